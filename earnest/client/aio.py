@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from earnest.audio.source import Source, path_of
 from earnest.client import calls, listening
-from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
+from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile, ServerError
 from earnest.errors import EarnestError
 from earnest.runtime.events import Event
 from earnest.runtime.prediction import Classes, Options, Prediction
@@ -45,7 +45,7 @@ class AsyncClient:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
-        profile: Profile | None = None,
+        profile: GivenProfile = None,
     ) -> Prediction:
         """Predict the emotion of one recording; see `Client.predict`."""
         call = await asyncio.to_thread(
@@ -60,14 +60,16 @@ class AsyncClient:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
-        profile: Profile | None = None,
+        profile: GivenProfile = None,
     ) -> list[Prediction]:
-        """Predict several recordings in one request; see `Client.predict_many`."""
-        batch = await asyncio.to_thread(
-            calls.batch_rows, sources, model, Options.of(classes, abstain_below), adapt, profile
-        )
-        for call, places in batch.calls:
-            batch.take(await self._ask(call), call, places)
+        """Predict several recordings; see `Client.predict_many`."""
+        options = Options.of(classes, abstain_below)
+        batch = await asyncio.to_thread(calls.BatchRows, sources, model, options, adapt, profile)
+        coming = batch.calls()
+        while asked := await asyncio.to_thread(next, coming, None):  # files are read on a thread
+            call, places = asked
+            with batch.answering(places):
+                batch.take(await self._ask(call), call, places)
         return batch.rows()
 
     async def timeline(
@@ -78,7 +80,7 @@ class AsyncClient:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
-        profile: Profile | None = None,
+        profile: GivenProfile = None,
     ) -> Timeline:
         """Tell the emotion over time of one recording."""
         call = await asyncio.to_thread(
@@ -98,23 +100,30 @@ class AsyncClient:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
-        profile: Profile | None = None,
+        profile: GivenProfile = None,
     ) -> "AsyncRemoteStream":
         """Return a stream to be used in an ``async with`` block."""
         address = calls.stream_address(
             self._url, sample_rate_hz, windowing, model, adapt, Options.of(classes, abstain_below)
         )
-        return AsyncRemoteStream(address, self._headers, profile)
+        return AsyncRemoteStream(address, self._headers, calls.known_profile(profile))
 
     async def _ask(self, call: Call) -> Any:
         http = calls.http_module()
         if self._http.is_closed:
             raise EarnestError(calls.CLOSED)
         try:
-            response = await self._http.request(call.method, **call.arguments())
+            response = await self._answered(call)
         except (http.HTTPError, http.InvalidURL) as error:
             raise ServerError(f"{self._url}: no answer ({error}). Is the server running there?") from error
         return calls.values_in(response, call)
+
+    async def _answered(self, call: Call) -> Any:
+        """Ask, and once more where the connection broke: servers close what was idle, or sent what they refused."""
+        try:
+            return await self._http.request(call.method, **call.arguments())
+        except calls.broken_connections():  # asking again changes nothing
+            return await self._http.request(call.method, **call.arguments())
 
 
 class AsyncRemoteStream:

@@ -1,9 +1,11 @@
 """What both clients share: questions as data, answers as objects, problems as errors."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlencode
 
@@ -33,10 +35,17 @@ if TYPE_CHECKING:
     import httpx2
 
 Adapt: TypeAlias = Literal["auto", "off"]
+GivenProfile: TypeAlias = Profile | str | os.PathLike[str] | None
 LOCAL = "http://127.0.0.1:8000"
 TIMEOUT_S = 120.0
+TOO_LARGE = 413
 CLOSED = "This client is closed. Make another one: Client(url)."
 FRAME_SAMPLES = 16_000  # of one WebSocket message: 64 kB
+TOGETHER_FILES, TOGETHER_BYTES = 100, 48 * 2**20  # in one request; a server takes 100 and 64 MiB unless told otherwise
+ONE_SPEAKER = (
+    'With adapt="auto" all recordings go together. For more of them make a profile from some, with `earnest adapt` '
+    "or Predictor.profile, and call predict_many(…, profile=…): recordings then go in parts."
+)
 _OF_RECORDINGS: Mapping[str, type[AudioError]] = {
     "not-readable": AudioError,
     "not-audio": AudioError,
@@ -66,6 +75,7 @@ class Call:
     Attributes
     ----------
     names : what the server calls a recording that has no name there → what its errors are to call it here
+    advice : what to do where the server finds it too much
     """
 
     method: str
@@ -74,6 +84,7 @@ class Call:
     content: bytes | None = None
     files: Sequence[tuple[str, tuple[str, bytes]]] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    advice: str = ""
 
     def arguments(self) -> dict[str, Any]:
         """Return what httpx2's ``request`` takes."""
@@ -105,8 +116,14 @@ def http_module() -> Any:
     return httpx2
 
 
+def broken_connections() -> tuple[type[Exception], ...]:
+    """Return what httpx2 raises where a connection ends before an answer."""
+    http = http_module()
+    return http.ReadError, http.WriteError, http.RemoteProtocolError
+
+
 def predict_call(
-    source: Source, model: str | None, adapt: Adapt, options: Options, profile: Profile | None = None
+    source: Source, model: str | None, adapt: Adapt, options: Options, profile: GivenProfile = None
 ) -> Call:
     """Return the question that `Prediction` answers."""
     params = {"kind": "utterance", "adapt": adapt, **_asked(options), **_model(model)}
@@ -119,14 +136,14 @@ def timeline_call(
     model: str | None,
     adapt: Adapt,
     options: Options,
-    profile: Profile | None = None,
+    profile: GivenProfile = None,
 ) -> Call:
     """Return the question that `Timeline` answers."""
     params = {"kind": "timeline", "adapt": adapt, **_asked(options), **_window(windowing), **_model(model)}
     return _predict_call(params, source, profile)
 
 
-def _predict_call(params: Mapping[str, str | float], source: Source, profile: Profile | None) -> Call:
+def _predict_call(params: Mapping[str, str | float], source: Source, profile: GivenProfile) -> Call:
     data, channel = _sent(source)
     params, name = {**params, **_channel(channel)}, source_name(source)
     if profile is None:
@@ -136,11 +153,17 @@ def _predict_call(params: Mapping[str, str | float], source: Source, profile: Pr
     return Call("POST", "/v1/predict", params, files=files, names={channel_path("0", channel): name})
 
 
-def _profile_part(profile: Profile | None) -> list[tuple[str, tuple[str, bytes]]]:
-    if not isinstance(profile, Profile | None):
-        raise EarnestError(
-            f"profile: expected a Profile, got {shown(profile)}. Read a file with earnest.Profile.read(path)."
-        )
+def known_profile(given: GivenProfile) -> Profile | None:
+    """Return the profile that a caller means, read where it is a path; what is none is an `EarnestError`."""
+    if isinstance(given, str | os.PathLike):
+        return Profile.read(Path(given))
+    if not isinstance(given, Profile | None):
+        raise EarnestError(f"profile: expected a Profile or the path of its file, got {shown(given)}.")
+    return given
+
+
+def _profile_part(given: GivenProfile) -> list[tuple[str, tuple[str, bytes]]]:
+    profile = known_profile(given)
     return [] if profile is None else [("profile", ("profile.json", profile.to_json().encode()))]
 
 
@@ -152,65 +175,88 @@ def profile_message(profile: Profile) -> str:
 class BatchRows:
     """The rows of several recordings, in their order, while they come.
 
-    Attributes
-    ----------
-    calls : the questions, a request each, with the places of their recordings: a server hears the same channel of all
-        recordings of a request
+    Recordings are read, and asked about, in parts that a server takes: one of several channels hears the same channel
+    of all recordings of a request. With ``adapt="auto"`` all are one request, as they are one speaker's.
+
+    Raises
+    ------
+    EarnestError
+        When one recording is given in place of a list; later, when different channels are to be adapted to as one
+        speaker.
     """
 
     def __init__(
-        self, calls: Sequence[tuple[Call, Sequence[int]]], paths: Sequence[str], errors: dict[int, str]
+        self,
+        sources: Iterable[Source],
+        model: str | None,
+        options: Options,
+        adapt: Adapt = "off",
+        profile: GivenProfile = None,
     ) -> None:
-        self.calls, self._paths = calls, paths
-        self._rows = {place: Prediction(paths[place], "error", error=error) for place, error in errors.items()}
+        refuse_single(sources)
+        self._sources = list(sources)
+        self._params = {"adapt": adapt, **_asked(options), **_model(model)}
+        self._profile = _profile_part(profile)
+        self._is_one_speaker = adapt == "auto" and not self._profile
+        self._rows: dict[int, Prediction] = {}
+
+    def calls(self) -> Iterator[tuple[Call, Sequence[int]]]:
+        """Yield the questions, with the places of their recordings; what can't be read here has its row already."""
+        waiting: dict[int | None, dict[int, bytes]] = {}
+        for place, source in enumerate(self._sources):
+            try:
+                data, channel = _sent(source)
+            except AudioError as error:
+                self._fail(place, str(error))
+                continue
+            files = waiting.setdefault(channel, {})
+            if files and not self._is_one_speaker and _is_much(files, data):
+                yield self._call(channel, waiting.pop(channel))
+                files = waiting.setdefault(channel, {})
+            files[place] = data
+        if self._is_one_speaker and len(waiting) > 1:
+            told = "These are different channels, which are not one speaker's. Ask for each channel by itself."
+            raise EarnestError(told)
+        for channel, files in waiting.items():
+            yield self._call(channel, files)
+
+    def _call(self, channel: int | None, files: Mapping[int, bytes]) -> tuple[Call, Sequence[int]]:
+        parts = [("file", (str(place), data)) for place, data in files.items()]
+        names = {channel_path(str(place), channel): source_name(self._sources[place]) for place in files}
+        advice = ONE_SPEAKER if self._is_one_speaker and _is_much(files) else ""
+        params = {**self._params, **_channel(channel)}
+        return Call("POST", "/v1/batch", params, None, [*parts, *self._profile], names, advice), list(files)
+
+    def _fail(self, place: int, error: str) -> None:
+        self._rows[place] = Prediction(path_of(self._sources[place]), "error", error=error)
+
+    @contextmanager
+    def answering(self, places: Sequence[int]) -> Iterator[None]:
+        """Make a row of what the server says against a recording that it was sent by itself."""
+        try:
+            yield
+        except AudioError as error:
+            if len(places) > 1:
+                raise
+            name, told = source_name(self._sources[places[0]]), str(error)
+            self._fail(places[0], told if told.startswith(f"{name}: ") else f"{name}: {told}")
 
     def take(self, values: Mapping[str, Any], call: Call, places: Sequence[int]) -> None:
         """Take the answer to one of the questions."""
         with understood():
             for place, row in zip(places, values["predictions"], strict=True):
-                found = prediction_in(row, self._paths[place])
+                found = prediction_in(row, path_of(self._sources[place]))
                 self._rows[place] = replace(found, error=found.error and call.told(found.error))
 
     def rows(self) -> list[Prediction]:
         """Return all of them."""
-        return [self._rows[place] for place in range(len(self._paths))]
+        return [self._rows[place] for place in range(len(self._sources))]
 
 
-def batch_rows(
-    sources: Iterable[Source],
-    model: str | None,
-    options: Options,
-    adapt: Adapt = "off",
-    profile: Profile | None = None,
-) -> BatchRows:
-    """Return the questions about several recordings; one that can't be read here has its row already.
-
-    Raises
-    ------
-    EarnestError
-        When different channels are to be adapted to as one speaker, or one recording is given in place of a list.
-    """
-    refuse_single(sources)
-    known = list(sources)
-    sent: dict[int | None, dict[int, bytes]] = {}
-    errors: dict[int, str] = {}
-    for place, source in enumerate(known):
-        try:
-            data, channel = _sent(source)
-        except AudioError as error:
-            errors[place] = str(error)
-        else:
-            sent.setdefault(channel, {})[place] = data
-    if adapt == "auto" and len(sent) > 1:
-        raise EarnestError("These are different channels, which are not one speaker's. Ask for each channel by itself.")
-    calls = []
-    for channel, files in sent.items():
-        parts = [("file", (str(place), data)) for place, data in files.items()]
-        params = {"adapt": adapt, **_asked(options), **_model(model), **_channel(channel)}
-        names = {channel_path(str(place), channel): source_name(known[place]) for place in files}
-        call = Call("POST", "/v1/batch", params, files=[*parts, *_profile_part(profile)], names=names)
-        calls.append((call, list(files)))
-    return BatchRows(calls, [path_of(source) for source in known], errors)
+def _is_much(files: Mapping[int, bytes], more: bytes = b"") -> bool:
+    """Whether files, with one more if there is one, are too much for one request."""
+    n_bytes = sum(map(len, files.values())) + len(more)
+    return len(files) + bool(more) > TOGETHER_FILES or n_bytes > TOGETHER_BYTES
 
 
 def stream_address(
@@ -278,6 +324,8 @@ def values_in(response: "httpx2.Response", call: Call) -> Any:
     problem = values if isinstance(values, dict) else {}
     kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
     detail = str(problem.get("detail") or f"an answer that earnest doesn't give: {response.status_code}")
+    if call.advice and (response.status_code == TOO_LARGE or kind == "not-valid"):
+        detail = f"{detail} {call.advice}"
     raise error_of(kind, call.told(detail), response.status_code)
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from earnest.audio.source import Source, path_of
 from earnest.client import calls, listening
-from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
+from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile, ServerError
 from earnest.errors import EarnestError
 from earnest.runtime.events import Event
 from earnest.runtime.prediction import Classes, Options, Prediction
@@ -50,14 +50,14 @@ class Client:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
-        profile: Profile | None = None,
+        profile: GivenProfile = None,
     ) -> Prediction:
         """Predict the emotion of one recording.
 
         Parameters
         ----------
         adapt : "auto" for adaptation to the speaker by what was heard before in the recording
-        profile : of the speaker, see `Predictor.profile`; then ``adapt`` is of no meaning
+        profile : of the speaker, see `Predictor.profile`, or its file; then ``adapt`` is of no meaning
 
         Raises
         ------
@@ -76,15 +76,17 @@ class Client:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
-        profile: Profile | None = None,
+        profile: GivenProfile = None,
     ) -> list[Prediction]:
-        """Predict several recordings in one request; what can't be read, here or there, is a row with status "error".
+        """Predict several recordings; what can't be read, here or there, is a row with status "error".
 
-        With ``adapt="auto"`` they are those of one speaker, and are all heard before they are answered.
+        Many are sent in parts. With ``adapt="auto"`` and without a profile they are those of one speaker: all go in
+        one request, within the server's limits, and are heard before they are answered.
         """
-        batch = calls.batch_rows(sources, model, Options.of(classes, abstain_below), adapt, profile)
-        for call, places in batch.calls:
-            batch.take(self._ask(call), call, places)
+        batch = calls.BatchRows(sources, model, Options.of(classes, abstain_below), adapt, profile)
+        for call, places in batch.calls():
+            with batch.answering(places):
+                batch.take(self._ask(call), call, places)
         return batch.rows()
 
     def timeline(
@@ -95,7 +97,7 @@ class Client:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
-        profile: Profile | None = None,
+        profile: GivenProfile = None,
     ) -> Timeline:
         """Tell the emotion over time of one recording; for errors see `predict`."""
         return calls.timeline_in(
@@ -117,23 +119,30 @@ class Client:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
-        profile: Profile | None = None,
+        profile: GivenProfile = None,
     ) -> "RemoteStream":
         """Return a stream to be used in a ``with`` block."""
         address = calls.stream_address(
             self._url, sample_rate_hz, windowing, model, adapt, Options.of(classes, abstain_below)
         )
-        return RemoteStream(address, self._headers, profile)
+        return RemoteStream(address, self._headers, calls.known_profile(profile))
 
     def _ask(self, call: Call) -> Any:
         http = calls.http_module()
         if self._http.is_closed:
             raise EarnestError(calls.CLOSED)
         try:
-            response = self._http.request(call.method, **call.arguments())
+            response = self._answered(call)
         except (http.HTTPError, http.InvalidURL) as error:
             raise ServerError(f"{self._url}: no answer ({error}). Is the server running there?") from error
         return calls.values_in(response, call)
+
+    def _answered(self, call: Call) -> Any:
+        """Ask, and once more where the connection broke: servers close what was idle, or sent what they refused."""
+        try:
+            return self._http.request(call.method, **call.arguments())
+        except calls.broken_connections():  # asking again changes nothing
+            return self._http.request(call.method, **call.arguments())
 
 
 class RemoteStream:

@@ -66,6 +66,20 @@ def test_who_is_refused_while_sending_gets_the_answer_and_another_turn(address: 
         assert b"HTTP/1.1 200" in said(connection)
 
 
+@pytest.mark.parametrize("length", ["Content-Length: 3000000", "Transfer-Encoding: chunked"])
+def test_who_is_refused_while_sending_much_is_told_to_open_another_connection(address: str, length: str) -> None:
+    with connected(address) as connection:
+        connection.sendall(head("/v1/predict?kind=none", length))
+        time.sleep(0.2)
+        connection.sendall(b"100000\r\n" + bytes(500_000))  # the answer isn't lost
+        answer = said(connection)
+        assert answer.startswith(b"HTTP/1.1 422")
+        assert b"connection: close" in answer.lower()
+    with httpx2.Client(base_url=address) as client:
+        assert client.post("/v1/predict", content=bytes(2_000_000), headers=WAV).status_code == 413
+        assert client.post("/v1/predict", content=CLIP, headers=WAV).status_code == 200
+
+
 def test_a_declared_giant_is_refused_unread(address: str) -> None:
     with connected(address) as connection:
         connection.sendall(head("/v1/predict", f"Content-Length: {10**15}"))

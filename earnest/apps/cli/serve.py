@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 KEYS = "EARNEST_API_KEYS"
 TOKEN_BYTES = 24
+SHORTEST_KEY = 16  # letters; secrets.token_urlsafe(12) has as many
 
 
 @click.command()
@@ -46,12 +47,20 @@ TOKEN_BYTES = 24
     shell_complete=names_from(bundle_names, files=True),
     help="Bundle that answers; repeatable. The first one answers where a request names none.",
 )
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for one prediction.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    envvar="EARNEST_THREADS",
+    help="Cores for one prediction.",
+)
 @click.option(
     "--provider",
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
     show_default=True,
+    envvar="EARNEST_PROVIDER",
     help="What computes: the processor or a GPU.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Number of processes.")
@@ -76,8 +85,8 @@ TOKEN_BYTES = 24
 @click.option(
     "--api-keys",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help=f"File with one key a line. {KEYS} does the same, with spaces between keys. Without keys, anybody on this "
-    "machine may ask.",
+    help=f"File with one key a line, of {SHORTEST_KEY} letters or more; lines that start with # are left out. {KEYS} "
+    "does the same, with spaces between keys. Without keys, anybody on this machine may ask.",
 )
 @click.option(
     "--no-token",
@@ -205,10 +214,24 @@ def _show(limits: "Limits", as_json: bool) -> None:
 def _keys(path: Path | None) -> list[str]:
     if path is None:
         return os.environ.get(KEYS, "").split()
-    keys = read_text(path, what="list of keys").split()
+    lines = enumerate(map(str.strip, read_text(path, what="list of keys").splitlines()), 1)
+    keys = [_checked_key(line, f"{path}, line {number}") for number, line in lines if line and line[0] != "#"]
     if not keys:
         raise EarnestError(f"{path}: holds no key. Write one key on each line, or leave --api-keys out.")
     return keys
+
+
+def _checked_key(key: str, where: str) -> str:
+    """Refuse what clients could not send or others could guess; a message never shows it."""
+    if not key.isascii() or any(not letter.isprintable() or letter.isspace() for letter in key):
+        told = "a key holds letters, digits and signs of ASCII without spaces. Write one key on each line."
+        raise EarnestError(f"{where}: {told}")
+    if len(key) < SHORTEST_KEY:
+        told = f"this key has {len(key)} letters, expected {SHORTEST_KEY} or more"
+        raise EarnestError(
+            f"{where}: {told}. Make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+        )
+    return key
 
 
 def _is_terminal() -> bool:

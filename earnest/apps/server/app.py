@@ -156,6 +156,7 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy's path prefix they would lead out of it
     )
     app.has_keys = bool(settings.api_keys)
     answer: Any = _answer_with_problem  # Starlette's types know handlers of requests or of streams, not of both

@@ -82,7 +82,46 @@ class Share:
         self.n_taken += n_bytes
 
 
-async def read_body(request: Request, limits: Limits, share: Share, most_files: int) -> Body:
+@dataclass(frozen=True)
+class Expected:
+    """What a route reads: a form with so many files, and perhaps a recording as it is.
+
+    Attributes
+    ----------
+    raw : how content types begin of a recording as it is
+    told, example : which content types there are, and how curl sends one
+    limit : what bounds ``most_files``, "" where nothing may change it
+    """
+
+    raw: tuple[str, ...]
+    told: str
+    example: str
+    most_files: int
+    limit: str = ""
+
+    def refuse_other(self, kind: str) -> None:
+        """Raise a `ProblemError` for a content type that is not read here."""
+        if kind == FORM or kind.startswith(self.raw):
+            return
+        told = f"not '{printable(kind[:NAME_LETTERS])}'" if kind else "and it is missing"
+        raise ProblemError("not-audio", f"Content-Type must be {self.told}, {told}. With curl: {self.example}.")
+
+    def too_many(self, files: str) -> ProblemError:
+        """Return what is said to a form with more files."""
+        most = f"the most is {self.most_files}{self.limit and f' (the limit {self.limit})'}"
+        advice = "Send the others in further requests." if self.limit else "Send several to POST /v1/batch."
+        return ProblemError("not-valid", f"The form holds {files} files, {most}. {advice}")
+
+
+ONE = Expected(RAW, f"audio/…, video/…, application/octet-stream or {FORM}", "-H 'Content-Type: audio/wav'", 1)
+
+
+def several(most_files: int) -> Expected:
+    """Return what is read where recordings come together."""
+    return Expected((), FORM, "-F file=@a.wav -F file=@b.wav", most_files, "batch_files")
+
+
+async def read_body(request: Request, limits: Limits, share: Share, expected: Expected) -> Body:
     """Read a body: one recording as it is, or a form with recordings and perhaps a profile.
 
     Raises
@@ -91,17 +130,11 @@ async def read_body(request: Request, limits: Limits, share: Share, most_files: 
         For a body that is too large, too slow, empty, broken or no sound by its own words.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != FORM and not kind.startswith(RAW):
-        told = f"not '{printable(kind[:NAME_LETTERS])}'" if kind else "and it is missing"
-        raise ProblemError(
-            "not-audio",
-            f"Content-Type must be audio/…, video/…, application/octet-stream or {FORM}, {told}. "
-            "With curl: -H 'Content-Type: audio/wav'.",
-        )
+    expected.refuse_other(kind)
     try:
         async with asyncio.timeout(limits.body_s):
             if kind == FORM:
-                return await _form(request, _counted(request, limits, share), most_files)
+                return await _form(request, _counted(request, limits, share), expected)
             return Body([Upload(NAMELESS, b"".join([chunk async for chunk in _counted(request, limits, share)]))])
     except TimeoutError:
         raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
@@ -110,7 +143,8 @@ async def read_body(request: Request, limits: Limits, share: Share, most_files: 
 
 
 async def _counted(request: Request, limits: Limits, share: Share) -> AsyncGenerator[bytes, None]:
-    too_large = ProblemError("too-large", f"A body may have {limits.body_bytes:,} bytes at most. Send it in parts.")
+    most = f"{limits.body_bytes:,} bytes at most (the limit body_bytes)"
+    too_large = ProblemError("too-large", f"A body may have {most}. Send it in parts.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.body_bytes:
         raise too_large
@@ -130,8 +164,8 @@ class _MemoryParser(MultiPartParser):
     spool_max_size = sys.maxsize
 
 
-async def _form(request: Request, chunks: AsyncGenerator[bytes, None], most_files: int) -> Body:
-    limits = {"max_files": most_files + 1, "max_fields": 0, "max_part_size": MOST_FIELD_BYTES}
+async def _form(request: Request, chunks: AsyncGenerator[bytes, None], expected: Expected) -> Body:
+    limits = {"max_files": expected.most_files + 1, "max_fields": 0, "max_part_size": MOST_FIELD_BYTES}
     try:
         form = await _MemoryParser(request.headers, chunks, **limits).parse()
     except MultiPartException as error:
@@ -139,7 +173,7 @@ async def _form(request: Request, chunks: AsyncGenerator[bytes, None], most_file
             told = "holds a part that is no file. What is asked stands in the address, such as /v1/predict?channel=2."
             raise ProblemError("not-valid", f"The form {told}") from None
         if error.message.startswith("Too many files"):
-            raise ProblemError("not-valid", f"The form holds too many files, {most_files} at most are read.") from None
+            raise expected.too_many("too many") from None
         raise ProblemError("not-valid", f"The form can't be read: {printable(error.message)}") from None
     except (UnicodeError, ValueError, LookupError):
         raise ProblemError("not-valid", "The form can't be read: damaged headers.") from None
@@ -151,8 +185,8 @@ async def _form(request: Request, chunks: AsyncGenerator[bytes, None], most_file
         if not files or len(files) + len(profiles) != len(form.multi_items()) or len(profiles) > 1:
             told = "The form must hold files, each in a part with the name 'file', and at most one 'profile'."
             raise ProblemError("not-valid", told)
-        if len(files) > most_files:
-            raise ProblemError("not-valid", f"The form holds {len(files)} files, {most_files} are read at most.")
+        if len(files) > expected.most_files:
+            raise expected.too_many(str(len(files)))
         uploads = [Upload(_shown(file.filename or ""), await file.read()) for file in files]
         return Body(uploads, await profiles[0].read() if profiles else None)
     finally:

@@ -79,10 +79,15 @@ def _address(host: str) -> Address | None:
 
 
 def origin_of(text: str) -> str:
-    """Return an origin of ``--cors-origin`` in the form in which browsers send it, or raise an `EarnestError`."""
-    if not _ORIGIN.fullmatch(text):
-        raise EarnestError(f"--cors-origin {printable(text)}: expected an origin such as 'https://page.example.org'.")
-    scheme, _, rest = text.lower().partition("://")
+    """Return an origin of ``--cors-origin`` in the form in which browsers send it, or raise an `EarnestError`.
+
+    One slash at its end, as an address bar has it, is left out.
+    """
+    origin = text.removesuffix("/")
+    if not _ORIGIN.fullmatch(origin):
+        told = "expected an origin such as 'https://page.example.org', without a path."
+        raise EarnestError(f"--cors-origin {printable(text)}: {told}")
+    scheme, _, rest = origin.lower().partition("://")
     return f"{scheme}://{rest.removesuffix(_PORTS.get(scheme, ' '))}"
 
 

@@ -15,13 +15,12 @@ import uvicorn
 from earnest.apps.server.app import create_app
 from earnest.apps.server.front_door import LOOPBACK, HostNames, is_loopback, origin_of
 from earnest.apps.server.metrics import FOLDER, log_config
-from earnest.apps.server.protocols import PING_S, PONG_S, Config, GuardedStream, Supervisor, TimedProtocol
+from earnest.apps.server.protocols import HEADER_BYTES, PING_S, PONG_S, Config, GuardedStream, Supervisor, TimedProtocol
 from earnest.apps.server.settings import Settings
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError
 
 _log = logging.getLogger("earnest.server")
-HEADER_BYTES = 32 * 1024
 LAST_S = 5.0  # to finish what the time for requests allows
 SILENT_S = 60  # a worker that says nothing for so long hangs; on a busy machine uvicorn's 5 s kill those that start
 

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 _quiet = logging.getLogger(QUIET)
 PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no faster than allowed
+HEADER_BYTES = 32 * 1024
 LINGER_S = 0.5
 SPARE_S, SPARE_BYTES = 2.0, 2**20  # for the rest of a body after a refusal, which is not kept
 POLICY_VIOLATION, MESSAGE_TOO_BIG = 1008, 1009  # why a WebSocket is closed
 AT_ONCE = struct.pack("ii", 1, 0)  # linger, for no time
 NO_OPENING = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 READ_BYTES, MOST_FRAGMENTS, MOST_PINGS = 16 * 1024, 1024, 256  # of a WebSocket; in one message; within PING_S
+LAST_ANSWER = (b"Connection", b"close")
 
 
 class Config(uvicorn.Config):
@@ -38,6 +40,50 @@ class Config(uvicorn.Config):
 
     header_s: float = 10.0
     read_s: float = 60.0
+
+
+class _Wire(h11.Connection):
+    """Says in a refusal that it is the last answer, where more of the body may come than is dropped behind it.
+
+    Clients then open another connection. The next request on this one would be lost when it is closed.
+    """
+
+    _is_long = False
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Take what comes next, and note how long the body of a request is."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            declared = dict(event.headers).get(b"content-length")  # a chunked body has none
+            self._is_long = declared is None or int(declared) > SPARE_BYTES
+        return event
+
+    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]  # the parent has an overload for each
+        """Give the bytes of an answer."""
+        if isinstance(event, h11.Response) and self.their_state is h11.SEND_BODY and self._is_long:
+            headers = [*event.headers, LAST_ANSWER]
+            event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
+        return super().send(event)
+
+
+class _Lingering:
+    """A connection as answers see it: while a client is still sending it stays open, or the answer would be lost."""
+
+    def __init__(self, protocol: "TimedProtocol") -> None:
+        self._protocol = protocol
+
+    def write(self, data: bytes) -> None:
+        """Send some more of an answer."""
+        self._protocol.transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._protocol.transport.is_closing()
+
+    def close(self) -> None:
+        """Close, unless the clock of a refusal does so."""
+        if not self._protocol.is_refused():
+            self._protocol.transport.close()
 
 
 class TimedProtocol(H11Protocol):
@@ -54,7 +100,14 @@ class TimedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
         super().connection_made(transport)
+        self.conn = _Wire(h11.SERVER, self.config.h11_max_incomplete_event_size or HEADER_BYTES)
         self._start_clock()
+
+    def handle_events(self) -> None:
+        """Begin a request as uvicorn does, but let its answer linger."""
+        super().handle_events()
+        if self.cycle is not None:
+            self.cycle.transport = _Lingering(self)  # type: ignore[assignment]
 
     def on_response_complete(self) -> None:
         """Start it again for the next request of a connection; who was refused while sending may end, if that is soon.
@@ -72,15 +125,18 @@ class TimedProtocol(H11Protocol):
         if self.cycle is cycle and self.conn.their_state is h11.SEND_BODY:
             self.transport.abort()
 
-    def _is_refused(self) -> bool:
+    def is_refused(self) -> bool:
+        """Whether the last request has its answer, and its body is still coming."""
         return self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY
 
     def data_received(self, data: bytes) -> None:
         """Drop what comes after a refusal; what comes when the process ends is answered as the connection's last."""
-        if self._is_refused():
+        if self.is_refused():
             self._n_spare -= len(data)
             if self._n_spare < 0:
                 self.flow.pause_reading()
+                return
+            if self.conn.our_state is not h11.DONE:  # that was the connection's last answer
                 return
         super().data_received(data)
         if self.app_state[ENDING].is_set() and self.cycle is not None:

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from earnest.apps.server import engine, formats
-from earnest.apps.server.body import Body, read_body
+from earnest.apps.server.body import ONE, Body, read_body, several
 from earnest.apps.server.engine import Adapt
 from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form, batch_text, chosen_format, predictions_text
 from earnest.apps.server.problems import ProblemError
@@ -119,6 +119,7 @@ def recordings_router(service: Service) -> APIRouter:
     """Return the routes that take recordings."""
     router, limits = APIRouter(), service.settings.limits
     one, many = formats.predict_answers(), formats.batch_answers()
+    recordings = several(limits.batch_files)
 
     @router.post("/v1/predict", responses={200: one, **REFUSED}, openapi_extra=formats.body(1), response_class=Response)
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
@@ -135,7 +136,7 @@ def recordings_router(service: Service) -> APIRouter:
         with service.requests.inside(service.client(request)), service.budget.share() as share:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
-            body = replace(await read_body(request, limits, share, 1), channel=query.channel)
+            body = replace(await read_body(request, limits, share, ONE), channel=query.channel)
             try:
                 answer = await service.engine.run(predictor, lambda model: task(model, body), request.is_disconnected)
             except RecordingTooLongError as error:
@@ -158,7 +159,7 @@ def recordings_router(service: Service) -> APIRouter:
         with service.requests.inside(service.client(request)), service.budget.share() as share:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
-            body = replace(await read_body(request, limits, share, limits.batch_files), channel=query.channel)
+            body = replace(await read_body(request, limits, share, recordings), channel=query.channel)
             task = functools.partial(engine.batch, body=body, adapt=query.adapt, options=options)
             rows = await service.engine.run(predictor, task, request.is_disconnected)
             text = batch_text(rows, chosen, asked)

@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from earnest.apps.server.admission import digest_of
 from earnest.apps.server.settings import Settings
 from earnest.audio.io import load_waveform
 from earnest.audio.source import Channel
-from earnest.client import AsyncClient, Client, ServerError
+from earnest.client import AsyncClient, Client, ServerError, calls
+from earnest.client.calls import Call
 from earnest.errors import AudioError, EarnestError, RecordingTooLongError
 from earnest.runtime.events import Event, Span, VocalBurst, event_dict
 from earnest.runtime.prediction import Prediction
@@ -102,8 +105,6 @@ def test_one_channel_equals_the_models(client: Client, model: Predictor, tmp_pat
         client.predict_many([Channel(call, 1), Channel(call, 2)], adapt="auto")
     with pytest.raises(AudioError, match="there is no channel 3"):
         client.predict(Channel(call, 3))
-    with pytest.raises(EarnestError, match=r"expected a Profile, got 'me\.json'"):
-        client.predict(call, profile="me.json")  # type: ignore[arg-type]
 
 
 def test_a_timeline_equals_the_models(client: Client, model: Predictor, clip: Path) -> None:
@@ -200,6 +201,97 @@ def test_the_model_is_listed(client: Client) -> None:
     assert told["sample_rate_hz"] == 16_000
 
 
+def test_a_profile_that_is_none_is_an_error_of_every_question(client: Client, clip: Path) -> None:
+    ways: list[Any] = [client.predict, client.timeline, lambda _, profile: client.predict_many([clip], profile=profile)]
+    for ask in [*ways, lambda _, profile: client.stream(16_000, profile=profile)]:
+        with pytest.raises(EarnestError, match=r"none\.json: no such file"):
+            ask(clip, profile="none.json")
+        with pytest.raises(EarnestError, match=r"profile: expected a Profile or the path of its file, got 3\."):
+            ask(clip, profile=3)
+
+
+def test_many_go_in_parts_that_a_server_takes(
+    folder: Path, model: Predictor, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = write_voice(folder / "short.wav", 1.0)
+    sources = [clip, short, "none.wav", Channel(clip, 1), short, clip, short, bytes(400_000)]
+    expected = [Prediction.from_dict(row.to_dict()) for row in model.predict_many(sources[:-1])]
+
+    async def ask(address: str) -> list[Prediction]:
+        async with AsyncClient(address) as client:
+            return await client.predict_many(sources)
+
+    with listening(settings_for(folder, {"batch_files": 2, "body_bytes": 300_000})) as address:
+        with Client(address) as client:
+            with pytest.raises(AudioError, match=r"bytes at most \(the limit body_bytes\)"):
+                client.predict_many(sources)  # a limit that is not the usual one
+            monkeypatch.setattr(calls, "TOGETHER_FILES", 2)
+            monkeypatch.setattr(calls, "TOGETHER_BYTES", 250_000)
+            answers = client.predict_many(sources)
+            with pytest.raises(
+                ServerError, match=r"limit batch_files\).*With adapt=\"auto\" all recordings go together"
+            ):
+                client.predict_many([short] * 3, adapt="auto")
+        assert asyncio.run(ask(address)) == answers
+    assert [replace(row, model="") for row in answers[:-1]] == [replace(row, model="") for row in expected]
+    assert (answers[-1].status, answers[-1].path) == ("error", "bytes")
+    assert "bytes: A body may have 300,000 bytes" in str(answers[-1].error)
+
+
+def test_after_a_refused_body_the_next_question_is_answered(folder: Path, model: Predictor, clip: Path) -> None:
+    expected = Prediction.from_dict(model.predict(clip).to_dict())
+
+    async def ask(address: str) -> None:
+        async with AsyncClient(address) as client:
+            for _ in range(3):
+                with pytest.raises(RecordingTooLongError, match="limit body_bytes"):
+                    await client.predict(bytes(3_000_000))
+                assert await client.predict(clip) == expected
+
+    with listening(settings_for(folder, {"body_bytes": 1_000_000})) as address:
+        with Client(address) as client:
+            for _ in range(3):
+                with pytest.raises(RecordingTooLongError, match="limit body_bytes"):
+                    client.predict(bytes(3_000_000))
+                assert client.predict(clip) == expected
+        asyncio.run(ask(address))
+
+
+def test_a_connection_that_breaks_is_replaced_once() -> None:
+    """The server closes each connection when its second request comes, as one that found it idle does."""
+    asked: list[int] = []
+
+    def serve_one(connection: socket.socket) -> None:
+        with connection:
+            for number in range(2):
+                if not connection.recv(65_536):
+                    return
+                asked.append(number)
+                if number == 0:
+                    connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"models": []}')
+
+    def serve_all(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                serve_one(listener.accept()[0])
+
+    async def ask(address: str) -> None:
+        async with AsyncClient(address) as client:
+            assert [await client.models() for _ in range(3)] == [[]] * 3
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve_all, args=(listener,))
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with Client(address) as client:
+            assert [client.models() for _ in range(3)] == [[]] * 3
+        assert asked == [0, 1, 0, 1, 0]
+        asyncio.run(ask(address))
+        assert asked == [0, 1, 0, 1, 0] * 2
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
 def test_unreadable_recordings_are_the_librarys_errors(client: Client) -> None:
     with pytest.raises(AudioError, match="text"):
         client.predict(b"this is text")
@@ -242,6 +334,15 @@ def test_an_address_without_a_scheme_is_refused(kind: type[Any]) -> None:
 def test_a_key_that_no_header_holds_is_refused(key: str) -> None:
     with pytest.raises(EarnestError, match="api_key: expected letters"):
         Client("http://localhost:1", key)
+
+
+def test_a_path_prefix_of_a_proxy_is_kept() -> None:
+    with Client("https://example.org/speech") as client:
+        call = Call("GET", "/v1/models")
+        asked = client._http.build_request(call.method, **call.arguments())
+        stream = client.stream(16_000)
+    assert str(asked.url) == "https://example.org/speech/v1/models"
+    assert stream._address.startswith("wss://example.org/speech/v1/stream?")
 
 
 def test_a_closed_client_says_so(address: str, clip: Path) -> None:
@@ -300,7 +401,7 @@ def test_no_server_is_an_error_with_the_address() -> None:
 def test_another_web_server_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import httpx2
 
-    from earnest.client.calls import Call, values_in
+    from earnest.client.calls import values_in
 
     with pytest.raises(ServerError, match="earnest doesn't give: 502") as caught:
         values_in(httpx2.Response(502, text="<h1>Bad gateway</h1>"), Call("GET", "/v1/models"))
@@ -396,12 +497,14 @@ def test_the_clients_adapt_as_the_model_does(tmp_path: Path) -> None:
     paths = [write_voice(tmp_path / f"{number}.wav", 1.0 + number, seed=number) for number in range(5)]
     model = earnest.load(write_adapting(tmp_path / "bundle"))
     profile = model.profile(paths[1:])
+    file = tmp_path / "anna.json"
+    profile.write(file)
     expected = model.predict(paths[0], model.adapter(profile)).to_dict()["probabilities"]
     batch = [Prediction.from_dict(row.to_dict()) for row in model.predict_many(paths, speakers="anna")]
 
     async def asked(address: str) -> list[Prediction]:
         async with AsyncClient(address) as client:
-            async with client.stream(16_000, profile=profile) as stream:
+            async with client.stream(16_000, profile=file) as stream:
                 await stream.accept_waveform(load_waveform(paths[0], 16_000))
                 await stream.finish()
             assert await client.predict_many(paths, adapt="auto") == batch
@@ -411,13 +514,14 @@ def test_the_clients_adapt_as_the_model_does(tmp_path: Path) -> None:
     with listening(Settings(models=(str(tmp_path / "bundle"),))) as address:
         answers = asyncio.run(asked(address))
         with Client(address) as client:
-            with client.stream(16_000, profile=profile) as stream:
+            with client.stream(16_000, profile=str(file)) as stream:
                 stream.accept_waveform(load_waveform(paths[0], 16_000))
                 stream.finish()
             assert client.predict_many(paths, adapt="auto") == batch
             answers += [client.predict(paths[0], profile=profile), stream.prediction()]
             answers += [client.timeline(paths[0], profile=profile).prediction]
-            answers += client.predict_many(paths[:1], profile=profile)
+            answers += client.predict_many(paths[:1], profile=profile, adapt="auto")
+            answers += [client.predict(paths[0], profile=file)]
     for answer in answers:
         assert answer.adapted
         assert answer.probabilities == pytest.approx(expected, abs=2e-4)

@@ -21,6 +21,7 @@ from earnest.apps.server.settings import Settings
 from earnest.errors import EarnestError
 
 PORT = 8123
+FIRST, SECOND = "key-one-1234567890123456", "key-two-1234567890123456"
 
 
 @dataclass
@@ -89,10 +90,54 @@ def test_an_address_that_is_taken_is_told_and_how_to_choose_another(monkeypatch:
 
 def test_keys_take_the_place_of_a_token(listening: Listening, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
-    keys.write_text("one\ntwo\n", encoding="utf-8")
+    keys.write_text(f"{FIRST}\n# of the second client\n\n  {SECOND}\r\n", encoding="utf-8")
     assert earnest_cli("serve", "--host", "0.0.0.0", "--api-keys", keys) == ""
-    assert listening.settings[0].api_keys == (digest_of("one"), digest_of("two"))
+    assert listening.settings[0].api_keys == (digest_of(FIRST), digest_of(SECOND))
     earnest_cli("serve", "--host", "0.0.0.0", "--api-keys", keys, "--no-token", exit_code=2)
+
+
+def test_keys_in_the_environment_have_spaces_between(listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARNEST_API_KEYS", "first second")
+    earnest_cli("serve")
+    assert listening.settings[0].api_keys == (digest_of("first"), digest_of("second"))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("key two that is long enough", "without spaces. Write one key on each line."),
+        ("schlüssel-of-the-second-client", "signs of ASCII"),
+        ("a-short-key", "this key has 11 letters, expected 16 or more. Make one with: python"),
+    ],
+)
+def test_a_line_that_holds_no_good_key_is_refused_and_never_shown(
+    listening: Listening, tmp_path: Path, line: str, told: str
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"{FIRST}\n# comment\n{line}\n", encoding="utf-8")
+    with pytest.raises(EarnestError) as caught:
+        earnest_cli("serve", "--api-keys", keys)
+    assert str(caught.value).startswith(f"{keys}, line 3: ")
+    assert told in str(caught.value)
+    assert line not in str(caught.value)
+    assert listening.settings == []
+
+
+def test_a_file_of_comments_alone_holds_no_key(listening: Listening, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("# none yet\n\n", encoding="utf-8")
+    with pytest.raises(EarnestError, match="holds no key"):
+        earnest_cli("serve", "--api-keys", keys)
+
+
+def test_the_environment_changes_what_computes(listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARNEST_PROVIDER", "cuda")
+    monkeypatch.setenv("EARNEST_THREADS", "3")
+    earnest_cli("serve")
+    assert (listening.settings[0].provider, listening.settings[0].threads) == ("cuda", 3)
+    monkeypatch.setenv("EARNEST_PROVIDER", "gpu")
+    earnest_cli("serve", exit_code=2)  # gpu is OpenVINO's, which the server doesn't run
+    assert len(listening.settings) == 1
 
 
 @pytest.mark.parametrize(("host", "n_warnings"), [("0.0.0.0", 1), ("127.0.0.1", 0)])
@@ -138,7 +183,7 @@ def test_what_is_no_name_of_a_host_is_an_error(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["null", "*", "a.example", "https://a.example/", "https://a.example/page", "a://b c"]
+    "origin", ["null", "*", "a.example", "https://a.example//", "https://a.example/page", "a://b c"]
 )
 def test_what_is_no_origin_is_an_error(origin: str) -> None:
     with pytest.raises(EarnestError, match="--cors-origin"):
@@ -146,7 +191,7 @@ def test_what_is_no_origin_is_an_error(origin: str) -> None:
 
 
 def test_an_origin_is_compared_as_browsers_send_it() -> None:
-    assert origin_of("https://Page.Example:443") == "https://page.example"
+    assert origin_of("https://Page.Example:443") == origin_of("https://page.example/") == "https://page.example"
     assert origin_of("http://[::1]:8000") == "http://[::1]:8000"
     assert origin_of("chrome-extension://abcdef") == "chrome-extension://abcdef"
 

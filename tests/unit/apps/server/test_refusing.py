@@ -58,7 +58,8 @@ def test_a_body_over_the_bound_is_refused_while_it_arrives(client: TestClient) -
             read.append(1)
             yield bytes(50_000)
 
-    refused(client.post("/v1/predict", content=bytes(200_001), headers=WAV), 413, "too-large")
+    problem = refused(client.post("/v1/predict", content=bytes(200_001), headers=WAV), 413, "too-large")
+    assert "(the limit body_bytes)" in problem["detail"]
     refused(client.post("/v1/predict", content=endless(), headers=WAV), 413, "too-large")
 
 
@@ -79,6 +80,14 @@ def test_a_decompression_bomb_is_refused(client: TestClient) -> None:
 )
 def test_other_content_is_not_read(client: TestClient, sound: bytes, kind: str) -> None:
     refused(client.post("/v1/predict", content=sound, headers={"Content-Type": kind}), 415, "not-audio")
+
+
+@pytest.mark.parametrize("kind", ["", "application/json", "audio/flac", "multipart/form-data-x"])
+def test_several_recordings_come_in_a_form_alone_and_a_refusal_shows_one(
+    client: TestClient, sound: bytes, kind: str
+) -> None:
+    problem = refused(client.post("/v1/batch", content=sound, headers={"Content-Type": kind}), 415, "not-audio")
+    assert problem["detail"].endswith("With curl: -F file=@a.wav -F file=@b.wav.")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +186,7 @@ def test_a_hop_beyond_the_window_is_not_valid(client: TestClient, sound: bytes) 
 def test_more_files_than_are_read_are_counted_right(client: TestClient, sound: bytes) -> None:
     files = [("file", (str(number), sound[:100])) for number in range(9)]
     told = refused(client.post("/v1/batch", files=files), 422, "not-valid")["detail"]
-    assert told == "The form holds too many files, 2 at most are read."
+    assert told.startswith("The form holds too many files, the most is 2 (the limit batch_files). ")
 
 
 @pytest.mark.parametrize("address", ["/healthz", "/readyz"])
@@ -202,6 +211,15 @@ def test_wrong_addresses_and_methods_are_problems(client: TestClient) -> None:
     answer = client.get("/v1/predict")
     refused(answer, 405, "wrong-method")
     assert answer.headers["allow"] == "POST"
+
+
+def test_a_slash_too_many_is_no_address_and_leads_nowhere_else(client: TestClient, sound: bytes) -> None:
+    for answer in (
+        client.post("/v1/predict/", content=sound, headers=WAV, follow_redirects=False),
+        client.get("/v1/models/", follow_redirects=False),
+    ):
+        assert "POST /v1/predict" in refused(answer, 404, "not-found")["detail"]
+        assert "location" not in answer.headers
 
 
 def test_keys_are_asked_for_where_there_are_any(folder: Path, sound: bytes) -> None:

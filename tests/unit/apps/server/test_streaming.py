@@ -86,6 +86,29 @@ def test_channels_are_averaged_or_one_is_heard_by_itself(
         assert told(websocket)[-2]["prediction"] == stream.prediction("stream").to_dict()
 
 
+def test_many_channels_are_averaged_however_few_frames_a_message_holds(client: TestClient, model: Predictor) -> None:
+    sound = np.round(np.stack([voice(1.0, seed=number) for number in range(16)], axis=1) * 32767).astype("<i2")
+    stream = model.stream(16_000)
+    stream.accept_waveform(sound)
+    stream.finish()
+    with client.websocket_connect(f"{ADDRESS}&channels=16") as websocket:
+        for part in np.split(sound, [2, 3, 8_000]):
+            websocket.send_bytes(part.tobytes())
+            time.sleep(0.1)  # else they are worked on together
+        websocket.send_text(FINISH)
+        assert told(websocket)[-2]["prediction"] == stream.prediction("stream").to_dict()
+
+
+def test_channels_that_cancel_each_other_end_a_stream(client: TestClient) -> None:
+    opposite = np.stack([voice(1.0), -voice(1.0)], axis=1).astype("<f4")
+    with client.websocket_connect(f"{ADDRESS}&encoding=f32le&channels=2") as websocket:
+        websocket.send_bytes(opposite[:16_000].tobytes())
+        websocket.send_text(FINISH)
+        *_, error, closed = told(websocket)
+    assert "stream: its 2 channels cancel each other" in error["detail"]
+    assert (error["code"], closed) == ("bad-sound", {"closed": 1007})
+
+
 def test_nothing_sent_is_too_short(client: TestClient) -> None:
     with client.websocket_connect(ADDRESS) as websocket:
         websocket.send_bytes(b"")
