@@ -181,13 +181,6 @@ def learn(  # noqa: PLR0913, each is a word of the command line
         When there is nothing to learn from, or ``output`` holds something and ``overwrite`` is not said. What is wrong
         with single recordings is in `Learned.refused`.
     """
-    from os import PathLike
-
-    if not isinstance(source, str | PathLike):
-        raise EarnestError(
-            f"source: expected the path of a folder, table or list of files, got {type(source).__name__}. "
-            "Write a table to a file first (a DataFrame with to_csv), and give its path."
-        )
     from earnest.bundle import DEFAULT_BUNDLE
     from earnest.corpora.own import read_own
     from earnest.own.bundle import Answers

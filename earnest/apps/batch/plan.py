@@ -92,6 +92,19 @@ class BatchPlan:
             if number not in done or (verify and not is_sound(self.place, shard_name(number)))
         ]
 
+    def to_do(self, part: Part, verify: bool, retries: bool) -> tuple[list[int], int]:
+        """Return the shards of a part that are to be done, and how many rows of the others have an error.
+
+        Parameters
+        ----------
+        verify : as in `left`; elsewhere than on this machine reading them takes long, and none is said to have failed
+        retries : whether shards that hold rows with an error are done again
+        """
+        left = self.left(part, verify)
+        done = (number for number in self.of(part) if number not in left)
+        failed = self.failed(done) if verify or retries else {}
+        return (sorted([*left, *failed]), 0) if retries else (left, sum(failed.values()))
+
     def failed(self, numbers: Iterable[int]) -> dict[int, int]:
         """Return how many rows of each shard have an error, of shards that have such rows."""
         counts = {number: self._n_failed(number) for number in numbers}

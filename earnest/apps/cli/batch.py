@@ -192,16 +192,11 @@ def run(
     if only_plan:
         _tell_plan(plan, as_json, quiet)
         return
-    is_local = "://" not in output
-    left = plan.left(part, verify=is_local)
-    done = (number for number in plan.of(part) if number not in left)
-    failed = plan.failed(done) if is_local or retry_failed else {}  # elsewhere it takes a question a shard
-    if retry_failed:
-        left, failed = sorted([*left, *failed]), {}
+    left, n_failed = plan.to_do(part, "://" not in output, retry_failed)
     begin = time.perf_counter()
     with resumable(output, "", quiet):
         engine, progress = _engine(engine_name, jobs, address), progress_for(as_json, quiet)
-        outcome = batch_run.run(plan, work, engine, left, progress, sum(failed.values()))
+        outcome = batch_run.run(plan, work, engine, left, progress, n_failed)
     _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
     _exit(outcome)
 

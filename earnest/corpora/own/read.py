@@ -6,6 +6,7 @@ Of folders: those of a class in a folder of its name, with or without train, val
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path, PurePosixPath
 
 from earnest.corpora.base import audio_files, audio_files_and_links
@@ -100,7 +101,7 @@ def read_own(
         When there is nothing to be read, or it isn't clear what the label is. What is wrong with single recordings is
         in `OwnData.refused`.
     """
-    source = Path(path)
+    source = _path_of(path)
     hints = Hints(
         label_column,
         speaker_column,
@@ -128,6 +129,15 @@ def read_own(
         layout.speaker_from if has_speakers else "",
         rows.splits,
         tuple(notes),
+    )
+
+
+def _path_of(given: object) -> Path:
+    if isinstance(given, str | PathLike):
+        return Path(given)
+    raise CorpusError(
+        f"source: expected the path of a folder, table or list of files, got {type(given).__name__}. Write a table to "
+        "a file first (a DataFrame with to_csv), and give its path."
     )
 
 
