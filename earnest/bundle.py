@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -169,8 +169,9 @@ class BundleInfo(Validated):
 
     @property
     def digest(self) -> str:
-        """Twelve letters that another model of the same name and version has differently: of its files' sha256."""
-        return sha256_of(json.dumps(sorted(self.files.items())).encode())[:12]
+        """Twelve letters, of its graphs' sha256, that another model of the same name and version has differently."""
+        graphs = [(name, told) for name, told in sorted(self.files.items()) if name.endswith((".onnx", ".xml", ".bin"))]
+        return sha256_of(json.dumps(graphs).encode())[:12]
 
     @property
     def non_commercial(self) -> tuple[TrainingCorpus, ...]:
@@ -205,6 +206,11 @@ class Bundle:
         if name not in self.info.files:
             raise BundleError(f"{self.info.name}: 'files' doesn't list {name!r}. Export the bundle again.")
         return checked_bytes(self.folder, name, self.info.files[name])
+
+
+def classes_text(classes: Sequence[str]) -> str:
+    """Return classes as a graph's own metadata name them: with commas between, and none inside."""
+    return ",".join(label.replace(",", " ") for label in classes)
 
 
 def shipped_bundles() -> list[str]:

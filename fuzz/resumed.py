@@ -26,7 +26,7 @@ from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.windows import Over, Windowing, WindowSound
 from fuzz.readers import Reader
 
-INFO: Any = SimpleNamespace(name="m", version="1", digest="", classes=("happy", "sad"), abstain_below=0.5)
+INFO: Any = SimpleNamespace(name="m", classes=("happy", "sad"), abstain_below=0.5)
 SHARES = {"happy": 0.25, "sad": 0.75}
 ROWS = (
     Prediction("=a\nb.wav", "ok", 1.5, 1.0, "sad", 0.75, SHARES, -0.5, model="m"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from earnest.bundle import ADAPTATION, AdaptationEntry, BundleInfo, Format, sha256_of
+from earnest.bundle import ADAPTATION, AdaptationEntry, BundleInfo, Format, classes_text, sha256_of
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.calibration import int8_clips
@@ -144,7 +144,7 @@ def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str,
         "name": identity.name,
         "version": identity.version,
         "licence": identity.licence,
-        "classes": ",".join(record.classes),
+        "classes": classes_text(record.classes),
         "scheme": recipe.scheme,
         "sample_rate_hz": str(recipe.front_end.sample_rate_hz),
         "shortest_s": str(limits[0]),

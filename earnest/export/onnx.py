@@ -15,6 +15,7 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from earnest.bundle import classes_text
 from earnest.errors import EarnestError
 from earnest.frontends.waveform import RawWaveform
 from earnest.models.classifier import Segmented, SpeechClassifier
@@ -122,7 +123,7 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
     proto = traced(classifier)
     store_small(proto)
     rate_hz = str(classifier.front_end.settings.sample_rate_hz)
-    return finished(proto, {"sample_rate_hz": rate_hz, "classes": ",".join(classifier.classes), **(facts or {})})
+    return finished(proto, {"sample_rate_hz": rate_hz, "classes": classes_text(classifier.classes), **(facts or {})})
 
 
 def traced(classifier: SpeechClassifier) -> ModelProto:

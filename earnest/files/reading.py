@@ -10,7 +10,7 @@ import json
 import os
 import stat
 import tomllib
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_LE
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,12 +100,13 @@ def decoded(data: bytes, where: str, kind: Kind = EarnestError, what: str = "tex
         For another encoding, with the line.
     """
     # "Unicode text" of a spreadsheet is UTF-16.
-    encoding = "utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    is_16 = data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) and not data.startswith(BOM_UTF32_LE)
+    encoding = "utf-16" if is_16 else "utf-8-sig"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise kind(f"{where}:{line}: not a readable {what} (not UTF-8: {error.reason}). Save it as UTF-8.") from None
+        line, name = data.count(b"\n", 0, error.start) + 1, "UTF-16" if is_16 else "UTF-8"
+        raise kind(f"{where}:{line}: not a readable {what} (not {name}: {error.reason}). Save it as UTF-8.") from None
 
 
 def read_json(path: Path, kind: Kind = EarnestError, missing: str = "no such file.", hint: str = "") -> Any:

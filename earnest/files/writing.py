@@ -19,7 +19,6 @@ from earnest.files.locks import held_file
 
 SUMS = "SHA256SUMS"
 SUM_SUFFIX = ".sha256"
-_NOTE = "# "
 _PARTIAL = ".partial-"
 
 
@@ -111,19 +110,9 @@ def write_sums(folder: Path, names: Iterable[str]) -> None:
     write_atomically(folder / SUMS, "".join(lines).encode())
 
 
-def write_sum(path: Path, note: str = "") -> None:
-    """Write the checksum of a finished file beside it; ``note`` is a line that ``sha256sum --check`` passes over."""
-    told_note = f"{_NOTE}{note}\n" if note else ""
-    write_atomically(_sum_of(path), f"{told_note}{sha256_of(path)}  {path.name}\n".encode())
-
-
-def note_of(path: Path) -> str:
-    """Return the note beside a finished file, "" where there is none."""
-    try:
-        first = _sum_of(path).read_text(encoding="utf-8").partition("\n")[0]
-    except (OSError, UnicodeDecodeError):
-        return ""
-    return first.removeprefix(_NOTE) if first.startswith(_NOTE) else ""
+def write_sum(path: Path) -> None:
+    """Write the checksum of a finished file beside it."""
+    write_atomically(_sum_of(path), f"{sha256_of(path)}  {path.name}\n".encode())
 
 
 def refuse_changed(path: Path) -> None:
@@ -135,7 +124,7 @@ def refuse_changed(path: Path) -> None:
         return
     except (OSError, UnicodeDecodeError) as error:
         raise EarnestError(f"{sums}: not readable ({error}). Delete it to continue without a check.") from error
-    for line in (one for one in lines if not one.startswith(_NOTE)):
+    for line in lines:
         digest, _, name = line.partition("  ")  # as sha256sum writes it
         file = sums.parent / name
         # A name that leads out of the folder is none that was written here.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from earnest.bundle import Bundle, BundleInfo, ProtocolResult, TrainingCorpus, sha256_of
+from earnest.bundle import Bundle, BundleInfo, ProtocolResult, TrainingCorpus, classes_text, sha256_of
 from earnest.errors import EarnestError, shown
 from earnest.evaluation.calibration import FittedCalibration, quality, softmax
 from earnest.export.files import MODEL, NOTICE
@@ -106,7 +106,7 @@ def bundle_of(
         "name": answers.name,
         "version": answers.version,
         "licence": answers.licence or NOT_STATED,
-        "classes": ",".join(label.replace(",", " ") for label in head.classes),  # as others read them; ours are below
+        "classes": classes_text(head.classes),  # as others read them; ours are below
         "scheme": "native",
         "sample_rate_hz": str(base.info.sample_rate_hz),
         "shortest_s": str(base.info.shortest_s),

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
-from earnest.bundle import Bundle
+from earnest.bundle import Bundle, classes_text
 from earnest.errors import BundleError, EarnestError, NoPicturesError, first_line, printable, shown
 from earnest.onnx.cut import CUT, CutError, Part
 from earnest.runtime.engine import Backend, Engine, Hint, Provider, Session
@@ -90,7 +90,7 @@ class Graph:
         self._engine = engine or engine_for(bundle)
         self._where = f"{bundle.folder / self._engine.file}"
         self._n_classes, self._n_sounds = len(bundle.info.classes), len(bundle.info.sounds)
-        self._classes = ",".join(label.replace(",", " ") for label in bundle.info.classes)
+        self._classes = bundle.info.classes
         self._whole = self._session("whole")
         self._check_signature()
 
@@ -118,8 +118,10 @@ class Graph:
             raise BundleError(f"{self._where}: {sizes['sound']} sounds for {self._n_sounds} names. Export it again.")
         if self._n_sounds and "sound" not in sizes:
             raise BundleError(f"{self._where}: has no output 'sound', which bundle.json names. Export it again.")
-        if self._whole.classes not in (None, self._classes):
-            told = printable(f"{self._whole.classes}, and those of bundle.json are {self._classes}")
+        # Bundles of before have commas of labels as they are.
+        expected = (classes_text(self._classes), ",".join(self._classes))
+        if self._whole.classes not in (None, *expected):
+            told = printable(f"{self._whole.classes}, and those of bundle.json are {expected[0]}")
             raise BundleError(f"{self._where}: its classes are {told}. Export or download the bundle again.")
         self.outputs, self.embedding_width = tuple(sizes), sizes["embedding"]
         self.predicted = tuple(name for name in _PREDICTED if name in sizes)

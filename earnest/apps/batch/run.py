@@ -77,8 +77,6 @@ def planned(
         source, channel = words["source"], words["channel"]  # rows are called by the channel too
         if plan := read_plan(place):
             check_same(plan, words)
-            if part.count == 1 and not is_url(source):  # of an array of tasks, none lists the inputs again
-                _tell_new({channel_path(one.key, channel) for one in inputs_of(plan.request.source)}, plan, tell)
             return plan
         n_least = max(LEAST_SHARDS, SHARDS_A_PART * part.count)
         inputs = (replace(one, key=channel_path(one.key, channel)) for one in inputs_of(source))
@@ -88,9 +86,19 @@ def planned(
         return write_plan(place, shards, words)
 
 
-def _tell_new(keys: set[str], plan: BatchPlan, tell: Callable[[str], None]) -> None:
-    """Say which recordings came after a run was planned: its plan doesn't change any more."""
-    if new := sorted(keys - plan.keys()):
+def tell_new(plan: BatchPlan, tell: Callable[[str], None]) -> None:
+    """Say which recordings came after a run was planned: its plan doesn't change any more.
+
+    A source that is elsewhere, or is not there any more, is passed over: what was planned can be done without it.
+    """
+    source, channel = plan.request.source, plan.request.channel
+    if is_url(source) or is_url(plan.place.name):
+        return
+    try:
+        new = sorted({channel_path(one.key, channel) for one in inputs_of(source)} - plan.keys())
+    except EarnestError:
+        return
+    if new:
         told = f"After this run was planned came {len(new)} more of {plan.request.source}, such as {new[0]}"
         tell(f"{told}. A plan doesn't change: answer what is new with another --output.")
 

@@ -2,23 +2,24 @@
 
 import csv
 import json
+import math
 import os
 import shutil
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import sub
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
-from earnest.audio.source import place_of
+from earnest.audio.source import Channel, Source, file_and_channel, place_of
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, printable, printable_json, told
 from earnest.files.csv_cells import csv_rows
 from earnest.files.writing import (
     Journal,
     cut_half_line,
-    note_of,
     refuse_changed,
     refuse_existing,
     replacing,
@@ -46,6 +47,10 @@ Form = Literal["json", "csv", "parquet"]
 T = TypeVar("T")
 R = TypeVar("R")
 PARQUET_ROWS = 10_000
+N_SAMPLES, LONGEST_SAMPLE_S = 3, 60.0
+SAME = 0.02  # of a probability, or of an embedding's largest value: other batches and other processors differ by less
+Sample = tuple[str, Sequence[float]]
+"""The path of a recording, and the numbers that were answered."""
 ROUNDED = 1e-5  # numbers of rows have six decimals
 RESUMES = "--resume keeps the rows so far."
 GO_ON = "Continue it with --resume, replace it with --overwrite"
@@ -69,14 +74,14 @@ class JournaledFile(ABC, Generic[R]):
     n_failed : how many of these have an error
     """
 
-    def __init__(self, output: Path, existing: "Existing", model: str = "") -> None:
+    def __init__(self, output: Path, existing: "Existing", asked: Container[str] = ()) -> None:
         """Begin a file, or go on with one; what a subclass needs to read rows is set before.
 
         Parameters
         ----------
-        model : which model makes the rows, more exactly than its name; it stands beside the checksum
+        asked : places of recordings that are answered again where "retry" finds that they failed
         """
-        self.n_failed, self.done, self._made_by = 0, Counter[str](), f"made by {model}" if model else ""
+        self.n_failed, self.done, self._samples = 0, Counter[str](), list[Sample]()
         self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self._journal = self._output.with_name(f"{self._output.name}.partial")
         refuse_existing(output, existing != "refuse", GO_ON)
@@ -86,7 +91,7 @@ class JournaledFile(ABC, Generic[R]):
                 self._journal.unlink(missing_ok=True)
             if existing in ("resume", "retry"):
                 with undone(self._journal):
-                    self._go_on(existing == "retry")
+                    self._go_on(asked if existing == "retry" else ())
             self._file = Journal(self._journal, RESUMES)
 
     def __enter__(self) -> Self:
@@ -96,6 +101,26 @@ class JournaledFile(ABC, Generic[R]):
         """Let go of the journal, also where the run was stopped; what it holds stays."""
         self._file.close()
 
+    def check_samples(self, answered: Callable[[Source], Sequence[float]]) -> None:
+        """Answer a few recordings of the run before again: a model that was learnt anew has the same name.
+
+        Raises
+        ------
+        EarnestError
+            When one is answered otherwise than the file tells.
+        """
+        for path, numbers in self._samples:
+            whole, channel = (path, None) if Path(path).is_file() else file_and_channel(path)
+            if not Path(whole).is_file():
+                continue
+            again = answered(Channel(whole, channel) if channel else whole)
+            least = SAME * max(1.0, *map(abs, numbers))
+            if len(again) != len(numbers) or max(map(abs, map(sub, again, numbers))) > least:
+                raise EarnestError(
+                    f"{self._output}: {printable(path)} is answered otherwise now than this file tells. It was made by "
+                    f"another model of this name, or the recording was replaced. {NOT_OURS}"
+                )
+
     def write(self, row: R) -> None:
         """Add a row; it is safe when this returns, and not there at all when this raises."""
         self._file.append(self._line(row))
@@ -104,39 +129,41 @@ class JournaledFile(ABC, Generic[R]):
         """Write the file from all rows so far, beside its place, and move it there."""
         with told(self._output), replacing(self._output) as whole:
             self._write_whole(whole)
-        write_sum(self._output, self._made_by)
+        write_sum(self._output)
 
     def close(self) -> None:
         """Publish, and forget the journal."""
         self.publish()
         self._file.remove()
 
-    def _go_on(self, retries: bool) -> None:
+    def _go_on(self, retried: Container[str]) -> None:
         """Count the rows of the run before: of its journal, else of the file that it finished.
 
         Parameters
         ----------
-        retries : whether rows with an error are forgotten, so that these recordings are answered again
+        retried : places of recordings whose rows with an error are forgotten
         """
-        before = ""
+
+        def is_forgotten(row: R) -> bool:
+            path, is_failed = self._path_and_failed(row)
+            return is_failed and place_of(path) in retried
+
         if not self._journal.exists() and self._output.exists():
             refuse_changed(self._output)
-            before = note_of(self._output)
             self._begin_journal(self._rows_of_output())
         if not self._journal.exists():
             return
         for row in self._journaled():
             self._check(row)
             path, is_failed = self._path_and_failed(row)
-            if not (is_failed and retries):
+            if not is_forgotten(row):
                 self.n_failed += is_failed
                 self.done[place_of(path)] += 1
-        if self._made_by and before not in ("", self._made_by):  # a model that was learnt anew has the same name
-            told_before = printable(before[:200])
-            raise EarnestError(f"{self._output}: {told_before}, and this would be {self._made_by}. {NOT_OURS}")
+            if len(self._samples) < N_SAMPLES and (sample := self._sample(row)):
+                self._samples.append(sample)
         cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
-        if retries:
-            self._begin_journal(row for row in self._journaled() if not self._path_and_failed(row)[1])
+        if retried:
+            self._begin_journal(row for row in self._journaled() if not is_forgotten(row))
 
     def _begin_journal(self, rows: Iterable[R]) -> None:
         with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
@@ -157,6 +184,10 @@ class JournaledFile(ABC, Generic[R]):
     @abstractmethod
     def _path_and_failed(self, row: R) -> tuple[str, bool]:
         """Return the recording's path, and whether the row has an error."""
+
+    @abstractmethod
+    def _sample(self, row: R) -> Sample | None:
+        """Return what `check_samples` compares; None for a row that says little or takes long."""
 
     @abstractmethod
     def _write_whole(self, path: Path) -> None:
@@ -180,6 +211,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         existing: "Existing",
         adapted: Adapted | None = None,
         adapts: bool | None = None,
+        asked: Container[str] = (),
     ) -> None:
         """Begin a file, or go on with one whose rows were made as these will be.
 
@@ -187,13 +219,14 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         ----------
         info : whose name, classes and threshold the rows have
         adapts : whether every answer is adapted, or none; None where it depends
+        asked : as in `JournaledFile`
         """
         self._adapted, self._adapts, self._below = adapted, adapts, info.abstain_below
         self._is_told = False  # whether rows of the run before hold answers, and no more what was heard
         self._form, self._classes, self._model = form, info.classes, info.name
         if form == "parquet":
             load_pyarrow()
-        super().__init__(output, existing, f"{info.name} {info.version} {info.digest}")
+        super().__init__(output, existing, asked)
 
     def _check(self, heard: "Prediction | AnsweredRecording") -> None:
         assert isinstance(heard, AnsweredRecording)
@@ -243,6 +276,12 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
     def _path_and_failed(self, row: "Prediction | AnsweredRecording") -> tuple[str, bool]:
         plain = row.plain if isinstance(row, AnsweredRecording) else row
         return plain.path, plain.status == "error"
+
+    def _sample(self, row: "Prediction | AnsweredRecording") -> Sample | None:
+        plain = row.plain if isinstance(row, AnsweredRecording) else row
+        if plain.adapted or not plain.probabilities or (plain.duration_s or math.inf) > LONGEST_SAMPLE_S:
+            return None
+        return plain.path, [plain.probabilities[name] for name in self._classes]
 
     def _write_whole(self, path: Path) -> None:
         if self._form == "parquet":

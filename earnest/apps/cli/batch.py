@@ -193,6 +193,8 @@ def run(
         _tell_plan(plan, as_json, quiet)
         return
     left, n_failed = plan.to_do(part, "://" not in output, retry_failed)
+    if not left and part.count == 1:
+        batch_run.tell_new(plan, lambda text: echo(text, err=True))
     begin = time.perf_counter()
     with resumable(output, "", quiet):
         engine, progress = _engine(engine_name, jobs, address), progress_for(as_json, quiet)
@@ -212,7 +214,7 @@ def _exit(outcome: "Outcome") -> None:
 def _requested(
     source: str, table: str, models: AveragingOptions, answer: AnswerOptions, channels: Sequence[int]
 ) -> tuple[dict[str, Any], Any]:
-    """Return what `earnest.apps.batch.plan.Asked` keeps, and the options of answers."""
+    """Return what `earnest.apps.batch.plan.Request` keeps, and the options of answers."""
     bundles = [load_bundle(name) for name in models.models]
     chosen = answer.of(bundles[0].info)  # of several the classes are the same, which each worker checks
     words = {
@@ -283,7 +285,8 @@ def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet:
         told = f"{outcome.n_rows - outcome.n_failed} answered, {outcome.n_failed} failed"
         told += "" if outcome.n_rows or outcome.n_left or outcome.errors else ", all were there already"
         if outcome.n_held_failed:
-            told += f", {outcome.n_held_failed} of them failed (which: earnest batch summary; again: --retry-failed)"
+            whose = "that were there already" if outcome.n_rows else "of them"
+            told += f", {outcome.n_held_failed} {whose} failed (which: earnest batch summary; again: --retry-failed)"
         left = f", {outcome.n_left} left: give the same command again" if outcome.n_left else ""
         echo(f"{told}, {outcome.sound_s / 3600:.1f} h of sound in {seconds:.0f} s{left}: {output}", err=True)
 

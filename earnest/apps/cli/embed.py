@@ -8,7 +8,7 @@ import math
 import zipfile
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import sources_of
-from earnest.apps.cli._row_file import NOT_OURS, JournaledFile
+from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, Sample
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     echo_json,
@@ -27,7 +27,7 @@ from earnest.apps.cli.output import (
     resumable,
     resume_options,
 )
-from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, held_words, is_done
+from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, held_words, is_done, places_of
 from earnest.audio.source import Source
 from earnest.errors import EarnestError, MissingExtraError, printable, printable_json
 from earnest.files.locks import held_file
@@ -46,17 +46,24 @@ _FORMS: dict[str, Form] = {".npz": "npz", ".parquet": "parquet"}
 class EmbeddingFile(JournaledFile[EmbeddedRecording]):
     """Collects embeddings for a file."""
 
-    def __init__(self, output: Path, form: Form, model: str, width: int, existing: Existing, made_by: str = "") -> None:
+    def __init__(
+        self, output: Path, form: Form, model: str, width: int, existing: Existing, asked: Container[str] = ()
+    ) -> None:
         self._form, self._model, self._width = form, model, width
         if form == "parquet":
             _parquet()
-        super().__init__(output, existing, made_by)
+        super().__init__(output, existing, asked)
 
     def _line(self, row: EmbeddedRecording) -> str:
         return journal_line(row)
 
     def _path_and_failed(self, row: EmbeddedRecording) -> tuple[str, bool]:
         return row.path, row.vector is None
+
+    def _sample(self, row: EmbeddedRecording) -> "Sample | None":
+        if row.vector is None or row.duration_s is None or row.duration_s > LONGEST_SAMPLE_S:
+            return None
+        return row.path, row.vector.tolist()
 
     def _write_whole(self, path: Path) -> None:
         found = Embeddings.of(self._journaled(), self._width)
@@ -236,12 +243,18 @@ def _write_file(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    width, info = predictor.embedding_width, predictor.info
+    width = predictor.embedding_width
+
+    def embedded(source: Source) -> Sequence[float]:
+        (row,) = predictor.embed_many([source], 1)
+        return [] if row.vector is None else row.vector.tolist()
+
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
-        EmbeddingFile(output, form, info.name, width, existing, f"{info.name} {info.version} {info.digest}") as file,
+        EmbeddingFile(output, form, predictor.info.name, width, existing, places_of(sources)) as file,
     ):
+        file.check_samples(embedded)
         n_held = file.done.total()
         left = [source for source in sources if not is_done(file.done, source)]
         found: Iterable[EmbeddedRecording] = predictor.embed_many(left, min(jobs, len(left) or 1))

@@ -44,7 +44,7 @@ def overwrite_option(function: F) -> F:
 
 def resume_options(function: F) -> F:
     """Add ``--resume`` and ``--retry-failed``, which go on with a file of rows."""
-    retry = "Go on with --output, and answer again what failed."
+    retry = "Go on with --output, and answer again those of PATHS that failed."
     function = click.option("--retry-failed", is_flag=True, help=retry)(function)
     return click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")(function)
 

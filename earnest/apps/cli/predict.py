@@ -179,7 +179,7 @@ def command(
         writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
         n_failed = sum(_write(run.rows(some, _shows_progress(quiet, True)), writer) for some in batches)
     else:
-        n_failed = _write_file(batches, run, output, chosen, existing, quiet)
+        n_failed = _write_file(batches, run, output, chosen, existing, places_of(sources), quiet)
     speakers.tell_unmatched()
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
@@ -211,6 +211,11 @@ class PredictRun:
     def adapted(self) -> "Adapted | None":
         """What answers again, adapted, what `journaled` yielded; None where that are the answers."""
         return self._adapted if self._batch else None
+
+    def plain(self, source: Source) -> list[float]:
+        """Return the probabilities of one recording by itself, [] without an answer."""
+        (row,) = self._predictor.predict_many([source], 1, None, **self._asked.words())
+        return [row.probabilities[name] for name in self.info.classes if name in row.probabilities]
 
     def journaled(self, some: Sequence[Source], shown: bool) -> Iterable[Prediction | AnsweredRecording]:
         """Yield what a file keeps while it grows: the answers, or what was heard."""
@@ -287,6 +292,7 @@ def _write_file(
     output: Path,
     form: Format,
     existing: Existing,
+    asked: frozenset[str],
     quiet: bool,
 ) -> int:
     from earnest.apps.cli._row_file import RowFile
@@ -296,8 +302,9 @@ def _write_file(
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
-        RowFile(output, form, run.info, existing, run.adapted, run.adapts) as rows,
+        RowFile(output, form, run.info, existing, run.adapted, run.adapts, asked) as rows,
     ):
+        rows.check_samples(run.plain)
         n_held = rows.done.total()
         for batch in batches:
             left = [source for source in batch if not is_done(rows.done, source)]
@@ -308,15 +315,21 @@ def _write_file(
             rows.publish()
         rows.close()
     if not quiet:
-        held = held_words(n_held, rows.n_failed)
+        held = held_words(n_held, rows.n_failed, run.adapted is None)
         click.echo(f"{n_done - n_failed} answered, {n_failed} failed{held}: {output}", err=True)
     return n_failed + rows.n_failed
 
 
-def held_words(n_held: int, n_failed: int) -> str:
+def held_words(n_held: int, n_failed: int, can_retry: bool = True) -> str:
     """Return how to say what a file held before, "" for nothing."""
-    failed = f", of which {n_failed} failed (--retry-failed answers these again)" if n_failed else ""
+    again = "--retry-failed answers these again" if can_retry else "--overwrite answers all of them again"
+    failed = f", of which {n_failed} failed ({again})" if n_failed else ""
     return f", {n_held} were there already{failed}" if n_held else ""
+
+
+def places_of(sources: Iterable[Source]) -> frozenset[str]:
+    """Return the places of recordings, which are the same however their paths are spelled."""
+    return frozenset(place_of(path_of(source)) for source in sources)
 
 
 def is_done(done: dict[str, int], source: Source) -> bool:

@@ -337,6 +337,9 @@ def command(
         form=form,
         ignore_unknown=ignore_unknown,
     )
+    if output is not None and not _is_apart(output, predictions) and (source.has_truth or source.words or scheme):
+        told = "is scored with other truth or labels, which the file in that folder doesn't hold"
+        raise EarnestError(f"{predictions}: {told}. Choose another --output.")
     found = to_score(predictions, source)
     scores = score(found.predictions, np.random.default_rng(seed), columns=found.columns)
     document = _document(protocol, scores, found)

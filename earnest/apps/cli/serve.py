@@ -47,20 +47,12 @@ SHORTEST_KEY = 16  # letters; secrets.token_urlsafe(12) has as many
     shell_complete=names_from(bundle_names, files=True),
     help="Bundle that answers; repeatable. The first one answers where a request names none.",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    envvar="EARNEST_THREADS",
-    help="Cores for one prediction.",
-)
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for one prediction.")
 @click.option(
     "--provider",
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
     show_default=True,
-    envvar="EARNEST_PROVIDER",
     help="What computes: the processor or a GPU.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Number of processes.")
@@ -86,7 +78,7 @@ SHORTEST_KEY = 16  # letters; secrets.token_urlsafe(12) has as many
     "--api-keys",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help=f"File with one key a line, of {SHORTEST_KEY} letters or more; lines that start with # are left out. {KEYS} "
-    "does the same, with spaces between keys. Without keys, anybody on this machine may ask.",
+    "has keys too, with spaces between, which are not checked. Without keys, anybody on this machine may ask.",
 )
 @click.option(
     "--no-token",

@@ -11,7 +11,14 @@ def test_a_mark_at_the_start_tells_the_encoding(encoding):
     assert decoded("Ärger;z.wav\r\n".encode(encoding), "list.csv") == "Ärger;z.wav\r\n"
 
 
-@pytest.mark.parametrize("data", ["a\nÄrger".encode("cp1252"), "a\nÄ".encode("utf-16")[:-1]])
-def test_another_encoding_is_told_with_the_line(data):
-    with pytest.raises(CorpusError, match=r"list.csv:\d: not a readable list \(not UTF-8: .+\)\. Save it as UTF-8"):
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("a\nÄrger".encode("cp1252"), "UTF-8"),
+        ("a\nÄ".encode("utf-16")[:-1], "UTF-16"),
+        ("a\nÄ".encode("utf-32"), "UTF-8"),
+    ],
+)
+def test_another_encoding_is_told_with_the_line(data, name):
+    with pytest.raises(CorpusError, match=rf"list.csv:\d: not a readable list \(not {name}: .+\)\. Save it as UTF-8"):
         decoded(data, "list.csv", CorpusError, "list")

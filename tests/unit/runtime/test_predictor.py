@@ -17,9 +17,10 @@ from stand_in import CLASSES, stand_in_model, write_adapting, write_bundle, writ
 
 import earnest
 from earnest.audio.waveform import Waveform
-from earnest.bundle import SHIPPED, TrainingCorpus, load_bundle
+from earnest.bundle import SHIPPED, TrainingCorpus, classes_text, load_bundle
 from earnest.errors import AudioError, BundleError, EarnestError
 from earnest.export.heads import add_affect
+from earnest.export.onnx import finished
 from earnest.runtime import bulk
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction, polarity_of
@@ -415,3 +416,10 @@ def test_labels_that_somebody_changed_are_refused(tmp_path: Path) -> None:
     (folder / "bundle.json").write_text(text, "utf-8")
     with pytest.raises(BundleError, match=r"its classes are neutral,happy,.*bundle\.json are neutral,merry"):
         earnest.load(folder)
+
+
+def test_a_label_with_a_comma_is_none_that_was_changed(tmp_path: Path) -> None:
+    labels = ("happy, glad", *CLASSES[1:])
+    for text in (classes_text(labels), ",".join(labels)):
+        model = finished(stand_in_model(), {"classes": text})
+        assert earnest.load(write_bundle(tmp_path / str(len(text)), model, classes=labels)).info.classes == labels

@@ -53,6 +53,7 @@ async function start(): Promise<void> {
   app.addEventListener("models", () => {
     place.value = "browser"; // where it was learnt, or opened
     remember("place", place.value);
+    app.leave();
     void chosen(app, LEARNT);
   });
   onClick("about-model", () => {

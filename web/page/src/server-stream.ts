@@ -66,9 +66,9 @@ export class ServerStream implements SoundStream {
   async accept(waveform: Float32Array): Promise<StreamEvent[]> {
     this.receivedS += waveform.length / this.sampleRateHz;
     for (let start = 0; start < waveform.length; start += PIECE_SAMPLES) {
-      if (!this.failure) this.socket.send(waveform.slice(start, start + PIECE_SAMPLES));
+      if (this.isOpen()) this.socket.send(waveform.slice(start, start + PIECE_SAMPLES));
     }
-    while (!this.failure && this.socket.bufferedAmount > MOST_WAITING * 4 * PIECE_SAMPLES) {
+    while (this.isOpen() && this.socket.bufferedAmount > MOST_WAITING * 4 * PIECE_SAMPLES) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     return this.told();
@@ -82,7 +82,7 @@ export class ServerStream implements SoundStream {
   }
 
   async finish(): Promise<StreamEvent[]> {
-    if (!this.failure) this.socket.send(JSON.stringify({ type: "finish" }));
+    if (this.isOpen()) this.socket.send(JSON.stringify({ type: "finish" }));
     await this.closed;
     if (this.failure && !this.answer) throw this.failure;
     return this.events.splice(0);
@@ -95,6 +95,10 @@ export class ServerStream implements SoundStream {
 
   async close(): Promise<void> {
     this.socket.close();
+  }
+
+  private isOpen(): boolean {
+    return !this.failure && this.socket.readyState === WebSocket.OPEN;
   }
 
   private hear(message: Message): void {

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ from earnest.runtime.events import VocalBurst
 from earnest.runtime.prediction import Prediction
 
 CLASSES = ("happy", "sad")
-INFO: Any = SimpleNamespace(name="m", version="1", digest="abc", classes=CLASSES, abstain_below=0.5)
+INFO: Any = SimpleNamespace(name="m", classes=CLASSES, abstain_below=0.5)
 ROWS = (
     Prediction("a\nb.wav", "ok", 1.5, 1.0, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, -0.5, model="m"),
     Prediction("=b.wav", "error", error="-1 is no file", model="m"),
@@ -43,9 +43,9 @@ def write(path: Path, rows: Sequence[Prediction]) -> bytes:
     return path.read_bytes()
 
 
-def resumed(path: Path, existing: Existing = "resume") -> list[str]:
+def resumed(path: Path, existing: Existing = "resume", asked: Container[str] = ()) -> list[str]:
     """Go on with a file and end at once; return the places of the recordings that it held."""
-    file = RowFile(path, FORMS[path.suffix[1:]], INFO, existing)
+    file = RowFile(path, FORMS[path.suffix[1:]], INFO, existing, asked=asked)
     file.close()
     return list(file.done.elements())
 
@@ -174,8 +174,10 @@ def test_a_file_that_was_changed_since_is_not_gone_on_with(suffix: str, tmp_path
 def test_what_failed_is_answered_again_if_asked(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows.{suffix}"
     write(path, ROWS)
-    assert resumed(path, "retry") == [place_of("a\nb.wav"), place_of("c.wav")]
-    assert resumed(path) == [place_of("a\nb.wav"), place_of("c.wav")]
+    assert len(resumed(path, "retry", {place_of("c.wav")})) == len(ROWS)  # what failed is not among these
+    left = [place_of("a\nb.wav"), place_of("c.wav")]
+    assert resumed(path, "retry", {place_of("=b.wav")}) == left
+    assert resumed(path) == left
 
 
 @suffixes
@@ -190,13 +192,21 @@ def test_what_was_refused_leaves_nothing_behind(suffix: str, tmp_path: Path) -> 
 
 
 @suffixes
-def test_answers_of_a_model_that_was_learnt_anew_are_not_mixed(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_answers_of_a_model_that_was_learnt_anew_are_not_mixed(
+    suffix: str, is_finished: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("b.wav").touch()
     path = tmp_path / f"rows.{suffix}"
-    write(path, ROWS)
-    with pytest.raises(EarnestError, match="made by m 1 abc, and this would be made by m 1 def"):
-        RowFile(path, FORMS[suffix], SimpleNamespace(**{**vars(INFO), "digest": "def"}), "resume")
-    (tmp_path / f"{path.name}.sha256").unlink()  # as of a version that noted no model
-    assert len(resumed(path)) == len(ROWS)
+    with RowFile(path, FORMS[suffix], INFO, "overwrite") as file:
+        file.write(replace(ROWS[0], path="b.wav"))
+        if is_finished:
+            file.close()
+    with RowFile(path, FORMS[suffix], INFO, "resume") as file:
+        file.check_samples(lambda _: [0.255, 0.745])  # as in another batch
+        with pytest.raises(EarnestError, match=r"b\.wav is answered otherwise now than this file tells"):
+            file.check_samples(lambda _: [0.75, 0.25])
 
 
 def test_a_recording_is_the_same_however_its_path_is_spelled(tmp_path: Path) -> None:

@@ -130,16 +130,6 @@ def test_a_file_of_comments_alone_holds_no_key(listening: Listening, tmp_path: P
         earnest_cli("serve", "--api-keys", keys)
 
 
-def test_the_environment_changes_what_computes(listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EARNEST_PROVIDER", "cuda")
-    monkeypatch.setenv("EARNEST_THREADS", "3")
-    earnest_cli("serve")
-    assert (listening.settings[0].provider, listening.settings[0].threads) == ("cuda", 3)
-    monkeypatch.setenv("EARNEST_PROVIDER", "gpu")
-    earnest_cli("serve", exit_code=2)  # gpu is OpenVINO's, which the server doesn't run
-    assert len(listening.settings) == 1
-
-
 @pytest.mark.parametrize(("host", "n_warnings"), [("0.0.0.0", 1), ("127.0.0.1", 0)])
 def test_a_server_without_a_token_says_so_loudly(
     host: str, n_warnings: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

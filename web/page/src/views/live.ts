@@ -1,6 +1,7 @@
 /** Speak, and see the emotion. */
 
 import {
+  EarnestError,
   listen,
   type Listening,
   type Span,
@@ -90,7 +91,7 @@ class LiveView {
       });
       if (engine !== this.app.engine) {
         void listening.stop().catch(() => undefined); // of an engine that was closed
-        throw new Error("Another model was chosen before the microphone was ready. Start again.");
+        throw new EarnestError("Another model was chosen before the microphone was ready. Start again.");
       }
     } catch (error) {
       this.become("idle");
