@@ -1,7 +1,7 @@
 /** One colour per emotion, the same as in the Python package's plots, and always with its name beside it. */
 
 /** Okabe and Ito (2008), distinct in every common colour blindness; the rest are darker or lighter relatives. */
-const COLOURS: Partial<Record<string, string>> = {
+export const COLOURS: Partial<Record<string, string>> = {
   neutral: "#b4b4b4",
   calm: "#56b4e9",
   happy: "#f0e442",
