@@ -102,8 +102,8 @@ class EpochKeeper(Checkpoint):
                 setattr(self, name, value)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock, and note the rate of the epoch."""
-        self._started, self._rate = time.monotonic(), float(trainer.optimizers[0].param_groups[0]["lr"])
+        """Start the clock."""
+        self._started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the epoch, compare it with the best one, save a checkpoint."""
@@ -116,7 +116,7 @@ class EpochKeeper(Checkpoint):
                 "epoch": epoch,
                 "train_loss": pl_module.train_loss,
                 **pl_module.validation,
-                "learning_rate": self._rate,
+                "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
                 "seconds": round(time.monotonic() - self._started, 3),
             }
         )
