@@ -141,22 +141,21 @@ class AsyncRemoteStream:
         from websockets.asyncio.client import connect
 
         try:
-            opening = connect(
-                self._address,
-                additional_headers=self._headers,
-                open_timeout=listening.OPEN_S,
-                ping_timeout=listening.PONG_S,
-                compression=None,
-            )
-            self._socket = await self._closing.enter_async_context(opening)
-            self._heard.take(await self._socket.recv())
-            if self._profile:
-                await self._socket.send(calls.profile_message(self._profile))
-        except BaseException as error:
-            await self._closing.aclose()  # __aexit__ is not called
-            if isinstance(error, self._expected):
-                raise listening.refused(error) from error
-            raise
+            async with AsyncExitStack() as closing:  # where the greeting fails, __aexit__ is not called
+                opening = connect(
+                    self._address,
+                    additional_headers=self._headers,
+                    open_timeout=listening.OPEN_S,
+                    ping_timeout=listening.PONG_S,
+                    compression=None,
+                )
+                self._socket = await closing.enter_async_context(opening)
+                self._heard.take(await self._socket.recv())
+                if self._profile:
+                    await self._socket.send(calls.profile_message(self._profile))
+                self._closing = closing.pop_all()
+        except self._expected as error:
+            raise listening.refused(error) from error
         self._reader = asyncio.create_task(self._read())
         return self
 

@@ -159,22 +159,21 @@ class RemoteStream:
         from websockets.sync.client import connect
 
         try:
-            opening = connect(
-                self._address,
-                additional_headers=self._headers,
-                open_timeout=listening.OPEN_S,
-                ping_timeout=listening.PONG_S,
-                compression=None,
-            )
-            self._socket = self._closing.enter_context(opening)
-            self._heard.take(self._socket.recv())
-            if self._profile:
-                self._socket.send(calls.profile_message(self._profile))
-        except BaseException as error:
-            self._closing.close()  # __exit__ is not called
-            if isinstance(error, self._expected):
-                raise listening.refused(error) from error
-            raise
+            with ExitStack() as closing:  # where the greeting fails, __exit__ is not called
+                opening = connect(
+                    self._address,
+                    additional_headers=self._headers,
+                    open_timeout=listening.OPEN_S,
+                    ping_timeout=listening.PONG_S,
+                    compression=None,
+                )
+                self._socket = closing.enter_context(opening)
+                self._heard.take(self._socket.recv())
+                if self._profile:
+                    self._socket.send(calls.profile_message(self._profile))
+                self._closing = closing.pop_all()
+        except self._expected as error:
+            raise listening.refused(error) from error
         return self
 
     def __exit__(

@@ -37,10 +37,12 @@ def write_bundle(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> 
         shutil.rmtree(begun)
 
 
-def refuse_full(output: Path, overwrite: bool) -> None:
-    """Raise `EarnestError` for a folder that holds something else than an export that was killed."""
+def refuse_full(
+    output: Path, overwrite: bool, instead: str = "Replace it with --overwrite, or choose another --output."
+) -> None:
+    """Raise `EarnestError` that ends with ``instead`` for a folder that holds more than an export that was killed."""
     with told(output):
         held = [path.name for path in output.iterdir() if not path.name.startswith(".")] if output.is_dir() else []
         killed = (output / BEGUN).exists() or (BUNDLE in held and has_lock(output))  # or goes on: its lock refuses
     if held and not overwrite and not killed:
-        raise EarnestError(f"{output}: holds {min(held)}. Replace it with --overwrite, or choose another --output.")
+        raise EarnestError(f"{output}: holds {min(held)}. {instead}")

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from earnest.errors import EarnestError, told, unwritable
@@ -115,17 +115,22 @@ def write_sum(path: Path) -> None:
     write_atomically(_sum_of(path), f"{sha256_of(path)}  {path.name}\n".encode())
 
 
-def refuse_changed(path: Path) -> None:
-    """Raise `EarnestError` where a finished folder or file is not what was written; one without checksums passes."""
-    sums = path / SUMS if path.is_dir() else _sum_of(path)
+def summed_in(sums: Path) -> list[tuple[str, str]]:
+    """Return the names and checksums that a file of checksums holds, none where it is not there."""
     try:
         lines = sums.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        return
+        return []
     except (OSError, UnicodeDecodeError) as error:
         raise EarnestError(f"{sums}: not readable ({error}). Delete it to continue without a check.") from error
-    for line in lines:
-        digest, _, name = line.partition("  ")  # as sha256sum writes it
+    pairs = (line.partition("  ") for line in lines)  # as sha256sum writes it
+    return [(name, digest) for digest, _, name in pairs]
+
+
+def refuse_changed(path: Path) -> None:
+    """Raise `EarnestError` where a finished folder or file is not what was written; one without checksums passes."""
+    sums = path / SUMS if path.is_dir() else _sum_of(path)
+    for name, digest in summed_in(sums):
         file = sums.parent / name
         # A name that leads out of the folder is none that was written here.
         if Path(name).name != name or not file.is_file():
@@ -147,13 +152,11 @@ def _sum_of(path: Path) -> Path:
 @contextmanager
 def undone(path: Path) -> Iterator[None]:
     """Delete a file that was made inside the block where the block fails: what was refused leaves nothing behind."""
-    was_there = path.exists()
-    try:
+    with ExitStack() as failing:
+        if not path.exists():
+            failing.callback(path.unlink, missing_ok=True)
         yield
-    except BaseException:
-        if not was_there:
-            path.unlink(missing_ok=True)
-        raise
+        failing.pop_all()
 
 
 class Journal:

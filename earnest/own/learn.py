@@ -91,7 +91,7 @@ class _Watch:
 
 def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptions, overwrite: bool = False) -> Learned:
     """Learn from recordings that were read; see `earnest.learn`."""
-    _refuse_full(output, overwrite)
+    refuse_full(output, overwrite, "Replace it with overwrite=True, or choose another output.")
     watch = _Watch()
     base = load_bundle(options.model)
     refuse_other_formats(base)
@@ -115,15 +115,6 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
         names = [*load_bundle(output).info.files, *BESIDE, *([] if page is None else [page.name])]
         write_sums(output, names)
     return learned
-
-
-def _refuse_full(output: Path, overwrite: bool) -> None:
-    """As `refuse_full`, in words of Python; `earnest learn` asks before, in its own."""
-    try:
-        refuse_full(output, overwrite)
-    except EarnestError as error:
-        said = str(error).replace("--overwrite", "overwrite=True").replace("--output", "output")
-        raise EarnestError(said) from error
 
 
 def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEmbeddings, tuple[Refused, ...]]:

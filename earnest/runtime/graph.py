@@ -89,8 +89,7 @@ class Graph:
     def __init__(self, bundle: Bundle, engine: Engine | None = None) -> None:
         self._engine = engine or engine_for(bundle)
         self._where = f"{bundle.folder / self._engine.file}"
-        self._n_classes, self._n_sounds = len(bundle.info.classes), len(bundle.info.sounds)
-        self._classes = bundle.info.classes
+        self._classes, self._n_sounds = bundle.info.classes, len(bundle.info.sounds)
         self._whole = self._session("whole")
         self._check_signature()
 
@@ -112,8 +111,8 @@ class Graph:
             raise BundleError(f"{self._where}: has no output '{missing[0]}'. Export it again.")
         width = sizes["probabilities"]
         # None where the graph leaves the size open: then answers are checked (`_answer`).
-        if width is not None and width != self._n_classes:
-            raise BundleError(f"{self._where}: {width} outputs for {self._n_classes} classes. Export it again.")
+        if width is not None and width != len(self._classes):
+            raise BundleError(f"{self._where}: {width} outputs for {len(self._classes)} classes. Export it again.")
         if self._n_sounds and sizes.get("sound", self._n_sounds) not in (self._n_sounds, None):
             raise BundleError(f"{self._where}: {sizes['sound']} sounds for {self._n_sounds} names. Export it again.")
         if self._n_sounds and "sound" not in sizes:
@@ -173,7 +172,7 @@ class Graph:
     def _answer(self, session: Session, feeds: Mapping[str, Any], names: Sequence[str] | None) -> Outputs:
         outputs = self._run(session, feeds, names or self.predicted)
         self._check_finite(outputs)
-        expected = (len(next(iter(feeds.values()))), self._n_classes)  # (batch, classes)
+        expected = (len(next(iter(feeds.values()))), len(self._classes))  # (batch, classes)
         if "probabilities" in outputs and outputs["probabilities"].shape != expected:
             found = outputs["probabilities"].shape
             raise BundleError(f"{self._where}: expected probabilities of shape {expected}, got {found}.")

@@ -9,6 +9,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from typing import Any
@@ -101,7 +102,7 @@ class BatchPlan:
         retries : whether shards that hold rows with an error are done again
         """
         left = self.left(part, verify)
-        done = (number for number in self.of(part) if number not in left)
+        done = sorted({*self.of(part)} - {*left})
         failed = self.failed(done) if verify or retries else {}
         return (sorted([*left, *failed]), 0) if retries else (left, sum(failed.values()))
 
@@ -111,16 +112,22 @@ class BatchPlan:
         return {number: count for number, count in counts.items() if count}
 
     def _n_failed(self, number: int) -> int:
+        with self.opened(number) as table:
+            statuses: list[str] = table.read(["status"], use_threads=False).column(0).to_pylist()
+        return statuses.count("error")
+
+    @contextmanager
+    def opened(self, number: int) -> Iterator[Any]:
+        """Open the table of a shard; what can't be read inside the block is an `EarnestError` that says what to do."""
         pyarrow, name = load_pyarrow(), shard_name(number)
         try:
             with self.place.open(name) as file, pyarrow.parquet.ParquetFile(file) as table:
-                statuses = table.read(["status"], use_threads=False).column(0).to_pylist()
-        except (pyarrow.ArrowException, OSError) as error:
+                yield table
+        except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
             raise EarnestError(
                 f"{self.place.name}/{name}: not written by `earnest batch` ({first_line(error)}). Delete that file and "
                 "give the same command again."
             ) from error
-        return int(statuses.count("error"))
 
     def keys(self) -> set[str]:
         """Return the keys of all inputs."""

@@ -8,7 +8,7 @@ from heapq import nlargest
 from typing import Any
 
 from earnest.apps.batch.engines import BatchEngine
-from earnest.apps.batch.inputs import inputs_of
+from earnest.apps.batch.inputs import Input, inputs_of
 from earnest.apps.batch.places import LocalPlace, Place, is_sound, is_url
 from earnest.apps.batch.plan import (
     LEAST_SHARDS,
@@ -25,12 +25,11 @@ from earnest.apps.batch.plan import (
 )
 from earnest.apps.batch.shard import METADATA, Work
 from earnest.audio.source import channel_path
-from earnest.errors import EarnestError, first_line
+from earnest.errors import EarnestError
 from earnest.files.locks import held_folder
 from earnest.files.reading import parsed_json
 from earnest.files.writing import refuse_foreign
 from earnest.progress import Progress
-from earnest.runtime.frames import load_pyarrow
 
 PLANNING_S = 3600.0  # that the other tasks of an array wait for the one that makes the plan
 SHARDS_A_PART = 4  # of `--shard 3/64`, at least
@@ -74,16 +73,19 @@ def planned(
             held.enter_context(held_folder(place.folder, PLANNING_S))
             refuse_foreign(place.folder, REQUEST, [SHARDS])
             place.forget_rests()
-        source, channel = words["source"], words["channel"]  # rows are called by the channel too
         if plan := read_plan(place):
             check_same(plan, words)
             return plan
         n_least = max(LEAST_SHARDS, SHARDS_A_PART * part.count)
-        inputs = (replace(one, key=channel_path(one.key, channel)) for one in inputs_of(source))
-        shards, n_doubled = cut(inputs, shard_size, n_least)
+        shards, n_doubled = cut(_inputs(words["source"], words["channel"]), shard_size, n_least)
         if n_doubled:
             tell(f"{n_doubled} inputs are named more than once; each gets one row.")
         return write_plan(place, shards, words)
+
+
+def _inputs(source: str, channel: int | None) -> Iterator[Input]:
+    """Yield what a source means; the rows of one channel are called by it."""
+    return (replace(one, key=channel_path(one.key, channel)) for one in inputs_of(source))
 
 
 def tell_new(plan: BatchPlan, tell: Callable[[str], None]) -> None:
@@ -91,15 +93,15 @@ def tell_new(plan: BatchPlan, tell: Callable[[str], None]) -> None:
 
     A source that is elsewhere, or is not there any more, is passed over: what was planned can be done without it.
     """
-    source, channel = plan.request.source, plan.request.channel
+    source = plan.request.source
     if is_url(source) or is_url(plan.place.name):
         return
     try:
-        new = sorted({channel_path(one.key, channel) for one in inputs_of(source)} - plan.keys())
+        new = sorted({one.key for one in _inputs(source, plan.request.channel)} - plan.keys())
     except EarnestError:
         return
     if new:
-        told = f"After this run was planned came {len(new)} more of {plan.request.source}, such as {new[0]}"
+        told = f"After this run was planned came {len(new)} more of {source}, such as {new[0]}"
         tell(f"{told}. A plan doesn't change: answer what is new with another --output.")
 
 
@@ -197,25 +199,17 @@ def summarise(plan: BatchPlan, progress: Progress) -> Summary:
 
 def _take_in(plan: BatchPlan, number: int, told: Summary) -> bool:
     """Add a shard up; return whether it is one of this plan's."""
-    pyarrow = load_pyarrow()
-    name = shard_name(number)
     keys: Counter[str] = Counter()
-    try:
-        with plan.place.open(name) as file, pyarrow.parquet.ParquetFile(file) as table:
-            stored = (table.schema_arrow.metadata or table.metadata.metadata or {}).get(METADATA.encode(), b"{}")
-            facts = parsed_json(stored.decode(), f"{plan.place.name}/{name}: its metadata")
-            if not isinstance(facts, dict):
-                return False
-            if facts.get("inputs_sha256") != plan.request.inputs_sha256 or facts.get("shard") != number:
-                return False
-            told.worker_s += facts["seconds"]
-            for batch in table.iter_batches(10_000, columns=_known(table.schema_arrow.names), use_threads=False):
-                keys.update(_add(batch.to_pylist(), told))
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
-        raise EarnestError(
-            f"{plan.place.name}/{name}: not written by `earnest batch` ({first_line(error)}). Delete that file and "
-            "give the same command again."
-        ) from error
+    with plan.opened(number) as table:
+        stored = (table.schema_arrow.metadata or table.metadata.metadata or {}).get(METADATA.encode(), b"{}")
+        facts = parsed_json(stored.decode(), f"{plan.place.name}/{shard_name(number)}: its metadata")
+        if not isinstance(facts, dict):
+            return False
+        if facts.get("inputs_sha256") != plan.request.inputs_sha256 or facts.get("shard") != number:
+            return False
+        told.worker_s += facts["seconds"]
+        for batch in table.iter_batches(10_000, columns=_known(table.schema_arrow.names), use_threads=False):
+            keys.update(_add(batch.to_pylist(), told))
     planned = {one.key for one in shard_inputs(plan.place, plan.request, number)}
     told.doubled += sorted(key for key, count in keys.items() if count > 1)
     told.missing += sorted(planned - keys.keys())

@@ -74,12 +74,12 @@ class JournaledFile(ABC, Generic[R]):
     n_failed : how many of these have an error
     """
 
-    def __init__(self, output: Path, existing: "Existing", asked: Container[str] = ()) -> None:
+    def __init__(self, output: Path, existing: "Existing", retried: Container[str] = ()) -> None:
         """Begin a file, or go on with one; what a subclass needs to read rows is set before.
 
         Parameters
         ----------
-        asked : places of recordings that are answered again where "retry" finds that they failed
+        retried : places of recordings whose rows with an error are forgotten, so that they are answered again
         """
         self.n_failed, self.done, self._samples = 0, Counter[str](), list[Sample]()
         self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
@@ -89,9 +89,9 @@ class JournaledFile(ABC, Generic[R]):
         with told(output):
             if existing == "overwrite":
                 self._journal.unlink(missing_ok=True)
-            if existing in ("resume", "retry"):
+            if existing == "resume":
                 with undone(self._journal):
-                    self._go_on(asked if existing == "retry" else ())
+                    self._go_on(retried)
             self._file = Journal(self._journal, RESUMES)
 
     def __enter__(self) -> Self:
@@ -137,12 +137,7 @@ class JournaledFile(ABC, Generic[R]):
         self._file.remove()
 
     def _go_on(self, retried: Container[str]) -> None:
-        """Count the rows of the run before: of its journal, else of the file that it finished.
-
-        Parameters
-        ----------
-        retried : places of recordings whose rows with an error are forgotten
-        """
+        """Count the rows of the run before: of its journal, else of the file that it finished."""
 
         def is_forgotten(row: R) -> bool:
             path, is_failed = self._path_and_failed(row)
@@ -211,7 +206,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         existing: "Existing",
         adapted: Adapted | None = None,
         adapts: bool | None = None,
-        asked: Container[str] = (),
+        retried: Container[str] = (),
     ) -> None:
         """Begin a file, or go on with one whose rows were made as these will be.
 
@@ -219,14 +214,14 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         ----------
         info : whose name, classes and threshold the rows have
         adapts : whether every answer is adapted, or none; None where it depends
-        asked : as in `JournaledFile`
+        retried : as in `JournaledFile`
         """
         self._adapted, self._adapts, self._below = adapted, adapts, info.abstain_below
         self._is_told = False  # whether rows of the run before hold answers, and no more what was heard
         self._form, self._classes, self._model = form, info.classes, info.name
         if form == "parquet":
             load_pyarrow()
-        super().__init__(output, existing, asked)
+        super().__init__(output, existing, retried)
 
     def _check(self, heard: "Prediction | AnsweredRecording") -> None:
         assert isinstance(heard, AnsweredRecording)

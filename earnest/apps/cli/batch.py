@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from earnest.apps.cli._options import AnswerOptions, AveragingOptions, channel_option, options
+from earnest.apps.cli._options import AnswerOptions, AveragingOptions, channel_option, option, options
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_SOME_FAILED,
@@ -71,32 +72,48 @@ def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "P
     return part
 
 
+@dataclass(frozen=True)
+class WorkerOptions:
+    """How many workers there are, and what runs them."""
+
+    jobs: int = option(
+        "--jobs",
+        type=click.IntRange(1, 4096),
+        default=os.cpu_count() or 1,
+        show_default="cores",
+        help="Workers, each with the model. With --engine ray as many as the cluster has cores at most.",
+    )
+    engine: Literal["processes", "ray"] = option(
+        "--engine",
+        type=click.Choice(["processes", "ray"]),
+        default="processes",
+        show_default=True,
+        help="What runs the workers: this machine, or a Ray cluster.",
+    )
+    address: str | None = option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Address of the Ray cluster. Default: a cluster on this machine, for this run.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.address and self.engine != "ray":
+            raise click.UsageError("--address needs --engine ray.")
+
+    def begun(self) -> "BatchEngine":
+        """Return what runs them."""
+        from earnest.apps.batch import engines
+
+        return engines.RayActors(self.jobs, self.address) if self.engine == "ray" else engines.Processes(self.jobs)
+
+
 @command.command()
 @click.argument("source")
 @click.option("-o", "--output", required=True, metavar="DIR|URL", help="Folder of the shards.")
 @click.option(
     "--table", type=click.Choice(_TABLES), default="predictions", show_default=True, help="What a row of a shard holds."
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 4096),
-    default=os.cpu_count() or 1,
-    show_default="cores",
-    help="Workers, each with the model. With --engine ray as many as the cluster has cores at most.",
-)
-@click.option(
-    "--engine",
-    "engine_name",
-    type=click.Choice(["processes", "ray"]),
-    default="processes",
-    show_default=True,
-    help="What runs the workers: this machine, or a Ray cluster.",
-)
-@click.option(
-    "--address",
-    metavar="HOST:PORT",
-    help="Address of the Ray cluster. Default: a cluster on this machine, for this run.",
-)
+@options("workers", WorkerOptions)
 @click.option(
     "--shard",
     "part",
@@ -141,9 +158,7 @@ def run(
     source: str,
     output: str,
     table: str,
-    jobs: int,
-    engine_name: Literal["processes", "ray"],
-    address: str | None,
+    workers: WorkerOptions,
     part: "Part",
     shard_size: int | None,
     retry_failed: bool,
@@ -182,8 +197,6 @@ def run(
     from earnest.apps.batch import run as batch_run
     from earnest.apps.batch.places import place_at
 
-    if address and engine_name != "ray":
-        raise click.UsageError("--address needs --engine ray.")
     if find_spec("pyarrow") is None:
         raise MissingExtraError("earnest batch", "parquet")
     words, chosen = _requested(source, table, models, answer, channels)
@@ -197,8 +210,7 @@ def run(
         batch_run.tell_new(plan, lambda text: echo(text, err=True))
     begin = time.perf_counter()
     with resumable(output, "", quiet):
-        engine, progress = _engine(engine_name, jobs, address), progress_for(as_json, quiet)
-        outcome = batch_run.run(plan, work, engine, left, progress, n_failed)
+        outcome = batch_run.run(plan, work, workers.begun(), left, progress_for(as_json, quiet), n_failed)
     _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
     _exit(outcome)
 
@@ -246,16 +258,6 @@ def _work(
         file_s,
         isolate,
     )
-
-
-def _engine(name: Literal["processes", "ray"], jobs: int, address: str | None) -> "BatchEngine":
-    if name == "ray":
-        from earnest.apps.batch.engines import RayActors
-
-        return RayActors(jobs, address)
-    from earnest.apps.batch.engines import Processes
-
-    return Processes(jobs)
 
 
 def _tell_plan(plan: "BatchPlan", as_json: bool, quiet: bool) -> None:

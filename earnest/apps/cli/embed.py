@@ -22,12 +22,10 @@ from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     echo_json,
     output_options,
-    overwrite_option,
     progress_for,
     resumable,
-    resume_options,
 )
-from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, held_words, is_done, places_of
+from earnest.apps.cli.predict import DecodingOptions, Existing, ExistingOptions, held_words, is_done
 from earnest.audio.source import Source
 from earnest.errors import EarnestError, MissingExtraError, printable, printable_json
 from earnest.files.locks import held_file
@@ -47,12 +45,12 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
     """Collects embeddings for a file."""
 
     def __init__(
-        self, output: Path, form: Form, model: str, width: int, existing: Existing, asked: Container[str] = ()
+        self, output: Path, form: Form, model: str, width: int, existing: Existing, retried: Container[str] = ()
     ) -> None:
         self._form, self._model, self._width = form, model, width
         if form == "parquet":
             _parquet()
-        super().__init__(output, existing, asked)
+        super().__init__(output, existing, retried)
 
     def _line(self, row: EmbeddedRecording) -> str:
         return journal_line(row)
@@ -181,17 +179,14 @@ def _parquet() -> Any:
 @click.argument("paths", nargs=-1, required=True)
 @options("models", ModelOptions)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .npz or .parquet.")
-@resume_options
-@overwrite_option
+@options("existing", ExistingOptions)
 @options("decoding", DecodingOptions)
 @output_options
 def command(
     paths: tuple[str, ...],
     models: ModelOptions,
     output: Path | None,
-    resume: bool,
-    retry_failed: bool,
-    overwrite: bool,
+    existing: ExistingOptions,
     decoding: DecodingOptions,
     as_json: bool,
     quiet: bool,
@@ -214,7 +209,7 @@ def command(
     Exit codes: 0 all embedded, 1 an error that was explained, 2 wrong usage, 3 some recordings have no embedding
     (their rows say why).
     """
-    existing = existing_choice(output, resume, retry_failed, overwrite)
+    found = existing.choice(output)
     if output is None and not as_json:
         raise click.UsageError("Name a file with --output, such as embeddings.npz, or give --json.")
     form = None if output is None else _FORMS.get(output.suffix.lower())
@@ -222,13 +217,14 @@ def command(
         raise click.UsageError(f"--output {output}: the name must end in {' or '.join(_FORMS)}.")
     predictor = decoding.load(models)
     sources = sources_of(paths, decoding.channels, output)
+    retried = existing.retried(sources)
     if output is None or form is None:
         n_failed = 0
         for row in predictor.embed_many(sources, min(decoding.jobs, len(sources) or 1)):
             click.echo(json_line(row))
             n_failed += row.vector is None
     else:
-        n_failed = _write_file(predictor, sources, decoding.jobs, output, form, existing, as_json, quiet)
+        n_failed = _write_file(predictor, sources, decoding.jobs, output, form, found, retried, as_json, quiet)
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
@@ -240,6 +236,7 @@ def _write_file(
     output: Path,
     form: Form,
     existing: Existing,
+    retried: frozenset[str],
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -252,7 +249,7 @@ def _write_file(
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
-        EmbeddingFile(output, form, predictor.info.name, width, existing, places_of(sources)) as file,
+        EmbeddingFile(output, form, predictor.info.name, width, existing, retried) as file,
     ):
         file.check_samples(embedded)
         n_held = file.done.total()

@@ -42,13 +42,6 @@ def overwrite_option(function: F) -> F:
     return click.option("--overwrite", is_flag=True, help="Replace what is at --output.")(function)
 
 
-def resume_options(function: F) -> F:
-    """Add ``--resume`` and ``--retry-failed``, which go on with a file of rows."""
-    retry = "Go on with --output, and answer again those of PATHS that failed."
-    function = click.option("--retry-failed", is_flag=True, help=retry)(function)
-    return click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")(function)
-
-
 def refuse_input(output: Path | None, inputs: Iterable[str | Path]) -> None:
     """Raise a usage error where ``--output`` is one of the recordings or lists that are read."""
     if output is None or not output.exists():

@@ -29,9 +29,7 @@ from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
     output_options,
-    overwrite_option,
     resumable,
-    resume_options,
 )
 from earnest.audio.source import Source, path_of, place_of, whole_and_channel
 from earnest.files.locks import held_file
@@ -47,7 +45,7 @@ if TYPE_CHECKING:
     from earnest.apps.cli._row_file import Adapted
 
 Format: TypeAlias = Literal["table", "json", "csv", "parquet"]
-Existing: TypeAlias = Literal["refuse", "resume", "retry", "overwrite"]
+Existing: TypeAlias = Literal["refuse", "resume", "overwrite"]
 Writer: TypeAlias = Callable[[Prediction], None]
 Row = TypeVar("Row", bound=Prediction | AnsweredRecording)
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
@@ -97,6 +95,31 @@ class DecodingOptions:
         return predictor
 
 
+@dataclass(frozen=True)
+class ExistingOptions:
+    """What becomes of a file of rows that is there already."""
+
+    resume: bool = option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
+    retry_failed: bool = option(
+        "--retry-failed", is_flag=True, help="Go on with --output, and answer again those of PATHS that failed."
+    )
+    overwrite: bool = option("--overwrite", is_flag=True, help="Replace what is at --output.")
+
+    def choice(self, output: Path | None) -> Existing:
+        """Return what to do with an output that is there."""
+        goes_on = "--retry-failed" if self.retry_failed else "--resume" if self.resume else ""
+        asked = [word for word in (goes_on, "--overwrite" if self.overwrite else "") if word]
+        if asked and output is None:
+            raise click.UsageError(f"{asked[0]} needs --output.")
+        if len(asked) > 1:
+            raise click.UsageError(f"{' and '.join(asked)} can't be used together.")
+        return "resume" if goes_on else "overwrite" if self.overwrite else "refuse"
+
+    def retried(self, sources: Iterable[Source]) -> frozenset[str]:
+        """Return the places of recordings that are answered again where they failed."""
+        return frozenset(place_of(path_of(source)) for source in sources) if self.retry_failed else frozenset()
+
+
 @contextmanager
 def _decoders(size: int) -> Iterator[Decoders]:
     from earnest.runtime.decoder_pool import start_decoders
@@ -115,8 +138,7 @@ def _decoders(size: int) -> Iterator[Decoders]:
 @options("answer", AnswerOptions)
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .jsonl, .csv or .parquet.")
-@resume_options
-@overwrite_option
+@options("existing", ExistingOptions)
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
 @click.option("--vocal-bursts", is_flag=True, help="Add a line per laugh, cry, scream or sigh to the table.")
@@ -129,9 +151,7 @@ def command(
     answer: AnswerOptions,
     form: Format | None,
     output: Path | None,
-    resume: bool,
-    retry_failed: bool,
-    overwrite: bool,
+    existing: ExistingOptions,
     watch: bool,
     top: int,
     vocal_bursts: bool,
@@ -165,7 +185,7 @@ def command(
     (their rows say why).
     """
     chosen = _format(form, as_json, output)
-    existing = existing_choice(output, resume, retry_failed, overwrite)
+    found = existing.choice(output)
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
     sources, speakers = sources_of(paths, decoding.channels, output), Speakers(paths, adaptation.speaker_pattern)
@@ -179,7 +199,7 @@ def command(
         writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
         n_failed = sum(_write(run.rows(some, _shows_progress(quiet, True)), writer) for some in batches)
     else:
-        n_failed = _write_file(batches, run, output, chosen, existing, places_of(sources), quiet)
+        n_failed = _write_file(batches, run, output, chosen, found, existing.retried(sources), quiet)
     speakers.tell_unmatched()
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
@@ -246,22 +266,6 @@ class PredictRun:
         return self._batch.answered(lambda: ((self._speaker(one), one) for one in heard()))
 
 
-def existing_choice(output: Path | None, resume: bool, retry_failed: bool, overwrite: bool) -> Existing:
-    """Return what to do with an output that is there."""
-    asked: dict[str, Existing] = {}
-    if retry_failed:  # which goes on, too
-        asked["--retry-failed"] = "retry"
-    elif resume:
-        asked["--resume"] = "resume"
-    if overwrite:
-        asked["--overwrite"] = "overwrite"
-    if asked and output is None:
-        raise click.UsageError(f"{next(iter(asked))} needs --output.")
-    if len(asked) > 1:
-        raise click.UsageError(f"{' and '.join(asked)} can't be used together.")
-    return next(iter(asked.values()), "refuse")
-
-
 def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
     chosen = chosen_format(form, as_json, output, _SUFFIXES)
     if output is None and chosen == "parquet":
@@ -292,7 +296,7 @@ def _write_file(
     output: Path,
     form: Format,
     existing: Existing,
-    asked: frozenset[str],
+    retried: frozenset[str],
     quiet: bool,
 ) -> int:
     from earnest.apps.cli._row_file import RowFile
@@ -302,7 +306,7 @@ def _write_file(
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
-        RowFile(output, form, run.info, existing, run.adapted, run.adapts, asked) as rows,
+        RowFile(output, form, run.info, existing, run.adapted, run.adapts, retried) as rows,
     ):
         rows.check_samples(run.plain)
         n_held = rows.done.total()
@@ -325,11 +329,6 @@ def held_words(n_held: int, n_failed: int, can_retry: bool = True) -> str:
     again = "--retry-failed answers these again" if can_retry else "--overwrite answers all of them again"
     failed = f", of which {n_failed} failed ({again})" if n_failed else ""
     return f", {n_held} were there already{failed}" if n_held else ""
-
-
-def places_of(sources: Iterable[Source]) -> frozenset[str]:
-    """Return the places of recordings, which are the same however their paths are spelled."""
-    return frozenset(place_of(path_of(source)) for source in sources)
 
 
 def is_done(done: dict[str, int], source: Source) -> bool:

@@ -36,9 +36,8 @@ from earnest.evaluation.predictions import Predictions, write_predictions
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document, spread_text
 from earnest.evaluation.slices import Slice, manifest_columns
-from earnest.files.locks import held_folder
-from earnest.files.reading import read_text
-from earnest.files.writing import SUMS, refuse_existing, write_json, write_sums
+from earnest.files.locks import holding
+from earnest.files.writing import SUMS, refuse_existing, summed_in, write_json, write_sums
 from earnest.labels import Scheme, scheme_called
 
 SLICED = ("style", "intensity")
@@ -67,6 +66,11 @@ class Source:
     def has_truth(self) -> bool:
         """Whether truth is looked up rather than read from the file."""
         return self.manifest is not None or bool(self.corpora)
+
+    @property
+    def changes(self) -> bool:
+        """Whether truth or labels are others than those of the file."""
+        return self.has_truth or bool(self.words) or self.scheme is not None
 
     def utterances(self) -> list[Utterance]:
         """Return the rows of manifest and corpora, clips that are not usable too."""
@@ -98,7 +102,7 @@ def to_score(path: Path, source: Source) -> ToScore:
     """Read a file and put truth beside it."""
     answers = read_any(path, source.form)
     if not source.has_truth:
-        if not source.words and source.scheme is None:
+        if not source.changes:
             predictions = Predictions.of(answers)
             return ToScore(predictions, _doubts(predictions), more=_affect_scores(predictions))
         found = relabelled(answers, _label_mapping(source, answers, ()))
@@ -327,8 +331,6 @@ def command(
     """
     if protocol is not None:
         protocol_called(protocol)
-    if output is not None:
-        _refuse_output(output, predictions, overwrite)
     source = Source(
         manifest=manifest,
         corpora=_places(corpora, corpus_folders(data)),
@@ -337,19 +339,14 @@ def command(
         form=form,
         ignore_unknown=ignore_unknown,
     )
-    if output is not None and not _is_apart(output, predictions) and (source.has_truth or source.words or scheme):
-        told = "is scored with other truth or labels, which the file in that folder doesn't hold"
-        raise EarnestError(f"{predictions}: {told}. Choose another --output.")
+    if output is not None:
+        _refuse_output(output, predictions, source, overwrite)
     found = to_score(predictions, source)
     scores = score(found.predictions, np.random.default_rng(seed), columns=found.columns)
     document = _document(protocol, scores, found)
     title = _title(predictions, protocol)
     if output is not None:
-        with held_folder(output):
-            (output / SUMS).unlink(missing_ok=True)  # of what is about to change
-            if _is_apart(output, predictions):
-                write_predictions(found.predictions, output / PREDICTIONS)
-            _write(output, document, scores, title, quiet)
+        _write(output, found.predictions if _is_apart(output, predictions) else None, document, scores, title, quiet)
     if as_json:
         echo_json(document)
         return
@@ -377,17 +374,18 @@ def _title(predictions: Path, protocol: str | None) -> str:
     return name if protocol is None else f"{name}: {protocol} ({protocol_called(protocol).kind})"
 
 
-def _refuse_output(folder: Path, scored: Path, overwrite: bool) -> None:
+def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) -> None:
     """Refuse what is called as a file is, results that may not be overwritten, and a folder of a training or model."""
     if folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir():
         raise click.UsageError(f"--output {folder}: is a folder here, for metrics.json and predictions.csv. Name one.")
     refuse_existing(folder / METRICS, overwrite)
     if _is_apart(folder, scored):
         refuse_existing(folder / PREDICTIONS, overwrite)
-    if (folder / SUMS).exists():
-        names = {line.partition("  ")[2] for line in read_text(folder / SUMS).splitlines()}
-        if foreign := names - {METRICS, PREDICTIONS, CONFUSION}:
-            raise EarnestError(f"{folder}: holds {min(foreign)} of something else. Choose another --output.")
+    elif source.changes:
+        told = "is scored with other truth or labels, which the file in that folder doesn't hold"
+        raise EarnestError(f"{scored}: {told}. Choose another --output.")
+    if foreign := {name for name, _ in summed_in(folder / SUMS)} - {METRICS, PREDICTIONS, CONFUSION}:
+        raise EarnestError(f"{folder}: holds {min(foreign)} of something else. Choose another --output.")
 
 
 def _is_apart(folder: Path, scored: Path) -> bool:
@@ -395,10 +393,21 @@ def _is_apart(folder: Path, scored: Path) -> bool:
     return (folder / PREDICTIONS).resolve() != scored.resolve()
 
 
-def _write(folder: Path, document: Mapping[str, Any], scores: Scores, title: str, quiet: bool) -> None:
-    """Write metrics.json, the confusion matrix where matplotlib is there, and checksums, of the predictions too."""
+@holding("folder")
+def _write(
+    folder: Path, predictions: Predictions | None, document: Mapping[str, Any], scores: Scores, title: str, quiet: bool
+) -> None:
+    """Write metrics.json, the confusion matrix where matplotlib is there, and checksums.
+
+    Parameters
+    ----------
+    predictions : None where they lie in the folder already
+    """
     from earnest.plots.results import plot_confusion
 
+    (folder / SUMS).unlink(missing_ok=True)  # of what is about to change
+    if predictions is not None:
+        write_predictions(predictions, folder / PREDICTIONS)
     write_json(folder / METRICS, document)
     names = [METRICS, PREDICTIONS]
     try:

@@ -13,7 +13,7 @@ import pytest
 
 from attacks.run_files import N_DAMAGED, ODD_NAMES, damaged, foreign_tables
 from earnest.apps.cli._row_file import Form, RowFile
-from earnest.apps.cli.predict import Existing, is_done
+from earnest.apps.cli.predict import is_done
 from earnest.audio.source import path_of, place_of
 from earnest.errors import EarnestError
 from earnest.runtime.events import VocalBurst
@@ -43,9 +43,9 @@ def write(path: Path, rows: Sequence[Prediction]) -> bytes:
     return path.read_bytes()
 
 
-def resumed(path: Path, existing: Existing = "resume", asked: Container[str] = ()) -> list[str]:
+def resumed(path: Path, retried: Container[str] = ()) -> list[str]:
     """Go on with a file and end at once; return the places of the recordings that it held."""
-    file = RowFile(path, FORMS[path.suffix[1:]], INFO, existing, asked=asked)
+    file = RowFile(path, FORMS[path.suffix[1:]], INFO, "resume", retried=retried)
     file.close()
     return list(file.done.elements())
 
@@ -174,9 +174,9 @@ def test_a_file_that_was_changed_since_is_not_gone_on_with(suffix: str, tmp_path
 def test_what_failed_is_answered_again_if_asked(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows.{suffix}"
     write(path, ROWS)
-    assert len(resumed(path, "retry", {place_of("c.wav")})) == len(ROWS)  # what failed is not among these
+    assert len(resumed(path, {place_of("c.wav")})) == len(ROWS)  # what failed is not among these
     left = [place_of("a\nb.wav"), place_of("c.wav")]
-    assert resumed(path, "retry", {place_of("=b.wav")}) == left
+    assert resumed(path, {place_of("=b.wav")}) == left
     assert resumed(path) == left
 
 
