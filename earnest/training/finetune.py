@@ -179,6 +179,13 @@ Statistics: TypeAlias = WhisperStatistics | StudentStatistics
 """Networks that pool tokens of a trunk."""
 
 
+def bfloat16_is_quick(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16; what a processor must emulate takes many times as long as float32."""
+    return device.type != "cpu" or (
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+
+
 class Embedding(nn.Module):
     """A network's pooled statistics, standardised by ``mean`` and ``deviation`` (width,)."""
 
@@ -194,8 +201,8 @@ class Embedding(nn.Module):
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> Tensor:
         """Map (batch, n_mels, frames) to (batch, width)."""
-        # Tokens in bfloat16; mean and deviation in float32, where a sum of many is exact enough.
-        with torch.autocast(frames.device.type, torch.bfloat16):
+        # Mean and deviation in float32, where a sum of many is exact enough.
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=bfloat16_is_quick(frames.device)):
             heard = self.network.heard(frames, n_frames)
         pooled = self.network.pooled([(tokens.float(), mask) for tokens, mask in heard])
         return (pooled - self.mean) / self.deviation  # z = (x − μ)/σ, value by value

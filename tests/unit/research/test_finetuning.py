@@ -217,6 +217,17 @@ def test_a_killed_run_goes_on_where_it_was(
         finetune(replace(SETTINGS, epochs=9), examples, corpora, tmp_path / "killed")
 
 
+@pytest.mark.parametrize(("quick", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_bfloat16_is_computed_where_it_is_quick_alone(
+    quick: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("earnest.training.finetune.bfloat16_is_quick", lambda _: quick)
+    embedding, seen = Embedding(network()), list[torch.dtype]()
+    embedding.network.trunk.conv1.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    points = embedding(torch.zeros(1, 80, 50), torch.tensor([50]))
+    assert (seen, points.dtype) == ([dtype], torch.float32)
+
+
 def test_held_out_voices_are_scored_and_not_learnt_from(
     corpora: list[str], examples: list[Example], tmp_path: Path
 ) -> None:
