@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from earnest.errors import RecipeError, suggestion
 
 CORE_EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 EMOTIONS = (*CORE_EMOTIONS, "boredom", "excited", "frustration", "contempt", "other")
+Affect = Literal["valence", "arousal", "dominance"]
+AFFECT: tuple[Affect, ...] = ("valence", "arousal", "dominance")
 
 
 @dataclass(frozen=True)

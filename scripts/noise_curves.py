@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from earnest.evaluation.curves import NoiseCurve, has_flattened, read_history
 from earnest.evaluation.predictions import joined, read_predictions
-from earnest.evaluation.report import spread_text
+from earnest.evaluation.texts import markdown_table, spread_text
 from earnest.plots.comparisons import plot_noise_curves
 from earnest.training.record import read_record
 
@@ -164,14 +164,12 @@ def page(results: list[Result]) -> str:
 
 def table(results: list[Result], quantity: str) -> str:
     levels = list(results[0].curve.levels)
-    head = f"| {quantity.upper()} | clean | {' | '.join(f'{level:g} dB' for level in reversed(levels))} |"
-    lines = [head, "|---|" + "---:|" * (len(levels) + 1)]
-    column = 0 if quantity == "wa" else 1
+    columns = (quantity.upper(), "clean", *(f"{level:g} dB" for level in reversed(levels)))
+    column, rows = 0 if quantity == "wa" else 1, []
     for result in results:
-        curve = result.curve
-        points = [curve.clean, *(curve.levels[level] for level in reversed(levels))]
-        lines.append(f"| **{result.name}** | {' | '.join(spread_text(point[column]) for point in points)} |")
-    return "\n".join(lines)
+        points = [result.curve.clean, *(result.curve.levels[level] for level in reversed(levels))]
+        rows.append([f"**{result.name}**", *(spread_text(point[column]) for point in points)])
+    return "\n".join(markdown_table(columns, "l" + "r" * (len(columns) - 1), rows))
 
 
 def turned(results: list[Result]) -> str:

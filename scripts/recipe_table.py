@@ -20,6 +20,7 @@ import onnxruntime
 
 from earnest.errors import EarnestError
 from earnest.evaluation.curves import has_flattened, read_history
+from earnest.evaluation.texts import NONE, markdown_row, markdown_table
 from earnest.export.onnx import to_onnx
 from earnest.training.record import read_record
 from earnest.training.run import load_run
@@ -109,7 +110,7 @@ def latency_ms(run: Path) -> float:
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Return the rows as Markdown."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * 6 + "---|" + "---:|" * 2]
+    lines = markdown_table(COLUMNS, "lrrrrrrlrr", ())
     for row in rows:
         ended = ", ".join(row["stop_reasons"]) + ("" if row["flattened"] else ", not flattened")
         cells = (
@@ -121,10 +122,10 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
             span(row["epochs"]),
             span(row["best_epochs"]),
             ended,
-            "–" if row["seconds_an_epoch"] is None else f"{row['seconds_an_epoch']:.1f}",
+            NONE if row["seconds_an_epoch"] is None else f"{row['seconds_an_epoch']:.1f}",
             f"{row['latency_ms']:.1f}",
         )
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(markdown_row(cells))
     return lines
 
 
@@ -137,7 +138,7 @@ def span(numbers: list[int]) -> str:
     """Return "41" or "41 to 88"; "–" where there are no epochs."""
     low, high = min(numbers), max(numbers)
     if not high:
-        return "–"
+        return NONE
     return str(low) if low == high else f"{low} to {high}"
 
 

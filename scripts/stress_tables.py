@@ -15,7 +15,8 @@ from textwrap import fill
 from typing import Any
 
 from earnest.errors import EarnestError
-from earnest.evaluation.stress import CLEAN, StressCheck, StressRow, signed, yes_or_no
+from earnest.evaluation.stress import CLEAN, StressCheck, StressRow, yes_or_no
+from earnest.evaluation.texts import markdown_row, points
 from earnest.plots.comparisons import plot_stress
 
 KEPT = Path(__file__).parent.parent / "docs" / "results" / "stress"
@@ -107,7 +108,7 @@ def rows_beside(first: Table, second: Table) -> str:
     lines = [head, ["---", *["---:", "---:", "---:", "---"] * 2]]
     for one, other in zip(first.rows, second.rows, strict=True):
         lines.append([one.condition, *cells(one), *cells(other)])
-    return markdown(lines)
+    return "\n".join(map(markdown_row, lines))
 
 
 def cells(row: StressRow) -> list[str]:
@@ -116,7 +117,7 @@ def cells(row: StressRow) -> list[str]:
     ua = f"{100 * row.ua:.1f} ({interval})"
     if row.condition == CLEAN:
         return [ua, "", "", ""]
-    return [ua, signed(row.change), f"{100 * row.unchanged:.0f}", yes_or_no(row.holds)]
+    return [ua, points(row.change), f"{100 * row.unchanged:.0f}", yes_or_no(row.holds)]
 
 
 def checks_beside(first: Table, second: Table) -> str:
@@ -126,17 +127,12 @@ def checks_beside(first: Table, second: Table) -> str:
         name, _, _, limit, _ = one.cells()
         found = [text for check in (one, other) for text in (value_text(check), yes_or_no(check.holds))]
         lines.append([name, limit, *found])
-    return markdown(lines)
+    return "\n".join(map(markdown_row, lines))
 
 
 def value_text(check: StressCheck) -> str:
     """Return a check's value and where it is."""
     return f"{100 * check.value:.1f}" + (f" ({check.where})" if check.where else "")
-
-
-def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """Return lines of cells as a Markdown table."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from earnest.evaluation.comparison import Comparison, compare
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.predictions import read_predictions
-from earnest.evaluation.report import spread_text
+from earnest.evaluation.texts import markdown_row, spread_text
 from earnest.plots.style import DPI, GRID, INK, MUTED, ORANGE, headline, new_figure
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -93,7 +93,7 @@ def row(name: str, one: dict[str, Any]) -> str:
     interval = one["intervals"]["wa"]
     limits = f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
     cells = (COLUMNS[name], f"`{one['protocol']}`", speakers, spread(one, "wa"), spread(one, "ua"), limits)
-    return f"| {' | '.join(cells)} |"
+    return markdown_row(cells)
 
 
 def spread(one: dict[str, Any], score: str) -> str:

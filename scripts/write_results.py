@@ -23,8 +23,9 @@ from earnest.corpora.load import corpus_root
 from earnest.errors import CorpusError
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.protocols import PROTOCOLS
-from earnest.evaluation.report import published_rows, spread_text
+from earnest.evaluation.report import published_rows
 from earnest.evaluation.streams import streams_legend, streams_markdown
+from earnest.evaluation.texts import markdown_row, markdown_table, spread_text
 
 MORE = {  # protocols of split files
     "split-files": "the test clips of `ravdess-6fold`, eight emotions; learnt from CREMA-D, EmoDB and "
@@ -175,7 +176,7 @@ def adaptation_page(plain: dict[str, dict[str, Any]]) -> str:
 
 def adaptation_line(title: str, plain: dict[str, Any], adapted: dict[str, dict[str, Any]]) -> str:
     cells = [wa_and_ua(plain), *(wa_and_ua(adapted[how]) if how in adapted else "–" for how in HOWS)]
-    return f"| {title} | {' | '.join(cells)} |"
+    return markdown_row([title, *cells])
 
 
 def wa_and_ua(metrics: dict[str, Any]) -> str:
@@ -223,7 +224,7 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     known = PROTOCOLS.get(protocol)
     kind, description = (known.kind, known.description) if known else ("speaker-independent", MORE[protocol])
     lines = [f"## {protocol} ({kind})", "", wrapped(f"{description}: {clips}."), ""]
-    lines += ["| result | WA | UA | macro-F1 | WA interval |", "|---|---:|---:|---:|---:|"]
+    lines += markdown_table(("result", "WA", "UA", "macro-F1", "WA interval"), "lrrrr", ())
     for stem, metrics in ours:
         title = f"**{recipe_name(metrics)}**{part_of(metrics)}"
         lines += [result_line(f"{title}, {scheme} classes", scores) for scheme, scores in class_subsets(metrics)]

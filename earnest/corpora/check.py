@@ -105,9 +105,9 @@ def is_silent(waveform: Waveform) -> bool:
     return not waveform.size or float(np.abs(waveform).max()) < SILENT_PEAK
 
 
-def examine_all(paths: Sequence[Path], n_workers: int | None = None) -> Iterator[Sound]:
+def examine_all(paths: Sequence[Path]) -> Iterator[Sound]:
     """Decode recordings in parallel and yield them in order; decoders release the interpreter, so threads do."""
-    pool = ThreadPoolExecutor(n_workers or os.cpu_count())
+    pool = ThreadPoolExecutor(os.cpu_count())
     try:
         yield from pool.map(examine, paths)
     finally:

@@ -131,16 +131,14 @@ def usable(utterances: Sequence[Utterance]) -> Usable:
     return Usable([row for row in utterances if row.key not in left_out], left_out)
 
 
-def load_utterances(
-    names: Sequence[str], folders: Mapping[str, Path], environ: Mapping[str, str] = os.environ
-) -> list[Utterance]:
+def load_utterances(names: Sequence[str], folders: Mapping[str, Path]) -> list[Utterance]:
     """Return the usable rows of several corpora: in the order of ``names``, each sorted by file name.
 
     The rows left out (see `usable`) are counted in the log, with their reasons.
     """
     rows: list[Utterance] = []
     for name in names:
-        found = usable(load_corpus(name, corpus_root(name, folders, environ)))
+        found = usable(load_corpus(name, corpus_root(name, folders)))
         if found.left_out:
             _log.warning("%s: %d of %d clips left out as unusable: %s", name, *_counted(found))
         rows += found.utterances

@@ -4,15 +4,14 @@ import csv
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 from earnest.errors import CorpusError, shown, suggestion, told
-from earnest.files.csv_cells import RowWriter, delimiter_of, unmarked
+from earnest.files.csv_cells import RowWriter, named_rows, unmarked
 from earnest.files.reading import read_text
 from earnest.files.writing import replacing
-from earnest.labels import EMOTIONS
+from earnest.labels import AFFECT, EMOTIONS
 
 Gender = Literal["female", "male"]
 # What a folder is searched for: what libsndfile reads and what is read through PyAV, see `earnest.audio.sound_file`.
@@ -81,7 +80,7 @@ class Utterance:
 
 
 COLUMNS = tuple(field.name for field in fields(Utterance))
-_FLOATS = frozenset({"start_s", "end_s", "valence", "arousal", "dominance"})
+_FLOATS = frozenset({"start_s", "end_s", *AFFECT})
 
 
 def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | None = None) -> None:
@@ -97,7 +96,7 @@ def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
     """Read what `write_manifest` wrote; relative audio paths start at ``root`` (default: the folder of the CSV)."""
     base = root or path.parent
     text = read_text(path, CorpusError, what="manifest")
-    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter_of(text, path.name))
+    reader = named_rows(text, path.name)
     try:
         header = list(reader.fieldnames or ())
         if unknown := set(header) - set(COLUMNS):
@@ -128,6 +127,7 @@ def _from_row(row: dict[str, str], base: Path, where: str) -> Utterance:
         raise CorpusError(f"{where}: 'gender' must be female, male or empty, got {shown(values['gender'])}.")
     values["gender"] = values.get("gender") or None
     values["path"] = base / values["path"]
+    values["native_emotion"] = values.get("native_emotion", "").strip()
     return Utterance(**values)
 
 

@@ -5,15 +5,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
 from earnest.errors import CorpusError, shown, suggestion
-from earnest.files.csv_cells import delimiter_of
+from earnest.files.csv_cells import named_rows
 from earnest.files.reading import parsed_json, read_text
-from earnest.labels import EMOTIONS
+from earnest.labels import AFFECT, EMOTIONS
 
 Row = Mapping[str, Any]
 SYNONYMS = {
@@ -29,7 +28,7 @@ SYNONYMS = {
     "frustrated": "frustration",
 }
 _GENDERS = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
-_NUMBERS = ("start_s", "end_s", "valence", "arousal", "dominance")
+_NUMBERS = ("start_s", "end_s", *AFFECT)
 
 
 def read_table(
@@ -151,7 +150,7 @@ def _numbered_rows(path: Path) -> Iterable[tuple[int, Row]]:
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         lines = enumerate(text.split("\n"), 1)  # JSON text may hold other line separators
         return [(number, _json_row(line, path, number)) for number, line in lines if line.strip()]
-    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter_of(text, path.name))
+    reader = named_rows(text, path.name)
     try:
         return [(reader.line_num, row) for row in reader]
     except csv.Error as error:

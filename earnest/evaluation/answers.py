@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError
-from earnest.evaluation.columns import AFFECT, Probabilities, TextColumn, same_text, text_column
+from earnest.evaluation.columns import Probabilities, TextColumn, same_text, text_column
 from earnest.files.csv_cells import delimiter_of, unmarked
 from earnest.files.reading import opened
-from earnest.labels import EMOTIONS
+from earnest.labels import AFFECT, EMOTIONS
 
 SUM_TOLERANCE = 1e-3  # other people's files round their probabilities
 ROUNDING = 1e-9  # of a sum of float64

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 Probabilities = npt.NDArray[np.float32]
 TextColumn: TypeAlias = npt.NDArray[np.object_]  # shape (rows,): one str a row
-AFFECT = ("valence", "arousal", "dominance")
 TEXTS = ("corpus", "speaker", "gender", "fold")
 
 

@@ -19,10 +19,11 @@ from earnest.evaluation.answers import (
     read_table,
     shown,
 )
-from earnest.evaluation.columns import AFFECT, text_column
+from earnest.evaluation.columns import text_column
 from earnest.evaluation.predictions import read_answers
 from earnest.files.csv_cells import delimiter_of
 from earnest.files.reading import opened, parsed_json, read_text
+from earnest.labels import AFFECT
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
 _JSON = ("[", "{")

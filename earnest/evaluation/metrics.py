@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from earnest.corpora.base import affect_range, affect_scale
 from earnest.evaluation.calibration import CalibrationScores, calibration_scores, selective
-from earnest.evaluation.columns import AFFECT, TextColumn, numbered
+from earnest.evaluation.columns import TextColumn, numbered
 from earnest.evaluation.confusion import (
     HEADLINES,
     ClassScores,
@@ -24,6 +24,8 @@ from earnest.evaluation.confusion import (
 from earnest.evaluation.intervals import N_RESAMPLES, Interval, Spread, bootstrap, spread
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
+from earnest.evaluation.texts import range_text
+from earnest.labels import AFFECT
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -59,7 +61,7 @@ def affect_scores(
     scale : what 0 and 1 are in the unit of the ratings; the concordance is the same in any
     """
     low, high = scale
-    scores = {}
+    scores: dict[str, AffectScores] = {}
     for name, answers, ratings in zip(AFFECT, predicted.T, true.T, strict=True):
         error = rmse(answers, ratings)
         if error is not None:
@@ -170,8 +172,8 @@ class GenderScores:
 
     def sentence(self) -> str:
         """Say all of it in per cent."""
-        whole = f"Gender right: {100 * self.wa:.1f} % of {self.n} clips ({_limits(self.intervals['wa'])}"
-        parts = (f"{name} {100 * one.recall:.1f} ({_limits(one.interval)})" for name, one in self.recalls.items())
+        whole = f"Gender right: {100 * self.wa:.1f} % of {self.n} clips ({range_text(self.intervals['wa'])}"
+        parts = (f"{name} {100 * one.recall:.1f} ({range_text(one.interval)})" for name, one in self.recalls.items())
         over = self.intervals["wa"].over
         return f"{whole}), {', '.join(parts)}; 95 % intervals over {over}."
 
@@ -207,10 +209,6 @@ def gender_scores(
         intervals={name: intervals[name] for name in ("wa", "ua")},
         recalls=recalls,
     )
-
-
-def _limits(interval: Interval) -> str:
-    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
 def top_k(probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer], k: int) -> float:

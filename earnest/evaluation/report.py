@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from earnest.evaluation.folds import fold_and_repeat
-from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.protocols import Protocol, protocol_called
+from earnest.evaluation.texts import NONE, percent, range_text, spread_text
 from earnest.files.writing import write_json
 
 MARK = "within"
@@ -101,7 +101,6 @@ def published_for(protocol: str) -> list[Published]:
 
 
 COLUMNS = ("result", "protocol", "speakers", "WA", "UA", "macro-F1", "WA interval", "answered")
-NONE = "–"
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,6 @@ class ResultRow:
 def result_row(result: str, protocol: str | Protocol, scores: Scores) -> ResultRow:
     """Return the line of a result of ours: mean ± sd over folds, and the bootstrap interval of the pooled WA."""
     over = scores.over_folds
-    interval = scores.intervals["wa"]
     return ResultRow(
         result=result,
         protocol=_found(protocol).name,
@@ -143,8 +141,8 @@ def result_row(result: str, protocol: str | Protocol, scores: Scores) -> ResultR
         wa=spread_text(over["wa"]),
         ua=spread_text(over["ua"]),
         macro_f1=spread_text(over["macro_f1"]),
-        interval=f"{100 * interval.low:.1f} to {100 * interval.high:.1f}",
-        answered=f"{100 * scores.coverage:.1f}",
+        interval=range_text(scores.intervals["wa"]),
+        answered=percent(scores.coverage),
     )
 
 
@@ -189,12 +187,6 @@ def write_metrics(protocol: str | Protocol, scores: Scores, facts: Mapping[str, 
     """Write ``metrics.json``; there is no NaN in it."""
     document = metrics_document(protocol, scores, facts)
     write_json(path, document)
-
-
-def spread_text(value: Spread) -> str:
-    """Format shares as per cent: "84.2 ± 2.4", without ± for a single fold."""
-    deviation = "" if value.sd is None else f" ± {100 * value.sd:.1f}"
-    return f"{100 * value.mean:.1f}{deviation}"
 
 
 def _found(protocol: str | Protocol) -> Protocol:
@@ -262,6 +254,6 @@ class Matrix:
 
     def _text(self, trained: str, tested: str) -> str:
         if (trained, tested) not in self.cells:
-            return "–"
-        text = f"{100 * self.cells[trained, tested].ua:.1f}"
+            return NONE
+        text = percent(self.cells[trained, tested].ua)
         return f"{text} ({MARK})" if trained == tested else text

@@ -19,6 +19,7 @@ from earnest.evaluation.calibration import reliability, softmax
 from earnest.evaluation.columns import TextColumn
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.predictions import Predictions, among
+from earnest.evaluation.texts import NONE, markdown_table, points
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -380,7 +381,6 @@ BRIEF_COLUMNS = ("corpus", "streams", PLAIN, BLIND, *WAYS)
 COLUMNS = (*BRIEF_COLUMNS, f"from the {LATE}th: {PLAIN}", "batch", "causal")
 SPEAKER_COLUMNS = ("corpus", "streams", PLAIN, *WAYS, f"worst speaker: {PLAIN}", *WAYS, "largest loss, batch")
 MEAN = "mean"
-NONE = "–"
 
 
 def streams_table(document: Mapping[str, Any]) -> list[list[str]]:
@@ -413,7 +413,7 @@ def speakers_table(document: Mapping[str, Any]) -> list[list[str]]:
         means = [f"{100 * ways[way]['speaker_ua']:.1f}" for way in (PLAIN, *WAYS)]
         worst = [f"{100 * ways[way]['worst_wa']:.1f}" for way in (PLAIN, *WAYS)]
         most = ways["batch"]
-        loss = f"{_points(-most['largest_loss'])} ({most['largest_loss_of']})"
+        loss = f"{points(-most['largest_loss'])} ({most['largest_loss_of']})"
         rows.append([one["corpus"], one["kind"], *means, *worst, loss])
     return rows
 
@@ -425,7 +425,7 @@ def losses_sentence(document: Mapping[str, Any]) -> str:
         gains = [one["ways"][way]["speaker_wa"] - one["ways"][PLAIN]["speaker_wa"] for one in document["cells"]]
         place = int(np.argmin(gains))
         where = document["cells"][place]
-        parts.append(f"{way} {_points(gains[place])} ({where['corpus']}, {where['kind']})")
+        parts.append(f"{way} {points(gains[place])} ({where['corpus']}, {where['kind']})")
     return f"Mean WA over speakers against plain, in points, where it is lowest: {'; '.join(parts)}."
 
 
@@ -454,12 +454,12 @@ def streams_markdown(document: Mapping[str, Any]) -> str:
     lines = [
         f"Among {', '.join(document['classes'])}:",
         "",
-        *_markdown_table(COLUMNS, streams_table(document)),
+        *markdown_table(COLUMNS, "ll" + "r" * (len(COLUMNS) - 2), streams_table(document)),
         "",
         "Mean UA over speakers, WA of the worst speaker, and the speaker whose WA falls most with batch adaptation, in",
         "per cent and points:",
         "",
-        *_markdown_table(SPEAKER_COLUMNS, speakers_table(document)),
+        *markdown_table(SPEAKER_COLUMNS, "ll" + "r" * (len(SPEAKER_COLUMNS) - 2), speakers_table(document)),
         "",
         _wrapped(losses_sentence(document)),
         "",
@@ -469,11 +469,6 @@ def streams_markdown(document: Mapping[str, Any]) -> str:
 
 def _wrapped(text: str) -> str:
     return fill(text, LINE, break_long_words=False, break_on_hyphens=False)
-
-
-def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = "|---|---|" + "---:|" * (len(columns) - 2)
-    return [f"| {' | '.join(columns)} |", rule, *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def _cells_and_means(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -486,10 +481,6 @@ def _cells_and_means(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             if ways
         ]
     return cells
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _cell(scores: Mapping[str, float] | None) -> str:

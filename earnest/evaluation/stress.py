@@ -12,6 +12,7 @@ from earnest.evaluation.confusion import ClassScores, Counts, class_scores, conf
 from earnest.evaluation.intervals import Interval, bootstrap
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.texts import markdown_row, points, range_text
 
 CLEAN = "as they are"
 COLUMNS = ("clips", "UA", "ΔUA", "unchanged", "ser-tests", "holds")
@@ -112,7 +113,7 @@ class StressRow:
         return [
             self.condition,
             f"{100 * self.ua:.1f} ({range_text(self.interval)})",
-            "" if is_clean else f"{signed(self.change)} ({range_text(self.change_interval)})",
+            "" if is_clean else f"{points(self.change)} ({range_text(self.change_interval)})",
             "" if is_clean else f"{100 * self.unchanged:.1f}",
             "" if is_clean else self.limit.sentence(),
             yes_or_no(self.holds),
@@ -165,18 +166,7 @@ def ua_of(predictions: Predictions) -> float:
 def stress_markdown(rows: Sequence[StressRow]) -> str:
     """Return the table in Markdown, all numbers in per cent or points."""
     lines = [COLUMNS, ("---", *["---:"] * 3, "---", "---"), *(row.cells() for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def signed(value: float) -> str:
-    """Write a difference of shares in points: "+1.2", "−0.4"."""
-    text = f"{100 * value:+.1f}"
-    return text.replace("-", "−")
-
-
-def range_text(interval: Interval) -> str:
-    """Write an interval in per cent: "70.8 to 79.7"."""
-    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}".replace("-", "−")
+    return "\n".join(map(markdown_row, lines)) + "\n"
 
 
 def yes_or_no(holds: bool | None) -> str:
@@ -240,7 +230,7 @@ def clean_checks(predictions: Predictions) -> list[StressCheck]:
 def checks_markdown(checks: Sequence[StressCheck]) -> str:
     """Return the table in Markdown, in per cent or points."""
     lines = [CHECK_COLUMNS, ("---", "---:", "---", "---", "---"), *(check.cells() for check in checks)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return "\n".join(map(markdown_row, lines)) + "\n"
 
 
 def _counts(predictions: Predictions) -> Counts:

@@ -9,6 +9,8 @@ from earnest.bundle import BundleInfo, ProtocolResult
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.evaluation.calibration import FittedCalibration
+from earnest.evaluation.intervals import Spread
+from earnest.evaluation.texts import NONE, markdown_row, markdown_table, percent, spread_text
 from earnest.files.reading import read_json
 
 
@@ -65,7 +67,6 @@ def _range(values: list[float]) -> tuple[float, ...]:
     return (min(values), median(values), max(values)) if values else ()
 
 
-NONE = "–"
 INTENDED = """Research, teaching, prototypes, and analysing recordings whose speakers agreed to it."""
 EXCLUDED = (
     "Decisions about people: hiring, grading, credit, policing, diagnosis. The corpora are acted: what the model calls "
@@ -143,14 +144,12 @@ def model_card(info: BundleInfo) -> str:
         "",
         "## Trained on",
         "",
-        "| corpus | licence | clips | speakers | hours | attribution |",
-        "|---|---|---:|---:|---:|---|",
     ]
-    lines += [
-        f"| {line.name} | {line.licence} | {line.n_utterances:,} | {line.n_speakers} | {line.hours:.2f} "
-        f"| {line.attribution} |"
-        for line in info.training_corpora
-    ]
+    rows = (
+        (one.name, one.licence, f"{one.n_utterances:,}", str(one.n_speakers), f"{one.hours:.2f}", one.attribution)
+        for one in info.training_corpora
+    )
+    lines += markdown_table(("corpus", "licence", "clips", "speakers", "hours", "attribution"), "llrrrl", rows)
     lines += ["", f"Licence of the weights: {info.licence}."]
     lines += ["The licence notice of the initial weights is in NOTICE.txt."] if "NOTICE.txt" in info.files else []
     lines += ["", "## Results of this recipe", "", *_results(info)]
@@ -210,25 +209,24 @@ def _listed(shares: Mapping[str, Any]) -> str:
 
 def percentages_table(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
     """Return the lines of a table of corpora × ways of hearing (`scripts/left_out_table.py`)."""
-    lines = ["| corpus | heard as | n | WA | UA | told | right | ECE | ≥ 80 % | right |"]
-    lines.append("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for where, ways in table.items():
-        for way, one in ways.items():
-            if "wa" in one:
-                cells = " | ".join(NONE if one[key] is None else f"{100 * one[key]:.1f}" for key in PERCENTAGES)
-                lines.append(f"| {where} | {way} | {one['n']:,} | {cells} |")
-    return lines
+    columns = ("corpus", "heard as", "n", "WA", "UA", "told", "right", "ECE", "≥ 80 %", "right")
+    rows = (
+        (where, way, f"{one['n']:,}", *(percent(one[key]) for key in PERCENTAGES))
+        for where, ways in table.items()
+        for way, one in ways.items()
+        if "wa" in one
+    )
+    return markdown_table(columns, "llrrrrrrrr", rows)
 
 
 def intensity_table(told: Mapping[str, Any]) -> list[str]:
     """Return the lines of a table of corpora × how their levels are ranked (`scripts/fit_intensity.py`)."""
-    lines = ["| corpus | strong above normal | of one speaker and emotion |", "|---|---:|---:|"]
-    rows = {corpus: row for corpus, row in told.items() if isinstance(row, Mapping)}
-    lines += [
-        f"| {corpus} | {row['strong above normal']:.2f} | {row['within speaker and emotion']:.2f} |"
-        for corpus, row in rows.items()
-    ]
-    return lines
+    rows = (
+        (corpus, f"{row['strong above normal']:.2f}", f"{row['within speaker and emotion']:.2f}")
+        for corpus, row in told.items()
+        if isinstance(row, Mapping)
+    )
+    return markdown_table(("corpus", "strong above normal", "of one speaker and emotion"), "lrr", rows)
 
 
 def affect_table(told: Mapping[str, Any]) -> list[str]:
@@ -237,9 +235,10 @@ def affect_table(told: Mapping[str, Any]) -> list[str]:
     lines = [f"| corpus | | {' | '.join(columns)} |", "|---|---|---:|---:|---:|---:|"]
     rows = {corpus: row for corpus, row in told.items() if isinstance(row, Mapping) and "valence, pairs" in row}
     for corpus, row in rows.items():
-        for side in ("valence", "arousal"):
-            cells = " | ".join(f"{row[f'{side}, {column}']:.2f}" for column in columns)
-            lines.append(f"| {corpus} | {side} | {cells} |")
+        lines += [
+            markdown_row((corpus, side, *(f"{row[f'{side}, {column}']:.2f}" for column in columns)))
+            for side in ("valence", "arousal")
+        ]
     ranked = {corpus: row for corpus, row in rows.items() if "strong above normal" in row}
     for corpus, row in ranked.items():
         shares = f"{row['strong above normal']:.2f}, of one speaker and emotion {row['within speaker and emotion']:.2f}"
@@ -249,33 +248,27 @@ def affect_table(told: Mapping[str, Any]) -> list[str]:
 
 def streams_table(streams: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[str]:
     """Return the lines of a table of corpora and kinds of streams × ways of adapting (`scripts/fit_adaptation.py`)."""
-    lines = [f"| corpus | stream | {' | '.join(STREAM_WAYS)} |", "|---|---|---:|---:|---:|---:|"]
-    for corpus, kinds in streams.items():
-        for kind, ways in kinds.items():
-            cells = (
-                f"{100 * one['wa']:.1f} / {100 * one['ua']:.1f} ({100 * one['ece']:.0f})"
-                for one in (ways[way] for way in STREAM_WAYS)
-            )
-            lines.append(f"| {corpus} | {kind} | {' | '.join(cells)} |")
-    return lines
+    rows = (
+        (corpus, kind, *(f"{percent(one['wa'])} / {percent(one['ua'])} ({100 * one['ece']:.0f})" for one in told))
+        for corpus, kinds in streams.items()
+        for kind, ways in kinds.items()
+        for told in [[ways[way] for way in STREAM_WAYS]]
+    )
+    return markdown_table(("corpus", "stream", *STREAM_WAYS), "llrrrr", rows)
 
 
 def _results(info: BundleInfo) -> list[str]:
     if not info.results:
         return ["None were exported with it."]
-    rows = ["| protocol | speakers | WA % | UA % | clips | command |", "|---|---|---:|---:|---:|---|"]
+    lines = markdown_table(("protocol", "speakers", "WA %", "UA %", "clips", "command"), "llrrrl", ())
     for result in info.results:
         speakers = "speaker-independent" if result.speaker_independent else "speaker-dependent"
-        rows.append(
-            f"| {result.protocol} | {speakers} | {_spread(result.wa, result.wa_sd)} "
-            f"| {_spread(result.ua, result.ua_sd)} | {result.n:,} | `{result.command}` |"
-        )
+        shares = (spread_text(Spread(result.wa, result.wa_sd)), spread_text(Spread(result.ua, result.ua_sd)))
+        lines.append(markdown_row((result.protocol, speakers, *shares, f"{result.n:,}", f"`{result.command}`")))
         for scheme, (wa, ua) in result.class_subsets.items():
-            rows.append(
-                f"| {result.protocol}, {scheme} classes | {speakers} | {_percent(wa)} | {_percent(ua)} | | the same |"
-            )
-    rows += ["", RESULTS]
-    return rows
+            name = f"{result.protocol}, {scheme} classes"
+            lines.append(f"| {name} | {speakers} | {percent(wa)} | {percent(ua)} | | the same |")
+    return [*lines, "", RESULTS]
 
 
 def _fairness(info: BundleInfo) -> list[str]:
@@ -291,28 +284,27 @@ def _fairness(info: BundleInfo) -> list[str]:
         "UA by gender",
         "WA of speakers",
     )
-    lines = ["", "## By class, gender and speaker", ""]
-    lines += ["| " + " | ".join(columns) + " |", "|---|---:|---:|---:|---|---|"]
+    rows = []
     for result in told:
-        genders = ", ".join(f"{name} {_percent(ua)}" for name, ua in result.ua_by_gender.items()) or NONE
+        genders = ", ".join(f"{name} {percent(ua)}" for name, ua in result.ua_by_gender.items()) or NONE
         cells = (
             result.protocol,
-            " to ".join(map(_percent, result.wa_interval)),
+            " to ".join(map(percent, result.wa_interval)),
             NONE if result.ece is None else f"{result.ece:.3f}",
-            NONE if result.wa_at_80 is None else _percent(result.wa_at_80),
+            percent(result.wa_at_80),
             genders,
-            "{} to {}, median {}".format(*(_percent(result.wa_of_speakers[place]) for place in (0, 2, 1)))
+            "{} to {}, median {}".format(*(percent(result.wa_of_speakers[place]) for place in (0, 2, 1)))
             if result.wa_of_speakers
             else NONE,
         )
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     classes = list(dict.fromkeys(name for result in told for name in result.recall))
-    lines += ["", "Recall by class, %:", "", "| protocol | " + " | ".join(classes) + " |"]
-    lines += ["|---|" + "---:|" * len(classes)]
-    for result in told:
-        recalls = (_percent(result.recall[name]) if name in result.recall else NONE for name in classes)
-        lines.append(f"| {result.protocol} | " + " | ".join(recalls) + " |")
-    return lines
+    recalls = ((result.protocol, *(percent(result.recall.get(name)) for name in classes)) for result in told)
+    return [
+        *("", "## By class, gender and speaker", "", *markdown_table(columns, "lrrrll", rows)),
+        *("", "Recall by class, %:", ""),
+        *markdown_table(("protocol", *classes), "l" + "r" * len(classes), recalls),
+    ]
 
 
 def _gender(info: BundleInfo) -> list[str]:
@@ -322,17 +314,9 @@ def _gender(info: BundleInfo) -> list[str]:
     told = [result for result in info.results if result.gender_wa is not None]
     names = sorted({name for result in told for name in result.gender_recalls})
     if told:
-        lines += ["", f"| protocol | right % | {' | '.join(names)} |", "|---|---:|" + "---:|" * len(names)]
-    for result in told:
-        shares = [result.gender_wa, *map(result.gender_recalls.get, names)]
-        cells = (NONE if share is None else _percent(share) for share in shares)
-        lines.append(f"| {result.protocol} | {' | '.join(cells)} |")
+        rows = (
+            (result.protocol, *map(percent, (result.gender_wa, *map(result.gender_recalls.get, names))))
+            for result in told
+        )
+        lines += ["", *markdown_table(("protocol", "right %", *names), "lr" + "r" * len(names), rows)]
     return lines
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _spread(mean: float, deviation: float | None) -> str:
-    return f"{100 * mean:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")

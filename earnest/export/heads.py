@@ -11,16 +11,16 @@
   from which sound is out of domain.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, numpy_helper
 
-Table = npt.NDArray[np.float32]
+from earnest.onnx.heads import FLOAT, LARGEST_LOG, GraphParts, Table
+
 _PREFIX = "network.heads_"
-_LARGEST_LOG = 3.0  # of s, so that nothing overflows however strange the sound is
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,23 +31,12 @@ class SoundHead:
     bias: Table
 
 
-class _Adding:
-    """Appends constants and nodes, under names that nothing else in the graph has."""
-
-    def __init__(self, proto: ModelProto) -> None:
-        self._graph = proto.graph
-
-    def constant(self, name: str, value: Any, kind: type = np.float32) -> str:
-        self._graph.initializer.append(numpy_helper.from_array(np.asarray(value, kind), _PREFIX + name))
-        return _PREFIX + name
-
-    def node(self, operation: str, inputs: list[str], output: str, is_output: bool = False, **more: Any) -> str:
-        name = output if is_output else _PREFIX + output
-        self._graph.node.append(helper.make_node(operation, inputs, [name], name=f"{_PREFIX}make_{output}", **more))
-        return name
-
-    def output(self, name: str, *sizes: int) -> None:
-        self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes]))
+@contextmanager
+def _adding(proto: ModelProto) -> Iterator[GraphParts]:
+    """Append what is made within."""
+    parts = GraphParts(_PREFIX)
+    yield parts
+    proto.graph.MergeFromString(parts.written())
 
 
 def add_distance(proto: ModelProto, mean: Table, directions: Table) -> None:
@@ -58,25 +47,25 @@ def add_distance(proto: ModelProto, mean: Table, directions: Table) -> None:
     proto : from `earnest.export.onnx.traced`, or a bundle's graph; changed in place
     mean, directions : shapes (width,) and (directions, width)
     """
-    add = _Adding(proto)
-    axis = add.constant("axis", [1], np.int64)
-    # d = √(mean over directions of (A·(e − m))²), with A·e − A·m as one Gemm: (batch, directions).
-    origin = add.constant("origin", -(directions @ mean))
-    projected = add.node("Gemm", ["embedding", add.constant("directions", directions.T), origin], "projected")
-    squares = add.node("Mul", [projected, projected], "squares")
-    mean_square = add.node("ReduceMean", [squares, axis], "mean_square", keepdims=1)
-    positive = add.node("Max", [mean_square, add.constant("least", 1e-12)], "positive")
-    distances = add.node("Sqrt", [positive], "distances")  # (batch, 1)
-    add.node("Squeeze", [distances, axis], "distance", is_output=True)
-    add.output("distance")
+    with _adding(proto) as add:
+        axis = add.constant("axis", [1], np.int64)
+        # d = √(mean over directions of (A·(e − m))²), with A·e − A·m as one Gemm: (batch, directions).
+        origin = add.constant("origin", -(directions @ mean))
+        projected = add.node("Gemm", ["embedding", add.constant("directions", directions.T), origin], "projected")
+        squares = add.node("Mul", [projected, projected], "squares")
+        mean_square = add.node("ReduceMean", [squares, axis], "mean_square", keepdims=1)
+        positive = add.node("Max", [mean_square, add.constant("least", 1e-12)], "positive")
+        distances = add.node("Sqrt", [positive], "distances")  # (batch, 1)
+        add.node("Squeeze", [distances, axis], "distance")
+        add.output("distance")
 
 
 def add_sounds(proto: ModelProto, head: SoundHead) -> None:
     """Add the output ``sound``, in place."""
-    add = _Adding(proto)
-    inputs = ["embedding", add.constant("sound_weight", head.weight), add.constant("sound_bias", head.bias)]
-    add.node("Softmax", [add.node("Gemm", inputs, "sound_scores")], "sound", is_output=True, axis=-1)
-    add.output("sound", head.weight.shape[1])
+    with _adding(proto) as add:
+        inputs = ["embedding", add.constant("sound_weight", head.weight), add.constant("sound_bias", head.bias)]
+        add.node("Softmax", [add.node("Gemm", inputs, "sound_scores")], "sound", axis=-1)
+        add.output("sound", head.weight.shape[1])
 
 
 def refit_sounds(proto: ModelProto, head: SoundHead) -> None:
@@ -96,13 +85,14 @@ def add_intensity(proto: ModelProto, weight: Table, bias: float) -> None:
     ----------
     weight : shape (width,)
     """
-    add = _Adding(proto)
-    inputs = ["embedding", add.constant("intensity_weight", weight[:, None]), add.constant("intensity_bias", [bias])]
-    limits = [add.constant("intensity_least", 0.0), add.constant("intensity_most", 1.0)]
-    clipped = add.node("Clip", [add.node("Gemm", inputs, "intensity_score"), *limits], "intensities")  # (batch, 1)
-    axis = add.constant("intensity_axis", [1], np.int64)
-    add.node("Squeeze", [clipped, axis], "intensity", is_output=True)
-    add.output("intensity")
+    with _adding(proto) as add:
+        column = add.constant("intensity_weight", weight[:, None])
+        inputs = ["embedding", column, add.constant("intensity_bias", [bias])]
+        limits = [add.constant("intensity_least", 0.0), add.constant("intensity_most", 1.0)]
+        clipped = add.node("Clip", [add.node("Gemm", inputs, "intensity_score"), *limits], "intensities")  # (batch, 1)
+        axis = add.constant("intensity_axis", [1], np.int64)
+        add.node("Squeeze", [clipped, axis], "intensity")
+        add.output("intensity")
 
 
 def add_affect(proto: ModelProto, weight: Table, bias: Table) -> None:
@@ -113,13 +103,13 @@ def add_affect(proto: ModelProto, weight: Table, bias: Table) -> None:
     weight, bias : shapes (width, 2) and (2,), of valence and of arousal; the weight is stored with 16 bits
     """
     _remove(proto, "affect_derived", "affect_")
-    add = _Adding(proto)
-    half = add.constant("affect_weight", weight, np.float16)
-    inputs = ["embedding", add.node("Cast", [half], "affect_weights", to=TensorProto.FLOAT)]
-    scores = add.node("Gemm", [*inputs, add.constant("affect_bias", bias)], "affect_scores")
-    limits = [add.constant("affect_least", 0.0), add.constant("affect_most", 1.0)]
-    add.node("Clip", [scores, *limits], "affect_derived", is_output=True)
-    add.output("affect_derived", weight.shape[1])
+    with _adding(proto) as add:
+        half = add.constant("affect_weight", weight, np.float16)
+        inputs = ["embedding", add.node("Cast", [half], "affect_weights", to=FLOAT)]
+        scores = add.node("Gemm", [*inputs, add.constant("affect_bias", bias)], "affect_scores")
+        limits = [add.constant("affect_least", 0.0), add.constant("affect_most", 1.0)]
+        add.node("Clip", [scores, *limits], "affect_derived")
+        add.output("affect_derived", weight.shape[1])
 
 
 def _remove(proto: ModelProto, output: str, prefix: str) -> None:
@@ -138,10 +128,10 @@ def soften(proto: ModelProto, temperature: float, out_of_domain_from: float) -> 
     """Let the ``probabilities`` of a graph with a distance be those of the module's formula, in place."""
     last = next(node for node in proto.graph.node if "probabilities" in node.output)
     proto.graph.node.remove(last)
-    add = _Adding(proto)
-    beyond = add.node("Sub", [add.constant("start", out_of_domain_from), f"{_PREFIX}distances"], "beyond")
-    limits = [add.constant("lowest", -_LARGEST_LOG), add.constant("highest", 0.0)]
-    # 1/s = exp(clip(start − d, −3, 0)): softer, the farther a sound lies behind the start.
-    sharper = add.node("Exp", [add.node("Clip", [beyond, *limits], "minus_log")], "sharper")
-    sharpness = add.node("Div", [sharper, add.constant("temperature", temperature)], "sharpness")  # 1 / (T·s)
-    add.node("Softmax", [add.node("Mul", ["logits", sharpness], "scaled")], "probabilities", is_output=True, axis=-1)
+    with _adding(proto) as add:
+        beyond = add.node("Sub", [add.constant("start", out_of_domain_from), f"{_PREFIX}distances"], "beyond")
+        limits = [add.constant("lowest", -LARGEST_LOG), add.constant("highest", 0.0)]
+        # 1/s = exp(clip(start − d, −3, 0)): softer, the farther a sound lies behind the start.
+        sharper = add.node("Exp", [add.node("Clip", [beyond, *limits], "minus_log")], "sharper")
+        sharpness = add.node("Div", [sharper, add.constant("temperature", temperature)], "sharpness")  # 1 / (T·s)
+        add.node("Softmax", [add.node("Mul", ["logits", sharpness], "scaled")], "probabilities", axis=-1)

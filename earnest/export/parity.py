@@ -20,6 +20,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle, load_bundle
 from earnest.corpora.base import audio_files
 from earnest.errors import AudioError, BundleError, EarnestError
+from earnest.evaluation.texts import NONE, markdown_row
 from earnest.files.reading import read_json
 from earnest.files.writing import write_atomically, write_json
 from earnest.models.classifier import SpeechClassifier
@@ -229,8 +230,8 @@ class Row:
             f"{self.n_bytes / 1e6:.2f}",
             f"{self.latency_ms:.2f}",
             f"{self.best_ms:.2f}",
-            "–" if self.cold_start_s is None else f"{self.cold_start_s:.2f}",
-            "–" if self.memory_mb is None else f"{self.memory_mb:.0f}",
+            NONE if self.cold_start_s is None else f"{self.cold_start_s:.2f}",
+            NONE if self.memory_mb is None else f"{self.memory_mb:.0f}",
         ]
 
 
@@ -253,8 +254,7 @@ def write_rows(folder: Path, run: str, n_clips: int, rows: Sequence[Row]) -> Non
     document = {"run": run, "n_clips": n_clips, "rows": [asdict(row) for row in rows]}
     write_json(folder / f"{run}.json", document)
     cells = [COLUMNS, ["---"] * 2 + ["---:"] * (len(COLUMNS) - 2), *(row.cells() for row in rows)]
-    lines = ["| " + " | ".join(line) + " |" for line in cells]
-    write_atomically(folder / f"{run}.md", ("\n".join(lines) + "\n").encode())
+    write_atomically(folder / f"{run}.md", ("\n".join(map(markdown_row, cells)) + "\n").encode())
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -85,3 +85,13 @@ def csv_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[list[str]]:
     csv.field_size_limit(max(csv.field_size_limit(), MOST_LETTERS))
     for row in csv.reader(lines, delimiter=delimiter, strict=True):
         yield [unmarked(cell) for cell in row] if delimiter == "," else row
+
+
+def text_rows(text: str, name: str) -> Iterator[list[str]]:
+    """Yield the cells of each row of a table's text, as `csv_rows` does; see `delimiter_of`."""
+    return csv_rows(StringIO(text, newline=""), delimiter_of(text, name))
+
+
+def named_rows(text: str, name: str) -> "csv.DictReader[str]":
+    """Read a table's text row by row, column → cell as it is written; see `delimiter_of`."""
+    return csv.DictReader(StringIO(text, newline=""), delimiter=delimiter_of(text, name))

@@ -142,18 +142,17 @@ def parsed_json(
     return values
 
 
-def read_toml(path: Path, kind: Kind = RecipeError, missing: str = "no such file.") -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     """Return what a TOML file holds.
 
     Raises
     ------
-    EarnestError
+    RecipeError
         When the file is missing, no text, no TOML (with line and column), or nested deeper than `DEEPEST`.
     """
     if path.is_dir():
-        raise kind(f"{_named(path)}: a folder, not a settings file.")
-    text = read_text(path, kind, missing, MOST_SETTINGS_BYTES, "TOML file")
-    return parsed_toml(text, str(path), kind)
+        raise RecipeError(f"{_named(path)}: a folder, not a settings file.")
+    return parsed_toml(read_text(path, RecipeError, most=MOST_SETTINGS_BYTES, what="TOML file"), str(path))
 
 
 def parsed_toml(text: str, where: str, kind: Kind = RecipeError) -> dict[str, Any]:
@@ -172,11 +171,11 @@ def parsed_toml(text: str, where: str, kind: Kind = RecipeError) -> dict[str, An
     return values
 
 
-def is_deep(value: Any, deepest: int = DEEPEST) -> bool:
-    """Say whether tables and lists lie in each other more than ``deepest`` times."""
+def is_deep(value: Any) -> bool:
+    """Say whether tables and lists lie in each other more than `DEEPEST` times."""
     # Level by level: recursion is what such a value would break.
     level = [value]
-    for _ in range(deepest + 1):
+    for _ in range(DEEPEST + 1):
         inner: list[Any] = []
         for one in level:
             if isinstance(one, Mapping):

@@ -51,6 +51,16 @@ def shrunk_slopes(within: Floats, shrinkage: float, centres: Floats) -> Floats:
     return np.asarray(slopes, np.float64)
 
 
+def _of_embeddings(slopes: Floats, centres: Floats, mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
+    """Return weights (classes, width) and bias (classes,) for embeddings as they are, of slopes for standardised ones.
+
+    Scores are δ_c(x) = m_c·S'⁻¹·z − ½·m_c·S'⁻¹·m_c, with equal priors, so that log π_c is left out. With z = (x − μ)/σ
+    they are linear in x: weights M·S'⁻¹/σ, bias −½·m_c·S'⁻¹·m_c − weights·μ.
+    """
+    weights = slopes / deviation
+    return weights, -0.5 * np.einsum("cw,cw->c", slopes, centres) - weights @ mean
+
+
 def discriminant(
     embeddings: Floats,
     targets: npt.NDArray[np.integer],
@@ -68,8 +78,7 @@ def discriminant(
     ----------
     corpora : of each row; None for one
     """
-    if len(np.unique(targets)) < n_classes or n_classes < 2:
-        raise RecipeError(_lacking(targets, n_classes))
+    _refuse_absent(targets, n_classes)
     weights, bias = pooled_discriminant(embeddings, targets, shrinkage, n_classes, corpora)
     experts, parts = [], rows_by_corpus(np.ones(len(targets), bool), corpora)
     for own in parts:
@@ -90,12 +99,13 @@ def discriminant(
     return weights / 2 + half * expert, bias / 2 + half * beside
 
 
-def _lacking(targets: npt.NDArray[np.integer], n_classes: int) -> str:
+def _refuse_absent(targets: npt.NDArray[np.integer], n_classes: int) -> None:
     n_there = len(np.unique(targets))
-    return (
-        f"The training recordings hold {n_there} of {n_classes} classes, and a discriminant needs each of two or more. "
-        "Add recordings of more speakers, or name another --protocol or --scheme."
-    )
+    if n_there < n_classes or n_classes < 2:
+        raise RecipeError(
+            f"The training recordings hold {n_there} of {n_classes} classes, and a discriminant needs each of two or "
+            "more. Add recordings of more speakers, or name another --protocol or --scheme."
+        )
 
 
 def _size(weights: Floats, bias: Floats, embeddings: Floats) -> float:
@@ -129,10 +139,7 @@ def pooled_discriminant(
             # S = (1/C)·Σ_c (1/K_c)·Σ_k (1/n_ck)·Σ (z − m_c)(z − m_c)ᵀ: classes, and their corpora, count alike.
             within += off.T @ off / (len(off) * len(parts) * n_classes)
     slopes = shrunk_slopes(within, shrinkage, centres)  # M·S'⁻¹, (classes, width)
-    # Scores δ_c(x) = m_c·S'⁻¹·z − ½·m_c·S'⁻¹·m_c + const.; equal priors, so log π_c is left out. With z = (x − μ)/σ
-    # they are linear in x: weights M·S'⁻¹/σ, bias −½·m_c·S'⁻¹·m_c − weights·μ.
-    weights = slopes / deviation
-    return weights, -0.5 * np.einsum("cw,cw->c", slopes, centres) - weights @ mean
+    return _of_embeddings(slopes, centres, mean, deviation)
 
 
 def rows_by_corpus(chosen: npt.NDArray[np.bool_], corpora: Sequence[str] | None) -> list[npt.NDArray[np.int64]]:
@@ -164,8 +171,7 @@ def speaker_discriminant(
     ----------
     speakers : of each row
     """
-    if len(np.unique(targets)) < n_classes or n_classes < 2:
-        raise RecipeError(_lacking(targets, n_classes))
+    _refuse_absent(targets, n_classes)
     scaled, mean, deviation = standardised(embeddings)
     width, speaker_of = scaled.shape[1], np.unique(np.array(speakers), return_inverse=True)[1]
     n_speakers = int(speaker_of.max()) + 1
@@ -185,9 +191,7 @@ def speaker_discriminant(
     # (speakers · classes, width), the classes of a speaker side by side, as `SpeakerDependentHead` wants them
     centres = means.reshape(-1, width)
     slopes = shrunk_slopes(off.T @ off / len(off), shrinkage, centres)
-    # δ(x) = p·S⁻¹·z − ½·p·S⁻¹·p with z = (x − μ)/σ; in terms of x: weights S⁻¹p/σ, and −weights·μ goes into the bias.
-    weights = slopes / deviation
-    bias = -0.5 * np.einsum("cw,cw->c", slopes, centres) - weights @ mean
+    weights, bias = _of_embeddings(slopes, centres, mean, deviation)
     # The same number less for all pairs: softmax does not see it, and float32 rounds small scores less.
     return weights - weights.mean(axis=0), bias - bias.mean()
 
@@ -224,9 +228,7 @@ def discriminants(
         else:
             slopes = np.linalg.solve(shrunk, centres.T).T
         weights, bias = np.zeros((n_classes, width)), np.full(n_classes, ABSENT)
-        # Scores are of z = (x − µ)/σ: w = A/σ, b = −½·diag(A·Mᵀ) − w·µ; means over classes are taken away.
-        own = slopes / deviation
-        constants = -0.5 * np.einsum("cw,cw->c", slopes, centres) - own @ mean
+        own, constants = _of_embeddings(slopes, centres, mean, deviation)
         weights[present], bias[present] = own - own.mean(axis=0), constants - constants.mean()
         yield weights, bias
 

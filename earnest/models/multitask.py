@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from earnest.frontends.build import InputKind
 from earnest.frontends.image import ImageSize
+from earnest.labels import AFFECT, Affect
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.imagenet import WidthFactor, scaled
 from earnest.settings.front_end import PRESETS, Image
 from earnest.settings.limits import Count, NotEmpty, NumberFromZero, ShareBelowOne, Validated, require
 
-Task = Literal["gender", "valence", "arousal", "dominance"]
-AFFECT: tuple[Task, ...] = ("valence", "arousal", "dominance")
+Task = Literal["gender", Affect]
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,14 @@ from earnest.onnx.protobuf import Field, decoded, fields_of, text_of, written_fi
 
 Table = npt.NDArray[np.float32]
 REPLACED = ("logits", "probabilities", "distance")
+_OUTPUTS = (*REPLACED, "sound", "intensity", "affect_derived")
 _PREFIX = "learned."
-_LARGEST_LOG = 3.0  # of s, so that nothing overflows however strange the sound is
+LARGEST_LOG = 3.0  # of s, so that nothing overflows however strange the sound is
 # Fields of ModelProto, GraphProto, NodeProto, TensorProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _GRAPH, _METADATA = 7, 14
 _NODE, _INITIALIZER, _OUTPUT, _VALUE = 1, 5, 12, 13
-_FLOAT, _INT64 = 1, 7
+_KINDS: Mapping[type, int] = {np.float32: 1, np.int64: 7, np.float16: 10}
+FLOAT = 1  # a kind of tensor
 _INT = 2  # a kind of attribute
 
 
@@ -77,7 +79,7 @@ def _replaced(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:
         raise BundleError("the model has no output 'embedding' to learn from. Use another one.")
     kept = [bytes(field.raw) for field, name in zip(outputs, names, strict=True) if name not in REPLACED]
     nodes, constants = _needed(graph, {name for name in names if name not in REPLACED})
-    made = _Made()
+    made = GraphParts(_PREFIX)
     _add_head(made, head)
     made_names = {name for node in nodes for name in _names(node, 2)} | {"embedding"}
     values = [bytes(field.raw) for field in graph if field.number == _VALUE and text_of(field.message, 1) in made_names]
@@ -117,31 +119,36 @@ def _needed(graph: Sequence[Field], wanted: set[str]) -> tuple[list[Field], list
     return nodes[::-1], constants
 
 
-class _Made:
-    """Nodes, constants and outputs that are added, under names that nothing else in the graph has."""
+class GraphParts:
+    """Nodes, constants and outputs that are added, under names that nothing else in the graph has: ``prefix`` first."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
         self.nodes: list[bytes] = []
         self.constants: list[bytes] = []
         self.outputs: list[bytes] = []
 
+    def written(self) -> bytes:
+        """Return all of them as fields of a graph, which protobuf's ``MergeFromString`` appends to another's."""
+        return b"".join([*self.nodes, *self.constants, *self.outputs])
+
     def constant(self, name: str, value: npt.ArrayLike, kind: type = np.float32) -> str:
+        """Add numbers; return their name."""
         array = np.ascontiguousarray(value, np.dtype(kind).newbyteorder("<"))
         shape = np.shape(value)  # ascontiguousarray makes (1,) of ()
         dims = b"".join(written_number(1, size) for size in shape)
-        number = _FLOAT if kind is np.float32 else _INT64
-        name = _PREFIX + name
+        name = self._prefix + name
         # TensorProto: dims 1, data_type 2, name 8, raw_data 9.
-        tensor = dims + written_number(2, number) + written_field(8, name.encode()) + written_field(9, array.tobytes())
-        self.constants.append(written_field(_INITIALIZER, tensor))
+        facts = dims + written_number(2, _KINDS[kind]) + written_field(8, name.encode())
+        self.constants.append(written_field(_INITIALIZER, facts + written_field(9, array.tobytes())))
         return name
 
     def node(self, operation: str, inputs: Sequence[str], output: str, **attributes: int) -> str:
-        """Add a node; an output of the graph keeps its name."""
-        name = output if output in REPLACED else _PREFIX + output
+        """Add a node; an output of the graph keeps its name, which is returned."""
+        name = output if output in _OUTPUTS else self._prefix + output
         # NodeProto: input 1, output 2, name 3, op_type 4, attribute 5; AttributeProto: name 1, i 3, type 20.
         fields = [written_field(1, one.encode()) for one in inputs]
-        fields += [written_field(2, name.encode()), written_field(3, f"{_PREFIX}make_{output}".encode())]
+        fields += [written_field(2, name.encode()), written_field(3, f"{self._prefix}make_{output}".encode())]
         fields += [written_field(4, operation.encode())]
         for key, value in attributes.items():
             kind = written_number(20, _INT)
@@ -150,15 +157,16 @@ class _Made:
         return name
 
     def output(self, name: str, *sizes: int) -> None:
+        """Add an output of float32, shape (batch, *sizes)."""
         # A shape is a row of dim 1, each a dim_value 1 or a dim_param 2; the type: elem_type 1, shape 2.
         batch = written_field(1, written_field(2, b"batch"))
         shape = batch + b"".join(written_field(1, written_number(1, size)) for size in sizes)
-        tensor = written_number(1, _FLOAT) + written_field(2, shape)
+        tensor = written_number(1, FLOAT) + written_field(2, shape)
         message = written_field(1, name.encode()) + written_field(2, written_field(1, tensor))
         self.outputs.append(written_field(_OUTPUT, message))
 
 
-def _add_head(made: _Made, head: GraphHead) -> None:
+def _add_head(made: GraphParts, head: GraphHead) -> None:
     n_classes = len(head.bias)
     weight = made.constant("weight", head.weight)
     logits = made.node("Gemm", ["embedding", weight, made.constant("bias", head.bias)], "logits", transB=1)
@@ -171,7 +179,7 @@ def _add_head(made: _Made, head: GraphHead) -> None:
     made.output("probabilities", n_classes)
 
 
-def _softened(made: _Made, known: KnownSound) -> str:
+def _softened(made: GraphParts, known: KnownSound) -> str:
     """Add the distance; return the name of 1/s, (batch, 1)."""
     n_directions = len(known.directions)
     # A·(e − m) as one Gemm, (batch, directions), with A·m as its bias.
@@ -186,7 +194,7 @@ def _softened(made: _Made, known: KnownSound) -> str:
     made.node("Reshape", [distances, made.constant("flat", [-1], np.int64)], "distance")
     made.output("distance")
     beyond = made.node("Sub", [made.constant("start", known.threshold), distances], "beyond")
-    limits = [made.constant("lowest", -_LARGEST_LOG), made.constant("highest", 0.0)]
+    limits = [made.constant("lowest", -LARGEST_LOG), made.constant("highest", 0.0)]
     # 1/s = exp(clip(d₀ − d, −3, 0)): softer, the farther a sound lies behind the start.
     return made.node("Exp", [made.node("Clip", [beyond, *limits], "minus_log")], "sharper")
 

@@ -96,8 +96,8 @@ def written_field(number: int, message: memoryview | bytes) -> bytes:
 
 
 def written_number(number: int, value: int) -> bytes:
-    """Write a protobuf field that holds a whole number, 0 or more."""
-    return _written_varint(number << 3) + _written_varint(value)  # wire type 0
+    """Write a protobuf field that holds an int64."""
+    return _written_varint(number << 3) + _written_varint(value & (1 << 64) - 1)  # wire type 0, two's complement
 
 
 def _written_varint(value: int) -> bytes:

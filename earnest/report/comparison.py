@@ -12,6 +12,7 @@ from earnest.evaluation.comparison import Comparison, Difference, compare, holm
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import Predictions, same_text
+from earnest.evaluation.texts import percent, points, range_text
 from earnest.files.writing import write_atomically
 from earnest.plots.results import draw_differences
 from earnest.report.result import BOOTSTRAP_SEED, Result
@@ -117,7 +118,7 @@ def write_comparison(compared: Compared, page: Path) -> None:
 def _picture(compared: Compared) -> ReportPicture:
     found = {result.name: (pair.wa, pair.ua) for result, pair in zip(compared.results[1:], compared.pairs, strict=True)}
     first = compared.results[0].name
-    told = "; ".join(f"{name} {_points(ua.value)} points of UA" for name, (_, ua) in found.items())
+    told = "; ".join(f"{name} {points(ua.value)} points of UA" for name, (_, ua) in found.items())
     title = f"Differences to {first}, with 95 % intervals"
     return picture(draw_differences(found), "differences", title, f"{title}: {told}")
 
@@ -149,12 +150,7 @@ def _on_common_clips(results: Sequence[Result]) -> tuple[Table | None, int]:
             score(part, np.random.default_rng(0), 1),
             bootstrap(part, np.random.default_rng(BOOTSTRAP_SEED)),
         )
-        cells = []
-        for name in ("wa", "ua"):
-            cells += [
-                f"{100 * getattr(scores, name):.1f}",
-                f"{100 * limits[name].low:.1f} to {100 * limits[name].high:.1f}",
-            ]
+        cells = [cell for name in ("wa", "ua") for cell in (percent(getattr(scores, name)), range_text(limits[name]))]
         rows.append([result.name, str(scores.n), *cells])
     return Table(("on the clips in common", "clips", "WA", "WA interval", "UA", "UA interval"), rows), len(common)
 
@@ -209,12 +205,8 @@ def _pair_row(name: str, pair: Comparison) -> list[str]:
 
 
 def _difference(one: Difference) -> list[str]:
-    limits = f"{_points(one.interval.low)} to {_points(one.interval.high)}"
-    return [_points(one.value), limits, _p(one.p)]
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+.1f}".replace("-", "−")
+    limits = f"{points(one.interval.low)} to {points(one.interval.high)}"
+    return [points(one.value), limits, _p(one.p)]
 
 
 def _p(value: float) -> str:

@@ -18,12 +18,11 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.files.writing import write_atomically, write_json
 from earnest.frontends.mel import log_mel
-from earnest.labels import EMOTIONS
+from earnest.labels import AFFECT, EMOTIONS
 from earnest.plots.recordings import draw_affect, draw_counts, draw_durations, draw_spectrogram, draw_waveform
 from earnest.plots.style import INK, new_figure
 from earnest.report.clips import RATE_HZ, PlayerBudget, licence_note, waveform_of
 from earnest.report.section import Section, Table, picture, render
-from earnest.runtime.prediction import AFFECT
 
 AUGMENTED: Mapping[str, Mapping[str, Any]] = {  # what is heard → augmentation; the same draw every time
     "pink noise at 10 dB": {"name": "coloured-noise", "colours": ["pink"], "snr_db": [10, 10]},

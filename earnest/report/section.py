@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from earnest.errors import MissingExtraError, printable_lines
-from earnest.evaluation.report import NONE, spread_text
+from earnest.evaluation.texts import markdown_row, spread_text
 from earnest.installation import __version__
 from earnest.plots.style import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY
 
@@ -54,7 +52,7 @@ class Table:
     def markdown(self) -> str:
         """Return the table as Markdown; what would break its cells is escaped."""
         lines = [self.columns, ["---"] * self.words + ["---:"] * (len(self.columns) - self.words), *self.rows]
-        return "\n".join("| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in lines)
+        return "\n".join(markdown_row(map(_escaped, line)) for line in lines)
 
 
 @dataclass(frozen=True)
@@ -107,11 +105,6 @@ def picture(figure: "Figure", name: str, title: str, alt: str, table: Table | No
 def data_address(content: bytes, kind: str) -> str:
     """Return content as an address that needs no other host."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def percent(value: float | None) -> str:
-    """Format a share as per cent with one decimal."""
-    return NONE if value is None or np.isnan(value) else f"{100 * value:.1f}"
 
 
 def _following_the_reader(svg: bytes) -> bytes:

@@ -7,9 +7,9 @@ import numpy as np
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.calibration import Reliability, reliability, selective
-from earnest.evaluation.metrics import Scores
-from earnest.evaluation.report import NONE, published_rows, spread_text
+from earnest.evaluation.report import published_rows
 from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
+from earnest.evaluation.texts import NONE, percent, range_text, spread_text
 from earnest.plots.comparisons import draw_noise_curves
 from earnest.plots.results import (
     SELECTED,
@@ -21,7 +21,7 @@ from earnest.plots.results import (
     draw_speakers,
 )
 from earnest.report.result import BOOTSTRAP_SEED, HISTORY, Facts, FoldRun, Result
-from earnest.report.section import Section, Table, percent, picture
+from earnest.report.section import Section, Table, picture
 
 COLUMNS = (
     "result",
@@ -62,15 +62,9 @@ def headline_row(result: Result) -> list[str]:
         protocol,
         facts.speakers,
         *(spread_text(scores.over_folds[name]) for name in ("wa", "ua", "macro_f1")),
-        *(interval_text(scores, name) for name in ("wa", "ua")),
-        f"{100 * scores.coverage:.1f}",
+        *(range_text(scores.intervals[name]) for name in ("wa", "ua")),
+        percent(scores.coverage),
     ]
-
-
-def interval_text(scores: Scores, name: str) -> str:
-    """Format the limits of an interval in per cent."""
-    interval = scores.intervals[name]
-    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
 def headline_notes(results: Sequence[Result]) -> list[str]:
@@ -304,12 +298,10 @@ def gender_and_affect_section(result: Result) -> Section:
     ratings = [row for row in map(_affect_row, result.facts.affect.items()) if row]
     lead, tables = [], {}
     if gender:
-        limits = gender.intervals["wa"]
         lead.append(f"Gender right: {percent(gender.wa)} % of {gender.n} clips.")
-        rows = [["all", str(gender.n), percent(gender.wa), f"{percent(limits.low)} to {percent(limits.high)}"]]
+        rows = [["all", str(gender.n), percent(gender.wa), range_text(gender.intervals["wa"])]]
         for name, one in gender.recalls.items():
-            own = f"{percent(one.interval.low)} to {percent(one.interval.high)}"
-            rows.append([name, str(one.n), percent(one.recall), own])
+            rows.append([name, str(one.n), percent(one.recall), range_text(one.interval)])
         tables["Gender"] = Table(("gender", "clips", "right, %", "95 % interval"), rows)
     if ratings:
         lead.append(
@@ -375,7 +367,7 @@ def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) ->
 def _slice_table(parts: Sequence[Slice]) -> Table:
     rows = []
     for one in parts:
-        interval = NONE if one.interval is None else f"{percent(one.interval.low)} to {percent(one.interval.high)}"
+        interval = NONE if one.interval is None else range_text(one.interval)
         rows.append([one.name, one.value, str(one.n), percent(one.wa), percent(one.ua), interval])
     return Table(("of", "value", "clips", "WA", "UA", "95 % interval"), rows, words=2)
 

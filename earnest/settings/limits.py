@@ -83,7 +83,6 @@ class NotEmpty:
         return "a list of at least one"
 
 
-Finite: TypeAlias = Annotated[float, Bounds()]
 Positive: TypeAlias = Annotated[float, Bounds(gt=0)]
 Count: TypeAlias = Annotated[int, Bounds(ge=1)]
 NumberFromZero: TypeAlias = Annotated[int, Bounds(ge=0)]

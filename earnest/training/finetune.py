@@ -181,9 +181,10 @@ Statistics: TypeAlias = WhisperStatistics | StudentStatistics
 
 def bfloat16_is_quick(device: torch.device) -> bool:
     """Whether a device multiplies in bfloat16; what a processor must emulate takes many times as long as float32."""
-    return device.type != "cpu" or (
-        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
+    if device.type != "cpu":
+        return True
+    there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(there and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Embedding(nn.Module):

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from earnest.errors import CorpusError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.evaluation.predictions import text_column
+from earnest.labels import AFFECT
 from earnest.models.classifier import Layer, NetworkOutput
 from earnest.settings.training import Task, Training
 from earnest.training.examples import GENDERS, UNKNOWN, Example
 from earnest.training.losses import (
-    AFFECT,
     EMOTION,
     GENDER,
     balanced_weights,

@@ -35,7 +35,6 @@ from earnest.training.run import WEIGHTS, seal
 
 PROTOCOL = "imported"
 LARGEST_BYTES = 2_000_000_000
-IMAGENET = ("alexnet", "densenet121", "resnet18", "vgg11")
 PIXELS = ImageSize(3, 256, 256)
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})\.pth$")  # torchvision's files are named after their SHA-256
 
@@ -274,7 +273,7 @@ def import_imagenet(name: str, path: Path, output: Path | None = None, overwrite
 
     Parameters
     ----------
-    name : in `IMAGENET`
+    name : alexnet, densenet121, resnet18 or vgg11
     output : the file to write; None for the recipes' place, ``imagenet/NAME.pth`` below ``$EARNEST_MODELS``
 
     Raises

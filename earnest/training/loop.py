@@ -283,11 +283,6 @@ def follow(ranks: Ranks) -> None:
             _run(trainer, module, train, checkpoint)
 
 
-def predict_logits(network: nn.Module, examples: Sequence[Example]) -> Tensor:
-    """Return logits (examples, classes) in the order given."""
-    return predict_outputs(network, examples).logits
-
-
 def predict_outputs(network: nn.Module, examples: Sequence[Example]) -> NetworkOutput:
     """Return what a network gives for examples, in the order given; without attention, whose steps differ."""
     network.eval()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from earnest.labels import AFFECT
 from earnest.settings.training import Training
 
 SMALLEST_SPREAD = 1e-8  # keeps the concordance of constants finite
@@ -103,7 +104,6 @@ def one_hot(indices: Tensor, n_classes: int) -> Tensor:
 
 
 EMOTION, GENDER = "emotion", "gender"
-AFFECT = ("valence", "arousal", "dominance")
 
 Losses = Mapping[str, Tensor]
 

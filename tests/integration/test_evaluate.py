@@ -21,7 +21,7 @@ from earnest.evaluation.protocols import splits_of
 from earnest.experiments.conditions import Averaged, FoldClips
 from earnest.export.card import model_card, read_result
 from earnest.training.examples import Example, compute_frames
-from earnest.training.loop import predict_logits
+from earnest.training.loop import predict_outputs
 from earnest.training.run import load_run
 
 FOLDS = ("f1", "f2", "f3", "f4", "f5")
@@ -194,7 +194,7 @@ def test_a_test_clip_gets_the_mean_over_its_variants(evaluated: tuple[Path, dict
     for heard in variants_of(load_waveform(row.path, 16_000), "speed", 16_000):
         frames = compute_frames(classifier.front_end, heard)
         example = Example(row, frames, 0, len(heard) / 16_000)
-        logits = predict_logits(classifier.network, [example])
+        logits = predict_outputs(classifier.network, [example]).logits
         alone.append((logits / classifier.temperature).softmax(dim=1).numpy()[0])
     np.testing.assert_allclose(found.probabilities[5], np.mean(alone, axis=0), atol=1e-6)
     plain = read_predictions(folder / "f2" / "predictions.csv")

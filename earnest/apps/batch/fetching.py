@@ -88,14 +88,14 @@ class Fetcher:
         except FileNotFoundError:
             return Fetched(one, None, f"{printable(one.key)}: no such file. Check the address.")
         except PermissionError as error:
-            self._refuse_all_refused(error)
+            self._refuse_all_refused()
             return Fetched(one, None, f"{printable(one.key)}: the server refuses it ({printable(first_line(error))}).")
         except OSError as error:
             raise EarnestError(
                 f"{location}: can't be read ({first_line(error)}). Give the same command again."
             ) from error
 
-    def _refuse_all_refused(self, error: OSError) -> None:
+    def _refuse_all_refused(self) -> None:
         """Raise `EarnestError` where the server refuses the source as well, so that it isn't about one input."""
         if is_url(self._source):
             system, path = filesystem_of(self._source)

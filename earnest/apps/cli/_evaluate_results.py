@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from earnest.apps.cli.output import echo, echo_table, percent
+from earnest.apps.cli.output import echo, echo_table
 from earnest.evaluation.leakage import Leakage, sentences_over
-from earnest.evaluation.report import NONE, results_table, spread_text
+from earnest.evaluation.report import results_table
+from earnest.evaluation.texts import NONE, percent, spread_text
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import BinaryIO
@@ -24,7 +23,7 @@ from earnest.apps.cli.output import refuse_input
 from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel, path_of
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, printable, shown
-from earnest.files.csv_cells import csv_rows, delimiter_of
+from earnest.files.csv_cells import text_rows
 from earnest.files.links import links_among, unfollowed
 from earnest.files.reading import read_text
 
@@ -89,7 +88,7 @@ def _channel(text: str, where: str) -> int:
 def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
     """Return the rows of a list's text, column → cell; see `read_list`."""
     try:
-        rows = csv_rows(StringIO(text, newline=""), delimiter_of(text, where))
+        rows = text_rows(text, where)
         header = [name.strip() for name in next(rows, [])]
         _check_columns(header, where)
         if "path" not in header:

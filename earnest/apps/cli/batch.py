@@ -19,12 +19,12 @@ from earnest.apps.cli.output import (
     echo_json,
     hand_down,
     output_options,
-    percent,
     progress_for,
     resumable,
 )
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError, MissingExtraError, printable
+from earnest.evaluation.texts import percent
 from earnest.runtime.bulk import BATCH_S
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from earnest.apps.cli.output import (
     echo_json,
     output_options,
     overwrite_option,
-    percent,
     progress_for,
 )
 from earnest.apps.cli.train import require_training
+from earnest.evaluation.texts import percent
 from earnest.settings.recipe import recipe_file
 
 if TYPE_CHECKING:

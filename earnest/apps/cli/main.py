@@ -22,7 +22,6 @@ from earnest.apps.cli.output import EXIT_ERROR, hand_down, output_options
 from earnest.errors import EarnestError, printable, printable_lines, suggestion
 
 OTHER = "Other"
-LONGEST_LINE = 63  # letters that fit beside the longest name, in a terminal of 80 columns
 
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "Recognise": {

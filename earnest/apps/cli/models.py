@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._options import bundle_names, names_from
-from earnest.apps.cli.output import echo, echo_json, output_options, percent
+from earnest.apps.cli.output import echo, echo_json, output_options
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
 from earnest.evaluation.protocols import kind_words
+from earnest.evaluation.texts import percent
 from earnest.installation import install_command
 from earnest.onnx.check import output_widths
 from earnest.registry import Registry

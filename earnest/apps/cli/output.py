@@ -141,11 +141,6 @@ def echo_table(
     console.print(table)
 
 
-def percent(value: float | None) -> str:
-    """Format a share as per cent with one decimal, "–" for none."""
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
 def counts_text(counts: Mapping[str, int]) -> str:
     """Format counts as "happy 3, sad 2"."""
     return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -1,7 +1,7 @@
 """``earnest score``: the metrics of any predictions file, ours or anybody's; what it reads, and its tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from earnest.apps.cli.output import (
     echo_table,
     output_options,
     overwrite_option,
-    percent,
     word_pairs,
 )
 from earnest.corpora.load import corpus_root, load_corpus, usable
@@ -34,8 +33,9 @@ from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, write_predictions
 from earnest.evaluation.protocols import protocol_called
-from earnest.evaluation.report import metrics_document, spread_text
+from earnest.evaluation.report import metrics_document
 from earnest.evaluation.slices import Slice, manifest_columns
+from earnest.evaluation.texts import NONE, percent, range_text, spread_text
 from earnest.files.locks import holding
 from earnest.files.writing import SUMS, refuse_existing, summed_in, write_json, write_sums
 from earnest.labels import Scheme, scheme_called
@@ -75,7 +75,6 @@ class Source:
     def utterances(self) -> list[Utterance]:
         """Return the rows of manifest and corpora, clips that are not usable too."""
         rows = [] if self.manifest is None else read_manifest(self.manifest)
-        rows = [replace(row, native_emotion=row.native_emotion.strip()) for row in rows]
         for name, root in self.corpora.items():
             rows += load_corpus(name, corpus_root(name, {name: root}))
         return rows
@@ -201,10 +200,8 @@ def echo_scores(scores: Scores, more: Mapping[str, Any], title: str) -> None:
 def _echo_headlines(scores: Scores, title: str) -> None:
     rows = []
     for name in HEADLINES:
-        interval = scores.intervals[name]
-        limits = f"{percent(interval.low)} to {percent(interval.high)}"
-        folds = spread_text(scores.over_folds[name]) if len(scores.folds) > 1 else "–"
-        rows.append([NAMES[name], percent(getattr(scores, name)), folds, limits])
+        folds = spread_text(scores.over_folds[name]) if len(scores.folds) > 1 else NONE
+        rows.append([NAMES[name], percent(getattr(scores, name)), folds, range_text(scores.intervals[name])])
     over = scores.intervals["wa"].over
     folds = f"over {len(scores.folds)} folds" if len(scores.folds) > 1 else "one fold"
     columns = ("%", "all rows", folds, f"95 % interval over {over}")

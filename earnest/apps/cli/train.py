@@ -20,11 +20,11 @@ from earnest.apps.cli.output import (
     echo,
     echo_json,
     output_options,
-    percent,
     progress_for,
     resumable,
 )
 from earnest.errors import MissingExtraError
+from earnest.evaluation.texts import percent
 from earnest.files.locks import held_folder
 from earnest.settings.recipe import recipe_word
 

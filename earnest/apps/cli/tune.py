@@ -16,12 +16,12 @@ from earnest.apps.cli.output import (
     echo_json,
     echo_table,
     output_options,
-    percent,
     progress_for,
     resumable,
 )
 from earnest.apps.cli.train import require_training
 from earnest.errors import RecipeError
+from earnest.evaluation.texts import percent
 
 if TYPE_CHECKING:
     from earnest.experiments.tune import Trial, Tuned

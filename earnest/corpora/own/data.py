@@ -10,7 +10,7 @@ from typing import Any
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.tables import number_in
 from earnest.errors import CorpusError, printable, shown
-from earnest.labels import EMOTIONS, Scheme
+from earnest.labels import AFFECT, EMOTIONS, Scheme
 
 CORPUS = "own"  # of recordings whose table names no corpus
 LONGEST_LABEL = 64  # letters
@@ -21,7 +21,6 @@ _LABELLED = (
 )
 _GENDERS = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
 _TEXTS = ("corpus", "session", "text_id", "intensity", "style", "repetition", "channel", "group")
-_NUMBERS = ("valence", "arousal", "dominance")
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def _utterance(found: FoundRecording, base: Path) -> Utterance:
         raise CorpusError(f"{printable(found.path)}: {problem}")
     more = {name: cleaned(text) for name, text in found.more.items() if cleaned(text)}
     values: dict[str, Any] = {name: more[name] for name in _TEXTS if name in more}
-    values |= {name: number for name in _NUMBERS if (number := _number(more, name)) is not None}
+    values |= {name: number for name in AFFECT if (number := _number(more, name)) is not None}
     start_s, end_s = _number(more, "start_s") or 0.0, _number(more, "end_s")
     if end_s is None and "start_s" in more and (length_s := _number(more, "duration_s")):
         end_s = start_s + length_s

@@ -5,15 +5,15 @@ import datetime
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, MissingExtraError, first_line, printable, shown, suggestion
-from earnest.files.csv_cells import csv_rows, delimiter_of
+from earnest.files.csv_cells import text_rows
 from earnest.files.reading import parsed_json, read_text
+from earnest.labels import AFFECT
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 LIST_SUFFIXES = (".txt", ".lst", ".list", ".scp")
@@ -41,7 +41,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "gender": ("gender", "sex"),
 }
 """What is looked for → names of columns that say it, the likeliest first; case, spaces and dashes don't count."""
-_KEPT = {"utterance_id", "corpus", "session", "text_id", "valence", "arousal", "dominance", "style", "channel", "group"}
+_KEPT = {"utterance_id", "corpus", "session", "text_id", *AFFECT, "style", "channel", "group"}
 """ColumnNames of a manifest that keep their meaning in any table that has a column of that name."""
 
 Row = Mapping[str, Any]
@@ -233,7 +233,7 @@ def _split(line: str) -> list[str]:
 def _cells(path: Path) -> OwnTable:
     text = read_text(path, CorpusError, what="table")
     try:
-        cells = list(csv_rows(StringIO(text, newline=""), delimiter_of(text, path.name)))
+        cells = list(text_rows(text, path.name))
     except csv.Error as error:
         raise CorpusError(f"{path}: not a table ({error}).") from None
     cells = [row for row in cells if any(cell.strip() for cell in row)]

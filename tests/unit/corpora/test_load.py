@@ -39,9 +39,10 @@ def test_a_wrong_corpus_name_gets_the_nearest_right_one():
 
 
 def test_rows_come_corpus_by_corpus_sorted_by_file_name(tmp_path):
-    for name in ("ravdess", "emodb"):
-        build_example(name, tmp_path / name)
-    rows = load_utterances(["ravdess", "emodb"], {}, {"EARNEST_DATA": str(tmp_path)})
+    folders = {name: tmp_path / name for name in ("ravdess", "emodb")}
+    for name, folder in folders.items():
+        build_example(name, folder)
+    rows = load_utterances(["ravdess", "emodb"], folders)
     names = [row.path.name for row in rows]
     assert [row.corpus for row in rows] == ["ravdess"] * 3 + ["emodb"] * 3
     assert names == sorted(names[:3]) + sorted(names[3:])
@@ -50,7 +51,7 @@ def test_rows_come_corpus_by_corpus_sorted_by_file_name(tmp_path):
 def test_unusable_clips_are_left_out_and_counted_with_their_reasons(tmp_path, caplog):
     write_crema_d(tmp_path, ["1076_MTI_SAD_XX", "1013_WSI_SAD_XX", "1013_WSI_DIS_XX", "1013_WSI_HAP_XX"])
     with caplog.at_level(logging.WARNING, "earnest"):
-        rows = load_utterances(["crema-d"], {"crema-d": tmp_path}, {})
+        rows = load_utterances(["crema-d"], {"crema-d": tmp_path})
     assert [row.utterance_id for row in rows] == ["1001_IEO_HAP_HI", "1002_DFA_NEU_XX", "1013_WSI_HAP_XX"]
     assert "3 of 6 clips left out" in caplog.text
     assert "1076_MTI_SAD_XX (silent)" in caplog.text
@@ -65,7 +66,7 @@ def test_a_manifest_stands_for_its_corpus_under_any_name(tmp_path):
     build_example("emodb", tmp_path)
     rows = load_corpus("emodb", tmp_path)
     write_manifest(rows, tmp_path / "mine.csv")
-    assert load_utterances(["mine"], {"mine": tmp_path / "mine.csv"}, {}) == rows
+    assert load_utterances(["mine"], {"mine": tmp_path / "mine.csv"}) == rows
 
 
 def test_rows_of_unknown_corpora_are_all_usable(tmp_path):

@@ -23,7 +23,7 @@ utterances = st.builds(
     gender=st.sampled_from(["female", "male", None]),
     text_id=words,
     emotion=st.sampled_from(EMOTIONS),
-    native_emotion=words,
+    native_emotion=words.map(str.strip),
     valence=ratings,
     arousal=ratings,
     dominance=ratings,
@@ -74,6 +74,11 @@ def test_a_wrong_manifest_is_an_error_that_says_where(tmp_path, text, message):
 def test_a_manifest_that_a_spreadsheet_saved_with_a_byte_order_mark_is_read(tmp_path):
     (tmp_path / "m.csv").write_text("utterance_id,path,emotion\na,a.wav,sad\n", encoding="utf-8-sig")
     assert [row.emotion for row in read_manifest(tmp_path / "m.csv")] == ["sad"]
+
+
+def test_white_space_around_the_corpus_own_word_is_no_part_of_it(tmp_path):
+    (tmp_path / "m.csv").write_text("utterance_id,path,emotion,native_emotion\na,a.wav,sad, so sad \n")
+    assert read_manifest(tmp_path / "m.csv")[0].native_emotion == "so sad"
 
 
 def test_a_manifest_with_semicolons_is_read(tmp_path):

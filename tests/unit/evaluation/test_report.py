@@ -6,7 +6,8 @@ import pytest
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import score
 from earnest.evaluation.protocols import PROTOCOLS
-from earnest.evaluation.report import PUBLISHED, published_for, results_table, spread_text, write_metrics
+from earnest.evaluation.report import PUBLISHED, published_for, results_table, write_metrics
+from earnest.evaluation.texts import spread_text
 from tests.prediction_rows import PredictionRow, predictions_of
 
 

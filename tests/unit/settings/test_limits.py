@@ -16,7 +16,7 @@ from earnest.models.whisper_attention import WhisperAttentionSettings
 from earnest.settings.config import from_mapping
 from earnest.settings.finetune import Finetune, FrameChanges
 from earnest.settings.front_end import FrontEnd, Image, Segments
-from earnest.settings.limits import Bounds, Count, Finite, LowHigh, NotEmpty, Share, Validated, require
+from earnest.settings.limits import Bounds, Count, LowHigh, NotEmpty, Share, Validated, require
 from earnest.settings.training import Training, Unfreezing
 from earnest.settings.tune import Tune
 
@@ -24,7 +24,7 @@ from earnest.settings.tune import Tune
 @dataclass(frozen=True)
 class Example(Validated):
     rate: Annotated[float, Bounds(gt=0, lt=10)] = 1.0
-    level: Finite = 0.0
+    level: Annotated[float, Bounds()] = 0.0
     share: Share = 0.5
     epochs: Count = 3
     longest_s: Annotated[float, Bounds(gt=0, le=60)] | None = None

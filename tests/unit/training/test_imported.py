@@ -16,7 +16,7 @@ from command_line import earnest_cli
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from earnest.apps.cli.import_ import NETWORKS, STARTS
+from earnest.apps.cli.import_ import NETWORKS
 from earnest.apps.cli.main import cli
 from earnest.errors import EarnestError
 from earnest.export.moody import to_moody
@@ -221,7 +221,6 @@ def test_a_file_that_is_not_what_its_name_promises_is_refused(resnet: dict[str, 
 
 def test_the_command_offers_what_can_be_imported() -> None:
     assert tuple(PUBLISHED) == NETWORKS
-    assert imported.IMAGENET == STARTS
 
 
 def test_the_command_makes_a_run_and_says_what_comes_next(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.recipe import Training
 from earnest.training.examples import Example
 from earnest.training.health import Health
-from earnest.training.loop import EpochKeeper, History, fit, predict_logits
+from earnest.training.loop import EpochKeeper, History, fit, predict_outputs
 
 pytestmark = pytest.mark.long
 
@@ -74,7 +74,9 @@ def test_it_learns_and_leaves_the_network_ready_to_predict(tmp_path: Path) -> No
     fit(network, examples(24), examples(12, seed=1), replace(QUICK, epochs=15, patience=15), tmp_path, N_CLASSES)
     assert not network.training
     unseen = examples(30, seed=2)
-    right = predict_logits(network, unseen).argmax(dim=1) == torch.tensor([example.target for example in unseen])
+    right = predict_outputs(network, unseen).logits.argmax(dim=1) == torch.tensor(
+        [example.target for example in unseen]
+    )
     assert float(right.float().mean()) > 0.8
 
 
@@ -85,7 +87,7 @@ def test_the_kept_weights_are_those_of_the_best_validation_epoch(tmp_path: Path)
     losses = [row["valid_loss"] for row in keeper.history]
     assert keeper.best_epoch == 1 + losses.index(min(losses))
     targets = torch.tensor([example.target for example in valid])
-    kept = nn.functional.cross_entropy(predict_logits(network, valid), targets)
+    kept = nn.functional.cross_entropy(predict_outputs(network, valid).logits, targets)
     assert float(kept) == pytest.approx(min(losses), rel=1e-5)
 
 

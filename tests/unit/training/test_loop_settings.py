@@ -22,7 +22,7 @@ from earnest.training.clips import Clips
 from earnest.training.examples import Example, compute_frames, kept, plain_batches
 from earnest.training.heads import learned_tasks
 from earnest.training.learn import learner_for
-from earnest.training.loop import EpochKeeper, fit, predict_logits
+from earnest.training.loop import EpochKeeper, fit, predict_outputs
 from earnest.training.module import EmotionTraining
 
 pytestmark = pytest.mark.long
@@ -156,7 +156,9 @@ def test_augmentation_is_for_training_clips_only(tmp_path: Path) -> None:
     keeper = fit(network, train, VALID, settings, tmp_path, N_CLASSES)
     lengths = [len(example.waveform) for example in TRAIN if example.waveform is not None]
     assert sorted(heard) == sorted(lengths * settings.epochs)
-    plain = nn.functional.cross_entropy(predict_logits(network, VALID), torch.tensor([one.target for one in VALID]))
+    plain = nn.functional.cross_entropy(
+        predict_outputs(network, VALID).logits, torch.tensor([one.target for one in VALID])
+    )
     assert float(plain) == pytest.approx(min(row["valid_loss"] for row in keeper.history), rel=1e-5)
 
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from command_line import earnest_cli
 
-from earnest.apps.cli.main import GROUPS, LONGEST_LINE, OTHER, cli, grouped, main
+from earnest.apps.cli.main import GROUPS, OTHER, cli, grouped, main
 from earnest.evaluation.protocols import PROTOCOLS
 
 pytestmark = pytest.mark.long
@@ -153,7 +153,7 @@ def test_a_commands_line_is_the_first_of_its_docstring(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_line_fits_a_terminal_of_80_columns(name: str) -> None:
-    assert len(LINES[name]) <= LONGEST_LINE
+    assert len(LINES[name]) <= 63  # letters that fit beside the longest name
     assert LINES[name].endswith(".")
 
 
