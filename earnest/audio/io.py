@@ -7,7 +7,7 @@ that cancel each other are refused.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
+from earnest.audio.mixing import Mixer
 from earnest.audio.sound_file import MediaReader, SoundFileReader, media_format
 from earnest.audio.source import MAX_CHANNELS, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
@@ -32,7 +33,6 @@ LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
 BLOCK_S = 10.0  # of an array that is read: what works on blocks needs memory for some of them
 # An array (1 or 2, more than 8) is (channels, samples): nobody hands over one or two samples of so many channels.
 CHANNELS_FIRST, FEW_CHANNELS = 2, 8
-CANCELLED = 1e-3  # of the channels' power is left in their mean: less is no sound that was mixed so
 MOST_BYTES = 4  # of an integer sample: no recorder writes longer ones
 FROM_16_BITS = 2.0**-16  # the peak that 16-bit samples have at most, unscaled in 32 bits
 SCALED = "Give samples in the type that they were recorded in (array.astype(np.int16)), or floats in [-1, 1]."
@@ -68,6 +68,8 @@ class AudioStream:
     Attributes
     ----------
     blocks : mono blocks, shape (samples,), float32, finite, at ``sample_rate_hz``; to be read once
+    has_separate_channels : whether the channels of what was read so far take turns, like two sides of a call; never
+        where one was asked for
     """
 
     name: str
@@ -75,6 +77,7 @@ class AudioStream:
     n_channels: int
     encoding: str
     blocks: Iterator[Waveform]
+    has_separate_channels: Callable[[], bool]
 
 
 def decode(source: Source, max_seconds: float = MAX_SECONDS) -> Recording:
@@ -189,9 +192,11 @@ def open_audio_file(
         if not is_part:
             _check_promise(name, reader, max_seconds)
         counted = _counted(reader.blocks(), name, _most_values(reader, max_seconds))
-        mono = _mono(counted, name, channel)
+        mixer = Mixer(reader.sample_rate_hz)
+        mono = _mono(counted, mixer, name, channel)
         blocks = checked(mono, name, reader.sample_rate_hz, max_seconds, reader.promised_s)
-        yield AudioStream(name, reader.sample_rate_hz, reader.n_channels, reader.encoding, blocks)
+        form = name, reader.sample_rate_hz, reader.n_channels, reader.encoding
+        yield AudioStream(*form, blocks, mixer.has_separate_channels)
     finally:
         reader.close()
 
@@ -268,39 +273,13 @@ def _too_long(name: str, max_seconds: float) -> RecordingTooLongError:
     return RecordingTooLongError(f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts.")
 
 
-def _mono(blocks: Iterator[npt.NDArray[np.float32]], name: str, channel: int | None) -> Iterator[Waveform]:
+def _mono(
+    blocks: Iterator[npt.NDArray[np.float32]], mixer: Mixer, name: str, channel: int | None
+) -> Iterator[Waveform]:
     """Yield one channel, from 1, or the mean of all; at the end, channels that cancelled each other are refused."""
-    mixer = Mixer()
     for block in blocks:
         yield mixer.mean(block) if channel is None else np.ascontiguousarray(block[:, channel - 1])
     mixer.check(name)
-
-
-class Mixer:
-    """Makes one channel of all, piece by piece, and notices where they cancel each other."""
-
-    def __init__(self) -> None:
-        self._power, self._power_left, self._n_channels = 0.0, 0.0, 1
-
-    def mean(self, block: npt.NDArray[np.float32]) -> Waveform:
-        """Return the mean over the channels of the next piece (samples, channels)."""
-        self._n_channels = block.shape[1]
-        if self._n_channels == 1:
-            return np.ascontiguousarray(block[:, 0])
-        with np.errstate(all="ignore"):  # an overflow becomes infinity, which is refused as such
-            mean: Waveform = block.mean(axis=1, dtype=np.float32)
-            # Σ_t mean_c x² and Σ_t (mean_c x)² over channels c: equal where all channels are the same.
-            self._power += float(np.vdot(block, block)) / self._n_channels
-            self._power_left += float(np.dot(mean, mean))
-        return mean
-
-    def check(self, name: str) -> None:
-        """Raise `AudioError` where next to nothing is left of what was mixed so far."""
-        if self._power_left < CANCELLED * self._power < np.inf:
-            raise AudioError(
-                f"{name}: its {self._n_channels} channels cancel each other, one has the opposite sign: their mean is "
-                "next to silence. Ask for one: --channel 1, in Python earnest.Channel(path, 1), of a server channel=1."
-            )
 
 
 def checked(
@@ -354,14 +333,16 @@ def _array_stream(
     check_channel(name, frames.shape[1], channel)
     n_block = max(round(BLOCK_S * sample_rate_hz), 1)
     parts = (frames[start : start + n_block] for start in range(0, len(frames), n_block))
-    blocks = checked(_mono(parts, name, channel), name, sample_rate_hz, max_seconds, None)
+    mixer = Mixer(sample_rate_hz)
+    blocks = checked(_mono(parts, mixer, name, channel), name, sample_rate_hz, max_seconds, None)
     dtype = np.asarray(array).dtype
     if dtype == np.int32 and 0 < max(frames.max(initial=0), -frames.min(initial=0)) <= FROM_16_BITS:
         raise AudioError(f"{name}: int32 that holds no more than 16 bits would be next to silence. {SCALED}")
-    return AudioStream(name, sample_rate_hz, frames.shape[1], f"array {dtype}", blocks)
+    form = name, sample_rate_hz, frames.shape[1], f"array {dtype}"
+    return AudioStream(*form, blocks, mixer.has_separate_channels)
 
 
-def mono_chunk(array: npt.ArrayLike, name: str, mixer: Mixer) -> Waveform:
+def mono_chunk(array: npt.ArrayLike, name: str, mixer: Mixer, *, are_frames: bool = False) -> Waveform:
     """Return one piece of a stream as float32 mono; it may be empty.
 
     Parameters
@@ -369,24 +350,25 @@ def mono_chunk(array: npt.ArrayLike, name: str, mixer: Mixer) -> Waveform:
     array : shape (samples,), (samples, channels), or (1 or 2 channels, samples); finite; integers are scaled by their
         type's range
     mixer : of the stream
+    are_frames : whether it is (samples, channels) for certain: one sample of 16 channels looks like one channel
 
     Raises
     ------
     AudioError
         When it has another shape or type, or holds NaN, infinity or samples beyond 32-bit integers.
     """
-    frames = _array_frames(array, name)
+    frames = _array_frames(array, name, are_frames)
     if not frames.size:
         return np.zeros(0, np.float32)
     return next(checked(iter([mixer.mean(frames)]), name, HIGHEST_HZ, np.inf, None))
 
 
-def _array_frames(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
+def _array_frames(array: npt.ArrayLike, name: str, are_frames: bool = False) -> npt.NDArray[np.float32]:
     """Return shape (samples, channels)."""
     if np.ma.isMaskedArray(array):
         raise AudioError(f"{name}: a masked array doesn't say what masked samples are. Give array.filled(0).")
     values = _numbers(array, name)
-    if values.ndim == 2 and 1 <= len(values) <= CHANNELS_FIRST and values.shape[1] > FEW_CHANNELS:
+    if not are_frames and values.ndim == 2 and 1 <= len(values) <= CHANNELS_FIRST and values.shape[1] > FEW_CHANNELS:
         values = values.T  # (channels, samples), as torchaudio gives it
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] > MAX_CHANNELS):
         expected = "(samples,) or (samples, channels)"

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import Mixer, decode, mono_chunk
+from earnest.audio.io import decode, mono_chunk
+from earnest.audio.mixing import Mixer
 from earnest.audio.source import (
     AudioInput,
     Channel,

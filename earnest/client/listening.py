@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from earnest.audio.io import Mixer
+from earnest.audio.mixing import Mixer
 from earnest.client.calls import ServerError, error_of, understood
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.events import Event, event_from_dict
@@ -20,7 +20,7 @@ class ServerMessages:
     Attributes
     ----------
     classes, model : as the server's greeting says
-    mixer : of what is sent, which is one channel
+    mixer : of what is sent, which is one channel, so that the server can't tell whether there were separate ones
     """
 
     def __init__(self) -> None:

@@ -11,13 +11,14 @@ from earnest.audio.activity import Extent
 from earnest.audio.quality import QualityMeter
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
+from earnest.labels import AFFECT
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.events import Event, Segment, Span, VocalBurst, Window
-from earnest.runtime.prediction import AFFECT, ClassChoice, Options, Prediction, Status, polarity_of
+from earnest.runtime.prediction import ClassChoice, Options, Prediction, Status, polarity_of
 from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, verdict_of
 from earnest.runtime.windows import Job, Over, Windowing, WindowSound
 
-STRANGE = "out-of-domain"
+STRANGE, SEPARATE = "out-of-domain", "separate-channels"
 HELD_FROM = 0.6  # of the speech that was answered: what one emotion must hold to be the recording's
 ANSWERED_FROM = 0.5  # of all speech: what must have been answered
 
@@ -91,13 +92,14 @@ class Tally:
         n_before, sum_before = self.held.get(label, (0, 0.0))  # samples, and samples times confidence
         self.held[label] = (n_before + n_samples, sum_before + n_samples * confidence)
 
-    def quality(self, strange_from: float | None = None) -> tuple[str, ...]:
+    def quality(self, strange_from: float | None = None, has_separate_channels: bool = False) -> tuple[str, ...]:
         """Return the words that apply; the distance to known sound is the mean over windows, weighted by length."""
+        words = (*self._meter.words(), SEPARATE) if has_separate_channels else self._meter.words()
         if strange_from is None or not self.n_answered or "distance" not in self.sums:
-            return self._meter.words()
+            return words
         # Mean distance > limit, without dividing.
         is_strange = float(self.sums["distance"]) > strange_from * self.n_answered
-        return (*self._meter.words(), STRANGE) if is_strange else self._meter.words()
+        return (*words, STRANGE) if is_strange else words
 
     def answer(self, measured: Prediction, is_summary: bool) -> Prediction:
         """Return ``measured`` with the recording's answer.
@@ -215,12 +217,13 @@ class AnswerBuilder:
             yield Segment(*self._seconds(over.extent))
         self._has_spoken = False
 
-    def prediction(self, path: str, is_whole: bool = False) -> Prediction:
+    def prediction(self, path: str, is_whole: bool = False, has_separate_channels: bool = False) -> Prediction:
         """Return what all windows so far say together.
 
         Parameters
         ----------
         is_whole : whether the recording was heard at once
+        has_separate_channels : of which it is the mean; see `earnest.audio.mixing`
         """
         duration_s = self.tally.duration_s
         measured = Prediction(
@@ -228,7 +231,7 @@ class AnswerBuilder:
             "too-short" if duration_s < self._info.shortest_s else "no-speech",
             duration_s=duration_s,
             speech_s=min(self.tally.n_speech / self._rate, duration_s),
-            quality=self.tally.quality(self._info.out_of_domain_from),
+            quality=self.tally.quality(self._info.out_of_domain_from, has_separate_channels),
             model=self._info.name,
         )
         is_summary = not is_whole and (self.tally.n_segments > 1 or duration_s > self._info.longest_s)

@@ -66,8 +66,7 @@ def _work(link: socket.socket) -> bool:
         file = cast(BinaryIO, raw)
         mail = _Mail(link)
         try:
-            _answer(mail, file, job)
-            ended = Kind.DONE, b""
+            ended = Kind.DONE, as_json(_answer(mail, file, job))
         except BrokenPipeError:
             return False
         except Exception as error:
@@ -84,20 +83,22 @@ def _received(link: socket.socket, n_bytes: int) -> bytes:
     return data
 
 
-def _answer(mail: "_Mail", file: BinaryIO, job: dict[str, Any]) -> None:
+def _answer(mail: "_Mail", file: BinaryIO, job: dict[str, Any]) -> dict[str, Any]:
+    """Send what a recording or a picture holds; return what is known at its end."""
     name = job["name"]
     if job["picture"]:
         greys, text = greys_of(file, name)
         mail.add(Kind.PICTURE, as_json({"text": text, "shape": greys.shape}))
         mail.add(Kind.GREYS, greys.astype("<u2", order="C").reshape(-1).view(np.uint8).data)
-        return
+        return {}
     with open_audio_file(file, name, job["max_seconds"], channel=job["channel"]) as stream:
         form = {"sample_rate_hz": stream.sample_rate_hz, "n_channels": stream.n_channels, "encoding": stream.encoding}
         mail.add(Kind.OPENED, as_json(form))
         for block in stream.blocks:
             mail.add(Kind.BLOCK, block.astype("<f4", order="C", copy=False).view(np.uint8).data)
             if mail.is_told_to_stop():
-                return
+                break
+        return {"has_separate_channels": stream.has_separate_channels()}
 
 
 class _Mail:

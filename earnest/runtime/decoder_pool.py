@@ -139,7 +139,8 @@ class DecoderPool:
             # Form and samples are checked again on this side, for a recording may have taken the child over. The length
             # that a header promises is the child's to compare, so none is given here.
             blocks = checked(child.blocks(), name, rate_hz, max_seconds, None)
-            yield AudioStream(name, rate_hz, n_channels, printable(str(values.get("encoding")))[:100], blocks)
+            encoding = printable(str(values.get("encoding")))[:100]
+            yield AudioStream(name, rate_hz, n_channels, encoding, blocks, lambda: child.has_separate_channels)
 
     def read_picture(self, source: Source) -> Picture:
         """Read a spectrogram; see `earnest.runtime.picture.read_picture`."""
@@ -239,6 +240,7 @@ class _Child:
     Attributes
     ----------
     is_alive : whether it was not ended by us
+    has_separate_channels : whether those of the recording are that it decoded to its end
     """
 
     def __init__(self) -> None:
@@ -256,6 +258,7 @@ class _Child:
         self._words: tuple[str, ...] | None = None
         self._first_bytes = 0
         self._name, self._n_jobs, self._works, self.is_alive = "", 0, False, True
+        self.has_separate_channels = False
 
     @property
     def pid(self) -> int:
@@ -283,7 +286,7 @@ class _Child:
         self._name = job["name"]
         # A fresh child is waited for here, so that starting one blocks nobody.
         self.words()
-        self._works = True
+        self._works, self.has_separate_channels = True, False
         self._n_jobs += 1
         data = json.dumps({**job, "cpu_s": CPU_S + CPU_SHARE * job["max_seconds"]}).encode()
         try:
@@ -298,6 +301,7 @@ class _Child:
         while True:
             kind, payload = self._message()
             if kind is Kind.DONE:
+                self.has_separate_channels = self._values(payload).get("has_separate_channels") is True
                 return
             if kind is not Kind.BLOCK or len(payload) % 4:
                 raise self._died(WireError("it sent no valid sound"))
@@ -305,10 +309,7 @@ class _Child:
 
     def values(self, expected: Kind) -> dict[str, Any]:
         """Return the values of the next message."""
-        try:
-            return values_of(self.payload(expected))
-        except WireError as error:
-            raise self._died(error) from error
+        return self._values(self.payload(expected))
 
     def payload(self, expected: Kind) -> bytes:
         """Return the next message, which must be of this kind."""
@@ -316,6 +317,12 @@ class _Child:
         if kind is not expected:
             raise self._died(WireError("it sent an unexpected message"))
         return payload
+
+    def _values(self, payload: bytes) -> dict[str, Any]:
+        try:
+            return values_of(payload)
+        except WireError as error:
+            raise self._died(error) from error
 
     def is_fit(self) -> bool:
         """Whether it can be used again; a job that goes on is stopped first."""

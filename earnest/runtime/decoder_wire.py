@@ -36,7 +36,7 @@ class Kind(enum.Enum):
     PICTURE = b"p"  # the text and the shape of a picture
     GREYS = b"g"  # its pixels, uint16
     ERROR = b"e"  # the job is over: it can't be read
-    DONE = b"d"  # the job is over
+    DONE = b"d"  # the job is over; of a recording whether its channels are separate
 
 
 _KINDS = {kind.value: kind for kind in Kind}

@@ -8,11 +8,12 @@ from typing import Any, get_args
 
 from earnest.errors import printable_json
 from earnest.files.csv_cells import csv_row
+from earnest.labels import AFFECT
 from earnest.runtime.events import VocalBurst
-from earnest.runtime.prediction import AFFECT, Prediction, Status
+from earnest.runtime.prediction import Prediction, Status
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
-_AFTER = ("polarity", "gender_female", "gender_male", "valence", "arousal", "dominance", "affect_derived", "intensity")
+_AFTER = ("polarity", "gender_female", "gender_male", *AFFECT, "affect_derived", "intensity")
 _LAST = ("quality", "adapted", "adaptation_weight", "shares", "vocal_bursts", "model", "error")
 _PREFIX = "p_"
 _GENDERS = ("female", "male")
@@ -80,7 +81,7 @@ def from_flat_values(values: Mapping[str, Any]) -> Prediction:
     for name in FLAGS:
         if known[name] not in _FLAG_VALUES:
             raise ValueError(f"'{name}' must be true or false, got '{known[name]}'")
-    affect = {name: _number(known[name]) for name in AFFECT}
+    affect: dict[str, float | None] = {name: _number(known[name]) for name in AFFECT}
     shares = {name.removeprefix(_PREFIX): known[name] for name in known if name.startswith(_PREFIX)}
     return _checked(
         Prediction(

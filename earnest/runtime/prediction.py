@@ -80,7 +80,6 @@ class ClassChoice:
 
 
 Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
-AFFECT = ("valence", "arousal", "dominance")
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
@@ -113,7 +112,9 @@ class Prediction:
         little, some or much; None where the model doesn't answer it
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
         millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
-        ones, "out-of-domain" when it is far from what the model was trained on (the graph's output ``distance``)
+        ones, "separate-channels" when its channels take turns like two sides of a call and were all heard at once (ask
+        for one with `earnest.Channel`), "out-of-domain" when it is far from what the model was trained on (the graph's
+        output ``distance``)
     adapted : whether other recordings or windows of the speaker had a say, see `earnest.runtime.adaptation`
     adaptation_weight : share of the adapted answer in this one, 0 to 1; of several windows its mean over their time
     shares : of a recording of several segments, or longer than the model hears at once: emotion → share of its speech,

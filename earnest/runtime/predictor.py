@@ -386,7 +386,9 @@ class Predictor:
                 envelope.accept(block)
                 events += stream.accept_waveform(block)
             events += stream.finish()
-        return Timeline.of(stream.prediction(path_of(recording)), events, stream.activity, stream.classes, envelope)
+            is_separate = audio.has_separate_channels()
+        told = stream.prediction(path_of(recording), has_separate_channels=is_separate)
+        return Timeline.of(told, events, stream.activity, stream.classes, envelope)
 
     async def apredict(self, source: AudioInput, adapter: Listener | None = None, **request: Any) -> Prediction:
         """Do what `predict` does, in a thread."""

@@ -10,7 +10,8 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import Mixer, mono_chunk
+from earnest.audio.io import mono_chunk
+from earnest.audio.mixing import Mixer
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
@@ -45,7 +46,7 @@ class Stream:
         self._answers = AnswerBuilder(info, sample_rate_hz, windowing, options or Options(), adapter)
         self._windower = Windower(info.sample_rate_hz, sample_rate_hz, windowing, needs_activity=not info.sounds)
         self.activity, self.classes = self._windower.activity, self._answers.classes
-        self._mixer, self._finished = Mixer(), False
+        self._mixer, self._finished = Mixer(sample_rate_hz), False
 
     def __enter__(self) -> "Stream":
         return self
@@ -72,8 +73,20 @@ class Stream:
         ----------
         waveform : shape (samples,) or (samples, channels); floats in [-1, 1], integers scaled by their type's range
         """
+        return self._accept(waveform)
+
+    def accept_frames(self, frames: npt.NDArray[np.floating | np.integer]) -> list[Event]:
+        """Do what `accept_waveform` does, without a guess: there one sample of 16 channels is 16 samples of one.
+
+        Parameters
+        ----------
+        frames : shape (samples, channels)
+        """
+        return self._accept(frames, are_frames=True)
+
+    def _accept(self, waveform: npt.ArrayLike, are_frames: bool = False) -> list[Event]:
         self._refuse_when_finished()
-        chunk = mono_chunk(waveform, "chunk", self._mixer)
+        chunk = mono_chunk(waveform, "chunk", self._mixer, are_frames=are_frames)
         n_piece = max(round(PIECE_S * self._input_rate), 1)
         pieces = (chunk[start : start + n_piece] for start in range(0, len(chunk), n_piece))
         return [event for piece in pieces for event in self._heard(piece)]
@@ -102,9 +115,15 @@ class Stream:
         self._mixer.check("stream")
         return list(self._answered(self._windower.finish()))
 
-    def prediction(self, path: str = "-") -> Prediction:
-        """Return what all windows so far say together; see `earnest.runtime.prediction`."""
-        return self._answers.prediction(path, self._windower.is_whole)
+    def prediction(self, path: str = "-", *, has_separate_channels: bool = False) -> Prediction:
+        """Return what all windows so far say together; see `earnest.runtime.prediction`.
+
+        Parameters
+        ----------
+        has_separate_channels : whether that was found where channels were mixed before they were handed over
+        """
+        is_separate = has_separate_channels or self._mixer.has_separate_channels()
+        return self._answers.prediction(path, self._windower.is_whole, is_separate)
 
     def _refuse_when_finished(self) -> None:
         if self._finished:

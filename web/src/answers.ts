@@ -82,14 +82,15 @@ export class Answers {
    * What all windows so far say together.
    *
    * @param isWhole whether the recording was heard at once
+   * @param hasSeparateChannels of which it is the mean
    */
-  prediction(path: string, isWhole = false): Prediction {
+  prediction(path: string, isWhole = false, hasSeparateChannels = false): Prediction {
     const { durationS } = this.tally;
     const measured = {
       ...unanswered(path, durationS < this.info.shortest_s ? "too-short" : "no-speech", this.info.name),
       duration_s: durationS,
       speech_s: Math.min(this.tally.nSpeech / this.rate, durationS),
-      quality: this.tally.quality(this.info.out_of_domain_from),
+      quality: this.tally.quality(this.info.out_of_domain_from, hasSeparateChannels),
     };
     const isSummary = !isWhole && (this.tally.nSegments > 1 || durationS > this.info.longest_s);
     return this.tally.answer(measured, isSummary);

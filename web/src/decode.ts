@@ -3,6 +3,7 @@
 import { AudioError, ChannelError } from "./errors.js";
 import { described } from "./given.js";
 import type { Recording } from "./predictor.js";
+import { takeTurns } from "./turns.js";
 
 const CANCELLED = 1e-3; // of the channels' power is left in their mean: less is no sound that was mixed so
 const OTHERWISE_HZ = 48_000; // for containers whose header isn't read here; the browser resamples to it
@@ -29,7 +30,9 @@ export async function decode(
     throw new AudioError(`${called}: the browser can't decode it. Convert it to WAV, FLAC, MP3 or Ogg.`);
   }
   const channels = Array.from({ length: decoded.numberOfChannels }, (_, index) => decoded.getChannelData(index));
-  return { waveform: mono(channels, called, channel), sampleRateHz: decoded.sampleRate };
+  const waveform = mono(channels, called, channel);
+  const hasSeparateChannels = channel === null && takeTurns(channels, decoded.sampleRate);
+  return { waveform, sampleRateHz: decoded.sampleRate, hasSeparateChannels };
 }
 
 async function copiedBytes(file: unknown, name: string): Promise<ArrayBuffer> {

@@ -107,8 +107,8 @@ export class Engine {
     return this.heard(number, (stream) => stream.finish());
   }
 
-  async streamPrediction(number: number, path: string): Promise<Prediction> {
-    return this.streamOf(number).prediction(path);
+  async streamPrediction(number: number, path: string, hasSeparateChannels = false): Promise<Prediction> {
+    return this.streamOf(number).prediction(path, hasSeparateChannels);
   }
 
   async forgetStream(number: number): Promise<void> {

@@ -82,9 +82,13 @@ export class LiveStream implements SoundStream {
     return this.told(await this.client.call("finish", [this.number]));
   }
 
-  /** What all windows so far say together. */
-  async prediction(path = "-"): Promise<Prediction> {
-    return this.client.call("streamPrediction", [this.number, path]);
+  /**
+   * What all windows so far say together.
+   *
+   * @param hasSeparateChannels what `decode` says of the recording, where all of one is handed over
+   */
+  async prediction(path = "-", hasSeparateChannels = false): Promise<Prediction> {
+    return this.client.call("streamPrediction", [this.number, path, hasSeparateChannels]);
   }
 
   async close(): Promise<void> {

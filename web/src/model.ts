@@ -36,6 +36,8 @@ export interface PredictOptions extends Options {
   adapter?: Adapter;
   /** What to call the recording in the result. */
   path?: string;
+  /** What `decode` says of the recording; then `quality` tells it too. */
+  hasSeparateChannels?: boolean;
 }
 
 export interface TimelineOptions extends PredictOptions, Windowing {
@@ -48,7 +50,13 @@ export interface TimelineOptions extends PredictOptions, Windowing {
 const RECORDINGS = "a list of what decode(…) returns, [{ waveform, sampleRateHz }, …]";
 
 const LOADING: Names<LoadOptions> = { onProgress: true, voiceActivityUrl: true, threads: true, workerUrl: true, runtimeUrl: true };
-const PREDICTING: Names<PredictOptions> = { adapter: true, path: true, classes: true, abstainBelow: true };
+const PREDICTING: Names<PredictOptions> = {
+  adapter: true,
+  path: true,
+  classes: true,
+  abstainBelow: true,
+  hasSeparateChannels: true,
+};
 const STREAMING: Names<StreamOptions> = { adapter: true, classes: true, abstainBelow: true, windowS: true, hopS: true };
 const FOLLOWING: Names<TimelineOptions> = { ...PREDICTING, ...STREAMING, onProgress: true, signal: true };
 const LISTENING: Names<ListenOptions> = { ...STREAMING, onEvent: true, onLevel: true, constraints: true, workletUrl: true };
@@ -129,15 +137,15 @@ export class Model {
    */
   async predict(waveform: Float32Array, sampleRateHz: number, options: PredictOptions = {}): Promise<Prediction> {
     checkNames(options, PREDICTING);
-    const { adapter, path = "array", classes = null, abstainBelow = null } = options;
-    const asked = { path, classes, abstainBelow };
+    const { adapter, path = "array", classes = null, abstainBelow = null, hasSeparateChannels = false } = options;
+    const asked = { path, classes, abstainBelow, hasSeparateChannels };
     return this.client.call("predict", [waveform, sampleRateHz, asked, Adapter.numberOf(adapter, this.client)]);
   }
 
   /** Tell the emotion over time of one recording. */
   async timeline(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions = {}): Promise<Timeline> {
     checkNames(options, FOLLOWING);
-    const { path = "array", onProgress, signal, ...how } = options;
+    const { path = "array", hasSeparateChannels, onProgress, signal, ...how } = options;
     checkRecording(waveform, sampleRateHz);
     const stream = await this.stream(sampleRateHz, how);
     try {
@@ -149,7 +157,7 @@ export class Model {
         onProgress?.(Math.min((start + nPiece) / waveform.length, 1));
       }
       events.push(...(await stream.finish()));
-      return timelineOf(await stream.prediction(path), stream.activity, events);
+      return timelineOf(await stream.prediction(path, hasSeparateChannels), stream.activity, events);
     } finally {
       await stream.close();
     }

@@ -24,6 +24,8 @@ const UNHEARD: Partial<Record<Status, string>> = {
 export interface Recording {
   waveform: Float32Array;
   sampleRateHz: number;
+  /** Whether it is the mean of channels that take turns, like two sides of a call, as `decode` finds. */
+  hasSeparateChannels?: boolean;
 }
 
 export interface RecordingOptions extends Options {
@@ -31,6 +33,8 @@ export interface RecordingOptions extends Options {
   adapter?: AnswerListener | null;
   /** What to call the recording in the result. */
   path?: string;
+  /** What `decode` says of the recording; then `quality` tells it too. */
+  hasSeparateChannels?: boolean;
 }
 
 export class Predictor {
@@ -81,12 +85,12 @@ export class Predictor {
    */
   async predict(waveform: Float32Array, sampleRateHz: number, options: RecordingOptions = {}): Promise<Prediction> {
     checkRecording(waveform, sampleRateHz);
-    const { path = "array", ...how } = options;
+    const { path = "array", hasSeparateChannels = false, ...how } = options;
     const answers = new Answers(this.info, sampleRateHz, how);
     const windower = this.windower(sampleRateHz);
     answers.tally.hear(waveform);
     await told(this.graph, answers, jobsOf(windower, waveform, sampleRateHz));
-    return answers.prediction(path, windower.isWhole);
+    return answers.prediction(path, windower.isWhole, hasSeparateChannels);
   }
 
   /** The embedding of a recording that can be learnt from, the mean over its windows of speech; or why there is none. */
@@ -115,10 +119,10 @@ export class Predictor {
   /** Tell the emotion over time of a recording. */
   async timeline(waveform: Float32Array, sampleRateHz: number, options: AnswerOptions & RecordingOptions = {}): Promise<Timeline> {
     checkRecording(waveform, sampleRateHz);
-    const { path = "array", ...how } = options;
+    const { path = "array", hasSeparateChannels = false, ...how } = options;
     const stream = this.stream(sampleRateHz, how);
     const events = [...(await stream.accept(waveform)), ...(await stream.finish())];
-    return timelineOf(stream.prediction(path), stream.activity, events);
+    return timelineOf(stream.prediction(path, hasSeparateChannels), stream.activity, events);
   }
 
   async close(): Promise<void> {

@@ -79,9 +79,13 @@ export class Stream {
     return told(this.graph, this.answers, this.windower.finish());
   }
 
-  /** What all windows so far say together. */
-  prediction(path = "-"): Prediction {
-    return this.answers.prediction(path, this.windower.isWhole);
+  /**
+   * What all windows so far say together.
+   *
+   * @param hasSeparateChannels whether that was found where channels were mixed before they were handed over
+   */
+  prediction(path = "-", hasSeparateChannels = false): Prediction {
+    return this.answers.prediction(path, this.windower.isWhole, hasSeparateChannels);
   }
 
   private refuseWhenFinished(): void {

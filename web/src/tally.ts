@@ -6,6 +6,7 @@ import { QualityMeter } from "./quality.js";
 import { isSpoken, type Label, UNSURE } from "./smoothing.js";
 
 const STRANGE = "out-of-domain";
+const SEPARATE = "separate-channels";
 const HELD_FROM = 0.6; // of the speech that was answered: what one emotion must hold to be the recording's
 const ANSWERED_FROM = 0.5; // of all speech: what must have been answered
 
@@ -78,10 +79,11 @@ export class Tally {
   }
 
   /** The words that apply; the distance to known sound is the mean over windows, weighted by length. */
-  quality(strangeFrom: number | null): string[] {
+  quality(strangeFrom: number | null, hasSeparateChannels = false): string[] {
     const distance = this.sums.get("distance");
     const isStrange = strangeFrom !== null && distance !== undefined && distance[0] > strangeFrom * this.nAnswered;
-    return isStrange ? [...this.meter.words(), STRANGE] : this.meter.words();
+    const words = hasSeparateChannels ? [...this.meter.words(), SEPARATE] : this.meter.words();
+    return isStrange ? [...words, STRANGE] : words;
   }
 
   /**

@@ -5,6 +5,7 @@ import { AudioError, ChannelError } from "../src/errors.js";
 import { activePart } from "../src/levels.js";
 import { milliseconds, roundHalfEven } from "../src/numbers.js";
 import { percent, polarityOf, type Prediction, top, unanswered } from "../src/prediction.js";
+import { takeTurns } from "../src/turns.js";
 import { checkRecording, checkSamples } from "../src/waveform.js";
 
 function wave(rate: number, before = ""): DataView {
@@ -51,6 +52,23 @@ test("channels that cancel each other are not taken for silence", () => {
   assert.throws(() => mono([left, opposite], "a.wav"), ChannelError);
   assert.equal(mono([left, opposite], "a.wav", 1), left);
   assert.deepEqual(mono([new Float32Array(2), new Float32Array(2)], "silence.wav"), new Float32Array(2));
+});
+
+/** Half seconds of a tone at these amplitudes, at 8 kHz. */
+function halves(...amplitudes: number[]): Float32Array {
+  return Float32Array.from({ length: 4_000 * amplitudes.length }, (_, index) => amplitudes[Math.floor(index / 4_000)] * Math.sin(index));
+}
+
+test("channels take turns where each is far louder than the other for half a second and a tenth of the time", () => {
+  assert.ok(takeTurns([halves(0.2, 0.01), halves(0.01, 0.2)], 8_000));
+  assert.ok(takeTurns([halves(0, 0.2, 0), halves(0, 0, 0.2), halves(0, 0, 0)], 8_000));
+  assert.ok(!takeTurns([halves(0.2, 0.08), halves(0.08, 0.2)], 8_000)); // 8 dB
+  assert.ok(!takeTurns([halves(0.2, 0.2), halves(0, 0)], 8_000));
+  assert.ok(!takeTurns([halves(0.2, 0), halves(0.02, 0.02)], 8_000)); // hum
+  assert.ok(!takeTurns([halves(0.2, 0).subarray(0, 7_200), halves(0, 0.2).subarray(0, 7_200)], 8_000)); // 0.4 s
+  assert.ok(!takeTurns([halves(...Array<number>(10).fill(0.2), 0), halves(...Array<number>(10).fill(0), 0.2)], 8_000)); // an eleventh
+  assert.ok(!takeTurns([halves(0.002, 0), halves(0, 0.002)], 8_000)); // too quiet to be heard
+  assert.ok(!takeTurns([halves(0.2, 0)], 8_000));
 });
 
 test("what is no sound is refused", () => {

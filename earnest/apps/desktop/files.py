@@ -174,10 +174,10 @@ class FilesPanel(QWidget):
         if row >= 0:
             self._go_to(self.filter.index(row, 0))
 
-    def answered_timelines(self, only_chosen: bool = True) -> list[Timeline]:
+    def answered_timelines(self) -> list[Timeline]:
         """Return the answers of the chosen files; of all that are shown where one or none is chosen."""
         paths = self.chosen()
-        if not only_chosen or len(paths) < 2:
+        if len(paths) < 2:
             shown = (self.filter.mapToSource(self.filter.index(row, 0)).row() for row in range(self.filter.rowCount()))
             paths = [self.model.entries[row].path for row in shown]
         found = (self.model.of(path) for path in paths)

@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "translations"
 LANGUAGES: Mapping[str, str] = {"system": "", "en": "English", "de": "Deutsch"}
 TEXTS, WORDS = "earnest", "words"  # contexts of the translation
 STATUSES = ("ok", UNSURE, "mixed", "vocal-burst", "no-speech", "too-short", "error", "waiting", "hearing", "cancelled")
-QUALITIES = ("clipped", "low-bandwidth", "noisy", "out-of-domain")
+QUALITIES = ("clipped", "low-bandwidth", "noisy", "separate-channels", "out-of-domain")
 BURSTS = ("(laughter)", "(crying)", "(scream)", "(sigh)", "(other)")
 SAID = (*EMOTIONS, *STATUSES, *QUALITIES, *BURSTS)
 
@@ -67,10 +67,9 @@ def install(language: str) -> None:
 class PlainLabel(QLabel):
     """A label that shows its text as it is; a name may stand there in place of markup."""
 
-    def __init__(self, text: str = "", name: str = "", wraps: bool = False) -> None:
+    def __init__(self, text: str = "", name: str = "") -> None:
         super().__init__(text)
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setWordWrap(wraps)
         if name:
             self.setAccessibleName(name)
 

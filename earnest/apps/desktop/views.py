@@ -201,16 +201,16 @@ class RecordingViews(QWidget):
         self._show_cursors(True)
         self._extend(samples.duration_s)
 
-    def show_timeline(self, timeline: Timeline | None, lanes: Mapping[int, str] | None = None) -> None:
-        """Draw spans and probabilities; ``lanes`` says who speaks in which span, for a lane a speaker."""
+    def show_timeline(self, timeline: Timeline | None) -> None:
+        """Draw spans and probabilities."""
         self._timeline = timeline
         self._draw_probabilities(timeline)
-        self.show_spans(tuple(timeline.entries()) if timeline else (), lanes or {})
+        self.show_spans(tuple(timeline.entries()) if timeline else (), {})
         if timeline and timeline.duration_s:
             self._extend(timeline.duration_s)
 
     def show_spans(self, spans: Sequence[Span], lanes: Mapping[int, str]) -> None:
-        """Draw the lanes of emotion."""
+        """Draw the lanes of emotion; ``lanes`` says who speaks in which span, for a lane a speaker."""
         self._spans, self._lanes = tuple(spans), lanes
         speakers = list(dict.fromkeys(lanes.values()))
         rows = [speakers.index(lanes[number]) if number in lanes else 0 for number in range(len(spans))]

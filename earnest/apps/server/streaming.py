@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,7 +21,6 @@ from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.routes import WindowsQuery, classes_of, refuse_repeated
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
-from earnest.audio.io import Mixer
 from earnest.errors import AudioError, EarnestError, TooLateError, printable
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.events import Event, event_dict
@@ -55,7 +54,6 @@ class Conversation:
     ending : set when the process is about to end; streams then end as if their clients had finished
     with_profile : gives the stream that adapts to the speaker of a profile, in place of ``stream``
     heard_s : seconds of sound so far
-    mixer : of the channels, where all are heard
     """
 
     websocket: WebSocket
@@ -69,7 +67,6 @@ class Conversation:
     channels: int = 1
     channel: int | None = None
     heard_s: float = 0.0
-    mixer: Mixer = field(default_factory=Mixer)
     _counted_s: float = 0.0
     _reading: "asyncio.Future[Any] | None" = None
 
@@ -79,7 +76,6 @@ class Conversation:
         try:
             await self._send({"event": "ready", **greeting})
             close = await self._listen()
-            self.mixer.check("stream")
             await self._tell(await self.engine.run_piece(self.stream.finish))
             await self._send({"event": "end", "prediction": self.stream.prediction("stream").to_dict()})
             await self.websocket.close(close, "idle" if close == _IDLE else None)
@@ -188,16 +184,9 @@ class Conversation:
             return
         sound = np.concatenate(chunks)
         try:
-            await self._tell(await self.engine.run_piece(lambda: self.stream.accept_waveform(self._mono(sound))))
+            await self._tell(await self.engine.run_piece(lambda: self.stream.accept_frames(sound)))
         except AudioError as error:
             raise StreamEndedError("bad-sound", str(error)) from None
-
-    def _mono(self, sound: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Mix channels here, where their dimension is known: one frame of 16 channels looks like one channel."""
-        if sound.ndim == 1 or self.channels == 1:
-            return sound
-        full_scale = 32_768 if self.encoding == "s16le" else 1
-        return self.mixer.mean(sound.astype(np.float32) / np.float32(full_scale))
 
     def _samples(self, message: bytes) -> npt.NDArray[Any]:
         if len(message) > self.limits.stream_frame_bytes:
@@ -209,7 +198,7 @@ class Conversation:
                 "bad-sound", f"{len(message)} bytes are not a whole number of frames of {n_frame} bytes."
             )
         frames = np.frombuffer(message, kind).reshape(-1, self.channels)
-        return frames if self.channel is None else frames[:, self.channel - 1]
+        return frames if self.channel is None else frames[:, self.channel - 1 : self.channel]
 
     async def _wait_for_real_time(self) -> None:
         # Allowed after t seconds: burst + speed · t; the surplus is worn off in surplus / speed seconds.

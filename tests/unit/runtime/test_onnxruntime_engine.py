@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from memory_in_use import IS_TOLD, kept_by_each
 
 from attacks.readers import constants_doubled, doubling
 from earnest.audio.deadline import Deadline
@@ -15,7 +16,6 @@ from earnest.errors import TooLateError
 from earnest.runtime import memory
 from earnest.runtime.memory import MIB, most_of_one
 from earnest.runtime.onnxruntime_engine import OnnxRuntime, Turns
-from earnest.testing.malloc import IS_TOLD, kept_by_each
 
 FEEDS = {"waveform": np.zeros((1, 48_000), np.float32), "lengths": np.array([48_000])}  # a row of 0.18 MiB
 SIX_TIMES = doubling(6)  # to 12 MiB; rows before it are there, too, and holes between them

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import earnest_cli
+from memory_in_use import IS_TOLD, kept_by_each
 from stand_in import CUTTABLE_FRONT_END, cuttable_model, write_bundle
 
 from attacks.readers import doubling
@@ -20,7 +21,6 @@ from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.openvino_engine import most_alive
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
-from earnest.testing.malloc import IS_TOLD, kept_by_each
 from earnest.testing.sounds import voice, write_voice
 
 pytestmark = pytest.mark.long

@@ -67,16 +67,16 @@ export class BrowserEngine implements Engine {
   }
 
   async timeline(source: Source, work: Work = {}): Promise<Timeline> {
-    const { waveform, sampleRateHz } = soundOf(source);
+    const { waveform, sampleRateHz, ...found } = soundOf(source);
     return this.adapted((adapting) =>
-      this.model.timeline(waveform, sampleRateHz, { ...work, ...adapting, classes: this.classes, path: source.name }),
+      this.model.timeline(waveform, sampleRateHz, { ...work, ...found, ...adapting, classes: this.classes, path: source.name }),
     );
   }
 
   async predict(source: Source): Promise<Prediction> {
-    const { waveform, sampleRateHz } = soundOf(source);
+    const { waveform, sampleRateHz, ...found } = soundOf(source);
     return this.adapted((adapting) =>
-      this.model.predict(waveform, sampleRateHz, { ...adapting, classes: this.classes, path: source.name }),
+      this.model.predict(waveform, sampleRateHz, { ...found, ...adapting, classes: this.classes, path: source.name }),
     );
   }
 

@@ -1,6 +1,6 @@
 /** Who answers: the network in this browser's worker, or the server that sent the page. */
 
-import type { Example, HeardRecording, LearnOptions, Learnt, Listener, Prediction, Profile, Timeline } from "../../src/index.js";
+import type { Example, HeardRecording, LearnOptions, Learnt, Listener, Prediction, Profile, Recording, Timeline } from "../../src/index.js";
 
 export type Place = "browser" | "server";
 
@@ -33,7 +33,7 @@ export interface Work {
 export interface Source {
   name: string;
   file: Blob;
-  sound: { waveform: Float32Array; sampleRateHz: number } | null;
+  sound: Recording | null;
 }
 
 /** Learns classes of one's own from recordings that it heard. */

@@ -1019,6 +1019,10 @@
       <translation>traurig</translation>
     </message>
     <message>
+      <source>separate-channels</source>
+      <translation>getrennte Kanäle</translation>
+    </message>
+    <message>
       <source>surprised</source>
       <translation>überrascht</translation>
     </message>

@@ -66,7 +66,12 @@ const QUALITY: Partial<Record<string, string>> = {
   "out-of-domain": "unlike what the model learnt from",
 };
 
-/** Quality words as a sentence, "" for none. */
+const SEPARATE =
+  "Its channels take turns, like two sides of a call: the answer is about their mean. Save one channel as a file to hear it alone.";
+
+/** Quality words in sentences, "" for none. */
 export function qualityOf(words: readonly string[]): string {
-  return words.length ? `This recording is ${words.map((word) => QUALITY[word] ?? word).join(", ")}: trust the answer less.` : "";
+  const bad = words.filter((word) => word !== "separate-channels").map((word) => QUALITY[word] ?? word);
+  const sentences = bad.length ? [`This recording is ${bad.join(", ")}: trust the answer less.`] : [];
+  return [...sentences, ...(words.includes("separate-channels") ? [SEPARATE] : [])].join(" ");
 }
