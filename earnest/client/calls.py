@@ -200,6 +200,7 @@ class BatchRows:
         self._profile = _profile_part(profile)
         self._is_one_speaker = adapt == "auto" and not self._profile
         self._rows: dict[int, Prediction] = {}
+        self._n_answered = 0  # by the server
 
     def calls(self) -> Iterator[tuple[Call, Sequence[int]]]:
         """Yield the questions, with the places of their recordings; what can't be read here has its row already."""
@@ -233,14 +234,15 @@ class BatchRows:
 
     @contextmanager
     def answering(self, places: Sequence[int]) -> Iterator[None]:
-        """Make a row of what the server says against a recording that it was sent by itself."""
+        """Make rows of an error: where one recording was sent by itself, and where answers to others would be lost."""
         try:
             yield
-        except AudioError as error:
-            if len(places) > 1:
+        except EarnestError as error:
+            if not self._n_answered and (len(places) > 1 or not isinstance(error, AudioError)):
                 raise
-            name, told = source_name(self._sources[places[0]]), str(error)
-            self._fail(places[0], told if told.startswith(f"{name}: ") else f"{name}: {told}")
+            for place in places:
+                name, told = source_name(self._sources[place]), str(error)
+                self._fail(place, told if told.startswith(f"{name}: ") else f"{name}: {told}")
 
     def take(self, values: Mapping[str, Any], call: Call, places: Sequence[int]) -> None:
         """Take the answer to one of the questions."""
@@ -248,6 +250,7 @@ class BatchRows:
             for place, row in zip(places, values["predictions"], strict=True):
                 found = prediction_in(row, path_of(self._sources[place]))
                 self._rows[place] = replace(found, error=found.error and call.told(found.error))
+        self._n_answered += len(places)
 
     def rows(self) -> list[Prediction]:
         """Return all of them."""

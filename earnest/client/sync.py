@@ -80,8 +80,9 @@ class Client:
     ) -> list[Prediction]:
         """Predict several recordings; what can't be read, here or there, is a row with status "error".
 
-        Many are sent in parts. With ``adapt="auto"`` and without a profile they are those of one speaker: all go in
-        one request, within the server's limits, and are heard before they are answered.
+        Many are sent in parts. An error of the first one is raised; one of a later part is a row for each of its
+        recordings, so that no answer is lost. With ``adapt="auto"`` and without a profile they are those of one
+        speaker: all go in one request, within the server's limits, and are heard before they are answered.
         """
         batch = calls.BatchRows(sources, model, Options.of(classes, abstain_below), adapt, profile)
         for call, places in batch.calls():

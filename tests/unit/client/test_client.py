@@ -238,6 +238,40 @@ def test_many_go_in_parts_that_a_server_takes(
     assert "bytes: A body may have 300,000 bytes" in str(answers[-1].error)
 
 
+def test_a_later_part_that_fails_loses_no_answer(folder: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "TOGETHER_FILES", 2)
+    short, sources = write_voice(folder / "short.wav", 1.0), [clip] * 4
+    n_asked = 0
+
+    def too_much(request: Any) -> None:
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked in {2, 4}:
+            raise ServerError("The server is busy.", "busy", 503)
+
+    async def ask(address: str) -> list[Prediction]:
+        async with AsyncClient(address) as client:
+            monkeypatch.setattr(calls.Call, "arguments", failing)
+            return await client.predict_many([*sources, short])
+
+    arguments = calls.Call.arguments
+
+    def failing(call: calls.Call) -> dict[str, Any]:
+        too_much(call)
+        return arguments(call)
+
+    with listening(settings_for(folder)) as address:
+        with Client(address) as client:
+            monkeypatch.setattr(calls.Call, "arguments", failing)
+            answers = client.predict_many([*sources, short])
+            with pytest.raises(ServerError, match="busy"):
+                client.predict_many(sources)
+        n_asked = 0
+        assert asyncio.run(ask(address)) == answers
+    assert [row.status == "error" for row in answers] == [False, False, True, True, False]
+    assert answers[2].error == f"{clip}: The server is busy."
+
+
 def test_after_a_refused_body_the_next_question_is_answered(folder: Path, model: Predictor, clip: Path) -> None:
     expected = Prediction.from_dict(model.predict(clip).to_dict())
 
