@@ -69,7 +69,7 @@ def test_crema_d_holds_three_contradicting_pairs_and_a_silent_clip():
 
 def test_7435_clips_of_crema_d_are_usable():
     root = root_of("crema-d")
-    rows = load_utterances(["crema-d"], {"crema-d": root}, {})
+    rows = load_utterances(["crema-d"], {"crema-d": root})
     assert len(rows) == 7435
     assert {row.gender for row in rows} == {"female", "male"}
 

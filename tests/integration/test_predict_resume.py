@@ -18,7 +18,7 @@ from stand_in import write_bundle, write_hearing
 
 from earnest.testing.sounds import voice, write_voice
 
-N_CLIPS = 700
+N_CLIPS = 300
 PROGRAM = [sys.executable, "-c", "from earnest.apps.cli.main import main; main()", "predict"]
 
 
@@ -28,7 +28,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_bundle(root / "bundle")
     (root / "clips").mkdir()
     for number in range(7):
-        write_voice(root / f"{number}.wav", 0.5 + number, seed=number)
+        write_voice(root / f"{number}.wav", 0.5 + 0.4 * number, seed=number)
     for number in range(N_CLIPS):
         os.link(root / f"{number % 7}.wav", root / "clips" / f"{number:04d}.wav")
     (root / "clips" / "0100.wav").unlink()
@@ -68,7 +68,7 @@ def test_a_run_that_is_killed_three_times_ends_as_one_that_was_not(root: Path, s
         pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
     whole, output = root / f"whole.{suffix}", root / f"rows.{suffix}"
     assert predict(root, "clips", "--output", whole.name).returncode == 3
-    counts = [killed(root, output.name, after_rows) for after_rows in (1, 100, 250)]
+    counts = [killed(root, output.name, after_rows) for after_rows in (1, 50, 110)]
     assert counts == sorted(counts)
     assert 0 < counts[0] < counts[2] < N_CLIPS
     assert not output.exists()
