@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 import click
 
 from earnest.errors import printable
-from earnest.runtime.answers import SEPARATE
 from earnest.runtime.events import Span, VocalBurst
-from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
+from earnest.runtime.prediction import HIGHEST_SHOWN, SEPARATE, Prediction, percent
 from earnest.runtime.smoothing import UNSURE
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour, shares_over_time, tick_step_s
