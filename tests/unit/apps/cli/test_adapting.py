@@ -467,3 +467,11 @@ def test_what_macos_keeps_of_a_recording_is_none(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert sources_of([str(tmp_path)]) == [str(tmp_path / ".d.wav"), str(tmp_path / "a.wav")]
+
+
+@pytest.mark.parametrize("command", ["predict", "timeline"])
+def test_a_word_that_is_no_way_to_adapt_and_no_recording_is_told_what_there_is(
+    bundle: Path, folder: Path, command: str
+) -> None:
+    told = run(bundle, command, folder / "anna" / "0.wav", "--adapt", "yes", code=2).output
+    assert "--adapt yes: say auto, off, or recordings that are there" in told
