@@ -246,7 +246,7 @@ def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
         convert = "Convert it, such as with: ffmpeg -i old.wav new.wav"
         return f"{name}: a WAV file of a coding that can't be read, or damaged ({reason.strip(' .')}). {convert}"
     if head.startswith(_ZIP):
-        return f"{name}: a ZIP archive, or a document of an office. Unpack it; save a list of recordings as CSV."
+        return f"{name}: a ZIP archive, or a document of Excel or Word. Unpack it; save a list of recordings as CSV."
     if text := _text(head):
         return f"{name}: no sound but text, it begins with {text[:24]!r}. Check what the file is."
     return f"{name}: not a recording that can be read ({reason.strip(' .')}). Convert it to WAV or FLAC."

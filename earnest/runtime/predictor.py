@@ -14,7 +14,7 @@ import numpy as np
 from earnest.audio.io import MAX_SECONDS, check_form
 from earnest.audio.source import AudioInput, path_of, rate_of, refuse_single, source_of
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
-from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, shown
+from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, printable, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
 from earnest.runtime.batch import AnsweredRecording, BatchAnswers
@@ -26,7 +26,7 @@ from earnest.runtime.events import Envelope, Event
 from earnest.runtime.frames import PredictionRows
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
-from earnest.runtime.prediction import ClassChoice, Classes, Options, Prediction
+from earnest.runtime.prediction import SEPARATE, ClassChoice, Classes, Options, Prediction
 from earnest.runtime.profile import Profile
 from earnest.runtime.seen import draw
 from earnest.runtime.stream import Stream
@@ -36,6 +36,10 @@ from earnest.runtime.windows import Windowing
 _log = logging.getLogger("earnest")
 _AGAIN = "Export the bundle again."
 _TOGETHER = "Give array and sample rate together: model.predict((array, 16000))."
+_TWO_SPEAKERS = (
+    "its channels take turns, like two sides of a call, so more than one speaker is adapted to. Give one channel: "
+    "--channel 1, in Python earnest.Channel(path, 1)."
+)
 TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the answer
 
 
@@ -212,7 +216,8 @@ class Predictor:
         bulk = self._bulk(listener)
         for source in sources:
             try:
-                bulk.predict_one(source)
+                if SEPARATE in (told := bulk.predict_one(source)).quality:
+                    _log.warning("%s: %s", printable(told.path), _TWO_SPEAKERS)
             except (AudioError, MissingExtraError) as error:
                 if unreadable is None:
                     raise
