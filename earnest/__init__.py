@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from earnest.own.learned import Learned
     from earnest.progress import Progress
     from earnest.runtime.embedding import Embeddings
+    from earnest.runtime.events import Segment, Span, VocalBurst, Window
     from earnest.runtime.frames import PredictionRows
     from earnest.runtime.prediction import Prediction
     from earnest.runtime.predictor import Predictor
@@ -47,8 +48,12 @@ __all__ = [
     "Predictor",
     "Profile",
     "RecipeError",
+    "Segment",
+    "Span",
     "SplitError",
     "Timeline",
+    "VocalBurst",
+    "Window",
     "__version__",
     "learn",
     "load",
@@ -64,16 +69,22 @@ _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
     "PredictionRows": "earnest.runtime.frames",
     "Predictor": "earnest.runtime.predictor",
     "Profile": "earnest.runtime.profile",
+    "Segment": "earnest.runtime.events",
+    "Span": "earnest.runtime.events",
     "Timeline": "earnest.runtime.timeline",
+    "VocalBurst": "earnest.runtime.events",
+    "Window": "earnest.runtime.events",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "models":
-        return import_module("earnest.models")
-    if name not in _LAZY:
-        raise AttributeError(f"module 'earnest' has no attribute '{name}'")
-    return getattr(import_module(_LAZY[name]), name)
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        if name == "models":
+            return import_module("earnest.models")
+        if name not in _LAZY:
+            raise AttributeError(f"module 'earnest' has no attribute '{name}'")
+        return getattr(import_module(_LAZY[name]), name)
 
 
 def __dir__() -> list[str]:

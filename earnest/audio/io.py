@@ -326,7 +326,7 @@ def _part(stream: AudioStream, start_s: float, end_s: float | None) -> Iterator[
 def _array_stream(
     array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float, name: str, channel: int | None
 ) -> AudioStream:
-    frames = _array_frames(array, name)
+    frames = array_frames(array, name)
     if not frames.size:
         raise AudioError(f"{name}: an empty array, no samples. Record it again.")
     check_form(name, sample_rate_hz, frames.shape[1])
@@ -357,14 +357,14 @@ def mono_chunk(array: npt.ArrayLike, name: str, mixer: Mixer, *, are_frames: boo
     AudioError
         When it has another shape or type, or holds NaN, infinity or samples beyond 32-bit integers.
     """
-    frames = _array_frames(array, name, are_frames)
+    frames = array_frames(array, name, are_frames)
     if not frames.size:
         return np.zeros(0, np.float32)
     return next(checked(iter([mixer.mean(frames)]), name, HIGHEST_HZ, np.inf, None))
 
 
-def _array_frames(array: npt.ArrayLike, name: str, are_frames: bool = False) -> npt.NDArray[np.float32]:
-    """Return shape (samples, channels)."""
+def array_frames(array: npt.ArrayLike, name: str, are_frames: bool = False) -> npt.NDArray[np.float32]:
+    """Return an array as frames, shape (samples, channels)."""
     if np.ma.isMaskedArray(array):
         raise AudioError(f"{name}: a masked array doesn't say what masked samples are. Give array.filled(0).")
     values = _numbers(array, name)

@@ -7,6 +7,7 @@ to FFmpeg, though it knows more codings (G.722, G.726): it takes the memory that
 import os
 import re
 import struct
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from io import BufferedReader, BytesIO, FileIO
 from typing import Any, BinaryIO
@@ -18,6 +19,7 @@ from earnest.audio.deadline import check_deadline
 from earnest.errors import AudioError, MissingExtraError
 
 # Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
+_ZIP = b"PK\x03\x04"
 _UNKNOWN = 0x7FFF_0000
 # Some writers count a header or a padding byte too much; that is below 2 ms and no cut.
 _TOLERATED = 64
@@ -243,9 +245,20 @@ def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE" and "'fmt ' chunk" in reason:
         convert = "Convert it, such as with: ffmpeg -i old.wav new.wav"
         return f"{name}: a WAV file of a coding that can't be read, or damaged ({reason.strip(' .')}). {convert}"
-    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
-        return f"{name}: no sound but text, it begins with {head[:24].decode('ascii')!r}. Check what the file is."
+    if head.startswith(_ZIP):
+        return f"{name}: a ZIP archive, or a document of Excel or Word. Unpack it; save a list of recordings as CSV."
+    if text := _text(head):
+        return f"{name}: no sound but text, it begins with {text[:24]!r}. Check what the file is."
     return f"{name}: not a recording that can be read ({reason.strip(' .')}). Convert it to WAV or FLAC."
+
+
+def _text(head: bytes) -> str:
+    """Return the text that a file begins with, "" where it is none; its last letter may be cut off."""
+    try:
+        text = getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return ""
+    return text if all(letter in "\t\n\r" or letter.isprintable() for letter in text) else ""
 
 
 def media_format(head: bytes) -> str | None:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from io import BytesIO, FileIO
 from numbers import Integral, Real
 from pathlib import Path
@@ -193,6 +194,9 @@ def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iter
 
 
 def _read(file: BinaryIO, name: str) -> bytes:
+    if iscoroutinefunction(getattr(file, "read", None)):  # starlette's UploadFile, aiofiles
+        instead = "Give await file.read(), or of an upload of FastAPI its file.file"
+        raise AudioError(f"{name}: reading it must be awaited. {instead}.")
     try:
         return file.read(MAX_STREAM_BYTES + 1)
     except EarnestError:

@@ -106,7 +106,7 @@ class AsyncClient:
         address = calls.stream_address(
             self._url, sample_rate_hz, windowing, model, adapt, Options.of(classes, abstain_below)
         )
-        return AsyncRemoteStream(address, self._headers, calls.known_profile(profile))
+        return AsyncRemoteStream(address, sample_rate_hz, self._headers, calls.known_profile(profile))
 
     async def _ask(self, call: Call) -> Any:
         http = calls.http_module()
@@ -129,10 +129,12 @@ class AsyncClient:
 class AsyncRemoteStream:
     """`earnest.client.sync.RemoteStream` with methods to be awaited."""
 
-    def __init__(self, address: str, headers: dict[str, str], profile: Profile | None = None) -> None:
+    def __init__(
+        self, address: str, sample_rate_hz: int, headers: dict[str, str], profile: Profile | None = None
+    ) -> None:
         self._address, self._headers, self._profile = address, headers, profile
         self._expected = listening.expected_errors()
-        self._heard = listening.ServerMessages()
+        self._heard = listening.ServerMessages(sample_rate_hz)
         self._closing = AsyncExitStack()
         self._socket: Any = None
         self._reader: asyncio.Task[None] | None = None

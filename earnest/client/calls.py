@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import decode, mono_chunk
+from earnest.audio.io import array_frames, mono_chunk, open_audio
 from earnest.audio.mixing import Mixer
 from earnest.audio.source import (
     AudioInput,
@@ -292,21 +292,28 @@ def _channel(number: int | None = None) -> dict[str, float]:
 
 
 def _sent(given: AudioInput) -> tuple[bytes, int | None]:
-    """Return the bytes of a recording, and the channel to ask for; an array is sent as what is to be heard of it."""
+    """Return the bytes of a recording, and the channel to ask for; an array is sent as what is to be heard of it.
+
+    Where its channels take turns, all are sent: the server tells that they do.
+    """
     source = source_of(given)
     whole, channel = whole_and_channel(source)
     if isinstance(whole, tuple):
-        return _wav(source), None
+        return _wav(source, whole[0]), None
     with opened(whole, source_name(source)) as file:
         return file.read(), channel
 
 
-def _wav(source: Source) -> bytes:
+def _wav(source: Source, array: npt.ArrayLike) -> bytes:
     """Return samples as a WAV file of floats: nothing is lost."""
     import soundfile
 
-    heard, file = decode(source, np.inf), BytesIO()
-    soundfile.write(file, heard.waveform, heard.sample_rate_hz, format="WAV", subtype="FLOAT")
+    with open_audio(source, np.inf) as stream:
+        sound = np.concatenate(list(stream.blocks))
+        if stream.has_separate_channels():
+            sound = array_frames(array, stream.name)
+    file = BytesIO()
+    soundfile.write(file, sound, stream.sample_rate_hz, format="WAV", subtype="FLOAT")
     return file.getvalue()
 
 

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from earnest.audio.mixing import Mixer
 from earnest.client.calls import ServerError, error_of, understood
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.events import Event, event_from_dict
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, with_separate
 
 FINISH = json.dumps({"type": "finish"})
 OPEN_S, PONG_S = 30.0, 60.0  # a pong may wait behind sound that the server reads no faster than it allows
@@ -20,16 +21,16 @@ class ServerMessages:
     Attributes
     ----------
     classes, model : as the server's greeting says
-    mixer : of what is sent, which is one channel, so that the server can't tell whether there were separate ones
+    mixer : of what is sent, which is one channel, so that only here can be told whether there were separate ones
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sample_rate_hz: int) -> None:
         self.classes: tuple[str, ...] = ()
         self.model = ""
         self._prediction: Prediction | None = None
         self._events: list[Event] = []
         self._is_finished = False
-        self.mixer = Mixer()
+        self.mixer = Mixer(sample_rate_hz)
 
     @property
     def is_ended(self) -> bool:
@@ -83,7 +84,8 @@ class ServerMessages:
         """Return what all windows say together, once the stream is finished."""
         if self._prediction is None:
             raise EarnestError("This stream is not finished. Call finish() first.")
-        return self._prediction
+        quality = with_separate(self._prediction.quality, self.mixer.has_separate_channels())
+        return replace(self._prediction, quality=quality)
 
 
 def headers_of(api_key: str | None) -> dict[str, str]:

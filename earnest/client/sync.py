@@ -126,7 +126,7 @@ class Client:
         address = calls.stream_address(
             self._url, sample_rate_hz, windowing, model, adapt, Options.of(classes, abstain_below)
         )
-        return RemoteStream(address, self._headers, calls.known_profile(profile))
+        return RemoteStream(address, sample_rate_hz, self._headers, calls.known_profile(profile))
 
     def _ask(self, call: Call) -> Any:
         http = calls.http_module()
@@ -149,10 +149,12 @@ class Client:
 class RemoteStream:
     """`earnest.runtime.stream.Stream` on a server: events come as soon as the network brings them."""
 
-    def __init__(self, address: str, headers: dict[str, str], profile: Profile | None = None) -> None:
+    def __init__(
+        self, address: str, sample_rate_hz: int, headers: dict[str, str], profile: Profile | None = None
+    ) -> None:
         self._address, self._headers, self._profile = address, headers, profile
         self._expected = listening.expected_errors()
-        self._heard = listening.ServerMessages()
+        self._heard = listening.ServerMessages(sample_rate_hz)
         self._closing = ExitStack()
         self._socket: Any = None
 

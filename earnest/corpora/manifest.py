@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -101,12 +102,17 @@ def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
         header = list(reader.fieldnames or ())
         if unknown := set(header) - set(COLUMNS):
             name = min(unknown)
-            raise CorpusError(f"{path}: unknown column {shown(name)}.{suggestion(name, COLUMNS)}")
+            raise CorpusError(f"{path}: unknown column {shown(name)}.{suggestion(name, COLUMNS)} {_another(path)}")
         if missing := {"utterance_id", "path", "emotion"} - set(header):
-            raise CorpusError(f"{path}: a manifest needs the column '{min(missing)}'.")
+            raise CorpusError(f"{path}: a manifest needs the column '{min(missing)}'. {_another(path)}")
         return [_from_row(row, base, f"{path}:{number}") for number, row in enumerate(reader, 2)]
     except csv.Error as error:
         raise CorpusError(f"{path}:{reader.line_num}: not a readable manifest ({error}).") from error
+
+
+def _another(path: Path) -> str:
+    making = shlex.join(["earnest", "corpus", "manifest", str(path), "-o", "manifest.csv"])
+    return f"Of another table this makes a manifest: {making}"
 
 
 def _to_cell(value: object, base: Path) -> object:

@@ -169,11 +169,13 @@ class Adapter:
 
     Attributes
     ----------
+    model : whose answers it is for, name and version; "" where that is not known
     is_active : whether enough was heard for anything to be adapted
     """
 
-    def __init__(self, adaptation: Adaptation, profile: Profile | None = None) -> None:
+    def __init__(self, adaptation: Adaptation, profile: Profile | None = None, model: str = "") -> None:
         """Begin with nothing, or stay with what a profile holds: then each answer is that of profile and window."""
+        self.model = model
         self._adaptation, self._is_fixed = adaptation, profile is not None
         self._set = _Rows(adaptation.n_classes)
         self._heard_s = 0.0

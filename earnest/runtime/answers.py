@@ -14,11 +14,10 @@ from earnest.bundle import BundleInfo
 from earnest.labels import AFFECT
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.events import Event, Segment, Span, VocalBurst, Window
-from earnest.runtime.prediction import ClassChoice, Options, Prediction, Status, polarity_of
+from earnest.runtime.prediction import STRANGE, ClassChoice, Options, Prediction, Status, polarity_of, with_separate
 from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, verdict_of
 from earnest.runtime.windows import Job, Over, Windowing, WindowSound
 
-STRANGE, SEPARATE = "out-of-domain", "separate-channels"
 HELD_FROM = 0.6  # of the speech that was answered: what one emotion must hold to be the recording's
 ANSWERED_FROM = 0.5  # of all speech: what must have been answered
 
@@ -94,7 +93,7 @@ class Tally:
 
     def quality(self, strange_from: float | None = None, has_separate_channels: bool = False) -> tuple[str, ...]:
         """Return the words that apply; the distance to known sound is the mean over windows, weighted by length."""
-        words = (*self._meter.words(), SEPARATE) if has_separate_channels else self._meter.words()
+        words = with_separate(self._meter.words(), has_separate_channels)
         if strange_from is None or not self.n_answered or "distance" not in self.sums:
             return words
         # Mean distance > limit, without dividing.

@@ -82,6 +82,7 @@ class ClassChoice:
 Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
+STRANGE, SEPARATE = "out-of-domain", "separate-channels"  # words of `Prediction.quality`
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
 
 
@@ -173,6 +174,14 @@ def polarity_of(probabilities: Mapping[str, float]) -> float:
     """Return pleasant minus unpleasant probability, -1 to 1; classes on neither side count as zero."""
     # Σ_c p_c·v_c with v_c = 1, −1 or 0.
     return sum(share * ((name in POSITIVE) - (name in NEGATIVE)) for name, share in probabilities.items())
+
+
+def with_separate(quality: tuple[str, ...], is_separate: bool) -> tuple[str, ...]:
+    """Return the quality words of sound that was mixed, and that of separate channels where these took turns."""
+    if not is_separate:
+        return quality
+    first = tuple(word for word in quality if word != STRANGE)
+    return (*first, SEPARATE, *quality[len(first) :])
 
 
 def percent(confidence: float) -> str:

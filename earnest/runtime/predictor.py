@@ -14,7 +14,7 @@ import numpy as np
 from earnest.audio.io import MAX_SECONDS, check_form
 from earnest.audio.source import AudioInput, path_of, rate_of, refuse_single, source_of
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
-from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, shown
+from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, printable, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
 from earnest.runtime.batch import AnsweredRecording, BatchAnswers
@@ -26,7 +26,7 @@ from earnest.runtime.events import Envelope, Event
 from earnest.runtime.frames import PredictionRows
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
-from earnest.runtime.prediction import ClassChoice, Classes, Options, Prediction
+from earnest.runtime.prediction import SEPARATE, ClassChoice, Classes, Options, Prediction
 from earnest.runtime.profile import Profile
 from earnest.runtime.seen import draw
 from earnest.runtime.stream import Stream
@@ -36,6 +36,10 @@ from earnest.runtime.windows import Windowing
 _log = logging.getLogger("earnest")
 _AGAIN = "Export the bundle again."
 _TOGETHER = "Give array and sample rate together: model.predict((array, 16000))."
+_TWO_SPEAKERS = (
+    "its channels take turns, like two sides of a call, so more than one speaker is adapted to. Give one channel: "
+    "--channel 1, in Python earnest.Channel(path, 1)."
+)
 TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the answer
 
 
@@ -135,6 +139,18 @@ class Predictor:
         return made
 
     @property
+    def _called(self) -> str:
+        return f"{self.info.name} {self.info.version}"
+
+    def _check_adapter(self, adapter: Listener | None) -> None:
+        if adapter is not None and not hasattr(adapter, "hear"):
+            told = _TOGETHER if isinstance(adapter, int) else "Make one with model.adapter(…)."
+            raise EarnestError(f"The second argument is an adapter to a speaker, got {shown(adapter)}. {told}")
+        if isinstance(adapter, Adapter) and adapter.model not in ("", self._called):
+            made_by = f"made by the model {shown(adapter.model)}, not by {shown(self._called)}"
+            raise EarnestError(f"The adapter was {made_by}. Make it with this model's adapter(…).")
+
+    @property
     def can_adapt(self) -> bool:
         """Whether a bundle holds what adapts to a speaker; that of earlier versions can't be used, which is told."""
         if self.info.adaptation is None and any(RULE in bundle.info.files for bundle in self._bundles):
@@ -181,10 +197,10 @@ class Predictor:
         if not isinstance(known, Profile):
             refuse_single(known)
             sources = list(known)
-            return Adapter(self.adaptation, self.profile(sources) if sources else None)
+            return Adapter(self.adaptation, self.profile(sources) if sources else None, self._called)
         adaptation = self.adaptation  # where there is none, another profile would not help
         known.check(self.info)
-        return Adapter(adaptation, known)
+        return Adapter(adaptation, known, self._called)
 
     def profile(
         self, sources: Iterable[AudioInput], unreadable: Callable[[EarnestError], None] | None = None
@@ -200,7 +216,8 @@ class Predictor:
         bulk = self._bulk(listener)
         for source in sources:
             try:
-                bulk.predict_one(source)
+                if SEPARATE in (told := bulk.predict_one(source)).quality:
+                    _log.warning("%s: %s", printable(told.path), _TWO_SPEAKERS)
             except (AudioError, MissingExtraError) as error:
                 if unreadable is None:
                     raise
@@ -228,7 +245,7 @@ class Predictor:
         AudioError
             When the recording can't be read.
         """
-        _check_adapter(adapter)
+        self._check_adapter(adapter)
         return self._bulk(adapter, Options.of(classes, abstain_below)).predict_one(source)
 
     def spectrogram(self, source: AudioInput) -> Picture:
@@ -273,7 +290,7 @@ class Predictor:
             the list), a recording is a speaker of its own. None for the model as it is
         """
         refuse_single(sources)
-        _check_adapter(adapter)
+        self._check_adapter(adapter)
         _check_jobs(jobs)
         options = Options.of(classes, abstain_below)
         chosen = ClassChoice(self.info, options).classes
@@ -347,9 +364,10 @@ class Predictor:
         ----------
         sample_rate_hz : of what will be handed over
         """
-        _check_adapter(adapter)
+        self._check_adapter(adapter)
         if windowing is not None and not isinstance(windowing, Windowing):
-            raise EarnestError(f"windowing must be a Windowing, got {shown(windowing)}. {_TOGETHER}")
+            told = "An adapter is given by name: adapter=…" if hasattr(windowing, "hear") else _TOGETHER
+            raise EarnestError(f"windowing must be a Windowing, got {shown(windowing)}. {told}")
         check_form("stream", sample_rate_hz := rate_of(sample_rate_hz, "stream"), 1)
         options = Options.of(classes, abstain_below)
         windowing = windowing or Windowing(activity=self.activity)
@@ -434,12 +452,6 @@ def _speaker(name: object, number: int) -> str:
     if name is None or isinstance(name, str | Real) or type(name).__name__ == "NAType":  # pandas' own
         return f"recording {number}\0"
     raise EarnestError(f"speakers: expected a name, or None where it is unknown, got {shown(name)}.")
-
-
-def _check_adapter(adapter: Listener | None) -> None:
-    if adapter is not None and not hasattr(adapter, "hear"):
-        told = _TOGETHER if isinstance(adapter, int) else "Make one with model.adapter(…)."
-        raise EarnestError(f"The second argument is an adapter to a speaker, got {shown(adapter)}. {told}")
 
 
 def _check_jobs(jobs: int) -> None:

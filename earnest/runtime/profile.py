@@ -79,9 +79,9 @@ class Profile:
         return cls(model, model_version, classes, speech_s, *kept)
 
     @classmethod
-    def read(cls, path: Path) -> "Profile":
+    def read(cls, path: str | Path) -> "Profile":
         """Read what `write` wrote; what is none is an `EarnestError`."""
-        return cls.parsed(read_text(path, most=MOST_BYTES, what="profile"), str(path))
+        return cls.parsed(read_text(Path(path), most=MOST_BYTES, what="profile"), str(path))
 
     @classmethod
     def parsed(cls, text: str, where: str) -> "Profile":
@@ -115,9 +115,9 @@ class Profile:
         rows = ",\n".join(json.dumps([round(share, 6) for share in row]) for row in self.probabilities.tolist())
         return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "probabilities": [\n{rows}\n]}}\n'
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write its JSON, in one step."""
-        write_atomically(path, self.to_json().encode())
+        write_atomically(Path(path), self.to_json().encode())
 
     def check(self, info: BundleInfo, where: str = "profile") -> None:
         """Raise `EarnestError` unless its answers are those of this model."""

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def test_rows_are_those_of_predict(root: Path, same: Path) -> None:
     assert sum(row["status"] == "error" for row in rows) == N_BROKEN
     told = summary(same)
     assert (told["complete"], told["rows"], told["statuses"]["error"]) == (True, N_CLIPS + N_BROKEN, N_BROKEN)
+    assert told["qualities"] == Counter(word for row in rows for word in row["quality"].split())
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")

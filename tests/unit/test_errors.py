@@ -1,11 +1,11 @@
-"""Errors reach the command line from worker processes too."""
+"""Errors reach the command line from worker processes too, and suggest only what is near."""
 
 import pickle
 
 import pytest
 
 import earnest
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError, suggestion
 
 
 @pytest.mark.parametrize("name", [name for name in earnest.__all__ if name.endswith("Error")])
@@ -14,3 +14,22 @@ def test_an_error_is_the_same_behind_a_process_boundary(name: str) -> None:
     error: EarnestError = kind("Drawing", "report") if kind is MissingExtraError else kind("a.wav: it is empty.")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again)) == (kind, str(error))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "near"),
+    [
+        ("happiness", ("angry", "happy", "sad"), "happy"),
+        ("sadness", ("angry", "happy", "sad"), "sad"),
+        ("pred", ("path", "predicted", "truth"), "predicted"),
+        ("version", ("predict", "train", "tune"), None),
+        ("emotion", ("predict", "train", "tune"), None),
+        ("filename", ("path", "predicted", "valence"), None),
+        ("output", ("corpus", "emotion", "predicted"), None),
+    ],
+)
+def test_a_name_is_suggested_where_it_is_near_and_else_all_are_listed(
+    wrong: str, right: tuple[str, ...], near: str | None
+) -> None:
+    expected = f" Did you mean '{near}'?" if near else f" Choose one of: {', '.join(right)}."
+    assert suggestion(wrong, right) == expected

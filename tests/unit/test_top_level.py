@@ -63,6 +63,30 @@ def test_a_model_shows_its_name_classes_and_licence(model: Predictor) -> None:
     assert repr(model) == ("<Predictor 'stand-in' 1: neutral, happy, sad, angry, fearful, disgust; licence Apache-2.0>")
 
 
+def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
+    model, other = (earnest.load(write_adapting(tmp_path / name, name=name)) for name in ("anna", "bert"))
+    adapter = other.adapter()
+    for call in (
+        lambda: model.predict(CLIP, adapter),
+        lambda: model.predict_many([CLIP], adapter=adapter),
+        lambda: model.stream(16_000, adapter=adapter),
+        lambda: model.timeline(CLIP, adapter=adapter),
+    ):
+        with pytest.raises(EarnestError, match=r"made by the model 'bert 1', not by 'anna 1'\. Make it with this"):
+            call()
+    with pytest.raises(EarnestError, match=r"An adapter is given by name: adapter=…"):
+        model.stream(16_000, adapter)  # type: ignore[arg-type]
+    assert not earnest.load(tmp_path / "bert").predict(CLIP, adapter).adapted  # loaded again, it is the same model
+
+
+def test_events_of_a_stream_are_told_apart_by_names_of_the_package(model: Predictor) -> None:
+    stream = model.stream(16_000)
+    events = [*stream.accept_waveform(voice(3.0)), *stream.finish()]
+    kinds = earnest.Window, earnest.Span, earnest.Segment, earnest.VocalBurst
+    assert {type(event) for event in events} <= set(kinds)
+    assert any(isinstance(event, earnest.Span) for event in events)
+
+
 def test_a_rate_beside_the_array_is_told_where_it_belongs(model: Predictor) -> None:
     for call in (lambda: model.predict(CLIP[0], 16_000), lambda: model.timeline(CLIP[0])):  # type: ignore[arg-type]
         with pytest.raises(EarnestError, match=r"Give array and sample rate together: model\.predict\(\(array"):

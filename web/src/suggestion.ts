@@ -1,6 +1,6 @@
 /** The nearest right name, for messages about wrong ones; as in `earnest.errors`. */
 
-const NEAR_FROM = 0.5;
+const NEAR_FROM = 0.55;
 
 /** " Did you mean 'x'?" or the list of choices, ready to end an error message. */
 export function suggestion(wrong: string, right: readonly string[]): string {

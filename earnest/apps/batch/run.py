@@ -35,7 +35,7 @@ PLANNING_S = 3600.0  # that the other tasks of an array wait for the one that ma
 SHARDS_A_PART = 4  # of `--shard 3/64`, at least
 N_SLOWEST = N_ERRORS = 10
 MOST_FAILED = 1_000  # that a summary names
-_COLUMNS = ("path", "status", "emotion", "duration_s", "speech_s", "read_s", "error")
+_COLUMNS = ("path", "status", "emotion", "duration_s", "speech_s", "quality", "read_s", "error")
 
 
 @dataclass
@@ -134,6 +134,7 @@ class Summary:
     damaged : numbers of shards that are there and are not
     doubled, missing, strange : keys of the shards that are done, against those of the plan; none unless it was checked
     statuses, emotions : rows by status; rows with an emotion by emotion
+    qualities : rows by each of their quality words
     errors : message without the recording's name → rows
     failed : key → error, of the first `MOST_FAILED` rows with one
     worker_s : that workers spent
@@ -150,6 +151,7 @@ class Summary:
     strange: list[str] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     emotions: Counter[str] = field(default_factory=Counter)
+    qualities: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     failed: dict[str, str] = field(default_factory=dict)
     sound_s: float = 0.0
@@ -177,6 +179,7 @@ class Summary:
             "keys_strange": self.strange,
             "statuses": dict(self.statuses.most_common()),
             "emotions": dict(self.emotions.most_common()),
+            "qualities": dict(self.qualities.most_common()),
             "errors": dict(self.errors.most_common(N_ERRORS)),
             "failed": [{"path": path, "error": error} for path, error in self.failed.items()],
             "sound_s": round(self.sound_s, 3),
@@ -227,6 +230,7 @@ def _add(rows: list[dict[str, Any]], told: Summary) -> Iterator[str]:
         told.statuses[row["status"]] += 1
         if row.get("emotion"):
             told.emotions[row["emotion"]] += 1
+        told.qualities.update((row.get("quality") or "").split())
         if row["error"]:
             told.errors[_kind_of(row["error"], row["path"])] += 1
             if len(told.failed) < MOST_FAILED:

@@ -7,7 +7,7 @@ import click
 
 from earnest.errors import printable
 from earnest.runtime.events import Span, VocalBurst
-from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
+from earnest.runtime.prediction import HIGHEST_SHOWN, SEPARATE, Prediction, percent
 from earnest.runtime.smoothing import UNSURE
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour, shares_over_time, tick_step_s
@@ -94,6 +94,20 @@ def details(prediction: Prediction) -> str:
         return _of_the_speech(prediction)
     kinds = dict.fromkeys(burst.kind for burst in prediction.vocal_bursts)
     return ", ".join(kinds or prediction.quality)
+
+
+def is_of_separate(prediction: Prediction) -> bool:
+    """Whether it is about channels that take turns, all together."""
+    return SEPARATE in prediction.quality
+
+
+def tell_separate(count: int, total: int, ask: str) -> None:
+    """Say on standard error in how many recordings channels take turns, and what to ``ask`` for; nothing where none."""
+    if count:
+        whose = "Its channels" if total == 1 else f"In {count} of {total} recordings channels"
+        answers = "the answer is" if count == 1 else "the answers are"
+        told = f"{whose} take turns, like two sides of a call: {answers} about all channels together."
+        click.echo(f"{told} For each by itself: {ask}.", err=True)
 
 
 def _of_the_speech(prediction: Prediction) -> str:

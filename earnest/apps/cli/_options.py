@@ -1,6 +1,7 @@
 """Options that commands share: which model, for whom, with what; and what a shell offers for their values."""
 
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -280,6 +281,8 @@ class AdaptationOptions:
             raise click.UsageError("--adapt: auto and off can't be used with other values.")
         if profile := next((word for word in self.adapt if word.endswith(".json")), None):
             raise click.UsageError(f"--adapt {profile}: expected recordings. A profile is given with --profile.")
+        if absent := next((word for word in self.adapt if not _is_adaptation(word)), None):
+            raise click.UsageError(f"--adapt {absent}: say auto, off, or recordings that are there.")
         if self.profile and self.adapt:
             raise click.UsageError("--adapt and --profile can't be used together.")
 
@@ -305,6 +308,10 @@ class AdaptationOptions:
             _log.warning("'%s' can't adapt to a speaker: its answers are plain.", predictor.info.name)
             return None
         return predictor.adapter(sources_of(self.adapt, channels))
+
+
+def _is_adaptation(word: str) -> bool:
+    return word in ("auto", "off", "-") or os.path.exists(word)  # noqa: PTH110 - never raises, whatever the word
 
 
 @dataclass(frozen=True)

@@ -333,6 +333,7 @@ def _lines(told: "Summary") -> list[str]:
         f"{hours:.2f} h of sound, {speech:.2f} h of speech; {told.worker_s / 3600:.3f} hours of workers",
         f"status: {counts_text(dict(told.statuses.most_common()))}",
         f"emotions: {_shares(told.emotions.most_common())}",
+        *([f"quality: {counts_text(dict(told.qualities.most_common()))}"] if told.qualities else []),
         *(f"{count} × {error}" for error, count in told.errors.most_common(10)),
         *(f"failed: {printable(error)}" for error in list(told.failed.values())[:10]),
         *([f"… {n_failed - 10} more: earnest batch summary --json"] if n_failed > 10 else []),

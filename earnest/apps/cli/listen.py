@@ -15,7 +15,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from earnest.apps.cli._answers import bar, exact_clock
+from earnest.apps.cli._answers import bar, exact_clock, is_of_separate, tell_separate
 from earnest.apps.cli._options import (
     CHANNEL,
     CHANNEL_NUMBER,
@@ -183,6 +183,8 @@ def command(
             if not n_told and not quiet:
                 heard = f"no speech in {stream.received_s:.1f} s of sound" if stream.received_s else "no sound came"
                 click.echo(heard, err=True)
+        if not quiet:
+            tell_separate(is_of_separate(stream.prediction()), 1, "--channel 1, then --channel 2")
 
 
 @contextmanager

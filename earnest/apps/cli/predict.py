@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 import click
 
+from earnest.apps.cli._answers import PredictionTable, is_of_separate, tell_separate
 from earnest.apps.cli._options import (
     CHANNEL,
     CHANNEL_NUMBER,
@@ -195,17 +196,40 @@ def command(
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
     batches = _batches(sources, _watched(paths) if watch else [], decoding.channels)
+    written = Written()
     if output is None:
         writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
-        n_failed = sum(_write(run.rows(some, _shows_progress(quiet, True)), writer) for some in batches)
+        for some in batches:
+            written.write(run.rows(some, _shows_progress(quiet, True)), writer)
+        n_held_failed = 0
     else:
-        n_failed = _write_file(batches, run, output, chosen, found, existing.retried(sources), quiet)
+        n_held_failed = _write_file(batches, run, output, chosen, found, existing.retried(sources), written, quiet)
     speakers.tell_unmatched()
-    if n_failed:
+    if not quiet:
+        tell_separate(written.n_separate, written.n_rows, "--channel 1 --channel 2")
+    if written.n_failed or n_held_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
 
 ADAPTS = "A folder's recordings are all heard, without labels, before they are answered (--adapt off: each by itself)."
+
+
+@dataclass
+class Written:
+    """Counts the rows that are written: all, those with an error, those about channels that take turns."""
+
+    n_rows: int = 0
+    n_failed: int = 0
+    n_separate: int = 0
+
+    def write(self, rows: Iterable[Row], writer: Callable[[Row], None]) -> None:
+        """Write rows as they come."""
+        for row in rows:
+            told = row if isinstance(row, Prediction) else row.plain
+            self.n_rows += 1
+            self.n_failed += told.status == "error"
+            self.n_separate += is_of_separate(told)
+            writer(row)
 
 
 class PredictRun:
@@ -297,12 +321,13 @@ def _write_file(
     form: Format,
     existing: Existing,
     retried: frozenset[str],
+    written: Written,
     quiet: bool,
 ) -> int:
+    """Write a file of rows; return how many with an error it held before."""
     from earnest.apps.cli._row_file import RowFile
 
     assert form != "table"
-    n_done = n_failed = 0
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
@@ -314,14 +339,14 @@ def _write_file(
             left = [source for source in batch if not is_done(rows.done, source)]
             if left:
                 rows.refuse_more()
-            n_failed += _write(run.journaled(left, _shows_progress(quiet, False)), rows.write)
-            n_done += len(left)
+            written.write(run.journaled(left, _shows_progress(quiet, False)), rows.write)
             rows.publish()
         rows.close()
     if not quiet:
         held = held_words(n_held, rows.n_failed, run.adapted is None)
-        click.echo(f"{n_done - n_failed} answered, {n_failed} failed{held}: {output}", err=True)
-    return n_failed + rows.n_failed
+        n_failed = written.n_failed
+        click.echo(f"{written.n_rows - n_failed} answered, {n_failed} failed{held}: {output}", err=True)
+    return rows.n_failed
 
 
 def held_words(n_held: int, n_failed: int, can_retry: bool = True) -> str:
@@ -345,15 +370,6 @@ def _shows_progress(quiet: bool, rows_on_stdout: bool) -> bool:
     return sys.stderr.isatty() and not quiet and not (rows_on_stdout and sys.stdout.isatty())
 
 
-def _write(rows: Iterable[Row], writer: Callable[[Row], None]) -> int:
-    """Write rows as they come; return how many had an error."""
-    n_failed = 0
-    for row in rows:
-        n_failed += (row if isinstance(row, Prediction) else row.plain).status == "error"
-        writer(row)
-    return n_failed
-
-
 def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: int, with_bursts: bool) -> Writer:
     from earnest.runtime.formats import csv_header, csv_line, json_line
 
@@ -364,8 +380,6 @@ def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: in
     if form == "csv":
         click.echo(csv_header(classes))
         return lambda row: click.echo(csv_line(row, classes))
-    from earnest.apps.cli._answers import PredictionTable
-
     table = PredictionTable(paths, shutil.get_terminal_size().columns, top)
     click.echo(table.header())
 

@@ -106,7 +106,7 @@ def to_score(path: Path, source: Source) -> ToScore:
             return ToScore(predictions, _doubts(predictions), more=_affect_scores(predictions))
         found = relabelled(answers, _label_mapping(source, answers, ()))
         predictions = Predictions.of(found.answers)
-        return ToScore(predictions, [*_notes(found, None), *_doubts(predictions, found.outside)])
+        return ToScore(predictions, [*_notes(found, None, source), *_doubts(predictions, found.outside)])
     rows = source.utterances()
     label_mapping = _label_mapping(source, answers, rows)
     found = relabelled(answers.without_truth(), label_mapping)
@@ -115,7 +115,8 @@ def to_score(path: Path, source: Source) -> ToScore:
     columns = manifest_columns(predictions, joined.utterances, SLICED)
     more = _affect_scores(predictions)
     derived = [DERIVED] if more and answers.affect_derived is not None and answers.affect_derived.any() else []
-    return ToScore(predictions, [*_notes(found, joined), *_doubts(predictions, found.outside), *derived], columns, more)
+    notes = [*_notes(found, joined, source), *_doubts(predictions, found.outside), *derived]
+    return ToScore(predictions, notes, columns, more)
 
 
 def _label_mapping(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -> LabelMapping:
@@ -131,11 +132,11 @@ def _scheme(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -
     return scheme_of_rows(source.scheme, rows) if rows else scheme_called(source.scheme, answers.classes())
 
 
-def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
+def _notes(found: Relabelled, joined: Joined | None, source: Source) -> list[str]:
     is_outside = found.is_outside if joined is None else found.is_outside[joined.kept]
     counted = [
         (found.n_dropped, "Left out, their true label not being in the scheme"),
-        (int(is_outside.sum()), "Answers that are not in the scheme, counted as none"),
+        (int(is_outside.sum()), f"Answers that are {_no_label(found, source)}, counted as none"),
     ]
     if joined is not None:
         counted += [
@@ -145,6 +146,13 @@ def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
             (joined.n_by_name, "Found by the name of the file alone, in another folder than the answers say"),
         ]
     return [f"{what}: {count}." for count, what in counted if count]
+
+
+def _no_label(found: Relabelled, source: Source) -> str:
+    """Say what is the matter with answers that count as none; a manifest's own words may be others for the same."""
+    if source.scheme is not None:
+        return "not in the scheme"
+    return f"no label of the manifest ({_some(found.outside)}; say --map ANSWER=TRUTH for what they mean)"
 
 
 def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:

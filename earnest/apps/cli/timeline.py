@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli._answers import is_of_separate, tell_separate
 from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
@@ -103,6 +104,8 @@ def command(
         if written_path and not quiet:
             n_spans = len(timeline.spans)
             click.echo(f"{n_spans} span{'s'[: n_spans != 1]}: {written_path}", err=True)
+    if not quiet:
+        tell_separate(is_of_separate(timeline.prediction), 1, "--channel 1, then --channel 2")
 
 
 def _one(paths: tuple[str, ...]) -> str:

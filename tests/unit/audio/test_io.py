@@ -140,6 +140,9 @@ def bad_sample(value: float) -> bytes:
         (encoded(tone(0), 16_000, "WAV", "PCM_16"), "has a header, but no sound"),
         (encoded(tone(), 16_000, "FLAC", "PCM_16")[:90], "not a recording|damaged or cut off"),
         (b"just some words, again and again " * 50, "no sound but text, it begins with 'just some words"),
+        (("\ufeff" + "Käufer möchte Rückruf " * 50).encode(), "no sound but text, it begins with 'Käufer möchte"),
+        (("a" + "пока" * 50).encode(), "no sound but text"),  # byte 64 is half of a letter
+        (b"PK\x03\x04" + bytes(2000), "a ZIP archive.* Unpack it"),
         (bytes(range(256)) * 20, "not a recording that can be read"),
         (b"RIFF", "text|can be read"),
         (b"\x89PNG\r\n\x1a\n" + bytes(2000), "not a recording"),

@@ -93,6 +93,13 @@ def test_integers_of_torch_are_scaled() -> None:
         heard((torch.zeros(100, requires_grad=True), RATE_HZ))
 
 
+class Upload:
+    """A file as FastAPI hands it over."""
+
+    async def read(self, size: int = -1) -> bytes:
+        return bytes(size)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -117,6 +124,7 @@ def test_integers_of_torch_are_scaled() -> None:
         ({"sampling_rate": RATE_HZ}, r'A dict needs "array" and "sampling_rate".*this one has \[\'sampling_rate\'\]'),
         ({"array": VOICE}, "must be a whole number in Hz, got None"),
         (StringIO("a.wav"), "gives text, not bytes"),
+        (Upload(), "reading it must be awaited.*file.file"),
     ],
 )
 def test_every_stumble_is_one_sentence(given: Any, told: str) -> None:

@@ -344,6 +344,21 @@ def test_errors_name_what_the_caller_named(client: Client, tmp_path: Path, clip:
         assert errors[1].startswith(f"{name}: ")
 
 
+def test_channels_of_an_array_or_a_stream_that_take_turns_are_told(client: Client, model: Predictor) -> None:
+    sides = np.stack([voice(2.0), np.zeros_like(voice(2.0))], axis=1)
+    call = np.concatenate([sides, sides[:, ::-1]])
+    for sound, is_separate in ((call, True), (np.repeat(voice(2.0)[:, None], 2, axis=1), False)):
+        answers = [client.predict((sound, 16_000)), *client.predict_many([(sound, 16_000)])]
+        with client.stream(16_000) as stream:
+            stream.accept_waveform(sound)
+            stream.finish()
+        told = model.predict((sound, 16_000))
+        assert [answer.quality for answer in (*answers, stream.prediction())] == [told.quality] * 3
+        assert ("separate-channels" in told.quality) == is_separate
+        assert answers[0].probabilities == pytest.approx(told.probabilities, abs=1e-5)
+    assert "separate-channels" not in client.predict(Channel((call, 16_000), 1)).quality
+
+
 def test_channels_that_cancel_each_other_are_an_error_at_the_end(client: Client, model: Predictor) -> None:
     opposite = np.stack([voice(1.0), -voice(1.0)], axis=1)
     with client.stream(16_000) as stream, model.stream(16_000) as local:

@@ -71,6 +71,13 @@ def test_a_wrong_manifest_is_an_error_that_says_where(tmp_path, text, message):
         read_manifest(tmp_path / "m.csv")
 
 
+@pytest.mark.parametrize("text", ["file,speaker,emotion\n", "path,emotion\n"])
+def test_of_another_table_is_told_what_makes_a_manifest(tmp_path, text):
+    (tmp_path / "my own.csv").write_text(text)
+    with pytest.raises(CorpusError, match=r"this makes a manifest: .* '.*my own\.csv' -o manifest\.csv"):
+        read_manifest(tmp_path / "my own.csv")
+
+
 def test_a_manifest_that_a_spreadsheet_saved_with_a_byte_order_mark_is_read(tmp_path):
     (tmp_path / "m.csv").write_text("utterance_id,path,emotion\na,a.wav,sad\n", encoding="utf-8-sig")
     assert [row.emotion for row in read_manifest(tmp_path / "m.csv")] == ["sad"]

@@ -23,7 +23,9 @@ def profile(n_rows: int = 3) -> Profile:
 def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
     one = profile()
     one.write(tmp_path / "voice.json")
-    other = Profile.read(tmp_path / "voice.json")
+    one.write(str(tmp_path / "named.json"))
+    other = Profile.read(str(tmp_path / "voice.json"))
+    assert Profile.read(tmp_path / "named.json").to_json() == other.to_json()
     assert (other.model, other.model_version, other.classes, other.speech_s) == ("base", "3", CLASSES, 12.5)
     np.testing.assert_allclose(other.probabilities, one.probabilities, atol=1e-6)
     np.testing.assert_allclose(other.weights, one.weights, atol=1e-6)

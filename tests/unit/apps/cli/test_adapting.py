@@ -467,3 +467,22 @@ def test_what_macos_keeps_of_a_recording_is_none(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert sources_of([str(tmp_path)]) == [str(tmp_path / ".d.wav"), str(tmp_path / "a.wav")]
+
+
+@pytest.mark.parametrize("command", ["predict", "timeline"])
+def test_a_word_that_is_no_way_to_adapt_and_no_recording_is_told_what_there_is(
+    bundle: Path, folder: Path, command: str
+) -> None:
+    told = run(bundle, command, folder / "anna" / "0.wav", "--adapt", "yes", code=2).output
+    assert "--adapt yes: say auto, off, or recordings that are there" in told
+
+
+def test_a_call_with_a_speaker_in_each_channel_becomes_a_profile_with_a_warning(
+    bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sides = np.stack([voice(4.0), np.zeros(64_000, np.float32)], axis=1)
+    soundfile.write(tmp_path / "call.wav", np.concatenate([sides, sides[:, ::-1]]), 16_000)
+    run(bundle, "adapt", tmp_path / "call.wav", "--channel", 1, "--output", tmp_path / "one.json")
+    assert "take turns" not in caplog.text
+    run(bundle, "adapt", tmp_path / "call.wav", "--output", tmp_path / "both.json")
+    assert "call.wav: its channels take turns, like two sides of a call, so more than one speaker" in caplog.text

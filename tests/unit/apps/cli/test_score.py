@@ -132,6 +132,20 @@ def test_a_files_own_truth_may_be_folded_too(tmp_path):
     ]
 
 
+def test_answers_in_other_words_than_the_manifest_are_named_with_what_to_say(tmp_path):
+    words = {"a": "Freude", "b": "neutral", "c": "Trauer"}
+    rows = [
+        Utterance(name, Path(f"{name}.wav"), corpus="mine", speaker="ann", emotion="other", native_emotion=word)
+        for name, word in words.items()
+    ]
+    write_manifest(rows, tmp_path / "own.csv")
+    path = answers(tmp_path, "utterance_id,predicted", "a,happy", "b,neutral", "c,sad")
+    asked = [path, "--manifest", str(tmp_path / "own.csv")]
+    told = "no label of the manifest (happy, sad; say --map ANSWER=TRUTH for what they mean), counted as none: 2."
+    assert f"Answers that are {told}" in json.loads(run(*asked, "--json").stdout)["notes"]
+    assert json.loads(run(*asked, "--map", "happy=Freude", "--map", "sad=Trauer", "--json").stdout)["wa"] == 1.0
+
+
 def test_what_is_true_and_no_answer_can_be_is_wrong(tmp_path):
     header = "path,status,emotion,truth,p_happy,p_sad"
     path = answers(tmp_path, header, "a.wav,ok,happy,happy,.9,.1", "b.wav,ok,sad,surprised,.2,.8", "c.wav,error,,sad,,")

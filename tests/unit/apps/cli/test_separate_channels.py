@@ -1,0 +1,65 @@
+"""Commands tell that a recording's channels take turns, like two sides of a call, and how to hear each by itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+from stand_in import write_bundle
+
+from earnest.apps.cli.main import cli
+from earnest.testing.sounds import voice
+
+RATE_HZ = 16_000
+TOLD = "take turns, like two sides of a call"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("calls")
+    write_bundle(root / "bundle")
+    sides = np.stack([voice(2.0), np.zeros(2 * RATE_HZ, np.float32)], axis=1)
+    soundfile.write(root / "call.wav", np.concatenate([sides, sides[:, ::-1]]), RATE_HZ)
+    soundfile.write(root / "plain.wav", voice(2.0), RATE_HZ)
+    return root
+
+
+def run(folder: Path, *words: str) -> Result:
+    names = [str(folder / word) if word.endswith(".wav") else word for word in words]
+    stdin = (folder / "call.wav").read_bytes()
+    return CliRunner().invoke(cli, [*names, "--model", str(folder / "bundle")], input=stdin)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("words", [("predict", "call.wav"), ("timeline", "call.wav"), ("listen", "-")])
+def test_a_call_is_told_beside_its_answer(folder: Path, words: tuple[str, ...], form: list[str]) -> None:
+    told = run(folder, *words, *form).stderr
+    assert f"Its channels {TOLD}: the answer is about all channels together." in told
+    assert "--channel 1" in told
+
+
+def test_of_several_recordings_it_is_told_how_many_are_calls(folder: Path, tmp_path: Path) -> None:
+    words = "predict", "call.wav", "plain.wav"
+    for more in [], ["--adapt", "auto"], ["--output", str(tmp_path / "rows.csv")]:
+        assert f"In 1 of 2 recordings channels {TOLD}" in run(folder, *words, *more).stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "plain.wav"),
+        ("predict", "call.wav", "-q"),
+        ("predict", "call.wav", "--channel", "1", "--channel", "2"),
+        ("timeline", "call.wav", "--channel", "2"),
+        ("timeline", "call.wav", "-q"),
+        ("listen", "-", "--channel", "1"),
+        ("listen", "-", "-q"),
+    ],
+)
+def test_it_is_not_told_where_it_is_not_so_one_channel_is_asked_for_or_nothing_is_to_be_told(
+    folder: Path, words: tuple[str, ...]
+) -> None:
+    found = run(folder, *words)
+    assert TOLD not in found.stderr
+    assert found.exit_code == 0
