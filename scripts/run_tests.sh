@@ -4,9 +4,11 @@
 # process. Integration has two workers, for it lasts longest; the rest has two that give way to them.
 python=$1
 log=$(mktemp)
+EARNEST_TRACES=$(mktemp -d) # graphs that all processes of this run share, see tests/traced_once.py
+export EARNEST_TRACES
 "$python" -m pytest -W error -m 'not slow' --durations=20 -n 2 --dist loadfile tests/integration >"$log" 2>&1 &
 beside=$!
-trap 'kill $beside 2>/dev/null; rm -f "$log"; exit 1' INT TERM
+trap 'kill $beside 2>/dev/null; rm -rf "$log" "$EARNEST_TRACES"; exit 1' INT TERM
 failed=0
 for part in "tests/unit tests/property tests/golden" tests/contracts; do
   # shellcheck disable=SC2086 # a list of folders
@@ -14,5 +16,5 @@ for part in "tests/unit tests/property tests/golden" tests/contracts; do
 done
 wait $beside || failed=1
 cat "$log"
-rm -f "$log"
+rm -rf "$log" "$EARNEST_TRACES"
 exit $failed

@@ -1,16 +1,47 @@
-"""What torch's exporter traces once in a process: a front end with the same settings, an adaptation network's graph.
+"""What torch's exporter traces once: a front end with the same settings, an adaptation network's graph.
 
 Tracing takes nearly all of an export's time, half of it the front end's; the tests of many networks share one. Each
 network is traced by itself, and each kind of front end at least once. An adaptation network's graph is that of the
 first one with as many classes, with its own weights: byte for byte what the exporter makes of it.
+
+Once is once in a process, or in all processes of a run of the tests that makes a folder for it (``EARNEST_TRACES``).
 """
 
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from earnest.files.writing import write_atomically
+
+
+class Traces:
+    """Graphs by what they are of, made once here, or once by all who share the folder."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, bytes] = {}
+        self._folder = os.environ.get("EARNEST_TRACES")
+
+    def graph(self, of: str, trace: Callable[[], bytes]) -> bytes:
+        """Return the graph of what is described by ``of``."""
+        if of not in self._made:
+            self._made[of] = self._shared(of, trace)
+        return self._made[of]
+
+    def _shared(self, of: str, trace: Callable[[], bytes]) -> bytes:
+        if not self._folder:
+            return trace()
+        place = Path(self._folder) / f"{hashlib.sha256(of.encode()).hexdigest()}.onnx"
+        if not place.exists():
+            write_atomically(place, trace())
+        return place.read_bytes()
+
+
+TRACES = Traces()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,7 +50,6 @@ def front_ends_are_traced_once() -> Iterator[None]:
     onnx = pytest.importorskip("onnx")
     from earnest.export import onnx as export
 
-    made: dict[tuple[Any, ...], Any] = {}
     trace = export._traced
 
     def traced(module: Any, arguments: Any, axes: Any, inputs: Any, outputs: Any, prefix: str) -> Any:
@@ -29,12 +59,12 @@ def front_ends_are_traced_once() -> Iterator[None]:
         for name, tensor in (*module.named_parameters(), *module.named_buffers()):
             digest.update(name.encode() + tensor.detach().numpy().tobytes())
         shapes = tuple(tuple(argument.shape) for argument in arguments)
-        key = (repr(module), module.settings, digest.digest(), shapes, repr(axes), tuple(inputs), tuple(outputs))
-        if key not in made:
-            made[key] = trace(module, arguments, axes, inputs, outputs, prefix)
-        copy = onnx.ModelProto()
-        copy.CopyFrom(made[key])
-        return copy
+        of = (repr(module), module.settings, digest.hexdigest(), shapes, repr(axes), tuple(inputs), tuple(outputs))
+
+        def graph() -> bytes:
+            return bytes(trace(module, arguments, axes, inputs, outputs, prefix).SerializeToString())
+
+        return onnx.load_from_string(TRACES.graph(repr(of), graph))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "_traced", traced)
@@ -75,7 +105,7 @@ def _traced_with_drawn_weights(n_classes: int) -> tuple[bytes, dict[str, Any]]:
         network = AdaptationNetwork(n_classes).eval()
         for tensor in (*network.parameters(), *network.buffers()):
             tensor.add_(torch.rand(tensor.shape))
-    return adaptation_graph(network), _weights(network)
+    return TRACES.graph(f"adaptation of {n_classes} classes", lambda: adaptation_graph(network)), _weights(network)
 
 
 def _weights(network: Any) -> dict[str, Any]:
