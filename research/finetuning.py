@@ -37,7 +37,8 @@ from earnest.settings.config import from_mapping, to_toml
 from earnest.settings.finetune import Finetune
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.limits import Count, NumberFromZero, Validated, require
-from earnest.training.examples import Example, classes_of_corpora, clips_of_corpora, padded
+from earnest.training.batches import padded
+from earnest.training.examples import Example, classes_of_corpora, clips_of_corpora
 from earnest.training.finetune import (
     HISTORY,
     WEIGHTS,

@@ -41,8 +41,7 @@ from earnest.models.classifier import Network
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe
 from earnest.training.batches import change_of
-from earnest.training.clips import Clips
-from earnest.training.learn import learner_for
+from earnest.training.learn import Clips, learner_for
 from earnest.training.ranks import ALONE, Ranks
 from earnest.training.record import RECORD, calibration_change, read_record
 from earnest.training.run import (

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from earnest.audio.waveform import Waveform
 from earnest.errors import RecipeError
 from earnest.frontends.log_mel import LogMel
 from earnest.frontends.trim import frame_mask
@@ -88,3 +89,11 @@ def front_end_for(kind: InputKind, settings: FrontEnd, image: Image) -> FrontEnd
     if kind == "image" and image.channels_from == "noise-reverb":
         return NoiseAndReverb(LogMel(settings))
     return LogMel(settings)
+
+
+def compute_frames(front_end: FrontEndModule, waveform: Waveform) -> Tensor:
+    """Return the front end's frames (rows, frames) of one waveform (samples,)."""
+    with torch.no_grad():
+        batch: tuple[Tensor, Tensor] = front_end(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
+    frames, n_frames = batch
+    return frames[0, :, : int(n_frames[0])].clone()

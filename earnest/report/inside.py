@@ -17,7 +17,7 @@ from earnest.report.result import FoldRun, Result
 from earnest.report.section import Section, picture
 
 if TYPE_CHECKING:
-    from earnest.training.run import Inside
+    from earnest.training.explain import Inside
 
 MOST_CLIPS = 300
 FEWEST_CLIPS = 10  # t-SNE of fewer says nothing
@@ -34,7 +34,7 @@ def inside_sections(result: Result, recordings: Recordings, seed: int = 0) -> li
     tested = result.predictions.of_fold(run.name) if in_fold else result.predictions
     chosen = _at_hand(tested, recordings, np.random.default_rng(seed))
     try:
-        from earnest.training.run import look_inside
+        from earnest.training.explain import look_inside
 
         seen = look_inside(run.folder, [recordings.rows[key] for key in _keys(chosen)])
     except (EarnestError, ImportError) as error:

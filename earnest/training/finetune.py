@@ -20,6 +20,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from earnest.augment.spec_augment import changed, noise_frames
 from earnest.errors import RecipeError
 from earnest.files.reading import read_toml
 from earnest.files.writing import refuse_foreign, write_atomically
@@ -33,8 +34,8 @@ from earnest.settings.config import from_mapping
 from earnest.settings.finetune import Finetune, FrameChanges
 from earnest.settings.front_end import FrontEnd, with_preset
 from earnest.settings.recipe import Recipe
-from earnest.training.examples import Example, classes_of_corpora, padded
-from earnest.training.frame_changes import changed, noise_frames
+from earnest.training.batches import padded
+from earnest.training.examples import Example, classes_of_corpora
 from earnest.training.loop import CHECKPOINT, AtomicCheckpointIO, csv_bytes
 
 
