@@ -221,7 +221,7 @@ def with_clamped_roots(proto: onnx.ModelProto) -> None:
             continue
         floor = (
             1e-12 if root.name.startswith("front_end.") else 1e-8
-        )  # earnest.frontends.waveform, earnest.models.pooling
+        )  # earnest.frontends.log_mel, earnest.models.pooling
         least, floored = f"{root.name}_least", f"{root.name}_floored"
         graph.initializer.append(onnx.numpy_helper.from_array(np.array(floor, np.float32), least))
         root.input[0] = floored

@@ -12,13 +12,12 @@ from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.folds import FoldChoice, seeds_apart
 from earnest.evaluation.intervals import Spread
-from earnest.evaluation.leakage import Leakage
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, joined, of_classes, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.slices import manifest_columns
-from earnest.evaluation.splits import Split
+from earnest.evaluation.splits import Leakage, Split
 from earnest.experiments.engines import ONE_BY_ONE, FoldEngine, Job
 from earnest.experiments.task import (
     ALL_DATA,

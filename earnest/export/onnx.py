@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from earnest.bundle import classes_text
 from earnest.errors import EarnestError
-from earnest.frontends.waveform import RawWaveform
+from earnest.frontends.build import RawWaveform
 from earnest.models.classifier import Segmented, SpeechClassifier
 from earnest.models.pretrained import BYTES, HALVES, LARGEST, OF_NETWORK, STEPS, TRANSPOSED
 

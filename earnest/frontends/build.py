@@ -1,7 +1,7 @@
 """The front end that a kind of network needs.
 
-One of them is here: one clip three times, as it is, with a little noise, and in a room (the "lognrevspec" of NTU's
-features).
+Two of them are here: the clip's own samples, and one clip three times, as it is, with a little noise, and in a room
+(the "lognrevspec" of NTU's features).
 """
 
 import copy
@@ -14,10 +14,38 @@ from torch.nn import functional
 
 from earnest.audio.waveform import Waveform
 from earnest.errors import RecipeError
-from earnest.frontends.log_mel import LogMel
+from earnest.frontends.log_mel import LogMel, prepared
 from earnest.frontends.trim import frame_mask
-from earnest.frontends.waveform import RawWaveform
 from earnest.settings.front_end import FrontEnd, Image
+
+
+class RawWaveform(nn.Module):
+    """Level and pre-emphasis only: a network on waveforms sees every sample as one frame."""
+
+    hop_length = 1
+
+    def __init__(self, settings: FrontEnd) -> None:
+        super().__init__()
+        if settings.trim != "none":
+            raise RecipeError(
+                f'[front_end]: trim = "{settings.trim}" looks at a spectrogram; this network takes "none".'
+            )
+        self.settings = settings
+        self.n_rows = 1
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many frames a clip of so many samples has."""
+        return n_samples
+
+    def exportable(self) -> Self:
+        """Return a copy: its operators are everywhere."""
+        return copy.deepcopy(self)
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (batch, samples) with lengths (batch,) to (batch, 1, samples), zero behind a clip's end, and lengths."""
+        lengths = lengths.clamp(min=1, max=waveform.shape[1])
+        return prepared(waveform, lengths, self.settings)[:, None], lengths
+
 
 NOISE_DEVIATION = 0.002  # 54 dB below full scale
 NOISE_S = 1.0  # then it starts again

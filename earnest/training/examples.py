@@ -21,10 +21,9 @@ from torch import Tensor
 
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
-from earnest.corpora.base import Affect, affect_of
+from earnest.corpora.base import Affect, affect_of, scheme_of_rows
 from earnest.corpora.check import digest_of, is_silent
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import AudioError, CorpusError, EarnestError
 from earnest.files.cache import DiskCache
 from earnest.files.writing import sha256_of

@@ -14,12 +14,10 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from earnest.bundle import TrainingCorpus
-from earnest.corpora.base import CORPORA
+from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.author_protocols import is_chosen_on_test
-from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
 from earnest.evaluation.predictions import (
     Predictions,
     rated,
@@ -28,7 +26,7 @@ from earnest.evaluation.predictions import (
     text_column,
     write_predictions,
 )
-from earnest.evaluation.splits import Split
+from earnest.evaluation.splits import Leakage, Split, leakage, refuse_identical
 from earnest.files.locks import holding
 from earnest.files.reading import read_bytes, read_json
 from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
