@@ -36,14 +36,13 @@ from earnest.training.finetune import (
     Remembering,
     claim,
     drop_checkpoint,
-    held_out_speakers,
     last_checkpoint,
     moved_by,
     next_epoch,
-    read_settings,
     resuming_trainer,
 )
 from earnest.training.loop import csv_bytes
+from research.settings import held_out_speakers, read_settings
 from research.students import (
     UNCHANGED,
     SimilarLengths,

@@ -39,17 +39,9 @@ from earnest.settings.front_end import FrontEnd
 from earnest.settings.limits import Count, NumberFromZero, Validated, require
 from earnest.training.batches import padded
 from earnest.training.examples import Example, classes_of_corpora, clips_of_corpora
-from earnest.training.finetune import (
-    HISTORY,
-    WEIGHTS,
-    claim,
-    drop_checkpoint,
-    held_out_speakers,
-    moved_by,
-    read_settings,
-    train_two_heads,
-)
+from earnest.training.finetune import HISTORY, WEIGHTS, claim, drop_checkpoint, moved_by, train_two_heads
 from earnest.training.loop import csv_bytes
+from research.settings import held_out_speakers, read_settings
 
 
 @dataclass(frozen=True)
