@@ -11,7 +11,7 @@ from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions
 from earnest.installation import install_command
 from earnest.learning.discriminant import standardised
-from earnest.plots.results import draw_attention, draw_map
+from earnest.plots.networks import draw_attention_panels, draw_map
 from earnest.report.clips import Recordings
 from earnest.report.result import FoldRun, Result
 from earnest.report.section import Section, picture
@@ -79,7 +79,7 @@ def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]")
     )
     if not clips:
         return Section("attention", title, missing=f"The network of fold {run.name} got no clip right.")
-    drawing = picture(draw_attention(clips), "attention", "Attention over log-mels, one clip a class", alt)
+    drawing = picture(draw_attention_panels(clips), "attention", "Attention over log-mels, one clip a class", alt)
     return Section("attention", title, lead, [drawing])
 
 
