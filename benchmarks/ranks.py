@@ -94,8 +94,8 @@ def time_slices(asked: argparse.Namespace) -> None:
     """Print the CPU milliseconds of a forward and a backward pass over a batch, a half and a quarter of it."""
     import torch
 
+    from earnest.frontends.build import compute_frames
     from earnest.settings.recipe import read_recipe
-    from earnest.training.examples import compute_frames
     from earnest.training.run import initial_classifier
 
     torch.set_num_threads(1)

@@ -378,8 +378,8 @@ def _runs() -> list[Reader]:
     from earnest.evaluation.splits import Split
     from earnest.experiments.stress import Finished
     from earnest.experiments.tune import SELECTED, selected_settings
-    from earnest.export.calibration import split_clips
     from earnest.export.card import read_result as bundle_result
+    from earnest.export.forms import split_clips
     from earnest.export.parity import Row, read_rows
     from earnest.training.record import read_record
     from earnest.training.run import LEAKAGE, leakage_of

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from earnest.augment.noise_files import folder_called
+from earnest.augment.spec_augment import noise_frames
 from earnest.corpora.base import audio_files
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
@@ -35,15 +36,13 @@ from earnest.training.finetune import (
     Remembering,
     claim,
     drop_checkpoint,
-    held_out_speakers,
     last_checkpoint,
     moved_by,
     next_epoch,
-    read_settings,
     resuming_trainer,
 )
-from earnest.training.frame_changes import noise_frames
 from earnest.training.loop import csv_bytes
+from research.settings import held_out_speakers, read_settings
 from research.students import (
     UNCHANGED,
     SimilarLengths,

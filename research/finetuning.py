@@ -37,18 +37,11 @@ from earnest.settings.config import from_mapping, to_toml
 from earnest.settings.finetune import Finetune
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.limits import Count, NumberFromZero, Validated, require
-from earnest.training.examples import Example, classes_of_corpora, clips_of_corpora, padded
-from earnest.training.finetune import (
-    HISTORY,
-    WEIGHTS,
-    claim,
-    drop_checkpoint,
-    held_out_speakers,
-    moved_by,
-    read_settings,
-    train_two_heads,
-)
+from earnest.training.batches import padded
+from earnest.training.examples import Example, classes_of_corpora, clips_of_corpora
+from earnest.training.finetune import HISTORY, WEIGHTS, claim, drop_checkpoint, moved_by, train_two_heads
 from earnest.training.loop import csv_bytes
+from research.settings import held_out_speakers, read_settings
 
 
 @dataclass(frozen=True)

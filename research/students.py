@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from earnest.audio.io import load_waveform
+from earnest.augment.spec_augment import another_recording, another_speech
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, RecipeError
+from earnest.frontends.build import compute_frames
 from earnest.frontends.log_mel import LogMel
 from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.models.whisper import Encoder, WhisperSettings, WhisperStatistics, mean_and_deviation, merged, normalised
 from earnest.settings.config import from_mapping
 from earnest.settings.finetune import FrameChanges
-from earnest.training.examples import compute_frames, padded
+from earnest.training.batches import padded
 from earnest.training.finetune import EpochBatches
-from earnest.training.frame_changes import another_recording, another_speech
 
 
 class NetworkStudent(nn.Module):

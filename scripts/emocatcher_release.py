@@ -26,8 +26,8 @@ from earnest.frontends.trim import frame_mask
 from earnest.labels import CORE_EMOTIONS
 from earnest.models.cabg import Cabg, CabgSettings
 from earnest.models.pretrained import all_tensors, take_over
+from earnest.models.published import emocatcher_name
 from earnest.settings.front_end import PRESETS
-from earnest.training.imported import emocatcher_name
 
 BATCH_SIZE = 64  # of their test loader
 RELEASES = {  # protocol, fold → file, published WA

@@ -28,11 +28,11 @@ from earnest.evaluation.predictions import Predictions, text_column
 from earnest.evaluation.streams import WAYS, AnsweredStreams, answered_streams
 from earnest.export.files import write_bundle
 from earnest.labels import scheme_called
+from earnest.models.adaptation import adaptation_graph, with_temperatures
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.predictor import Predictor
 from earnest.settings.config import from_mapping
-from earnest.training.adaptation import Bank, adaptation_graph, answered_in_views, fit_adaptation, with_temperatures
-from earnest.training.runtime_statistics import LearnedAdaptation
+from earnest.training.runtime_statistics import Bank, LearnedAdaptation, answered_in_views, fit_adaptation
 
 CORPORA = ("crema-d", "emodb", "ravdess", "ravdess-song", "nemo")
 FOUR = ("neutral", "happy", "sad", "angry")

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from fit_adaptation import CORPORA
 from fit_intensity import BUNDLES, LEVELS, N_FOLDS, PENALTIES, Heard, above, measured, write
+from graph_heads import add_affect
 from scipy.linalg import solve
 
 from earnest.bundle import BundleInfo, load_bundle
@@ -32,7 +33,6 @@ from earnest.corpora.load import corpus_root, load_utterances
 from earnest.errors import CorpusError
 from earnest.evaluation.calibration import softmax
 from earnest.evaluation.metrics import concordance
-from earnest.export.heads import add_affect
 from earnest.learning.discriminant import discriminant
 
 PLACES: Mapping[str, tuple[float, float]] = {

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+from graph_heads import SoundHead, add_sounds, refit_sounds, soften
 
 from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, load_bundle, sha256_of
 from earnest.export.files import MODEL, write_bundle
-from earnest.export.heads import SoundHead, add_distance, add_sounds, refit_sounds, soften
-from earnest.export.onnx import finished, store_small
+from earnest.export.onnx import add_distance, finished, store_small
 from earnest.learning.domain import Domain, fit_domain
 from earnest.runtime.smoothing import SPEECH_FROM
 from earnest.settings.config import from_mapping
@@ -221,7 +221,7 @@ def with_clamped_roots(proto: onnx.ModelProto) -> None:
             continue
         floor = (
             1e-12 if root.name.startswith("front_end.") else 1e-8
-        )  # earnest.frontends.waveform, earnest.models.pooling
+        )  # earnest.frontends.log_mel, earnest.models.pooling
         least, floored = f"{root.name}_least", f"{root.name}_floored"
         graph.initializer.append(onnx.numpy_helper.from_array(np.array(floor, np.float32), least))
         root.input[0] = floored

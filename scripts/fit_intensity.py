@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
+from graph_heads import add_intensity
 from scipy.stats import spearmanr
 
 from earnest.bundle import BundleInfo, load_bundle, sha256_of
 from earnest.errors import EarnestError
 from earnest.export.files import write_bundle
-from earnest.export.heads import add_intensity
 from earnest.export.onnx import finished
 from earnest.settings.config import from_mapping
 

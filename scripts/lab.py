@@ -21,11 +21,10 @@ from earnest.experiments.task import SharedClips, auxiliary_utterances, task_of
 from earnest.learning.discriminant import discriminant, speaker_discriminant
 from earnest.settings.recipe import read_recipe
 from earnest.settings.training import Training
-from earnest.training.adaptation import COPY
 from earnest.training.closed_form import is_speaker_dependent
 from earnest.training.finetune import finetune_embedding
 from earnest.training.run import initial_classifier, scheme_of
-from earnest.training.runtime_statistics import SpeakerEmbeddings, speaker_embeddings
+from earnest.training.runtime_statistics import COPY, SpeakerEmbeddings, speaker_embeddings
 
 SHRINKAGES = (0.2, 0.4, 0.6, 0.8)
 

@@ -38,13 +38,13 @@ from earnest.bundle import Bundle, load_bundle
 from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance
 from earnest.export.card import TRUE_PERCENTAGES, percentages_table
+from earnest.models.adaptation import with_temperatures
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.events import Span, Window
 from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Over, Windower, Windowing, WindowSound
-from earnest.training.adaptation import with_temperatures
 from earnest.training.record import read_record
 
 ROOT = Path(__file__).parent.parent

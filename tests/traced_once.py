@@ -98,7 +98,7 @@ def _traced_with_drawn_weights(n_classes: int) -> tuple[bytes, dict[str, Any]]:
     """Return a graph, and its weights, of which no two are equal."""
     import torch
 
-    from earnest.training.adaptation import AdaptationNetwork, adaptation_graph
+    from earnest.models.adaptation import AdaptationNetwork, adaptation_graph
 
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)

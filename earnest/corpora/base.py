@@ -1,4 +1,4 @@
-"""What every corpus reader offers, and the registry that finds them."""
+"""What every corpus reader offers, the registry that finds them, and the classes and scales of affect of their rows."""
 
 import math
 import os
@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
 from earnest.errors import CorpusError
-from earnest.files.links import links_among
+from earnest.files.reading import links_among
+from earnest.labels import EMOTIONS, Scheme, scheme_called
 from earnest.registry import Registry
 
 SILENT = "silent"
@@ -187,3 +188,29 @@ def affect_of(utterance: Utterance, limits: Sequence[float] = ()) -> Affect:
         return math.nan if rating is None else min(max((rating - low) / (high - low), 0.0), 1.0)
 
     return scaled(utterance.valence), scaled(utterance.arousal), scaled(utterance.dominance)
+
+
+def scheme_of_rows(name: str, rows: Iterable[Utterance]) -> Scheme:
+    """Return a scheme by name; "native" has as classes whatever the rows say.
+
+    These are canonical emotions, in canonical order, and behind them the words of own recordings that are none, in
+    that of the alphabet. Own recordings are those of no registered corpus; what a corpus' reader calls "other" stays
+    one class.
+
+    Raises
+    ------
+    RecipeError
+        For an unknown name, with the nearest right one.
+    """
+    if name != "native":
+        return scheme_called(name)
+    registered, words = set(CORPORA.names()), {}
+    emotions = set()
+    for row in rows:
+        if row.emotion == "other" and row.native_emotion and row.corpus not in registered:
+            words[row.corpus, row.native_emotion] = row.native_emotion
+        else:
+            emotions.add(row.emotion)
+    found = set(words.values()) - set(EMOTIONS)
+    classes = (*(emotion for emotion in EMOTIONS if emotion in emotions | set(words.values())), *sorted(found))
+    return Scheme("native", classes, native=dict(words))

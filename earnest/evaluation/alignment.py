@@ -10,8 +10,20 @@ import numpy.typing as npt
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
 from earnest.corpora.tables import SYNONYMS, number_in
 from earnest.errors import CorpusError, suggestion
-from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, in_canonical_order, map_words, shown, twins
-from earnest.evaluation.columns import Probabilities, TextColumn, different, numbered, same_text, text_column
+from earnest.evaluation.answers import (
+    SUM_TOLERANCE,
+    Probabilities,
+    SystemAnswers,
+    TextColumn,
+    different,
+    in_canonical_order,
+    map_words,
+    numbered,
+    same_text,
+    shown,
+    text_column,
+    twins,
+)
 from earnest.evaluation.predictions import Predictions, rated
 from earnest.labels import EMOTIONS, Scheme
 

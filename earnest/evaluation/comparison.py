@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError
-from earnest.evaluation.columns import TextColumn, text_column
+from earnest.evaluation.answers import TextColumn, text_column
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
 from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, cluster_of
 from earnest.evaluation.predictions import Predictions

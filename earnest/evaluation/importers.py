@@ -18,8 +18,8 @@ from earnest.evaluation.answers import (
     check_unique,
     read_table,
     shown,
+    text_column,
 )
-from earnest.evaluation.columns import text_column
 from earnest.evaluation.predictions import read_answers
 from earnest.files.csv_cells import delimiter_of
 from earnest.files.reading import opened, parsed_json, read_text

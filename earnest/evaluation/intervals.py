@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError
-from earnest.evaluation.columns import TextColumn, numbered
+from earnest.evaluation.answers import TextColumn, numbered
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
 from earnest.evaluation.predictions import Predictions
 

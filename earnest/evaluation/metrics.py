@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.base import affect_range, affect_scale
+from earnest.evaluation.answers import TextColumn, numbered
 from earnest.evaluation.calibration import CalibrationScores, calibration_scores, selective
-from earnest.evaluation.columns import TextColumn, numbered
 from earnest.evaluation.confusion import (
     HEADLINES,
     ClassScores,

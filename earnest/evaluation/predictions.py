@@ -12,8 +12,19 @@ import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, suggestion, told
-from earnest.evaluation.answers import Layout, SystemAnswers, in_canonical_order, read_table
-from earnest.evaluation.columns import TEXTS, Probabilities, TextColumn, different, numbered, same_text, text_column
+from earnest.evaluation.answers import (
+    TEXTS,
+    Layout,
+    Probabilities,
+    SystemAnswers,
+    TextColumn,
+    different,
+    in_canonical_order,
+    numbered,
+    read_table,
+    same_text,
+    text_column,
+)
 from earnest.files.csv_cells import RowWriter, marked
 from earnest.files.writing import replacing
 from earnest.labels import AFFECT

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.load import usable
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, suggestion
 from earnest.evaluation.splits import Split
 from earnest.evaluation.splitters import (

@@ -8,7 +8,7 @@ import numpy as np
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
-from earnest.evaluation.columns import TextColumn, numbered, text_column
+from earnest.evaluation.answers import TextColumn, numbered, text_column
 from earnest.evaluation.confusion import Counts, headline_scores
 from earnest.evaluation.intervals import Interval, bootstrap
 from earnest.evaluation.predictions import Predictions

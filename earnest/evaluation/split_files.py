@@ -12,9 +12,8 @@ from typing import Any
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import SplitError, suggestion
-from earnest.evaluation.leakage import Digests, identical
 from earnest.evaluation.protocols import Protocol
-from earnest.evaluation.splits import SETS, Split, group_of, named, problem_with, shared_values
+from earnest.evaluation.splits import SETS, Digests, Split, group_of, identical, named, problem_with, shared_values
 from earnest.evaluation.splitters import Parts
 from earnest.files.reading import read_json, read_text
 

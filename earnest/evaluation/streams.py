@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError
+from earnest.evaluation.answers import TextColumn
 from earnest.evaluation.calibration import reliability, softmax
-from earnest.evaluation.columns import TextColumn
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.predictions import Predictions, among
 from earnest.evaluation.texts import NONE, markdown_table, points

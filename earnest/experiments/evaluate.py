@@ -12,13 +12,12 @@ from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.folds import FoldChoice, seeds_apart
 from earnest.evaluation.intervals import Spread
-from earnest.evaluation.leakage import Leakage
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, joined, of_classes, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.slices import manifest_columns
-from earnest.evaluation.splits import Split
+from earnest.evaluation.splits import Leakage, Split
 from earnest.experiments.engines import ONE_BY_ONE, FoldEngine, Job
 from earnest.experiments.task import (
     ALL_DATA,
@@ -41,8 +40,7 @@ from earnest.models.classifier import Network
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe
 from earnest.training.batches import change_of
-from earnest.training.clips import Clips
-from earnest.training.learn import learner_for
+from earnest.training.learn import Clips, learner_for
 from earnest.training.ranks import ALONE, Ranks
 from earnest.training.record import RECORD, calibration_change, read_record
 from earnest.training.run import (

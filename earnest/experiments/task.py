@@ -19,8 +19,9 @@ from earnest.models.classifier import build_front_end
 from earnest.progress import SILENT, Progress
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
-from earnest.training.clips import Clips, EmbeddingCache
+from earnest.training.closed_form import EmbeddingCache
 from earnest.training.examples import Example, clips_of_corpora, compute_examples
+from earnest.training.learn import Clips
 from earnest.training.run import scheme_of
 
 

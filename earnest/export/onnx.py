@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from earnest.bundle import classes_text
 from earnest.errors import EarnestError
-from earnest.frontends.waveform import RawWaveform
+from earnest.frontends.build import RawWaveform
 from earnest.models.classifier import Segmented, SpeechClassifier
 from earnest.models.pretrained import BYTES, HALVES, LARGEST, OF_NETWORK, STEPS, TRANSPOSED
+from earnest.onnx.heads import GraphParts, Table
 
 SMALLEST = 1024  # elements; below, the extra node costs more than it saves
 
@@ -316,3 +317,27 @@ def _check_dynamic(proto: ModelProto) -> None:
             if not dimensions[axis].dim_param:
                 raise EarnestError(f"The export fixed the {name} of '{value.name}' to {dimensions[axis].dim_value}.")
             dimensions[axis].dim_param = name
+
+
+def add_distance(proto: ModelProto, mean: Table, directions: Table) -> None:
+    """Add the output ``distance`` (batch,): how far sound is from the training clips; speech like theirs has about 1.
+
+    d = √(mean_k ((e − m)·v_k)²) over their principal directions v_k, each divided by its deviation
+    (`earnest.training.runtime_statistics`).
+
+    Parameters
+    ----------
+    proto : from `traced`, or a bundle's graph; changed in place
+    mean, directions : shapes (width,) and (directions, width)
+    """
+    with GraphParts.appended(proto) as add:
+        axis = add.constant("axis", [1], np.int64)
+        # d = √(mean over directions of (A·(e − m))²), with A·e − A·m as one Gemm: (batch, directions).
+        origin = add.constant("origin", -(directions @ mean))
+        projected = add.node("Gemm", ["embedding", add.constant("directions", directions.T), origin], "projected")
+        squares = add.node("Mul", [projected, projected], "squares")
+        mean_square = add.node("ReduceMean", [squares, axis], "mean_square", keepdims=1)
+        positive = add.node("Max", [mean_square, add.constant("least", 1e-12)], "positive")
+        distances = add.node("Sqrt", [positive], "distances")  # (batch, 1)
+        add.node("Squeeze", [distances, axis], "distance")
+        add.output("distance")

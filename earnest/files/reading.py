@@ -2,7 +2,8 @@
 
 A name may stand for anything: a device that never ends, a FIFO that nobody writes to, a circle of links. Only regular
 files are read, and never more than a limit. JSON and TOML nested deeper than any of ours are refused before anything
-walks through them.
+walks through them. Links to folders are not followed, as they may lead in circles or out of what was handed over; and
+that is said.
 """
 
 import errno
@@ -11,7 +12,7 @@ import os
 import stat
 import tomllib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_LE
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -203,3 +204,23 @@ def _named(path: Path) -> str:
 def _first_line(error: Exception) -> str:
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return printable(str(said).split("\n")[0][:200])
+
+
+MOST_NAMED = 3
+
+
+def links_among(root: Path, parent: str, folders: Sequence[str]) -> list[Path]:
+    """The links among the folders of one step of `os.walk` below ``root``; hidden ones, and in hidden folders, none."""
+    if any(part.startswith(".") for part in Path(parent).relative_to(root).parts):
+        return []
+    return [path for name in folders if not name.startswith(".") and (path := Path(parent, name)).is_symlink()]
+
+
+def unfollowed(root: Path, links: Sequence[Path]) -> str:
+    """Say which links to folders below a folder are not followed, and what to do; "" without any."""
+    if not links:
+        return ""
+    names = ", ".join(printable(str(path.relative_to(root))) for path in links[:MOST_NAMED])
+    more = f" and {len(links) - MOST_NAMED} more" if len(links) > MOST_NAMED else ""
+    what = "A folder is a link, which is" if len(links) == 1 else f"{len(links)} folders are links, which are"
+    return f"{what} not followed: {names}{more}. Name the folder it points to, or copy it; links to files are read."

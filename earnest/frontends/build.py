@@ -1,7 +1,7 @@
 """The front end that a kind of network needs.
 
-One of them is here: one clip three times, as it is, with a little noise, and in a room (the "lognrevspec" of NTU's
-features).
+Two of them are here: the clip's own samples, and one clip three times, as it is, with a little noise, and in a room
+(the "lognrevspec" of NTU's features).
 """
 
 import copy
@@ -12,11 +12,40 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from earnest.audio.waveform import Waveform
 from earnest.errors import RecipeError
-from earnest.frontends.log_mel import LogMel
+from earnest.frontends.log_mel import LogMel, prepared
 from earnest.frontends.trim import frame_mask
-from earnest.frontends.waveform import RawWaveform
 from earnest.settings.front_end import FrontEnd, Image
+
+
+class RawWaveform(nn.Module):
+    """Level and pre-emphasis only: a network on waveforms sees every sample as one frame."""
+
+    hop_length = 1
+
+    def __init__(self, settings: FrontEnd) -> None:
+        super().__init__()
+        if settings.trim != "none":
+            raise RecipeError(
+                f'[front_end]: trim = "{settings.trim}" looks at a spectrogram; this network takes "none".'
+            )
+        self.settings = settings
+        self.n_rows = 1
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many frames a clip of so many samples has."""
+        return n_samples
+
+    def exportable(self) -> Self:
+        """Return a copy: its operators are everywhere."""
+        return copy.deepcopy(self)
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (batch, samples) with lengths (batch,) to (batch, 1, samples), zero behind a clip's end, and lengths."""
+        lengths = lengths.clamp(min=1, max=waveform.shape[1])
+        return prepared(waveform, lengths, self.settings)[:, None], lengths
+
 
 NOISE_DEVIATION = 0.002  # 54 dB below full scale
 NOISE_S = 1.0  # then it starts again
@@ -88,3 +117,11 @@ def front_end_for(kind: InputKind, settings: FrontEnd, image: Image) -> FrontEnd
     if kind == "image" and image.channels_from == "noise-reverb":
         return NoiseAndReverb(LogMel(settings))
     return LogMel(settings)
+
+
+def compute_frames(front_end: FrontEndModule, waveform: Waveform) -> Tensor:
+    """Return the front end's frames (rows, frames) of one waveform (samples,)."""
+    with torch.no_grad():
+        batch: tuple[Tensor, Tensor] = front_end(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
+    frames, n_frames = batch
+    return frames[0, :, : int(n_frames[0])].clone()

@@ -1,4 +1,4 @@
-"""Waveform to log-mel spectrogram inside the graph: power spectrum, Slaney's mel filters, decibels.
+"""Waveform to log-mel spectrogram inside the graph: level, power spectrum, Slaney's mel filters, decibels.
 
 Power spectra of overlapping frames come in two equal forms: a fast one to train with, one that every runtime takes.
 """
@@ -16,8 +16,25 @@ from torch.nn import functional
 from earnest.errors import RecipeError
 from earnest.frontends.mel import mel_filters
 from earnest.frontends.trim import GradientTrim, frame_mask, peak_trim
-from earnest.frontends.waveform import prepared
 from earnest.settings.front_end import FrontEnd
+
+SMALLEST_MEAN_SQUARE = 1e-12  # −120 dBFS; silence stays silent
+
+
+def prepared(waveform: Tensor, lengths: Tensor, settings: FrontEnd) -> Tensor:
+    """Zero what lies behind each clip's end, then level and pre-emphasise; (batch, samples) with lengths (batch,)."""
+    waveform = torch.where(frame_mask(lengths, waveform.shape[1]), waveform, torch.zeros_like(waveform))
+    if settings.level == "rms":
+        wanted = 10 ** (settings.level_dbfs / 20)  # root mean square
+        mean_square = (waveform * waveform).sum(dim=1) / lengths
+        # Not a sum with it: the exporter takes a scalar up to 1e-8 for zero and leaves the sum out.
+        # Wanted root mean square over the present one.
+        waveform = waveform * (wanted * mean_square.clamp(min=SMALLEST_MEAN_SQUARE).rsqrt())[:, None]
+    if settings.pre_emphasis:
+        before = functional.pad(waveform[:, :-1], (1, 0))
+        waveform = waveform - settings.pre_emphasis * before  # y(t) = x(t) − a·x(t − 1), x(−1) = 0
+    return waveform
+
 
 LOWEST_POWER = 1e-10  # −100 dB
 DECIBELS_PER_NEPER = 10.0 / float(np.log(10.0))  # ONNX has ln, not log10

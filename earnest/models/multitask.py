@@ -160,7 +160,7 @@ class MultitaskCnn(Network):
     """Convolutions, shared hidden layers, one head a task.
 
     As published it counts 126,041,741 weights. The published 126,041,745 include the four learned weights of its loss,
-    which training holds (`earnest.training.losses.WeightedSoftmax`), for no answer depends on them.
+    which training holds (`earnest.training.heads.WeightedSoftmax`), for no answer depends on them.
     """
 
     settings_type: type[MultitaskSettings] = MultitaskSettings

@@ -11,8 +11,10 @@ All other outputs (``gender``, ``sound``, ``attention``) stay as they are.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,7 @@ Table = npt.NDArray[np.float32]
 REPLACED = ("logits", "probabilities", "distance")
 _OUTPUTS = (*REPLACED, "sound", "intensity", "affect_derived")
 _PREFIX = "learned."
+HEADS = "network.heads_"  # before names of what is added to a traced graph
 LARGEST_LOG = 3.0  # of s, so that nothing overflows however strange the sound is
 # Fields of ModelProto, GraphProto, NodeProto, TensorProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _GRAPH, _METADATA = 7, 14
@@ -127,6 +130,14 @@ class GraphParts:
         self.nodes: list[bytes] = []
         self.constants: list[bytes] = []
         self.outputs: list[bytes] = []
+
+    @classmethod
+    @contextmanager
+    def appended(cls, proto: Any) -> Iterator["GraphParts"]:
+        """Append what is added within to a model of the package onnx, under names that begin with `HEADS`."""
+        parts = cls(HEADS)
+        yield parts
+        proto.graph.MergeFromString(parts.written())
 
     def written(self) -> bytes:
         """Return all of them as fields of a graph, which protobuf's ``MergeFromString`` appends to another's."""

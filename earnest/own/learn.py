@@ -17,8 +17,8 @@ from earnest.bundle import DEFAULT_BUNDLE, LONGEST_NAME, Bundle, TrainingCorpus,
 from earnest.corpora.manifest import write_manifest
 from earnest.corpora.own import OwnData, Refused
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, printable
+from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import expected_ece, reliability
-from earnest.evaluation.columns import text_column
 from earnest.evaluation.intervals import spread
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import Predictions, write_predictions

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from earnest.learning.discriminant import standardised
 from earnest.own.learned import CLASS_COLUMNS, PAGE, Learned
 from earnest.own.recordings import OwnEmbeddings
-from earnest.plots.results import draw_map
+from earnest.plots.networks import draw_map
 from earnest.plots.style import new_figure
 from earnest.report.build import Chapter, Report, write_report
 from earnest.report.inside import laid_out

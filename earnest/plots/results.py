@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DARK_CELL = 0.85  # share from which white text reads better
-MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 SELECTED = 0.8  # the coverage whose accuracy is told
 FEWEST_SHOWN = 0.05  # the coverage from which a curve of accuracy is shown to its lowest point
 Floats = npt.NDArray[np.floating]
@@ -329,66 +328,4 @@ def draw_differences(differences: Mapping[str, Sequence[Difference]]) -> "Figure
         axes.set_ylim(-0.6, len(differences) - 0.4)
         axes.set_title(f"{title}, difference in points", loc="left", fontsize=10, color=INK)
         plain_axes(axes, "x")
-    return figure
-
-
-def draw_map(places: Floats, colourings: Mapping[str, Sequence[str]]) -> "Figure":
-    """Draw one point a clip, once for each way to colour them.
-
-    Parameters
-    ----------
-    places : shape (clips, 2)
-    colourings : title → one name a clip
-    """
-    figure = new_figure(5.2 * len(colourings), 5.0)
-    panels = np.atleast_1d(figure.subplots(1, len(colourings)))
-    for axes, (title, names) in zip(panels, colourings.items(), strict=True):
-        _scatter(axes, places, names)
-        axes.set_title(title, loc="left", fontsize=10, color=INK)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.spines[:].set_color(GRID)
-    return figure
-
-
-def _scatter(axes: "Axes", places: Floats, names: Sequence[str]) -> None:
-    known = list(dict.fromkeys(names))
-    for number, name in enumerate(known):
-        own = np.array([other == name for other in names])
-        marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
-        colour = COLOURS[number % len(COLOURS)]
-        axes.scatter(places[own, 0], places[own, 1], 24, color=colour, marker=marker, label=name, linewidths=0)
-    columns = min(4, len(known))
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=columns, frameon=False, fontsize=8, labelcolor=INK
-    )
-
-
-def draw_attention(clips: Sequence[tuple[str, Floats, Floats]]) -> "Figure":
-    """Draw log-mels with the attention over them, one panel a clip.
-
-    Parameters
-    ----------
-    clips : title, frames (bands, frames), weights (steps,) that span the frames
-    """
-    columns = min(2, len(clips))
-    rows = -(-len(clips) // columns)
-    figure = new_figure(4.6 * columns, 2.1 * rows)
-    panels = np.atleast_2d(figure.subplots(2 * rows, columns, height_ratios=(2.2, 1) * rows, squeeze=False))
-    for axes in panels.flat:
-        axes.axis("off")
-    for number, (title, frames, weights) in enumerate(clips):
-        row, column = divmod(number, columns)
-        above, below = panels[2 * row, column], panels[2 * row + 1, column]
-        above.set_axis_on()
-        below.set_axis_on()
-        draw_spectrogram(above, frames, 1.0)
-        above.set_title(title, loc="left", fontsize=9, color=INK)
-        below.stairs(weights, np.linspace(0, 1, len(weights) + 1), fill=True, color=ORANGE)
-        below.set_xlim(0, 1)
-        for axes in (above, below):
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.set(xlabel="", ylabel="")
-            axes.spines[:].set_visible(False)
     return figure

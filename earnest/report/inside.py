@@ -11,13 +11,13 @@ from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions
 from earnest.installation import install_command
 from earnest.learning.discriminant import standardised
-from earnest.plots.results import draw_attention, draw_map
+from earnest.plots.networks import draw_attention_panels, draw_map
 from earnest.report.clips import Recordings
 from earnest.report.result import FoldRun, Result
 from earnest.report.section import Section, picture
 
 if TYPE_CHECKING:
-    from earnest.training.run import Inside
+    from earnest.training.explain import Inside
 
 MOST_CLIPS = 300
 FEWEST_CLIPS = 10  # t-SNE of fewer says nothing
@@ -34,7 +34,7 @@ def inside_sections(result: Result, recordings: Recordings, seed: int = 0) -> li
     tested = result.predictions.of_fold(run.name) if in_fold else result.predictions
     chosen = _at_hand(tested, recordings, np.random.default_rng(seed))
     try:
-        from earnest.training.run import look_inside
+        from earnest.training.explain import look_inside
 
         seen = look_inside(run.folder, [recordings.rows[key] for key in _keys(chosen)])
     except (EarnestError, ImportError) as error:
@@ -79,7 +79,7 @@ def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]")
     )
     if not clips:
         return Section("attention", title, missing=f"The network of fold {run.name} got no clip right.")
-    drawing = picture(draw_attention(clips), "attention", "Attention over log-mels, one clip a class", alt)
+    drawing = picture(draw_attention_panels(clips), "attention", "Attention over log-mels, one clip a class", alt)
     return Section("attention", title, lead, [drawing])
 
 

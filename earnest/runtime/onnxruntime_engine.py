@@ -1,6 +1,6 @@
 """A bundle's graph on onnxruntime, and the arenas that bound how much memory graphs take while they run.
 
-Graphs that ship share one arena, each other one has an arena of its own, see `earnest.runtime.memory`.
+Graphs that ship share one arena, each other one has an arena of its own, see `earnest.runtime.engine`.
 """
 
 import math
@@ -14,8 +14,7 @@ from earnest.audio.deadline import check_deadline, current_deadline, stopped_at_
 from earnest.bundle import Bundle
 from earnest.errors import BundleError, EarnestError, TooLateError
 from earnest.onnx.cut import Part, part_of
-from earnest.runtime.engine import Provider
-from earnest.runtime.memory import CORES, MIB, PREPARING, few_addresses, most_of_one
+from earnest.runtime.engine import CORES, MIB, PREPARING, Provider, few_addresses, most_of_one
 
 # Of all graphs that ship, in one process: `base` takes 53 MiB a thread for 20 s of sound at once, 473 for 60 s.
 MOST_SHARED = max(2048 * MIB, CORES * 512 * MIB)
@@ -116,7 +115,7 @@ class OnnxRuntimeSession:
 
     Parameters
     ----------
-    most_bytes : the bound of memory of a graph that has its own, see `earnest.runtime.memory`
+    most_bytes : the bound of memory of a graph that has its own, see `earnest.runtime.engine`
     """
 
     def __init__(self, session: Any, most_bytes: int | None = None) -> None:

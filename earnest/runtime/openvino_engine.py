@@ -16,8 +16,7 @@ from earnest.bundle import Bundle, BundleInfo
 from earnest.errors import BundleError, MissingExtraError
 from earnest.files.cache import FOLDER
 from earnest.onnx.cut import CUT, CutError, Part
-from earnest.runtime.engine import Hint, Provider
-from earnest.runtime.memory import MIB, few_addresses, most_of_one
+from earnest.runtime.engine import MIB, Hint, Provider, few_addresses, most_of_one
 
 MODEL, WEIGHTS = "model.xml", "model.bin"
 # Without them CPUs that can compute in bfloat16 do so, silently, and products with weights stored in 8 bits round their

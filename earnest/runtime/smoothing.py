@@ -2,7 +2,7 @@
 
 The gate is what a network's output ``sound`` says about one window.
 
-A linear head on the network's own embedding (`earnest.export.heads`) tells speech, vocal bursts by their kind, and all
+A linear head on the network's own embedding (scripts/graph_heads.py) tells speech, vocal bursts by their kind, and all
 other sound apart; it is part of the graph, so that every runtime has it. Bundles without it leave the question to voice
 activity detection.
 """

@@ -74,7 +74,7 @@ class Training(Validated):
         model's answers too. In closed form, the gender alone
     affect_loss : one minus Lin's concordance over the batch, or the mean squared error
     affect_range : lowest and highest rating of the corpus; where it is empty, as the corpus reader says
-    multitask : how losses become one, see `earnest.training.losses`
+    multitask : how losses become one, see `earnest.training.heads`
     gender_weight, affect_weight : of "fixed", where the emotion's is 1
     """
 

@@ -4,19 +4,160 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias, overload
+from typing import Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
-from torch.utils.data import BatchSampler, DataLoader, Sampler
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.chain import build_change
 from earnest.errors import CorpusError
-from earnest.frontends.build import FrontEndModule
+from earnest.frontends.build import FrontEndModule, compute_frames
 from earnest.settings.recipe import Recipe
 from earnest.settings.training import Oversample, Training
-from earnest.training.examples import FULL_SCALE, Batch, EpochShuffle, Example, Examples, compute_frames, pad_batch
+from earnest.training.examples import FULL_SCALE, Example
 from earnest.training.ranks import ALONE, Ranks
+
+Indices: TypeAlias = npt.NDArray[np.int64]
+Strategy = Literal["minority", "minority-twice", "balanced"]
+_ROUNDS = {"minority": 1, "minority-twice": 2}
+
+
+def oversampled(targets: npt.ArrayLike, strategy: Strategy, rng: np.random.Generator) -> Indices:
+    """Return every clip once and, after them, more of the small classes, drawn with replacement.
+
+    Parameters
+    ----------
+    targets : shape (clips,), whole numbers: the class of each
+    strategy : "minority" brings the smallest class to the size of the largest, "minority-twice" then does so with
+        what is the smallest now (NTU's oversampling), "balanced" all of them
+
+    Returns
+    -------
+    shape (clips and repetitions,), positions in ``targets``
+    """
+    classes = np.asarray(targets, np.int64)
+    chosen = np.arange(len(classes))
+    names, counts = np.unique(classes, return_counts=True)
+    for _ in range(_ROUNDS.get(strategy, len(names))):
+        smallest = int(counts.argmin()) if len(counts) else 0
+        n_more = int(counts.max() - counts[smallest]) if len(counts) else 0
+        if n_more == 0:
+            break
+        chosen = np.append(chosen, rng.choice(np.flatnonzero(classes == names[smallest]), n_more))
+        counts[smallest] += n_more
+    return chosen
+
+
+class Batch(NamedTuple):
+    """Several examples, padded to one length.
+
+    Attributes
+    ----------
+    frames : (batch, n_mels, frames)
+    n_frames : (batch,), the valid ones
+    targets : (batch,) class indices
+    genders : (batch,) indices in `GENDERS`, or `UNKNOWN`
+    affect : (batch, 3) valence, arousal, dominance from 0 to 1, NaN where unknown
+    noisy_frames, n_noisy_frames : the same clips augmented, for stability training
+    """
+
+    frames: Tensor
+    n_frames: Tensor
+    targets: Tensor
+    genders: Tensor
+    affect: Tensor
+    noisy_frames: Tensor | None = None
+    n_noisy_frames: Tensor | None = None
+
+
+class Examples(Dataset[Example]):
+    """Examples by position."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.examples[index]
+
+
+class EpochShuffle(Sampler[int]):
+    """A new order every epoch that depends on seed and epoch alone, so that a resumed run sees the same batches.
+
+    Parameters
+    ----------
+    targets : the class of each clip, or how many clips there are
+    """
+
+    def __init__(self, targets: Sequence[int] | int, seed: int, oversample: Oversample = "none") -> None:
+        self.targets = [0] * targets if isinstance(targets, int) else list(targets)
+        self.seed, self.oversample, self.epoch = seed, oversample, 0
+        self.size = len(self._drawn(np.random.default_rng(seed)))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        # Not a generator that goes on from epoch to epoch: a resumed run starts in the middle.
+        rng = np.random.default_rng([self.seed, self.epoch])
+        drawn = self._drawn(rng)
+        return iter(drawn[rng.permutation(len(drawn))].tolist())
+
+    def _drawn(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        if self.oversample == "none":
+            return np.arange(len(self.targets))
+        return oversampled(self.targets, self.oversample, rng)
+
+
+def padded(clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return frames (batch, n_mels, frames) in float32, zero behind each clip's end, and their numbers (batch,)."""
+    n_frames = torch.tensor([clip.shape[1] for clip in clips])
+    longest = int(n_frames.max())
+    return torch.stack([functional.pad(clip.float(), (0, longest - clip.shape[1])) for clip in clips]), n_frames
+
+
+def pad_batch(examples: Sequence[Example]) -> Batch:
+    """Stack examples, each continued at its own floor, waveforms with zero; models mask what lies behind ``n_frames``.
+
+    Mixup hears the continuation of the shorter clip.
+    """
+    n_frames = torch.tensor([example.frames.shape[1] for example in examples])
+    longest = int(n_frames.max())
+    frames = torch.stack(
+        [
+            functional.pad(example.frames, (0, longest - example.frames.shape[1]), value=_silence(example.frames))
+            for example in examples
+        ]
+    )
+    return Batch(
+        frames,
+        n_frames,
+        torch.tensor([example.target for example in examples]),
+        torch.tensor([example.gender for example in examples]),
+        torch.tensor([example.affect for example in examples]),
+    )
+
+
+def _silence(frames: Tensor) -> float:
+    """Return what silence is: zero in a waveform (1, samples), the lowest level of a spectrogram."""
+    return 0.0 if len(frames) == 1 else float(frames.min())
+
+
+def plain_batches(examples: Sequence[Example], batch_size: int = 64) -> "DataLoader[Example]":
+    """Return batches in the given order, of the clips as they are."""
+    return DataLoader(Examples(examples), batch_size=batch_size, shuffle=False, collate_fn=pad_batch)
+
 
 AHEAD = 3  # batches made while the network learns from another one
 

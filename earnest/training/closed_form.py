@@ -1,19 +1,89 @@
-"""Closed-form heads: linear discriminants (`earnest.learning.discriminant`) as last linear layers of networks."""
+"""Closed form: the embeddings of a network that stays as it is, and linear discriminants of them.
 
-from collections.abc import Sequence
+The discriminants (`earnest.learning.discriminant`) become last linear layers of networks.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from earnest.errors import RecipeError
+from earnest.files.cache import DiskCache
 from earnest.learning.discriminant import discriminant, speaker_discriminant
 from earnest.models.classifier import Layer, Network
 from earnest.models.pretrained import persons
 from earnest.models.speaker_dependent import SpeakerDependentHead
-from earnest.training.clips import EmbeddingCache
-from earnest.training.examples import Example
+from earnest.training.batches import pad_batch
+from earnest.training.examples import Example, digest_of_words, network_digest
+
+
+class EmbeddingCache:
+    """Embeddings of one network that training leaves as it is: each clip goes through it once; folds share them.
+
+    Parameters
+    ----------
+    keeps_frames : whether the frames of changed copies are kept too, for other networks that hear the same copies
+        (`for_another_network`): each fold of a fine-tuning has an embedding of its own
+    disk : where embeddings of clips as they are outlive the process, by what the clips are and by the weights
+    made_by : of the network, what its weights don't say: its settings
+    """
+
+    def __init__(self, keeps_frames: bool = False, disk: DiskCache | None = None, made_by: str = "") -> None:
+        self._disk, self._made_by, self._network = disk, made_by, ""
+        self._embeddings: dict[str, Tensor] = {}  # key of an example → (width,)
+        self._copies: dict[str, Tensor] | None = {} if keeps_frames else None  # key of a copy → (n_mels, frames)
+
+    def __len__(self) -> int:
+        return len(self._embeddings)
+
+    def for_another_network(self) -> "EmbeddingCache":
+        """Return an empty cache; frames of copies, which don't depend on the network, are shared with this one."""
+        other = EmbeddingCache()
+        other._copies = self._copies
+        return other
+
+    def embed(self, network: Network, examples: Sequence[Example]) -> Tensor:
+        """Return the embeddings (examples, width) in the order given; what was embedded before is remembered.
+
+        Clips go through the network alone: in batches, the last bits would depend on the neighbours.
+        """
+        network.eval()
+        with torch.no_grad():
+            for example in examples:
+                # A copy holds no frames, and is here already: see `embed_copy`.
+                if example.key not in self._embeddings:
+                    self._embeddings[example.key] = self._embedding(network, example)
+        return torch.stack([self._embeddings[example.key] for example in examples])
+
+    def _embedding(self, network: Network, example: Example) -> Tensor:
+        if self._disk is None or not example.content or example.copy:
+            return _embedded(network, example)
+        self._network = self._network or network_digest(network)  # as it begins: training sets its last layers
+        key = digest_of_words(example.content, self._made_by, self._network)
+        return load(self._disk.found(key, lambda: save({"embedding": _embedded(network, example)})))["embedding"]
+
+    def embed_copy(self, network: Network, example: Example, change: Callable[[], Tensor]) -> None:
+        """Embed a changed copy that holds no frames; ``change`` makes them, (n_mels, frames), where they are new."""
+        if example.key in self._embeddings:
+            return
+        frames = None if self._copies is None else self._copies.get(example.key)
+        if frames is None:
+            frames = change()
+            if self._copies is not None:
+                self._copies[example.key] = frames
+        self.embed(network, [replace(example, frames=frames)])
+
+
+def _embedded(network: Network, example: Example) -> Tensor:
+    batch = pad_batch([example])
+    embedding: Tensor = network(batch.frames, batch.n_frames).embedding[0]
+    return embedding.contiguous()
+
 
 FEWEST_NEW = 3  # speakers
 

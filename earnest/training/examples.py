@@ -1,61 +1,141 @@
-"""Training examples: utterances, decoded once a front end, to padded batches of frames."""
+"""Training examples: utterances, decoded once a front end, and what is kept of them on disk."""
 
+import hashlib
+import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Literal, NamedTuple, TypeAlias
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, lru_cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
-from earnest.corpora.base import Affect, affect_of
+from earnest.corpora.base import Affect, affect_of, scheme_of_rows
 from earnest.corpora.check import digest_of, is_silent
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.schemes import scheme_of_rows
-from earnest.errors import AudioError, CorpusError
+from earnest.errors import AudioError, CorpusError, EarnestError
 from earnest.files.cache import DiskCache
-from earnest.frontends.build import FrontEndModule
+from earnest.files.writing import sha256_of
+from earnest.frontends.build import FrontEndModule, compute_frames
 from earnest.labels import Scheme
+from earnest.models.classifier import Layer, Network
 from earnest.progress import SILENT, Progress
-from earnest.settings.training import Oversample
-from earnest.training.features import FeatureCache, Features
 
-Indices: TypeAlias = npt.NDArray[np.int64]
-Strategy = Literal["minority", "minority-twice", "balanced"]
-_ROUNDS = {"minority": 1, "minority-twice": 2}
+MOST_REMEMBERED = 4096  # digests of files, of which a manifest may name many parts
 
 
-def oversampled(targets: npt.ArrayLike, strategy: Strategy, rng: np.random.Generator) -> Indices:
-    """Return every clip once and, after them, more of the small classes, drawn with replacement.
+@dataclass(frozen=True)
+class Features:
+    """One recording, or a part of it, as training keeps it.
+
+    Attributes
+    ----------
+    frames : (rows, frames), as the front end gives them
+    n_samples : at the front end's rate
+    digest : of the samples, see `earnest.corpora.check.digest_of`; "" for silence
+    waveform : (samples,) int16; empty where the recipe does not augment
+    key : equal for equal content and settings; "" where nothing is kept on disk
+    """
+
+    frames: Tensor
+    n_samples: int
+    digest: str
+    waveform: Tensor
+    key: str = ""
+
+    def to_bytes(self) -> bytes:
+        """Return what `from_bytes` reads."""
+        numbers = torch.tensor([self.n_samples])
+        digest = torch.frombuffer(bytearray(self.digest.encode()) or bytearray(1), dtype=torch.uint8)
+        parts = {"frames": self.frames, "waveform": self.waveform, "n_samples": numbers, "digest": digest}
+        return save({name: part.contiguous() for name, part in parts.items()})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, key: str) -> "Features":
+        """Read an entry; its checksum was right, so it is what was written."""
+        parts = load(data)
+        digest = bytes(parts["digest"].tolist()).strip(b"\0").decode()
+        return cls(parts["frames"], int(parts["n_samples"]), digest, parts["waveform"], key)
+
+
+class FeatureCache:
+    """Features of one front end, kept on disk.
 
     Parameters
     ----------
-    targets : shape (clips,), whole numbers: the class of each
-    strategy : "minority" brings the smallest class to the size of the largest, "minority-twice" then does so with
-        what is the smallest now (NTU's oversampling), "balanced" all of them
-
-    Returns
-    -------
-    shape (clips and repetitions,), positions in ``targets``
+    keep_waveforms : whether the samples are kept, too
     """
-    classes = np.asarray(targets, np.int64)
-    chosen = np.arange(len(classes))
-    names, counts = np.unique(classes, return_counts=True)
-    for _ in range(_ROUNDS.get(strategy, len(names))):
-        smallest = int(counts.argmin()) if len(counts) else 0
-        n_more = int(counts.max() - counts[smallest]) if len(counts) else 0
-        if n_more == 0:
-            break
-        chosen = np.append(chosen, rng.choice(np.flatnonzero(classes == names[smallest]), n_more))
-        counts[smallest] += n_more
-    return chosen
+
+    def __init__(self, disk: DiskCache, front_end: FrontEndModule, keep_waveforms: bool) -> None:
+        self._disk = disk
+        kind = type(front_end).__name__
+        made_by = [kind, asdict(front_end.settings), keep_waveforms, code_digest(("audio", "frontends")), numerics()]
+        self._made_by = json.dumps(made_by, sort_keys=True)
+
+    def of(self, utterance: Utterance, make: Callable[[], Features]) -> Features:
+        """Return what is kept of a recording, or make and keep it; errors of ``make`` are raised."""
+        try:
+            found = utterance.path.stat()
+            content = _digest_of_file(utterance.path, (found.st_size, found.st_mtime_ns))
+        except OSError:
+            return make()  # which says what is wrong
+        key = digest_of_words(content, repr((utterance.start_s, utterance.end_s)), self._made_by)
+        try:
+            return Features.from_bytes(self._disk.found(key, lambda: make().to_bytes()), key)
+        except (SafetensorError, KeyError, UnicodeDecodeError) as error:
+            raise EarnestError(
+                f"{self._disk.folder}: holds what earnest did not write. Try earnest cache clear."
+            ) from error
+
+
+def digest_of_words(*words: str) -> str:
+    """Return the SHA-256 of words, 64 hexadecimal digits."""
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+
+@cache
+def code_digest(parts: Iterable[str]) -> str:
+    """Return the SHA-256 of the source of parts of the package."""
+    root = Path(__file__).parents[1]
+    paths = sorted(path for part in parts for path in (root / part).rglob("*.py"))
+    return digest_of_words(*(f"{path.relative_to(root)} {sha256_of(path)}" for path in paths))
+
+
+def network_digest(network: Network) -> str:
+    """Return what is equal where a network gives equal embeddings: its code, its sizes, and all but its last layers."""
+    layers: tuple[Layer, ...] = ("output", "gender")
+    last = [layer for name in layers if (layer := network.last_layer(name)) is not None]
+    left_out = {id(weight) for layer in last for weight in layer.parameters()}
+    digest = hashlib.sha256(digest_of_words(repr(network), code_digest(("models", "frontends")), *numerics()).encode())
+    for name, value in network.state_dict(keep_vars=True).items():
+        if id(value) not in left_out:
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())  # also of one number
+    return digest.hexdigest()
+
+
+def numerics() -> list[str]:
+    """Return what moves the last bits of a result: libraries, processor, number of threads."""
+    libraries = [f"{name} {version(name)}" for name in ("numpy", "soxr", "soundfile")]
+    threads = f"{torch.get_num_threads()} threads"
+    processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return [torch.__version__, *libraries, str(soundfile.__libsndfile_version__), processor, threads]
+
+
+@lru_cache(MOST_REMEMBERED)
+def _digest_of_file(path: Path, _version: tuple[int, int]) -> str:
+    return sha256_of(path)
 
 
 MAX_NAMED = 5
@@ -102,73 +182,6 @@ class Example:
     def speaker(self) -> str:
         """Corpus and speaker, unique over corpora; "" where the speaker is unknown."""
         return f"{self.utterance.corpus}/{self.utterance.speaker}" if self.utterance.speaker else ""
-
-
-class Batch(NamedTuple):
-    """Several examples, padded to one length.
-
-    Attributes
-    ----------
-    frames : (batch, n_mels, frames)
-    n_frames : (batch,), the valid ones
-    targets : (batch,) class indices
-    genders : (batch,) indices in `GENDERS`, or `UNKNOWN`
-    affect : (batch, 3) valence, arousal, dominance from 0 to 1, NaN where unknown
-    noisy_frames, n_noisy_frames : the same clips augmented, for stability training
-    """
-
-    frames: Tensor
-    n_frames: Tensor
-    targets: Tensor
-    genders: Tensor
-    affect: Tensor
-    noisy_frames: Tensor | None = None
-    n_noisy_frames: Tensor | None = None
-
-
-class Examples(Dataset[Example]):
-    """Examples by position."""
-
-    def __init__(self, examples: Sequence[Example]) -> None:
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, index: int) -> Example:
-        return self.examples[index]
-
-
-class EpochShuffle(Sampler[int]):
-    """A new order every epoch that depends on seed and epoch alone, so that a resumed run sees the same batches.
-
-    Parameters
-    ----------
-    targets : the class of each clip, or how many clips there are
-    """
-
-    def __init__(self, targets: Sequence[int] | int, seed: int, oversample: Oversample = "none") -> None:
-        self.targets = [0] * targets if isinstance(targets, int) else list(targets)
-        self.seed, self.oversample, self.epoch = seed, oversample, 0
-        self.size = len(self._drawn(np.random.default_rng(seed)))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[int]:
-        # Not a generator that goes on from epoch to epoch: a resumed run starts in the middle.
-        rng = np.random.default_rng([self.seed, self.epoch])
-        drawn = self._drawn(rng)
-        return iter(drawn[rng.permutation(len(drawn))].tolist())
-
-    def _drawn(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        if self.oversample == "none":
-            return np.arange(len(self.targets))
-        return oversampled(self.targets, self.oversample, rng)
 
 
 def compute_examples(
@@ -239,57 +252,10 @@ def features_of(front_end: FrontEndModule, utterance: Utterance, keep_waveforms:
     return Features(compute_frames(front_end, waveform), len(waveform), digest, samples)
 
 
-def compute_frames(front_end: FrontEndModule, waveform: Waveform) -> Tensor:
-    """Return the front end's frames (rows, frames) of one waveform (samples,)."""
-    with torch.no_grad():
-        batch: tuple[Tensor, Tensor] = front_end(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
-    frames, n_frames = batch
-    return frames[0, :, : int(n_frames[0])].clone()
-
-
 def kept(waveform: Waveform) -> KeptWaveform:
     """Return a waveform (samples,) in half of the memory; what is beyond full scale is clipped."""
     # x ∈ [−1, 1] → round(32767·x); the error is at most 1/65 534, some 96 dB below full scale.
     return (waveform.clip(-1, 1) * FULL_SCALE).round().astype(np.int16)
-
-
-def padded(clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return frames (batch, n_mels, frames) in float32, zero behind each clip's end, and their numbers (batch,)."""
-    n_frames = torch.tensor([clip.shape[1] for clip in clips])
-    longest = int(n_frames.max())
-    return torch.stack([functional.pad(clip.float(), (0, longest - clip.shape[1])) for clip in clips]), n_frames
-
-
-def pad_batch(examples: Sequence[Example]) -> Batch:
-    """Stack examples, each continued at its own floor, waveforms with zero; models mask what lies behind ``n_frames``.
-
-    Mixup hears the continuation of the shorter clip.
-    """
-    n_frames = torch.tensor([example.frames.shape[1] for example in examples])
-    longest = int(n_frames.max())
-    frames = torch.stack(
-        [
-            functional.pad(example.frames, (0, longest - example.frames.shape[1]), value=_silence(example.frames))
-            for example in examples
-        ]
-    )
-    return Batch(
-        frames,
-        n_frames,
-        torch.tensor([example.target for example in examples]),
-        torch.tensor([example.gender for example in examples]),
-        torch.tensor([example.affect for example in examples]),
-    )
-
-
-def _silence(frames: Tensor) -> float:
-    """Return what silence is: zero in a waveform (1, samples), the lowest level of a spectrogram."""
-    return 0.0 if len(frames) == 1 else float(frames.min())
-
-
-def plain_batches(examples: Sequence[Example], batch_size: int = 64) -> "DataLoader[Example]":
-    """Return batches in the given order, of the clips as they are."""
-    return DataLoader(Examples(examples), batch_size=batch_size, shuffle=False, collate_fn=pad_batch)
 
 
 FEWEST_CLASSES = 3

@@ -1,6 +1,6 @@
-"""What the answer of a trained network depends on: filters, feature maps, attention and saliency of one recording."""
+"""What the answer of a trained network depends on: filters, feature maps, attention, saliency and embeddings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from earnest.audio.io import load_waveform
 from earnest.audio.source import Source
+from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
+from earnest.frontends.build import compute_frames
 from earnest.models.classifier import input_kind
 from earnest.settings.recipe import read_recipe
-from earnest.training.examples import compute_frames
 from earnest.training.run import load_run
 
 Floats = npt.NDArray[np.floating]
@@ -104,3 +105,37 @@ def _filters(weights: Tensor, upside_down: bool) -> Floats:
     """Return (outputs, height, width) of (outputs, inputs, height, width) or (outputs, bands, frames)."""
     filters: Floats = (weights.mean(dim=1) if weights.ndim == 4 else weights).numpy()
     return filters[:, ::-1] if upside_down else filters
+
+
+@dataclass(frozen=True)
+class Inside:
+    """One clip, seen from inside.
+
+    Attributes
+    ----------
+    frames : shape (bands, frames), what the front end gives; (1, samples) where the network hears the waveform
+    shows_frames : whether ``frames`` is a spectrogram
+    embedding : shape (width,)
+    attention : shape (steps,), weights that sum to one over the whole clip, or None
+    """
+
+    frames: Floats
+    shows_frames: bool
+    embedding: Floats
+    attention: Floats | None
+
+
+def look_inside(run: Path, utterances: Sequence[Utterance]) -> list[Inside]:
+    """Let the network of a finished run hear clips one by one."""
+    classifier = load_run(run)
+    shows_frames = input_kind(read_recipe(run).model) != "waveform"
+    rate_hz = classifier.front_end.settings.sample_rate_hz
+    seen = []
+    for utterance in utterances:
+        waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
+        frames = compute_frames(classifier.front_end, waveform)
+        with torch.no_grad():
+            output = classifier.network(frames[None], torch.tensor([frames.shape[1]]))
+        weights = None if output.attention is None else output.attention[0].numpy()
+        seen.append(Inside(frames.numpy(), shows_frames, output.embedding[0].numpy(), weights))
+    return seen

@@ -4,7 +4,7 @@ import logging
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
@@ -20,8 +20,8 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from earnest.augment.spec_augment import changed, noise_frames
 from earnest.errors import RecipeError
-from earnest.files.reading import read_toml
 from earnest.files.writing import refuse_foreign, write_atomically
 from earnest.learning.discriminant import discriminant
 from earnest.models.classifier import SpeechClassifier
@@ -29,12 +29,11 @@ from earnest.models.pretrained import packed, unpacked
 from earnest.models.student import StudentStatistics
 from earnest.models.whisper import WhisperStatistics
 from earnest.progress import SILENT, Progress
-from earnest.settings.config import from_mapping
 from earnest.settings.finetune import Finetune, FrameChanges
-from earnest.settings.front_end import FrontEnd, with_preset
+from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
-from earnest.training.examples import Example, classes_of_corpora, padded
-from earnest.training.frame_changes import changed, noise_frames
+from earnest.training.batches import padded
+from earnest.training.examples import Example, classes_of_corpora
 from earnest.training.loop import CHECKPOINT, AtomicCheckpointIO, csv_bytes
 
 
@@ -64,23 +63,6 @@ def _part_of(name: str) -> str:
 
 
 WEIGHTS, HISTORY = "model.safetensors", "history.csv"
-HELD_OUT = 15  # every fifteenth speaker is listened to without learning
-T = TypeVar("T")
-
-
-def read_settings(kind: type[T], path: Path) -> T:
-    """Read and check settings: ``path`` may be a folder with ``recipe.toml``; the front end may begin from a preset."""
-    values = read_toml(path / "recipe.toml" if path.is_dir() else path)
-    if isinstance(values.get("front_end"), dict):
-        values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
-    if isinstance(values.get("corpus"), str):
-        values["corpus"] = [values["corpus"]]
-    return from_mapping(kind, values, str(path))
-
-
-def held_out_speakers(speakers: Iterable[str]) -> list[str]:
-    """Return every fifteenth by name."""
-    return sorted(set(speakers))[HELD_OUT - 1 :: HELD_OUT]
 
 
 class Remembering(pl.LightningModule):

@@ -1,7 +1,7 @@
 """Learners: how the weights are found, in closed form or by gradients, and what follows from it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -12,26 +12,62 @@ from torch import Tensor
 from torch.nn.utils.parametrize import is_parametrized
 
 from earnest.augment.base import Transform, generator_for
+from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
+from earnest.evaluation.splits import Split
+from earnest.frontends.build import compute_frames
 from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
+from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe
 from earnest.settings.training import Task
 from earnest.training.batches import Augmented, change_of
-from earnest.training.clips import Clips, EmbeddingCache
 from earnest.training.closed_form import (
+    EmbeddingCache,
     discriminant_logits,
     fit_discriminant,
     is_speaker_dependent,
     last_layer,
     out_of_fold_logits,
 )
-from earnest.training.examples import FULL_SCALE, Example, compute_frames
+from earnest.training.examples import FULL_SCALE, Example
 from earnest.training.finetune import finetune_embedding
 from earnest.training.heads import ClassHead, class_heads, heads_of, learned_tasks
 from earnest.training.loop import History, fit, predict_outputs
+from earnest.training.ranks import ALONE, Ranks
 from earnest.training.record import fit_calibration
 from earnest.training.runtime_statistics import RuntimeStatistics, fit_runtime_statistics
+
+
+@dataclass(frozen=True)
+class Clips:
+    """What runs of one recipe share.
+
+    Attributes
+    ----------
+    examples : utterance key → frames, for every utterance that the recipe's scheme keeps
+    cache : of the embeddings that a network which training leaves as it is gives for them
+    classes : what the examples' targets count, in output order; empty where a split's own clips say it
+    auxiliary : clips of other corpora that a fine-tuning learns from too, with targets of their own
+    progress : shows the epochs of a training on them
+    ranks : the processes that learn from them together
+    """
+
+    examples: Mapping[str, Example]
+    cache: EmbeddingCache = field(default_factory=EmbeddingCache)
+    classes: tuple[str, ...] = ()
+    auxiliary: Sequence[Example] = ()
+    progress: Progress = SILENT
+    ranks: Ranks = ALONE
+
+    def of(self, utterances: Sequence[Utterance]) -> list[Example]:
+        """Return the examples of those utterances that the scheme keeps."""
+        return [self.examples[utterance.key] for utterance in utterances if utterance.key in self.examples]
+
+    def auxiliary_of(self, split: Split) -> list[Example]:
+        """Return the auxiliary clips by speakers who are neither validated nor tested."""
+        others = {row.speaker for row in (*split.valid, *split.test)}
+        return [example for example in self.auxiliary if example.utterance.speaker not in others]
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from earnest.files.writing import write_atomically
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Training
-from earnest.training.batches import Augmented, train_batches
-from earnest.training.examples import Example, plain_batches
+from earnest.training.batches import Augmented, plain_batches, train_batches
+from earnest.training.examples import Example
 from earnest.training.health import Health
 from earnest.training.module import EmotionTraining, joined_outputs
 from earnest.training.ranks import ALONE, Ranks

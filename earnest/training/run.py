@@ -1,28 +1,23 @@
-"""What weights have heard: the licence ledger, and test speakers that they must not know."""
+"""A run: one model learnt on one split, start to end, and the folder that holds it; published weights get one, too."""
 
 import json
-import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import nn
 
-from earnest.audio.io import load_waveform
 from earnest.bundle import TrainingCorpus
-from earnest.corpora.base import CORPORA
+from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.author_protocols import is_chosen_on_test
-from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
 from earnest.evaluation.predictions import (
     Predictions,
     rated,
@@ -31,19 +26,19 @@ from earnest.evaluation.predictions import (
     text_column,
     write_predictions,
 )
-from earnest.evaluation.splits import Split
+from earnest.evaluation.splits import Leakage, Split, leakage, refuse_identical
 from earnest.files.locks import holding
-from earnest.files.reading import read_json
+from earnest.files.reading import read_bytes, read_json
 from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
-from earnest.labels import Scheme
-from earnest.models.classifier import NetworkOutput, SpeechClassifier, build_classifier, input_kind
-from earnest.models.pretrained import persons
+from earnest.labels import SCHEMES, Scheme
+from earnest.models.classifier import NetworkOutput, SpeechClassifier, build_classifier
+from earnest.models.pretrained import persons, take_over
+from earnest.models.published import LARGEST_BYTES, PUBLISHED
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
-from earnest.training.clips import Clips
-from earnest.training.examples import Example, compute_frames
+from earnest.training.examples import Example
 from earnest.training.finetune import drop_finetuned
 from earnest.training.heads import AffectHead, class_heads, heads_of
-from earnest.training.learn import calibration_of, learner_for
+from earnest.training.learn import Clips, calibration_of, learner_for
 from earnest.training.loop import CHECKPOINT
 from earnest.training.record import NO_VALIDATION, RECORD, RunRecord, calibrate, read_record
 
@@ -82,7 +77,6 @@ def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
         )
 
 
-_log = logging.getLogger(__name__)
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
 LABELS = "labels.json"
 FILES = ("recipe.toml", "split.json", LABELS, LEAKAGE, WEIGHTS, RECORD, PREDICTIONS)
@@ -300,38 +294,64 @@ def _json(value: object) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-Floats = npt.NDArray[np.float32]
+PROTOCOL = "imported"
 
 
-@dataclass(frozen=True)
-class Inside:
-    """One clip, seen from inside.
+@holding("folder")
+def import_run(name: str, path: Path, folder: Path, recipe: Recipe) -> RunRecord:
+    """Make a run folder of published weights, as `earnest train` leaves one, but without predictions.
 
-    Attributes
+    Parameters
     ----------
-    frames : shape (bands, frames), what the front end gives; (1, samples) where the network hears the waveform
-    shows_frames : whether ``frames`` is a spectrogram
-    embedding : shape (width,)
-    attention : shape (steps,), weights that sum to one over the whole clip, or None
+    name : in `PUBLISHED`
+    recipe : ours, of the same name: what describes front end and network
+    folder : gets recipe.toml, model.safetensors, run.json and their checksums; nothing else may lie there
+
+    Raises
+    ------
+    EarnestError
+        When the file is none, or a tensor doesn't fit: names and shapes are told.
     """
+    source = PUBLISHED[name]
+    held = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    if held:
+        raise EarnestError(f"{folder}: holds {held[0]}. Choose another --output, or remove the folder.")
+    classes = SCHEMES[recipe.scheme].classes
+    network = _inner(build_classifier(recipe, classes, recipe.training.seed).network)
+    found = source.read(path, network)
+    if set(found.classes) != set(classes):
+        raise EarnestError(f"{path}: has the classes {', '.join(found.classes)}; expected {', '.join(classes)}.")
+    take_over(network, found.by_name, path)
+    folder.mkdir(parents=True, exist_ok=True)
+    outer = build_classifier(recipe, found.classes, recipe.training.seed)
+    _inner(outer.network).load_state_dict(network.state_dict())
+    record = RunRecord(
+        classes=found.classes,
+        protocol=PROTOCOL,
+        fold="",
+        speaker_independent=False,
+        seed=recipe.training.seed,
+        best_epoch=0,
+        epochs=0,
+        origin=f"{source.origin}: {path.name}, sha256 {sha256(read_bytes(path, most=LARGEST_BYTES)).hexdigest()}",
+        refitted=False,
+        temperature=found.temperature,
+        n_parameters=outer.n_parameters(),
+        n_train=sum(line.n_utterances for line in source.heard),
+        n_valid=0,
+        n_test=0,
+        training_corpora=tuple(line.line() for line in source.heard),
+        stop_reason=PROTOCOL,
+    )
+    write_atomically(folder / "recipe.toml", recipe_to_toml(recipe).encode())
+    write_atomically(folder / WEIGHTS, save(outer.network.state_dict()))
+    write_atomically(folder / RECORD, _json(asdict(record)))
+    seal(folder)
+    return record
 
-    frames: Floats
-    shows_frames: bool
-    embedding: Floats
-    attention: Floats | None
 
-
-def look_inside(run: Path, utterances: Sequence[Utterance]) -> list[Inside]:
-    """Let the network of a finished run hear clips one by one."""
-    classifier = load_run(run)
-    shows_frames = input_kind(read_recipe(run).model) != "waveform"
-    rate_hz = classifier.front_end.settings.sample_rate_hz
-    seen = []
-    for utterance in utterances:
-        waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
-        frames = compute_frames(classifier.front_end, waveform)
-        with torch.no_grad():
-            output = classifier.network(frames[None], torch.tensor([frames.shape[1]]))
-        weights = None if output.attention is None else output.attention[0].numpy()
-        seen.append(Inside(frames.numpy(), shows_frames, output.embedding[0].numpy(), weights))
-    return seen
+def _inner(network: nn.Module) -> nn.Module:
+    """Return the published network, without what cuts clips into segments before it."""
+    inner = getattr(network, "network", network)
+    assert isinstance(inner, nn.Module)
+    return inner

@@ -1,32 +1,352 @@
-"""Runtime statistics: what a bundle carries beside its graph, for adaptation and to know what is out-of-domain."""
+"""Runtime statistics: what a bundle carries beside its graph, for adaptation and to know what is out-of-domain.
+
+Adaptation is learned from simulated streams. A speaker, a microphone and a language move all answers alike, and nobody
+says how often which emotion comes in a folder of recordings. So a small network over the set of a speaker's plain
+answers (`earnest.models.adaptation`) is shown endless streams, drawn from answers to training speakers whose labels the
+answering classifier had not seen, with drawn shares of emotions, lengths, offsets and numbers of speakers; it learns to
+tell each recording's emotion from its own answer and a summary of all (amortised inference).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from earnest.bundle import ADAPTATION, AdaptationEntry
 from earnest.errors import EarnestError, shown
+from earnest.evaluation.calibration import fit_temperature
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_atomically
-from earnest.learning.discriminant import Floats
+from earnest.learning.discriminant import Floats, discriminant
 from earnest.learning.domain import Domain, domain_entry, fit_domain, longest_known
+from earnest.models.adaptation import SMALLEST, AdaptationNetwork, adaptation_graph
 from earnest.models.classifier import Network
 from earnest.settings.recipe import Training
-from earnest.training.adaptation import (
-    COPY,
-    N_STEPS,
-    STEPS_PER_CLIP,
-    adaptation_graph,
-    answered_in_views,
-    fit_adaptation,
-)
-from earnest.training.clips import EmbeddingCache
-from earnest.training.closed_form import is_speaker_dependent
+from earnest.training.closed_form import EmbeddingCache, is_speaker_dependent
 from earnest.training.examples import Example
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """Plain answers to one speaker's recordings by a classifier that had not seen that speaker's labels.
+
+    Attributes
+    ----------
+    points : log-probabilities but for a constant, less their mean over classes, shape (recordings, classes)
+    targets : shape (recordings,), numbers of the classes
+    """
+
+    points: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.int64]
+
+    def centre(self, n_classes: int) -> Floats:
+        """Return the mean point of all emotions that the speaker has, each counting the same, shape (classes,)."""
+        there = [target for target in range(n_classes) if (self.targets == target).any()]
+        return np.asarray(np.mean([self.points[self.targets == target].mean(axis=0) for target in there], axis=0))
+
+
+Numbers: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Speakers of one corpus, as one classifier answers them.
+
+    Attributes
+    ----------
+    strange : whether the classifier has not seen the corpus at all; then points are less what all its speakers share
+    """
+
+    speakers: Sequence[Answered]
+    strange: bool
+
+
+N_TURNS = 5
+COPY = "#"  # behind a speaker: a changed copy of recordings, which sounds like another speaker
+CLIPS_PER_VIEW, MOST_VIEWS = 300, 24
+SHARE_OF_VIEW, NARROWEST_VIEW = 4, 384  # of the embedding's values
+SHRINKAGES = (0.5, 0.7, 0.8, 0.9)  # of views
+
+
+def answered_in_views(
+    embeddings: Floats,
+    targets: Numbers,
+    speakers: Sequence[str],
+    corpora: Sequence[str],
+    shrinkage: float,
+    n_classes: int,
+    seed: int = 0,
+) -> list[list[Bank]]:
+    """Answer training speakers by discriminants of the embedding, and of views of it: some of its values, drawn.
+
+    A network that sees one classifier's answers knows their every cloud by heart. Each view puts emotions elsewhere, as
+    another language does, and what holds in all of them holds in the next corpus, too (random subspaces: Ho, 1998).
+
+    Parameters
+    ----------
+    embeddings : (clips, width); ``targets``, ``speakers`` and ``corpora`` are of each
+
+    Returns
+    -------
+    banks of the whole embedding, and of each view; what few answers can teach needs no views
+    """
+    labels = targets, speakers, corpora
+    whole = answered_by_turns(embeddings, *labels, shrinkage, n_classes)
+    answered, rng, width = [whole], np.random.default_rng(seed), embeddings.shape[1]
+    for _ in range(min(MOST_VIEWS, len(targets) // CLIPS_PER_VIEW) if whole else 0):
+        values = rng.permutation(width)[: max(NARROWEST_VIEW, width // SHARE_OF_VIEW)]
+        view = embeddings[:, values]
+        answered.append(answered_by_turns(view, *labels, float(rng.choice(SHRINKAGES)), n_classes))
+    return answered
+
+
+def answered_by_turns(
+    embeddings: Floats,
+    targets: Numbers,
+    speakers: Sequence[str],
+    corpora: Sequence[str],
+    shrinkage: float,
+    n_classes: int,
+) -> list[Bank]:
+    """Answer training speakers by discriminants that did not learn from them.
+
+    In a corpus that was learnt from, speakers take turns. And each corpus whole is answered from the others, where
+    these have all classes: emotions lie otherwise in a language that nobody has heard. How far off it lies as a whole
+    and how sure its answers are says more about those few corpora than about the next language: points are less that
+    offset, which streams draw anew, and have a temperature of their own.
+
+    Parameters
+    ----------
+    embeddings : (clips, width); ``targets``, ``speakers`` and ``corpora`` are of each
+    """
+    names, sources = np.array(speakers), np.array(corpora)
+    voices = np.array([speaker.partition(COPY)[0] for speaker in speakers])
+    order = np.random.default_rng(0).permutation(sorted(set(voices.tolist())))
+    turn_of = {voice: position % N_TURNS for position, voice in enumerate(order)}
+    turns = np.array([turn_of[voice] for voice in voices])
+    scores = np.full((len(targets), n_classes), np.nan)
+
+    def answer(held: npt.NDArray[np.bool_]) -> bool:
+        # One person may speak in a corpus and sing in another.
+        rest = ~np.isin(voices, np.unique(voices[held]))
+        if held.all() or not held.any() or len(np.unique(targets[rest])) < n_classes:
+            return False
+        weights, bias = discriminant(embeddings[rest], targets[rest], shrinkage, n_classes, sources[rest].tolist())
+        scores[held] = embeddings[held] @ weights.T + bias
+        return True
+
+    def bank(rows: npt.NDArray[np.bool_], temperature: float) -> list[Answered]:
+        # Log-probabilities but for a constant of the row, which the mean over classes takes away.
+        points = scores / temperature
+        points -= points.mean(axis=1, keepdims=True)
+        each = (names == name for name in np.unique(names[rows]))
+        return [Answered(points[own].astype(np.float32), targets[own]) for own in each]
+
+    for turn in np.unique(turns):
+        if not answer(turns == turn):
+            return []  # too few speakers: without a turn's, an emotion is missing
+    temperature = fit_temperature(scores, targets)
+    banks = [Bank(bank(sources == corpus, temperature), strange=False) for corpus in np.unique(sources)]
+    middle = np.mean([one.centre(n_classes) for known in banks for one in known.speakers], axis=0)
+    for corpus in np.unique(sources):
+        rows = sources == corpus
+        if answer(rows):
+            # In the end a strange corpus' points are (z − moved)/T + middle: around the mean point of known speakers.
+            # T is fitted to (z − moved + T₀·middle)/T, with T₀ of known speakers: the same where T is T₀.
+            moved = np.mean([one.centre(n_classes) for one in bank(rows, 1.0)], axis=0)
+            scores[rows] -= moved
+            own = fit_temperature(scores[rows] + temperature * middle, targets[rows])
+            scores[rows] += own * middle
+            banks.append(Bank(bank(rows, own), strange=True))
+    return banks
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamDraw:
+    """How streams are drawn.
+
+    Attributes
+    ----------
+    longest : recordings; lengths are drawn evenly in their logarithm, from 1
+    alone : share of streams of one speaker; others have two to six
+    moved : share of streams whose channel moves all answers, by a normal offset with the covariance of the training
+        speakers' means times a log-normal factor around ``offset``
+    offset : see ``moved``
+    shares : how often a stream's emotions are: all equal, mostly one ("neutral" where there is one), one alone, any
+        (Dirichlet), two, some equal
+    """
+
+    longest: int = 60
+    alone: float = 0.9
+    moved: float = 0.7
+    offset: float = 1.7
+    shares: tuple[float, ...] = (0.2, 0.2, 0.2, 0.05, 0.2, 0.15)
+
+
+class _Table:
+    """A bank's answers side by side, sorted by speaker and class, so that rows can be drawn all at once."""
+
+    def __init__(self, bank: Sequence[Answered], n_classes: int) -> None:
+        orders = [np.argsort(one.targets, kind="stable") for one in bank]
+        self.points = np.concatenate([one.points[order] for one, order in zip(bank, orders, strict=True)])
+        self.targets = np.concatenate([one.targets[order] for one, order in zip(bank, orders, strict=True)])
+        # How many recordings each speaker has of each class, and where they begin: (speakers, classes).
+        self.counts = np.stack([np.bincount(one.targets, minlength=n_classes) for one in bank])
+        self.starts = (self.counts.cumsum() - self.counts.ravel()).reshape(self.counts.shape)
+
+    def draw(self, speakers: Numbers, targets: Numbers, rng: np.random.Generator) -> Numbers:
+        """Return a row for each speaker and class (recordings,); of any class where the speaker has none of it."""
+        counts, starts = self.counts[speakers, targets], self.starts[speakers, targets]
+        none = counts == 0
+        # A speaker's rows are sorted by class, so all of them begin where those of class 0 do.
+        counts = np.where(none, self.counts[speakers].sum(axis=1), counts)
+        starts = np.where(none, self.starts[speakers, 0], starts)
+        # start + ⌊u·count⌋ with u from 0 to below 1: each row of the speaker and class is as likely.
+        return np.asarray(starts + (rng.random(len(speakers)) * counts).astype(np.int64))
+
+
+class Streams:
+    """Draws simulated streams from what was answered."""
+
+    def __init__(self, banks: Sequence[Bank], frequent: int, n_classes: int, draw: StreamDraw, seed: int) -> None:
+        self.tables = [_Table(bank.speakers, n_classes) for bank in banks]
+        self.frequent, self.n_classes, self.draw = frequent, n_classes, draw
+        self.rng = np.random.default_rng(seed)
+        known = [one for bank in banks if not bank.strange for one in bank.speakers]
+        means = np.stack([one.centre(n_classes) for one in known])
+        # Covariance C = V·Λ·Vᵀ of the speakers' means, (classes, classes), and R = V·√Λ.
+        values, vectors = np.linalg.eigh(np.cov(means.T))
+        self.root = (vectors * np.sqrt(np.maximum(values, 0))).astype(np.float32)  # covariance = R·Rᵀ
+        # Corpora count by the root of their speakers: ten speakers are no small part beside ninety.
+        chances = np.sqrt([len(bank.speakers) for bank in banks])
+        self.chances = chances / chances.sum()
+
+    def batch(self, n_streams: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw streams of equally many recordings.
+
+        Returns
+        -------
+        probabilities (streams, recordings, classes), targets (streams, recordings), and which classes are requested
+        (streams, classes)
+        """
+        # ln L is drawn evenly: as many streams of one recording as of 30 to 59.
+        length = int(np.exp(self.rng.uniform(0, np.log(self.draw.longest + 1))))  # one a batch: nothing is padded
+        points, targets, requested = map(np.stack, zip(*(self._stream(length) for _ in range(n_streams)), strict=True))
+        return torch.from_numpy(points).softmax(2), torch.from_numpy(targets), torch.from_numpy(requested)
+
+    def _stream(self, length: int) -> tuple[npt.NDArray[np.float32], Numbers, npt.NDArray[np.bool_]]:
+        rng, draw = self.rng, self.draw
+        table = self.tables[int(rng.choice(len(self.tables), p=self.chances))]
+        n_speakers = 1 if rng.random() < draw.alone else int(rng.integers(2, 7))
+        chosen = rng.integers(len(table.counts), size=n_speakers)
+        shares = self._shares(table.counts[chosen].sum(axis=0) > 0)
+        who = rng.integers(n_speakers, size=length)
+        rows = table.draw(chosen[who], rng.choice(self.n_classes, size=length, p=shares), rng)
+        targets = table.targets[rows]
+        # Temperatures differ between bundles and corpora, and with them the size of the points.
+        points = table.points[rows] * np.exp(rng.normal(-0.1, 0.1))
+        if rng.random() < draw.moved:
+            points = points + self._offset(np.log(draw.offset), 0.5)
+        # (speakers, classes): about half of the speakers have an offset of their own, smaller than a channel's.
+        own = np.stack([self._offset(-0.7, 0.6) * (rng.random() < 0.5) for _ in chosen])
+        points = points + own[who]
+        points -= points.mean(axis=1, keepdims=True)
+        requested = np.ones(self.n_classes, bool)
+        if rng.random() < 0.5:  # `--classes`: of these alone
+            requested = rng.random(self.n_classes) < 0.5
+            requested[targets] = True
+            requested[rng.integers(self.n_classes)] = True
+        return points.astype(np.float32), targets, requested
+
+    def _offset(self, middle: float, deviation: float) -> npt.NDArray[np.float64]:
+        # s·R·n with ln s ~ N(middle, deviation²) and n ~ N(0, I): covariance s²·C.
+        size = np.exp(self.rng.normal(middle, deviation))
+        return np.asarray(size * (self.root @ self.rng.standard_normal(self.n_classes)))
+
+    def _shares(self, there: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Draw how often each emotion is, of those that the speakers have."""
+        rng, classes, shares = self.rng, np.flatnonzero(there), np.zeros(self.n_classes)
+        kind = int(rng.choice(len(self.draw.shares), p=self.draw.shares))
+        if kind == 0:  # all equal
+            shares[classes] = 1
+        elif kind == 1:  # mostly one
+            most = rng.uniform(0.6, 0.95)
+            shares[classes] = (1 - most) / max(1, len(classes) - 1)
+            shares[self.frequent if there[self.frequent] else rng.choice(classes)] = most
+        elif kind == 2:  # one alone
+            shares[rng.choice(classes)] = 1
+        elif kind == 3:  # any
+            shares[classes] = rng.dirichlet(np.full(len(classes), 0.5)) + 1e-9
+        else:
+            # Two in drawn shares (4); three classes to all of them, equally often (5).
+            n_some = 2 if kind == 4 else int(rng.integers(min(3, len(classes)), len(classes) + 1))
+            some = rng.choice(classes, min(n_some, len(classes)), replace=False)
+            shares[some] = rng.dirichlet(np.full(len(some), 2.0)) + 1e-9 if kind == 4 else 1
+        return np.asarray(shares / shares.sum())
+
+
+N_STEPS, N_STREAMS, RATE = 4000, 48, 2e-3
+STEPS_PER_CLIP = 4
+REGRET = 6.0  # 2 lost up to two points on streams of one emotion, 0 up to five, and won four more on others
+
+
+def fit_adaptation(
+    banks: Sequence[Bank],
+    classes: Sequence[str],
+    seed: int,
+    n_steps: int = N_STEPS,
+    draw: StreamDraw | None = None,
+    regret: float = REGRET,
+) -> AdaptationNetwork:
+    """Train on simulated streams, by the cross-entropy of what is told, among all classes or those requested.
+
+    Parameters
+    ----------
+    regret : what a stream loses against its plain answers counts so many times more than what it wins
+    """
+    frequent = classes.index("neutral") if "neutral" in classes else 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = AdaptationNetwork(len(classes))
+    streams = Streams(banks, frequent, len(classes), draw or StreamDraw(), seed)
+    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=n_steps + 1, pct_start=0.1)
+    for _ in range(n_steps):
+        probabilities, targets, requested = streams.batch(N_STREAMS)
+        told, _ = network(probabilities, torch.ones(targets.shape))
+        losses = stream_losses(told, targets, requested)
+        # What adaptation loses against the plain answer is a stream's regret.
+        lost = (losses - stream_losses(probabilities, targets, requested)).clamp(min=0)
+        # L = mean over streams of ℓ + λ·max(ℓ − ℓ_plain, 0)
+        loss = (losses + regret * lost).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+    return network.eval()
+
+
+def stream_losses(told: Tensor, targets: Tensor, requested: Tensor) -> Tensor:
+    """Return the mean cross-entropy of each stream (streams,).
+
+    Parameters
+    ----------
+    told : probabilities (streams, recordings, classes), renormalised here to the classes ``requested``
+    targets : (streams, recordings)
+    requested : (streams, classes)
+    """
+    possible = told * requested[:, None].to(told.dtype)
+    # log(p_y / Σ_c p_c) over the requested classes c; `nll_loss` takes (streams, classes, recordings).
+    logs = (possible / possible.sum(dim=2, keepdim=True) + SMALLEST).log()
+    return functional.nll_loss(logs.transpose(1, 2), targets, reduction="none").mean(dim=1)
+
 
 FEWEST_SPEAKERS = 3
 LEAST_SPEECH_S = 6.0  # before a stream is adapted

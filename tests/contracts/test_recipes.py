@@ -17,14 +17,15 @@ from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
+from earnest.frontends.build import compute_frames
 from earnest.labels import EMOTIONS, scheme_called
 from earnest.models.classifier import MODELS, assembled, build_classifier, build_front_end, input_kind
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.testing.sounds import voice, write_voice
 from earnest.training.batches import change_of
-from earnest.training.clips import Clips
-from earnest.training.examples import Example, compute_frames, kept
-from earnest.training.optim import Freezing
+from earnest.training.examples import Example, kept
+from earnest.training.learn import Clips
+from earnest.training.module import Freezing
 from earnest.training.record import read_record
 from earnest.training.run import load_run, run_split
 

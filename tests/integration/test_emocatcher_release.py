@@ -12,8 +12,7 @@ from earnest.evaluation.splitters import emocatcher_order
 from earnest.export.bundle import Identity, export_bundle
 from earnest.labels import CORE_EMOTIONS
 from earnest.settings.recipe import read_recipe, recipe_file
-from earnest.training.imported import import_run
-from earnest.training.run import load_run
+from earnest.training.run import import_run, load_run
 from scripts import emocatcher_release
 
 pytestmark = [pytest.mark.corpora, pytest.mark.long]

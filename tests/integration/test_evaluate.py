@@ -20,7 +20,8 @@ from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
 from earnest.experiments.conditions import Averaged, FoldClips
 from earnest.export.card import model_card, read_result
-from earnest.training.examples import Example, compute_frames
+from earnest.frontends.build import compute_frames
+from earnest.training.examples import Example
 from earnest.training.loop import predict_outputs
 from earnest.training.run import load_run
 

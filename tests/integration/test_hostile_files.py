@@ -18,7 +18,7 @@ from earnest.corpora.tables import read_table
 from earnest.errors import BundleError, CorpusError, EarnestError, RecipeError
 from earnest.evaluation.importers import read_pipeline_output
 from earnest.report.result import read_result
-from earnest.runtime.memory import most_of_one
+from earnest.runtime.engine import most_of_one
 from earnest.settings.recipe import read_recipe
 from earnest.testing.sounds import write_voice
 from earnest.training.record import read_record

@@ -14,8 +14,8 @@ from stand_in import stand_in_model, write_bundle
 from earnest.corpora.load import load_utterances
 from earnest.errors import CorpusError
 from earnest.evaluation.metrics import concordance, rmse
-from earnest.export.heads import add_affect
 from earnest.testing.sounds import voice
+from scripts.graph_heads import add_affect
 
 
 def predicted(folder: Path, labels: tuple[str, str], *more: str) -> Path:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from earnest.apps.cli.output import echo, echo_table
-from earnest.evaluation.leakage import Leakage, sentences_over
 from earnest.evaluation.report import results_table
+from earnest.evaluation.splits import Leakage, sentences_over
 from earnest.evaluation.texts import NONE, percent, spread_text
 
 if TYPE_CHECKING:

@@ -24,8 +24,7 @@ from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, printable, shown
 from earnest.files.csv_cells import text_rows
-from earnest.files.links import links_among, unfollowed
-from earnest.files.reading import read_text
+from earnest.files.reading import links_among, read_text, unfollowed
 
 LONGEST_PATH = 255  # letters that a pattern is tried on: its time may grow with a high power of them
 MOST_LIST_BYTES = 1 << 26

@@ -69,7 +69,8 @@ def command(
       earnest import alexnet alexnet-owt-7be5be79.pth
     """
     require_training()
-    from earnest.training.imported import import_imagenet, import_run
+    from earnest.models.published import import_imagenet
+    from earnest.training.run import import_run
 
     if network in STARTS:
         if protocol or fold or data:

@@ -21,13 +21,12 @@ from earnest.apps.cli.output import (
     overwrite_option,
     word_pairs,
 )
+from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
-from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
-from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers
-from earnest.evaluation.columns import TextColumn
+from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.metrics import Scores, affect_results, score

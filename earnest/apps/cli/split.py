@@ -22,9 +22,9 @@ from earnest.apps.cli.output import (
 from earnest.corpora.check import audio_digests
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.evaluation.leakage import Digests, refuse_identical
 from earnest.evaluation.protocols import kind_words, protocol_called, splits_of
 from earnest.evaluation.split_files import Checked, Lookup, checked, read_plans, split_document
+from earnest.evaluation.splits import Digests, refuse_identical
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_existing, write_json
 from earnest.progress import Progress

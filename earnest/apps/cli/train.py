@@ -144,7 +144,7 @@ def protocol_of(recipe: "Recipe", other: RecipeOptions, folders: Mapping[str, Pa
     if not other.own:
         return recipe.protocol
     from earnest.corpora.load import load_utterances
-    from earnest.evaluation.own_protocol import suitable_protocol
+    from earnest.evaluation.folds import suitable_protocol
 
     return suitable_protocol(load_utterances(recipe.corpora, folders), one_split)
 

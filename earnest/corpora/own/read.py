@@ -26,7 +26,7 @@ from earnest.corpora.own.tables import (
 )
 from earnest.corpora.tables import SYNONYMS
 from earnest.errors import CorpusError, printable, shown
-from earnest.files.links import unfollowed
+from earnest.files.reading import unfollowed
 from earnest.labels import EMOTIONS
 
 SET_NAMES = {

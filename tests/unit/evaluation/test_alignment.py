@@ -7,8 +7,7 @@ import pytest
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.alignment import LabelMapping, join, relabelled
-from earnest.evaluation.answers import SystemAnswers
-from earnest.evaluation.columns import TextColumn, text_column
+from earnest.evaluation.answers import SystemAnswers, TextColumn, text_column
 from earnest.labels import Scheme, scheme_called
 
 

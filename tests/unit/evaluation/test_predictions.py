@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
-from earnest.evaluation.answers import MOST_LABELS, check_unique
-from earnest.evaluation.columns import text_column
+from earnest.evaluation.answers import MOST_LABELS, check_unique, text_column
 from earnest.evaluation.predictions import (
     Predictions,
     joined,

@@ -1,9 +1,16 @@
 """Text from outside."""
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from earnest.errors import CorpusError
+from earnest.apps.cli._recordings import sources_of
+from earnest.corpora.own.read import read_own
+from earnest.errors import CorpusError, EarnestError
 from earnest.files.reading import decoded
+from earnest.testing.sounds import write_voice
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -22,3 +29,67 @@ def test_a_mark_at_the_start_tells_the_encoding(encoding):
 def test_another_encoding_is_told_with_the_line(data, name):
     with pytest.raises(CorpusError, match=rf"list.csv:\d: not a readable list \(not {name}: .+\)\. Save it as UTF-8"):
         decoded(data, "list.csv", CorpusError, "list")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    for label in ("asks", "tells"):
+        (tmp_path / "elsewhere" / label).mkdir(parents=True)
+        for number in range(3):
+            write_voice(tmp_path / "elsewhere" / label / f"{number}.wav", 0.2, seed=number)
+    (tmp_path / "here").mkdir()
+    return tmp_path / "elsewhere"
+
+
+def test_links_to_files_are_recordings_as_any(elsewhere: Path, tmp_path: Path, caplog) -> None:
+    for label in ("asks", "tells"):
+        (tmp_path / "here" / label).mkdir()
+        for number in range(3):
+            (tmp_path / "here" / label / f"{number}.wav").symlink_to(elsewhere / label / f"{number}.wav")
+    own = read_own(tmp_path / "here")
+    assert len(own.utterances) == len(sources_of([str(tmp_path / "here")])) == 6
+    assert not any("followed" in note for note in own.notes)
+    assert not caplog.text
+
+
+def test_a_folder_of_links_to_folders_says_so_to_learn_and_to_predict(elsewhere: Path, tmp_path: Path) -> None:
+    for label in ("asks", "tells"):
+        (tmp_path / "here" / label).symlink_to(elsewhere / label)
+    for read in (read_own, lambda path: sources_of([str(path)])):
+        with pytest.raises(EarnestError, match="2 folders are links, which are not followed: asks, tells"):
+            read(tmp_path / "here")
+    assert len(read_own(elsewhere).utterances) == 6
+
+
+def test_recordings_beside_a_link_are_read_and_the_link_is_told(elsewhere: Path, tmp_path: Path, caplog) -> None:
+    (elsewhere / "more").symlink_to(tmp_path / "here")
+    (tmp_path / "here" / "round").symlink_to(elsewhere)  # in a circle
+    own = read_own(elsewhere)
+    assert len(own.utterances) == 6
+    assert any("not followed: more" in note for note in own.notes)
+    assert len(sources_of([str(elsewhere)])) == 6
+    assert "not followed: more" in caplog.text
+
+
+def test_hidden_folders_and_what_lies_in_them_are_not_told(elsewhere: Path, tmp_path: Path, caplog) -> None:
+    for hidden in (elsewhere / ".git", elsewhere / "asks" / ".cache"):
+        hidden.mkdir()
+        (hidden / "link").symlink_to(tmp_path / "here")
+    (elsewhere / ".link").symlink_to(tmp_path / "here")
+    assert not any("followed" in note for note in read_own(elsewhere).notes)
+    assert len(sources_of([str(elsewhere)])) == 6
+    assert not caplog.text
+
+
+def test_a_folder_is_walked_once(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[Path] = []
+
+    def walk(top: str | Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        walked.append(Path(top))
+        return os_walk(top)
+
+    os_walk = os.walk
+    monkeypatch.setattr(os, "walk", walk)
+    sources_of([str(elsewhere)])
+    read_own(elsewhere)
+    assert walked == [elsewhere, elsewhere]

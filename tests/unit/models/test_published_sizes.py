@@ -11,8 +11,7 @@ from earnest.frontends.image import ImageSize
 from earnest.models.classifier import build_network
 from earnest.models.multitask import MultitaskCnn
 from earnest.settings.recipe import read_recipe
-from earnest.training.heads import heads_of, tasks_of
-from earnest.training.losses import combination_of
+from earnest.training.heads import combination_of, heads_of, tasks_of
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 MOODY, NTU = ImageSize(1, 128, 91), ImageSize(3, 256, 384)

@@ -13,8 +13,8 @@ from memory_in_use import IS_TOLD, kept_by_each
 from attacks.readers import constants_doubled, doubling
 from earnest.audio.deadline import Deadline
 from earnest.errors import TooLateError
-from earnest.runtime import memory
-from earnest.runtime.memory import MIB, most_of_one
+from earnest.runtime import engine
+from earnest.runtime.engine import MIB, most_of_one
 from earnest.runtime.onnxruntime_engine import OnnxRuntime, Turns
 
 FEEDS = {"waveform": np.zeros((1, 48_000), np.float32), "lengths": np.array([48_000])}  # a row of 0.18 MiB
@@ -24,8 +24,8 @@ SIX_TIMES = doubling(6)  # to 12 MiB; rows before it are there, too, and holes b
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs get 96 MiB while they run."""
-    monkeypatch.setattr(memory, "MOST_OF_ONE", 96 * MIB)
-    monkeypatch.setattr(memory, "A_CORE", 0)
+    monkeypatch.setattr(engine, "MOST_OF_ONE", 96 * MIB)
+    monkeypatch.setattr(engine, "A_CORE", 0)
 
 
 def test_a_graph_that_wants_too_much_fails_and_one_that_does_not_runs(little: None) -> None:

@@ -19,7 +19,6 @@ import earnest
 from earnest.audio.waveform import Waveform
 from earnest.bundle import SHIPPED, TrainingCorpus, classes_text, load_bundle
 from earnest.errors import AudioError, BundleError, EarnestError
-from earnest.export.heads import add_affect
 from earnest.export.onnx import finished
 from earnest.runtime import bulk
 from earnest.runtime.graph import Outputs
@@ -27,6 +26,7 @@ from earnest.runtime.prediction import Prediction, polarity_of
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import WindowSound
 from earnest.testing.sounds import voice, write_voice
+from scripts.graph_heads import add_affect
 
 
 @pytest.fixture(scope="module")

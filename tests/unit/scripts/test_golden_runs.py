@@ -55,6 +55,17 @@ def test_the_same_files_in_another_folder_are_no_difference(golden: ModuleType, 
     assert sorted(path.name for path in (tmp_path / "was" / "kept").rglob("*.*")) == ["history.csv", "metrics.json"]
 
 
+def test_seconds_are_no_difference_wherever_their_column_stands_but_its_neighbours_are(
+    golden: ModuleType, tmp_path: Path
+) -> None:
+    def files(seconds: str, right: str) -> dict[str, bytes]:
+        return {"history.csv": f"epoch,seconds,valid_gender_wa\r\n1,{seconds},{right}\r\n".encode()}
+
+    assert found(golden, tmp_path / "time", files("0.25", "0.5"), files("1.5", "0.5")) == []
+    (line,) = found(golden, tmp_path / "score", files("0.25", "0.5"), files("0.25", "0.75"))
+    assert "history.csv" in line
+
+
 def test_one_other_digit_is_a_line_with_the_file_and_the_place(golden: ModuleType, tmp_path: Path) -> None:
     lines = found(golden, tmp_path, {"out/p.csv": b"a,b\n1,0.25\n"}, {"out/p.csv": b"a,b\n1,0.26\n"})
     assert lines == [r"one/out/p.csv: line 2: '1,0.25\n' is now '1,0.26\n'"]

@@ -13,15 +13,15 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.splits import Split
+from earnest.frontends.build import compute_frames
 from earnest.frontends.log_mel import LogMel
 from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe, Training
 from earnest.training import learn as copies_module
-from earnest.training.clips import Clips, EmbeddingCache
-from earnest.training.closed_form import fit_discriminant, out_of_fold_logits
-from earnest.training.examples import Example, compute_frames, kept
-from earnest.training.learn import with_copies
+from earnest.training.closed_form import EmbeddingCache, fit_discriminant, out_of_fold_logits
+from earnest.training.examples import Example, kept
+from earnest.training.learn import Clips, with_copies
 from earnest.training.record import read_record
 from earnest.training.run import run_split
 

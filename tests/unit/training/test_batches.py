@@ -1,23 +1,113 @@
 """Augmented training clips: new in every epoch, the same in every run, and never heard in validation."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from earnest.audio.waveform import Waveform
-from earnest.corpora.base import affect_of, affect_scale
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
+from earnest.frontends.build import compute_frames
 from earnest.frontends.log_mel import LogMel
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Training
 from earnest.testing.sounds import voice
-from earnest.training.batches import Augmented, AugmentedBatches, Draw, SharedBatches, train_batches
-from earnest.training.examples import Batch, EpochShuffle, Example, compute_frames, kept, pad_batch
+from earnest.training.batches import (
+    Augmented,
+    AugmentedBatches,
+    Batch,
+    Draw,
+    EpochShuffle,
+    SharedBatches,
+    Strategy,
+    oversampled,
+    pad_batch,
+    train_batches,
+)
+from earnest.training.examples import Example, kept
 from earnest.training.ranks import Ranks
+
+TARGETS = [0] * 10 + [1] * 4 + [2] * 7 + [3] * 2
+
+
+def counts(strategy: Strategy, targets: list[int] | None = None, seed: int = 0) -> list[int]:
+    targets = TARGETS if targets is None else targets
+    chosen = oversampled(targets, strategy, np.random.default_rng(seed))
+    return np.bincount(np.asarray(targets)[chosen], minlength=4).tolist()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [("minority", [10, 4, 7, 10]), ("minority-twice", [10, 10, 7, 10]), ("balanced", [10, 10, 10, 10])],
+)
+def test_small_classes_grow_to_the_size_of_the_largest(strategy: Strategy, expected: list[int]) -> None:
+    assert counts(strategy) == expected
+
+
+@given(targets=st.lists(st.integers(0, 5), max_size=60), seed=st.integers(0, 1_000))
+@pytest.mark.parametrize("strategy", ["minority", "minority-twice", "balanced"])
+def test_every_clip_comes_first_and_once_then_the_repetitions(
+    strategy: Strategy, targets: list[int], seed: int
+) -> None:
+    chosen = oversampled(targets, strategy, np.random.default_rng(seed))
+    assert chosen[: len(targets)].tolist() == list(range(len(targets)))
+    assert set(chosen.tolist()) == set(range(len(targets)))
+
+
+def test_repetitions_depend_on_the_seed_and_nothing_else() -> None:
+    first, second, other = (oversampled(TARGETS, "balanced", np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert first.tolist() == second.tolist()
+    assert first.tolist() != other.tolist()
+
+
+def test_balanced_classes_stay_as_they_are() -> None:
+    assert len(oversampled([0, 1, 0, 1], "balanced", np.random.default_rng(0))) == 4
+
+
+def example(index: int, frames: int) -> Example:
+    values = torch.full((4, frames), float(index)) - torch.arange(frames)
+    return Example(Utterance(str(index), Path("a.wav"), corpus="made-up"), values, index % 3, 1.0)
+
+
+def test_padding_lies_at_each_clips_own_floor() -> None:
+    frames, n_frames, targets, *_ = pad_batch([example(0, 2), example(5, 6)])
+    assert frames.shape == (2, 4, 6)
+    assert n_frames.tolist() == [2, 6]
+    assert targets.tolist() == [0, 2]
+    assert (frames[0, :, 2:] == -1.0).all()
+
+
+def test_waveforms_are_continued_with_silence() -> None:
+    clips = [replace(example(number, 2), frames=torch.full((1, size), -0.5)) for number, size in enumerate((3, 7))]
+    frames, *_ = pad_batch(clips)
+    assert (frames[0, 0, :3] == -0.5).all()
+    assert (frames[0, 0, 3:] == 0).all()
+
+
+def test_every_epoch_has_its_own_order_that_depends_on_seed_and_epoch_alone() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        shuffle = EpochShuffle(20, seed)
+        shuffle.set_epoch(epoch)
+        return list(shuffle)
+
+    assert sorted(order(0, 0)) == list(range(20))
+    assert order(0, 3) == order(0, 3)
+    assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "expected"), [(9, 4, [4, 4]), (8, 4, [4, 4]), (10, 4, [4, 4, 2]), (3, 8, [3])]
+)
+def test_a_last_batch_of_one_is_left_out(count: int, size: int, expected: list[int]) -> None:
+    batches = train_batches([example(index, 3) for index in range(count)], size, seed=0)
+    assert [len(batch.n_frames) for batch in batches] == expected
+
 
 FRONT_END = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=20))
 
@@ -145,42 +235,12 @@ def test_an_error_in_the_thread_reaches_the_training() -> None:
         list(train_batches(Augmented(CLIPS, FRONT_END, broken, Training()), 4, seed=0))
 
 
-def test_kept_waveforms_are_within_a_step_of_16_bits() -> None:
-    waveform = np.array([-1.5, -1.0, -0.3, 0.0, 1e-3, 0.7, 1.0], np.float32)
-    assert kept(waveform).dtype == np.int16
-    np.testing.assert_allclose(kept(waveform) / 32_767, waveform.clip(-1, 1), atol=0.5 / 32_767)
-
-
-def test_ratings_are_scaled_by_the_range_of_their_corpus() -> None:
-    row = Utterance("a", Path("a.wav"), corpus="iemocap", valence=1.0, arousal=5.5, dominance=3.5)
-    assert affect_of(row) == (0.0, 1.0, 0.625)
-    assert affect_of(row, (1.0, 6.0)) == pytest.approx((0.0, 0.9, 0.5))
-    unknown = Utterance("a", Path("a.wav"), corpus="my-own", valence=1.0)
-    assert np.isnan(affect_of(unknown)).all()
-    assert np.isnan(affect_of(unknown, (0, 2))).tolist() == [False, True, True]
-
-
 def test_batches_say_what_is_unknown() -> None:
     known = Example(CLIPS[0].utterance, CLIPS[0].frames, 1, 0.3, gender=1, affect=(0.1, 0.2, 0.3))
     batch = pad_batch([known, CLIPS[1]])
     assert batch.genders.tolist() == [1, -1]
     assert batch.affect[0].tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert batch.affect[1].isnan().all()
-
-
-@pytest.mark.parametrize(
-    ("corpora", "limits", "scale"),
-    [
-        (["iemocap", "iemocap-8k"], (), (1, 5)),
-        (["iemocap", "ravdess"], (), (0, 1)),
-        (["made-up"], (), (0, 1)),
-        (["iemocap", "made-up"], (1, 7), (1, 7)),
-    ],
-)
-def test_affect_has_the_unit_that_its_corpora_share(
-    corpora: list[str], limits: tuple[float, ...], scale: tuple[float, float]
-) -> None:
-    assert affect_scale(corpora, limits) == scale
 
 
 @pytest.mark.parametrize(("count", "size"), [(9, 4), (8, 4), (11, 8)])

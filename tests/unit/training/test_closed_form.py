@@ -14,8 +14,8 @@ from earnest.errors import RecipeError
 from earnest.learning.discriminant import discriminant, pooled_discriminant
 from earnest.models.classifier import Network, NetworkOutput, Segmented
 from earnest.settings.front_end import Segments
-from earnest.training.clips import EmbeddingCache
 from earnest.training.closed_form import (
+    EmbeddingCache,
     discriminant_logits,
     fit_discriminant,
     last_layer,

@@ -15,8 +15,7 @@ from earnest.learning.discriminant import discriminant, speaker_discriminant
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.models.speaker_dependent import SpeakerDependentHead
 from earnest.settings.training import Training
-from earnest.training.clips import EmbeddingCache
-from earnest.training.closed_form import discriminant_logits, fit_discriminant
+from earnest.training.closed_form import EmbeddingCache, discriminant_logits, fit_discriminant
 from earnest.training.examples import Example
 from earnest.training.runtime_statistics import fit_runtime_statistics
 

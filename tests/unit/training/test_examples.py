@@ -1,100 +1,26 @@
-"""Utterances to batches: nothing dropped silently, an order that a resumed run repeats, oversampling."""
+"""Utterances to examples: nothing dropped silently; kept ones are bit for bit those that are decoded anew."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from torch import Tensor, nn
 
+from earnest.corpora.base import affect_of, affect_scale
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
+from earnest.files.cache import DiskCache
 from earnest.frontends.log_mel import LogMel
 from earnest.labels import scheme_called
+from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.front_end import FrontEnd
 from earnest.testing.sounds import write_voice
-from earnest.training.batches import train_batches
-from earnest.training.examples import EpochShuffle, Example, Strategy, compute_examples, oversampled, pad_batch
+from earnest.training import examples as examples_module
+from earnest.training.closed_form import EmbeddingCache
+from earnest.training.examples import Example, compute_examples, kept
 
-TARGETS = [0] * 10 + [1] * 4 + [2] * 7 + [3] * 2
-
-
-def counts(strategy: Strategy, targets: list[int] | None = None, seed: int = 0) -> list[int]:
-    targets = TARGETS if targets is None else targets
-    chosen = oversampled(targets, strategy, np.random.default_rng(seed))
-    return np.bincount(np.asarray(targets)[chosen], minlength=4).tolist()
-
-
-@pytest.mark.parametrize(
-    ("strategy", "expected"),
-    [("minority", [10, 4, 7, 10]), ("minority-twice", [10, 10, 7, 10]), ("balanced", [10, 10, 10, 10])],
-)
-def test_small_classes_grow_to_the_size_of_the_largest(strategy: Strategy, expected: list[int]) -> None:
-    assert counts(strategy) == expected
-
-
-@given(targets=st.lists(st.integers(0, 5), max_size=60), seed=st.integers(0, 1_000))
-@pytest.mark.parametrize("strategy", ["minority", "minority-twice", "balanced"])
-def test_every_clip_comes_first_and_once_then_the_repetitions(
-    strategy: Strategy, targets: list[int], seed: int
-) -> None:
-    chosen = oversampled(targets, strategy, np.random.default_rng(seed))
-    assert chosen[: len(targets)].tolist() == list(range(len(targets)))
-    assert set(chosen.tolist()) == set(range(len(targets)))
-
-
-def test_repetitions_depend_on_the_seed_and_nothing_else() -> None:
-    first, second, other = (oversampled(TARGETS, "balanced", np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert first.tolist() == second.tolist()
-    assert first.tolist() != other.tolist()
-
-
-def test_balanced_classes_stay_as_they_are() -> None:
-    assert len(oversampled([0, 1, 0, 1], "balanced", np.random.default_rng(0))) == 4
-
-
-FRONT_END = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=40)
-
-
-def example(index: int, frames: int) -> Example:
-    values = torch.full((4, frames), float(index)) - torch.arange(frames)
-    return Example(Utterance(str(index), Path("a.wav"), corpus="made-up"), values, index % 3, 1.0)
-
-
-def test_padding_lies_at_each_clips_own_floor() -> None:
-    frames, n_frames, targets, *_ = pad_batch([example(0, 2), example(5, 6)])
-    assert frames.shape == (2, 4, 6)
-    assert n_frames.tolist() == [2, 6]
-    assert targets.tolist() == [0, 2]
-    assert (frames[0, :, 2:] == -1.0).all()
-
-
-def test_waveforms_are_continued_with_silence() -> None:
-    clips = [replace(example(number, 2), frames=torch.full((1, size), -0.5)) for number, size in enumerate((3, 7))]
-    frames, *_ = pad_batch(clips)
-    assert (frames[0, 0, :3] == -0.5).all()
-    assert (frames[0, 0, 3:] == 0).all()
-
-
-def test_every_epoch_has_its_own_order_that_depends_on_seed_and_epoch_alone() -> None:
-    def order(seed: int, epoch: int) -> list[int]:
-        shuffle = EpochShuffle(20, seed)
-        shuffle.set_epoch(epoch)
-        return list(shuffle)
-
-    assert sorted(order(0, 0)) == list(range(20))
-    assert order(0, 3) == order(0, 3)
-    assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
-
-
-@pytest.mark.parametrize(
-    ("count", "size", "expected"), [(9, 4, [4, 4]), (8, 4, [4, 4]), (10, 4, [4, 4, 2]), (3, 8, [3])]
-)
-def test_a_last_batch_of_one_is_left_out(count: int, size: int, expected: list[int]) -> None:
-    batches = train_batches([example(index, 3) for index in range(count)], size, seed=0)
-    assert [len(batch.n_frames) for batch in batches] == expected
+WIDER = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=40)
 
 
 def test_parts_of_a_file_and_dropped_labels(tmp_path: Path) -> None:
@@ -105,7 +31,7 @@ def test_parts_of_a_file_and_dropped_labels(tmp_path: Path) -> None:
         Utterance("dropped", path, corpus="made-up", emotion="calm"),
     ]
     ticks: list[int] = []
-    found = compute_examples(LogMel(FRONT_END), rows, scheme_called("six"), lambda: ticks.append(1))
+    found = compute_examples(LogMel(WIDER), rows, scheme_called("six"), lambda: ticks.append(1))
     assert list(found) == ["made-up/whole", "made-up/part"]
     assert len(ticks) == 3
     assert [one.target for one in found.values()] == [1, 2]
@@ -121,7 +47,7 @@ def test_unreadable_recordings_are_counted_and_named(tmp_path: Path) -> None:
         *(Utterance(str(number), tmp_path / "bad.wav", corpus="made-up", emotion="sad") for number in range(7)),
     ]
     with pytest.raises(CorpusError, match=r"7 recordings can't be read") as error:
-        compute_examples(LogMel(FRONT_END), rows, scheme_called("six"))
+        compute_examples(LogMel(WIDER), rows, scheme_called("six"))
     assert "bad.wav" in str(error.value)
     assert "earnest corpus manifest" in str(error.value)
 
@@ -131,7 +57,141 @@ def test_frames_do_not_depend_on_the_order_of_the_clips(tmp_path: Path) -> None:
         Utterance(str(seed), write_voice(tmp_path / f"{seed}.wav", seed=seed), corpus="made-up", emotion="happy")
         for seed in range(3)
     ]
-    forward = compute_examples(LogMel(FRONT_END), rows, scheme_called("six"))
-    backward = compute_examples(LogMel(FRONT_END), rows[::-1], scheme_called("six"))
+    forward = compute_examples(LogMel(WIDER), rows, scheme_called("six"))
+    backward = compute_examples(LogMel(WIDER), rows[::-1], scheme_called("six"))
     for key, one in forward.items():
         np.testing.assert_array_equal(one.frames.numpy(), backward[key].frames.numpy())
+
+
+def test_kept_waveforms_are_within_a_step_of_16_bits() -> None:
+    waveform = np.array([-1.5, -1.0, -0.3, 0.0, 1e-3, 0.7, 1.0], np.float32)
+    assert kept(waveform).dtype == np.int16
+    np.testing.assert_allclose(kept(waveform) / 32_767, waveform.clip(-1, 1), atol=0.5 / 32_767)
+
+
+def test_ratings_are_scaled_by_the_range_of_their_corpus() -> None:
+    row = Utterance("a", Path("a.wav"), corpus="iemocap", valence=1.0, arousal=5.5, dominance=3.5)
+    assert affect_of(row) == (0.0, 1.0, 0.625)
+    assert affect_of(row, (1.0, 6.0)) == pytest.approx((0.0, 0.9, 0.5))
+    unknown = Utterance("a", Path("a.wav"), corpus="my-own", valence=1.0)
+    assert np.isnan(affect_of(unknown)).all()
+    assert np.isnan(affect_of(unknown, (0, 2))).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("corpora", "limits", "scale"),
+    [
+        (["iemocap", "iemocap-8k"], (), (1, 5)),
+        (["iemocap", "ravdess"], (), (0, 1)),
+        (["made-up"], (), (0, 1)),
+        (["iemocap", "made-up"], (1, 7), (1, 7)),
+    ],
+)
+def test_affect_has_the_unit_that_its_corpora_share(
+    corpora: list[str], limits: tuple[float, ...], scale: tuple[float, float]
+) -> None:
+    assert affect_scale(corpora, limits) == scale
+
+
+FRONT_END = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=20))
+OTHER = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=24))
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[Utterance]:
+    path = write_voice(tmp_path / "a.wav", seconds=1.0)
+    parts = {"whole": (0.0, None), "part": (0.2, 0.7)}
+    return [Utterance(name, path, *part, corpus="made-up", emotion="happy") for name, part in parts.items()]
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Count what is decoded."""
+    calls: list[object] = []
+    load = examples_module.load_waveform
+
+    def counted(*arguments: object) -> object:
+        calls.append(arguments)
+        return load(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(examples_module, "load_waveform", counted)
+    return calls
+
+
+def computed(
+    rows: list[Utterance], disk: DiskCache | None, keep: bool = True, front_end: LogMel = FRONT_END
+) -> list[Example]:
+    return list(compute_examples(front_end, rows, scheme_called("six"), keep_waveforms=keep, disk=disk).values())
+
+
+def test_kept_examples_are_bit_for_bit_those_that_are_decoded(
+    rows: list[Utterance], decoded: list[object], tmp_path: Path
+) -> None:
+    disk = DiskCache(tmp_path / "cache", 10**8)
+    plain = computed(rows, None)
+    for expected_calls in (4, 4):  # two without, two that fill the cache, none after that
+        for found, expected in zip(computed(rows, disk), plain, strict=True):
+            assert torch.equal(found.frames, expected.frames)
+            assert found.waveform is not None
+            assert expected.waveform is not None
+            np.testing.assert_array_equal(found.waveform, expected.waveform)
+            assert (found.duration_s, found.digest) == (expected.duration_s, expected.digest)
+        assert len(decoded) == expected_calls
+
+
+def test_other_sound_other_settings_and_damage_are_decoded_anew(
+    rows: list[Utterance], decoded: list[object], tmp_path: Path
+) -> None:
+    disk = DiskCache(tmp_path / "cache", 10**8)
+    computed(rows, disk)
+    assert computed(rows, disk, keep=False)[0].waveform is None
+    assert computed(rows, disk, front_end=OTHER)[0].frames.shape[0] == 24
+    assert len(decoded) == 6
+    for path in (tmp_path / "cache").glob("*/*"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    computed(rows, disk)
+    assert len(decoded) == 8
+    before = computed(rows, disk)[0].digest
+    write_voice(tmp_path / "a.wav", seconds=1.1)
+    assert computed(rows, disk)[0].digest != before
+    assert len(decoded) == 10
+
+
+def test_a_recording_that_cannot_be_read_is_named_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    for name in ("bad.wav", "gone.wav"):
+        row = Utterance("a", tmp_path / name, corpus="made-up", emotion="happy")
+        with pytest.raises(CorpusError, match=name):
+            computed([row], DiskCache(tmp_path / "cache", 10**8))
+
+
+class Counting(Network):
+    """Counts how often it hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.output, self.calls = nn.Linear(20, 4), nn.Linear(4, 6), 0
+        self.register_buffer("n_batches", torch.tensor(0))  # as a BatchNorm counts: one number, no list of them
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        self.calls += 1
+        embedding = self.body(frames.mean(dim=2))
+        return NetworkOutput(self.output(embedding), embedding)
+
+
+def test_embeddings_outlive_the_process_until_the_weights_before_the_last_layer_change(
+    rows: list[Utterance], tmp_path: Path
+) -> None:
+    disk = DiskCache(tmp_path / "cache", 10**8)
+    clips, network = computed(rows, disk), Counting()
+    expected = EmbeddingCache().embed(network, clips)
+    assert torch.equal(EmbeddingCache(disk=disk).embed(network, clips), expected)
+    assert network.calls == 4
+    nn.init.zeros_(network.output.weight)
+    assert torch.equal(EmbeddingCache(disk=disk).embed(network, clips), expected)
+    assert network.calls == 4
+    EmbeddingCache(disk=disk, made_by="other settings").embed(network, clips)
+    assert network.calls == 6
+    nn.init.zeros_(network.body.weight)
+    assert not torch.equal(EmbeddingCache(disk=disk).embed(network, clips), expected)
+    assert network.calls == 8

@@ -23,10 +23,10 @@ from earnest.settings.finetune import Finetune
 from earnest.settings.front_end import PRESETS
 from earnest.settings.recipe import Recipe, Training, read_recipe
 from earnest.training import finetune as finetuned_module
-from earnest.training.clips import Clips, EmbeddingCache
-from earnest.training.closed_form import discriminant_logits, fit_discriminant
+from earnest.training.closed_form import EmbeddingCache, discriminant_logits, fit_discriminant
 from earnest.training.examples import Example
 from earnest.training.finetune import finetune_embedding
+from earnest.training.learn import Clips
 from earnest.training.record import read_record
 from earnest.training.run import initial_classifier, load_run, run_split
 

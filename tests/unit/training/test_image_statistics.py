@@ -8,12 +8,13 @@ import torch
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
+from earnest.frontends.build import compute_frames
 from earnest.models.classifier import Segmented, build_front_end
 from earnest.settings.front_end import FrontEnd, Image, Segments
 from earnest.settings.recipe import Recipe, Training
 from earnest.testing.sounds import voice
-from earnest.training.clips import Clips
-from earnest.training.examples import Example, compute_frames
+from earnest.training.examples import Example
+from earnest.training.learn import Clips
 from earnest.training.run import load_run, run_split
 
 pytestmark = pytest.mark.long

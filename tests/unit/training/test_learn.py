@@ -16,11 +16,10 @@ from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.models.speaker_dependent import SpeakerDependentHead
 from earnest.settings.finetune import Finetune
 from earnest.settings.recipe import Recipe, Training
-from earnest.training.clips import Clips, EmbeddingCache
-from earnest.training.closed_form import discriminant_logits, fit_discriminant, out_of_fold_logits
+from earnest.training.closed_form import EmbeddingCache, discriminant_logits, fit_discriminant, out_of_fold_logits
 from earnest.training.examples import UNKNOWN, Example
 from earnest.training.heads import EmotionHead, GenderHead
-from earnest.training.learn import ClosedForm, GradientDescent, calibration_of, learner_for
+from earnest.training.learn import Clips, ClosedForm, GradientDescent, calibration_of, learner_for
 from earnest.training.ranks import Ranks
 from earnest.training.runtime_statistics import RuntimeStatistics
 

@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError
+from earnest.frontends.build import compute_frames
 from earnest.frontends.log_mel import LogMel
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe, Training
 from earnest.settings.training import Unfreezing
-from earnest.training.batches import Augmented
-from earnest.training.clips import Clips
-from earnest.training.examples import Example, compute_frames, kept, plain_batches
+from earnest.training.batches import Augmented, plain_batches
+from earnest.training.examples import Example, kept
 from earnest.training.heads import learned_tasks
-from earnest.training.learn import learner_for
+from earnest.training.learn import Clips, learner_for
 from earnest.training.loop import EpochKeeper, fit, predict_outputs
 from earnest.training.module import EmotionTraining
 

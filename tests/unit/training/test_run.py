@@ -11,13 +11,14 @@ from made_up_corpus import MANNERS, spoken
 from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
+from earnest.frontends.build import compute_frames
 from earnest.frontends.log_mel import LogMel
 from earnest.models.classifier import NetworkOutput, SpeechClassifier
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe, Training
 from earnest.training import learn as teach_module
-from earnest.training.clips import Clips
-from earnest.training.examples import Example, compute_frames, kept
+from earnest.training.examples import Example, kept
+from earnest.training.learn import Clips
 from earnest.training.loop import predict_outputs
 from earnest.training.record import read_record
 from earnest.training.run import predictions_from, run_split

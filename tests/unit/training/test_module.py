@@ -15,7 +15,7 @@ from earnest.models.classifier import Layer, Network, Segmented
 from earnest.settings.front_end import Segments
 from earnest.settings.recipe import Training, read_recipe
 from earnest.settings.training import Unfreezing
-from earnest.training.optim import Freezing, advance, build_optimiser, build_schedule, layers_of, parameter_groups
+from earnest.training.module import Freezing, advance, build_optimiser, build_schedule, layers_of, parameter_groups
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "emocatcher.toml"
 

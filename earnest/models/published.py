@@ -1,39 +1,32 @@
-"""Weights that others published become a run folder of ours, or the start that a recipe names: strict by tensor.
+"""Weights that others published, by the names of our networks: strict by tensor.
 
 Nothing is unpickled and no graph is run: tensors alone are taken, and each must have the name and shape that our copy
 of the network expects. From Moody's ONNX they are taken in the order of its nodes, as names in it are the exporter's.
 """
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.files.locks import holding
 from earnest.files.reading import read_bytes
 from earnest.files.writing import refuse_existing, write_atomically
 from earnest.frontends.image import ImageSize
 from earnest.labels import CORE_EMOTIONS, SCHEMES
-from earnest.models.classifier import MODELS, build_classifier
+from earnest.models.classifier import MODELS
 from earnest.models.imagenet import ImagenetNetwork
-from earnest.models.pretrained import COUNTER, ENVIRONMENT, all_tensors, fitting, take_over
+from earnest.models.pretrained import COUNTER, ENVIRONMENT, all_tensors, fitting
 from earnest.onnx.check import check_onnx
-from earnest.settings.recipe import Recipe, recipe_to_toml
-from earnest.training.record import RECORD, RunRecord
-from earnest.training.run import WEIGHTS, seal
 
-PROTOCOL = "imported"
 LARGEST_BYTES = 2_000_000_000
 PIXELS = ImageSize(3, 256, 256)
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})\.pth$")  # torchvision's files are named after their SHA-256
@@ -203,69 +196,6 @@ PUBLISHED: Mapping[str, PublishedNetwork] = {
         ),
     ),
 }
-
-
-@holding("folder")
-def import_run(name: str, path: Path, folder: Path, recipe: Recipe) -> RunRecord:
-    """Make a run folder of published weights, as `earnest train` leaves one, but without predictions.
-
-    Parameters
-    ----------
-    name : in `PUBLISHED`
-    recipe : ours, of the same name: what describes front end and network
-    folder : gets recipe.toml, model.safetensors, run.json and their checksums; nothing else may lie there
-
-    Raises
-    ------
-    EarnestError
-        When the file is none, or a tensor doesn't fit: names and shapes are told.
-    """
-    source = PUBLISHED[name]
-    held = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-    if held:
-        raise EarnestError(f"{folder}: holds {held[0]}. Choose another --output, or remove the folder.")
-    classes, network = _sized(recipe, SCHEMES[recipe.scheme].classes)
-    found = source.read(path, network)
-    if set(found.classes) != set(classes):
-        raise EarnestError(f"{path}: has the classes {', '.join(found.classes)}; expected {', '.join(classes)}.")
-    take_over(network, found.by_name, path)
-    folder.mkdir(parents=True, exist_ok=True)
-    outer = build_classifier(recipe, found.classes, recipe.training.seed)
-    _inner(outer.network).load_state_dict(network.state_dict())
-    record = RunRecord(
-        classes=found.classes,
-        protocol=PROTOCOL,
-        fold="",
-        speaker_independent=False,
-        seed=recipe.training.seed,
-        best_epoch=0,
-        epochs=0,
-        origin=f"{source.origin}: {path.name}, sha256 {sha256(read_bytes(path, most=LARGEST_BYTES)).hexdigest()}",
-        refitted=False,
-        temperature=found.temperature,
-        n_parameters=outer.n_parameters(),
-        n_train=sum(line.n_utterances for line in source.heard),
-        n_valid=0,
-        n_test=0,
-        training_corpora=tuple(line.line() for line in source.heard),
-        stop_reason=PROTOCOL,
-    )
-    write_atomically(folder / "recipe.toml", recipe_to_toml(recipe).encode())
-    write_atomically(folder / WEIGHTS, save(outer.network.state_dict()))
-    write_atomically(folder / RECORD, (json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n").encode())
-    seal(folder)
-    return record
-
-
-def _sized(recipe: Recipe, classes: tuple[str, ...]) -> tuple[tuple[str, ...], nn.Module]:
-    return classes, _inner(build_classifier(recipe, classes, recipe.training.seed).network)
-
-
-def _inner(network: nn.Module) -> nn.Module:
-    """Return the published network, without what cuts clips into segments before it."""
-    inner = getattr(network, "network", network)
-    assert isinstance(inner, nn.Module)
-    return inner
 
 
 def import_imagenet(name: str, path: Path, output: Path | None = None, overwrite: bool = False) -> Path:

@@ -21,15 +21,14 @@ from earnest.apps.cli.main import cli
 from earnest.errors import EarnestError
 from earnest.export.moody import to_moody
 from earnest.files.writing import refuse_changed
-from earnest.labels import CORE_EMOTIONS
+from earnest.labels import CORE_EMOTIONS, SCHEMES
 from earnest.models.classifier import MODELS, build_classifier
 from earnest.models.pretrained import COUNTER
+from earnest.models.published import PIXELS, PUBLISHED, emocatcher_name, import_imagenet
 from earnest.settings.recipe import Recipe, read_recipe, recipe_file
 from earnest.testing.sounds import voice
-from earnest.training import imported
-from earnest.training.imported import PUBLISHED, emocatcher_name, import_imagenet, import_run
 from earnest.training.record import calibrate
-from earnest.training.run import load_run
+from earnest.training.run import import_run, load_run
 
 pytestmark = pytest.mark.long
 EMOCATCHER = read_recipe(recipe_file("emocatcher"))
@@ -38,7 +37,7 @@ SMALL = {"width_factor": 0.125}
 
 def state(recipe: Recipe, seed: int = 3) -> dict[str, Tensor]:
     """Tensors of the published network of a recipe, no two alike."""
-    classes = CORE_EMOTIONS if recipe.scheme == "ravdess8" else imported.SCHEMES[recipe.scheme].classes
+    classes = CORE_EMOTIONS if recipe.scheme == "ravdess8" else SCHEMES[recipe.scheme].classes
     network = build_classifier(recipe, classes, seed).network
     inner = getattr(network, "network", network)
     drawn = torch.Generator().manual_seed(seed)
@@ -165,7 +164,7 @@ def test_a_graph_of_other_layers_is_refused_with_the_names_that_are_expected(tmp
 
 
 def test_our_export_for_moody_comes_back_with_its_answers(tmp_path: Path) -> None:
-    classes = tuple(sorted(imported.SCHEMES["moody7"].classes))
+    classes = tuple(sorted(SCHEMES["moody7"].classes))
     model = build_classifier(moody(), classes, seed=0)
     drawn = torch.Generator().manual_seed(1)
     for tensor in model.network.state_dict().values():
@@ -190,7 +189,7 @@ def resnet(tmp_path: Path) -> dict[str, Tensor]:
     """Torchvision's tensors of ResNet18, all zero, with its thousand classes."""
     kind = MODELS.get("resnet18")
     with torch.device("meta"):
-        tensors = kind(imported.PIXELS, 1000, kind.settings_type()).state_dict()
+        tensors = kind(PIXELS, 1000, kind.settings_type()).state_dict()
     return {key: torch.zeros(tensor.shape, dtype=tensor.dtype) for key, tensor in tensors.items()}
 
 

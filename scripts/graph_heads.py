@@ -1,8 +1,8 @@
 """Heads on a network's embedding that are fitted after training, as parts of the graph: every runtime has them.
 
-* ``distance`` (batch,): how far sound is from the training clips, d = √(mean_k ((e − m)·v_k)²) over their principal
-  directions v_k, each divided by its deviation (`earnest.training.runtime_statistics`);
-  speech like that in training has about 1;
+What `fit_heads.py`, `fit_intensity.py` and `fit_affect.py` add to the bundles that ship, beside the ``distance`` d that
+`earnest.export.onnx.add_distance` adds to every one:
+
 * ``sound`` (batch, sounds): probabilities of speech, of vocal bursts by their kind and of all other sound,
   softmax(W e + b);
 * ``intensity`` (batch,): how strongly the emotion is expressed, clip(w·e + b, 0, 1);
@@ -11,16 +11,12 @@
   from which sound is out of domain.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
-from earnest.onnx.heads import FLOAT, LARGEST_LOG, GraphParts, Table
-
-_PREFIX = "network.heads_"
+from earnest.onnx.heads import FLOAT, HEADS, LARGEST_LOG, GraphParts, Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,38 +27,9 @@ class SoundHead:
     bias: Table
 
 
-@contextmanager
-def _adding(proto: ModelProto) -> Iterator[GraphParts]:
-    """Append what is made within."""
-    parts = GraphParts(_PREFIX)
-    yield parts
-    proto.graph.MergeFromString(parts.written())
-
-
-def add_distance(proto: ModelProto, mean: Table, directions: Table) -> None:
-    """Add the output ``distance``.
-
-    Parameters
-    ----------
-    proto : from `earnest.export.onnx.traced`, or a bundle's graph; changed in place
-    mean, directions : shapes (width,) and (directions, width)
-    """
-    with _adding(proto) as add:
-        axis = add.constant("axis", [1], np.int64)
-        # d = √(mean over directions of (A·(e − m))²), with A·e − A·m as one Gemm: (batch, directions).
-        origin = add.constant("origin", -(directions @ mean))
-        projected = add.node("Gemm", ["embedding", add.constant("directions", directions.T), origin], "projected")
-        squares = add.node("Mul", [projected, projected], "squares")
-        mean_square = add.node("ReduceMean", [squares, axis], "mean_square", keepdims=1)
-        positive = add.node("Max", [mean_square, add.constant("least", 1e-12)], "positive")
-        distances = add.node("Sqrt", [positive], "distances")  # (batch, 1)
-        add.node("Squeeze", [distances, axis], "distance")
-        add.output("distance")
-
-
 def add_sounds(proto: ModelProto, head: SoundHead) -> None:
     """Add the output ``sound``, in place."""
-    with _adding(proto) as add:
+    with GraphParts.appended(proto) as add:
         inputs = ["embedding", add.constant("sound_weight", head.weight), add.constant("sound_bias", head.bias)]
         add.node("Softmax", [add.node("Gemm", inputs, "sound_scores")], "sound", axis=-1)
         add.output("sound", head.weight.shape[1])
@@ -70,7 +37,7 @@ def add_sounds(proto: ModelProto, head: SoundHead) -> None:
 
 def refit_sounds(proto: ModelProto, head: SoundHead) -> None:
     """Give the output ``sound`` another W and b, in place; each is stored with as many bits as the one before."""
-    tables = {_PREFIX + "sound_weight": head.weight, _PREFIX + "sound_bias": head.bias}
+    tables = {HEADS + "sound_weight": head.weight, HEADS + "sound_bias": head.bias}
     for tensor in proto.graph.initializer:
         # Stored with 16 bits, the name is longer.
         for table in (table for name, table in tables.items() if tensor.name.startswith(name)):
@@ -85,7 +52,7 @@ def add_intensity(proto: ModelProto, weight: Table, bias: float) -> None:
     ----------
     weight : shape (width,)
     """
-    with _adding(proto) as add:
+    with GraphParts.appended(proto) as add:
         column = add.constant("intensity_weight", weight[:, None])
         inputs = ["embedding", column, add.constant("intensity_bias", [bias])]
         limits = [add.constant("intensity_least", 0.0), add.constant("intensity_most", 1.0)]
@@ -103,7 +70,7 @@ def add_affect(proto: ModelProto, weight: Table, bias: Table) -> None:
     weight, bias : shapes (width, 2) and (2,), of valence and of arousal; the weight is stored with 16 bits
     """
     _remove(proto, "affect_derived", "affect_")
-    with _adding(proto) as add:
+    with GraphParts.appended(proto) as add:
         half = add.constant("affect_weight", weight, np.float16)
         inputs = ["embedding", add.node("Cast", [half], "affect_weights", to=FLOAT)]
         scores = add.node("Gemm", [*inputs, add.constant("affect_bias", bias)], "affect_scores")
@@ -116,9 +83,9 @@ def _remove(proto: ModelProto, output: str, prefix: str) -> None:
     """Take an output away, with the nodes and constants whose names begin with ``prefix``, after ours."""
     graph = proto.graph
     for nodes in (graph.initializer, graph.value_info):
-        for one in [one for one in nodes if one.name.startswith(_PREFIX + prefix)]:
+        for one in [one for one in nodes if one.name.startswith(HEADS + prefix)]:
             nodes.remove(one)
-    for node in [node for node in graph.node if node.name.startswith(f"{_PREFIX}make_{prefix}")]:
+    for node in [node for node in graph.node if node.name.startswith(f"{HEADS}make_{prefix}")]:
         graph.node.remove(node)
     for told in [told for told in graph.output if told.name == output]:
         graph.output.remove(told)
@@ -128,8 +95,8 @@ def soften(proto: ModelProto, temperature: float, out_of_domain_from: float) -> 
     """Let the ``probabilities`` of a graph with a distance be those of the module's formula, in place."""
     last = next(node for node in proto.graph.node if "probabilities" in node.output)
     proto.graph.node.remove(last)
-    with _adding(proto) as add:
-        beyond = add.node("Sub", [add.constant("start", out_of_domain_from), f"{_PREFIX}distances"], "beyond")
+    with GraphParts.appended(proto) as add:
+        beyond = add.node("Sub", [add.constant("start", out_of_domain_from), f"{HEADS}distances"], "beyond")
         limits = [add.constant("lowest", -LARGEST_LOG), add.constant("highest", 0.0)]
         # 1/s = exp(clip(start − d, −3, 0)): softer, the farther a sound lies behind the start.
         sharper = add.node("Exp", [add.node("Clip", [beyond, *limits], "minus_log")], "sharper")

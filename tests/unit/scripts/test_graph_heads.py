@@ -6,16 +6,8 @@ import pytest
 from stand_in import stand_in_model
 
 from earnest.bundle import SOUNDS
-from earnest.export.heads import (
-    SoundHead,
-    add_affect,
-    add_distance,
-    add_intensity,
-    add_sounds,
-    refit_sounds,
-    soften,
-)
-from earnest.export.onnx import store_small
+from earnest.export.onnx import add_distance, store_small
+from scripts.graph_heads import SoundHead, add_affect, add_intensity, add_sounds, refit_sounds, soften
 
 WIDTH, N_DIRECTIONS = 3, 2
 
