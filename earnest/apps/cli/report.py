@@ -67,6 +67,9 @@ def command(
         echo_json({"page": page, "folder": folder, **report.to_dict()})
         return
     rows = [[row[name] for name in SHOWN] for row in report.headline.to_list()]
-    echo_table(SHOWN, rows, right=SHOWN[2:])
+    echo_table(SHOWN, rows, "Per cent, mean over folds", right=SHOWN[2:])
+    echo()
+    for note in report.notes:
+        echo(note)
     if not quiet:
         echo(f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}")
