@@ -71,6 +71,17 @@ def assert_alike(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> N
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=2e-5)
 
 
+def test_each_recording_of_a_table_of_spans_is_adapted_to_what_was_heard_in_it_alone(
+    bundle: Path, folder: Path
+) -> None:
+    words = "--format", "csv", "--adapt", "auto", "--window", 0.5, "--hop", 0.25
+    alone = [run(bundle, "timeline", path, *words).stdout for path in sorted((folder / "bob").iterdir())]
+    told = run(bundle, "timeline", folder / "bob", *words).stdout
+    assert told.splitlines() == [*alone[0].splitlines()[:1], *(line for one in alone for line in one.splitlines()[1:])]
+    plain = run(bundle, "timeline", folder / "bob", *words[:2], "--window", 0.5, "--hop", 0.25).stdout
+    assert told != plain
+
+
 def test_a_profile_of_several_speakers_is_told(bundle: Path, folder: Path, tmp_path: Path) -> None:
     said = run(bundle, "adapt", folder, "--output", tmp_path / "all.json", code=3).stderr
     assert "These recordings are of 2 speakers" in said
