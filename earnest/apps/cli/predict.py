@@ -25,7 +25,7 @@ from earnest.apps.cli._options import (
     option,
     options,
 )
-from earnest.apps.cli._recordings import Speakers, arriving, in_channels, sources_of
+from earnest.apps.cli._recordings import ChannelCount, Speakers, arriving, in_channels, sources_of
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
@@ -33,12 +33,13 @@ from earnest.apps.cli.output import (
     resumable,
 )
 from earnest.audio.source import Source, path_of, place_of, whole_and_channel
+from earnest.errors import AudioError, MissingExtraError
 from earnest.files.locks import held_file
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.batch import AnsweredRecording, BatchAnswers
 from earnest.runtime.bulk import BATCH_S
-from earnest.runtime.decoders import Decoders
+from earnest.runtime.decoders import Decoders, Reading
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
 
@@ -61,7 +62,8 @@ class DecodingOptions:
         type=CHANNEL_NUMBER,
         multiple=True,
         metavar="N",
-        help=f"{CHANNEL} Repeatable: a row for each, called NAME#N. A channel is a speaker of its own.",
+        help=f"{CHANNEL} Repeatable: a row for each, called NAME#N; of recordings found in a folder, for those that "
+        "they have. A channel is a speaker of its own.",
     )
     batch_s: float = option(
         "--batch",
@@ -94,6 +96,19 @@ class DecodingOptions:
         if self.isolate:
             predictor.decoders = click.get_current_context().with_resource(_decoders(self.jobs))
         return predictor
+
+    def count(self, predictor: Predictor) -> ChannelCount:
+        """Return what opens a recording, as it will be opened to be heard, to count its channels."""
+        reading = Reading(predictor.max_seconds, predictor.decoders, predictor.file_s)
+
+        def counted(source: Source) -> int | None:
+            try:
+                with reading.deadline(source), reading.open_audio(source) as audio:
+                    return audio.n_channels
+            except (AudioError, MissingExtraError):
+                return None
+
+        return counted
 
 
 @dataclass(frozen=True)
@@ -189,13 +204,14 @@ def command(
     found = existing.choice(output)
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
-    sources, speakers = sources_of(paths, decoding.channels, output), Speakers(paths, adaptation.speaker_pattern)
+    count, speakers = decoding.count(predictor), Speakers(paths, adaptation.speaker_pattern)
+    sources = sources_of(paths, decoding.channels, output, count)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:
         click.echo(ADAPTS, err=True)
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
-    batches = _batches(sources, _watched(paths) if watch else [], decoding.channels)
+    batches = _batches(sources, _watched(paths) if watch else [], decoding.channels, count)
     written = Written()
     if output is None:
         writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
@@ -306,12 +322,14 @@ def _watched(paths: Sequence[str]) -> list[str]:
     return folders
 
 
-def _batches(sources: list[Source], watched: Sequence[str], channels: Sequence[int]) -> Iterator[Sequence[Source]]:
+def _batches(
+    sources: list[Source], watched: Sequence[str], channels: Sequence[int], count: ChannelCount
+) -> Iterator[Sequence[Source]]:
     """Yield the recordings that are there and then those that arrive in the folders that are watched."""
     yield sources
     if watched:
         known = {whole for whole, _ in map(whole_and_channel, sources) if isinstance(whole, str)}
-        yield from (in_channels(some, channels) for some in arriving(watched, known))
+        yield from (in_channels(some, channels, count) for some in arriving(watched, known))
 
 
 def _write_file(
