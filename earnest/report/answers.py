@@ -1,9 +1,10 @@
 """A page about answers alone, of a table of `earnest predict`: nobody says what is true, so nothing is scored."""
 
+import csv
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from statistics import median
@@ -64,26 +65,30 @@ class AnswersPage:
 
 def has_answers_alone(path: Path) -> bool:
     """Whether a file is a table (CSV) of `earnest predict` to which nobody added the column ``truth``."""
-    if not path.is_file() or recognised(path) != "predict":
-        return False
-    return "truth" not in next(text_rows(read_text(path, what="answers"), path.name))
+    return path.is_file() and recognised(path) == "predict" and "truth" not in map(str.strip, next(_rows(path)))
 
 
 def read_answers_alone(path: Path) -> list[Answer]:
     """Read the rows; a spreadsheet may have saved them, and added columns such as ``speaker``."""
-    rows = text_rows(read_text(path, what="answers"), path.name)
+    rows = _rows(path)
     header = [name.strip() for name in next(rows)]
     found = []
     for number, row in enumerate(rows, 1):
         try:
-            cells = dict(zip(header, row, strict=True))
-            found.append(_answer(cells))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            found.append(_answer(dict(zip(header, row, strict=True))))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             told = f"{path}, row {number}: no row of `earnest predict` ({shown(first_line(error))})"
             raise EarnestError(f"{told}. Remove it, or answer the recordings again.") from error
     if not found:
         raise EarnestError(f"{path}: holds no answers. Answer recordings: earnest predict … --output answers.csv.")
     return found
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    try:
+        yield from text_rows(read_text(path, what="answers"), path.name)
+    except csv.Error as error:
+        raise EarnestError(f"{path}: not a readable table ({error}). Answer the recordings again.") from error
 
 
 def _answer(cells: Mapping[str, str]) -> Answer:

@@ -72,6 +72,8 @@ def test_answers_with_the_truth_beside_them_are_scored_not_counted(table: Path) 
         ("path,status,emotion,confidence\na.wav,ok,sad,high\n", "row 1: no row of `earnest predict`"),
         ("path,status,emotion,shares\na.wav,ok,sad,[1]\n", "row 1: no row of `earnest predict`"),
         ("path,status,emotion\na.wav,ok\n", "row 1: no row of `earnest predict`"),
+        ("path,status,emotion,shares\na.wav,ok,sad," + 100_000 * "[" + "\n", "row 1: no row of `earnest predict`"),
+        ('path,status,emotion\n"a.wav,ok,sad\n', "not a readable table"),
     ],
 )
 def test_a_table_that_is_damaged_says_where(tmp_path: Path, text: str, told: str) -> None:
