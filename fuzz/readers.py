@@ -300,6 +300,7 @@ def _scores() -> list[Reader]:
     from earnest.evaluation.curves import has_flattened, read_history
     from earnest.evaluation.importers import read_any, read_nkululeko, read_pipeline_output
     from earnest.evaluation.predictions import read_answers, read_predictions
+    from earnest.report.answers import has_answers_alone, read_answers_alone
 
     ours = (
         "utterance_id,corpus,speaker,gender,fold,emotion,predicted,p_happy,p_sad,adapted,predicted_gender,"
@@ -312,6 +313,11 @@ def _scores() -> list[Reader]:
         '[["a.wav", [{"label": "happy", "score": 0.9}]]]',
     )
     lines = "\n".join(f'{{"file": "{name}.wav", "predictions": [{{"label": "sad", "score": 1}}]}}' for name in "ab")
+    told = (
+        "path,status,emotion,confidence,speech_s,shares,quality,error,p_sad,p_happy\n"
+        'c/a.wav#1,ok,sad,"0,75",1.5,,noisy clipped,,0.75,0.25\n'
+        'c/b.wav,mixed,,,3,"{""sad"": 0.5, ""happy"": 0.5}",,,0.5,0.5\nd/c.wav,error,,,,,,no sound,,\n'
+    )
     history = "epoch,train_loss,valid_loss\n" + "".join(f"{epoch},1.5,{2 - epoch / 10}\n" for epoch in range(1, 13))
     return [
         Reader("predictions.csv", "predictions.csv", _texts(ours), read_predictions, kind="csv"),
@@ -320,6 +326,13 @@ def _scores() -> list[Reader]:
         Reader("pipeline JSON", "pipeline.json", _texts(*piped), read_pipeline_output, kind="json"),
         Reader("pipeline JSON lines", "pipeline.jsonl", _texts(lines), read_pipeline_output, kind="lines"),
         Reader("any answers", "answers", _texts(ours, theirs, *piped), read_any, kind="text"),
+        Reader(
+            "table of predict",
+            "emotions.csv",
+            _texts(told),
+            lambda path: has_answers_alone(path) and read_answers_alone(path),
+            kind="csv",
+        ),
         Reader(
             "history.csv", "history.csv", _texts(history), lambda path: has_flattened(read_history(path)), kind="csv"
         ),

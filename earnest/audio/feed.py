@@ -80,6 +80,10 @@ class Feed:
             yield item
 
 
+_INSTEAD = (
+    "Send 16-bit WAV: ffmpeg -i RECORDING -c:a pcm_s16le -f wav - | earnest listen -. Or hear it as a whole: "
+    "earnest timeline -."
+)
 _NO_STREAM = {
     **{b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1a\x45\xdf\xa3": "WebM", b"FORM": "AIFF", b"ftyp": "MP4"},
     **{b"RF64": "RF64", b"BW64": "BW64", b"riff": "Wave64", b"caff": "CAF", b".snd": "AU"},
@@ -135,7 +139,7 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
         head += _exactly(file, n_frame + 4 - len(head))
         is_mp3 = _mp3_frame_bytes(head[n_frame:]) is not None
     if (known := "MP3" if is_mp3 else _known(head)) is not None:
-        raise AudioError(f"-: {known} can't be read as a stream. Add -f wav to ffmpeg, or use earnest timeline -.")
+        raise AudioError(f"-: {known} can't be read as a stream. {_INSTEAD}")
     return Pipe(sample_rate_hz, n_channels, dtype, _chunks(file, head, n_bytes, sample_rate_hz, n_channels, dtype))
 
 
@@ -186,7 +190,7 @@ def _wave_form(content: bytes) -> tuple[int, int, str]:
     dtype = {(1, 16): "<i2", (1, 32): "<i4", (3, 32): "<f4"}.get((tag, n_bits))
     if dtype is None or not 1 <= n_channels <= MAX_CHANNELS or not LOWEST_HZ <= sample_rate_hz <= HIGHEST_HZ:
         found = f"{n_bits} bits, {n_channels} channels, {sample_rate_hz} Hz"
-        raise AudioError(f"-: WAV of {found} can't be read as a stream. Add -c:a pcm_s16le to ffmpeg.")
+        raise AudioError(f"-: WAV of {found} can't be read as a stream. {_INSTEAD}")
     return sample_rate_hz, n_channels, dtype
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from earnest.errors import CorpusError
 from earnest.files.csv_cells import delimiter_of, unmarked
-from earnest.files.reading import opened
+from earnest.files.reading import opened, save_as_utf_8
 from earnest.labels import AFFECT, EMOTIONS
 
 Probabilities = npt.NDArray[np.float32]
@@ -239,7 +239,7 @@ def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAn
     except UnicodeDecodeError as error:
         where = f"{path}:{undecodable_line(path)}"
         raise CorpusError(
-            f"{where}: not a readable predictions file (not UTF-8: {error.reason}). Save it as UTF-8."
+            f"{where}: not a readable predictions file (not UTF-8: {error.reason}). {save_as_utf_8(path.name)}"
         ) from None
     except (OSError, csv.Error) as error:
         raise CorpusError(f"{path}: not a readable predictions file ({error}).") from error

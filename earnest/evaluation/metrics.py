@@ -363,7 +363,7 @@ class Scores:
             return ""
         return (
             f"UA: in {n_lacking} of {len(self.folds)} folds a class has no recording, and their UA is the mean recall "
-            f"over the others. Over all test recordings together UA is {100 * self.ua:.1f}."
+            f"over the others. Over all recordings UA is {100 * self.ua:.1f}."
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -107,7 +107,14 @@ def decoded(data: bytes, where: str, kind: Kind = EarnestError, what: str = "tex
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line, name = data.count(b"\n", 0, error.start) + 1, "UTF-16" if is_16 else "UTF-8"
-        raise kind(f"{where}:{line}: not a readable {what} (not {name}: {error.reason}). Save it as UTF-8.") from None
+        told = f"{where}:{line}: not a readable {what} (not {name}: {error.reason})"
+        raise kind(f"{told}. {save_as_utf_8(where)}") from None
+
+
+def save_as_utf_8(name: str) -> str:
+    """Return the sentence that says how; spreadsheets that save plain "CSV" write another encoding."""
+    how = ' (in Excel as "CSV UTF-8", not as "CSV")' if name.lower().endswith(".csv") else ""
+    return f"Save it as UTF-8{how}."
 
 
 def read_json(path: Path, kind: Kind = EarnestError, missing: str = "no such file.", hint: str = "") -> Any:

@@ -186,6 +186,7 @@ def _summary(
         wa=wa.mean,
         wa_sd=wa.sd or 0.0,
         ua=ua_of(predictions.predicted, predictions.emotion),  # a fold may lack classes, and its UA leaves them out
+        ua_over_folds=ua_of_folds.mean,
         ua_sd=ua_of_folds.sd or 0.0,
         ece=reliability(head.out.probabilities, head.targets).ece,
         ece_by_chance=expected_ece(head.out.probabilities, np.random.default_rng(options.seed)).mean,
@@ -282,7 +283,7 @@ def _write(
     write_manifest(own.rows, output / MANIFEST)
     write_predictions(predictions, output / PREDICTIONS)
     write_json(output / METRICS, facts | scores.to_dict())
-    result = replace(result_of(facts | scores.to_dict()), ua=learned.ua)
+    result = result_of(facts | scores.to_dict())
     corpus = TrainingCorpus(
         "own recordings",
         answers.data_licence or "not stated",

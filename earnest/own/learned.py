@@ -35,8 +35,10 @@ class Learned:
     n_speakers : 0 where they are unknown
     speaker_independent : whether no speaker was in two folds
     folds : in words
-    wa, ua : weighted accuracy, mean over folds, and unweighted accuracy, the mean of what ``classes`` say of recall: a
-        fold may lack classes; ``_sd`` their standard deviation over folds
+    wa, ua : weighted accuracy, mean over folds, and unweighted accuracy over all recordings, the mean of what
+        ``classes`` say of recall; ``_sd`` their standard deviation over folds
+    ua_over_folds : mean over folds, which is what reports, comparisons and cards tell: a fold may lack classes, and its
+        UA leaves them out
     ece : expected calibration error, 15 bins, each fold calibrated on the others; ``ece_by_chance`` is what
         probabilities that are true would have, of so few recordings
     known_corpora : that the base has learnt from and the recordings seem to be of: then the scores may be too high
@@ -64,6 +66,7 @@ class Learned:
     wa: float
     wa_sd: float
     ua: float
+    ua_over_folds: float
     ua_sd: float
     ece: float
     ece_by_chance: float
@@ -93,13 +96,14 @@ class Learned:
         """Return the summary, name and value."""
         speakers = str(self.n_speakers) if self.n_speakers else "unknown"
         refused = f" ({self.n_refused} could not be used)" if self.n_refused else ""
+        ua = f"{100 * self.ua_over_folds:.1f} ± {100 * self.ua_sd:.1f} over folds"
         return [
             ("recordings", f"{self.n}{refused}, {self.hours:.2f} h"),
             ("classes", str(len(self.classes))),
             ("speakers", speakers),
             ("tested", self.title),
             ("WA %", f"{100 * self.wa:.1f} ± {100 * self.wa_sd:.1f} over folds"),
-            ("UA %", f"{100 * self.ua:.1f} ± {100 * self.ua_sd:.1f} (chance {100 / len(self.classes):.1f})"),
+            ("UA %", f"{ua}, {100 * self.ua:.1f} over all recordings (chance {100 / len(self.classes):.1f})"),
             ("ECE", f"{self.ece:.3f} (chance alone {self.ece_by_chance:.3f})"),
         ]
 

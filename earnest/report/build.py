@@ -131,15 +131,24 @@ def write_report(report: Report, page: Path) -> Path:
     -------
     the folder
     """
-    folder = page.with_suffix("")
-    folder = folder if folder != page else page.with_name(f"{page.name}-files")
+    folder = folder_of_page(page)
     for number, chapter in enumerate(report.chapters, 1):
-        start = f"{number}-" if len(report.chapters) > 1 else ""
-        for one in (one for section in chapter.sections for one in section.pictures):
-            name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in start + one.name)
-            write_atomically(folder / f"{name}.svg", one.svg)
-            write_atomically(folder / f"{name}.png", one.png)
+        write_pictures(folder, chapter.sections, f"{number}-" if len(report.chapters) > 1 else "")
     write_json(folder / "report.json", report.to_dict())
     write_atomically(folder / "report.md", report.markdown().encode())
     write_atomically(page, render("report.html", report=report).encode())
     return folder
+
+
+def folder_of_page(page: Path) -> Path:
+    """Return the folder of a page's name."""
+    folder = page.with_suffix("")
+    return folder if folder != page else page.with_name(f"{page.name}-files")
+
+
+def write_pictures(folder: Path, sections: Sequence[Section], start: str = "") -> None:
+    """Write the pictures of sections as SVG and PNG; their names begin with ``start``."""
+    for one in (one for section in sections for one in section.pictures):
+        name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in start + one.name)
+        write_atomically(folder / f"{name}.svg", one.svg)
+        write_atomically(folder / f"{name}.png", one.png)

@@ -41,7 +41,7 @@ class Compared:
 
     Attributes
     ----------
-    headline : each result over all of its clips
+    headline : each result on all of its clips, mean over folds
     on_common : each result over the clips that all have, where they have different ones
     pairs : one for each result after the first; p-values are corrected for their number
     notes : what must be known to read the numbers: other clips, other protocols

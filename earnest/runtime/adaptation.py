@@ -11,13 +11,13 @@ kept in a table. The order of a set is of no meaning, and its cost grows as the 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import ADAPTATION, AdaptationEntry, Bundle
-from earnest.errors import BundleError, first_line
+from earnest.errors import BundleError, EarnestError, first_line
 from earnest.onnx.check import check_onnx
 from earnest.runtime.engine import Runner
 from earnest.runtime.graph import engine_for
@@ -182,6 +182,13 @@ class Adapter:
         if profile:
             self._set.extend(profile.probabilities, profile.weights)
             self._heard_s = profile.speech_s
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: the network that adapts stays in its process."""
+        raise EarnestError(
+            "An adapter can't be pickled or copied. Make it where it is used: model.adapter(profile), with the profile "
+            "from model.profile(recordings), or its file. A model can be pickled."
+        )
 
     @property
     def is_active(self) -> bool:

@@ -6,6 +6,7 @@ window is cut at the same samples and answered alone.
 
 from collections.abc import Iterable, Iterator
 from types import TracebackType
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,13 @@ class Stream:
         self._windower = Windower(info.sample_rate_hz, sample_rate_hz, windowing, needs_activity=not info.sounds)
         self.activity, self.classes = self._windower.activity, self._answers.classes
         self._mixer, self._finished = Mixer(sample_rate_hz), False
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: it listens to one recording, where the model is."""
+        raise EarnestError(
+            "A stream can't be pickled or copied. Make it where the sound comes: model.stream(sample_rate_hz). A model "
+            "can be pickled."
+        )
 
     def __enter__(self) -> "Stream":
         return self

@@ -26,6 +26,7 @@ from earnest.runtime.frames import Frame, FrameColumn, Framed
 from earnest.runtime.prediction import Prediction, percent
 
 MOST_BYTES = 1 << 26
+_CSV_HEADER = csv_row(("path", "start_s", "end_s", "emotion", "confidence")) + "\n"
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,14 @@ def _lines(values: Iterator[object]) -> Iterator[str]:
         between = ",\n  "
 
 
+def written_spans(timelines: Iterable[Recorded], form: str) -> Iterator[str]:
+    """Yield the spans of several recordings as one file, "csv" or "jsonl"; the first column is the path."""
+    if form == "csv":
+        yield _CSV_HEADER
+    for timeline in timelines:
+        yield from (_csv_rows if form == "csv" else _jsonl)(timeline)
+
+
 def _jsonl(timeline: Recorded) -> Iterator[str]:
     """One span a line."""
     for span in timeline.spans:
@@ -250,7 +259,11 @@ def _compact(value: object) -> str:
 
 def _csv(timeline: Recorded) -> Iterator[str]:
     """One span a row."""
-    yield csv_row(("path", "start_s", "end_s", "emotion", "confidence")) + "\n"
+    yield _CSV_HEADER
+    yield from _csv_rows(timeline)
+
+
+def _csv_rows(timeline: Recorded) -> Iterator[str]:
     for span in timeline.spans:
         cells = (timeline.path, _s(span.start_s), _s(span.end_s), span.emotion, f"{span.confidence:.6f}")
         yield csv_row(cells) + "\n"

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import soundfile
 from click.exceptions import UsageError
+from click.testing import CliRunner
 from command_line import earnest_cli
 from made_up_corpus import recipe_text, write_corpus
 
+from earnest.apps.cli.main import cli
 from earnest.corpora.manifest import Utterance, read_manifest, write_manifest
 from earnest.errors import SplitError
 
@@ -187,3 +189,10 @@ def test_one_file_a_set_is_a_fold_named_after_them(corpus: Path, tmp_path: Path)
 )
 def test_what_does_not_go_together_is_wrong_usage(words: tuple[str, ...]) -> None:
     earnest_cli("split", *words, exit_code=UsageError.exit_code)
+
+
+def test_a_word_alone_is_told_which_option_it_needs() -> None:
+    said = CliRunner().invoke(cli, ["split", "my calls.csv"])
+    assert said.exit_code == 2
+    assert "earnest split --corpus 'my calls.csv' --protocol speaker-5fold -o splits" in said.stderr
+    assert "earnest split --check 'my calls.csv' --corpus RECORDINGS" in said.stderr

@@ -90,7 +90,13 @@ def test_node_and_python_learn_the_same_model(base: Path, tmp_path: Path, knows_
         assert getattr(theirs, name) == getattr(ours, name)
     assert theirs.training_corpora[-1].n_utterances == ours.training_corpora[-1].n_utterances == learned.n
     assert told["folds"] == learned.folds
-    for name, value in (("wa", learned.wa), ("ua", learned.ua), ("uaSd", learned.ua_sd), ("ece", learned.ece)):
+    for name, value in (
+        ("wa", learned.wa),
+        ("ua", learned.ua),
+        ("uaOverFolds", learned.ua_over_folds),
+        ("uaSd", learned.ua_sd),
+        ("ece", learned.ece),
+    ):
         assert told[name] == pytest.approx(value, abs=1e-4), name
     assert told["eceByChance"] == pytest.approx(learned.ece_by_chance, abs=0.02)  # drawn there, exact here
     assert [(one["name"], one["n"], one["recall"]) for one in told["classes"]] == [

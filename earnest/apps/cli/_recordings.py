@@ -11,16 +11,16 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import click
 
 from earnest.apps.cli.output import refuse_input
-from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel, path_of
+from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel, path_of, whole_and_channel
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, printable, shown
 from earnest.files.csv_cells import text_rows
@@ -191,23 +191,47 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
         raise click.UsageError(f"--speaker-pattern {pattern}: not a regular expression ({error}).") from None
 
 
-def in_channels(recordings: Iterable[Source], channels: Sequence[int]) -> list[Source]:
-    """Return these channels of each recording, the recordings themselves where none is named."""
+ChannelCount: TypeAlias = Callable[[Source], int | None]
+"""What tells how many channels a recording has, None where it can't be read."""
+
+
+def in_channels(
+    recordings: Iterable[Source], channels: Sequence[int], count: ChannelCount | None = None
+) -> list[Source]:
+    """Return these channels of each recording, the recordings themselves where none is named.
+
+    Parameters
+    ----------
+    count : of several channels those that a recording lacks are left out, unless it lacks them all; None to ask for all
+    """
     found = list(recordings)
     if not channels:
         return found
     if any(isinstance(recording, Channel) for recording in found):
         raise click.UsageError("The list names channels already: leave out --channel, or its column 'channel'.")
-    return [Channel(recording, number) for recording in found for number in dict.fromkeys(channels)]
+    numbers = list(dict.fromkeys(channels))
+    count = count if len(numbers) > 1 else None
+    return [Channel(recording, number) for recording in found for number in _there(recording, numbers, count)]
 
 
-def sources_of(paths: Sequence[str], channels: Sequence[int] = (), output: Path | None = None) -> list[Source]:
+def _there(recording: Source, numbers: list[int], count: ChannelCount | None) -> list[int]:
+    n_channels = count(recording) if count else None
+    return [number for number in numbers if n_channels is None or number <= n_channels] or numbers
+
+
+def sources_of(
+    paths: Sequence[str],
+    channels: Sequence[int] = (),
+    output: Path | None = None,
+    count: ChannelCount | None = None,
+) -> list[Source]:
     """Return the recordings that words mean: files, those in folders and in lists (.csv, .tsv), - for standard input.
 
     Parameters
     ----------
     channels : each of them is a recording by itself; none for the mean of all
     output : what will be written
+    count : as in `in_channels`, for recordings that are found in folders; nobody named these
 
     Raises
     ------
@@ -219,15 +243,15 @@ def sources_of(paths: Sequence[str], channels: Sequence[int] = (), output: Path 
     sources: list[Source] = []
     for path in paths:
         if path == "-":
-            sources.append(standard_input())
+            sources += in_channels([standard_input()], channels)
         elif Path(path).is_dir():
-            sources += _recordings_in(path)
+            sources += in_channels(_recordings_in(path), channels, count)
         elif is_list(path):
-            sources += read_list(Path(path)).sources
+            sources += in_channels(read_list(Path(path)).sources, channels)
         else:
-            sources.append(path)
-    refuse_input(output, chain(paths, map(path_of, sources)))
-    return in_channels(sources, channels)
+            sources += in_channels([path], channels)
+    refuse_input(output, chain(paths, (path_of(whole_and_channel(source)[0]) for source in sources)))
+    return sources
 
 
 def standard_input() -> BinaryIO:

@@ -46,7 +46,7 @@ def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_jso
         echo_json(compared.to_dict())
         return
     rows = [[row[name] for name in SHOWN] for row in compared.headline.to_list()]
-    echo_table(SHOWN, rows, "Each result over all of its clips, per cent", right=SHOWN[2:])
+    echo_table(SHOWN, rows, "Each result on all of its clips, per cent, mean over folds", right=SHOWN[2:])
     if compared.on_common:
         echo()
         echo_table(compared.on_common.columns, compared.on_common.rows, right=compared.on_common.columns[1:])

@@ -5,7 +5,7 @@ from typing import cast
 
 import click
 
-from earnest.apps.cli._answers import answer_words
+from earnest.apps.cli._answers import answer_words, is_of_separate, tell_separate
 from earnest.apps.cli._options import AnswerOptions, model_option, options
 from earnest.apps.cli.listen import events_of, tell
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
@@ -75,10 +75,13 @@ def command(
     if listens:
         _listen(predictor, asked, microphone_name, as_json)
         return
-    n_failed = 0
+    n_failed = n_separate = 0
     for row in predictor.predict_many(paths, **asked.words()):
         n_failed += row.status == "error"
+        n_separate += is_of_separate(row)
         click.echo(json_line(row) if as_json else _line(row, quiet))
+    if not quiet:
+        tell_separate(n_separate, len(paths), "earnest predict --channel 1 --channel 2")
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 

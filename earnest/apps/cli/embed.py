@@ -216,7 +216,7 @@ def command(
     if output is not None and form is None:
         raise click.UsageError(f"--output {output}: the name must end in {' or '.join(_FORMS)}.")
     predictor = decoding.load(models)
-    sources = sources_of(paths, decoding.channels, output)
+    sources = sources_of(paths, decoding.channels, output, decoding.count(predictor))
     retried = existing.retried(sources)
     if output is None or form is None:
         n_failed = 0

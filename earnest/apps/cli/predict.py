@@ -25,7 +25,7 @@ from earnest.apps.cli._options import (
     option,
     options,
 )
-from earnest.apps.cli._recordings import Speakers, arriving, in_channels, sources_of
+from earnest.apps.cli._recordings import ChannelCount, Speakers, arriving, in_channels, sources_of
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
@@ -33,12 +33,13 @@ from earnest.apps.cli.output import (
     resumable,
 )
 from earnest.audio.source import Source, path_of, place_of, whole_and_channel
+from earnest.errors import AudioError, MissingExtraError
 from earnest.files.locks import held_file
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.batch import AnsweredRecording, BatchAnswers
 from earnest.runtime.bulk import BATCH_S
-from earnest.runtime.decoders import Decoders
+from earnest.runtime.decoders import Decoders, Reading
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
 
@@ -61,7 +62,8 @@ class DecodingOptions:
         type=CHANNEL_NUMBER,
         multiple=True,
         metavar="N",
-        help=f"{CHANNEL} Repeatable: a row for each, called NAME#N. A channel is a speaker of its own.",
+        help=f"{CHANNEL} Repeatable: a row for each, called NAME#N; of recordings found in a folder, for those that "
+        "they have. A channel is a speaker of its own.",
     )
     batch_s: float = option(
         "--batch",
@@ -94,6 +96,19 @@ class DecodingOptions:
         if self.isolate:
             predictor.decoders = click.get_current_context().with_resource(_decoders(self.jobs))
         return predictor
+
+    def count(self, predictor: Predictor) -> ChannelCount:
+        """Return what opens a recording, as it will be opened to be heard, to count its channels."""
+        reading = Reading(predictor.max_seconds, predictor.decoders, predictor.file_s)
+
+        def counted(source: Source) -> int | None:
+            try:
+                with reading.deadline(source), reading.open_audio(source) as audio:
+                    return audio.n_channels
+            except (AudioError, MissingExtraError):
+                return None
+
+        return counted
 
 
 @dataclass(frozen=True)
@@ -189,26 +204,23 @@ def command(
     found = existing.choice(output)
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
-    sources, speakers = sources_of(paths, decoding.channels, output), Speakers(paths, adaptation.speaker_pattern)
+    count, speakers = decoding.count(predictor), Speakers(paths, adaptation.speaker_pattern)
+    sources = sources_of(paths, decoding.channels, output, count)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:
         click.echo(ADAPTS, err=True)
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
-    batches = _batches(sources, _watched(paths) if watch else [], decoding.channels)
+    batches = _batches(sources, _watched(paths) if watch else [], decoding.channels, count)
     written = Written()
     if output is None:
         writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
         for some in batches:
             written.write(run.rows(some, _shows_progress(quiet, True)), writer)
-        n_held_failed = 0
     else:
-        n_held_failed = _write_file(batches, run, output, chosen, found, existing.retried(sources), written, quiet)
+        _write_file(batches, run, output, chosen, found, existing.retried(sources), written, quiet)
     speakers.tell_unmatched()
-    if not quiet:
-        tell_separate(written.n_separate, written.n_rows, "--channel 1 --channel 2")
-    if written.n_failed or n_held_failed:
-        click.get_current_context().exit(EXIT_SOME_FAILED)
+    written.end(quiet)
 
 
 ADAPTS = "A folder's recordings are all heard, without labels, before they are answered (--adapt off: each by itself)."
@@ -216,11 +228,17 @@ ADAPTS = "A folder's recordings are all heard, without labels, before they are a
 
 @dataclass
 class Written:
-    """Counts the rows that are written: all, those with an error, those about channels that take turns."""
+    """Counts the rows that are written: all, those with an error, those about channels that take turns.
+
+    Attributes
+    ----------
+    n_held_failed : rows with an error that a file held before
+    """
 
     n_rows: int = 0
     n_failed: int = 0
     n_separate: int = 0
+    n_held_failed: int = 0
 
     def write(self, rows: Iterable[Row], writer: Callable[[Row], None]) -> None:
         """Write rows as they come."""
@@ -230,6 +248,13 @@ class Written:
             self.n_failed += told.status == "error"
             self.n_separate += is_of_separate(told)
             writer(row)
+
+    def end(self, quiet: bool) -> None:
+        """Say how to hear channels that take turns, and end the command with its exit code."""
+        if not quiet:
+            tell_separate(self.n_separate, self.n_rows, "--channel 1 --channel 2")
+        if self.n_failed or self.n_held_failed:
+            click.get_current_context().exit(EXIT_SOME_FAILED)
 
 
 class PredictRun:
@@ -306,12 +331,14 @@ def _watched(paths: Sequence[str]) -> list[str]:
     return folders
 
 
-def _batches(sources: list[Source], watched: Sequence[str], channels: Sequence[int]) -> Iterator[Sequence[Source]]:
+def _batches(
+    sources: list[Source], watched: Sequence[str], channels: Sequence[int], count: ChannelCount
+) -> Iterator[Sequence[Source]]:
     """Yield the recordings that are there and then those that arrive in the folders that are watched."""
     yield sources
     if watched:
         known = {whole for whole, _ in map(whole_and_channel, sources) if isinstance(whole, str)}
-        yield from (in_channels(some, channels) for some in arriving(watched, known))
+        yield from (in_channels(some, channels, count) for some in arriving(watched, known))
 
 
 def _write_file(
@@ -323,8 +350,7 @@ def _write_file(
     retried: frozenset[str],
     written: Written,
     quiet: bool,
-) -> int:
-    """Write a file of rows; return how many with an error it held before."""
+) -> None:
     from earnest.apps.cli._row_file import RowFile
 
     assert form != "table"
@@ -346,7 +372,7 @@ def _write_file(
         held = held_words(n_held, rows.n_failed, run.adapted is None)
         n_failed = written.n_failed
         click.echo(f"{written.n_rows - n_failed} answered, {n_failed} failed{held}: {output}", err=True)
-    return rows.n_failed
+    written.n_held_failed = rows.n_failed
 
 
 def held_words(n_held: int, n_failed: int, can_retry: bool = True) -> str:

@@ -44,15 +44,18 @@ def command(
 ) -> None:
     """Write one self-contained HTML page about results.
 
-    RUNs are folders of train or evaluate, or any predictions.csv. A part is left out where recordings or PyTorch are
+    RUNs are folders of train or evaluate, or any predictions.csv; or one table (CSV) of predict, whose answers are
+    counted: nobody said what is true. A part is left out where recordings or PyTorch are
     missing, and the page says why. Recordings go into the page only where the licence of their corpus allows
     passing them on.
 
     \b
-    Example:
+    Examples:
       earnest report runs/base-ravdess-6fold --output report.html
+      earnest report emotions.csv --output report.html
     """
     from earnest.plots.style import new_figure
+    from earnest.report.answers import has_answers_alone
     from earnest.report.build import ReportOptions, build_report, write_report
     from earnest.report.result import read_results
 
@@ -60,6 +63,9 @@ def command(
     if output:
         refuse_existing(output, overwrite)
     page = output or (runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE))
+    if len(runs) == 1 and has_answers_alone(runs[0]):
+        _tell_answers(runs[0], page, as_json, quiet)
+        return
     results = read_results(runs)
     report = build_report(results, corpus_folders(data), ReportOptions(not no_audio, examples))
     folder = write_report(report, page)
@@ -67,6 +73,23 @@ def command(
         echo_json({"page": page, "folder": folder, **report.to_dict()})
         return
     rows = [[row[name] for name in SHOWN] for row in report.headline.to_list()]
-    echo_table(SHOWN, rows, right=SHOWN[2:])
+    echo_table(SHOWN, rows, "Per cent, mean over folds", right=SHOWN[2:])
+    echo()
+    for note in report.notes:
+        echo(note)
     if not quiet:
         echo(f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}")
+
+
+def _tell_answers(table: Path, page: Path, as_json: bool, quiet: bool) -> None:
+    """Write the page about answers that nobody can score."""
+    from earnest.report.answers import answers_page, write_answers_page
+
+    answers = answers_page(table)
+    folder = write_answers_page(answers, page)
+    if as_json:
+        echo_json({"page": page, "folder": folder, **answers.to_dict()})
+        return
+    echo_table(("", answers.name), list(answers.facts.items()))
+    if not quiet:
+        echo(f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures and report.json are in {folder}")

@@ -211,7 +211,7 @@ def _echo_headlines(scores: Scores, title: str) -> None:
         rows.append([NAMES[name], percent(getattr(scores, name)), folds, range_text(scores.intervals[name])])
     over = scores.intervals["wa"].over
     folds = f"over {len(scores.folds)} folds" if len(scores.folds) > 1 else "one fold"
-    columns = ("%", "all rows", folds, f"95 % interval over {over}")
+    columns = ("%", "over all recordings", folds, f"95 % interval over {over}")
     echo_table(columns, rows, title, right=columns[1:])
     echo(f"\n{scores.n} utterances, {percent(scores.coverage)} % answered", nl=False)
     if scores.calibration is not None:

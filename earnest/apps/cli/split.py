@@ -1,5 +1,6 @@
 """``earnest split``: split files that can be published, and a search for leaks in anybody's."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +33,17 @@ from earnest.progress import Progress
 PATH = click.Path(path_type=Path)
 
 
+def _refuse_words(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> None:
+    """Say which options recordings and split files are given with."""
+    if words:
+        write = shlex.join(["earnest", "split", "--corpus", words[0], "--protocol", "speaker-5fold", "-o", "splits"])
+        search = shlex.join(["earnest", "split", "--check", words[0]])
+        told = f"'{words[0]}': are these recordings, or splits? To write splits of recordings: {write}."
+        raise click.UsageError(f"{told} To search splits for leaks: {search} --corpus RECORDINGS.")
+
+
 @click.command(epilog=EPILOG)
+@click.argument("words", nargs=-1, metavar="", expose_value=False, callback=_refuse_words)
 @click.option(
     "--protocol",
     metavar="NAME",

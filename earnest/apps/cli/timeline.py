@@ -1,10 +1,11 @@
-"""``earnest timeline``: emotion over time in a long recording."""
+"""``earnest timeline``: emotion over time in a long recording, or the spans of many in one table."""
 
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
@@ -20,15 +21,27 @@ from earnest.apps.cli._options import (
     options,
     window_options,
 )
-from earnest.apps.cli._recordings import in_channels, standard_input
-from earnest.apps.cli.output import chosen_format, output_options, overwrite_option, refuse_input
+from earnest.apps.cli._recordings import is_list, sources_of
+from earnest.apps.cli.output import (
+    EXIT_SOME_FAILED,
+    chosen_format,
+    echo,
+    output_options,
+    overwrite_option,
+    refuse_input,
+)
 from earnest.audio.activity import DETECTORS
-from earnest.errors import MissingExtraError
+from earnest.audio.source import Source
+from earnest.errors import AudioError, MissingExtraError
 from earnest.files.writing import new_file
-from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
+from earnest.runtime.adaptation import Adapter
+from earnest.runtime.prediction import Options
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written, written_spans
 from earnest.runtime.windows import Windowing
 
 _PICTURES = (".png", ".svg", ".pdf")
+_ROWS = ("csv", "jsonl")  # formats that hold the spans of several recordings
 
 
 @click.command()
@@ -73,49 +86,105 @@ def command(
 ) -> None:
     """Tell the emotion over time of a recording of any length.
 
-    PATH is a file or - for standard input. Speech is found first. The network hears it in overlapping windows. A
-    span is neighbouring windows with one emotion; below the model's threshold it is "unsure". Times are in seconds.
+    PATH is a file or - for standard input. Several files, folders and lists (.csv or .tsv with the column path) are
+    for --format csv and jsonl: their spans become the rows of one table.
+    Speech is found first. The network hears it in overlapping windows. A span is neighbouring windows with one emotion;
+    below the model's threshold it is "unsure". Times are in seconds.
 
     \b
     Examples:
       earnest timeline interview.mp3
       earnest timeline interview.mp3 --output interview.srt --plot interview.png
       earnest timeline call.wav --channel 2
+      earnest timeline calls/ --output spans.csv
+
+    Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some of several recordings could not be
+    read.
     """
-    path = _one(paths)
     chosen = chosen_format(form, as_json, output, SUFFIXES)
-    for place in (output, plot):
-        refuse_input(place, paths)
+    is_table = len(paths) > 1 or is_list(paths[0]) or Path(paths[0]).is_dir()
+    if is_table:
+        _check_table(paths, chosen, plot)
+    sources = sources_of(paths, channels, output)
+    _check_picture(plot, paths)
+    predictor = models.load()
+    adapter = _adapters(adaptation, predictor, channels)
+    run = TimelineRun(predictor, Windowing(window_s, hop_s, activity), answer.of(predictor.info), adapter)
+    with ExitStack() as places:
+        text_place, plot_place = (path and places.enter_context(new_file(path, overwrite)) for path in (output, plot))
+        if is_table:
+            _write(written_spans(run.timelines(sources), chosen), chosen, text_place)
+        else:
+            timeline = run.timeline(sources[0])
+            _write(_text(timeline, chosen), chosen, text_place)
+            if plot_place:
+                timeline.plot(plot_place)
+    if not quiet:
+        run.tell([path for path in (output, plot) if path], len(sources))
+    if run.n_failed:
+        click.get_current_context().exit(EXIT_SOME_FAILED)
+
+
+@dataclass
+class TimelineRun:
+    """Hears recordings as they were asked for, and counts what came of it."""
+
+    predictor: Predictor
+    windowing: Windowing
+    options: Options
+    adapter: Callable[[], Adapter | None]
+    n_failed: int = 0
+    n_spans: int = 0
+    n_separate: int = 0
+
+    def timeline(self, source: Source) -> Timeline:
+        """Hear one."""
+        found = self.predictor.timeline(source, self.windowing, self.adapter(), **self.options.words())
+        self.n_spans += len(found.spans)
+        self.n_separate += is_of_separate(found.prediction)
+        return found
+
+    def timelines(self, sources: Iterable[Source]) -> Iterator[Timeline]:
+        """Hear several; one that can't be read is told on standard error."""
+        for source in sources:
+            try:
+                yield self.timeline(source)
+            except (AudioError, MissingExtraError) as error:
+                self.n_failed += 1
+                echo(f"earnest: {error}", err=True)
+
+    def tell(self, files: Sequence[Path], n_recordings: int) -> None:
+        """Say on standard error what was written, and whether channels take turns."""
+        spans = f"{self.n_spans} span{'s'[: self.n_spans != 1]}"
+        of_several = f" of {n_recordings - self.n_failed} recordings" if n_recordings > 1 else ""
+        failed = f", {self.n_failed} failed" if self.n_failed else ""
+        for path in files:
+            click.echo(f"{spans}{of_several}{failed}: {path}", err=True)
+        tell_separate(self.n_separate, n_recordings, "--channel 1, then --channel 2")
+
+
+def _adapters(
+    adaptation: AdaptationOptions, predictor: Predictor, channels: Sequence[int]
+) -> Callable[[], Adapter | None]:
+    """Return what adapts to each recording: to what was heard before in it alone, or to one speaker in all."""
+    adapter = adaptation.adapter(predictor, channels)
+    return predictor.adapter if adapter and adaptation.adapt == ("auto",) else lambda: adapter
+
+
+def _check_table(paths: Sequence[str], form: str, plot: Path | None) -> None:
+    """Refuse forms that hold one recording alone, and say how timelines of several are made."""
+    if plot or form not in _ROWS:
+        rows = shlex.join(["earnest", "timeline", *paths[:1], *(["…"] if len(paths) > 1 else []), "-o", "spans.csv"])
+        loop = 'for one in *.wav; do earnest timeline "$one" -o "${one%.*}.srt"; done'
+        raise click.UsageError(f"Name one recording. A table of the spans of many: {rows}. A file for each: {loop}")
+
+
+def _check_picture(plot: Path | None, paths: Sequence[str]) -> None:
+    refuse_input(plot, paths)
     if plot and plot.suffix.lower() not in _PICTURES:
         raise click.UsageError(f"--plot {plot}: the name must end in {', '.join(_PICTURES)}.")
     if plot and find_spec("matplotlib") is None:  # told before a long recording is heard, not after it
         raise MissingExtraError("drawing", "report")
-    windowing = Windowing(window_s, hop_s, activity)
-    predictor = models.load()
-    (source,) = in_channels([standard_input() if path == "-" else path], channels)
-    asked = answer.of(predictor.info)
-    with ExitStack() as places:
-        text_place, plot_place = (path and places.enter_context(new_file(path, overwrite)) for path in (output, plot))
-        timeline = predictor.timeline(source, windowing, adaptation.adapter(predictor, channels), **asked.words())
-        _write(_text(timeline, chosen), chosen, text_place)
-        if plot_place:
-            timeline.plot(plot_place)
-    for written_path in (output, plot):
-        if written_path and not quiet:
-            n_spans = len(timeline.spans)
-            click.echo(f"{n_spans} span{'s'[: n_spans != 1]}: {written_path}", err=True)
-    if not quiet:
-        tell_separate(is_of_separate(timeline.prediction), 1, "--channel 1, then --channel 2")
-
-
-def _one(paths: tuple[str, ...]) -> str:
-    """Return the recording, or say how timelines of several are made."""
-    if len(paths) == 1 and not Path(paths[0]).is_dir():
-        return paths[0]
-    source = paths[0] if len(paths) == 1 else str(Path(paths[0]).parent)
-    many = shlex.join(["earnest", "batch", source, "--table", "timelines", "--output", "answers"])
-    loop = 'for one in *.wav; do earnest timeline "$one" -o "${one%.*}.srt"; done'
-    raise click.UsageError(f"Name one recording. A table of many: {many}. A file for each: {loop}")
 
 
 def _text(timeline: Timeline, form: str) -> Iterable[str]:

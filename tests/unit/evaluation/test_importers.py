@@ -92,6 +92,9 @@ def test_files_of_other_encodings_are_refused_by_every_reader(form, tmp_path):
     path.write_bytes("file,predicted\nä,sad\n".encode("cp1252"))
     with pytest.raises(CorpusError, match=r"p:2.*not UTF-8"):
         read_any(path, form)
+    path.rename(tmp_path / "p.csv")
+    with pytest.raises(CorpusError, match=r"p.csv:2.*in Excel as \"CSV UTF-8\""):
+        read_any(tmp_path / "p.csv", form)
     with pytest.raises(CorpusError, match=r"no such file"):
         read_any(tmp_path / "absent", form)
     with pytest.raises(CorpusError, match="not a regular file"):

@@ -70,8 +70,8 @@ def test_folds_that_lack_a_class_are_told_with_the_ua_of_all_recordings():
     scores = score(table("hhsshhaa", "hhsshhhh", folds="11112222"), np.random.default_rng(0))
     assert scores.over_folds["ua"].mean == 0.75  # of happy and sad, and of happy and angry
     assert scores.lacking == (
-        "UA: in 2 of 2 folds a class has no recording, and their UA is the mean recall over the others. Over all test "
-        "recordings together UA is 66.7."
+        "UA: in 2 of 2 folds a class has no recording, and their UA is the mean recall over the others. Over all "
+        "recordings UA is 66.7."
     )
     assert score(table("hshs", "hshh", folds="1122"), np.random.default_rng(0)).lacking == ""
 

@@ -31,6 +31,13 @@ def test_another_encoding_is_told_with_the_line(data, name):
         decoded(data, "list.csv", CorpusError, "list")
 
 
+def test_how_a_spreadsheet_saves_utf_8_is_told_of_tables_alone():
+    with pytest.raises(CorpusError, match=r'Save it as UTF-8 \(in Excel as "CSV UTF-8", not as "CSV"\)\.$'):
+        decoded("Ä".encode("cp1252"), "list.csv", CorpusError)
+    with pytest.raises(CorpusError, match=r"Save it as UTF-8\.$"):
+        decoded("Ä".encode("cp1252"), "recipe.toml", CorpusError)
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
     for label in ("asks", "tells"):

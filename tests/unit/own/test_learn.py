@@ -16,6 +16,8 @@ from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import read_predictions
 from earnest.files.writing import refuse_changed
 from earnest.own.learned import Learned
+from earnest.report.result import read_result
+from earnest.report.sections import COLUMNS, headline_row
 from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
@@ -87,6 +89,25 @@ def test_scores_are_of_speakers_who_were_left_out(clips: Path, base: Path, tmp_p
     assert stored == json.loads(json.dumps(learned.to_dict()))
     result = load_bundle(tmp_path / "mine").info.results[0]
     assert result.speaker_independent and result.wa == pytest.approx(learned.wa)
+
+
+def test_learn_a_report_and_the_card_tell_the_same_ua_where_folds_lack_classes(
+    clips: Path, base: Path, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"path": str(path), "label": rng.choice(["yes", "no", "perhaps"]), "speaker": str(rng.integers(12))}
+        for path in sorted(clips.rglob("*.wav"))
+    ]
+    learned = learn(write_table(tmp_path / "t.csv", rows), tmp_path / "mine", base, speaker_pattern=None)
+    result = read_result(tmp_path / "mine")
+    assert result.scores.lacking and learned.ua != pytest.approx(learned.ua_over_folds)
+    assert result.scores.over_folds["ua"].mean == pytest.approx(learned.ua_over_folds)
+    assert result.scores.ua == pytest.approx(learned.ua)
+    assert load_bundle(tmp_path / "mine").info.results[0].ua == pytest.approx(learned.ua_over_folds)
+    told = dict(learned.rows())["UA %"]
+    assert headline_row(result)[COLUMNS.index("UA")] in told
+    assert f"{100 * result.scores.ua:.1f} over all recordings" in told
 
 
 def test_labels_that_say_nothing_score_like_chance(clips: Path, base: Path, tmp_path: Path) -> None:

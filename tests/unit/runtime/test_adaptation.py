@@ -1,6 +1,9 @@
 """Adaptation to a speaker: the network's answers checked, sets that grow, stay and are heard twice."""
 
+import copy
 import math
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +230,15 @@ def test_the_rule_of_an_earlier_bundle_is_left_alone_and_that_is_told_once(
     ]
     with pytest.raises(BundleError, match="can't adapt to a speaker"):
         model.adapter()
+
+
+@pytest.mark.parametrize("sent", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_an_adapter_that_is_pickled_or_copied_says_how_to_make_it_elsewhere(
+    tmp_path: Path, sent: Callable[[object], object]
+) -> None:
+    model = Predictor(load_bundle(write_adapting(tmp_path)))
+    with pytest.raises(EarnestError, match=r"An adapter can't be pickled or copied\. Make it where it is used"):
+        sent(model.adapter())
 
 
 @pytest.fixture(scope="module")

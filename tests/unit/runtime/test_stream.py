@@ -1,6 +1,9 @@
 """What a stream tells, when, and what it keeps."""
 
+import copy
+import pickle
 import tracemalloc
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -110,6 +113,14 @@ def test_integers_and_channels_are_understood(model: Predictor) -> None:
 def test_a_piece_that_is_no_sound_is_an_error(model: Predictor, piece: np.ndarray) -> None:
     with pytest.raises(AudioError, match=r"^chunk: "):
         model.stream(16_000).accept_waveform(piece)
+
+
+@pytest.mark.parametrize("sent", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_stream_that_is_pickled_or_copied_says_where_to_make_it(
+    model: Predictor, sent: Callable[[object], object]
+) -> None:
+    with pytest.raises(EarnestError, match=r"A stream can't be pickled or copied\. Make it where the sound comes"):
+        sent(model.stream(16_000))
 
 
 def test_an_empty_piece_is_nothing(model: Predictor) -> None:

@@ -101,13 +101,13 @@ function infoOf(old: BundleInfo, own: OwnExamples, out: OutOfFold, head: FittedH
   };
 }
 
-function resultOf({ speakerIndependent, wa, waSd, ua, uaSd, n, ece, classes, base }: Summary): Record<string, unknown> {
+function resultOf({ speakerIndependent, wa, waSd, uaOverFolds, uaSd, n, ece, classes, base }: Summary): Record<string, unknown> {
   return {
     protocol: "own-recordings",
     speaker_independent: speakerIndependent,
     wa,
     wa_sd: waSd,
-    ua,
+    ua: uaOverFolds,
     ua_sd: uaSd,
     n,
     command: `the page of earnest: Learn, with ${base}`,

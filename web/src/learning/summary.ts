@@ -26,7 +26,8 @@ export interface ClassResult {
 
 /**
  * All scores are of cross-validation, from 0 to 1. WA is the mean over folds, UA the mean recall over classes of all
- * recordings together, as a fold may lack classes; beside them their standard deviation over folds.
+ * recordings together, as a fold may lack classes; beside them their standard deviation over folds, and the mean of UA
+ * over folds, which cards tell.
  */
 export interface Summary {
   base: string;
@@ -38,6 +39,7 @@ export interface Summary {
   wa: number;
   waSd: number | null;
   ua: number;
+  uaOverFolds: number;
   uaSd: number | null;
   ece: number;
   eceByChance: number;
@@ -71,6 +73,7 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
     wa: meanOfNumbers(wa),
     waSd: deviation(wa),
     ua: meanOfNumbers(recallsOf(answers, labelled.targets)),
+    uaOverFolds: meanOfNumbers(ua),
     uaSd: deviation(ua),
     ece: quality(out.probabilities, labelled.targets).ece,
     eceByChance: eceByChance(out.probabilities),

@@ -71,6 +71,17 @@ def assert_alike(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> N
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=2e-5)
 
 
+def test_each_recording_of_a_table_of_spans_is_adapted_to_what_was_heard_in_it_alone(
+    bundle: Path, folder: Path
+) -> None:
+    words = "--format", "csv", "--adapt", "auto", "--window", 0.5, "--hop", 0.25
+    alone = [run(bundle, "timeline", path, *words).stdout for path in sorted((folder / "bob").iterdir())]
+    told = run(bundle, "timeline", folder / "bob", *words).stdout
+    assert told.splitlines() == [*alone[0].splitlines()[:1], *(line for one in alone for line in one.splitlines()[1:])]
+    plain = run(bundle, "timeline", folder / "bob", *words[:2], "--window", 0.5, "--hop", 0.25).stdout
+    assert told != plain
+
+
 def test_a_profile_of_several_speakers_is_told(bundle: Path, folder: Path, tmp_path: Path) -> None:
     said = run(bundle, "adapt", folder, "--output", tmp_path / "all.json", code=3).stderr
     assert "These recordings are of 2 speakers" in said
@@ -102,6 +113,37 @@ def test_each_channel_is_a_recording_of_a_speaker_of_its_own(bundle: Path, model
     again = run(bundle, "predict", *paths, *both, "--output", table, "--resume")
     assert "2 answered, 0 failed, 2 were there already" in again.stderr
     assert [row["path"] for row in rows_of(table.read_text())] == [row["path"] for row in wanted]
+
+
+def test_of_several_channels_a_recording_of_a_folder_has_a_row_for_each_that_it_has(
+    bundle: Path, tmp_path: Path
+) -> None:
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    soundfile.write(calls / "call.wav", np.stack([voice(2.0), voice(2.0, seed=5)], axis=1), 16_000)
+    soundfile.write(calls / "mono.wav", voice(2.0), 16_000)
+    (calls / "zero.wav").write_bytes(b"no sound")
+    both = ("--channel", 1, "--channel", 2)
+    for isolated in [], ["--isolate", "--jobs", 1]:
+        told = rows_of(run(bundle, "predict", calls, *both, "--json", *isolated, code=3).stdout)
+        names = ["call.wav#1", "call.wav#2", "mono.wav#1", "zero.wav#1", "zero.wav#2"]
+        assert [row["path"] for row in told] == [str(calls / name) for name in names]
+        assert {row["path"] for row in told if row["error"]} == {str(calls / name) for name in names[3:]}
+    (calls / "zero.wav").unlink()
+    for command, *more in (["predict"], ["embed"]):
+        rows = rows_of(run(bundle, command, calls, *both, *more, "--json").stdout)
+        assert [row["path"] for row in rows] == [str(calls / name) for name in names[:3]]
+
+
+def test_a_channel_that_is_not_there_is_an_error_where_it_is_the_only_one_or_its_recording_was_named(
+    bundle: Path, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "mono.wav", voice(2.0), 16_000)
+    (tmp_path / "list.csv").write_text("path\nmono.wav\n")
+    both = ("--channel", 1, "--channel", 2)
+    for words in (tmp_path / "mono.wav", *both), (tmp_path / "list.csv", *both), (tmp_path, "--channel", 2):
+        *_, last = rows_of(run(bundle, "predict", *words, "--json", code=3).stdout)
+        assert "the recording has one channel, there is no channel 2" in last["error"]
 
 
 def test_channels_of_profiles_timelines_and_embeddings(bundle: Path, tmp_path: Path) -> None:

@@ -45,6 +45,14 @@ def test_of_several_recordings_it_is_told_how_many_are_calls(folder: Path, tmp_p
         assert f"In 1 of 2 recordings channels {TOLD}" in run(folder, *words, *more).stderr
 
 
+def test_on_a_small_device_a_call_is_told_too(folder: Path) -> None:
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'earnest[openvino]'")
+    for form in [], ["--json"]:
+        told = run(folder, "edge", "call.wav", *form).stderr
+        assert f"Its channels {TOLD}" in told and "earnest predict --channel 1 --channel 2" in told
+    assert TOLD not in run(folder, "edge", "call.wav", "-q").stderr + run(folder, "edge", "plain.wav").stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [

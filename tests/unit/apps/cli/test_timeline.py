@@ -110,12 +110,38 @@ def test_wrong_usage_is_exit_code_2(folder: Path, words: list[str]) -> None:
     assert run(folder, "timeline", "talk.flac", *words).exit_code == 2
 
 
-@pytest.mark.long
+def test_the_spans_of_a_folder_are_the_rows_of_one_table(folder: Path, tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    for name in ("talk.flac", "laughs.wav"):
+        (calls / name).write_bytes((folder / name).read_bytes())
+    laughs, talk = (run(folder, "timeline", str(path), "--format", "csv").stdout for path in sorted(calls.iterdir()))
+    output = tmp_path / "spans.csv"
+    done = run(folder, "timeline", str(calls), "--output", str(output))
+    assert done.exit_code == 0
+    assert output.read_text(encoding="utf-8") == laughs + "".join(talk.splitlines(keepends=True)[1:])
+    n_rows = output.read_text(encoding="utf-8").count("\n") - 1
+    assert f"{n_rows} spans of 2 recordings: {output}" in done.stderr
+    lines = run(folder, "timeline", str(calls), "--format", "jsonl").stdout.splitlines()
+    assert len(lines) == n_rows and {json.loads(line)["path"] for line in lines} == set(map(str, calls.iterdir()))
+
+
+def test_one_of_several_recordings_that_cannot_be_read_is_told_and_the_others_are_rows(
+    folder: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"no sound")
+    done = run(folder, "timeline", str(broken), str(folder / "talk.flac"), "--format", "csv")
+    assert done.exit_code == 3 and f"earnest: {broken}" in done.stderr
+    assert {row["path"] for row in csv.DictReader(StringIO(done.stdout))} == {str(folder / "talk.flac")}
+
+
+@pytest.mark.parametrize("more", [[], ["--output", "x.srt"], ["--json"], ["--plot", "x.png", "--format", "csv"]])
 @pytest.mark.parametrize("words", [["talk.flac", "laughs.wav"], ["."]], ids=["two", "a folder"])
-def test_several_recordings_are_for_batch(folder: Path, words: list[str]) -> None:
-    result = CliRunner().invoke(cli, ["timeline", *(str(folder / word) for word in words)])
+def test_what_holds_one_recording_alone_is_refused_for_several(folder: Path, words: list[str], more: list[str]) -> None:
+    result = CliRunner().invoke(cli, ["timeline", *(str(folder / word) for word in words), *more])
     assert result.exit_code == 2
-    assert f"Name one recording. A table of many: earnest batch {folder} --table timelines" in result.output
+    assert "Name one recording. A table of the spans of many: earnest timeline" in result.output
 
 
 def test_a_picture_is_drawn(folder: Path) -> None:

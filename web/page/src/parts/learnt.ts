@@ -20,14 +20,14 @@ export function showLearnt(place: HTMLElement, summary: Summary, unusable: reado
 }
 
 function lines(summary: Summary, unusable: readonly Unusable[]): string[][] {
-  const { n, nSpeakers, hours, folds, classes, wa, waSd, ua, uaSd, ece, eceByChance } = summary;
+  const { n, nSpeakers, hours, folds, classes, wa, waSd, ua, uaOverFolds, uaSd, ece, eceByChance } = summary;
   const kind = summary.speakerIndependent ? "speaker-independent" : "NOT speaker-independent";
   return [
     ["recordings", `${n}${unusable.length ? ` (${unusable.length} could not be used)` : ""}, ${(60 * hours).toFixed(1)} min`],
     ["speakers", nSpeakers ? String(nSpeakers) : "unknown"],
     ["tested", `${kind}, ${folds}`],
     ["right answers (WA)", `${spread(wa, waSd)} over folds`],
-    ["mean recall of the classes (UA)", `${spread(ua, uaSd)}, by chance ${percent(1 / classes.length, 1)}`],
+    ["mean recall of the classes (UA)", `${spread(uaOverFolds, uaSd)} over folds, ${percent(ua, 1)} over all recordings, by chance ${percent(1 / classes.length, 1)}`],
     ["calibration error (ECE)", `${ece.toFixed(3)}, by chance alone ${eceByChance.toFixed(3)}`],
   ];
 }

@@ -1,0 +1,82 @@
+"""The page about answers without the truth."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import earnest_cli
+
+from earnest.errors import EarnestError
+from earnest.report.answers import answers_page, has_answers_alone
+from earnest.runtime.formats import csv_header, csv_line
+from earnest.runtime.prediction import Prediction
+
+CLASSES = ("happy", "sad")
+ROWS = (
+    Prediction("calls/a.wav#1", "ok", 4.0, 3.0, "sad", 0.8, {"happy": 0.2, "sad": 0.8}, quality=("noisy",), model="m"),
+    Prediction("calls/a.wav#2", "ok", 4.0, 1.0, "happy", 0.6, {"happy": 0.6, "sad": 0.4}, model="m"),
+    Prediction("old/b.wav#1", "unsure", 4.0, 4.0, None, 0.5, {"happy": 0.5, "sad": 0.5}, model="m"),
+    Prediction("old/=c.wav#1", "error", error="old/=c.wav: no audio.", model="m"),
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "answers.csv"
+    path.write_text("\n".join([csv_header(CLASSES), *(csv_line(row, CLASSES) for row in ROWS)]) + "\n")
+    return path
+
+
+def test_answers_without_the_truth_become_a_page_of_shares_sound_and_groups(table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    page = tmp_path / "page.html"
+    told = json.loads(earnest_cli("report", table, "--output", page, "--json"))
+    assert told["with an emotion"] == "2 (50.0 %)"
+    found = {section["name"]: next(iter(section["tables"].values()), []) for section in told["sections"]}
+    emotions = {row[""]: row for row in found["emotion"]}
+    assert [emotions[name]["% of all speech"] for name in ("sad", "happy", "unsure")] == ["37.5", "12.5", "50.0"]
+    assert emotions["sad"]["median confidence, %"] == "80.0"
+    assert {row["status"]: row["recordings"] for row in found["status"]} == {"ok": "2", "unsure": "1", "error": "1"}
+    assert [row["quality"] for row in found["quality"]] == ["noisy"]
+    assert [(row["folder"], row["sad, %"]) for row in found["folder"]] == [("calls", "50.0"), ("old", "–")]
+    assert [row["channel"] for row in found["channel"]] == ["1", "2"]
+    assert "speaker" not in found and "no audio" in found["error"][0]["error"]
+    text = page.read_text(encoding="utf-8")
+    assert "Nobody said what is true" in text and "old/=c.wav" in text
+    assert (tmp_path / "page" / "emotions.png").exists()
+
+
+def test_a_table_that_a_spreadsheet_saved_with_speakers_is_counted_by_speaker(table: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    table.write_text(
+        "path;speaker;status;emotion;confidence;speech_s\na.wav;Ann;ok;sad;0,8;1,5\nb.wav;Ben;ok;happy;0,6;0,5\n"
+    )
+    (section,) = [one for one in answers_page(table).sections if one.name == "speaker"]
+    assert section.tables is not None
+    (found,) = section.tables.values()
+    assert [row[:3] for row in found.rows] == [["Ann", "1", "1"], ["Ben", "1", "1"]]
+
+
+def test_answers_with_the_truth_beside_them_are_scored_not_counted(table: Path) -> None:
+    assert has_answers_alone(table)
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{lines[0]},truth", *(f"{line},sad" for line in lines[1:])]) + "\n")
+    assert not has_answers_alone(table)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("path,status,emotion\n", "holds no answers"),
+        ("path,status,emotion,confidence\na.wav,ok,sad,high\n", "row 1: no row of `earnest predict`"),
+        ("path,status,emotion,shares\na.wav,ok,sad,[1]\n", "row 1: no row of `earnest predict`"),
+        ("path,status,emotion\na.wav,ok\n", "row 1: no row of `earnest predict`"),
+        ("path,status,emotion,shares\na.wav,ok,sad," + 100_000 * "[" + "\n", "row 1: no row of `earnest predict`"),
+        ('path,status,emotion\n"a.wav,ok,sad\n', "not a readable table"),
+    ],
+)
+def test_a_table_that_is_damaged_says_where(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(EarnestError, match=told):
+        answers_page(tmp_path / "a.csv")
