@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
-from the_page import DEMO, choose_file, open_page, rows_of, text_of
+from the_page import DEMO, choose_file, go, open_page, rows_of, text_of
 
 from earnest.audio.source import Channel
 from earnest.runtime.predictor import Predictor
@@ -79,3 +79,28 @@ def test_where_channels_cancel_each_other_a_button_hears_one(driver: Any, addres
     press_text(driver, "file-list", "Hear channel 1")
     harness.wait_for(driver, "document.getElementById('clip-title').textContent === 'opposite.wav#1'")
     assert names(driver) == ["opposite.wav", "opposite.wav#1"]
+
+
+def test_a_recordings_quality_is_told_wherever_its_answer_is(driver: Any, address: str, call: Path) -> None:
+    open_page(driver, address, "files")
+    choose_file(driver, call)
+    driver.find_element("css selector", "#clip-keep button").click()
+    harness.wait_for(driver, "document.getElementById('clip-keep').textContent.includes('Kept')")
+    go(driver, "compare")
+    harness.wait_for(driver, "document.querySelector('#compare-cards .note')")
+    assert text_of(driver, "compare-cards").count(TURNS) == 1
+    go(driver, "recordings")
+    harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
+    press_text(driver, "recordings-list", "Open")
+    assert text_of(driver, "kept-quality") == TURNS
+
+
+def test_kept_is_said_of_the_recording_that_was_kept_alone(driver: Any, address: str) -> None:
+    open_page(driver, address, "files")
+    choose_file(driver, DEMO / "plain.flac")
+    driver.find_element("css selector", "#clip-keep button").click()
+    harness.wait_for(driver, "document.getElementById('clip-keep').textContent.includes('Kept')")
+    choose_file(driver, DEMO / "lively.flac")
+    driver.find_element("css selector", "#file-list li:last-child button").click()
+    assert text_of(driver, "clip-title") == "lively.flac"
+    assert text_of(driver, "clip-keep") == "Keep the result"

@@ -43,7 +43,6 @@ export class ClipDetail {
       this.picture.zoom(0, 0);
       this.follow();
     });
-    byId("clip-keep").append(keepButton(() => this.clip));
     document.addEventListener("chosen", () => {
       this.tellGender();
     });
@@ -75,6 +74,7 @@ export class ClipDetail {
     this.tellGender();
     byId("clip-quality").textContent = qualityOf(timeline.quality);
     this.offerChannels(clip);
+    byId("clip-keep").replaceChildren(keepButton(() => clip)); // "kept" was said of the one before
     showAnswer(byId("clip-bars"), timeline);
     byId("clip-place").textContent = place === "browser" ? "Answered in this browser." : "Answered on the server.";
     this.audio.hidden = url === null;
