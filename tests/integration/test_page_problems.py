@@ -55,7 +55,16 @@ def test_a_recording_without_speech_is_no_problem_also_as_the_first_one(
     choose_file(driver, folder / "silence.wav")
     assert "No speech" in text_of(driver, "file-list")
     assert text_of(driver, "clip-answer") == "No speech"
-    assert not driver.find_element("id", "clip-picture").is_displayed()
+    empty = ["clip-picture", "clip-tables"]
+    assert not any(driver.find_element("id", one).is_displayed() for one in empty)
+    driver.find_element("css selector", "#clip-keep button").click()
+    go(driver, "recordings")
+    harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
+    driver.find_element("css selector", "#recordings-list button").click()
+    assert driver.find_element("id", "kept-name").is_displayed()
+    empty = ["kept-timeline", "kept-summary", "kept-tables"]
+    assert not any(driver.find_element("id", one).is_displayed() for one in empty)
+    go(driver, "files")
     choose_file(driver, DEMO / "plain.flac")
     driver.find_element("css selector", "#file-list li:last-child button").click()
     assert driver.find_element("id", "clip-picture").is_displayed()

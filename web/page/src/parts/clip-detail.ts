@@ -83,7 +83,7 @@ export class ClipDetail {
     const endS = timeline.duration_s ?? 0;
     const classes = classesOf(timeline.windows, timeline.probabilities);
     const hasTime = timeline.windows.length + timeline.vocal_bursts.length > 0;
-    byId("clip-picture").hidden = !hasTime;
+    byId("clip-picture").hidden = byId("clip-tables").hidden = !hasTime;
     if (hasTime) {
       this.picture.chart.resize();
       this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks });

@@ -143,7 +143,7 @@ class FilesView {
 
   private removal(job: Job): HTMLElement {
     return this.button("Remove", job.name, () => {
-      const next = this.rows.get(job)?.nextElementSibling?.querySelector("button") ?? byId("files-input");
+      const next = this.rows.get(job)?.nextElementSibling;
       this.rows.get(job)?.remove();
       this.rows.delete(job);
       this.jobs.splice(this.jobs.indexOf(job), 1);
@@ -151,7 +151,7 @@ class FilesView {
         if (this.shown === job.state.clip) this.open(null);
         this.app.remove(job.state.clip);
       }
-      next.focus();
+      (next?.querySelector("button") ?? byId("files-input")).focus(); // rows are drawn anew meanwhile
     });
   }
 

@@ -70,8 +70,12 @@ class RecordingsView {
     byId("kept-quality").textContent = qualityOf(timeline.quality);
     this.name.value = kept.name;
     const classes = classesOf(timeline.windows, timeline.probabilities);
+    const hasTime = timeline.windows.length + timeline.vocal_bursts.length > 0;
+    byId("kept-timeline").hidden = byId("kept-tables").hidden = !hasTime;
+    this.picture.chart.resize();
     this.picture.show({ startS: 0, endS: Math.max(timeline.duration_s ?? 0, 0.1), classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks: null });
-    this.summary.show(timeline);
+    if (timeline.windows.length) this.summary.show(timeline);
+    else this.summary.hide();
     byId("kept-spans").replaceChildren(spanTable(timeline.spans, timeline.vocal_bursts, null));
   }
 
