@@ -138,6 +138,18 @@ def test_until_a_window_is_full_the_page_says_that_it_listens(driver: Any, addre
     wait_live(driver, "idle")
 
 
+def test_unsure_is_said_of_the_model_not_of_who_speaks(driver: Any, address: str) -> None:
+    open_page(driver, address)
+    driver.execute_script(SEEN)
+    listen_for(driver, 1)
+    harness.wait_for(driver, "seen.some(([, , state]) => state === 'You sound' || state === 'The model is')")
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    told = {(state, emotion == "Unsure") for _, _, state, _, emotion in driver.execute_script("return seen")}
+    assert ("You sound", True) not in told
+    assert ("The model is", True) in told  # "small" is unsure about "lively"
+
+
 def test_a_file_is_answered_as_predict_does(driver: Any, address: str, folder: Path) -> None:
     model = Predictor.load("small")
     open_page(driver, address, "files")

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import harness
+import numpy as np
 import pytest
+import soundfile
 import the_page
 from serving import listening
 from the_page import DEMO, OTHER_HOST, choose_file, go, listen_for, open_page, press, text_of, wait_live
@@ -43,6 +45,29 @@ def problem(driver: Any, element_id: str) -> str:
     assert place.get_attribute("role") == "alert"
     assert place.is_displayed()
     return str(place.text)
+
+
+def test_a_recording_without_speech_is_no_problem_also_as_the_first_one(
+    driver: Any, address: str, folder: Path
+) -> None:
+    soundfile.write(folder / "silence.wav", np.zeros(32_000), 16_000)
+    open_page(driver, address, "files")
+    choose_file(driver, folder / "silence.wav")
+    assert "No speech" in text_of(driver, "file-list")
+    assert text_of(driver, "clip-answer") == "No speech"
+    empty = ["clip-picture", "clip-tables"]
+    assert not any(driver.find_element("id", one).is_displayed() for one in empty)
+    driver.find_element("css selector", "#clip-keep button").click()
+    go(driver, "recordings")
+    harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
+    driver.find_element("css selector", "#recordings-list button").click()
+    assert driver.find_element("id", "kept-name").is_displayed()
+    empty = ["kept-timeline", "kept-summary", "kept-tables"]
+    assert not any(driver.find_element("id", one).is_displayed() for one in empty)
+    go(driver, "files")
+    choose_file(driver, DEMO / "plain.flac")
+    driver.find_element("css selector", "#file-list li:last-child button").click()
+    assert driver.find_element("id", "clip-picture").is_displayed()
 
 
 def test_a_refused_microphone_is_explained_and_works_when_it_is_allowed(driver: Any, address: str) -> None:

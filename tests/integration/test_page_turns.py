@@ -80,6 +80,16 @@ def test_a_place_that_is_left_while_the_microphone_is_asked_for_gets_no_sound(
     assert the_page.posts_and_streams(address) == before
 
 
+def test_when_a_recording_is_removed_the_next_one_has_the_keyboard(driver: Any, address: str) -> None:
+    open_page(driver, address, "files")
+    for name in ("plain", "lively"):
+        choose_file(driver, DEMO / f"{name}.flac")
+    for left in ("Show lively.flac", None):
+        driver.find_element("css selector", "#file-list button[aria-label^='Remove']").click()
+        focused = driver.switch_to.active_element
+        assert (focused.get_attribute("aria-label"), focused.tag_name) == (left, "button" if left else "input")
+
+
 def test_record_pressed_twice_leaves_no_microphone_on(driver: Any, address: str, with_script: Any) -> None:
     with_script(SLOW_MICROPHONE)
     open_page(driver, address, "learn")

@@ -32,7 +32,7 @@ export async function decode(
   const channels = Array.from({ length: decoded.numberOfChannels }, (_, index) => decoded.getChannelData(index));
   const waveform = mono(channels, called, channel);
   const hasSeparateChannels = channel === null && takeTurns(channels, decoded.sampleRate);
-  return { waveform, sampleRateHz: decoded.sampleRate, hasSeparateChannels };
+  return { waveform, sampleRateHz: decoded.sampleRate, hasSeparateChannels, nChannels: channels.length };
 }
 
 async function copiedBytes(file: unknown, name: string): Promise<ArrayBuffer> {

@@ -26,6 +26,8 @@ export interface Recording {
   sampleRateHz: number;
   /** Whether it is the mean of channels that take turns, like two sides of a call, as `decode` finds. */
   hasSeparateChannels?: boolean;
+  /** How many channels its file has, as `decode` finds. */
+  nChannels?: number;
 }
 
 export interface RecordingOptions extends Options {

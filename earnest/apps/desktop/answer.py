@@ -9,7 +9,7 @@ from earnest.apps.desktop.style import paint
 from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.bundle import BundleInfo
 from earnest.errors import printable
-from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
+from earnest.runtime.prediction import HIGHEST_SHOWN, SEPARATE, Prediction, percent
 from earnest.runtime.timeline_plot import clock, colours_of
 
 STEPS = 1_000  # of a bar
@@ -58,7 +58,7 @@ class AnswerPanel(QScrollArea):
         self._empty()
         self.about.setText(about or printable(Path(prediction.path).name))
         self.emotion.setText(headline(prediction))
-        self.meaning.setText(meaning(prediction, info))
+        self.meaning.setText(" ".join(filter(None, (meaning(prediction, info), about_channels(prediction)))))
         colours = colours_of(tuple(prediction.probabilities))
         for row, (name, share) in enumerate(prediction.probabilities.items()):
             self._add_bar(row, name, share, colours[name])
@@ -131,6 +131,16 @@ def meaning(prediction: Prediction, info: BundleInfo) -> str:
         "too-short": tr("Too short to be answered."),
     }
     return reasons.get(prediction.status, "")
+
+
+def about_channels(prediction: Prediction) -> str:
+    """Say what channels that take turns mean for the answer, and what to do; "" where they don't."""
+    if SEPARATE not in prediction.quality:
+        return ""
+    return tr(
+        "Its channels take turns, like two sides of a call: the answer is about their mean. "
+        "“Save each channel as a file” in the menu File opens each by itself."
+    )
 
 
 def short_error(prediction: Prediction) -> str:

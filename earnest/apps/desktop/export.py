@@ -1,22 +1,28 @@
-"""What is chosen, as files: every format of `earnest predict` and of `earnest timeline`, and annotations."""
+"""What is chosen, as files: formats of `earnest predict` and `earnest timeline`, annotations, single channels."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
+import numpy as np
+
 from earnest.apps.cli._row_file import Form, RowFile
 from earnest.apps.desktop.annotations import Parts, annotated_timeline
 from earnest.apps.desktop.texts import tr
+from earnest.audio.io import open_audio
+from earnest.audio.source import Channel
 from earnest.bundle import BundleInfo
 from earnest.corpora.annotations import utterances_of
 from earnest.corpora.manifest import write_manifest
-from earnest.errors import EarnestError, told
+from earnest.errors import EarnestError, printable, told
 from earnest.files.locks import held_file
 from earnest.files.writing import new_file
+from earnest.runtime.predictor import TIMELINE_MAX_SECONDS
 from earnest.runtime.timeline import SUFFIXES, Timeline, written
 
 TABLES: Mapping[str, Form] = {".csv": "csv", ".jsonl": "json", ".parquet": "parquet"}
+FULL = 32_768  # of 16 bits
 TIMELINES = {form: suffix for suffix, form in SUFFIXES.items()}
 
 
@@ -80,6 +86,38 @@ def write_timeline(timeline: Timeline, path: Path, form: str) -> None:
     """Write one timeline, in one step."""
     with new_file(path, overwrite=True) as place, place.open("w", encoding="utf-8", newline="") as file:
         file.writelines(written(timeline, form))
+
+
+def export_channels(recording: str, folder: Path) -> list[Path]:
+    """Write each channel of a recording as a WAV file of its own, such as call-1.wav and call-2.wav; return these.
+
+    Raises
+    ------
+    EarnestError
+        When it can't be read, has one channel, or a file can't be written or is there already.
+    """
+    with open_audio(recording, TIMELINE_MAX_SECONDS) as audio:
+        n_channels = audio.n_channels
+    if n_channels == 1:
+        raise EarnestError(tr("{name} has one channel only.").format(name=printable(Path(recording).name)))
+    places = [folder / f"{Path(recording).stem}-{number}.wav" for number in range(1, n_channels + 1)]
+    if there := next((place for place in places if place.exists()), None):
+        raise EarnestError(tr("{path} is there already. Choose another folder.").format(path=printable(str(there))))
+    for number, place in enumerate(places, start=1):
+        _write_channel(Channel(recording, number), place)
+    return places
+
+
+def _write_channel(channel: Channel, path: Path) -> None:
+    import soundfile
+
+    with (
+        new_file(path) as place,
+        open_audio(channel, TIMELINE_MAX_SECONDS) as audio,
+        soundfile.SoundFile(place, "w", audio.sample_rate_hz, 1, "PCM_16", format="WAV") as file,
+    ):
+        for block in audio.blocks:
+            file.write(np.clip(np.round(FULL * block), -FULL, FULL - 1).astype(np.int16))
 
 
 def export_annotations(

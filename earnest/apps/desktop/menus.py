@@ -131,6 +131,7 @@ def _fill_file(file: QMenu, window: "DesktopWindow") -> None:
         file,
         [
             Item(tr("Save &picture …"), window.ask_picture),
+            Item(tr("Save each &channel as a file …"), window.ask_channels),
             None,
             Item(tr("&Quit"), window.close, "Ctrl+Q"),
         ],

@@ -25,7 +25,7 @@ from earnest.apps.desktop.annotations import Annotations, learn_from
 from earnest.apps.desktop.answer import AnswerPanel
 from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.entries import OPENED, Entry, found_files
-from earnest.apps.desktop.export import Exported, export_annotations, export_rows, export_timelines
+from earnest.apps.desktop.export import Exported, export_annotations, export_channels, export_rows, export_timelines
 from earnest.apps.desktop.files import FilesPanel
 from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help, licences
 from earnest.apps.desktop.models import ModelChoice, ModelPanel
@@ -415,6 +415,23 @@ class DesktopWindow(QMainWindow):
         picture = self.picture.picture
         if picture is not None:
             self._write(lambda: Exported(1, save_picture(picture, Path(path))))
+
+    def ask_channels(self) -> None:
+        """Ask for the folder that the channels of the current recording go to."""
+        path = self.files.current
+        if not path or is_picture(path):
+            self.tell(tr("Choose a recording in the table first."))
+            return
+        folder = QFileDialog.getExistingDirectory(self, tr("Folder for channels"), str(Path(path).parent))
+        if folder:
+            self.export_channels(path, folder)
+
+    def export_channels(self, path: str, folder: str) -> None:
+        """Write each channel of a recording as a file, and open these."""
+        self.background.run(lambda: export_channels(path, Path(folder)), self._open_channels, self.tell)
+
+    def _open_channels(self, places: list[Path]) -> None:
+        self.open_paths(map(str, places))
 
     def _write(self, work: Callable[[], Exported]) -> None:
         def written(found: Exported) -> None:

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from desktop_hands import answering, choose, click, press
 
+import earnest
 from earnest.corpora.manifest import read_manifest
 
 
@@ -48,6 +51,43 @@ def test_answers_and_timelines_are_exported_of_the_chosen_files(driver: Any, qtb
     choose(qtbot, window, "File", "Export timelines", "srt")
     expected = {Path(path).with_suffix(".srt").name for path in window.files.chosen()}
     driver.until(lambda: expected <= {path.name for path in folder.iterdir()})
+
+
+def test_each_channel_of_a_call_becomes_a_file_that_is_answered(
+    opened: Any, voices: Path, bundle: Path, qtbot: Any, tmp_path: Path
+) -> None:
+    voice, rate_hz = soundfile.read(min(voices.iterdir()), dtype="int16")
+    silence = np.zeros_like(voice)
+    call = np.stack([np.concatenate([voice, silence]), np.concatenate([silence, voice])], axis=1)
+    soundfile.write(tmp_path / "call.wav", call, rate_hz)
+    driver = opened(tmp_path / "call.wav")
+    driver.answered()
+    window = driver.window
+    assert "take turns, like two sides of a call" in window.answer.meaning.text()
+    answering(window, tmp_path)
+    choose(qtbot, window, "File", "Save each channel")
+    driver.until(lambda: len(window.files.model.entries) == 3)
+    driver.answered()
+    model = earnest.load(bundle)
+    for number, entry in enumerate(window.files.model.entries[1:], start=1):
+        assert entry.path == str(tmp_path / f"call-{number}.wav")
+        assert np.array_equal(soundfile.read(entry.path, dtype="int16")[0], call[:, number - 1])
+        expected = model.predict(earnest.Channel(tmp_path / "call.wav", number))
+        assert (entry.prediction.quality, entry.prediction.probabilities) == (expected.quality, expected.probabilities)
+
+
+def test_channels_of_a_recording_replace_no_file(opened: Any, voices: Path, tmp_path: Path) -> None:
+    driver = opened(voices)
+    driver.answered()
+    window = driver.window
+    window.export_channels(window.files.current, str(tmp_path))
+    driver.until(lambda: window.notice_text.text() == "voice-0.wav has one channel only.")
+    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, (8_000, 2)), 8_000)
+    (tmp_path / "noise-2.wav").write_bytes(b"mine")
+    window.export_channels(str(tmp_path / "noise.wav"), str(tmp_path))
+    driver.until(lambda: window.notice_text.text().endswith("noise-2.wav is there already. Choose another folder."))
+    assert (tmp_path / "noise-2.wav").read_bytes() == b"mine"
+    assert not (tmp_path / "noise-1.wav").exists()
 
 
 def test_speakers_come_from_a_diarisation_file(driver: Any, qtbot: Any, tmp_path: Path) -> None:

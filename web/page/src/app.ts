@@ -23,6 +23,8 @@ export interface Clip {
   place: Place;
   timeline: Timeline;
   peaks: Float32Array | null;
+  /** how many channels can be heard each by itself; 0 where they don't take turns */
+  nChannels: number;
   /** of the sound, in this visit only; null where there is none */
   url: string | null;
 }

@@ -67,16 +67,16 @@ export class BrowserEngine implements Engine {
   }
 
   async timeline(source: Source, work: Work = {}): Promise<Timeline> {
-    const { waveform, sampleRateHz, ...found } = soundOf(source);
+    const { waveform, sampleRateHz, hasSeparateChannels = false } = soundOf(source);
     return this.adapted((adapting) =>
-      this.model.timeline(waveform, sampleRateHz, { ...work, ...found, ...adapting, classes: this.classes, path: source.name }),
+      this.model.timeline(waveform, sampleRateHz, { ...work, hasSeparateChannels, ...adapting, classes: this.classes, path: source.name }),
     );
   }
 
   async predict(source: Source): Promise<Prediction> {
-    const { waveform, sampleRateHz, ...found } = soundOf(source);
+    const { waveform, sampleRateHz, hasSeparateChannels = false } = soundOf(source);
     return this.adapted((adapting) =>
-      this.model.predict(waveform, sampleRateHz, { ...found, ...adapting, classes: this.classes, path: source.name }),
+      this.model.predict(waveform, sampleRateHz, { hasSeparateChannels, ...adapting, classes: this.classes, path: source.name }),
     );
   }
 

@@ -33,6 +33,8 @@ export interface Work {
 export interface Source {
   name: string;
   file: Blob;
+  /** which one is heard by itself, 1 for the left one; null for the mean of all */
+  channel: number | null;
   sound: Recording | null;
 }
 

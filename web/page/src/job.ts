@@ -1,18 +1,21 @@
 /** One chosen file on its way to an answer. */
 
+import { ChannelError, type Recording } from "../../src/index.js";
 import type { App, Clip } from "./app.js";
 import type { Engine } from "./engine.js";
+import { SEPARATE } from "./parts/bars.js";
 import { identity } from "./store.js";
 import { isAbort, type Problem, problemOf } from "./problems.js";
 import { ServerEngine, serverModels } from "./server-engine.js";
 import { peaksOf } from "./series.js";
 import { N_PEAKS, sourceOf } from "./source.js";
+import { wave } from "./wave.js";
 
 type JobState =
   | { is: "waiting" | "cancelled" }
   | { is: "working"; share: number }
   | { is: "done"; clip: Clip }
-  | { is: "failed"; problem: Problem; canTryServer: boolean };
+  | { is: "failed"; problem: Problem; offer: "server" | "channel" | null };
 
 export class Job {
   state: JobState = { is: "waiting" };
@@ -22,7 +25,14 @@ export class Job {
   constructor(
     private readonly app: App,
     readonly file: File,
+    /** which one is heard by itself; null for the mean of all */
+    readonly channel: number | null = null,
   ) {}
+
+  /** "call.wav", or, of one channel by itself, "call.wav#2", as in the tables of `earnest predict`. */
+  get name(): string {
+    return this.channel === null ? this.file.name : `${this.file.name}#${this.channel}`;
+  }
 
   async run(): Promise<void> {
     if (this.state.is === "waiting") await this.answer(() => this.app.ready());
@@ -50,7 +60,7 @@ export class Job {
     let isUndecodable = false;
     try {
       engine = await engineOf();
-      const source = await sourceOf(this.file, this.file.name);
+      const source = await sourceOf(this.file, this.name, this.channel);
       isUndecodable = source.sound === null;
       const timeline = await engine.timeline(source, {
         signal: this.controller.signal,
@@ -60,17 +70,19 @@ export class Job {
       });
       const clip: Clip = {
         id: identity(),
-        name: this.file.name,
+        name: this.name,
         place: engine.place,
         timeline,
         peaks: source.sound && peaksOf(source.sound.waveform, N_PEAKS),
-        url: source.sound && URL.createObjectURL(this.file),
+        nChannels: timeline.quality.includes(SEPARATE) ? (source.sound?.nChannels ?? 2) : 0,
+        url: source.sound && URL.createObjectURL(heard(source.sound, this)),
       };
       this.become({ is: "done", clip });
       this.app.add(clip);
     } catch (error) {
       const canTryServer = isUndecodable && engine?.place === "browser" && this.app.site.server;
-      this.become(isAbort(error) ? { is: "cancelled" } : { is: "failed", problem: problemOf(error), canTryServer });
+      const offer = error instanceof ChannelError ? "channel" : canTryServer ? "server" : null;
+      this.become(isAbort(error) ? { is: "cancelled" } : { is: "failed", problem: problemOf(error), offer });
     }
   }
 
@@ -78,4 +90,9 @@ export class Job {
     this.state = state;
     this.onChange();
   }
+}
+
+/** What is played: the file, or its one channel alone. */
+function heard({ waveform, sampleRateHz }: Recording, { file, channel }: Job): Blob {
+  return channel === null ? file : wave(waveform, sampleRateHz);
 }

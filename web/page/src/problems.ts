@@ -1,6 +1,6 @@
 /** What went wrong, in plain words, and what to do about it. */
 
-import { AudioError, BundleError, EarnestError, MicrophoneError, type MicrophoneReason } from "../../src/index.js";
+import { AudioError, BundleError, ChannelError, EarnestError, MicrophoneError, type MicrophoneReason } from "../../src/index.js";
 
 export interface Problem {
   title: string;
@@ -42,6 +42,11 @@ const INSECURE: Problem = {
   advice: "Open the page on https: or on localhost. Where a server runs, choose “On the server” above; recordings then go there. If that choice is missing, open the address that the server printed, with “#token=…”.",
 };
 
+const CHANNELS: Problem = {
+  title: "Its channels cancel each other",
+  advice: "One has the opposite sign: their mean is next to silence. Under Files, a button hears one of them alone; elsewhere, save one as a file of its own.",
+};
+
 const KEY: Problem = {
   title: "The server needs a key",
   advice: "Open the address that the server printed when it started, which ends with “#token=…”. Or ask the person who runs it for a key, and put the key there.",
@@ -54,6 +59,7 @@ export function problemOf(error: unknown): Problem {
     if (!isSecureContext) return INSECURE;
     return { title: "The model can't be loaded", advice: `${told} Then reload this page, or choose another model above.` };
   }
+  if (error instanceof ChannelError) return CHANNELS;
   if (error instanceof AudioError) return { title: "This recording can't be used", advice: told };
   if (error instanceof ServerError && error.status === 0) {
     return {

@@ -22,6 +22,6 @@ export async function* samples(app: App): AsyncGenerator<Clip> {
     const source = await sample(name);
     const timeline = await engine.timeline(source);
     const peaks = source.sound && peaksOf(source.sound.waveform, N_PEAKS);
-    yield { id: identity(), name, place: engine.place, timeline, peaks, url: URL.createObjectURL(source.file) };
+    yield { id: identity(), name, place: engine.place, timeline, peaks, nChannels: 0, url: URL.createObjectURL(source.file) };
   }
 }

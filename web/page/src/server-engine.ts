@@ -42,12 +42,13 @@ export class ServerEngine implements Engine {
     if (this.isClosed) throw new EarnestError("Another model was chosen meanwhile. Try again.");
   }
 
-  private async asked(query: string, { name, file }: Source, signal?: AbortSignal): Promise<unknown> {
+  private async asked(query: string, { name, file, channel }: Source, signal?: AbortSignal): Promise<unknown> {
     this.refuseClosed();
     const type = file.type.startsWith("audio/") || file.type.startsWith("video/") ? file.type : "application/octet-stream";
     const classes = this.classes ? `&classes=${encodeURIComponent(this.classes.join())}` : "";
+    const one = channel === null ? "" : `&channel=${channel}`;
     const adapt = this.adapt === "auto" ? "&adapt=auto" : "";
-    const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}${classes}${adapt}`, {
+    const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}${classes}${one}${adapt}`, {
       method: "POST",
       ...(typeof this.adapt === "object" ? { body: formOf(file, this.adapt) } : { headers: { "Content-Type": type }, body: file }),
       signal: signal ?? null,

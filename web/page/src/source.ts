@@ -8,17 +8,17 @@ const N_PEAKS = 3000;
 export { N_PEAKS };
 
 /** Open a file. `AudioError` where it is too long; what can't be decoded here has no sound, and a server may know better. */
-export async function sourceOf(file: Blob, name: string): Promise<Source> {
-  if (file.type.startsWith("image/")) return { name, file, sound: null };
+export async function sourceOf(file: Blob, name: string, channel: number | null = null): Promise<Source> {
+  if (file.type.startsWith("image/")) return { name, file, channel, sound: null };
   if (!file.size) throw new AudioError(`${name}: the file is empty. Choose another.`);
   const seconds = await secondsOf(file);
   if (seconds !== null && seconds > LONGEST_S) {
     throw new AudioError(`${name} is longer than ${LONGEST_S / 60} minutes. Cut it, or use “earnest timeline”, which takes hours.`);
   }
   try {
-    return { name, file, sound: await decode(await file.arrayBuffer(), name) };
+    return { name, file, channel, sound: await decode(await file.arrayBuffer(), name, channel) };
   } catch (error) {
-    if (error instanceof AudioError && !(error instanceof ChannelError)) return { name, file, sound: null };
+    if (error instanceof AudioError && !(error instanceof ChannelError)) return { name, file, channel, sound: null };
     throw error;
   }
 }

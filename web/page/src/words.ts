@@ -17,7 +17,7 @@ export function confidence(share: number, decimals = 0): string {
 export function clock(seconds: number, decimals = 1): string {
   const scale = 10 ** decimals;
   const all = Math.round(seconds * scale) / scale;
-  if (all < 60) return `${all.toFixed(decimals)} s`;
+  if (all < 60) return `${all.toFixed(decimals)}${NO_BREAK}s`;
   const rest = (all % 60).toFixed(decimals).padStart(decimals ? 3 + decimals : 2, "0");
   return `${Math.floor(all / 60)}:${rest}`;
 }
@@ -25,7 +25,7 @@ export function clock(seconds: number, decimals = 1): string {
 /** A time on an axis: whole seconds, or minutes and seconds. */
 export function tick(seconds: number): string {
   const [tenths, whole] = [Math.round(10 * seconds) / 10, Math.round(seconds)];
-  return tenths < 60 ? `${tenths} s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+  return tenths < 60 ? `${tenths}${NO_BREAK}s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
 export function signed(value: number): string {

@@ -212,6 +212,10 @@
       <translation>Ein Profil wählen</translation>
     </message>
     <message>
+      <source>Choose a recording in the table first.</source>
+      <translation>Wählen Sie zuerst in der Tabelle eine Aufnahme.</translation>
+    </message>
+    <message>
       <source>Choose a recording.</source>
       <translation>Wählen Sie eine Aufnahme.</translation>
     </message>
@@ -312,6 +316,10 @@
       <translation>Ordner für Annotationen</translation>
     </message>
     <message>
+      <source>Folder for channels</source>
+      <translation>Ordner für Kanäle</translation>
+    </message>
+    <message>
       <source>Folder for timelines</source>
       <translation>Ordner für Zeitleisten</translation>
     </message>
@@ -330,6 +338,10 @@
     <message>
       <source>I</source>
       <translation>Ich</translation>
+    </message>
+    <message>
+      <source>Its channels take turns, like two sides of a call: the answer is about their mean. “Save each channel as a file” in the menu File opens each by itself.</source>
+      <translation>Die Kanäle wechseln sich ab wie zwei Seiten eines Telefongesprächs: Die Antwort gilt ihrem Mittel. „Jeden Kanal als Datei speichern“ im Menü Datei öffnet jeden für sich.</translation>
     </message>
     <message>
       <source>Keys</source>
@@ -530,6 +542,10 @@
     <message>
       <source>Save as &amp;manifest …</source>
       <translation>Als &amp;Manifest speichern …</translation>
+    </message>
+    <message>
+      <source>Save each &amp;channel as a file …</source>
+      <translation>Jeden &amp;Kanal als Datei speichern …</translation>
     </message>
     <message>
       <source>Save for &amp;ELAN …</source>
@@ -892,8 +908,16 @@
       <translation>{model} ist bereit.</translation>
     </message>
     <message>
+      <source>{name} has one channel only.</source>
+      <translation>{name} hat nur einen Kanal.</translation>
+    </message>
+    <message>
       <source>{name} {version} tells: {words}. Unsure below {limit}. Licence: {licence}.</source>
       <translation>{name} {version} nennt: {words}. Unsicher unter {limit}. Lizenz: {licence}.</translation>
+    </message>
+    <message>
+      <source>{path} is there already. Choose another folder.</source>
+      <translation>{path} gibt es schon. Wählen Sie einen anderen Ordner.</translation>
     </message>
     <message>
       <source>{path}: the name must end in {endings}.</source>

@@ -66,12 +66,12 @@ const QUALITY: Partial<Record<string, string>> = {
   "out-of-domain": "unlike what the model learnt from",
 };
 
-const SEPARATE =
-  "Its channels take turns, like two sides of a call: the answer is about their mean. Save one channel as a file to hear it alone.";
+export const SEPARATE = "separate-channels";
+const TURNS = "Its channels take turns, like two sides of a call: the answer is about their mean.";
 
 /** Quality words in sentences, "" for none. */
 export function qualityOf(words: readonly string[]): string {
-  const bad = words.filter((word) => word !== "separate-channels").map((word) => QUALITY[word] ?? word);
+  const bad = words.filter((word) => word !== SEPARATE).map((word) => QUALITY[word] ?? word);
   const sentences = bad.length ? [`This recording is ${bad.join(", ")}: trust the answer less.`] : [];
-  return [...sentences, ...(words.includes("separate-channels") ? [SEPARATE] : [])].join(" ");
+  return [...sentences, ...(words.includes(SEPARATE) ? [TURNS] : [])].join(" ");
 }

@@ -3,7 +3,7 @@
 import type { Clip } from "../app.js";
 import { answerOf } from "../answer.js";
 import { asChosen, genderOf } from "../chosen.js";
-import { byId, download, fillSelect, onClick } from "../dom.js";
+import { byId, download, fillSelect, h, onClick } from "../dom.js";
 import { type FormatName, FORMATS } from "../exports.js";
 import { classesOf } from "../series.js";
 import { clock } from "../words.js";
@@ -21,7 +21,11 @@ export class ClipDetail {
   private readonly audio = byId<HTMLAudioElement>("clip-audio");
   private readonly playhead = byId("clip-playhead");
 
-  constructor(private readonly place: HTMLElement) {
+  /** @param hearChannel called with a channel, 1 for the left one, that is to be heard by itself */
+  constructor(
+    private readonly place: HTMLElement,
+    private readonly hearChannel: (clip: Clip, channel: number) => void,
+  ) {
     place.hidden = true;
     fillSelect(byId<HTMLSelectElement>("clip-format"), Object.entries(FORMATS).map(([name, { title }]) => [name, title]), "json");
     onClick("clip-export", () => {
@@ -39,7 +43,6 @@ export class ClipDetail {
       this.picture.zoom(0, 0);
       this.follow();
     });
-    byId("clip-keep").append(keepButton(() => this.clip));
     document.addEventListener("chosen", () => {
       this.tellGender();
     });
@@ -70,6 +73,8 @@ export class ClipDetail {
     byId("clip-facts").textContent = factsOf(clip);
     this.tellGender();
     byId("clip-quality").textContent = qualityOf(timeline.quality);
+    this.offerChannels(clip);
+    byId("clip-keep").replaceChildren(keepButton(() => clip)); // "kept" was said of the one before
     showAnswer(byId("clip-bars"), timeline);
     byId("clip-place").textContent = place === "browser" ? "Answered in this browser." : "Answered on the server.";
     this.audio.hidden = url === null;
@@ -78,7 +83,7 @@ export class ClipDetail {
     const endS = timeline.duration_s ?? 0;
     const classes = classesOf(timeline.windows, timeline.probabilities);
     const hasTime = timeline.windows.length + timeline.vocal_bursts.length > 0;
-    byId("clip-picture").hidden = !hasTime;
+    byId("clip-picture").hidden = byId("clip-tables").hidden = !hasTime;
     if (hasTime) {
       this.picture.chart.resize();
       this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks });
@@ -89,6 +94,18 @@ export class ClipDetail {
     } : null));
     byId("clip-windows").replaceChildren(windowTable("Windows", timeline.windows.slice(0, MOST_ROWS)));
     this.follow();
+  }
+
+  private offerChannels(clip: Clip): void {
+    const place = byId("clip-channels");
+    place.hidden = clip.nChannels === 0;
+    const buttons = Array.from({ length: clip.nChannels }, (_, index) => {
+      const press = (): void => {
+        this.hearChannel(clip, index + 1);
+      };
+      return h("button", { type: "button", class: "small", click: press }, `Channel ${index + 1}`);
+    });
+    place.replaceChildren("Each by itself:", ...buttons);
   }
 
   private tellGender(): void {
@@ -118,7 +135,7 @@ export class ClipDetail {
   private save(): void {
     if (!this.clip) return;
     const { suffix, type, written } = FORMATS[byId<HTMLSelectElement>("clip-format").value as FormatName];
-    download(written(asChosen(this.clip.timeline)), `${this.clip.name.replace(/\.[^.]*$/, "")}.${suffix}`, type);
+    download(written(asChosen(this.clip.timeline)), `${this.clip.name.replace(/\.[^.#]*(#\d+)?$/, "$1")}.${suffix}`, type);
   }
 }
 

@@ -28,6 +28,7 @@ export class LiveNow {
   private isListening = false;
   private hasEnded = false;
   private hasWindow = false; // or a vocal burst
+  private isUnsure = false; // about what was heard last
   private isBurst = false; // what was heard last
   private nFirst = 0; // tenths of a second until an answer, or its lack, can be told
   private readonly radar = new Radar(byId("live-radar"));
@@ -83,7 +84,7 @@ export class LiveNow {
     if (!this.isListening) return;
     this.nQuiet = isSpeaking ? 0 : this.nQuiet + 1;
     this.nFirst = Math.max(this.nFirst - 1, 0);
-    if (isSpeaking) this.tell(this.hasWindow && !this.isBurst ? "You sound" : "Listening …");
+    if (isSpeaking) this.speaking();
     else if (this.nQuiet >= QUIET_CHUNKS) this.waiting();
   }
 
@@ -92,7 +93,9 @@ export class LiveNow {
     this.hasWindow = true;
     this.isBurst = false;
     const [emotion, share] = likeliestOf(probabilities);
-    this.headline(share >= abstainBelow ? sure(emotion, share) : unsure(probabilities));
+    this.isUnsure = share < abstainBelow;
+    this.headline(this.isUnsure ? unsure(probabilities) : sure(emotion, share));
+    if (!this.nQuiet && this.isListening) this.speaking();
     showBars(byId("live-bars"), probabilities);
     showBarometer(byId("live-barometer"), barometer(windows));
     this.nWindows++;
@@ -126,6 +129,10 @@ export class LiveNow {
     showBarometer(byId("live-barometer"), barometer(timeline.windows));
     if (answer.emotion) showAnswer(byId("live-bars"), timeline);
     this.whole(timeline);
+  }
+
+  private speaking(): void {
+    this.tell(!this.hasWindow || this.isBurst ? "Listening …" : this.isUnsure ? "The model is" : "You sound");
   }
 
   private waiting(): void {

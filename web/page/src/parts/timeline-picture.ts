@@ -46,6 +46,7 @@ export class TimelinePicture extends Picture {
 
   /** Where a moment is, in pixels; null where it is not in view. */
   placeOf(seconds: number): number | null {
+    if (this.shown === NOTHING) return null; // a chart without an axis knows no places
     const x = this.chart.convertToPixel({ xAxisIndex: 0 }, seconds);
     return x >= MARGIN.left && x <= this.chart.getWidth() - MARGIN.right ? x : null;
   }

@@ -4,7 +4,7 @@ import type { Timeline } from "../../../src/index.js";
 import { answerOf } from "../answer.js";
 import type { App } from "../app.js";
 import { byId, h, onClick } from "../dom.js";
-import { dot, showAnswer } from "../parts/bars.js";
+import { dot, qualityOf, showAnswer } from "../parts/bars.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { TimelinePicture } from "../parts/timeline-picture.js";
 import { samples } from "../samples.js";
@@ -100,9 +100,10 @@ function card({ name, timeline }: Candidate): HTMLElement {
   const { text, detail, emotion } = answerOf(timeline);
   const bars = h("ul");
   showAnswer(bars, timeline);
-  const facts = [detail, clock(timeline.duration_s ?? 0), timeline.model].filter(Boolean).join(", ");
+  const facts = [detail, `${clock(timeline.duration_s ?? 0)}, ${timeline.model}`].filter(Boolean).map((line) => h("p", { class: "faint" }, line));
+  const quality = h("p", { class: "note" }, qualityOf(timeline.quality));
   const answer = h("p", { class: "answer with-dot" }, emotion ? dot(emotion) : null, text);
-  return h("article", { class: "card small-card" }, h("h3", {}, name), answer, h("p", { class: "faint" }, facts), bars);
+  return h("article", { class: "card small-card" }, h("h3", {}, name), answer, ...facts, quality, bars);
 }
 
 function row({ name, timeline }: Candidate): { element: HTMLElement; place: HTMLElement; timeline: Timeline } {

@@ -18,7 +18,10 @@ export function filesView(app: App): void {
 class FilesView {
   private readonly jobs: Job[] = [];
   private readonly rows = new Map<Job, HTMLElement>();
-  private readonly detail = new ClipDetail(byId("clip"));
+  private readonly detail = new ClipDetail(byId("clip"), (clip, channel) => {
+    const job = this.jobs.find(({ state }) => state.is === "done" && state.clip === clip);
+    if (job) void this.hearChannel(job, channel);
+  });
   private working: Promise<void> = Promise.resolve();
   private readonly problem = new ProblemBox(byId("files-problem"));
   private shown: Clip | null = null;
@@ -58,34 +61,54 @@ class FilesView {
   }
 
   private take(files: readonly File[]): void {
-    for (const file of files) {
-      const job = new Job(this.app, file);
-      const row = h("li", { class: "file" });
-      this.jobs.push(job);
-      this.rows.set(job, row);
+    for (const file of files) this.add(new Job(this.app, file), (row) => {
       byId("file-list").append(row);
-      job.onChange = () => {
-        this.draw(job);
-      };
+    });
+  }
+
+  private add(job: Job, place: (row: HTMLElement) => void): void {
+    const row = h("li", { class: "file" });
+    this.jobs.push(job);
+    this.rows.set(job, row);
+    place(row);
+    job.onChange = () => {
       this.draw(job);
-      this.working = this.working.then(() => job.run());
+    };
+    this.draw(job);
+    this.working = this.working.then(() => job.run());
+  }
+
+  /** In a row of its own below the recording's, shown as soon as it is answered. */
+  private async hearChannel(whole: Job, channel: number): Promise<void> {
+    let job = this.jobs.find((one) => one.file === whole.file && one.channel === channel);
+    if (!job) {
+      job = new Job(this.app, whole.file, channel);
+      this.add(job, (row) => {
+        const before = this.jobs.filter((one) => one.file === whole.file && (one.channel ?? 0) < channel);
+        const [last] = before.sort((one, other) => (other.channel ?? 0) - (one.channel ?? 0));
+        this.rows.get(last)?.after(row);
+      });
     }
+    await this.working;
+    if (job.state.is !== "done") return;
+    this.open(job.state.clip);
+    byId("clip-title").focus();
   }
 
   private draw(job: Job): void {
     const row = this.rows.get(job);
     if (!row) return; // removed
-    const { state, file } = job;
+    const { state } = job;
     const isShown = state.is === "done" && state.clip === this.shown;
     row.classList.toggle("shown", isShown);
-    const name = h("span", { class: "file-name" }, file.name);
+    const name = h("span", { class: "file-name" }, job.name);
     const meter = row.querySelector("progress");
     if (state.is === "working" && meter) {
       meter.value = state.share; // what has the keyboard stays
       if (meter.nextElementSibling) meter.nextElementSibling.textContent = percent(state.share);
     } else if (state.is === "working") {
-      const progress = h("progress", { max: 1, value: state.share, "aria-label": `Progress of ${file.name}` });
-      row.replaceChildren(name, progress, h("span", {}, percent(state.share)), this.button("Cancel", file.name, () => {
+      const progress = h("progress", { max: 1, value: state.share, "aria-label": `Progress of ${job.name}` });
+      row.replaceChildren(name, progress, h("span", {}, percent(state.share)), this.button("Cancel", job.name, () => {
         job.cancel();
       }));
     } else if (state.is === "done") {
@@ -93,11 +116,13 @@ class FilesView {
       if (!this.shown) this.open(state.clip);
     } else if (state.is === "failed") {
       const { title, advice } = state.problem;
-      const offer = h("button", { type: "button", class: "small", click: () => void job.runOnServer() }, "Send it to the server");
-      const told = h("span", { class: "problem", role: "alert" }, h("strong", {}, title), ` ${advice} `, state.canTryServer ? offer : null);
+      const server = h("button", { type: "button", class: "small", click: () => void job.runOnServer() }, "Send it to the server");
+      const channel = this.button("Hear channel 1", job.name, () => void this.hearChannel(job, 1));
+      const offer = { server, channel };
+      const told = h("span", { class: "problem", role: "alert" }, h("strong", {}, title), ` ${advice} `, state.offer && offer[state.offer]);
       row.replaceChildren(name, told, this.removal(job));
     } else {
-      const button = state.is === "waiting" ? this.button("Cancel", file.name, () => {
+      const button = state.is === "waiting" ? this.button("Cancel", job.name, () => {
         job.cancel();
       }) : this.removal(job);
       row.replaceChildren(name, h("span", {}, state.is === "waiting" ? "waits" : "cancelled"), button);
@@ -117,8 +142,8 @@ class FilesView {
   }
 
   private removal(job: Job): HTMLElement {
-    return this.button("Remove", job.file.name, () => {
-      const next = this.rows.get(job)?.nextElementSibling?.querySelector("button") ?? byId("files-input");
+    return this.button("Remove", job.name, () => {
+      const next = this.rows.get(job)?.nextElementSibling;
       this.rows.get(job)?.remove();
       this.rows.delete(job);
       this.jobs.splice(this.jobs.indexOf(job), 1);
@@ -126,7 +151,7 @@ class FilesView {
         if (this.shown === job.state.clip) this.open(null);
         this.app.remove(job.state.clip);
       }
-      next.focus();
+      (next?.querySelector("button") ?? byId("files-input")).focus(); // rows are drawn anew meanwhile
     });
   }
 

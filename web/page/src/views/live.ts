@@ -58,7 +58,6 @@ class LiveView {
     onClick("live-clear", () => {
       this.clear();
     });
-    byId("live-keep").append(keepButton(() => this.timeline && { name: this.timeline.path || nameNow(), timeline: this.timeline }));
     sampleRow(byId("live-samples"), app, async (name) => this.answerSample(name));
     app.addEventListener("engine", () => {
       void this.stop();
@@ -156,6 +155,7 @@ class LiveView {
     this.now.clear();
     this.summary.hide();
     byId("live-keep").hidden = true;
+    byId("live-keep").replaceChildren(keepButton(() => this.timeline && { name: this.timeline.path || nameNow(), timeline: this.timeline }));
     this.sound.pause();
     this.sound.hidden = true;
     byId("live-so-far").hidden = false;

@@ -4,7 +4,7 @@ import { answerOf } from "../answer.js";
 import { asChosen } from "../chosen.js";
 import { byId, download, h, table } from "../dom.js";
 import { MOST_BYTES, read, written } from "../exchange.js";
-import { dot } from "../parts/bars.js";
+import { dot, qualityOf } from "../parts/bars.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { Summary } from "../parts/summary.js";
 import { spanTable } from "../parts/tables.js";
@@ -67,10 +67,15 @@ class RecordingsView {
     if (!kept) return;
     const { timeline } = kept;
     byId("kept-title").textContent = kept.name;
+    byId("kept-quality").textContent = qualityOf(timeline.quality);
     this.name.value = kept.name;
     const classes = classesOf(timeline.windows, timeline.probabilities);
+    const hasTime = timeline.windows.length + timeline.vocal_bursts.length > 0;
+    byId("kept-timeline").hidden = byId("kept-tables").hidden = !hasTime;
+    this.picture.chart.resize();
     this.picture.show({ startS: 0, endS: Math.max(timeline.duration_s ?? 0, 0.1), classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks: null });
-    this.summary.show(timeline);
+    if (timeline.windows.length) this.summary.show(timeline);
+    else this.summary.hide();
     byId("kept-spans").replaceChildren(spanTable(timeline.spans, timeline.vocal_bursts, null));
   }
 
