@@ -588,7 +588,7 @@ def _client() -> list[Reader]:
     whole = {**answer, "spans": [span], "windows": [{"start_s": 0.0, "end_s": 1.0, "probabilities": {"sad": 1.0}}]}
 
     def heard(path: Path) -> None:
-        one = ServerMessages()
+        one = ServerMessages(16_000)
         _quietly(one.take, path.read_bytes())
         one.take(path.read_text("utf-8", "replace"))
 
