@@ -1,7 +1,6 @@
 """A page about answers alone, of a table of `earnest predict`: nobody says what is true, so nothing is scored."""
 
 import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from earnest.errors import EarnestError, first_line, shown
 from earnest.evaluation.importers import recognised
 from earnest.evaluation.texts import NONE, percent
 from earnest.files.csv_cells import text_rows
-from earnest.files.reading import read_text
+from earnest.files.reading import parsed_json, read_text
 from earnest.files.writing import write_atomically, write_json
 from earnest.plots.recordings import draw_counts
 from earnest.plots.style import new_figure
@@ -76,7 +75,7 @@ def read_answers_alone(path: Path) -> list[Answer]:
     for number, row in enumerate(rows, 1):
         try:
             found.append(_answer(dict(zip(header, row, strict=True))))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (EarnestError, ValueError, KeyError, TypeError, AttributeError) as error:
             told = f"{path}, row {number}: no row of `earnest predict` ({shown(first_line(error))})"
             raise EarnestError(f"{told}. Remove it, or answer the recordings again.") from error
     if not found:
@@ -96,7 +95,7 @@ def _answer(cells: Mapping[str, str]) -> Answer:
         **{name: cells[name] for name in ("path", "status", "emotion")},
         confidence=_number(cells.get("confidence", ""), math.nan),
         speech_s=_number(cells.get("speech_s", ""), 0.0),
-        shares={name: float(share) for name, share in json.loads(cells.get("shares") or "{}").items()},
+        shares={name: float(share) for name, share in parsed_json(cells.get("shares") or "{}", "shares").items()},
         quality=cells.get("quality", "").split(),
         **{name: cells.get(name, "") for name in ("error", "speaker")},
     )
