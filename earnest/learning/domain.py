@@ -17,8 +17,11 @@ FILE = "domain.npy"
 N_DIRECTIONS = 64  # of 32 to 256 the one that best kept noises (ESC-10) from speech of an unseen corpus (RAVDESS)
 CLIPS_PER_DIRECTION = 10
 KNOWN_SHARE = 0.99  # of validation clips that count as in domain
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, RuntimeError, TokenError)
-"""What numpy raises of files of arrays: it parses their headers as Python."""
+UNREADABLE = (
+    *(OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, RuntimeError),
+    *(SyntaxError, TokenError),
+)
+"""What numpy raises of files of arrays: it parses their headers, and types in them, as Python."""
 
 Table = npt.NDArray[np.float32]
 

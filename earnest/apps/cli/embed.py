@@ -30,6 +30,7 @@ from earnest.audio.source import Source
 from earnest.errors import EarnestError, MissingExtraError, printable, printable_json
 from earnest.files.locks import held_file
 from earnest.files.writing import whole_lines
+from earnest.learning.domain import UNREADABLE
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings, Vector
 from earnest.runtime.predictor import Predictor
 
@@ -37,7 +38,7 @@ Form: TypeAlias = Literal["npz", "parquet"]
 TEXTS = ("path", "status", "model", "error")
 SECONDS = ("duration_s", "speech_s")
 _WRONG = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
-_WRONG_FILE = (*_WRONG, OSError, MemoryError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_WRONG_FILE = (*_WRONG, *UNREADABLE, zipfile.BadZipFile, zlib.error)
 _FORMS: dict[str, Form] = {".npz": "npz", ".parquet": "parquet"}
 
 
