@@ -18,8 +18,8 @@ from earnest.files.reading import parsed_json, read_text
 from earnest.files.writing import write_atomically, write_json
 from earnest.plots.recordings import draw_counts
 from earnest.plots.style import new_figure
-from earnest.report.build import folder_of_page, write_pictures
-from earnest.report.section import Section, Table, picture, render
+from earnest.report.build import folder_of_page
+from earnest.report.section import Section, Table, picture, render, write_pictures
 
 MOST_ROWS = 100  # of a table
 LEAD = (

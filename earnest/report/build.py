@@ -9,7 +9,7 @@ from earnest.files.writing import write_atomically, write_json
 from earnest.report.clips import PlayerBudget, examples_section, recordings_of, worst_section
 from earnest.report.inside import inside_sections
 from earnest.report.result import Result
-from earnest.report.section import Section, Table, render
+from earnest.report.section import Section, Table, render, write_pictures
 from earnest.report.sections import (
     calibration_section,
     classes_section,
@@ -144,11 +144,3 @@ def folder_of_page(page: Path) -> Path:
     """Return the folder of a page's name."""
     folder = page.with_suffix("")
     return folder if folder != page else page.with_name(f"{page.name}-files")
-
-
-def write_pictures(folder: Path, sections: Sequence[Section], start: str = "") -> None:
-    """Write the pictures of sections as SVG and PNG; their names begin with ``start``."""
-    for one in (one for section in sections for one in section.pictures):
-        name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in start + one.name)
-        write_atomically(folder / f"{name}.svg", one.svg)
-        write_atomically(folder / f"{name}.png", one.png)

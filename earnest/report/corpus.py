@@ -22,7 +22,7 @@ from earnest.labels import AFFECT, EMOTIONS
 from earnest.plots.recordings import draw_affect, draw_counts, draw_durations, draw_spectrogram, draw_waveform
 from earnest.plots.style import INK, new_figure
 from earnest.report.clips import RATE_HZ, PlayerBudget, licence_note, waveform_of
-from earnest.report.section import Section, Table, picture, render
+from earnest.report.section import Section, Table, picture, render, write_pictures
 
 AUGMENTED: Mapping[str, Mapping[str, Any]] = {  # what is heard → augmentation; the same draw every time
     "pink noise at 10 dB": {"name": "coloured-noise", "colours": ["pink"], "snr_db": [10, 10]},
@@ -112,10 +112,7 @@ def build_page(name: str, rows: Sequence[Utterance], with_audio: bool, show: Sho
 
 def write_page(page: CorpusPage, folder: Path) -> Path:
     """Write ``index.html``, its pictures as SVG and PNG, and ``corpus.json`` into a folder; return the page's path."""
-    for part in page.parts:
-        for one in part.section.pictures:
-            write_atomically(folder / f"{one.name}.svg", one.svg)
-            write_atomically(folder / f"{one.name}.png", one.png)
+    write_pictures(folder, [part.section for part in page.parts])
     write_json(folder / "corpus.json", page.to_dict())
     write_atomically(folder / "index.html", render("corpus.html", page=page).encode())
     return folder / "index.html"

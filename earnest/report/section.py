@@ -7,10 +7,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earnest.errors import MissingExtraError, printable_lines
 from earnest.evaluation.texts import markdown_row, spread_text
+from earnest.files.writing import write_atomically
 from earnest.installation import __version__
 from earnest.plots.style import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY
 
@@ -224,3 +226,11 @@ def render(template: str, **values: object) -> str:
             spread=spread_text,
         )
     )
+
+
+def write_pictures(folder: Path, sections: Sequence[Section], start: str = "") -> None:
+    """Write the pictures of sections as SVG and PNG; their names begin with ``start``."""
+    for one in (one for section in sections for one in section.pictures):
+        name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in start + one.name)
+        write_atomically(folder / f"{name}.svg", one.svg)
+        write_atomically(folder / f"{name}.png", one.png)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
@@ -215,8 +215,7 @@ def command(
     written = Written()
     if output is None:
         writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
-        for some in batches:
-            written.write(run.rows(some, _shows_progress(quiet, True)), writer)
+        written.write(chain.from_iterable(run.rows(some, _shows_progress(quiet, True)) for some in batches), writer)
     else:
         _write_file(batches, run, output, chosen, found, existing.retried(sources), written, quiet)
     speakers.tell_unmatched()
