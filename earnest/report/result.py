@@ -13,7 +13,7 @@ from earnest.errors import EarnestError, shown
 from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.folds import seeds_apart
-from earnest.evaluation.importers import recognised
+from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.protocols import kind_words
@@ -21,7 +21,12 @@ from earnest.files.reading import read_json, read_text
 from earnest.training.record import RECORD, RunRecord, read_record
 
 PREDICTIONS, METRICS, METRICS_NOISE, HISTORY = "predictions.csv", "metrics.json", "metrics-noise.json", "history.csv"
-_FORMS = {"predict": "a table of `earnest predict`", "huggingface": "JSON", "nkululeko": "a table of nkululeko's form"}
+_FORMS = {
+    "predict": "answers of `earnest predict`",
+    SPANS: "spans of `earnest timeline`",
+    "huggingface": "JSON",
+    "nkululeko": "a table of nkululeko's form",
+}
 BOOTSTRAP_SEED = 0  # as in `earnest evaluate`, so that intervals are the same
 
 

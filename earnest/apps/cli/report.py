@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Write one self-contained HTML page about results.
 
-    RUNs are folders of train or evaluate, or any predictions.csv; or one table (CSV) of predict, whose answers are
-    counted: nobody said what is true. A part is left out where recordings or PyTorch are
+    RUNs are folders of train or evaluate, or any predictions.csv; or one file of predict or timeline (.csv, .jsonl,
+    .parquet), whose answers are counted: nobody said what is true. A part is left out where recordings or PyTorch are
     missing, and the page says why. Recordings go into the page only where the licence of their corpus allows
     passing them on.
 
@@ -53,6 +53,7 @@ def command(
     Examples:
       earnest report runs/base-ravdess-6fold --output report.html
       earnest report emotions.csv --output report.html
+      earnest report spans.jsonl --output report.html
     """
     from earnest.plots.style import new_figure
     from earnest.report.answers import has_answers_alone
