@@ -129,10 +129,11 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
     refused = (*data.refused, *unheard, *doubles, *rare)
     if len(own.classes) < 2:
         first = "".join(f" {one.where}: {one.reason}." for one in refused[:1])
+        recordings = f"{len(refused)} recording{'s'[: len(refused) != 1]}"
         found = ", ".join(printable(label) for label in own.classes) or "none"
         raise CorpusError(
             f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found}. "
-            f"{len(refused)} recordings could not be used.{first}"
+            f"{recordings} could not be used.{first}"
         )
     return own, refused
 

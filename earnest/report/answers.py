@@ -23,6 +23,7 @@ from earnest.plots.style import new_figure
 from earnest.report.build import folder_of_page
 from earnest.report.section import Section, Table, picture, render, write_pictures
 from earnest.runtime.answers import summary_of
+from earnest.runtime.timeline_plot import clock
 
 MOST_ROWS = 100  # of a table
 LEAD = (
@@ -138,11 +139,11 @@ def _number(cell: Any, absent: float) -> float:
 def answers_page(path: Path) -> AnswersPage:
     """Make every section."""
     rows = read_answers_alone(path)
-    n_answered = sum(bool(row.emotion) for row in rows)
+    n_answered, speech_s = sum(bool(row.emotion) for row in rows), sum(row.speech_s for row in rows)
     facts = {
         "recordings": str(len(rows)),
         "with an emotion": f"{n_answered} ({percent(n_answered / len(rows))} %)",
-        "hours of speech": f"{sum(row.speech_s for row in rows) / 3600:.2f}",
+        "speech": clock(round(speech_s, 1), speech_s),
     }
     keys: Mapping[str, Callable[[Answer], str]] = {
         "folder": lambda row: str(PurePath(row.path).parent),

@@ -1,6 +1,7 @@
 """What a report is about: a folder of ``earnest train`` or ``earnest evaluate``, or anybody's predictions file."""
 
 import csv
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
@@ -130,9 +131,10 @@ def _refuse_other_forms(file: Path) -> None:
     """Raise `EarnestError` for answers that `earnest score` reads and that lack the truth, or have it elsewhere."""
     form = recognised(file)
     if form != "earnest":
+        words = shlex.join(["earnest", "score", str(file), "-o", str(file.with_name(f"{file.stem}-scored"))])
         raise EarnestError(
-            f"{file}: {_FORMS[form]}, no predictions file. Give a folder of `earnest evaluate`, or a CSV with the "
-            "columns utterance_id, emotion (the true one) and predicted. `earnest score` scores this one by itself."
+            f"{file}: {_FORMS[form]}, no predictions file. Give a folder of `earnest evaluate`, a CSV with the columns "
+            f"utterance_id, emotion (the true one) and predicted, or the folder into which this one is scored: {words}"
         )
 
 

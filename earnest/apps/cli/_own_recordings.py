@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import named_corpus, option
-from earnest.apps.cli.output import counts_text, echo, echo_table
+from earnest.apps.cli.output import counted, counts_text, echo, echo_table
 from earnest.corpora.load import of_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own.check import OwnReport, without_faulty
@@ -133,6 +133,6 @@ def echo_own_report(report: OwnReport, following: str) -> None:
     for sentence in report.advice:
         echo(sentence)
     n_found = len(report.findings)
-    echo(f"{n_found} problem{'s'[: n_found != 1]}." if n_found else "Every recording can be read.")
+    echo(f"{counted(n_found, 'problem')}." if n_found else "Every recording can be read.")
     if following:
         echo(f"Next: {following}")

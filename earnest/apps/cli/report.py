@@ -12,6 +12,7 @@ from earnest.apps.cli.output import (
     echo_table,
     output_options,
     overwrite_option,
+    size_text,
 )
 from earnest.files.writing import refuse_existing
 
@@ -79,7 +80,7 @@ def command(
     for note in report.notes:
         echo(note)
     if not quiet:
-        echo(f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}")
+        echo(f"\n{page} ({size_text(page)}); pictures, report.json and report.md are in {folder}")
 
 
 def _tell_answers(table: Path, page: Path, as_json: bool, quiet: bool) -> None:
@@ -93,4 +94,4 @@ def _tell_answers(table: Path, page: Path, as_json: bool, quiet: bool) -> None:
         return
     echo_table(("", answers.name), list(answers.facts.items()))
     if not quiet:
-        echo(f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures and report.json are in {folder}")
+        echo(f"\n{page} ({size_text(page)}); pictures and report.json are in {folder}")

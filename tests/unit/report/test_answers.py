@@ -34,7 +34,7 @@ def test_answers_without_the_truth_become_a_page_of_shares_sound_and_groups(tabl
     pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
     page = tmp_path / "page.html"
     told = json.loads(earnest_cli("report", table, "--output", page, "--json"))
-    assert told["with an emotion"] == "2 (50.0 %)"
+    assert (told["with an emotion"], told["speech"]) == ("2 (50.0 %)", "8 s")
     found = {section["name"]: next(iter(section["tables"].values()), []) for section in told["sections"]}
     emotions = {row[""]: row for row in found["emotion"]}
     assert [emotions[name]["% of all speech"] for name in ("sad", "happy", "unsure")] == ["37.5", "12.5", "50.0"]
@@ -47,6 +47,14 @@ def test_answers_without_the_truth_become_a_page_of_shares_sound_and_groups(tabl
     text = page.read_text(encoding="utf-8")
     assert "Nobody said what is true" in text and "old/=c.wav" in text
     assert (tmp_path / "page" / "emotions.png").exists()
+
+
+def test_the_size_of_a_small_page_is_no_zero(table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    page = tmp_path / "page.html"
+    told = earnest_cli("report", table, "--output", page)
+    assert f"page.html ({-(-page.stat().st_size // 1000)} kB)" in told.replace("\n", "")
 
 
 def test_a_table_that_a_spreadsheet_saved_with_speakers_is_counted_by_speaker(table: Path) -> None:

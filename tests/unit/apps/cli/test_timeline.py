@@ -134,6 +134,8 @@ def test_one_of_several_recordings_that_cannot_be_read_is_told_and_the_others_ar
     done = run(folder, "timeline", str(broken), str(folder / "talk.flac"), "--format", "csv")
     assert done.exit_code == 3 and f"earnest: {broken}" in done.stderr
     assert {row["path"] for row in csv.DictReader(StringIO(done.stdout))} == {str(folder / "talk.flac")}
+    done = run(folder, "timeline", str(broken), str(folder / "talk.flac"), "-o", str(tmp_path / "spans.csv"))
+    assert " of 1 recording, 1 failed: " in done.stderr
 
 
 @pytest.mark.parametrize("more", [[], ["--output", "x.srt"], ["--json"], ["--plot", "x.png", "--format", "csv"]])
