@@ -143,7 +143,7 @@ def answers_page(path: Path) -> AnswersPage:
     facts = {
         "recordings": str(len(rows)),
         "with an emotion": f"{n_answered} ({percent(n_answered / len(rows))} %)",
-        "speech": clock(round(speech_s, 1), speech_s),
+        "speech": clock(round(speech_s, 1)),
     }
     keys: Mapping[str, Callable[[Answer], str]] = {
         "folder": lambda row: str(PurePath(row.path).parent),
