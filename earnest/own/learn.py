@@ -124,7 +124,7 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
     own, unheard = hear_own(data, predictor, options.jobs, options.augment, options.seed, options.progress)
     if earlier:
         own = own.after(earlier) if own.rows else earlier
-    own, doubles = without_doubles(own) if own.rows else (own, [])
+    own, doubles = without_doubles(own, len(earlier.rows) if earlier else 0) if own.rows else (own, [])
     own, rare = without_rare(own)
     refused = (*data.refused, *unheard, *doubles, *rare)
     if len(own.classes) < 2:

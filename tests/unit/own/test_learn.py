@@ -213,6 +213,7 @@ def test_more_recordings_added_later_give_the_model_of_all_at_once(clips: Path, 
     # The same recordings given again are doubles, not twice as many.
     again = learn(second, tmp_path / "three", base, continued=tmp_path / "two")
     assert again.n == whole.n and again.n_refused == len(list(second.rglob("*.wav")))
+    assert {one.reason for one in again.refused} == {"learnt from before"}
 
 
 def test_a_model_that_forgot_or_was_damaged_cannot_be_continued(
