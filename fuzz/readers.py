@@ -318,6 +318,7 @@ def _scores() -> list[Reader]:
         'c/a.wav#1,ok,sad,"0,75",1.5,,noisy clipped,,0.75,0.25\n'
         'c/b.wav,mixed,,,3,"{""sad"": 0.5, ""happy"": 0.5}",,,0.5,0.5\nd/c.wav,error,,,,,,no sound,,\n'
     )
+    spans = "path,start_s,end_s,emotion,confidence\na.wav,0.000,2.200,sad,0.75\na.wav,3.000,4.000,unsure,0.3\n"
     history = "epoch,train_loss,valid_loss\n" + "".join(f"{epoch},1.5,{2 - epoch / 10}\n" for epoch in range(1, 13))
     return [
         Reader("predictions.csv", "predictions.csv", _texts(ours), read_predictions, kind="csv"),
@@ -329,7 +330,7 @@ def _scores() -> list[Reader]:
         Reader(
             "table of predict",
             "emotions.csv",
-            _texts(told),
+            _texts(told, spans),
             lambda path: has_answers_alone(path) and read_answers_alone(path),
             kind="csv",
         ),

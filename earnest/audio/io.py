@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
 from earnest.audio.mixing import Mixer
-from earnest.audio.sound_file import MediaReader, SoundFileReader, media_format
+from earnest.audio.sound_file import AGAIN, MediaReader, SoundFileReader, media_format
 from earnest.audio.source import MAX_CHANNELS, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, RecordingTooLongError, first_line
@@ -307,7 +307,7 @@ def checked(
     # Containers round, and MP3 decoders leave out their delay: a tenth of a second may be missing.
     if promised_s is not None and n_samples / sample_rate_hz < 0.99 * promised_s - 0.1:
         there = f"{n_samples / sample_rate_hz:.2f} of {promised_s:.2f} s are there"
-        raise AudioError(f"{name}: cut off, {there}. Record or copy it again.")
+        raise AudioError(f"{name}: cut off, {there}. {AGAIN}")
 
 
 def _part(stream: AudioStream, start_s: float, end_s: float | None) -> Iterator[Waveform]:

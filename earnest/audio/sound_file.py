@@ -187,6 +187,7 @@ _BLOCK_SAMPLES = 2**21  # of all channels together: 8 MB
 _BLOCK_S = 60  # at a low rate fewer would be an hour, which grows when it is resampled
 _UNKNOWN_FRAMES = 2**62  # libsndfile says 2^63 − 1
 _FULL_SCALE_16 = np.float32(2**-15)
+AGAIN = "Record or copy it again. To hear what is there, save it first: ffmpeg -i broken.wav mended.wav"
 
 
 class SoundFileReader:
@@ -197,7 +198,7 @@ class SoundFileReader:
 
         n_missing = missing_bytes(file)
         if n_missing:
-            raise AudioError(f"{name}: cut off, {_promise(n_missing)}. Record or copy it again.")
+            raise AudioError(f"{name}: cut off, {_promise(n_missing)}. {AGAIN}")
         self._name = name
         self._error: type[Exception] = soundfile.LibsndfileError
         try:  # by descriptor where there is one: faster, and the name can't suggest a headerless format
@@ -228,7 +229,7 @@ class SoundFileReader:
                 yield block if scale is None else block * scale
         except self._error as error:
             reason = getattr(error, "error_string", str(error)).strip(" .")
-            raise AudioError(f"{self._name}: damaged or cut off ({reason}). Record or copy it again.") from error
+            raise AudioError(f"{self._name}: damaged or cut off ({reason}). {AGAIN}") from error
 
     def close(self) -> None:
         """Close the decoder, not the file."""

@@ -167,6 +167,7 @@ class _File(FileIO):
             return self.tell()
 
 
+_GIVES_TEXT = "gives text, not bytes. Open it in binary mode."
 _READ_ALREADY = "An open file is read from where it stands: perhaps it was read already"
 
 
@@ -184,7 +185,7 @@ def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iter
         if hasattr(source, "samplerate"):  # soundfile.SoundFile
             raise AudioError(f"{name}: an open decoder, not a file. Give its path, or (file.read(), file.samplerate).")
         if not isinstance(data, bytes):
-            raise AudioError(f"{name}: gives text, not bytes. Open it in binary mode.")
+            raise AudioError(f"{name}: {_GIVES_TEXT}")
         if len(data) > MAX_STREAM_BYTES:
             raise AudioError(f"{name}: more than {MAX_STREAM_BYTES // 2**30} GiB. Cut it into parts.")
     if not data:
@@ -201,6 +202,8 @@ def _read(file: BinaryIO, name: str) -> bytes:
         return file.read(MAX_STREAM_BYTES + 1)
     except EarnestError:
         raise
+    except UnicodeDecodeError as error:  # opened as text, and it is none
+        raise AudioError(f"{name}: {_GIVES_TEXT}") from error
     except Exception as error:  # a caller's object: what it raises is not known; one bad of many is one row
         why = first_line(error)[:200].rstrip(".")
         raise AudioError(f"{name}: reading it failed ({why}). Open it again, or give its bytes.") from error

@@ -96,6 +96,8 @@ def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | Non
 def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
     """Read what `write_manifest` wrote; relative audio paths start at ``root`` (default: the folder of the CSV)."""
     base = root or path.parent
+    if path.is_dir():
+        raise CorpusError(f"{path}: a folder, not a manifest. {_another(path)}")
     text = read_text(path, CorpusError, what="manifest")
     reader = named_rows(text, path.name)
     try:
@@ -112,7 +114,7 @@ def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
 
 def _another(path: Path) -> str:
     making = shlex.join(["earnest", "corpus", "manifest", str(path), "-o", "manifest.csv"])
-    return f"Of another table this makes a manifest: {making}"
+    return f"Of another table, or of a folder, this makes a manifest: {making}"
 
 
 def _to_cell(value: object, base: Path) -> object:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +26,10 @@ from earnest.files.reading import opened, parsed_json, read_text
 from earnest.labels import AFFECT
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
-_JSON = ("[", "{")
+_JSON, _PARQUET = ("[", "{"), "PAR1"
 _OF_PREDICT = frozenset({"path", "status", "emotion"})
+SPANS = "spans"  # what `recognised` says of a table of `earnest timeline`
+_OF_SPANS = frozenset({"path", "start_s", "end_s", "emotion", "confidence"})
 ANSWER_KEYS = ("predictions", "prediction", "results", "result", "outputs", "output", "scores", "probabilities")
 
 
@@ -214,17 +216,17 @@ def read_predict(path: Path) -> SystemAnswers:
     Of JSON lines emotion and probabilities alone are read. CSV has the truth in the column ``truth``, where somebody
     added one, and valence, arousal and dominance are answers; ratings come from a corpus.
     """
-    if _start_of(path)[:1] in _JSON:
+    start = _start_of(path)
+    if start.startswith(_PARQUET):
+        raise CorpusError(f"{path}: Parquet is not scored. Write CSV: earnest predict … --output answers.csv.")
+    if start[:1] in _JSON:
         return read_pipeline_output(path)
     return read_table(path, partial(_predict_layout, path=path))
 
 
 def _start_of(path: Path) -> str:
     with opened(path, CorpusError) as file:
-        start = file.read(PEEK)
-    if start.startswith(b"PAR1"):
-        raise CorpusError(f"{path}: Parquet is not read here. Write CSV: earnest predict … --output answers.csv.")
-    return start.decode("utf-8-sig", errors="replace").lstrip()
+        return file.read(PEEK).decode("utf-8-sig", errors="replace").lstrip()
 
 
 READERS: Mapping[str, Callable[[Path], SystemAnswers]] = {
@@ -237,23 +239,39 @@ READERS: Mapping[str, Callable[[Path], SystemAnswers]] = {
 
 def read_any(path: Path, form: str | None = None) -> SystemAnswers:
     """Read a file of answers; without ``form``, a key of `READERS`, its content says what it is."""
-    return READERS[form or recognised(path)](path)
+    found = form or recognised(path)
+    if found == SPANS:
+        told = "holds spans of earnest timeline. Whole recordings are scored"
+        raise CorpusError(f"{path}: {told}: earnest predict … --output answers.csv.")
+    return READERS[found](path)
 
 
 def recognised(path: Path) -> str:
     """Return what a file looks like.
 
-    JSON is a pipeline's output or that of `earnest predict`, a table with a column ``file`` nkululeko's, one with
-    ``path`` and ``status`` that of `earnest predict`.
+    A table with a column ``file`` is nkululeko's; with ``path`` and ``status`` it is that of `earnest predict`, with
+    spans that of `earnest timeline`, and so are JSON lines. Other JSON is a pipeline's output. Parquet is ours.
     """
     start = _start_of(path)
-    if start[:1] in _JSON:
-        return "huggingface"
+    if start.startswith(_PARQUET):
+        return "predict"
     header = start.partition("\n")[0].rstrip("\r")
-    columns = [name.strip(' "') for name in header.split(delimiter_of(header, path.name))]
-    if "file" in columns:
+    is_json = start[:1] in _JSON
+    columns = _keys(header) if is_json else [word.strip(' "') for word in header.split(delimiter_of(header, path.name))]
+    if "file" in columns and not is_json:
         return "nkululeko"
-    return "predict" if set(columns) >= _OF_PREDICT else "earnest"
+    if set(columns) >= _OF_PREDICT:
+        return "predict"
+    return SPANS if set(columns) >= _OF_SPANS else "huggingface" if is_json else "earnest"
+
+
+def _keys(line: str) -> Iterable[str]:
+    """Return the keys of the object that a line of JSON is; none where it is another value, or goes on."""
+    try:
+        value = parsed_json(line, "")
+    except EarnestError:
+        return ()
+    return value if isinstance(value, dict) else ()
 
 
 def _predict_layout(header: Sequence[str], path: Path) -> Layout:

@@ -63,8 +63,11 @@ def opened(path: Path, kind: Kind = EarnestError, missing: str = "no such file."
         raise kind(f"{_named(path)}: {missing}") from None
     except (OSError, ValueError) as error:
         _refuse(path, error, kind)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            _refuse(path, IsADirectoryError(errno.EISDIR, "a folder"), kind)
         raise kind(f"{_named(path)}: not a regular file. Name a file that can be read to its end.")
     with os.fdopen(descriptor, "rb") as file:
         yield file

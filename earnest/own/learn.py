@@ -124,15 +124,16 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
     own, unheard = hear_own(data, predictor, options.jobs, options.augment, options.seed, options.progress)
     if earlier:
         own = own.after(earlier) if own.rows else earlier
-    own, doubles = without_doubles(own) if own.rows else (own, [])
+    own, doubles = without_doubles(own, len(earlier.rows) if earlier else 0) if own.rows else (own, [])
     own, rare = without_rare(own)
     refused = (*data.refused, *unheard, *doubles, *rare)
     if len(own.classes) < 2:
         first = "".join(f" {one.where}: {one.reason}." for one in refused[:1])
+        recordings = f"{len(refused)} recording{'s'[: len(refused) != 1]}"
         found = ", ".join(printable(label) for label in own.classes) or "none"
         raise CorpusError(
             f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found}. "
-            f"{len(refused)} recordings could not be used.{first}"
+            f"{recordings} could not be used.{first}"
         )
     return own, refused
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from earnest.corpora.own import Refused
+from earnest.runtime.timeline_plot import clock
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Learned:
         refused = f" ({self.n_refused} could not be used)" if self.n_refused else ""
         ua = f"{100 * self.ua_over_folds:.1f} ± {100 * self.ua_sd:.1f} over folds"
         return [
-            ("recordings", f"{self.n}{refused}, {self.hours:.2f} h"),
+            ("recordings", f"{self.n}{refused}, {clock(round(3600 * self.hours, 1))}"),
             ("classes", str(len(self.classes))),
             ("speakers", speakers),
             ("tested", self.title),

@@ -236,8 +236,13 @@ def _place(row: Utterance) -> str:
     return f"{row.path}{part}"
 
 
-def without_doubles(own: OwnEmbeddings) -> tuple[OwnEmbeddings, list[Refused]]:
-    """Leave out recordings with the same sound as another: all but the first, or all where their labels differ."""
+def without_doubles(own: OwnEmbeddings, n_earlier: int = 0) -> tuple[OwnEmbeddings, list[Refused]]:
+    """Leave out recordings with the same sound as another: all but the first, or all where their labels differ.
+
+    Parameters
+    ----------
+    n_earlier : rows, the first ones, that the model before was learnt from
+    """
     refused: dict[int, str] = {}
     for same in _same_sound(own):
         labels = {own.rows[place].native_emotion for place in same}
@@ -246,7 +251,8 @@ def without_doubles(own: OwnEmbeddings) -> tuple[OwnEmbeddings, list[Refused]]:
             told = ", ".join(sorted(labels))
             refused |= dict.fromkeys(same, f"the same sound has several labels ({told}): see {first}")
         else:
-            refused |= dict.fromkeys(same[1:], f"the same sound as {first}")
+            why = "learnt from before" if same[0] < n_earlier else f"the same sound as {first}"
+            refused |= dict.fromkeys(same[1:], why)
     kept = [place for place in range(len(own.rows)) if place not in refused]
     return own.take(kept), [Refused(_place(own.rows[place]), why) for place, why in refused.items()]
 

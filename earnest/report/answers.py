@@ -1,25 +1,29 @@
-"""A page about answers alone, of a table of `earnest predict`: nobody says what is true, so nothing is scored."""
+"""A page about answers alone, as `earnest predict` and `timeline` write them: nobody says what is true.
 
-import csv
+So nothing is scored.
+"""
+
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from statistics import median
 from typing import Any
 
 from earnest.audio.source import file_and_channel
+from earnest.corpora.own.tables import Row, read_table, text_of
 from earnest.errors import EarnestError, first_line, shown
-from earnest.evaluation.importers import recognised
+from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.texts import NONE, percent
-from earnest.files.csv_cells import text_rows
-from earnest.files.reading import parsed_json, read_text
+from earnest.files.reading import parsed_json
 from earnest.files.writing import write_atomically, write_json
 from earnest.plots.recordings import draw_counts
 from earnest.plots.style import new_figure
 from earnest.report.build import folder_of_page
 from earnest.report.section import Section, Table, picture, render, write_pictures
+from earnest.runtime.answers import summary_of
+from earnest.runtime.timeline_plot import clock
 
 MOST_ROWS = 100  # of a table
 LEAD = (
@@ -63,56 +67,83 @@ class AnswersPage:
 
 
 def has_answers_alone(path: Path) -> bool:
-    """Whether a file is a table (CSV) of `earnest predict` to which nobody added the column ``truth``."""
-    return path.is_file() and recognised(path) == "predict" and "truth" not in map(str.strip, next(_rows(path)))
+    """Whether a file holds answers of `earnest predict` or `timeline` to which nobody added the column ``truth``."""
+    return path.is_file() and recognised(path) in ("predict", SPANS) and "truth" not in read_table(path).columns
 
 
 def read_answers_alone(path: Path) -> list[Answer]:
-    """Read the rows; a spreadsheet may have saved them, and added columns such as ``speaker``."""
-    rows = _rows(path)
-    header = [name.strip() for name in next(rows)]
-    found = []
-    for number, row in enumerate(rows, 1):
+    """Read the rows; a spreadsheet may have saved them, and added columns such as ``speaker``.
+
+    The spans of a recording, as `earnest timeline` writes them, become one answer.
+    """
+    answers: dict[str, list[Answer]] = {}
+    are_spans = recognised(path) == SPANS
+    for where, row in read_table(path).rows:
         try:
-            found.append(_answer(dict(zip(header, row, strict=True))))
+            answer = _span(row) if are_spans else _answer(row)
         except (EarnestError, ValueError, KeyError, TypeError, AttributeError) as error:
-            told = f"{path}, row {number}: no row of `earnest predict` ({shown(first_line(error))})"
+            told = f"{where}: no row of `earnest predict` or `timeline` ({shown(first_line(error))})"
             raise EarnestError(f"{told}. Remove it, or answer the recordings again.") from error
-    if not found:
-        raise EarnestError(f"{path}: holds no answers. Answer recordings: earnest predict … --output answers.csv.")
-    return found
+        answers.setdefault(answer.path if are_spans else where, []).append(answer)
+    return [_together(some) for some in answers.values()]
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
-    try:
-        yield from text_rows(read_text(path, what="answers"), path.name)
-    except csv.Error as error:
-        raise EarnestError(f"{path}: not a readable table ({error}). Answer the recordings again.") from error
-
-
-def _answer(cells: Mapping[str, str]) -> Answer:
+def _answer(cells: Row) -> Answer:
+    shares, quality = cells.get("shares") or {}, cells.get("quality") or ""
+    shares = parsed_json(shares, "shares") if isinstance(shares, str) else shares
     return Answer(
-        **{name: cells[name] for name in ("path", "status", "emotion")},
-        confidence=_number(cells.get("confidence", ""), math.nan),
-        speech_s=_number(cells.get("speech_s", ""), 0.0),
-        shares={name: float(share) for name, share in parsed_json(cells.get("shares") or "{}", "shares").items()},
-        quality=cells.get("quality", "").split(),
-        **{name: cells.get(name, "") for name in ("error", "speaker")},
+        **{name: text_of(cells[name]) for name in ("path", "status", "emotion")},
+        confidence=_number(cells.get("confidence"), math.nan),
+        speech_s=_number(cells.get("speech_s"), 0.0),
+        shares={name: float(share) for name, share in shares.items()},
+        quality=quality.split() if isinstance(quality, str) else [str(word) for word in quality],
+        **{name: text_of(cells.get(name)) for name in ("error", "speaker")},
     )
 
 
-def _number(cell: str, absent: float) -> float:
-    return float(cell.replace(",", ".")) if cell.strip() else absent  # a spreadsheet may have written a decimal comma
+def _span(cells: Row) -> Answer:
+    seconds = _number(cells["end_s"], math.nan) - _number(cells["start_s"], math.nan)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"it lasts {seconds} s")
+    emotion = text_of(cells["emotion"])
+    status, told = summary_of({emotion: seconds})
+    return _answer({**cells, "status": status, "emotion": told, "speech_s": seconds, "shares": {emotion: 1.0}})
+
+
+def _together(spans: Sequence[Answer]) -> Answer:
+    """Make one answer of the spans of a recording, as its timeline does."""
+    if len(spans) == 1:
+        return spans[0]
+    seconds: Counter[str] = Counter()
+    for span in spans:
+        seconds.update(span.seconds)
+    status, emotion = summary_of(dict(seconds.most_common()))
+    total_s = seconds.total()
+    # Mean confidence over the time for which the emotion held: Σ s·c / Σ s.
+    weighted = math.fsum(span.speech_s * span.confidence for span in spans if span.emotion == emotion)
+    return replace(
+        spans[0],
+        status=status,
+        emotion=emotion or "",
+        confidence=weighted / seconds[emotion] if emotion and seconds[emotion] else math.nan,
+        speech_s=total_s,
+        shares={name: own_s / total_s for name, own_s in seconds.items()} if total_s else {},
+    )
+
+
+def _number(cell: Any, absent: float) -> float:
+    text = text_of(cell).strip()
+    return float(text.replace(",", ".")) if text else absent  # a spreadsheet may have written a decimal comma
 
 
 def answers_page(path: Path) -> AnswersPage:
     """Make every section."""
     rows = read_answers_alone(path)
-    n_answered = sum(bool(row.emotion) for row in rows)
+    n_answered, speech_s = sum(bool(row.emotion) for row in rows), sum(row.speech_s for row in rows)
     facts = {
         "recordings": str(len(rows)),
         "with an emotion": f"{n_answered} ({percent(n_answered / len(rows))} %)",
-        "hours of speech": f"{sum(row.speech_s for row in rows) / 3600:.2f}",
+        "speech": clock(round(speech_s, 1)),
     }
     keys: Mapping[str, Callable[[Answer], str]] = {
         "folder": lambda row: str(PurePath(row.path).parent),

@@ -1,6 +1,7 @@
 """What a report is about: a folder of ``earnest train`` or ``earnest evaluate``, or anybody's predictions file."""
 
 import csv
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
@@ -13,7 +14,7 @@ from earnest.errors import EarnestError, shown
 from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.folds import seeds_apart
-from earnest.evaluation.importers import recognised
+from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.protocols import kind_words
@@ -21,7 +22,12 @@ from earnest.files.reading import read_json, read_text
 from earnest.training.record import RECORD, RunRecord, read_record
 
 PREDICTIONS, METRICS, METRICS_NOISE, HISTORY = "predictions.csv", "metrics.json", "metrics-noise.json", "history.csv"
-_FORMS = {"predict": "a table of `earnest predict`", "huggingface": "JSON", "nkululeko": "a table of nkululeko's form"}
+_FORMS = {
+    "predict": "answers of `earnest predict`",
+    SPANS: "spans of `earnest timeline`",
+    "huggingface": "JSON",
+    "nkululeko": "a table of nkululeko's form",
+}
 BOOTSTRAP_SEED = 0  # as in `earnest evaluate`, so that intervals are the same
 
 
@@ -125,9 +131,10 @@ def _refuse_other_forms(file: Path) -> None:
     """Raise `EarnestError` for answers that `earnest score` reads and that lack the truth, or have it elsewhere."""
     form = recognised(file)
     if form != "earnest":
+        words = shlex.join(["earnest", "score", str(file), "-o", str(file.with_name(f"{file.stem}-scored"))])
         raise EarnestError(
-            f"{file}: {_FORMS[form]}, no predictions file. Give a folder of `earnest evaluate`, or a CSV with the "
-            "columns utterance_id, emotion (the true one) and predicted. `earnest score` scores this one by itself."
+            f"{file}: {_FORMS[form]}, no predictions file. Give a folder of `earnest evaluate`, a CSV with the columns "
+            f"utterance_id, emotion (the true one) and predicted, or the folder into which this one is scored: {words}"
         )
 
 

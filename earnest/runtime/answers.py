@@ -136,17 +136,30 @@ class Tally:
         spoken = {label: both for label, both in self.held.items() if label.is_speech}
         longest_first = sorted(spoken.items(), key=lambda item: -item[1][0])
         shares = {label.name: n_samples / n_speech for label, (n_samples, _) in longest_first}
-        answered = [(label, both) for label, both in longest_first if label.name != UNSURE]
         whole = replace(whole, shares=shares)
-        n_answered = sum(n_samples for _, (n_samples, _) in answered)
-        if n_answered < ANSWERED_FROM * n_speech or not answered:
-            return replace(whole, status="unsure", confidence=max(whole.probabilities.values()))
-        label, (n_samples, weighted) = answered[0]
-        is_held = n_samples >= HELD_FROM * n_answered  # of what was answered, not of all speech
-        if not is_held:
-            return replace(whole, status="mixed")
+        status, emotion = summary_of({label.name: n_samples for label, (n_samples, _) in longest_first})
+        if emotion is None:
+            confidence = max(whole.probabilities.values()) if status == "unsure" else None
+            return replace(whole, status=status, confidence=confidence)
         # Mean confidence over the time for which the label held: Σ n·c / Σ n.
-        return replace(whole, status="ok", emotion=label.name, confidence=weighted / n_samples)
+        n_samples, weighted = next(both for label, both in longest_first if label.name == emotion)
+        return replace(whole, status=status, emotion=emotion, confidence=weighted / n_samples)
+
+
+def summary_of(held: Mapping[str, float]) -> tuple[Status, str | None]:
+    """Tell what held longest: "ok" and its name where it holds most of what was answered, and enough was answered.
+
+    Parameters
+    ----------
+    held : label → how long it held, in any unit; "unsure" is what was not answered
+    """
+    answered = {name: time for name, time in held.items() if name != UNSURE}
+    time_answered = sum(answered.values())
+    if not answered or time_answered < ANSWERED_FROM * sum(held.values()):
+        return "unsure", None
+    longest = max(answered, key=answered.__getitem__)
+    is_held = answered[longest] >= HELD_FROM * time_answered  # of what was answered, not of all speech
+    return ("ok", longest) if is_held else ("mixed", None)
 
 
 def _named(names: tuple[str, ...], values: Sequence[Any] | None) -> dict[str, Any] | None:

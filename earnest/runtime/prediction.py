@@ -82,7 +82,7 @@ class ClassChoice:
 Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
-STRANGE, SEPARATE = "out-of-domain", "separate-channels"  # words of `Prediction.quality`
+STRANGE, SEPARATE, PLAIN = "out-of-domain", "separate-channels", "not-adapted"  # words of `Prediction.quality`
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
 
 
@@ -115,7 +115,7 @@ class Prediction:
         millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
         ones, "separate-channels" when its channels take turns like two sides of a call and were all heard at once (ask
         for one with `earnest.Channel`), "out-of-domain" when it is far from what the model was trained on (the graph's
-        output ``distance``)
+        output ``distance``); of a server "not-adapted" when that was asked for and the model can't
     adapted : whether other recordings or windows of the speaker had a say, see `earnest.runtime.adaptation`
     adaptation_weight : share of the adapted answer in this one, 0 to 1; of several windows its mean over their time
     shares : of a recording of several segments, or longer than the model hears at once: emotion → share of its speech,

@@ -222,8 +222,9 @@ def tick_step_s(longest_s: float, most: float) -> float:
     return next((step for step in STEPS_S if longest_s / step <= most), STEPS_S[-1])
 
 
-def clock(seconds: float, longest_s: float) -> str:
-    """Return a time as people write it, as long as the longest one needs: 7.5 s, 1:07, 2:03:07."""
+def clock(seconds: float, longest_s: float | None = None) -> str:
+    """Return a time as people write it, as long as the longest one (default: it) needs: 7.5 s, 1:07, 2:03:07."""
+    longest_s = seconds if longest_s is None else longest_s
     if longest_s < 60:
         return f"{round(seconds, 3):g} s"
     whole = round(seconds)

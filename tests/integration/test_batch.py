@@ -81,6 +81,8 @@ def test_rows_are_those_of_predict(root: Path, same: Path) -> None:
     told = summary(same)
     assert (told["complete"], told["rows"], told["statuses"]["error"]) == (True, N_CLIPS + N_BROKEN, N_BROKEN)
     assert told["qualities"] == Counter(word for row in rows for word in row["quality"].split())
+    lines = earnest_cli("batch", "summary", same)
+    assert re.search(r"^5:00 of sound, 5:00 of speech; [\d.:]+( s)? of workers$", lines, re.MULTILINE), lines
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")

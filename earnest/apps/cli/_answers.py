@@ -54,7 +54,8 @@ class PredictionTable:
         return f"{times:>{self._name_width}}  {kind}  {_confidence(burst.confidence)}"
 
     def _name(self, path: str) -> str:
-        return printable(path.removeprefix(self._folder).lstrip(os.sep) if self._folder else path)
+        plain = _plain(path)
+        return printable(plain.removeprefix(self._folder).lstrip(os.sep) if self._folder else plain)
 
     def _message(self, prediction: Prediction) -> str:
         """Wrap the error under itself, without the path that stands in the first column."""
@@ -67,11 +68,17 @@ class PredictionTable:
 
 
 def _common_folder(paths: Sequence[str]) -> str:
-    """Return the folder that all files of a longer list lie in, "" for none."""
-    folders = {os.path.dirname(path) for path in paths}  # noqa: PTH120
-    if len(paths) < 2 or "" in folders or len({path.startswith(os.sep) for path in paths}) > 1:
+    """Return the folder that all files of a longer list lie in, as their paths spell it; "" for none."""
+    names = [_plain(path) for path in paths]
+    folders = {os.path.dirname(name) for name in names}  # noqa: PTH120
+    if len(names) < 2 or "" in folders or len({name.startswith(os.sep) for name in names}) > 1:
         return ""
-    return os.path.commonpath(folders)
+    common = os.path.commonpath(folders)
+    return common if all(name.startswith(f"{common}{os.sep}") for name in names) else ""
+
+
+def _plain(path: str) -> str:
+    return path.removeprefix(f"{os.curdir}{os.sep}")
 
 
 def answer_words(prediction: Prediction) -> str:

@@ -144,6 +144,13 @@ class ChannelNumber(click.IntRange):
 
 
 CHANNEL_NUMBER = ChannelNumber(1, MAX_CHANNELS)
+CHANNELS: Mapping[str, Any] = {
+    "type": CHANNEL_NUMBER,
+    "multiple": True,
+    "metavar": "N",
+    "help": f"{CHANNEL} Repeatable: a row for each, called NAME#N; of recordings found in a folder, for those that "
+    "they have. A channel is a speaker of its own.",
+}
 
 
 def channel_option(told: str = "") -> Callable[[F], F]:

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import named_corpus, option
-from earnest.apps.cli.output import counts_text, echo, echo_table
+from earnest.apps.cli.output import counted, counts_text, echo, echo_table
 from earnest.corpora.load import of_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own.check import OwnReport, without_faulty
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.own.read import read_own
 from earnest.errors import SplitError
+from earnest.runtime.timeline_plot import clock
 
 NO_SPEAKERS = (
     "Speakers are unknown. Name them with --speaker-column NAME (of folders: 'folder 1', 'folder 2') or "
@@ -121,7 +122,8 @@ def next_command(data: OwnData, report: OwnReport, name: str, hints: OwnOptions)
 
 def echo_own_report(report: OwnReport, following: str) -> None:
     """Write counts, findings, advice and the command that follows, "" for none."""
-    echo(f"{report.source}: {report.layout}, {report.n_recordings} recordings, {report.hours:.2f} h")
+    length = clock(round(3600 * report.hours, 1))
+    echo(f"{report.source}: {report.layout}, {counted(report.n_recordings, 'recording')}, {length}")
     speakers = f"{report.n_speakers} speakers from {report.speaker_from}" if report.n_speakers else "speakers unknown"
     echo(f"Labels from {report.label_from}; {speakers}.\n")
     echo_table(("label", "here"), [(one, str(n)) for one, n in report.class_counts.items()], right=("here",))
@@ -133,6 +135,6 @@ def echo_own_report(report: OwnReport, following: str) -> None:
     for sentence in report.advice:
         echo(sentence)
     n_found = len(report.findings)
-    echo(f"{n_found} problem{'s'[: n_found != 1]}." if n_found else "Every recording can be read.")
+    echo(f"{counted(n_found, 'problem')}." if n_found else "Every recording can be read.")
     if following:
         echo(f"Next: {following}")

@@ -22,9 +22,11 @@ import click
 from earnest.apps.cli.output import refuse_input
 from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel, path_of, whole_and_channel
 from earnest.corpora.manifest import AUDIO_SUFFIXES
-from earnest.errors import AudioError, EarnestError, printable, shown
+from earnest.errors import AudioError, EarnestError, MissingExtraError, printable, shown
 from earnest.files.csv_cells import text_rows
 from earnest.files.reading import links_among, read_text, unfollowed
+from earnest.runtime.decoders import Reading
+from earnest.runtime.predictor import Predictor
 
 LONGEST_PATH = 255  # letters that a pattern is tried on: its time may grow with a high power of them
 MOST_LIST_BYTES = 1 << 26
@@ -193,6 +195,20 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
 
 ChannelCount: TypeAlias = Callable[[Source], int | None]
 """What tells how many channels a recording has, None where it can't be read."""
+
+
+def counter_of(predictor: Predictor) -> ChannelCount:
+    """Return what opens a recording, as a predictor will open it to hear it, to count its channels."""
+    reading = Reading(predictor.max_seconds, predictor.decoders, predictor.file_s)
+
+    def counted(source: Source) -> int | None:
+        try:
+            with reading.deadline(source), reading.open_audio(source) as audio:
+                return audio.n_channels
+        except (AudioError, MissingExtraError):
+            return None
+
+    return counted
 
 
 def in_channels(

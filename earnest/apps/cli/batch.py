@@ -26,6 +26,7 @@ from earnest.bundle import load_bundle
 from earnest.errors import EarnestError, MissingExtraError, printable
 from earnest.evaluation.texts import percent
 from earnest.runtime.bulk import BATCH_S
+from earnest.runtime.timeline_plot import clock
 
 if TYPE_CHECKING:
     from earnest.apps.batch.engines import BatchEngine
@@ -290,7 +291,7 @@ def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet:
             whose = "that were there already" if outcome.n_rows else "of them"
             told += f", {outcome.n_held_failed} {whose} failed (which: earnest batch summary; again: --retry-failed)"
         left = f", {outcome.n_left} left: give the same command again" if outcome.n_left else ""
-        echo(f"{told}, {outcome.sound_s / 3600:.1f} h of sound in {seconds:.0f} s{left}: {output}", err=True)
+        echo(f"{told}, {clock(round(outcome.sound_s, 1))} of sound in {seconds:.0f} s{left}: {output}", err=True)
 
 
 @command.command()
@@ -326,11 +327,12 @@ def _lines(told: "Summary") -> list[str]:
     state = "complete: one row an input" if told.is_complete else "not complete"
     wrong: dict[str, Sequence[object]] = {"damaged shards": told.damaged, "doubled inputs": told.doubled}
     wrong |= {"missing inputs": told.missing, "strange inputs": told.strange}
-    hours, speech, n_failed = told.sound_s / 3600, told.speech_s / 3600, sum(told.errors.values())
+    sound, speech, work = (clock(round(total_s, 1)) for total_s in (told.sound_s, told.speech_s, told.worker_s))
+    n_failed = sum(told.errors.values())
     return [
         f"{told.n_rows} rows of {told.n_inputs} inputs, {told.n_done} of {told.n_shards} shards; {state}",
         *(f"{name}: {len(found)}, such as {found[0]}" for name, found in wrong.items() if found),
-        f"{hours:.2f} h of sound, {speech:.2f} h of speech; {told.worker_s / 3600:.3f} hours of workers",
+        f"{sound} of sound, {speech} of speech; {work} of workers",
         f"status: {counts_text(dict(told.statuses.most_common()))}",
         f"emotions: {_shares(told.emotions.most_common())}",
         *([f"quality: {counts_text(dict(told.qualities.most_common()))}"] if told.qualities else []),

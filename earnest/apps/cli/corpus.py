@@ -31,6 +31,7 @@ from earnest.apps.cli.output import (
     output_options,
     overwrite_option,
     progress_for,
+    size_text,
     word_pairs,
 )
 from earnest.corpora.base import CORPORA, Corpus
@@ -433,5 +434,5 @@ def show(
     if as_json:
         echo_json({"page": path, **page.to_dict()})
     elif not quiet:
-        echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB); its pictures and corpus.json are beside it")
+        echo(f"{path} ({size_text(path)}); its pictures and corpus.json are beside it")
     sys.exit(EXIT_SOME_FAILED if page.unreadable else EXIT_OK)

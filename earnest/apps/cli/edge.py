@@ -6,7 +6,8 @@ from typing import cast
 import click
 
 from earnest.apps.cli._answers import answer_words, is_of_separate, tell_separate
-from earnest.apps.cli._options import AnswerOptions, model_option, options
+from earnest.apps.cli._options import CHANNELS, AnswerOptions, model_option, options
+from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli.listen import events_of, tell
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.feed import microphone
@@ -22,6 +23,7 @@ from earnest.runtime.predictor import Predictor
 @click.argument("paths", nargs=-1, type=click.Path())
 @model_option
 @options("answer", AnswerOptions)
+@click.option("--channel", "channels", **CHANNELS)
 @click.option(
     "--device",
     type=click.Choice(["CPU", "GPU", "AUTO"], case_sensitive=False),
@@ -44,6 +46,7 @@ def command(
     paths: tuple[str, ...],
     model: str,
     answer: AnswerOptions,
+    channels: tuple[int, ...],
     device: str,
     listens: bool,
     microphone_name: str | None,
@@ -54,13 +57,15 @@ def command(
 ) -> None:
     """Tell emotions on a small device, with OpenVINO alone.
 
-    It runs without onnxruntime. PATHS are recordings, or pictures from `earnest spectrogram`. Speech is found by its
-    level, since the network for voice activity detection needs onnxruntime. If the environment variable EARNEST_CACHE
-    names a folder, compiled models are kept there.
+    It runs without onnxruntime. PATHS are recordings, folders, lists (.csv or .tsv with the column path), - for
+    standard input, or pictures from `earnest spectrogram`. Speech is found by its level, since the network for voice
+    activity detection needs onnxruntime. If the environment variable EARNEST_CACHE names a folder, compiled models are
+    kept there.
 
     \b
     Examples:
       earnest edge talk.wav
+      earnest edge call.wav --channel 1 --channel 2
       earnest edge talk.png --device AUTO
       earnest edge --microphone
 
@@ -68,6 +73,8 @@ def command(
     """
     if bool(paths) == listens:
         raise click.UsageError("Give PATHS, or --microphone.")
+    if channels and listens:
+        raise click.UsageError("--channel is for PATHS: one channel is recorded of a microphone.")
     provider = cast(Provider, device.lower())
     predictor = Predictor.load(model, threads, provider, backend="openvino", hint=hint)
     predictor.activity = "energy"
@@ -76,12 +83,13 @@ def command(
         _listen(predictor, asked, microphone_name, as_json)
         return
     n_failed = n_separate = 0
-    for row in predictor.predict_many(paths, **asked.words()):
+    sources = sources_of(paths, channels, count=counter_of(predictor))
+    for row in predictor.predict_many(sources, **asked.words()):
         n_failed += row.status == "error"
         n_separate += is_of_separate(row)
         click.echo(json_line(row) if as_json else _line(row, quiet))
     if not quiet:
-        tell_separate(n_separate, len(paths), "earnest predict --channel 1 --channel 2")
+        tell_separate(n_separate, len(sources), "--channel 1 --channel 2")
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 

@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 from earnest.apps.cli._options import ModelOptions, options
-from earnest.apps.cli._recordings import sources_of
+from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, Sample
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
@@ -217,7 +217,7 @@ def command(
     if output is not None and form is None:
         raise click.UsageError(f"--output {output}: the name must end in {' or '.join(_FORMS)}.")
     predictor = decoding.load(models)
-    sources = sources_of(paths, decoding.channels, output, decoding.count(predictor))
+    sources = sources_of(paths, decoding.channels, output, counter_of(predictor))
     retried = existing.retried(sources)
     if output is None or form is None:
         n_failed = 0

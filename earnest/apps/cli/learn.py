@@ -13,6 +13,7 @@ from earnest.apps.cli._options import MODEL, option, options
 from earnest.apps.cli._own_recordings import OwnOptions
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
+    counted,
     echo,
     echo_json,
     echo_table,
@@ -143,7 +144,7 @@ def _tell(learned: Learned, quiet: bool, wants_report: bool) -> None:
 def _tell_refused(learned: Learned) -> None:
     if not learned.refused:
         return
-    echo(f"\n{len(learned.refused)} recordings could not be used:")
+    echo(f"\n{counted(len(learned.refused), 'recording')} could not be used:")
     counts = Counter(one.reason for one in learned.refused)
     first = {one.reason: one.where for one in reversed(learned.refused)}
     for reason, n in counts.most_common(N_REASONS):

@@ -1,6 +1,7 @@
 """What the commands share: options, exit codes, tables and JSON on standard output."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -139,6 +140,17 @@ def echo_table(
     if title:
         console.print(printable_lines(title), style="italic", markup=False)
     console.print(table)
+
+
+def counted(count: int, what: str) -> str:
+    """Format "1 recording", "2 recordings"."""
+    return f"{count} {what}{'s'[: count != 1]}"
+
+
+def size_text(path: Path) -> str:
+    """Format how large a file is: "38 kB", "1.2 MB"."""
+    n_bytes = path.stat().st_size
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{math.ceil(n_bytes / 1e3)} kB"
 
 
 def counts_text(counts: Mapping[str, int]) -> str:

@@ -16,8 +16,7 @@ import click
 
 from earnest.apps.cli._answers import PredictionTable, is_of_separate, tell_separate
 from earnest.apps.cli._options import (
-    CHANNEL,
-    CHANNEL_NUMBER,
+    CHANNELS,
     AnswerOptions,
     AveragingOptions,
     ModelOptions,
@@ -25,7 +24,7 @@ from earnest.apps.cli._options import (
     option,
     options,
 )
-from earnest.apps.cli._recordings import ChannelCount, Speakers, arriving, in_channels, sources_of
+from earnest.apps.cli._recordings import ChannelCount, Speakers, arriving, counter_of, in_channels, sources_of
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
@@ -33,13 +32,12 @@ from earnest.apps.cli.output import (
     resumable,
 )
 from earnest.audio.source import Source, path_of, place_of, whole_and_channel
-from earnest.errors import AudioError, MissingExtraError
 from earnest.files.locks import held_file
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.batch import AnsweredRecording, BatchAnswers
 from earnest.runtime.bulk import BATCH_S
-from earnest.runtime.decoders import Decoders, Reading
+from earnest.runtime.decoders import Decoders
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
 
@@ -57,14 +55,7 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 class DecodingOptions:
     """How recordings are read, and how many share a run of the network."""
 
-    channels: tuple[int, ...] = option(
-        "--channel",
-        type=CHANNEL_NUMBER,
-        multiple=True,
-        metavar="N",
-        help=f"{CHANNEL} Repeatable: a row for each, called NAME#N; of recordings found in a folder, for those that "
-        "they have. A channel is a speaker of its own.",
-    )
+    channels: tuple[int, ...] = option("--channel", **CHANNELS)
     batch_s: float = option(
         "--batch",
         type=click.FloatRange(1, 3600),
@@ -96,19 +87,6 @@ class DecodingOptions:
         if self.isolate:
             predictor.decoders = click.get_current_context().with_resource(_decoders(self.jobs))
         return predictor
-
-    def count(self, predictor: Predictor) -> ChannelCount:
-        """Return what opens a recording, as it will be opened to be heard, to count its channels."""
-        reading = Reading(predictor.max_seconds, predictor.decoders, predictor.file_s)
-
-        def counted(source: Source) -> int | None:
-            try:
-                with reading.deadline(source), reading.open_audio(source) as audio:
-                    return audio.n_channels
-            except (AudioError, MissingExtraError):
-                return None
-
-        return counted
 
 
 @dataclass(frozen=True)
@@ -204,7 +182,7 @@ def command(
     found = existing.choice(output)
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
-    count, speakers = decoding.count(predictor), Speakers(paths, adaptation.speaker_pattern)
+    count, speakers = counter_of(predictor), Speakers(paths, adaptation.speaker_pattern)
     sources = sources_of(paths, decoding.channels, output, count)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:

@@ -12,6 +12,7 @@ from earnest.apps.cli.output import (
     echo_table,
     output_options,
     overwrite_option,
+    size_text,
 )
 from earnest.files.writing import refuse_existing
 
@@ -44,8 +45,8 @@ def command(
 ) -> None:
     """Write one self-contained HTML page about results.
 
-    RUNs are folders of train or evaluate, or any predictions.csv; or one table (CSV) of predict, whose answers are
-    counted: nobody said what is true. A part is left out where recordings or PyTorch are
+    RUNs are folders of train or evaluate, or any predictions.csv; or one file of predict or timeline (.csv, .jsonl,
+    .parquet), whose answers are counted: nobody said what is true. A part is left out where recordings or PyTorch are
     missing, and the page says why. Recordings go into the page only where the licence of their corpus allows
     passing them on.
 
@@ -53,6 +54,7 @@ def command(
     Examples:
       earnest report runs/base-ravdess-6fold --output report.html
       earnest report emotions.csv --output report.html
+      earnest report spans.jsonl --output report.html
     """
     from earnest.plots.style import new_figure
     from earnest.report.answers import has_answers_alone
@@ -78,7 +80,7 @@ def command(
     for note in report.notes:
         echo(note)
     if not quiet:
-        echo(f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}")
+        echo(f"\n{page} ({size_text(page)}); pictures, report.json and report.md are in {folder}")
 
 
 def _tell_answers(table: Path, page: Path, as_json: bool, quiet: bool) -> None:
@@ -92,4 +94,4 @@ def _tell_answers(table: Path, page: Path, as_json: bool, quiet: bool) -> None:
         return
     echo_table(("", answers.name), list(answers.facts.items()))
     if not quiet:
-        echo(f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures and report.json are in {folder}")
+        echo(f"\n{page} ({size_text(page)}); pictures and report.json are in {folder}")

@@ -25,6 +25,7 @@ from earnest.apps.cli._recordings import is_list, sources_of
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
+    counted,
     echo,
     output_options,
     overwrite_option,
@@ -155,8 +156,8 @@ class TimelineRun:
 
     def tell(self, files: Sequence[Path], n_recordings: int) -> None:
         """Say on standard error what was written, and whether channels take turns."""
-        spans = f"{self.n_spans} span{'s'[: self.n_spans != 1]}"
-        of_several = f" of {n_recordings - self.n_failed} recordings" if n_recordings > 1 else ""
+        spans = counted(self.n_spans, "span")
+        of_several = f" of {counted(n_recordings - self.n_failed, 'recording')}" if n_recordings > 1 else ""
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         for path in files:
             click.echo(f"{spans}{of_several}{failed}: {path}", err=True)

@@ -29,7 +29,7 @@ from earnest.runtime.adaptation import Adapter
 from earnest.runtime.decoder_pool import start_decoders
 from earnest.runtime.decoders import InProcess
 from earnest.runtime.graph import LogMel, Outputs, PictureNetwork, WindowNetwork
-from earnest.runtime.prediction import Options, Prediction
+from earnest.runtime.prediction import PLAIN, Options, Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
@@ -324,6 +324,12 @@ def adapter_for(predictor: Predictor, adapt: Adapt) -> Adapter | None:
     return predictor.adapter() if adapt == "auto" and predictor.can_adapt else None
 
 
+def told_plain(predictor: Predictor, adapt: Adapt, answer: Prediction) -> Prediction:
+    """Say in an answer that it is plain where adaptation was asked for, and the model can't adapt."""
+    is_in_vain = adapt == "auto" and not predictor.can_adapt and answer.error is None
+    return replace(answer, quality=(*answer.quality, PLAIN)) if is_in_vain else answer
+
+
 def known_adapter(predictor: Predictor, profile: object) -> Adapter:
     """Return what adapts to the speaker of a profile: its JSON's bytes or values; what is none is a `ProblemError`."""
     try:
@@ -354,7 +360,7 @@ def utterance(predictor: Predictor, body: Body, adapt: Adapt, options: Options) 
     (sound,), (name,) = body.sounds, body.names
     with _named(body):
         answer = predictor.predict(sound, _adapter(predictor, body, adapt), **options.words())
-    return replace(answer, path=name)
+    return replace(told_plain(predictor, adapt, answer), path=name)
 
 
 def timeline(
@@ -364,7 +370,7 @@ def timeline(
     (sound,), (name,) = body.sounds, body.names
     with _named(body):
         answer = predictor.timeline(sound, windowing, _adapter(predictor, body, adapt), most_s, **options.words())
-    return replace(answer, prediction=replace(answer.prediction, path=name))
+    return replace(answer, prediction=replace(told_plain(predictor, adapt, answer.prediction), path=name))
 
 
 def batch(predictor: Predictor, body: Body, adapt: Adapt, options: Options) -> list[Prediction]:
@@ -373,5 +379,6 @@ def batch(predictor: Predictor, body: Body, adapt: Adapt, options: Options) -> l
         rows = predictor.predict_many(body.sounds, speakers="one", **options.words())
     else:
         rows = predictor.predict_many(body.sounds, 1, _adapter(predictor, body, "off"), **options.words())
-    named = zip(rows, body.sounds, body.names, strict=True)
+    told = (told_plain(predictor, adapt, row) for row in rows)
+    named = zip(told, body.sounds, body.names, strict=True)
     return [replace(row, path=name, error=renamed(row.error, sound, name)) for row, sound, name in named]

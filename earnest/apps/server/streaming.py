@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import math
@@ -16,7 +17,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from earnest.apps.server.engine import ModelThreads, adapter_for, known_adapter
+from earnest.apps.server.engine import ModelThreads, adapter_for, known_adapter, told_plain
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.routes import WindowsQuery, classes_of, refuse_repeated
 from earnest.apps.server.service import Service
@@ -24,6 +25,7 @@ from earnest.apps.server.settings import Limits
 from earnest.errors import AudioError, EarnestError, TooLateError, printable
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.events import Event, event_dict
+from earnest.runtime.prediction import Prediction
 from earnest.runtime.stream import Stream
 
 _log = logging.getLogger("earnest.server")
@@ -53,6 +55,7 @@ class Conversation:
     ----------
     ending : set when the process is about to end; streams then end as if their clients had finished
     with_profile : gives the stream that adapts to the speaker of a profile, in place of ``stream``
+    told : gives the stream's answer as it is told at its end
     heard_s : seconds of sound so far
     """
 
@@ -62,6 +65,7 @@ class Conversation:
     limits: Limits
     ending: asyncio.Event
     with_profile: Callable[[object], Stream]
+    told: Callable[[Prediction], Prediction]
     sample_rate_hz: int
     encoding: Encoding = "s16le"
     channels: int = 1
@@ -77,7 +81,7 @@ class Conversation:
             await self._send({"event": "ready", **greeting})
             close = await self._listen()
             await self._tell(await self.engine.run_piece(self.stream.finish))
-            await self._send({"event": "end", "prediction": self.stream.prediction("stream").to_dict()})
+            await self._send({"event": "end", "prediction": self.told(self.stream.prediction("stream")).to_dict()})
             await self.websocket.close(close, "idle" if close == _IDLE else None)
         except EarnestError as error:
             end = error if isinstance(error, StreamEndedError) else _ended_by(error)
@@ -273,7 +277,8 @@ def stream_router(service: Service) -> APIRouter:
             listening = opened(adapter_for(predictor, query.adapt))
             limits = service.settings.limits
             form = query.sample_rate_hz, query.encoding, query.channels, query.channel
-            talk = Conversation(websocket, listening, service.engine, limits, service.ending, with_profile, *form)
+            told = functools.partial(told_plain, predictor, query.adapt)
+            talk = Conversation(websocket, listening, service.engine, limits, service.ending, with_profile, told, *form)
             await websocket.accept()
             try:
                 await talk.hold({"model": predictor.info.name, "classes": list(listening.classes)})

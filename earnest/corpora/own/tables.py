@@ -122,7 +122,7 @@ def read_table(path: Path) -> OwnTable:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         table = _parquet(path)
-    elif suffix in (".jsonl", ".ndjson"):
+    elif suffix in (".json", ".jsonl", ".ndjson"):
         table = _json_lines(path)
     else:
         table = _cells(path)

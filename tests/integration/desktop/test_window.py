@@ -11,7 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from earnest.apps.cli.main import cli
+from earnest.audio.io import decode
+from earnest.errors import AudioError, MissingExtraError
 from earnest.labels import EMOTIONS
+from earnest.runtime.prediction import Prediction
+from earnest.testing.sounds import write_voice
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,6 +61,46 @@ def test_every_control_has_a_name_for_screen_readers(opened: Any, voices: Path) 
         and not type(widget).__name__.startswith(("QHeaderView", "QComboBoxListView", "QComboBoxPrivate"))
     ]
     assert nameless == []
+
+
+def test_why_a_file_has_no_answer_begins_in_the_language_of_the_window(tmp_path: Path, qapp: Any) -> None:
+    from earnest.apps.desktop.answer import short_error
+    from earnest.apps.desktop.texts import install
+
+    whole = write_voice(tmp_path / "long.wav").read_bytes()
+    for name, data in (
+        ("empty.wav", b""),
+        ("cut.wav", whole[: len(whole) // 2]),
+        ("text.wav", b"no sound"),
+        ("odd.wav", bytes(range(200, 250))),
+        ("archive.wav", b"PK\x03\x04" + bytes(60)),
+    ):
+        (tmp_path / name).write_bytes(data)
+    begins = {
+        "missing.wav": "Diese Datei gibt es nicht. (no such file.",
+        "empty.wav": "Die Datei ist leer. (empty, no bytes",
+        "long.wav": "Die Aufnahme ist zu lang. (",
+        "cut.wav": "Die Datei ist beschädigt oder abgeschnitten. (cut off",
+        "text.wav": "Das ist keine Aufnahme. (no sound but text",
+        "odd.wav": "Das ist keine Aufnahme. (not a recording",
+        "archive.wav": "Das ist keine Aufnahme. (a ZIP archive",
+    }
+    try:
+        for name, begin in begins.items():
+            path = str(tmp_path / name)
+            with pytest.raises(AudioError) as found:
+                decode(path, 0.5 if name == "long.wav" else 100.0)
+            row = Prediction(path, "error", error=str(found.value))
+            install("de")
+            assert short_error(row).startswith(begin), (short_error(row), begin)
+            install("en")
+            assert f"{path}: {short_error(row)}" == str(found.value)
+        install("de")
+        needs = MissingExtraError("a.m4a: sound in .m4a files", "media")
+        assert short_error(Prediction("a.m4a", "error", error=str(needs))).startswith("Für diese Art von Datei")
+        assert short_error(Prediction("a.wav", "error", error="a.wav: something else.")) == "something else."
+    finally:
+        install("en")
 
 
 def test_the_window_speaks_german(opened: Any, voices: Path, qapp: Any) -> None:

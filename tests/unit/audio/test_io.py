@@ -70,6 +70,13 @@ def test_a_cut_file_is_refused_not_shortened(container: str, coding: str, rate: 
             decode(data[: int(share * len(data))])
 
 
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG"])
+def test_the_error_of_a_cut_file_says_how_to_hear_what_is_there(container: str) -> None:
+    data = encoded(tone(2.0, 16_000, 1), 16_000, container, "VORBIS" if container == "OGG" else "PCM_16")
+    with pytest.raises(AudioError, match=r"cut off.* To hear what is there, save it first: ffmpeg -i broken\.wav"):
+        decode(data[: len(data) // 2])
+
+
 @pytest.mark.parametrize(("container", "coding", "rate"), [FORMS[0], FORMS[-5], FORMS[-4], FORMS[-3], FORMS[-1]])
 def test_bytes_path_and_stream_give_the_same(container: str, coding: str, rate: int, tmp_path: Path) -> None:
     data = encoded(tone(0.7, rate, 2), rate, container, coding)

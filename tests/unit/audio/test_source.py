@@ -205,3 +205,14 @@ def test_a_path_that_leads_to_no_recording_is_told_what_to_do(
     with pytest.raises(AudioError) as caught:
         decode(path)
     assert str(caught.value) == f"{path}: {told}"
+
+
+@pytest.mark.parametrize("data", [b"RIFF\xac\x00", b"no sound"])
+def test_a_file_that_was_opened_as_text_is_told_as_such(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "talk.wav"
+    path.write_bytes(data)
+    with (
+        path.open(encoding="utf-8") as file,
+        pytest.raises(AudioError, match=r"talk\.wav: gives text, not bytes\. Open it in binary mode\.$"),
+    ):
+        decode(file)  # type: ignore[arg-type]

@@ -78,6 +78,11 @@ def test_of_another_table_is_told_what_makes_a_manifest(tmp_path, text):
         read_manifest(tmp_path / "my own.csv")
 
 
+def test_of_a_folder_is_told_what_makes_a_manifest_too(tmp_path):
+    with pytest.raises(CorpusError, match=r"a folder, not a manifest\. .* earnest corpus manifest "):
+        read_manifest(tmp_path)
+
+
 def test_a_manifest_that_a_spreadsheet_saved_with_a_byte_order_mark_is_read(tmp_path):
     (tmp_path / "m.csv").write_text("utterance_id,path,emotion\na,a.wav,sad\n", encoding="utf-8-sig")
     assert [row.emotion for row in read_manifest(tmp_path / "m.csv")] == ["sad"]

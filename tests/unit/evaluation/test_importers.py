@@ -97,7 +97,7 @@ def test_files_of_other_encodings_are_refused_by_every_reader(form, tmp_path):
         read_any(tmp_path / "p.csv", form)
     with pytest.raises(CorpusError, match=r"no such file"):
         read_any(tmp_path / "absent", form)
-    with pytest.raises(CorpusError, match="not a regular file"):
+    with pytest.raises(CorpusError, match="a folder, not a file"):
         recognised(tmp_path)
 
 
@@ -111,6 +111,9 @@ def test_the_content_says_what_a_file_is(tmp_path):
         ("path;status;duration_s;emotion;confidence\n", "predict"),
         ("path\tstatus\tduration_s\temotion\tconfidence\n", "predict"),
         ("path,status,duration_s,emotion,confidence\n", "predict"),
+        ('{"path": "a.wav", "status": "ok", "emotion": "sad"}\n', "predict"),
+        ("path,start_s,end_s,emotion,confidence\n", "spans"),
+        ('{"path": "a.wav", "start_s": 0, "end_s": 1, "emotion": "sad", "confidence": 1}\n', "spans"),
         ("utterance_id,predicted\n", "earnest"),
         ("", "earnest"),
     ):
@@ -191,10 +194,12 @@ def test_json_lines_of_predict_say_what_its_table_says(tmp_path):
         read_any(tmp_path / "odd.jsonl")
 
 
-def test_parquet_is_refused_by_its_name(tmp_path):
+def test_parquet_and_spans_are_refused_with_what_to_score(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"PAR1" + bytes(40))
-    with pytest.raises(CorpusError, match=r"Parquet is not read here\. Write CSV"):
+    with pytest.raises(CorpusError, match=r"Parquet is not scored\. Write CSV"):
         read_any(tmp_path / "p.parquet")
+    with pytest.raises(CorpusError, match=r"Whole recordings are scored: earnest predict"):
+        read_any(written(tmp_path, "path,start_s,end_s,emotion,confidence\n"))
 
 
 def test_parts_of_a_file_keep_names_of_their_own_without_a_manifest(tmp_path):

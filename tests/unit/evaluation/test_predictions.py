@@ -89,7 +89,7 @@ def test_what_is_wrong_is_named_with_line_and_column(lines, message, tmp_path):
 def test_files_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "p.csv").write_bytes(b"\xff\xfe\x00RIFF")
     for path in (tmp_path / "p.csv", tmp_path / "absent.csv", tmp_path):
-        with pytest.raises(CorpusError, match=r"not a readable predictions file|no such file|not a regular file"):
+        with pytest.raises(CorpusError, match=r"not a readable predictions file|no such file|a folder, not a file"):
             read_predictions(path)
 
 

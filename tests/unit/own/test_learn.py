@@ -79,6 +79,7 @@ def test_scores_are_of_speakers_who_were_left_out(clips: Path, base: Path, tmp_p
     learned = learn(clips, tmp_path / "mine", base)
     assert learned.speaker_independent and learned.n_speakers == N_SPEAKERS
     assert learned.n == len(LEVELS) * N_SPEAKERS * N_TAKES and learned.n_refused == 0
+    assert dict(learned.rows())["recordings"] == f"{learned.n}, {3600 * learned.hours:.3g} s"
     assert learned.wa > 0.85 and learned.title.startswith("speaker-independent, each of 5 speakers")
     predictions = read_predictions(tmp_path / "mine" / "predictions.csv")
     assert predictions.folds == [f"own-s{number}" for number in range(N_SPEAKERS)]
@@ -212,6 +213,7 @@ def test_more_recordings_added_later_give_the_model_of_all_at_once(clips: Path, 
     # The same recordings given again are doubles, not twice as many.
     again = learn(second, tmp_path / "three", base, continued=tmp_path / "two")
     assert again.n == whole.n and again.n_refused == len(list(second.rglob("*.wav")))
+    assert {one.reason for one in again.refused} == {"learnt from before"}
 
 
 def test_a_model_that_forgot_or_was_damaged_cannot_be_continued(

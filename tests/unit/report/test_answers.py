@@ -7,9 +7,11 @@ import pytest
 from command_line import earnest_cli
 
 from earnest.errors import EarnestError
-from earnest.report.answers import answers_page, has_answers_alone
-from earnest.runtime.formats import csv_header, csv_line
+from earnest.report.answers import answers_page, has_answers_alone, read_answers_alone
+from earnest.runtime.events import Span
+from earnest.runtime.formats import csv_header, csv_line, flat_values, json_line
 from earnest.runtime.prediction import Prediction
+from earnest.runtime.timeline import Timeline, written_spans
 
 CLASSES = ("happy", "sad")
 ROWS = (
@@ -32,7 +34,7 @@ def test_answers_without_the_truth_become_a_page_of_shares_sound_and_groups(tabl
     pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
     page = tmp_path / "page.html"
     told = json.loads(earnest_cli("report", table, "--output", page, "--json"))
-    assert told["with an emotion"] == "2 (50.0 %)"
+    assert (told["with an emotion"], told["speech"]) == ("2 (50.0 %)", "8 s")
     found = {section["name"]: next(iter(section["tables"].values()), []) for section in told["sections"]}
     emotions = {row[""]: row for row in found["emotion"]}
     assert [emotions[name]["% of all speech"] for name in ("sad", "happy", "unsure")] == ["37.5", "12.5", "50.0"]
@@ -47,6 +49,14 @@ def test_answers_without_the_truth_become_a_page_of_shares_sound_and_groups(tabl
     assert (tmp_path / "page" / "emotions.png").exists()
 
 
+def test_the_size_of_a_small_page_is_no_zero(table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    page = tmp_path / "page.html"
+    told = earnest_cli("report", table, "--output", page)
+    assert f"page.html ({-(-page.stat().st_size // 1000)} kB)" in told.replace("\n", "")
+
+
 def test_a_table_that_a_spreadsheet_saved_with_speakers_is_counted_by_speaker(table: Path) -> None:
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
     table.write_text(
@@ -56,6 +66,48 @@ def test_a_table_that_a_spreadsheet_saved_with_speakers_is_counted_by_speaker(ta
     assert section.tables is not None
     (found,) = section.tables.values()
     assert [row[:3] for row in found.rows] == [["Ann", "1", "1"], ["Ben", "1", "1"]]
+
+
+@pytest.mark.parametrize("name", ["answers.jsonl", "answers.json", "answers.parquet"])
+def test_every_form_that_predict_writes_says_the_same(table: Path, name: str) -> None:
+    path = table.with_name(name)
+    if path.suffix == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs the extra 'parquet'")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.Table.from_pylist([flat_values(row, CLASSES) for row in ROWS]), path)
+    else:
+        path.write_text("".join(f"{json_line(row)}\n" for row in ROWS))
+    assert has_answers_alone(path)
+    # NaN, the confidence of no answer, is equal to nothing.
+    assert list(map(repr, read_answers_alone(path))) == list(map(repr, read_answers_alone(table)))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_spans_of_many_recordings_are_summed_up_as_their_timelines_do(tmp_path: Path, form: str) -> None:
+    def heard(path: str, *spans: Span) -> Timeline:
+        return Timeline(Prediction(path, "ok", 9.0, 9.0, model="m"), spans)
+
+    timelines = [
+        heard(
+            "a.wav", Span(0, 3, "sad", 0.9), Span(3, 4, "unsure", 0.3), Span(5, 7, "happy", 0.8), Span(7, 8, "sad", 0.5)
+        ),
+        heard("b.wav", Span(0, 1, "sad", 0.9), Span(1, 4, "unsure", 0.3)),
+        heard("c.wav", Span(0, 1, "sad", 0.9), Span(1, 2, "happy", 0.6)),
+    ]
+    path = tmp_path / f"spans.{form}"
+    path.write_text("".join(written_spans(timelines, form)))
+    assert has_answers_alone(path)
+    found = read_answers_alone(path)
+    assert [(row.path, row.status, row.emotion, row.speech_s) for row in found] == [
+        ("a.wav", "ok", "sad", 7.0),
+        ("b.wav", "unsure", "", 4.0),
+        ("c.wav", "mixed", "", 2.0),
+    ]
+    assert found[0].confidence == pytest.approx((3 * 0.9 + 1 * 0.5) / 4)
+    assert found[1].seconds == {"sad": 1.0, "unsure": 3.0}
+    path.write_text("path,start_s,end_s,emotion,confidence\na.wav,3,2,sad,0.5\n")
+    with pytest.raises(EarnestError, match="it lasts -1.0 s" if form == "csv" else "not valid JSON"):
+        read_answers_alone(path)
 
 
 def test_answers_with_the_truth_beside_them_are_scored_not_counted(table: Path) -> None:
@@ -68,12 +120,12 @@ def test_answers_with_the_truth_beside_them_are_scored_not_counted(table: Path) 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("path,status,emotion\n", "holds no answers"),
-        ("path,status,emotion,confidence\na.wav,ok,sad,high\n", "row 1: no row of `earnest predict`"),
-        ("path,status,emotion,shares\na.wav,ok,sad,[1]\n", "row 1: no row of `earnest predict`"),
-        ("path,status,emotion\na.wav,ok\n", "row 1: no row of `earnest predict`"),
-        ("path,status,emotion,shares\na.wav,ok,sad," + 100_000 * "[" + "\n", "row 1: no row of `earnest predict`"),
-        ('path,status,emotion\n"a.wav,ok,sad\n', "not a readable table"),
+        ("path,status,emotion\n", "holds no rows"),
+        ("path,status,emotion,confidence\na.wav,ok,sad,high\n", "row 2: no row of `earnest predict`"),
+        ("path,status,emotion,shares\na.wav,ok,sad,[1]\n", "row 2: no row of `earnest predict`"),
+        ("path,status,emotion\na.wav,ok\n", "row 2: 2 cells, but the header has 3"),
+        ("path,status,emotion,shares\na.wav,ok,sad," + 100_000 * "[" + "\n", "row 2: no row of `earnest predict`"),
+        ('path,status,emotion\n"a.wav,ok,sad\n', "not a table"),
     ],
 )
 def test_a_table_that_is_damaged_says_where(tmp_path: Path, text: str, told: str) -> None:

@@ -37,8 +37,10 @@ def test_a_predictions_file_alone_knows_no_protocol(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("path,status,duration_s,emotion\na.wav,ok,1.0,sad\n", "a table of `earnest predict`"),
-        ('{"path": "a.wav", "status": "ok", "emotion": "sad"}\n', "JSON"),
+        ("path,status,duration_s,emotion\na.wav,ok,1.0,sad\n", "answers of `earnest predict`"),
+        ('{"path": "a.wav", "status": "ok", "emotion": "sad", "truth": "sad"}\n', "answers of `earnest predict`"),
+        ("path,start_s,end_s,emotion,confidence,truth\n", "spans of `earnest timeline`"),
+        ('{"file": "a.wav", "label": "sad", "score": 1}\n', "JSON"),
         ("file,emotion\na.wav,sad\n", "a table of nkululeko's form"),
     ],
 )

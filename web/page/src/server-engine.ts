@@ -2,6 +2,7 @@
 
 import { EarnestError, type Prediction, type Profile, type SoundStream, type StreamOptions, type Timeline } from "../../src/index.js";
 import type { About, Adapt, Engine, Source, Work } from "./engine.js";
+import { ServerError } from "./problems.js";
 import { answered } from "./server.js";
 import { ServerStream } from "./server-stream.js";
 
@@ -48,18 +49,31 @@ export class ServerEngine implements Engine {
     const classes = this.classes ? `&classes=${encodeURIComponent(this.classes.join())}` : "";
     const one = channel === null ? "" : `&channel=${channel}`;
     const adapt = this.adapt === "auto" ? "&adapt=auto" : "";
+    const [sent, called] = typeof this.adapt === "object"
+      ? [{ body: formOf(file, this.adapt) }, FILE]
+      : [{ headers: { "Content-Type": type }, body: file }, `recording of ${file.size} bytes`];
     const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}${classes}${one}${adapt}`, {
       method: "POST",
-      ...(typeof this.adapt === "object" ? { body: formOf(file, this.adapt) } : { headers: { "Content-Type": type }, body: file }),
+      ...sent,
       signal: signal ?? null,
+    }).catch((error: unknown) => {
+      throw named(error, called, name);
     });
     return { ...((await response.json()) as object), path: name };
   }
 }
 
+const FILE = "file";
+
+/** An error of the server that calls a recording by its name here; names are not sent. */
+function named(error: unknown, sent: string, name: string): unknown {
+  if (!(error instanceof ServerError) || !error.message.startsWith(sent)) return error;
+  return new ServerError(error.status, name + error.message.slice(sent.length));
+}
+
 function formOf(file: Blob, profile: Profile): FormData {
   const form = new FormData();
-  form.append("file", file, "file");
+  form.append("file", file, FILE);
   form.append("profile", new Blob([JSON.stringify(profile)], { type: "application/json" }), "profile.json");
   return form;
 }

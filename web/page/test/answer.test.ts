@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { type Prediction, type Timeline, unanswered } from "../../src/prediction.js";
 import { affectOf, answerOf } from "../src/answer.js";
 import { colourOf } from "../src/emotions.js";
+import { qualityOf } from "../src/parts/bars.js";
 import { confidence } from "../src/words.js";
 
 const NOTHING: Timeline = { ...unanswered("a", "no-speech", "small"), activity: "", segments: [], spans: [], windows: [] };
@@ -51,6 +52,16 @@ test("a vocal burst has its kind, and how sure; of several the kinds are told", 
 test("without speech there is no emotion, and a word that nobody knows is no answer", () => {
   assert.deepEqual(answerOf(NOTHING), { text: "No speech", detail: "", line: "No speech", emotion: null });
   assert.equal(answerOf(told("something-new")).text, "No answer");
+});
+
+test("bad sound makes an answer worth less, and may be why there is none", () => {
+  const said = (status: string) => qualityOf(told(status, { quality: ["clipped", "noisy"] }));
+  const bad = "This recording is too loud, cut off at full scale, noisy";
+  for (const status of ["ok", "mixed"]) assert.equal(said(status), `${bad}: trust the answer less.`);
+  for (const status of ["no-speech", "unsure", "vocal-burst"]) assert.equal(said(status), `${bad}: that may be why there is no emotion.`);
+  assert.equal(said("too-short"), `${bad}.`);
+  assert.equal(qualityOf(NOTHING), "");
+  assert.match(qualityOf(told("no-speech", { quality: ["separate-channels"] })), /^Its channels take turns/);
 });
 
 test("an unsure span is grey, and no emotion's grey", () => {

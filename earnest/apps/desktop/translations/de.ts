@@ -652,6 +652,18 @@
       <translation>Auch unsichere Antworten nennen</translation>
     </message>
     <message>
+      <source>The file can't be opened.</source>
+      <translation>Die Datei lässt sich nicht öffnen.</translation>
+    </message>
+    <message>
+      <source>The file is damaged or cut off.</source>
+      <translation>Die Datei ist beschädigt oder abgeschnitten.</translation>
+    </message>
+    <message>
+      <source>The file is empty.</source>
+      <translation>Die Datei ist leer.</translation>
+    </message>
+    <message>
       <source>The language changes when you start the application again.</source>
       <translation>Die Sprache wechselt beim nächsten Start.</translation>
     </message>
@@ -684,6 +696,10 @@
       <translation>Die Aufnahme wird in {count} Fenstern gehört, die nebeneinander stehen.</translation>
     </message>
     <message>
+      <source>The recording is too long.</source>
+      <translation>Die Aufnahme ist zu lang.</translation>
+    </message>
+    <message>
       <source>The system's microphone</source>
       <translation>Mikrofon des Systems</translation>
     </message>
@@ -712,12 +728,24 @@
       <translation>Es gibt kein Bild. Wählen Sie eine Aufnahme, die das Netz auf einmal hört.</translation>
     </message>
     <message>
+      <source>There is no such file.</source>
+      <translation>Diese Datei gibt es nicht.</translation>
+    </message>
+    <message>
       <source>This bundle has no card.</source>
       <translation>Dieses Modell hat keinen Steckbrief.</translation>
     </message>
     <message>
       <source>This correction is not saved: {why}</source>
       <translation>Diese Korrektur ist nicht gespeichert: {why}</translation>
+    </message>
+    <message>
+      <source>This is no recording.</source>
+      <translation>Das ist keine Aufnahme.</translation>
+    </message>
+    <message>
+      <source>This kind of file needs more packages.</source>
+      <translation>Für diese Art von Datei fehlen Pakete.</translation>
     </message>
     <message>
       <source>To the &amp;end</source>

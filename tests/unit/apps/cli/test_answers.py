@@ -60,6 +60,28 @@ def test_bursts_have_lines_of_their_own_where_they_are_asked_for() -> None:
     assert line.split() == ["3.0–3.5", "s", "(sigh)", "██████", "60%"]
 
 
+@pytest.mark.parametrize(
+    ("paths", "folder", "names"),
+    [
+        (["./sub/a/x.wav", "./sub/b/y.wav"], "sub/", ["a/x.wav", "b/y.wav"]),
+        (["./x.wav", "./sub/y.wav"], "", ["x.wav", "sub/y.wav"]),
+        (["./sub/x.wav", "sub/y.wav"], "sub/", ["x.wav", "y.wav"]),
+        (["sub/x.wav", "sub/../sub/y.wav"], "sub/", ["x.wav", "../sub/y.wav"]),
+        (["sub//a/x.wav", "sub//b/y.wav"], "sub/", ["a/x.wav", "b/y.wav"]),
+        (["/top/x.wav", "/top/sub/y.wav"], "/top/", ["x.wav", "sub/y.wav"]),
+        (["a/../b/x.wav", "./a/../c/y.wav"], "a/../", ["b/x.wav", "c/y.wav"]),
+        (["https://x.org/a.wav"], "", ["https://x.org/a.wav"]),
+    ],
+)
+def test_names_are_told_below_the_folder_that_stands_above_them(
+    paths: list[str], folder: str, names: list[str]
+) -> None:
+    table = PredictionTable(paths, 80)
+    above, _, _ = table.header().rpartition("\n")
+    assert above == folder
+    assert [table.row(Prediction(path, "no-speech")).split()[0] for path in paths] == names
+
+
 def test_on_a_narrow_terminal_names_keep_what_tells_them_apart() -> None:
     names = ["monday morning.wav", "monday evening.wav"]
     table = PredictionTable(names, 40)

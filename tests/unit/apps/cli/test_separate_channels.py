@@ -1,5 +1,6 @@
 """Commands tell that a recording's channels take turns, like two sides of a call, and how to hear each by itself."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +46,35 @@ def test_of_several_recordings_it_is_told_how_many_are_calls(folder: Path, tmp_p
         assert f"In 1 of 2 recordings channels {TOLD}" in run(folder, *words, *more).stderr
 
 
-def test_on_a_small_device_a_call_is_told_too(folder: Path) -> None:
+@pytest.fixture
+def small_device() -> None:
     pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'earnest[openvino]'")
+
+
+@pytest.mark.usefixtures("small_device")
+def test_on_a_small_device_a_call_is_told_too(folder: Path) -> None:
     for form in [], ["--json"]:
         told = run(folder, "edge", "call.wav", *form).stderr
-        assert f"Its channels {TOLD}" in told and "earnest predict --channel 1 --channel 2" in told
+        assert f"Its channels {TOLD}" in told and "For each by itself: --channel 1 --channel 2" in told
     assert TOLD not in run(folder, "edge", "call.wav", "-q").stderr + run(folder, "edge", "plain.wav").stderr
+
+
+@pytest.mark.usefixtures("small_device")
+def test_on_a_small_device_each_channel_is_heard_by_itself_as_predict_hears_it(folder: Path) -> None:
+    both = "--channel", "1", "--channel", "2"
+    rows = [json.loads(line) for line in run(folder, "edge", "call.wav", *both, "--json").stdout.splitlines()]
+    assert [Path(row["path"]).name for row in rows] == ["call.wav#1", "call.wav#2"]
+    found = [
+        Path(json.loads(line)["path"]).name
+        for line in run(folder, "edge", str(folder), *both, "--json").stdout.splitlines()
+    ]
+    assert found == ["call.wav#1", "call.wav#2", "plain.wav#1"]  # of a folder, those that there are
+    for words in ("call.wav", "--channel", "0"), ("plain.wav", "--channel", "2", "-q"):
+        edge, predict = run(folder, "edge", *words), run(folder, "predict", *words)
+        assert edge.exit_code == predict.exit_code
+    assert "there is no channel 2" in run(folder, "edge", "plain.wav", "--channel", "2").stdout
+    assert "expected 1 for the left one" in run(folder, "edge", "call.wav", "--channel", "0").stderr
+    assert "--channel is for PATHS" in run(folder, "edge", "--microphone", "--channel", "1").stderr
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from earnest.apps.cli.main import cli
 from earnest.audio.feed import Lost
 from earnest.errors import MissingExtraError
 from earnest.runtime.events import Gap, Segment, Span, VocalBurst, Window
-from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR
+from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR, clock
 from earnest.testing.sounds import voice
 
 PAUSE = np.zeros(16_000, np.float32)
@@ -134,6 +134,8 @@ def test_one_of_several_recordings_that_cannot_be_read_is_told_and_the_others_ar
     done = run(folder, "timeline", str(broken), str(folder / "talk.flac"), "--format", "csv")
     assert done.exit_code == 3 and f"earnest: {broken}" in done.stderr
     assert {row["path"] for row in csv.DictReader(StringIO(done.stdout))} == {str(folder / "talk.flac")}
+    done = run(folder, "timeline", str(broken), str(folder / "talk.flac"), "-o", str(tmp_path / "spans.csv"))
+    assert " of 1 recording, 1 failed: " in done.stderr
 
 
 @pytest.mark.parametrize("more", [[], ["--output", "x.srt"], ["--json"], ["--plot", "x.png", "--format", "csv"]])
@@ -237,6 +239,10 @@ def test_the_live_view_shows_now_the_last_spans_and_what_was_lost() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00.0"), (59.96, "1:00.0"), (3723.44, "1:02:03.4")])
 def test_a_time_reads_as_people_write_it(seconds: float, text: str) -> None:
     assert exact_clock(seconds) == text
+
+
+def test_a_length_is_told_in_the_units_that_it_needs() -> None:
+    assert [clock(seconds) for seconds in (0.0, 7.5, 67.0, 7387.0)] == ["0 s", "7.5 s", "1:07", "2:03:07"]
 
 
 def test_a_file_handed_to_listen_is_told_the_command_for_it(folder: Path) -> None:

@@ -86,6 +86,23 @@ def test_channels_are_averaged_or_one_is_heard_by_itself(
         assert told(websocket)[-2]["prediction"] == stream.prediction("stream").to_dict()
 
 
+@pytest.mark.parametrize("adapt", ["auto", "off"])
+def test_a_model_that_cannot_adapt_says_so_in_every_answer_where_it_was_asked_to(
+    client: TestClient, model: Predictor, sound: bytes, adapt: str
+) -> None:
+    assert not model.can_adapt
+    clip, broken = ("file", ("clip.wav", sound)), ("file", ("broken.wav", b"no sound"))
+    quality = [*model.predict(sound).quality, *(["not-adapted"] if adapt == "auto" else [])]
+    for kind in "utterance", "timeline":
+        assert client.post(f"/v1/predict?kind={kind}&adapt={adapt}", files=[clip]).json()["quality"] == quality
+    rows = client.post(f"/v1/batch?adapt={adapt}", files=[clip, broken]).json()["predictions"]
+    assert [row["quality"] for row in rows] == [quality, []]
+    with client.websocket_connect(f"{ADDRESS}&adapt={adapt}") as websocket:
+        websocket.send_bytes(np.round(voice(2.0) * 32767).astype("<i2").tobytes())
+        websocket.send_text(FINISH)
+        assert ("not-adapted" in told(websocket)[-2]["prediction"]["quality"]) == (adapt == "auto")
+
+
 def test_many_channels_are_averaged_however_few_frames_a_message_holds(client: TestClient, model: Predictor) -> None:
     sound = np.round(np.stack([voice(1.0, seed=number) for number in range(16)], axis=1) * 32767).astype("<i2")
     stream = model.stream(16_000)

@@ -69,9 +69,14 @@ const QUALITY: Partial<Record<string, string>> = {
 export const SEPARATE = "separate-channels";
 const TURNS = "Its channels take turns, like two sides of a call: the answer is about their mean.";
 
+const LESS = ": trust the answer less";
+/** Status → what bad sound means for it; for all others it may be the reason that nothing more is told. */
+const MEANS: Partial<Record<string, string>> = { ok: LESS, mixed: LESS, "too-short": "" };
+
 /** Quality words in sentences, "" for none. */
-export function qualityOf(words: readonly string[]): string {
-  const bad = words.filter((word) => word !== SEPARATE).map((word) => QUALITY[word] ?? word);
-  const sentences = bad.length ? [`This recording is ${bad.join(", ")}: trust the answer less.`] : [];
-  return [...sentences, ...(words.includes(SEPARATE) ? [TURNS] : [])].join(" ");
+export function qualityOf({ quality, status }: Pick<Prediction, "quality" | "status">): string {
+  const bad = quality.filter((word) => word !== SEPARATE).map((word) => QUALITY[word] ?? word);
+  const means = MEANS[status] ?? ": that may be why there is no emotion";
+  const sentences = bad.length ? [`This recording is ${bad.join(", ")}${means}.`] : [];
+  return [...sentences, ...(quality.includes(SEPARATE) ? [TURNS] : [])].join(" ");
 }

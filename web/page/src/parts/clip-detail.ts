@@ -72,7 +72,7 @@ export class ClipDetail {
     byId("clip-confidence").textContent = detail;
     byId("clip-facts").textContent = factsOf(clip);
     this.tellGender();
-    byId("clip-quality").textContent = qualityOf(timeline.quality);
+    byId("clip-quality").textContent = qualityOf(timeline);
     this.offerChannels(clip);
     byId("clip-keep").replaceChildren(keepButton(() => clip)); // "kept" was said of the one before
     showAnswer(byId("clip-bars"), timeline);

@@ -113,10 +113,10 @@ export class LiveNow {
 
   /** What the recording so far is, where the model tells it. */
   whole(told: Prediction): void {
-    const { quality } = (this.told = told);
+    this.told = told;
     fact("live-gender", genderOf(told));
     fact("live-affect", affectOf(told));
-    byId("live-quality").textContent = qualityOf(quality);
+    byId("live-quality").textContent = qualityOf(told);
   }
 
   ended(timeline: Timeline, title: string): void {

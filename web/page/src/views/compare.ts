@@ -101,7 +101,7 @@ function card({ name, timeline }: Candidate): HTMLElement {
   const bars = h("ul");
   showAnswer(bars, timeline);
   const facts = [detail, `${clock(timeline.duration_s ?? 0)}, ${timeline.model}`].filter(Boolean).map((line) => h("p", { class: "faint" }, line));
-  const quality = h("p", { class: "note" }, qualityOf(timeline.quality));
+  const quality = h("p", { class: "note" }, qualityOf(timeline));
   const answer = h("p", { class: "answer with-dot" }, emotion ? dot(emotion) : null, text);
   return h("article", { class: "card small-card" }, h("h3", {}, name), answer, ...facts, quality, bars);
 }

@@ -67,7 +67,7 @@ class RecordingsView {
     if (!kept) return;
     const { timeline } = kept;
     byId("kept-title").textContent = kept.name;
-    byId("kept-quality").textContent = qualityOf(timeline.quality);
+    byId("kept-quality").textContent = qualityOf(timeline);
     this.name.value = kept.name;
     const classes = classesOf(timeline.windows, timeline.probabilities);
     const hasTime = timeline.windows.length + timeline.vocal_bursts.length > 0;
