@@ -1,14 +1,18 @@
 """What torch's exporter traces once: a front end with the same settings, an adaptation network's graph.
 
 Tracing takes nearly all of an export's time, half of it the front end's; the tests of many networks share one. Each
-network is traced by itself, and each kind of front end at least once. An adaptation network's graph is that of the
-first one with as many classes, with its own weights: byte for byte what the exporter makes of it.
+network is traced by itself, and each kind of front end at least once. In the folder of integration tests, where one run
+is exported many times, a network that is equal in all that it holds is traced once in a process. An adaptation
+network's graph is that of the first one with as many classes, with its own weights: byte for byte what the exporter
+makes of it.
 
-Once is once in a process, or in all processes of a run of the tests that makes a folder for it (``EARNEST_TRACES``).
+Once is else once in a process, or in all processes of a run of the tests that makes a folder (``EARNEST_TRACES``).
 """
 
 import hashlib
+import io
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +73,60 @@ def front_ends_are_traced_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "_traced", traced)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def equal_networks_are_traced_once(front_ends_are_traced_once: None) -> Iterator[None]:
+    """Let `earnest.export.onnx` hand out copies of the graph of a network that is equal in all that it holds.
+
+    A run that is exported again, to other forms, is such a network.
+    """
+    onnx = pytest.importorskip("onnx")
+    from earnest.export import onnx as export
+
+    trace = export._traced
+    known: dict[str, bytes] = {}
+
+    def traced(module: Any, arguments: Any, axes: Any, inputs: Any, outputs: Any, prefix: str) -> Any:
+        def made() -> Any:
+            return trace(module, arguments, axes, inputs, outputs, prefix)
+
+        held = _all_that_it_holds(module) if prefix == export.NETWORK else None
+        if held is None:
+            return made()
+        shapes = tuple(tuple(argument.shape) for argument in arguments)
+        of = repr((held, shapes, repr(axes), tuple(inputs), tuple(outputs)))
+        if of not in known:
+            known[of] = bytes(made().SerializeToString())
+        return onnx.load_from_string(known[of])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_traced", traced)
+        yield
+
+
+class _Exact(pickle.Pickler):
+    """Writes tensors by their values, and not by where they lie in memory."""
+
+    def reducer_override(self, held: Any) -> Any:
+        import torch
+
+        if not isinstance(held, torch.Tensor):
+            return NotImplemented
+        facts = (type(held).__name__, held.dtype, tuple(held.shape), held.requires_grad)
+        return bytes, (repr(facts).encode() + held.detach().contiguous().numpy().tobytes(),)
+
+
+def _all_that_it_holds(module: Any) -> str | None:
+    """Return the digest of a module's weights and settings, whatever they are; None where they can't be written."""
+    written = io.BytesIO()
+    try:
+        pickler = _Exact(written)
+        pickler.fast = True  # which of equal parts are one object says nothing
+        pickler.dump(module)
+    except (pickle.PicklingError, AttributeError, TypeError, ValueError, RuntimeError):
+        return None
+    return hashlib.sha256(written.getvalue()).hexdigest()
 
 
 class AdaptationGraphs:

@@ -42,8 +42,8 @@ from earnest.progress import SILENT, Progress
 from earnest.runtime.adaptation import Adaptation
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe
+from earnest.training.batches import predict_outputs
 from earnest.training.examples import compute_examples
-from earnest.training.loop import predict_outputs
 from earnest.training.record import read_record
 from earnest.training.run import PREDICTIONS, load_run, predictions_from, scheme_of
 from earnest.training.runtime_statistics import FEWEST_SPEAKERS

@@ -40,7 +40,7 @@ from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.settings.tune import Range, Tune
 from earnest.training.heads import EmotionHead
 from earnest.training.learn import learner_for
-from earnest.training.loop import CHECKPOINT, History
+from earnest.training.record import CHECKPOINT, History
 from earnest.training.run import BEFORE_LEARNING, claim, initial_classifier
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
@@ -17,6 +17,7 @@ from earnest.audio.waveform import Waveform
 from earnest.augment.chain import build_change
 from earnest.errors import CorpusError
 from earnest.frontends.build import FrontEndModule, compute_frames
+from earnest.models.classifier import NetworkOutput
 from earnest.settings.recipe import Recipe
 from earnest.settings.training import Oversample, Training
 from earnest.training.examples import FULL_SCALE, Example
@@ -298,6 +299,28 @@ class AugmentedBatches:
                 draws.append(Draw(index, epoch, seen[index]))
                 seen[index] += 1
             yield self.batch_sampler.ranks.share(draws)
+
+
+def predict_outputs(network: nn.Module, examples: Sequence[Example]) -> NetworkOutput:
+    """Return what a network gives for examples, in the order given; without attention, whose steps differ."""
+    network.eval()
+    with torch.no_grad():
+        return joined_outputs([network(batch.frames, batch.n_frames) for batch in plain_batches(examples)])
+
+
+def joined_outputs(found: Sequence[NetworkOutput]) -> NetworkOutput:
+    """Put the outputs of batches below one another; without attention, whose steps differ."""
+    return NetworkOutput(
+        logits=torch.cat([one.logits for one in found]),
+        embedding=torch.cat([one.embedding for one in found]),
+        gender=_stacked([one.gender for one in found]),
+        affect=_stacked([one.affect for one in found]),
+    )
+
+
+def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if known else None
 
 
 def train_batches(

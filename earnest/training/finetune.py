@@ -34,7 +34,8 @@ from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
 from earnest.training.batches import padded
 from earnest.training.examples import Example, classes_of_corpora
-from earnest.training.loop import CHECKPOINT, AtomicCheckpointIO, csv_bytes
+from earnest.training.loop import AtomicCheckpointIO, csv_bytes
+from earnest.training.record import CHECKPOINT
 
 
 def moved_by(start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> str:

@@ -21,7 +21,7 @@ from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe
 from earnest.settings.training import Task
-from earnest.training.batches import Augmented, change_of
+from earnest.training.batches import Augmented, change_of, predict_outputs
 from earnest.training.closed_form import (
     EmbeddingCache,
     discriminant_logits,
@@ -31,11 +31,9 @@ from earnest.training.closed_form import (
     out_of_fold_logits,
 )
 from earnest.training.examples import FULL_SCALE, Example
-from earnest.training.finetune import finetune_embedding
 from earnest.training.heads import ClassHead, class_heads, heads_of, learned_tasks
-from earnest.training.loop import History, fit, predict_outputs
 from earnest.training.ranks import ALONE, Ranks
-from earnest.training.record import fit_calibration
+from earnest.training.record import History, fit_calibration
 from earnest.training.runtime_statistics import RuntimeStatistics, fit_runtime_statistics
 
 
@@ -186,6 +184,8 @@ class ClosedForm:
         network, settings, tuned = classifier.network, self.settings, ""
         network.prepare(example.frames for example in train)
         if self.recipe.finetune:
+            from earnest.training.finetune import finetune_embedding
+
             tuned = finetune_embedding(
                 classifier, train, self.clips.auxiliary, self.recipe, folder, self.clips.progress
             )
@@ -265,6 +265,8 @@ class GradientDescent:
         ends_now: Callable[[History], bool] = lambda _history: False,
     ) -> FitResult:
         """Train over epochs and keep the best one; see `Learner`."""
+        from earnest.training.loop import fit  # Lightning takes seconds, and only this needs it
+
         heard = [example for part in parts for example in part]
         classifier.network.prepare(example.frames for example in heard)
         train: Sequence[Example] = heard

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -19,23 +19,21 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
-from torch import Tensor, nn
+from torch import Tensor
 
 from earnest.errors import CorpusError, RecipeError
 from earnest.files.writing import write_atomically
-from earnest.models.classifier import Network, NetworkOutput
+from earnest.models.classifier import Network
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Training
-from earnest.training.batches import Augmented, plain_batches, train_batches
+from earnest.training.batches import Augmented, train_batches
 from earnest.training.examples import Example
 from earnest.training.health import Health
-from earnest.training.module import EmotionTraining, joined_outputs
+from earnest.training.module import EmotionTraining
 from earnest.training.ranks import ALONE, Ranks
+from earnest.training.record import CHECKPOINT, History
 
 _log = logging.getLogger(__name__)
-CHECKPOINT = "last.ckpt"
-History: TypeAlias = Sequence[dict[str, float]]
-"""One row an epoch, with the names of ``HISTORY_COLUMNS``."""
 HISTORY_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_wa", "valid_ua", "learning_rate", "seconds")
 """What every history has; behind them come the columns of the heads beside the emotion, see `Head.measures`."""
 
@@ -281,13 +279,6 @@ def follow(ranks: Ranks) -> None:
             module = EmotionTraining(led.network, led.settings, led.n_classes, train, ranks=ranks)
             trainer = _trainer(led.epochs, Path(folder), [EpochFollower(Path(folder), ranks)], ranks)
             _run(trainer, module, train, checkpoint)
-
-
-def predict_outputs(network: nn.Module, examples: Sequence[Example]) -> NetworkOutput:
-    """Return what a network gives for examples, in the order given; without attention, whose steps differ."""
-    network.eval()
-    with torch.no_grad():
-        return joined_outputs([network(batch.frames, batch.n_frames) for batch in plain_batches(examples)])
 
 
 def _already_done(checkpoint: Path, keeper: EpochKeeper, epochs: int) -> bool:

@@ -25,7 +25,7 @@ from earnest.augment.spec_augment import mask_bands, mask_time, mix_up
 from earnest.errors import MissingExtraError, RecipeError, suggestion
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.training import Training
-from earnest.training.batches import Batch, SharedBatches, plain_batches
+from earnest.training.batches import Batch, SharedBatches, joined_outputs, plain_batches
 from earnest.training.examples import Example
 from earnest.training.heads import Objective, Targets, one_hot
 from earnest.training.health import SilentWeights, constant_answers
@@ -203,24 +203,9 @@ class EmotionTraining(pl.LightningModule):
         self.generator.manual_seed(seed)
 
 
-def joined_outputs(found: Sequence[NetworkOutput]) -> NetworkOutput:
-    """Put the outputs of batches below one another; without attention, whose steps differ."""
-    return NetworkOutput(
-        logits=torch.cat([one.logits for one in found]),
-        embedding=torch.cat([one.embedding for one in found]),
-        gender=_stacked([one.gender for one in found]),
-        affect=_stacked([one.affect for one in found]),
-    )
-
-
 def in_float32(output: NetworkOutput) -> NetworkOutput:
     """Return an output for losses and scores, which bfloat16 is too coarse for."""
     return output._replace(**{name: part.float() for name, part in output._asdict().items() if part is not None})
-
-
-def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
-    known = [part for part in parts if part is not None]
-    return torch.cat(known) if known else None
 
 
 class Freezing:

@@ -1,9 +1,9 @@
 """``run.json``: what a finished run says about itself, its calibration among it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # a report reads records where torch is missing
 
 NO_VALIDATION = "there are no validation recordings: the last epoch is kept, and probabilities are not calibrated"
 RECORD = "run.json"
+CHECKPOINT = "last.ckpt"  # in the folder of a run that isn't finished
+History: TypeAlias = Sequence[dict[str, float]]
+"""One row an epoch, with the names of `earnest.training.loop.HISTORY_COLUMNS`."""
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,9 @@ from earnest.models.pretrained import persons, take_over
 from earnest.models.published import LARGEST_BYTES, PUBLISHED
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.training.examples import Example
-from earnest.training.finetune import drop_finetuned
 from earnest.training.heads import AffectHead, class_heads, heads_of
 from earnest.training.learn import Clips, calibration_of, learner_for
-from earnest.training.loop import CHECKPOINT
-from earnest.training.record import NO_VALIDATION, RECORD, RunRecord, calibrate, read_record
+from earnest.training.record import CHECKPOINT, NO_VALIDATION, RECORD, RunRecord, calibrate, read_record
 
 N_NAMED = 3
 
@@ -279,8 +277,11 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         **statistics.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
-    for path in (folder, folder / "refit"):
-        drop_finetuned(path)
+    if recipe.finetune:
+        from earnest.training.finetune import drop_finetuned
+
+        for path in (folder, folder / "refit"):
+            drop_finetuned(path)
 
 
 def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassifier:

@@ -12,11 +12,19 @@ from command_line import earnest_cli
 from made_up_corpus import Trained, recipe_text, write_corpus
 from serving import listening
 from the_page import OTHER_HOST
-from traced_once import adaptation_networks_are_traced_once, front_ends_are_traced_once
+from traced_once import (
+    adaptation_networks_are_traced_once,
+    equal_networks_are_traced_once,
+    front_ends_are_traced_once,
+)
 
 from earnest.apps.server.settings import Settings
 
-__all__ = ["adaptation_networks_are_traced_once", "front_ends_are_traced_once"]
+__all__ = [
+    "adaptation_networks_are_traced_once",
+    "equal_networks_are_traced_once",
+    "front_ends_are_traced_once",
+]
 
 
 @pytest.fixture(scope="session")

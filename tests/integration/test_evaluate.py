@@ -21,8 +21,8 @@ from earnest.evaluation.protocols import splits_of
 from earnest.experiments.conditions import Averaged, FoldClips
 from earnest.export.card import model_card, read_result
 from earnest.frontends.build import compute_frames
+from earnest.training.batches import predict_outputs
 from earnest.training.examples import Example
-from earnest.training.loop import predict_outputs
 from earnest.training.run import load_run
 
 FOLDS = ("f1", "f2", "f3", "f4", "f5")

@@ -79,3 +79,10 @@ def test_prediction_works_where_torch_is_not_installed(tmp_path: Path) -> None:
 
 def test_plots_load_matplotlib_only_when_something_is_drawn() -> None:
     assert not loaded_by(f"import earnest.plots; {REPORT}") & {*HEAVY, "onnxruntime"}
+
+
+def test_who_only_reads_a_trained_network_waits_for_no_training_loop() -> None:
+    modules = "earnest.export.bundle, earnest.training.explain, earnest.experiments.conditions, earnest.own.learn"
+    loaded = loaded_by(f"import {modules}; {REPORT}")
+    assert "torch" in loaded
+    assert not loaded & {"lightning", "pytorch_optimizer", "tensorboard"}

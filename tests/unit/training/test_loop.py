@@ -13,9 +13,10 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.recipe import Training
+from earnest.training.batches import predict_outputs
 from earnest.training.examples import Example
 from earnest.training.health import Health
-from earnest.training.loop import EpochKeeper, History, fit, predict_outputs
+from earnest.training.loop import EpochKeeper, History, fit
 
 pytestmark = pytest.mark.long
 

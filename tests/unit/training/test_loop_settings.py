@@ -18,11 +18,11 @@ from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe, Training
 from earnest.settings.training import Unfreezing
-from earnest.training.batches import Augmented, plain_batches
+from earnest.training.batches import Augmented, plain_batches, predict_outputs
 from earnest.training.examples import Example, kept
 from earnest.training.heads import learned_tasks
 from earnest.training.learn import Clips, learner_for
-from earnest.training.loop import EpochKeeper, fit, predict_outputs
+from earnest.training.loop import EpochKeeper, fit
 from earnest.training.module import EmotionTraining
 
 pytestmark = pytest.mark.long

@@ -17,9 +17,9 @@ from earnest.models.classifier import NetworkOutput, SpeechClassifier
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe, Training
 from earnest.training import learn as teach_module
+from earnest.training.batches import predict_outputs
 from earnest.training.examples import Example, kept
 from earnest.training.learn import Clips
-from earnest.training.loop import predict_outputs
 from earnest.training.record import read_record
 from earnest.training.run import predictions_from, run_split
 

@@ -47,7 +47,7 @@ def answered(seed: int = 0) -> list[Bank]:
 
 @cache
 def trained() -> AdaptationNetwork:
-    return fit_adaptation(answered(), CLASSES, 0, n_steps=600)
+    return fit_adaptation(answered(), CLASSES, 0, n_steps=300)
 
 
 def told(network: AdaptationNetwork, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
