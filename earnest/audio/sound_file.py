@@ -187,7 +187,7 @@ _BLOCK_SAMPLES = 2**21  # of all channels together: 8 MB
 _BLOCK_S = 60  # at a low rate fewer would be an hour, which grows when it is resampled
 _UNKNOWN_FRAMES = 2**62  # libsndfile says 2^63 − 1
 _FULL_SCALE_16 = np.float32(2**-15)
-AGAIN = "Record or copy it again. To hear what is there, save it first: ffmpeg -i broken.wav mended.wav"
+AGAIN = "Record or copy it again. To hear what is there, save it first (ffmpeg -i broken.wav mended.wav)."
 
 
 class SoundFileReader:

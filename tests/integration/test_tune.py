@@ -19,7 +19,7 @@ from earnest.experiments import task as shared_clips
 from earnest.experiments import tune as tuning
 from earnest.models.classifier import MODELS
 from earnest.settings.recipe import read_recipe
-from earnest.training import learn
+from earnest.training import learn, loop
 from earnest.training.health import Health
 
 PROTOCOL = "speaker-5fold"
@@ -124,7 +124,7 @@ def killed_at(call: int, step: Callable[..., Any]) -> Callable[..., Any]:
     return deadly
 
 
-@pytest.mark.parametrize(("module", "step"), [(learn, "fit"), (learn, "predict_outputs"), (tuning, "_told")])
+@pytest.mark.parametrize(("module", "step"), [(loop, "fit"), (learn, "predict_outputs"), (tuning, "_told")])
 def test_a_killed_search_ends_like_one_that_was_not(
     tuned: tuple[Path, dict[str, Any]],
     made_up: Path,
@@ -192,7 +192,7 @@ def test_after_a_search_that_learnt_nothing_the_corrected_one_takes_its_folder(
     def fail(*_arguments: Any, **_named: Any) -> None:
         raise reason
 
-    monkeypatch.setattr(learn, "fit", fail)
+    monkeypatch.setattr(loop, "fit", fail)
     with pytest.raises(EarnestError):
         tune(made_up, tmp_path / "out", text=recipe_text(epochs=9) + TABLE.format(trials=2))
     monkeypatch.undo()
@@ -222,7 +222,7 @@ def test_a_search_without_any_result_says_so(made_up: Path, tmp_path: Path, monk
     def fit_nothing(*arguments: Any, **named: Any) -> None:
         raise RecipeError("The loss is not finite.")
 
-    monkeypatch.setattr(learn, "fit", fit_nothing)
+    monkeypatch.setattr(loop, "fit", fit_nothing)
     with pytest.raises(EarnestError, match=r"none of 3 trials finished; trials\.csv says why"):
         tune(made_up, tmp_path / "out")
     assert [(row["state"], row["error"]) for row in trials_of(tmp_path / "out")] == [
@@ -269,7 +269,7 @@ def test_a_training_worse_than_half_of_the_others_is_ended_early(
         asked.append([ends_now(history[:n_done]) for n_done in (1, 2, 3)])
         return Keeper(history)
 
-    monkeypatch.setattr(learn, "fit", fit)
+    monkeypatch.setattr(loop, "fit", fit)
     text = recipe_text(epochs=3) + TABLE.format(trials=7).replace('"none"\n', '"median"\n', 1)
     document = tune(made_up, tmp_path / "out", text=text)
     states = [trial["state"] for trial in document["trials"]]
