@@ -67,6 +67,11 @@ LONGEST = 64  # of a wrong name that is compared: its time grows with the length
 NEAR_FROM = 0.55  # share of letters in common: "happiness" is near "happy" (0.57), "filename" not near "valence" (0.53)
 
 
+def counted(count: int, what: str) -> str:
+    """Format "1 recording", "2 recordings"."""
+    return f"{count} {what}{'s'[: count != 1]}"
+
+
 def suggestion(wrong: str, right: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" or the list of choices, ready to end an error message."""
     choices = sorted(right)

@@ -16,7 +16,7 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.base import SILENT, Corpus, Parser
 from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance
-from earnest.errors import AudioError, CorpusError, MissingExtraError
+from earnest.errors import AudioError, CorpusError, MissingExtraError, counted
 
 MOST_NAMED = 5
 
@@ -184,8 +184,7 @@ class CorpusReport:
         """Say in a sentence or two whether this copy is what was published."""
         if self.as_published:
             return "As published."
-        n = len(self.problems)
-        problems = f" {n} problem{'s'[: n != 1]}." if n else ""
+        problems = f" {counted(len(self.problems), 'problem')}." if self.problems else ""
         missing = f"{self.n_missing:,} of {self.expected_n_utterances:,} clips are missing"
         if self.has_list:
             return f"Not as published{f': {missing}' if self.n_missing else ''}.{problems}"

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from earnest.bundle import DEFAULT_BUNDLE, LONGEST_NAME, Bundle, TrainingCorpus, load_bundle
 from earnest.corpora.manifest import write_manifest
 from earnest.corpora.own import OwnData, Refused
-from earnest.errors import CorpusError, EarnestError, MissingExtraError, printable
+from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import expected_ece, reliability
 from earnest.evaluation.intervals import spread
@@ -129,11 +129,10 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
     refused = (*data.refused, *unheard, *doubles, *rare)
     if len(own.classes) < 2:
         first = "".join(f" {one.where}: {one.reason}." for one in refused[:1])
-        recordings = f"{len(refused)} recording{'s'[: len(refused) != 1]}"
         found = ", ".join(printable(label) for label in own.classes) or "none"
         raise CorpusError(
             f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found}. "
-            f"{recordings} could not be used.{first}"
+            f"{counted(len(refused), 'recording')} could not be used.{first}"
         )
     return own, refused
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import named_corpus, option
-from earnest.apps.cli.output import counted, counts_text, echo, echo_table
+from earnest.apps.cli.output import counts_text, echo, echo_table
 from earnest.corpora.load import of_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own.check import OwnReport, without_faulty
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.own.read import read_own
-from earnest.errors import SplitError
+from earnest.errors import SplitError, counted
 from earnest.runtime.timeline_plot import clock
 
 NO_SPEAKERS = (

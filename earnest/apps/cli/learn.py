@@ -13,7 +13,6 @@ from earnest.apps.cli._options import MODEL, option, options
 from earnest.apps.cli._own_recordings import OwnOptions
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
-    counted,
     echo,
     echo_json,
     echo_table,
@@ -21,6 +20,7 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
 )
+from earnest.errors import counted
 from earnest.export.files import refuse_full
 from earnest.installation import install_command
 from earnest.own.learned import CLASS_COLUMNS, Learned

@@ -142,11 +142,6 @@ def echo_table(
     console.print(table)
 
 
-def counted(count: int, what: str) -> str:
-    """Format "1 recording", "2 recordings"."""
-    return f"{count} {what}{'s'[: count != 1]}"
-
-
 def size_text(path: Path) -> str:
     """Format how large a file is: "38 kB", "1.2 MB"."""
     n_bytes = path.stat().st_size

@@ -25,7 +25,6 @@ from earnest.apps.cli._recordings import is_list, sources_of
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
-    counted,
     echo,
     output_options,
     overwrite_option,
@@ -33,7 +32,7 @@ from earnest.apps.cli.output import (
 )
 from earnest.audio.activity import DETECTORS
 from earnest.audio.source import Source
-from earnest.errors import AudioError, MissingExtraError
+from earnest.errors import AudioError, MissingExtraError, counted
 from earnest.files.writing import new_file
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.prediction import Options
