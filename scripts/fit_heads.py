@@ -1,12 +1,13 @@
 """Fit what stands beside a bundle's classes, and put it into its graph: sound head, distance, calibration.
 
-Usage: python scripts/fit_heads.py BUNDLE EMBEDDINGS.npz [OUTPUT]
+Usage: python scripts/fit_heads.py BUNDLE EMBEDDINGS.npz|BEFORE [OUTPUT]
 
 ``EMBEDDINGS.npz`` is what scripts/hear_sounds.py wrote for this network. Printed, and written into bundle.json, is what
 the sound head says of classes of sound that it was not fitted on (some classes left out at a time), of contributors of
 vocal bursts that it was not fitted on, and of the speech of corpora that it was not fitted on. The calibration comes
 from runs/left-out/NAME.json (scripts/left_out_table.py). The bundle is written anew, to OUTPUT or in place. One that
-has its heads keeps its distance and its calibration: its sound head alone is fitted again.
+has its heads keeps its distance and its calibration: its sound head alone is fitted again. ``BEFORE`` is the bundle as
+it was before its linear layers were fitted anew: as its embedding is the same, all that hears it stays.
 """
 
 import json
@@ -26,10 +27,14 @@ from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, load_b
 from earnest.export.files import MODEL, write_bundle
 from earnest.export.onnx import add_distance, finished, store_small
 from earnest.learning.domain import Domain, fit_domain
+from earnest.onnx.heads import HEADS
 from earnest.runtime.smoothing import SPEECH_FROM
 from earnest.settings.config import from_mapping
 
 ROOT = Path(__file__).parent.parent
+LAYERS = tuple(
+    f"network.classifier.{name}" for name in ("network.output.", "network.gender.", "temperature", "gender_")
+)
 STRENGTHS = {"large": 100.0}  # of the logistic regression, inverse, where it is not `STRENGTH`
 STRENGTH = 3.0  # what refuses least speech of 0.3, 3, 30 (and 100: `large` with two tokens as one)
 SPEECH_CORPORA, UNHEARD = ("crema-d", "emodb"), ("ravdess", "nemo")
@@ -159,6 +164,9 @@ def sounds_told(heard: Heard, strength: float, kept: Path) -> tuple[tuple[Floats
 def main(source: Path, embeddings: Path, output: Path) -> None:
     """Fit, measure, write."""
     bundle = load_bundle(source)
+    if embeddings.is_dir():
+        take_over(bundle, load_bundle(embeddings), output)
+        return
     heard = Heard.read(embeddings)
     head, told = sounds_told(heard, STRENGTHS.get(bundle.info.name, STRENGTH), embeddings.with_suffix(".heads.npz"))
     sys.stdout.write(f"{embeddings}: {json.dumps(told, indent=1)}\n")
@@ -183,6 +191,34 @@ def main(source: Path, embeddings: Path, output: Path) -> None:
     write(bundle, output, partial(with_heads, sounds=sounds, domain=domain, temperature=trust["temperature"]), facts)
 
 
+def take_over(bundle: Bundle, before: Bundle, output: Path) -> None:
+    """Give a bundle without heads those of one with the same encoder; its own linear layers answer."""
+    trust = json.loads((ROOT / "runs" / "left-out" / f"{bundle.info.name}.json").read_text("utf-8"))
+    new = {one.name: one for one in onnx.load_from_string(bundle.model_bytes()).graph.initializer}
+    layers = [name for name in new if name.startswith(LAYERS)]
+
+    def answered(model: onnx.ModelProto) -> None:
+        for one in model.graph.initializer:
+            if one.name in layers:
+                one.CopyFrom(new[one.name])
+            elif one.name == f"{HEADS}temperature":
+                one.CopyFrom(onnx.numpy_helper.from_array(np.array(trust["temperature"], np.float32), one.name))
+            elif one.name in new and one.SerializeToString() != new[one.name].SerializeToString():
+                raise SystemExit(
+                    f"{one.name} is another: the encoder is not the same, so its heads must be fitted anew."
+                )
+
+    facts = {
+        "temperature": trust["temperature"],
+        "calibration": None,
+        "sounds": list(before.info.sounds),
+        "out_of_domain_from": before.info.out_of_domain_from,
+        "abstain_below": trust["abstain_below"],
+        "left_out": {**before.info.left_out, **trust["told"]},
+    }
+    write(bundle, output, answered, facts, before.model_bytes())
+
+
 def halves(table: Floats) -> npt.NDArray[np.float32]:
     """Round to what float16 holds, which the graph stores in half the room."""
     return table.astype(np.float16).astype(np.float32)
@@ -197,9 +233,15 @@ def with_heads(model: onnx.ModelProto, sounds: SoundHead, domain: Domain, temper
     store_small(model)
 
 
-def write(bundle: Bundle, output: Path, change: Callable[[onnx.ModelProto], None], facts: Mapping[str, Any]) -> None:
-    """Write the bundle with its graph changed in place, and facts for bundle.json."""
-    model = onnx.load_from_string(bundle.model_bytes())
+def write(
+    bundle: Bundle,
+    output: Path,
+    change: Callable[[onnx.ModelProto], None],
+    facts: Mapping[str, Any],
+    graph: bytes = b"",
+) -> None:
+    """Write the bundle with its graph (or ``graph``) changed in place, and facts for bundle.json."""
+    model = onnx.load_from_string(graph or bundle.model_bytes())
     named = {item.key: item.value for item in model.metadata_props if item.key != "weights_sha256"}
     del model.graph.value_info[:]
     change(model)

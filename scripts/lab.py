@@ -38,6 +38,7 @@ class Fold:
     n_classes: int
     training: Training
     speaker_dependent: bool
+    value_weights: np.ndarray | None
 
 
 def main(recipe_path: str, protocol: str, changes: list[str]) -> None:
@@ -61,8 +62,9 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
         train, valid = (
             speaker_embeddings(classifier.network, clips.of(rows), clips.cache) for rows in (split.train, split.valid)
         )
-        speaker_dependent = is_speaker_dependent(classifier.network)
-        yield Fold(train, valid, len(scheme.classes), task.recipe.training, speaker_dependent)
+        network = classifier.network
+        told = task.recipe.training, is_speaker_dependent(network), network.value_weights
+        yield Fold(train, valid, len(scheme.classes), *told)
 
 
 def print_heads(folds: list[Fold]) -> None:
@@ -76,10 +78,12 @@ def logits_of(fold: Fold, shrinkage: float) -> np.ndarray:
     """Answer a fold's validation clips (rows, classes) by the discriminant of its training clips."""
     train, asked = fold.train, fold.valid.embeddings
     if not fold.speaker_dependent:
-        weights, bias = discriminant(train.embeddings, train.targets, shrinkage, fold.n_classes, train.corpora)
+        heard = train.embeddings, train.targets, shrinkage, fold.n_classes, train.corpora
+        weights, bias = discriminant(*heard, fold.value_weights)
         return np.asarray(asked @ weights.T + bias)
     voices, prior = [name.split(COPY)[0] for name in train.speakers], fold.training.speaker_prior
-    weights, bias = speaker_discriminant(train.embeddings, train.targets, voices, shrinkage, prior, fold.n_classes)
+    heard = train.embeddings, train.targets, voices, shrinkage, prior, fold.n_classes
+    weights, bias = speaker_discriminant(*heard, fold.value_weights)
     return np.logaddexp.reduce((asked @ weights.T + bias).reshape(len(asked), -1, fold.n_classes), axis=1)
 
 

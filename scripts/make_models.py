@@ -21,6 +21,7 @@ What is exported then gets its heads (speech, vocal bursts and other sound; dist
       --set 'network.weights="runs/encoders/{fold}"'    # encoders that know no speaker of the corpus left out
     python scripts/left_out_table.py base    # then small, large, research-base, research-small
     python scripts/fit_heads.py earnest/bundles/base runs/heard/base.npz    # research-base hears as base does
+    # or, where linear layers alone are new, BEFORE being the bundle as it was: fit_heads.py earnest/bundles/base BEFORE
     python scripts/fit_adaptation.py runs/adaptation base large small
     python scripts/fit_intensity.py runs/adaptation base large small
     python scripts/fit_affect.py runs/adaptation base large small    # again whenever embeddings change

@@ -25,7 +25,7 @@ import soundfile
 import earnest
 
 DEMO = Path(earnest.__file__).parent / "demo"
-SAID = {"slow-and-low.flac": None, "whispered.flac": "angry"}  # what the README shows; None: unsure
+SAID = {"lively.flac": None, "whispered.flac": "angry"}  # what the README shows; None: unsure
 START_S = 120.0
 
 

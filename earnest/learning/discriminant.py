@@ -7,6 +7,9 @@ S' = (1 − s)·XᵀX + a·I with a = s·tr(S)/D. Where there are fewer rows tha
     S'⁻¹ = (I − (1 − s)·Xᵀ·((1 − s)·XXᵀ + a·I)⁻¹·X) / a,
 
 so that a matrix (n, n) is solved instead of one (D, D).
+
+Values can count less than others: w·z in place of z, with w (D,) up to 1. Without shrinkage it would change nothing;
+with it S' = (1 − s)·S + s·t·diag(1/w²) in terms of z, so that a value with a small w is taken for noise first.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,12 +28,20 @@ N_INNER = 3  # folds that choose the shrinkage
 MOST_ROWS = 1_000  # that it is chosen on
 
 
-def standardised(embeddings: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return embeddings (rows, width) less their mean by their deviation, and both (width,)."""
-    # z = (x − μ)/σ, value by value: shrinkage towards a multiple of I then means the same for every value of x.
+def standardised(embeddings: Floats, value_weights: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+    """Return embeddings (rows, width) less their mean by their deviation, and both (width,).
+
+    Parameters
+    ----------
+    value_weights : (width,), above 0, what each value counts; the deviation returned is by it
+    """
+    # z = w·(x − μ)/σ, value by value: shrinkage towards a multiple of I then means the same for every value of x, but
+    # for the weights w.
     mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
     # A value that is the same for all clips tells nothing; divided by one it stays zero.
     deviation[deviation == 0] = 1.0
+    if value_weights is not None:
+        deviation = deviation / value_weights
     return (embeddings - mean) / deviation, mean, deviation
 
 
@@ -67,6 +78,7 @@ def discriminant(
     shrinkage: float,
     n_classes: int,
     corpora: Sequence[str] | None = None,
+    value_weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return weights (classes, width) and bias (classes,) of the scores of embeddings (rows, width).
 
@@ -77,9 +89,10 @@ def discriminant(
     Parameters
     ----------
     corpora : of each row; None for one
+    value_weights : of the embedding, see `standardised`
     """
     _refuse_absent(targets, n_classes)
-    weights, bias = pooled_discriminant(embeddings, targets, shrinkage, n_classes, corpora)
+    weights, bias = pooled_discriminant(embeddings, targets, shrinkage, n_classes, corpora, value_weights)
     experts, parts = [], rows_by_corpus(np.ones(len(targets), bool), corpora)
     for own in parts:
         classes, numbers = np.unique(targets[own], return_inverse=True)
@@ -87,7 +100,9 @@ def discriminant(
             continue
         # A class that a corpus lacks has the mean score of its others: it says nothing of it.
         expert, beside = np.zeros_like(weights), np.zeros_like(bias)
-        slopes, constants = pooled_discriminant(embeddings[own], numbers, shrinkage, len(classes))
+        slopes, constants = pooled_discriminant(
+            embeddings[own], numbers, shrinkage, len(classes), value_weights=value_weights
+        )
         size = _size(slopes, constants, embeddings[own])
         expert[classes], beside[classes] = (slopes - slopes.mean(axis=0)) / size, (constants - constants.mean()) / size
         experts.append((expert, beside))
@@ -121,13 +136,14 @@ def pooled_discriminant(
     shrinkage: float,
     n_classes: int,
     corpora: Sequence[str] | None = None,
+    value_weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return weights and bias of one discriminant, as `discriminant` does; every class has rows.
 
     Classes are weighted equally, and in each class the corpora that have it: a large corpus does not decide alone how
     an emotion sounds.
     """
-    scaled, mean, deviation = standardised(embeddings)
+    scaled, mean, deviation = standardised(embeddings, value_weights)
     width = scaled.shape[1]
     centres, within = np.empty((n_classes, width)), np.zeros((width, width))
     for target in range(n_classes):
@@ -158,6 +174,7 @@ def speaker_discriminant(
     shrinkage: float,
     prior: float,
     n_classes: int,
+    value_weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return weights (speakers · classes, width), bias (speakers · classes,) of the scores of embeddings (rows, width).
 
@@ -170,9 +187,10 @@ def speaker_discriminant(
     Parameters
     ----------
     speakers : of each row
+    value_weights : of the embedding, see `standardised`
     """
     _refuse_absent(targets, n_classes)
-    scaled, mean, deviation = standardised(embeddings)
+    scaled, mean, deviation = standardised(embeddings, value_weights)
     width, speaker_of = scaled.shape[1], np.unique(np.array(speakers), return_inverse=True)[1]
     n_speakers = int(speaker_of.max()) + 1
     # m_c (classes, width): the mean of a class over all speakers.

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -102,6 +104,11 @@ class Network(nn.Module):
         return frozenset()
 
     @property
+    def value_weights(self) -> npt.NDArray[np.float64] | None:
+        """What each value of the embedding counts in a discriminant (width,); None where all count the same."""
+        return None
+
+    @property
     def notice(self) -> str:
         """The licence that must accompany the initial weights, "" where there is none."""
         return ""
@@ -156,6 +163,11 @@ class Segmented(Network):
     def known_speakers(self) -> frozenset[str]:
         """See `Network`; they are the inner network's."""
         return self.network.known_speakers
+
+    @property
+    def value_weights(self) -> npt.NDArray[np.float64] | None:
+        """See `Network`; they are the inner network's: mean embeddings have the same values."""
+        return self.network.value_weights
 
     @property
     def notice(self) -> str:

@@ -7,6 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,7 +19,7 @@ from earnest.models.pooling import deviation
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 from earnest.models.speaker_dependent import last_layer_for
 from earnest.settings.front_end import PRESETS
-from earnest.settings.limits import Count, NotEmpty, NumberFromZero, Validated, require
+from earnest.settings.limits import Bounds, Count, NotEmpty, NumberFromZero, Validated, require
 from earnest.settings.recipe import RENAMED_NETWORK_KEYS
 
 
@@ -88,7 +90,9 @@ class WhisperSettings(EncoderSettings):
     Attributes
     ----------
     pooled_blocks : whose outputs are pooled, counted from 1
-    statistics : what their values over time become; the mean alone holds better in corpora that nobody heard
+    statistics : what their values over time become
+    deviation_weight : what a deviation counts beside a mean in a discriminant; in corpora that nobody heard, deviations
+        are less to be trusted
     tasks : heads beside emotion
     speaker_dependent : the last layer has class means of its own for each training speaker, see
         `SpeakerDependentHead`; for enrolled speakers, who are known in advance
@@ -96,6 +100,7 @@ class WhisperSettings(EncoderSettings):
 
     pooled_blocks: Annotated[tuple[Count, ...], NotEmpty()] = (1, 2)
     statistics: Annotated[tuple[Literal["mean", "deviation"], ...], NotEmpty()] = ("mean", "deviation")
+    deviation_weight: Annotated[float, Bounds(gt=0, le=1)] = 1.0
     tasks: tuple[Literal["gender"], ...] = ()
     speaker_dependent: bool = False
 
@@ -105,6 +110,13 @@ class WhisperSettings(EncoderSettings):
         require(right, f"pooled_blocks must be from 1 to {self.n_blocks} (n_blocks), got {self.pooled_blocks}")
         known = self.statistics in (("mean",), ("mean", "deviation"))
         require(known, f'statistics must be ["mean"] or ["mean", "deviation"], got {list(self.statistics)}')
+
+    @property
+    def value_weights(self) -> npt.NDArray[np.float64]:
+        """What each value of the embedding counts in a discriminant (width,)."""
+        weight = {"mean": 1.0, "deviation": self.deviation_weight}
+        block = np.repeat([weight[statistic] for statistic in self.statistics], self.width)
+        return np.tile(block, len(self.pooled_blocks))
 
 
 class SelfAttention(nn.Module):
@@ -313,6 +325,7 @@ class WhisperStatistics(PretrainedEncoder):
         super().__init__(n_mels, settings)
         self.pooled_blocks = settings.pooled_blocks
         self.mean_alone = settings.statistics == ("mean",)
+        self.counts = settings.value_weights
         width = len(settings.statistics) * settings.width * len(settings.pooled_blocks)
         self.output = last_layer_for(width, n_classes, settings.speaker_dependent)
         self.gender = nn.Linear(width, 2) if "gender" in settings.tasks else None
@@ -321,6 +334,11 @@ class WhisperStatistics(PretrainedEncoder):
     def trunk(self) -> Encoder:
         """What the embedding is computed by."""
         return self.encoder
+
+    @property
+    def value_weights(self) -> npt.NDArray[np.float64]:
+        """What each value of the embedding counts in a discriminant (width,)."""
+        return self.counts
 
     def heard(self, frames: Tensor, n_frames: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return the tokens that are pooled (batch, tokens, width), of each block, and their mask (batch, tokens)."""

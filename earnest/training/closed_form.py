@@ -114,11 +114,13 @@ def fit_discriminant(
     embeddings = cache.embed(network, train).double().numpy()
     if isinstance(head, SpeakerDependentHead):
         speakers = [example.speaker for example in train]
-        found = speaker_discriminant(embeddings, targets, speakers, shrinkage, speaker_prior, n_classes)
+        found = speaker_discriminant(
+            embeddings, targets, speakers, shrinkage, speaker_prior, n_classes, network.value_weights
+        )
         head.take(*map(torch.from_numpy, found))
         return
     corpora = [example.utterance.corpus for example in train]
-    weights, bias = discriminant(embeddings, targets, shrinkage, n_classes, corpora)
+    weights, bias = discriminant(embeddings, targets, shrinkage, n_classes, corpora, network.value_weights)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weights))
         head.bias.copy_(torch.from_numpy(bias))
@@ -183,7 +185,9 @@ def out_of_fold_logits(
         # A group without which a class has no clips has no turn.
         if len(np.unique(targets[~held])) == n_classes:
             others = corpora[~held].tolist()
-            weights, bias = discriminant(embeddings[~held], targets[~held], shrinkage, n_classes, others)
+            weights, bias = discriminant(
+                embeddings[~held], targets[~held], shrinkage, n_classes, others, network.value_weights
+            )
             asked = held & ~copies
             logits.append(embeddings[asked] @ weights.T + bias)
             rows.append(np.flatnonzero(asked))

@@ -82,6 +82,7 @@ def answered_in_views(
     shrinkage: float,
     n_classes: int,
     seed: int = 0,
+    value_weights: Floats | None = None,
 ) -> list[list[Bank]]:
     """Answer training speakers by discriminants of the embedding, and of views of it: some of its values, drawn.
 
@@ -91,18 +92,19 @@ def answered_in_views(
     Parameters
     ----------
     embeddings : (clips, width); ``targets``, ``speakers`` and ``corpora`` are of each
+    value_weights : (width,), what each value of the embedding counts in a discriminant
 
     Returns
     -------
     banks of the whole embedding, and of each view; what few answers can teach needs no views
     """
     labels = targets, speakers, corpora
-    whole = answered_by_turns(embeddings, *labels, shrinkage, n_classes)
+    whole = answered_by_turns(embeddings, *labels, shrinkage, n_classes, value_weights)
     answered, rng, width = [whole], np.random.default_rng(seed), embeddings.shape[1]
     for _ in range(min(MOST_VIEWS, len(targets) // CLIPS_PER_VIEW) if whole else 0):
         values = rng.permutation(width)[: max(NARROWEST_VIEW, width // SHARE_OF_VIEW)]
-        view = embeddings[:, values]
-        answered.append(answered_by_turns(view, *labels, float(rng.choice(SHRINKAGES)), n_classes))
+        view, weights = embeddings[:, values], None if value_weights is None else value_weights[values]
+        answered.append(answered_by_turns(view, *labels, float(rng.choice(SHRINKAGES)), n_classes, weights))
     return answered
 
 
@@ -113,6 +115,7 @@ def answered_by_turns(
     corpora: Sequence[str],
     shrinkage: float,
     n_classes: int,
+    value_weights: Floats | None = None,
 ) -> list[Bank]:
     """Answer training speakers by discriminants that did not learn from them.
 
@@ -124,6 +127,7 @@ def answered_by_turns(
     Parameters
     ----------
     embeddings : (clips, width); ``targets``, ``speakers`` and ``corpora`` are of each
+    value_weights : (width,), what each value of the embedding counts in a discriminant
     """
     names, sources = np.array(speakers), np.array(corpora)
     voices = np.array([speaker.partition(COPY)[0] for speaker in speakers])
@@ -137,7 +141,8 @@ def answered_by_turns(
         rest = ~np.isin(voices, np.unique(voices[held]))
         if held.all() or not held.any() or len(np.unique(targets[rest])) < n_classes:
             return False
-        weights, bias = discriminant(embeddings[rest], targets[rest], shrinkage, n_classes, sources[rest].tolist())
+        rows = embeddings[rest], targets[rest], shrinkage, n_classes, sources[rest].tolist()
+        weights, bias = discriminant(*rows, value_weights)
         scores[held] = embeddings[held] @ weights.T + bias
         return True
 
@@ -392,16 +397,25 @@ class LearnedAdaptation:
 
 
 def learned_adaptation(
-    train: SpeakerEmbeddings, shrinkage: float, classes: Sequence[str], seed: int
+    train: SpeakerEmbeddings,
+    shrinkage: float,
+    classes: Sequence[str],
+    seed: int,
+    value_weights: Floats | None = None,
 ) -> LearnedAdaptation | None:
     """Learn to adapt from training clips; None where fewer than three speakers are named.
 
     Changed copies of clips teach as the clips of other speakers do: another channel, another voice.
+
+    Parameters
+    ----------
+    shrinkage, value_weights : of the discriminants that answer the clips
     """
     if any(not speaker.partition(COPY)[0] for speaker in train.speakers) or len(set(train.speakers)) < FEWEST_SPEAKERS:
         return None
     corpora = train.corpora or [""] * len(train)
-    views = answered_in_views(train.embeddings, train.targets, train.speakers, corpora, shrinkage, len(classes))
+    labels = train.targets, train.speakers, corpora
+    views = answered_in_views(train.embeddings, *labels, shrinkage, len(classes), value_weights=value_weights)
     banks = [bank for view in views for bank in view]
     # What few answers can teach is soon learnt; more would be learnt by heart.
     n_steps = min(N_STEPS, STEPS_PER_CLIP * len(train))
@@ -452,8 +466,8 @@ def fit_runtime_statistics(
     """
     if before is None:
         heard = speaker_embeddings(network, train, cache)
-        skipped = is_speaker_dependent(network)
-        adaptation = None if skipped else learned_adaptation(heard, settings.shrinkage, classes, settings.seed)
+        skipped, ours = is_speaker_dependent(network), (settings.shrinkage, classes, settings.seed)
+        adaptation = None if skipped else learned_adaptation(heard, *ours, network.value_weights)
     else:
         adaptation = before.adaptation
     if not valid:

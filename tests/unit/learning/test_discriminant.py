@@ -31,6 +31,28 @@ def test_they_are_the_discriminants_of_the_training_workbench(n: int, width: int
         np.testing.assert_allclose(bias, constants - constants.mean(), rtol=1e-8, atol=1e-10)
 
 
+def test_values_that_count_less_are_shrunk_towards_more_noise() -> None:
+    values, targets = embeddings(60, 12)
+    weights_of_values = np.repeat([1.0, 0.25], 6)
+    found, bias = discriminant(values, targets, 0.6, 3, value_weights=weights_of_values)
+    # By the formula for z = (x − μ)/σ: S' = (1 − s)·S + s·t·diag(1/w²), t the mean of w²·diag S.
+    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
+    centres = np.stack([scaled[targets == target].mean(axis=0) for target in range(3)])
+    within = np.mean([np.cov(scaled[targets == target].T, bias=True) for target in range(3)], axis=0)
+    floor = 0.6 * np.mean(weights_of_values**2 * np.diag(within)) / weights_of_values**2
+    slopes = centres @ np.linalg.inv(0.4 * within + np.diag(floor))
+    expected = scaled @ slopes.T - 0.5 * (slopes * centres).sum(axis=1)
+    np.testing.assert_allclose(values @ found.T + bias, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_without_shrinkage_it_is_the_same_what_values_count() -> None:
+    values, targets = embeddings(200, 12)
+    plain, bias = discriminant(values, targets, 0.0, 3)
+    found, other_bias = discriminant(values, targets, 0.0, 3, value_weights=np.linspace(0.1, 1, 12))
+    np.testing.assert_allclose(found, plain, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(other_bias, bias, rtol=1e-6)
+
+
 def test_a_class_that_nobody_showed_is_never_the_answer() -> None:
     values, targets = embeddings(40, 10)
     weights, bias = next(discriminants(values, np.where(targets == 1, 0, targets), 3, [0.6]))

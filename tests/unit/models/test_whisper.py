@@ -130,6 +130,8 @@ def test_published_tensors_are_taken_over_and_then_stay(tmp_path: Path) -> None:
         ({"pooled_blocks": []}, "pooled_blocks"),
         ({"statistics": []}, "statistics"),
         ({"statistics": ["deviation"]}, "statistics must be"),
+        ({"deviation_weight": 0}, "deviation_weight"),
+        ({"deviation_weight": 1.5}, "deviation_weight"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(wrong: dict[str, object], word: str) -> None:
@@ -148,3 +150,11 @@ def test_the_mean_alone_is_the_first_half_of_each_blocks_statistics() -> None:
     assert found.shape == (2, wanted.shape[1] // 2)
     halves = torch.cat([wanted[:, at : at + width] for at in range(0, wanted.shape[1], 2 * width)], dim=1)
     torch.testing.assert_close(found, halves)
+
+
+def test_what_values_count_stands_in_the_order_of_the_embedding() -> None:
+    network = small(deviation_weight=0.25)
+    width = network.settings.width
+    block = [1.0] * width + [0.25] * width  # the mean, then the deviation, of each block
+    assert network.value_weights.tolist() == block * len(network.settings.pooled_blocks)
+    assert set(small(statistics=["mean"], deviation_weight=0.25).value_weights) == {1.0}

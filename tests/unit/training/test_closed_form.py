@@ -34,6 +34,11 @@ class Sums(Network):
         self.output, self.gender = nn.Linear(WIDTH, n_classes), nn.Linear(WIDTH, 2)
         self.heard = 0
         self.known: frozenset[str] = frozenset()
+        self.counts: np.ndarray | None = None
+
+    @property
+    def value_weights(self) -> np.ndarray | None:
+        return self.counts
 
     @property
     def known_speakers(self) -> frozenset[str]:
@@ -161,6 +166,21 @@ def test_every_speaker_is_answered_by_a_discriminant_that_did_not_hear_them() ->
         order += [one.target for one in clips[speaker]]
     torch.testing.assert_close(logits, torch.cat(expected), rtol=1e-4, atol=1e-4)
     assert targets.tolist() == order
+
+
+def test_the_networks_values_count_as_it_says_in_training_and_in_turns() -> None:
+    counts = np.where(np.arange(WIDTH) % 2, 1.0, 0.3)
+    clips = {speaker: spoken_by(speaker, seed) for seed, speaker in enumerate("va")}
+    network = Sums()
+    network.counts = counts
+    fit_discriminant(network, clips["a"], 0.5, N_CLASSES, EmbeddingCache())
+    rows = np.stack([one.frames.sum(dim=1).double().numpy() for one in clips["a"]])
+    targets = np.array([one.target for one in clips["a"]])
+    expected, _ = discriminant(rows, targets, 0.5, N_CLASSES, value_weights=counts)
+    np.testing.assert_allclose(network.output.weight.detach().numpy(), expected, rtol=1e-4, atol=1e-6)
+    logits, _ = out_of_fold_logits(network, clips["a"], clips["v"], 0.5, N_CLASSES, EmbeddingCache())
+    answers = discriminant_logits(network, clips["v"], EmbeddingCache())  # what has learnt from the other one alone
+    torch.testing.assert_close(logits[: len(answers)], answers, rtol=1e-4, atol=1e-4)
 
 
 def test_a_group_without_which_a_class_is_missing_has_no_turn() -> None:

@@ -121,6 +121,14 @@ def test_known_voices_with_places_of_their_own_are_understood() -> None:
     assert ((asked @ weights.T + bias).argmax(axis=1) == true).mean() < 0.9
 
 
+def test_values_that_hardly_count_tell_nothing_of_known_voices() -> None:
+    points, targets, voices = clips(6, seed=0)
+    noisy = np.hstack([points, np.random.default_rng(0).normal(size=points.shape)])
+    counts = np.repeat([1.0, 1e-3], WIDTH)
+    weights, _ = speaker_discriminant(noisy, targets, voices, 0.2, 2.0, N_CLASSES, counts)
+    assert np.abs(weights[:, WIDTH:]).max() < 1e-4 * np.abs(weights[:, :WIDTH]).max()
+
+
 def test_the_last_layer_takes_them_and_a_checkpoint_keeps_them() -> None:
     network, known = Sums(), EmbeddingCache()
     points, targets, voices = clips(6, seed=0)

@@ -101,6 +101,25 @@ def test_views_of_the_embedding_answer_otherwise_and_few_clips_need_none(monkeyp
         assert all(np.abs(one.points - other.points).mean() > 0.05 for other in first[:number])
 
 
+def test_a_value_counts_the_same_in_every_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("earnest.training.runtime_statistics.CLIPS_PER_VIEW", 100)
+    monkeypatch.setattr("earnest.training.runtime_statistics.NARROWEST_VIEW", 5)
+    embeddings, *facts = clips()
+    counts = np.linspace(0.2, 1.0, WIDTH)
+    of_value = dict(zip(embeddings.ravel(), np.tile(counts, len(embeddings)), strict=True))
+    widths: set[int] = set()
+
+    def watched(rows: npt.NDArray[np.float64], *others: Any) -> Any:
+        *_, said = others
+        widths.add(rows.shape[1])
+        assert [of_value[value] for value in rows[0].tolist()] == said.tolist()
+        return discriminant(rows, *others)
+
+    monkeypatch.setattr("earnest.training.runtime_statistics.discriminant", watched)
+    answered_in_views(embeddings, *facts, 0.3, K, value_weights=counts)
+    assert widths == {5, WIDTH}
+
+
 def test_a_copy_is_answered_in_its_speakers_turn() -> None:
     rng = np.random.default_rng(1)
     targets = np.tile(np.arange(K), 40)
