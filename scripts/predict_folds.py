@@ -31,10 +31,10 @@ NOTE = """\
 Written by `python scripts/predict_folds.py`: each fold's model, exported by `earnest export`, asked by `earnest
 predict` about the files of its own test clips, beside what `earnest evaluate` had said of them. Per cent, all folds
 together: WA (weighted accuracy, the share that is right), UA (unweighted accuracy, the mean recall over classes), and
-"lost" in points of WA against the evaluation.
+"lost" in points of WA against the evaluation. Refused are clips in which `predict` hears no speech; the others count.
 
-| evaluation | format | clips | WA, evaluate | WA, predict | UA, evaluate | UA, predict | lost | same label |
-|---|---|---:|---:|---:|---:|---:|---:|---:|
+| evaluation | format | clips | refused | WA, evaluate | WA, predict | UA, evaluate | UA, predict | lost | same label |
+|---|---|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 
 
@@ -46,9 +46,10 @@ def answers(run: Path, form: str, paths: Sequence[str]) -> list[str]:
         found: dict[str, str] = {}
         for start in range(0, len(paths), AT_ONCE):
             some = paths[start : start + AT_ONCE]
-            earnest("predict", *some, "--model", str(bundle), "--output", str(table), "--overwrite", "--quiet")
+            options = ("--output", str(table), "--overwrite", "--quiet", "--adapt", "off", "--no-abstain")
+            earnest("predict", *some, "--model", str(bundle), *options)
             with table.open(encoding="utf-8", newline="") as file:
-                found |= {row["path"]: row["emotion"] for row in csv.DictReader(file)}
+                found |= {row["path"]: likeliest(row) for row in csv.DictReader(file)}
     return [found[path] for path in paths]
 
 
@@ -57,18 +58,27 @@ def earnest(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "earnest", *words], check=True, stdout=subprocess.DEVNULL)
 
 
+def likeliest(row: dict[str, str]) -> str:
+    """Return the class of the greatest probability, "" without an answer: several segments may be "mixed"."""
+    probabilities = {name.removeprefix("p_"): float(cell) for name, cell in row.items() if name[:2] == "p_" and cell}
+    return max(probabilities, key=probabilities.__getitem__, default="")
+
+
 def measure(run: Path, form: str) -> dict[str, Any]:
     """Compare the two answers to each test clip of a fold."""
     classes = read_record(run).classes
     clips = split_clips(run, {})["test"]
     with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
         evaluated = {f"{row['corpus']}/{row['utterance_id']}": row["predicted"] for row in csv.DictReader(file)}
-    before = [classes.index(evaluated[clip.key]) for clip, _ in clips]
-    after = [classes.index(name) for name in answers(run, form, [str(clip.path) for clip, _ in clips])]
-    targets = np.array([target for _, target in clips])
+    told = answers(run, form, [str(clip.path) for clip, _ in clips])
+    heard = [(one, name) for one, name in zip(clips, told, strict=True) if name]
+    before = [classes.index(evaluated[clip.key]) for (clip, _), _ in heard]
+    after = [classes.index(name) for _, name in heard]
+    targets = np.array([target for (_, target), _ in heard])
     return {
         "evaluate": confusion_counts(targets, np.array(before), len(classes)).tolist(),
         "predict": confusion_counts(targets, np.array(after), len(classes)).tolist(),
+        "refused": len(clips) - len(heard),
         "same_label": sum(one == other for one, other in zip(before, after, strict=True)),
     }
 
@@ -82,7 +92,8 @@ def line(name: str, form: str, folds: Sequence[dict[str, Any]]) -> str:
     cells = [f"{100 * scores[what][metric]:.2f}" for metric in ("wa", "ua") for what in ("evaluate", "predict")]
     cells.append(f"{100 * (scores['evaluate']['wa'] - scores['predict']['wa']):.2f}")
     cells.append(f"{100 * sum(fold['same_label'] for fold in folds) / n:.2f}")
-    return f"| `{name}` | `{form}` | {n:,} | {' | '.join(cells)} |"
+    refused = sum(fold.get("refused", 0) for fold in folds)
+    return f"| `{name}` | `{form}` | {n:,} | {refused} | {' | '.join(cells)} |"
 
 
 def main() -> None:
