@@ -39,7 +39,7 @@ ADAPTATION_HEAD = """# Speaker adaptation without labels
 **Rows of `base`, of `large` and of `leave-one-corpus-out` are of the adaptation network; those of `small`,
 `research-base` and `research-small` are of the hand-made rule of versions before it** (CHANGELOG), and have not been
 measured anew. That rule took every speaker's emotions for equally frequent, which these corpora are made for: it is two
-to four points better where all of a speaker is heard, and has no gain where a speaker shows one emotion. What the
+to five points better where all of a speaker is heard, and has no gain where a speaker shows one emotion. What the
 shipped networks do on corpora never heard is in the cards of the bundles, under "Adapted to a speaker".
 
 WA (weighted accuracy, the share that is right) / UA (unweighted accuracy, the mean recall over classes) in per cent,
@@ -81,10 +81,10 @@ published order of files. Both are drawn in the same way, but their clips differ
 **What was chosen on what.** Epoch and temperature were chosen on validation recordings. Where the last layer alone is
 fitted (`base`), every training speaker is a validation speaker once for the temperature (speaker cross-fitting). That
 was decided after calibration errors of test folds had been seen; it changes probabilities, not answers. No network that
-ships was chosen on test recordings. But they were scored more than once: [targets](targets.md) says how often, for each
-protocol. The blocks of `base` come from earlier work, in which test results had been seen. Its shrinkage and what its
-deviations count were chosen by `leave-one-corpus-out`: by the other two, each corpus would choose about the same ([lab
-book](experiments.md), "deviations that count a third").
+ships was chosen on test recordings, but for two numbers of `base`, whose shrinkage and whose weight of deviations were
+chosen by `leave-one-corpus-out` itself: without any one of its corpora, the others choose about the same ([lab
+book](experiments.md), "deviations that count a third"). Its blocks come from earlier work, in which test results had
+been seen. And test recordings were scored more than once: [targets](targets.md) says how often, for each protocol.
 
 **The recipes.**
 
