@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -103,9 +103,8 @@ def points_of(probabilities: Floats) -> Floats:
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
-def value_weights_of(bundle: Bundle) -> Floats | None:
-    """Return what each value of the bundle's embedding counts in a discriminant (width,)."""
-    recipe = bundle.info.recipe
+def value_weights_of(recipe: Mapping[str, Any]) -> Floats | None:
+    """Return what each value of the embedding of a bundle's recipe counts in a discriminant (width,)."""
     if recipe["model"] != "whisper-statistics":
         return None
     return from_mapping(WhisperSettings, recipe["network"], "[network]").value_weights
@@ -117,7 +116,9 @@ def banks_of(said: Said, targets: npt.NDArray[np.int64], bundle: Bundle) -> tupl
     n_classes = len(bundle.info.classes)
     embeddings = said.embedding.astype(np.float64)
     facts = targets, said.speaker.tolist(), said.corpus.tolist()
-    views = answered_in_views(embeddings, *facts, shrinkage, n_classes, value_weights=value_weights_of(bundle))
+    views = answered_in_views(
+        embeddings, *facts, shrinkage, n_classes, value_weights=value_weights_of(bundle.info.recipe)
+    )
     known = np.concatenate([one.points for bank in views[0] if not bank.strange for one in bank.speakers])
     # The bundle's temperature is another than that of the banks: what it says is spread otherwise.
     sharpness = float(known.std() / points_of(said.probabilities).std())

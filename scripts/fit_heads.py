@@ -12,7 +12,7 @@ it was before its linear layers were fitted anew: as its embedding is the same, 
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -179,21 +179,29 @@ def main(source: Path, embeddings: Path, output: Path) -> None:
     plain, changed = own & (heard.change == ""), own & np.isin(heard.change, ("changed", "word"))
     domain = fit_domain(heard.embedding[plain], heard.embedding[changed], 3.0)
     assert domain is not None
-    trust = json.loads((ROOT / "runs" / "left-out" / f"{bundle.info.name}.json").read_text("utf-8"))
-    facts = {
+    facts = trusted(bundle.info.name, SOUNDS, domain.threshold, {"sounds": told})
+    write(bundle, output, partial(with_heads, sounds=sounds, domain=domain, temperature=facts["temperature"]), facts)
+
+
+def trusted(
+    name: str, sounds: Sequence[str], out_of_domain_from: float | None, measured: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what bundle.json says of a bundle's heads, with the calibration that was fitted for it."""
+    trust = json.loads((ROOT / "runs" / "left-out" / f"{name}.json").read_text("utf-8"))
+    return {
         "temperature": trust["temperature"],
         "calibration": None,
-        "sounds": list(SOUNDS),
-        "out_of_domain_from": domain.threshold,
+        "sounds": list(sounds),
+        "out_of_domain_from": out_of_domain_from,
         "abstain_below": trust["abstain_below"],
-        "left_out": {"sounds": told, **trust["told"]},
+        "left_out": {**measured, **trust["told"]},
     }
-    write(bundle, output, partial(with_heads, sounds=sounds, domain=domain, temperature=trust["temperature"]), facts)
 
 
 def take_over(bundle: Bundle, before: Bundle, output: Path) -> None:
     """Give a bundle without heads those of one with the same encoder; its own linear layers answer."""
-    trust = json.loads((ROOT / "runs" / "left-out" / f"{bundle.info.name}.json").read_text("utf-8"))
+    old = before.info
+    facts = trusted(bundle.info.name, old.sounds, old.out_of_domain_from, old.left_out)
     new = {one.name: one for one in onnx.load_from_string(bundle.model_bytes()).graph.initializer}
     layers = [name for name in new if name.startswith(LAYERS)]
 
@@ -202,20 +210,12 @@ def take_over(bundle: Bundle, before: Bundle, output: Path) -> None:
             if one.name in layers:
                 one.CopyFrom(new[one.name])
             elif one.name == f"{HEADS}temperature":
-                one.CopyFrom(onnx.numpy_helper.from_array(np.array(trust["temperature"], np.float32), one.name))
+                one.CopyFrom(onnx.numpy_helper.from_array(np.array(facts["temperature"], np.float32), one.name))
             elif one.name in new and one.SerializeToString() != new[one.name].SerializeToString():
                 raise SystemExit(
                     f"{one.name} is another: the encoder is not the same, so its heads must be fitted anew."
                 )
 
-    facts = {
-        "temperature": trust["temperature"],
-        "calibration": None,
-        "sounds": list(before.info.sounds),
-        "out_of_domain_from": before.info.out_of_domain_from,
-        "abstain_below": trust["abstain_below"],
-        "left_out": {**before.info.left_out, **trust["told"]},
-    }
     write(bundle, output, answered, facts, before.model_bytes())
 
 

@@ -316,6 +316,7 @@ class WhisperStatistics(PretrainedEncoder):
     """
 
     settings_type = WhisperSettings
+    settings: WhisperSettings
     paper = "Whisper (Radford et al., 2022)"
     usage = Usage(PRESETS["whisper"], 6)
     zero_gradient: ClassVar[dict[str, str]] = {}
@@ -325,7 +326,6 @@ class WhisperStatistics(PretrainedEncoder):
         super().__init__(n_mels, settings)
         self.pooled_blocks = settings.pooled_blocks
         self.mean_alone = settings.statistics == ("mean",)
-        self.counts = settings.value_weights
         width = len(settings.statistics) * settings.width * len(settings.pooled_blocks)
         self.output = last_layer_for(width, n_classes, settings.speaker_dependent)
         self.gender = nn.Linear(width, 2) if "gender" in settings.tasks else None
@@ -338,7 +338,7 @@ class WhisperStatistics(PretrainedEncoder):
     @property
     def value_weights(self) -> npt.NDArray[np.float64]:
         """What each value of the embedding counts in a discriminant (width,)."""
-        return self.counts
+        return self.settings.value_weights
 
     def heard(self, frames: Tensor, n_frames: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return the tokens that are pooled (batch, tokens, width), of each block, and their mask (batch, tokens)."""

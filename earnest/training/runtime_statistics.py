@@ -108,6 +108,13 @@ def answered_in_views(
     return answered
 
 
+def turns_of(voices: npt.NDArray[np.str_]) -> Numbers:
+    """Return the turn (clips,) in which each clip is answered: all clips of a voice in one."""
+    order = np.random.default_rng(0).permutation(sorted(set(voices.tolist())))
+    turn_of = {voice: position % N_TURNS for position, voice in enumerate(order)}
+    return np.array([turn_of[voice] for voice in voices])
+
+
 def answered_by_turns(
     embeddings: Floats,
     targets: Numbers,
@@ -131,9 +138,7 @@ def answered_by_turns(
     """
     names, sources = np.array(speakers), np.array(corpora)
     voices = np.array([speaker.partition(COPY)[0] for speaker in speakers])
-    order = np.random.default_rng(0).permutation(sorted(set(voices.tolist())))
-    turn_of = {voice: position % N_TURNS for position, voice in enumerate(order)}
-    turns = np.array([turn_of[voice] for voice in voices])
+    turns = turns_of(voices)
     scores = np.full((len(targets), n_classes), np.nan)
 
     def answer(held: npt.NDArray[np.bool_]) -> bool:
