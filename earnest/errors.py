@@ -68,8 +68,9 @@ NEAR_FROM = 0.55  # share of letters in common: "happiness" is near "happy" (0.5
 
 
 def counted(count: int, what: str) -> str:
-    """Format "1 recording", "2 recordings"."""
-    return f"{count} {what}{'s'[: count != 1]}"
+    """Format "1 recording", "2 recordings", "3 processes"."""
+    plural = f"{what}es" if what.endswith("s") else f"{what}s"
+    return f"{count} {what if count == 1 else plural}"
 
 
 def suggestion(wrong: str, right: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from earnest.audio.source import AudioInput
 from earnest.bundle import DEFAULT_BUNDLE
-from earnest.errors import AudioError, MissingExtraError
+from earnest.errors import AudioError, MissingExtraError, counted
 from earnest.evaluation.calibration import softmax
 from earnest.learning.crossval import temperature_of
 from earnest.learning.discriminant import ABSENT, Numbers, best_shrinkage, discriminants, grouped_folds
@@ -171,7 +171,7 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _groups(self, groups: Sequence[Any] | None, n_rows: int) -> list[str]:
         names = np.arange(n_rows) if groups is None else column_or_1d(groups)
         if len(names) != n_rows:
-            raise ValueError(f"{len(names)} groups for {n_rows} rows. Name one for each.")
+            raise ValueError(f"{counted(len(names), 'group')} for {counted(n_rows, 'row')}. Name one for each.")
         return [str(name) for name in names]
 
     def _chosen(self, X: Floats, targets: Numbers, groups: list[str]) -> float:  # noqa: N803

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from earnest.audio.io import HIGHEST_HZ, LOWEST_HZ, check_channel
 from earnest.audio.source import MAX_CHANNELS
-from earnest.errors import AudioError, MissingExtraError
+from earnest.errors import AudioError, MissingExtraError, counted
 
 QUEUE_S = 10.0
 CHUNK_S = 0.1
@@ -189,7 +189,7 @@ def _wave_form(content: bytes) -> tuple[int, int, str]:
     tag = int.from_bytes(content[24:26], "little") if tag == 0xFFFE else tag  # WAVE_FORMAT_EXTENSIBLE
     dtype = {(1, 16): "<i2", (1, 32): "<i4", (3, 32): "<f4"}.get((tag, n_bits))
     if dtype is None or not 1 <= n_channels <= MAX_CHANNELS or not LOWEST_HZ <= sample_rate_hz <= HIGHEST_HZ:
-        found = f"{n_bits} bits, {n_channels} channels, {sample_rate_hz} Hz"
+        found = f"{counted(n_bits, 'bit')}, {counted(n_channels, 'channel')}, {sample_rate_hz} Hz"
         raise AudioError(f"-: WAV of {found} can't be read as a stream. {_INSTEAD}")
     return sample_rate_hz, n_channels, dtype
 

@@ -21,7 +21,7 @@ from earnest.audio.mixing import Mixer
 from earnest.audio.sound_file import AGAIN, MediaReader, SoundFileReader, media_format
 from earnest.audio.source import MAX_CHANNELS, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
-from earnest.errors import AudioError, RecordingTooLongError, first_line
+from earnest.errors import AudioError, RecordingTooLongError, counted, first_line
 
 MAX_SECONDS = 4 * 3600.0
 VALUES_PER_S = 2 * 192_000  # channels × sample rate that may be decoded for each second of the longest recording
@@ -230,7 +230,7 @@ def _check_promise(name: str, reader: SoundFileReader | MediaReader, max_seconds
         raise _too_long(name, max_seconds)
     most = _affordable(reader, max_seconds)
     if promised_s * reader.sample_rate_hz * reader.n_channels > most:
-        form = f"{promised_s:.4g} s of {reader.n_channels} channels at {reader.sample_rate_hz} Hz"
+        form = f"{promised_s:.4g} s of {counted(reader.n_channels, 'channel')} at {reader.sample_rate_hz} Hz"
         raise RecordingTooLongError(f"{name}: its header promises {form}, {_too_many(most)}")
 
 

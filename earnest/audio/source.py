@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Self, TypeAlias, TypeGuard, cast
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import AudioError, EarnestError, first_line, printable, shown
+from earnest.errors import AudioError, EarnestError, counted, first_line, printable, shown
 
 WholeSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 
@@ -97,7 +97,7 @@ def source_name(source: object) -> str:
         told = source_name(source.source)
         return f"{told}, channel {source.number}" if _is_nameless(source.source) else channel_path(told, source.number)
     if _is_nameless(source):
-        return f"recording of {len(source)} bytes"
+        return f"recording of {counted(len(source), 'byte')}"
     return printable(path_of(source))
 
 

@@ -36,7 +36,7 @@ def audio_digests(utterances: Sequence[Utterance], on_progress: Callable[[], obj
         digests[row.key] = sound.digest if sound.peak >= SILENT_PEAK else ""
         failures += [sound.error] if sound.error else []
     if failures:
-        raise CorpusError(f"{len(failures)} recordings can't be read: " + " ".join(failures[:MOST_NAMED]))
+        raise CorpusError(f"{counted(len(failures), 'recording')} can't be read: " + " ".join(failures[:MOST_NAMED]))
     for row in utterances:
         if row.key not in digests:
             on_progress()
@@ -358,7 +358,7 @@ def _numbers(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[str]
             yield Finding("counts", (), f"{counts.get(emotion, 0)} {emotion}, published are {expected}")
     n_here = sum(counts.values())
     if not corpus.class_counts and n_here != corpus.n_utterances:
-        yield Finding("counts", (), f"{n_here} clips, published are {corpus.n_utterances}")
+        yield Finding("counts", (), f"{counted(n_here, 'clip')}, published are {corpus.n_utterances}")
 
 
 def _n_missing(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[str] | None) -> int:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import CorpusError
+from earnest.errors import CorpusError, counted
 from earnest.files.csv_cells import delimiter_of, unmarked
 from earnest.files.reading import opened, save_as_utf_8
 from earnest.labels import AFFECT, EMOTIONS
@@ -274,7 +274,9 @@ class _Table:
     def add(self, row: Sequence[str], line: int) -> None:
         """Check and keep a row that ends in ``line``."""
         if len(row) != len(self.header):
-            raise CorpusError(f"{self.path}:{line}: {len(row)} cells, but the header has {len(self.header)}.")
+            raise CorpusError(
+                f"{self.path}:{line}: {counted(len(row), 'cell')}, but the header has {len(self.header)}."
+            )
         cells = dict(zip(self.header, row, strict=True))
         said = {ours: cells[theirs] for ours, theirs in self.layout.columns.items()}
         self.lines.append(line)

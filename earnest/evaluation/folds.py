@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import RecipeError, SplitError, suggestion
+from earnest.errors import RecipeError, SplitError, counted, suggestion
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.intervals import Spread, spread
 from earnest.evaluation.metrics import Scores
@@ -60,7 +60,10 @@ def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[i
     if not seeds:
         return tuple(range(own, own + (repeats or 1)))
     if repeats and repeats > len(seeds):
-        raise RecipeError(f"{protocol.name} has {len(seeds)} seeds, so at most {len(seeds)} repeats; got {repeats}.")
+        raise RecipeError(
+            f"{protocol.name} has {counted(len(seeds), 'seed')}, so at most {counted(len(seeds), 'repeat')}; "
+            f"got {repeats}."
+        )
     return seeds[:repeats]
 
 
@@ -169,9 +172,9 @@ def suitable_protocol(rows: Sequence[Utterance], one_split: bool = False) -> str
     silent = [row.key for row in rows if not row.speaker]
     if len(silent) == len(rows):
         raise SplitError(
-            f"The {len(rows)} recordings name no speakers. Name them: earnest corpus manifest PATH -o mine.csv "
-            "--speaker-column NAME (of a table; of folders 'folder 1', 'folder 2') or --speaker-pattern REGEX, then "
-            f"--corpus mine.csv. {_WITHOUT}."
+            f"{counted(len(rows), 'recording')}, no speaker named. Name speakers: earnest corpus manifest PATH "
+            "-o mine.csv --speaker-column NAME (of a table; of folders 'folder 1', 'folder 2') or --speaker-pattern "
+            f"REGEX, then --corpus mine.csv. {_WITHOUT}."
         )
     if silent:
         raise SplitError(

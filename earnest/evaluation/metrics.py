@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.base import affect_range, affect_scale
+from earnest.errors import counted
 from earnest.evaluation.answers import TextColumn, numbered
 from earnest.evaluation.calibration import CalibrationScores, calibration_scores, selective
 from earnest.evaluation.confusion import (
@@ -172,7 +173,7 @@ class GenderScores:
 
     def sentence(self) -> str:
         """Say all of it in per cent."""
-        whole = f"Gender right: {100 * self.wa:.1f} % of {self.n} clips ({range_text(self.intervals['wa'])}"
+        whole = f"Gender right: {100 * self.wa:.1f} % of {counted(self.n, 'clip')} ({range_text(self.intervals['wa'])}"
         parts = (f"{name} {100 * one.recall:.1f} ({range_text(one.interval)})" for name, one in self.recalls.items())
         over = self.intervals["wa"].over
         return f"{whole}), {', '.join(parts)}; 95 % intervals over {over}."

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.load import usable
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, suggestion
+from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, counted, suggestion
 from earnest.evaluation.splits import Split
 from earnest.evaluation.splitters import (
     ApartFromGroups,
@@ -102,9 +102,10 @@ class Coverage:
 
     def sentence(self) -> str:
         """Return one line for logs and tables."""
-        of_all = f" of {self.expected}" if self.expected else ""
+        here = counted(self.found, "clip")
+        of_all = f"{self.found} of {counted(self.expected, 'clip')}" if self.expected else here
         missing = f"; without {', '.join(self.missing_speakers)}" if self.missing_speakers else ""
-        return f"{self.protocol}: {self.found}{of_all} clips{missing}"
+        return f"{self.protocol}: {of_all}{missing}"
 
 
 FEWEST_FOLDS = 3  # one to test, one to validate, one to train
@@ -528,7 +529,9 @@ def _check_corpora(protocol: Protocol, present: Mapping[str, int]) -> None:
     for corpus, count in present.items():
         if corpus not in protocol.corpora:
             needed = ", ".join(protocol.corpora)
-            raise CorpusError(f"{protocol.name} is defined on {needed}; got {count} utterances of '{corpus}'.")
+            raise CorpusError(
+                f"{protocol.name} is defined on {needed}; got {counted(count, 'utterance')} of '{corpus}'."
+            )
     absent = [corpus for corpus in protocol.corpora if corpus not in present]
     if absent and not protocol.optional_corpora:
         raise CorpusError(f"{protocol.name} needs the corpus {', '.join(absent)}. Say where it is with --data.")

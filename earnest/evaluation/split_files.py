@@ -11,7 +11,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import SplitError, suggestion
+from earnest.errors import SplitError, counted, suggestion
 from earnest.evaluation.protocols import Protocol
 from earnest.evaluation.splits import SETS, Digests, Split, group_of, identical, named, problem_with, shared_values
 from earnest.evaluation.splitters import Parts
@@ -68,7 +68,7 @@ class Plan:
         """
         absent = [clip.name for clip in self.clips if not lookup.candidates(clip)]
         if absent:
-            raise SplitError(f"{self.source}: {len(absent)} recordings are not in the data: {named(absent)}.")
+            raise SplitError(f"{self.source}: {counted(len(absent), 'recording')} not in the data: {named(absent)}.")
         return {name: [self._one(clip, lookup) for clip in self.sets.get(name, ())] for name in SETS}
 
     def _one(self, clip: SplitEntry, lookup: "Lookup") -> Utterance:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import MissingExtraError, SplitError
+from earnest.errors import MissingExtraError, SplitError, counted
 from earnest.evaluation.splits import group_of
 from earnest.labels import EMOTIONS
 
@@ -176,7 +176,9 @@ class PartnerRotation:
             train = [utterance for utterance in utterances if session_of(utterance) != session]
             speakers = sorted({utterance.speaker for utterance in inside})
             if len(speakers) != 2:
-                raise SplitError(f"The session {session} has {len(speakers)} speakers; this protocol needs two.")
+                raise SplitError(
+                    f"The session {session} has {counted(len(speakers), 'speaker')}; this protocol needs two."
+                )
             for tested in speakers:
                 test = [utterance for utterance in inside if utterance.speaker == tested]
                 valid = [utterance for utterance in inside if utterance.speaker != tested]

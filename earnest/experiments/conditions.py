@@ -26,7 +26,7 @@ from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.augment.tta import variants_called, variants_of
 from earnest.bundle import ADAPTATION
 from earnest.corpora.manifest import Utterance
-from earnest.errors import EarnestError, RecipeError
+from earnest.errors import EarnestError, RecipeError, counted
 from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.folds import seeds_apart
 from earnest.evaluation.metrics import Scores, score
@@ -464,7 +464,7 @@ def noise_sentence(noise: Mapping[str, Any]) -> str:
     """Say what was mixed in, and whether training had heard it, of what `NoiseTest.facts` gave."""
     names = ", ".join(noise["names"]) or noise["folder"]
     heard = f"{noise['heard_in_training']} of them" if noise["heard_in_training"] else "none"
-    return f"{noise['recordings']} recordings ({names}), {heard} heard in training"
+    return f"{counted(noise['recordings'], 'recording')} ({names}), {heard} heard in training"
 
 
 def refuse_untrained(task: Task, sets: Sequence[ConditionSet]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from earnest.errors import RecipeError, SplitError
+from earnest.errors import RecipeError, SplitError, counted
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.folds import FoldChoice, seeds_apart
 from earnest.evaluation.intervals import Spread
@@ -210,7 +210,7 @@ def scored(
     if choice.part:
         facts["part"] = choice.part
     if choice.some_folds:
-        facts["clips"] = f"{coverage.sentence()}, {choice.some_folds} tested: {scores.n} clips"
+        facts["clips"] = f"{coverage.sentence()}, {choice.some_folds} tested: {counted(scores.n, 'clip')}"
     if repeats:
         facts["repeats"] = {
             "seeds": list(task.seeds),

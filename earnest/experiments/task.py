@@ -192,7 +192,7 @@ def _refuse_foreign_labels(scheme: Scheme, utterances: Sequence[Utterance]) -> N
     labels = sorted(counts.dropped)
     named = ", ".join(labels[:N_NAMED]) + (" …" if len(labels) > N_NAMED else "")
     raise CorpusError(
-        f"All {sum(counts.dropped.values())} recordings are left out: their labels ({named}) are not in the scheme "
+        f"All recordings ({sum(counts.dropped.values())}) are left out: their labels ({named}) are not in the scheme "
         f"{scheme.name} ({', '.join(scheme.classes)}). Learn them as they are with --scheme native or scheme = "
         '"native" in the recipe. Or say what each label means: earnest corpus manifest PATH -o mine.csv --emotion '
         "YOURS=OURS"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitError, suggestion
+from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitError, counted, suggestion
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
@@ -476,11 +476,11 @@ def _written(output: Path, space: SearchSpace, split: Split, trials: Sequence[Tr
     write_atomically(output / TRIALS, text.getvalue().encode())
     best = max(trials, key=lambda trial: (trial.value is not None, trial.value or 0.0))  # of equals the first
     if best.value is None:
-        raise EarnestError(f"{output}: none of {len(trials)} trials finished; {TRIALS} says why.")
+        raise EarnestError(f"{output}: none of {counted(len(trials), 'trial')} finished; {TRIALS} says why.")
     recipe = space.recipe_with(best.settings)
     comment = (
-        f"# The best of {len(trials)} trials on {split.title}: {space.tune.metric} {best.value:.4f} "
-        f"on {len(split.valid)} validation clips.\n# Test clips were not used.\n"
+        f"# The best of {counted(len(trials), 'trial')} on {split.title}: {space.tune.metric} {best.value:.4f} "
+        f"on {counted(len(split.valid), 'validation clip')}.\n# Test clips were not used.\n"
     )
     write_atomically(output / BEST, (comment + recipe_to_toml(recipe)).encode())
     n_clips = (len(split.train), len(split.valid))

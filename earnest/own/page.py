@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from earnest.errors import counted
 from earnest.learning.discriminant import standardised
 from earnest.own.learned import CLASS_COLUMNS, PAGE, Learned
 from earnest.own.recordings import OwnEmbeddings
@@ -76,7 +77,7 @@ def _refused(learned: Learned) -> Section:
 def _map(own: OwnEmbeddings, seed: int) -> Section:
     title = "Map of the recordings"
     if len(own.rows) < FEWEST_POINTS:
-        return Section("map", title, missing=f"{len(own.rows)} recordings are too few for a map.")
+        return Section("map", title, missing=f"{counted(len(own.rows), 'recording')}: too few for a map.")
     chosen = np.random.default_rng(seed).permutation(len(own.rows))[:MOST_POINTS]
     some = own.take(sorted(chosen.tolist()))
     embeddings = some.embeddings.astype(np.float64)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, counted
 from earnest.evaluation.curves import Amount, NoiseCurve
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.report import Matrix
@@ -110,7 +110,7 @@ def plot_learning_curve(amounts: Sequence[Amount], path: Path, title: str) -> No
                   color=BLUE, marker="o", capsize=3)  # fmt: skip
     axes.set_xscale("log")
     axes.minorticks_off()
-    labels = [f"{amount.clips:.0f}\n{amount.speakers:.0f} speakers" for amount in ordered]
+    labels = [f"{amount.clips:.0f}\n{counted(round(amount.speakers), 'speaker')}" for amount in ordered]
     axes.set_xticks(clips, labels)
     axes.set_xlabel("training clips (logarithmic)", color=MUTED)
     axes.set_ylabel("UA in %", color=MUTED)

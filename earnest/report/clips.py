@@ -13,7 +13,7 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_root, load_corpus
 from earnest.corpora.manifest import Utterance
-from earnest.errors import AudioError, CorpusError
+from earnest.errors import AudioError, CorpusError, counted
 from earnest.evaluation.predictions import Predictions
 from earnest.frontends.mel import FLOOR_DB, log_mel
 from earnest.report.section import Card, Section, Table, data_address
@@ -119,8 +119,8 @@ def examples_section(
     indices = drawn(predictions, n_examples, np.random.default_rng(seed))
     n_right = int((predictions.emotion[indices] == predictions.predicted[indices]).sum())
     lead = (
-        f"{len(indices)} clips, drawn with seed {seed} from all classes, hits and misses in turn: {n_right} right, "
-        f"{len(indices) - n_right} wrong. Their share says nothing about accuracy.",
+        f"{counted(len(indices), 'clip')}, drawn with seed {seed} from all classes, hits and misses in turn: "
+        f"{n_right} right, {len(indices) - n_right} wrong. Their share says nothing about accuracy.",
     )
     return _section("examples", "Examples", lead, predictions, indices, recordings, budget)
 

@@ -90,7 +90,9 @@ def build_page(name: str, rows: Sequence[Utterance], with_audio: bool, show: Sho
         show(number, len(rows))
     heard = [row for row in rows if not np.isnan(lengths_s[row.key])]
     if not heard:
-        raise CorpusError(f"{name}: none of its {len(rows)} recordings can be read. Run: earnest corpus check {name}")
+        raise CorpusError(
+            f"{name}: none of its recordings can be read ({len(rows):,}). Run: earnest corpus check {name}"
+        )
     known = CORPORA.get(name) if name in CORPORA.names() else None
     facts = {
         "recordings": f"{len(rows):,}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, counted
 from earnest.evaluation.predictions import Predictions
 from earnest.installation import install_command
 from earnest.learning.discriminant import standardised
@@ -71,7 +71,7 @@ def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]")
         assert inside.attention is not None
         clips.append((f"{name}: {predictions.utterance_id[index]}", inside.frames, inside.attention))
         told.append(f"{name} {_half_of_the_weight(inside.attention):.0f} %")
-    alt = f"Log-mels of {len(clips)} clips, one a class, with a bar of attention weight under each time step"
+    alt = f"Log-mels of {counted(len(clips), 'clip')}, one a class, with a bar of attention weight under each time step"
     lead = (
         f"One test clip of each class that the network of fold {run.name} got right, the surest, as the network hears "
         "it (silence may be cut off); below each, how much weight every moment gets.",
@@ -105,7 +105,7 @@ def _half_of_the_weight(weights: Floats) -> float:
 def _embeddings(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]", seed: int) -> Section:
     title = "Embedding map"
     if len(seen) < FEWEST_CLIPS:
-        return Section("embeddings", title, missing=f"{len(seen)} clips at hand are too few for a map.")
+        return Section("embeddings", title, missing=f"{counted(len(seen), 'clip')} at hand: too few for a map.")
     if not find_spec("sklearn"):
         return Section("embeddings", title, missing=f"scikit-learn is not installed: {install_command('train')}.")
     embeddings = np.stack([one.embedding for one in seen]).astype(np.float64)

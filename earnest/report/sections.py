@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from earnest.corpora.manifest import Utterance
+from earnest.errors import counted
 from earnest.evaluation.calibration import Reliability, reliability, selective
 from earnest.evaluation.report import published_rows
 from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
@@ -100,7 +101,8 @@ def calibration_section(result: Result) -> Section:
             draw_reliability(curve),
             "reliability",
             "Share right over confidence",
-            f"Reliability diagram of {scores.calibration.n} clips; expected calibration error {curve.ece:.3f}",
+            f"Reliability diagram of {counted(scores.calibration.n, 'clip')}; expected calibration error "
+            f"{curve.ece:.3f}",
             _bins(curve),
         ),
         picture(
@@ -177,12 +179,13 @@ def leakage_section(facts: Facts) -> Section:
     ]
     heard, copied = _most(shared, "speakers"), _most(shared, "duplicates")
     lead = [
-        f"Up to {heard} speakers of a test set are in another set too: the numbers say nothing about new voices."
+        f"In another set, too: up to {counted(heard, 'speaker')} of a test set. The numbers say nothing about "
+        "new voices."
         if heard
         else "No speaker of a test set is in another set."
         if any(kinds.get("speakers") for kinds in shared.values())
         else "The recordings name no speakers: some of a test set may be in another set, and very likely are.",
-        *([f"Up to {copied} clips of a test set are in another set under another name."] if copied else []),
+        *([f"In another set under another name: up to {counted(copied, 'clip')} of a test set."] if copied else []),
         "How many of each two sets have in common, smallest to largest over the folds. Shared sentences are no error, "
         "but a model may have learned them. A dash: nobody looked.",
     ]
@@ -217,7 +220,7 @@ def learning_section(result: Result) -> Section:
     pictures, rows = [], []
     for run in learned:
         chosen, epochs = run.record.best_epoch, run.record.epochs
-        alt = f"Loss and UA over {epochs} epochs of fold {run.name}; epoch {chosen} was chosen"
+        alt = f"Loss and UA over {counted(epochs, 'epoch')} of fold {run.name}; epoch {chosen} was chosen"
         drawing = draw_learning_curve(run.history, chosen)
         pictures.append(picture(drawing, f"learning-{run.name}", f"Fold {run.name}: epoch {chosen} of {epochs}", alt))
         at = next((row for row in run.history if float(row["epoch"]) == chosen), {})
@@ -250,14 +253,14 @@ def confusion_section(result: Result) -> Section:
         draw_confusion(scores, "true"),
         "confusion-by-true",
         "Of each true class (rows sum to 100 %)",
-        f"Confusion matrix of {scores.n} clips in shares of the true class; {often}",
+        f"Confusion matrix of {counted(scores.n, 'clip')} in shares of the true class; {often}",
         Table(columns, rows),
     )
     by_predicted = picture(
         draw_confusion(scores, "predicted"),
         "confusion-by-predicted",
         "Of each answer (columns sum to 100 %)",
-        f"Confusion matrix of {scores.n} clips in shares of the answers; {often}",
+        f"Confusion matrix of {counted(scores.n, 'clip')} in shares of the answers; {often}",
     )
     lead = (f"True class in rows, answers in columns; {often}.",)
     return Section("confusion", "Confusion", lead, [by_true, by_predicted])
@@ -271,7 +274,11 @@ def _most_frequent_mistake(names: Sequence[str], counts: Sequence[Sequence[int]]
         if true != answer
     ]
     count, true, answer = max(mistakes, default=(0, "", ""))
-    return f"most often {true} is taken for {answer} ({count} times)" if count else "no class is taken for another"
+    return (
+        f"most often {true} is taken for {answer} ({counted(count, 'time')})"
+        if count
+        else "no class is taken for another"
+    )
 
 
 def classes_section(result: Result) -> Section:
@@ -298,7 +305,7 @@ def gender_and_affect_section(result: Result) -> Section:
     ratings = [row for row in map(_affect_row, result.facts.affect.items()) if row]
     lead, tables = [], {}
     if gender:
-        lead.append(f"Gender right: {percent(gender.wa)} % of {gender.n} clips.")
+        lead.append(f"Gender right: {percent(gender.wa)} % of {counted(gender.n, 'clip')}.")
         rows = [["all", str(gender.n), percent(gender.wa), range_text(gender.intervals["wa"])]]
         for name, one in gender.recalls.items():
             rows.append([name, str(one.n), percent(one.recall), range_text(one.interval)])

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import ADAPTATION, AdaptationEntry, Bundle
-from earnest.errors import BundleError, EarnestError, first_line
+from earnest.errors import BundleError, EarnestError, counted, first_line
 from earnest.onnx.check import check_onnx
 from earnest.runtime.engine import Runner
 from earnest.runtime.graph import engine_for
@@ -79,7 +79,7 @@ class Adaptation:
         if inputs != _INPUTS or not {"adapted", "weight"} <= sizes.keys():
             raise self._broken(f"from {inputs} to {', '.join(sizes)}, not from {_INPUTS} to adapted, weight")
         if sizes["adapted"] not in (n_classes, None):
-            raise self._broken(f"{sizes['adapted']} outputs for {n_classes} classes")
+            raise self._broken(f"{counted(sizes['adapted'], 'output')} for {n_classes} classes")
 
     @classmethod
     def of(cls, bundle: Bundle, runner: Runner | None = None) -> "Adaptation | None":

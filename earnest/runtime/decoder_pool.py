@@ -27,7 +27,7 @@ from earnest.audio.deadline import Deadline, check_deadline, current_deadline
 from earnest.audio.io import MAX_SECONDS, AudioStream, check_form, checked, open_audio
 from earnest.audio.source import Channel, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
-from earnest.errors import DecoderDiedError, EarnestError, TooLateError, printable
+from earnest.errors import DecoderDiedError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.decoder_wire import LENGTH, STOP, Kind, WireError, error_of, read_message, values_of
 from earnest.runtime.decoders import Decoders, InProcess
 from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of
@@ -50,9 +50,8 @@ def start_decoders(size: int, spares: int = 0) -> Decoders:
     except (EarnestError, OSError, AttributeError) as error:  # no sockets that carry descriptors: Windows
         _log.warning("Recordings are decoded in this process: no decoder process starts (%s).", error)
         return InProcess()
-    _log.info(
-        "Recordings are decoded in %d processes of their own, confined by %s.", size, ", ".join(words) or "nothing"
-    )
+    of_own, by = f"{counted(size, 'process')} of {'its' if size == 1 else 'their'} own", ", ".join(words) or "nothing"
+    _log.info("Recordings are decoded in %s, confined by %s.", of_own, by)
     return pool
 
 

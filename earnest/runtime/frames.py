@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.runtime.formats import FLAGS, check_columns, flat_values, from_flat_values
 from earnest.runtime.prediction import Prediction
 
@@ -150,7 +150,7 @@ class PredictionRows(Framed, Iterator[Prediction]):
         rows = list(self._rows)
         if not rows and self._n_given:
             again = "Keep them, rows = list(…), and make the frame with PredictionRows(rows).to_pandas()"
-            raise EarnestError(f"All {self._n_given} rows were read already, none is left for a frame. {again}.")
+            raise EarnestError(f"{counted(self._n_given, 'row')} read already, none is left for a frame. {again}.")
         classes = self._classes or tuple(dict.fromkeys(name for row in rows for name in row.probabilities))
         flat = [flat_values(row, classes) for row in rows]
         return {

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle, classes_text
-from earnest.errors import BundleError, EarnestError, NoPicturesError, first_line, printable, shown
+from earnest.errors import BundleError, EarnestError, NoPicturesError, counted, first_line, printable, shown
 from earnest.onnx.cut import CUT, CutError, Part
 from earnest.runtime.engine import Backend, Engine, Hint, Provider, Session
 
@@ -112,7 +112,9 @@ class Graph:
         width = sizes["probabilities"]
         # None where the graph leaves the size open: then answers are checked (`_answer`).
         if width is not None and width != len(self._classes):
-            raise BundleError(f"{self._where}: {width} outputs for {len(self._classes)} classes. Export it again.")
+            raise BundleError(
+                f"{self._where}: {counted(width, 'output')} for {len(self._classes)} classes. Export it again."
+            )
         if self._n_sounds and sizes.get("sound", self._n_sounds) not in (self._n_sounds, None):
             raise BundleError(f"{self._where}: {sizes['sound']} sounds for {self._n_sounds} names. Export it again.")
         if self._n_sounds and "sound" not in sizes:
@@ -183,7 +185,7 @@ class Graph:
         """Refuse what softmax never gives, and answers about more or fewer recordings than were asked about."""
         for name, values in outputs.items():
             if not values.shape or len(values) != n_rows:
-                raise BundleError(f"{self._where}: expected {n_rows} rows of '{name}', got {values.shape}.")
+                raise BundleError(f"{self._where}: expected {counted(n_rows, 'row')} of '{name}', got {values.shape}.")
             if name in _SHAPES and values.shape[1:] != _SHAPES[name]:
                 expected = (n_rows, *_SHAPES[name])
                 raise BundleError(

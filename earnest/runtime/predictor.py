@@ -14,7 +14,7 @@ import numpy as np
 from earnest.audio.io import MAX_SECONDS, check_form
 from earnest.audio.source import AudioInput, path_of, rate_of, refuse_single, source_of
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
-from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, printable, shown
+from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
 from earnest.runtime.batch import AnsweredRecording, BatchAnswers
@@ -440,7 +440,9 @@ class Predictor:
 
 def _check_count(speakers: Sequence[str], n_recordings: int) -> None:
     if len(speakers) != n_recordings:
-        raise EarnestError(f"{len(speakers)} speakers for {n_recordings} recordings. Name one for each.")
+        raise EarnestError(
+            f"{counted(len(speakers), 'speaker')} for {counted(n_recordings, 'recording')}. Name one for each."
+        )
 
 
 def _speaker(name: object, number: int) -> str:

@@ -15,7 +15,7 @@ from earnest.audio.activity import Extent
 from earnest.audio.io import AudioStream
 from earnest.audio.source import Source, path_of, source_name
 from earnest.bundle import BundleInfo
-from earnest.errors import AudioError, NoPicturesError
+from earnest.errors import AudioError, NoPicturesError, counted
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.graph import Graph, LogMel, PictureNetwork, WindowNetwork
 from earnest.runtime.picture import Picture, SeenSegment, SeenWindow
@@ -116,5 +116,7 @@ def _check(picture: Picture, info: BundleInfo, name: str) -> None:
     # ⌊samples / hop⌋ + 1 frames, as the front end has them of the longest clip.
     n_most = int(info.longest_s * settings.sample_rate_hz) // settings.hop_length + 1
     if n_rows % settings.n_bands or n_frames > n_most:  # networks on several versions of a clip see more bands
-        expected = f"{settings.n_bands} rows and at most {n_most} columns"
-        raise AudioError(f"{name}: {n_rows} rows and {n_frames} columns, the model takes {expected}.")
+        expected = f"{counted(settings.n_bands, 'row')} and at most {counted(n_most, 'column')}"
+        raise AudioError(
+            f"{name}: {counted(n_rows, 'row')} and {counted(n_frames, 'column')}, the model takes {expected}."
+        )

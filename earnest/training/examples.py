@@ -24,7 +24,7 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.base import Affect, affect_of, scheme_of_rows
 from earnest.corpora.check import digest_of, is_silent
 from earnest.corpora.manifest import Utterance
-from earnest.errors import AudioError, CorpusError, EarnestError
+from earnest.errors import AudioError, CorpusError, EarnestError, counted
 from earnest.files.cache import DiskCache
 from earnest.files.writing import sha256_of
 from earnest.frontends.build import FrontEndModule, compute_frames
@@ -237,8 +237,8 @@ def compute_examples(
     if failures:
         named = "\n  ".join(failures[:MAX_NAMED])
         raise CorpusError(
-            f"{len(failures)} recordings can't be read. Remove them, or leave them out of a manifest of your own "
-            f"recordings: earnest corpus manifest PATH -o mine.csv --readable\n  {named}"
+            f"{counted(len(failures), 'recording')} can't be read. Remove what can't, or leave it out of a manifest "
+            f"of your own recordings: earnest corpus manifest PATH -o mine.csv --readable\n  {named}"
         )
     return examples
 

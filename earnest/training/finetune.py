@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from earnest.augment.spec_augment import changed, noise_frames
-from earnest.errors import RecipeError
+from earnest.errors import RecipeError, counted
 from earnest.files.writing import refuse_foreign, write_atomically
 from earnest.learning.discriminant import discriminant
 from earnest.models.classifier import SpeechClassifier
@@ -380,7 +380,8 @@ class FewSpeakers(EpochBatches[list[tuple[int, int]]]):
             raise RecipeError("Fine-tuning needs the speaker of every recording. Add it to the manifest.")
         if len(self.rows) < settings.speakers_a_batch:
             raise RecipeError(
-                f"speakers_a_batch is {settings.speakers_a_batch}, but the training set has {len(self.rows)} speakers."
+                f"speakers_a_batch is {settings.speakers_a_batch}, but the training set has "
+                f"{counted(len(self.rows), 'speaker')}."
             )
         self.settings, self.seed, self._n_clips = settings, seed, len(examples)
         sizes = Counter(example.utterance.corpus for example in examples)

@@ -21,7 +21,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
-from earnest.errors import CorpusError, RecipeError
+from earnest.errors import CorpusError, RecipeError, counted
 from earnest.files.writing import write_atomically
 from earnest.models.classifier import Network
 from earnest.progress import SILENT, Progress
@@ -206,8 +206,8 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
         raise CorpusError(f"{folder}: training needs at least two recordings, got {len(train)}.")
     if min(settings.batch_size, len(train)) < 2 * ranks.size:
         raise RecipeError(
-            f"batch_size {settings.batch_size}, {len(train)} recordings: too few for {ranks.size} processes. Each "
-            "process needs two recordings of every batch. Start fewer processes."
+            f"batch_size {settings.batch_size}, {counted(len(train), 'recording')}: too few for {ranks.size} "
+            "processes. Each process needs two recordings of every batch. Start fewer processes."
         )
     folder.mkdir(parents=True, exist_ok=True)
     module = EmotionTraining(network, settings, n_classes, train, valid, ranks)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, counted
 
 T = TypeVar("T")
 # The others wait while the first decodes and validates. Whoever has died is noticed without it: torchrun ends them all.
@@ -88,7 +88,7 @@ def joined_ranks() -> Iterator[Ranks]:
     on_gpu = torch.cuda.is_available()
     if on_gpu and torch.cuda.device_count() < here:
         raise EarnestError(
-            f"torchrun: {here} processes on a machine with {torch.cuda.device_count()} GPUs. "
+            f"torchrun: {here} processes on a machine with {counted(torch.cuda.device_count(), 'GPU')}. "
             "Each needs one: give fewer with --nproc-per-node."
         )
     ranks = Ranks(rank, size, here)

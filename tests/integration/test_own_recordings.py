@@ -76,7 +76,7 @@ def test_an_evaluation_leaves_each_speaker_out_and_tells_the_next_command(
 def test_without_speakers_it_is_refused_or_called_speaker_dependent(
     recipe: Path, recordings: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SplitError, match=r"20 recordings name no speakers.*--protocol stratified-5fold"):
+    with pytest.raises(SplitError, match=r"20 recordings, no speaker named.*--protocol stratified-5fold"):
         earnest_cli("train", recipe, "--corpus", recordings, "--output", tmp_path / "run")
     assert not (tmp_path / "run" / "recipe.toml").exists()
     words = ["--corpus", recordings, "--output", tmp_path / "run", "--protocol", "stratified-5fold"]

@@ -53,7 +53,7 @@ def test_what_is_wrong_is_said_once_and_ends_all(made_up: Path, tmp_path: Path) 
     write_manifest([replace(first, path=tmp_path / "gone.wav"), *others], tmp_path / "gone.csv")
     done = train(recipe, tmp_path / "gone.csv", tmp_path / "run")
     assert done.returncode == 1
-    assert done.stderr.count("earnest: 1 recordings can't be read") == 1
+    assert done.stderr.count("earnest: 1 recording can't be read") == 1
 
     recipe.write_text(recipe_text(3, 'method = "discriminant"').replace("width = 32", ""), encoding="utf-8")
     done = train(recipe, made_up, tmp_path / "closed")

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 import earnest
-from earnest.errors import EarnestError, MissingExtraError, suggestion
+from earnest.errors import EarnestError, MissingExtraError, counted, suggestion
 
 
 @pytest.mark.parametrize("name", [name for name in earnest.__all__ if name.endswith("Error")])
@@ -33,3 +33,8 @@ def test_a_name_is_suggested_where_it_is_near_and_else_all_are_listed(
 ) -> None:
     expected = f" Did you mean '{near}'?" if near else f" Choose one of: {', '.join(right)}."
     assert suggestion(wrong, right) == expected
+
+
+def test_a_count_of_one_has_no_plural() -> None:
+    told = [counted(1, "recording"), counted(0, "recording"), counted(1, "process"), counted(2, "process")]
+    assert told == ["1 recording", "0 recordings", "1 process", "2 processes"]

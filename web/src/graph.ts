@@ -100,7 +100,7 @@ export class Graph {
   private checked(name: string, values: Float32Array): Float32Array {
     if (!values.every(Number.isFinite)) throw new BundleError(`${this.where}: output '${name}' is not finite.`);
     if (name === "probabilities" && values.length !== this.nClasses) {
-      throw new BundleError(`${this.where}: ${values.length} outputs for ${this.nClasses} classes. Export it again.`);
+      throw new BundleError(`${this.where}: ${values.length} output${values.length === 1 ? "" : "s"} for ${this.nClasses} classes. Export it again.`);
     }
     return values;
   }

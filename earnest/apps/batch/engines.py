@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from earnest.apps.batch.shard import ShardReport, ShardWorker, Work
-from earnest.errors import EarnestError, first_line
+from earnest.errors import EarnestError, counted, first_line
 from earnest.experiments.workers import ray_cluster
 
 MOST_DEATHS = (
@@ -197,7 +197,7 @@ class _Actors:
         """Yield what became of the shards; see `earnest.apps.batch.engines.BatchEngine`."""
         while waiting or self._busy:
             if not (self._busy or self._starting):
-                raise EarnestError(f"Ray: {self._n_started} workers died. Give the same command again.")
+                raise EarnestError(f"Ray: {counted(self._n_started, 'worker')} died. Give the same command again.")
             (done,), _ = self._ray.wait([*self._starting, *self._busy], num_returns=1)
             actor, number = (self._starting.pop(done), None) if done in self._starting else self._busy.pop(done)
             report, why = self._result(done)

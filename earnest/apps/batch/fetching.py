@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from earnest.apps.batch.inputs import Input, open_url, table_sounds
 from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently
-from earnest.errors import AudioError, EarnestError, first_line, printable
+from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.reading import opened
 from earnest.runtime.frames import load_pyarrow
 
@@ -129,7 +129,7 @@ def _copied(one: Input, file: BinaryIO) -> Fetched:
 def _exactly(file: BinaryIO, n_bytes: int, one: Input) -> bytes:
     data = file.read(n_bytes)
     if len(data) < n_bytes:
-        raise AudioError(f"{printable(one.key)}: {n_bytes - len(data)} bytes are missing at its end.")
+        raise AudioError(f"{printable(one.key)}: {counted(n_bytes - len(data), 'byte')} missing at its end.")
     return data
 
 

@@ -25,7 +25,7 @@ from earnest.apps.batch.plan import (
 )
 from earnest.apps.batch.shard import METADATA, Work
 from earnest.audio.source import channel_path
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, counted
 from earnest.files.locks import held_folder
 from earnest.files.reading import parsed_json
 from earnest.files.writing import refuse_foreign
@@ -79,7 +79,7 @@ def planned(
         n_least = max(LEAST_SHARDS, SHARDS_A_PART * part.count)
         shards, n_doubled = cut(_inputs(words["source"], words["channel"]), shard_size, n_least)
         if n_doubled:
-            tell(f"{n_doubled} inputs are named more than once; each gets one row.")
+            tell(f"{counted(n_doubled, 'input')} named more than once; one row for each.")
         return write_plan(place, shards, words)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from earnest.errors import printable
+from earnest.errors import counted, printable
 from earnest.runtime.events import Span, VocalBurst
 from earnest.runtime.prediction import HIGHEST_SHOWN, SEPARATE, Prediction, percent
 from earnest.runtime.smoothing import UNSURE
@@ -215,7 +215,7 @@ def _span_rows(timeline: Timeline, width: int) -> Iterator[str]:
     for span in entries[:MAX_SPANS]:
         yield _span_row(span, timeline, width)
     if len(entries) > MAX_SPANS:
-        yield f"… {len(entries) - MAX_SPANS} more spans (all of them: --format csv). Seconds of each:"
+        yield f"… {counted(len(entries) - MAX_SPANS, 'more span')} (all of them: --format csv). Seconds of each:"
         for name, seconds in timeline.seconds_by_emotion().items():
             yield f"  {printable(name):<{width}}  {seconds:9.1f}"
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
 from earnest.audio.io import load_waveform, open_audio, resampled
 from earnest.audio.waveform import Waveform
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, counted
 from earnest.runtime.predictor import Predictor
 
 CLIP_S, CLIP_HZ = 3.0, 48_000
@@ -143,7 +143,8 @@ def measure_folder(model: Predictor, paths: Sequence[str], jobs: int) -> float:
     n_answered = sum(1 for row in model.predict_many(paths, jobs) if row.status != "error")
     if n_answered < len(paths):
         raise EarnestError(
-            f"{len(paths) - n_answered} of {len(paths)} recordings can't be read. `earnest predict` on them says why."
+            f"{len(paths) - n_answered} of {counted(len(paths), 'recording')} can't be read. `earnest predict` "
+            "on them says why."
         )
     return len(paths) / (time.perf_counter() - start)
 

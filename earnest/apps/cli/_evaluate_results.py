@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from earnest.apps.cli.output import echo, echo_table
+from earnest.errors import counted
 from earnest.evaluation.report import results_table
 from earnest.evaluation.splits import Leakage, sentences_over
 from earnest.evaluation.texts import NONE, percent, spread_text
@@ -41,7 +42,9 @@ def echo_results(
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol)]
     echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
     over = outcome.scores.intervals["wa"].over
-    echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over {over}, all folds together.")
+    echo(
+        f"\n{counted(outcome.scores.n, 'clip')}: {protocol.description}. 95 % interval over {over}, all folds together."
+    )
     if outcome.scores.lacking:
         echo(outcome.scores.lacking)
     echo_other_heads(outcome)
@@ -61,7 +64,7 @@ def echo_results(
     for fold, chosen in outcome.document.get("selected", {}).items():
         settings = ", ".join(f"{key} = {value}" for key, value in chosen["settings"].items())
         score = f"{chosen['metric']} {percent(chosen['value'])}"
-        echo(f"Chosen in {fold} of {chosen['trials']} trials ({score}): {settings}.")
+        echo(f"Chosen in {fold} of {counted(chosen['trials'], 'trial')} ({score}): {settings}.")
     echo_leakage(outcome.leakage)
     if matrix:
         _echo_matrix(matrix)

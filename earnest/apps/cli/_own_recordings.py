@@ -92,8 +92,8 @@ def manifest_rows(data: OwnData, corpus: str, meanings: Mapping[str, str]) -> li
 
 def echo_manifest(data: OwnData, output: Path) -> None:
     """Tell what was read from where, what was left out, and what to do next."""
-    echo(f"{output}: {len(data.utterances)} rows of {data.layout}: {counts_text(data.class_counts)}")
-    speakers = f"{len(data.speakers)} speakers from {data.speaker_from}. " if data.speakers else ""
+    echo(f"{output}: {counted(len(data.utterances), 'row')} of {data.layout}: {counts_text(data.class_counts)}")
+    speakers = f"{counted(len(data.speakers), 'speaker')} from {data.speaker_from}. " if data.speakers else ""
     echo(f"Labels from {data.label_from}. {speakers}{' '.join(data.notes)}".rstrip())
     for sentence in (*refused_sentences(data), *(() if data.speakers else (NO_SPEAKERS,))):
         echo(sentence)
@@ -124,7 +124,11 @@ def echo_own_report(report: OwnReport, following: str) -> None:
     """Write counts, findings, advice and the command that follows, "" for none."""
     length = clock(round(3600 * report.hours, 1))
     echo(f"{report.source}: {report.layout}, {counted(report.n_recordings, 'recording')}, {length}")
-    speakers = f"{report.n_speakers} speakers from {report.speaker_from}" if report.n_speakers else "speakers unknown"
+    speakers = (
+        f"{counted(report.n_speakers, 'speaker')} from {report.speaker_from}"
+        if report.n_speakers
+        else "speakers unknown"
+    )
     echo(f"Labels from {report.label_from}; {speakers}.\n")
     echo_table(("label", "here"), [(one, str(n)) for one, n in report.class_counts.items()], right=("here",))
     if report.findings:

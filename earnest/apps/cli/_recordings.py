@@ -22,7 +22,7 @@ import click
 from earnest.apps.cli.output import refuse_input
 from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel, path_of, whole_and_channel
 from earnest.corpora.manifest import AUDIO_SUFFIXES
-from earnest.errors import AudioError, EarnestError, MissingExtraError, printable, shown
+from earnest.errors import AudioError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.files.csv_cells import text_rows
 from earnest.files.reading import links_among, read_text, unfollowed
 from earnest.runtime.decoders import Reading
@@ -115,7 +115,7 @@ def _check_columns(header: Sequence[str], where: str) -> None:
 
 def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, str]:
     if len(row) != len(header):
-        raise EarnestError(f"{where}: {len(row)} cells, but the header has {len(header)}.")
+        raise EarnestError(f"{where}: {counted(len(row), 'cell')}, but the header has {len(header)}.")
     # Only a path may begin or end with a space, and that only where the file is called so.
     cells = {name: cell if name == "path" else cell.strip() for name, cell in zip(header, row, strict=True)}
     if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0"):

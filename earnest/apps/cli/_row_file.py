@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from earnest.audio.source import Channel, Source, file_and_channel, place_of
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, printable, printable_json, told
+from earnest.errors import EarnestError, counted, printable, printable_json, told
 from earnest.files.csv_cells import csv_rows
 from earnest.files.writing import (
     Journal,
@@ -356,7 +356,7 @@ def _csv_rows(path: Path) -> Iterator[Prediction]:
             for number, row in enumerate(rows, 1):
                 where = f"{path}, row {number}"
                 if len(row) != len(header):
-                    raise _not_ours(where, f"{len(row)} cells, but the header has {len(header)}")
+                    raise _not_ours(where, f"{counted(len(row), 'cell')}, but the header has {len(header)}")
                 yield _understood(where, from_flat_values, dict(zip(header, row, strict=True)))
     except (csv.Error, UnicodeDecodeError) as error:
         raise _not_ours(str(path), str(error)) from error

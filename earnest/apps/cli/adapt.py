@@ -15,7 +15,7 @@ from earnest.apps.cli.output import (
     progress_for,
 )
 from earnest.audio.source import path_of
-from earnest.errors import EarnestError, printable
+from earnest.errors import EarnestError, counted, printable
 from earnest.files.writing import new_file
 
 MOST_TOLD = 4  # names of speakers
@@ -68,7 +68,10 @@ def command(
     if as_json:
         echo_json({"path": output, **facts})
     elif not quiet:
-        echo(f"{output}: {profile.speech_s:.0f} s of speech, {facts['rows']} answers of {profile.model}")
+        echo(
+            f"{output}: {profile.speech_s:.0f} s of speech, {counted(len(profile.weights), 'answer')} of "
+            f"{profile.model}"
+        )
     if failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 

@@ -23,7 +23,7 @@ from earnest.apps.cli.output import (
     resumable,
 )
 from earnest.bundle import load_bundle
-from earnest.errors import EarnestError, MissingExtraError, printable
+from earnest.errors import EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.texts import percent
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.timeline_plot import clock
@@ -330,7 +330,8 @@ def _lines(told: "Summary") -> list[str]:
     sound, speech, work = (clock(round(total_s, 1)) for total_s in (told.sound_s, told.speech_s, told.worker_s))
     n_failed = sum(told.errors.values())
     return [
-        f"{told.n_rows} rows of {told.n_inputs} inputs, {told.n_done} of {told.n_shards} shards; {state}",
+        f"{counted(told.n_rows, 'row')} of {counted(told.n_inputs, 'input')}, {told.n_done} of "
+        f"{counted(told.n_shards, 'shard')}; {state}",
         *(f"{name}: {len(found)}, such as {found[0]}" for name, found in wrong.items() if found),
         f"{sound} of sound, {speech} of speech; {work} of workers",
         f"status: {counts_text(dict(told.statuses.most_common()))}",

@@ -16,7 +16,7 @@ import earnest
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli.output import echo_json, echo_table, output_options, overwrite_option
-from earnest.errors import MissingExtraError
+from earnest.errors import MissingExtraError, counted
 from earnest.files.writing import refuse_existing, replacing, write_json
 from earnest.runtime.predictor import Predictor
 
@@ -181,7 +181,9 @@ def _measured(
             yield _row(f"first answer, {shape} with torch", value, "s", value / start_s)
     if "folder" in wanted:
         rate = measure.measure_folder(model, recordings, jobs)
-        yield _row("folder", rate, "recordings/s", note=f"{len(recordings)} recordings, {jobs} jobs")
+        yield _row(
+            "folder", rate, "recordings/s", note=f"{counted(len(recordings), 'recording')}, {counted(jobs, 'job')}"
+        )
         common = os.path.commonpath([path.parent for path in paths])
         for shape, processes in product(shapes, sorted({1, jobs})):
             found = json.loads(_baseline(baseline, shape, "folder", common, str(processes)))
@@ -240,7 +242,7 @@ def _machine() -> str:
     versions = (
         f"Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}, earnest {earnest.__version__}"
     )
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {versions}"
+    return f"{platform.system()} {platform.machine()}, {counted(os.cpu_count() or 1, 'core')}, {versions}"
 
 
 def _words(text: str, known: Sequence[str]) -> list[str]:

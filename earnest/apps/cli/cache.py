@@ -66,4 +66,4 @@ def _cache() -> DiskCache:
 
 
 def _told(usage: CacheUsage) -> str:
-    return f"{usage.entries} entries, {usage.bytes / 1e6:.1f} MB"
+    return f"{usage.entries} {'entry' if usage.entries == 1 else 'entries'}, {usage.bytes / 1e6:.1f} MB"

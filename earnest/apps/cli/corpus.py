@@ -42,7 +42,7 @@ from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.corpora.own.check import OwnReport, check_own, without_faulty
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.tables import TABLE_READERS
-from earnest.errors import CorpusError, EarnestError, suggestion
+from earnest.errors import CorpusError, EarnestError, counted, suggestion
 from earnest.files.writing import new_file, refuse_existing
 
 
@@ -110,7 +110,7 @@ def echo_report(report: CorpusReport) -> None:
     """Write the numbers of a check and every finding; what is true of the published corpus is marked as known."""
     echo(f"{report.title}, licence {report.licence}, in {report.root}")
     echo(
-        f"{report.n_recordings} recordings, {report.n_utterances} of {report.expected_n_utterances} clips, "
+        f"{counted(report.n_recordings, 'recording')}, {report.n_utterances} of {report.expected_n_utterances} clips, "
         f"{report.n_speakers} of {report.expected_n_speakers} speakers, {report.hours:.2f} h\n"
     )
     emotions = [*report.expected_class_counts, *(set(report.class_counts) - set(report.expected_class_counts))]
@@ -331,7 +331,7 @@ def manifest(
     elif found and not quiet:
         echo_manifest(found, output)
     elif not quiet:
-        echo(f"{output}: {len(rows)} rows: {counts_text(counts)}")
+        echo(f"{output}: {counted(len(rows), 'row')}: {counts_text(counts)}")
     sys.exit(EXIT_SOME_FAILED if found and found.refused else EXIT_OK)
 
 

@@ -17,6 +17,7 @@ from earnest.apps.cli.output import (
     progress_for,
 )
 from earnest.apps.cli.train import require_training
+from earnest.errors import counted
 from earnest.evaluation.texts import percent
 from earnest.settings.recipe import recipe_file
 
@@ -91,7 +92,9 @@ def command(
     echo(f"{output}: {record.n_parameters:,} parameters, {', '.join(record.classes)}. {record.origin}.")
     if outcome:
         wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
-        echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips, answered one by one: WA {wa}, UA {ua}.")
+        echo(
+            f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'clip')}, answered one by one: WA {wa}, UA {ua}."
+        )
     if not quiet:
         echo(f"Next: earnest export {output} --output bundles/{output.name}")
 

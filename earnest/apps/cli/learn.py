@@ -150,4 +150,4 @@ def _tell_refused(learned: Learned) -> None:
     for reason, n in counts.most_common(N_REASONS):
         echo(f"  {n} × {reason} ({first[reason]})")
     if len(counts) > N_REASONS:
-        echo(f"  and {len(counts) - N_REASONS} other reasons: {learned.path / 'learn.json'}")
+        echo(f"  and {counted(len(counts) - N_REASONS, 'other reason')}: {learned.path / 'learn.json'}")

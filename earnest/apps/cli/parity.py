@@ -8,6 +8,7 @@ import click
 
 from earnest.apps.cli.output import EXIT_ERROR, echo, echo_json, echo_table, output_options, overwrite_option
 from earnest.apps.cli.train import require_training
+from earnest.errors import counted
 from earnest.files.writing import refuse_existing
 
 TOLERANCE = 1e-4
@@ -74,7 +75,7 @@ def command(
             ),
             _cells("torch, padded batches", parity.torch_batched_logits, None, None),
         ]
-        title = f"Largest difference to torch alone, {parity.n_clips} clips of "
+        title = f"Largest difference to torch alone, {counted(parity.n_clips, 'clip')} of "
         title += f"{parity.shortest_s:.1f} to {parity.longest_s:.1f} s"
         columns = ("", "logits", "probabilities", "gender")
         echo_table(columns, rows, title, right=columns[1:])
@@ -101,5 +102,5 @@ def _compare_all(run: Path, bundles: Sequence[Path], clips: Sequence[Path], outp
     if as_json:
         echo_json({"run": run.name, "n_clips": len(clips), "rows": [asdict(row) for row in rows]})
     else:
-        title = f"{len(clips)} clips of other lengths, rates and levels"
+        title = f"{counted(len(clips), 'clip')} of other lengths, rates and levels"
         echo_table(COLUMNS, [row.cells() for row in rows], title, right=COLUMNS[2:])

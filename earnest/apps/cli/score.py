@@ -24,7 +24,7 @@ from earnest.apps.cli.output import (
 from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
 from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
 from earnest.evaluation.confusion import HEADLINES
@@ -175,7 +175,8 @@ def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
         own = rows[np.arange(len(rows)), predictions.predicted[known]]
         if n_others := int((own < rows.max(axis=1) - SUM_TOLERANCE).sum()):
             doubts.append(
-                f"In {n_others} rows another class is likelier than the one answered, which is what is scored."
+                f"In {counted(n_others, 'row')} another class is likelier than the one answered, which is what "
+                "is scored."
             )
     return doubts
 
@@ -213,7 +214,7 @@ def _echo_headlines(scores: Scores, title: str) -> None:
     folds = f"over {len(scores.folds)} folds" if len(scores.folds) > 1 else "one fold"
     columns = ("%", "over all recordings", folds, f"95 % interval over {over}")
     echo_table(columns, rows, title, right=columns[1:])
-    echo(f"\n{scores.n} utterances, {percent(scores.coverage)} % answered", nl=False)
+    echo(f"\n{counted(scores.n, 'utterance')}, {percent(scores.coverage)} % answered", nl=False)
     if scores.calibration is not None:
         echo(f" · ECE {scores.calibration.ece:.3f} · Brier {scores.calibration.brier:.3f}", nl=False)
     echo("\n")

@@ -23,6 +23,7 @@ from earnest.apps.cli.output import (
 from earnest.corpora.check import audio_digests
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
+from earnest.errors import counted
 from earnest.evaluation.protocols import kind_words, protocol_called, splits_of
 from earnest.evaluation.split_files import Checked, Lookup, checked, read_plans, split_document
 from earnest.evaluation.splits import Digests, refuse_identical
@@ -119,7 +120,7 @@ def command(
         if as_json:
             echo_json(paths)
         else:
-            echo(f"{len(paths)} files in {output}: {protocol} ({protocol_called(protocol).kind}).")
+            echo(f"{counted(len(paths), 'file')} in {output}: {protocol} ({protocol_called(protocol).kind}).")
         return
     rows = _utterances(corpora, folders)
     found = _searched(files, rows, speaker_dependent, no_audio, progress)

@@ -19,7 +19,7 @@ from earnest.apps.cli.output import (
     progress_for,
 )
 from earnest.apps.cli.train import require_training
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.files.locks import held_folder
 from earnest.files.reading import read_json
 from earnest.files.writing import refuse_existing, write_atomically
@@ -124,12 +124,13 @@ def sentence_of(found: "Stress") -> str:
     few = f", at most {facts['n_clips_a_fold']} a fold" if facts["n_clips_a_fold"] else ""
     noise = facts["noise"]
     heard = (
-        f"; recorded noise: {', '.join(noise['names']) or noise['folder']}, {noise['recordings']} recordings, "
+        f"; recorded noise: {', '.join(noise['names']) or noise['folder']}, "
+        f"{counted(noise['recordings'], 'recording')}, "
         f"{noise['heard_in_training'] or 'none'} of them heard in training"
         if noise
         else ""
     )
-    return f"{facts['n']} {facts['part']} clips{which}{few}{heard}."
+    return f"{counted(facts['n'], facts['part'] + ' clip')}{which}{few}{heard}."
 
 
 def _write(found: "Stress", folder: Path, name: str) -> None:
@@ -149,5 +150,5 @@ def _echo(found: "Stress", name: str) -> None:
     echo_table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:4])
     echo(f"\n{sentence_of(found)}\n")
     checks = [check.cells() for check in found.checks]
-    title = f"ser-tests on the {found.document['n_checked']} clips as they are"
+    title = f"ser-tests on the clips as they are ({found.document['n_checked']})"
     echo_table(CHECK_COLUMNS, checks, title, right=CHECK_COLUMNS[1:2])

@@ -23,7 +23,7 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
-from earnest.errors import MissingExtraError
+from earnest.errors import MissingExtraError, counted
 from earnest.evaluation.texts import percent
 from earnest.files.locks import held_folder
 from earnest.settings.recipe import recipe_word
@@ -154,14 +154,17 @@ def _echo_training(output: Path, record: "RunRecord") -> None:
     from earnest.training.record import NO_VALIDATION
 
     chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
-    trained = f"{record.n_train} clips, validation clips among them" if record.refitted else f"{record.n_train} clips"
+    trained = counted(record.n_train, "clip") + (", validation clips among them" if record.refitted else "")
     fitted_on = record.calibration.after.n if record.calibration else 0
     if not record.n_valid:
         echo(f"{output}: trained on {trained}; {NO_VALIDATION}.")
     elif record.epochs or fitted_on <= record.n_valid:
-        echo(f"{output}: trained on {trained}; {chosen_by} chosen on {record.n_valid} validation clips.")
+        echo(f"{output}: trained on {trained}; {chosen_by} chosen on {counted(record.n_valid, 'validation clip')}.")
     else:
-        echo(f"{output}: trained on {trained}; {chosen_by} chosen on {fitted_on} clips of speakers that were left out.")
+        echo(
+            f"{output}: trained on {trained}; {chosen_by} chosen on {counted(fitted_on, 'clip')} of speakers "
+            "that were left out."
+        )
 
 
 def _echo_test(outcome: "Evaluation") -> None:
@@ -170,7 +173,7 @@ def _echo_test(outcome: "Evaluation") -> None:
     if not outcome.coverage.complete:
         echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
     echo(f"Labels: {outcome.labels.sentence()}.")
-    echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
+    echo(f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'clip')}: WA {wa}, UA {ua}.")
     echo_other_heads(outcome)
     echo_leakage(outcome.leakage)
 

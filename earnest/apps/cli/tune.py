@@ -20,7 +20,7 @@ from earnest.apps.cli.output import (
     resumable,
 )
 from earnest.apps.cli.train import require_training
-from earnest.errors import RecipeError
+from earnest.errors import RecipeError, counted
 from earnest.evaluation.texts import percent
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def _echo_trials(outcome: "Tuned") -> None:
     keys = list(outcome.best.settings)
     rows = [[str(trial.number), _words(trial), *map(_text, trial.settings.values())] for trial in ranked[:MOST_ROWS]]
     where = " ".join(word for word in (outcome.protocol, outcome.fold) if word)
-    title = f"{where}, per cent on {outcome.n_valid} validation clips, the best of {len(ranked)} trials"
+    title = f"{where}, per cent on {counted(outcome.n_valid, 'validation clip')}, "
+    title += f"the best of {counted(len(ranked), 'trial')}"
     echo_table(("trial", outcome.metric, *keys), rows, title, right=("trial", outcome.metric))
     n_failed = sum(trial.state == "failed" for trial in ranked)
     n_pruned = sum(trial.state == "pruned" for trial in ranked)

@@ -289,5 +289,5 @@ def _summary(found: AnnotatorAgreement) -> str:
     if not found.shared:
         return tr("The two files label no common stretch of a recording.")
     kappa = tr("not defined") if found.kappa is None else localised(f"{found.kappa:.3f}")
-    said = tr("Cohen's kappa {kappa}; they agree on {share} of what both labelled ({count} stretches).")
+    said = tr("Cohen's kappa {kappa}; they agree on {share} of what both labelled (stretches: {count}).")
     return said.format(kappa=kappa, share=localised(f"{found.observed:.1%}"), count=len(found.shared))

@@ -150,7 +150,7 @@ def learn_from(annotated: Mapping[str, Parts], folder: Path) -> Path:
     emotions = {row.emotion for row in rows}
     if len(emotions) < 2:
         raise EarnestError(
-            tr("There are corrections of {count} emotions. To learn, correct or confirm parts of two or more.").format(
+            tr("To learn, correct or confirm parts of two or more emotions. So far: {count}.").format(
                 count=len(emotions)
             )
         )

@@ -22,7 +22,7 @@ from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.routes import WindowsQuery, classes_of, refuse_repeated
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
-from earnest.errors import AudioError, EarnestError, TooLateError, printable
+from earnest.errors import AudioError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.events import Event, event_dict
 from earnest.runtime.prediction import Prediction
@@ -199,7 +199,7 @@ class Conversation:
         n_frame = kind.itemsize * self.channels
         if len(message) % n_frame:
             raise StreamEndedError(
-                "bad-sound", f"{len(message)} bytes are not a whole number of frames of {n_frame} bytes."
+                "bad-sound", f"{counted(len(message), 'byte')}: no whole number of frames of {n_frame} bytes."
             )
         frames = np.frombuffer(message, kind).reshape(-1, self.channels)
         return frames if self.channel is None else frames[:, self.channel - 1 : self.channel]

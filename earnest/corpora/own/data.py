@@ -9,7 +9,7 @@ from typing import Any
 
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.tables import number_in
-from earnest.errors import CorpusError, printable, shown
+from earnest.errors import CorpusError, counted, printable, shown
 from earnest.labels import AFFECT, EMOTIONS, Scheme
 
 CORPUS = "own"  # of recordings whose table names no corpus
@@ -234,7 +234,7 @@ def _is_file(path: Path) -> bool:
 def none_usable(source: Path, refused: Sequence[Refused]) -> CorpusError:
     """The error for data of which nothing is left."""
     first = f" The first: {refused[0]}." if refused else ""
-    n_refused = f"{len(refused)} rows were refused" if refused else "it holds no recordings"
+    n_refused = f"{counted(len(refused), 'row')} refused" if refused else "it holds no recordings"
     lack_labels = bool(refused) and all(one.reason.endswith(_NO_LABEL) for one in refused)
     return CorpusError(
         f"{shown(str(source))[1:-1]}: {n_refused}, none is left.{first}{_LABELLED if lack_labels else ''}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
-from earnest.errors import CorpusError, MissingExtraError, first_line, printable, shown, suggestion
+from earnest.errors import CorpusError, MissingExtraError, counted, first_line, printable, shown, suggestion
 from earnest.files.csv_cells import text_rows
 from earnest.files.reading import parsed_json, read_text
 from earnest.labels import AFFECT
@@ -244,7 +244,7 @@ def _cells(path: Path) -> OwnTable:
     header = [name.strip() for name in cells[0]]
     for number, row in enumerate(cells[1:], 2):
         if len(row) != len(header):
-            raise CorpusError(f"{path}, row {number}: {len(row)} cells, but the header has {len(header)}.")
+            raise CorpusError(f"{path}, row {number}: {counted(len(row), 'cell')}, but the header has {len(header)}.")
     rows = ((f"{path}, row {number}", dict(zip(header, row, strict=True))) for number, row in enumerate(cells[1:], 2))
     return OwnTable(tuple(header), tuple(rows))
 

@@ -279,5 +279,5 @@ def test_every_clip_is_told_and_unreadable_ones_are_named(tmp_path: Path) -> Non
     rows = [Utterance("good", good), Utterance("part", good, end_s=0.5)]
     audio_digests(rows, lambda: told.append(1))
     assert len(told) == 2
-    with pytest.raises(CorpusError, match=r"1 recordings can't be read: .*broken\.wav"):
+    with pytest.raises(CorpusError, match=r"1 recording can't be read: .*broken\.wav"):
         audio_digests([*rows, Utterance("broken", tmp_path / "broken.wav")])

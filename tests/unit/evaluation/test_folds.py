@@ -133,7 +133,7 @@ def test_partners_whom_a_group_ties_count_as_one() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (recordings("", ""), r"The 4 recordings name no speakers\. .*--speaker-pattern REGEX.*stratified-5fold"),
+        (recordings("", ""), r"4 recordings, no speaker named\. .*--speaker-pattern REGEX.*stratified-5fold"),
         (recordings("", "mine-a"), r"2 of 4 recordings name no speaker: mine/0-0, mine/0-1\. Name theirs too"),
         (recordings("mine-a", "mine-b"), r"Three speakers are needed: .* There are 2\. .*stratified-5fold"),
         (recordings(*people(5), group="talk"), r"Three speakers of different groups are needed.* There are 1\."),

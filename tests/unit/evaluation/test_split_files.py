@@ -54,7 +54,7 @@ def test_a_changed_split_file_that_leaks_is_refused(tmp_path):
 
 def test_a_split_file_whose_clips_are_absent_is_refused_by_name(tmp_path):
     path = write(tmp_path / "split.json", SPLIT.to_json())
-    with pytest.raises(SplitError, match=r"split\.json: 1 recordings are not in the data: made/c"):
+    with pytest.raises(SplitError, match=r"split\.json: 1 recording not in the data: made/c"):
         splits_of(protocol_of_files([path]), [A, B, D])
 
 
@@ -74,7 +74,7 @@ def test_clips_are_found_by_id_and_by_the_end_of_their_path(tmp_path, header, na
 
 @pytest.mark.parametrize("name", ["z/c.wav", "/data/z/c.wav", "y/e.wav", "."])
 def test_clips_in_another_folder_or_of_another_name_are_not_in_the_data(tmp_path, name):
-    with pytest.raises(SplitError, match="1 recordings are not in the data"):
+    with pytest.raises(SplitError, match="1 recording not in the data"):
         sets_of(write(tmp_path / "folds.csv", f"path,set\n{name},train\n"))
 
 

@@ -69,7 +69,7 @@ def test_labels_that_the_scheme_has_not_are_named_with_what_to_do(recipe: Recipe
     with pytest.raises(CorpusError) as refused:
         examples_of(replace(recipe, scheme="six"), rows)
     assert str(refused.value).startswith(
-        "All 6 recordings are left out: their labels (cheerful, gloomy, livid, quiet, tired …) are not in the scheme "
+        "All recordings (6) are left out: their labels (cheerful, gloomy, livid, quiet, tired …) are not in the scheme "
         "six (neutral, happy, sad, angry, fearful, disgust). Learn them as they are with --scheme native"
     )
 

@@ -58,7 +58,7 @@ def test_a_file_that_can_not_be_read_is_named_and_the_rest_is_shown(tmp_path: Pa
 def test_where_nothing_can_be_read_there_is_no_page(tmp_path: Path) -> None:
     (row, *_) = rows_of(tmp_path)
     row.path.write_bytes(b"no sound")
-    with pytest.raises(CorpusError, match=r"none of its 1 recordings can be read.*earnest corpus check mine"):
+    with pytest.raises(CorpusError, match=r"none of its recordings can be read \(1\).*earnest corpus check mine"):
         build_page("mine", [row], True, nothing)
 
 
@@ -66,7 +66,7 @@ def test_parts_of_a_file_that_can_not_be_read_are_named_too(tmp_path: Path) -> N
     rows = [replace(row, end_s=0.3) for row in rows_of(tmp_path)]
     rows[0].path.write_bytes(b"RIFF garbage")
     assert list(build_page("mine", rows, True, nothing).unreadable) == ["0.wav"]
-    with pytest.raises(CorpusError, match="none of its 1 recordings can be read"):
+    with pytest.raises(CorpusError, match="none of its recordings can be read \\(1\\)"):
         build_page("mine", rows[:1], True, nothing)
 
 

@@ -129,7 +129,7 @@ def test_batches_hold_clips_of_a_few_speakers_in_turn() -> None:
     assert batches != list(FewSpeakers(of_speakers(speakers), SETTINGS, 1))
     sampler.set_epoch(1)
     assert [[row for _, row in batch] for batch in sampler] != [[row for _, row in batch] for batch in batches]
-    with pytest.raises(RecipeError, match="the training set has 1 speakers"):
+    with pytest.raises(RecipeError, match=r"the training set has 1 speaker\."):
         FewSpeakers(of_speakers(["a"] * 9), SETTINGS, 0)
     with pytest.raises(RecipeError, match="the speaker of every recording"):
         FewSpeakers(of_speakers(["a", "b", ""]), SETTINGS, 0)

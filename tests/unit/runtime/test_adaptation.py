@@ -398,12 +398,12 @@ def test_a_profile_is_read_from_its_file(model: Predictor, paths: list[Path], tm
 def test_speakers_and_an_adapter_exclude_each_other(model: Predictor, paths: list[Path]) -> None:
     with pytest.raises(EarnestError, match="not both"):
         model.predict_many(paths, adapter=model.adapter(), speakers="anna")
-    with pytest.raises(EarnestError, match="1 speakers for 12 recordings"):
+    with pytest.raises(EarnestError, match="1 speaker for 12 recordings"):
         model.predict_many(iter(paths), speakers=["anna"])
 
 
 @pytest.mark.parametrize(
-    ("speakers", "message"), [(["anna"], "1 speakers for 12 recordings"), ([("anna",)] * 12, "expected a name")]
+    ("speakers", "message"), [(["anna"], "1 speaker for 12 recordings"), ([("anna",)] * 12, "expected a name")]
 )
 def test_what_is_wrong_with_speakers_is_told_before_anything_is_heard(
     model: Predictor, paths: list[Path], speakers: Any, message: str, monkeypatch: pytest.MonkeyPatch

@@ -66,7 +66,7 @@ def test_rows_that_were_read_make_no_empty_frame() -> None:
     assert list(rows) == []
     all_read = PredictionRows(iter(ROWS))
     assert list(all_read) == ROWS
-    with pytest.raises(EarnestError, match=r"All 3 rows were read already.*PredictionRows\(rows\)"):
+    with pytest.raises(EarnestError, match=r"3 rows read already.*PredictionRows\(rows\)"):
         all_read.columns()
 
 

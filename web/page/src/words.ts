@@ -39,3 +39,8 @@ export function megabytes(bytes: number): string {
 export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+/** "1 recording", "2 recordings", "2 classes". */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : what.endsWith("s") ? "es" : "s"}`;
+}

@@ -236,8 +236,8 @@
       <translation>Die Meldung schließen</translation>
     </message>
     <message>
-      <source>Cohen's kappa {kappa}; they agree on {share} of what both labelled ({count} stretches).</source>
-      <translation>Cohens Kappa {kappa}; sie stimmen in {share} dessen überein, was beide benannt haben ({count} Stellen).</translation>
+      <source>Cohen's kappa {kappa}; they agree on {share} of what both labelled (stretches: {count}).</source>
+      <translation>Cohens Kappa {kappa}; sie stimmen in {share} dessen überein, was beide benannt haben (Stellen: {count}).</translation>
     </message>
     <message>
       <source>Compare with a &amp;second annotator …</source>
@@ -712,10 +712,6 @@
       <translation>Die beiden Dateien benennen keine gemeinsame Stelle einer Aufnahme.</translation>
     </message>
     <message>
-      <source>There are corrections of {count} emotions. To learn, correct or confirm parts of two or more.</source>
-      <translation>Es gibt Korrekturen zu {count} Emotionen. Zum Lernen korrigieren oder bestätigen Sie Abschnitte von zwei oder mehr.</translation>
-    </message>
-    <message>
       <source>There are no annotations of the opened recordings yet. Correct or confirm a part first.</source>
       <translation>Es gibt noch keine Annotationen der geöffneten Aufnahmen. Korrigieren oder bestätigen Sie erst einen Abschnitt.</translation>
     </message>
@@ -746,6 +742,10 @@
     <message>
       <source>This kind of file needs more packages.</source>
       <translation>Für diese Art von Datei fehlen Pakete.</translation>
+    </message>
+    <message>
+      <source>To learn, correct or confirm parts of two or more emotions. So far: {count}.</source>
+      <translation>Zum Lernen korrigieren oder bestätigen Sie Abschnitte von zwei oder mehr Emotionen. Bisher: {count}.</translation>
     </message>
     <message>
       <source>To the &amp;end</source>

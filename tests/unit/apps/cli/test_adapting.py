@@ -398,7 +398,7 @@ def test_a_list_names_recordings_and_their_speakers(
         ("file,who\na.wav,anna\n", "needs the column 'path'. There are 'file', 'who'"),
         ("file;who\na.wav;anna\n", "There are 'file', 'who'"),
         ("path\n", "lists no recordings"),
-        ("path,speaker\na.wav\n", "row 1: 1 cells, but the header has 2"),
+        ("path,speaker\na.wav\n", "row 1: 1 cell, but the header has 2"),
         ("path,start_s\na.wav,1.5\n", "names a part of a recording"),
         ("path,end_s\na.wav,1.5\n", "names a part of a recording"),
         ("path,speaker\n,anna\n", "the path is missing"),

@@ -306,4 +306,4 @@ def test_probabilities_that_contradict_the_answers_are_told(tmp_path):
     path = tmp_path / "theirs.csv"
     rows = ["utterance_id,emotion,predicted,p_happy,p_sad", "a,happy,sad,0.9,0.1", "b,sad,sad,0.2,0.8"]
     path.write_text("\n".join([*rows, "c,sad,sad,0.5,0.5"]) + "\n")
-    assert "In 1 rows another class is likelier than the one answered" in run(str(path)).output
+    assert "In 1 row another class is likelier than the one answered" in run(str(path)).output

@@ -232,7 +232,7 @@ def test_labels_that_no_terminal_should_be_sent_are_refused(tmp_path):
         (lambda root: write(root / "a.xlsx", "x"), "expected a folder, or a file that ends in .csv"),
         (lambda root: root, "no recordings there"),
         (lambda root: write(root / "a.csv", "label,x\nyes,1\n"), "which column names the recordings"),
-        (lambda root: write(root / "a.csv", "path,label\nb.wav,yes\n"), "1 rows were refused, none is left. The first"),
+        (lambda root: write(root / "a.csv", "path,label\nb.wav,yes\n"), "1 row refused, none is left. The first"),
         (lambda root: write(root / "a.csv", "path,label\n"), "holds no rows"),
         (lambda root: write(root / "a.csv", 'path,label\n"b.wav,yes\n'), "not a table"),
         (lambda root: write(root / "a.jsonl", "[1]\n"), "expected one object a line"),

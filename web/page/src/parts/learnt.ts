@@ -3,7 +3,7 @@
 import type { ClassResult, Summary } from "../../../src/index.js";
 import { h, scrolling, table } from "../dom.js";
 import type { Unusable } from "../own/classes.js";
-import { percent } from "../words.js";
+import { counted, percent } from "../words.js";
 
 const MOST_NAMED = 200;
 
@@ -43,5 +43,5 @@ function spread(mean: number, deviation: number | null): string {
 function refused(unusable: readonly Unusable[]): HTMLElement[] {
   if (!unusable.length) return [];
   const rows = unusable.slice(0, MOST_NAMED).map(({ name, reason }) => h("li", {}, h("strong", {}, name), `: ${reason}`));
-  return [h("details", {}, h("summary", {}, `${unusable.length} recordings could not be used`), h("ul", { class: "advice" }, ...rows))];
+  return [h("details", {}, h("summary", {}, `${counted(unusable.length, "recording")} could not be used`), h("ul", { class: "advice" }, ...rows))];
 }

@@ -6,6 +6,7 @@ import { genderOf } from "../chosen.js";
 import { byId, h } from "../dom.js";
 import { colourOf } from "../emotions.js";
 import { barometer } from "../series.js";
+import { counted } from "../words.js";
 import { qualityOf, showAnswer, showBars } from "./bars.js";
 import { showBarometer } from "./barometer.js";
 import { Radar } from "./small-pictures.js";
@@ -48,7 +49,7 @@ export class LiveNow {
     this.isListening = state === "listening";
     if (neededS) {
       this.nFirst = 10 * neededS + LATE_CHUNKS;
-      byId("live-confidence").textContent = `The first answer needs ${neededS} seconds of sound.`;
+      byId("live-confidence").textContent = `The first answer needs ${counted(neededS, "second")} of sound.`;
     }
     if (state === "idle" && !this.hasEnded && !this.hasWindow) this.headline(NOTHING);
     if (state === "idle" && this.hasEnded) this.tell(this.title);

@@ -7,6 +7,7 @@ import { byId, h, onClick, table } from "../dom.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { sample } from "../samples.js";
 import { ServerEngine, serverModels } from "../server-engine.js";
+import { counted } from "../words.js";
 
 declare const RUNTIME_VERSION: string; // by build.mjs
 
@@ -79,7 +80,7 @@ class DebugView {
         } finally {
           here.close();
         }
-        const told = `Model “${shared.name}”, ${this.app.site.clips.length} recordings: the largest difference is ${largest.toExponential(1)}.`;
+        const told = `Model “${shared.name}”, ${counted(this.app.site.clips.length, "recording")}: the largest difference is ${largest.toExponential(1)}.`;
         byId("debug-result").textContent = told;
       } finally {
         button.toggleAttribute("disabled", false);

@@ -10,6 +10,7 @@ import { amongChosen, amongDropped, type Found } from "../own/found.js";
 import { Recorder } from "../own/recorder.js";
 import { showLearnt } from "../parts/learnt.js";
 import { ProblemBox } from "../parts/problem-box.js";
+import { counted } from "../words.js";
 
 const LARGEST_ZIP = 1 << 27; // bytes
 
@@ -164,7 +165,7 @@ class LearnView {
     for (const { label, recordings } of groups) counts.set(label, (counts.get(label) ?? 0) + recordings.length);
     const enough = [...counts.values()].filter((n) => n >= FEWEST_A_CLASS).length;
     const missing = `At least two classes are needed, with ${FEWEST_A_CLASS} recordings each.`;
-    byId("learn-count").textContent = count ? `${count} recordings, ${counts.size} ${counts.size === 1 ? "class" : "classes"}. ${enough < 2 ? missing : ""}` : missing;
+    byId("learn-count").textContent = count ? `${counted(count, "recording")}, ${counted(counts.size, "class")}. ${enough < 2 ? missing : ""}` : missing;
     byId("learn-record").textContent = this.recording ? "Stop recording" : "Record one";
     byId("learn-level").hidden = !this.recording;
     byId("learn-start").toggleAttribute("disabled", this.isBusy || enough < 2 || !this.app.engine);
