@@ -3,13 +3,14 @@
 import csv
 import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from earnest.errors import CorpusError, shown, suggestion, told
 from earnest.files.csv_cells import RowWriter, named_rows, unmarked
+from earnest.files.parquet import is_parquet, opened_parquet, parquet_texts
 from earnest.files.reading import read_text
 from earnest.files.writing import replacing
 from earnest.labels import AFFECT, EMOTIONS
@@ -94,22 +95,34 @@ def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | Non
 
 
 def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
-    """Read what `write_manifest` wrote; relative audio paths start at ``root`` (default: the folder of the CSV)."""
+    """Read what `write_manifest` wrote, or the same in Parquet; relative audio paths start at ``root``.
+
+    Its default is the folder of the file.
+    """
     base = root or path.parent
     if path.is_dir():
         raise CorpusError(f"{path}: a folder, not a manifest. {_another(path)}")
+    if path.is_file() and is_parquet(path):
+        with opened_parquet(path) as file:
+            header = list(file.schema_arrow.names)
+            _check_header(path, header)
+            rows = enumerate(parquet_texts(file, header), 1)
+            return [_from_cells(dict(zip(header, row, strict=True)), base, f"{path}, row {n}") for n, row in rows]
     text = read_text(path, CorpusError, what="manifest")
     reader = named_rows(text, path.name)
     try:
-        header = list(reader.fieldnames or ())
-        if unknown := set(header) - set(COLUMNS):
-            name = min(unknown)
-            raise CorpusError(f"{path}: unknown column {shown(name)}.{suggestion(name, COLUMNS)} {_another(path)}")
-        if missing := {"utterance_id", "path", "emotion"} - set(header):
-            raise CorpusError(f"{path}: a manifest needs the column '{min(missing)}'. {_another(path)}")
+        _check_header(path, reader.fieldnames or ())
         return [_from_row(row, base, f"{path}:{number}") for number, row in enumerate(reader, 2)]
     except csv.Error as error:
         raise CorpusError(f"{path}:{reader.line_num}: not a readable manifest ({error}).") from error
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    if unknown := set(header) - set(COLUMNS):
+        name = min(unknown)
+        raise CorpusError(f"{path}: unknown column {shown(name)}.{suggestion(name, COLUMNS)} {_another(path)}")
+    if missing := {"utterance_id", "path", "emotion"} - set(header):
+        raise CorpusError(f"{path}: a manifest needs the column '{min(missing)}'. {_another(path)}")
 
 
 def _another(path: Path) -> str:
@@ -127,7 +140,11 @@ def _to_cell(value: object, base: Path) -> object:
 def _from_row(row: dict[str, str], base: Path, where: str) -> Utterance:
     if None in row or None in row.values():
         raise CorpusError(f"{where}: this row has another number of cells than the header.")
-    values: dict[str, Any] = {name: unmarked(cell) for name, cell in row.items()}
+    return _from_cells({name: unmarked(cell) for name, cell in row.items()}, base, where)
+
+
+def _from_cells(row: Mapping[str, str], base: Path, where: str) -> Utterance:
+    values: dict[str, Any] = dict(row)
     for name in _FLOATS & values.keys():
         values[name] = _number(values[name], f"{where}: '{name}'") if values[name] else None
     values["start_s"] = values.get("start_s") or 0.0

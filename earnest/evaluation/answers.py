@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from earnest.errors import CorpusError, counted
 from earnest.files.csv_cells import delimiter_of, unmarked
+from earnest.files.parquet import is_parquet, opened_parquet, parquet_texts
 from earnest.files.reading import opened, save_as_utf_8
 from earnest.labels import AFFECT, EMOTIONS
 
@@ -59,7 +60,7 @@ class SystemAnswers:
     Attributes
     ----------
     name : names of utterances, or paths of their recordings
-    line, unit : where each row stands in the file, shape (rows,), int64: its line or entry
+    line, unit : where each row stands in the file, shape (rows,), int64: its line, entry or row
     predicted : the label answered, "" for none
     emotion : the true label, where the file says it
     texts : of corpus, speaker, gender, fold, start and intensity those that the file has
@@ -98,7 +99,7 @@ class SystemAnswers:
 
     def place(self, row: int) -> str:
         """Say where a row stands, for messages."""
-        return f"{self.source}{':' if self.unit == 'line' else ', entry '}{self.line[row]}"
+        return _place(self.source, self.unit, self.line[row])
 
     def take(self, rows: npt.NDArray[np.integer[Any]]) -> "SystemAnswers":
         """Return the rows at these indices, shape (n,), in that order."""
@@ -144,6 +145,10 @@ class SystemAnswers:
             told = ", ".join(f"'{shown(one)}' where the truth says '{shown(twin)}'" for one, twin in pairs[:MOST_TOLD])
             raise CorpusError(f"{self.source}: answers say {told}. Say {map_words(pairs)}.")
         return self.emotion
+
+
+def _place(source: Path, unit: str, number: int) -> str:
+    return f"{source}:{number}" if unit == "line" else f"{source}, {unit} {number}"
 
 
 def _spoken(label: str) -> str:
@@ -220,13 +225,17 @@ class Layout:
 
 
 def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAnswers:
-    """Read a CSV file with a header; cells are parted as `earnest.files.csv_cells.delimiter_of` says.
+    """Read a CSV file with a header, or Parquet; `earnest.files.csv_cells.delimiter_of` says how cells are parted.
 
     Raises
     ------
     CorpusError
-        For what is wrong, with line and column.
+        For what is wrong, with line (of Parquet row) and column.
+    MissingExtraError
+        For Parquet, where pyarrow is not installed.
     """
+    if is_parquet(path):
+        return _read_parquet(path, layout_of)
     try:
         with opened(path, CorpusError) as data, TextIOWrapper(data, "utf-8-sig", newline="") as file:
             start = next(file, "")
@@ -246,6 +255,16 @@ def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAn
     return table.answers()
 
 
+def _read_parquet(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAnswers:
+    with opened_parquet(path) as file:
+        layout = layout_of(list(file.schema_arrow.names))
+        wanted = list(dict.fromkeys((*layout.columns.values(), *layout.probabilities.values())))
+        table = _Table(path, wanted, layout, unit="row")
+        for number, row in enumerate(parquet_texts(file, wanted), 1):
+            table.add(row, number)
+    return table.answers()
+
+
 def undecodable_line(path: Path) -> int:
     """Return the number of the first line that is not UTF-8."""
     with opened(path, CorpusError) as file:
@@ -260,8 +279,10 @@ def undecodable_line(path: Path) -> int:
 class _Table:
     """Takes rows and keeps what they say."""
 
-    def __init__(self, path: Path, header: Sequence[str], layout: Layout, delimiter: str) -> None:
-        self.path, self.header, self.layout, self.delimiter = path, header, layout, delimiter
+    def __init__(
+        self, path: Path, header: Sequence[str], layout: Layout, delimiter: str = ",", unit: str = "line"
+    ) -> None:
+        self.path, self.header, self.layout, self.delimiter, self.unit = path, header, layout, delimiter, unit
         self.texts: dict[str, list[str]] = {name: [] for name in TEXT_CELLS if name in layout.columns}
         self.lines: list[int] = []
         self.flags: dict[str, list[bool]] = {name: [] for name in FLAG_CELLS if name in layout.columns}
@@ -275,13 +296,13 @@ class _Table:
         """Check and keep a row that ends in ``line``."""
         if len(row) != len(self.header):
             raise CorpusError(
-                f"{self.path}:{line}: {counted(len(row), 'cell')}, but the header has {len(self.header)}."
+                f"{self._place(line)}: {counted(len(row), 'cell')}, but the header has {len(self.header)}."
             )
         cells = dict(zip(self.header, row, strict=True))
         said = {ours: cells[theirs] for ours, theirs in self.layout.columns.items()}
         self.lines.append(line)
         for name, kept in self.texts.items():
-            text = unmarked(said[name]) if self.layout.is_ours else said[name]
+            text = unmarked(said[name]) if self.layout.is_ours and self.unit == "line" else said[name]
             if name in LABEL_CELLS:
                 text = text.strip()
             elif name == "start":
@@ -322,6 +343,7 @@ class _Table:
             texts=texts,
             labels=tuple(self.layout.probabilities),
             probabilities=probabilities,
+            unit=self.unit,
             **columns,
         )
         check_unique(answers)
@@ -368,7 +390,7 @@ class _Table:
         if abs(total - 1) <= 0.5 * 10.0**-decimals * (len(values) - 1) + ROUNDING and min(values) >= 0 and decimals > 1:
             return [value / total for value in values]
         if self.layout.is_ours:
-            raise CorpusError(f"{self.path}:{line}: the probabilities sum to {total:.6g}, not to 1.")
+            raise CorpusError(f"{self._place(line)}: the probabilities sum to {total:.6g}, not to 1.")
         return nothing
 
     def _with_point(self, number: str) -> str:
@@ -382,4 +404,7 @@ class _Table:
             raise self._error(line, name, f"expected a number, got '{shown(text)}'") from None
 
     def _error(self, line: int, name: str, why: str) -> CorpusError:
-        return CorpusError(f"{self.path}:{line}, column '{self.layout.columns.get(name, name)}': {why}.")
+        return CorpusError(f"{self._place(line)}, column '{self.layout.columns.get(name, name)}': {why}.")
+
+    def _place(self, line: int) -> str:
+        return _place(self.path, self.unit, line)

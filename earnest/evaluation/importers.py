@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +22,12 @@ from earnest.evaluation.answers import (
 )
 from earnest.evaluation.predictions import read_answers
 from earnest.files.csv_cells import delimiter_of
+from earnest.files.parquet import is_parquet, parquet_columns
 from earnest.files.reading import opened, parsed_json, read_text
 from earnest.labels import AFFECT
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
-_JSON, _PARQUET = ("[", "{"), "PAR1"
+_JSON = ("[", "{")
 _OF_PREDICT = frozenset({"path", "status", "emotion"})
 SPANS = "spans"  # what `recognised` says of a table of `earnest timeline`
 _OF_SPANS = frozenset({"path", "start_s", "end_s", "emotion", "confidence"})
@@ -211,15 +212,12 @@ def read_nkululeko(path: Path) -> SystemAnswers:
 
 
 def read_predict(path: Path) -> SystemAnswers:
-    """Read what `earnest predict` writes, CSV or JSON lines: a row without an emotion ("unsure", an error) is none.
+    """Read what `earnest predict` writes, a table or JSON lines: a row without an emotion ("unsure", an error) is none.
 
-    Of JSON lines emotion and probabilities alone are read. CSV has the truth in the column ``truth``, where somebody
-    added one, and valence, arousal and dominance are answers; ratings come from a corpus.
+    Of JSON lines emotion and probabilities alone are read. Tables have the truth in the column ``truth``, where
+    somebody added one, and valence, arousal and dominance are answers; ratings come from a corpus.
     """
-    start = _start_of(path)
-    if start.startswith(_PARQUET):
-        raise CorpusError(f"{path}: Parquet is not scored. Write CSV: earnest predict … --output answers.csv.")
-    if start[:1] in _JSON:
+    if _start_of(path)[:1] in _JSON:
         return read_pipeline_output(path)
     return read_table(path, partial(_predict_layout, path=path))
 
@@ -250,14 +248,9 @@ def recognised(path: Path) -> str:
     """Return what a file looks like.
 
     A table with a column ``file`` is nkululeko's; with ``path`` and ``status`` it is that of `earnest predict`, with
-    spans that of `earnest timeline`, and so are JSON lines. Other JSON is a pipeline's output. Parquet is ours.
+    spans that of `earnest timeline`, and so are JSON lines. Other JSON is a pipeline's output.
     """
-    start = _start_of(path)
-    if start.startswith(_PARQUET):
-        return "predict"
-    header = start.partition("\n")[0].rstrip("\r")
-    is_json = start[:1] in _JSON
-    columns = _keys(header) if is_json else [word.strip(' "') for word in header.split(delimiter_of(header, path.name))]
+    columns, is_json = _columns_of(path)
     if "file" in columns and not is_json:
         return "nkululeko"
     if set(columns) >= _OF_PREDICT:
@@ -265,7 +258,18 @@ def recognised(path: Path) -> str:
     return SPANS if set(columns) >= _OF_SPANS else "huggingface" if is_json else "earnest"
 
 
-def _keys(line: str) -> Iterable[str]:
+def _columns_of(path: Path) -> tuple[Collection[str], bool]:
+    """Return the columns of a table, or the keys of the first line of JSON, and whether it is JSON."""
+    if is_parquet(path):
+        return parquet_columns(path), False
+    start = _start_of(path)
+    header = start.partition("\n")[0].rstrip("\r")
+    if start[:1] in _JSON:
+        return _keys(header), True
+    return [word.strip(' "') for word in header.split(delimiter_of(header, path.name))], False
+
+
+def _keys(line: str) -> Collection[str]:
     """Return the keys of the object that a line of JSON is; none where it is another value, or goes on."""
     try:
         value = parsed_json(line, "")

@@ -277,7 +277,9 @@ PATH = click.Path(path_type=Path)
     type=click.Choice(list(READERS)),
     help="What wrote the file. Default: what its content looks like.",
 )
-@click.option("--manifest", type=PATH, help="A manifest (CSV): recordings, speakers and true emotions come from there.")
+@click.option(
+    "--manifest", type=PATH, help="A manifest (CSV or Parquet): recordings, speakers and true emotions come from there."
+)
 @click.option(
     "--corpus",
     "corpora",
@@ -319,7 +321,7 @@ def command(
     """Score a predictions file, ours or anybody's.
 
     Columns: utterance_id, emotion (or truth), predicted and, where known, p_<class>, speaker, fold; commas, semicolons
-    or tabs between.
+    or tabs between, or Parquet.
 
     With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every recording counts: one
     without an answer counts as wrong. The table of `earnest predict -o`, output of Hugging Face's pipelines (JSON)

@@ -1,8 +1,6 @@
 """Own tables: CSV, JSON lines, Parquet or a list of files, with columns that are declared or guessed by their names."""
 
 import csv
-import datetime
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +8,9 @@ from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
-from earnest.errors import CorpusError, MissingExtraError, counted, first_line, printable, shown, suggestion
+from earnest.errors import CorpusError, counted, printable, shown, suggestion
 from earnest.files.csv_cells import text_rows
+from earnest.files.parquet import opened_parquet, text_of
 from earnest.files.reading import parsed_json, read_text
 from earnest.labels import AFFECT
 
@@ -159,17 +158,6 @@ def joined(table: OwnTable, others: Iterable[OwnTable], key: str, name: str) -> 
     return table
 
 
-def text_of(cell: Any) -> str:
-    """Return a cell as text; what is missing is ""."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return ""
-    if isinstance(cell, datetime.timedelta):
-        return repr(cell.total_seconds())
-    if isinstance(cell, float) and cell.is_integer():  # a column of numbers with a gap, as pandas writes it
-        return str(int(cell))
-    return str(cell)
-
-
 def guessed_name(columns: Sequence[str], what: str) -> str | None:
     """Return the column whose name says what is looked for (a key of `NAMES`), None where there is none."""
     plain = {_plain(name): name for name in reversed(columns)}
@@ -269,21 +257,13 @@ def _json_lines(path: Path) -> OwnTable:
 
 
 def _parquet(path: Path) -> OwnTable:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("Parquet", "parquet") from None
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            if file.metadata.num_rows > MOST_ROWS:
-                raise CorpusError(f"{path}: {file.metadata.num_rows:,} rows; at most {MOST_ROWS:,} are read.")
-            wanted = [name for name in file.schema_arrow.names if not _holds_sound(file.schema_arrow.field(name))]
-            if len(wanted) < len(file.schema_arrow.names) and guessed_name(wanted, PATH) is None:
-                raise CorpusError(f"{path}: holds the sound itself. {_NAME_FILES}")
-            rows = file.read(wanted).to_pylist()
-    except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:
-        raise CorpusError(f"{path}: not a readable Parquet table ({printable(first_line(error))[:200]}).") from error
+    with opened_parquet(path) as file:
+        if file.metadata.num_rows > MOST_ROWS:
+            raise CorpusError(f"{path}: {file.metadata.num_rows:,} rows; at most {MOST_ROWS:,} are read.")
+        wanted = [name for name in file.schema_arrow.names if not _holds_sound(file.schema_arrow.field(name))]
+        if len(wanted) < len(file.schema_arrow.names) and guessed_name(wanted, PATH) is None:
+            raise CorpusError(f"{path}: holds the sound itself. {_NAME_FILES}")
+        rows = file.read(wanted).to_pylist()
     return OwnTable(tuple(wanted), tuple((f"{path}, row {number}", row) for number, row in enumerate(rows, 1)))
 
 

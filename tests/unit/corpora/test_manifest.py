@@ -40,6 +40,26 @@ def test_any_rows_come_back_as_they_were_written(tmp_path, rows):
     assert read_manifest(tmp_path / "m.csv") == rows
 
 
+def test_parquet_says_the_same_as_csv(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    from pyarrow import parquet
+
+    names = {"utterance_id": ["a", "b"], "path": ["a.wav", "b.wav"], "emotion": ["sad", "happy"]}
+    columns = names | {"gender": ["female", None], "valence": [1.5, None], "end_s": [None, 2.0]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "truth.parquet")
+    a = Utterance("a", tmp_path / "a.wav", gender="female", emotion="sad", valence=1.5)
+    assert read_manifest(tmp_path / "truth.parquet") == [
+        a,
+        Utterance("b", tmp_path / "b.wav", emotion="happy", end_s=2),
+    ]
+    parquet.write_table(pyarrow.table(names | {"emotion": ["sad", "jolly"]}), tmp_path / "truth.parquet")
+    with pytest.raises(CorpusError, match="'jolly' is not a canonical emotion"):
+        read_manifest(tmp_path / "truth.parquet")
+    parquet.write_table(pyarrow.table({"emotoin": ["sad"]}), tmp_path / "truth.parquet")
+    with pytest.raises(CorpusError, match=r"unknown column 'emotoin'\. Did you mean 'emotion'"):
+        read_manifest(tmp_path / "truth.parquet")
+
+
 def _fields(row: Utterance) -> dict[str, object]:
     return {name: getattr(row, name) for name in row.__slots__}
 

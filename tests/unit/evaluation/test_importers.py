@@ -1,13 +1,17 @@
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from earnest.errors import CorpusError
+from earnest.errors import CorpusError, MissingExtraError
 from earnest.evaluation.importers import READERS, read_any, read_nkululeko, read_pipeline_output, recognised
 from earnest.evaluation.predictions import Predictions
+from earnest.runtime.formats import csv_header, csv_line, flat_values
+from earnest.runtime.frames import prediction_schema
+from earnest.runtime.prediction import Prediction
 
 SURE = [{"score": 0.75, "label": "happy"}, {"score": 0.25, "label": "sad"}]
 TABLE = "file,start,end,anger,happiness,predicted,truth,uncertainty,correct"
@@ -194,10 +198,54 @@ def test_json_lines_of_predict_say_what_its_table_says(tmp_path):
         read_any(tmp_path / "odd.jsonl")
 
 
-def test_parquet_and_spans_are_refused_with_what_to_score(tmp_path):
-    (tmp_path / "p.parquet").write_bytes(b"PAR1" + bytes(40))
-    with pytest.raises(CorpusError, match=r"Parquet is not scored\. Write CSV"):
+def test_parquet_is_read_as_the_same_table_in_csv_is(tmp_path):
+    Table = pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]").Table  # noqa: N806
+    from pyarrow import parquet
+
+    rows = [
+        Prediction("a.wav", "ok", emotion="sad", probabilities={"happy": 0.0625, "sad": 0.9375}),
+        Prediction("b.wav", "unsure", probabilities={"happy": 0.25, "sad": 0.75}),
+        Prediction("c.wav", "error", error="no sound"),
+    ]
+    classes = ("happy", "sad")
+    cells = [csv_header(classes), *(csv_line(row, classes) for row in rows)]
+    table = read_any(written(tmp_path, "\n".join(cells), "p.csv"))
+    path = tmp_path / "answers"  # found by its content
+    values = [flat_values(row, classes) for row in rows]
+    parquet.write_table(Table.from_pylist(values, prediction_schema(classes)), path)
+    told = read_any(path)
+    assert told.predicted.tolist() == table.predicted.tolist() == ["sad", "", ""]
+    assert (told.name.tolist(), told.labels, told.place(1)) == (["a.wav", "b.wav", "c.wav"], classes, f"{path}, row 2")
+    np.testing.assert_array_equal(told.probabilities, table.probabilities)
+    np.testing.assert_array_equal(told.affect_derived, table.affect_derived)
+
+
+def test_parquet_of_any_system_has_the_columns_of_csv(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    from pyarrow import parquet
+
+    columns = {"utterance_id": ["a", "b"], "emotion": ["sad", "happy"], "predicted": ["sad", None], "fold": [1.0, 2.0]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "p.parquet")
+    answers = read_any(tmp_path / "p.parquet")
+    assert (answers.predicted.tolist(), answers.own_truth().tolist()) == (["sad", ""], ["sad", "happy"])
+    assert answers.text("fold").tolist() == ["1", "2"]
+    parquet.write_table(pyarrow.table(columns | {"utterance_id": ["a", None]}), tmp_path / "p.parquet")
+    with pytest.raises(CorpusError, match=r"p\.parquet, row 2, column 'utterance_id': it is empty"):
         read_any(tmp_path / "p.parquet")
+
+
+def test_parquet_needs_its_package_and_must_be_whole(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    (tmp_path / "p.parquet").write_bytes(b"PAR1" + bytes(40))
+    with pytest.raises(CorpusError, match=r"p\.parquet: not a readable Parquet table"):
+        read_any(tmp_path / "p.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    for form in (None, "predict"):
+        with pytest.raises(MissingExtraError, match=r"Parquet needs more packages, those of earnest\[parquet\]"):
+            read_any(tmp_path / "p.parquet", form)
+
+
+def test_spans_are_refused_with_what_to_score(tmp_path):
     with pytest.raises(CorpusError, match=r"Whole recordings are scored: earnest predict"):
         read_any(written(tmp_path, "path,start_s,end_s,emotion,confidence\n"))
 
