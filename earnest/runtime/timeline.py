@@ -3,7 +3,8 @@
 Of files there are nine formats, each read back by an independent reader in the tests. Times are whole milliseconds.
 Labels may hold anything; what a format has no way to write is documented at its writer. A span that is unsure has the
 label "unsure". Formats that people look at (subtitles, Praat, ELAN, Audacity) hold vocal bursts too, as "(laughter)";
-rows of spans (jsonl, csv, rttm) are speech alone, and json has ``vocal_bursts``. Diarisation comes as NIST's RTTM.
+rows of spans (jsonl, csv, rttm) are speech alone, and json has ``vocal_bursts``. Words of ``quality`` are in json and,
+in brackets, below the first subtitle. Diarisation comes as NIST's RTTM.
 """
 
 import json
@@ -273,15 +274,22 @@ def _srt(timeline: Recorded) -> Iterator[str]:
     """SubRip. Empty lines would end the subtitle and are left out."""
     for number, span in enumerate(timeline.entries(), 1):
         times = f"{_clock(span.start_s, ',')} --> {_clock(span.end_s, ',')}"
-        yield f"{number}\n{times}\n{_no_empty_lines(span.emotion)}\n\n"
+        below = _quality_line(timeline) if number == 1 else ""
+        yield f"{number}\n{times}\n{_no_empty_lines(span.emotion)}{below}\n\n"
 
 
 def _vtt(timeline: Recorded) -> Iterator[str]:
     """WebVTT. ``&``, ``<`` and ``>`` are written as entities; empty lines are left out."""
     yield "WEBVTT\n\n"
-    for span in timeline.entries():
-        text = _no_empty_lines(xml_escape(span.emotion))
+    for number, span in enumerate(timeline.entries(), 1):
+        text = _no_empty_lines(xml_escape(span.emotion)) + (_quality_line(timeline) if number == 1 else "")
         yield f"{_clock(span.start_s, '.')} --> {_clock(span.end_s, '.')}\n{text}\n\n"
+
+
+def _quality_line(timeline: Recorded) -> str:
+    """Return the line below the first subtitle: "[noisy, not-adapted]"; nothing without such words."""
+    words = timeline.head_dict()["quality"]
+    return f"\n[{', '.join(words)}]" if words else ""
 
 
 def _no_empty_lines(text: str) -> str:

@@ -56,7 +56,7 @@ def timeline(path: str, duration_s: float, *spans: Span) -> Timeline:
         5 / 12,
         shares,
         -1 / 12,
-        quality=("noisy",),
+        quality=("noisy", "not-adapted"),
         shares={"sad": 2 / 3, "unsure": 1 / 3},
         vocal_bursts=(VocalBurst(0.25, 0.75, "laughter", 2 / 3),),
         model="small",

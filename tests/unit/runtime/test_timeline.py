@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -115,6 +116,23 @@ READERS: dict[str, Callable[[Path], Read]] = {
     name.removeprefix("read_"): reader for name, reader in globals().items() if name.startswith("read_")
 }
 ONE_LINE = {"audacity": " ".join, "rttm": "_".join}  # documented: these can't write spaces or new lines in a label
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt"])
+def test_words_of_quality_stand_in_brackets_below_the_first_subtitle(form: str, tmp_path: Path) -> None:
+    plain = timeline(bursts=BURSTS)
+    told = replace(plain, prediction=replace(plain.prediction, quality=("noisy", "not-adapted")))
+    path = tmp_path / f"timeline.{form}"
+    path.write_text(told.to(form), encoding="utf-8", newline="")
+    first, *others = READERS[form](path)
+    assert first == (*spoken_entry(ENTRIES[0])[:2], f"{ENTRIES[0].emotion}\n[noisy, not-adapted]")
+    assert others == [spoken_entry(span) for span in ENTRIES[1:]]
+    nobody = timeline(spans=())
+    assert "[" not in replace(nobody, prediction=replace(nobody.prediction, quality=("noisy",))).to(form)
+
+
+def spoken_entry(span: Span) -> tuple[int, int, str]:
+    return ms(span.start_s), ms(span.end_s), span.emotion
 
 
 @pytest.mark.parametrize("form", FORMATS)

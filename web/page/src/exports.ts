@@ -65,12 +65,19 @@ function entries({ spans, vocal_bursts: bursts }: Timeline): Span[] {
 
 function srt(timeline: Timeline): string {
   return entries(timeline)
-    .map((span, index) => `${index + 1}\n${times(span, ",")}\n${withoutEmptyLines(span.emotion)}\n\n`)
+    .map((span, index) => `${index + 1}\n${times(span, ",")}\n${withoutEmptyLines(span.emotion)}${index ? "" : qualityLine(timeline)}\n\n`)
     .join("");
 }
 
 function vtt(timeline: Timeline): string {
-  return `WEBVTT\n\n${entries(timeline).map((span) => `${times(span, ".")}\n${withoutEmptyLines(escaped(span.emotion))}\n\n`).join("")}`;
+  const cue = (span: Span, index: number): string =>
+    `${times(span, ".")}\n${withoutEmptyLines(escaped(span.emotion))}${index ? "" : qualityLine(timeline)}\n\n`;
+  return `WEBVTT\n\n${entries(timeline).map(cue).join("")}`;
+}
+
+/** The line below the first subtitle, "[noisy, not-adapted]"; nothing without such words. */
+function qualityLine({ quality }: Timeline): string {
+  return quality.length ? `\n[${quality.join(", ")}]` : "";
 }
 
 function times({ start_s, end_s }: Span, point: string): string {
