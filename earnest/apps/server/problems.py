@@ -1,5 +1,6 @@
 """What goes wrong, as ``application/problem+json`` (RFC 9457)."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +10,15 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from earnest.errors import AudioError, EarnestError, MissingExtraError, NoPicturesError, RecordingTooLongError
+from earnest.errors import (
+    AudioError,
+    EarnestError,
+    MissingExtraError,
+    NoPicturesError,
+    RecordingTooLongError,
+    shown,
+    suggestion,
+)
 
 _WHERE = "Recordings go to POST /v1/predict; GET /openapi.json lists what else there is."
 MEDIA_TYPE = "application/problem+json"
@@ -75,12 +84,20 @@ def problem_of(error: Exception) -> ProblemError:
     if isinstance(error, AudioError):
         return ProblemError("not-readable", str(error))
     if isinstance(error, RequestValidationError | WebSocketRequestValidationError):
-        errors = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]
+        errors = [{"where": ".".join(map(str, item["loc"])), "what": _wrong(item)} for item in error.errors()]
         told = "; ".join(f"{item['where']}: {item['what']}" for item in errors)
         return ProblemError("not-valid", told, errors=jsonable_encoder(errors))
     if isinstance(error, HTTPException):
         return _of_status(error)
     return ProblemError("failed", "An unexpected error; the log of the server says more.")
+
+
+def _wrong(item: Mapping[str, Any]) -> str:
+    """Say what is wrong with a value; of one of several words which there are, or which is near."""
+    if item["type"] != "literal_error":
+        return str(item["msg"])
+    known = re.findall(r"'([^']*)'", item["ctx"]["expected"])  # pydantic tells them as "'auto' or 'off'"
+    return f"there is no {shown(item['input'])}.{suggestion(str(item['input']), known)}"
 
 
 def _of_status(error: HTTPException) -> ProblemError:

@@ -162,6 +162,23 @@ def test_wrong_parameters_are_named(client: TestClient, sound: bytes, query: str
     assert query.partition("=")[0] in problem["detail"]
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("kind=timelin", "query.kind: there is no 'timelin'. Did you mean 'timeline'?"),
+        ("adapt=yes", "query.adapt: there is no 'yes'. Choose one of: auto, off."),
+        ("kind=timeline&format=text-grid", "query.format: there is no 'text-grid'. Did you mean 'textgrid'?"),
+        ("adapt=%1b%5b2J", "query.adapt: there is no '\\x1b[2J'. Choose one of: auto, off."),
+    ],
+)
+def test_a_value_that_is_none_of_a_parameters_words_is_told_with_these(
+    client: TestClient, sound: bytes, query: str, told: str
+) -> None:
+    problem = refused(client.post(f"/v1/predict?{query}", content=sound, headers=WAV), 422, "not-valid")
+    assert problem["detail"] == told
+    assert problem["errors"] == [dict(zip(("where", "what"), told.split(": ", 1), strict=True))]
+
+
 def test_a_model_that_ships_but_was_not_started_says_how_to_start_it(client: TestClient, sound: bytes) -> None:
     told = refused(client.post("/v1/predict?model=small", content=sound, headers=WAV), 422, "not-valid")["detail"]
     assert told == "There is no model 'small' here. Start the server with --model small."

@@ -171,7 +171,7 @@ def test_infinite_samples_are_bad_sound(client: TestClient) -> None:
     [
         ("", 422, "sample_rate_hz"),
         ("sample_rate_hz=100", 422, "sample_rate_hz"),
-        ("sample_rate_hz=16000&encoding=mp3", 422, "encoding"),
+        ("sample_rate_hz=16000&encoding=s16", 422, "query.encoding: there is no 's16'. Did you mean 's16le'?"),
         ("sample_rate_hz=16000&channels=0", 422, "channels"),
         ("sample_rate_hz=16000&channels=2&channel=3", 422, "no channel 3 where channels=2"),
         ("sample_rate_hz=16000&sample_rate_hz=8000", 422, "more than once"),
