@@ -16,7 +16,6 @@ from earnest.audio.io import array_frames, mono_chunk, open_audio
 from earnest.audio.mixing import Mixer
 from earnest.audio.source import (
     AudioInput,
-    Channel,
     Source,
     channel_path,
     opened,
@@ -40,6 +39,7 @@ GivenProfile: TypeAlias = Profile | str | os.PathLike[str] | None
 LOCAL = "http://127.0.0.1:8000"
 TIMEOUT_S = 120.0
 TOO_LARGE = 413
+THE_RECORDING = "the recording"  # what the server's messages call one that was sent without a name
 CLOSED = "This client is closed. Make another one: Client(url)."
 FRAME_SAMPLES = 16_000  # of one WebSocket message: 64 kB
 TOGETHER_FILES, TOGETHER_BYTES = 100, 48 * 2**20  # in one request; a server takes 100 and 64 MiB unless told otherwise
@@ -148,7 +148,7 @@ def _predict_call(params: Mapping[str, str | float], source: Source, profile: Gi
     data, channel = _sent(source)
     params, name = {**params, **_channel(channel)}, source_name(source)
     if profile is None:
-        sent = source_name(data if channel is None else Channel(data, channel))
+        sent = THE_RECORDING if channel is None else f"{THE_RECORDING}, channel {channel}"
         return Call("POST", "/v1/predict", params, content=data, names={sent: name})
     files = [("file", ("0", data)), *_profile_part(profile)]
     return Call("POST", "/v1/predict", params, files=files, names={channel_path("0", channel): name})

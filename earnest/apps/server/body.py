@@ -3,8 +3,9 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from email.message import Message
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -21,7 +22,9 @@ RAW = ("audio/", "video/", "application/octet-stream", "application/ogg")
 MOST_FIELD_BYTES = 1024
 
 
-NAMELESS = "bytes"  # a recording that was sent without a name
+NAMELESS = "bytes"  # path of a recording that was sent without a name
+THE_RECORDING = "the recording"  # what messages call it, here and in the client and the page
+MOST_HEADER_LETTERS = 1024  # of Content-Disposition
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,13 @@ class Body:
     def names(self) -> list[str]:
         """What each is called in an answer."""
         return [channel_path(upload.name, self.channel) for upload in self.uploads]
+
+    @property
+    def told(self) -> str:
+        """What messages call the one recording."""
+        if self.uploads[0].name != NAMELESS:
+            return self.names[0]
+        return f"{THE_RECORDING}, channel {self.channel}" if self.channel else THE_RECORDING
 
 
 class BodyBudget:
@@ -135,7 +145,8 @@ async def read_body(request: Request, limits: Limits, share: Share, expected: Ex
         async with asyncio.timeout(limits.body_s):
             if kind == FORM:
                 return await _form(request, _counted(request, limits, share), expected)
-            return Body([Upload(NAMELESS, b"".join([chunk async for chunk in _counted(request, limits, share)]))])
+            data = b"".join([chunk async for chunk in _counted(request, limits, share)])
+            return Body([Upload(_shown(_file_name(request.headers.get("content-disposition", ""))), data)])
     except TimeoutError:
         raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
     except ClientDisconnect:
@@ -191,6 +202,15 @@ async def _form(request: Request, chunks: AsyncGenerator[bytes, None], expected:
         return Body(uploads, await profiles[0].read() if profiles else None)
     finally:
         await form.close()
+
+
+def _file_name(disposition: str) -> str:
+    """Return the file name in a header (RFC 6266), "" for none; curl sends UTF-8, which Starlette reads as Latin-1."""
+    with suppress(UnicodeError):
+        disposition = disposition.encode("latin-1").decode("utf-8")
+    message = Message()
+    message["Content-Disposition"] = disposition[:MOST_HEADER_LETTERS]
+    return message.get_filename("")
 
 
 def _shown(name: str) -> str:

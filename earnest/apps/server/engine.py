@@ -17,7 +17,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from prometheus_client import Gauge
 
-from earnest.apps.server.body import NAMELESS, Body
+from earnest.apps.server.body import Body
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits, Settings
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline, until
@@ -350,9 +350,7 @@ def _named(body: Body) -> Iterator[None]:
     try:
         yield
     except AudioError as error:
-        if body.uploads[0].name == NAMELESS:
-            raise
-        raise type(error)(renamed(str(error), body.sounds[0], body.names[0])) from error
+        raise type(error)(renamed(str(error), body.sounds[0], body.told)) from error
 
 
 def utterance(predictor: Predictor, body: Body, adapt: Adapt, options: Options) -> Prediction:

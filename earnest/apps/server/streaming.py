@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from earnest.apps.server.body import THE_RECORDING
 from earnest.apps.server.engine import ModelThreads, adapter_for, known_adapter, told_plain
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.routes import WindowsQuery, classes_of, refuse_repeated
@@ -30,6 +32,7 @@ from earnest.runtime.stream import Stream
 
 _log = logging.getLogger("earnest.server")
 
+STREAM = "stream"  # path of the answer
 Encoding: TypeAlias = Literal["s16le", "f32le"]
 _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
 _LEAST_S = 0.01  # what a message counts for at least: work is by message as well as by length
@@ -81,7 +84,7 @@ class Conversation:
             await self._send({"event": "ready", **greeting})
             close = await self._listen()
             await self._tell(await self.engine.run_piece(self.stream.finish))
-            await self._send({"event": "end", "prediction": self.told(self.stream.prediction("stream")).to_dict()})
+            await self._send({"event": "end", "prediction": self.told(self.stream.prediction(STREAM)).to_dict()})
             await self.websocket.close(close, "idle" if close == _IDLE else None)
         except EarnestError as error:
             end = error if isinstance(error, StreamEndedError) else _ended_by(error)
@@ -190,7 +193,7 @@ class Conversation:
         try:
             await self._tell(await self.engine.run_piece(lambda: self.stream.accept_frames(sound)))
         except AudioError as error:
-            raise StreamEndedError("bad-sound", str(error)) from None
+            raise _bad_sound(error) from None
 
     def _samples(self, message: bytes) -> npt.NDArray[Any]:
         if len(message) > self.limits.stream_frame_bytes:
@@ -223,10 +226,15 @@ class Conversation:
 def _ended_by(error: EarnestError) -> StreamEndedError:
     """Return how an error of the sound, the model or the time ends a stream; all but the first are logged."""
     if isinstance(error, AudioError):
-        return StreamEndedError("bad-sound", str(error))
+        return _bad_sound(error)
     if not isinstance(error, TooLateError):
         _log.error("a stream failed", exc_info=error)
     return StreamEndedError("failed", str(error))
+
+
+def _bad_sound(error: AudioError) -> StreamEndedError:
+    """Return how an error of the sound ends a stream; it calls the sound as answers to a nameless recording do."""
+    return StreamEndedError("bad-sound", re.sub(rf"^{STREAM}(?=: )", THE_RECORDING, str(error)))
 
 
 def _sound_in(message: Mapping[str, Any]) -> bytes | None:

@@ -51,7 +51,7 @@ export class ServerEngine implements Engine {
     const adapt = this.adapt === "auto" ? "&adapt=auto" : "";
     const [sent, called] = typeof this.adapt === "object"
       ? [{ body: formOf(file, this.adapt) }, FILE]
-      : [{ headers: { "Content-Type": type }, body: file }, `recording of ${file.size} bytes`];
+      : [{ headers: { "Content-Type": type }, body: file }, THE_RECORDING];
     const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}${classes}${one}${adapt}`, {
       method: "POST",
       ...sent,
@@ -64,6 +64,7 @@ export class ServerEngine implements Engine {
 }
 
 const FILE = "file";
+const THE_RECORDING = "the recording"; // what the server calls one without a name
 
 /** An error of the server that calls a recording by its name here; names are not sent. */
 function named(error: unknown, sent: string, name: string): unknown {

@@ -9,7 +9,7 @@ test("an error of the server calls a recording by its name here, which is not se
   const engine = new ServerEngine({ name: "small" } as About);
   const refused = (detail: string) => () => Promise.resolve(new Response(JSON.stringify({ detail }), { status: 422 }));
   for (const [detail, told] of [
-    ["recording of 8 bytes, channel 2: damaged.", "talk.wav, channel 2: damaged."],
+    ["the recording, channel 2: damaged.", "talk.wav, channel 2: damaged."],
     ["There is no model 'small' here.", "There is no model 'small' here."],
   ]) {
     const asked = context.mock.method(globalThis, "fetch", refused(detail));

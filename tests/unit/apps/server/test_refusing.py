@@ -100,6 +100,32 @@ def test_what_is_no_recording_is_not_readable(client: TestClient, body: bytes) -
         assert refused(answer, 422, "not-readable")["detail"].startswith("call.wav: ")
 
 
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        (None, ""),
+        ("inline", ""),
+        ('attachment; filename="/"', ""),
+        ('attachment; filename="talk.wav"', "talk.wav"),
+        ('attachment; filename="/home/anna/C:\\\\a b.wav"', "a b.wav"),
+        ('attachment; filename="größe.wav"', "größe.wav"),
+        ("attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.wav", "größe.wav"),
+        ("attachment; filename*=UTF-8''%1b%5b2J.wav", "\N{REPLACEMENT CHARACTER}[2J.wav"),
+        ("attachment; filename=" + "a" * 2000, "a" * 200),
+    ],
+)
+def test_a_recording_as_it_is_has_the_name_of_its_header_and_else_none(
+    client: TestClient, sound: bytes, disposition: str | None, name: str
+) -> None:
+    headers = {**WAV, **({"Content-Disposition": disposition.encode()} if disposition else {})}
+    assert client.post("/v1/predict", content=sound, headers=headers).json()["path"] == (name or "bytes")
+    problem = refused(client.post("/v1/predict", content=b"no sound", headers=headers), 422, "not-readable")
+    assert problem["detail"].startswith(f"{name or 'the recording'}: ")
+    answer = client.post("/v1/predict?channel=2", content=b"no sound", headers=headers)
+    told = f"{name}#2: " if name else "the recording, channel 2: "
+    assert refused(answer, 422, "not-readable")["detail"].startswith(told)
+
+
 def part(headers: bytes, content: bytes = b"abc") -> bytes:
     return b"--xyz\r\n" + headers + b"\r\n\r\n" + content + b"\r\n--xyz--\r\n"
 

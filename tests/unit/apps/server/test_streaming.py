@@ -122,7 +122,7 @@ def test_channels_that_cancel_each_other_end_a_stream(client: TestClient) -> Non
         websocket.send_bytes(opposite[:16_000].tobytes())
         websocket.send_text(FINISH)
         *_, error, closed = told(websocket)
-    assert "stream: its 2 channels cancel each other" in error["detail"]
+    assert error["detail"].startswith("the recording: its 2 channels cancel each other")
     assert (error["code"], closed) == ("bad-sound", {"closed": 1007})
 
 
@@ -379,7 +379,7 @@ def test_channels_that_cancel_each_other_are_told_at_the_end(client: TestClient)
         websocket.send_text(FINISH)
         *_, error, closed = told(websocket)
     assert (error["code"], closed) == ("bad-sound", {"closed": 1007})
-    assert "2 channels cancel each other" in error["detail"]
+    assert error["detail"].startswith("the recording: its 2 channels cancel each other")
 
 
 def test_a_stream_elsewhere_is_told_where_streams_are(client: TestClient) -> None:
