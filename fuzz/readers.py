@@ -300,7 +300,7 @@ def _scores() -> list[Reader]:
     from earnest.evaluation.curves import has_flattened, read_history
     from earnest.evaluation.importers import read_any, read_nkululeko, read_pipeline_output
     from earnest.evaluation.predictions import read_answers, read_predictions
-    from earnest.report.answers import has_answers_alone, read_answers_alone
+    from earnest.report.answers import read_answers_alone
 
     ours = (
         "utterance_id,corpus,speaker,gender,fold,emotion,predicted,p_happy,p_sad,adapted,predicted_gender,"
@@ -327,13 +327,7 @@ def _scores() -> list[Reader]:
         Reader("pipeline JSON", "pipeline.json", _texts(*piped), read_pipeline_output, kind="json"),
         Reader("pipeline JSON lines", "pipeline.jsonl", _texts(lines), read_pipeline_output, kind="lines"),
         Reader("any answers", "answers", _texts(ours, theirs, *piped), read_any, kind="text"),
-        Reader(
-            "table of predict",
-            "emotions.csv",
-            _texts(told, spans),
-            lambda path: has_answers_alone(path) and read_answers_alone(path),
-            kind="csv",
-        ),
+        Reader("table of predict", "emotions.csv", _texts(told, spans), read_answers_alone, kind="csv"),
         Reader(
             "history.csv", "history.csv", _texts(history), lambda path: has_flattened(read_history(path)), kind="csv"
         ),

@@ -67,19 +67,18 @@ class AnswersPage:
         return {"answers": self.name, **self.facts, "sections": [section.to_dict() for section in self.sections]}
 
 
-def has_answers_alone(path: Path) -> bool:
-    """Whether a file holds answers of `earnest predict` or `timeline` to which nobody added the column ``truth``."""
-    return path.is_file() and recognised(path) in ("predict", SPANS) and "truth" not in read_table(path).columns
+def read_answers_alone(path: Path) -> list[Answer] | None:
+    """Read answers of `earnest predict` or `timeline` to which nobody added the column ``truth``; None of other files.
 
-
-def read_answers_alone(path: Path) -> list[Answer]:
-    """Read the rows; a spreadsheet may have saved them, and added columns such as ``speaker``.
-
-    The spans of a recording, as `earnest timeline` writes them, become one answer.
+    A spreadsheet may have saved them, and added columns such as ``speaker``. The spans of a recording, as `earnest
+    timeline` writes them, become one answer.
     """
+    form = recognised(path) if path.is_file() else ""
+    if form not in ("predict", SPANS) or "truth" in (table := read_table(path)).columns:
+        return None
     answers: dict[str, list[Answer]] = {}
-    are_spans = recognised(path) == SPANS
-    for where, row in read_table(path).rows:
+    are_spans = form == SPANS
+    for where, row in table.rows:
         try:
             answer = _span(row) if are_spans else _answer(row)
         except (EarnestError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -137,9 +136,11 @@ def _number(cell: Any, absent: float) -> float:
     return float(text.replace(",", ".")) if text else absent  # a spreadsheet may have written a decimal comma
 
 
-def answers_page(path: Path) -> AnswersPage:
-    """Make every section."""
+def answers_page(path: Path) -> AnswersPage | None:
+    """Make every section; None of a file of no answers, or of some with the truth beside them."""
     rows = read_answers_alone(path)
+    if rows is None:
+        return None
     n_answered, speech_s = sum(bool(row.emotion) for row in rows), sum(row.speech_s for row in rows)
     facts = {
         "recordings": str(len(rows)),

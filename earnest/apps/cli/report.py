@@ -1,6 +1,7 @@
 """``earnest report``: one page about one or several results, with pictures, JSON and Markdown beside it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from earnest.apps.cli.output import (
     size_text,
 )
 from earnest.files.writing import refuse_existing
+
+if TYPE_CHECKING:
+    from earnest.report.answers import AnswersPage
 
 PAGE = "report.html"
 SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what fits into a terminal
@@ -57,7 +61,7 @@ def command(
       earnest report spans.jsonl --output report.html
     """
     from earnest.plots.style import new_figure
-    from earnest.report.answers import has_answers_alone
+    from earnest.report.answers import answers_page
     from earnest.report.build import ReportOptions, build_report, write_report
     from earnest.report.result import read_results
 
@@ -65,8 +69,8 @@ def command(
     if output:
         refuse_existing(output, overwrite)
     page = output or (runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE))
-    if len(runs) == 1 and has_answers_alone(runs[0]):
-        _tell_answers(runs[0], page, as_json, quiet)
+    if len(runs) == 1 and (answers := answers_page(runs[0])):
+        _tell_answers(answers, page, as_json, quiet)
         return
     results = read_results(runs)
     report = build_report(results, corpus_folders(data), ReportOptions(not no_audio, examples))
@@ -83,11 +87,10 @@ def command(
         echo(f"\n{page} ({size_text(page)}); pictures, report.json and report.md are in {folder}")
 
 
-def _tell_answers(table: Path, page: Path, as_json: bool, quiet: bool) -> None:
+def _tell_answers(answers: "AnswersPage", page: Path, as_json: bool, quiet: bool) -> None:
     """Write the page about answers that nobody can score."""
-    from earnest.report.answers import answers_page, write_answers_page
+    from earnest.report.answers import write_answers_page
 
-    answers = answers_page(table)
     folder = write_answers_page(answers, page)
     if as_json:
         echo_json({"page": page, "folder": folder, **answers.to_dict()})
