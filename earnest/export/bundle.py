@@ -162,10 +162,10 @@ def model_files(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, s
     ----------
     traced : from `earnest.export.onnx.traced`
     run : whose own split INT8 is calibrated and judged on
-    facts : metadata of an ONNX file
+    facts : metadata of the graph
     """
     if form.name.startswith("openvino"):
-        return _openvino(traced, form, run)
+        return _openvino(traced, form, run, {**facts, "format": form.name})
     if form.name == "onnx-int8":
         traced = to_int8(traced, *int8_clips(run, form.folders or {}))
     else:
@@ -175,7 +175,7 @@ def model_files(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, s
     return {MODEL: data}
 
 
-def _openvino(traced: ModelProto, form: Form, run: Path) -> dict[str, bytes]:
+def _openvino(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, str]) -> dict[str, bytes]:
     if form.name != "openvino-int8":
-        return to_ir(traced, halves=form.name == "openvino-fp16")
-    return to_int8_ir(traced, *int8_clips(run, form.folders or {}))
+        return to_ir(traced, form.name == "openvino-fp16", facts)
+    return to_int8_ir(traced, *int8_clips(run, form.folders or {}), facts)

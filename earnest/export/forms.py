@@ -30,7 +30,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, MissingExtraError
 from earnest.export.onnx import NETWORK, store_small
 from earnest.files.reading import read_json
-from earnest.runtime.openvino_engine import EXACT, MODEL, WEIGHTS, openvino
+from earnest.runtime.openvino_engine import EXACT, FACTS, MODEL, WEIGHTS, openvino
 from earnest.settings.recipe import read_recipe
 from earnest.training.record import read_record
 from earnest.training.run import scheme_of
@@ -316,12 +316,17 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return next(self._feeds, None)
 
 
-def to_ir(traced: ModelProto, halves: bool) -> dict[str, bytes]:
-    """Convert to ``model.xml`` and ``model.bin``; ``halves`` stores the weights in 16 bits."""
-    return _files(_read(traced), halves)
+def to_ir(traced: ModelProto, halves: bool, facts: Mapping[str, str] | None = None) -> dict[str, bytes]:
+    """Convert to ``model.xml`` and ``model.bin``; ``halves`` stores the weights in 16 bits, ``facts`` are metadata."""
+    return _files(_read(traced), halves, facts)
 
 
-def to_int8_ir(traced: ModelProto, calibration: QuantisationClips, validation: QuantisationClips) -> dict[str, bytes]:
+def to_int8_ir(
+    traced: ModelProto,
+    calibration: QuantisationClips,
+    validation: QuantisationClips,
+    facts: Mapping[str, str] | None = None,
+) -> dict[str, bytes]:
     """Quantise the graph of `earnest.export.onnx.traced` with NNCF, to ``model.xml`` and ``model.bin``.
 
     The layers are those of `earnest.export.forms.to_int8`, and so are the limits and the order in which layers go
@@ -344,7 +349,7 @@ def to_int8_ir(traced: ModelProto, calibration: QuantisationClips, validation: Q
 
     judge = Judge(validation, _openvino_answers(model, validation))
     ranking = partial(ranked_layers, traced, calibration, validation)
-    return _files(controlled(layers_of(traced), quantised, _openvino_answers, judge, ranking), halves=True)
+    return _files(controlled(layers_of(traced), quantised, _openvino_answers, judge, ranking), True, facts)
 
 
 def _all_but(layers: Sequence[str], model: Any) -> list[str]:
@@ -363,7 +368,9 @@ def _read(traced: ModelProto) -> Any:
     return openvino().Core().read_model(traced.SerializeToString())
 
 
-def _files(model: Any, halves: bool) -> dict[str, bytes]:
+def _files(model: Any, halves: bool, facts: Mapping[str, str] | None) -> dict[str, bytes]:
+    for name, value in (facts or {}).items():
+        model.set_rt_info(value, [FACTS, name])
     with TemporaryDirectory() as folder:
         path = Path(folder) / MODEL
         openvino().save_model(model, path, compress_to_fp16=halves)

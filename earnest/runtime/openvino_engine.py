@@ -19,6 +19,8 @@ from earnest.onnx.cut import CUT, CutError, Part
 from earnest.runtime.engine import MIB, Hint, Provider, few_addresses, most_of_one
 
 MODEL, WEIGHTS = "model.xml", "model.bin"
+FACTS = "framework"  # where OpenVINO keeps the metadata of an ONNX file
+CLASSES = [FACTS, "classes"]
 # Without them CPUs that can compute in bfloat16 do so, silently, and products with weights stored in 8 bits round their
 # activations to 8 bits too: logits differ by 0.3, probabilities by 0.01.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
@@ -45,9 +47,9 @@ def openvino() -> Any:
 class OpenVinoSession:
     """A compiled model by names; each thread has an inference request of its own."""
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, compiled: Any, classes: str | None = None) -> None:
         self._compiled, self._of_thread = compiled, threading.local()
-        self.classes: str | None = None
+        self.classes = classes
         self.inputs: Mapping[str, str] = {
             port.get_any_name(): np.dtype(port.get_element_type().to_dtype()).name for port in compiled.inputs
         }
@@ -101,18 +103,19 @@ class OpenVinoEngine:
             model = self._read(*files)
             if not self._bundle.is_shipped:
                 _refuse_large(model, round(BundleInfo.longest_s * self._bundle.info.sample_rate_hz), n_bytes)
-            return self._compiled(model if part == "whole" else cut_model(model, part))
+            classes = str(model.get_rt_info(CLASSES).value) if model.has_rt_info(CLASSES) else None
+            return self._compiled(model if part == "whole" else cut_model(model, part), classes)
 
     def open(self, data: bytes) -> OpenVinoSession:
         """Prepare a graph from the bytes of an ONNX file."""
         with self._little_memory(len(data)):
-            return self._compiled(self._read(data))
+            return self._compiled(self._read(data), None)
 
     def _read(self, data: bytes, *weights: bytes) -> Any:
         return self._core.read_model(data, *(openvino().Tensor(np.frombuffer(one, np.uint8)) for one in weights))
 
-    def _compiled(self, model: Any) -> OpenVinoSession:
-        return OpenVinoSession(self._core.compile_model(model, self._device, self._settings))
+    def _compiled(self, model: Any, classes: str | None) -> OpenVinoSession:
+        return OpenVinoSession(self._core.compile_model(model, self._device, self._settings), classes)
 
     def _little_memory(self, n_bytes: int) -> AbstractContextManager[None]:
         if self._bundle.is_shipped or self._device != "CPU":

@@ -2,6 +2,7 @@
 
 import type * as OrtModule from "onnxruntime-common"; // what onnxruntime-web is seen as, too
 import { BundleError } from "./errors.js";
+import { contentsOf, textOf } from "./learning/protobuf.js";
 
 export type Ort = typeof OrtModule;
 export type InferenceSession = OrtModule.InferenceSession;
@@ -63,7 +64,7 @@ export class Graph {
   private constructor(
     private readonly ort: Ort,
     private readonly session: InferenceSession,
-    private readonly nClasses: number,
+    private readonly classes: readonly string[],
     private readonly where: string,
   ) {
     if (session.inputNames.join() !== INPUTS.join()) {
@@ -74,8 +75,11 @@ export class Graph {
     this.predicted = PREDICTED.filter((name) => session.outputNames.includes(name));
   }
 
-  static async open(ort: Ort, model: Uint8Array, nClasses: number, where: string): Promise<Graph> {
-    return new Graph(ort, await openSession(ort, model, where), nClasses, where);
+  /** @param classes as `bundle.json` names them; refused where the graph's own metadata name others */
+  static async open(ort: Ort, model: Uint8Array, classes: readonly string[], where: string): Promise<Graph> {
+    const session = await openSession(ort, model, where);
+    refuseOtherClasses(model, classes, where);
+    return new Graph(ort, session, classes, where);
   }
 
   /** Answer one window at the bundle's rate, with these outputs. */
@@ -99,10 +103,22 @@ export class Graph {
 
   private checked(name: string, values: Float32Array): Float32Array {
     if (!values.every(Number.isFinite)) throw new BundleError(`${this.where}: output '${name}' is not finite.`);
-    if (name === "probabilities" && values.length !== this.nClasses) {
-      throw new BundleError(`${this.where}: ${values.length} output${values.length === 1 ? "" : "s"} for ${this.nClasses} classes. Export it again.`);
+    if (name === "probabilities" && values.length !== this.classes.length) {
+      throw new BundleError(`${this.where}: ${values.length} output${values.length === 1 ? "" : "s"} for ${this.classes.length} classes. Export it again.`);
     }
     return values;
+  }
+}
+
+const METADATA = 14; // of ONNX's ModelProto; in each entry 1 is the key and 2 the value
+
+function refuseOtherClasses(model: Uint8Array, classes: readonly string[], where: string): void {
+  const entry = contentsOf(model, METADATA).find((one) => textOf(one, 1) === "classes");
+  if (!entry) return;
+  const [told, expected] = [textOf(entry, 2), classes.map((label) => label.replaceAll(",", " ")).join(",")];
+  // Bundles of before have commas of labels as they are.
+  if (told !== expected && told !== classes.join(",")) {
+    throw new BundleError(`${where}: its classes are ${told}, and those of bundle.json are ${expected}. Export or download the bundle again.`);
   }
 }
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BundleError } from "../src/errors.js";
-import { type Ort, startRuntime } from "../src/graph.js";
+import { Graph, type Ort, startRuntime } from "../src/graph.js";
+import { joinedBytes, writtenField } from "../src/learning/protobuf.js";
 
 const REFUSED = "no available backend found. ERR: [wasm] TypeError: Failed to fetch dynamically imported module";
 const create = (): Promise<never> => Promise.reject(new Error(REFUSED));
@@ -16,4 +17,14 @@ test("a runtime that isn't there is told with its address, its files and the opt
       return true;
     });
   }
+});
+
+test("labels that somebody changed are refused, one with a comma is not", async () => {
+  const session = { inputNames: ["waveform", "lengths"], outputNames: ["logits", "probabilities", "embedding"] };
+  const ort = { InferenceSession: { create: () => Promise.resolve(session) } } as unknown as Ort;
+  const model = (classes: string): Uint8Array => writtenField(14, joinedBytes([writtenField(1, "classes"), writtenField(2, classes)]));
+  const message = "small: its classes are happy,sad, and those of bundle.json are merry,sad. Export or download the bundle again.";
+  await assert.rejects(Graph.open(ort, model("happy,sad"), ["merry", "sad"], "small"), { name: "BundleError", message });
+  for (const told of ["happy  glad,sad", "happy, glad,sad"]) await Graph.open(ort, model(told), ["happy, glad", "sad"], "small");
+  await Graph.open(ort, new Uint8Array(), ["happy", "sad"], "small"); // says nothing
 });

@@ -12,11 +12,13 @@ import pytest
 import soundfile
 from command_line import earnest_cli
 from memory_in_use import IS_TOLD, kept_by_each
-from stand_in import CUTTABLE_FRONT_END, cuttable_model, write_bundle
+from stand_in import CLASSES, CUTTABLE_FRONT_END, cuttable_model, write_bundle
 
 from attacks.readers import doubling
-from earnest.bundle import load_bundle
+from earnest.bundle import classes_text, load_bundle
 from earnest.errors import BundleError, EarnestError, MissingExtraError
+from earnest.export.forms import to_ir
+from earnest.export.onnx import finished
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.openvino_engine import most_alive
 from earnest.runtime.predictor import Predictor
@@ -62,6 +64,24 @@ def test_openvino_answers_as_onnxruntime_does(name: str, folder: Path, request: 
         expected = reference.run(batch, ("logits", "probabilities", "embedding"))
         for output, values in found.run(batch, ("logits", "probabilities", "embedding")).items():
             np.testing.assert_allclose(values, expected[output], atol=1e-4, err_msg=output)
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_labels_that_somebody_changed_are_refused(tmp_path: Path, form: str) -> None:
+    facts = {"classes": classes_text(CLASSES)}
+    if form == "onnx":
+        folder = write_bundle(tmp_path / "bundle", finished(cuttable_model(), facts), front_end=CUTTABLE_FRONT_END)
+    else:
+        folder = write_bundle(tmp_path / "bundle", more_files=to_ir(cuttable_model(), False, facts))
+        (folder / "model.onnx").unlink()
+    values = json.loads((folder / "bundle.json").read_text())
+    values["files"] = {name: told for name, told in values["files"].items() if (folder / name).exists()}
+    (folder / "bundle.json").write_text(json.dumps(values))
+    assert graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"].shape == (1, len(CLASSES))
+    values["classes"] = ["merry" if name == "happy" else name for name in values["classes"]]
+    (folder / "bundle.json").write_text(json.dumps(values))
+    with pytest.raises(BundleError, match=r"its classes are .*happy.* and those of bundle\.json are .*merry"):
+        graph_of(folder, "openvino")
 
 
 @pytest.mark.parametrize("name", ["folder", "own"])
