@@ -7,7 +7,8 @@ the sound head says of classes of sound that it was not fitted on (some classes 
 vocal bursts that it was not fitted on, and of the speech of corpora that it was not fitted on. The calibration comes
 from runs/left-out/NAME.json (scripts/left_out_table.py). The bundle is written anew, to OUTPUT or in place. One that
 has its heads keeps its distance and its calibration: its sound head alone is fitted again. ``BEFORE`` is the bundle as
-it was before its linear layers were fitted anew: as its embedding is the same, all that hears it stays.
+it was before its linear layers were fitted anew: as its embedding is the same, all that hears it stays. Where it is the
+bundle itself, its graph's probabilities alone are built again.
 """
 
 import json
@@ -26,8 +27,7 @@ from graph_heads import SoundHead, add_sounds, refit_sounds, soften
 from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, load_bundle, sha256_of
 from earnest.export.files import MODEL, write_bundle
 from earnest.export.onnx import add_distance, finished, store_small
-from earnest.learning.domain import Domain, fit_domain
-from earnest.onnx.heads import HEADS
+from earnest.learning.domain import fit_domain
 from earnest.runtime.smoothing import SPEECH_FROM
 from earnest.settings.config import from_mapping
 
@@ -180,7 +180,15 @@ def main(source: Path, embeddings: Path, output: Path) -> None:
     domain = fit_domain(heard.embedding[plain], heard.embedding[changed], 3.0)
     assert domain is not None
     facts = trusted(bundle.info.name, SOUNDS, domain.threshold, {"sounds": told})
-    write(bundle, output, partial(with_heads, sounds=sounds, domain=domain, temperature=facts["temperature"]), facts)
+
+    def with_heads(model: onnx.ModelProto) -> None:
+        with_clamped_roots(model)
+        add_distance(model, domain.mean, halves(domain.directions))
+        add_sounds(model, sounds)
+        softened(model, bundle.info, facts["temperature"], domain.threshold)
+        store_small(model)
+
+    write(bundle, output, with_heads, facts)
 
 
 def trusted(
@@ -201,7 +209,9 @@ def trusted(
 def take_over(bundle: Bundle, before: Bundle, output: Path) -> None:
     """Give a bundle without heads those of one with the same encoder; its own linear layers answer."""
     old = before.info
-    facts = trusted(bundle.info.name, old.sounds, old.out_of_domain_from, old.left_out)
+    facts: dict[str, Any] = {"temperature": old.temperature}
+    if before.folder != bundle.folder:
+        facts = trusted(bundle.info.name, old.sounds, old.out_of_domain_from, old.left_out)
     new = {one.name: one for one in onnx.load_from_string(bundle.model_bytes()).graph.initializer}
     layers = [name for name in new if name.startswith(LAYERS)]
 
@@ -209,28 +219,24 @@ def take_over(bundle: Bundle, before: Bundle, output: Path) -> None:
         for one in model.graph.initializer:
             if one.name in layers:
                 one.CopyFrom(new[one.name])
-            elif one.name == f"{HEADS}temperature":
-                one.CopyFrom(onnx.numpy_helper.from_array(np.array(facts["temperature"], np.float32), one.name))
             elif one.name in new and one.SerializeToString() != new[one.name].SerializeToString():
                 raise SystemExit(
                     f"{one.name} is another: the encoder is not the same, so its heads must be fitted anew."
                 )
+        softened(model, bundle.info, facts["temperature"], old.out_of_domain_from)
 
     write(bundle, output, answered, facts, before.model_bytes())
+
+
+def softened(model: onnx.ModelProto, info: BundleInfo, temperature: float, out_of_domain_from: float | None) -> None:
+    """Make strange sound and short speech less sure."""
+    assert out_of_domain_from is not None
+    soften(model, temperature, out_of_domain_from, info.sample_rate_hz / info.front_end["hop_length"])
 
 
 def halves(table: Floats) -> npt.NDArray[np.float32]:
     """Round to what float16 holds, which the graph stores in half the room."""
     return table.astype(np.float16).astype(np.float32)
-
-
-def with_heads(model: onnx.ModelProto, sounds: SoundHead, domain: Domain, temperature: float) -> None:
-    """Put all heads into a graph that has none."""
-    with_clamped_roots(model)
-    add_distance(model, domain.mean, halves(domain.directions))
-    add_sounds(model, sounds)
-    soften(model, temperature, domain.threshold)
-    store_small(model)
 
 
 def write(

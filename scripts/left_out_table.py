@@ -32,8 +32,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from graph_heads import SURE_FROM_S
 
 from earnest.audio.io import load_waveform
+from earnest.audio.quality import active_part
 from earnest.bundle import Bundle, load_bundle
 from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance
@@ -157,8 +159,15 @@ def _recording(
             answered.append((job, np.empty(0)))
             continue
         outputs = predictor.graph.run([job.sound], ("logits",))
-        answered.append((replace(job, sound=np.empty(0, np.float32)), outputs["logits"][0]))
+        logits = outputs["logits"][0] * heard_share(job.sound, rate_hz)
+        answered.append((replace(job, sound=np.empty(0, np.float32)), logits))
     return Recording(where, folder, speaker, is_stream, len(sound), tuple(answered), parts)
+
+
+def heard_share(sound: Numbers, rate_hz: int) -> float:
+    """Return what logits of short speech are multiplied with, as the graphs that ship do (scripts/graph_heads.py)."""
+    first, end = active_part(sound, rate_hz) or (0, len(sound))
+    return min((end - first) / (SURE_FROM_S * rate_hz), 1.0)
 
 
 @dataclass(frozen=True)

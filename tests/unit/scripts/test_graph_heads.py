@@ -3,6 +3,7 @@
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import ModelProto, helper
 from stand_in import stand_in_model
 
 from earnest.bundle import SOUNDS
@@ -10,6 +11,7 @@ from earnest.export.onnx import add_distance, store_small
 from scripts.graph_heads import SoundHead, add_affect, add_intensity, add_sounds, refit_sounds, soften
 
 WIDTH, N_DIRECTIONS = 3, 2
+FRAMES_PER_S = 4_000  # of the stand-in, a sample a frame: 2 s, 0.75 s and 2 s
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,13 @@ def answers(model: object, names: list[str]) -> dict[str, np.ndarray]:
     waveform[2] = 0
     feeds = {"waveform": waveform, "lengths": np.array([8_000, 3_000, 8_000])}
     return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+def framed_model() -> ModelProto:
+    """Return the stand-in with what every network's front end has: how many frames lie between the silences."""
+    model = stand_in_model()
+    model.graph.node.append(helper.make_node("Identity", ["lengths"], ["n_frames"]))
+    return model
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -91,24 +100,32 @@ def test_derived_affect_is_two_lines_between_nought_and_one_and_can_be_fitted_ag
 
 
 @pytest.mark.parametrize("start", [0.1, 1e6])
-def test_strange_sound_is_answered_less_surely_and_known_sound_by_the_temperature(
-    tables: dict[str, np.ndarray], start: float
-) -> None:
-    model = stand_in_model()
+def test_strange_sound_and_short_speech_are_answered_less_surely(tables: dict[str, np.ndarray], start: float) -> None:
+    model = framed_model()
     add_distance(model, tables["mean"], tables["directions"])
-    soften(model, 2.0, start)
+    soften(model, 2.0, start, FRAMES_PER_S)
     found = answers(model, ["logits", "distance", "probabilities"])
     scale = np.exp(np.clip(found["distance"] - start, 0, 3))[:, None]
     assert (scale > 1).all() == (start < 1)
-    np.testing.assert_allclose(found["probabilities"], softmax(found["logits"] / (2.0 * scale)), atol=1e-5)
+    of_time = np.array([[1.0], [0.5], [1.0]])  # of 1.5 s
+    np.testing.assert_allclose(found["probabilities"], softmax(found["logits"] * of_time / (2.0 * scale)), atol=1e-5)
+
+
+def test_softened_again_a_graph_has_the_second_temperature_alone(tables: dict[str, np.ndarray]) -> None:
+    once, twice = framed_model(), framed_model()
+    for model, temperatures in ((once, (3.0,)), (twice, (2.0, 3.0))):
+        add_distance(model, tables["mean"], tables["directions"])
+        for temperature in temperatures:
+            soften(model, temperature, 1.0, FRAMES_PER_S)
+    assert once.SerializeToString() == twice.SerializeToString()
 
 
 def test_the_network_itself_stays_as_it_was(tables: dict[str, np.ndarray]) -> None:
     names = ["logits", "embedding"]
     before = answers(stand_in_model(), names)
-    model = stand_in_model()
+    model = framed_model()
     add_distance(model, tables["mean"], tables["directions"])
     add_sounds(model, SoundHead(tables["weight"], tables["bias"]))
-    soften(model, 2.0, 1.0)
+    soften(model, 2.0, 1.0, FRAMES_PER_S)
     for name, values in answers(model, names).items():
         np.testing.assert_array_equal(values, before[name])
