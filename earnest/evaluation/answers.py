@@ -217,11 +217,13 @@ class Layout:
     probabilities : label → header of the table
     is_ours : labels must then be among those of the probabilities, and probabilities must sum to 1; of other
         people's tables, probabilities that don't are left out
+    is_marked : texts that a spreadsheet would compute have a mark, as in all tables of earnest
     """
 
     columns: Mapping[str, str]
     probabilities: Mapping[str, str] = field(default_factory=dict)
     is_ours: bool = False
+    is_marked: bool = False
 
 
 def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAnswers:
@@ -302,7 +304,7 @@ class _Table:
         said = {ours: cells[theirs] for ours, theirs in self.layout.columns.items()}
         self.lines.append(line)
         for name, kept in self.texts.items():
-            text = unmarked(said[name]) if self.layout.is_ours and self.unit == "line" else said[name]
+            text = unmarked(said[name]) if self.layout.is_marked and self.unit == "line" else said[name]
             if name in LABEL_CELLS:
                 text = text.strip()
             elif name == "start":

@@ -285,7 +285,8 @@ def _predict_layout(header: Sequence[str], path: Path) -> Layout:
     more = {"emotion": "truth", "speaker": "speaker", "affect_derived": "affect_derived"}
     more |= {f"predicted_{name}": name for name in AFFECT}
     columns |= {ours: name for ours, name in more.items() if name in header}
-    return Layout(columns, {name.removeprefix("p_"): name for name in header if name.startswith("p_")})
+    probabilities = {name.removeprefix("p_"): name for name in header if name.startswith("p_")}
+    return Layout(columns, probabilities, is_marked=True)
 
 
 def _nkululeko_layout(header: Sequence[str], path: Path) -> Layout:

@@ -317,4 +317,4 @@ def _layout_of(header: Sequence[str], path: Path, needed: Sequence[str]) -> Layo
     if TRUTH in header:
         columns["emotion"] = TRUTH
     probabilities = {name.removeprefix(PREFIX): name for name in header if name.startswith(PREFIX)}
-    return Layout({"name": identity, **columns}, probabilities, is_ours=True)
+    return Layout({"name": identity, **columns}, probabilities, is_ours=True, is_marked=True)

@@ -9,6 +9,7 @@ import pytest
 from earnest.errors import CorpusError, MissingExtraError
 from earnest.evaluation.importers import READERS, read_any, read_nkululeko, read_pipeline_output, recognised
 from earnest.evaluation.predictions import Predictions
+from earnest.files.csv_cells import marked
 from earnest.runtime.formats import csv_header, csv_line, flat_values
 from earnest.runtime.frames import prediction_schema
 from earnest.runtime.prediction import Prediction
@@ -167,6 +168,12 @@ def test_tables_of_predictions_and_of_audformat(tmp_path):
 def test_what_is_wrong_in_a_table_is_named(lines, message, tmp_path):
     with pytest.raises(CorpusError, match=re.escape(message)):
         read_nkululeko(written(tmp_path, "\n".join(lines), "t.csv"))
+
+
+def test_the_mark_before_a_name_that_a_spreadsheet_would_compute_is_no_part_of_it(tmp_path):
+    names = ["=a.wav", "-b.wav", "'=c.wav", "d.wav"]
+    cells = "\n".join(f"{marked(name)},ok,sad" for name in names)
+    assert read_any(written(tmp_path, f"path,status,emotion\n{cells}", "p.csv")).name.tolist() == names
 
 
 def test_json_lines_of_predict_say_what_its_table_says(tmp_path):
