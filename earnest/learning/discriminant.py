@@ -22,7 +22,7 @@ from earnest.errors import RecipeError
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
 SHRINKAGES = (0.2, 0.4, 0.6, 0.8, 0.95)
-USUAL = 0.6  # of every model that ships
+USUAL = 0.6  # what own recordings are learnt with, unless another is better by more than chance
 ABSENT = -1e4  # the score of a class without training rows: it is never the answer
 N_INNER = 3  # folds that choose the shrinkage
 MOST_ROWS = 1_000  # that it is chosen on

@@ -179,13 +179,17 @@ def leakage_section(facts: Facts) -> Section:
     ]
     heard, copied = _most(shared, "speakers"), _most(shared, "duplicates")
     lead = [
-        f"In another set, too: up to {counted(heard, 'speaker')} of a test set. The numbers say nothing about "
-        "new voices."
+        f"Up to {counted(heard, 'speaker')} of a test set stood in another set too: the numbers say nothing about new "
+        "voices."
         if heard
         else "No speaker of a test set is in another set."
         if any(kinds.get("speakers") for kinds in shared.values())
         else "The recordings name no speakers: some of a test set may be in another set, and very likely are.",
-        *([f"In another set under another name: up to {counted(copied, 'clip')} of a test set."] if copied else []),
+        *(
+            [f"Up to {counted(copied, 'clip')} of a test set stood in another set under another name."]
+            if copied
+            else []
+        ),
         "How many of each two sets have in common, smallest to largest over the folds. Shared sentences are no error, "
         "but a model may have learned them. A dash: nobody looked.",
     ]

@@ -45,8 +45,8 @@ def test_speakers_and_copies_in_a_test_set_come_first() -> None:
     shared = {"sets": ["train", "test"], "shared": {"speakers": 4, "duplicates": 2}}
     elsewhere = {"sets": ["train", "valid"], "shared": {"speakers": 9, "duplicates": 9}}
     section = leakage_section(Facts(leakage=(shared, elsewhere)))
-    assert section.lead[0].startswith("In another set, too: up to 4 speakers of a test set.")
-    assert section.lead[1].startswith("In another set under another name: up to 2 clips of")
+    assert section.lead[0].startswith("Up to 4 speakers of a test set stood in another set too")
+    assert section.lead[1].startswith("Up to 2 clips of a test set stood in another set")
 
 
 def test_gender_and_affect_are_tables_in_the_unit_of_the_ratings(result: Result) -> None:
