@@ -29,7 +29,7 @@ def main(name: str) -> None:
         "",
         f"Written by `python scripts/short_words.py {name}`: stretches cut out of 400 clips each of two corpora that",
         "the model never heard. Per cent: refused (no speech, or a vocal burst), the share of all that is right (WA,",
-        "weighted accuracy), told (not unsure), and the share of the told answers that is right.",
+        "weighted accuracy), told (not unsure), and the share of the told answers that is right (–: none is told).",
         "",
         "| corpus | seconds | n | refused | WA | told | right |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -48,8 +48,10 @@ def main(name: str) -> None:
                 likeliest = max(answer.probabilities, key=answer.probabilities.__getitem__, default="")
                 told.append((not answer.probabilities, likeliest == row.emotion, answer.status == "ok"))
             refused, right, sure = np.array(told).T
-            cells = [100 * refused.mean(), 100 * right.mean(), 100 * sure.mean(), 100 * right[sure].mean()]
-            lines.append(f"| {corpus} | {length_s:g} | {len(told)} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
+            cells = [
+                f"{100 * share.mean():.1f}" if len(share) else "–" for share in (refused, right, sure, right[sure])
+            ]
+            lines.append(f"| {corpus} | {length_s:g} | {len(told)} | {' | '.join(cells)} |")
     OUTPUT.write_text("\n".join([*lines, ""]), encoding="utf-8")
     sys.stdout.write("\n".join(lines[6:]) + "\n")
 

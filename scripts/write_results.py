@@ -81,10 +81,11 @@ published order of files. Both are drawn in the same way, but their clips differ
 **What was chosen on what.** Epoch and temperature were chosen on validation recordings. Where the last layer alone is
 fitted (`base`), every training speaker is a validation speaker once for the temperature (speaker cross-fitting). That
 was decided after calibration errors of test folds had been seen; it changes probabilities, not answers. No network that
-ships was chosen on test recordings, but for two numbers of `base`, whose shrinkage and whose weight of deviations were
-chosen by `leave-one-corpus-out` itself: without any one of its corpora, the others choose about the same ([lab
-book](experiments.md), "deviations that count a third"). Its blocks come from earlier work, in which test results had
-been seen. And test recordings were scored more than once: [targets](targets.md) says how often, for each protocol.
+ships was chosen on test recordings, but for three numbers: the shrinkage of `base` and of `large`, and what deviations
+count in `base`, were chosen by `leave-one-corpus-out` itself. Without any one of its corpora, the others choose about
+the same ([lab book](experiments.md), "deviations that count a third" and "less shrinkage"). The blocks of `base` come
+from earlier work, in which test results had been seen. And test recordings were scored more than once:
+[targets](targets.md) says how often, for each protocol.
 
 **The recipes.**
 
