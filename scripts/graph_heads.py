@@ -22,11 +22,6 @@ from onnx import ModelProto, numpy_helper
 from earnest.onnx.heads import FLOAT, HEADS, LARGEST_LOG, GraphParts, Table
 
 SURE_FROM_S = 1.5  # t₀
-SOFTENING = (  # what `soften` adds
-    *("start", "lowest", "highest", "beyond", "minus_log", "sharper"),
-    *("frames", "enough", "heard", "all_of_it", "length", "length_axis", "by_length"),
-    *("temperature", "sharpness", "sureness", "scaled"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,26 +74,30 @@ def add_affect(proto: ModelProto, weight: Table, bias: Table) -> None:
     ----------
     weight, bias : shapes (width, 2) and (2,), of valence and of arousal; the weight is stored with 16 bits
     """
-    _remove(proto, "affect_derived", "affect_")
+    is_told = any(told.name == "affect_derived" for told in proto.graph.output)
+    _forget(proto, "affect_derived")
     with GraphParts.appended(proto) as add:
         half = add.constant("affect_weight", weight, np.float16)
         inputs = ["embedding", add.node("Cast", [half], "affect_weights", to=FLOAT)]
         scores = add.node("Gemm", [*inputs, add.constant("affect_bias", bias)], "affect_scores")
         limits = [add.constant("affect_least", 0.0), add.constant("affect_most", 1.0)]
         add.node("Clip", [scores, *limits], "affect_derived")
-        add.output("affect_derived", weight.shape[1])
+        if not is_told:
+            add.output("affect_derived", weight.shape[1])
 
 
-def _remove(proto: ModelProto, output: str, prefix: str) -> None:
-    """Take an output away, with the nodes and constants whose names begin with ``prefix``, after ours."""
-    graph = proto.graph
-    for nodes in (graph.initializer, graph.value_info):
-        for one in [one for one in nodes if one.name.startswith(HEADS + prefix)]:
-            nodes.remove(one)
-    for node in [node for node in graph.node if node.name.startswith(f"{HEADS}make_{prefix}")]:
-        graph.node.remove(node)
-    for told in [told for told in graph.output if told.name == output]:
-        graph.output.remove(told)
+def _forget(proto: ModelProto, output: str) -> None:
+    """Take away what makes an output, with all of ours that nothing else is made of; the output stays announced."""
+    graph, unused = proto.graph, {output}
+    while unused:
+        for node in [node for node in graph.node if unused.intersection(node.output)]:
+            graph.node.remove(node)
+        used = {name for node in graph.node for name in node.input} | {told.name for told in graph.output}
+        unused = {name for node in graph.node for name in node.output if name.startswith(HEADS)} - used
+    there = used.union(*(node.output for node in graph.node))
+    for values in (graph.initializer, graph.value_info):
+        for one in [one for one in values if one.name.startswith(HEADS) and one.name not in there]:
+            values.remove(one)
 
 
 def soften(proto: ModelProto, temperature: float, out_of_domain_from: float, frames_per_s: float) -> None:
@@ -108,7 +107,7 @@ def soften(proto: ModelProto, temperature: float, out_of_domain_from: float, fra
     ----------
     frames_per_s : of the graph's value ``n_frames`` (batch,), what is left between the silences
     """
-    _forget_probabilities(proto)
+    _forget(proto, "probabilities")
     with GraphParts.appended(proto) as add:
         beyond = add.node("Sub", [add.constant("start", out_of_domain_from), f"{HEADS}distances"], "beyond")
         limits = [add.constant("lowest", -LARGEST_LOG), add.constant("highest", 0.0)]
@@ -122,13 +121,3 @@ def soften(proto: ModelProto, temperature: float, out_of_domain_from: float, fra
         sharpness = add.node("Div", [sharper, add.constant("temperature", temperature)], "sharpness")  # 1 / (T·s)
         scaled = add.node("Mul", ["logits", add.node("Mul", [sharpness, by_length], "sureness")], "scaled")
         add.node("Softmax", [scaled], "probabilities", axis=-1)
-
-
-def _forget_probabilities(proto: ModelProto) -> None:
-    """Take away what makes ``probabilities`` of ``logits``, ours or the traced graph's."""
-    graph, ours = proto.graph, {HEADS + name for name in SOFTENING}
-    for values in (graph.initializer, graph.value_info):
-        for one in [one for one in values if one.name in ours]:
-            values.remove(one)
-    for node in [node for node in graph.node if "probabilities" in node.output or ours.intersection(node.output)]:
-        graph.node.remove(node)

@@ -33,6 +33,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from graph_heads import SURE_FROM_S
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -70,7 +72,7 @@ NEW_ACTORS = (
     "Results are of the same {} with a linear layer fitted on all four corpora but the actors of RAVDESS who are "
     "{}, songs included."
 )
-SHORT = "Speech of less than 1.5 s is answered less surely, in proportion to its length."  # fit_heads.py sees to it
+SHORT = f"Speech of less than {SURE_FROM_S:g} s is answered less surely, in proportion to its length."
 AND_MORE = "ravdess-6fold-and-more"  # its folds are written by scripts/research_splits.py
 OF_FOLDS = (
     "Results are of the same {} with a linear layer fitted on the protocol's own training speakers; none of its test "

@@ -51,3 +51,8 @@ export function errorOf(failure: Failure): Error {
   const Kind = KINDS[failure.name];
   return Kind ? new Kind(failure.message) : new Error(`${failure.name}: ${failure.message}`);
 }
+
+/** "1 recording", "2 recordings", "2 classes". */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : what.endsWith("s") ? "es" : "s"}`;
+}

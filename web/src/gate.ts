@@ -1,6 +1,6 @@
 /** Is it speech at all? What the network's output `sound` says about one window; as in `earnest.runtime.smoothing`. */
 
-import { BundleError } from "./errors.js";
+import { BundleError, counted } from "./errors.js";
 import type { Outputs } from "./graph.js";
 import { namedShares } from "./prediction.js";
 
@@ -28,7 +28,7 @@ export const isBurst = ({ sound }: Verdict): boolean => BURSTS.includes(sound);
 export function verdictOf({ sound }: Outputs, sounds: readonly string[]): Verdict {
   if (!sounds.length || !sound) return { sound: SPEECH, confidence: 1 };
   if (sound.length !== sounds.length) {
-    throw new BundleError(`The output 'sound' has ${sound.length} number${sound.length === 1 ? "" : "s"} for ${sounds.length} sounds. Export the bundle again.`);
+    throw new BundleError(`The output 'sound' has ${counted(sound.length, "number")} for ${sounds.length} sounds. Export the bundle again.`);
   }
   const shares = namedShares(sounds, sound);
   if (shares[SPEECH] >= SPEECH_FROM) return { sound: SPEECH, confidence: shares[SPEECH] };

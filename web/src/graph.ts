@@ -1,7 +1,7 @@
 /** A bundle's network on onnxruntime-web. */
 
 import type * as OrtModule from "onnxruntime-common"; // what onnxruntime-web is seen as, too
-import { BundleError } from "./errors.js";
+import { BundleError, counted } from "./errors.js";
 import { contentsOf, textOf } from "./learning/protobuf.js";
 
 export type Ort = typeof OrtModule;
@@ -104,7 +104,7 @@ export class Graph {
   private checked(name: string, values: Float32Array): Float32Array {
     if (!values.every(Number.isFinite)) throw new BundleError(`${this.where}: output '${name}' is not finite.`);
     if (name === "probabilities" && values.length !== this.classes.length) {
-      throw new BundleError(`${this.where}: ${values.length} output${values.length === 1 ? "" : "s"} for ${this.classes.length} classes. Export it again.`);
+      throw new BundleError(`${this.where}: ${counted(values.length, "output")} for ${this.classes.length} classes. Export it again.`);
     }
     return values;
   }

@@ -1,5 +1,7 @@
 /** Numbers as people read them. */
 
+export { counted } from "../../src/errors.js";
+
 const NO_BREAK = "\u00a0"; // a sign alone in the next line looks lost
 
 export function percent(share: number, decimals = 0): string {
@@ -38,9 +40,4 @@ export function megabytes(bytes: number): string {
 
 export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-/** "1 recording", "2 recordings", "2 classes". */
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : what.endsWith("s") ? "es" : "s"}`;
 }

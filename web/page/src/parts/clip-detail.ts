@@ -6,7 +6,7 @@ import { asChosen, genderOf } from "../chosen.js";
 import { byId, download, fillSelect, h, onClick } from "../dom.js";
 import { type FormatName, FORMATS } from "../exports.js";
 import { classesOf } from "../series.js";
-import { clock } from "../words.js";
+import { clock, counted } from "../words.js";
 import { qualityOf, showAnswer } from "./bars.js";
 import { keepButton } from "./keep-button.js";
 import { spanTable, windowTable } from "./tables.js";
@@ -140,6 +140,6 @@ export class ClipDetail {
 }
 
 function factsOf({ timeline: { duration_s, speech_s, segments, model, adapted } }: Clip): string {
-  const speech = speech_s === null ? "" : `, ${clock(speech_s)} of speech in ${segments.length} ${segments.length === 1 ? "segment" : "segments"}`;
+  const speech = speech_s === null ? "" : `, ${clock(speech_s)} of speech in ${counted(segments.length, "segment")}`;
   return `${clock(duration_s ?? 0)}${speech}. Model “${model}”${adapted ? ", adapted to this speaker" : ""}.`;
 }

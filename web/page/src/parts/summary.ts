@@ -3,7 +3,7 @@
 import type { Timeline } from "../../../src/index.js";
 import { h } from "../dom.js";
 import { changesOf, rollercoaster, shareOfTime } from "../series.js";
-import { clock } from "../words.js";
+import { clock, counted } from "../words.js";
 import { showShares } from "./bars.js";
 import { Radar, Rollercoaster } from "./small-pictures.js";
 
@@ -35,7 +35,7 @@ export class Summary {
     const { duration_s: duration, speech_s: speech, spans, windows } = timeline;
     const changes = changesOf(spans);
     this.facts.textContent =
-      `${clock(duration ?? 0)} in all, ${clock(speech ?? 0)} of speech, ${changes} ${changes === 1 ? "change" : "changes"} of emotion. ` +
+      `${clock(duration ?? 0)} in all, ${clock(speech ?? 0)} of speech, ${counted(changes, "change")} of emotion. ` +
       `Model “${timeline.model}”.`;
     showShares(this.bars, timeline.shares ?? shareOfTime(spans)); // none where it was heard as a whole
     this.radar.show(timeline.probabilities);

@@ -183,6 +183,6 @@ class LearnView {
       this.draw();
       this.label.focus();
     } }, "Remove");
-    return h("li", { class: "file" }, h("span", { class: "file-name" }, label), h("span", {}, `${recordings.length} ${recordings.length === 1 ? "recording" : "recordings"}`), h("label", { class: "row" }, "by ", who), remove);
+    return h("li", { class: "file" }, h("span", { class: "file-name" }, label), h("span", {}, counted(recordings.length, "recording")), h("label", { class: "row" }, "by ", who), remove);
   }
 }
