@@ -48,7 +48,7 @@ $(LIGHT)/ready: pyproject.toml locks/build.txt locks/light.txt
 
 $(FULL)/ready: pyproject.toml constraints.txt locks/full.txt
 	@sh scripts/system_packages.sh
-	@echo "Setting up $(FULL) (training and tests, about 2 GB) …"
+	@echo "Setting up $(FULL) (training and tests, about 4 GB) …"
 	@$(PYTHON) -m venv $(FULL)
 	@$(FULL)/bin/python $(PIP) $(LOCKED) locks/full.txt
 	@$(FULL)/bin/python $(PIP) install --constraint constraints.txt torch # not locked: scripts/make_locks.py says why
