@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -174,9 +175,10 @@ def report(found: Mapping[str, Any]) -> str:
     lines = [
         "# In the browser",
         "",
-        f"Measured by `python web/bench/measure.py` in {where['chromium']} (headless, one thread, SIMD) and Node "
-        f"{where['node']} with onnxruntime-web {where['onnxruntime_web']}, on a machine with {where['cores']} cores "
-        f"that was busy with other work (load {where['load']:.1f}). The best of many is about what an idle one would "
+        f"Measured on {where['day']}, with the bundles of that day, by `python web/bench/measure.py` in "
+        f"{where['chromium']} (headless, one thread, SIMD) and Node {where['node']} with onnxruntime-web "
+        f"{where['onnxruntime_web']}, on a machine with {where['cores']} cores that was busy with other work (load "
+        f"{where['load']:.1f}). The best of many is about what an idle one would "
         "give.",
         "",
         "| model | 3 s, best | median | × real time | first answer, best | median | page stood still, 5 times |",
@@ -212,7 +214,8 @@ def report(found: Mapping[str, Any]) -> str:
             f"| {row['same_answer']:.1%} |"
             for way, row in ways.items()
         ]
-    lines += ["", "## Download", "", "| file | bytes | gzip | brotli |", "|---|---:|---:|---:|"]
+    lines += ["", "## Download", "", "What the package needs; [the page](../../page.md) loads more.", ""]
+    lines += ["| file | bytes | gzip | brotli |", "|---|---:|---:|---:|"]
     lines += [
         f"| {name} | {size['raw']:,} | {size['gzip']:,} | {size['brotli']:,} |" for name, size in found["sizes"].items()
     ]
@@ -231,6 +234,7 @@ def versions() -> dict[str, Any]:
     with chromium() as driver:
         browser = f"Chromium {driver.capabilities['browserVersion']}"
     return {
+        "day": date.today().isoformat(),
         "chromium": browser,
         "node": subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip(),
         "onnxruntime_web": package["devDependencies"]["onnxruntime-web"],
