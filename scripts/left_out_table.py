@@ -61,6 +61,11 @@ RATIOS = tuple(float(value) for value in np.round(np.arange(0.8, 3.01, 0.05), 2)
 THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.4, 0.96, 0.01), 2))
 PLAIN, SURER_BY = ("clip", "stream"), 0.03
 
+HEARD_AS = """\
+Heard as: *clip* is a recording by itself, *clip adapted* after those of the speaker before it, *folder adapted*
+after all of the speaker's. For *timeline* and *stream*, all recordings of a speaker follow each other, with pauses, in
+a quiet room; *timeline* counts spans, *stream* windows (*adapted*: to what came before)."""
+
 Numbers = npt.NDArray[np.floating]
 
 
@@ -400,14 +405,16 @@ def main(name: str) -> None:
 
 
 def page(name: str, table: dict[str, Any], numbers: dict[str, float]) -> None:
-    """Write the table as Markdown."""
+    """Write the table as Markdown; what people wrote below it stays."""
     told = ", ".join(f"{key.replace('_', ' ')} {value:.3g}" for key, value in numbers.items())
     info = load_bundle(ROOT / "earnest" / "bundles" / name).info
     ships = f"temperature {info.temperature:.3g}, abstain below {info.abstain_below:.3g}"
     what = fill(TRUE_PERCENTAGES.replace("NAME", name), 120, break_on_hyphens=False)
-    head = [f"# How true the percentages of `{name}` are", "", what, ""]
+    head = [f"# How true the percentages of `{name}` are", "", what, "", HEARD_AS, ""]
     lines = [*head, *percentages_table(table), "", f"Fitted on all of them: {told}. What ships: {ships}.", ""]
-    (ROOT / "docs" / "results" / f"left-out-{name}.md").write_text("\n".join(lines), encoding="utf-8")
+    path = ROOT / "docs" / "results" / f"left-out-{name}.md"
+    below = path.read_text("utf-8").partition("What ships: ")[2].partition("\n")[2] if path.exists() else ""
+    path.write_text("\n".join(lines) + below, encoding="utf-8")
 
 
 if __name__ == "__main__":

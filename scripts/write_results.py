@@ -68,7 +68,8 @@ right; UA (unweighted accuracy) is the mean recall over classes; macro-F1 is the
 cent, mean ± standard deviation over folds. The interval is the 95 % bootstrap interval of the pooled WA over speakers
 (2,000 resamples, seed 0). ECE is the expected calibration error, in 15 bins. Published numbers are quoted, not measured
 here. This page has today's networks; earlier networks and their numbers are in the [lab book](experiments.md) and in
-the history of the repository.
+the history of the repository. What the shipped models do on corpora that they never heard, in short: the
+[README](../../README.md#how-good-is-it).
 
 **Same numbers again.** The same command gives the same bytes on the same machine. On another processor last bits
 differ, and after 120 epochs single folds of a network can differ by five points: `emocatcher` had 53.8 ± 4.8 WA on
@@ -153,7 +154,7 @@ def streams_page(plain: dict[str, dict[str, Any]]) -> str:
             document = json.loads(path.read_text(encoding="utf-8"))
             parts += [streams_legend(document)] if len(parts) == 1 else []
             parts += [f"## {recipe_name(metrics)}, {document['title']}\n", streams_markdown(document)]
-            parts.append(f"```sh\n{document['evaluation']}\n{document['command']}\n```\n")
+            parts.append(f"```sh\n{document['evaluation']}\nearnest streams runs/{stem}\n```\n")
     return "\n".join(parts)
 
 
