@@ -1,0 +1,55 @@
+"""The pages name files, headings and commands that exist."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SECURITY = [ROOT / "SECURITY.md", *sorted((ROOT / "docs" / "security").glob("*.md"))]
+FOLDERS = ("", "benchmarks/", "web/", "docs/**/", "earnest/bundles/*/", "earnest/demo/")
+PAGES = sorted({page for folder in FOLDERS for page in ROOT.glob(f"{folder}*.md")})
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def prose(page: Path) -> str:
+    """Return a page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def headings(page: Path) -> set[str]:
+    """Return the names by which a Markdown page's headings are linked to."""
+    seen: Counter[str] = Counter()
+    found = set()
+    for title in re.findall(r"^#+ +(.+?) *$", prose(page), re.MULTILINE):
+        text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).lower()
+        anchor = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+        found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
+        seen[anchor] += 1
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", prose(page))):
+        if target.startswith("https://"):
+            continue
+        path, _, heading = target.partition("#")
+        place = page.parent / path if path else page
+        assert place.exists(), target
+        assert not heading or heading in headings(place), target
+
+
+@pytest.mark.parametrize("page", SECURITY, ids=name_of)
+def test_make_targets_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8")):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_threat_model_is_one_page() -> None:
+    assert len((ROOT / "docs" / "security" / "threat-model.md").read_text(encoding="utf-8").split()) < 1_300
