@@ -125,7 +125,7 @@ class Slope:
         low, high = self.interval
         if low > most_per_hour:
             return RISES
-        return FLAT if high <= most_per_hour else "not told apart"
+        return FLAT if high <= most_per_hour else "not decided"
 
 
 def slope_of(samples: Sequence[Sample], column: str, from_s: float) -> Slope:

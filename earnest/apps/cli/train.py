@@ -75,7 +75,7 @@ def command(
     """Train one model on one split, or continue a killed run.
 
     RECIPE is a file, or the name of a recipe that comes with earnest. The same command again resumes a killed run. The
-    epoch is chosen on validation clips; their speakers are not in the training set, unless the protocol is
+    epoch is chosen on validation recordings; their speakers are not in the training set, unless the protocol is
     speaker-dependent. The test set is predicted once, after that, into predictions.csv.
 
     \b
