@@ -238,8 +238,8 @@ class Row:
 COLUMNS = (
     "runtime",
     "form",
-    "max |Δp|",
-    "mean |Δp|",
+    "max Δp",
+    "mean Δp",
     "same label",
     "MB",
     "3 s, ms",
@@ -249,12 +249,25 @@ COLUMNS = (
 )
 
 
+PAGE = """# Runtimes beside torch: `{run}`
+
+{n_clips} recordings at other lengths, rates and levels, by `earnest parity --output`. Δp is how far a class'
+probability lies from torch's; "same label" is the share of recordings with torch's label; MB are of the graph or the
+weights. Times are of one thread: 3 s of sound, median and best; "cold start" is a new process up to its first answer,
+and "memory" what it had at most.
+
+{table}
+"""
+
+
 def write_rows(folder: Path, run: str, n_clips: int, rows: Sequence[Row]) -> None:
     """Write ``RUN.json`` and ``RUN.md``."""
     document = {"run": run, "n_clips": n_clips, "rows": [asdict(row) for row in rows]}
     write_json(folder / f"{run}.json", document)
     cells = [COLUMNS, ["---"] * 2 + ["---:"] * (len(COLUMNS) - 2), *(row.cells() for row in rows)]
-    write_atomically(folder / f"{run}.md", ("\n".join(map(markdown_row, cells)) + "\n").encode())
+    table = "\n".join(map(markdown_row, cells))
+    page = PAGE.format(run=run, n_clips=n_clips, table=table)
+    write_atomically(folder / f"{run}.md", page.encode())
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -44,6 +44,12 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
         assert not heading or heading in headings(place), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_tables_have_as_many_headers_as_columns(page: Path) -> None:
+    for header, rule in re.findall(r"^(\|.*\|)\n(\|[-:| ]+\|)$", prose(page), re.MULTILINE):
+        assert len(re.findall(r"(?<!\\)\|", header)) == rule.count("|"), header
+
+
 @pytest.mark.parametrize("page", SECURITY, ids=name_of)
 def test_make_targets_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

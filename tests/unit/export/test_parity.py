@@ -1,0 +1,23 @@
+"""What `earnest parity --output` writes for people."""
+
+import json
+from pathlib import Path
+
+from earnest.export.parity import Row, read_rows, write_rows
+
+ROW = Row("torch", "float32", 0.0, 0.0, 1.0, 3_122_288, 4.96, 4.35, 8.93, None)
+
+
+def test_the_page_is_a_table_with_one_header_for_each_column(tmp_path: Path) -> None:
+    write_rows(tmp_path, "small-f1", 200, [ROW])
+    page = (tmp_path / "small-f1.md").read_text(encoding="utf-8")
+    n_cells = [line.count("|") - 1 for line in page.splitlines() if line.startswith("|")]
+    assert n_cells == 3 * [len(ROW.cells())]  # Markdown shows no table where these differ
+    assert page.startswith("# Runtimes beside torch: `small-f1`")
+    assert "\n200 recordings" in page
+
+
+def test_rows_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    write_rows(tmp_path, "small-f1", 200, [ROW])
+    assert read_rows(tmp_path / "small-f1.json") == [ROW]
+    assert json.loads((tmp_path / "small-f1.json").read_text("utf-8"))["n_clips"] == 200
