@@ -93,10 +93,25 @@ export class App extends EventTarget {
       }
       this.engine = engine;
     } catch (error) {
-      if (number !== this.nLoads) return;
-      this.failure = error;
+      if (number === this.nLoads) this.fail(error);
+      return;
     }
     this.tell("engine");
+  }
+
+  /** Tell that there will be no engine, and why. */
+  fail(error: unknown): void {
+    this.failure = error;
+    this.tell("engine");
+  }
+
+  /** Wait until an engine is ready, or can't be had. */
+  async settled(): Promise<void> {
+    while (!this.engine && this.failure === null) {
+      await new Promise((resolve) => {
+        this.addEventListener("engine", resolve, { once: true });
+      });
+    }
   }
 
   /** The engine, or an error that says why there is none. */

@@ -22,6 +22,7 @@ export class BrowserEngine implements Engine {
   readonly place = "browser";
   classes: string[] | null = null;
   adapt: Adapt = "off";
+  isClosed = false;
 
   private constructor(
     private readonly model: Model,
@@ -96,6 +97,7 @@ export class BrowserEngine implements Engine {
   }
 
   close(): void {
+    this.isClosed = true;
     this.model.close();
   }
 }

@@ -57,6 +57,8 @@ export interface Engine extends Listener {
   readonly learner?: Learner;
   /** The profile of the speaker of recordings, where it can be made. */
   profile?(sources: Source[]): Promise<Profile>;
+  /** Whether another one was chosen in its place. */
+  readonly isClosed: boolean;
   /** The emotion over time. */
   timeline(source: Source, work?: Work): Promise<Timeline>;
   /** The emotion of the whole. */

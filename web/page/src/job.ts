@@ -34,8 +34,12 @@ export class Job {
     return this.channel === null ? this.file.name : `${this.file.name}#${this.channel}`;
   }
 
+  /** As soon as the model is loaded. Where another one is chosen before it has answered, that one answers. */
   async run(): Promise<void> {
-    if (this.state.is === "waiting") await this.answer(() => this.app.ready());
+    while (this.state.is === "waiting") {
+      await this.app.settled();
+      if (this.isWaiting()) await this.answer(() => this.app.ready());
+    }
   }
 
   /** Where this browser can't decode it: only when a person asks for it. */
@@ -47,6 +51,10 @@ export class Job {
       if (same && here) engine.classes = here.classes;
       return engine;
     });
+  }
+
+  private isWaiting(): boolean {
+    return this.state.is === "waiting";
   }
 
   cancel(): void {
@@ -82,7 +90,9 @@ export class Job {
     } catch (error) {
       const canTryServer = isUndecodable && engine?.place === "browser" && this.app.site.server;
       const offer = error instanceof ChannelError ? "channel" : canTryServer ? "server" : null;
-      this.become(isAbort(error) ? { is: "cancelled" } : { is: "failed", problem: problemOf(error), offer });
+      if (isAbort(error)) this.become({ is: "cancelled" });
+      else if (engine?.isClosed) this.become({ is: "waiting" }); // another model was chosen meanwhile
+      else this.become({ is: "failed", problem: problemOf(error), offer });
     }
   }
 

@@ -78,8 +78,7 @@ async function chosen(app: App, wanted = remembered("model")): Promise<void> {
     await app.use({ place: where, model: model.value });
   } catch (error) {
     if (where !== place.value) return;
-    app.failure = error;
-    showEngine(app);
+    app.fail(error);
   }
 }
 

@@ -3,10 +3,14 @@
 const PATIENCE_MS = 4000; // until a page goes on without it
 const AGAIN_MS = 1000; // until a new version that waits is asked again
 
-const container = navigator.serviceWorker as ServiceWorkerContainer | undefined; // on http: pages there is none
+/** None on http: pages. */
+function serviceWorkers(): ServiceWorkerContainer | undefined {
+  return navigator.serviceWorker;
+}
 
 /** Let the service worker see what the page loads from now on; where there is none, the page works while it is open. */
 export async function workOffline(): Promise<void> {
+  const container = serviceWorkers();
   if (!container) return;
   const controlled = new Promise<void>((resolve) => {
     if (container.controller) resolve();
@@ -37,6 +41,7 @@ function takesOver(worker: ServiceWorker | null): void {
 
 /** Keep these files and all that the page needs; whether it would now open without a network. */
 export async function keptForOffline(files: readonly string[]): Promise<boolean> {
+  const container = serviceWorkers();
   const worker = container?.controller ?? (await container?.getRegistration())?.active;
   if (!worker) return false;
   const { port1, port2 } = new MessageChannel();

@@ -10,7 +10,7 @@ export class ServerEngine implements Engine {
   readonly place = "server";
   classes: string[] | null = null;
   adapt: Adapt = "off";
-  private isClosed = false;
+  isClosed = false;
 
   constructor(readonly about: About) {}
 

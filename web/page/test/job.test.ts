@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EarnestError, type Timeline, unanswered } from "../../src/index.js";
+import { App } from "../src/app.js";
+import type { About, Engine } from "../src/engine.js";
+import { Job } from "../src/job.js";
+
+const picture = (): File => new File(["pixels"], "talk.png", { type: "image/png" }); // Node decodes no sound
+
+function timelineOf(path: string, model: string): Timeline {
+  return { ...unanswered(path, "no-speech", model), activity: "", segments: [], spans: [], windows: [] };
+}
+
+/** An engine; `work` is what its answer waits for. */
+function engineOf(name: string, work: Promise<unknown> = Promise.resolve()): Engine {
+  const engine = {
+    place: "browser",
+    about: { name } as About,
+    isClosed: false,
+    timeline: async (source: { name: string }) => {
+      await work;
+      if (engine.isClosed) throw new EarnestError("This model was closed. Load it again.");
+      return timelineOf(source.name, name);
+    },
+    close: () => (engine.isClosed = true),
+  };
+  return engine as unknown as Engine;
+}
+
+function become(app: App, engine: Engine | null): void {
+  app.leave();
+  app.engine = engine;
+  app.dispatchEvent(new Event("engine"));
+}
+
+function answerer(job: Job): string {
+  return job.state.is === "done" ? job.state.clip.timeline.model : job.state.is;
+}
+
+const newApp = (): App => new App({ version: "", server: true, keys: false, models: [], clips: [] });
+
+test("a recording that is chosen before the model is loaded waits for it", async () => {
+  const app = newApp();
+  const job = new Job(app, picture());
+  const done = job.run();
+  await new Promise(setImmediate);
+  assert.equal(job.state.is, "waiting");
+  become(app, engineOf("small"));
+  await done;
+  assert.equal(answerer(job), "small");
+});
+
+test("when another model is chosen before a recording is answered, that one answers it and those behind it", async () => {
+  const app = newApp();
+  let end: (value: unknown) => void = () => undefined;
+  become(app, engineOf("small", new Promise((resolve) => (end = resolve))));
+  const [job, next] = [new Job(app, picture()), new Job(app, picture())];
+  const done = job.run().then(() => next.run());
+  await new Promise(setImmediate);
+  app.leave();
+  end(null);
+  await new Promise(setImmediate);
+  assert.equal(job.state.is, "waiting");
+  become(app, engineOf("base"));
+  await done;
+  assert.deepEqual([answerer(job), answerer(next)], ["base", "base"]);
+});
+
+test("a recording that waits for a model can be cancelled, and one without a model says why", async () => {
+  const app = newApp();
+  const [cancelled, failed] = [new Job(app, picture()), new Job(app, picture())];
+  const done = Promise.all([cancelled.run(), failed.run()]);
+  cancelled.cancel();
+  app.fail(new EarnestError("There is no such model."));
+  await done;
+  assert.equal(cancelled.state.is, "cancelled");
+  assert.equal(failed.state.is === "failed" && failed.state.problem.advice, "There is no such model.");
+});
