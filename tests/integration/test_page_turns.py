@@ -6,7 +6,7 @@ from typing import Any
 import harness
 import pytest
 import the_page
-from the_page import DEMO, choose_file, open_page, press, text_of
+from the_page import DEMO, choose_file, listen_for, open_page, press, text_of
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
@@ -78,6 +78,15 @@ def test_a_place_that_is_left_while_the_microphone_is_asked_for_gets_no_sound(
     assert "Start again" in text_of(driver, "live-problem") or "Try again" in text_of(driver, "live-problem")
     harness.wait_for(driver, "streams.every((one) => one.getTracks().every((track) => track.readyState === 'ended'))")
     assert the_page.posts_and_streams(address) == before
+
+
+def test_what_was_heard_live_can_be_kept_when_another_place_or_model_is_chosen(driver: Any, address: str) -> None:
+    open_page(driver, address)
+    listen_for(driver, 1)
+    choose_place(driver, "server")
+    harness.wait_for(driver, "document.getElementById('live-state').textContent === 'All in all'")
+    assert text_of(driver, "live-problem") == ""
+    assert driver.find_element("id", "live-keep").is_displayed()
 
 
 def test_when_a_recording_is_removed_the_next_one_has_the_keyboard(driver: Any, address: str) -> None:

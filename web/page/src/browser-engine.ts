@@ -23,6 +23,7 @@ export class BrowserEngine implements Engine {
   classes: string[] | null = null;
   adapt: Adapt = "off";
   isClosed = false;
+  private readonly streams = new Set<SoundStream>(); // that are open
 
   private constructor(
     private readonly model: Model,
@@ -64,7 +65,15 @@ export class BrowserEngine implements Engine {
   }
 
   async stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream> {
-    return this.adapted((adapting) => this.model.stream(sampleRateHz, { ...options, ...adapting, classes: this.classes }));
+    const stream: SoundStream = await this.adapted((adapting) => this.model.stream(sampleRateHz, { ...options, ...adapting, classes: this.classes }));
+    const close = stream.close.bind(stream);
+    stream.close = async () => {
+      await close();
+      this.streams.delete(stream);
+      this.closeModel();
+    };
+    this.streams.add(stream);
+    return stream;
   }
 
   async timeline(source: Source, work: Work = {}): Promise<Timeline> {
@@ -96,9 +105,14 @@ export class BrowserEngine implements Engine {
     }
   }
 
+  /** Who listens ends a stream when another engine is chosen; until then its model is needed. */
   close(): void {
     this.isClosed = true;
-    this.model.close();
+    this.closeModel();
+  }
+
+  private closeModel(): void {
+    if (this.isClosed && !this.streams.size) this.model.close();
   }
 }
 

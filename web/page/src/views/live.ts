@@ -23,6 +23,7 @@ import { Summary } from "../parts/summary.js";
 import { TimelinePicture } from "../parts/timeline-picture.js";
 import { windowTable } from "../parts/tables.js";
 import { sample } from "../samples.js";
+import { classesOf } from "../series.js";
 
 declare const BUILT: { worklet: string }; // file names, by build.mjs
 
@@ -218,7 +219,7 @@ class LiveView {
     if (hasWindows) this.summary.show(timeline);
     byId("live-so-far").hidden = hasWindows; // the summary says it
     const endS = timeline.duration_s ?? 0;
-    const classes = this.app.engine?.about.classes ?? Object.keys(timeline.probabilities);
+    const classes = classesOf(timeline.windows, timeline.probabilities); // another engine may have been chosen
     if (hasTime) this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks: null });
     this.now.ended(timeline, title);
   }
