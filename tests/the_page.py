@@ -119,6 +119,15 @@ def choose_file(driver: Any, path: Path) -> None:
     )
 
 
+def drop(driver: Any, element_id: str, path: Path) -> None:
+    """Drag a file or a folder from elsewhere over an element, and let it go there."""
+    place = driver.find_element("id", element_id).rect
+    at = {"x": place["x"] + place["width"] / 2, "y": place["y"] + place["height"] / 2}
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
+
+
 def arrived(path: Path) -> Path:
     """Wait for a file that the browser saves."""
     wait_for(lambda: path.exists() and path.stat().st_size)

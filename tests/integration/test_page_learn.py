@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
-from the_page import DEMO, arrived, choose_file, go, listen_for, open_page, press, text_of, wait_live
+from the_page import DEMO, arrived, choose_file, drop, go, listen_for, open_page, press, text_of, wait_live
 
 import earnest
 
@@ -37,15 +37,6 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
             part = speech[start : start + round(1.6 * RATE_HZ)] * rng.uniform(0.7, 1)
             soundfile.write(root / label / f"{'ab'[take % 2]}{take}.wav", part, RATE_HZ)
     return root
-
-
-def drop(driver: Any, element_id: str, path: Path) -> None:
-    """Drag a file or a folder from elsewhere over an element, and let it go there."""
-    place = driver.find_element("id", element_id).rect
-    at = {"x": place["x"] + place["width"] / 2, "y": place["y"] + place["height"] / 2}
-    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
 
 
 def learnt(driver: Any) -> None:

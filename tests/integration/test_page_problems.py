@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import the_page
 from serving import listening
-from the_page import DEMO, OTHER_HOST, choose_file, go, listen_for, open_page, press, text_of, wait_live
+from the_page import DEMO, OTHER_HOST, choose_file, drop, go, listen_for, open_page, press, text_of, wait_live
 
 from earnest.apps.server.settings import Settings
 
@@ -135,6 +135,29 @@ def test_files_that_are_no_sound_and_pictures_are_explained(driver: Any, address
         assert expected in text_of(driver, "file-list").rpartition(name)[2]
     choose_file(driver, DEMO / "plain.flac")  # and the next one is answered
     assert text_of(driver, "clip-title") == "plain.flac"
+
+
+def test_of_a_folder_that_is_dropped_the_recordings_are_answered(driver: Any, address: str, tmp_path: Path) -> None:
+    (tmp_path / "calls" / "anna").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "calls" / "notes.txt").write_text("no sound at all")
+    shutil.copy(DEMO / "lively.flac", tmp_path / "calls")
+    shutil.copy(DEMO / "plain.flac", tmp_path / "calls" / "anna")
+    open_page(driver, address, "files")
+    drop(driver, "drop", tmp_path / "calls")
+    harness.wait_for(driver, "document.querySelectorAll('#file-list .with-dot').length === 2")
+    names = [one.text for one in driver.find_elements("css selector", "#file-list .file-name")]
+    assert names == ["anna/plain.flac", "calls/lively.flac"]
+    drop(driver, "drop", tmp_path / "empty")
+    assert "There are no recordings in it" in problem(driver, "files-problem")
+
+
+def test_a_file_that_is_dropped_beside_its_place_does_not_replace_the_page(driver: Any, address: str) -> None:
+    open_page(driver, address, "live")
+    script = "const it = new DragEvent(arguments[0], { bubbles: true, cancelable: true });"
+    for kind in ("dragover", "drop"):
+        prevented = f"{script} document.getElementById('live-hero').dispatchEvent(it); return it.defaultPrevented"
+        assert driver.execute_script(prevented, kind)
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ const problem = new ProblemBox(byId("engine-problem"));
 async function start(): Promise<void> {
   const controlled = workOffline();
   followTheme();
+  refuseDrops();
   takeToken();
   followAddress();
   const site = (await (await fetch("site.json")).json()) as Site;
@@ -95,6 +96,15 @@ function showEngine(app: App): void {
   } else {
     problem.clear();
     status.textContent = engine ? promise : `Loading the model … ${loadedBytes ? megabytes(loadedBytes) : ""}`;
+  }
+}
+
+/** A file that is dropped beside the places for files would be opened in place of the page, and all in it lost. */
+function refuseDrops(): void {
+  for (const kind of ["dragover", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      if (!(event.target instanceof HTMLInputElement)) event.preventDefault();
+    });
   }
 }
 

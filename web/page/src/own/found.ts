@@ -18,6 +18,16 @@ export function amongChosen(files: Iterable<File>): Found[] {
   return recordings(all);
 }
 
+/** What was dropped; where a folder is among it, the recordings alone, with the name of their folder. Call it while the event is handled. */
+export async function filesDropped(data: DataTransfer): Promise<File[]> {
+  const files = [...data.files];
+  const isFolder = [...data.items].map((item) => item.webkitGetAsEntry()?.isDirectory);
+  if (!isFolder.includes(true)) return files;
+  const found = await amongDropped(data);
+  if (!found.length) throw new EarnestError("There are no recordings in it. Drop a folder with wav, flac, mp3, ogg, m4a or webm.");
+  return found.map(({ file, folder }) => (folder ? new File([file], `${folder}/${file.name}`, { type: file.type }) : file));
+}
+
 /** The recordings among what was dropped, in folders too. Call it while the event is handled. */
 export async function amongDropped(data: DataTransfer): Promise<Found[]> {
   const entries = [...data.items].map((item) => item.webkitGetAsEntry());

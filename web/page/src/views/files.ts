@@ -4,6 +4,7 @@ import { answerOf } from "../answer.js";
 import type { App, Clip } from "../app.js";
 import { byId, h } from "../dom.js";
 import { Job } from "../job.js";
+import { filesDropped } from "../own/found.js";
 import { dot } from "../parts/bars.js";
 import { ClipDetail } from "../parts/clip-detail.js";
 import { ProblemBox } from "../parts/problem-box.js";
@@ -37,7 +38,7 @@ class FilesView {
       drop.addEventListener(kind, (event) => {
         event.preventDefault();
         drop.classList.toggle("over", kind === "dragover");
-        if (kind === "drop") this.take([...(event.dataTransfer?.files ?? [])]);
+        if (kind === "drop" && event.dataTransfer) void this.takeDropped(event.dataTransfer);
       });
     }
   }
@@ -55,6 +56,15 @@ class FilesView {
       this.shown = null;
       this.take([new File([file], name, { type: file.type })]);
       await this.working;
+    } catch (error) {
+      this.problem.show(error);
+    }
+  }
+
+  private async takeDropped(data: DataTransfer): Promise<void> {
+    this.problem.clear();
+    try {
+      this.take(await filesDropped(data));
     } catch (error) {
       this.problem.show(error);
     }
