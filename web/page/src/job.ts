@@ -48,7 +48,7 @@ export class Job {
       const [models, here] = [await serverModels(), this.app.engine];
       const same = models.find(({ name }) => name === here?.about.name);
       const engine = new ServerEngine(same ?? models[0]);
-      if (same && here) engine.classes = here.classes;
+      if (same && here) [engine.classes, engine.adapt] = [here.classes, here.adapt];
       return engine;
     });
   }

@@ -66,6 +66,19 @@ test("when another model is chosen before a recording is answered, that one answ
   assert.deepEqual([answerer(job), answerer(next)], ["base", "base"]);
 });
 
+test("what is sent to the server is asked as the settings say: classes, and adaptation to the speaker", async (context) => {
+  const app = newApp();
+  become(app, Object.assign(engineOf("small"), { classes: ["happy", "sad"], adapt: "auto" as const }));
+  const asked = context.mock.method(globalThis, "fetch", (url: string) =>
+    Promise.resolve(Response.json(url.startsWith("v1/models") ? { models: [{ name: "small", adapts: true }] } : unanswered("bytes", "no-speech", "small"))),
+  );
+  const job = new Job(app, picture());
+  await job.runOnServer();
+  assert.equal(job.state.is, "done");
+  const { searchParams } = new URL(asked.mock.calls[1].arguments[0] as string, "http://localhost");
+  assert.deepEqual([searchParams.get("classes"), searchParams.get("adapt")], ["happy,sad", "auto"]);
+});
+
 test("a recording that waits for a model can be cancelled, and one without a model says why", async () => {
   const app = newApp();
   const [cancelled, failed] = [new Job(app, picture()), new Job(app, picture())];
