@@ -60,14 +60,28 @@ def test_axe_finds_nothing_serious_and_nothing_sticks_out(full: Any, view: str, 
 
 
 def test_axe_finds_nothing_serious_in_the_settings(full: Any) -> None:
-    the_page.resize(full, 360, 900, "light")
+    the_page.resize(full, 320, 900, "light")
     press(full, "settings-title")
     try:
         assert full.find_element("css selector", "#classes input").is_displayed()
         assert serious(full) == []
-        assert full.execute_script("return document.documentElement.scrollWidth") <= 360
+        assert full.execute_script("return document.documentElement.scrollWidth") <= 320
     finally:
         press(full, "settings-title")
+
+
+def test_bars_and_the_view_that_is_open_are_seen_in_the_few_colours_of_high_contrast(full: Any) -> None:
+    go(full, "files")
+    the_page.resize(full, 1280, 900, "light")
+    style = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+    seen = [("#clip-bars .fill", "backgroundColor"), ("#file-list .dot", "backgroundColor")]
+    before = [full.execute_script(style, *one) for one in seen]
+    full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "forced-colors", "value": "active"}]})
+    try:
+        assert [full.execute_script(style, *one) for one in seen] == before
+        assert full.execute_script(style, "nav a[aria-current]", "outlineStyle") == "solid"
+    finally:
+        full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_axe_finds_nothing_serious_in_the_model_card(full: Any) -> None:
