@@ -141,6 +141,10 @@ async def read_body(request: Request, limits: Limits, share: Share, expected: Ex
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     expected.refuse_other(kind)
+    coding = request.headers.get("content-encoding", "").strip()
+    if coding.lower() not in ("", "identity"):
+        told = f"Content-Encoding: {printable(coding[:NAME_LETTERS])}"
+        raise ProblemError("not-audio", f"{told} is not read. Send the recording as it is, not compressed once more.")
     try:
         async with asyncio.timeout(limits.body_s):
             if kind == FORM:

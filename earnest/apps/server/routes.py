@@ -227,6 +227,7 @@ def info_router(service: Service) -> APIRouter:
     """Return the routes that take no recordings."""
     router = APIRouter()
 
+    @router.head("/v1/models", include_in_schema=False)
     @router.get("/v1/models", responses={200: formats.MODELS, **formats.problems(401)}, response_class=JSONResponse)
     async def models(request: Request) -> JSONResponse:
         """List the models that answer here; the first one answers where a request names none."""
@@ -250,6 +251,7 @@ def info_router(service: Service) -> APIRouter:
             raise ProblemError("overloaded", "All worker threads are busy, and for a long time none has answered.")
         return "ready"
 
+    @router.head("/metrics", include_in_schema=False)
     @router.get("/metrics", response_class=PlainTextResponse, responses=formats.problems(401))
     async def metrics(request: Request) -> Response:
         """Return statistics for Prometheus."""
@@ -263,6 +265,7 @@ def landing_router(service: Service) -> APIRouter:
     """Return the page for where no other is installed."""
     router = APIRouter()
 
+    @router.head("/", include_in_schema=False)
     @router.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def landing(request: Request) -> str:
         kept = "stored, as its owner asked for" if service.settings.keep else "not stored"

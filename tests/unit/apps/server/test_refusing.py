@@ -232,10 +232,20 @@ def test_more_files_than_are_read_are_counted_right(client: TestClient, sound: b
     assert told.startswith("The form holds too many files, the most is 2 (the limit batch_files). ")
 
 
-@pytest.mark.parametrize("address", ["/healthz", "/readyz"])
-def test_health_can_be_asked_for_without_a_body(client: TestClient, address: str) -> None:
+@pytest.mark.parametrize("address", ["/healthz", "/readyz", "/metrics", "/v1/models"])
+def test_what_is_got_can_be_asked_for_without_its_body(client: TestClient, address: str) -> None:
     answer = client.head(address)
     assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("address", ["/v1/predict", "/v1/batch"])
+def test_a_body_that_was_compressed_on_its_way_is_refused_by_its_coding(
+    client: TestClient, sound: bytes, address: str
+) -> None:
+    files = {"file": ("a.wav", sound)}
+    problem = refused(client.post(address, files=files, headers={"Content-Encoding": "gzip"}), 415, "not-audio")
+    assert problem["detail"].startswith("Content-Encoding: gzip is not read. Send the recording as it is")
+    assert client.post(address, files=files, headers={"Content-Encoding": "identity"}).status_code == 200
 
 
 def test_windows_are_for_timelines(client: TestClient, sound: bytes) -> None:
