@@ -47,6 +47,18 @@ def test_the_server_answers_about_streams_and_files_it_alone_can_decode(
     assert "on the server" in text_of(driver, "clip-place")
 
 
+def test_the_page_says_whether_its_server_stores_recordings(driver: Any, address: str, folder: Path) -> None:
+    open_page(driver, address, place="server")
+    assert text_of(driver, "engine-status").endswith("which stores nothing.")
+    (folder / "text.wav").write_text("no sound at all")
+    with listening(Settings(models=("small",), keep=folder)) as keeping:
+        open_page(driver, keeping, place="server")
+        assert text_of(driver, "engine-status").endswith("which stores files and their answers.")
+        open_page(driver, keeping, "files")
+        choose_file(driver, folder / "text.wav")
+        assert "Send it to the server, which stores it" in text_of(driver, "file-list")
+
+
 def test_affect_is_told_where_the_model_knows_it_and_gender_where_somebody_asks_too(driver: Any, folder: Path) -> None:
     bundle = write_bundle(folder / "more", stand_in_model(extra_outputs=True))
     with listening(Settings(models=(str(bundle),))) as address:

@@ -141,6 +141,7 @@ def _page_router(settings: Settings) -> APIRouter:
         "version": earnest.__version__,
         "server": True,
         "keys": bool(settings.api_keys),
+        "keeps": settings.keep is not None,
         "models": [DEFAULT_BUNDLE, *others],
         "clips": sorted(path.name for path in CLIPS.glob("*.flac")),
     }

@@ -12,6 +12,8 @@ export interface Site {
   server: boolean;
   /** whether that server wants a key */
   keys: boolean;
+  /** whether that server stores the files that it is sent, and its answers */
+  keeps: boolean;
   models: string[];
   clips: string[];
 }

@@ -89,7 +89,8 @@ function showEngine(app: App): void {
   byId("about-model").toggleAttribute("disabled", !engine);
   document.documentElement.dataset["place"] = engine?.place ?? place.value;
   document.documentElement.dataset["engine"] = engine ? "ready" : failure ? "failed" : "loading";
-  const promise = engine?.place === "browser" ? "No sound leaves this device." : "Sound goes to this page's server, which keeps it only with --keep.";
+  const stored = app.site.keeps ? "stores files and their answers" : "stores nothing";
+  const promise = engine?.place === "browser" ? "No sound leaves this device." : `Sound goes to this page's server, which ${stored}.`;
   if (failure) {
     problem.show(failure);
     status.textContent = problemOf(failure).title;

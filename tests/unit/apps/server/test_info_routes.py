@@ -82,6 +82,13 @@ def test_the_page_is_told_whether_a_key_is_needed(client: TestClient, built: Pat
         assert "secret" not in locked.get("/site.json").text
 
 
+def test_the_page_is_told_whether_recordings_are_stored(client: TestClient, built: Path, tmp_path: Path) -> None:
+    assert client.get("/site.json").json()["keeps"] is False
+    with application(settings_for(tmp_path, keep=tmp_path)) as keeping:
+        assert keeping.get("/site.json").json()["keeps"] is True
+        assert str(tmp_path) not in keeping.get("/site.json").text
+
+
 def test_unknown_addresses_beside_the_page_are_problems(client: TestClient) -> None:
     for method, address, status in (("GET", "/nothing", 404), ("GET", "/v1/predict", 405), ("POST", "/", 405)):
         answer = client.request(method, address)

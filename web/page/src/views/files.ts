@@ -126,7 +126,7 @@ class FilesView {
       if (!this.shown) this.open(state.clip);
     } else if (state.is === "failed") {
       const { title, advice } = state.problem;
-      const server = h("button", { type: "button", class: "small", click: () => void job.runOnServer() }, "Send it to the server");
+      const server = h("button", { type: "button", class: "small", click: () => void job.runOnServer() }, this.app.site.keeps ? "Send it to the server, which stores it" : "Send it to the server");
       const channel = this.button("Hear channel 1", job.name, () => void this.hearChannel(job, 1));
       const offer = { server, channel };
       const told = h("span", { class: "problem", role: "alert" }, h("strong", {}, title), ` ${advice} `, state.offer && offer[state.offer]);
