@@ -120,7 +120,7 @@ def choose_adaptation(driver: Any, value: str) -> Any:
     return choice
 
 
-def test_the_page_adapts_to_what_was_heard_and_to_a_profile(
+def test_the_page_adapts_to_what_was_heard_and_to_a_profile_of_what_it_can_read(
     driver: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shipped = adapting_small(folder / "shipped")
@@ -139,11 +139,13 @@ def test_the_page_adapts_to_what_was_heard_and_to_a_profile(
             assert "adapted to this speaker" in text_of(driver, "clip-facts")
             if place == "browser":
                 names = "\n".join(str(DEMO / f"{name}.flac") for name in ("lively", "plain", "loud-and-fast"))
-                driver.find_element("id", "profile-make").send_keys(names)
+                (folder / "text.wav").write_text("no sound at all")
+                driver.find_element("id", "profile-make").send_keys(f"{names}\n{folder / 'text.wav'}")
             else:
                 assert not driver.find_element("id", "profile-make").is_displayed()
                 driver.find_element("id", "profile-open").send_keys(str(made))
             harness.wait_for(driver, "document.getElementById('profile-status').textContent.startsWith('A profile of')")
+            assert ("left out: text.wav." in text_of(driver, "profile-status")) == (place == "browser")
             assert choose_adaptation(driver, "profile").is_selected()
             choose_file(driver, DEMO / "lively.flac")
             driver.find_element("css selector", "#file-list button[aria-label='Show lively.flac']").click()

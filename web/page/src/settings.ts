@@ -4,7 +4,7 @@ import type { App } from "./app.js";
 import { chooseGender, showsGender } from "./chosen.js";
 import { checkedProfile, type Profile } from "../../src/index.js";
 import { byId, download, h } from "./dom.js";
-import type { Engine } from "./engine.js";
+import type { Engine, Source } from "./engine.js";
 import { problemOf } from "./problems.js";
 import { sourceOf } from "./source.js";
 
@@ -68,17 +68,29 @@ function followProfiles(app: App): void {
       choose(choice.value, app.engine);
     });
   }
-  take("profile-open", app, async ([file], { about }) => checkedProfile(parsed(await file.text()), about));
+  take("profile-open", app, async ([file], { about }) => ({ profile: checkedProfile(parsed(await file.text()), about), unread: [] }));
   take("profile-make", app, async (files, engine) => {
     if (!engine.profile) throw new Error("Only this browser can make a profile. Choose it above.");
-    const made = await engine.profile(await Promise.all(files.map((file) => sourceOf(file, file.name))));
+    const { sources, unread } = await readable(files);
+    const made = await engine.profile(sources);
     download(JSON.stringify(made), "speaker.json", "application/json");
-    return made;
+    return { profile: made, unread };
   });
 }
 
+/** The recordings that this browser can read, one after the other, and the names of the rest. */
+async function readable(files: readonly File[]): Promise<{ sources: Source[]; unread: string[] }> {
+  const [sources, unread]: [Source[], string[]] = [[], []];
+  for (const file of files) {
+    const source = await sourceOf(file, file.name).catch(() => null);
+    if (source?.sound) sources.push(source);
+    else unread.push(file.name);
+  }
+  return { sources, unread };
+}
+
 /** Let a file input give the profile that is used from then on. */
-function take(name: string, app: App, read: (files: File[], engine: Engine) => Promise<Profile>): void {
+function take(name: string, app: App, read: (files: File[], engine: Engine) => Promise<{ profile: Profile; unread: string[] }>): void {
   const [input, status] = [byId<HTMLInputElement>(name), byId("profile-status")];
   input.addEventListener("change", () => {
     const files = [...(input.files ?? [])];
@@ -89,9 +101,10 @@ function take(name: string, app: App, read: (files: File[], engine: Engine) => P
     done.then(
       (found) => {
         if (engine !== app.engine) return; // another model answers by now
-        profile = found;
+        profile = found.profile;
         choose("profile", engine);
-        status.textContent = `A profile of ${Math.round(found.speech_s)} s of speech.`;
+        const leftOut = found.unread.length ? ` This browser can't read and left out: ${found.unread.join(", ")}.` : "";
+        status.textContent = `A profile of ${Math.round(profile.speech_s)} s of speech.${leftOut}`;
       },
       (error: unknown) => {
         const { title, advice } = problemOf(error);
