@@ -90,7 +90,7 @@ class AsyncClient:
 
     async def models(self) -> list[dict[str, Any]]:
         """Return what the server says about its models."""
-        return list((await self._ask(Call("GET", "/v1/models")))["models"])
+        return calls.models_in(await self._ask(Call("GET", "/v1/models")))
 
     def stream(
         self,

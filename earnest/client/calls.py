@@ -1,6 +1,7 @@
 """What both clients share: questions as data, answers as objects, problems as errors."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -102,9 +103,13 @@ class Call:
 
 
 def checked_url(url: str) -> str:
-    """Return the address of a server; `EarnestError` for one that names no scheme."""
+    """Return the address of a server; `EarnestError` for one that names no scheme, or more than a place."""
     if not url.startswith(("http://", "https://")):
         raise EarnestError(f"{shown(url)}: expected the address of a server, such as {LOCAL}.")
+    address, *more = re.split(r"[?#]", url, maxsplit=1)
+    if more:  # not told: it may be a key
+        told = "expected the address without '?' or '#' and what follows. Behind '#token=' is the key: api_key=…"
+        raise EarnestError(f"{shown(address)}: {told}")
     return url
 
 
@@ -351,6 +356,12 @@ def prediction_in(values: Mapping[str, Any], path: str) -> Prediction:
     """Return the prediction under the path that the caller knows."""
     with understood():
         return replace(Prediction.from_dict(values), path=path)
+
+
+def models_in(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what the server says about its models."""
+    with understood():
+        return [dict(model) for model in values["models"]]
 
 
 def timeline_in(values: Mapping[str, Any], path: str) -> Timeline:

@@ -110,7 +110,7 @@ class Client:
 
     def models(self) -> list[dict[str, Any]]:
         """Return what the server says about its models."""
-        return list(self._ask(Call("GET", "/v1/models"))["models"])
+        return calls.models_in(self._ask(Call("GET", "/v1/models")))
 
     def stream(
         self,

@@ -379,6 +379,20 @@ def test_an_address_without_a_scheme_is_refused(kind: type[Any]) -> None:
         kind("localhost:8000")
 
 
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("more", ["/#token=0123456789abcdef", "?key=0123456789abcdef"])
+def test_the_address_that_a_server_prints_is_refused_with_where_its_key_belongs(kind: type[Any], more: str) -> None:
+    with pytest.raises(EarnestError, match=r"'http://localhost:8000/?': .* is the key: api_key=") as refused:
+        kind(f"http://localhost:8000{more}")
+    assert "0123" not in str(refused.value)
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"models": [1]}, {"models": None}])
+def test_a_server_that_is_another_one_is_told_as_such(answer: Any) -> None:
+    with pytest.raises(ServerError, match="earnest doesn't know this answer of the server"):
+        calls.models_in(answer)
+
+
 @pytest.mark.parametrize("key", ["schlüssel", "two\nlines"])
 def test_a_key_that_no_header_holds_is_refused(key: str) -> None:
     with pytest.raises(EarnestError, match="api_key: expected letters"):
