@@ -214,6 +214,16 @@ def test_a_two_minute_recording_is_shown_played_and_saved_as_python_does(
     assert harness.complaints(driver) == []
 
 
+def test_every_window_of_a_long_recording_is_in_the_table(driver: Any, address: str, folder: Path) -> None:
+    sound = the_page.joined([DEMO / "lively.flac", DEMO / "plain.flac"], 900, pause_s=0)
+    soundfile.write(folder / "quarter-of-an-hour.flac", sound, RATE_HZ)
+    open_page(driver, address, "files")
+    choose_file(driver, folder / "quarter-of-an-hour.flac")
+    heard = [row[0] for row in rows_of(driver, "clip-windows")]
+    assert len(heard) > 500
+    assert heard[-1].partition(" – ")[2].startswith(("14:5", "15:0"))
+
+
 def test_work_on_a_file_can_be_cancelled_and_the_next_one_goes_on(driver: Any, address: str, folder: Path) -> None:
     open_page(driver, address, "files")
     driver.execute_script(CANCELS)

@@ -12,8 +12,6 @@ import { keepButton } from "./keep-button.js";
 import { spanTable, windowTable } from "./tables.js";
 import { TimelinePicture } from "./timeline-picture.js";
 
-const MOST_ROWS = 500; // of a table that is for reading
-
 export class ClipDetail {
   private clip: Clip | null = null;
   private frame = 0;
@@ -89,10 +87,10 @@ export class ClipDetail {
       this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks });
       this.picture.zoom(0, 0);
     }
-    byId("clip-spans").replaceChildren(spanTable(timeline.spans.slice(0, MOST_ROWS), timeline.vocal_bursts.slice(0, MOST_ROWS), url ? (startS) => {
+    byId("clip-spans").replaceChildren(spanTable(timeline.spans, timeline.vocal_bursts, url ? (startS) => {
       this.playFrom(startS);
     } : null));
-    byId("clip-windows").replaceChildren(windowTable("Windows", timeline.windows.slice(0, MOST_ROWS)));
+    byId("clip-windows").replaceChildren(windowTable("Windows", timeline.windows));
     this.follow();
   }
 
