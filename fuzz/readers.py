@@ -55,7 +55,7 @@ def _texts(*texts: str) -> Seeds:
 def _audio() -> list[Reader]:
     from earnest.audio.feed import open_pipe
     from earnest.audio.io import decode, load_waveform, open_audio
-    from earnest.audio.sound_file import media_format, missing_bytes
+    from earnest.audio.sound_file import is_joined, media_format, missing_bytes
     from earnest.runtime.picture import Picture, SeenSegment, SeenWindow, read_picture
 
     def streamed(path: Path) -> None:
@@ -72,6 +72,7 @@ def _audio() -> list[Reader]:
         with path.open("rb") as file:
             media_format(file.read(16))
             missing_bytes(file)
+            is_joined(file)
 
     def pictures() -> tuple[bytes, ...]:
         log_mel = np.random.default_rng(0).normal(-40, 10, (8, 20)).astype(np.float32)

@@ -1,22 +1,26 @@
 """Files that hold sound: the formats of libsndfile (WAV, FLAC, Ogg, MP3, AIFF and others), and containers through PyAV.
 
-Cut files are refused. The containers are those that libsndfile doesn't read: MP4, WebM, AAC, ASF. WAV is never handed
-to FFmpeg, though it knows more codings (G.722, G.726): it takes the memory that the length of a chunk names.
+Cut files are refused, and so are joined ones. The containers are those that libsndfile doesn't read: MP4, WebM, AAC,
+ASF. WAV is never handed to FFmpeg, though it knows more codings (G.722, G.726): it takes the memory that the length of
+a chunk names.
 """
 
 import os
 import re
 import struct
 from codecs import getincrementaldecoder
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedReader, BytesIO, FileIO
-from typing import Any, BinaryIO
+from itertools import pairwise
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
 from earnest.errors import AudioError, MissingExtraError
+
+T = TypeVar("T")
 
 # Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
 _ZIP = b"PK\x03\x04"
@@ -25,23 +29,36 @@ _UNKNOWN = 0x7FFF_0000
 _TOLERATED = 64
 _MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is not known to be cut off
 _MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
+_ID3V1_BYTES = 128  # of a tag at the end
+_OGG_BEGINS = 2  # the flag of a stream's first page
 _MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
 _OPTIONS = {"max_streams": "64"}  # each costs more than half a megabyte before one is chosen
 
 
 def missing_bytes(file: BinaryIO) -> int:
     """Return how many bytes of sound the header promises beyond the end of the file, 0 for none or unknown."""
-    if not isinstance(file, FileIO):
-        return _missing_bytes(file)
-    buffered = BufferedReader(file)  # a file of many small parts is no file of many small reads
-    try:
-        return _missing_bytes(buffered)
-    finally:
-        buffered.detach().seek(0)
+    return _looked_at(file, _missing_bytes)
 
 
-def _missing_bytes(file: BinaryIO) -> int:
-    size = file.seek(0, os.SEEK_END)
+def is_joined(file: BinaryIO) -> bool:
+    """Whether several recordings of MP3 or Ogg follow each other in the file; unknown where they have no headers."""
+    return _looked_at(file, _is_joined)
+
+
+def _looked_at(file: BinaryIO, look: Callable[[BinaryIO, int], T]) -> T:
+    """Return what ``look`` finds in the file of so many bytes, which is at its start again then."""
+    if isinstance(file, FileIO):
+        buffered = BufferedReader(file)  # a file of many small parts is no file of many small reads
+        try:
+            return _looked_at(buffered, look)
+        finally:
+            buffered.detach().seek(0)
+    found = look(file, file.seek(0, os.SEEK_END))
+    file.seek(0)
+    return found
+
+
+def _missing_bytes(file: BinaryIO, size: int) -> int:
     head = _at(file, 0, 16)
     tolerated = _TOLERATED
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
@@ -60,8 +77,7 @@ def _missing_bytes(file: BinaryIO) -> int:
     elif head[:4] == b"OggS":
         missing, tolerated = _ogg(file, size), 0
     else:
-        missing, tolerated = _mp3(file, size, head), _MP3_TOLERATED
-    file.seek(0)
+        missing, tolerated = _mp3(file, size), _MP3_TOLERATED
     return missing if missing > tolerated else 0
 
 
@@ -145,40 +161,58 @@ def _sphere(file: BinaryIO, size: int) -> int:
     return 1024 + n_samples * int(fields.get(b"sample_n_bytes", 0)) - size
 
 
-def _ogg(file: BinaryIO, size: int) -> int:
-    """Walk the pages; the last one must end inside the file."""
+def _ogg_pages(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the flags of each page and where it ends; one whose header is not whole ends behind the file."""
     position = 0
     for _ in range(_MOST_PARTS):
-        if position >= size:
-            return position - size
         header = _at(file, position, 27)
-        if not header.startswith(b"OggS"[: len(header)]):
-            return 0  # something else was appended to the stream
+        if position >= size or not header.startswith(b"OggS"[: len(header)]):
+            return  # the end, or something else that was appended to the stream
         n_segments = header[26] if len(header) == 27 else 0
         segments = file.read(n_segments)
-        if len(header) < 27 or len(segments) < n_segments:
-            return 1
-        position += 27 + n_segments + sum(segments)  # each byte of the table is a segment's length
-    return 0
+        is_whole = len(header) == 27 and len(segments) == n_segments
+        # Each byte of the table is a segment's length.
+        position = position + 27 + n_segments + sum(segments) if is_whole else size + 1
+        yield header[5] if is_whole else 0, position
 
 
-def _mp3(file: BinaryIO, size: int, head: bytes) -> int:
+def _ogg(file: BinaryIO, size: int) -> int:
+    """Walk the pages; the last one must end inside the file."""
+    return max((end for _, end in _ogg_pages(file, size)), default=size) - size
+
+
+def _mp3(file: BinaryIO, size: int) -> int:
     """Compare with the byte count of a Xing or Info header, where the file has one."""
-    start = 0
-    if head[:3] == b"ID3" and len(head) >= 10:
+    end = _mp3_end(file, 0)
+    return 0 if end is None else end - size
+
+
+def _mp3_end(file: BinaryIO, start: int) -> int | None:
+    """Return where the sound that begins at ``start`` ends, as a Xing or Info header counts it; None without one."""
+    head = _at(file, start, 10)
+    if head[:3] == b"ID3" and len(head) == 10:
         # Four bytes of seven bits each ("synchsafe"): none looks like a frame's beginning.
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        start += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
     frame = _at(file, start, 64)
     if len(frame) < 4 or frame[0] != 0xFF or frame[1] & 0xE6 != 0xE2:  # frame sync, layer III
-        return 0
+        return None
     place = max(frame.find(b"Xing"), frame.find(b"Info"))
     if place < 0 or len(frame) < place + 16:
-        return 0
+        return None
     # Bit 0: a number of frames follows; bit 1: a number of bytes, behind that.
     flags, first, second = struct.unpack(">III", frame[place + 4 : place + 16])
-    if not flags & 2:
-        return 0
-    return start + int(second if flags & 1 else first) - size
+    return start + int(second if flags & 1 else first) if flags & 2 else None
+
+
+def _is_joined(file: BinaryIO, size: int) -> bool:
+    """Whether a second recording follows the first one, as after ``cat a.mp3 b.mp3``; decoders end with the first."""
+    if _at(file, 0, 4) == b"OggS":
+        begins = [flags & _OGG_BEGINS for flags, _ in _ogg_pages(file, size)]
+        return any(now and not before for before, now in pairwise(begins))  # streams beside each other begin together
+    end = _mp3_end(file, 0)
+    if end is not None and _at(file, end, 3) == b"TAG":
+        end += _ID3V1_BYTES
+    return end is not None and _mp3_end(file, end) is not None
 
 
 # libsndfile also opens feature and matrix files (HTK, MAT4, MAT5 …) as if they were sound.
@@ -187,6 +221,7 @@ _BLOCK_SAMPLES = 2**21  # of all channels together: 8 MB
 _BLOCK_S = 60  # at a low rate fewer would be an hour, which grows when it is resampled
 _UNKNOWN_FRAMES = 2**62  # libsndfile says 2^63 − 1
 _FULL_SCALE_16 = np.float32(2**-15)
+_JOIN = "Make one of them first (ffmpeg -i joined.mp3 whole.wav)."
 AGAIN = "Record or copy it again. To hear what is there, save it first (ffmpeg -i broken.wav mended.wav)."
 
 
@@ -199,6 +234,8 @@ class SoundFileReader:
         n_missing = missing_bytes(file)
         if n_missing:
             raise AudioError(f"{name}: cut off, {_promise(n_missing)}. {AGAIN}")
+        if is_joined(file):
+            raise AudioError(f"{name}: several recordings in one file, and the first alone would be heard. {_JOIN}")
         self._name = name
         self._error: type[Exception] = soundfile.LibsndfileError
         try:  # by descriptor where there is one: faster, and the name can't suggest a headerless format

@@ -77,6 +77,16 @@ def test_the_error_of_a_cut_file_says_how_to_hear_what_is_there(container: str) 
         decode(data[: len(data) // 2])
 
 
+@pytest.mark.parametrize(("container", "coding", "rate"), FORMS[-4:])
+@pytest.mark.parametrize("tag", [b"", b"TAG".ljust(128, b"\0")], ids=["bare", "tagged"])
+def test_joined_recordings_are_refused_not_heard_in_part(container: str, coding: str, rate: int, tag: bytes) -> None:
+    data = encoded(tone(2.0, rate, 1), rate, container, coding)
+    tag = tag if container == "MP3" else b""
+    assert len(decode(data + tag).waveform) >= 2 * rate
+    with pytest.raises(AudioError, match=r"several recordings in one file, .* \(ffmpeg -i joined\.mp3 whole\.wav\)"):
+        decode(data + tag + data)
+
+
 @pytest.mark.parametrize(("container", "coding", "rate"), [FORMS[0], FORMS[-5], FORMS[-4], FORMS[-3], FORMS[-1]])
 def test_bytes_path_and_stream_give_the_same(container: str, coding: str, rate: int, tmp_path: Path) -> None:
     data = encoded(tone(0.7, rate, 2), rate, container, coding)
