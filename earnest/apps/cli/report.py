@@ -30,7 +30,8 @@ SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"The page to write. Pictures go into a folder of its name. Default: {PAGE} in RUN.",
+    help=f"The page to write. Pictures go into a folder of its name. Default: {PAGE} in RUN, for files and "
+    "several RUNs in the working folder.",
 )
 @overwrite_option
 @data_option
@@ -66,9 +67,8 @@ def command(
     from earnest.report.result import read_results
 
     new_figure(1, 1)  # without matplotlib, this says so at once
-    if output:
-        refuse_existing(output, overwrite)
     page = output or (runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE))
+    refuse_existing(page, overwrite)
     if len(runs) == 1 and (answers := answers_page(runs[0])):
         _tell_answers(answers, page, as_json, quiet)
         return

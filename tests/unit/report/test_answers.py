@@ -51,6 +51,21 @@ def test_answers_without_the_truth_become_a_page_of_shares_sound_and_groups(tabl
     assert (tmp_path / "page" / "emotions.png").exists()
 
 
+def test_no_page_is_replaced_unasked_also_where_no_output_was_named(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "report.html"
+    page.write_text("of another table")
+    with pytest.raises(EarnestError, match=r"report\.html: already exists\. Replace it with --overwrite"):
+        earnest_cli("report", table)
+    assert page.read_text() == "of another table"
+    earnest_cli("report", table, "--overwrite")
+    assert "Nobody said what is true" in page.read_text(encoding="utf-8")
+
+
 def test_the_size_of_a_small_page_is_no_zero(table: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
     pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
