@@ -99,6 +99,16 @@ def _recordings(X: Any) -> Iterable[AudioInput]:  # noqa: N803
     return X  # type: ignore[no-any-return]
 
 
+def _refuse_recordings(X: Any) -> None:  # noqa: N803
+    """Refuse a list, an array or a column of paths where numbers are expected."""
+    is_listed = isinstance(X, list | tuple) or getattr(X, "ndim", 0) == 1
+    if is_listed and any(isinstance(one, str | Path) for one in X):
+        raise ValueError(
+            "EmotionClassifier expects numbers, got paths. It takes the embeddings of recordings: "
+            "make_pipeline(EmotionEmbedder(), EmotionClassifier())."
+        )
+
+
 class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """The closed-form head of `earnest learn`: a linear discriminant with shrunk covariance, calibrated.
 
@@ -130,6 +140,7 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         groups : of each row, such as its speaker: rows of one group stay together when the shrinkage is chosen and
             probabilities are calibrated; None lets each row stand alone
         """
+        _refuse_recordings(X)
         X, y = validate_data(self, X, y, dtype=np.float64)  # noqa: N806
         check_classification_targets(y)
         self.classes_, targets = np.unique(y, return_inverse=True)
@@ -165,6 +176,7 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _scores(self, X: Any) -> Floats:  # noqa: N803
         check_is_fitted(self)
+        _refuse_recordings(X)
         X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
         return np.asarray(X @ self.coef_.T + self.intercept_)
 

@@ -138,6 +138,16 @@ def test_groups_make_probabilities_that_hold_for_new_groups() -> None:
     assert np.mean(losses[True]) < np.mean(losses[False])
 
 
+def test_paths_in_place_of_numbers_are_told_what_to_do() -> None:
+    X, y, _ = grouped_blobs()  # noqa: N806
+    paths = [Path(f"{row}.wav") for row in range(len(y))]
+    for given in (paths, list(map(str, paths)), np.array(list(map(str, paths)))):
+        with pytest.raises(ValueError, match=r"make_pipeline\(EmotionEmbedder\(\), EmotionClassifier\(\)\)"):
+            EmotionClassifier().fit(given, y)
+    with pytest.raises(ValueError, match="expects numbers, got paths"):
+        EmotionClassifier().fit(X, y).predict(paths)
+
+
 def test_the_same_numbers_whatever_the_labels_are_called() -> None:
     X, y, groups = grouped_blobs()  # noqa: N806
     first = EmotionClassifier().fit(X, y, groups)
