@@ -216,6 +216,7 @@ def join(
         For a clip that is not in the manifest, in doubt which of several, or answered twice in a fold.
     """
     places = _places(answers, utterances)
+    places[_are_namesakes(answers.name, utterances, places)] = -1
     unknown = np.flatnonzero(places < 0)
     if len(unknown) and not ignore_unknown:
         named = ", ".join(f"'{shown(answers.name[row])}'" for row in unknown[:N_NAMED].tolist())
@@ -239,9 +240,33 @@ def join(
     return Joined(predictions, rows, kept, len(missing), len(unknown), int((~is_kept[:-1]).sum()), n_by_name)
 
 
+def _are_namesakes(
+    names: TextColumn, utterances: Sequence[Utterance], places: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Which rows name another folder than the recording's that they were found for, beside another path that fits it.
+
+    Files of several folders often have the same names: they are other recordings, not the same one twice.
+    """
+    paths: dict[int, set[str]] = {}
+    for name, place in zip(names, places.tolist(), strict=True):
+        if place >= 0 and _folders(name):
+            paths.setdefault(place, set()).add(name)
+    return np.array(
+        [
+            len(paths.get(place, ())) > 1 and _lies_elsewhere(name, utterances[place])
+            for name, place in zip(names, places.tolist(), strict=True)
+        ],
+        np.bool_,
+    )
+
+
+def _folders(name: str) -> tuple[str, ...]:
+    return PurePosixPath(name.replace("\\", "/")).parts[:-1]
+
+
 def _lies_elsewhere(name: str, row: Utterance) -> bool:
     """Whether a path names another folder than that of the recording."""
-    folders = PurePosixPath(name.replace("\\", "/")).parts[:-1]
+    folders = _folders(name)
     return bool(folders) and name not in (row.utterance_id, row.key) and folders[-1] != row.path.parent.name
 
 

@@ -78,6 +78,17 @@ def test_one_clip_under_two_names_is_refused():
         join(said(("a", "sad"), ("x/a.wav", "sad")), ROWS)
 
 
+def test_a_file_of_the_same_name_in_another_folder_is_another_recording():
+    answers = said(("calls/ann/a.wav", "sad"), ("calls/data/a.wav", "happy"), ("calls/ben/a.wav", "angry"))
+    with pytest.raises(
+        CorpusError, match=r"p.csv:2: 2 of 3 rows name no recording .* 'calls/ben/a.wav'\. Say --ignore"
+    ):
+        join(answers, ROWS)
+    joined = join(answers, ROWS, ignore_unknown=True)
+    assert joined.kept.tolist() == [1]
+    assert (joined.n_unknown, joined.n_unanswered, joined.n_by_name) == (2, 2, 0)
+
+
 def test_folders_tell_files_of_the_same_name_apart():
     rows = [clip("1", folder="/data/s1", path=Path("/data/s1/x.wav")), clip("2", path=Path("/data/s2/x.wav"))]
     joined = join(said(("else/s2/x.wav", "sad"), ("s1/x.wav", "sad")), rows)
