@@ -303,6 +303,8 @@ def class_folders(
     told = level_in(label_column)
     level, notes = (told, []) if told else _label_level(folders)
     who = level_in(speaker_column)
+    for asked in (told, who):
+        _check_level(root, asked, folders)
     found = [
         FoundRecording(file.as_posix(), _at(inner, level), str(root / file), _at(inner, who), split)
         for file, inner, split in zip(files, folders, split_of, strict=True)
@@ -324,6 +326,15 @@ def level_in(column: str | None) -> int:
     if column.startswith(FOLDER) and number.isdecimal() and 0 < int(number) < 20:
         return int(number)
     raise CorpusError(f"{shown(column)} is no column of a folder of recordings. Say 'folder 1' for its folders' names.")
+
+
+def _check_level(root: Path, level: int, folders: Sequence[tuple[str, ...]]) -> None:
+    """Refuse a level of folders that no recording lies in, and name those that there are."""
+    deepest = max(map(len, folders))
+    if level > max(deepest, 1):  # without any folder it is the label that is missing
+        names = (sorted({parts[at] for parts in folders if len(parts) > at}) for at in range(deepest))
+        there = "; ".join(f"'{FOLDER}{at}' ({', '.join(map(printable, some[:3]))})" for at, some in enumerate(names, 1))
+        raise CorpusError(f"{root}: there is no '{FOLDER}{level}'. There is {there or 'no folder in it'}.")
 
 
 def label_of(path: str) -> str:

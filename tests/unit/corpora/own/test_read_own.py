@@ -62,6 +62,14 @@ def test_folders_of_speakers_are_speakers_only_when_told(tmp_path):
     assert speakers(told) == {"a": "own-ann", "b": "own-bob", "c": "own-bob"} and not told.notes
 
 
+@pytest.mark.parametrize("asked", [{"label_column": "folder 3"}, {"speaker_column": "folder 3"}])
+def test_a_level_of_folders_that_is_not_there_is_told_with_those_that_are(tmp_path, asked):
+    record(tmp_path / "ann/happy/a.wav", tmp_path / "bob/sad/b.wav")
+    there = r"there is no 'folder 3'\. There is 'folder 1' \(ann, bob\); 'folder 2' \(happy, sad\)\."
+    with pytest.raises(CorpusError, match=there):
+        read_own(tmp_path, **asked)
+
+
 def test_patterns_read_labels_and_speakers_from_names(tmp_path):
     record(tmp_path / "AA_anger_01.wav", tmp_path / "BB_joy_02.wav", tmp_path / "noise.wav")
     found = read_own(tmp_path, label_pattern="_([a-z]+)_", speaker_pattern="(?P<speaker>[A-Z]+)_")
