@@ -125,17 +125,20 @@ class BatchAnswers:
 
         Parameters
         ----------
-        heard : gives speaker and recording, twice the same: from a list, or from a file with more than fits in memory
+        heard : gives speaker and recording, twice the same: from a list, or from a file with more than fits in memory;
+            the answer is plain where the speaker is ""
         """
         adapters: dict[str, BatchAdapter] = {}
         for speaker, recording in heard():
+            if not speaker:
+                continue
             if speaker not in adapters:
                 adapters[speaker] = BatchAdapter(self._adaptation)
             self._again(recording, adapters[speaker])
         for adapter in adapters.values():
             adapter.finish()
         for speaker, recording in heard():
-            yield self._again(recording, adapters[speaker])
+            yield self._again(recording, adapters[speaker]) if speaker else recording.plain
 
     def _again(self, recording: AnsweredRecording, adapter: BatchAdapter) -> Prediction:
         return recording.answered(self._info, self._windowing, self._options, adapter)

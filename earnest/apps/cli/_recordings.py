@@ -130,14 +130,16 @@ def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, s
 class Speakers:
     """Finds a recording's speaker: a text that all recordings of one have in common, and no others."""
 
-    def __init__(self, paths: Sequence[str], pattern: str | None = None) -> None:
+    def __init__(self, paths: Sequence[str], pattern: str | None = None, folders_alone: bool = False) -> None:
         """Look at what was given.
 
         Parameters
         ----------
         paths : words of the command line: recordings, folders, lists
         pattern : regular expression whose group "speaker", or else whose first one, is the speaker's name
+        folders_alone : whether recordings outside the folders among ``paths`` have no speaker that nobody named
         """
+        self._folders_alone = folders_alone
         self._folders = [path for path in paths if Path(path).is_dir()]
         self._pattern, self._listed = _compiled(pattern), dict[str, str]()
         for path in filter(is_list, paths):
@@ -145,14 +147,15 @@ class Speakers:
         self._unmatched = set[str]()
 
     def of(self, path: str) -> str:
-        """Return the speaker of a recording; with a pattern that doesn't match, it has one to itself.
+        """Return the speaker of a recording, "" for none; with a pattern that doesn't match, it has one to itself.
 
         The channels of a recording are different speakers, unless a list says otherwise.
         """
         if speaker := self._listed.get(path):
             return f"speaker {speaker}"
         whole, channel = file_and_channel(path)
-        return self._of_whole(whole) + (f" channel {channel}" if channel else "")
+        speaker = self._of_whole(whole)
+        return f"{speaker} channel {channel}" if speaker and channel else speaker
 
     def _of_whole(self, path: str) -> str:
         if speaker := self._listed.get(path):
@@ -166,7 +169,7 @@ class Speakers:
                 return f"recording {path}"
             return f"pattern {folder} {name}"
         if folder is None:
-            return f"folder {PurePath(path).parent}"
+            return "" if self._folders_alone else f"folder {PurePath(path).parent}"
         return f"folder {PurePath(folder) / below.parts[0]}" if len(below.parts) > 1 else f"folder {folder}"
 
     def _matched(self, path: str) -> str | None:

@@ -182,7 +182,7 @@ def command(
     found = existing.choice(output)
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
-    count, speakers = counter_of(predictor), Speakers(paths, adaptation.speaker_pattern)
+    count, speakers = counter_of(predictor), Speakers(paths, adaptation.speaker_pattern, not adaptation.adapt)
     sources = sources_of(paths, decoding.channels, output, count)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:

@@ -236,6 +236,18 @@ def test_a_bundle_whose_streams_lose_nothing_adapts_to_folders_unless_told_other
     assert [row for row in plain if "bob" in row["path"]] == rows_of(files.stdout)
 
 
+def test_recordings_named_beside_a_folder_are_answered_as_they_are_without_it(folder: Path, tmp_path: Path) -> None:
+    entry = {"file": ADAPTATION, "least_speech_s": 3.0, "folders": True}
+    bundle = write_adapting(tmp_path, adaptation=entry)
+    loose = sorted((folder / "anna").glob("[0-9].wav"))
+    alone = rows_of(run(bundle, "predict", *loose, "--json").stdout)
+    beside = rows_of(run(bundle, "predict", *loose, folder / "bob", "--json").stdout)
+    assert beside[: len(loose)] == alone
+    assert all(row["adapted"] for row in beside[len(loose) :])
+    asked = rows_of(run(bundle, "predict", *loose, folder / "bob", "--adapt", "auto", "--json").stdout)
+    assert all(row["adapted"] for row in asked)
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_a_file_of_adapted_rows_is_what_is_shown(
     bundle: Path, model: Predictor, folder: Path, tmp_path: Path, suffix: str
