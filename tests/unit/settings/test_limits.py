@@ -11,8 +11,7 @@ from earnest.bundle import BundleInfo
 from earnest.errors import RecipeError
 from earnest.models.cabg import CabgSettings
 from earnest.models.multitask import PooledSettings
-from earnest.models.whisper import WhisperSettings
-from earnest.models.whisper_attention import WhisperAttentionSettings
+from earnest.models.whisper import WhisperAttentionSettings, WhisperSettings
 from earnest.settings.config import from_mapping
 from earnest.settings.finetune import Finetune, FrameChanges
 from earnest.settings.front_end import FrontEnd, Image, Segments

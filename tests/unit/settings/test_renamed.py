@@ -12,8 +12,7 @@ import pytest
 from earnest.bundle import SHIPPED
 from earnest.errors import RecipeError
 from earnest.models.student import StudentSettings
-from earnest.models.whisper import WhisperSettings
-from earnest.models.whisper_attention import WhisperAttentionSettings
+from earnest.models.whisper import WhisperAttentionSettings, WhisperSettings
 from earnest.settings import config
 from earnest.settings.config import from_mapping, to_toml
 from earnest.settings.limits import Validated
