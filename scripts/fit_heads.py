@@ -267,9 +267,8 @@ def with_clamped_roots(proto: onnx.ModelProto) -> None:
         source = root.input[0]
         if maker[source].op_type in ("Max", "Clip"):
             continue
-        floor = (
-            1e-12 if root.name.startswith("front_end.") else 1e-8
-        )  # earnest.frontends.log_mel, earnest.models.pooling
+        # As in earnest.frontends.log_mel, earnest.models.layers.
+        floor = 1e-12 if root.name.startswith("front_end.") else 1e-8
         least, floored = f"{root.name}_least", f"{root.name}_floored"
         graph.initializer.append(onnx.numpy_helper.from_array(np.array(floor, np.float32), least))
         root.input[0] = floored

@@ -11,7 +11,7 @@ from earnest.errors import EarnestError, MissingExtraError, first_line
 from earnest.frontends.build import InputKind
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
-from earnest.models.pooling import AttentiveStatistics, LayerMix, masked_mean
+from earnest.models.layers import AttentiveStatistics, LayerMix, masked_mean
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.limits import Count, ShareBelowOne, Validated
 

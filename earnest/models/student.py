@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
+from earnest.models.layers import last_layer_for
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
-from earnest.models.speaker_dependent import last_layer_for
 from earnest.models.whisper import EncoderBlock, EncoderSettings, mean_and_deviation, normalised
 from earnest.settings.front_end import PRESETS
 from earnest.settings.limits import Count, Validated, require

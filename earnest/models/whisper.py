@@ -1,4 +1,4 @@
-"""The first blocks of Whisper's encoder (Radford et al., 2022), with token merging, and two heads: statistics, attention."""
+"""The first blocks of Whisper's encoder (Radford et al., 2022), with token merging, and two networks on them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,8 @@ from torch.nn import functional
 
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
-from earnest.models.pooling import AttentiveStatistics, LayerMix, deviation
+from earnest.models.layers import AttentiveStatistics, LayerMix, deviation, last_layer_for
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
-from earnest.models.speaker_dependent import last_layer_for
 from earnest.settings.front_end import PRESETS
 from earnest.settings.limits import Bounds, Count, NotEmpty, NumberFromZero, ShareBelowOne, Validated, require
 from earnest.settings.recipe import RENAMED_NETWORK_KEYS

@@ -16,8 +16,8 @@ from earnest.errors import RecipeError
 from earnest.files.cache import DiskCache
 from earnest.learning.discriminant import discriminant, speaker_discriminant
 from earnest.models.classifier import Layer, Network
+from earnest.models.layers import SpeakerDependentHead
 from earnest.models.pretrained import persons
-from earnest.models.speaker_dependent import SpeakerDependentHead
 from earnest.training.batches import pad_batch
 from earnest.training.examples import Example, digest_of_words, network_digest
 

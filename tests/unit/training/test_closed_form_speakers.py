@@ -13,7 +13,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
 from earnest.learning.discriminant import discriminant, speaker_discriminant
 from earnest.models.classifier import Network, NetworkOutput
-from earnest.models.speaker_dependent import SpeakerDependentHead
+from earnest.models.layers import SpeakerDependentHead
 from earnest.settings.training import Training
 from earnest.training.closed_form import EmbeddingCache, discriminant_logits, fit_discriminant
 from earnest.training.examples import Example

@@ -13,7 +13,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
 from earnest.evaluation.calibration import FittedCalibration, fit_temperature, log_softmax
 from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
-from earnest.models.speaker_dependent import SpeakerDependentHead
+from earnest.models.layers import SpeakerDependentHead
 from earnest.settings.finetune import Finetune
 from earnest.settings.recipe import Recipe, Training
 from earnest.training.closed_form import EmbeddingCache, discriminant_logits, fit_discriminant, out_of_fold_logits

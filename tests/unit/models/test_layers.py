@@ -2,7 +2,7 @@
 
 import torch
 
-from earnest.models.pooling import AttentiveStatistics, LayerMix, masked_mean, weighted_statistics
+from earnest.models.layers import AttentiveStatistics, LayerMix, masked_mean, weighted_statistics
 
 
 def steps(seed: int = 0) -> torch.Tensor:
