@@ -1,21 +1,26 @@
-"""The folds of a protocol: each trained and scored once, by the engine that was chosen."""
+"""The folds of a protocol, each trained and scored once; beside them a learning curve, or the authors' own protocol."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError, counted
-from earnest.evaluation.author_protocols import is_chosen_on_test
+from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_on_test, is_chosen_on_test, published_as
+from earnest.evaluation.curves import Amount
 from earnest.evaluation.folds import FoldChoice, seeds_apart
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, joined, of_classes, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
-from earnest.evaluation.report import metrics_document, write_metrics
+from earnest.evaluation.report import metrics_document, result_row, write_metrics
 from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Leakage, Split
 from earnest.experiments.engines import ONE_BY_ONE, FoldEngine, Job
@@ -34,7 +39,7 @@ from earnest.experiments.task import (
 from earnest.experiments.tune import SearchSpace, selected_settings
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
-from earnest.files.writing import write_sums
+from earnest.files.writing import write_json, write_sums
 from earnest.labels import SchemeCounts, scheme_called
 from earnest.models.classifier import Network
 from earnest.progress import SILENT, Progress
@@ -283,3 +288,174 @@ def _checked_network(recipe: Recipe, classes: tuple[str, ...], ranks: Ranks) -> 
     network = initial_classifier(recipe, classes).network
     learner_for(recipe, Clips({}, ranks=ranks)).check(network)
     return network
+
+
+def with_train_share(split: Split, share: float) -> Split:
+    """Keep a share of the training data; validation and test sets stay as they are.
+
+    Speaker-independent splits keep whole speakers, others clips of each emotion. Who stays depends on names alone, and
+    who stays at a small share stays at every larger one.
+
+    Raises
+    ------
+    SplitError
+        When an emotion would have no training clips left.
+    """
+    if not 0 < share <= 1:
+        raise RecipeError(f"A share of the training data must be above 0 and at most 1, got {share:g}.")
+    kept = _of_speakers(split.train, share) if split.speaker_independent else _of_clips(split.train, share)
+    lost = sorted({row.emotion for row in split.train} - {row.emotion for row in kept})
+    if lost:
+        raise SplitError(f"{split.title}: {share:g} of the training data holds no recording of {', '.join(lost)}.")
+    return replace(split, train=kept)
+
+
+def _of_speakers(rows: Sequence[Utterance], share: float) -> list[Utterance]:
+    chosen = set(_first(sorted({row.speaker for row in rows}), share))
+    return [row for row in rows if row.speaker in chosen]
+
+
+def _of_clips(rows: Sequence[Utterance], share: float) -> list[Utterance]:
+    by_emotion: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        by_emotion[row.emotion].append(row.key)
+    chosen = {key for keys in by_emotion.values() for key in _first(keys, share)}
+    return [row for row in rows if row.key in chosen]
+
+
+def _first(names: Sequence[str], share: float) -> list[str]:
+    """Return a share of the names, at least one, in an order drawn by hashing them."""
+    drawn = sorted(names, key=lambda name: sha256(name.encode()).digest())
+    return drawn[: ceil(round(share * len(drawn), 6))]
+
+
+DATA_CURVE = "data_curve.json"
+
+
+def with_share(task: Task, share: float) -> Task:
+    """Return the task with a share of its training data; every result says so."""
+    less = task.with_splits(lambda split: with_train_share(split, share))
+    return replace(less, choice=replace(less.choice, note=f"{share:g} of the training data"))
+
+
+def with_shares(task: Task, shares: Sequence[float]) -> dict[float, Task]:
+    """Return share → task, ascending; all of the data is the task itself and left out."""
+    return {share: with_share(task, share) for share in sorted(set(shares) - {1.0})}
+
+
+def evaluate_learning_curve(
+    task: Task,
+    whole: Evaluation,
+    less: Mapping[float, Task],
+    output: Path,
+    command: str,
+    engine: FoldEngine = ONE_BY_ONE,
+    on_fold: Callable[[str], object] | None = None,
+    space: SearchSpace | None = None,
+) -> list[Amount]:
+    """Train and score with each share; validation and test clips stay.
+
+    Parameters
+    ----------
+    whole : the outcome with all training data
+    less : of `with_shares`
+    output : gets a folder ``train-share-SHARE`` each and data_curve.json
+    """
+    amounts = []
+    for share, part in less.items():
+        outcome = evaluate(part, output / f"train-share-{share:g}", command, engine, on_fold, space)
+        amounts.append(Amount.of(share, part.splits, outcome.scores))
+    amounts.append(Amount.of(1.0, task.splits, whole.scores))
+    document = {"title": task.title, "command": command, "amounts": [amount.to_dict() for amount in amounts]}
+    write_json(output / DATA_CURVE, document)
+    return amounts
+
+
+ON_TEST, SAME_SPLIT, UNSEEN = "epoch_on_test", "same_split", "unseen_speakers"
+
+
+@dataclass(frozen=True)
+class AsPublished:
+    """The outcomes, the authors' first.
+
+    Attributes
+    ----------
+    columns : "epoch_on_test", the author's number where test clips chose it, which is no result; "same_split", the
+        same splits with the epoch chosen on validation clips; "unseen_speakers", the honest protocol of the same task,
+        where that is another
+    """
+
+    columns: Mapping[str, Evaluation]
+
+    def rows(self) -> list[dict[str, str]]:
+        """Return the lines of a table, as texts."""
+        found = []
+        for one in self.columns.values():
+            row = result_row("", one.protocol, one.scores)
+            chosen_on = "TEST" if one.document["selected_on"] == "test" else "validation"
+            found.append(
+                {
+                    "protocol": row.protocol,
+                    "speakers": row.speakers,
+                    "epoch chosen on": chosen_on,
+                    "WA": row.wa,
+                    "UA": row.ua,
+                    "WA interval": row.interval,
+                }
+            )
+        return found
+
+    def gaps(self) -> dict[str, float]:
+        """Return by how many points of WA (mean over folds) the first lies above the others."""
+        wa = {name: 100 * one.scores.over_folds["wa"].mean for name, one in self.columns.items()}
+        first = next(iter(wa))
+        return {name: wa[first] - value for name, value in wa.items() if name != first}
+
+    def sentences(self) -> list[str]:
+        """Say the gaps."""
+        gaps = self.gaps()
+        if not gaps:
+            return ["Its authors chose the epoch on validation clips and tested unseen speakers, as we do."]
+        if ON_TEST not in self.columns:
+            chosen = "Its authors chose the epoch on validation clips, as we do."
+            return [chosen, f"Speakers that training heard: {gaps[UNSEEN]:+.1f} points of WA."]
+        return [
+            f"Choosing the epoch on test instead of validation: {gaps[SAME_SPLIT]:+.1f} points of WA.",
+            f"That, and speakers that training heard: {gaps[UNSEEN]:+.1f} points of WA.",
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        note = f"{ON_TEST} is for comparison only ({STAMP})" if ON_TEST in self.columns else ""
+        return {
+            "note": note,
+            "gaps_in_points_of_wa": self.gaps(),
+            **{name: one.document for name, one in self.columns.items()},
+        }
+
+
+def evaluate_as_published(
+    published: Task,
+    unseen: Task,
+    output: Path,
+    command: str,
+    engine: FoldEngine = ONE_BY_ONE,
+    on_fold: Callable[[str], object] | None = None,
+) -> AsPublished:
+    """Train and score each.
+
+    Parameters
+    ----------
+    published : under the protocol that a publication reports
+    unseen : under the honest protocol of the same task
+    output : gets a folder for each
+    """
+    tasks = {SAME_SPLIT: published, UNSEEN: unseen}
+    if unseen.protocol.name == published.protocol.name:
+        del tasks[UNSEEN]
+    if published_as(published.protocol.name).chosen_on == "test":
+        on_test = replace(published.with_splits(chosen_on_test), protocol=author_protocol(published.protocol))
+        tasks = {ON_TEST: on_test, **tasks}
+    return AsPublished(
+        {name: evaluate(task, output / task.protocol.name, command, engine, on_fold) for name, task in tasks.items()}
+    )

@@ -305,8 +305,7 @@ def command(
     resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
     of = of.as_of(resolved, as_published, other, folders)  # refusals don't wait for torch
     from earnest.experiments.conditions import evaluate_conditions, refuse_untrained
-    from earnest.experiments.evaluate import evaluate
-    from earnest.experiments.learning_curve import with_shares
+    from earnest.experiments.evaluate import evaluate, with_shares
 
     sets = conditions.checked()  # what is wrong is told now
     asked = EvaluationRequest(recipe, of, other)
@@ -394,7 +393,7 @@ def _less(
     space: "SearchSpace | None",
 ) -> "list[Amount]":
     """Train on less data too, and draw UA over its amount."""
-    from earnest.experiments.learning_curve import evaluate_learning_curve
+    from earnest.experiments.evaluate import evaluate_learning_curve
     from earnest.plots.comparisons import plot_learning_curve
 
     amounts = evaluate_learning_curve(task, whole, less, folder, shlex.join(words), engine, on_fold, space)
@@ -421,7 +420,7 @@ def _show_as_published(
 ) -> None:
     """Train and score as the authors did and honestly, and write the numbers beside each other."""
     from earnest.evaluation.author_protocols import honest_protocol
-    from earnest.experiments.as_published import evaluate_as_published
+    from earnest.experiments.evaluate import evaluate_as_published
 
     protocol = asked.of.chosen_protocol()
     unseen = asked.task(folders, honest_protocol(protocol.name))

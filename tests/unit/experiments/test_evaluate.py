@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.splits import Split
-from earnest.experiments.learning_curve import with_train_share
+from earnest.experiments.evaluate import with_train_share
 
 
 def rows(first: int, last: int, emotions: tuple[str, ...] = ("happy", "sad", "sad")) -> list[Utterance]:
