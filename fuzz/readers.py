@@ -111,7 +111,7 @@ def _bundles() -> list[Reader]:
     from earnest.bundle import BundleInfo, load_bundle, sha256_of
     from earnest.learning.domain import Domain
     from earnest.onnx.check import check_onnx
-    from earnest.onnx.cut import part_of
+    from earnest.onnx.surgery import part_of
     from earnest.runtime.adaptation import Adaptation
     from earnest.runtime.graph import Graph, engine_for
     from earnest.runtime.profile import Profile

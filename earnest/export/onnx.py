@@ -20,7 +20,7 @@ from earnest.errors import EarnestError
 from earnest.frontends.build import RawWaveform
 from earnest.models.classifier import Segmented, SpeechClassifier
 from earnest.models.pretrained import BYTES, HALVES, LARGEST, OF_NETWORK, STEPS, TRANSPOSED
-from earnest.onnx.heads import GraphParts, Table
+from earnest.onnx.surgery import GraphParts, Table
 
 SMALLEST = 1024  # elements; below, the extra node costs more than it saves
 
@@ -118,8 +118,8 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
     Inputs ``waveform`` (batch, samples) float32 and ``lengths`` (batch,) int64; outputs ``logits``, ``probabilities``
     (batch, classes), ``embedding`` (batch, width) and what else the model has (``attention`` (batch, steps)). Between
     front end and network lie ``log_mel`` (batch, rows, frames) and ``n_frames`` (batch,), where the graph can be cut
-    (`earnest.onnx.cut.part_of`); behind a front end on raw samples the first is called ``prepared``. ``facts`` become
-    the model's metadata.
+    (`earnest.onnx.surgery.part_of`); behind a front end on raw samples the first is called ``prepared``. ``facts``
+    become the model's metadata.
     """
     proto = traced(classifier)
     store_small(proto)

@@ -13,7 +13,7 @@ from earnest.installation import __version__
 from earnest.learning.crossval import OutOfFold, abstain_below
 from earnest.learning.discriminant import Floats, Numbers
 from earnest.learning.domain import Domain
-from earnest.onnx.heads import GraphHead, KnownSound, with_head
+from earnest.onnx.surgery import GraphHead, KnownSound, with_head
 
 NOT_STATED = "not stated: ask whoever made it before you pass it on"
 

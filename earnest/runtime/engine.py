@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from earnest.onnx.cut import Part
+from earnest.onnx.surgery import Part
 
 Backend: TypeAlias = Literal["auto", "onnxruntime", "openvino"]
 Provider: TypeAlias = Literal["cpu", "cuda", "gpu", "auto"]

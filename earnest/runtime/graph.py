@@ -10,7 +10,7 @@ import numpy.typing as npt
 from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle, classes_text
 from earnest.errors import BundleError, EarnestError, NoPicturesError, counted, first_line, printable, shown
-from earnest.onnx.cut import CUT, CutError, Part
+from earnest.onnx.surgery import CUT, CutError, Part
 from earnest.runtime.engine import Backend, Engine, Hint, Provider, Session
 
 Outputs: TypeAlias = Mapping[str, npt.NDArray[np.float32]]

@@ -13,7 +13,7 @@ from typing import Any
 from earnest.audio.deadline import check_deadline, current_deadline, stopped_at_deadline
 from earnest.bundle import Bundle
 from earnest.errors import BundleError, EarnestError, TooLateError
-from earnest.onnx.cut import Part, part_of
+from earnest.onnx.surgery import Part, part_of
 from earnest.runtime.engine import CORES, MIB, PREPARING, Provider, few_addresses, most_of_one
 
 # Of all graphs that ship, in one process: `base` takes 53 MiB a thread for 20 s of sound at once, 473 for 60 s.

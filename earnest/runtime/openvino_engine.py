@@ -15,7 +15,7 @@ from earnest.audio.deadline import stopped_at_deadline
 from earnest.bundle import Bundle, BundleInfo
 from earnest.errors import BundleError, MissingExtraError
 from earnest.files.cache import FOLDER
-from earnest.onnx.cut import CUT, CutError, Part
+from earnest.onnx.surgery import CUT, CutError, Part
 from earnest.runtime.engine import MIB, Hint, Provider, few_addresses, most_of_one
 
 MODEL, WEIGHTS = "model.xml", "model.bin"
@@ -128,7 +128,7 @@ class OpenVinoEngine:
 
 
 def cut_model(model: Any, part: Part) -> Any:
-    """Return what lies before or behind the values `earnest.onnx.cut.CUT`, as `earnest.onnx.cut.part_of` does."""
+    """Return what lies before or behind the values `CUT`, as `earnest.onnx.surgery.part_of` does."""
     found = {name: port for node in model.get_ops() for port in node.outputs() for name in port.get_names()}
     if not found.keys() >= set(CUT):
         raise CutError

@@ -18,7 +18,7 @@ from earnest.export.onnx import halve_last, quiet_export, store_small, to_onnx
 from earnest.frontends.log_mel import TwoStageTransform
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.models.pretrained import packed, read_known_speakers, read_origin, read_tensors, unpacked
-from earnest.onnx.cut import CUT, part_of
+from earnest.onnx.surgery import CUT, part_of
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
 from earnest.testing.sounds import voice

@@ -1,4 +1,4 @@
-/** The last layers of a bundle's graph replaced by others; as in `earnest.onnx.heads`, whose module tells the formulas. */
+/** The last layers of a graph replaced by others; `earnest.onnx.surgery`, which does the same, tells the formulas. */
 
 import { sha256Of } from "../bundle.js";
 import { BundleError } from "../errors.js";

@@ -1,17 +1,18 @@
-"""Last layers that are written by hand: the numbers are those of the formulas, all else stays."""
+"""A graph cut at its spectrogram; last layers written by hand, whose numbers are those of the formulas."""
 
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
-from stand_in import stand_in_model
+from stand_in import cuttable_model, stand_in_model
 
 from earnest.bundle import SHIPPED
 from earnest.errors import BundleError
 from earnest.onnx.check import check_onnx
-from earnest.onnx.cut import part_of
-from earnest.onnx.heads import GraphHead, KnownSound, with_head
+from earnest.onnx.surgery import CUT, CutError, GraphHead, KnownSound, part_of, with_head
+from earnest.testing.sounds import voice
 
 RNG = np.random.default_rng(0)
 
@@ -81,3 +82,43 @@ def test_a_model_without_an_embedding_and_one_that_is_damaged_are_refused() -> N
     whole = models()["stand-in"]
     with pytest.raises(BundleError, match="not an ONNX model"):
         with_head(whole[: len(whole) // 2], a_head(3), {})
+
+
+DATA = cuttable_model().SerializeToString()
+
+
+def session_of(data: bytes) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.7])
+def test_both_parts_together_give_what_the_whole_gives(seconds: float) -> None:
+    sound = voice(seconds)[None]
+    feeds = {"waveform": sound, "lengths": np.array([sound.shape[1]])}
+    names = ["logits", "probabilities", "embedding"]
+    middle = session_of(part_of(DATA, "front_end")).run(list(CUT), feeds)
+    found = session_of(part_of(DATA, "network")).run(names, dict(zip(CUT, middle, strict=True)))
+    for name, value, expected in zip(names, found, session_of(DATA).run(names, feeds), strict=True):
+        np.testing.assert_array_equal(value, expected, err_msg=name)
+
+
+def test_each_part_holds_its_own_nodes_and_weights_only() -> None:
+    front, network = (onnx.load_from_string(part_of(DATA, part)) for part in ("front_end", "network"))
+    for part in (front, network):
+        onnx.checker.check_model(part, full_check=True)
+    assert [item.name for item in front.graph.input] == ["waveform", "lengths"]
+    assert [item.name for item in network.graph.input] == list(CUT)
+    weights = [{tensor.name for tensor in part.graph.initializer} for part in (front, network)]
+    assert "filters" in weights[0] - weights[1]
+    assert "weights" in weights[1] - weights[0]
+    assert len(front.graph.node) + len(network.graph.node) == len(cuttable_model().graph.node)
+
+
+def test_the_whole_is_left_as_it_is() -> None:
+    assert part_of(DATA, "whole") is DATA
+
+
+def test_a_model_without_a_spectrogram_can_not_be_cut() -> None:
+    with pytest.raises(CutError, match="no spectrogram inside"):
+        part_of(stand_in_model().SerializeToString(), "network")
+    assert issubclass(CutError, BundleError)

@@ -1,6 +1,7 @@
-"""The last layers of a bundle's graph replaced by others, written by hand: no package onnx, no torch.
+"""A bundle's graph changed without the package onnx, and without torch: cut in two, or with other last layers.
 
-A graph gives ``embedding``; ``logits``, ``probabilities`` and ``distance`` follow from it and are made anew:
+Cut between its front end and its network, each side is a model of its own. What replaces the last layers follows from
+``embedding``; ``logits``, ``probabilities`` and ``distance`` are made anew:
 
 * logits z = W·e + b, (batch, classes);
 * distance d = √(mean over k of (v_k·(e − m))²), (batch,), see `earnest.learning.domain`;
@@ -11,10 +12,10 @@ All other outputs (``gender``, ``sound``, ``attention``) stay as they are.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +23,91 @@ import numpy.typing as npt
 from earnest.errors import BundleError
 from earnest.onnx.protobuf import Field, decoded, fields_of, text_of, written_field, written_number
 
+# Fields of ModelProto, GraphProto, NodeProto, TensorProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+_GRAPH, _METADATA = 7, 14
+_NODE, _NAME, _INITIALIZER, _INPUT, _OUTPUT, _VALUE = 1, 2, 5, 11, 12, 13
+Part: TypeAlias = Literal["whole", "front_end", "network"]
+CUT = ("log_mel", "n_frames")
+"""Values between the front end and the network: (batch, rows, frames) float32 and (batch,) int64."""
+
+
+class CutError(BundleError):
+    """A model has no values between front end and network to be cut at."""
+
+    def __init__(self) -> None:
+        super().__init__("the model has no spectrogram inside to be cut at. Export a model that has one again.")
+
+
+def part_of(data: bytes, part: Part) -> bytes:
+    """Cut a checked model between front end and network, at the values `CUT`.
+
+    Raises
+    ------
+    CutError
+        When the model has no such values: it works on raw samples, or an earlier version exported it.
+    BundleError
+        When it is damaged where `check_onnx` doesn't look.
+    """
+    if part == "whole":
+        return data
+    try:
+        return _cut(data, part)
+    except (IndexError, ValueError):
+        raise BundleError("not an ONNX model that can be cut. Export it again.") from None
+
+
+def _cut(data: bytes, part: Part) -> bytes:
+    fields = fields_of(data)
+    graph = next(fields_of(field.message) for field in fields if field.number == _GRAPH)
+    known = {text_of(field.message, 1): field.message for field in graph if field.number == _VALUE}
+    if not known.keys() >= set(CUT):
+        raise CutError
+    cut = [known[name] for name in CUT]
+    given, made = ([field.message for field in graph if field.number == number] for number in (_INPUT, _OUTPUT))
+    inputs, outputs = (given, cut) if part == "front_end" else (cut, made)
+    # What makes a value that is given from outside is the other side's.
+    nodes, constants = _needed(graph, {text_of(value, 1) for value in outputs}, {text_of(value, 1) for value in inputs})
+    parts = [
+        *(bytes(field.raw) for field in graph if field.number == _NAME),
+        *(bytes(node.raw) for node in nodes),
+        *constants,
+        *(written_field(_INPUT, value) for value in inputs),
+        *(written_field(_OUTPUT, value) for value in outputs),
+    ]
+    whole = written_field(_GRAPH, b"".join(parts))
+    return b"".join(whole if field.number == _GRAPH else bytes(field.raw) for field in fields)
+
+
+def _names(node: Field, number: int) -> list[str]:
+    return [decoded(value.message) for value in fields_of(node.message) if value.number == number]
+
+
+def _needed(graph: Sequence[Field], wanted: set[str], given: Collection[str] = ()) -> tuple[list[Field], list[bytes]]:
+    """Return the nodes that ``wanted`` follow from, in their order, and the constants that those use.
+
+    Parameters
+    ----------
+    given : values that no node needs to make
+    """
+    nodes: list[Field] = []
+    # Makers stand before users in a graph: so backwards each node is met after all that need it.
+    for field in reversed([field for field in graph if field.number == _NODE]):
+        made = set(_names(field, 2))
+        if made & wanted and not made.intersection(given):
+            nodes.append(field)
+            wanted.update(_names(field, 1))
+    constants = [
+        bytes(item.raw) for item in graph if item.number == _INITIALIZER and text_of(item.message, 8) in wanted
+    ]
+    return nodes[::-1], constants
+
+
 Table = npt.NDArray[np.float32]
 REPLACED = ("logits", "probabilities", "distance")
 _OUTPUTS = (*REPLACED, "sound", "intensity", "affect_derived")
 _PREFIX = "learned."
 HEADS = "network.heads_"  # before names of what is added to a traced graph
 LARGEST_LOG = 3.0  # of s, so that nothing overflows however strange the sound is
-# Fields of ModelProto, GraphProto, NodeProto, TensorProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
-_GRAPH, _METADATA = 7, 14
-_NODE, _INITIALIZER, _OUTPUT, _VALUE = 1, 5, 12, 13
 _KINDS: Mapping[type, int] = {np.float32: 1, np.int64: 7, np.float16: 10}
 FLOAT = 1  # a kind of tensor
 _INT = 2  # a kind of attribute
@@ -102,24 +179,6 @@ def _replaced(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:
     told = [_written_fact(name, text) for name, text in {**facts, "weights_sha256": weights}.items()]
     model = [whole if field.number == _GRAPH else bytes(field.raw) for field in fields if field.number != _METADATA]
     return b"".join([*model, *told])
-
-
-def _names(node: Field, number: int) -> list[str]:
-    return [decoded(value.message) for value in fields_of(node.message) if value.number == number]
-
-
-def _needed(graph: Sequence[Field], wanted: set[str]) -> tuple[list[Field], list[bytes]]:
-    """Return the nodes that outputs follow from, in their order, and the constants that those use."""
-    nodes: list[Field] = []
-    # Makers stand before users in a graph: so backwards each node is met after all that need it.
-    for field in reversed([field for field in graph if field.number == _NODE]):
-        if wanted.intersection(_names(field, 2)):
-            nodes.append(field)
-            wanted.update(_names(field, 1))
-    constants = [
-        bytes(item.raw) for item in graph if item.number == _INITIALIZER and text_of(item.message, 8) in wanted
-    ]
-    return nodes[::-1], constants
 
 
 class GraphParts:
