@@ -178,7 +178,7 @@ ATTACKS = (
         "a recording called `=1+1.wav`, `@…`, `+…`, `-…`, a tab or a full-width sign first",
         "a formula in the CSV, computed by spreadsheets",
         "a text (`'=1+1.wav`), read back as it was; in timelines, manifests, the server and the page too",
-        "tests/unit/files/test_csv_cells.py::test_a_cell_never_begins_as_a_formula_does",
+        "tests/unit/files/test_tables.py::test_a_cell_never_begins_as_a_formula_does",
     ),
     Attack(
         "`--resume` on 900 damaged files of predictions (CSV, JSON lines, Parquet)",

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earnest.errors import CorpusError, shown, suggestion, told
-from earnest.files.csv_cells import RowWriter, named_rows, unmarked
-from earnest.files.parquet import is_parquet, opened_parquet, parquet_texts
 from earnest.files.reading import read_text
+from earnest.files.tables import RowWriter, is_parquet, named_rows, opened_parquet, parquet_texts, unmarked
 from earnest.files.writing import replacing
 from earnest.labels import AFFECT, EMOTIONS
 

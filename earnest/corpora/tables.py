@@ -10,8 +10,8 @@ from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
 from earnest.errors import CorpusError, shown, suggestion
-from earnest.files.csv_cells import named_rows
 from earnest.files.reading import parsed_json, read_text
+from earnest.files.tables import named_rows
 from earnest.labels import AFFECT, EMOTIONS
 
 Row = Mapping[str, Any]

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError, counted
-from earnest.files.csv_cells import delimiter_of, unmarked
-from earnest.files.parquet import is_parquet, opened_parquet, parquet_texts
 from earnest.files.reading import opened, save_as_utf_8
+from earnest.files.tables import delimiter_of, is_parquet, opened_parquet, parquet_texts, unmarked
 from earnest.labels import AFFECT, EMOTIONS
 
 Probabilities = npt.NDArray[np.float32]
@@ -227,7 +226,7 @@ class Layout:
 
 
 def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAnswers:
-    """Read a CSV file with a header, or Parquet; `earnest.files.csv_cells.delimiter_of` says how cells are parted.
+    """Read a CSV file with a header, or Parquet; `earnest.files.tables.delimiter_of` says how cells are parted.
 
     Raises
     ------

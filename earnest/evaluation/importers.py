@@ -21,9 +21,8 @@ from earnest.evaluation.answers import (
     text_column,
 )
 from earnest.evaluation.predictions import read_answers
-from earnest.files.csv_cells import delimiter_of
-from earnest.files.parquet import is_parquet, parquet_columns
 from earnest.files.reading import opened, parsed_json, read_text
+from earnest.files.tables import delimiter_of, is_parquet, parquet_columns
 from earnest.labels import AFFECT
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")

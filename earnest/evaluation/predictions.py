@@ -25,7 +25,7 @@ from earnest.evaluation.answers import (
     same_text,
     text_column,
 )
-from earnest.files.csv_cells import RowWriter, marked
+from earnest.files.tables import RowWriter, marked
 from earnest.files.writing import replacing
 from earnest.labels import AFFECT
 

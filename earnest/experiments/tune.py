@@ -29,9 +29,9 @@ from earnest.experiments.task import (
     under,
     with_weights_of,
 )
-from earnest.files.csv_cells import RowWriter
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
+from earnest.files.tables import RowWriter
 from earnest.files.writing import write_atomically
 from earnest.models.classifier import MODELS
 from earnest.progress import SILENT, Progress

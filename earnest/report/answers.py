@@ -16,8 +16,8 @@ from earnest.corpora.own.tables import Row, read_table
 from earnest.errors import EarnestError, first_line, shown
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.texts import NONE, percent
-from earnest.files.parquet import text_of
 from earnest.files.reading import parsed_json
+from earnest.files.tables import text_of
 from earnest.files.writing import write_atomically, write_json
 from earnest.plots.recordings import draw_counts
 from earnest.plots.style import new_figure

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from earnest.errors import printable_json
-from earnest.files.csv_cells import csv_row
+from earnest.files.tables import csv_row
 from earnest.labels import AFFECT
 from earnest.runtime.events import VocalBurst
 from earnest.runtime.prediction import Prediction, Status
@@ -32,7 +32,7 @@ def csv_header(classes: Sequence[str]) -> str:
 
 
 def csv_line(prediction: Prediction, classes: Sequence[str]) -> str:
-    """Return one row of CSV, see `earnest.files.csv_cells`; what there is no value for is empty.
+    """Return one row of CSV, see `earnest.files.tables`; what there is no value for is empty.
 
     Quality words are joined by spaces, ``shares`` and ``vocal_bursts`` are JSON.
     """

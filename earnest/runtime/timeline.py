@@ -20,8 +20,8 @@ from xml.sax.saxutils import quoteattr
 
 from earnest.audio.source import file_and_channel
 from earnest.errors import EarnestError, printable, suggestion
-from earnest.files.csv_cells import csv_row
 from earnest.files.reading import read_text
+from earnest.files.tables import csv_row
 from earnest.runtime.events import Envelope, Event, Recorded, Segment, Span, Window, burst_span, span_dict, window_dict
 from earnest.runtime.frames import Frame, FrameColumn, Framed
 from earnest.runtime.prediction import Prediction, percent

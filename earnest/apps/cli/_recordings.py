@@ -23,8 +23,8 @@ from earnest.apps.cli.output import refuse_input
 from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel, path_of, whole_and_channel
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, MissingExtraError, counted, printable, shown
-from earnest.files.csv_cells import text_rows
 from earnest.files.reading import links_among, read_text, unfollowed
+from earnest.files.tables import text_rows
 from earnest.runtime.decoders import Reading
 from earnest.runtime.predictor import Predictor
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from earnest.audio.source import Channel, Source, file_and_channel, place_of
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, counted, printable, printable_json, told
-from earnest.files.csv_cells import csv_rows
+from earnest.files.tables import csv_rows
 from earnest.files.writing import (
     Journal,
     cut_half_line,

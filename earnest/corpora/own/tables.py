@@ -9,9 +9,8 @@ from typing import Any
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
-from earnest.files.csv_cells import text_rows
-from earnest.files.parquet import opened_parquet, text_of
 from earnest.files.reading import parsed_json, read_text
+from earnest.files.tables import opened_parquet, text_of, text_rows
 from earnest.labels import AFFECT
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")

@@ -9,7 +9,7 @@ import pytest
 from earnest.errors import CorpusError, MissingExtraError
 from earnest.evaluation.importers import READERS, read_any, read_nkululeko, read_pipeline_output, recognised
 from earnest.evaluation.predictions import Predictions
-from earnest.files.csv_cells import marked
+from earnest.files.tables import marked
 from earnest.runtime.formats import csv_header, csv_line, flat_values
 from earnest.runtime.frames import prediction_schema
 from earnest.runtime.prediction import Prediction

@@ -48,7 +48,7 @@ function csv({ path, spans }: Timeline): string {
   return [["path", "start_s", "end_s", "emotion", "confidence"], ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
-/** A text that a spreadsheet would take for a formula gets one ' before it, as `earnest.files.csv_cells` writes it. */
+/** A text that a spreadsheet would take for a formula gets one ' before it, as `earnest.files.tables` writes it. */
 export function marked(text: string): string {
   return /^'*(?:[=+@＝＋－＠\t\r\n]|-[^])/.test(text) ? `'${text}` : text;
 }

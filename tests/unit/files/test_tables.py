@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attacks.run_files import FORMULAS, ODD_NAMES
-from earnest.files.csv_cells import csv_row, csv_rows, delimiter_of, marked, unmarked
+from earnest.files.tables import csv_row, csv_rows, delimiter_of, marked, unmarked
 
 README = Path(__file__).parents[3] / "README.md"
 TEXTS = st.text(st.one_of(st.sampled_from("'=+-@\t\r\n\",;＝ a1"), st.characters(codec="utf-8")), max_size=8)
