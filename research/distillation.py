@@ -27,9 +27,9 @@ from earnest.models.pretrained import KNOWN_SPEAKERS, packed_state, read_origin
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
 from earnest.progress import SILENT, Progress
 from earnest.settings.config import to_toml
-from earnest.settings.finetune import FrameChanges
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.limits import Bounds, Count, NotEmpty, ShareBelowOne, Validated, require
+from earnest.settings.training import FrameChanges
 from earnest.training.finetune import (
     HISTORY,
     WEIGHTS,

@@ -21,7 +21,7 @@ from earnest.frontends.log_mel import LogMel
 from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.models.whisper import Encoder, WhisperSettings, WhisperStatistics, mean_and_deviation, merged, normalised
 from earnest.settings.config import from_mapping
-from earnest.settings.finetune import FrameChanges
+from earnest.settings.training import FrameChanges
 from earnest.training.batches import padded
 from earnest.training.finetune import EpochBatches
 

@@ -18,8 +18,8 @@ from torch.nn import functional
 from earnest.augment.noise_files import NoiseFiles, noise_recording
 from earnest.frontends.build import compute_frames
 from earnest.frontends.log_mel import LogMel
-from earnest.settings.finetune import FrameChanges
 from earnest.settings.front_end import FrontEnd
+from earnest.settings.training import FrameChanges
 
 
 def mask_time(frames: Tensor, n_frames: Tensor, longest: int, generator: torch.Generator) -> Tensor:

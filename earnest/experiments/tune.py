@@ -37,7 +37,7 @@ from earnest.models.classifier import MODELS
 from earnest.progress import SILENT, Progress
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
-from earnest.settings.tune import Range, Tune
+from earnest.settings.training import Range, Tune
 from earnest.training.heads import EmotionHead
 from earnest.training.learn import learner_for
 from earnest.training.record import CHECKPOINT, History

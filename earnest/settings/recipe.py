@@ -13,11 +13,9 @@ from earnest.errors import RecipeError, suggestion
 from earnest.files.reading import read_toml
 from earnest.labels import scheme_called
 from earnest.settings.config import from_mapping, to_toml, with_new_keys
-from earnest.settings.finetune import Finetune
 from earnest.settings.front_end import FrontEnd, Image, Segments, with_preset
 from earnest.settings.limits import Validated, require
-from earnest.settings.training import Training
-from earnest.settings.tune import Tune, read_tune
+from earnest.settings.training import Finetune, Training, Tune, read_tune
 
 RENAMED_NETWORK_KEYS: Mapping[str, str] = {"steps_a_token": "tokens_per_step", "by_voice": "speaker_dependent"}
 """Keys of ``[network]`` in earlier versions → what they are called now."""

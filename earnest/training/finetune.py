@@ -29,9 +29,9 @@ from earnest.models.pretrained import packed, unpacked
 from earnest.models.student import StudentStatistics
 from earnest.models.whisper import WhisperStatistics
 from earnest.progress import SILENT, Progress
-from earnest.settings.finetune import Finetune, FrameChanges
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
+from earnest.settings.training import Finetune, FrameChanges
 from earnest.training.batches import padded
 from earnest.training.examples import Example, classes_of_corpora
 from earnest.training.loop import AtomicCheckpointIO, csv_bytes

@@ -9,8 +9,8 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import ALL_DATA, examples_of, protocol_utterances, under, with_weights_of
-from earnest.settings.finetune import Finetune
 from earnest.settings.recipe import Recipe
+from earnest.settings.training import Finetune
 from earnest.testing.corpora import build_example
 
 

@@ -17,9 +17,9 @@ from earnest.experiments.task import split_called
 from earnest.models.pretrained import read_known_speakers, unpacked
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.settings.config import from_mapping
-from earnest.settings.finetune import FrameChanges
 from earnest.settings.front_end import PRESETS
 from earnest.settings.recipe import Recipe
+from earnest.settings.training import FrameChanges
 from earnest.training.examples import Example
 from earnest.training.finetune import (
     ChangedClips,

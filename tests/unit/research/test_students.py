@@ -13,8 +13,8 @@ from made_up_corpus import write_corpus
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import RecipeError
 from earnest.frontends.log_mel import LogMel
-from earnest.settings.finetune import FrameChanges
 from earnest.settings.front_end import FrontEnd
+from earnest.settings.training import FrameChanges
 from research.students import (
     HEARD_AGAIN_WITHIN,
     UNCHANGED,

@@ -13,11 +13,9 @@ from earnest.models.cabg import CabgSettings
 from earnest.models.multitask import PooledSettings
 from earnest.models.whisper import WhisperAttentionSettings, WhisperSettings
 from earnest.settings.config import from_mapping
-from earnest.settings.finetune import Finetune, FrameChanges
 from earnest.settings.front_end import FrontEnd, Image, Segments
 from earnest.settings.limits import Bounds, Count, LowHigh, NotEmpty, Share, Validated, require
-from earnest.settings.training import Training, Unfreezing
-from earnest.settings.tune import Tune
+from earnest.settings.training import Finetune, FrameChanges, Training, Tune, Unfreezing
 
 
 @dataclass(frozen=True)
