@@ -20,7 +20,7 @@ from earnest.installation import __version__
 if TYPE_CHECKING:
     from earnest.audio.source import AudioInput, Channel
     from earnest.bundle import BundleInfo
-    from earnest.own.learned import Learned
+    from earnest.own.bundle import Learned
     from earnest.progress import Progress
     from earnest.runtime.embedding import Embeddings
     from earnest.runtime.events import Segment, Span, VocalBurst, Window

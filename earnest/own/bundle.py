@@ -1,11 +1,15 @@
-"""A base's graph with a head of one's own → the files and the description of a bundle."""
+"""What learning from own recordings gives: the files and the description of a bundle, and what the model is worth."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from earnest.bundle import Bundle, BundleInfo, ProtocolResult, TrainingCorpus, classes_text, sha256_of
+from earnest.corpora.own import Refused
 from earnest.errors import EarnestError, shown
 from earnest.evaluation.calibration import FittedCalibration, quality, softmax
 from earnest.export.files import MODEL, NOTICE
@@ -14,7 +18,10 @@ from earnest.learning.crossval import OutOfFold, abstain_below
 from earnest.learning.discriminant import Floats, Numbers
 from earnest.learning.domain import Domain
 from earnest.onnx.surgery import GraphHead, KnownSound, with_head
+from earnest.runtime.timeline_plot import clock
 
+PAGE = "report.html"  # in the folder of the model
+CLASS_COLUMNS = ("class", "n", "speakers", "recall %", "most often taken for")
 NOT_STATED = "not stated: ask whoever made it before you pass it on"
 
 
@@ -135,3 +142,128 @@ def bundle_of(
         notes=" ".join(told),
     )
     return files, info
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """One class out of fold: its recordings and speakers, the share recognised, and what it is most often taken for."""
+
+    name: str
+    n: int
+    n_speakers: int
+    recall: float
+    taken_for: str
+    taken_share: float
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model that was learnt from own recordings, and what it is worth.
+
+    All scores are of cross-validation: each recording was answered by a model that hadn't learnt from its fold.
+
+    Attributes
+    ----------
+    path : the bundle's folder, for `earnest.load`
+    base : the model whose embedding was learnt from
+    n, n_refused : recordings used, and those that could not be
+    n_speakers : 0 where they are unknown
+    speaker_independent : whether no speaker was in two folds
+    folds : in words
+    wa, ua : weighted accuracy, mean over folds, and unweighted accuracy over all recordings, the mean of what
+        ``classes`` say of recall; ``_sd`` their standard deviation over folds
+    ua_over_folds : mean over folds, which is what reports, comparisons and cards tell: a fold may lack classes, and its
+        UA leaves them out
+    ece : expected calibration error, 15 bins, each fold calibrated on the others; ``ece_by_chance`` is what
+        probabilities that are true would have, of so few recordings
+    known_corpora : that the base has learnt from and the recordings seem to be of: then the scores may be too high
+    refused : which recordings could not be used, and why
+    warnings : what makes the numbers worth less
+    advice : what would help most
+    report : the page, None where the extra "report" is not installed
+    seconds : of the steps
+    """
+
+    path: Path
+    name: str
+    base: str
+    source: str
+    layout: str
+    label_from: str
+    speaker_from: str
+    classes: tuple[ClassResult, ...]
+    n: int
+    n_refused: int
+    n_speakers: int
+    hours: float
+    speaker_independent: bool
+    folds: str
+    wa: float
+    wa_sd: float
+    ua: float
+    ua_over_folds: float
+    ua_sd: float
+    ece: float
+    ece_by_chance: float
+    shrinkage: float
+    temperature: float
+    abstain_below: float
+    out_of_domain_from: float | None
+    known_corpora: tuple[str, ...]
+    refused: tuple[Refused, ...]
+    warnings: tuple[str, ...]
+    advice: tuple[str, ...]
+    report: Path | None
+    seconds: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        values = asdict(self) | {"path": str(self.path), "report": None if self.report is None else str(self.report)}
+        return values | {"classes": [asdict(one) for one in self.classes]}
+
+    @property
+    def title(self) -> str:
+        """What the numbers are of, in one line."""
+        kind = "speaker-independent" if self.speaker_independent else "NOT speaker-independent"
+        return f"{kind}, {self.folds}"
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the summary, name and value."""
+        speakers = str(self.n_speakers) if self.n_speakers else "unknown"
+        refused = f" ({self.n_refused} could not be used)" if self.n_refused else ""
+        ua = f"{100 * self.ua_over_folds:.1f} ± {100 * self.ua_sd:.1f} over folds"
+        return [
+            ("recordings", f"{self.n}{refused}, {clock(round(3600 * self.hours, 1))}"),
+            ("classes", str(len(self.classes))),
+            ("speakers", speakers),
+            ("tested", self.title),
+            ("WA %", f"{100 * self.wa:.1f} ± {100 * self.wa_sd:.1f} over folds"),
+            ("UA %", f"{ua}, {100 * self.ua:.1f} over all recordings (chance {100 / len(self.classes):.1f})"),
+            ("ECE", f"{self.ece:.3f} (chance alone {self.ece_by_chance:.3f})"),
+        ]
+
+    def class_rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Return a row a class: name, recordings, speakers, recall in per cent, what it is taken for."""
+        return [
+            (
+                one.name,
+                str(one.n),
+                str(one.n_speakers or "?"),
+                f"{100 * one.recall:.1f}",
+                f"{one.taken_for} {100 * one.taken_share:.0f} %" if one.taken_share else "–",
+            )
+            for one in self.classes
+        ]
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        summary = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self.rows())
+        head = "".join(f"<th>{name}</th>" for name in CLASS_COLUMNS)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.class_rows()
+        )
+        notes = "".join(f"<li>{escape(one)}</li>" for one in (*self.warnings, *self.advice))
+        return (
+            f"<p><b>{escape(self.name)}</b>: {escape(str(self.path))}</p><table>{summary}</table>"
+            f"<table><tr>{head}</tr>{body}</table><ul>{notes}</ul>"
+        )

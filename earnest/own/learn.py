@@ -37,8 +37,7 @@ from earnest.learning.crossval import (
     with_shares,
 )
 from earnest.learning.discriminant import Floats, Numbers, discriminants
-from earnest.own.bundle import Answers, FittedHead, bundle_of, refuse_other_formats
-from earnest.own.learned import PAGE, ClassResult, Learned
+from earnest.own.bundle import PAGE, Answers, ClassResult, FittedHead, Learned, bundle_of, refuse_other_formats
 from earnest.own.recordings import (
     OwnEmbeddings,
     forget_kept,

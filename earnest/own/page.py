@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from earnest.errors import counted
 from earnest.learning.discriminant import standardised
-from earnest.own.learned import CLASS_COLUMNS, PAGE, Learned
+from earnest.own.bundle import CLASS_COLUMNS, PAGE, Learned
 from earnest.own.recordings import OwnEmbeddings
 from earnest.plots.networks import draw_map
 from earnest.plots.style import new_figure

@@ -23,7 +23,7 @@ from earnest.apps.cli.output import (
 from earnest.errors import counted
 from earnest.export.files import refuse_full
 from earnest.installation import install_command
-from earnest.own.learned import CLASS_COLUMNS, Learned
+from earnest.own.bundle import CLASS_COLUMNS, Learned
 
 N_REASONS = 5
 

@@ -15,7 +15,7 @@ from earnest.bundle import TrainingCorpus, load_bundle
 from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import read_predictions
 from earnest.files.writing import refuse_changed
-from earnest.own.learned import Learned
+from earnest.own.bundle import Learned
 from earnest.report.result import read_result
 from earnest.report.sections import COLUMNS, headline_row
 from earnest.testing.sounds import voice

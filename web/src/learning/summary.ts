@@ -1,4 +1,4 @@
-/** What a learnt model is worth, in numbers and in words; as in `earnest.own.learned` and `earnest.own.learn`. */
+/** What a learnt model is worth, in numbers and in words; as in `earnest.own.bundle` and `earnest.own.learn`. */
 
 import type { BundleInfo } from "../bundle.js";
 import { indexOfLargest } from "../numbers.js";
