@@ -13,8 +13,7 @@ from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.card import read_result
 from earnest.export.files import MODEL, NOTICE, write_bundle
 from earnest.export.forms import int8_clips, to_int8, to_int8_ir, to_ir
-from earnest.export.moody import moody_classes, to_moody
-from earnest.export.onnx import add_distance, finished, store_small, traced
+from earnest.export.onnx import add_distance, finished, moody_classes, store_small, to_moody, traced
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_changed, write_atomically
 from earnest.models.classifier import Network

@@ -1,4 +1,7 @@
-"""From a trained network to an ONNX graph, waveform in and probabilities out, its weights stored in 8 or 16 bits."""
+"""From a trained network to an ONNX graph, waveform in and probabilities out, its weights stored in 8 or 16 bits.
+
+Moody's web application calls a graph of its own: 2.1 s at 22,050 Hz in, logits in Moody's order out.
+"""
 
 import io
 import logging
@@ -18,6 +21,7 @@ from torch import Tensor, nn
 from earnest.bundle import classes_text
 from earnest.errors import EarnestError
 from earnest.frontends.build import RawWaveform
+from earnest.labels import SCHEMES
 from earnest.models.classifier import Segmented, SpeechClassifier
 from earnest.models.pretrained import BYTES, HALVES, LARGEST, OF_NETWORK, STEPS, TRANSPOSED
 from earnest.onnx.surgery import GraphParts, Table
@@ -341,3 +345,67 @@ def add_distance(proto: ModelProto, mean: Table, directions: Table) -> None:
         distances = add.node("Sqrt", [positive], "distances")  # (batch, 1)
         add.node("Squeeze", [distances, axis], "distance")
         add.output("distance")
+
+
+MOODY_RATE_HZ = 22_050
+MOODY_SAMPLES = 46_305  # 2.1 s
+MOODY_SEVEN = SCHEMES["moody7"].classes
+MOODY_EIGHT = (*MOODY_SEVEN, "calm")
+
+
+class _MoodyClassifier(nn.Module):
+    """The classifier for clips of one length, its classes in Moody's order."""
+
+    order: Tensor
+
+    def __init__(self, classifier: SpeechClassifier, order: list[int]) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.register_buffer("order", torch.tensor(order))
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        lengths = torch.full_like(waveform[:, 0], MOODY_SAMPLES, dtype=torch.int64)
+        logits: Tensor = self.classifier(waveform, lengths)["logits"]
+        return logits.index_select(1, self.order) / self.classifier.temperature
+
+
+def moody_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a model's classes in Moody's order: its seven, and calm behind them where the model tells it apart.
+
+    Raises
+    ------
+    EarnestError
+        When the model has other classes.
+    """
+    for wanted in (MOODY_SEVEN, MOODY_EIGHT):
+        if set(classes) == set(wanted):
+            return wanted
+    raise EarnestError(
+        f"Moody's page reads {', '.join(MOODY_SEVEN)}, and calm behind them; this model tells {', '.join(classes)}. "
+        "Train with --scheme moody7."
+    )
+
+
+def to_moody(classifier: SpeechClassifier, facts: Mapping[str, str]) -> ModelProto:
+    """Export with input ``input`` (batch, 46305) float32 at 22,050 Hz and output ``output`` (batch, 7 or 8) logits.
+
+    Moody's page scales every clip to a root mean square of one before; with a front end that does so itself nothing
+    changes. The logits are divided by the temperature, so that its softmax gives calibrated probabilities.
+    """
+    rate_hz = classifier.front_end.settings.sample_rate_hz
+    if rate_hz != MOODY_RATE_HZ:
+        raise EarnestError(
+            f"Moody's page records at {MOODY_RATE_HZ} Hz, this model hears {rate_hz} Hz. Train a recipe with "
+            'preset = "moody" in [front_end], such as recipes/moody-alexnet.toml.'
+        )
+    wanted = moody_classes(classifier.classes)
+    model = _MoodyClassifier(classifier.exportable(), [classifier.classes.index(name) for name in wanted]).eval()
+    waveform = 0.1 * torch.randn(2, MOODY_SAMPLES, generator=torch.Generator().manual_seed(0))
+    proto = quiet_export(model, (waveform,), ({0: torch.export.Dim("batch")},), ("input",), ("output",))
+    remove_traces(proto)
+    proto.graph.name, proto.producer_name = "earnest", "earnest"
+    if proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value:
+        raise EarnestError("The export fixed the batch size.")
+    store_small(proto)
+    assert [item.version for item in proto.opset_import if not item.domain] == [OPSET]
+    return finished(proto, {**facts, "classes": ",".join(wanted), "profile": "moody", "n_samples": str(MOODY_SAMPLES)})

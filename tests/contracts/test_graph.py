@@ -15,8 +15,7 @@ import onnxruntime
 import pytest
 
 from earnest.bundle import SHIPPED
-from earnest.export.moody import N_SAMPLES, RATE_HZ, SEVEN, to_moody
-from earnest.export.onnx import to_onnx
+from earnest.export.onnx import MOODY_RATE_HZ, MOODY_SAMPLES, MOODY_SEVEN, to_moody, to_onnx
 from earnest.labels import scheme_called
 from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier
 from earnest.runtime.openvino_engine import EXACT
@@ -52,10 +51,10 @@ class Graph:
 def moody_feeds() -> dict[str, Feeds]:
     """The same for Moody's graph, ``input`` (batch, 46305): behind a clip's end is silence, what is too long is cut."""
     feeds = {}
-    for name, given in extreme_feeds(RATE_HZ).items():
-        samples = np.zeros((len(given["lengths"]), N_SAMPLES), np.float32)
+    for name, given in extreme_feeds(MOODY_RATE_HZ).items():
+        samples = np.zeros((len(given["lengths"]), MOODY_SAMPLES), np.float32)
         for row, (waveform, length) in enumerate(zip(given["waveform"], given["lengths"].clip(1), strict=True)):
-            own = waveform[:length][:N_SAMPLES]
+            own = waveform[:length][:MOODY_SAMPLES]
             samples[row, : len(own)] = own
         feeds[name] = {"input": samples}
     return feeds
@@ -164,7 +163,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Graph]:
     """One graph of each kind of front end, and Moody's."""
     folder = tmp_path_factory.mktemp("exported")
     models = {name: small_model(recipe) for name, recipe in KINDS.items()}
-    assert set(models[MOODY].classes) == set(SEVEN)
+    assert set(models[MOODY].classes) == set(MOODY_SEVEN)
     protos = {name: to_onnx(model) for name, model in models.items() if name != MOODY}
     protos[MOODY] = to_moody(models[MOODY], {})
     for name, proto in protos.items():

@@ -19,7 +19,7 @@ import earnest
 from earnest.audio.activity import NETWORK
 from earnest.bundle import SHIPPED, SOUNDS
 from earnest.errors import EarnestError
-from earnest.export.moody import EIGHT, to_moody
+from earnest.export.onnx import MOODY_EIGHT, to_moody
 from earnest.models.classifier import MODELS, build_classifier
 from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.runtime.predictor import Predictor
@@ -497,7 +497,7 @@ def test_a_model_exported_for_moody_runs_in_its_page(site: tuple[Any, str, Path]
     session = onnxruntime.InferenceSession(site[2] / "moody.onnx")
     (logits,) = session.run(["output"], {"input": (clip / np.sqrt(np.mean(clip**2)))[None]})
     expected = np.exp(logits[0, :7]) / np.exp(logits[0, :7]).sum()
-    assert [row.split("\t")[0] for row in rows] == list(EIGHT[:7])
+    assert [row.split("\t")[0] for row in rows] == list(MOODY_EIGHT[:7])
     found = [float(row.split("\t")[1].removesuffix(" %")) / 100 for row in rows]
     np.testing.assert_allclose(found, expected, atol=6e-4)  # shown to a tenth of a per cent
     assert np.ptp(found) > 0.01
@@ -514,6 +514,6 @@ def exported_for_moody() -> bytes:
         image=Image(low_at_bottom=False),
         network=MODELS.get("moody-alexnet").reduced,
     )
-    model = build_classifier(recipe, tuple(sorted(EIGHT)), seed=0).eval()
+    model = build_classifier(recipe, tuple(sorted(MOODY_EIGHT)), seed=0).eval()
     model.temperature.fill_(0.1)  # untrained logits lie close together
     return to_moody(model, {}).SerializeToString()

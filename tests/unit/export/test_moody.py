@@ -8,8 +8,7 @@ import onnxruntime
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.export.moody import EIGHT, N_SAMPLES, SEVEN, moody_classes, to_moody
-from earnest.export.onnx import to_onnx
+from earnest.export.onnx import MOODY_EIGHT, MOODY_SAMPLES, MOODY_SEVEN, moody_classes, to_moody, to_onnx
 from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier
 from earnest.settings.front_end import PRESETS, FrontEnd, Image, Segments
 from earnest.settings.recipe import Recipe
@@ -35,7 +34,7 @@ def model_of(classes: tuple[str, ...], front_end: FrontEnd = PRESETS["moody"]) -
 
 @cache
 def sessions() -> tuple[onnxruntime.InferenceSession, onnxruntime.InferenceSession]:
-    model = model_of(tuple(sorted(SEVEN)))
+    model = model_of(tuple(sorted(MOODY_SEVEN)))
     protos = to_moody(model, {"licence": "CC0-1.0"}), to_onnx(model)
     fixed, dynamic = (onnxruntime.InferenceSession(proto.SerializeToString()) for proto in protos)
     return fixed, dynamic
@@ -44,7 +43,7 @@ def sessions() -> tuple[onnxruntime.InferenceSession, onnxruntime.InferenceSessi
 def test_names_sizes_and_metadata_are_moodys() -> None:
     fixed, _ = sessions()
     (given,), (told,) = fixed.get_inputs(), fixed.get_outputs()
-    assert (given.name, given.shape, given.type) == ("input", ["batch", N_SAMPLES], "tensor(float)")
+    assert (given.name, given.shape, given.type) == ("input", ["batch", MOODY_SAMPLES], "tensor(float)")
     assert (told.name, told.shape) == ("output", ["batch", 7])
     said = fixed.get_modelmeta().custom_metadata_map
     assert said["classes"] == "neutral,happy,sad,angry,fearful,disgust,surprised"
@@ -54,20 +53,20 @@ def test_names_sizes_and_metadata_are_moodys() -> None:
 @pytest.mark.parametrize("n_clips", [1, 3])
 def test_it_gives_the_dynamic_graphs_probabilities_in_moodys_order(n_clips: int) -> None:
     fixed, dynamic = sessions()
-    sound = np.stack([voice(2.1, 22_050, seed=number)[:N_SAMPLES] for number in range(n_clips)])
+    sound = np.stack([voice(2.1, 22_050, seed=number)[:MOODY_SAMPLES] for number in range(n_clips)])
     sound /= np.sqrt((sound**2).mean(axis=1, keepdims=True))  # as Moody's page does
     (logits,) = fixed.run(["output"], {"input": sound})
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    feeds = {"waveform": sound, "lengths": np.full(n_clips, N_SAMPLES)}
+    feeds = {"waveform": sound, "lengths": np.full(n_clips, MOODY_SAMPLES)}
     (expected,) = dynamic.run(["probabilities"], feeds)
-    order = [sorted(SEVEN).index(name) for name in SEVEN]
+    order = [sorted(MOODY_SEVEN).index(name) for name in MOODY_SEVEN]
     np.testing.assert_allclose(shares, expected[:, order], atol=1e-5)
     assert np.abs(expected[:, order] - expected).max() > 1e-3  # the order matters
 
 
 def test_eight_classes_have_calm_behind_the_seven() -> None:
-    assert moody_classes(tuple(sorted(EIGHT))) == (*SEVEN, "calm")
-    assert moody_classes(tuple(reversed(SEVEN))) == SEVEN
+    assert moody_classes(tuple(sorted(MOODY_EIGHT))) == (*MOODY_SEVEN, "calm")
+    assert moody_classes(tuple(reversed(MOODY_SEVEN))) == MOODY_SEVEN
 
 
 def test_other_classes_are_refused() -> None:
@@ -77,4 +76,4 @@ def test_other_classes_are_refused() -> None:
 
 def test_another_rate_is_refused() -> None:
     with pytest.raises(EarnestError, match="records at 22050 Hz, this model hears 16000 Hz"):
-        to_moody(model_of(SEVEN, replace(PRESETS["moody"], sample_rate_hz=16_000)), {})
+        to_moody(model_of(MOODY_SEVEN, replace(PRESETS["moody"], sample_rate_hz=16_000)), {})

@@ -19,7 +19,7 @@ from torch import Tensor
 from earnest.apps.cli.import_ import NETWORKS
 from earnest.apps.cli.main import cli
 from earnest.errors import EarnestError
-from earnest.export.moody import to_moody
+from earnest.export.onnx import to_moody
 from earnest.files.writing import refuse_changed
 from earnest.labels import CORE_EMOTIONS, SCHEMES
 from earnest.models.classifier import MODELS, build_classifier
