@@ -550,8 +550,7 @@ def _archives() -> list[Reader]:
 
 def _client() -> list[Reader]:
     """Return what reads a server's answers."""
-    from earnest.client.calls import prediction_in, timeline_in
-    from earnest.client.listening import ServerMessages
+    from earnest.client.calls import ServerMessages, prediction_in, timeline_in
 
     answer = {
         "path": "a.wav",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from earnest.audio.source import Source, path_of
-from earnest.client import calls, listening
+from earnest.client import calls
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile, ServerError
 from earnest.errors import EarnestError
 from earnest.runtime.events import Event
@@ -23,7 +23,7 @@ class AsyncClient:
     """`earnest.client.Client` with methods to be awaited."""
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
-        self._url, self._headers = calls.checked_url(url), listening.headers_of(api_key)
+        self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
         self._http = calls.http_module().AsyncClient(base_url=url, headers=self._headers, timeout=timeout_s)
 
     async def __aenter__(self) -> "AsyncClient":
@@ -133,8 +133,8 @@ class AsyncRemoteStream:
         self, address: str, sample_rate_hz: int, headers: dict[str, str], profile: Profile | None = None
     ) -> None:
         self._address, self._headers, self._profile = address, headers, profile
-        self._expected = listening.expected_errors()
-        self._heard = listening.ServerMessages(sample_rate_hz)
+        self._expected = calls.expected_errors()
+        self._heard = calls.ServerMessages(sample_rate_hz)
         self._closing = AsyncExitStack()
         self._socket: Any = None
         self._reader: asyncio.Task[None] | None = None
@@ -147,8 +147,8 @@ class AsyncRemoteStream:
                 opening = connect(
                     self._address,
                     additional_headers=self._headers,
-                    open_timeout=listening.OPEN_S,
-                    ping_timeout=listening.PONG_S,
+                    open_timeout=calls.OPEN_S,
+                    ping_timeout=calls.PONG_S,
                     compression=None,
                 )
                 self._socket = await closing.enter_async_context(opening)
@@ -157,7 +157,7 @@ class AsyncRemoteStream:
                     await self._socket.send(calls.profile_message(self._profile))
                 self._closing = closing.pop_all()
         except self._expected as error:
-            raise listening.refused(error) from error
+            raise calls.refused(error) from error
         self._reader = asyncio.create_task(self._read())
         return self
 
@@ -179,7 +179,7 @@ class AsyncRemoteStream:
     async def finish(self) -> list[Event]:
         """End the recording and return the rest."""
         self._heard.finish("async with")
-        await self._send(listening.FINISH)
+        await self._send(calls.FINISH)
         assert self._reader is not None
         await self._reader
         return self._heard.events()
@@ -193,7 +193,7 @@ class AsyncRemoteStream:
             while not self._heard.is_ended:
                 self._heard.take(await self._socket.recv())
         except self._expected as error:
-            raise listening.refused(error) from error
+            raise calls.refused(error) from error
 
     async def _send(self, message: str | bytes) -> None:
         try:
@@ -203,4 +203,4 @@ class AsyncRemoteStream:
             await self._reader  # its error is the reason
             if self._heard.is_ended:
                 return
-            raise listening.refused(error) from error
+            raise calls.refused(error) from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from earnest.audio.source import Source, path_of
-from earnest.client import calls, listening
+from earnest.client import calls
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile, ServerError
 from earnest.errors import EarnestError
 from earnest.runtime.events import Event
@@ -28,7 +28,7 @@ class Client:
     """
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
-        self._url, self._headers = calls.checked_url(url), listening.headers_of(api_key)
+        self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
         self._http = calls.http_module().Client(base_url=url, headers=self._headers, timeout=timeout_s)
 
     def __enter__(self) -> "Client":
@@ -153,8 +153,8 @@ class RemoteStream:
         self, address: str, sample_rate_hz: int, headers: dict[str, str], profile: Profile | None = None
     ) -> None:
         self._address, self._headers, self._profile = address, headers, profile
-        self._expected = listening.expected_errors()
-        self._heard = listening.ServerMessages(sample_rate_hz)
+        self._expected = calls.expected_errors()
+        self._heard = calls.ServerMessages(sample_rate_hz)
         self._closing = ExitStack()
         self._socket: Any = None
 
@@ -166,8 +166,8 @@ class RemoteStream:
                 opening = connect(
                     self._address,
                     additional_headers=self._headers,
-                    open_timeout=listening.OPEN_S,
-                    ping_timeout=listening.PONG_S,
+                    open_timeout=calls.OPEN_S,
+                    ping_timeout=calls.PONG_S,
                     compression=None,
                 )
                 self._socket = closing.enter_context(opening)
@@ -176,7 +176,7 @@ class RemoteStream:
                     self._socket.send(calls.profile_message(self._profile))
                 self._closing = closing.pop_all()
         except self._expected as error:
-            raise listening.refused(error) from error
+            raise calls.refused(error) from error
         return self
 
     def __exit__(
@@ -206,8 +206,8 @@ class RemoteStream:
         """End the recording and return the rest."""
         self._heard.finish("with")
         try:
-            self._send(listening.FINISH)
-            listening.take_all(self._heard, iter(self._socket.recv, None))
+            self._send(calls.FINISH)
+            calls.take_all(self._heard, iter(self._socket.recv, None))
         except self._expected as error:
             self._refuse_unless_ended(error)
         return self._heard.events()
@@ -218,7 +218,7 @@ class RemoteStream:
 
     def _refuse_unless_ended(self, error: Exception) -> None:
         if not self._heard.is_ended:
-            raise listening.refused(error) from error
+            raise calls.refused(error) from error
 
     def _send(self, message: str | bytes) -> None:
         from websockets.exceptions import ConnectionClosed
