@@ -45,7 +45,6 @@ JSON_HERE = {
     "experiments/tune.py",
     "apps/server/streaming.py",
     "apps/cli/bench.py",
-    "apps/cli/_bench_measure.py",
     "apps/cli/embed.py",
     "client/calls.py",
     "apps/cli/_row_file.py",

@@ -1,36 +1,40 @@
-"""``earnest bench``: how fast it is on this machine, beside how others do it."""
+"""``earnest bench``: how fast it is on this machine, beside how others do it; each measurement runs what people run."""
 
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+import numpy.typing as npt
 
 import earnest
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli.output import echo_json, echo_table, output_options, overwrite_option
-from earnest.errors import MissingExtraError, counted
-from earnest.files.writing import refuse_existing, replacing, write_json
+from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
+from earnest.audio.io import load_waveform, open_audio, resampled
+from earnest.audio.waveform import Waveform
+from earnest.errors import EarnestError, counted
+from earnest.files.writing import refuse_existing, write_json
+from earnest.plots.style import BLUE, INK, MUTED, new_figure, save
 from earnest.runtime.predictor import Predictor
 
-DPI = 160
-INK, MUTED, OURS, THEIRS = "#1a1a1a", "#666666", "#0072b2", "#b4b4b4"
+THEIRS = "#b4b4b4"
 PANELS = {"clip, ": "one clip, ms", "first answer": "first answer of a process, s", "folder": "recordings a second"}
 
 
 def plot_bench(result: Mapping[str, Any], path: Path) -> None:
     """Draw one panel a measure that has a baseline; none, none."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing", "report") from None
     groups = {
         title: [row for row in result["rows"] if row["what"].startswith(start)] for start, title in PANELS.items()
     }
@@ -41,11 +45,11 @@ def plot_bench(result: Mapping[str, Any], path: Path) -> None:
     groups = {title: rows for title, rows in groups.items() if len(rows) > 1}
     if not groups:
         return
-    figure = Figure(figsize=(3.6 * len(groups), 2.6), layout="constrained", facecolor="white")
+    figure = new_figure(3.6 * len(groups), 2.6)
     for axes, (title, rows) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
         names = [_name(row["what"]) for row in rows]
         values = [row["value"] for row in rows]
-        bars = axes.barh(names, values, color=[OURS if name == "earnest" else THEIRS for name in names])
+        bars = axes.barh(names, values, color=[BLUE if name == "earnest" else THEIRS for name in names])
         labels = [f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}" for value in values]
         axes.bar_label(bars, labels, padding=3, fontsize=8, color=INK)
         axes.set_title(title, loc="left", fontsize=9, color=INK)
@@ -54,8 +58,7 @@ def plot_bench(result: Mapping[str, Any], path: Path) -> None:
         axes.set_xticks([])
         axes.tick_params(length=0, labelsize=8, colors=MUTED)
         axes.spines[:].set_visible(False)
-    with replacing(path) as beside:
-        figure.savefig(beside, dpi=DPI)
+    save(figure, path)
 
 
 def _name(what: str) -> str:
@@ -157,30 +160,28 @@ def _measured(
     jobs: int,
     scratch: Path,
 ) -> Iterator[dict[str, Any]]:
-    from earnest.apps.cli import _bench_measure as measure
-
     paths = [Path(recording) for recording in recordings]
-    clip = measure.write_clip(paths, scratch / "clip.wav")
+    clip = write_clip(paths, scratch / "clip.wav")
     shapes = SHAPES if baseline else ()
     if "clip" in wanted:
-        latency = measure.measure_latency(model, clip, repeats)
+        latency = measure_latency(model, clip, repeats)
         floor = sum(latency.stages_ms.values())
         stages = ", ".join(f"{stage} {value:.2f}" for stage, value in latency.stages_ms.items())
         yield _row("clip, bytes to answer, p50", latency.p50_ms, "ms", note=f"3 s at 48 kHz, p95 {latency.p95_ms:.2f}")
         yield _row("clip, floor", floor, "ms", latency.p50_ms / floor, stages)
         for shape in shapes:
             times = json.loads(_baseline(baseline, shape, "warm", str(clip), str(repeats)))
-            value = sorted(times[measure.WARM_UP :])[(len(times) - measure.WARM_UP) // 2]
+            value = sorted(times[WARM_UP:])[(len(times) - WARM_UP) // 2]
             yield _row(f"clip, {shape} with torch, p50", value, "ms", value / latency.p50_ms)
     if "start" in wanted:
         own = [sys.executable, "-m", "earnest", "predict", str(clip), "--model", name]
-        start_s = measure.measure_start(own)
+        start_s = measure_start(own)
         yield _row("first answer of a process", start_s, "s")
         for shape in shapes:
-            value = measure.measure_start([sys.executable, str(baseline), shape, "first", str(clip)], 3)
+            value = measure_start([sys.executable, str(baseline), shape, "first", str(clip)], 3)
             yield _row(f"first answer, {shape} with torch", value, "s", value / start_s)
     if "folder" in wanted:
-        rate = measure.measure_folder(model, recordings, jobs)
+        rate = measure_folder(model, recordings, jobs)
         yield _row(
             "folder", rate, "recordings/s", note=f"{counted(len(recordings), 'recording')}, {counted(jobs, 'job')}"
         )
@@ -197,27 +198,23 @@ def _measured(
 def _long(
     model: Predictor, name: str, paths: Sequence[Path], hours: Sequence[float], scratch: Path
 ) -> Iterator[dict[str, Any]]:
-    from earnest.apps.cli import _bench_measure as measure
-
     some = paths[:: max(len(paths) // 200, 1)]
-    minute = measure.measure_long(model, name, measure.write_long(some, 1 / 60, scratch / "minute.flac"), 1 / 60)
+    minute = measure_long(model, name, write_long(some, 1 / 60, scratch / "minute.flac"), 1 / 60)
     yield _row("one minute, peak memory", minute.peak_mib, "MiB")
     for length in hours:
-        recording = measure.write_long(some, length, scratch / "long.flac")
-        found = measure.measure_long(model, name, recording, length)
+        recording = write_long(some, length, scratch / "long.flac")
+        found = measure_long(model, name, recording, length)
         stages = ", ".join(f"{stage} {value:.1f}" for stage, value in found.stages_cpu_s.items())
         note = f"{found.wall_s:.1f} s, {found.cpu_s:.1f} CPU s: {stages}"
         yield _row(f"{length:g} h of speech with pauses, times faster", 3600 * length / found.wall_s, "x", note=note)
         more = found.peak_mib - minute.peak_mib
         yield _row(f"{length:g} h, peak memory", found.peak_mib, "MiB", note=f"{more:+.1f} to one minute")
-        silent = measure.measure_long(model, name, measure.write_silence(length, scratch / "silent.flac"), length)
+        silent = measure_long(model, name, write_silence(length, scratch / "silent.flac"), length)
         more = silent.peak_mib - minute.peak_mib
         yield _row(f"{length:g} h of silence, peak memory", silent.peak_mib, "MiB", note=f"{more:+.1f} to one minute")
 
 
 def _baseline(program: Path | None, *words: str) -> str:
-    from earnest.apps.cli._bench_measure import run_child
-
     return run_child([sys.executable, str(program), *words]).output
 
 
@@ -266,3 +263,199 @@ def _write(result: dict[str, Any], output: Path) -> None:
 
     write_json(output / FILE, result)
     plot_bench(result, output / "bench.png")
+
+
+CLIP_S, CLIP_HZ = 3.0, 48_000
+WARM_UP = 5
+# What the system counts as a child's peak begins with its parent's size, so on Linux the child says its own at the end.
+_TELLS_PEAK = """
+import atexit, pathlib, sys
+status = pathlib.Path("/proc/self/status")
+atexit.register(lambda: status.exists() and sys.stderr.write(status.read_text()))
+from earnest.apps.cli.main import main
+main()
+"""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one answer, and of its stages alone."""
+
+    p50_ms: float
+    p95_ms: float
+    stages_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Child:
+    """What one process took."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+    output: str
+
+
+@dataclass(frozen=True)
+class LongFile:
+    """One long recording through ``earnest timeline``, a process of its own."""
+
+    hours: float
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+    stages_cpu_s: dict[str, float]
+
+
+def write_clip(sources: Sequence[Path], path: Path) -> Path:
+    """Write three seconds of speech as people record it: 48 kHz, 16 bits, WAV."""
+    import soundfile
+
+    waveform = np.concatenate([load_waveform(source, CLIP_HZ) for source in sources[:8]])
+    n_samples = round(CLIP_S * CLIP_HZ)
+    soundfile.write(path, np.resize(waveform, n_samples), CLIP_HZ, subtype="PCM_16")
+    return path
+
+
+def measure_latency(model: Predictor, clip: Path, repeats: int) -> Latency:
+    """Time bytes → probabilities, and decode, resampling and network alone, one thread, warm."""
+    data = clip.read_bytes()
+    rate = model.info.sample_rate_hz
+    with open_audio(data) as audio:
+        blocks, from_hz = list(audio.blocks), audio.sample_rate_hz
+    waveform = np.concatenate(list(resampled(iter(blocks), from_hz, rate)))
+
+    def decode() -> None:
+        with open_audio(data) as audio:
+            list(audio.blocks)
+
+    stages = {
+        "decode": _median_ms(decode, repeats),
+        "resample": _median_ms(lambda: list(resampled(iter(blocks), from_hz, rate)), repeats),
+        "network with STFT": _median_ms(lambda: model.graph.run([waveform]), repeats),
+    }
+    whole = _times_ms(lambda: model.predict(data), repeats)
+    return Latency(float(np.median(whole)), float(np.percentile(whole, 95)), stages)
+
+
+def _median_ms(work: Callable[[], object], repeats: int) -> float:
+    return float(np.median(_times_ms(work, repeats)))
+
+
+def _times_ms(work: Callable[[], object], repeats: int) -> npt.NDArray[np.float64]:
+    found = []
+    for _ in range(repeats + WARM_UP):
+        start = time.perf_counter()
+        work()
+        found.append(1000 * (time.perf_counter() - start))
+    return np.array(found[WARM_UP:])
+
+
+def run_child(command: Sequence[str]) -> Child:
+    """Run a program to its end and take its time and its own peak memory.
+
+    Raises
+    ------
+    EarnestError
+        When it fails, with the last line that it said.
+    """
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
+        start = time.perf_counter()
+        streams = [(os.POSIX_SPAWN_DUP2, output.fileno(), 1), (os.POSIX_SPAWN_DUP2, messages.fileno(), 2)]
+        child = os.posix_spawnp(command[0], list(command), os.environ, file_actions=streams)
+        _, status, usage = os.wait4(child, 0)
+        wall_s = time.perf_counter() - start
+        output.seek(0)
+        messages.seek(0)
+        said = messages.read().decode("utf-8", "replace")
+        if status:
+            raise EarnestError(
+                f"{command[0]} {command[-1]} failed: {(said.strip().splitlines() or ['no message'])[-1]}"
+            )
+        told = re.search(r"^VmHWM:\s*(\d+) kB", said, re.MULTILINE)
+        peak_mib = int(told[1]) / 2**10 if told else usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        return Child(wall_s, usage.ru_utime + usage.ru_stime, peak_mib, output.read().decode("utf-8", "replace"))
+
+
+def measure_start(command: Sequence[str], repeats: int = 5) -> float:
+    """Return the median seconds of a whole process; the first run, which fills the disk's cache, doesn't count."""
+    return float(np.median([run_child(command).wall_s for _ in range(repeats + 1)][1:]))
+
+
+def measure_folder(model: Predictor, paths: Sequence[str], jobs: int) -> float:
+    """Return recordings a second, warm."""
+    next(model.predict_many(paths[:1]))
+    start = time.perf_counter()
+    n_answered = sum(1 for row in model.predict_many(paths, jobs) if row.status != "error")
+    if n_answered < len(paths):
+        raise EarnestError(
+            f"{len(paths) - n_answered} of {counted(len(paths), 'recording')} can't be read. `earnest predict` "
+            "on them says why."
+        )
+    return len(paths) / (time.perf_counter() - start)
+
+
+def write_long(sources: Sequence[Path], hours: float, path: Path) -> Path:
+    """Write hours of speech as FLAC: clips in random order, pauses of 0.3 to 2 seconds between them."""
+    import soundfile
+
+    rng = np.random.default_rng(0)
+    clips = [load_waveform(source, ACTIVITY_HZ) for source in sources]
+    n_left = round(hours * 3600 * ACTIVITY_HZ)
+    with soundfile.SoundFile(path, "w", ACTIVITY_HZ, 1, format="FLAC") as file:
+        while n_left > 0:
+            pause = np.zeros(round(rng.uniform(0.3, 2.0) * ACTIVITY_HZ), np.float32)
+            part = np.concatenate([clips[rng.integers(len(clips))], pause])[:n_left]
+            file.write(part)
+            n_left -= len(part)
+    return path
+
+
+def write_silence(hours: float, path: Path) -> Path:
+    """Write hours of digital silence, some kilobytes a minute."""
+    import soundfile
+
+    minute = np.zeros(60 * ACTIVITY_HZ, np.float32)
+    with soundfile.SoundFile(path, "w", ACTIVITY_HZ, 1, format="FLAC") as file:
+        for _ in range(round(60 * hours)):
+            file.write(minute)
+    return path
+
+
+def measure_long(model: Predictor, name: str, recording: Path, hours: float) -> LongFile:
+    """Run ``earnest timeline`` on a long recording, then time its stages in this process."""
+    words = ["timeline", str(recording), "--json", "--model", name]
+    child = run_child([sys.executable, "-c", _TELLS_PEAK, *words])
+    windows = json.loads(child.output)["windows"]
+    stages = {"decode": _cpu_s(lambda: _decode(recording)), "activity": _cpu_s(lambda: _activity(recording))}
+    stages["activity"] -= stages["decode"]
+    seconds = [window["end_s"] - window["start_s"] for window in windows]
+    rng = np.random.default_rng(0)
+    lengths = [max(round(length * model.info.sample_rate_hz), 1) for length in seconds[:200]]
+    some = [rng.normal(0, 0.1, length).astype(np.float32) for length in lengths]
+    if some:
+        stages["network"] = _cpu_s(lambda: [model.graph.run([item]) for item in some]) * len(seconds) / len(some)
+    return LongFile(hours, child.wall_s, child.cpu_s, child.peak_mib, stages)
+
+
+def _cpu_s(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def _decode(recording: Path) -> None:
+    with open_audio(recording, np.inf) as audio:
+        for _ in audio.blocks:
+            pass
+
+
+def _activity(recording: Path) -> None:
+    detector = activity_called()
+    rest: Waveform = np.empty(0, np.float32)
+    with open_audio(recording, np.inf) as audio:
+        for block in resampled(audio.blocks, audio.sample_rate_hz, ACTIVITY_HZ):
+            samples = np.concatenate([rest, block])
+            n_whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
+            detector.probabilities(samples[:n_whole].reshape(-1, FRAME_SAMPLES))
+            rest = samples[n_whole:]

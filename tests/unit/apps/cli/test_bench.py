@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from stand_in import write_bundle
 
-from earnest.apps.cli import _bench_measure as measure
+from earnest.apps.cli.bench import run_child
 from earnest.apps.cli.main import cli
 from earnest.errors import EarnestError
 from earnest.testing.sounds import write_voice
@@ -79,12 +79,12 @@ def test_a_childs_peak_is_its_own_not_its_parents() -> None:
     code = 'import sys; sys.stderr.write(open("/proc/self/status").read())'
     if not Path("/proc/self/status").exists():
         pytest.skip("needs /proc")
-    assert measure.run_child([sys.executable, "-c", code]).peak_mib < 100
+    assert run_child([sys.executable, "-c", code]).peak_mib < 100
 
 
 def test_a_child_that_fails_is_an_error_with_its_last_words() -> None:
     with pytest.raises(EarnestError, match="failed: ValueError: no luck"):
-        measure.run_child([sys.executable, "-c", "raise ValueError('no luck')"])
+        run_child([sys.executable, "-c", "raise ValueError('no luck')"])
 
 
 @pytest.mark.parametrize("words", [["--parts", "moon"], ["--hours", "x"], ["--hours", "0"]])
