@@ -11,11 +11,13 @@ In the tests of a package that adds some by entry points::
 Without pytest: ``check_corpus("kitchen-talk")``, which raises an `AssertionError` for the first promise that is broken.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+from unittest import SkipTest
 
-from earnest.testing.check import Check, Promise
+from earnest.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import pytest
@@ -30,6 +32,39 @@ __all__ = [
     "model_checks",
     "parametrize_with_checks",
 ]
+
+Promise: TypeAlias = Callable[[str], None]  # takes the name of an entry
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise of one entry.
+
+    Attributes
+    ----------
+    name : of a registered corpus, network or augmentation
+    promise : raises an `AssertionError` when that entry breaks it
+    """
+
+    name: str
+    promise: Promise
+
+    def __call__(self) -> None:
+        """Check it; in words of `unittest`, which pytest understands, skip it where a package is missing."""
+        try:
+            self.promise(self.name)
+        except MissingExtraError as error:
+            raise SkipTest(str(error)) from error
+
+    def __str__(self) -> str:
+        """Name the test."""
+        return f"{self.name}-{self.promise.__name__}"
+
+
+def expect(right: bool, message: str) -> None:
+    """Raise an `AssertionError` with a message, also where Python leaves ``assert`` out."""
+    if not right:
+        raise AssertionError(message)
 
 
 def corpus_checks(name: str) -> list[Check]:

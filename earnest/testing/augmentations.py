@@ -15,7 +15,7 @@ from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Transform
 from earnest.augment.chain import build_chain
 from earnest.settings.config import from_mapping
-from earnest.testing.check import Promise, expect
+from earnest.testing import Promise, expect
 from earnest.testing.sounds import voice, write_voice
 
 RATE_HZ = 16_000

@@ -13,7 +13,7 @@ from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance, read_manifest, write_manifest
 from earnest.errors import CorpusError
 from earnest.labels import EMOTIONS
-from earnest.testing.check import Promise, expect
+from earnest.testing import Promise, expect
 
 
 def build_example(name: str, root: Path, suffix: str = "", seed: int = 0) -> dict[str, str]:

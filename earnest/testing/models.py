@@ -16,7 +16,7 @@ from earnest.export.onnx import to_onnx
 from earnest.models.classifier import MODELS, Segmented, SpeechClassifier, build_classifier, input_kind
 from earnest.settings.front_end import FrontEnd, Image, Segments
 from earnest.settings.recipe import Recipe
-from earnest.testing.check import Promise, expect
+from earnest.testing import Promise, expect
 from earnest.testing.sounds import extreme_feeds, voice
 
 CLASSES = ("neutral", "happy", "sad", "angry")
