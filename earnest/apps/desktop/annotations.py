@@ -3,18 +3,47 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QUndoCommand, QUndoStack
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QItemSelectionModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor, QUndoCommand, QUndoStack
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QTableView,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 import earnest
 from earnest.apps.desktop.background import reason
-from earnest.apps.desktop.texts import tr
+from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of
 from earnest.corpora.manifest import write_manifest
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, printable
+from earnest.evaluation.agreement import AnnotatorAgreement
+from earnest.labels import EMOTIONS
 from earnest.runtime.events import Span
 from earnest.runtime.timeline import Timeline
+from earnest.runtime.timeline_plot import label_colour
 
 Parts = tuple[Annotation, ...]
 
@@ -164,3 +193,264 @@ def _free(path: Path) -> Path:
     """Return a name that nothing has."""
     names = (path.with_name(f"{path.name}-{number}") for number in range(1, 10_000))
     return next(name for name in names if not name.exists())
+
+
+Index = QModelIndex | QPersistentModelIndex
+EMOTION = 2
+WIDTHS = 62, 62, 100, 80, 55
+MOST_ROWS = 5_000
+DIFFERS = QColor("#f4b6a6")
+
+
+class PartsTable(QAbstractTableModel):
+    """Start, end, emotion, speaker, and who said so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: Parts = ()
+
+    def show(self, parts: Parts) -> None:
+        """Show other parts."""
+        self.beginResetModel()
+        self.parts = parts
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008
+        """Return how many parts there are."""
+        return 0 if parent.isValid() else len(self.parts)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008
+        """Return how many columns there are."""
+        return 0 if parent.isValid() else 5
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: N802
+        """Return a column's title."""
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return (tr("Start"), tr("End"), tr("Emotion"), tr("Speaker"), tr("By"))[section]
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return a cell."""
+        part, column = self.parts[index.row()], index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            by = tr("hand") if part.by_hand else tr("model")
+            said = word(printable(part.emotion))
+            times = localised(f"{part.start_s:.2f} s"), localised(f"{part.end_s:.2f} s")
+            return (*times, said, printable(part.speaker), by)[column]
+        if role == Qt.ItemDataRole.DecorationRole and column == EMOTION:
+            return QColor(label_colour(part.emotion, EMOTIONS))
+        return None
+
+
+class AnnotationPanel(QWidget):
+    """Buttons and fields around the table; digits name emotions, Return confirms.
+
+    Signals
+    -------
+    part_chosen : start and end in seconds of the part that is current
+    learning_wanted, comparing_wanted, saving_wanted : the user asks for it
+    """
+
+    part_chosen = Signal(float, float)
+    learning_wanted = Signal()
+    comparing_wanted = Signal()
+    saving_wanted = Signal()
+
+    def __init__(self, annotations: Annotations, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._annotations, self._path, self._selection = annotations, "", (0.0, 0.0)
+        self._classes: tuple[str, ...] = ()
+        self.model, self.table = PartsTable(), QTableView()
+        self._set_up_table()
+        self.emotions, self.speaker = QComboBox(), QLineEdit()
+        self.emotions.setEditable(True)
+        self.emotions.setAccessibleName(tr("Emotion of the chosen parts"))
+        self.emotions.activated.connect(lambda *_: self.relabel(self._named()))
+        self.speaker.setAccessibleName(tr("Speaker of the chosen parts"))
+        self.speaker.setPlaceholderText(tr("Speaker"))
+        self.speaker.editingFinished.connect(self._set_speaker)
+        self.count = PlainLabel()
+        self.count.setAccessibleName(tr("Corrections"))
+        self.count.setWordWrap(True)
+        grid = QGridLayout()
+        buttons = (
+            (tr("&Right as it is"), self.confirm),
+            (tr("&Add selection"), self.add_selection),
+            (tr("&Delete"), self.delete),
+            (tr("&Save …"), self.saving_wanted.emit),
+            (tr("&Compare …"), self.comparing_wanted.emit),
+            (tr("&Learn …"), self.learning_wanted.emit),
+        )
+        meanings = {4: tr("Compare with a &second annotator …"), 5: tr("&Learn from my corrections …")}
+        self.buttons = []
+        for place, (text, what) in enumerate(buttons):
+            button = QPushButton(text)
+            meaning = meanings.get(place, text).replace("&", "")
+            button.setAccessibleName(meaning)
+            button.setToolTip(meaning)
+            button.clicked.connect(lambda _=False, what=what: what())
+            grid.addWidget(button, place // 2, place % 2)
+            self.buttons.append(button)
+        fields = QFormLayout()
+        fields.addRow(tr("Emotion"), self.emotions)
+        fields.addRow(tr("Speaker"), self.speaker)
+        side = QVBoxLayout()
+        side.addLayout(fields)
+        side.addLayout(grid)
+        side.addWidget(self.count)
+        side.addStretch(1)
+        layout = QHBoxLayout(self)
+        layout.addWidget(self.table, 3)
+        layout.addLayout(side, 2)
+        self._tell_count()
+
+    def _set_up_table(self) -> None:
+        self.table.setModel(self.model)
+        self.table.setAccessibleName(tr("Parts of the recording"))
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        for column, width in enumerate(WIDTHS):
+            self.table.horizontalHeader().resizeSection(column, width)
+        self.table.horizontalHeader().setHighlightSections(False)
+        rows = self.table.verticalHeader()
+        rows.hide()
+        rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
+        self.table.setMinimumWidth(sum(WIDTHS) + 24)
+        self.table.selectionModel().currentRowChanged.connect(lambda *_: self._choose())
+
+    def set_classes(self, classes: Sequence[str]) -> None:
+        """Offer a model's emotions first, then the other canonical ones."""
+        self._classes = tuple(classes)
+        self.emotions.clear()
+        for name in dict.fromkeys([*classes, *EMOTIONS]):
+            self.emotions.addItem(word(printable(name)), name)
+        self.emotions.setCurrentIndex(-1)
+
+    def show_parts(self, path: str, parts: Parts) -> None:
+        """Show a recording's parts; the row that was current stays so."""
+        self._tell_count()
+        if path == self._path and parts == self.model.parts:
+            return  # somebody may be typing
+        row = self.table.currentIndex().row() if path == self._path else 0
+        self._path = path
+        self.model.show(parts)
+        if parts:
+            self.choose(min(max(row, 0), len(parts) - 1))
+
+    def set_selection(self, start_s: float, end_s: float) -> None:
+        """Note what is selected in the waveform."""
+        self._selection = start_s, end_s
+
+    def choose(self, number: int) -> None:
+        """Make a part the current one."""
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        self.table.selectionModel().setCurrentIndex(self.model.index(number, 0), flags)  # also while Ctrl is held
+
+    def step(self, by: int) -> None:
+        """Go to the next part, or the one before."""
+        if self.model.parts:
+            row = min(max(self.table.currentIndex().row() + by, 0), len(self.model.parts) - 1)
+            self.choose(row)
+
+    def relabel(self, emotion: str) -> None:
+        """Name the emotion of the chosen parts."""
+        if emotion and self._rows():
+            self._change(relabelled(self.model.parts, self._rows(), emotion), tr("another emotion"))
+
+    def relabel_by_number(self, number: int) -> None:
+        """Name the emotion by its place among the model's."""
+        if number < len(self._classes):
+            self.relabel(self._classes[number])
+
+    def confirm(self) -> None:
+        """Say that the chosen parts are right as they are."""
+        parts, rows = self.model.parts, [row for row in self._rows() if self.model.parts[row].emotion in EMOTIONS]
+        for emotion in {parts[row].emotion for row in rows}:
+            parts = relabelled(parts, [row for row in rows if parts[row].emotion == emotion], emotion)
+        self._change(parts, tr("confirmed"))
+
+    def add_selection(self) -> None:
+        """Make the selected stretch a part, with the emotion that the field names."""
+        start_s, end_s = self._selection
+        emotion = self._named() or "neutral"
+        if self._path and end_s > start_s:
+            new = Annotation(round(start_s, 3), round(end_s, 3), emotion, self.speaker.text().strip(), True)
+            self._change(with_part(self.model.parts, new), tr("a new part"))
+
+    def delete(self) -> None:
+        """Delete the chosen parts."""
+        self._change(without(self.model.parts, self._rows()), tr("deleted"))
+
+    def _set_speaker(self) -> None:
+        if self._rows() and self.speaker.isModified():
+            self.speaker.setModified(False)
+            self._change(spoken_by(self.model.parts, self._rows(), self.speaker.text().strip()), tr("another speaker"))
+
+    def _change(self, after: Parts, what: str) -> None:
+        if self._path:
+            self._annotations.change(self._path, self.model.parts, after, what)
+
+    def _rows(self) -> list[int]:
+        return sorted({index.row() for index in self.table.selectionModel().selectedRows()})
+
+    def _named(self) -> str:
+        text = self.emotions.currentText().strip()
+        place = self.emotions.findText(text)
+        return str(self.emotions.itemData(place)) if place >= 0 else text
+
+    def _choose(self) -> None:
+        row = self.table.currentIndex().row()
+        if 0 <= row < len(self.model.parts):
+            part = self.model.parts[row]
+            self.emotions.setCurrentText(word(printable(part.emotion)))
+            self.speaker.setText(part.speaker)
+            self.part_chosen.emit(part.start_s, part.end_s)
+
+    def _tell_count(self) -> None:
+        parts = [part for found in self._annotations.by_recording.values() for part in found if part.by_hand]
+        n_recordings = sum(any(part.by_hand for part in found) for found in self._annotations.by_recording.values())
+        said = tr("Labels by hand: {parts}, in recordings: {recordings}. Each is saved at once.")
+        self.count.setText(said.format(parts=len(parts), recordings=n_recordings))
+
+
+class AgreementDialog(QDialog):
+    """The stretches that both labelled; where they differ, the row has a colour and says so."""
+
+    def __init__(self, found: AnnotatorAgreement, second: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(tr("Two annotators"))
+        self.resize(760, 520)
+        self.summary = PlainLabel(_summary(found))
+        self.summary.setWordWrap(True)
+        self.summary.setAccessibleName(tr("Agreement"))
+        shown = sorted(found.shared, key=lambda one: (one.first == one.second, one.path, one.start_s))[:MOST_ROWS]
+        self.table = QTableWidget(len(shown), 6)
+        self.table.setAccessibleName(tr("Stretches that both labelled"))
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        titles = tr("File"), tr("Start"), tr("End"), tr("I"), printable(Path(second).name), ""
+        self.table.setHorizontalHeaderLabels(list(titles))
+        for row, one in enumerate(shown):
+            differs = one.first != one.second
+            times = localised(f"{one.start_s:.2f}"), "" if one.end_s > 1e8 else localised(f"{one.end_s:.2f}")
+            said = word(one.first), word(one.second), tr("differs") if differs else ""
+            for column, text in enumerate((printable(Path(one.path).name), *times, *said)):
+                item = QTableWidgetItem(text)
+                if differs:
+                    item.setBackground(DIFFERS)
+                    item.setForeground(QColor("black"))
+                self.table.setItem(row, column, item)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        for widget in (self.summary, self.table, buttons):
+            layout.addWidget(widget)
+
+
+def _summary(found: AnnotatorAgreement) -> str:
+    if not found.shared:
+        return tr("The two files label no common stretch of a recording.")
+    kappa = tr("not defined") if found.kappa is None else localised(f"{found.kappa:.3f}")
+    said = tr("Cohen's kappa {kappa}; they agree on {share} of what both labelled (stretches: {count}).")
+    return said.format(kappa=kappa, share=localised(f"{found.observed:.1%}"), count=len(found.shared))

@@ -20,13 +20,11 @@ from PySide6.QtWidgets import (
 )
 
 from earnest.apps.desktop.analysis import Listening
-from earnest.apps.desktop.annotating import AgreementDialog, AnnotationPanel
-from earnest.apps.desktop.annotations import Annotations, learn_from
+from earnest.apps.desktop.annotations import AgreementDialog, AnnotationPanel, Annotations, learn_from
 from earnest.apps.desktop.answer import AnswerPanel
 from earnest.apps.desktop.background import Background
-from earnest.apps.desktop.entries import OPENED, Entry, found_files
 from earnest.apps.desktop.export import Exported, export_annotations, export_channels, export_rows, export_timelines
-from earnest.apps.desktop.files import FilesPanel
+from earnest.apps.desktop.files import OPENED, Entry, FilesPanel, found_files
 from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help, licences
 from earnest.apps.desktop.models import ModelChoice, ModelPanel
 from earnest.apps.desktop.picture import PicturePanel, save_picture

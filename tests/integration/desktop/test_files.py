@@ -117,7 +117,7 @@ def test_cancelled_files_can_be_answered_again(
 
 
 def _entry(path: Path) -> Any:
-    from earnest.apps.desktop.entries import Entry
+    from earnest.apps.desktop.files import Entry
 
     return Entry(str(path), path.stat().st_size)
 

@@ -35,7 +35,7 @@ def test_keys_go_from_file_to_file_and_take_them_out(driver: Any) -> None:
 def test_work_is_cancelled_and_begun_again_by_key_and_says_how_far_it_is(
     opened: Any, held: tuple[threading.Event, threading.Event], voices: Path
 ) -> None:
-    from earnest.apps.desktop.entries import Entry
+    from earnest.apps.desktop.files import Entry
 
     asked, may_go_on = held
     driver = opened()
@@ -58,7 +58,7 @@ def test_work_is_cancelled_and_begun_again_by_key_and_says_how_far_it_is(
 
 
 def test_time_left_follows_from_what_was_done() -> None:
-    from earnest.apps.desktop.entries import TimeLeft
+    from earnest.apps.desktop.files import TimeLeft
 
     left = TimeLeft(1_000)
     assert left.seconds() is None

@@ -106,7 +106,7 @@ def test_why_a_file_has_no_answer_begins_in_the_language_of_the_window(tmp_path:
 def test_the_window_speaks_german(opened: Any, voices: Path, qapp: Any) -> None:
     from PySide6.QtCore import QTranslator
 
-    from earnest.apps.desktop.entries import CONFIDENCE, LENGTH
+    from earnest.apps.desktop.files import CONFIDENCE, LENGTH
     from earnest.apps.desktop.texts import install, word
 
     driver = opened(voices, language="de")
