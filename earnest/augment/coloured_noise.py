@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import numpy as np
 
 from earnest.audio.waveform import Waveform
+from earnest.augment.bandwidth import fast_length
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
 from earnest.augment.level import mix_at_snr
-from earnest.augment.spectrum import fast_length
 from earnest.settings.limits import LowHigh, NotEmpty
 
 Colour = Literal["white", "pink", "brown", "blue"]

@@ -7,8 +7,8 @@ import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.align import aligned
+from earnest.augment.bandwidth import Spectrum, edge, filtered
 from earnest.augment.base import AUGMENTATIONS, Augmentation
-from earnest.augment.spectrum import Spectrum, edge, filtered
 
 TELEPHONE_HZ = 8_000
 MU = 255

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from earnest.audio.waveform import Waveform
+from earnest.augment.bandwidth import Spectrum, filtered
 from earnest.augment.base import Augmentation
 from earnest.augment.gain import Gain
 from earnest.augment.gaussian_noise import GaussianNoise
 from earnest.augment.pitch_shift import PitchShift
-from earnest.augment.spectrum import Spectrum, filtered
 from earnest.augment.speed import Speed
 from earnest.augment.time_stretch import TimeStretch
 from earnest.errors import EarnestError, suggestion

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earnest.augment.bandwidth import band_limited
+from earnest.augment.bandwidth import band_limited, fast_length, filtered
 from earnest.augment.codec import Format, coded
 from earnest.augment.level import power
-from earnest.augment.spectrum import fast_length, filtered
 from earnest.augment.telephone import mu_law, over_telephone
 from earnest.testing.sounds import voice
 

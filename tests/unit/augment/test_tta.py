@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earnest.augment.spectrum import fast_length
+from earnest.augment.bandwidth import fast_length
 from earnest.augment.tta import MASKED, VARIANTS, variants_of
 from earnest.errors import EarnestError
 from earnest.testing.sounds import voice
