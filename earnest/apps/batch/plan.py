@@ -32,7 +32,7 @@ class Request:
 
     Attributes
     ----------
-    table : what a row holds, by a name of `earnest.apps.batch.tables.TABLES`
+    table : what a row holds, by a name of `earnest.apps.batch.shard.TABLES`
     models : name, version and digest of each bundle
     inputs_sha256 : of ``inputs.parquet``
     channel : that is heard by itself, from 1; None for the mean of all

@@ -1,24 +1,231 @@
-"""One shard, from its number to its file: what every engine calls, on whichever machine."""
+"""One shard, from its number to its file: what a row of it holds, and what every engine calls, on any machine."""
 
 import json
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
-from earnest.apps.batch.fetching import Fetcher
+from earnest.apps.batch.inputs import Fetched, Fetcher
 from earnest.apps.batch.places import place_at, write_summed
 from earnest.apps.batch.plan import Request, shard_inputs, shard_name
-from earnest.apps.batch.tables import TABLES, TimedDecoders, Values, rows_of
-from earnest.errors import EarnestError
-from earnest.runtime.decoders import InProcess
+from earnest.audio.io import AudioStream
+from earnest.audio.source import Channel, Source, renamed
+from earnest.errors import AudioError, EarnestError, MissingExtraError
+from earnest.runtime.decoders import Decoders, InProcess, Reading
+from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.engine import Backend, Provider
-from earnest.runtime.frames import load_pyarrow
-from earnest.runtime.prediction import Options
+from earnest.runtime.formats import flat_values
+from earnest.runtime.frames import load_pyarrow, prediction_schema
+from earnest.runtime.picture import Picture
+from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import TIMELINE_MAX_SECONDS, Predictor
+from earnest.runtime.timeline import Timeline
+
+Values = dict[str, Any]
+
+
+class ShardTable(Protocol):
+    """One kind of table; a row's first column is ``path``, the key of its input."""
+
+    def __init__(self, predictor: Predictor, request: Options) -> None: ...
+
+    def schema(self) -> Any:
+        """Return the columns, without ``read_s``."""
+
+    def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
+        """Yield a row a source, in order; one that can't be read is a row with status "error"."""
+
+    def failed(self, why: str) -> Values:
+        """Return the row of an input that could not be had at all."""
+
+
+class PredictionShard:
+    """The columns of ``earnest predict --output predictions.parquet``."""
+
+    def __init__(self, predictor: Predictor, request: Options) -> None:
+        self._predictor, self._requested = predictor, request
+        self._classes = request.classes or predictor.info.classes
+
+    def schema(self) -> Any:
+        """See `ShardTable`."""
+        return prediction_schema(self._classes)
+
+    def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
+        """See `ShardTable`."""
+        for answer in self._predictor.predict_many(sources, 1, **self._requested.words()):
+            yield flat_values(answer, self._classes)
+
+    def failed(self, why: str) -> Values:
+        """See `ShardTable`."""
+        return flat_values(Prediction("", "error", model=self._predictor.info.name, error=why), self._classes)
+
+
+class TimelineShard(PredictionShard):
+    """The columns of predictions, and the lists ``spans`` and ``windows``; a window's probabilities are in the order of
+    the columns ``p_…``.
+    """
+
+    def schema(self) -> Any:
+        """See `ShardTable`."""
+        pyarrow = load_pyarrow()
+        second, share = pyarrow.float64(), pyarrow.float32()
+        times = [("start_s", second), ("end_s", second)]
+        span = pyarrow.struct([*times, ("emotion", pyarrow.string()), ("confidence", share)])
+        window = pyarrow.struct([*times, ("probabilities", pyarrow.list_(share))])
+        more = {"spans": pyarrow.list_(span), "windows": pyarrow.list_(window)}
+        schema = super().schema()
+        for name, kind in more.items():
+            schema = schema.append(pyarrow.field(name, kind))
+        return schema
+
+    def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
+        """See `ShardTable`."""
+        reading = Reading(file_s=self._predictor.file_s)
+        for source in sources:
+            try:
+                with reading.deadline(source):
+                    yield self._values(self._predictor.timeline(source, **self._requested.words()))
+            except (AudioError, MissingExtraError) as error:
+                yield self.failed(str(error))
+
+    def failed(self, why: str) -> Values:
+        """See `ShardTable`."""
+        return super().failed(why) | {"spans": [], "windows": []}
+
+    def _values(self, timeline: Timeline) -> Values:
+        found = timeline.to_dict()
+        windows = [
+            {**window, "probabilities": [window["probabilities"].get(name) for name in self._classes]}
+            for window in found["windows"]
+        ]
+        return flat_values(timeline.prediction, self._classes) | {"spans": found["spans"], "windows": windows}
+
+
+class EmbeddingShard:
+    """The vector before the network's last layer, in the column ``embedding``; see `earnest.runtime.embedding`."""
+
+    def __init__(self, predictor: Predictor, request: Options) -> None:
+        self._predictor = predictor
+
+    def schema(self) -> Any:
+        """See `ShardTable`."""
+        pyarrow = load_pyarrow()
+        text, number = pyarrow.string(), pyarrow.float64()
+        vector = pyarrow.list_(pyarrow.float32(), self._predictor.embedding_width)
+        kinds = {"path": text, "status": text, "duration_s": number, "speech_s": number, "embedding": vector}
+        return pyarrow.schema([*kinds.items(), ("model", text), ("error", text)])
+
+    def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
+        """See `ShardTable`."""
+        for row in self._predictor.embed_many(sources):
+            yield self._values(row)
+
+    def failed(self, why: str) -> Values:
+        """See `ShardTable`."""
+        return self._values(EmbeddedRecording("", "error", model=self._predictor.info.name, error=why))
+
+    def _values(self, row: EmbeddedRecording) -> Values:
+        values = {name: getattr(row, name) for name in ("path", "status", "duration_s", "speech_s", "model", "error")}
+        return values | {"embedding": row.vector}
+
+
+TABLES: Mapping[str, type[ShardTable]] = {
+    "predictions": PredictionShard,
+    "timelines": TimelineShard,
+    "embeddings": EmbeddingShard,
+}
+
+
+def rows_of(table: ShardTable, timed: "TimedDecoders", fetched: Iterable[Fetched]) -> Iterator[Values]:
+    """Yield the row of each input, in order, called by its key."""
+    waiting: deque[Fetched] = deque()
+
+    def readable() -> Iterator[Source]:
+        for one in fetched:
+            waiting.append(one)
+            if one.source is not None:
+                yield one.source
+
+    def unreadable() -> Iterator[Values]:
+        while waiting and waiting[0].source is None:
+            one = waiting.popleft()
+            yield table.failed(one.error or "") | {"path": one.one.key, "read_s": None}
+
+    try:
+        for values in table.answers(readable()):
+            yield from unreadable()
+            one = waiting.popleft()
+            one.forget()
+            assert one.source is not None  # `unreadable` has told of the others
+            yield _called(values, timed.heard(one.source), one.one.key) | {"read_s": timed.taken_s(one.source)}
+        yield from unreadable()
+    finally:
+        for one in waiting:
+            one.forget()
+
+
+class TimedDecoders:
+    """Decoders that remember how long each recording was open.
+
+    That is what decoding and finding speech take, and for recordings of more than a minute the network too, which
+    hears them while they are read.
+    """
+
+    def __init__(self, decoders: Decoders, channel: int | None = None) -> None:
+        """Take what decodes, and the channel that is read of each recording; None for the mean of all."""
+        self._channel = channel
+        self._decoders, self._seconds, self._is_isolated = decoders, dict[str | int, float](), False
+
+    def isolate(self) -> None:
+        """Decode in a process of its own from now on; see `earnest.runtime.decoder_pool`."""
+        if isinstance(self._decoders, InProcess) and not self._is_isolated:
+            from earnest.runtime.decoder_pool import start_decoders
+
+            self._decoders, self._is_isolated = start_decoders(1), True
+
+    def heard(self, source: Source) -> Source:
+        """Return what is read of a recording."""
+        return Channel(source, self._channel) if self._channel else source
+
+    @contextmanager
+    def open_audio(self, source: Source, max_seconds: float) -> Iterator[AudioStream]:
+        """See `earnest.runtime.decoders.Decoders`."""
+        begin = time.perf_counter()
+        try:
+            with self._decoders.open_audio(self.heard(source), max_seconds) as stream:
+                yield stream
+        finally:
+            name = _name(source)
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begin
+
+    def read_picture(self, source: Source) -> Picture:
+        """See `earnest.runtime.decoders.Decoders`."""
+        return self._decoders.read_picture(source)
+
+    def close(self) -> None:
+        """See `earnest.runtime.decoders.Decoders`."""
+        self._decoders.close()
+
+    def taken_s(self, source: Source | None) -> float | None:
+        """Return the seconds that a recording took, and forget them."""
+        return self._seconds.pop(_name(source), None)
+
+
+def _name(source: Source | None) -> str | int:
+    """Return what a source is known by while it is in memory."""
+    return source if isinstance(source, str) else id(source)
+
+
+def _called(values: Values, source: Source, key: str) -> Values:
+    """Return a row that calls a source by its key, in the error too."""
+    return values | {"path": key, "error": renamed(values["error"], source, key)}
+
 
 GROUP = 64  # rows that are Python objects at a time
 METADATA = "earnest.batch"

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from batches import write_tar
 
-from earnest.apps.batch.fetching import Fetcher
-from earnest.apps.batch.inputs import inputs_of, named_in, table_sounds
+from earnest.apps.batch.inputs import Fetcher, inputs_of, named_in, table_sounds
 from earnest.apps.batch.places import filesystem_of
 from earnest.errors import EarnestError
 
