@@ -385,7 +385,7 @@ def _reports() -> list[Reader]:
 def _runs() -> list[Reader]:
     from earnest.corpora.manifest import Utterance
     from earnest.evaluation.splits import Split
-    from earnest.experiments.stress import Finished
+    from earnest.experiments.finished import Finished
     from earnest.experiments.tune import SELECTED, selected_settings
     from earnest.export.card import read_result as bundle_result
     from earnest.export.forms import split_clips

@@ -38,7 +38,7 @@ REFUSED = ("is being written by", "already exists", "That run did not end", ": h
 PRELOADED = (
     "earnest.experiments.evaluate",
     "earnest.experiments.tune",
-    "earnest.experiments.stress",
+    "earnest.experiments.finished",
     "earnest.export.bundle",
     "earnest.apps.cli.evaluate",
     "earnest.apps.cli.tune",

@@ -2,7 +2,7 @@
 
 A condition changes the clips (noise, coding, …), asks the model several times (test-time augmentation) or adapts it to
 the speakers. `answer_conditions` goes through the folds once and asks under every condition; what belongs together is a
-`ConditionSet`, which says how results are scored and written. The stress table (`earnest.experiments.stress`) is made
+`ConditionSet`, which says how results are scored and written. The stress table (`earnest.experiments.finished`) is made
 of the same conditions. A learning curve is none: its models are trained anew.
 """
 

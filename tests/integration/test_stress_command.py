@@ -17,9 +17,9 @@ from earnest.errors import EarnestError
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.splits import Split
 from earnest.evaluation.stress import CLEAN, StressRow
-from earnest.experiments import stress as stressing
+from earnest.experiments import finished
 from earnest.experiments.conditions import FoldClips, NoiseTest
-from earnest.experiments.stress import Finished, StressTest, evenly_drawn, stress
+from earnest.experiments.finished import Finished, StressTest, evenly_drawn, stress
 
 N_CLIPS = 6
 
@@ -165,6 +165,6 @@ def test_a_clip_that_is_asked_about_is_in_nobodys_babble(monkeypatch: pytest.Mon
         for name in ("train", "valid")
     )
     split = Split(train, valid, (), "f1", True, "speaker-5fold")
-    monkeypatch.setattr(stressing, "stress_changes", lambda voices, noise: [str(path) for path in voices])
+    monkeypatch.setattr(finished, "stress_changes", lambda voices, noise: [str(path) for path in voices])
     assert StressTest().changes(split) == ["valid-0.wav", "valid-1.wav"]
     assert StressTest(part="valid").changes(split) == ["train-0.wav", "train-1.wav"]

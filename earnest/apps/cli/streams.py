@@ -33,7 +33,7 @@ def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
       earnest streams runs/base-leave-one-corpus-out
     """
     require_training()
-    from earnest.experiments.streams import METRICS_STREAMS, measure_streams
+    from earnest.experiments.finished import METRICS_STREAMS, measure_streams
 
     documents = {}
     for folder in evaluations:

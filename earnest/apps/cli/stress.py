@@ -25,7 +25,7 @@ from earnest.files.reading import read_json
 from earnest.files.writing import refuse_existing, write_atomically
 
 if TYPE_CHECKING:
-    from earnest.experiments.stress import Stress
+    from earnest.experiments.finished import Stress
 
 MARKDOWN, PICTURE = "stress.md", "stress.png"
 
@@ -86,7 +86,7 @@ def command(
     if noise_names and not noise:
         raise click.UsageError("--noise-names needs --noise FOLDER.")
     from earnest.experiments.conditions import NoiseTest
-    from earnest.experiments.stress import METRICS_STRESS, Finished, StressTest, stress
+    from earnest.experiments.finished import METRICS_STRESS, Finished, StressTest, stress
 
     asked = StressTest(NoiseTest(noise, names=listed(noise_names)) if noise else None, part, clips, predictions)
     finished = Finished.read(evaluation, corpus_folders(data), listed(folds))

@@ -1,6 +1,8 @@
-"""A finished evaluation under stress: the models of its folds answer their clips again, changed in many ways.
+"""A finished evaluation measured further: clips changed in many ways, and streams drawn from its answers.
 
-The models, the splits and the plain predictions stay as they are; what is new lies beside them or elsewhere.
+Under stress the models of its folds answer their clips again. For streams the plain answers to the test recordings are
+there; each fold's adaptation network answers streams drawn of them, whatever the speakers speak. The models, the splits
+and the plain predictions stay as they are; what is new lies beside them or elsewhere.
 """
 
 from collections import Counter
@@ -16,18 +18,29 @@ from earnest.augment.base import generator_for
 from earnest.augment.stress import StressChange, stress_changes
 from earnest.corpora.load import load_utterances
 from earnest.errors import EarnestError, suggestion
-from earnest.evaluation.predictions import Predictions, joined, write_predictions
+from earnest.evaluation.predictions import Predictions, different, joined, read_predictions, write_predictions
 from earnest.evaluation.split_files import Lookup, read_plans
 from earnest.evaluation.splits import Split
+from earnest.evaluation.streams import AnsweredStreams, answered_streams, streams_document
 from earnest.evaluation.stress import StressCheck, StressRow, clean_checks, clean_row
-from earnest.experiments.conditions import PLAIN, Changed, Condition, FoldClips, NoiseTest, answer_conditions
+from earnest.experiments.conditions import (
+    PLAIN,
+    Changed,
+    Condition,
+    FoldClips,
+    NoiseTest,
+    answer_conditions,
+    read_adaptation,
+)
 from earnest.experiments.evaluate import METRICS
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
 from earnest.files.writing import refuse_changed, write_json
+from earnest.labels import scheme_called
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.record import read_record
+from earnest.training.run import PREDICTIONS
 
 METRICS_STRESS = "metrics-stress.json"
 Part: TypeAlias = Literal["test", "valid"]
@@ -208,3 +221,50 @@ def evaluation_document(path: Path) -> dict[str, Any]:
             "folder of `earnest evaluate`; `earnest train` and `earnest learn` make others."
         )
     return document
+
+
+METRICS_STREAMS = "metrics-streams.json"
+
+
+def measure_streams(folder: Path, command: str, progress: Progress = SILENT) -> dict[str, Any]:
+    """Draw streams from the test recordings of every fold, answer them in every way, score and write.
+
+    Streams of one corpus count together, whichever fold's model answers them.
+
+    Parameters
+    ----------
+    folder : of a finished `earnest evaluate`; gets metrics-streams.json
+
+    Returns
+    -------
+    what is written, see `earnest.evaluation.streams.streams_document`
+    """
+    document = evaluation_document(folder / METRICS)
+    refuse_changed(folder)
+    predictions = read_predictions(folder / PREDICTIONS)
+    classes = _asked_classes(document, predictions.classes)
+    parts: dict[str, dict[str, list[AnsweredStreams]]] = {}
+    with progress.bar("answering streams", len(predictions.folds)) as advance:
+        for fold in predictions.folds:
+            refuse_changed(folder / fold)
+            adaptation, tested = read_adaptation(folder / fold), predictions.of_fold(fold)
+            for corpus in different(tested.corpus):
+                own = tested.take(np.flatnonzero(tested.corpus == corpus))
+                for kind, streams in answered_streams(own, adaptation.answer, classes).items():
+                    parts.setdefault(corpus, {}).setdefault(kind, []).append(streams)
+            advance()
+    corpora = {
+        corpus: {kind: AnsweredStreams.joined(several) for kind, several in kinds.items()}
+        for corpus, kinds in parts.items()
+    }
+    facts = {name: document.get(name) for name in ("protocol", "speaker_independent", "title")}
+    evaluated = {"command": command, "evaluation": document.get("command"), "classes": list(classes)}
+    found = {**facts, **evaluated, **streams_document(corpora)}
+    write_json(folder / METRICS_STREAMS, found)
+    return found
+
+
+def _asked_classes(document: Mapping[str, Any], classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the fewer classes that the protocol scores among, where it has some."""
+    subsets = list(document.get("class_subsets", ()))
+    return scheme_called(subsets[0]).classes if subsets else classes
