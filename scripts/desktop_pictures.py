@@ -42,8 +42,8 @@ class Scene:
     """A window on made-up work."""
 
     def __init__(self, name: str, folder: Path, *paths: Path, language: str = "en", scheme: str = "light") -> None:
+        from earnest.apps.desktop.preferences import set_scheme
         from earnest.apps.desktop.start import open_window
-        from earnest.apps.desktop.style import set_scheme
 
         self.name = name
         self.window: Any = open_window([str(path) for path in paths], folder / "kept", "base", language)

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from PySide6.QtCore import QLocale, Qt
+from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
-from earnest.apps.desktop.style import paint
 from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.bundle import BundleInfo
 from earnest.errors import printable
@@ -14,6 +14,13 @@ from earnest.runtime.prediction import HIGHEST_SHOWN, SEPARATE, Prediction, perc
 from earnest.runtime.timeline_plot import clock, colours_of
 
 STEPS = 1_000  # of a bar
+
+
+def paint(bar: QProgressBar, colour: str) -> None:
+    """Give a bar the colour of an emotion."""
+    palette = bar.palette()
+    palette.setColor(QPalette.ColorRole.Highlight, QColor(colour))
+    bar.setPalette(palette)
 
 
 class AnswerPanel(QScrollArea):

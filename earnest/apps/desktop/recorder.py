@@ -22,8 +22,8 @@ from PySide6.QtWidgets import (
 )
 
 from earnest.apps.desktop.analysis import Listening
+from earnest.apps.desktop.answer import paint
 from earnest.apps.desktop.background import Background, reason
-from earnest.apps.desktop.style import paint
 from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable

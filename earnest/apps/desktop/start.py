@@ -9,8 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QTimer, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
-from earnest.apps.desktop.preferences import Preferences
-from earnest.apps.desktop.style import set_scheme, window_icon
+from earnest.apps.desktop.preferences import Preferences, set_scheme, window_icon
 from earnest.apps.desktop.texts import install
 from earnest.apps.desktop.window import DesktopWindow
 from earnest.errors import EarnestError

@@ -28,10 +28,9 @@ from earnest.apps.desktop.files import OPENED, Entry, FilesPanel, found_files
 from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help, licences
 from earnest.apps.desktop.models import ModelChoice, ModelPanel
 from earnest.apps.desktop.picture import PicturePanel, save_picture
-from earnest.apps.desktop.preferences import Preferences
+from earnest.apps.desktop.preferences import Preferences, set_scheme, window_icon
 from earnest.apps.desktop.recorder import Microphone, RecordPanel
 from earnest.apps.desktop.recording import RecordingPanel
-from earnest.apps.desktop.style import set_scheme, window_icon
 from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.corpora.annotations import utterances_of
 from earnest.corpora.manifest import read_manifest
