@@ -28,6 +28,7 @@ from earnest.evaluation.predictions import Predictions, text_column
 from earnest.evaluation.streams import WAYS, AnsweredStreams, answered_streams
 from earnest.export.files import write_bundle
 from earnest.labels import scheme_called
+from earnest.learning.discriminant import Shrinkage
 from earnest.models.adaptation import adaptation_graph, with_temperatures
 from earnest.models.whisper import WhisperSettings
 from earnest.runtime.adaptation import Adaptation
@@ -103,22 +104,20 @@ def points_of(probabilities: Floats) -> Floats:
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
-def value_weights_of(recipe: Mapping[str, Any]) -> Floats | None:
-    """Return what each value of the embedding of a bundle's recipe counts in a discriminant (width,)."""
+def shrinkage_of(recipe: Mapping[str, Any]) -> Shrinkage:
+    """Return how the discriminant of a bundle's recipe is shrunk."""
+    share = float(recipe["training"]["shrinkage"])
     if recipe["model"] != "whisper-statistics":
-        return None
-    return from_mapping(WhisperSettings, recipe["network"], "[network]").value_weights
+        return Shrinkage(share)
+    return Shrinkage(share, from_mapping(WhisperSettings, recipe["network"], "[network]").value_weights)
 
 
 def banks_of(said: Said, targets: npt.NDArray[np.int64], bundle: Bundle) -> tuple[list[Bank], float]:
     """Answer the clips of the bundle's own corpora; return that, and the sharpness that the bundle's answers need."""
-    shrinkage = float(bundle.info.recipe["training"]["shrinkage"])
-    n_classes = len(bundle.info.classes)
+    shrinkage, n_classes = shrinkage_of(bundle.info.recipe), len(bundle.info.classes)
     embeddings = said.embedding.astype(np.float64)
     facts = targets, said.speaker.tolist(), said.corpus.tolist()
-    views = answered_in_views(
-        embeddings, *facts, shrinkage, n_classes, value_weights=value_weights_of(bundle.info.recipe)
-    )
+    views = answered_in_views(embeddings, *facts, shrinkage, n_classes)
     known = np.concatenate([one.points for bank in views[0] if not bank.strange for one in bank.speakers])
     # The bundle's temperature is another than that of the banks: what it says is spread otherwise.
     sharpness = float(known.std() / points_of(said.probabilities).std())

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from fit_adaptation import CORPORA, value_weights_of
+from fit_adaptation import CORPORA, shrinkage_of
 from fit_intensity import BUNDLES, LEVELS, N_FOLDS, PENALTIES, Heard, above, measured, write
 from graph_heads import add_affect
 from scipy.linalg import solve
@@ -139,14 +139,14 @@ class LeftOut:
     def expected(self, info: BundleInfo) -> Floats:
         """Return the places expected under calibrated probabilities, which a discriminant without the speaker gives."""
         places = np.array([PLACES[name] for name in info.classes])
-        shrinkage, counts = float(info.recipe["training"]["shrinkage"]), value_weights_of(info.recipe)
+        shrinkage = shrinkage_of(info.recipe)
         known = np.isin(self.heard.emotion, info.classes)
         told = np.full((len(known), 2), np.nan)
         for held, learnt, _ in self.folds:
             rows = learnt & known
             classes = np.array([info.classes.index(name) for name in self.heard.emotion[rows].tolist()])
             corpora = self.heard.corpus[rows].tolist()
-            weight, bias = discriminant(self.heard.embedding[rows], classes, shrinkage, len(places), corpora, counts)
+            weight, bias = discriminant(self.heard.embedding[rows], classes, shrinkage, len(places), corpora)
             told[held] = softmax((self.heard.embedding[held] @ weight.T + bias) / info.temperature) @ places
         return told
 

@@ -18,7 +18,7 @@ import numpy as np
 from earnest.apps.cli._recipe import changes_of
 from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import SharedClips, auxiliary_utterances, task_of
-from earnest.learning.discriminant import discriminant, speaker_discriminant
+from earnest.learning.discriminant import Shrinkage, discriminant, speaker_discriminant
 from earnest.settings.recipe import read_recipe
 from earnest.settings.training import Training
 from earnest.training.closed_form import is_speaker_dependent
@@ -76,14 +76,13 @@ def print_heads(folds: list[Fold]) -> None:
 
 def logits_of(fold: Fold, shrinkage: float) -> np.ndarray:
     """Answer a fold's validation clips (rows, classes) by the discriminant of its training clips."""
-    train, asked = fold.train, fold.valid.embeddings
+    train, asked, shrunk = fold.train, fold.valid.embeddings, Shrinkage(shrinkage, fold.value_weights)
     if not fold.speaker_dependent:
-        heard = train.embeddings, train.targets, shrinkage, fold.n_classes, train.corpora
-        weights, bias = discriminant(*heard, fold.value_weights)
+        weights, bias = discriminant(train.embeddings, train.targets, shrunk, fold.n_classes, train.corpora)
         return np.asarray(asked @ weights.T + bias)
     voices, prior = [name.split(COPY)[0] for name in train.speakers], fold.training.speaker_prior
-    heard = train.embeddings, train.targets, voices, shrinkage, prior, fold.n_classes
-    weights, bias = speaker_discriminant(*heard, fold.value_weights)
+    heard = train.embeddings, train.targets, voices, shrunk, prior, fold.n_classes
+    weights, bias = speaker_discriminant(*heard)
     return np.logaddexp.reduce((asked @ weights.T + bias).reshape(len(asked), -1, fold.n_classes), axis=1)
 
 

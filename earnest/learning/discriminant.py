@@ -13,6 +13,7 @@ with it S' = (1 − s)·S + s·t·diag(1/w²) in terms of z, so that a value wit
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ def standardised(embeddings: Floats, value_weights: Floats | None = None) -> tup
 
     Parameters
     ----------
-    value_weights : (width,), above 0, what each value counts; the deviation returned is by it
+    value_weights : see `Shrinkage`; the deviation returned is by it
     """
     # z = w·(x − μ)/σ, value by value: shrinkage towards a multiple of I then means the same for every value of x, but
     # for the weights w.
@@ -45,21 +46,35 @@ def standardised(embeddings: Floats, value_weights: Floats | None = None) -> tup
     return (embeddings - mean) / deviation, mean, deviation
 
 
-def shrunk_slopes(within: Floats, shrinkage: float, centres: Floats) -> Floats:
-    """Return the slopes (classes, width) of a linear discriminant; ``within`` (width, width) is changed.
+@dataclass(frozen=True, eq=False)
+class Shrinkage:
+    """How far the covariance within classes is taken for noise: (1 − s)·S + s·tr(S)/D·I of weighted values.
 
-    It becomes (1 − s)·S + s·tr(S)/D·I (Ledoit and Wolf, 2004, with a fixed s).
+    Attributes
+    ----------
+    share : s, from 0 to 1 (Ledoit and Wolf, 2004, with a fixed s)
+    value_weights : (width,), above 0, what each value of the embedding counts; None where all count the same
     """
-    # S' = (1 − s)·S + s·(tr S/D)·I: eigenvalues move towards their mean, directions stay. So S' can be inverted where
-    # there are fewer clips than values; tr S' = tr S.
-    width = len(within)
-    scatter = np.trace(within) / width
-    within *= 1 - shrinkage
-    within[np.diag_indices(width)] += shrinkage * scatter
-    # slopes A = M·S'⁻¹ (classes, D), M the class means: solved as S'·Aᵀ = Mᵀ, without the inverse. Without shrinkage S
-    # may be singular: least squares gives the solution of smallest norm.
-    slopes = np.linalg.lstsq(within, centres.T)[0].T if shrinkage == 0 else np.linalg.solve(within, centres.T).T
-    return np.asarray(slopes, np.float64)
+
+    share: float
+    value_weights: Floats | None = None
+
+    def of_values(self, share: float, values: Numbers) -> "Shrinkage":
+        """Return another share for some of the embedding's values."""
+        return Shrinkage(share, None if self.value_weights is None else self.value_weights[values])
+
+    def slopes(self, within: Floats, centres: Floats) -> Floats:
+        """Return the slopes (classes, width) of a linear discriminant; ``within`` (width, width) is changed."""
+        # S' = (1 − s)·S + s·(tr S/D)·I: eigenvalues move towards their mean, directions stay. So S' can be inverted
+        # where there are fewer clips than values; tr S' = tr S.
+        width = len(within)
+        scatter = np.trace(within) / width
+        within *= 1 - self.share
+        within[np.diag_indices(width)] += self.share * scatter
+        # slopes A = M·S'⁻¹ (classes, D), M the class means: solved as S'·Aᵀ = Mᵀ, without the inverse. Without
+        # shrinkage S may be singular: least squares gives the solution of smallest norm.
+        solved = np.linalg.lstsq(within, centres.T)[0] if self.share == 0 else np.linalg.solve(within, centres.T)
+        return np.asarray(solved.T, np.float64)
 
 
 def _of_embeddings(slopes: Floats, centres: Floats, mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
@@ -75,10 +90,9 @@ def _of_embeddings(slopes: Floats, centres: Floats, mean: Floats, deviation: Flo
 def discriminant(
     embeddings: Floats,
     targets: npt.NDArray[np.integer],
-    shrinkage: float,
+    shrinkage: Shrinkage,
     n_classes: int,
     corpora: Sequence[str] | None = None,
-    value_weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return weights (classes, width) and bias (classes,) of the scores of embeddings (rows, width).
 
@@ -89,10 +103,9 @@ def discriminant(
     Parameters
     ----------
     corpora : of each row; None for one
-    value_weights : of the embedding, see `standardised`
     """
     _refuse_absent(targets, n_classes)
-    weights, bias = pooled_discriminant(embeddings, targets, shrinkage, n_classes, corpora, value_weights)
+    weights, bias = pooled_discriminant(embeddings, targets, shrinkage, n_classes, corpora)
     experts, parts = [], rows_by_corpus(np.ones(len(targets), bool), corpora)
     for own in parts:
         classes, numbers = np.unique(targets[own], return_inverse=True)
@@ -100,9 +113,7 @@ def discriminant(
             continue
         # A class that a corpus lacks has the mean score of its others: it says nothing of it.
         expert, beside = np.zeros_like(weights), np.zeros_like(bias)
-        slopes, constants = pooled_discriminant(
-            embeddings[own], numbers, shrinkage, len(classes), value_weights=value_weights
-        )
+        slopes, constants = pooled_discriminant(embeddings[own], numbers, shrinkage, len(classes))
         size = _size(slopes, constants, embeddings[own])
         expert[classes], beside[classes] = (slopes - slopes.mean(axis=0)) / size, (constants - constants.mean()) / size
         experts.append((expert, beside))
@@ -133,17 +144,16 @@ def _size(weights: Floats, bias: Floats, embeddings: Floats) -> float:
 def pooled_discriminant(
     embeddings: Floats,
     targets: npt.NDArray[np.integer],
-    shrinkage: float,
+    shrinkage: Shrinkage,
     n_classes: int,
     corpora: Sequence[str] | None = None,
-    value_weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return weights and bias of one discriminant, as `discriminant` does; every class has rows.
 
     Classes are weighted equally, and in each class the corpora that have it: a large corpus does not decide alone how
     an emotion sounds.
     """
-    scaled, mean, deviation = standardised(embeddings, value_weights)
+    scaled, mean, deviation = standardised(embeddings, shrinkage.value_weights)
     width = scaled.shape[1]
     centres, within = np.empty((n_classes, width)), np.zeros((width, width))
     for target in range(n_classes):
@@ -154,7 +164,7 @@ def pooled_discriminant(
             off = own - centres[target]
             # S = (1/C)·Σ_c (1/K_c)·Σ_k (1/n_ck)·Σ (z − m_c)(z − m_c)ᵀ: classes, and their corpora, count alike.
             within += off.T @ off / (len(off) * len(parts) * n_classes)
-    slopes = shrunk_slopes(within, shrinkage, centres)  # M·S'⁻¹, (classes, width)
+    slopes = shrinkage.slopes(within, centres)  # M·S'⁻¹, (classes, width)
     return _of_embeddings(slopes, centres, mean, deviation)
 
 
@@ -171,10 +181,9 @@ def speaker_discriminant(
     embeddings: Floats,
     targets: npt.NDArray[np.integer],
     speakers: Sequence[str],
-    shrinkage: float,
+    shrinkage: Shrinkage,
     prior: float,
     n_classes: int,
-    value_weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return weights (speakers · classes, width), bias (speakers · classes,) of the scores of embeddings (rows, width).
 
@@ -187,10 +196,9 @@ def speaker_discriminant(
     Parameters
     ----------
     speakers : of each row
-    value_weights : of the embedding, see `standardised`
     """
     _refuse_absent(targets, n_classes)
-    scaled, mean, deviation = standardised(embeddings, value_weights)
+    scaled, mean, deviation = standardised(embeddings, shrinkage.value_weights)
     width, speaker_of = scaled.shape[1], np.unique(np.array(speakers), return_inverse=True)[1]
     n_speakers = int(speaker_of.max()) + 1
     # m_c (classes, width): the mean of a class over all speakers.
@@ -208,7 +216,7 @@ def speaker_discriminant(
     off = scaled - means[speaker_of, targets]
     # (speakers · classes, width), the classes of a speaker side by side, as `SpeakerDependentHead` wants them
     centres = means.reshape(-1, width)
-    slopes = shrunk_slopes(off.T @ off / len(off), shrinkage, centres)
+    slopes = shrinkage.slopes(off.T @ off / len(off), centres)
     weights, bias = _of_embeddings(slopes, centres, mean, deviation)
     # The same number less for all pairs: softmax does not see it, and float32 rounds small scores less.
     return weights - weights.mean(axis=0), bias - bias.mean()

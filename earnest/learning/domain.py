@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import BundleError, RecipeError
-from earnest.learning.discriminant import Floats
+from earnest.learning.discriminant import Floats, standardised
 from earnest.settings.config import from_mapping
 
 FILE = "domain.npy"
@@ -110,9 +110,7 @@ def fit_domain(train: Floats, valid: Floats, longest_s: float) -> Domain | None:
     n_directions = min(N_DIRECTIONS, train.shape[1], len(train) // CLIPS_PER_DIRECTION)
     if n_directions < 1 or not len(valid):
         return None
-    mean, deviation = train.mean(axis=0), train.std(axis=0)
-    deviation[deviation == 0] = 1.0
-    scaled = (train - mean) / deviation
+    scaled, mean, deviation = standardised(train)
     # v_k/√λ_k, so that each projection has variance one over the training clips. Then 1/σ of the standardisation goes
     # into the directions too.
     chosen = _principal(scaled, n_directions)

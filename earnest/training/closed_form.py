@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from earnest.errors import RecipeError
 from earnest.files.cache import DiskCache
-from earnest.learning.discriminant import discriminant, speaker_discriminant
+from earnest.learning.discriminant import Shrinkage, discriminant, speaker_discriminant
 from earnest.models.classifier import Layer, Network
 from earnest.models.layers import SpeakerDependentHead
 from earnest.models.pretrained import persons
@@ -109,18 +109,16 @@ def fit_discriminant(
     shrinkage : s, from 0 to 1
     speaker_prior : where the layer has class means of each speaker, see `speaker_discriminant`
     """
-    head = last_layer(network, layer)
+    head, shrunk = last_layer(network, layer), Shrinkage(shrinkage, network.value_weights)
     targets = np.array([example.target for example in train])
     embeddings = cache.embed(network, train).double().numpy()
     if isinstance(head, SpeakerDependentHead):
         speakers = [example.speaker for example in train]
-        found = speaker_discriminant(
-            embeddings, targets, speakers, shrinkage, speaker_prior, n_classes, network.value_weights
-        )
+        found = speaker_discriminant(embeddings, targets, speakers, shrunk, speaker_prior, n_classes)
         head.take(*map(torch.from_numpy, found))
         return
     corpora = [example.utterance.corpus for example in train]
-    weights, bias = discriminant(embeddings, targets, shrinkage, n_classes, corpora, network.value_weights)
+    weights, bias = discriminant(embeddings, targets, shrunk, n_classes, corpora)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weights))
         head.bias.copy_(torch.from_numpy(bias))
@@ -171,7 +169,7 @@ def out_of_fold_logits(
     are no measure of unheard ones: they are learnt from, but not answered, unless there are hardly any others; nor are
     copies of clips.
     """
-    examples = [*valid, *train]
+    examples, shrunk = [*valid, *train], Shrinkage(shrinkage, network.value_weights)
     embeddings = cache.embed(network, examples).double().numpy()
     targets = np.array([example.target for example in examples])
     copies = np.array([example.copy > 0 for example in examples])
@@ -185,9 +183,7 @@ def out_of_fold_logits(
         # A group without which a class has no clips has no turn.
         if len(np.unique(targets[~held])) == n_classes:
             others = corpora[~held].tolist()
-            weights, bias = discriminant(
-                embeddings[~held], targets[~held], shrinkage, n_classes, others, network.value_weights
-            )
+            weights, bias = discriminant(embeddings[~held], targets[~held], shrunk, n_classes, others)
             asked = held & ~copies
             logits.append(embeddings[asked] @ weights.T + bias)
             rows.append(np.flatnonzero(asked))

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from earnest.augment.spec_augment import changed, noise_frames
 from earnest.errors import RecipeError, counted
 from earnest.files.writing import refuse_foreign, write_atomically
-from earnest.learning.discriminant import discriminant
+from earnest.learning.discriminant import Shrinkage, discriminant
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.pretrained import packed, unpacked
 from earnest.models.student import StudentStatistics
@@ -145,7 +145,7 @@ def resuming_trainer(epochs: int, folder: Path, progress: Progress, **more: Any)
 
 
 SCORE_SCALE = 0.15  # of discriminant scores, about what makes them honest
-SHRINKAGE = 0.6
+SHRINKAGE = Shrinkage(0.6)
 EMBEDDED_TOGETHER = 32
 
 

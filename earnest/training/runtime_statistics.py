@@ -10,7 +10,7 @@ tell each recording's emotion from its own answer and a summary of all (amortise
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from earnest.errors import EarnestError, shown
 from earnest.evaluation.calibration import fit_temperature
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_atomically
-from earnest.learning.discriminant import Floats, discriminant
+from earnest.learning.discriminant import Floats, Numbers, Shrinkage, discriminant
 from earnest.learning.domain import Domain, domain_entry, fit_domain, longest_known
 from earnest.models.adaptation import SMALLEST, AdaptationNetwork, adaptation_graph
 from earnest.models.classifier import Network
@@ -51,9 +51,6 @@ class Answered:
         return np.asarray(np.mean([self.points[self.targets == target].mean(axis=0) for target in there], axis=0))
 
 
-Numbers: TypeAlias = npt.NDArray[np.int64]
-
-
 @dataclass(frozen=True, eq=False)
 class Bank:
     """Speakers of one corpus, as one classifier answers them.
@@ -79,10 +76,9 @@ def answered_in_views(
     targets: Numbers,
     speakers: Sequence[str],
     corpora: Sequence[str],
-    shrinkage: float,
+    shrinkage: Shrinkage,
     n_classes: int,
     seed: int = 0,
-    value_weights: Floats | None = None,
 ) -> list[list[Bank]]:
     """Answer training speakers by discriminants of the embedding, and of views of it: some of its values, drawn.
 
@@ -92,19 +88,18 @@ def answered_in_views(
     Parameters
     ----------
     embeddings : (clips, width); ``targets``, ``speakers`` and ``corpora`` are of each
-    value_weights : (width,), what each value of the embedding counts in a discriminant
 
     Returns
     -------
     banks of the whole embedding, and of each view; what few answers can teach needs no views
     """
     labels = targets, speakers, corpora
-    whole = answered_by_turns(embeddings, *labels, shrinkage, n_classes, value_weights)
+    whole = answered_by_turns(embeddings, *labels, shrinkage, n_classes)
     answered, rng, width = [whole], np.random.default_rng(seed), embeddings.shape[1]
     for _ in range(min(MOST_VIEWS, len(targets) // CLIPS_PER_VIEW) if whole else 0):
         values = rng.permutation(width)[: max(NARROWEST_VIEW, width // SHARE_OF_VIEW)]
-        view, weights = embeddings[:, values], None if value_weights is None else value_weights[values]
-        answered.append(answered_by_turns(view, *labels, float(rng.choice(SHRINKAGES)), n_classes, weights))
+        shrunk = shrinkage.of_values(float(rng.choice(SHRINKAGES)), values)
+        answered.append(answered_by_turns(embeddings[:, values], *labels, shrunk, n_classes))
     return answered
 
 
@@ -120,9 +115,8 @@ def answered_by_turns(
     targets: Numbers,
     speakers: Sequence[str],
     corpora: Sequence[str],
-    shrinkage: float,
+    shrinkage: Shrinkage,
     n_classes: int,
-    value_weights: Floats | None = None,
 ) -> list[Bank]:
     """Answer training speakers by discriminants that did not learn from them.
 
@@ -134,7 +128,6 @@ def answered_by_turns(
     Parameters
     ----------
     embeddings : (clips, width); ``targets``, ``speakers`` and ``corpora`` are of each
-    value_weights : (width,), what each value of the embedding counts in a discriminant
     """
     names, sources = np.array(speakers), np.array(corpora)
     voices = np.array([speaker.partition(COPY)[0] for speaker in speakers])
@@ -147,7 +140,7 @@ def answered_by_turns(
         if held.all() or not held.any() or len(np.unique(targets[rest])) < n_classes:
             return False
         rows = embeddings[rest], targets[rest], shrinkage, n_classes, sources[rest].tolist()
-        weights, bias = discriminant(*rows, value_weights)
+        weights, bias = discriminant(*rows)
         scores[held] = embeddings[held] @ weights.T + bias
         return True
 
@@ -403,10 +396,9 @@ class LearnedAdaptation:
 
 def learned_adaptation(
     train: SpeakerEmbeddings,
-    shrinkage: float,
+    shrinkage: Shrinkage,
     classes: Sequence[str],
     seed: int,
-    value_weights: Floats | None = None,
 ) -> LearnedAdaptation | None:
     """Learn to adapt from training clips; None where fewer than three speakers are named.
 
@@ -414,13 +406,13 @@ def learned_adaptation(
 
     Parameters
     ----------
-    shrinkage, value_weights : of the discriminants that answer the clips
+    shrinkage : of the discriminants that answer the clips
     """
     if any(not speaker.partition(COPY)[0] for speaker in train.speakers) or len(set(train.speakers)) < FEWEST_SPEAKERS:
         return None
     corpora = train.corpora or [""] * len(train)
     labels = train.targets, train.speakers, corpora
-    views = answered_in_views(train.embeddings, *labels, shrinkage, len(classes), value_weights=value_weights)
+    views = answered_in_views(train.embeddings, *labels, shrinkage, len(classes))
     banks = [bank for view in views for bank in view]
     # What few answers can teach is soon learnt; more would be learnt by heart.
     n_steps = min(N_STEPS, STEPS_PER_CLIP * len(train))
@@ -471,8 +463,8 @@ def fit_runtime_statistics(
     """
     if before is None:
         heard = speaker_embeddings(network, train, cache)
-        skipped, ours = is_speaker_dependent(network), (settings.shrinkage, classes, settings.seed)
-        adaptation = None if skipped else learned_adaptation(heard, *ours, network.value_weights)
+        shrinkage, skipped = Shrinkage(settings.shrinkage, network.value_weights), is_speaker_dependent(network)
+        adaptation = None if skipped else learned_adaptation(heard, shrinkage, classes, settings.seed)
     else:
         adaptation = before.adaptation
     if not valid:

@@ -7,6 +7,7 @@ from earnest.learning.discriminant import (
     ABSENT,
     SHRINKAGES,
     USUAL,
+    Shrinkage,
     best_shrinkage,
     discriminant,
     discriminants,
@@ -26,7 +27,7 @@ def embeddings(n: int, width: int, n_classes: int = 3, gap: float = 1.0) -> tupl
 def test_they_are_the_discriminants_of_the_training_workbench(n: int, width: int) -> None:
     values, targets = embeddings(n, width)
     for shrinkage, (weights, bias) in zip(SHRINKAGES, discriminants(values, targets, 3), strict=True):
-        expected, constants = discriminant(values, targets, shrinkage, 3)
+        expected, constants = discriminant(values, targets, Shrinkage(shrinkage), 3)
         np.testing.assert_allclose(weights, expected - expected.mean(axis=0), rtol=1e-8, atol=1e-10)
         np.testing.assert_allclose(bias, constants - constants.mean(), rtol=1e-8, atol=1e-10)
 
@@ -34,7 +35,7 @@ def test_they_are_the_discriminants_of_the_training_workbench(n: int, width: int
 def test_values_that_count_less_are_shrunk_towards_more_noise() -> None:
     values, targets = embeddings(60, 12)
     weights_of_values = np.repeat([1.0, 0.25], 6)
-    found, bias = discriminant(values, targets, 0.6, 3, value_weights=weights_of_values)
+    found, bias = discriminant(values, targets, Shrinkage(0.6, weights_of_values), 3)
     # By the formula for z = (x − μ)/σ: S' = (1 − s)·S + s·t·diag(1/w²), t the mean of w²·diag S.
     scaled = (values - values.mean(axis=0)) / values.std(axis=0)
     centres = np.stack([scaled[targets == target].mean(axis=0) for target in range(3)])
@@ -47,8 +48,8 @@ def test_values_that_count_less_are_shrunk_towards_more_noise() -> None:
 
 def test_without_shrinkage_it_is_the_same_what_values_count() -> None:
     values, targets = embeddings(200, 12)
-    plain, bias = discriminant(values, targets, 0.0, 3)
-    found, other_bias = discriminant(values, targets, 0.0, 3, value_weights=np.linspace(0.1, 1, 12))
+    plain, bias = discriminant(values, targets, Shrinkage(0.0), 3)
+    found, other_bias = discriminant(values, targets, Shrinkage(0.0, np.linspace(0.1, 1, 12)), 3)
     np.testing.assert_allclose(found, plain, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(other_bias, bias, rtol=1e-6)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
-from earnest.learning.discriminant import discriminant, pooled_discriminant
+from earnest.learning.discriminant import Shrinkage, discriminant, pooled_discriminant
 from earnest.models.classifier import Network, NetworkOutput, Segmented
 from earnest.settings.front_end import Segments
 from earnest.training.closed_form import (
@@ -176,7 +176,7 @@ def test_the_networks_values_count_as_it_says_in_training_and_in_turns() -> None
     fit_discriminant(network, clips["a"], 0.5, N_CLASSES, EmbeddingCache())
     rows = np.stack([one.frames.sum(dim=1).double().numpy() for one in clips["a"]])
     targets = np.array([one.target for one in clips["a"]])
-    expected, _ = discriminant(rows, targets, 0.5, N_CLASSES, value_weights=counts)
+    expected, _ = discriminant(rows, targets, Shrinkage(0.5, counts), N_CLASSES)
     np.testing.assert_allclose(network.output.weight.detach().numpy(), expected, rtol=1e-4, atol=1e-6)
     logits, _ = out_of_fold_logits(network, clips["a"], clips["v"], 0.5, N_CLASSES, EmbeddingCache())
     answers = discriminant_logits(network, clips["v"], EmbeddingCache())  # what has learnt from the other one alone
@@ -219,13 +219,13 @@ def test_a_corpus_of_many_clips_counts_no_more_than_a_small_one() -> None:
     targets = np.concatenate([np.arange(12) % N_CLASSES, np.arange(30) % N_CLASSES])
     embeddings = np.concatenate([small, large])
     corpora = ["small"] * 12 + ["large"] * 30
-    weights, bias = discriminant(embeddings, targets, 0.0, N_CLASSES, corpora)
+    weights, bias = discriminant(embeddings, targets, Shrinkage(0.0), N_CLASSES, corpora)
     twice = np.concatenate([embeddings, large]), np.concatenate([targets, targets[12:]])
-    again, other_bias = discriminant(*twice, 0.0, N_CLASSES, [*corpora, *["large"] * 30])
+    again, other_bias = discriminant(*twice, Shrinkage(0.0), N_CLASSES, [*corpora, *["large"] * 30])
     scores_of_both = [head @ small.T + row[:, None] for head, row in ((weights, bias), (again, other_bias))]
     relative = [scores - scores.mean(axis=0) for scores in scores_of_both]
     np.testing.assert_allclose(relative[0], relative[1], atol=1e-8)
-    pooled, pooled_bias = discriminant(embeddings, targets, 0.0, N_CLASSES)
+    pooled, pooled_bias = discriminant(embeddings, targets, Shrinkage(0.0), N_CLASSES)
     assert np.abs((pooled - weights) @ small.T + (pooled_bias - bias)[:, None]).max() > 1e-3
 
 
@@ -233,7 +233,7 @@ def test_a_class_that_one_corpus_lacks_is_learnt_from_the_others() -> None:
     rng = np.random.default_rng(1)
     embeddings, targets = rng.normal(size=(30, WIDTH)), np.arange(30) % N_CLASSES
     corpora = ["one" if target == 0 or row < 12 else "two" for row, target in enumerate(targets)]
-    weights, bias = discriminant(embeddings, targets, 0.5, N_CLASSES, corpora)
+    weights, bias = discriminant(embeddings, targets, Shrinkage(0.5), N_CLASSES, corpora)
     assert np.isfinite(weights).all() and np.isfinite(bias).all()
 
 
@@ -244,9 +244,12 @@ def test_corpora_that_put_an_emotion_elsewhere_have_a_say_of_their_own() -> None
     embeddings = rng.normal(size=(400, 4))
     embeddings[:, 0] += 2 * targets
     embeddings[:, 1] += np.where(np.array(corpora) == "one", 1.0, -1.0) * 3 * (targets - 0.5)
-    weights, bias = discriminant(embeddings, targets, 0.2, 2, corpora)
-    together, _ = pooled_discriminant(embeddings, targets, 0.2, 2, corpora)
-    apart = [pooled_discriminant(embeddings[rows], targets[rows], 0.2, 2)[0] for rows in (slice(200), slice(200, 400))]
+    weights, bias = discriminant(embeddings, targets, Shrinkage(0.2), 2, corpora)
+    together, _ = pooled_discriminant(embeddings, targets, Shrinkage(0.2), 2, corpora)
+    apart = [
+        pooled_discriminant(embeddings[rows], targets[rows], Shrinkage(0.2), 2)[0]
+        for rows in (slice(200), slice(200, 400))
+    ]
     way = weights[1] - weights[0]
     assert np.abs(way[1]) < 0.1 * way[0]  # what the corpora contradict each other in is no evidence
     assert all(np.abs((own[1] - own[0])[1]) > 0.3 * (own[1] - own[0])[0] for own in apart)
@@ -260,9 +263,9 @@ def test_corpora_that_put_an_emotion_elsewhere_have_a_say_of_their_own() -> None
 def test_one_corpus_alone_has_the_plain_discriminant() -> None:
     rng = np.random.default_rng(3)
     embeddings, targets = rng.normal(size=(40, WIDTH)), np.arange(40) % N_CLASSES
-    wanted = pooled_discriminant(embeddings, targets, 0.3, N_CLASSES)
+    wanted = pooled_discriminant(embeddings, targets, Shrinkage(0.3), N_CLASSES)
     for corpora in (None, ["one"] * 40):
-        found = discriminant(embeddings, targets, 0.3, N_CLASSES, corpora)
+        found = discriminant(embeddings, targets, Shrinkage(0.3), N_CLASSES, corpora)
         np.testing.assert_array_equal(found[0], wanted[0])
         np.testing.assert_array_equal(found[1], wanted[1])
 
@@ -273,6 +276,6 @@ def test_a_corpus_without_a_class_says_nothing_of_it() -> None:
     targets = np.concatenate([np.arange(60) % N_CLASSES, np.arange(60) % (N_CLASSES - 1)])
     embeddings = rng.normal(size=(120, WIDTH)) + 3 * np.eye(WIDTH)[targets % WIDTH]
     corpora = ["whole"] * 60 + ["lacking"] * 60
-    weights, bias = discriminant(embeddings, targets, 0.3, N_CLASSES, corpora)
+    weights, bias = discriminant(embeddings, targets, Shrinkage(0.3), N_CLASSES, corpora)
     answers = (embeddings[:60] @ weights.T + bias).argmax(axis=1)
     assert (answers == targets[:60]).mean() > 0.9

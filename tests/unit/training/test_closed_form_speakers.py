@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
-from earnest.learning.discriminant import discriminant, speaker_discriminant
+from earnest.learning.discriminant import Shrinkage, discriminant, speaker_discriminant
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.models.layers import SpeakerDependentHead
 from earnest.settings.training import Training
@@ -63,7 +63,7 @@ def scores(points: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndar
 
 def test_scores_are_log_chances_of_normal_pairs_with_one_covariance() -> None:
     points, targets, voices = clips(6, seed=0)
-    found = scores(clips(2, seed=1)[0], *speaker_discriminant(points, targets, voices, 0.3, 1e-9, N_CLASSES))
+    found = scores(clips(2, seed=1)[0], *speaker_discriminant(points, targets, voices, Shrinkage(0.3), 1e-9, N_CLASSES))
     mean, deviation = points.mean(axis=0), points.std(axis=0)
     scaled, asked = (points - mean) / deviation, (clips(2, seed=1)[0] - mean) / deviation
     pairs = [[(np.array(voices) == voice) & (targets == target) for target in range(N_CLASSES)] for voice in VOICES]
@@ -86,7 +86,7 @@ def test_a_pair_without_clips_lies_where_class_and_voice_together_say() -> None:
     usual = means + (scaled[bob] - means[targets[bob]]).mean(axis=0)
     heard = [scaled[bob & (targets == target)].mean(axis=0) for target in (0, 1)]
     for prior in (0.5, 50.0):
-        weights, _ = speaker_discriminant(points, targets, voices, 1.0, prior, N_CLASSES)
+        weights, _ = speaker_discriminant(points, targets, voices, Shrinkage(1.0), prior, N_CLASSES)
         # With full shrinkage slopes are places by one number.
         bobs = (weights * points.std(axis=0)).reshape(len(VOICES), N_CLASSES, WIDTH)[1]
         places = [(8 * own + prior * usual[target]) / (8 + prior) for target, own in enumerate(heard)] + [usual[2]]
@@ -97,14 +97,14 @@ def test_a_pair_without_clips_lies_where_class_and_voice_together_say() -> None:
 
 def test_scores_stay_small_so_that_rounding_does_too() -> None:
     points, targets, voices = clips(6, seed=0)
-    weights, bias = speaker_discriminant(points, targets, voices, 0.2, 2.0, N_CLASSES)
+    weights, bias = speaker_discriminant(points, targets, voices, Shrinkage(0.2), 2.0, N_CLASSES)
     assert np.allclose(weights.mean(axis=0), 0)
     assert bias.mean() == pytest.approx(0)
 
 
 def test_a_large_prior_leaves_voices_an_offset_alone() -> None:
     points, targets, voices = clips(4, seed=0)
-    weights, _ = speaker_discriminant(points, targets, voices, 0.5, 1e12, N_CLASSES)
+    weights, _ = speaker_discriminant(points, targets, voices, Shrinkage(0.5), 1e12, N_CLASSES)
     per_pair = weights.reshape(len(VOICES), N_CLASSES, WIDTH)
     between = per_pair - per_pair[:, :1]
     assert np.allclose(between, between[:1], atol=1e-6)
@@ -114,9 +114,11 @@ def test_known_voices_with_places_of_their_own_are_understood() -> None:
     points, targets, voices = clips(6, seed=0)
     asked, true, _ = clips(20, seed=1)
     found = (
-        scores(asked, *speaker_discriminant(points, targets, voices, 0.2, 2.0, N_CLASSES)).max(axis=1).argmax(axis=1)
+        scores(asked, *speaker_discriminant(points, targets, voices, Shrinkage(0.2), 2.0, N_CLASSES))
+        .max(axis=1)
+        .argmax(axis=1)
     )
-    weights, bias = discriminant(points, targets, 0.2, N_CLASSES)
+    weights, bias = discriminant(points, targets, Shrinkage(0.2), N_CLASSES)
     assert (found == true).mean() > 0.95
     assert ((asked @ weights.T + bias).argmax(axis=1) == true).mean() < 0.9
 
@@ -125,7 +127,7 @@ def test_values_that_hardly_count_tell_nothing_of_known_voices() -> None:
     points, targets, voices = clips(6, seed=0)
     noisy = np.hstack([points, np.random.default_rng(0).normal(size=points.shape)])
     counts = np.repeat([1.0, 1e-3], WIDTH)
-    weights, _ = speaker_discriminant(noisy, targets, voices, 0.2, 2.0, N_CLASSES, counts)
+    weights, _ = speaker_discriminant(noisy, targets, voices, Shrinkage(0.2, counts), 2.0, N_CLASSES)
     assert np.abs(weights[:, WIDTH:]).max() < 1e-4 * np.abs(weights[:, :WIDTH]).max()
 
 
@@ -135,7 +137,9 @@ def test_the_last_layer_takes_them_and_a_checkpoint_keeps_them() -> None:
     train, asked = examples(points, targets, voices), examples(*clips(3, seed=1))
     fit_discriminant(network, train, 0.2, N_CLASSES, known, speaker_prior=2.0)
     speakers = [example.speaker for example in train]
-    found = scores(clips(3, seed=1)[0], *speaker_discriminant(points, targets, speakers, 0.2, 2.0, N_CLASSES))
+    found = scores(
+        clips(3, seed=1)[0], *speaker_discriminant(points, targets, speakers, Shrinkage(0.2), 2.0, N_CLASSES)
+    )
     logits = discriminant_logits(network, asked, known)
     assert torch.allclose(logits, torch.from_numpy(found).logsumexp(dim=1).float(), atol=1e-3)
     again = Sums()
@@ -170,7 +174,7 @@ def test_nothing_gets_used_to_known_voices() -> None:
 def test_a_class_without_clips_is_refused() -> None:
     points, targets, voices = clips(2, seed=0)
     with pytest.raises(RecipeError, match="hold 3 of 4 classes"):
-        speaker_discriminant(points, targets, voices, 0.2, 2.0, N_CLASSES + 1)
+        speaker_discriminant(points, targets, voices, Shrinkage(0.2), 2.0, N_CLASSES + 1)
 
 
 @pytest.mark.parametrize("prior", [0.0, -1.0, float("inf"), float("nan")])

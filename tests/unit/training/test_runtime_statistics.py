@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from earnest.learning.discriminant import discriminant
+from earnest.learning.discriminant import Shrinkage, discriminant
 from earnest.learning.domain import CLIPS_PER_DIRECTION, KNOWN_SHARE, fit_domain
 from earnest.models.adaptation import AdaptationNetwork
 from earnest.training.runtime_statistics import (
@@ -42,7 +42,7 @@ def clips(seed: int = 0) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]
 
 def answered(seed: int = 0) -> list[Bank]:
     """Return banks of two corpora."""
-    return answered_by_turns(*clips(seed), 0.3, K)
+    return answered_by_turns(*clips(seed), Shrinkage(0.3), K)
 
 
 @cache
@@ -79,7 +79,7 @@ def test_who_speaks_in_one_corpus_and_sings_in_another_is_no_stranger_there(monk
         return discriminant(rows, *others)
 
     monkeypatch.setattr("earnest.training.runtime_statistics.discriminant", watched)
-    answered_by_turns(embeddings, targets, shared, corpora, 0.3, K)
+    answered_by_turns(embeddings, targets, shared, corpora, Shrinkage(0.3), K)
     *turns, for_one, for_two = learnt_from
     assert all(len(persons) < len(set(shared)) for persons in turns)
     assert for_one == {"s11", "s12", "s13", "s14"}
@@ -88,11 +88,11 @@ def test_who_speaks_in_one_corpus_and_sings_in_another_is_no_stranger_there(monk
 
 def test_views_of_the_embedding_answer_otherwise_and_few_clips_need_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("earnest.training.runtime_statistics.CLIPS_PER_VIEW", 361)
-    (whole,) = answered_in_views(*clips(), 0.3, K)  # of 360 clips
+    (whole,) = answered_in_views(*clips(), Shrinkage(0.3), K)  # of 360 clips
     assert [bank.strange for bank in whole] == [False, False, True, True]
     monkeypatch.setattr("earnest.training.runtime_statistics.CLIPS_PER_VIEW", 100)
     monkeypatch.setattr("earnest.training.runtime_statistics.NARROWEST_VIEW", 5)  # of eight values
-    views = answered_in_views(*clips(), 0.3, K, seed=1)
+    views = answered_in_views(*clips(), Shrinkage(0.3), K, seed=1)
     assert [len(view) for view in views] == [4] * 4
     first = [view[0].speakers[0] for view in views]
     np.testing.assert_array_equal(first[0].points, whole[0].speakers[0].points)
@@ -110,13 +110,13 @@ def test_a_value_counts_the_same_in_every_view(monkeypatch: pytest.MonkeyPatch) 
     widths: set[int] = set()
 
     def watched(rows: npt.NDArray[np.float64], *others: Any) -> Any:
-        *_, said = others
+        said = others[1].value_weights
         widths.add(rows.shape[1])
         assert [of_value[value] for value in rows[0].tolist()] == said.tolist()
         return discriminant(rows, *others)
 
     monkeypatch.setattr("earnest.training.runtime_statistics.discriminant", watched)
-    answered_in_views(embeddings, *facts, 0.3, K, value_weights=counts)
+    answered_in_views(embeddings, *facts, Shrinkage(0.3, counts), K)
     assert widths == {5, WIDTH}
 
 
@@ -128,7 +128,7 @@ def test_a_copy_is_answered_in_its_speakers_turn() -> None:
     twins = embeddings.copy()
     twins[:, :K] += 50 * np.eye(K)[targets] * (np.arange(160) % 2 == 0)[:, None]
     # Both a speaker and its copies are there as speakers of their own.
-    (bank,) = answered_by_turns(twins, targets, speakers, ["one"] * 160, 0.3, K)
+    (bank,) = answered_by_turns(twins, targets, speakers, ["one"] * 160, Shrinkage(0.3), K)
     assert len(bank.speakers) == 20
 
 
@@ -185,7 +185,7 @@ def voices(n_speakers: int, *, nameless: bool = False) -> SpeakerEmbeddings:
 
 @pytest.mark.parametrize("heard", [voices(2), voices(4, nameless=True)])
 def test_two_speakers_or_nameless_ones_are_too_few_to_learn_adaptation_from(heard: SpeakerEmbeddings) -> None:
-    assert learned_adaptation(heard, 0.6, EMOTIONS, 0) is None
+    assert learned_adaptation(heard, Shrinkage(0.6), EMOTIONS, 0) is None
 
 
 def test_a_class_that_one_group_of_speakers_has_alone_can_not_be_answered_by_turns() -> None:
@@ -193,7 +193,7 @@ def test_a_class_that_one_group_of_speakers_has_alone_can_not_be_answered_by_tur
     targets = np.where(np.array(heard.speakers) == "s0", heard.targets, heard.targets % 2)
     assert (
         learned_adaptation(
-            SpeakerEmbeddings(heard.embeddings, targets, heard.speakers, heard.seconds), 0.6, EMOTIONS, 0
+            SpeakerEmbeddings(heard.embeddings, targets, heard.speakers, heard.seconds), Shrinkage(0.6), EMOTIONS, 0
         )
         is None
     )
