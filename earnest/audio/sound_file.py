@@ -64,7 +64,7 @@ def _missing_bytes(file: BinaryIO, size: int) -> int:
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
         missing = _riff(file, size, ">" if head[:4] == b"RIFX" else "<")
     elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        missing = _chunk(file, size, 12, ">", b"SSND")
+        missing = _chunk(file, size, ">", b"SSND")
     elif head[:4] == b"riff":
         missing = _wave64(file, size)
     elif head[:4] == b".snd":
@@ -92,11 +92,11 @@ def _riff(file: BinaryIO, size: int, order: str) -> int:
         promised = int.from_bytes(_at(file, 28, 8), "little")
         start = _chunk_start(file, size, 12, "<", b"data")
         return 0 if start is None else start + promised - size
-    return _chunk(file, size, 12, order, b"data")
+    return _chunk(file, size, order, b"data")
 
 
-def _chunk(file: BinaryIO, size: int, position: int, order: str, wanted: bytes) -> int:
-    start = _chunk_start(file, size, position, order, wanted)
+def _chunk(file: BinaryIO, size: int, order: str, wanted: bytes) -> int:
+    start = _chunk_start(file, size, 12, order, wanted)
     if start is None:
         return 0
     (promised,) = struct.unpack(f"{order}I", _at(file, start - 4, 4))

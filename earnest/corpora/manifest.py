@@ -93,12 +93,9 @@ def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | Non
         writer.write_rows([_to_cell(getattr(utterance, name), base) for name in COLUMNS] for utterance in utterances)
 
 
-def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
-    """Read what `write_manifest` wrote, or the same in Parquet; relative audio paths start at ``root``.
-
-    Its default is the folder of the file.
-    """
-    base = root or path.parent
+def read_manifest(path: Path) -> list[Utterance]:
+    """Read what `write_manifest` wrote, or the same in Parquet; relative audio paths start at the file's folder."""
+    base = path.parent
     if path.is_dir():
         raise CorpusError(f"{path}: a folder, not a manifest. {_another(path)}")
     if path.is_file() and is_parquet(path):

@@ -38,7 +38,7 @@ from earnest.experiments.task import Task
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_json
 from earnest.models.classifier import SpeechClassifier
-from earnest.progress import SILENT, Progress
+from earnest.progress import Progress
 from earnest.runtime.adaptation import Adaptation
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe
@@ -336,7 +336,7 @@ class NoiseTest:
 def answer_conditions(
     folds: Iterable[FoldClips],
     conditions_of: Callable[[FoldClips], Iterable[Condition]],
-    advance: Callable[[], object] = lambda: None,
+    advance: Callable[[], object],
 ) -> dict[str, ConditionAnswers]:
     """Go through finished folds once, answer under every condition, and join the folds' answers.
 
@@ -475,7 +475,7 @@ def refuse_untrained(task: Task, sets: Sequence[ConditionSet]) -> None:
 
 
 def evaluate_conditions(
-    task: Task, output: Path, sets: Sequence[ConditionSet], words: Sequence[str], progress: Progress = SILENT
+    task: Task, output: Path, sets: Sequence[ConditionSet], words: Sequence[str], progress: Progress
 ) -> list[ConditionResults]:
     """Let the finished folds of an evaluation answer their test clips under all conditions, score and write.
 

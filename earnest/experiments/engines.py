@@ -155,7 +155,7 @@ class RayTasks:
                 yield running.pop(done).split.fold, _result(ray, done)
 
 
-def fold_engine(name: Literal["processes", "ray"], jobs: int, address: str | None = None) -> FoldEngine:
+def fold_engine(name: Literal["processes", "ray"], jobs: int, address: str | None) -> FoldEngine:
     """Return what runs ``jobs`` folds at a time."""
     if name == "ray":
         return RayTasks(jobs, address)

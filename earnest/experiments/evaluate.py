@@ -124,7 +124,7 @@ def evaluate(
     return outcome
 
 
-def job_of(task: Task, split: Split, output: Path, space: SearchSpace | None = None) -> Job:
+def job_of(task: Task, split: Split, output: Path, space: SearchSpace | None) -> Job:
     """Return the training of one fold and repeat."""
     if Path(split.fold).name != split.fold:
         raise SplitError(f"'{split.fold}' can't be a folder's name. Rename that speaker in the manifest.")
@@ -182,7 +182,7 @@ def scored(
     output: Path,
     command: str,
     path: Path,
-    more_facts: Mapping[str, Any] | None = None,
+    more_facts: Mapping[str, Any],
     runs: Mapping[str, Path] | None = None,
 ) -> Evaluation:
     """Score predictions and write them to ``path``, a metrics.json.
@@ -210,7 +210,7 @@ def scored(
         "recipe": task.recipe.to_dict(),
         "affect": affect_results(predictions, task.recipe.training.affect_range),
         **({"class_subsets": {name: one.to_dict() for name, one in subsets.items()}} if subsets else {}),
-        **(more_facts or {}),
+        **more_facts,
     }
     if choice.part:
         facts["part"] = choice.part
@@ -349,9 +349,9 @@ def evaluate_learning_curve(
     less: Mapping[float, Task],
     output: Path,
     command: str,
-    engine: FoldEngine = ONE_BY_ONE,
-    on_fold: Callable[[str], object] | None = None,
-    space: SearchSpace | None = None,
+    engine: FoldEngine,
+    on_fold: Callable[[str], object] | None,
+    space: SearchSpace | None,
 ) -> list[Amount]:
     """Train and score with each share; validation and test clips stay.
 
@@ -439,8 +439,8 @@ def evaluate_as_published(
     unseen: Task,
     output: Path,
     command: str,
-    engine: FoldEngine = ONE_BY_ONE,
-    on_fold: Callable[[str], object] | None = None,
+    engine: FoldEngine,
+    on_fold: Callable[[str], object] | None,
 ) -> AsPublished:
     """Train and score each.
 

@@ -226,7 +226,7 @@ def evaluation_document(path: Path) -> dict[str, Any]:
 METRICS_STREAMS = "metrics-streams.json"
 
 
-def measure_streams(folder: Path, command: str, progress: Progress = SILENT) -> dict[str, Any]:
+def measure_streams(folder: Path, command: str, progress: Progress) -> dict[str, Any]:
     """Draw streams from the test recordings of every fold, answer them in every way, score and write.
 
     Streams of one corpus count together, whichever fold's model answers them.

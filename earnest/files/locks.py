@@ -94,7 +94,7 @@ def held_folder(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
         raise
 
 
-def holding(parameter: str, wait_s: float = 0.0) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def holding(parameter: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorate a function that writes into the folder of this parameter: it holds the folder, see `held_folder`."""
 
     def decorated(function: Callable[P, T]) -> Callable[P, T]:
@@ -102,7 +102,7 @@ def holding(parameter: str, wait_s: float = 0.0) -> Callable[[Callable[P, T]], C
 
         @functools.wraps(function)
         def call(*arguments: P.args, **named: P.kwargs) -> T:
-            with held_folder(bind(*arguments, **named).arguments[parameter], wait_s):
+            with held_folder(bind(*arguments, **named).arguments[parameter]):
                 return function(*arguments, **named)
 
         return call

@@ -166,19 +166,21 @@ def read_toml(path: Path) -> dict[str, Any]:
     return parsed_toml(read_text(path, RecipeError, most=MOST_SETTINGS_BYTES, what="TOML file"), str(path))
 
 
-def parsed_toml(text: str, where: str, kind: Kind = RecipeError) -> dict[str, Any]:
+def parsed_toml(text: str, where: str) -> dict[str, Any]:
     """Return what a TOML text holds; see `read_toml`."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") > MOST_DOTS or line.count("[") > MOST_DOTS or line.count("{") > MOST_DOTS:
-            raise kind(f"{printable(where)}:{number}: not valid TOML (more dots or brackets than settings need).")
+            raise RecipeError(
+                f"{printable(where)}:{number}: not valid TOML (more dots or brackets than settings need)."
+            )
     try:
         values = tomllib.loads(text)
     except RecursionError:
-        raise kind(f"{printable(where)}: not valid TOML (nested too deeply).") from None
+        raise RecipeError(f"{printable(where)}: not valid TOML (nested too deeply).") from None
     except (ValueError, MemoryError) as error:  # TOMLDecodeError, and numbers and dates that are none
-        raise kind(f"{printable(where)}: not valid TOML: {_first_line(error)}.") from None
+        raise RecipeError(f"{printable(where)}: not valid TOML: {_first_line(error)}.") from None
     if is_deep(values):
-        raise kind(f"{printable(where)}: not valid TOML (nested too deeply).")
+        raise RecipeError(f"{printable(where)}: not valid TOML (nested too deeply).")
     return values
 
 

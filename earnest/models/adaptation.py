@@ -7,7 +7,6 @@ it; what is summarised of a set doesn't depend on the order of its recordings (Z
 import io
 import logging
 import warnings
-from collections.abc import Mapping
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -118,7 +117,7 @@ class _OneSet(nn.Module):
         return adapted[0], weight[0]
 
 
-def adaptation_graph(network: AdaptationNetwork, facts: Mapping[str, str] | None = None) -> bytes:
+def adaptation_graph(network: AdaptationNetwork) -> bytes:
     """Return the ONNX graph: ``probabilities`` (recordings, classes), ``weights`` (recordings,) in; ``adapted`` and
     ``weight`` of the same shapes out, all float32."""
     example = (torch.full((3, network.n_classes), 1 / network.n_classes), torch.ones(3))
@@ -138,13 +137,12 @@ def adaptation_graph(network: AdaptationNetwork, facts: Mapping[str, str] | None
     assert program is not None
     proto = program.model_proto
     _forget_source(proto)
-    onnx.helper.set_model_props(proto, dict(facts or {}))
     return bytes(proto.SerializeToString())
 
 
 def _forget_source(proto: onnx.ModelProto) -> None:
     """Remove what the exporter notes of the machine: files and lines that nodes come from."""
-    del proto.graph.metadata_props[:]
+    del proto.metadata_props[:], proto.graph.metadata_props[:]
     for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
         del part.metadata_props[:]
         part.doc_string = ""

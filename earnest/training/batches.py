@@ -1,7 +1,7 @@
 """What training goes through in an epoch: shuffled batches, of clips as they are or augmented anew."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias, overload
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from earnest.audio.waveform import Waveform
+from earnest.augment.base import Transform
 from earnest.augment.chain import build_change
 from earnest.errors import CorpusError
 from earnest.frontends.build import FrontEndModule, compute_frames
@@ -25,6 +25,7 @@ from earnest.training.ranks import ALONE, Ranks
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 Strategy = Literal["minority", "minority-twice", "balanced"]
+TOGETHER = 64  # clips of a batch that is not learnt from
 _ROUNDS = {"minority": 1, "minority-twice": 2}
 
 
@@ -155,14 +156,12 @@ def _silence(frames: Tensor) -> float:
     return 0.0 if len(frames) == 1 else float(frames.min())
 
 
-def plain_batches(examples: Sequence[Example], batch_size: int = 64) -> "DataLoader[Example]":
+def plain_batches(examples: Sequence[Example]) -> "DataLoader[Example]":
     """Return batches in the given order, of the clips as they are."""
-    return DataLoader(Examples(examples), batch_size=batch_size, shuffle=False, collate_fn=pad_batch)
+    return DataLoader(Examples(examples), batch_size=TOGETHER, shuffle=False, collate_fn=pad_batch)
 
 
 AHEAD = 3  # batches made while the network learns from another one
-
-Transform: TypeAlias = Callable[[Waveform, np.random.Generator], Waveform]
 
 
 class Draw(NamedTuple):

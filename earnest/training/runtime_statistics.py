@@ -304,7 +304,6 @@ def fit_adaptation(
     classes: Sequence[str],
     seed: int,
     n_steps: int = N_STEPS,
-    draw: StreamDraw | None = None,
     regret: float = REGRET,
 ) -> AdaptationNetwork:
     """Train on simulated streams, by the cross-entropy of what is told, among all classes or those requested.
@@ -317,7 +316,7 @@ def fit_adaptation(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = AdaptationNetwork(len(classes))
-    streams = Streams(banks, frequent, len(classes), draw or StreamDraw(), seed)
+    streams = Streams(banks, frequent, len(classes), StreamDraw(), seed)
     optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=n_steps + 1, pct_start=0.1)
     for _ in range(n_steps):

@@ -12,6 +12,7 @@ from earnest.audio.deadline import Deadline, until
 from earnest.errors import EarnestError, printable
 
 T = TypeVar("T")
+THREADS = 3
 _log = logging.getLogger("earnest")
 
 
@@ -31,9 +32,9 @@ class Background(QObject):
 
     _came = Signal(object, object)
 
-    def __init__(self, parent: QObject | None = None, size: int = 3) -> None:
+    def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._pool = ThreadPoolExecutor(size, "earnest-desktop")
+        self._pool = ThreadPoolExecutor(THREADS, "earnest-desktop")
         self._came.connect(self._hand_over)  # of a thread's signal: called in the window's thread
         self._open = True
         self._deadline = Deadline(told="Closed.")
