@@ -10,8 +10,8 @@ from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
 from earnest.errors import CorpusError, shown, suggestion
-from earnest.files.reading import parsed_json, read_text
-from earnest.files.tables import named_rows
+from earnest.files.reading import read_text
+from earnest.files.tables import json_rows, named_rows
 from earnest.labels import AFFECT, EMOTIONS
 
 Row = Mapping[str, Any]
@@ -27,7 +27,7 @@ SYNONYMS = {
     "excitement": "excited",
     "frustrated": "frustration",
 }
-_GENDERS = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
+GENDERS = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
 _NUMBERS = ("start_s", "end_s", *AFFECT)
 
 
@@ -148,20 +148,12 @@ def column(path: Path, name: str) -> list[tuple[str, Row]]:
 def _numbered_rows(path: Path) -> Iterable[tuple[int, Row]]:
     text = read_text(path, CorpusError, what="table")
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        lines = enumerate(text.split("\n"), 1)  # JSON text may hold other line separators
-        return [(number, _json_row(line, path, number)) for number, line in lines if line.strip()]
+        return list(json_rows(text, path, '{"path": …, "emotion": …}'))
     reader = named_rows(text, path.name)
     try:
         return [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise CorpusError(f"{path}:{reader.line_num}: not a table ({error}).") from None
-
-
-def _json_row(line: str, path: Path, number: int) -> Row:
-    row = parsed_json(line, f"{path}:{number}", CorpusError)
-    if not isinstance(row, dict):
-        raise CorpusError(f'{path}:{number}: expected one object a line, like {{"path": …, "emotion": …}}.')
-    return row
 
 
 def _first_row(path: Path) -> Row:
@@ -188,26 +180,27 @@ def _utterance(
     numbers = {name: number_in(values.pop(name), f"{where}: {columns[name]}") for name in _NUMBERS if name in values}
     values |= {name: number for name, number in numbers.items() if number is not None}
     path = base / values["path"]
-    if not _is_file(path):
+    if not is_file(path):
         raise CorpusError(f"{where}: {shown(str(path))}: no such file. Relative paths start at {base}.")
     values |= {"path": path, "emotion": emotion, "gender": _gender(values.get("gender"), where)}
     values["native_emotion"] = values.get("native_emotion", native)
     values["corpus"] = values.get("corpus", corpus)
     values.setdefault("utterance_id", _identity(path, base, values))
-    return Utterance(**_with_speaker_of(values))
+    values["speaker"] = unique_speaker(values.get("speaker", ""), values["corpus"])
+    return Utterance(**values)
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; what can't be a name is none."""
     try:
         return path.is_file()
-    except OSError:  # a name that is too long for the system
+    except (OSError, ValueError):  # a name that is too long for the system, or holds a zero
         return False
 
 
-def _with_speaker_of(values: dict[str, Any]) -> dict[str, Any]:
-    """Prefix the speaker with the corpus, so that names such as "01" stay unique over all corpora."""
-    speaker, corpus = values.get("speaker", ""), values["corpus"]
-    return values | {"speaker": speaker if not speaker or speaker.startswith(f"{corpus}-") else f"{corpus}-{speaker}"}
+def unique_speaker(name: str, corpus: str) -> str:
+    """Prefix a speaker with the corpus, so that names such as "01" stay unique over all corpora."""
+    return name if not name or name.startswith(f"{corpus}-") else f"{corpus}-{name}"
 
 
 def _identity(path: Path, base: Path, values: Row) -> str:
@@ -219,9 +212,9 @@ def _identity(path: Path, base: Path, values: Row) -> str:
 def _gender(word: str | None, where: str) -> str | None:
     if word is None:
         return None
-    if word.lower() not in _GENDERS:
+    if word.lower() not in GENDERS:
         raise CorpusError(f"{where}: the gender must be female, male or empty, got {shown(word)}.")
-    return _GENDERS[word.lower()]
+    return GENDERS[word.lower()]
 
 
 def number_in(text: str, where: str) -> float | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from earnest.errors import CorpusError, MissingExtraError, first_line, printable
-from earnest.files.reading import opened
+from earnest.files.reading import opened, parsed_json
 
 
 class SupportsWrite(Protocol):
@@ -106,6 +106,16 @@ def named_rows(text: str, name: str) -> "csv.DictReader[str]":
 
 MAGIC = b"PAR1"  # how every such file begins
 _ROWS = 1024  # at a time
+
+
+def json_rows(text: str, path: Path, example: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of JSON lines, each with the number of its line; ``example`` shows what is expected."""
+    for number, line in enumerate(text.split("\n"), 1):  # JSON text may hold other line separators
+        if line.strip():
+            row = parsed_json(line, f"{path}:{number}", CorpusError)
+            if not isinstance(row, dict):
+                raise CorpusError(f"{path}:{number}: expected one object a line, like {example}.")
+            yield number, row
 
 
 def is_parquet(path: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.tables import number_in
+from earnest.corpora.tables import GENDERS, is_file, number_in, unique_speaker
 from earnest.errors import CorpusError, counted, printable, shown
 from earnest.labels import AFFECT, EMOTIONS, Scheme
 
@@ -19,7 +19,6 @@ _LABELLED = (
     " Put the recordings of each class into a folder of its name, or give a table with a column of labels "
     "(--label-column), or --label-pattern where the names of files say it."
 )
-_GENDERS = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
 _TEXTS = ("corpus", "session", "text_id", "intensity", "style", "repetition", "channel", "group")
 
 
@@ -169,7 +168,7 @@ def _utterance(found: FoundRecording, base: Path) -> Utterance:
     if not found.path:
         raise CorpusError("names no recording")
     path = base / found.path
-    if not _is_file(path):
+    if not is_file(path):
         raise CorpusError(f"{printable(str(path))}: no such file")
     label = cleaned(found.label)
     if problem := problem_with_label(label):
@@ -181,7 +180,7 @@ def _utterance(found: FoundRecording, base: Path) -> Utterance:
     if end_s is None and "start_s" in more and (length_s := _number(more, "duration_s")):
         end_s = start_s + length_s
     corpus = values.setdefault("corpus", CORPUS)
-    speaker = _speaker(cleaned(found.speaker), corpus)
+    speaker = unique_speaker(cleaned(found.speaker), corpus)
     if (start_s or end_s is not None) and not speaker:  # parts of one recording stay in one set, as a speaker's would
         values.setdefault("group", found.path)
     return Utterance(
@@ -190,7 +189,7 @@ def _utterance(found: FoundRecording, base: Path) -> Utterance:
         start_s=start_s,
         end_s=end_s,
         speaker=speaker,
-        gender=_GENDERS.get(more.get("gender", "").lower()),  # type: ignore[arg-type]
+        gender=GENDERS.get(more.get("gender", "").lower()),  # type: ignore[arg-type]
         emotion=label if label in EMOTIONS else "other",
         native_emotion=label,
         **values,
@@ -199,11 +198,6 @@ def _utterance(found: FoundRecording, base: Path) -> Utterance:
 
 def _number(more: Mapping[str, str], name: str) -> float | None:
     return number_in(more[name], name) if name in more else None
-
-
-def _speaker(name: str, corpus: str) -> str:
-    """Prefix a speaker with the corpus, so that names such as "01" stay unique over all corpora."""
-    return name if not name or name.startswith(f"{corpus}-") else f"{corpus}-{name}"
 
 
 def _identity(path: str, base: Path, start_s: float, end_s: float | None) -> str:
@@ -222,13 +216,6 @@ def _unique(rows: Sequence[Utterance]) -> list[Utterance]:
         again = counts[row.key] > 1 and seen[row.key] > 1
         unique.append(replace(row, utterance_id=f"{row.utterance_id}#{seen[row.key]}") if again else row)
     return unique
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that is too long for the system, or holds a zero
-        return False
 
 
 def none_usable(source: Path, refused: Sequence[Refused]) -> CorpusError:

@@ -24,7 +24,7 @@ from earnest.corpora.own.tables import (
     read_list,
     read_table,
 )
-from earnest.corpora.tables import SYNONYMS
+from earnest.corpora.tables import SYNONYMS, is_file
 from earnest.errors import CorpusError, printable, shown
 from earnest.files.reading import unfollowed
 from earnest.labels import EMOTIONS
@@ -172,16 +172,9 @@ def _base(source: Path, found: Sequence[FoundRecording], root: Path | None) -> t
         return root, []
     here, there = Path(), source.parent
     some = [one.path for one in found[:1000] if one.path]
-    if not any(_exists(there / one) for one in some) and any(_exists(here / one) for one in some):
+    if not any(is_file(there / one) for one in some) and any(is_file(here / one) for one in some):
         return here, ["Paths of the table start at the current folder, not at that of the table."]
     return there, []
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _of_folder(source: Path, hints: Hints) -> FoundLayout:

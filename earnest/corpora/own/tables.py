@@ -9,8 +9,8 @@ from typing import Any
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
-from earnest.files.reading import parsed_json, read_text
-from earnest.files.tables import opened_parquet, text_of, text_rows
+from earnest.files.reading import read_text
+from earnest.files.tables import json_rows, opened_parquet, text_of, text_rows
 from earnest.labels import AFFECT
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -245,13 +245,7 @@ def _without_header(path: Path, cells: Sequence[Sequence[str]]) -> OwnTable:
 
 def _json_lines(path: Path) -> OwnTable:
     text = read_text(path, CorpusError, what="table")
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):  # JSON text may hold other line separators
-        if line.strip():
-            row = parsed_json(line, f"{path}:{number}", CorpusError)
-            if not isinstance(row, dict):
-                raise CorpusError(f'{path}:{number}: expected one object a line, like {{"path": …, "label": …}}.')
-            rows.append((f"{path}:{number}", row))
+    rows = [(f"{path}:{number}", row) for number, row in json_rows(text, path, '{"path": …, "label": …}')]
     return OwnTable(tuple(dict.fromkeys(name for _, row in rows for name in row)), tuple(rows))
 
 
