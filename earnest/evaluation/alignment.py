@@ -24,7 +24,7 @@ from earnest.evaluation.answers import (
     text_column,
     twins,
 )
-from earnest.evaluation.predictions import Predictions, rated
+from earnest.evaluation.predictions import Predictions, identified, rated
 from earnest.labels import EMOTIONS, Scheme
 
 
@@ -284,10 +284,6 @@ def _predictions(
     fold = same_text("", len(rows)) if n_missing else answers.text("fold")
     return Predictions(
         classes=classes,
-        utterance_id=text_column(row.utterance_id for row in rows),
-        corpus=text_column(row.corpus for row in rows),
-        speaker=text_column(row.speaker for row in rows),
-        gender=text_column(row.gender or "" for row in rows),
         fold=fold,
         emotion=numbered(truth, classes),
         predicted=np.concatenate([numbered(answers.predicted, classes), np.full(n_missing, -1)]),
@@ -297,6 +293,7 @@ def _predictions(
         if answers.predicted_gender is None
         else np.concatenate([answers.predicted_gender, same_text("", n_missing)]),
         predicted_affect=_extended(answers.predicted_affect, n_missing),
+        **identified(rows),
         **rated(rows),
     )
 

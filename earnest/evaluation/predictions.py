@@ -131,6 +131,16 @@ ALWAYS = ("utterance_id", *TEXTS, "emotion", "predicted")  # columns that are ne
 _COLUMNS = tuple(name for name in Predictions.__dataclass_fields__ if name != "classes")
 
 
+def identified(utterances: Sequence[Utterance]) -> dict[str, Any]:
+    """Return the columns of `Predictions` that say which clips they are about, and who speaks there."""
+    return {
+        "utterance_id": text_column(row.utterance_id for row in utterances),
+        "corpus": text_column(row.corpus for row in utterances),
+        "speaker": text_column(row.speaker for row in utterances),
+        "gender": text_column(row.gender or "" for row in utterances),
+    }
+
+
 def rated(utterances: Sequence[Utterance]) -> dict[str, Any]:
     """Return what a corpus says of clips beside emotion and gender: ``intensity`` and ``affect`` of `Predictions`."""
     intensity = text_column(row.intensity for row in utterances)

@@ -21,7 +21,7 @@ from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import expected_ece, reliability
 from earnest.evaluation.intervals import spread
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import Predictions, write_predictions
+from earnest.evaluation.predictions import Predictions, identified, write_predictions
 from earnest.export.card import result_of
 from earnest.export.files import BUNDLE, refuse_full, write_bundle
 from earnest.files.locks import held_folder
@@ -252,14 +252,11 @@ def predictions_of(own: OwnEmbeddings, head: FittedHead) -> Predictions:
     names = [row.speaker for row in rows] if alone else [f"f{fold + 1}" for fold in folds.tolist()]
     return Predictions(
         classes=head.classes,
-        utterance_id=text_column(row.utterance_id for row in rows),
-        corpus=text_column(row.corpus for row in rows),
-        speaker=text_column(row.speaker for row in rows),
-        gender=text_column(row.gender or "" for row in rows),
         fold=text_column(names),
         emotion=head.targets,
         predicted=head.out.probabilities.argmax(axis=1).astype(np.int64),
         probabilities=head.out.probabilities.astype(np.float32),
+        **identified(rows),
     )
 
 

@@ -20,10 +20,10 @@ from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.predictions import (
     Predictions,
+    identified,
     rated,
     read_predictions,
     same_text,
-    text_column,
     write_predictions,
 )
 from earnest.evaluation.splits import Leakage, Split, leakage, refuse_identical
@@ -122,15 +122,12 @@ def predictions_from(
     utterances = [example.utterance for example in examples]
     return Predictions(
         classes=classifier.classes,
-        utterance_id=text_column(utterance.utterance_id for utterance in utterances),
-        corpus=text_column(utterance.corpus for utterance in utterances),
-        speaker=text_column(utterance.speaker for utterance in utterances),
-        gender=text_column(utterance.gender or "" for utterance in utterances),
         fold=same_text(fold, len(examples)),
         emotion=np.array([example.target for example in examples], dtype=np.int64),
         predicted=probabilities.argmax(axis=1).astype(np.int64),
         probabilities=probabilities,
         **columns,
+        **identified(utterances),
         **rated(utterances),
     )
 
