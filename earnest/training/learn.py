@@ -1,10 +1,10 @@
 """Learners: how the weights are found, in closed form or by gradients, and what follows from it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -90,16 +90,21 @@ class FitResult:
     warnings: tuple[str, ...] = ()
 
 
-class Learner(Protocol):
+class Learner(ABC):
     """What finds the weights of a recipe's network."""
 
+    def __init__(self, recipe: Recipe, clips: Clips) -> None:
+        self.recipe, self.settings, self.clips = recipe, recipe.training, clips
+
+    @abstractmethod
     def check(self, network: Network) -> None:
         """Refuse a network that can't be learnt so, before any clip is decoded."""
 
+    @abstractmethod
     def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
         """Return what these clips teach beside the emotion."""
-        ...
 
+    @abstractmethod
     def fit(
         self,
         classifier: SpeechClassifier,
@@ -118,25 +123,32 @@ class Learner(Protocol):
         folder : of the run
         ends_now : asked after each epoch, with the history so far; training ends when it says so
         """
-        ...
 
+    @abstractmethod
     def output(self, classifier: SpeechClassifier, examples: Sequence[Example]) -> NetworkOutput:
         """Return the answers of all heads to examples, in the order given."""
-        ...
 
+    @abstractmethod
     def logits(self, network: Network, head: ClassHead, examples: Sequence[Example]) -> Tensor:
         """Return one head's logits (examples, classes) in the order given."""
-        ...
 
     def answers_out_of_fold(self, network: Network) -> bool:
-        """Say whether training speakers may be answered too, by a last layer that was fitted without them."""
-        ...
+        """Say whether training speakers may be answered too, by a last layer that was fitted without them.
+
+        By default not: that would take a training for each group of speakers.
+        """
+        return False
 
     def out_of_fold_logits(
         self, network: Network, head: ClassHead, train: Sequence[Example], valid: Sequence[Example]
     ) -> tuple[Tensor, npt.NDArray[np.int64]]:
-        """Return logits (rows, classes) of speakers by layers that were fitted without them, and their classes."""
-        ...
+        """Return logits (rows, classes) of speakers by layers that were fitted without them, and their classes.
+
+        By default refused; see `answers_out_of_fold`.
+        """
+        raise RecipeError(
+            "Training by gradients gives no out-of-fold logits: each group of speakers would need its own training."
+        )
 
     def runtime_statistics(
         self,
@@ -145,18 +157,21 @@ class Learner(Protocol):
         valid: Sequence[Example],
         before: RuntimeStatistics | None = None,
     ) -> RuntimeStatistics:
-        """Return what a bundle carries beside its graph; see `fit_runtime_statistics`."""
-        ...
+        """Return what a bundle carries beside its graph; see `fit_runtime_statistics`.
+
+        By default nothing: the embedding was trained on the clips that would say how embeddings are spread.
+        """
+        return RuntimeStatistics()
 
 
-class ClosedForm:
+class ClosedForm(Learner):
     """Linear discriminants of embeddings that stay as they are, or that are fine-tuned first.
 
     It is augmented by changed copies of its training clips.
     """
 
     def __init__(self, recipe: Recipe, clips: Clips) -> None:
-        self.recipe, self.settings, self.clips = recipe, recipe.training, clips
+        super().__init__(recipe, clips)
         self.cache = clips.cache
 
     def check(self, network: Network) -> None:
@@ -237,11 +252,8 @@ class ClosedForm:
         return fit_runtime_statistics(network, train, valid, self.settings, classes, self.cache, before)
 
 
-class GradientDescent:
+class GradientDescent(Learner):
     """All weights over epochs, by `earnest.training.loop`. It is augmented on the fly, anew in every epoch."""
-
-    def __init__(self, recipe: Recipe, clips: Clips) -> None:
-        self.recipe, self.settings, self.clips = recipe, recipe.training, clips
 
     def check(self, network: Network) -> None:
         """Refuse several processes for a network that can't be sent to them; what it doesn't answer shows later."""
@@ -299,28 +311,6 @@ class GradientDescent:
         logits = head.answer(predict_outputs(network, examples))
         assert logits is not None
         return logits
-
-    def answers_out_of_fold(self, network: Network) -> bool:
-        """Say no: that would take a training for each group of speakers."""
-        return False
-
-    def out_of_fold_logits(
-        self, network: Network, head: ClassHead, train: Sequence[Example], valid: Sequence[Example]
-    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
-        """Refuse; see `answers_out_of_fold`."""
-        raise RecipeError(
-            "Training by gradients gives no out-of-fold logits: each group of speakers would need its own training."
-        )
-
-    def runtime_statistics(
-        self,
-        classifier: SpeechClassifier,
-        train: Sequence[Example],
-        valid: Sequence[Example],
-        before: RuntimeStatistics | None = None,
-    ) -> RuntimeStatistics:
-        """Return none: the embedding was trained on the clips that would say how embeddings are spread."""
-        return RuntimeStatistics()
 
 
 def learner_for(recipe: Recipe, clips: Clips) -> Learner:
