@@ -198,18 +198,10 @@ def learn(  # noqa: PLR0913, each is a word of the command line
     from earnest.own.learn import LearnOptions, learn_own, named
     from earnest.progress import SILENT
 
-    folder = Path(output)
+    folder, earlier = Path(output), Path(continued) if continued else None
     answers = Answers(named(folder, name), licence=licence, data_licence=data_licence, attribution=attribution)
     options = LearnOptions(
-        model or DEFAULT_BUNDLE,
-        seed,
-        balance,
-        augment,
-        keep,
-        Path(continued) if continued else None,
-        jobs,
-        report,
-        progress or SILENT,
+        model or DEFAULT_BUNDLE, seed, balance, augment, keep, earlier, jobs, report, progress or SILENT
     )
     data = read_own(
         source,

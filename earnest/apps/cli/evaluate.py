@@ -35,6 +35,7 @@ from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.split_files import NAME, protocol_of_files
 from earnest.files.locks import held_folder
 from earnest.files.writing import write_json
+from earnest.progress import Progress
 from earnest.settings.recipe import recipe_word
 
 if TYPE_CHECKING:
@@ -246,11 +247,14 @@ class EngineOptions:
         if self.engine == "ray" and not find_spec("ray"):
             raise MissingExtraError("--engine ray", "ray")
 
-    def chosen(self) -> "FoldEngine":
-        """Return the engine."""
+    def chosen(self, progress: Progress) -> "FoldEngine":
+        """Return the engine; say what takes long before it shows anything."""
         from earnest.experiments.engines import fold_engine
 
-        return fold_engine(self.engine, self.jobs, self.address)
+        engine = fold_engine(self.engine, self.jobs, self.address)
+        if progress.visible and not engine.here:
+            echo("Every job decodes the recordings first.", err=True)
+        return engine
 
 
 AS_PUBLISHED = "as_published.json"
@@ -311,9 +315,7 @@ def command(
     asked = EvaluationRequest(recipe, of, other)
     _refuse_combinations(of, conditions, bool(shares), as_published)
     folder, progress = output or asked.default_folder, progress_for(as_json, quiet)
-    on_fold, engine = _tell if progress.visible else None, runner.chosen()
-    if progress.visible and not engine.here:
-        echo("Every job decodes the recordings first.", err=True)
+    on_fold, engine = _tell if progress.visible else None, runner.chosen(progress)
     if as_published:
         _show_as_published(asked, folders, folder, engine, on_fold, as_json, quiet)
         return
