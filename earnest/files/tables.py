@@ -124,6 +124,22 @@ def is_parquet(path: Path) -> bool:
         return file.read(len(MAGIC)) == MAGIC
 
 
+def load_pyarrow() -> Any:
+    """Return the package pyarrow, with what reads and writes Parquet.
+
+    Raises
+    ------
+    MissingExtraError
+        Where it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("Parquet", "parquet") from None
+    return pyarrow
+
+
 @contextmanager
 def opened_parquet(path: Path) -> Iterator[Any]:
     """Open a table as a ``pyarrow.parquet.ParquetFile``.
@@ -135,11 +151,7 @@ def opened_parquet(path: Path) -> Iterator[Any]:
     MissingExtraError
         Where pyarrow is not installed.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("Parquet", "parquet") from None
+    pyarrow = load_pyarrow()
     try:
         with opened(path, CorpusError) as data, pyarrow.parquet.ParquetFile(data) as file:
             yield file

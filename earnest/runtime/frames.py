@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from earnest.errors import EarnestError, MissingExtraError, counted
+from earnest.files.tables import load_pyarrow
 from earnest.runtime.formats import FLAGS, check_columns, flat_values, from_flat_values
 from earnest.runtime.prediction import Prediction
 
@@ -215,19 +216,3 @@ def prediction_schema(classes: Sequence[str]) -> Any:
     kinds = dict.fromkeys(FLAGS, pyarrow.bool_()) | dict.fromkeys(_TEXTS, pyarrow.string())
     names = flat_values(Prediction("", "error"), classes)
     return pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in names])
-
-
-def load_pyarrow() -> Any:
-    """Return the package pyarrow, with what reads and writes Parquet.
-
-    Raises
-    ------
-    MissingExtraError
-        Where it is not installed.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("Parquet", "parquet") from None
-    return pyarrow

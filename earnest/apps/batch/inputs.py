@@ -18,7 +18,7 @@ from earnest.audio.source import path_of
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.reading import decoded, opened
-from earnest.runtime.frames import load_pyarrow
+from earnest.files.tables import load_pyarrow
 
 Kind: TypeAlias = Literal["file", "member", "row"]
 _LISTS = (".csv", ".tsv", ".txt")

@@ -18,7 +18,7 @@ from earnest.apps.batch.inputs import Input
 from earnest.apps.batch.places import Place, is_sound, is_url, sum_name
 from earnest.errors import EarnestError, first_line
 from earnest.files.reading import parsed_json
-from earnest.runtime.frames import load_pyarrow
+from earnest.files.tables import load_pyarrow
 
 INPUTS, REQUEST, SHARDS = "inputs.parquet", "batch.json", "shards"
 LARGE_BYTES = 64 * 2**20  # a larger file has a shard of its own, and such shards are begun first

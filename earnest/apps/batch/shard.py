@@ -17,11 +17,12 @@ from earnest.apps.batch.plan import Request, shard_inputs, shard_name
 from earnest.audio.io import AudioStream
 from earnest.audio.source import Channel, Source, renamed
 from earnest.errors import AudioError, EarnestError, MissingExtraError
+from earnest.files.tables import load_pyarrow
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.formats import flat_values
-from earnest.runtime.frames import load_pyarrow, prediction_schema
+from earnest.runtime.frames import prediction_schema
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import TIMELINE_MAX_SECONDS, Predictor

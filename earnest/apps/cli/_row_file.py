@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from earnest.audio.source import Channel, Source, file_and_channel, place_of
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, counted, printable, printable_json, told
-from earnest.files.tables import csv_rows
+from earnest.files.tables import csv_rows, load_pyarrow
 from earnest.files.writing import (
     Journal,
     cut_half_line,
@@ -37,7 +37,7 @@ from earnest.runtime.formats import (
     from_json_line,
     json_line,
 )
-from earnest.runtime.frames import load_pyarrow, prediction_schema
+from earnest.runtime.frames import prediction_schema
 from earnest.runtime.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -332,17 +332,11 @@ def _answered(line: bytes) -> AnsweredRecording:
     return AnsweredRecording(from_json_line(line))
 
 
-def _json_rows(path: Path, is_whole: bool = False) -> Iterator[Prediction]:
-    """Yield the rows of JSON lines; unless the file is whole, a last line without an end was just being written."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if is_whole or line.endswith(b"\n"):
-                yield _understood(f"{path}, line {number}", from_json_line, line)
-
-
 def _rows_of_output(output: Path, form: Form) -> Iterator[Prediction]:
     if form == "json":
-        yield from _json_rows(output, is_whole=True)
+        with output.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                yield _understood(f"{output}, line {number}", from_json_line, line)
     else:
         yield from _parquet_rows(output) if form == "parquet" else _csv_rows(output)
 

@@ -27,8 +27,9 @@ from earnest.apps.cli.output import (
 )
 from earnest.apps.cli.predict import DecodingOptions, Existing, ExistingOptions, held_words, is_done
 from earnest.audio.source import Source
-from earnest.errors import EarnestError, MissingExtraError, printable, printable_json
+from earnest.errors import EarnestError, printable, printable_json
 from earnest.files.locks import held_file
+from earnest.files.tables import load_pyarrow
 from earnest.files.writing import whole_lines
 from earnest.learning.domain import UNREADABLE
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings, Vector
@@ -50,7 +51,7 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
     ) -> None:
         self._form, self._model, self._width = form, model, width
         if form == "parquet":
-            _parquet()
+            load_pyarrow()
         super().__init__(output, existing, retried)
 
     def _line(self, row: EmbeddedRecording) -> str:
@@ -67,7 +68,7 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
     def _write_whole(self, path: Path) -> None:
         found = Embeddings.of(self._journaled(), self._width)
         if self._form == "parquet":
-            _parquet().write_table(found.to_arrow(), path)
+            load_pyarrow().parquet.write_table(found.to_arrow(), path)
         else:
             with path.open("wb") as file:
                 np.savez(file, **arrays(found))
@@ -135,10 +136,9 @@ def _npz_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow
-
+    pyarrow = load_pyarrow()
     try:
-        for row in _parquet().read_table(path).to_pylist():
+        for row in pyarrow.parquet.read_table(path).to_pylist():
             vector = row["embedding"]
             yield {**row, "embedding": None if vector is None else np.array(vector, np.float32)}
     except pyarrow.ArrowException as error:
@@ -166,14 +166,6 @@ def _row(values: Mapping[str, Any]) -> EmbeddedRecording:
 def _not_ours(where: str, error: Exception) -> EarnestError:
     why = printable(str(error)[:200]).rstrip(".")
     return EarnestError(f"{where}: not written by `earnest embed`, or damaged ({why}). {NOT_OURS}")
-
-
-def _parquet() -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("Parquet", "parquet") from None
-    return pyarrow.parquet
 
 
 @click.command()

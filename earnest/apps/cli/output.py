@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,6 +113,12 @@ def echo_json(value: object) -> None:
 def echo(text: str = "", err: bool = False, nl: bool = True) -> None:
     """Write lines in which file names, labels and names of models may stand; see `earnest.errors`."""
     click.echo(printable_lines(text), err=err, nl=nl)
+
+
+def encode_output(form: str) -> None:
+    """Let standard output be UTF-8, as files are everywhere; a table is what the terminal can show."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if form == "table" else "utf-8", errors="replace")
 
 
 def _plain(value: object) -> object:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
@@ -28,6 +27,7 @@ from earnest.apps.cli._recordings import ChannelCount, Speakers, arriving, count
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
+    encode_output,
     output_options,
     resumable,
 )
@@ -376,8 +376,7 @@ def _shows_progress(quiet: bool, rows_on_stdout: bool) -> bool:
 def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: int, with_bursts: bool) -> Writer:
     from earnest.runtime.formats import csv_header, csv_line, json_line
 
-    if isinstance(sys.stdout, TextIOWrapper):  # JSON and CSV are UTF-8 everywhere, a table is what the terminal shows
-        sys.stdout.reconfigure(encoding=None if form == "table" else "utf-8", errors="replace")
+    encode_output(form)
     if form == "json":
         return lambda row: click.echo(json_line(row))
     if form == "csv":

@@ -2,12 +2,10 @@
 
 import shlex
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
-from io import TextIOWrapper
 from pathlib import Path
 
 import click
@@ -26,6 +24,7 @@ from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
     echo,
+    encode_output,
     output_options,
     overwrite_option,
     refuse_input,
@@ -198,8 +197,7 @@ def _text(timeline: Timeline, form: str) -> Iterable[str]:
 
 def _write(text: Iterable[str], form: str, output: Path | None) -> None:
     if output is None:
-        if isinstance(sys.stdout, TextIOWrapper):  # files are UTF-8 everywhere, a table is what the terminal can show
-            sys.stdout.reconfigure(encoding=None if form == "table" else "utf-8", errors="replace")
+        encode_output(form)
         for part in text:
             click.echo(part, nl=False)
         return
