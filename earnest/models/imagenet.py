@@ -49,7 +49,6 @@ class ImagenetNetwork(Network):
     """
 
     input: ClassVar[InputKind] = "image"
-    zero_gradient: ClassVar[dict[str, str]] = {}
     reduced: ClassVar[Mapping[str, Any]] = {"width_factor": 0.125}
     replaced: ClassVar[str]
 

@@ -44,7 +44,6 @@ class MoodyAlexNet(Network):
     input: ClassVar[InputKind] = "image"
     paper = "Moody SER (COINS-SS21), github.com/COINS-SS21/moody-ser; after AlexNet (Krizhevsky et al., 2012)"
     usage = MOODY
-    zero_gradient: ClassVar[dict[str, str]] = {}
     reduced: ClassVar[Mapping[str, Any]] = {
         "width_factor": 0.125,
         "channel_dropout": 0.1,

@@ -171,7 +171,6 @@ class MultitaskCnn(Network):
     )
     usage = MULTITASK
     presets = REFERENCES
-    zero_gradient: ClassVar[dict[str, str]] = {}
     reduced: ClassVar[Mapping[str, Any]] = {"width_factor": 0.125, "dropout": 0.1}
 
     def __init__(self, size: ImageSize, n_classes: int, settings: MultitaskSettings) -> None:

@@ -131,7 +131,6 @@ class StudentStatistics(Network):
     settings_type = StudentSettings
     paper = "Distilling the Knowledge in a Neural Network (Hinton et al., 2015)"
     usage = Usage(PRESETS["whisper"], 6)
-    zero_gradient: ClassVar[dict[str, str]] = {}
     reduced: ClassVar[Mapping[str, Any]] = {"width": 16, "n_blocks": 2, "feed_forward_width": 32, "token_width": 24}
 
     def __init__(self, n_mels: int, n_classes: int, settings: StudentSettings) -> None:

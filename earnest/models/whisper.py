@@ -318,7 +318,6 @@ class WhisperStatistics(PretrainedEncoder):
     settings: WhisperSettings
     paper = "Whisper (Radford et al., 2022)"
     usage = Usage(PRESETS["whisper"], 6)
-    zero_gradient: ClassVar[dict[str, str]] = {}
     reduced: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, n_mels: int, n_classes: int, settings: WhisperSettings) -> None:
@@ -386,7 +385,6 @@ class WhisperAttention(PretrainedEncoder):
     settings_type = WhisperAttentionSettings
     paper = "Whisper (Radford et al., 2022); attentive statistics pooling (Okabe et al., 2018)"
     usage = Usage(PRESETS["whisper"], 8)
-    zero_gradient: ClassVar[dict[str, str]] = {}
     reduced: ClassVar[Mapping[str, Any]] = {
         "n_blocks": 2,
         "width": 64,
