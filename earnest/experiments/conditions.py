@@ -28,12 +28,11 @@ from earnest.bundle import ADAPTATION
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, counted
 from earnest.evaluation.curves import NoiseCurve
-from earnest.evaluation.folds import seeds_apart
-from earnest.evaluation.metrics import Scores, score
+from earnest.evaluation.metrics import Scores
 from earnest.evaluation.predictions import Predictions, joined, of_emotion, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.evaluation.streams import HOWS, How, adapted_predictions
-from earnest.experiments.evaluate import BOOTSTRAP_SEED, scored
+from earnest.experiments.evaluate import scored, scores_of
 from earnest.experiments.task import Task
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_json
@@ -433,8 +432,8 @@ class NoiseSet(ConditionSet):
         found = {level: answers[self.noise.at(level).file_name] for level in self.noise.snr_db}
         for level, one in found.items():
             write_predictions(one.predictions, output / f"predictions-noise-{level:g}.csv")
-        scores = {level: _scores(one) for level, one in found.items()}
-        curve = NoiseCurve.of(_scores(answers[PLAIN.file_name]), scores)
+        scores = {level: scores_of(one.predictions) for level, one in found.items()}
+        curve = NoiseCurve.of(scores_of(answers[PLAIN.file_name].predictions), scores)
         document: dict[str, Any] = {
             "protocol": task.protocol.name,
             "speaker_independent": task.protocol.speaker_independent,
@@ -453,11 +452,6 @@ class NoiseSet(ConditionSet):
         note = noise_sentence(document["noise"])
         named = {f"{level:g} dB": one for level, one in scores.items()}
         return ConditionResults(self.kind, named, document, note, curve)
-
-
-def _scores(answers: ConditionAnswers) -> Scores:
-    scores, _ = seeds_apart(score(answers.predictions, np.random.default_rng(BOOTSTRAP_SEED)))
-    return scores
 
 
 def noise_sentence(noise: Mapping[str, Any]) -> str:

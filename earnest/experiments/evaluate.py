@@ -231,8 +231,13 @@ def class_subset_scores(protocol: Protocol, predictions: Predictions) -> dict[st
     if not protocol.class_subset:
         return {}
     fewer = of_classes(predictions, scheme_called(protocol.class_subset).classes)
-    scores, _ = seeds_apart(score(fewer, np.random.default_rng(BOOTSTRAP_SEED)))
-    return {protocol.class_subset: scores}
+    return {protocol.class_subset: scores_of(fewer)}
+
+
+def scores_of(predictions: Predictions) -> Scores:
+    """Score predictions, those of repeats by their mean."""
+    scores, _ = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
+    return scores
 
 
 def _refuse_other_results(protocol: Protocol, output: Path) -> None:

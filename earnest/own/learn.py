@@ -19,8 +19,7 @@ from earnest.corpora.own import OwnData, Refused
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import expected_ece, reliability
-from earnest.evaluation.intervals import spread
-from earnest.evaluation.metrics import score
+from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, identified, write_predictions
 from earnest.export.card import result_of
 from earnest.export.files import BUNDLE, refuse_full, write_bundle
@@ -98,10 +97,10 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
         with watch.step("hear"):
             own, refused = _gathered(data, base, options)
         with watch.step("learn"):
-            fitted, learned = _fitted(own, data, base, options)
+            fitted, scores, learned = _fitted(own, data, base, options)
         learned = replace(learned, refused=refused, n_refused=len(refused), name=answers.name, path=output)
         with watch.step("write"):
-            _write(output, own, base, fitted, answers, learned)
+            _write(output, own, base, fitted, scores, answers, learned)
             (output / PAGE).unlink(missing_ok=True)  # of the model before
             if options.keep:
                 write_kept(output, own, base)
@@ -136,7 +135,9 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
     return own, refused
 
 
-def _fitted(own: OwnEmbeddings, data: OwnData, base: Bundle, options: LearnOptions) -> tuple[FittedHead, Learned]:
+def _fitted(
+    own: OwnEmbeddings, data: OwnData, base: Bundle, options: LearnOptions
+) -> tuple[FittedHead, Scores, Learned]:
     labelled, seed = own.labelled(), options.seed
     folds = folds_of(labelled.groups, labelled.targets, own.knows_speakers, seed)
     if not folds.any():
@@ -154,19 +155,24 @@ def _fitted(own: OwnEmbeddings, data: OwnData, base: Bundle, options: LearnOptio
     if domain and out.distances is not None:
         domain = replace(domain, threshold=threshold_of(out.distances))
     head = FittedHead(own.classes, weights, bias, domain, out, targets)
-    return head, _summary(own, data, base, head, shrinkage, options)
+    scores = score(predictions_of(own, head), np.random.default_rng(0))
+    return head, scores, _summary(own, data, base, head, scores, shrinkage, options)
 
 
 def _summary(
-    own: OwnEmbeddings, data: OwnData, base: Bundle, head: FittedHead, shrinkage: float, options: LearnOptions
+    own: OwnEmbeddings,
+    data: OwnData,
+    base: Bundle,
+    head: FittedHead,
+    scores: Scores,
+    shrinkage: float,
+    options: LearnOptions,
 ) -> Learned:
-    predictions = predictions_of(own, head)
     speakers = [row.speaker for row in own.rows]
     classes = class_results(own.classes, head.out.probabilities, head.targets, speakers)
     known = known_corpora(own.rows, (line.name for line in base.info.training_corpora))
     info = head.info(base)
-    folds = fold_scores(predictions)
-    wa, ua_of_folds = spread([one[0] for one in folds]), spread([one[1] for one in folds])
+    wa, ua_of_folds = scores.over_folds["wa"], scores.over_folds["ua"]
     return Learned(
         path=Path(),
         name="",
@@ -181,10 +187,10 @@ def _summary(
         n_speakers=own.n_speakers,
         hours=float(own.seconds.sum()) / 3600,
         speaker_independent=own.knows_speakers,
-        folds=folds_in_words(own, len(folds)),
+        folds=folds_in_words(own, len(scores.folds)),
         wa=wa.mean,
         wa_sd=wa.sd or 0.0,
-        ua=ua_of(predictions.predicted, predictions.emotion),  # a fold may lack classes, and its UA leaves them out
+        ua=scores.ua,  # a fold may lack classes, and its UA leaves them out
         ua_over_folds=ua_of_folds.mean,
         ua_sd=ua_of_folds.sd or 0.0,
         ece=reliability(head.out.probabilities, head.targets).ece,
@@ -239,12 +245,6 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
     yield from data.notes
 
 
-def fold_scores(predictions: Predictions) -> list[tuple[float, float]]:
-    """Return WA and UA of each fold."""
-    parts = [predictions.of_fold(fold) for fold in predictions.folds]
-    return [(float((one.predicted == one.emotion).mean()), ua_of(one.predicted, one.emotion)) for one in parts]
-
-
 def predictions_of(own: OwnEmbeddings, head: FittedHead) -> Predictions:
     """Return the answers of cross-validation."""
     rows, folds = own.rows, head.out.folds
@@ -261,11 +261,9 @@ def predictions_of(own: OwnEmbeddings, head: FittedHead) -> Predictions:
 
 
 def _write(
-    output: Path, own: OwnEmbeddings, base: Bundle, head: FittedHead, answers: Answers, learned: Learned
+    output: Path, own: OwnEmbeddings, base: Bundle, head: FittedHead, scores: Scores, answers: Answers, learned: Learned
 ) -> None:
     """Write the answers of cross-validation, their scores, and the bundle."""
-    predictions = predictions_of(own, head)
-    scores = score(predictions, np.random.default_rng(0))
     # Where the recordings lie is nobody's business.
     command = f"earnest learn {printable(Path(learned.source).name)} --from {learned.base}"
     facts = {
@@ -277,7 +275,7 @@ def _write(
     }
     (output / SUMS).unlink(missing_ok=True)  # of what is about to change
     write_manifest(own.rows, output / MANIFEST)
-    write_predictions(predictions, output / PREDICTIONS)
+    write_predictions(predictions_of(own, head), output / PREDICTIONS)
     write_json(output / METRICS, facts | scores.to_dict())
     result = result_of(facts | scores.to_dict())
     corpus = TrainingCorpus(
