@@ -52,9 +52,14 @@ if TYPE_CHECKING:
 
 TABLES = ("front_end", "network", "training")
 _MISSING = object()
+_HEARD_PLAIN = "trials hear their clips as they are, so that it changes nothing"
 REFUSED = {
     "training.refit": "it changes nothing on validation clips",
     "training.seed": "the best of several draws is luck",
+    "training.augmented_copies": _HEARD_PLAIN,
+    "training.stability_weight": _HEARD_PLAIN,
+    "training.clean_share": _HEARD_PLAIN,
+    "training.changes": _HEARD_PLAIN,
 }
 
 
@@ -79,10 +84,18 @@ class SearchSpace:
         for key, found in self.tune.ranges.items():
             _require_numbers(kind_of(self.recipe, key), found, key)
             for value in (found.low, found.high):
-                self.recipe_with({key: value})
+                self._refuse_unused(key, value)
         for key, choices in self.tune.choices.items():
             for value in choices:
-                self.recipe_with({key: value})
+                self._refuse_unused(key, value)
+
+    def _refuse_unused(self, key: str, value: Any) -> None:
+        """Refuse a value that no recipe may have, and a setting of which the method of training makes no use."""
+        training = self.recipe_with({key: value}).training
+        if "training.method" not in self.tune.choices and key.removeprefix("training.") in training.unused:
+            raise RecipeError(
+                f"tune: '{key}' can't be tuned: method = \"{training.method}\" makes no use of it. Leave it out."
+            )
 
     def recipe_with(self, settings: Mapping[str, Any]) -> Recipe:
         """Return the recipe with other settings: key, such as "training.learning_rate" → value."""
