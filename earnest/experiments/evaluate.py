@@ -15,7 +15,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError, counted
 from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_on_test, is_chosen_on_test, published_as
 from earnest.evaluation.curves import Amount
-from earnest.evaluation.folds import FoldChoice, seeds_apart
+from earnest.evaluation.folds import seeds_apart
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, joined, of_classes, write_predictions
@@ -29,10 +29,10 @@ from earnest.experiments.task import (
     SharedClips,
     Task,
     auxiliary_utterances,
+    fold_called,
     label_counts,
     protocol_utterances,
     rows_in,
-    split_called,
     under,
     with_weights_of,
 )
@@ -161,7 +161,8 @@ def train(  # noqa: PLR0913, PLR0917 - all that one training depends on
     if not keep_test:
         recipe = replace(recipe, training=replace(recipe.training, refit=True))
     utterances = protocol_utterances(recipe, protocol, folders)
-    split = split_called(protocol, fold, utterances, keep_test)
+    choice = fold_called(protocol, fold, utterances, keep_test)
+    (split,) = choice.splits
     recipe = with_weights_of(recipe, split.fold if keep_test else ALL_DATA)
     _check_before_decoding([Job(recipe, split, output)], ranks)
     ended = is_finished(output, split)
@@ -171,7 +172,7 @@ def train(  # noqa: PLR0913, PLR0917 - all that one training depends on
     if predictions is None:
         return None
     runs = {split.fold: output}
-    task = Task(recipe, protocol, utterances, FoldChoice([split], 1), (recipe.training.seed,))
+    task = Task(recipe, protocol, utterances, choice, (recipe.training.seed,))
     facts = _told_by_runs(predictions, runs)
     return scored(task, predictions, output.parent, command, output / METRICS, facts, runs)
 

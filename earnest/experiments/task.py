@@ -199,12 +199,18 @@ def _refuse_foreign_labels(scheme: Scheme, utterances: Sequence[Utterance]) -> N
     )
 
 
-def split_called(
+def fold_called(
     protocol: Protocol, fold: str | None, utterances: Sequence[Utterance], keep_test: bool = True
-) -> Split:
-    """Return one fold of a protocol, by default the first; without ``keep_test`` its test set is trained on."""
-    split = chosen_folds(protocol, utterances, () if fold is None else (fold,)).splits[0]
-    return split if keep_test else replace(split, train=(*split.train, *split.test), test=())
+) -> FoldChoice:
+    """Choose one fold of a protocol, by default the first; without ``keep_test`` its test set is trained on."""
+    choice = chosen_folds(protocol, utterances, () if fold is None else (fold,))
+    split = choice.splits[0]
+    return replace(choice, splits=[split if keep_test else replace(split, train=(*split.train, *split.test), test=())])
+
+
+def split_called(protocol: Protocol, fold: str | None, utterances: Sequence[Utterance]) -> Split:
+    """Return one fold of a protocol, by default the first."""
+    return fold_called(protocol, fold, utterances).splits[0]
 
 
 class SharedClips:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import earnest_cli
-from made_up_corpus import MANNERS, Trained, recipe_text
+from made_up_corpus import MANNERS, NAME, Trained, recipe_text
 from stand_in import write_bundle
 
 from earnest.bundle import load_bundle
@@ -187,3 +187,16 @@ def test_names_of_networks_are_listed_without_importing_torch() -> None:
     code += "; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "cabg" in json.loads(done.stdout)["networks"]
+
+
+def test_a_training_on_one_fold_says_so_and_is_no_result_of_the_whole_protocol(made_up: Path, tmp_path: Path) -> None:
+    recipe, run = tmp_path / "recipe.toml", tmp_path / "run"
+    recipe.write_text(recipe_text(epochs=1), encoding="utf-8")
+    words = ("--protocol", "speaker-3fold", "--fold", "f2", "--data", f"{NAME}={made_up}")
+    earnest_cli("train", recipe, *words, "--output", run)
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["part"] == "only f2 of 3 folds"
+    assert metrics["title"] == "speaker-3fold, only f2 of 3 folds (speaker-independent)"
+    assert metrics["clips"].endswith("only f2 of 3 folds tested: 24 clips")
+    with pytest.raises(EarnestError, match="only f2 of 3 folds were scored"):
+        earnest_cli("export", run, "--output", tmp_path / "bundle", "--results", run)
