@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -249,6 +250,19 @@ def test_the_discriminant_is_tuned_and_a_frozen_network_hears_each_clip_once(
     assert heard == [0, *[document["n_train"] + document["n_valid"]] * 2]
     assert document["metric"] == "valid_wa"
     assert read_recipe(tmp_path / "out" / "best.toml").training.method == "discriminant"
+
+
+def test_what_to_type_next_tests_on_the_recordings_that_the_search_left_out(made_up: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(recipe_text(extra='method = "discriminant"') + FRONT_END.replace("12", "1"), encoding="utf-8")
+    words = ("--data", f"made-up={made_up}", "--protocol", PROTOCOL, "--fold", "f2", "--output", tmp_path / "out")
+    said = earnest_cli("tune", recipe, *words)
+    typed = shlex.split(said.rpartition("Next: earnest ")[2])
+    earnest_cli(*typed)
+    (output,) = tmp_path.glob("out-*")
+    run, left_out = (json.loads((folder / "split.json").read_text()) for folder in (output, tmp_path / "out"))
+    assert run["fold"] == "f2"
+    assert not set(run["test"]) & {*left_out["train"], *left_out["valid"]}
 
 
 def test_a_training_worse_than_half_of_the_others_is_ended_early(

@@ -1,6 +1,7 @@
 """``earnest tune``: better settings for a recipe, found on training data alone."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,7 +99,11 @@ def command(
         return
     _echo_trials(outcome)
     if not quiet:
-        echo(f"\n{BEST} and {TRIALS} are in {folder}. Next: earnest train {folder / BEST}")
+        # The fold's own test recordings are the only ones that the search has not learnt from.
+        words = ["earnest", "train", str(folder / BEST), "--fold", outcome.fold]
+        words += [word for one in data for word in ("--data", one)]
+        typed = shlex.join([*words, "--output", str(folder.with_name(f"{folder.name}-best"))])
+        echo(f"\n{BEST} and {TRIALS} are in {folder}. Next: {typed}")
 
 
 def _echo_trials(outcome: "Tuned") -> None:
