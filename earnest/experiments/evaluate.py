@@ -60,6 +60,7 @@ from earnest.training.run import (
 
 BOOTSTRAP_SEED = 0
 METRICS = "metrics.json"
+N_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def evaluate(
     on_fold : told each fold as it is done; with it, progress is shown
     space : settings that each fold chooses by its own validation clips, before its test clips are scored
     """
-    _refuse_other_results(task.protocol, output)
+    _refuse_other_results(task, output)
     all_jobs = [job_of(task, split, output, space) for split in task.splits]
     _check_before_decoding(all_jobs)
     parts = {job.split.fold: job.predictions() for job in all_jobs if job.is_finished}
@@ -241,18 +242,25 @@ def scores_of(predictions: Predictions) -> Scores:
     return scores
 
 
-def _refuse_other_results(protocol: Protocol, output: Path) -> None:
-    """Refuse a folder that holds a training, or the results of another protocol: their files have the same names."""
+def _refuse_other_results(task: Task, output: Path) -> None:
+    """Refuse a folder whose results would be lost: those of a training, of another protocol, or of more folds."""
     if (output / RECORD).exists():
         raise RecipeError(f"{output}: holds a run of `earnest train`. Choose another --output.")
     if not (output / METRICS).exists():
         return
+    document = read_json(output / METRICS, RecipeError, hint="Choose another --output.")
     try:
-        held = read_json(output / METRICS, RecipeError, hint="Choose another --output.")["protocol"]
+        held, folds = document["protocol"], list(document["folds"])
     except (KeyError, TypeError) as error:
         raise RecipeError(f"{output / METRICS}: not the result of an evaluation. Choose another --output.") from error
-    if held != protocol.name:
+    if held != task.protocol.name:
         raise RecipeError(f"{output}: holds results of the protocol '{held}'. Choose another --output.")
+    wanted = {split.fold for split in task.splits}
+    if more := [fold for fold in folds if fold not in wanted]:
+        raise RecipeError(
+            f"{output}: holds results of {', '.join(more[:N_NAMED])}{' …' if len(more) > N_NAMED else ''} too, which "
+            "would be lost. Choose another --output."
+        )
 
 
 def _selected_on(protocol: str, splits: Sequence[Split]) -> str:

@@ -124,7 +124,7 @@ def read_result(path: Path) -> Result:
     if not path.is_dir():
         return Result(path.stem, predictions, scores, Facts(affect=affect_results(predictions) or {}))
     name = path.resolve().name
-    return Result(name, predictions, scores, _facts(path), _runs(path, predictions.folds), _noise(path))
+    return Result(name, predictions, scores, _facts(path), _runs(path, predictions.folds), _noise(path, predictions))
 
 
 def _refuse_other_forms(file: Path) -> None:
@@ -151,11 +151,14 @@ def _facts(folder: Path) -> Facts:
     )
 
 
-def _noise(folder: Path) -> NoiseCurve | None:
+def _noise(folder: Path, predictions: Predictions) -> NoiseCurve | None:
+    """Read what noise does to the same folds; None where nobody asked, or of other folds."""
     path = folder / METRICS_NOISE
     if not path.exists():
         return None
     document = _document(path)
+    if document.get("folds", predictions.folds) != predictions.folds:
+        return None
     try:
         levels = {"n": document["n"], "levels": [dict(row) for row in document["levels"]]}
     except (KeyError, TypeError, ValueError) as error:

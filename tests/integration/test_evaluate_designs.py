@@ -41,7 +41,9 @@ def evaluate(corpus: Path, folder: Path, *words: Any, text: str = CLOSED_FORM) -
 THREE = ("--protocol", "speaker-3fold")
 
 
-def test_repeats_train_with_other_seeds_and_tell_both_spreads(corpus: Path, tmp_path: Path) -> None:
+def test_repeats_train_with_other_seeds_tell_both_spreads_and_are_not_lost_to_fewer(
+    corpus: Path, tmp_path: Path
+) -> None:
     once = evaluate(corpus, tmp_path / "run", *THREE, text=recipe_text(epochs=2))
     before = (tmp_path / "run" / "f1" / "model.safetensors").stat().st_mtime_ns
     twice = evaluate(corpus, tmp_path / "run", *THREE, "--repeats", 2, text=recipe_text(epochs=2))
@@ -57,6 +59,11 @@ def test_repeats_train_with_other_seeds_and_tell_both_spreads(corpus: Path, tmp_
     assert twice["repeats"]["over_repeats"]["ua"] == pytest.approx(spread(repeats).to_dict())
     assert "--repeats 2" in twice["command"]
     assert "repeats" not in once
+    written = (tmp_path / "run" / "predictions.csv").read_bytes()
+    for fewer in ((), ("--folds", "f1", "--repeats", 2)):
+        with pytest.raises(RecipeError, match=r"holds results of f[12](#2)?, .* too, which would be lost"):
+            evaluate(corpus, tmp_path / "run", *THREE, *fewer, text=recipe_text(epochs=2))
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == written
 
 
 @pytest.fixture(scope="module")

@@ -168,6 +168,15 @@ def test_noise_that_was_not_evaluated_is_said(result) -> None:
     assert noise_section(result).missing.startswith("Not evaluated")
 
 
+def test_noise_in_the_recordings_of_other_folds_is_not_shown(tmp_path) -> None:
+    folder = write_result(tmp_path / "noisy")
+    row = '{"snr_db": 0, "wa": {"mean": 0.5, "sd": null}, "ua": {"mean": 0.5, "sd": null}}'
+    for folds, is_shown in ((read_result(folder).predictions.folds, True), (["f9"], False)):
+        text = f'{{"n": 7, "folds": {json.dumps(folds)}, "levels": [{row.replace("0,", "null,", 1)}, {row}]}}'
+        (folder / "metrics-noise.json").write_text(text)
+        assert bool(noise_section(read_result(folder)).pictures) == is_shown
+
+
 def test_noise_levels_are_listed_from_faint_to_loud(tmp_path) -> None:
     folder = write_result(tmp_path / "made")
     level = '{"snr_db": %s, "wa": {"mean": %s, "sd": null}, "ua": {"mean": 0.5, "sd": null}}'
