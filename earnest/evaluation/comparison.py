@@ -23,7 +23,8 @@ class Difference:
 
     Attributes
     ----------
-    p : two-sided: twice the share of resamples on the other side of zero, at most 1
+    p : two-sided: twice the share of resamples on the other side of zero, at most 1; of n speakers at least 2/2ⁿ, the
+        chance that all of them favour one system though neither is better
     """
 
     value: float
@@ -202,7 +203,7 @@ def _differences(answers: _Answers, rng: np.random.Generator, n_resamples: int) 
     resampled = [headline_scores((drawn @ counts).astype(np.int64).reshape(shape)) for counts in (counts_a, counts_b)]
     whole = [headline_scores(answers.counts(predicted)) for predicted in (answers.a, answers.b)]
     wa, ua = (
-        _difference(float(whole[1][name] - whole[0][name]), resampled[1][name] - resampled[0][name], over)
+        _difference(float(whole[1][name] - whole[0][name]), resampled[1][name] - resampled[0][name], over, n_drawn)
         for name in ("wa", "ua")
     )
     return wa, ua
@@ -233,11 +234,11 @@ def _clusters(
 
 
 def _difference(
-    value: float, resampled: npt.NDArray[np.float64], over: Literal["speakers", "utterances"]
+    value: float, resampled: npt.NDArray[np.float64], over: Literal["speakers", "utterances"], n_drawn: int
 ) -> Difference:
     tail = (1 - CONFIDENCE) / 2  # 2.5 % at each end
     low, high = np.quantile(resampled, (tail, 1 - tail))
     # The data itself counts as one more resample, so that p is never 0.
     other_side = min((resampled <= 0).sum(), (resampled >= 0).sum()) + 1
-    p = min(1.0, 2 * float(other_side) / (len(resampled) + 1))
+    p = min(1.0, max(2 * float(other_side) / (len(resampled) + 1), 2.0 ** (1 - n_drawn)))  # as a sign test's
     return Difference(value, Interval(float(low), float(high), over), p)

@@ -77,7 +77,8 @@ def headline_notes(results: Sequence[Result]) -> list[str]:
         + f", in per cent; 95 % intervals by bootstrap over {' or '.join(over)}, all folds together. "
         "A clip without an answer counts as wrong."
     ]
-    notes += [f"{result.name}: {told}" for result in results if (told := result.scores.lacking)]
+    for result in results:
+        notes += [f"{result.name}: {told}" for told in (result.scores.few_speakers, result.scores.lacking) if told]
     if any(result.facts.stamp for result in results):
         notes.append("A stamped result was chosen on test data: it is too good, and here for comparison only.")
     return notes

@@ -45,8 +45,8 @@ def echo_results(
     echo(
         f"\n{counted(outcome.scores.n, 'clip')}: {protocol.description}. 95 % interval over {over}, all folds together."
     )
-    if outcome.scores.lacking:
-        echo(outcome.scores.lacking)
+    for note in filter(None, (outcome.scores.few_speakers, outcome.scores.lacking)):
+        echo(note)
     echo_other_heads(outcome)
     if outcome.over_repeats:
         wa, ua = (spread_text(outcome.over_repeats[name]) for name in ("wa", "ua"))

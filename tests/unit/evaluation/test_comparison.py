@@ -48,6 +48,14 @@ def test_the_difference_is_b_minus_a_and_turns_with_the_order():
     assert there.only_b_right - there.only_a_right == round(240 * there.wa.value)
 
 
+@pytest.mark.parametrize(("n_speakers", "least"), [(2, 0.5), (3, 0.25), (5, 0.0625), (20, 2 / 2001)])
+def test_few_speakers_cannot_show_more_than_their_number_allows(n_speakers, least):
+    a, b = answers(0.1, n_speakers), answers(0.9, n_speakers, seed=1)
+    found = compare(a, b, np.random.default_rng(0))
+    assert found.wa.interval.low > 0  # every speaker favours b
+    assert (found.wa.p, found.ua.p) == pytest.approx((least, least))
+
+
 def test_the_same_speakers_are_drawn_for_both():
     # Half of the speakers are always understood, the others never, by b in one clip: what differs is the same however
     # many of the first are drawn, if they are drawn for both.

@@ -390,3 +390,12 @@ def test_the_macro_mean_is_over_the_classes_that_occur():
     assert macro(roc_auc, probabilities, true) == pytest.approx((first + second) / 2)
     assert macro(roc_auc, probabilities[:1], true[:1]) is None
     assert macro(roc_auc, np.full((2, 3), np.nan), np.array([0, 1])) is None
+
+
+@pytest.mark.parametrize(("speakers", "told"), [("aabb", "Only 2 speakers"), ("aab", "Only 3 speakers"), ("", "")])
+def test_intervals_over_few_speakers_are_said_to_be_too_narrow(speakers, told):
+    assert score(table("hshs", "hhhs", speakers), np.random.default_rng(0)).few_speakers.startswith(told)
+
+
+def test_intervals_over_ten_speakers_are_taken_as_they_are():
+    assert score(table("hs" * 5, "hh" * 5, "abcdefghij"), np.random.default_rng(0)).few_speakers == ""
