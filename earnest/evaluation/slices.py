@@ -148,5 +148,6 @@ def _interval(predictions: Predictions, texts: TextColumn, value: str, rng: np.r
 
 
 def _gap(group: Sequence[Slice]) -> SliceGap:
-    worst, best = min(group, key=lambda part: part.ua), max(group, key=lambda part: part.ua)
+    worst = min(group, key=lambda part: part.ua)
+    best = max((part for part in group if part is not worst), key=lambda part: part.ua)  # another one, also of equals
     return SliceGap(best.ua - worst.ua, best.value, worst.value)

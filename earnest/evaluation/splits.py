@@ -173,7 +173,7 @@ class Leakage:
 
     Attributes
     ----------
-    speakers : None where neither set names any
+    speakers, sentences : None where no set names any
     recordings : files of which both hold parts
     duplicates : clips of the second whose samples are those of a clip of the first; None where nobody compared
     """
@@ -181,7 +181,7 @@ class Leakage:
     first: str
     second: str
     speakers: int | None
-    sentences: int
+    sentences: int | None
     groups: int
     sessions: int
     recordings: int
@@ -213,8 +213,9 @@ def leakage(split: Split, digests: Digests | None = None) -> list[Leakage]:
     for first, second in combinations(SETS, 2):
         rows = split.sets[first], split.sets[second]
         counts: dict[str, Any] = {name: len(shared_values(*rows, key_of)) for name, key_of in _SHARED.items()}
-        if not any(row.speaker for members in rows for row in members):
-            counts["speakers"] = None
+        for name in ("speakers", "sentences"):  # who has no group or session stands alone; these two all have
+            if not any(_SHARED[name](row) for members in rows for row in members):
+                counts[name] = None
         duplicates = None if digests is None else len({other for _, other in identical(*rows, digests)})
         found.append(Leakage(first, second, **counts, duplicates=duplicates))
     return found

@@ -192,7 +192,7 @@ def leakage_section(facts: Facts) -> Section:
             else []
         ),
         "How many of each two sets have in common, smallest to largest over the folds. Shared sentences are no error, "
-        "but a model may have learned them. A dash: nobody looked.",
+        "but a model may have learned them. A dash: nobody looked, or nobody named any.",
     ]
     return Section("leakage", "Leakage report", lead, tables={"Shared": Table(["sets", *columns], rows)})
 

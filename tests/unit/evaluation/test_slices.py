@@ -61,6 +61,16 @@ def test_the_gap_is_between_the_best_and_the_worst_value_with_clips_enough():
     assert gaps(made, fewest=1000) == {}
 
 
+def test_values_that_are_answered_alike_are_still_two():
+    rows = [
+        PredictionRow(f"u{index}", "made", "", ("female", "male")[index % 2], "f", "sad", "sad", {})
+        for index in range(8)
+    ]
+    predictions = predictions_of(rows, CLASSES)
+    (gap,) = gaps(slices(predictions, {"gender": predictions.gender}), fewest=1).values()
+    assert (gap.ua, {gap.best, gap.worst}) == (0, {"female", "male"})
+
+
 def test_the_recall_gap_is_a_class_at_a_time():
     predictions = table()
     found = recall_gaps(predictions, predictions.gender)

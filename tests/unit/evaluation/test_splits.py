@@ -94,6 +94,14 @@ def test_leakage_counts_shared_speakers_sentences_and_groups():
     )
 
 
+def test_where_no_row_names_a_sentence_it_is_unknown_whether_they_are_shared():
+    unnamed = leakage(Split([row("a", "ann")], [], [row("b", "ben")]))[1]
+    named = leakage(Split([row("a", "ann", text_id="s1")], [], [row("b", "ben")]))[1]
+    assert (unnamed.sentences, named.sentences) == (None, 0)
+    assert "share 0 speakers, unknown sentences, 0 groups" in unnamed.sentence()
+    assert Leakage.from_dict(unnamed.to_dict()) == unnamed
+
+
 def test_leakage_counts_shared_sessions_and_files_with_parts_in_both():
     split = Split([row("a", "ann", session="1", file="x.wav")], [], [row("b", "ben", session="1", file="x.wav")])
     train_valid, train_test, _ = leakage(split)
@@ -140,5 +148,5 @@ def test_folds_with_the_same_line_say_it_once():
 def test_where_no_row_names_a_speaker_it_is_unknown_whether_they_are_shared():
     first, *_ = leakage(Split([row("a")], [row("b")], [row("c")], speaker_independent=False))
     assert first.speakers is None
-    assert first.sentence().startswith("train and valid share unknown speakers, 0 sentences")
+    assert first.sentence().startswith("train and valid share unknown speakers, unknown sentences")
     assert Leakage.from_dict(first.to_dict()) == first
