@@ -104,7 +104,7 @@ def export_bundle(
         out_of_domain_from=domain.threshold if domain else None,
         training_corpora=record.training_corpora,
         origin=record.origin,
-        results=tuple(read_result(folder) for folder in evaluations),
+        results=tuple(read_result(folder, recipe) for folder in evaluations),
         notes=identity.notes,
     )
     write_bundle(output, files, info)

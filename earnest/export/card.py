@@ -1,5 +1,6 @@
 """A bundle's card: what it learnt from, how good it is, what it must not be used for; results from ``metrics.json``."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
@@ -12,15 +13,20 @@ from earnest.evaluation.calibration import FittedCalibration
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.texts import NONE, markdown_row, markdown_table, percent, spread_text
 from earnest.files.reading import read_json
+from earnest.settings.recipe import Recipe
 
 
-def read_result(folder: Path) -> ProtocolResult:
+def read_result(folder: Path, recipe: Recipe | None = None) -> ProtocolResult:
     """Read the result in a folder of `earnest evaluate`.
+
+    Parameters
+    ----------
+    recipe : of the bundle that the result is to describe; None for any
 
     Raises
     ------
     EarnestError
-        When the file is none, holds only some folds, or its epoch was chosen on test clips.
+        When the file is none, is of another recipe, holds only some folds, or its epoch was chosen on test clips.
     """
     path = folder / "metrics.json"
     values = read_json(path)
@@ -29,9 +35,35 @@ def read_result(folder: Path) -> ProtocolResult:
             raise EarnestError(f"{path}: {values['part']} were scored. A bundle needs results over all of them.")
         if values.get("selected_on") == "test" or is_chosen_on_test(values["protocol"]):
             raise EarnestError(f"{path}: {STAMP}. A bundle states honest results.")
+        if recipe and (other := _differing(values, recipe)):
+            raise EarnestError(f"{path}: of another recipe than the run ({other}). A bundle states results of its own.")
         return result_of(values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EarnestError(f"{path}: not the metrics.json of `earnest evaluate` ({error!r}).") from error
+
+
+_MAY_DIFFER = frozenset({"training.refit", "training.seed", "network.weights"})  # as folds and all data may need it
+
+
+def _differing(values: Mapping[str, Any], recipe: Recipe) -> str:
+    """Name a setting that the recipe of a result has otherwise; "" for none. Corpora and classes are the protocol's."""
+    if "recipe" not in values:
+        return ""
+    chosen = {key for fold in values.get("selected", {}).values() for key in fold["settings"]}
+    theirs, ours = (_flat(one) for one in (values["recipe"], json.loads(json.dumps(recipe.to_dict()))))
+    # Of a network the defaults aren't spelt out; of other tables a setting may be missing in results of before.
+    compared = {key for key in theirs | ours if key.startswith("network.")} | (theirs.keys() & ours.keys())
+    for key in sorted(compared - chosen - _MAY_DIFFER):
+        if theirs.get(key) != ours.get(key):
+            return f"{key} is {json.dumps(theirs.get(key))} there and {json.dumps(ours.get(key))} here"
+    return ""
+
+
+def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {"model": recipe["model"]}
+    for table in ("front_end", "segments", "image", "network", "training", "finetune"):
+        flat |= {f"{table}.{name}": value for name, value in (recipe.get(table) or {}).items()}
+    return flat | {"augment": recipe.get("augment")}
 
 
 def result_of(values: Mapping[str, Any]) -> ProtocolResult:

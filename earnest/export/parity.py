@@ -86,6 +86,11 @@ def compare(run: Path, bundle: Path, paths: Sequence[Path]) -> Parity:
     rate_hz = classifier.front_end.settings.sample_rate_hz
     if (checked.info.classes, checked.info.sample_rate_hz) != (classifier.classes, rate_hz):
         raise BundleError(f"{bundle}: not exported from {run}: other classes, or another sample rate.")
+    if checked.info.format.startswith("openvino"):
+        raise BundleError(
+            f"{bundle}: a bundle for OpenVINO, and this compares with onnxruntime. With --output FOLDER each bundle "
+            "runs where it was exported for."
+        )
     session = onnxruntime.InferenceSession(checked.model_bytes(), providers=["CPUExecutionProvider"])
     if ("gender" in classifier.learned) != ("gender" in {output.name for output in session.get_outputs()}):
         raise BundleError(f"{bundle}: not exported from {run}: one of them answers no gender.")

@@ -110,6 +110,15 @@ def test_parity_with_another_run_fails(trained: Trained, tmp_path: Path) -> None
     assert "Same label: 3 of 3" in table
 
 
+def test_parity_with_a_bundle_for_openvino_says_which_option_compares_it(trained: Trained, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(trained.bundle, other)
+    info = json.loads((other / "bundle.json").read_text())
+    (other / "bundle.json").write_text(json.dumps({**info, "format": "openvino"}))
+    with pytest.raises(BundleError, match=r"for OpenVINO, .* With --output FOLDER"):
+        earnest_cli("parity", trained.run, other, trained.manifest.parent)
+
+
 def test_parity_with_a_bundle_of_other_classes_is_refused(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="other classes"):
         earnest_cli("parity", trained.run, write_bundle(tmp_path / "other"), trained.manifest.parent)

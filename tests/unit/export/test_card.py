@@ -10,6 +10,8 @@ from made_up_results import write_result
 from earnest.bundle import BundleInfo, load_bundle
 from earnest.errors import EarnestError
 from earnest.export.card import model_card, read_result
+from earnest.settings.recipe import Recipe
+from earnest.settings.training import Training
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,20 @@ def test_what_was_chosen_on_test_or_scored_in_part_is_refused(tmp_path: Path) ->
     (folder / "metrics.json").write_text("[]", encoding="utf-8")
     with pytest.raises(EarnestError, match=r"not the metrics\.json"):
         read_result(folder)
+
+
+def test_a_result_of_another_recipe_is_refused_and_that_of_a_protocol_is_not(tmp_path: Path) -> None:
+    evaluated = replace(Recipe("ravdess", "cabg"), training=Training(learning_rate=0.01))
+    folder = write_result(tmp_path / "made", recipe=evaluated.to_dict())
+    with pytest.raises(
+        EarnestError, match=r"another recipe than the run \(training.learning_rate is 0.01 there and 0.001"
+    ):
+        read_result(folder, replace(evaluated, training=Training()))
+    shipped = replace(evaluated, corpus="emodb", scheme="six", training=replace(evaluated.training, refit=True))
+    assert read_result(folder, shipped) == read_result(folder)
+    chosen = {"f1": {"settings": {"training.learning_rate": 0.001}}}
+    folder = write_result(tmp_path / "selected", recipe=evaluated.to_dict(), selected=chosen)
+    assert read_result(folder, replace(evaluated, training=Training())) == read_result(folder)
 
 
 def test_the_card_shows_the_same_answers_among_fewer_classes(tmp_path: Path, info: BundleInfo) -> None:
