@@ -76,7 +76,7 @@ def _kept() -> Iterator[Reader]:
         )
         for name in "ab"
     )
-    own = OwnEmbeddings(rows, np.eye(2, 3, dtype=np.float32), np.ones(2), np.zeros((0, 3), np.float32))
+    own = OwnEmbeddings(rows, np.eye(2, 3, dtype=np.float32), np.ones(2), np.ones(2), np.zeros((0, 3), np.float32))
     base: Any = SimpleNamespace(info=SimpleNamespace(files={"model.onnx": "0" * 64}, name="m"))
 
     def beside(folder: Path) -> None:

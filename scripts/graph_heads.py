@@ -19,9 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
-from earnest.onnx.surgery import FLOAT, HEADS, LARGEST_LOG, GraphParts, Table
-
-SURE_FROM_S = 1.5  # t₀
+from earnest.onnx.surgery import FLOAT, HEADS, LARGEST_LOG, SURE_FROM_S, GraphParts, Table
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from graph_heads import SURE_FROM_S
 
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
@@ -41,6 +40,7 @@ from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance
 from earnest.export.card import TRUE_PERCENTAGES, percentages_table
 from earnest.models.adaptation import with_temperatures
+from earnest.onnx.surgery import SURE_FROM_S
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.events import Span, Window

@@ -33,7 +33,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from graph_heads import SURE_FROM_S
+from earnest.onnx.surgery import SURE_FROM_S
 
 ROOT = Path(__file__).parent.parent
 

@@ -5,8 +5,9 @@ Cut between its front end and its network, each side is a model of its own. What
 
 * logits z = W·e + b, (batch, classes);
 * distance d = √(mean over k of (v_k·(e − m))²), (batch,), see `earnest.learning.domain`;
-* probabilities softmax(z / (T·s)) with ln s = max(d − d₀, 0), at most 3: strange sound is answered less surely. Without
-  a distance s = 1.
+* probabilities softmax(z·min(t/t₀, 1) / (T·s)) with ln s = max(d − d₀, 0), at most 3: strange sound is answered less
+  surely. Without a distance s = 1. So is sound that is shorter than t₀ once silence at both ends is cut off, where the
+  graph measures that (`HEARD`).
 
 All other outputs (``gender``, ``sound``, ``attention``) stay as they are.
 """
@@ -107,6 +108,9 @@ REPLACED = ("logits", "probabilities", "distance")
 _OUTPUTS = (*REPLACED, "sound", "intensity", "affect_derived")
 _PREFIX = "learned."
 HEADS = "network.heads_"  # before names of what is added to a traced graph
+HEARD = HEADS + "heard"
+"""The seconds that are left between the silences by `SURE_FROM_S`, (batch,)."""
+SURE_FROM_S = 1.5  # t₀ of the bundles that ship
 LARGEST_LOG = 3.0  # of s, so that nothing overflows however strange the sound is
 _KINDS: Mapping[type, int] = {np.float32: 1, np.int64: 7, np.float16: 10}
 FLOAT = 1  # a kind of tensor
@@ -124,11 +128,12 @@ class KnownSound:
 
 @dataclass(frozen=True, eq=False)
 class GraphHead:
-    """W (classes, width), b (classes,), T, and what known sound is; without that there is no ``distance``."""
+    """W (classes, width), b (classes,), T, t₀, and what known sound is; without that there is no ``distance``."""
 
     weight: Table
     bias: Table
     temperature: float
+    sure_from_s: float = SURE_FROM_S
     known: KnownSound | None = None
 
 
@@ -158,10 +163,10 @@ def _replaced(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:
     if "embedding" not in names:
         raise BundleError("the model has no output 'embedding' to learn from. Use another one.")
     kept = [bytes(field.raw) for field, name in zip(outputs, names, strict=True) if name not in REPLACED]
-    nodes, constants = _needed(graph, {name for name in names if name not in REPLACED})
-    made = GraphParts(_PREFIX)
-    _add_head(made, head)
+    nodes, constants = _needed(graph, {HEARD, *names} - set(REPLACED))
     made_names = {name for node in nodes for name in _names(node, 2)} | {"embedding"}
+    made = GraphParts(_PREFIX)
+    _add_head(made, head, HEARD in made_names)
     values = [bytes(field.raw) for field in graph if field.number == _VALUE and text_of(field.message, 1) in made_names]
     other = [bytes(field.raw) for field in graph if field.number not in (_NODE, _INITIALIZER, _OUTPUT, _VALUE)]
     parts = [
@@ -236,13 +241,15 @@ class GraphParts:
         self.outputs.append(written_field(_OUTPUT, message))
 
 
-def _add_head(made: GraphParts, head: GraphHead) -> None:
+def _add_head(made: GraphParts, head: GraphHead, tells_time: bool) -> None:
     n_classes = len(head.bias)
     weight = made.constant("weight", head.weight)
     logits = made.node("Gemm", ["embedding", weight, made.constant("bias", head.bias)], "logits", transB=1)
     sharpness = made.constant("sharpness", 1 / head.temperature)
     if head.known:
         sharpness = made.node("Mul", [_softened(made, head.known), sharpness], "softened")  # (batch, 1)
+    if tells_time:
+        sharpness = made.node("Mul", [_by_length(made, head.sure_from_s), sharpness], "sureness")  # (batch, 1)
     scaled = made.node("Mul", [logits, sharpness], "scaled")
     made.node("Softmax", [scaled], "probabilities", axis=1)
     made.output("logits", n_classes)
@@ -267,6 +274,13 @@ def _softened(made: GraphParts, known: KnownSound) -> str:
     limits = [made.constant("lowest", -LARGEST_LOG), made.constant("highest", 0.0)]
     # 1/s = exp(clip(d₀ − d, −3, 0)): softer, the farther a sound lies behind the start.
     return made.node("Exp", [made.node("Clip", [beyond, *limits], "minus_log")], "sharper")
+
+
+def _by_length(made: GraphParts, sure_from_s: float) -> str:
+    """Add min(t/t₀, 1); return its name, (batch, 1)."""
+    heard = made.node("Mul", [HEARD, made.constant("enough", SURE_FROM_S / sure_from_s)], "heard")
+    share = made.node("Min", [heard, made.constant("all_of_it", 1.0)], "length")
+    return made.node("Reshape", [share, made.constant("column", [-1, 1], np.int64)], "by_length")
 
 
 def _written_fact(name: str, text: str) -> bytes:

@@ -56,6 +56,7 @@ class FittedHead:
     domain: Domain | None
     out: OutOfFold
     targets: Numbers
+    sure_from_s: float
 
     def info(self, base: Bundle) -> BundleInfo:
         """Return the base's description with what the head changes."""
@@ -85,7 +86,7 @@ class FittedHead:
         domain = self.domain
         known = KnownSound(domain.mean, domain.directions, domain.threshold) if domain else None
         weight, bias = self.weights.astype(np.float32), self.bias.astype(np.float32)
-        return with_head(data, GraphHead(weight, bias, self.out.temperature, known), facts)
+        return with_head(data, GraphHead(weight, bias, self.out.temperature, self.sure_from_s, known), facts)
 
 
 def refuse_other_formats(base: Bundle) -> None:

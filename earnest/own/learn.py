@@ -154,7 +154,7 @@ def _fitted(
     domain = domain_of(labelled) if out.distances is not None else None
     if domain and out.distances is not None:
         domain = replace(domain, threshold=threshold_of(out.distances))
-    head = FittedHead(own.classes, weights, bias, domain, out, targets)
+    head = FittedHead(own.classes, weights, bias, domain, out, targets, own.sure_from_s)
     scores = score(predictions_of(own, head), np.random.default_rng(0))
     return head, scores, _summary(own, data, base, head, scores, shrinkage, options)
 

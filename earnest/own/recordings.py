@@ -33,6 +33,7 @@ from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.files.writing import SUMS, write_atomically, write_sums
 from earnest.learning.crossval import LabelledEmbeddings
 from earnest.learning.domain import UNREADABLE
+from earnest.onnx.surgery import SURE_FROM_S
 from earnest.progress import SILENT, Progress
 from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.predictor import Predictor
@@ -49,6 +50,7 @@ LONGEST_COPY_S = 60.0
 N_NAMES = 20  # of recordings, looked at to tell a corpus
 FOLDER = "learned"
 ARRAYS, ROWS, PRIVACY = "embeddings.npz", "recordings.jsonl", "README.txt"
+KEPT = ("embeddings", "seconds", "speech_s", "copies")
 PRIVACY_TEXT = """These embeddings were made of people's voices, and recordings.jsonl names files and speakers.
 Who spoke and how may be told from them: treat them as personal data, as manifest.csv, predictions.csv,
 learn.json and the page beside the model. The model needs model.onnx, bundle.json, card.md and NOTICE.txt
@@ -69,11 +71,13 @@ class OwnRecording:
     Attributes
     ----------
     seconds : of the recording, NaN where it can't be read
+    speech_s : of speech in it, 0 where there is none
     problem : why there is no embedding, "" where there is one
     """
 
     embedding: npt.NDArray[np.float32] | None
     seconds: float
+    speech_s: float = 0.0
     problem: str = ""
 
     @classmethod
@@ -81,9 +85,9 @@ class OwnRecording:
         """Keep the embedding of speech, and turn any other status into a problem."""
         seconds = float("nan") if row.duration_s is None else row.duration_s
         if row.status == "ok":
-            return cls(row.vector, seconds)
+            return cls(row.vector, seconds, row.speech_s or 0.0)
         told = row.error if row.status == "error" else None
-        return cls(None, seconds, told or PROBLEMS[row.status])
+        return cls(None, seconds, problem=told or PROBLEMS[row.status])
 
 
 def hear(predictor: Predictor, sources: Iterable[AudioInput], jobs: int = 1) -> Iterator[OwnRecording]:
@@ -99,13 +103,14 @@ class OwnEmbeddings:
     ----------
     rows : the recordings; a row's ``native_emotion`` is its label
     embeddings : shape (rows, width), float32
-    seconds : shape (rows,)
+    seconds, speech_s : shape (rows,)
     copies : of each row, an augmented copy's embedding; (0, width) without
     """
 
     rows: tuple[Utterance, ...]
     embeddings: npt.NDArray[np.float32]
     seconds: npt.NDArray[np.float64]
+    speech_s: npt.NDArray[np.float64]
     copies: npt.NDArray[np.float32]
 
     @property
@@ -123,12 +128,21 @@ class OwnEmbeddings:
         """How many speakers there are; 0 where a recording names none."""
         return len({row.speaker for row in self.rows}) if all(row.speaker for row in self.rows) else 0
 
+    @property
+    def sure_from_s(self) -> float:
+        """Speech from which a head is as sure as of its recordings: half of them have less, if that is not much."""
+        return min(SURE_FROM_S, float(np.median(self.speech_s)))
+
     def take(self, rows: Sequence[int]) -> "OwnEmbeddings":
         """Return some rows."""
         chosen = list(rows)
         copies = self.copies[chosen] if len(self.copies) else self.copies
         return OwnEmbeddings(
-            tuple(self.rows[row] for row in chosen), self.embeddings[chosen], self.seconds[chosen], copies
+            tuple(self.rows[row] for row in chosen),
+            self.embeddings[chosen],
+            self.seconds[chosen],
+            self.speech_s[chosen],
+            copies,
         )
 
     def after(self, earlier: "OwnEmbeddings") -> "OwnEmbeddings":
@@ -138,6 +152,7 @@ class OwnEmbeddings:
             (*earlier.rows, *self.rows),
             np.concatenate([earlier.embeddings, self.embeddings]),
             np.concatenate([earlier.seconds, self.seconds]),
+            np.concatenate([earlier.speech_s, self.speech_s]),
             np.concatenate([earlier.copies, self.copies]) if both else self.copies[:0],
         )
 
@@ -181,9 +196,8 @@ def hear_own(
     if augment and rows:
         changed = _copies(rows, predictor.info.sample_rate_hz, seed)
         copies = list(progress.counted("Listening to changed copies", hear(predictor, changed, jobs), len(rows)))
-    return OwnEmbeddings(
-        tuple(rows), _stacked(found), np.array([one.seconds for one in found]), _stacked_copies(copies, found)
-    ), refused
+    seconds, speech_s = (np.array([getattr(one, name) for one in found]) for name in ("seconds", "speech_s"))
+    return OwnEmbeddings(tuple(rows), _stacked(found), seconds, speech_s, _stacked_copies(copies, found)), refused
 
 
 def _stacked(found: Sequence[OwnRecording]) -> npt.NDArray[np.float32]:
@@ -334,7 +348,7 @@ def _is_of(name: str, rows: Sequence[Utterance]) -> bool:
 def write_kept(folder: Path, own: OwnEmbeddings, base: Bundle) -> None:
     """Write what `read_kept` needs."""
     stored = io.BytesIO()
-    np.savez_compressed(stored, embeddings=own.embeddings, seconds=own.seconds, copies=own.copies)
+    np.savez_compressed(stored, **{name: getattr(own, name) for name in KEPT})
     lines = [{"base": base.info.files["model.onnx"]}, *(_plain(row) for row in own.rows)]
     text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
     (folder / FOLDER / SUMS).unlink(missing_ok=True)  # of what is about to change
@@ -373,7 +387,8 @@ def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
             raise EarnestError(f"{folder}: was learnt from another model than '{base.info.name}'. Name that: --from.")
         rows = [_row(line) for line in lines[1:]]
         with np.load(io.BytesIO(read_bytes(where / ARRAYS)), allow_pickle=False) as arrays:
-            found = OwnEmbeddings(tuple(rows), arrays["embeddings"], arrays["seconds"], arrays["copies"])
+            # What was kept before the seconds of speech were counts as speech from end to end.
+            found = OwnEmbeddings(tuple(rows), **{name: arrays.get(name, arrays["seconds"]) for name in KEPT})
     except (*UNREADABLE, CorpusError, IndexError, AttributeError, BadZipFile, zlib.error) as error:
         raise EarnestError(f"{where}: damaged ({error}). Learn from all recordings again.") from error
     _check(found, where)
@@ -387,8 +402,9 @@ def _row(line: dict[str, Any]) -> Utterance:
 def _check(found: OwnEmbeddings, where: Path) -> None:
     n_rows = len(found.rows)
     has_copies = _is_table(found.copies, n_rows) or _is_table(found.copies, 0)
-    fits = n_rows > 0 and _is_table(found.embeddings, n_rows) and _is_table(found.seconds, n_rows) and has_copies
-    if not fits or found.embeddings.ndim != 2:
+    tables = (found.embeddings, found.seconds, found.speech_s)
+    fits = n_rows > 0 and all(_is_table(one, n_rows) for one in tables) and has_copies
+    if not fits or found.embeddings.ndim != 2 or not (found.speech_s > 0).all():
         raise EarnestError(f"{where}: its files don't fit together. Learn from all recordings again.")
 
 

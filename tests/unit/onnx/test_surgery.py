@@ -1,5 +1,6 @@
 """A graph cut at its spectrogram; last layers written by hand, whose numbers are those of the formulas."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ RNG = np.random.default_rng(0)
 def a_head(width: int, known: bool = True) -> GraphHead:
     mean, directions = RNG.normal(size=width), RNG.normal(size=(4, width)) / width
     sound = KnownSound(mean.astype(np.float32), directions.astype(np.float32), 0.4) if known else None
-    return GraphHead(RNG.normal(size=(3, width)).astype(np.float32), RNG.normal(size=3).astype(np.float32), 2.5, sound)
+    return GraphHead(
+        RNG.normal(size=(3, width)).astype(np.float32), RNG.normal(size=3).astype(np.float32), 2.5, 0.1, sound
+    )
 
 
 def answers(data: bytes) -> dict[str, np.ndarray]:
@@ -56,6 +59,29 @@ def test_answers_are_those_of_the_formulas_and_other_outputs_stay_as_they_were(n
     assert ("distance" in after) == known
     for output in before.keys() - {"logits", "probabilities", "distance"}:
         np.testing.assert_array_equal(after[output], before[output])
+
+
+def sharpness(data: bytes, sound: np.ndarray) -> float:
+    """What logits are multiplied with: Δ ln p / Δ z."""
+    feeds = {"waveform": sound[None], "lengths": np.array([len(sound)])}
+    logits, probabilities = (values[0] for values in session_of(data).run(["logits", "probabilities"], feeds))
+    first, last = logits.argmax(), logits.argmin()
+    return float(np.log(probabilities[first] / probabilities[last]) / (logits[first] - logits[last]))
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.5, 0.9, 1.4, 3.0])
+def test_sound_shorter_than_the_head_says_is_answered_less_surely_in_proportion(seconds: float) -> None:
+    base, head, sound = models()["small"], a_head(768, known=False), voice(seconds)
+    share = min(sharpness(base, sound) / sharpness(base, voice(3.0)), 1.0)  # min(t / 1.5 s, 1), as the base hears t
+    assert share == pytest.approx(min(seconds / 1.5, 1.0), rel=0.1)
+    for sure_from_s, expected in ((1.5, share), (0.6, min(1.0, share * 1.5 / 0.6))):
+        mine = with_head(base, replace(head, temperature=40.0, sure_from_s=sure_from_s), {"name": "mine"})
+        assert 40 * sharpness(mine, sound) == pytest.approx(expected, rel=1e-2)
+
+
+def test_a_base_that_does_not_tell_the_time_is_as_sure_of_short_sound() -> None:
+    mine = with_head(models()["stand-in"], replace(a_head(3, known=False), temperature=40.0), {"name": "mine"})
+    assert 40 * sharpness(mine, voice(0.4)) == pytest.approx(1.0, rel=1e-2)
 
 
 def test_the_new_model_passes_the_checks_of_a_bundle_and_can_be_cut() -> None:

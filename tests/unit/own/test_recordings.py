@@ -19,7 +19,12 @@ ROWS = tuple(
     )
     for name in "ab"
 )
-KEPT = {"embeddings": np.eye(2, 3, dtype=np.float32), "seconds": np.ones(2), "copies": np.zeros((0, 3), np.float32)}
+KEPT = {
+    "embeddings": np.eye(2, 3, dtype=np.float32),
+    "seconds": np.ones(2),
+    "speech_s": np.array([0.4, 0.9]),
+    "copies": np.zeros((0, 3), np.float32),
+}
 
 
 def kept(folder: Path, **others: Any) -> Path:
@@ -32,6 +37,20 @@ def test_what_was_kept_is_read(tmp_path: Path) -> None:
     assert [row.utterance_id for row in found.rows] == ["a", "b"]
     for name, values in KEPT.items():
         np.testing.assert_array_equal(getattr(found, name), values)
+
+
+def test_what_an_earlier_version_kept_counts_as_speech_from_end_to_end(tmp_path: Path) -> None:
+    path = kept(tmp_path, seconds=np.array([0.7, 2.0])) / FOLDER / ARRAYS
+    with np.load(path) as arrays:
+        np.savez(path, **{name: arrays[name] for name in arrays if name != "speech_s"})
+    np.testing.assert_array_equal(read_kept(tmp_path, BASE).speech_s, [0.7, 2.0])
+
+
+@pytest.mark.parametrize(("speech_s", "expected"), [([0.4, 0.9], 0.65), ([1.2, 3.0], 1.5)])
+def test_a_head_is_as_sure_as_of_half_of_its_recordings_and_of_all_speech_that_is_not_short(
+    speech_s: list[float], expected: float
+) -> None:
+    assert OwnEmbeddings(ROWS, **{**KEPT, "speech_s": np.array(speech_s)}).sure_from_s == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", sorted(KEPT))
@@ -54,6 +73,7 @@ def test_a_member_that_is_no_array_is_refused(tmp_path: Path, name: str) -> None
         ("embeddings", np.full((2, 3), np.nan)),
         ("seconds", np.array(1.0)),
         ("seconds", np.ones(2, np.int64)),
+        ("speech_s", np.zeros(2)),
         ("copies", np.array(1.0)),
         ("copies", np.ones((1, 3))),
     ],
