@@ -7,13 +7,42 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.evaluation.calibration import fit_temperature, softmax
-from earnest.learning.discriminant import ABSENT, Floats, Numbers, best_shrinkage, discriminants, grouped_folds
+from earnest.learning.discriminant import (
+    ABSENT,
+    Floats,
+    Numbers,
+    best_shrinkage,
+    discriminants,
+    grouped_folds,
+    size_of_scores,
+)
 from earnest.learning.domain import KNOWN_SHARE, Domain, fit_domain
 
 MOST_LEFT_OUT_ALONE = 12  # groups that each make a fold of their own
 N_FOLDS, N_FOLDS_OF_CLIPS = 10, 5
 FEWEST_FOR_THRESHOLD = 50
 HIGHEST_THRESHOLD = 0.9
+SCORE_COUNTS = 24.0  # what a score of the base counts beside a value of the embedding
+
+
+@dataclass(frozen=True, eq=False)
+class LastLayer:
+    """The scores W·e + b of a base for its own classes: W (classes, width), b (classes,).
+
+    A few dozen recordings can't say which of thousands of directions tell emotions apart. The scores of a model that
+    learnt it from thousands do, though it learnt from other people and perhaps other classes.
+    """
+
+    weights: Floats
+    bias: Floats
+
+    def centred(self) -> "LastLayer":
+        """Return the scores less their mean over classes, which carries nothing."""
+        return LastLayer(self.weights - self.weights.mean(axis=0), self.bias - self.bias.mean())
+
+    def scores(self, embeddings: Floats) -> Floats:
+        """Return the scores (rows, classes) of embeddings (rows, width)."""
+        return np.asarray(embeddings @ self.weights.T + self.bias)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +55,7 @@ class LabelledEmbeddings:
     targets : shape (rows,), numbers of the classes
     groups : of each row, which stay together: speakers, or recordings where those are unknown
     is_copy : shape (rows,): changed copies are learnt from and never answered
+    base : whose scores are learnt from beside the embeddings; None where it may have learnt from these very recordings
     """
 
     embeddings: Floats
@@ -33,12 +63,44 @@ class LabelledEmbeddings:
     groups: Sequence[str]
     n_classes: int
     is_copy: npt.NDArray[np.bool_]
+    base: LastLayer | None = None
+
+    def shrinkage(self, seed: int) -> float:
+        """Return the shrinkage that answers groups left out best."""
+        values, counts = self._values()
+        rng = np.random.default_rng(seed)
+        return best_shrinkage(values, self.targets, self.n_classes, self.groups, rng, counts)
+
+    def discriminant(self, shrinkage: float) -> tuple[Floats, Floats]:
+        """Return weights (classes, width) and bias (classes,) of a head for the embeddings.
+
+        The deviation of its scores is one, so that heads of several shrinkages share one temperature.
+        """
+        values, counts = self._values()
+        weights, bias = next(discriminants(values, self.targets, self.n_classes, [shrinkage], counts))
+        if self.base is not None:
+            # With s = W₀·e + b₀ beside e, δ = V·e + U·s + b = (V + U·W₀)·e + (b + U·b₀): one layer of the embedding.
+            base, width = self.base.centred(), self.embeddings.shape[1]
+            on_scores = weights[:, width:]  # U, (classes, classes of the base)
+            weights, bias = weights[:, :width] + on_scores @ base.weights, bias + on_scores @ base.bias
+        there = np.unique(self.targets)
+        size = size_of_scores(weights[there], bias[there], self.embeddings)
+        weights[there], bias[there] = weights[there] / size, bias[there] / size
+        return weights, bias
+
+    def _values(self) -> tuple[Floats, Floats | None]:
+        """Return what is learnt from (rows, values), and what each value counts."""
+        if self.base is None:
+            return self.embeddings, None
+        scores = self.base.centred().scores(self.embeddings)
+        counts = np.repeat([1.0, SCORE_COUNTS], [self.embeddings.shape[1], scores.shape[1]])
+        return np.hstack([self.embeddings, scores]), counts
 
     def take(self, chosen: npt.NDArray[np.bool_]) -> "LabelledEmbeddings":
         """Return some rows."""
         groups = [group for group, is_chosen in zip(self.groups, chosen.tolist(), strict=True) if is_chosen]
         return LabelledEmbeddings(
-            self.embeddings[chosen], self.targets[chosen], groups, self.n_classes, self.is_copy[chosen]
+            self.embeddings[chosen], self.targets[chosen], groups, self.n_classes, self.is_copy[chosen], self.base
         )
 
 
@@ -89,7 +151,8 @@ def cross_validate(data: LabelledEmbeddings, folds: Numbers, seed: int) -> OutOf
     for fold in range(int(folds.max()) + 1):
         held = (folds == fold) & asked
         others = data.take(folds != fold)
-        weights, bias, shrinkage = fit_head(others, seed)
+        shrinkage = others.shrinkage(seed)
+        weights, bias = others.discriminant(shrinkage)
         logits[held] = data.embeddings[held] @ weights.T + bias  # (held, classes)
         shrinkages.append(shrinkage)
         if domain := domain_of(others):
@@ -130,14 +193,6 @@ def with_shares(out: OutOfFold, targets: Numbers) -> tuple[OutOfFold, Floats]:
         counts = np.maximum(np.bincount(targets[~held], minlength=n_classes), 1)
         told[held] = softmax(out.logits[held] + temperature * np.log(counts / counts.sum()), temperature)
     return replace(out, logits=out.logits + offset, probabilities=told, offset=offset), offset
-
-
-def fit_head(data: LabelledEmbeddings, seed: int) -> tuple[Floats, Floats, float]:
-    """Return weights (classes, width), bias (classes,) and the shrinkage, which is chosen among groups."""
-    rng = np.random.default_rng(seed)
-    shrinkage = best_shrinkage(data.embeddings, data.targets, data.n_classes, data.groups, rng)
-    weights, bias = next(discriminants(data.embeddings, data.targets, data.n_classes, [shrinkage]))
-    return weights, bias, shrinkage
 
 
 def temperature_of(logits: Floats, targets: Numbers) -> float:

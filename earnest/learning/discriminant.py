@@ -114,13 +114,13 @@ def discriminant(
         # A class that a corpus lacks has the mean score of its others: it says nothing of it.
         expert, beside = np.zeros_like(weights), np.zeros_like(bias)
         slopes, constants = pooled_discriminant(embeddings[own], numbers, shrinkage, len(classes))
-        size = _size(slopes, constants, embeddings[own])
+        size = size_of_scores(slopes, constants, embeddings[own])
         expert[classes], beside[classes] = (slopes - slopes.mean(axis=0)) / size, (constants - constants.mean()) / size
         experts.append((expert, beside))
     if not experts:
         return weights, bias
     # δ = ½·δ_all + ½·σ_all·(1/K)·Σ_k δ_k/σ_k, with σ the deviation of scores less their mean over classes.
-    half = np.sqrt(np.mean([_size(weights, bias, embeddings[own]) ** 2 for own in parts])) / (2 * len(experts))
+    half = np.sqrt(np.mean([size_of_scores(weights, bias, embeddings[own]) ** 2 for own in parts])) / (2 * len(experts))
     expert, beside = (np.sum(values, axis=0) for values in zip(*experts, strict=True))
     return weights / 2 + half * expert, bias / 2 + half * beside
 
@@ -134,7 +134,7 @@ def _refuse_absent(targets: npt.NDArray[np.integer], n_classes: int) -> None:
         )
 
 
-def _size(weights: Floats, bias: Floats, embeddings: Floats) -> float:
+def size_of_scores(weights: Floats, bias: Floats, embeddings: Floats) -> float:
     """Return the deviation of the scores of rows and classes, less a row's mean over classes."""
     # (rows, classes), less the row's mean over classes: only differences of scores change an answer.
     scores = embeddings @ (weights - weights.mean(axis=0)).T + (bias - bias.mean())
@@ -223,7 +223,11 @@ def speaker_discriminant(
 
 
 def discriminants(
-    embeddings: Floats, targets: Numbers, n_classes: int, shrinkages: Sequence[float] = SHRINKAGES
+    embeddings: Floats,
+    targets: Numbers,
+    n_classes: int,
+    shrinkages: Sequence[float] = SHRINKAGES,
+    value_weights: Floats | None = None,
 ) -> Iterator[tuple[Floats, Floats]]:
     """Yield weights (classes, width) and bias (classes,) at each shrinkage, above 0.
 
@@ -233,9 +237,10 @@ def discriminants(
     ----------
     embeddings : shape (rows, width)
     targets : shape (rows,), numbers of the classes
+    value_weights : see `Shrinkage`
     """
     present, places = np.unique(targets, return_inverse=True)
-    scaled, mean, deviation = standardised(embeddings)
+    scaled, mean, deviation = standardised(embeddings, value_weights)
     width = scaled.shape[1]
     centres = np.stack([scaled[places == place].mean(axis=0) for place in range(len(present))])
     # S = (1/C)·Σ_c (1/n_c)·Σ (z − m_c)(z − m_c)ᵀ = XᵀX with the rows x = (z − m_c)/√(C·n_c).
@@ -286,7 +291,12 @@ def grouped_folds(groups: Sequence[str], targets: Numbers, n_folds: int, rng: np
 
 
 def best_shrinkage(
-    embeddings: Floats, targets: Numbers, n_classes: int, groups: Sequence[str], rng: np.random.Generator
+    embeddings: Floats,
+    targets: Numbers,
+    n_classes: int,
+    groups: Sequence[str],
+    rng: np.random.Generator,
+    value_weights: Floats | None = None,
 ) -> float:
     """Return `USUAL` unless the answers about groups left out are better at another by more than a standard error.
 
@@ -296,6 +306,7 @@ def best_shrinkage(
     Parameters
     ----------
     groups : of each row; whole groups are left out, and of many rows some groups are looked at
+    value_weights : see `Shrinkage`
     """
     rows = _some(groups, rng)
     embeddings, targets, groups = embeddings[rows], targets[rows], [groups[row] for row in rows.tolist()]
@@ -304,7 +315,7 @@ def best_shrinkage(
     for fold in range(int(folds.max()) + 1):
         held = folds == fold
         if len(np.unique(targets[~held])) > 1:
-            found = discriminants(embeddings[~held], targets[~held], n_classes)
+            found = discriminants(embeddings[~held], targets[~held], n_classes, value_weights=value_weights)
             for place, (weights, bias) in enumerate(found):
                 answers[place, held] = (embeddings[held] @ weights.T + bias).argmax(axis=1)
     right = answers == targets

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import BundleError
-from earnest.onnx.protobuf import Field, decoded, fields_of, text_of, written_field, written_number
+from earnest.onnx.protobuf import Field, decoded, fields_of, numbers_of, text_of, written_field, written_number
 
 # Fields of ModelProto, GraphProto, NodeProto, TensorProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _GRAPH, _METADATA = 7, 14
@@ -135,6 +135,31 @@ class GraphHead:
     temperature: float
     sure_from_s: float = SURE_FROM_S
     known: KnownSound | None = None
+
+
+def last_layer_of(data: bytes) -> tuple[Table, Table] | None:
+    """Read W (classes, width) and b (classes,) of a model's logits W·e + b; None where they are made otherwise."""
+    try:
+        fields = fields_of(data)
+        graph = next(fields_of(field.message) for field in fields if field.number == _GRAPH)
+        (made,) = (field for field in graph if field.number == _NODE and "logits" in _names(field, 2))
+        tables = {text_of(item.message, 8): item.message for item in graph if item.number == _INITIALIZER}
+        source, *names = _names(made, 1)
+        if text_of(made.message, 4) != "Gemm" or source != "embedding":
+            return None
+        weight, bias = (_table(tables[name]) for name in names)
+        return (weight, bias) if weight.ndim == 2 and bias.shape == weight.shape[:1] else None
+    except (IndexError, ValueError, KeyError, StopIteration):
+        return None
+
+
+def _table(tensor: memoryview) -> Table:
+    """Read a TensorProto of float32 with raw data."""
+    fields = fields_of(tensor)
+    if numbers_of(fields, 2) != [_KINDS[np.float32]]:
+        raise ValueError("another kind of numbers")
+    raw = next(field.message for field in fields if field.number == 9)
+    return np.frombuffer(raw, "<f4").reshape(numbers_of(fields, 1)).astype(np.float32)
 
 
 def with_head(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:

@@ -14,7 +14,7 @@ from earnest.errors import EarnestError, shown
 from earnest.evaluation.calibration import FittedCalibration, quality, softmax
 from earnest.export.files import MODEL, NOTICE
 from earnest.installation import __version__
-from earnest.learning.crossval import OutOfFold, abstain_below
+from earnest.learning.crossval import LabelledEmbeddings, OutOfFold, abstain_below
 from earnest.learning.discriminant import Floats, Numbers
 from earnest.learning.domain import Domain
 from earnest.onnx.surgery import GraphHead, KnownSound, with_head
@@ -57,6 +57,7 @@ class FittedHead:
     out: OutOfFold
     targets: Numbers
     sure_from_s: float
+    learnt_from: LabelledEmbeddings
 
     def info(self, base: Bundle) -> BundleInfo:
         """Return the base's description with what the head changes."""
@@ -124,8 +125,9 @@ def bundle_of(
     files = {MODEL: head.graph(base.model_bytes(), facts)}
     if NOTICE in base.info.files:
         files[NOTICE] = base.listed_bytes(NOTICE)
+    also = " and from what the base says of its own classes" if head.learnt_from.base else ""
     told = (
-        f"The last layer was learnt from own recordings with earnest {__version__}; the rest is that of "
+        f"The last layer was learnt from own recordings{also} with earnest {__version__}; the rest is that of "
         f"'{base.info.name}' {base.info.version}. Gender and what is no speech are answered as by that.",
         "It does not adapt to a speaker: that network was made for other classes.",
         f"Licence of the base: {base.info.licence}.",

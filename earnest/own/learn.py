@@ -30,18 +30,19 @@ from earnest.learning.crossval import (
     OutOfFold,
     cross_validate,
     domain_of,
-    fit_head,
     folds_of,
     threshold_of,
     with_shares,
 )
-from earnest.learning.discriminant import Floats, Numbers, discriminants
+from earnest.learning.discriminant import Floats, Numbers
 from earnest.own.bundle import PAGE, Answers, ClassResult, FittedHead, Learned, bundle_of, refuse_other_formats
 from earnest.own.recordings import (
+    OWN,
     OwnEmbeddings,
     forget_kept,
     hear_own,
     known_corpora,
+    last_layer,
     read_kept,
     without_doubles,
     without_rare,
@@ -138,7 +139,7 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
 def _fitted(
     own: OwnEmbeddings, data: OwnData, base: Bundle, options: LearnOptions
 ) -> tuple[FittedHead, Scores, Learned]:
-    labelled, seed = own.labelled(), options.seed
+    labelled, seed = own.labelled(last_layer(own, base)), options.seed
     folds = folds_of(labelled.groups, labelled.targets, own.knows_speakers, seed)
     if not folds.any():
         raise CorpusError(
@@ -146,7 +147,8 @@ def _fitted(
             "the speakers of its parts in a column speaker."
         )
     out = cross_validate(labelled, folds, seed)
-    weights, bias, shrinkage = fit_head(labelled, seed)
+    shrinkage = labelled.shrinkage(seed)
+    weights, bias = labelled.discriminant(shrinkage)
     targets = labelled.targets[~labelled.is_copy]
     if not options.balance:
         out, offset = with_shares(out, targets)
@@ -154,7 +156,7 @@ def _fitted(
     domain = domain_of(labelled) if out.distances is not None else None
     if domain and out.distances is not None:
         domain = replace(domain, threshold=threshold_of(out.distances))
-    head = FittedHead(own.classes, weights, bias, domain, out, targets, own.sure_from_s)
+    head = FittedHead(own.classes, weights, bias, domain, out, targets, own.sure_from_s, labelled)
     scores = score(predictions_of(own, head), np.random.default_rng(0))
     return head, scores, _summary(own, data, base, head, scores, shrinkage, options)
 
@@ -202,7 +204,7 @@ def _summary(
         known_corpora=known,
         refused=(),
         warnings=tuple(warnings_on(own, data, base, known)),
-        advice=tuple(advice_on(own.labelled(), head.out, classes, own.n_speakers, options.seed)),
+        advice=tuple(advice_on(head.learnt_from, head.out, classes, own.n_speakers, options.seed)),
         report=None,
         seconds={},
     )
@@ -279,7 +281,7 @@ def _write(
     write_json(output / METRICS, facts | scores.to_dict())
     result = result_of(facts | scores.to_dict())
     corpus = TrainingCorpus(
-        "own recordings",
+        OWN,
         answers.data_licence or "not stated",
         learned.n,
         learned.n_speakers,
@@ -374,8 +376,8 @@ def gain_of_the_second_half(data: LabelledEmbeddings, out: OutOfFold, seed: int)
         others = np.flatnonzero(out.folds != fold)
         half = _half(groups[others], targets[others], rng)
         held = out.folds == fold
-        rows = np.flatnonzero(np.isin(data.groups, groups[others[half]]))  # and their copies, as the whole head had
-        weights, bias = next(discriminants(data.embeddings[rows], data.targets[rows], data.n_classes, [shrinkage]))
+        # And their copies, as the whole head had.
+        weights, bias = data.take(np.isin(data.groups, groups[others[half]])).discriminant(shrinkage)
         answers[held] = (data.embeddings[asked[held]] @ weights.T + bias + out.offset).argmax(axis=1)
     return ua_of(out.logits.argmax(axis=1), targets) - ua_of(answers, targets)
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import soundfile
 from onnx import numpy_helper
-from stand_in import stand_in_model, write_bundle
+from stand_in import as_shipped, stand_in_model, write_bundle
 
 import earnest
 from earnest.bundle import SHIPPED, load_bundle
@@ -28,9 +28,10 @@ def built() -> None:
     harness.build()
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("base"), stand_in_model(), name="base-of-tests")
+@pytest.fixture(scope="module", params=["scores are made otherwise", "scores and time as in what ships"])
+def base(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    model = as_shipped(stand_in_model()) if "ships" in request.param else stand_in_model()
+    return write_bundle(tmp_path_factory.mktemp("base"), model, name="base-of-tests")
 
 
 def clip(label: str, speaker: int, number: int) -> Any:
@@ -84,6 +85,8 @@ def test_node_and_python_learn_the_same_model(base: Path, tmp_path: Path, knows_
             sign = np.sign(values / found[name]) if name == "learned.origin" else 1
             np.testing.assert_allclose(found[name] * sign, values, rtol=2e-4, atol=1e-6, err_msg=name)
     ours, theirs = load_bundle(tmp_path / "python").info, load_bundle(tmp_path / "node").info
+    has_last_layer = "last_weights" in {one.name for one in onnx.load(base / "model.onnx").graph.initializer}
+    assert [("what the base says" in one.notes) for one in (ours, theirs)] == [has_last_layer] * 2
     assert theirs.temperature == pytest.approx(ours.temperature, rel=1e-4)
     assert theirs.out_of_domain_from == pytest.approx(ours.out_of_domain_from, rel=1e-4)
     for name in ("classes", "abstain_below", "n_parameters", "origin", "sounds", "longest_s", "shortest_s", "licence"):

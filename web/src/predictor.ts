@@ -102,11 +102,12 @@ export class Predictor {
     const windower = this.windower(sampleRateHz);
     answers.tally.hear(waveform);
     await told(this.graph, answers, jobsOf(windower, waveform, sampleRateHz), [...this.graph.predicted, "embedding"]);
-    const { status } = answers.prediction("", windower.isWhole);
+    const { status, speech_s: speechS } = answers.prediction("", windower.isWhole);
     const problem = UNHEARD[status] ?? "";
     return {
       embedding: problem ? null : answers.tally.embedding,
       seconds: waveform.length / sampleRateHz,
+      speechSeconds: speechS ?? 0,
       problem,
       sha256: await sha256Of(new Uint8Array(waveform.slice().buffer)),
     };

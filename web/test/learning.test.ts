@@ -11,7 +11,7 @@ import { fieldsOf, writtenField, writtenNumber } from "../src/learning/protobuf.
 import { indexOfLargest } from "../src/numbers.js";
 
 const FACTS = { name: "mine" };
-const HEAD = { weights: [[1], [2]], bias: [0, 0], temperature: 1, known: null };
+const HEAD = { weights: [[1], [2]], bias: [0, 0], temperature: 1, sureFromS: 1.5, known: null };
 
 function examples(nEach: number, labels: readonly string[] = ["asks", "tells"], speakers: readonly string[] = [""]): Example[] {
   return labels.flatMap((label, number) =>
@@ -20,6 +20,7 @@ function examples(nEach: number, labels: readonly string[] = ["asks", "tells"], 
       label,
       speaker: speakers[place % speakers.length],
       seconds: 1,
+      speechSeconds: 1,
       embedding: Float32Array.of(number + Math.sin(7 * place) / 4, Math.cos(5 * place + number), 1),
       sha256: `${label} ${place}`,
     })),

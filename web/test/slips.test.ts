@@ -101,7 +101,7 @@ test("adapter and profile say what they learn a speaker from", async () => {
 });
 
 test("learning says what it learns from, and that the model has a name", async () => {
-  const example = { name: "a.wav", label: "happy", speaker: "", seconds: 1, embedding: new Float32Array(4), sha256: "0" };
+  const example = { name: "a.wav", label: "happy", speaker: "", seconds: 1, speechSeconds: 1, embedding: new Float32Array(4), sha256: "0" };
   const base = { info: checkedInfo(JSON.stringify(INFO), "x"), files: new Map() };
   for (const wrong of [undefined, 5, {}]) await refused(loose(learn)(base, wrong, { name: "mine" }), /^Expected a list of \{ name, label, speaker/);
   for (const wrong of [5, { ...example, label: 1 }, { ...example, embedding: null }]) {

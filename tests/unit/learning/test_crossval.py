@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from earnest.learning.crossval import (
+    SCORE_COUNTS,
     LabelledEmbeddings,
+    LastLayer,
     abstain_below,
     cross_validate,
     folds_of,
@@ -14,6 +16,7 @@ from earnest.learning.crossval import (
     threshold_of,
     with_shares,
 )
+from earnest.learning.discriminant import ABSENT, discriminants
 from earnest.own.learn import gain_of_the_second_half
 
 N_SPEAKERS, A_SPEAKER, WIDTH = 8, 18, 12
@@ -45,6 +48,48 @@ def test_labels_that_say_nothing_are_answered_by_chance() -> None:
 def test_copies_of_a_clip_stay_with_it_and_are_not_answered() -> None:
     # Exact copies in the training of their own clip's fold would make every answer right.
     assert 0.2 < share_right(labelled(gap=0.0, copies=True)) < 0.47
+
+
+def few_in_many_directions(seed: int) -> tuple[LabelledEmbeddings, LastLayer]:
+    """Six recordings a speaker of three classes, in 400 directions; and a base that knows the two that matter."""
+    rng = np.random.default_rng(seed)
+    targets, speakers = np.tile(np.arange(3), 8), np.repeat(np.arange(4), 6)
+    told_apart = np.zeros((3, 400))
+    told_apart[[0, 1], [0, 1]] = 2.5
+    values = rng.normal(size=(24, 400)) + told_apart[targets]
+    mixed = rng.normal(size=(5, 3)) @ told_apart + 0.1 * rng.normal(size=(5, 400))  # five classes of its own
+    data = LabelledEmbeddings(values, targets, [f"s{one}" for one in speakers], 3, np.zeros(24, bool))
+    return data, LastLayer(mixed, rng.normal(size=5))
+
+
+def test_few_recordings_are_told_apart_by_what_a_base_knows_of_other_classes() -> None:
+    trials = [few_in_many_directions(seed) for seed in range(6)]
+    alone = np.mean([share_right(data) for data, _ in trials])
+    helped = np.mean([share_right(replace(data, base=base)) for data, base in trials])
+    assert helped > alone + 0.15
+
+
+def test_a_head_beside_a_base_is_one_layer_of_the_embedding() -> None:
+    data, base = few_in_many_directions(0)
+    weights, bias = replace(data, base=base).discriminant(0.6)
+    scores = base.scores(data.embeddings)
+    scores -= scores.mean(axis=1, keepdims=True)
+    counts = np.repeat([1.0, SCORE_COUNTS], [400, 5])
+    values = np.hstack([data.embeddings, scores])
+    expected, constants = next(discriminants(values, data.targets, 3, [0.6], counts))
+    told = values @ expected.T + constants
+    np.testing.assert_allclose(data.embeddings @ weights.T + bias, told / told.std(), atol=1e-9)
+
+
+def test_heads_of_any_shrinkage_have_scores_of_one_size_so_that_one_temperature_serves_all() -> None:
+    data = labelled(gap=3.0)
+    for shrinkage in (0.2, 0.95):
+        weights, bias = data.discriminant(shrinkage)
+        assert (data.embeddings @ weights.T + bias).std() == pytest.approx(1.0)
+    two = replace(data, targets=data.targets // 2, n_classes=3)  # of the third class there is none
+    weights, bias = two.discriminant(0.6)
+    assert bias[2] == ABSENT and not weights[2].any()
+    assert (data.embeddings @ weights[:2].T + bias[:2]).std() == pytest.approx(1.0)
 
 
 def test_classes_that_differ_are_learnt() -> None:

@@ -7,12 +7,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from stand_in import cuttable_model, stand_in_model
+from onnx import numpy_helper
+from stand_in import as_shipped, cuttable_model, stand_in_model
 
 from earnest.bundle import SHIPPED
 from earnest.errors import BundleError
 from earnest.onnx.check import check_onnx
-from earnest.onnx.surgery import CUT, CutError, GraphHead, KnownSound, part_of, with_head
+from earnest.onnx.surgery import CUT, CutError, GraphHead, KnownSound, last_layer_of, part_of, with_head
 from earnest.testing.sounds import voice
 
 RNG = np.random.default_rng(0)
@@ -98,6 +99,26 @@ def test_the_new_model_passes_the_checks_of_a_bundle_and_can_be_cut() -> None:
     again = onnx.load_from_string(with_head(new, a_head(768), {"name": "mine"}))
     assert len(again.graph.node) == len(proto.graph.node)
     assert len(again.graph.initializer) == len(proto.graph.initializer)
+
+
+def test_the_last_layer_that_is_read_gives_the_logits() -> None:
+    for data in (models()["small"], as_shipped(stand_in_model()).SerializeToString()):
+        found, told = last_layer_of(data), answers(data)
+        assert found is not None
+        weight, bias = found
+        np.testing.assert_allclose(told["embedding"] @ weight.T + bias, told["logits"], atol=1e-3, rtol=1e-4)
+    again = last_layer_of(with_head(models()["small"], a_head(768), {}))
+    assert again is not None and again[0].shape == (3, 768)
+
+
+def test_logits_that_are_made_otherwise_have_no_last_layer() -> None:
+    assert last_layer_of(models()["stand-in"]) is None
+    halved = as_shipped(stand_in_model())
+    for tensor in halved.graph.initializer:
+        if tensor.name == "last_weights":
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
+    assert last_layer_of(halved.SerializeToString()) is None
+    assert last_layer_of(models()["small"][:5_000]) is None
 
 
 def test_a_model_without_an_embedding_and_one_that_is_damaged_are_refused() -> None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
+from stand_in import as_shipped, stand_in_model, write_bundle
 
+from earnest.bundle import Bundle, load_bundle
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
-from earnest.own.recordings import ARRAYS, FOLDER, OwnEmbeddings, read_kept, write_kept
+from earnest.own.recordings import ARRAYS, FOLDER, OwnEmbeddings, last_layer, read_kept, write_kept
 
 BASE: Any = SimpleNamespace(info=SimpleNamespace(files={"model.onnx": "0" * 64}, name="m"))
 ROWS = tuple(
@@ -51,6 +54,42 @@ def test_a_head_is_as_sure_as_of_half_of_its_recordings_and_of_all_speech_that_i
     speech_s: list[float], expected: float
 ) -> None:
     assert OwnEmbeddings(ROWS, **{**KEPT, "speech_s": np.array(speech_s)}).sure_from_s == pytest.approx(expected)
+
+
+def heard(confused: int, names: str = "clip{}.wav") -> OwnEmbeddings:
+    """Thirty recordings of two labels, told apart by the first value but for some."""
+    labels = ["loud", "soft"] * 15
+    rows = tuple(
+        Utterance(
+            utterance_id=str(at), path=Path(names.format(at)), corpus="own", speaker=str(at % 5), native_emotion=label
+        )
+        for at, label in enumerate(labels)
+    )
+    values = np.array([[label == "loud", label == "soft", 1] for label in labels], np.float32)
+    values[:confused, :2] = values[:confused, 1::-1]
+    return OwnEmbeddings(rows, values, np.ones(30), np.ones(30), np.zeros((0, 3), np.float32))
+
+
+def a_base(folder: Path, **changes: Any) -> Bundle:
+    model = as_shipped(stand_in_model())
+    weights = next(one for one in model.graph.initializer if one.name == "last_weights")
+    table = np.zeros((6, 3), np.float32)
+    table[[2, 4], [0, 1]] = 9.0  # its answers are "sad" and "fearful", whatever the labels are called
+    weights.CopyFrom(numpy_helper.from_array(table, weights.name))
+    return load_bundle(write_bundle(folder, model, **changes))
+
+
+def test_the_scores_of_a_base_are_learnt_from_unless_it_knows_the_recordings_by_heart(tmp_path: Path) -> None:
+    base = a_base(tmp_path / "base")
+    layer = last_layer(heard(confused=3), base)
+    assert layer is not None and layer.weights.shape == (6, 3)
+    assert last_layer(heard(confused=1), base) is None  # 29 of 30 told apart
+    line = {"name": "crema-d", "licence": "ODbL", "n_utterances": 1, "n_speakers": 1, "hours": 1.0}
+    knowing = a_base(tmp_path / "knowing", training_corpora=[line])
+    assert last_layer(heard(confused=3), knowing) is not None
+    assert last_layer(heard(3, "10{:02}_DFA_ANG_XX.wav"), knowing) is None
+    own = a_base(tmp_path / "own", training_corpora=[line | {"name": "own recordings"}])
+    assert last_layer(heard(confused=3), own) is None  # it may have learnt from these
 
 
 @pytest.mark.parametrize("name", sorted(KEPT))

@@ -11,6 +11,7 @@ const SHRINKAGES = [0.2, 0.4, 0.6, 0.8, 0.95];
 const USUAL = 0.6; // of every model that ships
 export const ABSENT = -1e4; // the score of a class without rows: it is never the answer
 const N_INNER = 3; // folds that choose the shrinkage
+const SCORE_COUNTS = 24; // what a score of the base counts beside a value of the embedding
 
 /** What is learnt from: embeddings (rows, width), numbers of classes, and which rows stay together. */
 export interface Labelled {
@@ -18,6 +19,10 @@ export interface Labelled {
   targets: readonly number[];
   groups: readonly string[];
   nClasses: number;
+  /** The last layer of the base, whose scores are learnt from beside the embeddings. */
+  base?: Head | null;
+  /** What each value of a row counts, (width,); without it all count the same. */
+  counts?: Float64Array;
 }
 
 /** Scores W·x + b of embeddings x; W (classes, width). */
@@ -30,9 +35,9 @@ export interface FittedHead extends Head {
   shrinkage: number;
 }
 
-export function taken({ rows, targets, groups, nClasses }: Labelled, places: readonly number[]): Labelled {
+export function taken(data: Labelled, places: readonly number[]): Labelled {
   const pick = <Value>(values: readonly Value[]): Value[] => places.map((place) => values[place]);
-  return { rows: pick(rows), targets: pick(targets), groups: pick(groups), nClasses };
+  return { ...data, rows: pick(data.rows), targets: pick(data.targets), groups: pick(data.groups) };
 }
 
 export function scoresOf({ weights, bias }: Head, row: Float64Array): Float64Array {
@@ -41,14 +46,55 @@ export function scoresOf({ weights, bias }: Head, row: Float64Array): Float64Arr
 
 /** The head of all rows; its shrinkage is chosen among groups. */
 export function fitHead(data: Labelled): FittedHead {
-  const shrinkage = bestShrinkage(data);
-  return { ...discriminants(data, [shrinkage])[0], shrinkage };
+  const base = data.base && centred(data.base);
+  const values = base ? withScores(data, base) : data;
+  const shrinkage = bestShrinkage(values);
+  const [found] = discriminants(values, [shrinkage]);
+  return { ...ofSizeOne(base ? onEmbeddings(found, base) : found, data), shrinkage };
+}
+
+/** The head whose scores have a deviation of one, so that heads of several shrinkages share one temperature. */
+function ofSizeOne({ weights, bias }: Head, { rows, targets }: Labelled): Head {
+  const isThere = bias.map((_, number) => Number(targets.includes(number)));
+  // Less a row's mean over classes: only differences of scores change an answer.
+  const own = centred({ weights: weights.filter((_, number) => isThere[number]), bias: bias.filter((_, number) => isThere[number]) });
+  const scores = rows.flatMap((row) => Array.from(scoresOf(own, row)));
+  const level = meanOfNumbers(scores);
+  const size = Math.sqrt(meanOfNumbers(scores.map((score) => (score - level) ** 2))) || 1;
+  return {
+    weights: weights.map((row, number) => (isThere[number] ? row.map((value) => value / size) : row)),
+    bias: bias.map((constant, number) => (isThere[number] ? constant / size : constant)),
+  };
+}
+
+/** Scores less their mean over classes, which carries nothing. */
+function centred({ weights, bias }: Head): Head {
+  const [usual, level] = [meanOf(weights), meanOfNumbers(bias)];
+  return { weights: weights.map((row) => scaledBy(row, usual, 1)), bias: bias.map((constant) => constant - level) };
+}
+
+/** Rows with the base's scores behind the embedding. */
+function withScores(data: Labelled, base: Head): Labelled {
+  const rows = data.rows.map((row) => Float64Array.from([...row, ...scoresOf(base, row)]));
+  const width = data.rows[0].length;
+  return { ...data, rows, counts: Float64Array.from(rows[0], (_, index) => (index < width ? 1 : SCORE_COUNTS)) };
+}
+
+/** With s = W₀·e + b₀ beside e, δ = V·e + U·s + b = (V + U·W₀)·e + (b + U·b₀): one layer of the embedding. */
+function onEmbeddings({ weights, bias }: Head, base: Head): Head {
+  const width = base.weights[0].length;
+  const onScores = weights.map((row) => row.slice(width)); // U, (classes, classes of the base)
+  const moved = onScores.map((row) => weightedSum(base.weights, row, width));
+  return {
+    weights: weights.map((row, number) => row.slice(0, width).map((value, index) => value + moved[number][index])),
+    bias: bias.map((constant, number) => constant + dot(onScores[number], base.bias)),
+  };
 }
 
 /** Discriminants at each shrinkage, above 0; classes are weighted equally, scores less their mean over classes. */
-export function discriminants({ rows: embeddings, targets, nClasses }: Labelled, shrinkages: readonly number[]): Head[] {
+export function discriminants({ rows: embeddings, targets, nClasses, counts }: Labelled, shrinkages: readonly number[]): Head[] {
   const present = different(targets);
-  const { rows: scaled, mean, deviation } = standardised(embeddings);
+  const { rows: scaled, mean, deviation } = standardised(embeddings, counts);
   const places = present.map((target) => placesOf(targets, target));
   const centres = places.map((own) => meanOf(own.map((place) => scaled[place])));
   // S = (1/C)·Σ_c (1/n_c)·Σ (z − m_c)(z − m_c)ᵀ = XᵀX with the rows x = (z − m_c)/√(C·n_c).

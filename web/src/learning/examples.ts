@@ -16,6 +16,7 @@ const IN_ORDER = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgus
 export interface HeardRecording {
   embedding: Float32Array | null;
   seconds: number;
+  speechSeconds: number;
   problem: string;
   /** Of the samples, so that the same sound is not learnt from twice. */
   sha256: string;
@@ -27,6 +28,7 @@ export interface Example {
   label: string;
   speaker: string;
   seconds: number;
+  speechSeconds: number;
   embedding: Float32Array;
   sha256: string;
 }
@@ -92,8 +94,9 @@ function checkForm(examples: unknown): asserts examples is readonly Example[] {
 
 function isExample(given: unknown): boolean {
   if (!isObject(given)) return false;
-  const { name, label, speaker, sha256, seconds, embedding } = given;
-  return isTexts([name, label, speaker, sha256]) && Number.isFinite(seconds) && embedding instanceof Float32Array;
+  const { name, label, speaker, sha256, seconds, speechSeconds, embedding } = given;
+  const isTimed = Number.isFinite(seconds) && Number.isFinite(speechSeconds) && Number(speechSeconds) > 0;
+  return isTexts([name, label, speaker, sha256]) && isTimed && embedding instanceof Float32Array;
 }
 
 function checkFit(examples: readonly Example[]): void {

@@ -2,6 +2,7 @@
 
 import { sha256Of } from "../bundle.js";
 import { BundleError } from "../errors.js";
+import type { Head } from "./discriminant.js";
 import type { Domain } from "./domain.js";
 import { contentsOf, decoded, type Field, fieldsOf, joinedBytes, textOf, writtenField, writtenNumber } from "./protobuf.js";
 import { dot } from "./rows.js";
@@ -9,15 +10,18 @@ import { dot } from "./rows.js";
 const REPLACED = ["logits", "probabilities", "distance"];
 const PREFIX = "learned.";
 const LARGEST_LOG = 3; // of s, so that nothing overflows however strange the sound is
+const HEARD = "network.heads_heard"; // the seconds that are left between the silences by `SURE_FROM_S`, (batch,)
+export const SURE_FROM_S = 1.5; // t₀ of the bundles that ship
 // Fields of ModelProto and GraphProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 const [GRAPH, METADATA] = [7, 14];
 const [NODE, INITIALIZER, OUTPUT, VALUE] = [1, 5, 12, 13];
 
-/** W (classes, width), b (classes,), T, and what known sound is; without that there is no `distance`. */
+/** W (classes, width), b (classes,), T, t₀ in seconds, and what known sound is; without that there is no `distance`. */
 export interface GraphHead {
   weights: readonly ArrayLike<number>[];
   bias: ArrayLike<number>;
   temperature: number;
+  sureFromS: number;
   known: { domain: Domain; threshold: number } | null;
 }
 
@@ -38,10 +42,10 @@ async function replaced(model: Uint8Array, head: GraphHead, facts: Record<string
   const names = outputs.map(nameIn(1));
   if (!names.includes("embedding")) throw new BundleError("The model has no output 'embedding' to learn from. Use another one.");
   const kept = outputs.filter((_, place) => !REPLACED.includes(names[place])).map(({ raw }) => raw);
-  const { nodes, constants } = needed(graph, new Set(names.filter((name) => !REPLACED.includes(name))));
-  const made = new Made();
-  addHead(made, head);
+  const { nodes, constants } = needed(graph, new Set([HEARD, ...names.filter((name) => !REPLACED.includes(name))]));
   const makes = new Set([...nodes.flatMap((node) => namesIn(node, 2)), "embedding"]);
+  const made = new Made();
+  addHead(made, head, makes.has(HEARD));
   const values = graph.filter((field) => field.number === VALUE && makes.has(nameIn(1)(field))).map(({ raw }) => raw);
   const other = graph.filter(({ number }) => ![NODE, INITIALIZER, OUTPUT, VALUE].includes(number)).map(({ raw }) => raw);
   const nodeBytes = nodes.map(({ raw }) => raw);
@@ -85,10 +89,8 @@ class Made {
     return this.tensor(name, new Uint8Array(bytes.buffer), shape, 1);
   }
 
-  integer(name: string, value: bigint): string {
-    const bytes = new DataView(new ArrayBuffer(8));
-    bytes.setBigInt64(0, value, true);
-    return this.tensor(name, new Uint8Array(bytes.buffer), [1], 7);
+  integers(name: string, ...values: bigint[]): string {
+    return this.tensor(name, new Uint8Array(BigInt64Array.from(values).buffer), [values.length], 7);
   }
 
   private tensor(name: string, bytes: Uint8Array, shape: readonly number[], kind: number): string {
@@ -116,11 +118,12 @@ class Made {
   }
 }
 
-function addHead(made: Made, { weights, bias, temperature, known }: GraphHead): void {
+function addHead(made: Made, { weights, bias, temperature, sureFromS, known }: GraphHead, tellsTime: boolean): void {
   const weight = made.constant("weight", flat(weights), [weights.length, weights[0].length]);
   const logits = made.node("Gemm", ["embedding", weight, made.constant("bias", bias, [bias.length])], "logits", { transB: 1 });
   let sharpness = made.constant("sharpness", [1 / temperature], []);
   if (known) sharpness = made.node("Mul", [softened(made, known), sharpness], "softened"); // (batch, 1)
+  if (tellsTime) sharpness = made.node("Mul", [byLength(made, sureFromS), sharpness], "sureness"); // (batch, 1)
   made.node("Softmax", [made.node("Mul", [logits, sharpness], "scaled")], "probabilities", { axis: 1 });
   made.output("logits", bias.length);
   made.output("probabilities", bias.length);
@@ -136,12 +139,43 @@ function softened(made: Made, { domain: { mean, directions }, threshold }: NonNu
   const squares = made.node("Mul", [projected, projected], "squares");
   const average = made.node("MatMul", [squares, made.constant("shares", new Float64Array(n).fill(1 / n), [n, 1])], "mean");
   const distances = made.node("Sqrt", [made.node("Max", [average, made.constant("least", [1e-12], [])], "positive")], "distances");
-  made.node("Reshape", [distances, made.integer("flat", -1n)], "distance");
+  made.node("Reshape", [distances, made.integers("flat", -1n)], "distance");
   made.output("distance");
   const beyond = made.node("Sub", [made.constant("start", [threshold], []), distances], "beyond");
   const limits = [made.constant("lowest", [-LARGEST_LOG], []), made.constant("highest", [0], [])];
   // 1/s = exp(clip(d₀ − d, −3, 0)): softer, the farther a sound lies behind the start.
   return made.node("Exp", [made.node("Clip", [beyond, ...limits], "minus_log")], "sharper");
+}
+
+/** Add min(t/t₀, 1); return its name, (batch, 1). */
+function byLength(made: Made, sureFromS: number): string {
+  const heard = made.node("Mul", [HEARD, made.constant("enough", [SURE_FROM_S / sureFromS], [])], "heard");
+  const share = made.node("Min", [heard, made.constant("all_of_it", [1], [])], "length");
+  return made.node("Reshape", [share, made.integers("column", -1n, 1n)], "by_length");
+}
+
+/** W (classes, width) and b (classes,) of a model's logits W·e + b; null where they are made otherwise. */
+export function lastLayerOf(model: Uint8Array): Head | null {
+  try {
+    const graph = fieldsOf(contentsOf(model, GRAPH)[0]);
+    const made = graph.find((field) => field.number === NODE && namesIn(field, 2).includes("logits"));
+    if (!made || nameIn(4)(made) !== "Gemm") return null;
+    const [source, ...names] = namesIn(made, 1);
+    const tables = names.map((name) => graph.find((field) => field.number === INITIALIZER && nameIn(8)(field) === name)?.content);
+    if (source !== "embedding" || tables.length !== 2 || !tables[0] || !tables[1]) return null;
+    const [flatWeights, bias] = [floatsOf(tables[0]), floatsOf(tables[1])];
+    const width = flatWeights.length / bias.length;
+    return Number.isInteger(width) ? { weights: Array.from(bias, (_, row) => flatWeights.slice(row * width, (row + 1) * width)), bias } : null;
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    return null;
+  }
+}
+
+/** The numbers of a TensorProto of float32 with raw data. */
+function floatsOf(tensor: Uint8Array): Float64Array {
+  const [raw] = contentsOf(tensor, 9);
+  return Float64Array.from(new Float32Array(raw.slice().buffer));
 }
 
 function flat(rows: readonly ArrayLike<number>[]): Float64Array {

@@ -3,17 +3,21 @@
 import { type Bundle, type BundleInfo, sha256Of } from "../bundle.js";
 import { EarnestError } from "../errors.js";
 import { isTexts } from "../given.js";
+import { indexOfLargest } from "../numbers.js";
 import { quality, softmax } from "./calibration.js";
 import { cardOf } from "./card.js";
 import { abstainBelow, crossValidate, type OutOfFold, thresholdOf } from "./crossval.js";
-import { fitHead, type FittedHead } from "./discriminant.js";
+import { fitHead, type FittedHead, type Head, scoresOf } from "./discriminant.js";
 import { fitDomain } from "./domain.js";
 import { type Example, type OwnExamples, usable } from "./examples.js";
 import { foldsOf } from "./folds.js";
-import { type GraphHead, withHead } from "./heads.js";
-import { type Summary, summaryOf } from "./summary.js";
+import { type GraphHead, lastLayerOf, SURE_FROM_S, withHead } from "./heads.js";
+import { different, placesOf, quantile } from "./rows.js";
+import { corporaOf, type Summary, summaryOf } from "./summary.js";
 
+const OWN = "own recordings"; // what a bundle calls them among the corpora that it learnt from
 const LONGEST_NAME = 64;
+const BY_HEART = 0.95; // of recordings that a base's answers tell apart: of emotions of new voices it never did so many
 const NOT_STATED = "not stated: ask whoever made it before you pass it on";
 export const NOTICE = "NOTICE.txt";
 
@@ -39,8 +43,9 @@ export async function learn(base: Bundle, examples: readonly Example[], options:
     if (/[\p{C}\p{Zl}\p{Zp}]/u.test(text)) throw new EarnestError(`The ${what} can't be printed. Say it in one line of plain text.`);
   }
   if (!answers.name || answers.name.length > LONGEST_NAME) throw new EarnestError(`A model's name has 1 to ${LONGEST_NAME} letters.`);
-  const own = usable(examples);
-  const { labelled } = own;
+  const heard = usable(examples);
+  const labelled = { ...heard.labelled, base: lastLayer(base, heard) };
+  const own = { ...heard, labelled };
   const out = crossValidate(labelled, foldsOf(labelled.groups, labelled.targets, own.knowsSpeakers));
   const head = fitHead(labelled);
   const domain = out.distances && fitDomain(labelled.rows);
@@ -48,7 +53,23 @@ export async function learn(base: Bundle, examples: readonly Example[], options:
   const summary = summaryOf(own, out, base.info, head.shrinkage);
   const info = infoOf(base.info, own, out, head, summary, answers);
   info.out_of_domain_from = known?.threshold ?? null;
-  return { files: await filesOf(base, info, { ...head, temperature: out.temperature, known }), summary };
+  // Speech from which it is as sure as of its recordings: half of them have less, if that is not much.
+  const sureFromS = Math.min(SURE_FROM_S, quantile(Float64Array.from(own.kept, ({ speechSeconds }) => speechSeconds), 0.5));
+  return { files: await filesOf(base, info, { ...head, temperature: out.temperature, sureFromS, known }), summary };
+}
+
+/** The base's last layer, to learn from its scores; null where it may have learnt from these recordings, which it answers by heart. */
+function lastLayer({ info, files }: Bundle, { labelled: { rows, targets } }: OwnExamples): Head | null {
+  const model = files.get("model.onnx");
+  const layer = model && !corporaOf(info).some(({ name }) => name === OWN) ? lastLayerOf(model) : null;
+  if (layer?.weights[0].length !== rows[0].length) return null;
+  const answers = rows.map((row) => indexOfLargest(scoresOf(layer, row)));
+  // Purity: (1/n)·Σ_k max_c n_kc, with n_kc the recordings of class c that the base answers with its class k.
+  const most = different(answers).map((answer) => {
+    const own = placesOf(answers, answer).map((place) => targets[place]);
+    return Math.max(...different(own).map((target) => placesOf(own, target).length));
+  });
+  return most.reduce((sum, count) => sum + count, 0) > BY_HEART * rows.length ? null : layer;
 }
 
 function checkAnswers({ name, licence = "" }: Partial<Record<keyof LearnOptions, unknown>>): void {
@@ -58,10 +79,11 @@ function checkAnswers({ name, licence = "" }: Partial<Record<keyof LearnOptions,
 
 /** The base's description with what the head changes. */
 function infoOf(old: BundleInfo, own: OwnExamples, out: OutOfFold, head: FittedHead, summary: Summary, answers: Required<LearnOptions>): BundleInfo {
-  const { targets } = own.labelled;
+  const { targets, base } = own.labelled;
+  const also = base ? " and from what the base says of its own classes" : "";
   const nChanged = (own.classes.length - old.classes.length) * (head.weights[0].length + 1);
   const own_recordings = {
-    name: "own recordings",
+    name: OWN,
     licence: "not stated",
     n_utterances: summary.n,
     n_speakers: summary.nSpeakers,
@@ -69,7 +91,7 @@ function infoOf(old: BundleInfo, own: OwnExamples, out: OutOfFold, head: FittedH
     attribution: "",
   };
   const notes = [
-    `The last layer was learnt from own recordings in earnest's page; the rest is that of '${old.name}' ${old.version}. Gender and what is no speech are answered as by that.`,
+    `The last layer was learnt from own recordings${also} in earnest's page; the rest is that of '${old.name}' ${old.version}. Gender and what is no speech are answered as by that.`,
     "It does not adapt to a speaker: that network was made for other classes.",
     `Licence of the base: ${old.licence}.`,
     ...summary.warnings,

@@ -59,12 +59,12 @@ export interface Standardised {
   deviation: Float64Array;
 }
 
-/** z = (x − μ)/σ, value by value; a value that is the same in all rows is divided by one. */
-export function standardised(rows: Rows): Standardised {
+/** z = w·(x − μ)/σ, value by value, `counts` being w; the deviation that comes back is σ/w. A value that is the same in all rows is divided by one. */
+export function standardised(rows: Rows, counts?: Float64Array): Standardised {
   const mean = meanOf(rows);
   const squares = new Float64Array(mean.length);
   for (const row of rows) for (let index = 0; index < row.length; index++) squares[index] += (row[index] - mean[index]) ** 2;
-  const deviation = squares.map((sum) => Math.sqrt(sum / rows.length) || 1);
+  const deviation = squares.map((sum, index) => (Math.sqrt(sum / rows.length) || 1) / (counts?.[index] ?? 1));
   return { rows: rows.map((row) => scaledBy(row, mean, deviation)), mean, deviation };
 }
 

@@ -120,7 +120,8 @@ interface Corpus {
   licence: string;
 }
 
-function corporaOf({ training_corpora: corpora }: BundleInfo): Corpus[] {
+/** What a bundle says that it has learnt from, as far as that can be read. */
+export function corporaOf({ training_corpora: corpora }: BundleInfo): Corpus[] {
   const isCorpus = (one: unknown): one is Corpus =>
     typeof one === "object" && one !== null && "name" in one && "licence" in one && typeof one.name === "string" && typeof one.licence === "string";
   return Array.isArray(corpora) ? corpora.filter(isCorpus) : [];

@@ -71,9 +71,9 @@ export class OwnClasses {
     for (const [place, { group, recording }] of all.entries()) {
       onHeard(place / all.length);
       try {
-        const { embedding, seconds, problem, sha256 } = await heardOf(recording, learner);
+        const { embedding, problem, ...heard } = await heardOf(recording, learner);
         const { label, speaker } = group;
-        if (embedding) examples.push({ name: recording.name, label, speaker, seconds, embedding, sha256 });
+        if (embedding) examples.push({ name: recording.name, label, speaker, ...heard, embedding });
         else unusable.push({ name: recording.name, reason: problem });
       } catch (error) {
         unusable.push({ name: recording.name, reason: problemOf(error).advice });
