@@ -12,7 +12,7 @@ from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.texts import NONE, markdown_row, markdown_table, percent, spread_text
-from earnest.files.reading import read_json
+from earnest.files.reading import parsed_json, read_json
 from earnest.settings.recipe import Recipe
 
 
@@ -50,7 +50,7 @@ def _differing(values: Mapping[str, Any], recipe: Recipe) -> str:
     if "recipe" not in values:
         return ""
     chosen = {key for fold in values.get("selected", {}).values() for key in fold["settings"]}
-    theirs, ours = (_flat(one) for one in (values["recipe"], json.loads(json.dumps(recipe.to_dict()))))
+    theirs, ours = (_flat(one) for one in (values["recipe"], parsed_json(json.dumps(recipe.to_dict()), "recipe")))
     # Of a network the defaults aren't spelt out; of other tables a setting may be missing in results of before.
     compared = {key for key in theirs | ours if key.startswith("network.")} | (theirs.keys() & ours.keys())
     for key in sorted(compared - chosen - _MAY_DIFFER):
