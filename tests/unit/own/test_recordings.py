@@ -56,17 +56,20 @@ def test_a_head_is_as_sure_as_of_half_of_its_recordings_and_of_all_speech_that_i
     assert OwnEmbeddings(ROWS, **{**KEPT, "speech_s": np.array(speech_s)}).sure_from_s == pytest.approx(expected)
 
 
-def heard(confused: int, names: str = "clip{}.wav") -> OwnEmbeddings:
-    """Thirty recordings of two labels, told apart by the first value but for some."""
-    labels = ["loud", "soft"] * 15
+LABELS = ("loud", "soft", "slow")
+
+
+def heard(confused: int, names: str = "clip{}.wav", n_labels: int = 3) -> OwnEmbeddings:
+    """Thirty recordings of some labels, each told by a value of its own, but for some that have their neighbour's."""
+    labels = list(LABELS[:n_labels]) * (30 // n_labels)
     rows = tuple(
         Utterance(
             utterance_id=str(at), path=Path(names.format(at)), corpus="own", speaker=str(at % 5), native_emotion=label
         )
         for at, label in enumerate(labels)
     )
-    values = np.array([[label == "loud", label == "soft", 1] for label in labels], np.float32)
-    values[:confused, :2] = values[:confused, 1::-1]
+    values = np.array([[label == one for one in LABELS] for label in labels], np.float32)
+    values[:confused] = values[1 : confused + 1]
     return OwnEmbeddings(rows, values, np.ones(30), np.ones(30), np.zeros((0, 3), np.float32))
 
 
@@ -74,7 +77,7 @@ def a_base(folder: Path, **changes: Any) -> Bundle:
     model = as_shipped(stand_in_model())
     weights = next(one for one in model.graph.initializer if one.name == "last_weights")
     table = np.zeros((6, 3), np.float32)
-    table[[2, 4], [0, 1]] = 9.0  # its answers are "sad" and "fearful", whatever the labels are called
+    table[[2, 4, 5], [0, 1, 2]] = 9.0  # its answers are "sad", "fearful" and "disgust", whatever the labels are called
     weights.CopyFrom(numpy_helper.from_array(table, weights.name))
     return load_bundle(write_bundle(folder, model, **changes))
 
@@ -84,6 +87,7 @@ def test_the_scores_of_a_base_are_learnt_from_unless_it_knows_the_recordings_by_
     layer = last_layer(heard(confused=3), base)
     assert layer is not None and layer.weights.shape == (6, 3)
     assert last_layer(heard(confused=1), base) is None  # 29 of 30 told apart
+    assert last_layer(heard(confused=0, n_labels=2), base) is not None  # two are told apart in new voices, too
     line = {"name": "crema-d", "licence": "ODbL", "n_utterances": 1, "n_speakers": 1, "hours": 1.0}
     knowing = a_base(tmp_path / "knowing", training_corpora=[line])
     assert last_layer(heard(confused=3), knowing) is not None

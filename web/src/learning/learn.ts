@@ -59,7 +59,7 @@ export async function learn(base: Bundle, examples: readonly Example[], options:
 }
 
 /** The base's last layer, to learn from its scores; null where it may have learnt from these recordings, which it answers by heart. */
-function lastLayer({ info, files }: Bundle, { labelled: { rows, targets } }: OwnExamples): Head | null {
+function lastLayer({ info, files }: Bundle, { classes, labelled: { rows, targets } }: OwnExamples): Head | null {
   const model = files.get("model.onnx");
   const layer = model && !corporaOf(info).some(({ name }) => name === OWN) ? lastLayerOf(model) : null;
   if (layer?.weights[0].length !== rows[0].length) return null;
@@ -69,7 +69,8 @@ function lastLayer({ info, files }: Bundle, { labelled: { rows, targets } }: Own
     const own = placesOf(answers, answer).map((place) => targets[place]);
     return Math.max(...different(own).map((target) => placesOf(own, target).length));
   });
-  return most.reduce((sum, count) => sum + count, 0) > BY_HEART * rows.length ? null : layer;
+  const nTold = most.reduce((sum, count) => sum + count, 0);
+  return classes.length > 2 && nTold > BY_HEART * rows.length ? null : layer; // two classes are often as different in new voices
 }
 
 function checkAnswers({ name, licence = "" }: Partial<Record<keyof LearnOptions, unknown>>): void {
