@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
-from earnest.onnx.surgery import FLOAT, HEADS, LARGEST_LOG, SURE_FROM_S, GraphParts, Table
+from earnest.onnx.surgery import FLOAT, HEADS, SURE_FROM_S, GraphParts, Table, add_length, add_sharper
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +107,10 @@ def soften(proto: ModelProto, temperature: float, out_of_domain_from: float, fra
     """
     _forget(proto, "probabilities")
     with GraphParts.appended(proto) as add:
-        beyond = add.node("Sub", [add.constant("start", out_of_domain_from), f"{HEADS}distances"], "beyond")
-        limits = [add.constant("lowest", -LARGEST_LOG), add.constant("highest", 0.0)]
-        # 1/s = exp(clip(start − d, −3, 0)): softer, the farther a sound lies behind the start.
-        sharper = add.node("Exp", [add.node("Clip", [beyond, *limits], "minus_log")], "sharper")
-        # min(t/t₀, 1), (batch, 1): in proportion to the time, up to t₀.
+        sharper = add_sharper(add, f"{HEADS}distances", out_of_domain_from)
         frames = add.node("Cast", ["n_frames"], "frames", to=FLOAT)
         heard = add.node("Mul", [frames, add.constant("enough", 1 / (SURE_FROM_S * frames_per_s))], "heard")
-        share = add.node("Min", [heard, add.constant("all_of_it", 1.0)], "length")
-        by_length = add.node("Unsqueeze", [share, add.constant("length_axis", [1], np.int64)], "by_length")
+        by_length = add_length(add, heard)
         sharpness = add.node("Div", [sharper, add.constant("temperature", temperature)], "sharpness")  # 1 / (T·s)
         scaled = add.node("Mul", ["logits", add.node("Mul", [sharpness, by_length], "sureness")], "scaled")
         add.node("Softmax", [scaled], "probabilities", axis=-1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,7 @@ class LabelledEmbeddings:
 
     def shrinkage(self, seed: int) -> float:
         """Return the shrinkage that answers groups left out best."""
-        values, counts = self._values()
+        values, counts = self._values
         rng = np.random.default_rng(seed)
         return best_shrinkage(values, self.targets, self.n_classes, self.groups, rng, counts)
 
@@ -76,7 +77,7 @@ class LabelledEmbeddings:
 
         The deviation of its scores is one, so that heads of several shrinkages share one temperature.
         """
-        values, counts = self._values()
+        values, counts = self._values
         weights, bias = next(discriminants(values, self.targets, self.n_classes, [shrinkage], counts))
         if self.base is not None:
             # With s = W₀·e + b₀ beside e, δ = V·e + U·s + b = (V + U·W₀)·e + (b + U·b₀): one layer of the embedding.
@@ -88,6 +89,7 @@ class LabelledEmbeddings:
         weights[there], bias[there] = weights[there] / size, bias[there] / size
         return weights, bias
 
+    @cached_property
     def _values(self) -> tuple[Floats, Floats | None]:
         """Return what is learnt from (rows, values), and what each value counts."""
         if self.base is None:

@@ -274,7 +274,8 @@ def _add_head(made: GraphParts, head: GraphHead, tells_time: bool) -> None:
     if head.known:
         sharpness = made.node("Mul", [_softened(made, head.known), sharpness], "softened")  # (batch, 1)
     if tells_time:
-        sharpness = made.node("Mul", [_by_length(made, head.sure_from_s), sharpness], "sureness")  # (batch, 1)
+        heard = made.node("Mul", [HEARD, made.constant("enough", SURE_FROM_S / head.sure_from_s)], "heard")  # t/t₀
+        sharpness = made.node("Mul", [add_length(made, heard), sharpness], "sureness")  # (batch, 1)
     scaled = made.node("Mul", [logits, sharpness], "scaled")
     made.node("Softmax", [scaled], "probabilities", axis=1)
     made.output("logits", n_classes)
@@ -295,17 +296,21 @@ def _softened(made: GraphParts, known: KnownSound) -> str:
     distances = made.node("Sqrt", [made.node("Max", [mean, made.constant("least", 1e-12)], "positive")], "distances")
     made.node("Reshape", [distances, made.constant("flat", [-1], np.int64)], "distance")
     made.output("distance")
-    beyond = made.node("Sub", [made.constant("start", known.threshold), distances], "beyond")
-    limits = [made.constant("lowest", -LARGEST_LOG), made.constant("highest", 0.0)]
+    return add_sharper(made, distances, known.threshold)
+
+
+def add_sharper(add: GraphParts, distances: str, start: float) -> str:
+    """Add 1/s of distances d (batch, 1), with d₀ the start; return its name, (batch, 1)."""
+    beyond = add.node("Sub", [add.constant("start", start), distances], "beyond")
+    limits = [add.constant("lowest", -LARGEST_LOG), add.constant("highest", 0.0)]
     # 1/s = exp(clip(d₀ − d, −3, 0)): softer, the farther a sound lies behind the start.
-    return made.node("Exp", [made.node("Clip", [beyond, *limits], "minus_log")], "sharper")
+    return add.node("Exp", [add.node("Clip", [beyond, *limits], "minus_log")], "sharper")
 
 
-def _by_length(made: GraphParts, sure_from_s: float) -> str:
-    """Add min(t/t₀, 1); return its name, (batch, 1)."""
-    heard = made.node("Mul", [HEARD, made.constant("enough", SURE_FROM_S / sure_from_s)], "heard")
-    share = made.node("Min", [heard, made.constant("all_of_it", 1.0)], "length")
-    return made.node("Reshape", [share, made.constant("column", [-1, 1], np.int64)], "by_length")
+def add_length(add: GraphParts, heard: str) -> str:
+    """Add min(t/t₀, 1) of t/t₀ (batch,): in proportion to the time, up to t₀; return its name, (batch, 1)."""
+    share = add.node("Min", [heard, add.constant("all_of_it", 1.0)], "length")
+    return add.node("Unsqueeze", [share, add.constant("length_axis", [1], np.int64)], "by_length")
 
 
 def _written_fact(name: str, text: str) -> bytes:

@@ -341,8 +341,9 @@ def last_layer(own: OwnEmbeddings, base: Bundle) -> LastLayer | None:
     different in voices that it never heard.
     """
     names = [line.name for line in base.info.training_corpora]
-    found = last_layer_of(base.model_bytes())
-    if found is None or OWN in names or known_corpora(own.rows, names):
+    may_know = OWN in names or known_corpora(own.rows, names)
+    found = None if may_know else last_layer_of(base.model_bytes())
+    if found is None:
         return None
     layer = LastLayer(*(values.astype(np.float64) for values in found))
     if layer.weights.shape[1] != own.embeddings.shape[1]:

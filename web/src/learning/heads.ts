@@ -89,8 +89,10 @@ class Made {
     return this.tensor(name, new Uint8Array(bytes.buffer), shape, 1);
   }
 
-  integers(name: string, ...values: bigint[]): string {
-    return this.tensor(name, new Uint8Array(BigInt64Array.from(values).buffer), [values.length], 7);
+  integer(name: string, value: bigint): string {
+    const bytes = new DataView(new ArrayBuffer(8));
+    bytes.setBigInt64(0, value, true);
+    return this.tensor(name, new Uint8Array(bytes.buffer), [1], 7);
   }
 
   private tensor(name: string, bytes: Uint8Array, shape: readonly number[], kind: number): string {
@@ -139,7 +141,7 @@ function softened(made: Made, { domain: { mean, directions }, threshold }: NonNu
   const squares = made.node("Mul", [projected, projected], "squares");
   const average = made.node("MatMul", [squares, made.constant("shares", new Float64Array(n).fill(1 / n), [n, 1])], "mean");
   const distances = made.node("Sqrt", [made.node("Max", [average, made.constant("least", [1e-12], [])], "positive")], "distances");
-  made.node("Reshape", [distances, made.integers("flat", -1n)], "distance");
+  made.node("Reshape", [distances, made.integer("flat", -1n)], "distance");
   made.output("distance");
   const beyond = made.node("Sub", [made.constant("start", [threshold], []), distances], "beyond");
   const limits = [made.constant("lowest", [-LARGEST_LOG], []), made.constant("highest", [0], [])];
@@ -151,7 +153,7 @@ function softened(made: Made, { domain: { mean, directions }, threshold }: NonNu
 function byLength(made: Made, sureFromS: number): string {
   const heard = made.node("Mul", [HEARD, made.constant("enough", [SURE_FROM_S / sureFromS], [])], "heard");
   const share = made.node("Min", [heard, made.constant("all_of_it", [1], [])], "length");
-  return made.node("Reshape", [share, made.integers("column", -1n, 1n)], "by_length");
+  return made.node("Unsqueeze", [share, made.integer("length_axis", 1n)], "by_length");
 }
 
 /** W (classes, width) and b (classes,) of a model's logits W·e + b; null where they are made otherwise. */
