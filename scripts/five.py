@@ -7,8 +7,8 @@ Rows "…, RAVDESS f1" are those of docs/results/recipes (python scripts/recipe_
 others follow the authors' protocols. Every finished row is a line of runs/five/campaign.jsonl with its command, its
 seconds and its scores. A row is skipped where a corpus is not at hand or where it would take more core hours than
 --hours. Seconds an epoch are those of a run that was begun here, else those of docs/results/recipes, scaled by the
-number of training clips: an estimate. Many of the latter were measured in bf16 on one core of a processor that
-multiplies bf16 itself; trainings are in float32 now, and a processor without that takes ten times as long.
+number of training clips: an estimate. All but EmoCatcher see images, which are computed in bfloat16 on a processor that
+multiplies it itself; others take two to three times as long.
 """
 
 import argparse

@@ -34,7 +34,7 @@ from earnest.settings.recipe import Recipe
 from earnest.settings.training import Finetune, FrameChanges
 from earnest.training.batches import padded
 from earnest.training.examples import Example, classes_of_corpora
-from earnest.training.loop import AtomicCheckpointIO, csv_bytes
+from earnest.training.loop import AtomicCheckpointIO, bfloat16_is_quick, csv_bytes
 from earnest.training.record import CHECKPOINT
 
 
@@ -160,14 +160,6 @@ class FinetuneBatch(NamedTuple):
 
 Statistics: TypeAlias = WhisperStatistics | StudentStatistics
 """Networks that pool tokens of a trunk."""
-
-
-def bfloat16_is_quick(device: torch.device) -> bool:
-    """Whether a device multiplies in bfloat16; what a processor must emulate takes many times as long as float32."""
-    if device.type != "cpu":
-        return True
-    there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return bool(there and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Embedding(nn.Module):

@@ -219,7 +219,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
         if ranks.size > 1:
             _lead(ranks, module, train, epochs, checkpoint)
         callbacks = [keeper, *([EpochProgressBar(leave=False)] if progress.visible else [])]
-        trainer = _trainer(epochs, folder, callbacks, ranks, enable_progress_bar=progress.visible)
+        trainer = _trainer(network, epochs, folder, callbacks, ranks, enable_progress_bar=progress.visible)
         _run(trainer, module, train, checkpoint)
     # Statistics of batch normalisation are part of them.
     network.load_state_dict(keeper.best_weights)
@@ -277,7 +277,7 @@ def follow(ranks: Ranks) -> None:
             if led.checkpoint is not None:
                 checkpoint.write_bytes(led.checkpoint)
             module = EmotionTraining(led.network, led.settings, led.n_classes, train, ranks=ranks)
-            trainer = _trainer(led.epochs, Path(folder), [EpochFollower(Path(folder), ranks)], ranks)
+            trainer = _trainer(led.network, led.epochs, Path(folder), [EpochFollower(Path(folder), ranks)], ranks)
             _run(trainer, module, train, checkpoint)
 
 
@@ -291,7 +291,12 @@ def _already_done(checkpoint: Path, keeper: EpochKeeper, epochs: int) -> bool:
 
 
 def _trainer(
-    epochs: int, folder: Path, callbacks: list[Callback], ranks: Ranks, enable_progress_bar: bool = False
+    network: Network,
+    epochs: int,
+    folder: Path,
+    callbacks: list[Callback],
+    ranks: Ranks,
+    enable_progress_bar: bool = False,
 ) -> pl.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     on_gpu = torch.cuda.is_available()
@@ -305,7 +310,7 @@ def _trainer(
         together |= {"strategy": strategy, "use_distributed_sampler": False, "sync_batchnorm": on_gpu}
     return pl.Trainer(
         **together,
-        precision=_precision(),
+        precision=_precision(network),
         max_epochs=epochs,
         callbacks=callbacks,
         logger=_tensorboard(folder) if ranks.is_first else False,
@@ -319,9 +324,23 @@ def _trainer(
     )
 
 
-def _precision() -> Literal["bf16-mixed", "32-true"]:
-    """Return how forward passes compute; weights, losses and scores are in float32 anyway."""
-    return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+def _precision(network: Network) -> Literal["bf16-mixed", "32-true"]:
+    """Return how forward passes compute; weights, losses and scores are in float32 anyway.
+
+    On a processor in bfloat16 those of images alone, where convolutions take nearly all of the time.
+    """
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    coarse = network.inner.input == "image" and bfloat16_is_quick(torch.device("cpu"))
+    return "bf16-mixed" if coarse else "32-true"
+
+
+def bfloat16_is_quick(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16; what a processor must emulate takes many times as long as float32."""
+    if device.type != "cpu":
+        return True
+    there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(there and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _tensorboard(folder: Path) -> Logger:

@@ -203,8 +203,33 @@ def test_a_training_that_diverges_is_explained(tmp_path: Path) -> None:
         fit(Mean(), loud, loud[:6], diverging, tmp_path, N_CLASSES)
 
 
+class Seeing(Mean):
+    """The same, said to see images; whether it computes in bfloat16 is kept."""
+
+    input = "image"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coarse: set[bool] = set()
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        self.coarse.add(torch.is_autocast_enabled(frames.device.type))
+        return super().forward(frames, n_frames)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes all networks in bfloat16")
+@pytest.mark.parametrize("quick", [True, False])
+def test_images_are_computed_in_bfloat16_where_a_processor_multiplies_it(
+    quick: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("earnest.training.loop.bfloat16_is_quick", lambda _: quick)
+    network = Seeing()
+    fit(network, examples(24), examples(9, seed=1), replace(QUICK, epochs=2), tmp_path, N_CLASSES)
+    assert network.coarse == {quick}
+
+
 def test_in_bfloat16_the_weights_stay_in_float32_and_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("earnest.training.loop._precision", lambda: "bf16-mixed")  # as on a GPU
+    monkeypatch.setattr("earnest.training.loop._precision", lambda network: "bf16-mixed")  # as on a GPU
     network = Mean()
     keeper = fit(network, examples(24), examples(9, seed=1), QUICK, tmp_path, N_CLASSES)
     assert {weight.dtype for weight in network.parameters()} == {torch.float32}
