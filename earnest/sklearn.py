@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.source import AudioInput
-from earnest.bundle import DEFAULT_BUNDLE
-from earnest.errors import AudioError, MissingExtraError, counted
+from earnest.bundle import DEFAULT_BUNDLE, load_bundle
+from earnest.errors import AudioError, BundleError, MissingExtraError, counted
 from earnest.evaluation.calibration import softmax
-from earnest.learning.crossval import temperature_of
-from earnest.learning.discriminant import ABSENT, Numbers, best_shrinkage, discriminants, grouped_folds
+from earnest.learning.crossval import LabelledEmbeddings, LastLayer, temperature_of
+from earnest.learning.discriminant import ABSENT, grouped_folds
+from earnest.onnx.surgery import last_layer_of
 from earnest.runtime.predictor import Predictor
 
 try:
@@ -116,6 +117,10 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
+    base : name or path of the bundle that the embeddings are of, to learn from what it says of its own emotions too, as
+        `earnest learn` does. Of few recordings much more is learnt so. Leave it out where the bundle has learnt from
+        these very recordings: it would answer by heart, and cross-validation would not see it. None learns from the
+        numbers alone
     shrinkage : of the covariance, above 0 to 1; "auto" chooses it inside among groups left out
     random_state : seed of what is drawn when folds are made
 
@@ -127,8 +132,14 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     temperature_ : that scores are divided by before softmax; fitted on scores out of fold, 1 where there are none
     """
 
-    def __init__(self, *, shrinkage: float | Literal["auto"] = "auto", random_state: int = 0) -> None:
-        self.shrinkage, self.random_state = shrinkage, random_state
+    def __init__(
+        self,
+        *,
+        base: str | Path | None = None,
+        shrinkage: float | Literal["auto"] = "auto",
+        random_state: int = 0,
+    ) -> None:
+        self.base, self.shrinkage, self.random_state = base, shrinkage, random_state
 
     def fit(self, X: Any, y: Any, groups: Sequence[Any] | None = None) -> Self:  # noqa: N803
         """Fit.
@@ -139,6 +150,11 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y : shape (rows,), labels of at least two classes
         groups : of each row, such as its speaker: rows of one group stay together when the shrinkage is chosen and
             probabilities are calibrated; None lets each row stand alone
+
+        Raises
+        ------
+        BundleError
+            When there is no such ``base``, or ``X`` isn't of its embeddings.
         """
         _refuse_recordings(X)
         X, y = validate_data(self, X, y, dtype=np.float64)  # noqa: N806
@@ -150,9 +166,12 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.shrinkage != "auto" and not 0 < self.shrinkage <= 1:
             raise ValueError(f"shrinkage must be above 0, at most 1, or 'auto'; got {self.shrinkage!r}.")
         names = self._groups(groups, len(y))
-        self.shrinkage_ = self._chosen(X, targets, names)
-        self.temperature_ = self._temperature(X, targets, names)
-        self.coef_, self.intercept_ = next(discriminants(X, targets, n_classes, [self.shrinkage_]))
+        data = LabelledEmbeddings(
+            X, targets, names, n_classes, np.zeros(len(y), np.bool_), self._last_layer(X.shape[1])
+        )
+        self.shrinkage_ = data.shrinkage(self.random_state) if self.shrinkage == "auto" else float(self.shrinkage)
+        self.temperature_ = self._temperature(data)
+        self.coef_, self.intercept_ = data.discriminant(self.shrinkage_)
         return self
 
     def decision_function(self, X: Any) -> Floats:  # noqa: N803
@@ -186,20 +205,29 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"{counted(len(names), 'group')} for {counted(n_rows, 'row')}. Name one for each.")
         return [str(name) for name in names]
 
-    def _chosen(self, X: Floats, targets: Numbers, groups: list[str]) -> float:  # noqa: N803
-        if self.shrinkage != "auto":
-            return float(self.shrinkage)
-        rng = np.random.default_rng(self.random_state)
-        return best_shrinkage(X, targets, len(self.classes_), groups, rng)
+    def _last_layer(self, width: int) -> LastLayer | None:
+        if self.base is None:
+            return None
+        layer = last_layer_of(load_bundle(self.base).model_bytes())
+        if layer is None:
+            raise BundleError(
+                f"{self.base}: what it says of its emotions can't be read from its graph. Take base=None."
+            )
+        base = LastLayer(*(values.astype(np.float64) for values in layer))
+        if base.weights.shape[1] != width:
+            raise BundleError(
+                f"{self.base}: its embeddings have {base.weights.shape[1]} values, these rows {width}. Take those of "
+                f"EmotionEmbedder({str(self.base)!r}), or base=None."
+            )
+        return base
 
-    def _temperature(self, X: Floats, targets: Numbers, groups: list[str]) -> float:  # noqa: N803
+    def _temperature(self, data: LabelledEmbeddings) -> float:
         """Return the best temperature of scores about groups that were left out."""
-        n_classes = len(self.classes_)
-        folds = grouped_folds(groups, targets, N_FOLDS, np.random.default_rng(self.random_state))
-        scores = np.full((len(targets), n_classes), ABSENT)
+        folds = grouped_folds(data.groups, data.targets, N_FOLDS, np.random.default_rng(self.random_state))
+        scores = np.full((len(folds), data.n_classes), ABSENT)
         for fold in range(int(folds.max()) + 1):
             held = folds == fold
-            if len(np.unique(targets[~held])) > 1:
-                weights, bias = next(discriminants(X[~held], targets[~held], n_classes, [self.shrinkage_]))
-                scores[held] = X[held] @ weights.T + bias
-        return temperature_of(scores, targets)
+            if len(np.unique(data.targets[~held])) > 1:
+                weights, bias = data.take(~held).discriminant(self.shrinkage_)
+                scores[held] = data.embeddings[held] @ weights.T + bias
+        return temperature_of(scores, data.targets)

@@ -9,7 +9,9 @@ import pytest
 from stand_in import write_bundle
 
 import earnest
+from earnest.bundle import load_bundle
 from earnest.errors import AudioError, BundleError
+from earnest.onnx.surgery import last_layer_of
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice, write_voice
 
@@ -136,6 +138,24 @@ def test_groups_make_probabilities_that_hold_for_new_groups() -> None:
             head = EmotionClassifier().fit(X[~test], y[~test], groups=groups[~test] if uses else None)
             found.append(log_loss(y[test], head.predict_proba(X[test])))
     assert np.mean(losses[True]) < np.mean(losses[False])
+
+
+def test_of_few_rows_more_is_learnt_beside_what_the_base_says() -> None:
+    layer = last_layer_of(load_bundle("small").model_bytes())
+    assert layer is not None
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 6
+    ways = layer[0] - layer[0].mean(axis=0)  # where the base tells its classes apart
+    X = rng.normal(size=(300, ways.shape[1])) + 4 * (ways / np.linalg.norm(ways, axis=1, keepdims=True))[y]  # noqa: N806
+    alone, beside = (EmotionClassifier(base=base).fit(X[:24], y[:24]) for base in (None, "small"))
+    assert beside.score(X[24:], y[24:]) > alone.score(X[24:], y[24:]) + 0.1
+    np.testing.assert_allclose(X @ beside.coef_.T + beside.intercept_, beside.decision_function(X))
+
+
+def test_a_base_of_other_embeddings_is_refused() -> None:
+    X, y, _ = grouped_blobs()  # noqa: N806
+    with pytest.raises(BundleError, match=r"have 768 values, these rows 20\. Take those of EmotionEmbedder\('small'\)"):
+        EmotionClassifier(base="small").fit(X, y)
 
 
 def test_paths_in_place_of_numbers_are_told_what_to_do() -> None:
