@@ -38,9 +38,10 @@ validation clips; the test clips were scored once. WA (weighted accuracy) is the
 about how good its recipe can be. Seconds are of one core of a shared machine, which was sometimes overloaded: they are
 rough (ntu-vgg11 stood still for most of its first epoch; its second took 537 s; epochs of multitask-cnn, 73 to 777 s
 beside other trainings, had taken 22 s on an idle machine in bf16). Where a run differs from its recipe (fewer epochs),
-`--set` in its command in recipes.json says so; `--set training.precision=bf16` was of an earlier version: leave it out,
-and an epoch takes longer (vino-densenet 350 s in place of 123). Rows are of the day when they were measured: `base` and
-`small` have learnt since, today's are in [results](../README.md). The table is from `python scripts/recipe_table.py RUN
+`--set` in its command in recipes.json says so. `--set training.precision=bf16` was of an earlier version: leave it out;
+networks of images compute so by themselves on a processor that multiplies bfloat16, and take about three times as long
+on others. Rows are of the day when they were measured: `base` and `small` have learnt since, today's are in
+[results](../README.md). The table is from `python scripts/recipe_table.py RUN
 [RUN ...]`.
 """
 
