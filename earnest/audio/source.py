@@ -25,6 +25,8 @@ WholeSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.A
 class Channel:
     """One channel of a recording by itself, such as one side of a phone call; in tables it is called ``call.wav#2``.
 
+    A path that is written so means the channel, too, where ``call.wav`` is there.
+
     Attributes
     ----------
     source : the recording
@@ -119,6 +121,13 @@ def file_and_channel(path: str) -> tuple[str, int | None]:
     """Return the path of a recording, and the channel that a path of `channel_path` names."""
     found = _CHANNEL.fullmatch(path)
     return (found[1], int(found[2])) if found else (path, None)
+
+
+def found_channel(path: str | os.PathLike[str]) -> tuple[str | os.PathLike[str], int | None]:
+    """Return the file that a path means, and the channel that it names as tables do; None where a file is called so."""
+    whole, channel = file_and_channel(os.fsdecode(path))
+    is_channel = channel and os.path.isfile(whole) and not os.path.lexists(path)  # noqa: PTH113  # "\0" is none
+    return (whole, channel) if is_channel else (path, None)
 
 
 def path_of(source: object) -> str:
@@ -219,11 +228,7 @@ def _opened_path(path: Path, name: str) -> FileIO:
             raise AudioError(f"{name}: not a regular file. Send what it holds to standard input and name the path '-'.")
         file = _File(path, "rb")  # without a buffer: libsndfile reads the descriptor itself
     except FileNotFoundError:
-        whole, channel = file_and_channel(str(path))
         instead = "Addresses are not fetched: download it first" if _ADDRESS.match(str(path)) else "Check the path"
-        if channel and Path(whole).exists():
-            option = f"--channel {channel}, in Python earnest.Channel({whole!r}, {channel})"
-            instead = f"For channel {channel} of {source_name(whole)}: {option}"
         raise AudioError(f"{name}: no such file. {instead}.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -251,7 +256,9 @@ def source_of(given: object) -> Source:
 
 def whole_and_channel(source: Source) -> tuple[WholeSource, int | None]:
     """Return a recording and the number of the channel that is asked for, from 1; None for all of them."""
-    return (_whole(source.source), int(source.number)) if isinstance(source, Channel) else (source, None)
+    if isinstance(source, Channel):
+        return _whole(source.source), int(source.number)
+    return found_channel(source) if isinstance(source, str | os.PathLike) else (source, None)
 
 
 def _whole(given: object) -> WholeSource:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from earnest.audio.source import found_channel
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
 from earnest.errors import CorpusError, shown, suggestion
 from earnest.files.reading import read_text
@@ -191,9 +192,9 @@ def _utterance(
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; what can't be a name is none."""
+    """Whether there is such a file, or one whose channel is named; what can't be a name is none."""
     try:
-        return path.is_file()
+        return Path(found_channel(path)[0]).is_file()
     except (OSError, ValueError):  # a name that is too long for the system, or holds a zero
         return False
 

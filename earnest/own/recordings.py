@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.io import load_waveform
-from earnest.audio.source import AudioInput, Source
+from earnest.audio.source import AudioInput, Source, file_and_channel
 from earnest.augment.base import generator_for
 from earnest.augment.chain import Choice, build_choice
 from earnest.bundle import Bundle
@@ -161,11 +161,11 @@ class OwnEmbeddings:
     def labelled(self, base: LastLayer | None) -> LabelledEmbeddings:
         """Return what a head is fitted on: the recordings, then their copies.
 
-        Recordings of one speaker stay together, or parts of one file where speakers are unknown.
+        Recordings of one speaker stay together, or parts and channels of one file where speakers are unknown.
         """
         place = {label: number for number, label in enumerate(self.classes)}
         targets = np.array([place[row.native_emotion] for row in self.rows], np.int64)
-        groups = [row.speaker if self.knows_speakers else row.path.as_posix() for row in self.rows]
+        groups = [row.speaker if self.knows_speakers else file_and_channel(row.path.as_posix())[0] for row in self.rows]
         repeats = 2 if len(self.copies) else 1
         return LabelledEmbeddings(
             np.concatenate([self.embeddings, self.copies]).astype(np.float64),

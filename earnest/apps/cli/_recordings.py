@@ -20,7 +20,15 @@ from typing import BinaryIO, TypeAlias
 import click
 
 from earnest.apps.cli.output import refuse_input
-from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel, path_of, whole_and_channel
+from earnest.audio.source import (
+    MAX_CHANNELS,
+    Channel,
+    Source,
+    file_and_channel,
+    path_of,
+    source_name,
+    whole_and_channel,
+)
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.files.reading import links_among, read_text, unfollowed
@@ -226,8 +234,9 @@ def in_channels(
     found = list(recordings)
     if not channels:
         return found
-    if any(isinstance(recording, Channel) for recording in found):
-        raise click.UsageError("The list names channels already: leave out --channel, or its column 'channel'.")
+    if named := next((one for one in found if whole_and_channel(one)[1]), None):
+        told = f"{source_name(named)}: names a channel already"
+        raise click.UsageError(f"{told}. Leave out --channel, or name the recordings without their channels.")
     numbers = list(dict.fromkeys(channels))
     count = count if len(numbers) > 1 else None
     return [Channel(recording, number) for recording in found for number in _there(recording, numbers, count)]

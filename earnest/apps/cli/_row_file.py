@@ -13,7 +13,7 @@ from operator import sub
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
-from earnest.audio.source import Channel, Source, file_and_channel, place_of
+from earnest.audio.source import Source, found_channel, place_of
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, counted, printable, printable_json, told
 from earnest.files.tables import csv_rows, load_pyarrow
@@ -110,10 +110,9 @@ class JournaledFile(ABC, Generic[R]):
             When one is answered otherwise than the file tells.
         """
         for path, numbers in self._samples:
-            whole, channel = (path, None) if Path(path).is_file() else file_and_channel(path)
-            if not Path(whole).is_file():
+            if not Path(found_channel(path)[0]).is_file():
                 continue
-            again = answered(Channel(whole, channel) if channel else whole)
+            again = answered(path)
             least = SAME * max(1.0, *map(abs, numbers))
             if len(again) != len(numbers) or max(map(abs, map(sub, again, numbers))) > least:
                 raise EarnestError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from earnest.audio.source import file_and_channel
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.tables import GENDERS, is_file, number_in, unique_speaker
 from earnest.errors import CorpusError, counted, printable, shown
@@ -181,8 +182,10 @@ def _utterance(found: FoundRecording, base: Path) -> Utterance:
         end_s = start_s + length_s
     corpus = values.setdefault("corpus", CORPUS)
     speaker = unique_speaker(cleaned(found.speaker), corpus)
-    if (start_s or end_s is not None) and not speaker:  # parts of one recording stay in one set, as a speaker's would
-        values.setdefault("group", found.path)
+    whole, channel = file_and_channel(found.path)
+    is_part = channel is not None or start_s > 0 or end_s is not None
+    if is_part and not speaker:  # parts of one recording stay in one set, as a speaker's would
+        values.setdefault("group", whole)
     return Utterance(
         utterance_id=more.get("utterance_id") or _identity(found.path, base, start_s, end_s),
         path=path,

@@ -40,7 +40,7 @@ def test_a_decoder_process_gives_the_same_channel(tmp_path: Path) -> None:
     (tmp_path / "call.wav").write_bytes(wav())
     decoders = start_decoders(1)
     try:
-        for source in (Channel(tmp_path / "call.wav", 2), Channel((CALL, RATE_HZ), 2)):
+        for source in (Channel(tmp_path / "call.wav", 2), tmp_path / "call.wav#2", Channel((CALL, RATE_HZ), 2)):
             with decoders.open_audio(source, 60) as stream:
                 np.testing.assert_array_equal(np.concatenate(list(stream.blocks)), RIGHT)
         with (
@@ -75,10 +75,16 @@ def test_such_a_path_is_read_back(path: str, expected: tuple[str, int | None]) -
     assert file_and_channel(path) == expected
 
 
-def test_who_gives_such_a_path_is_told_how_a_channel_is_named(tmp_path: Path) -> None:
+def test_such_a_path_is_that_channel_unless_a_file_is_called_so(tmp_path: Path) -> None:
     (tmp_path / "call.wav").write_bytes(wav())
-    with pytest.raises(AudioError, match=r"no such file\. For channel 2 of .*call\.wav: --channel 2, in Python"):
-        decode(f"{tmp_path / 'call.wav'}#2")
+    for path in (f"{tmp_path}/call.wav#2", tmp_path / "call.wav#2"):
+        np.testing.assert_array_equal(decode(path).waveform, RIGHT)
+    with pytest.raises(AudioError, match=r"call\.wav#3: the recording has 2 channels, there is no channel 3"):
+        decode(tmp_path / "call.wav#3")
+    with pytest.raises(AudioError, match=r"gone\.wav#1: no such file"):
+        decode(tmp_path / "gone.wav#1")
+    (tmp_path / "call.wav#2").write_bytes(wav(LEFT))
+    np.testing.assert_array_equal(decode(tmp_path / "call.wav#2").waveform, LEFT)
 
 
 @pytest.mark.parametrize("number", [0, -1, 257, 1.0, True, "1", None])

@@ -264,6 +264,21 @@ def test_parts_of_recordings_in_a_manifest_are_learnt_from(base: Path, tmp_path:
     assert "2 folds of recordings" in learned.folds  # parts of one recording stay together
 
 
+def test_channels_of_recordings_are_learnt_from_and_those_of_one_stay_together(base: Path, tmp_path: Path) -> None:
+    rows = []
+    for number in range(9):
+        pair = [*LEVELS][number % 3], [*LEVELS][(number + 1) % 3]
+        sides = [clip(label, 20 * number + side) for side, label in enumerate(pair)]
+        soundfile.write(tmp_path / f"{number}.wav", np.stack(sides, axis=1), RATE_HZ)
+        rows += [{"path": f"{number}.wav#{side}", "label": label} for side, label in enumerate(pair, 1)]
+    table = write_table(tmp_path / "sides.csv", rows)
+    learned = learn(table, tmp_path / "mine", base, speaker_pattern=None)
+    assert learned.n == len(rows) and not learned.refused
+    answers = read_predictions(learned.path / "predictions.csv")
+    fold = dict(zip(answers.utterance_id.tolist(), answers.fold.tolist(), strict=True))
+    assert all(fold[f"{number}.wav#1"] == fold[f"{number}.wav#2"] for number in range(9))
+
+
 def test_the_card_says_what_was_asked_and_what_the_base_has_heard(clips: Path, base: Path, tmp_path: Path) -> None:
     learned = learn(
         clips, tmp_path / "mine", base, name="Our calls", licence="CC0-1.0", data_licence="ours", attribution="We"

@@ -115,6 +115,19 @@ def test_each_channel_is_a_recording_of_a_speaker_of_its_own(bundle: Path, model
     assert [row["path"] for row in rows_of(table.read_text())] == [row["path"] for row in wanted]
 
 
+def test_rows_of_channels_are_a_list_of_these_channels(bundle: Path, tmp_path: Path) -> None:
+    call, table = tmp_path / "call.wav", tmp_path / "rows.csv"
+    soundfile.write(call, np.stack([voice(2.0), voice(2.0, level=0.1, seed=5)], axis=1), 16_000)
+    wanted = rows_of(run(bundle, "predict", call, "--channel", 1, "--channel", 2, "--json").stdout)
+    run(bundle, "predict", call, "--channel", 1, "--channel", 2, "--output", table)
+    assert rows_of(run(bundle, "predict", table, "--json").stdout) == wanted
+    assert rows_of(run(bundle, "predict", f"{call}#1", f"{call}#2", "--json").stdout) == wanted
+    told = run(bundle, "predict", table, "--channel", 1, code=2).output
+    assert "call.wav#1: names a channel already. Leave out --channel" in " ".join(told.split())
+    over = "--output", call, "--format", "csv", "--overwrite"
+    assert "it is read, so it can't be written" in run(bundle, "predict", f"{call}#1", *over, code=2).output
+
+
 def test_of_several_channels_a_recording_of_a_folder_has_a_row_for_each_that_it_has(
     bundle: Path, tmp_path: Path
 ) -> None:
@@ -173,7 +186,7 @@ def test_a_list_names_channels_and_who_speaks_in_them(bundle: Path, model: Predi
     sides = [Channel(tmp_path / "a.wav", 1), Channel(tmp_path / "a.wav", 2), Channel(tmp_path / "b.wav", 2)]
     wanted = model.predict_many([*sides, tmp_path / "b.wav"], speakers=["agent", "caller", "agent", "nobody"])
     assert told == [row.to_dict() for row in wanted]
-    assert "names channels already" in run(bundle, "predict", table, "--channel", 1, code=2).output
+    assert "a.wav#1: names a channel already" in run(bundle, "predict", table, "--channel", 1, code=2).output
 
 
 def test_who_is_adapted_to_is_heard_in_the_same_channel(bundle: Path, tmp_path: Path) -> None:
