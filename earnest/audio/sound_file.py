@@ -22,8 +22,15 @@ from earnest.errors import AudioError, MissingExtraError
 
 T = TypeVar("T")
 
-# Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
 _ZIP = b"PK\x03\x04"
+_OTHERS = {
+    b"\x89PNG": "a PNG picture; of pictures, `earnest predict` reads those of `earnest spectrogram`",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"%PDF": "a PDF document",
+}
+_READ = "wav, flac, ogg, opus, mp3, aiff, m4a, mp4, webm and others are read"
+# Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
 _UNKNOWN = 0x7FFF_0000
 # Some writers count a header or a padding byte too much; that is below 2 ms and no cut.
 _TOLERATED = 64
@@ -285,9 +292,11 @@ def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
         return f"{name}: a WAV file of a coding that can't be read, or damaged ({reason.strip(' .')}). {convert}"
     if head.startswith(_ZIP):
         return f"{name}: a ZIP archive, or a document of Excel or Word. Unpack it; save a list of recordings as CSV."
+    if other := next((what for begin, what in _OTHERS.items() if head.startswith(begin)), ""):
+        return f"{name}: not a recording but {other}. Name a recording: {_READ}."
     if text := _text(head):
         return f"{name}: no sound but text, it begins with {text[:24]!r}. Check what the file is."
-    return f"{name}: not a recording that can be read ({reason.strip(' .')}). Convert it to WAV or FLAC."
+    return f"{name}: not a recording that can be read ({reason.strip(' .')}). Convert it to WAV or FLAC; {_READ}."
 
 
 def _text(head: bytes) -> str:

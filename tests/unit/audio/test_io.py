@@ -160,9 +160,11 @@ def bad_sample(value: float) -> bytes:
         (("\ufeff" + "Käufer möchte Rückruf " * 50).encode(), "no sound but text, it begins with 'Käufer möchte"),
         (("a" + "пока" * 50).encode(), "no sound but text"),  # byte 64 is half of a letter
         (b"PK\x03\x04" + bytes(2000), "a ZIP archive.* Unpack it"),
-        (bytes(range(256)) * 20, "not a recording that can be read"),
+        (bytes(range(256)) * 20, "not a recording that can be read .*mp3.* are read"),
         (b"RIFF", "text|can be read"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(2000), "not a recording"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(2000), "a PNG picture; .*`earnest predict` reads .*mp3.* are read"),
+        (b"\xff\xd8\xff\xe0" + bytes(2000), "not a recording but a JPEG picture"),
+        (b"%PDF-1.4\n" + bytes(2000), "not a recording but a PDF document"),
         (b"MATLAB 5.0 MAT-file" + bytes(3000), "not a recording|not read"),
     ],
 )
