@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError, counted
-from earnest.files.reading import opened, save_as_utf_8
+from earnest.files.reading import opened, why_no_text
 from earnest.files.tables import delimiter_of, is_parquet, opened_parquet, parquet_texts, unmarked
 from earnest.labels import AFFECT, EMOTIONS
 
@@ -247,10 +247,7 @@ def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAn
             for row in reader:
                 table.add(row, reader.line_num)
     except UnicodeDecodeError as error:
-        where = f"{path}:{undecodable_line(path)}"
-        raise CorpusError(
-            f"{where}: not a readable predictions file (not UTF-8: {error.reason}). {save_as_utf_8(path.name)}"
-        ) from None
+        raise CorpusError(why_no_text(error, str(path), undecodable_line(path), "predictions file")) from None
     except (OSError, csv.Error) as error:
         raise CorpusError(f"{path}: not a readable predictions file ({error}).") from error
     return table.answers()

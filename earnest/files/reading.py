@@ -23,6 +23,8 @@ MOST_BYTES = 1 << 30
 MOST_JSON_BYTES = 1 << 28
 MOST_SETTINGS_BYTES = 1 << 20
 DEEPEST = 64
+_CONTROLS = frozenset(range(1, 32)) - frozenset(b"\t\n\f\r\x1a\x1b")  # in no text but UTF-16 and UTF-32
+_LOOKED_AT = 4096  # bytes, to tell a binary file
 MOST_DOTS = 256  # in one line of TOML: its time grows with their square
 
 Kind = type[EarnestError]
@@ -109,15 +111,19 @@ def decoded(data: bytes, where: str, kind: Kind = EarnestError, what: str = "tex
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        line, name = data.count(b"\n", 0, error.start) + 1, "UTF-16" if is_16 else "UTF-8"
-        told = f"{where}:{line}: not a readable {what} (not {name}: {error.reason})"
-        raise kind(f"{told}. {save_as_utf_8(where)}") from None
+        raise kind(why_no_text(error, where, data.count(b"\n", 0, error.start) + 1, what)) from None
 
 
-def save_as_utf_8(name: str) -> str:
-    """Return the sentence that says how; spreadsheets that save plain "CSV" write another encoding."""
-    how = ' (in Excel as "CSV UTF-8", not as "CSV")' if name.lower().endswith(".csv") else ""
-    return f"Save it as UTF-8{how}."
+def why_no_text(error: UnicodeDecodeError, where: str, line: int, what: str) -> str:
+    """Say what is wrong with bytes that are no text, and what to do; see `decoded`.
+
+    Spreadsheets that save plain "CSV" write another encoding.
+    """
+    name = "UTF-16" if error.encoding.startswith("utf-16") else "UTF-8"
+    if name == "UTF-8" and not _CONTROLS.isdisjoint(error.object[:_LOOKED_AT]):
+        return f"{where}: a binary file, not a {what}. Name a {what}, which is text in UTF-8."
+    how = ' (in Excel as "CSV UTF-8", not as "CSV")' if where.lower().endswith(".csv") else ""
+    return f"{where}:{line}: not a readable {what} (not {name}: {error.reason}). Save it as UTF-8{how}."
 
 
 def read_json(path: Path, kind: Kind = EarnestError, missing: str = "no such file.", hint: str = "") -> Any:

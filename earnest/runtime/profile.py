@@ -81,7 +81,7 @@ class Profile:
     @classmethod
     def read(cls, path: str | Path) -> "Profile":
         """Read what `write` wrote; what is none is an `EarnestError`."""
-        return cls.parsed(read_text(Path(path), most=MOST_BYTES, what="profile"), str(path))
+        return cls.parsed(read_text(Path(path), most=MOST_BYTES, what="profile of `earnest adapt`"), str(path))
 
     @classmethod
     def parsed(cls, text: str, where: str) -> "Profile":

@@ -9,7 +9,9 @@ import pytest
 from earnest.apps.cli._recordings import sources_of
 from earnest.corpora.own.read import read_own
 from earnest.errors import CorpusError, EarnestError
+from earnest.evaluation.predictions import read_predictions
 from earnest.files.reading import decoded
+from earnest.runtime.profile import Profile
 from earnest.testing.sounds import write_voice
 
 
@@ -29,6 +31,17 @@ def test_a_mark_at_the_start_tells_the_encoding(encoding):
 def test_another_encoding_is_told_with_the_line(data, name):
     with pytest.raises(CorpusError, match=rf"list.csv:\d: not a readable list \(not {name}: .+\)\. Save it as UTF-8"):
         decoded(data, "list.csv", CorpusError, "list")
+
+
+def test_a_binary_file_is_called_one_and_what_is_expected_is_named(tmp_path: Path) -> None:
+    data = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x00\x01\x02" * 9
+    with pytest.raises(CorpusError, match=r"^list\.csv: a binary file, not a list\. Name a list, which is text"):
+        decoded(data, "list.csv", CorpusError, "list")
+    (tmp_path / "face.png").write_bytes(data)
+    with pytest.raises(EarnestError, match=r"face\.png: a binary file, not a profile of `earnest adapt`"):
+        Profile.read(tmp_path / "face.png")
+    with pytest.raises(CorpusError, match=r"face\.png: a binary file, not a predictions file"):
+        read_predictions(tmp_path / "face.png")
 
 
 def test_how_a_spreadsheet_saves_utf_8_is_told_of_tables_alone():
