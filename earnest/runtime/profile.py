@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,11 +123,20 @@ class Profile:
     def check(self, info: BundleInfo, where: str = "profile") -> None:
         """Raise `EarnestError` unless its answers are those of this model."""
         ours, theirs = (info.name, info.version), (self.model, self.model_version)
-        if ours != theirs:
+        if _averaged(*ours) != _averaged(*theirs):
             made_for = f"made with the model {shown(' '.join(theirs))}, not with {shown(' '.join(ours))}"
             raise EarnestError(f"{where}: {made_for}. {_AGAIN}")
         if self.classes != info.classes:
             raise EarnestError(f"{where}: its classes are {shown(', '.join(self.classes))}. {_AGAIN}")
+
+
+def _averaged(name: str, version: str) -> tuple[list[tuple[str, str]], str]:
+    """Return the models that a mean is of, in one order, each with its version, and the variants it averages over.
+
+    In which order they are named changes no plain answer.
+    """
+    names, _, variants = name.partition(" (tta ")
+    return sorted(zip_longest(names.split("+"), version.split("+"), fillvalue="")), variants
 
 
 def _problem_with(written: _Written) -> str | None:

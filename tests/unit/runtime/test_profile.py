@@ -1,6 +1,7 @@
 """Profiles: what is kept of a speaker, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,22 @@ def test_a_profile_of_another_model_is_refused(changes: dict[str, Any], message:
     values = json.loads(profile().to_json()) | changes
     with pytest.raises(EarnestError, match=message):
         Profile.parsed(json.dumps(values), "voice.json").check(INFO, "voice.json")
+
+
+@pytest.mark.parametrize("variants", ["", " (tta speed)"])
+def test_a_profile_of_several_models_is_theirs_in_any_order(variants: str) -> None:
+    values = json.loads(profile().to_json()) | {"model": f"small+base{variants}", "model_version": "2+3"}
+    of_both = Profile.parsed(json.dumps(values), "voice.json")
+    of_both.check(replace(INFO, name=f"base+small{variants}", version="3+2"))
+    others = (
+        ("base+small", "2+3"),
+        ("base+small+tiny", "3+2+1"),
+        ("base+small (tta gain)", "3+2"),
+        ("base+large", "3+2"),
+    )
+    for name, version in others:
+        with pytest.raises(EarnestError, match="made with the model"):
+            of_both.check(replace(INFO, name=name, version=version))
 
 
 @pytest.mark.parametrize(
