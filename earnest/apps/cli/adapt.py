@@ -1,5 +1,6 @@
 """``earnest adapt``: recordings of a speaker or a channel to a profile that others are adapted with."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
 )
-from earnest.audio.source import path_of
+from earnest.audio.source import Source, path_of
 from earnest.errors import EarnestError, counted, printable
 from earnest.files.writing import new_file
 
@@ -52,18 +53,23 @@ def command(
     named, and the profile is of the others.
     """
     sources = sources_of(paths, channels, output)
-    speakers = Speakers(paths)
-    _tell_speakers({speakers.of(path_of(source)) for source in sources})
+    speakers, heard = Speakers(paths), list[str]()
     failed: list[EarnestError] = []
 
+    def hearing() -> Iterator[Source]:
+        for source in progress_for(as_json, quiet).counted("Hearing", sources, len(sources)):
+            heard.append(speakers.of(path_of(source)))
+            yield source
+
     def leave_out(error: EarnestError) -> None:
+        heard.pop()
         failed.append(error)
         echo(f"Left out: {error}", err=True)
 
     with new_file(output, overwrite) as place:
-        heard = progress_for(as_json, quiet).counted("Hearing", sources, len(sources))
-        profile = models.load().profile(heard, leave_out)
+        profile = models.load().profile(hearing(), leave_out)
         place.write_text(profile.to_json(), encoding="utf-8")
+    _tell_speakers(set(heard))
     facts = {"rows": len(profile.weights), "speech_s": round(profile.speech_s, 3), "model": profile.model}
     if as_json:
         echo_json({"path": output, **facts})

@@ -88,6 +88,15 @@ def test_a_profile_of_several_speakers_is_told(bundle: Path, folder: Path, tmp_p
     assert "speakers" not in run(bundle, "adapt", folder / "bob", "--output", tmp_path / "bob.json").stderr
 
 
+def test_a_recording_that_is_left_out_is_no_speaker_of_a_profile(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "one.wav").write_bytes(b"no sound")
+    for left_out in tmp_path / "broken", tmp_path / "gone" / "one.wav":
+        words = "adapt", folder / "bob", left_out, "--output", tmp_path / "bob.json", "--overwrite"
+        said = run(bundle, *words, code=3).stderr
+        assert "Left out:" in said and "speakers" not in said
+
+
 def test_each_sub_folder_is_a_speaker(bundle: Path, model: Predictor, folder: Path) -> None:
     told = rows_of(run(bundle, "predict", folder, "--adapt", "auto", "--json", code=3).stdout)
     assert told == expected(model, folder)
