@@ -37,6 +37,7 @@ __all__ = [
     "numbered",
     "of_classes",
     "of_emotion",
+    "predictions_file",
     "rated",
     "read_answers",
     "read_predictions",
@@ -44,6 +45,8 @@ __all__ = [
     "text_column",
     "write_predictions",
 ]
+
+PREDICTIONS = "predictions.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +231,22 @@ AFFECT_COLUMNS, INTENSITY = tuple(f"predicted_{name}" for name in AFFECT), "inte
 TRUTH = "truth"  # another name of the column "emotion", as tables of `earnest predict` have it
 KNOWN = (*TEXT_COLUMNS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
 PREFIX = "p_"
+
+
+def predictions_file(path: Path) -> Path:
+    """Return the predictions file that a path means: itself, or the one in a folder of results.
+
+    Raises
+    ------
+    CorpusError
+        For a folder that has none.
+    """
+    if not path.is_dir():
+        return path
+    if not (file := path / PREDICTIONS).is_file():
+        results = "a predictions file, or a finished folder of `earnest train`, `evaluate` or `learn`"
+        raise CorpusError(f"{path}: holds no {PREDICTIONS}. Give {results}.")
+    return file
 
 
 def read_predictions(path: Path) -> Predictions:

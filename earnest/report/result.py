@@ -16,12 +16,12 @@ from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.folds import seeds_apart
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, score
-from earnest.evaluation.predictions import Predictions, read_predictions
+from earnest.evaluation.predictions import Predictions, predictions_file, read_predictions
 from earnest.evaluation.protocols import kind_words
 from earnest.files.reading import read_json, read_text
 from earnest.training.record import RECORD, RunRecord, read_record
 
-PREDICTIONS, METRICS, METRICS_NOISE, HISTORY = "predictions.csv", "metrics.json", "metrics-noise.json", "history.csv"
+METRICS, METRICS_NOISE, HISTORY = "metrics.json", "metrics-noise.json", "history.csv"
 _FORMS = {
     "predict": "answers of `earnest predict`",
     SPANS: "spans of `earnest timeline`",
@@ -113,11 +113,7 @@ def read_result(path: Path) -> Result:
     """Read a run folder, the folder of an evaluation, or a predictions file."""
     if not path.exists():
         raise EarnestError(f"{path}: no such file or folder. Give a folder of `earnest evaluate` or a predictions.csv.")
-    file = path / PREDICTIONS if path.is_dir() else path
-    if not file.exists():
-        raise EarnestError(
-            f"{path}: holds no {PREDICTIONS}. Give a finished folder of `earnest train` or `earnest evaluate`."
-        )
+    file = predictions_file(path)
     _refuse_other_forms(file)
     predictions = read_predictions(file)
     scores, _ = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))

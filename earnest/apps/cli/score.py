@@ -30,7 +30,7 @@ from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.metrics import Scores, affect_results, score
-from earnest.evaluation.predictions import Predictions, write_predictions
+from earnest.evaluation.predictions import PREDICTIONS, Predictions, predictions_file, write_predictions
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document
 from earnest.evaluation.slices import Slice, manifest_columns
@@ -260,7 +260,7 @@ def _short(classes: Sequence[str]) -> list[str]:
 
 
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
-METRICS, PREDICTIONS, CONFUSION = "metrics.json", "predictions.csv", "confusion.png"
+METRICS, CONFUSION = "metrics.json", "confusion.png"
 FILE_SUFFIXES = (".html", ".json", ".jsonl", ".csv", ".png", ".md", ".txt")  # no folder is called so
 PATH = click.Path(path_type=Path)
 
@@ -320,7 +320,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score a predictions file, ours or anybody's.
+    """Score a predictions file, ours or anybody's, or the one in a folder of results.
 
     Columns: utterance_id, emotion (or truth), predicted and, where known, p_<class>, speaker, fold; commas, semicolons
     or tabs between, or Parquet.
@@ -348,6 +348,7 @@ def command(
         form=form,
         ignore_unknown=ignore_unknown,
     )
+    predictions = predictions_file(predictions)
     if output is not None:
         _refuse_output(output, predictions, source, overwrite)
     found = to_score(predictions, source)

@@ -49,6 +49,13 @@ def test_without_a_protocol_the_open_question_is_said_on_standard_error(predicti
     assert run(predictions, "-q").stderr == ""
 
 
+def test_a_folder_means_the_predictions_in_it(predictions, tmp_path):
+    assert run(str(tmp_path), "--json").stdout == run(predictions, "--json").stdout
+    (tmp_path / "empty").mkdir()
+    told = str(run(str(tmp_path / "empty")).exception)
+    assert "empty: holds no predictions.csv. Give a predictions file, or a finished folder of" in told
+
+
 def test_unanswered_rows_are_shown(predictions):
     output = run(predictions).stdout
     assert "4 utterances, 75.0 % answered" in output
