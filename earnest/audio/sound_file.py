@@ -36,6 +36,11 @@ _UNKNOWN = 0x7FFF_0000
 _TOLERATED = 64
 _MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is not known to be cut off
 _MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
+_MP3_FRAMES = 2 * 1441  # bytes of the two largest frames: a count may lack the header's own
+_FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # how a file begins: its mark, and the head of the first block
+_FLAC_LAST = 0x80  # the flag of the last block before the sound
+_FLAC_HEAD = 7  # bytes of it that may lie in one piece, without the eighth
+_FLAC_READ = 2**16  # bytes at a time
 _ID3V1_BYTES = 128  # of a tag at the end
 _OGG_BEGINS = 2  # the flag of a stream's first page
 _MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
@@ -48,7 +53,7 @@ def missing_bytes(file: BinaryIO) -> int:
 
 
 def is_joined(file: BinaryIO) -> bool:
-    """Whether several recordings of MP3 or Ogg follow each other in the file; unknown where they have no headers."""
+    """Whether several recordings of FLAC, MP3 or Ogg follow each other; unknown where the first MP3 has no header."""
     return _looked_at(file, _is_joined)
 
 
@@ -196,12 +201,9 @@ def _mp3(file: BinaryIO, size: int) -> int:
 
 def _mp3_end(file: BinaryIO, start: int) -> int | None:
     """Return where the sound that begins at ``start`` ends, as a Xing or Info header counts it; None without one."""
-    head = _at(file, start, 10)
-    if head[:3] == b"ID3" and len(head) == 10:
-        # Four bytes of seven bits each ("synchsafe"): none looks like a frame's beginning.
-        start += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+    start = _behind_id3(file, start)
     frame = _at(file, start, 64)
-    if len(frame) < 4 or frame[0] != 0xFF or frame[1] & 0xE6 != 0xE2:  # frame sync, layer III
+    if not _is_mp3_frame(frame):
         return None
     place = max(frame.find(b"Xing"), frame.find(b"Info"))
     if place < 0 or len(frame) < place + 16:
@@ -211,15 +213,57 @@ def _mp3_end(file: BinaryIO, start: int) -> int | None:
     return start + int(second if flags & 1 else first) if flags & 2 else None
 
 
+def _is_mp3_frame(data: bytes) -> bool:
+    return len(data) >= 4 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2  # frame sync, layer III
+
+
+def _behind_id3(file: BinaryIO, start: int) -> int:
+    """Return where the tag that begins at ``start`` ends, ``start`` itself without one."""
+    head = _at(file, start, 10)
+    if head[:3] != b"ID3" or len(head) < 10:
+        return start
+    # Four bytes of seven bits each ("synchsafe"): none looks like a frame's beginning.
+    return start + 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+
+
+def _is_joined_flac(file: BinaryIO, size: int, position: int) -> bool:
+    """Whether another file begins behind the blocks before the sound of the one at ``position``.
+
+    The sound itself is searched: its frames don't say how long they are.
+    """
+    position += 4
+    for _ in range(_MOST_PARTS):
+        if position >= size:
+            return False
+        block = _at(file, position, 4)
+        position += 4 + int.from_bytes(block[1:], "big")
+        if block[0] >= _FLAC_LAST:
+            break
+    file.seek(position)
+    before = b""
+    while data := file.read(_FLAC_READ):
+        if _FLAC.search(before + data):
+            return True
+        before = data[-_FLAC_HEAD:]
+    return False
+
+
 def _is_joined(file: BinaryIO, size: int) -> bool:
     """Whether a second recording follows the first one, as after ``cat a.mp3 b.mp3``; decoders end with the first."""
+    start = _behind_id3(file, 0)
+    if _at(file, start, 4) == b"fLaC":
+        return _is_joined_flac(file, size, start)
     if _at(file, 0, 4) == b"OggS":
         begins = [flags & _OGG_BEGINS for flags, _ in _ogg_pages(file, size)]
         return any(now and not before for before, now in pairwise(begins))  # streams beside each other begin together
     end = _mp3_end(file, 0)
     if end is not None and _at(file, end, 3) == b"TAG":
         end += _ID3V1_BYTES
-    return end is not None and _mp3_end(file, end) is not None
+    if end is None:
+        return False
+    start = _behind_id3(file, end)
+    is_sound = size - start > _MP3_FRAMES and _is_mp3_frame(_at(file, start, 4))
+    return is_sound or _mp3_end(file, end) is not None
 
 
 # libsndfile also opens feature and matrix files (HTK, MAT4, MAT5 …) as if they were sound.
@@ -228,7 +272,7 @@ _BLOCK_SAMPLES = 2**21  # of all channels together: 8 MB
 _BLOCK_S = 60  # at a low rate fewer would be an hour, which grows when it is resampled
 _UNKNOWN_FRAMES = 2**62  # libsndfile says 2^63 − 1
 _FULL_SCALE_16 = np.float32(2**-15)
-_JOIN = "Make one of them first (ffmpeg -i joined.mp3 whole.wav)."
+_JOIN = "Make one of them first (ffmpeg -i joined.mp3 whole.wav). Of joined FLAC files give the files themselves."
 AGAIN = "Record or copy it again. To hear what is there, save it first (ffmpeg -i broken.wav mended.wav)."
 
 

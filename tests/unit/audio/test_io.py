@@ -11,8 +11,12 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from earnest.audio import sound_file
 from earnest.audio.io import decode, load_waveform, open_audio
+from earnest.audio.sound_file import is_joined
 from earnest.errors import AudioError, MissingExtraError, RecordingTooLongError
+
+ID3 = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
 
 
 def tone(seconds: float = 1.0, sample_rate_hz: int = 16_000, n_channels: int = 1) -> npt.NDArray[np.float32]:
@@ -85,6 +89,31 @@ def test_joined_recordings_are_refused_not_heard_in_part(container: str, coding:
     assert len(decode(data + tag).waveform) >= 2 * rate
     with pytest.raises(AudioError, match=r"several recordings in one file, .* \(ffmpeg -i joined\.mp3 whole\.wav\)"):
         decode(data + tag + data)
+
+
+def test_joined_flac_files_are_refused_not_heard_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(tone(2.0, 16_000, 1), 16_000, "FLAC", "PCM_16")
+    inside = data[:42] + b"\2" + len(data).to_bytes(3, "big") + data + data[42:]  # one in a block of an application
+    for n_bytes in 1000, 1 << 20:
+        monkeypatch.setattr(sound_file, "_FLAC_READ", n_bytes)
+        for one in data, inside:
+            assert len(decode(one).waveform) == 2 * 16_000
+        for second in data, ID3 + data:
+            with pytest.raises(AudioError, match=r"several recordings in one file, .* give the files themselves"):
+                decode(data + second)
+    for place in range(len(data) - 1000, len(data)):
+        monkeypatch.setattr(sound_file, "_FLAC_READ", place)
+        assert is_joined(BytesIO(data + data))
+
+
+@pytest.mark.parametrize("tag", [b"", ID3], ids=["bare", "tagged"])
+def test_joined_mp3_files_are_refused_where_the_second_has_no_header_of_its_own(tag: bytes) -> None:
+    data = encoded(tone(2.0, 44_100, 1), 44_100, "MP3", "MPEG_LAYER_III")
+    second = data[data.index(b"\xff\xfb", 4) :]  # its first frame is the header
+    assert b"Xing" not in second and b"Info" not in second
+    with pytest.raises(AudioError, match="several recordings in one file"):
+        decode(data + tag + second)
+    assert not is_joined(BytesIO(data + second[:1441]))  # of a header that doesn't count its own frame
 
 
 @pytest.mark.parametrize(("container", "coding", "rate"), [FORMS[0], FORMS[-5], FORMS[-4], FORMS[-3], FORMS[-1]])
