@@ -2,12 +2,13 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -133,20 +134,59 @@ def _plain(value: object) -> object:
 def echo_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", right: Sequence[str] = ()
 ) -> None:
-    """Write a table through rich; the columns named in ``right`` are aligned right."""
+    """Write a table through rich; the columns named in ``right`` are aligned right.
+
+    Where it is too wide, cells go on in the next line, between words or behind a hyphen.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(Text(printable(column)), justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable_lines(cell)) for cell in row))  # brackets in a cell are text, not markup
     console = Console(soft_wrap=False, highlight=False)
+    names, *lines = [[*map(printable, columns)], *([*map(printable_lines, row)] for row in rows)]
+    widths = _widths([*zip(names, *lines, strict=True)], console.width)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column, name, width in zip(columns, names, widths, strict=True):
+        side: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(Text(_broken(name, width)), justify=side, overflow="fold", width=width)
+    for line in lines:  # brackets in a cell are text, not markup
+        table.add_row(*(Text(_broken(cell, width)) for cell, width in zip(line, widths, strict=True)))
     if title:
         console.print(printable_lines(title), style="italic", markup=False)
     console.print(table)
+
+
+_PARTS = re.compile(r"\s+|(?<=\w-)(?=\w)")  # what is between parts of a text that stay whole
+_LONGEST_WORD = 20  # letters; what is longer, such as a path, may be broken anywhere
+_BETWEEN = 2  # spaces from column to column
+
+
+def _widths(columns: Sequence[Sequence[str]], most: int) -> list[int]:
+    """Return the widths of columns, ``most`` together; the widest ones give way, as far as their words let them."""
+    from rich.cells import cell_len
+
+    most = max(most - _BETWEEN * (len(columns) - 1), len(columns))
+    widths = [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    words = [max(cell_len(part) for cell in column for part in _PARTS.split(cell)) for column in columns]
+    while sum(widths) > most:
+        loose = [place for place, width in enumerate(widths) if width > min(words[place], _LONGEST_WORD)]
+        widths[max(loose or range(len(widths)), key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _broken(cell: str, width: int) -> str:
+    """Break words that are too wide behind hyphens, as far as there are some."""
+    from rich.cells import cell_len
+
+    def parted(word: re.Match[str]) -> str:
+        lines = [""]
+        for part in _PARTS.split(word[0]):
+            if lines[-1] and cell_len(lines[-1] + part) > width:
+                lines.append("")
+            lines[-1] += part
+        return "\n".join(lines)
+
+    return re.sub(r"\S+", parted, cell)
 
 
 def size_text(path: Path) -> str:

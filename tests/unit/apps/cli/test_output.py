@@ -1,0 +1,35 @@
+"""Tables in terminals of any width."""
+
+from typing import Any
+
+import pytest
+
+from earnest.apps.cli.output import echo_table
+
+COLUMNS = "result", "speakers", "UA", "licence"
+ROWS = [
+    ["mine", "speaker-independent", "-12.5 ± 1.5", "any use, with attribution (ODbL-1.0)"],
+    ["[b]other[/b]", "speaker-dependent", "9.0 ± 0.1", "研究のみ"],
+]
+
+
+@pytest.mark.parametrize("width", [45, 52, 60, 70, 80, 200])
+def test_cells_of_a_table_break_between_words_or_behind_hyphens(capsys: Any, monkeypatch: Any, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    echo_table(COLUMNS, ROWS, "A title", right=("UA",))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "A title" and max(map(len, lines)) <= width
+    told = " ".join(lines).split()
+    whole = {word for row in [COLUMNS, *ROWS] for cell in row for word in cell.split()}
+    parts = {part for word in whole for part in (word, *word.split("-"), *(f"{one}-" for one in word.split("-")))}
+    assert set(told) - {"A", "title"} <= parts
+    assert ("speaker-independent" in told) == (width > 60)
+
+
+def test_a_name_that_is_longer_than_a_word_is_broken_and_nothing_of_it_is_lost(capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "/".join(["recordings"] * 9)
+    echo_table(("file", "what"), [[path, "unreadable"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert "".join(line[:28].strip() for line in lines[1:]) == path
+    assert lines[1].split()[1] == "unreadable"
