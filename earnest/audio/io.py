@@ -226,7 +226,7 @@ def check_channel(name: str, n_channels: int, channel: int | None) -> None:
 def _check_promise(name: str, reader: SoundFileReader | MediaReader, max_seconds: float) -> None:
     """Refuse, before anything is decoded, what the header promises too much of."""
     promised_s = reader.promised_s or 0.0
-    if promised_s > _tolerated_s(max_seconds):
+    if promised_s > tolerated_s(max_seconds):
         raise _too_long(name, max_seconds)
     most = _affordable(reader, max_seconds)
     if promised_s * reader.sample_rate_hz * reader.n_channels > most:
@@ -234,7 +234,7 @@ def _check_promise(name: str, reader: SoundFileReader | MediaReader, max_seconds
         raise RecordingTooLongError(f"{name}: its header promises {form}, {_too_many(most)}")
 
 
-def _tolerated_s(max_seconds: float) -> float:
+def tolerated_s(max_seconds: float) -> float:
     """Seconds from which on a recording is too long; headers round, and what one lets pass is read to its end."""
     return 1.01 * max_seconds + 0.1
 
@@ -290,7 +290,7 @@ def checked(
     for block in blocks:
         check_deadline()
         n_samples += len(block)
-        if n_samples > _tolerated_s(max_seconds) * sample_rate_hz:
+        if n_samples > tolerated_s(max_seconds) * sample_rate_hz:
             raise _too_long(name, max_seconds)
         # Where all together lie within bounds, none lies outside; NaN and infinity don't.
         with np.errstate(all="ignore"):

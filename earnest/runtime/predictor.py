@@ -262,7 +262,7 @@ class Predictor:
         """
         if not isinstance(self.graph, Graph):
             raise BundleError(f"'{self.info.name}' has no spectrogram of its own. Name one model, without variants.")
-        with self.decoders.open_audio(source_of(source), self.info.longest_s) as audio:
+        with self.decoders.open_audio(source_of(source), self.max_seconds) as audio:
             return draw(self.graph, self.info, audio, Windowing(activity=self.activity))
 
     def predict_many(

@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 
 from earnest.audio.activity import Extent
-from earnest.audio.io import AudioStream
+from earnest.audio.io import AudioStream, tolerated_s
 from earnest.audio.source import Source, path_of, source_name
 from earnest.bundle import BundleInfo
-from earnest.errors import AudioError, NoPicturesError, counted
+from earnest.errors import AudioError, NoPicturesError, RecordingTooLongError, counted
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.graph import Graph, LogMel, PictureNetwork, WindowNetwork
 from earnest.runtime.picture import Picture, SeenSegment, SeenWindow
@@ -33,7 +33,7 @@ def draw(graph: Graph, info: BundleInfo, audio: AudioStream, windowing: Windowin
     Raises
     ------
     AudioError
-        When the recording is silent, without speech, or too short.
+        When the recording is silent, without speech, too short, or longer than the bundle's ``longest_s``.
     BundleError
         When the model works on raw samples.
     """
@@ -42,6 +42,10 @@ def draw(graph: Graph, info: BundleInfo, audio: AudioStream, windowing: Windowin
     n_samples = 0
     for block in audio.blocks:
         n_samples += len(block)
+        if n_samples > tolerated_s(info.longest_s) * audio.sample_rate_hz:
+            cut = f"ffmpeg -i long.wav -ss 0 -t {info.longest_s:g} part.wav"
+            told = f"longer than {info.longest_s:g} s, the most that a spectrogram shows"
+            raise RecordingTooLongError(f"{audio.name}: {told}. Cut out the part to see, such as with: {cut}")
         jobs += windower.accept(block)
     jobs += windower.finish()
     seconds = n_samples / audio.sample_rate_hz

@@ -170,8 +170,10 @@ def test_there_is_nothing_to_see_of_silence_and_of_nearly_nothing(model: Predict
             model.spectrogram((sound, 16_000))
 
 
-def test_a_recording_longer_than_the_model_hears_is_refused(model: Predictor) -> None:
-    with pytest.raises(AudioError):
+def test_a_recording_longer_than_a_spectrogram_shows_is_refused_with_how_to_cut_it(model: Predictor) -> None:
+    with pytest.raises(
+        AudioError, match=r"longer than 30 s, the most that a spectrogram shows\. Cut .*-t 30 part\.wav"
+    ):
         model.spectrogram((voice(31.0), 16_000))
 
 
