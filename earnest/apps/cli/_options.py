@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import click
 from click.shell_completion import CompletionItem
 
-from earnest.apps.cli._recordings import CHANNEL_NUMBERS, sources_of
+from earnest.apps.cli._recordings import CHANNEL_NUMBERS, is_folder, sources_of
 from earnest.audio.source import MAX_CHANNELS
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
 from earnest.errors import CorpusError, shown, suggestion
@@ -350,7 +350,7 @@ class SpeakerOptions(AdaptationOptions):
         if self.adapt == ("auto",) or self.speaker_pattern is not None:  # who tells speakers apart wants it
             return predictor.can_adapt
         is_told = bool(self.adapt or self.profile)
-        return not is_told and predictor.adapts_folders and any(Path(path).is_dir() for path in paths)
+        return not is_told and predictor.adapts_folders and any(map(is_folder, paths))
 
 
 OWN = "own"

@@ -58,9 +58,14 @@ class ListedRecordings:
     speakers: Mapping[str, str]
 
 
+def is_folder(path: str) -> bool:
+    """Whether a word of the command line is a folder; a name that is too long for the system is none."""
+    return os.path.isdir(path)  # noqa: PTH112  # Path.is_dir raises
+
+
 def is_list(path: str) -> bool:
     """Whether a word of the command line is a list of recordings: a file that ends in .csv or .tsv."""
-    return path.lower().endswith((".csv", ".tsv")) and not Path(path).is_dir()
+    return path.lower().endswith((".csv", ".tsv")) and not is_folder(path)
 
 
 def read_list(path: Path) -> ListedRecordings:
@@ -148,7 +153,7 @@ class Speakers:
         folders_alone : whether recordings outside the folders among ``paths`` have no speaker that nobody named
         """
         self._folders_alone = folders_alone
-        self._folders = [path for path in paths if Path(path).is_dir()]
+        self._folders = [*filter(is_folder, paths)]
         self._pattern, self._listed = _compiled(pattern), dict[str, str]()
         for path in filter(is_list, paths):
             self._listed |= read_list(Path(path)).speakers
@@ -264,15 +269,18 @@ def sources_of(
     Raises
     ------
     click.UsageError
-        When standard input is to be read for each of several channels, or ``output`` is among what is read.
+        When standard input is to be read for each of several channels, ``output`` is among what is read, or a word is
+        empty.
     """
     if "-" in paths and len(channels) > 1:
         raise click.UsageError("Standard input is read once: name one --channel, or save it as a file.")
+    if "" in paths:
+        raise click.UsageError("An empty word names no recording. Is a variable of the shell empty?")
     sources: list[Source] = []
     for path in paths:
         if path == "-":
             sources += in_channels([standard_input()], channels)
-        elif Path(path).is_dir():
+        elif is_folder(path):
             sources += in_channels(_recordings_in(path), channels, count)
         elif is_list(path):
             sources += in_channels(read_list(Path(path)).sources, channels)

@@ -5,6 +5,7 @@ here still works, and stands under "Other" without one.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -142,6 +143,15 @@ def _with_variable(error: click.ClickException) -> click.ClickException:
     return click.BadParameter(told, error.ctx, error.param)
 
 
+def _with_file(error: click.ClickException) -> click.ClickException:
+    """Return an error that says how to name a file that looks like an option, as a ``*`` of the shell may give it."""
+    files = [word for word in sys.argv[1:] if word.startswith("-") and os.path.isfile(word)]  # noqa: PTH113  # no error
+    if isinstance(error, click.NoSuchOption) and files:
+        told = f"{error.format_message()} For the file write {quote(f'./{files[0]}')}, or -- before the names."
+        return click.UsageError(told, error.ctx)
+    return error
+
+
 def _run() -> None:
     """Run the command line; click's own messages repeat what was typed, or what a shell put in place of a ``*``."""
     try:
@@ -149,7 +159,7 @@ def _run() -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         with StringIO() as text:
-            _with_variable(error).show(text)
+            _with_file(_with_variable(error)).show(text)
             click.echo(printable_lines(text.getvalue().replace("\n\t", "\n    ")), err=True, nl=False)
         sys.exit(error.exit_code)
     except click.Abort:

@@ -23,7 +23,15 @@ from earnest.apps.cli._options import (
     option,
     options,
 )
-from earnest.apps.cli._recordings import ChannelCount, Speakers, arriving, counter_of, in_channels, sources_of
+from earnest.apps.cli._recordings import (
+    ChannelCount,
+    Speakers,
+    arriving,
+    counter_of,
+    in_channels,
+    is_folder,
+    sources_of,
+)
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
@@ -302,7 +310,7 @@ def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
 
 
 def _watched(paths: Sequence[str]) -> list[str]:
-    folders = [path for path in paths if Path(path).is_dir()]
+    folders = [*filter(is_folder, paths)]
     if not folders:
         raise click.UsageError("--watch needs a folder.")
     return folders

@@ -19,7 +19,7 @@ from earnest.apps.cli._options import (
     options,
     window_options,
 )
-from earnest.apps.cli._recordings import is_list, sources_of
+from earnest.apps.cli._recordings import is_folder, is_list, sources_of
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
@@ -101,7 +101,7 @@ def command(
     read.
     """
     chosen = chosen_format(form, as_json, output, SUFFIXES)
-    is_table = len(paths) > 1 or is_list(paths[0]) or Path(paths[0]).is_dir()
+    is_table = len(paths) > 1 or is_list(paths[0]) or is_folder(paths[0])
     if is_table:
         _check_table(paths, chosen, plot)
     sources = sources_of(paths, channels, output)

@@ -237,6 +237,16 @@ def test_a_file_that_is_gone_on_with_still_has_its_errors(bundle: Path, folder: 
         assert "0 failed, 2 were there already, of which 1 failed" in again.stderr
 
 
+def test_an_empty_word_is_wrong_usage_and_a_name_that_is_too_long_a_row_with_its_error(
+    bundle: Path, tmp_path: Path
+) -> None:
+    write_voice(tmp_path / "a.wav")
+    assert "An empty word names no recording" in run(bundle, "predict", tmp_path / "a.wav", "", code=2).output
+    words = tmp_path / "a.wav", tmp_path / f"{'a' * 300}.wav", "--json"
+    first, last = rows_of(run(bundle, "predict", *words, code=3).stdout)
+    assert first["error"] is None and "not readable" in last["error"]
+
+
 def test_standard_input_has_one_channel_at_most(bundle: Path) -> None:
     told = run(bundle, "predict", "-", "--channel", 1, "--channel", 2, code=2).output
     assert "Standard input is read once" in told

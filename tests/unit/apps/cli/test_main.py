@@ -100,6 +100,16 @@ def test_a_recording_in_place_of_a_command_is_told_the_command(
     assert "Did you mean 'predict'?" in refused(["pedict"], monkeypatch, capfd)
 
 
+def test_a_file_that_looks_like_an_option_is_told_how_to_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "-my talk.wav").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    told = refused(["predict", "-my talk.wav"], monkeypatch, capfd)
+    assert told.splitlines()[-1].endswith("For the file write './-my talk.wav', or -- before the names.")
+    assert "For the file" not in refused(["predict", "-my", "talk.wav"], monkeypatch, capfd)
+
+
 def test_the_choices_of_a_word_that_is_missing_are_lines(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
