@@ -123,6 +123,8 @@ def cli(context: click.Context, as_json: bool, quiet: bool) -> None:
       earnest predict talk.wav
     """
     hand_down(context, as_json, quiet)
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        context.color = False
 
 
 class _Lines(logging.Formatter):

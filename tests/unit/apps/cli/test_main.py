@@ -100,6 +100,19 @@ def test_a_recording_in_place_of_a_command_is_told_the_command(
     assert "Did you mean 'predict'?" in refused(["pedict"], monkeypatch, capfd)
 
 
+def test_there_is_no_colour_where_nobody_wants_it_or_the_terminal_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> str:
+        return CliRunner().invoke(cli, ["predict", "gone.wav"], color=True).stdout
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[31m" in told()
+    for name, value in {"NO_COLOR": "1", "TERM": "dumb"}.items():
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert "\x1b" not in told() and "gone.wav" in told()
+
+
 def test_a_file_that_looks_like_an_option_is_told_how_to_be_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
