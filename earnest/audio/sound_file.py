@@ -28,7 +28,9 @@ _OTHERS = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"GIF8": "a GIF picture",
     b"%PDF": "a PDF document",
+    b"PAR1": "a Parquet table",
 }
+_LIST = "A list of recordings is a .csv with the column 'path'."
 _READ = "wav, flac, ogg, opus, mp3, aiff, m4a, mp4, webm and others are read"
 # Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
 _UNKNOWN = 0x7FFF_0000
@@ -335,11 +337,11 @@ def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
         convert = "Convert it, such as with: ffmpeg -i old.wav new.wav"
         return f"{name}: a WAV file of a coding that can't be read, or damaged ({reason.strip(' .')}). {convert}"
     if head.startswith(_ZIP):
-        return f"{name}: a ZIP archive, or a document of Excel or Word. Unpack it; save a list of recordings as CSV."
+        return f"{name}: a ZIP archive, or a document of Excel or Word. Unpack it. {_LIST}"
     if other := next((what for begin, what in _OTHERS.items() if head.startswith(begin)), ""):
         return f"{name}: not a recording but {other}. Name a recording: {_READ}."
     if text := _text(head):
-        return f"{name}: no sound but text, it begins with {text[:24]!r}. Check what the file is."
+        return f"{name}: no sound but text, it begins with {text[:24]!r}. Check what the file is. {_LIST}"
     return f"{name}: not a recording that can be read ({reason.strip(' .')}). Convert it to WAV or FLAC; {_READ}."
 
 

@@ -107,7 +107,9 @@ def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
         _check_columns(header, where)
         if "path" not in header:
             columns = f" There are {', '.join(map(shown, header))}." if header else ""
-            raise EarnestError(f"{where}: a list of recordings needs the column 'path'.{columns}")
+            raise EarnestError(
+                f"{where}: a list of recordings needs the column 'path', named in its first line.{columns}"
+            )
         listed = [_cells(header, row, f"{where}, row {number}") for number, row in enumerate(rows, 1) if row]
     except csv.Error as error:
         raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error

@@ -439,7 +439,7 @@ def test_a_list_names_recordings_and_their_speakers(
     ("text", "message"),
     [
         ("", "needs the column 'path'"),
-        ("file,who\na.wav,anna\n", "needs the column 'path'. There are 'file', 'who'"),
+        ("file,who\na.wav,anna\n", "needs the column 'path', named in its first line. There are 'file', 'who'"),
         ("file;who\na.wav;anna\n", "There are 'file', 'who'"),
         ("path\n", "lists no recordings"),
         ("path,speaker\na.wav\n", "row 1: 1 cell, but the header has 2"),
