@@ -320,10 +320,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score a predictions file, ours or anybody's, or the one in a folder of results.
+    """Score a predictions file, ours or anybody's.
 
-    Columns: utterance_id, emotion (or truth), predicted and, where known, p_<class>, speaker, fold; commas, semicolons
-    or tabs between, or Parquet.
+    PREDICTIONS is the file, or a folder of results with predictions.csv. Columns: utterance_id, emotion (or truth),
+    predicted and, where known, p_<class>, speaker, fold; commas, semicolons or tabs between, or Parquet.
 
     With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every recording counts: one
     without an answer counts as wrong. The table of `earnest predict -o`, output of Hugging Face's pipelines (JSON)
