@@ -32,6 +32,8 @@ def chosen_format(form: str | None, as_json: bool, output: Path | None, suffixes
     chosen = form or ("json" if as_json else None)
     if output is None:
         return chosen or "table"
+    if str(output) == "-":
+        raise click.UsageError("--output -: leave it out, then standard output is written; --format says what.")
     named = suffixes.get(output.suffix.lower())
     if chosen is None and named is None:
         raise click.UsageError(f"--output {output}: the name must end in {', '.join(suffixes)}, or give --format.")

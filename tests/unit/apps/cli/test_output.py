@@ -1,10 +1,19 @@
-"""Tables in terminals of any width."""
+"""What the commands share: tables in terminals of any width, and where to write."""
 
+from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from earnest.apps.cli.output import echo_table
+from earnest.apps.cli.output import chosen_format, echo_table
+
+
+def test_standard_output_is_no_file_called_dash() -> None:
+    for form in "csv", None:
+        with pytest.raises(click.UsageError, match="--output -: leave it out"):
+            chosen_format(form, False, Path("-"), {".csv": "csv"})
+
 
 COLUMNS = "result", "speakers", "UA", "licence"
 ROWS = [
