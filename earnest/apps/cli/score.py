@@ -266,7 +266,7 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("predictions", type=PATH)
+@click.argument("predictions", type=PATH, callback=lambda _context, _argument, path: predictions_file(path))
 @click.option(
     "--protocol",
     metavar="NAME",
@@ -348,7 +348,6 @@ def command(
         form=form,
         ignore_unknown=ignore_unknown,
     )
-    predictions = predictions_file(predictions)
     if output is not None:
         _refuse_output(output, predictions, source, overwrite)
     found = to_score(predictions, source)
