@@ -55,7 +55,7 @@ def missing_bytes(file: BinaryIO) -> int:
 
 
 def is_joined(file: BinaryIO) -> bool:
-    """Whether several recordings of FLAC, MP3 or Ogg follow each other; unknown where the first MP3 has no header."""
+    """Whether recordings of FLAC, MP3, MP4 or Ogg follow each other; unknown where the first MP3 has no header."""
     return _looked_at(file, _is_joined)
 
 
@@ -250,11 +250,25 @@ def _is_joined_flac(file: BinaryIO, size: int, position: int) -> bool:
     return False
 
 
+def _is_joined_mp4(file: BinaryIO, size: int) -> bool:
+    """Whether a second index is there; fragments, which may each have one, are one recording."""
+    position = 0
+    names: list[bytes] = []
+    while position < size and len(names) < _MOST_PARTS:
+        head = _at(file, position, 16)  # length, name, and the length again where 32 bits are too few for it
+        length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
+        names.append(head[4:8])
+        position = position + length if length >= 8 else size  # 0: up to the end of the file
+    return names.count(b"moov") > 1 and b"moof" not in names
+
+
 def _is_joined(file: BinaryIO, size: int) -> bool:
     """Whether a second recording follows the first one, as after ``cat a.mp3 b.mp3``; decoders end with the first."""
     start = _behind_id3(file, 0)
     if _at(file, start, 4) == b"fLaC":
         return _is_joined_flac(file, size, start)
+    if _at(file, 4, 4) == b"ftyp":
+        return _is_joined_mp4(file, size)
     if _at(file, 0, 4) == b"OggS":
         begins = [flags & _OGG_BEGINS for flags, _ in _ogg_pages(file, size)]
         return any(now and not before for before, now in pairwise(begins))  # streams beside each other begin together
@@ -274,8 +288,15 @@ _BLOCK_SAMPLES = 2**21  # of all channels together: 8 MB
 _BLOCK_S = 60  # at a low rate fewer would be an hour, which grows when it is resampled
 _UNKNOWN_FRAMES = 2**62  # libsndfile says 2^63 − 1
 _FULL_SCALE_16 = np.float32(2**-15)
-_JOIN = "Make one of them first (ffmpeg -i joined.mp3 whole.wav). Of joined FLAC files give the files themselves."
+_JOIN = (
+    "Make one of them first (ffmpeg -i joined.mp3 whole.wav). Of joined FLAC or MP4 files give the files themselves."
+)
 AGAIN = "Record or copy it again. To hear what is there, save it first (ffmpeg -i broken.wav mended.wav)."
+
+
+def _refuse_joined(file: BinaryIO, name: str) -> None:
+    if is_joined(file):
+        raise AudioError(f"{name}: several recordings in one file, and the first alone would be heard. {_JOIN}")
 
 
 class SoundFileReader:
@@ -287,8 +308,7 @@ class SoundFileReader:
         n_missing = missing_bytes(file)
         if n_missing:
             raise AudioError(f"{name}: cut off, {_promise(n_missing)}. {AGAIN}")
-        if is_joined(file):
-            raise AudioError(f"{name}: several recordings in one file, and the first alone would be heard. {_JOIN}")
+        _refuse_joined(file, name)
         self._name = name
         self._error: type[Exception] = soundfile.LibsndfileError
         try:  # by descriptor where there is one: faster, and the name can't suggest a headerless format
@@ -393,6 +413,7 @@ class MediaReader:
             import av
         except ImportError:
             raise MissingExtraError(f"{name}: sound in {_ENDINGS[container_format]} files", "media") from None
+        _refuse_joined(file, name)
         self._name = name
         self._error: type[Exception] = av.FFmpegError
         self._resampler = av.AudioResampler(format="flt")

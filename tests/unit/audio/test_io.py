@@ -338,10 +338,19 @@ def test_an_mp4_whose_index_is_cut_is_an_error_or_whole() -> None:
     assert refused > 100
 
 
-def media_bytes(container: str, codec: str, rate: int) -> bytes:
+def test_joined_mp4_files_are_refused_not_heard_in_part_and_fragments_are_one_recording() -> None:
+    data = media_bytes("mp4", "aac", 44_100)
+    with pytest.raises(AudioError, match=r"several recordings in one file, .* give the files themselves"):
+        decode(data + data)
+    fragments = media_bytes("mp4", "aac", 44_100, movflags="frag_keyframe+empty_moov", frag_duration="500000")
+    assert fragments.count(b"moof") > 1 and len(decode(fragments).waveform) > 1.9 * 44_100
+    assert not is_joined(BytesIO(fragments[: fragments.index(b"moof") - 4] + fragments))
+
+
+def media_bytes(container: str, codec: str, rate: int, **options: str) -> bytes:
     av = pytest.importorskip("av")
     buffer = BytesIO()
-    with av.open(buffer, "w", format=container) as file:
+    with av.open(buffer, "w", format=container, options=options) as file:
         stream = file.add_stream(codec, rate=rate, layout="mono")
         shaped = av.AudioResampler(stream.codec_context.format, "mono", rate, frame_size=960)
         frame = av.AudioFrame.from_ndarray(tone(2.0, rate).T.copy(), format="fltp", layout="mono")
