@@ -96,8 +96,8 @@ from earlier work, in which test results had been seen. And test recordings were
   and `small-plain` do not. `base-frozen` has two blocks of Whisper's own weights.
 * `base`, `small`, their recipes for known speakers and `research-small` are refitted: settings and temperature come
   from training and validation speakers apart, then the network is trained on both.
-* The encoder of `base` was fine-tuned on the labels of 68 speakers of CREMA-D. So it can be scored on fold f1 of
-  `crema-d-5fold` only.
+* The encoders of `base` and `large` were fine-tuned on the labels of 68 speakers of CREMA-D. So they can be scored on
+  fold f1 of `crema-d-5fold` only.
 * `small` starts from a student network that heard the sound of all of CREMA-D, test speakers included, without labels.
   In each fold it is then fine-tuned on the labels of the fold's training recordings and, where CREMA-D is not the
   protocol's own corpus, of CREMA-D. Its temperature comes from the validation speakers, whom it does not know.
