@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import TextColumn, text_column
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
-from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, cluster_of
+from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, Over, cluster_of, counts_by
 from earnest.evaluation.predictions import Predictions
 
 Indices = npt.NDArray[np.intp]
@@ -174,6 +174,7 @@ class _Answers:
     b: npt.NDArray[np.int64]
     n_classes: int
     speaker: TextColumn
+    recording: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, a: Predictions, b: Predictions) -> "_Answers":
@@ -181,7 +182,7 @@ class _Answers:
         # The last place is for −1, no answer, which as an index counts from the end.
         number_b = np.array([*(classes.index(name) for name in b.classes), -1])
         speaker = text_column(one or other for one, other in zip(a.speaker, b.speaker, strict=True))
-        return cls(a.emotion, a.predicted, number_b[b.predicted], len(classes), speaker)
+        return cls(a.emotion, a.predicted, number_b[b.predicted], len(classes), speaker, a.recording)
 
     def counts(self, predicted: npt.NDArray[np.int64]) -> Counts:
         """Return the confusion counts of one system."""
@@ -195,9 +196,11 @@ class _Answers:
 
 def _differences(answers: _Answers, rng: np.random.Generator, n_resamples: int) -> tuple[Difference, Difference]:
     """Draw the same speakers for both systems and return the differences in WA and UA."""
-    counts_a, counts_b, chances, over = _clusters(answers)
-    n_drawn = len(answers.true) if over == "utterances" else len(chances)
-    drawn = rng.multinomial(n_drawn, chances, size=n_resamples).astype(np.float64)  # exact: counts are far below 2^53
+    counts_a, counts_b, sizes, over = _clusters(answers)
+    n_drawn = int(sizes.sum())
+    drawn = rng.multinomial(n_drawn, sizes / n_drawn, size=n_resamples).astype(
+        np.float64
+    )  # exact: counts are far below 2^53
     shape = (n_resamples, answers.n_classes, answers.n_classes + 1)  # true class × answer, the last column: no answer
     # Paired: one draw of speakers serves both systems, so what makes a speaker hard cancels in the difference.
     resampled = [headline_scores((drawn @ counts).astype(np.int64).reshape(shape)) for counts in (counts_a, counts_b)]
@@ -209,33 +212,26 @@ def _differences(answers: _Answers, rng: np.random.Generator, n_resamples: int) 
     return wa, ua
 
 
-def _clusters(
-    answers: _Answers,
-) -> tuple[Counts, Counts, npt.NDArray[np.float64], Literal["speakers", "utterances"]]:
-    """Return cell counts of both systems a cluster, shape (clusters, cells), and the chance to draw each.
+def _clusters(answers: _Answers) -> tuple[Counts, Counts, Counts, Over]:
+    """Return cell counts of both systems a kind of cluster, shape (kinds, cells), and how many clusters are of it.
 
-    Clusters are speakers; where fewer than two are known, they are kinds of clips: same true class, same two answers.
+    Clusters that are single clips are of one kind where true class and both answers are the same; others are each a
+    kind of their own.
     """
     n_cells = answers.n_classes * (answers.n_classes + 1)
     cells_a, cells_b = answers.cells(answers.a), answers.cells(answers.b)
-    owner = cluster_of(answers.speaker)
+    owner, over = cluster_of(answers.speaker, answers.recording)
     if owner is None:
         # Drawing clips one by one is drawing their kinds by a multinomial: far fewer columns.
         # A kind is a pair of cells (a, b), as the one number a·n + b.
         kinds, sizes = np.unique(cells_a * n_cells + cells_b, return_counts=True)
         one_hot = np.eye(n_cells, dtype=np.int64)
-        return one_hot[kinds // n_cells], one_hot[kinds % n_cells], sizes / sizes.sum(), "utterances"
-    n_clusters = int(owner.max()) + 1
-    counts = []
-    for cells in (cells_a, cells_b):
-        flat = np.bincount(owner * n_cells + cells, minlength=n_clusters * n_cells)  # one count a (speaker, cell)
-        counts.append(flat.reshape(n_clusters, n_cells).astype(np.int64))
-    return counts[0], counts[1], np.full(n_clusters, 1 / n_clusters), "speakers"
+        return one_hot[kinds // n_cells], one_hot[kinds % n_cells], sizes, over
+    counts_a, counts_b = (counts_by(owner, cells, n_cells) for cells in (cells_a, cells_b))
+    return counts_a, counts_b, np.ones(len(counts_a), np.int64), over
 
 
-def _difference(
-    value: float, resampled: npt.NDArray[np.float64], over: Literal["speakers", "utterances"], n_drawn: int
-) -> Difference:
+def _difference(value: float, resampled: npt.NDArray[np.float64], over: Over, n_drawn: int) -> Difference:
     tail = (1 - CONFIDENCE) / 2  # 2.5 % at each end
     low, high = np.quantile(resampled, (tail, 1 - tail))
     # The data itself counts as one more resample, so that p is never 0.

@@ -1,7 +1,7 @@
 """Which protocol suits recordings, which of its folds are trained, and how often."""
 
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,6 +41,11 @@ def fold_and_repeat(name: str, folds: Container[str] | None = None) -> tuple[str
     fold, mark, number = name.rpartition(MARK)
     is_repeat = bool(mark) and number.isdigit() and int(number) > 1 and (folds is None or fold in folds)
     return (fold, int(number)) if is_repeat else (name, 1)
+
+
+def without_repeats(names: Collection[str]) -> list[str]:
+    """Return the folds once each, whatever repeats of them are there."""
+    return list(dict.fromkeys(fold_and_repeat(name, names)[0] for name in names))
 
 
 def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[int, ...]:
@@ -107,8 +112,7 @@ class FoldChoice:
     @property
     def folds(self) -> list[str]:
         """Names of the folds, without their repeats."""
-        names = [split.fold for split in self.splits]
-        return list(dict.fromkeys(fold_and_repeat(name, names)[0] for name in names))
+        return without_repeats([split.fold for split in self.splits])
 
     @property
     def some_folds(self) -> str:

@@ -202,9 +202,9 @@ def gender_scores(
     for index, (name, one) in enumerate(zip(GENDERS, class_scores(counts), strict=True)):
         if one.recall is not None:
             own = asked.take(np.flatnonzero(asked.emotion == index))
-            recalls[name] = GenderRecall(one.n, one.recall, bootstrap(own, rng, n_resamples)["wa"])
+            recalls[name] = GenderRecall(own.n_recordings, one.recall, bootstrap(own, rng, n_resamples)["wa"])
     return GenderScores(
-        n=len(asked),
+        n=asked.n_recordings,
         wa=float(whole["wa"]),
         ua=float(whole["ua"]),
         intervals={name: intervals[name] for name in ("wa", "ua")},
@@ -322,6 +322,7 @@ class Scores:
     ----------
     wa, ua, macro_f1, weighted_f1 : over all rows together
     n, n_answered : rows, and those with an answer
+    n_recordings : fewer than rows where several trainings answered the same ones
     confusion : true class in rows, predicted in columns; rows without an answer are in ``unanswered``
     folds : fold → headline scores, n and how many classes it has; with probabilities also ECE, and the mean and 95 %
         quantile that chance gives
@@ -336,6 +337,7 @@ class Scores:
 
     classes: tuple[str, ...]
     n: int
+    n_recordings: int
     n_answered: int
     wa: float
     ua: float
@@ -357,6 +359,11 @@ class Scores:
     def coverage(self) -> float:
         """Share of rows with an answer."""
         return self.n_answered / self.n
+
+    def size(self, what: str) -> str:
+        """Say how much was scored: "60 clips"; where several trainings answered them "60 clips, 120 answers"."""
+        recordings = counted(self.n_recordings, what)
+        return recordings if self.n == self.n_recordings else f"{recordings}, {counted(self.n, 'answer')}"
 
     @property
     def lacking(self) -> str:
@@ -386,6 +393,7 @@ class Scores:
         """Return plain values for ``metrics.json``."""
         return {
             "n": self.n,
+            "n_recordings": self.n_recordings,
             "coverage": self.coverage,
             **{name: getattr(self, name) for name in HEADLINES},
             "over_folds": {name: value.to_dict() for name, value in self.over_folds.items()},
@@ -439,6 +447,7 @@ def score(
     return Scores(
         classes=classes,
         n=len(predictions),
+        n_recordings=predictions.n_recordings,
         n_answered=int((predictions.predicted >= 0).sum()),
         **{name: float(value) for name, value in headline_scores(counts).items()},
         per_class=dict(zip(classes, class_scores(counts), strict=True)),

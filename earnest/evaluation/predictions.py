@@ -116,6 +116,18 @@ class Predictions:
         return len(self.utterance_id)
 
     @property
+    def recording(self) -> npt.NDArray[np.int64]:
+        """Number the recordings in the order in which they appear, shape (rows,); some may have several answers."""
+        places = list(zip(self.corpus, self.utterance_id, strict=True))
+        number = {place: count for count, place in enumerate(dict.fromkeys(places))}
+        return np.array([number[place] for place in places], dtype=np.int64)
+
+    @property
+    def n_recordings(self) -> int:
+        """How many recordings there are, which is fewer than answers where several trainings answered the same ones."""
+        return int(self.recording.max(initial=-1)) + 1
+
+    @property
     def folds(self) -> list[str]:
         """Names of the folds, in the order in which they appear."""
         return different(self.fold)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import RecipeError, SplitError, counted
+from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_on_test, is_chosen_on_test, published_as
 from earnest.evaluation.curves import Amount
 from earnest.evaluation.folds import seeds_apart
@@ -217,7 +217,7 @@ def scored(
     if choice.part:
         facts["part"] = choice.part
     if choice.some_folds:
-        facts["clips"] = f"{coverage.sentence()}, {choice.some_folds} tested: {counted(scores.n, 'clip')}"
+        facts["clips"] = f"{coverage.sentence()}, {choice.some_folds} tested: {scores.size('clip')}"
     if repeats:
         facts["repeats"] = {
             "seeds": list(task.seeds),

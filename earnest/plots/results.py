@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
-from earnest.errors import EarnestError, counted
+from earnest.errors import EarnestError
 from earnest.evaluation.calibration import Reliability, RiskCoverage
 from earnest.evaluation.comparison import Difference
 from earnest.evaluation.confusion import normalised
@@ -58,7 +58,7 @@ def titled(title: str, speaker_independent: bool | None) -> str:
 def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: bool | None) -> None:
     """Save the confusion matrix normalised by row, with a title that says whether speakers were apart."""
     figure = draw_confusion(scores, "true")
-    subtitle = f"WA {100 * scores.wa:.1f} %   UA {100 * scores.ua:.1f} %   {counted(scores.n, 'utterance')}"
+    subtitle = f"WA {100 * scores.wa:.1f} %   UA {100 * scores.ua:.1f} %   {scores.size('utterance')}"
     headline(figure, titled(title, speaker_independent), subtitle)
     save(figure, path)
 

@@ -13,7 +13,7 @@ import numpy as np
 from earnest.errors import EarnestError, shown
 from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.curves import NoiseCurve
-from earnest.evaluation.folds import seeds_apart
+from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, predictions_file, read_predictions
@@ -89,6 +89,11 @@ class Result:
     facts: Facts
     runs: tuple[FoldRun, ...] = ()
     noise: NoiseCurve | None = None
+
+    @property
+    def n_folds(self) -> int:
+        """How many folds there are, each with its repeats."""
+        return len(without_repeats(self.scores.folds))
 
     def named(self, name: str) -> "Result":
         """Return the same result under another name."""

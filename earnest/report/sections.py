@@ -71,7 +71,7 @@ def headline_row(result: Result) -> list[str]:
 def headline_notes(results: Sequence[Result]) -> list[str]:
     """Say how the numbers were made, and what makes them hard to compare."""
     over = sorted({result.scores.intervals["wa"].over for result in results})
-    n_folds = {len(result.scores.folds) for result in results}
+    n_folds = {result.n_folds for result in results}
     notes = [
         ("Mean ± standard deviation over folds" if max(n_folds) > 1 else "One fold")
         + f", in per cent; 95 % intervals by bootstrap over {' or '.join(over)}, all folds together. "
@@ -102,7 +102,7 @@ def calibration_section(result: Result) -> Section:
             draw_reliability(curve),
             "reliability",
             "Share right over confidence",
-            f"Reliability diagram of {counted(scores.calibration.n, 'clip')}; expected calibration error "
+            f"Reliability diagram of {counted(scores.calibration.n, 'answer')}; expected calibration error "
             f"{curve.ece:.3f}",
             _bins(curve),
         ),
@@ -258,14 +258,14 @@ def confusion_section(result: Result) -> Section:
         draw_confusion(scores, "true"),
         "confusion-by-true",
         "Of each true class (rows sum to 100 %)",
-        f"Confusion matrix of {counted(scores.n, 'clip')} in shares of the true class; {often}",
+        f"Confusion matrix of {scores.size('clip')} in shares of the true class; {often}",
         Table(columns, rows),
     )
     by_predicted = picture(
         draw_confusion(scores, "predicted"),
         "confusion-by-predicted",
         "Of each answer (columns sum to 100 %)",
-        f"Confusion matrix of {counted(scores.n, 'clip')} in shares of the answers; {often}",
+        f"Confusion matrix of {scores.size('clip')} in shares of the answers; {often}",
     )
     lead = (f"True class in rows, answers in columns; {often}.",)
     return Section("confusion", "Confusion", lead, [by_true, by_predicted])

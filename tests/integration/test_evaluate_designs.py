@@ -51,7 +51,7 @@ def test_repeats_train_with_other_seeds_tell_both_spreads_and_are_not_lost_to_fe
     assert [read_recipe(tmp_path / "run" / fold).training.seed for fold in ("f1", "f1#2")] == [0, 1]
     assert list(twice["folds"]) == ["f1", "f2", "f3", "f1#2", "f2#2", "f3#2"]
     assert twice["repeats"]["seeds"] == [0, 1]
-    assert twice["n"] == 2 * once["n"]
+    assert (twice["n"], twice["n_recordings"]) == (2 * once["n"], once["n_recordings"])
     ua = {name: fold["ua"] for name, fold in twice["folds"].items()}
     folds = [(ua[fold] + ua[f"{fold}#2"]) / 2 for fold in ("f1", "f2", "f3")]
     repeats = [sum(ua[f"{fold}{end}"] for fold in ("f1", "f2", "f3")) / 3 for end in ("", "#2")]

@@ -42,9 +42,7 @@ def echo_results(
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol)]
     echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
     over = outcome.scores.intervals["wa"].over
-    echo(
-        f"\n{counted(outcome.scores.n, 'clip')}: {protocol.description}. 95 % interval over {over}, all folds together."
-    )
+    echo(f"\n{outcome.scores.size('clip')}: {protocol.description}. 95 % interval over {over}, all folds together.")
     for note in filter(None, (outcome.scores.few_speakers, outcome.scores.lacking)):
         echo(note)
     echo_other_heads(outcome)

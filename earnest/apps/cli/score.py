@@ -28,6 +28,7 @@ from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
 from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
 from earnest.evaluation.confusion import HEADLINES
+from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import PREDICTIONS, Predictions, predictions_file, write_predictions
@@ -206,15 +207,16 @@ def echo_scores(scores: Scores, more: Mapping[str, Any], title: str) -> None:
 
 
 def _echo_headlines(scores: Scores, title: str) -> None:
+    n_folds = len(without_repeats(scores.folds))
     rows = []
     for name in HEADLINES:
-        folds = spread_text(scores.over_folds[name]) if len(scores.folds) > 1 else NONE
+        folds = spread_text(scores.over_folds[name]) if n_folds > 1 else NONE
         rows.append([NAMES[name], percent(getattr(scores, name)), folds, range_text(scores.intervals[name])])
     over = scores.intervals["wa"].over
-    folds = f"over {len(scores.folds)} folds" if len(scores.folds) > 1 else "one fold"
+    folds = f"over {n_folds} folds" if n_folds > 1 else "one fold"
     columns = ("%", "over all recordings", folds, f"95 % interval over {over}")
     echo_table(columns, rows, title, right=columns[1:])
-    echo(f"\n{counted(scores.n, 'utterance')}, {percent(scores.coverage)} % answered", nl=False)
+    echo(f"\n{scores.size('utterance')}, {percent(scores.coverage)} % answered", nl=False)
     if scores.calibration is not None:
         echo(f" · ECE {scores.calibration.ece:.3f} · Brier {scores.calibration.brier:.3f}", nl=False)
     echo("\n")
@@ -351,7 +353,7 @@ def command(
     if output is not None:
         _refuse_output(output, predictions, source, overwrite)
     found = to_score(predictions, source)
-    scores = score(found.predictions, np.random.default_rng(seed), columns=found.columns)
+    scores, _ = seeds_apart(score(found.predictions, np.random.default_rng(seed), columns=found.columns))
     document = _document(protocol, scores, found)
     title = _title(predictions, protocol)
     if output is not None:

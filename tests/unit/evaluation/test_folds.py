@@ -75,6 +75,14 @@ def test_the_spread_over_folds_and_that_over_repeats_are_told_apart():
     assert apart.folds == scores.folds
 
 
+def test_recordings_count_once_however_often_they_are_trained_for():
+    repeated_scores = score(predictions({"f1": 2, "f1#2": 4, "f1#3": 4}), np.random.default_rng(0), 10)
+    assert (repeated_scores.n_recordings, repeated_scores.n) == (10, 30)
+    assert repeated_scores.size("clip") == "10 clips, 30 answers"
+    assert repeated_scores.to_dict()["n_recordings"] == 10
+    assert score(predictions({"f1": 2}), np.random.default_rng(0), 10).size("clip") == "10 clips"
+
+
 def test_folds_that_were_trained_once_are_left_as_they_are():
     scores = score(predictions({"f1": 2, "f2": 6}), np.random.default_rng(0), 10)
     assert seeds_apart(scores) == (scores, {})

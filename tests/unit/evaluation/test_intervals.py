@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
-from earnest.evaluation.comparison import compare
+from earnest.evaluation.comparison import compare, difference_in_ua
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.predictions import Predictions, same_text, text_column
 
@@ -89,3 +89,22 @@ def test_a_clip_without_a_speaker_is_a_speaker_of_its_own_and_changes_no_other()
     assert bootstrap(nearly, rng, 10)["wa"].over == "utterances"
     difference = compare(one_unnamed, predictions, rng, 100).wa
     assert (difference.value, difference.interval.over) == (0, "speakers")
+
+
+def test_answers_of_several_trainings_to_one_recording_make_no_interval_narrower() -> None:
+    rng = np.random.default_rng(2)
+    once = answers(rng, speakers(rng))
+    rows = np.tile(np.arange(len(once)), 4)
+    folds = text_column(f"f#{repeat}" for repeat in range(4) for _ in range(len(once)))
+    for speaker in (once.speaker, same_text("", len(once)), text_column(["a", "b", *[""] * (len(once) - 2)])):
+        single = replace(once, speaker=speaker)
+        repeated = replace(single.take(rows), fold=folds)
+        one, four = (bootstrap(some, np.random.default_rng(0))["wa"] for some in (single, repeated))
+        assert four.over == one.over
+        assert four.high - four.low == pytest.approx(one.high - one.low, rel=0.1)
+        worse = replace(single, predicted=np.where(rng.random(len(once)) < 0.1, 1 - single.emotion, single.predicted))
+        paired = [difference_in_ua(a, b, np.random.default_rng(0)).interval for a, b in (
+            (single, worse), (repeated, replace(worse.take(rows), fold=folds))
+        )]  # fmt: skip
+        widths = [interval.high - interval.low for interval in paired]
+        assert widths[1] == pytest.approx(widths[0], rel=0.1)

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from command_line import earnest_cli
 from made_up_results import HISTORY, made_up, write_result, write_run
 
 from earnest.errors import CorpusError, MissingExtraError
+from earnest.evaluation.predictions import joined, text_column
 from earnest.report.clips import recordings_of
 from earnest.report.result import read_result
 from earnest.report.section import render
@@ -63,6 +65,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory, nothing_at_hand: None) -> P
 @pytest.fixture(scope="module")
 def text(folder: Path) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_page_tells_recordings_and_answers_of_repeated_trainings_apart(tmp_path: Path) -> None:
+    once = made_up()
+    again = replace(once, fold=text_column(f"{fold}#2" for fold in once.fold))
+    write_result(tmp_path / "made", joined([once, again]))
+    earnest_cli("report", tmp_path / "made", "--output", tmp_path / "page.html", "-q")
+    page = (tmp_path / "page.html").read_text()
+    assert "<dt>Recordings</dt><dd>60</dd><dd>120 answers of several trainings, 100.0 % answered, 2 folds</dd>" in page
 
 
 def test_the_page_holds_every_part_and_says_what_is_left_out(text: str) -> None:

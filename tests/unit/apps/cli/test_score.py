@@ -62,6 +62,21 @@ def test_unanswered_rows_are_shown(predictions):
     assert "none" in output
 
 
+def test_repeated_trainings_are_no_recordings_and_no_folds_of_their_own(tmp_path):
+    rows = [
+        f"{fold}-{number},ann,{fold}{mark},happy,{'happy' if number < right else 'sad'}"
+        for mark in ("", "#2")
+        for fold, right in (("f1", 1), ("f2", 3))
+        for number in range(4)
+    ]
+    path = tmp_path / "predictions.csv"
+    path.write_text("\n".join(["utterance_id,speaker,fold,emotion,predicted", *rows]) + "\n")
+    output = run(str(path)).stdout
+    assert "8 utterances, 16 answers, 100.0 % answered" in output
+    assert "over 2 folds" in output
+    assert "50.0 ± 35.4" in output  # of 25 and 75 %, not of each twice
+
+
 def test_wrong_names_and_files_are_deliberate_errors(predictions, tmp_path):
     assert isinstance(run(predictions, "--protocol", "loos").exception, RecipeError)
     assert isinstance(run(str(tmp_path / "absent.csv")).exception, CorpusError)
