@@ -2,23 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.io import decode
 from earnest.corpora.manifest import Utterance
-
-_NEVER = 1e9  # seconds; where a row has no end, the recording's is meant
 
 
 @dataclass(frozen=True)
 class SharedStretch:
-    """A stretch that both labelled."""
+    """A stretch that both labelled; without an end where it is the recording's and nobody had to know it."""
 
     path: str
     start_s: float
-    end_s: float
+    end_s: float | None
     first: str
     second: str
 
@@ -70,15 +70,22 @@ def cohen_kappa(table: npt.ArrayLike) -> float | None:
 def agreement(first: Sequence[Utterance], second: Sequence[Utterance]) -> AnnotatorAgreement:
     """Compare two manifests of the same recordings, over the time that both labelled.
 
-    A row without an end means the whole recording. Where all shared rows do so each recording counts once, else each
-    second.
+    A row without an end goes to the end of the recording. Where all stretches are whole recordings each counts once,
+    else each second, and recordings are read where their end is not told.
+
+    Raises
+    ------
+    AudioError
+        When such a recording can't be read.
     """
     theirs = _by_path(second)
     shared = [one for path, rows in _by_path(first).items() for one in _shared(path, rows, theirs.get(path, ()))]
+    are_whole = all(one.start_s == 0 and one.end_s is None for one in shared)
+    shared = shared if are_whole else _ended(shared)
     classes = tuple(sorted({label for one in shared for label in (one.first, one.second)}))
     table = np.zeros((len(classes), len(classes)))
     for one in shared:
-        lasts = 1.0 if one.end_s >= _NEVER else one.end_s - one.start_s
+        lasts = 1.0 if one.end_s is None else one.end_s - one.start_s
         table[classes.index(one.first), classes.index(one.second)] += lasts
     return AnnotatorAgreement(tuple(shared), classes, table)
 
@@ -90,12 +97,19 @@ def _by_path(rows: Sequence[Utterance]) -> Mapping[str, list[Utterance]]:
     return {path: sorted(parts, key=lambda part: part.start_s) for path, parts in found.items()}
 
 
+def _ended(stretches: Sequence[SharedStretch]) -> list[SharedStretch]:
+    """Return stretches with their ends, those that lie behind the end of the recording left out."""
+    lengths_s = {one.path: decode(Path(one.path)).duration_s for one in stretches if one.end_s is None}
+    ended = [replace(one, end_s=lengths_s[one.path]) if one.end_s is None else one for one in stretches]
+    return [one for one in ended if one.end_s is None or one.end_s > one.start_s]
+
+
 def _shared(path: str, first: Sequence[Utterance], second: Sequence[Utterance]) -> list[SharedStretch]:
     found = []
     for one in first:
         for other in second:
             start_s = max(one.start_s, other.start_s)
-            end_s = min(_NEVER if one.end_s is None else one.end_s, _NEVER if other.end_s is None else other.end_s)
-            if end_s > start_s:
+            end_s = min((row.end_s for row in (one, other) if row.end_s is not None), default=None)
+            if end_s is None or end_s > start_s:
                 found.append(SharedStretch(path, start_s, end_s, one.emotion, other.emotion))
     return found

@@ -432,7 +432,7 @@ class AgreementDialog(QDialog):
         self.table.setHorizontalHeaderLabels(list(titles))
         for row, one in enumerate(shown):
             differs = one.first != one.second
-            times = localised(f"{one.start_s:.2f}"), "" if one.end_s > 1e8 else localised(f"{one.end_s:.2f}")
+            times = localised(f"{one.start_s:.2f}"), "" if one.end_s is None else localised(f"{one.end_s:.2f}")
             said = word(one.first), word(one.second), tr("differs") if differs else ""
             for column, text in enumerate((printable(Path(one.path).name), *times, *said)):
                 item = QTableWidgetItem(text)

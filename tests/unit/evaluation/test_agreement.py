@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from earnest.corpora.manifest import Utterance
+from earnest.errors import AudioError
 from earnest.evaluation.agreement import agreement, cohen_kappa
 
 
@@ -45,3 +47,18 @@ def test_whole_recordings_count_once_each() -> None:
     others = [Utterance("a", Path("a.wav"), emotion="sad"), Utterance("c", Path("c.wav"), emotion="sad")]
     found = agreement(rows, others)
     assert (len(found.shared), found.table.sum()) == (1, 1)
+
+
+def test_a_stretch_without_an_end_counts_to_the_end_of_the_recording(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "talk.wav", np.zeros(5 * 8_000), 8_000)
+
+    def row(name: str, start_s: float, end_s: float | None, emotion: str) -> Utterance:
+        return Utterance(f"{start_s}-{emotion}", tmp_path / name, start_s, end_s, emotion=emotion)
+
+    mine = [row("talk.wav", 0, 1, "sad"), row("talk.wav", 1, None, "happy")]
+    found = agreement(mine, [row("talk.wav", 0, 2, "sad"), row("talk.wav", 2, None, "happy")])
+    assert found.classes == ("happy", "sad")
+    assert found.table.tolist() == [[3, 1], [0, 1]]
+    assert [one.end_s for one in found.shared] == [1, 2, 5]
+    with pytest.raises(AudioError, match=r"gone\.wav"):
+        agreement([row("gone.wav", 1, None, "sad")], [row("gone.wav", 0, None, "sad")])
