@@ -6,6 +6,7 @@ Which weights are trained, from which epoch on, and how fast: `Freezing`, `param
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import lightning.pytorch as pl
@@ -128,13 +129,11 @@ class EmotionTraining(pl.LightningModule):
         """Compute loss, WA and UA over all validation clips, and how right the other heads are."""
         output, truth = self._answered()
         logits, targets = output.logits, truth.emotion
-        # WA = (1/N)·Σ [ŷ = y]; UA = (1/C)·Σ_c recall_c over the classes that have validation clips.
-        right = (logits.argmax(dim=1) == targets).float()
-        recalls = [float(right[targets == index].mean()) for index in set(targets.tolist())]
+        wa, ua = accuracies(logits.argmax(dim=1) == targets, targets)
         validation = {
             "valid_loss": float(functional.cross_entropy(logits, targets)),
-            "valid_wa": float(right.mean()),
-            "valid_ua": sum(recalls) / len(recalls),
+            "valid_wa": wa,
+            "valid_ua": ua,
         }
         self.class_counts = [count for count in targets.bincount().tolist() if count]
         self.constant = []
@@ -201,6 +200,20 @@ class EmotionTraining(pl.LightningModule):
         seed = (seed + self.ranks.rank * SEEDS_APART) % 2**63  # slices of one batch are not dropped out alike
         torch.manual_seed(seed)
         self.generator.manual_seed(seed)
+
+
+def accuracies(right: Tensor, targets: Tensor) -> tuple[float, float]:
+    """Compute WA and UA, equal whenever the fractions are: rounding must not say which of two epochs is better.
+
+    Parameters
+    ----------
+    right : whether each answer is, shape (clips,), bool
+    targets : class numbers, shape (clips,), at least one
+    """
+    # WA = (1/N)·Σ [ŷ = y]; UA = (1/C)·Σ_c recall_c over the classes that have clips.
+    of_classes = [right[targets == index] for index in set(targets.tolist())]
+    recalls = [Fraction(int(some.sum()), len(some)) for some in of_classes]
+    return int(right.sum()) / len(right), float(sum(recalls) / len(recalls))
 
 
 def in_float32(output: NetworkOutput) -> NetworkOutput:

@@ -1,6 +1,7 @@
 """Optimisers and schedules by name; what is trained, from when on, and how fast."""
 
 import math
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,15 @@ from earnest.models.classifier import Layer, Network, Segmented
 from earnest.settings.front_end import Segments
 from earnest.settings.recipe import Training, read_recipe
 from earnest.settings.training import Unfreezing
-from earnest.training.module import Freezing, advance, build_optimiser, build_schedule, layers_of, parameter_groups
+from earnest.training.module import (
+    Freezing,
+    accuracies,
+    advance,
+    build_optimiser,
+    build_schedule,
+    layers_of,
+    parameter_groups,
+)
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "emocatcher.toml"
 
@@ -37,6 +46,18 @@ def test_adabelief_takes_the_published_steps() -> None:
         spread = 0.999 * spread + 0.001 * (gradient - mean) ** 2 + 1e-8
         theta -= settings.learning_rate * (mean / (1 - 0.9**step)) / (np.sqrt(spread / (1 - 0.999**step)) + 1e-8)
         np.testing.assert_allclose(parameter.detach().numpy(), theta, atol=1e-5)
+
+
+def test_equal_recalls_are_a_tie_however_they_lie_over_the_classes() -> None:
+    targets = torch.arange(7).repeat_interleave(3)
+
+    def scores(*n_right: int) -> tuple[float, float]:
+        return accuracies(torch.tensor([place < n for n in n_right for place in range(3)]), targets)
+
+    assert scores(2, 1, 2, 1, 2, 1, 2) == scores(3, 3, 3, 1, 1, 0, 0) == (11 / 21, 11 / 21)
+    assert {scores(*n) for n in permutations((3, 2, 2, 1, 1, 1, 0))} == {(10 / 21, 10 / 21)}
+    uneven = torch.tensor([0, 0, 0, 1]), torch.tensor([True, False, False, True])
+    assert accuracies(uneven[1], uneven[0]) == (0.5, 2 / 3)
 
 
 @pytest.mark.parametrize("name", ["adabelief", "adam", "adamw", "sgd"])
