@@ -1,5 +1,6 @@
 """``earnest import``: weights that others published become a run folder of ours."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from earnest.settings.recipe import recipe_file
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
+    from earnest.progress import Progress
     from earnest.settings.recipe import Recipe
 
 NETWORKS = ("emocatcher", "moody-alexnet")
@@ -84,7 +86,10 @@ def command(
     if overwrite:
         raise click.UsageError("A run folder is never replaced: choose another --output, or remove the folder.")
     record = import_run(network, file, output, _recipe(network, protocol))
-    outcome = _scored(network, output, protocol, fold, data, as_json, quiet) if protocol else None
+    typed = ["earnest", "import", network, str(file), "--output", str(output), "--protocol", protocol or ""]
+    typed += ["--fold", fold] if fold else []
+    progress = progress_for(as_json, quiet)
+    outcome = _scored(output, protocol, fold, data, shlex.join(typed), progress) if protocol else None
     if as_json:
         headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
         echo_json({"run": output, "classes": record.classes, "parameters": record.n_parameters, "test": headline})
@@ -110,11 +115,9 @@ def _recipe(network: str, protocol: str | None) -> "Recipe":
 
 
 def _scored(
-    network: str, run: Path, protocol: str, fold: str | None, data: tuple[str, ...], as_json: bool, quiet: bool
+    run: Path, protocol: str, fold: str | None, data: tuple[str, ...], command: str, progress: "Progress"
 ) -> "Evaluation | None":
     from earnest.experiments.evaluate import train
     from earnest.settings.recipe import read_recipe
 
-    typed = f"earnest import {network} --protocol {protocol}"
-    progress = progress_for(as_json, quiet)
-    return train(read_recipe(run), protocol, fold, corpus_folders(data), run, typed, progress=progress)
+    return train(read_recipe(run), protocol, fold, corpus_folders(data), run, command, progress=progress)

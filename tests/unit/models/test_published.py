@@ -3,6 +3,7 @@
 import pickle
 import re
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 from earnest.apps.cli.import_ import NETWORKS
 from earnest.apps.cli.main import cli
 from earnest.errors import EarnestError
+from earnest.experiments import evaluate
 from earnest.export.onnx import to_moody
 from earnest.files.writing import refuse_changed
 from earnest.labels import CORE_EMOTIONS, SCHEMES
@@ -233,6 +235,16 @@ def test_the_command_makes_a_run_and_says_what_comes_next(tmp_path: Path) -> Non
         "leave out --protocol, --fold and --data"
         in CliRunner().invoke(cli, ["import", "alexnet", "a.pth", "--protocol", "x"]).output
     )
+
+
+def test_the_command_that_a_result_names_makes_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, told = checkpoint(tmp_path / "their best.pth", state(EMOCATCHER)), []
+    monkeypatch.setattr(evaluate, "train", lambda *words, progress: told.append(words[5]))
+    earnest_cli("import", "emocatcher", path, "-o", tmp_path / "run", "--protocol", "emocatcher-5fold", "--fold", "f2")
+    shutil.rmtree(tmp_path / "run")
+    earnest_cli(*shlex.split(told[0])[1:])
+    assert told[0] == told[1]
+    assert {str(path), "emocatcher-5fold", "f2"} <= set(shlex.split(told[0]))
 
 
 def test_the_commands_of_the_page_exist_with_their_options() -> None:
