@@ -22,7 +22,7 @@ from earnest.evaluation.confusion import (
     headline_scores,
     normalised,
 )
-from earnest.evaluation.intervals import N_RESAMPLES, Interval, Spread, bootstrap, spread
+from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, Spread, bootstrap, spread
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
 from earnest.evaluation.texts import range_text
@@ -388,6 +388,24 @@ class Scores:
             f"Only {n_drawn} speakers: the 95 % intervals are too narrow. Over three to six speakers they hold the "
             "true value four times out of five, not 19 times out of 20."
         )
+
+    @property
+    def without_errors(self) -> str:
+        """Say what an interval of 100 to 100 leaves out; "" where an answer is wrong."""
+        if self.wa < 1:
+            return ""
+        # Of n right ones the exact one-sided bound p has (1 − p)ⁿ = 0.05; about 3/n (Hanley and Lippman-Hand, 1983).
+        most = 1 - (1 - CONFIDENCE) ** (1 / self.n_recordings)
+        return (
+            "Every answer is right, so there is no error for the bootstrap to draw, and its interval is one point. "
+            f"Up to {100 * most:.1f} % can be wrong (rule of three, 95 %), and more where recordings of a speaker "
+            "resemble each other."
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be known to read the headline and its intervals."""
+        return [told for told in (self.few_speakers, self.without_errors, self.lacking) if told]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for ``metrics.json``."""

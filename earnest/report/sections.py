@@ -78,7 +78,7 @@ def headline_notes(results: Sequence[Result]) -> list[str]:
         "A clip without an answer counts as wrong."
     ]
     for result in results:
-        notes += [f"{result.name}: {told}" for told in (result.scores.few_speakers, result.scores.lacking) if told]
+        notes += [f"{result.name}: {told}" for told in result.scores.notes]
     if any(result.facts.stamp for result in results):
         notes.append("A stamped result was chosen on test data: it is too good, and here for comparison only.")
     return notes

@@ -43,7 +43,7 @@ def echo_results(
     echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
     over = outcome.scores.intervals["wa"].over
     echo(f"\n{outcome.scores.size('clip')}: {protocol.description}. 95 % interval over {over}, all folds together.")
-    for note in filter(None, (outcome.scores.few_speakers, outcome.scores.lacking)):
+    for note in outcome.scores.notes:
         echo(note)
     echo_other_heads(outcome)
     if outcome.over_repeats:

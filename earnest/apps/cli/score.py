@@ -220,8 +220,8 @@ def _echo_headlines(scores: Scores, title: str) -> None:
     if scores.calibration is not None:
         echo(f" · ECE {scores.calibration.ece:.3f} · Brier {scores.calibration.brier:.3f}", nl=False)
     echo("\n")
-    if scores.few_speakers:
-        echo(f"{scores.few_speakers}\n")
+    for note in scores.notes:
+        echo(f"{note}\n")
 
 
 def _echo_classes(scores: Scores) -> None:

@@ -397,5 +397,13 @@ def test_intervals_over_few_speakers_are_said_to_be_too_narrow(speakers, told):
     assert score(table("hshs", "hhhs", speakers), np.random.default_rng(0)).few_speakers.startswith(told)
 
 
+def test_an_interval_without_any_error_says_how_many_there_may_be():
+    scores = score(table("hs" * 30, "hs" * 30, "abcdefghij" * 6), np.random.default_rng(0))
+    assert (scores.intervals["wa"].low, scores.intervals["wa"].high) == (1, 1)
+    assert "Up to 4.9 % can be wrong" in scores.without_errors  # binomtest(60, 60, alternative="greater") of SciPy
+    assert scores.notes == [scores.without_errors]
+    assert score(table("hs", "hh"), np.random.default_rng(0)).without_errors == ""
+
+
 def test_intervals_over_ten_speakers_are_taken_as_they_are():
     assert score(table("hs" * 5, "hh" * 5, "abcdefghij"), np.random.default_rng(0)).few_speakers == ""
