@@ -20,7 +20,7 @@ from earnest.evaluation.answers import (
     shown,
     text_column,
 )
-from earnest.evaluation.predictions import read_answers
+from earnest.evaluation.predictions import layout_of, read_answers
 from earnest.files.reading import opened, parsed_json, read_text
 from earnest.files.tables import delimiter_of, is_parquet, parquet_columns
 from earnest.labels import AFFECT
@@ -236,11 +236,25 @@ READERS: Mapping[str, Callable[[Path], SystemAnswers]] = {
 
 def read_any(path: Path, form: str | None = None) -> SystemAnswers:
     """Read a file of answers; without ``form``, a key of `READERS`, its content says what it is."""
-    found = form or recognised(path)
-    if found == SPANS:
+    if form:
+        return READERS[form](path)
+    if _start_of(path)[:1] in _JSON:
+        _refuse_spans(recognised(path), path)
+        return read_pipeline_output(path)
+    return read_table(path, partial(_recognised_layout, path=path))
+
+
+def _recognised_layout(header: list[str], path: Path) -> Layout:
+    """Return what the header says the columns are."""
+    form = _form_of(header)
+    _refuse_spans(form, path)
+    return {"nkululeko": _nkululeko_layout, "predict": _predict_layout}.get(form, layout_of)(header, path=path)
+
+
+def _refuse_spans(form: str, path: Path) -> None:
+    if form == SPANS:
         told = "holds spans of earnest timeline. Whole recordings are scored"
         raise CorpusError(f"{path}: {told}: earnest predict … --output answers.csv.")
-    return READERS[found](path)
 
 
 def recognised(path: Path) -> str:
@@ -250,6 +264,10 @@ def recognised(path: Path) -> str:
     spans that of `earnest timeline`, and so are JSON lines. Other JSON is a pipeline's output.
     """
     columns, is_json = _columns_of(path)
+    return _form_of(columns, is_json)
+
+
+def _form_of(columns: Collection[str], is_json: bool = False) -> str:
     if "file" in columns and not is_json:
         return "nkululeko"
     if set(columns) >= _OF_PREDICT:

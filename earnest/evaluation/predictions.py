@@ -277,7 +277,7 @@ def read_predictions(path: Path) -> Predictions:
 
 def read_answers(path: Path, needed: Sequence[str] = ("predicted",)) -> SystemAnswers:
     """Read a predictions file that may lack the truth and have ``path`` in place of ``utterance_id``."""
-    return read_table(path, partial(_layout_of, path=path, needed=needed))
+    return read_table(path, partial(layout_of, path=path, needed=needed))
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
@@ -337,7 +337,7 @@ def _number_texts(values: npt.NDArray[np.float32], blank: npt.NDArray[np.bool_])
     return texts
 
 
-def _layout_of(header: Sequence[str], path: Path, needed: Sequence[str]) -> Layout:
+def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predicted",)) -> Layout:
     """Check a header and say which column holds what."""
     for name, count in Counter(header).items():
         if count > 1:

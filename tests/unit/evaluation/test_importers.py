@@ -227,13 +227,22 @@ def test_parquet_is_read_as_the_same_table_in_csv_is(tmp_path):
     np.testing.assert_array_equal(told.affect_derived, table.affect_derived)
 
 
-def test_parquet_of_any_system_has_the_columns_of_csv(tmp_path):
+def test_parquet_of_any_system_has_the_columns_of_csv_and_is_opened_once(tmp_path, monkeypatch):
     pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
     from pyarrow import parquet
 
     columns = {"utterance_id": ["a", "b"], "emotion": ["sad", "happy"], "predicted": ["sad", None], "fold": [1.0, 2.0]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "p.parquet")
+    opened: list[object] = []
+
+    class Counted(parquet.ParquetFile):  # type: ignore[misc]
+        def __init__(self, *words: object) -> None:
+            opened.append(words)
+            super().__init__(*words)
+
+    monkeypatch.setattr(parquet, "ParquetFile", Counted)
     answers = read_any(tmp_path / "p.parquet")
+    assert len(opened) == 1  # what it is and what it holds, at once
     assert (answers.predicted.tolist(), answers.own_truth().tolist()) == (["sad", ""], ["sad", "happy"])
     assert answers.text("fold").tolist() == ["1", "2"]
     parquet.write_table(pyarrow.table(columns | {"utterance_id": ["a", None]}), tmp_path / "p.parquet")
