@@ -49,7 +49,7 @@ def _digest_of_part(row: Utterance) -> str:
     first = round(row.start_s * recording.sample_rate_hz)
     last = None if row.end_s is None else round(row.end_s * recording.sample_rate_hz)
     part = recording.waveform[first:last]
-    return "" if is_silent(part) else digest_of(part, recording.sample_rate_hz)
+    return "" if is_blank(part) else digest_of_sound(part, recording.sample_rate_hz)
 
 
 SILENT_PEAK = 1e-3  # -60 dBFS; the quietest recording of four corpora peaks at 4.5e-3
@@ -87,7 +87,7 @@ def examine(path: Path) -> Sound:
     waveform = recording.waveform
     return Sound(
         path=path,
-        digest=digest_of(waveform, recording.sample_rate_hz),
+        digest=digest_of_sound(waveform, recording.sample_rate_hz),
         duration_s=recording.duration_s,
         peak=float(np.abs(waveform).max()),
         n_channels=recording.n_channels,
@@ -95,12 +95,12 @@ def examine(path: Path) -> Sound:
     )
 
 
-def digest_of(waveform: Waveform, sample_rate_hz: int) -> str:
+def digest_of_sound(waveform: Waveform, sample_rate_hz: int) -> str:
     """Return what is equal for equal samples (samples,) at equal rates."""
     return hashlib.sha256(waveform.tobytes() + sample_rate_hz.to_bytes(4, "little")).hexdigest()
 
 
-def is_silent(waveform: Waveform) -> bool:
+def is_blank(waveform: Waveform) -> bool:
     """Say whether samples (samples,) hold no sound, so that equality with others means nothing."""
     return not waveform.size or float(np.abs(waveform).max()) < SILENT_PEAK
 

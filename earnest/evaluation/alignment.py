@@ -16,11 +16,11 @@ from earnest.evaluation.answers import (
     SystemAnswers,
     TextColumn,
     different,
+    excerpt,
     in_canonical_order,
     map_words,
     numbered,
     same_text,
-    shown,
     text_column,
     twins,
 )
@@ -60,7 +60,7 @@ class LabelMapping:
         classes = self.scheme.classes if self.scheme else ()
         meant = dict(twins(unknown, classes))
         pairs = [(label, meant.get(label, "EMOTION")) for label in unknown]
-        what = f"the label '{shown(unknown[0])}' is" if len(unknown) == 1 else f"{len(unknown)} labels are"
+        what = f"the label '{excerpt(unknown[0])}' is" if len(unknown) == 1 else f"{len(unknown)} labels are"
         near = suggestion(names[unknown[0]], {*EMOTIONS, *classes}) if len(unknown) == 1 and not meant else ""
         raise CorpusError(f"{source}: {what} unknown. Say {map_words(pairs)}.{near}")
 
@@ -219,7 +219,7 @@ def join(
     places[_are_namesakes(answers.name, utterances, places)] = -1
     unknown = np.flatnonzero(places < 0)
     if len(unknown) and not ignore_unknown:
-        named = ", ".join(f"'{shown(answers.name[row])}'" for row in unknown[:N_NAMED].tolist())
+        named = ", ".join(f"'{excerpt(answers.name[row])}'" for row in unknown[:N_NAMED].tolist())
         what = f"{len(unknown)} of {len(answers)} rows name no recording of the manifest: {named}"
         raise CorpusError(f"{answers.place(int(unknown[0]))}: {what}. Say --ignore-unknown to leave them out.")
     _check_once(answers, places)
@@ -310,7 +310,7 @@ def _check_once(answers: SystemAnswers, places: npt.NDArray[np.int64]) -> None:
     for row, key in enumerate(zip(places.tolist(), answers.text("fold"), strict=True)):
         first = seen.setdefault(key, row)
         if first != row and key[0] >= 0:
-            same = f"'{shown(answers.name[row])}' and '{shown(answers.name[first])}' are the same recording"
+            same = f"'{excerpt(answers.name[row])}' and '{excerpt(answers.name[first])}' are the same recording"
             raise CorpusError(f"{answers.place(row)}: {same}, answered twice in one fold.")
 
 
@@ -326,7 +326,8 @@ def _places(answers: SystemAnswers, utterances: Sequence[Utterance]) -> npt.NDAr
         if len(found) > 1:
             keys = " and ".join(f"'{utterances[place].key}'" for place in found[:2])
             raise CorpusError(
-                f"{answers.place(row)}: '{shown(name)}' fits several recordings: {keys}. Write the path, or the corpus."
+                f"{answers.place(row)}: '{excerpt(name)}' fits several recordings: {keys}. Write the path, or the "
+                "corpus."
             )
         places[row] = found[0] if found else -1
     return places

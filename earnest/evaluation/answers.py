@@ -141,7 +141,9 @@ class SystemAnswers:
         true = set(self.emotion) - {""}
         pairs = twins(set(self.predicted) - true - {""}, true)
         if pairs:
-            told = ", ".join(f"'{shown(one)}' where the truth says '{shown(twin)}'" for one, twin in pairs[:MOST_TOLD])
+            told = ", ".join(
+                f"'{excerpt(one)}' where the truth says '{excerpt(twin)}'" for one, twin in pairs[:MOST_TOLD]
+            )
             raise CorpusError(f"{self.source}: answers say {told}. Say {map_words(pairs)}.")
         return self.emotion
 
@@ -189,10 +191,10 @@ def check_unique(answers: SystemAnswers) -> None:
         first = seen.setdefault(key, row)
         if first != row:
             where = f"{answers.unit} {answers.line[first]}"
-            raise CorpusError(f"{answers.place(row)}: '{shown(key[0])}' is in {where} already, with the same fold.")
+            raise CorpusError(f"{answers.place(row)}: '{excerpt(key[0])}' is in {where} already, with the same fold.")
 
 
-def shown(text: str) -> str:
+def excerpt(text: str) -> str:
     """Return a stranger's text fit for one line of a message."""
     return repr(text[:LONGEST_SHOWN])[1:-1] + ("…" if len(text) > LONGEST_SHOWN else "")
 
@@ -311,7 +313,7 @@ class _Table:
         for name, flags in self.flags.items():
             flag = _FLAGS.get(said[name].lower())
             if flag is None:
-                raise self._error(line, name, f"expected true or false, got '{shown(said[name])}'")
+                raise self._error(line, name, f"expected true or false, got '{excerpt(said[name])}'")
             flags.append(flag)
         for prefix, numbers in self.affect.items():
             numbers.extend(self._affect(said, prefix, line))
@@ -352,10 +354,10 @@ class _Table:
         if name in ("name", "emotion") and not text:
             return "it is empty"
         if name == "predicted_gender" and text not in ("female", "male", ""):
-            return f"expected female, male or nothing, got '{shown(text)}'"
+            return f"expected female, male or nothing, got '{excerpt(text)}'"
         labels = self.layout.probabilities
         if name in ("emotion", "predicted") and self.layout.is_ours and labels and text and text not in labels:
-            return f"'{shown(text)}' has no column p_{shown(text)}"
+            return f"'{excerpt(text)}' has no column p_{excerpt(text)}"
         return ""
 
     def _affect(self, said: Mapping[str, str], prefix: str, line: int) -> list[float]:
@@ -365,7 +367,7 @@ class _Table:
             if text := said.get(prefix + name):
                 values[index] = self._number(prefix + name, text, line)
                 if not math.isfinite(values[index]):
-                    raise self._error(line, prefix + name, f"expected a number, got '{shown(text)}'")
+                    raise self._error(line, prefix + name, f"expected a number, got '{excerpt(text)}'")
         return values
 
     def _row_of_probabilities(self, cells: Mapping[str, str], line: int) -> list[float]:
@@ -377,9 +379,9 @@ class _Table:
         values = [self._number(header, cells[header], line) for header in headers]
         for header, value in zip(headers, values, strict=True):
             if self.layout.is_ours and not 0 <= value <= 1:
-                raise self._error(line, header, f"a probability is from 0 to 1, got {shown(cells[header])}")
+                raise self._error(line, header, f"a probability is from 0 to 1, got {excerpt(cells[header])}")
             if not math.isfinite(value):
-                raise self._error(line, header, f"expected a number, got '{shown(cells[header])}'")
+                raise self._error(line, header, f"expected a number, got '{excerpt(cells[header])}'")
         total = sum(values)
         if abs(total - 1) <= SUM_TOLERANCE and min(values) >= 0:
             return values
@@ -399,7 +401,7 @@ class _Table:
         try:
             return float(self._with_point(text))
         except ValueError:
-            raise self._error(line, name, f"expected a number, got '{shown(text)}'") from None
+            raise self._error(line, name, f"expected a number, got '{excerpt(text)}'") from None
 
     def _error(self, line: int, name: str, why: str) -> CorpusError:
         return CorpusError(f"{self._place(line)}, column '{self.layout.columns.get(name, name)}': {why}.")

@@ -61,6 +61,11 @@ def headline_scores(counts: npt.NDArray[np.integer]) -> dict[str, Floats]:
     }
 
 
+def ua_of(counts: Counts) -> float:
+    """Compute the UA of one confusion matrix, the mean recall over the classes that occur."""
+    return float(headline_scores(counts)["ua"])
+
+
 def normalised(counts: npt.NDArray[np.integer], by: Literal["true", "predicted"]) -> Floats:
     """Divide counts by those of their true class (rows sum to one) or of their answer (columns sum to one).
 

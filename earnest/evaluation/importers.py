@@ -16,8 +16,8 @@ from earnest.evaluation.answers import (
     Layout,
     SystemAnswers,
     check_unique,
+    excerpt,
     read_table,
-    shown,
     text_column,
 )
 from earnest.evaluation.predictions import layout_of, read_answers
@@ -127,14 +127,14 @@ def _of_value(value: Any, where: str, number: int) -> Iterator[_Entry]:
     elif value.keys() >= _OF_PREDICT:
         told = value["emotion"]
         if not isinstance(told, str | None):
-            raise CorpusError(f"{where}: 'emotion' is a text, or null for no answer, got {shown(str(told))}.")
+            raise CorpusError(f"{where}: 'emotion' is a text, or null for no answer, got {excerpt(str(told))}.")
         scores = _scores(value.get("probabilities"), where)
         yield _Entry(_name(value["path"], where), scores, number, _sound(told or "", where).strip())
     elif key := next((key for key in NAME_KEYS if key in value), None):
         yield _Entry(_name(value[key], where), _scores(_answer_in(value, where), where), number)
     else:
         for count, (name, answer) in enumerate(value.items(), number):
-            yield _Entry(_name(name, where), _scores(answer, f"{where}, '{shown(name)}'"), count)
+            yield _Entry(_name(name, where), _scores(answer, f"{where}, '{excerpt(name)}'"), count)
 
 
 def _is_score(value: Any) -> bool:
@@ -162,7 +162,7 @@ def _sound(text: str, where: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise CorpusError(f"{where}: half a character in '{shown(text)}'.") from None
+        raise CorpusError(f"{where}: half a character in '{excerpt(text)}'.") from None
     return text
 
 
@@ -177,11 +177,11 @@ def _scores(answer: Any, where: str) -> dict[str, float]:
     scores: dict[str, float] = {}
     for item in answer if isinstance(answer, list) else [answer]:
         if not isinstance(item, dict) or not isinstance(item.get("label"), str) or not item["label"].strip():
-            raise CorpusError(f'{where}: expected {{"label": a text, "score": a number}}, got {shown(str(item))}.')
+            raise CorpusError(f'{where}: expected {{"label": a text, "score": a number}}, got {excerpt(str(item))}.')
         label = _sound(item["label"], where).strip()
         if label in scores:
-            raise CorpusError(f"{where}: the label '{shown(label)}' is there twice.")
-        scores[label] = _finite(item.get("score", 1.0), f"{where}, label '{shown(label)}'")
+            raise CorpusError(f"{where}: the label '{excerpt(label)}' is there twice.")
+        scores[label] = _finite(item.get("score", 1.0), f"{where}, label '{excerpt(label)}'")
     return scores
 
 
@@ -191,7 +191,7 @@ def _finite(value: Any, where: str) -> float:
     except OverflowError:
         number = math.nan
     if not math.isfinite(number):
-        raise CorpusError(f"{where}: expected a number for the score, got {shown(str(value))}.")
+        raise CorpusError(f"{where}: expected a number for the score, got {excerpt(str(value))}.")
     return number
 
 

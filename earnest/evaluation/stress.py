@@ -8,7 +8,7 @@ import numpy as np
 
 from earnest.errors import EarnestError
 from earnest.evaluation.comparison import difference_in_ua
-from earnest.evaluation.confusion import ClassScores, Counts, class_scores, confusion_counts, headline_scores
+from earnest.evaluation.confusion import ClassScores, Counts, class_scores, confusion_counts, ua_of
 from earnest.evaluation.intervals import Interval, bootstrap
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.texts import markdown_row, points, range_text
@@ -88,7 +88,7 @@ class StressRow:
         return cls(
             condition,
             group,
-            ua_of(changed),
+            ua_of(_counts(changed)),
             bootstrap(changed, rng, N_RESAMPLES)["ua"],
             difference.value,
             difference.interval,
@@ -154,13 +154,7 @@ class StressRow:
 def clean_row(clean: Predictions) -> StressRow:
     """Return the first line of the table: the clips as they are."""
     interval = bootstrap(clean, np.random.default_rng(SEED), N_RESAMPLES)["ua"]
-    return StressRow(CLEAN, "", ua_of(clean), interval, 0.0, Interval(0.0, 0.0, interval.over), 1.0)
-
-
-def ua_of(predictions: Predictions) -> float:
-    """Return the mean recall over classes, from 0 to 1."""
-    counts = confusion_counts(predictions.emotion, predictions.predicted, len(predictions.classes))
-    return float(headline_scores(counts)["ua"])
+    return StressRow(CLEAN, "", ua_of(_counts(clean)), interval, 0.0, Interval(0.0, 0.0, interval.over), 1.0)
 
 
 def stress_markdown(rows: Sequence[StressRow]) -> str:
@@ -240,7 +234,7 @@ def _counts(predictions: Predictions) -> Counts:
 def _correctness(counts: Counts, classes: Sequence[str]) -> Iterator[StressCheck]:
     scores = dict(zip(classes, class_scores(counts), strict=True))
     precisions, recalls = _values(scores, "precision"), _values(scores, "recall")
-    yield StressCheck("UA", float(headline_scores(counts)["ua"]), LEAST, True)
+    yield StressCheck("UA", ua_of(counts), LEAST, True)
     mean = float(np.mean(list(precisions.values()))) if precisions else 0.0  # nothing was answered
     yield StressCheck("mean precision", mean, LEAST, True)
     for name, values in (("recall", recalls), ("precision", precisions)):
@@ -263,9 +257,7 @@ def _sexes(predictions: Predictions) -> Iterator[StressCheck]:
         return
     both = _counts(predictions.take(np.flatnonzero(predictions.gender != "")))
     own = {name: _counts(predictions.take(np.flatnonzero(predictions.gender == name))) for name in names}
-    distances = {
-        name: abs(float(headline_scores(counts)["ua"] - headline_scores(both)["ua"])) for name, counts in own.items()
-    }
+    distances = {name: abs(ua_of(counts) - ua_of(both)) for name, counts in own.items()}
     worst = max(distances, key=distances.__getitem__)
     yield StressCheck("UA of a sex, distance from both", distances[worst], SEX_UA, False, worst)
     limits: dict[What, float] = {"recall": SEX_RECALL, "precision": SEX_PRECISION}

@@ -98,7 +98,7 @@ def _to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -106,13 +106,13 @@ def sha256_of(path: Path) -> str:
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
     """Write the checksums of files of a folder that are finished."""
-    lines = [f"{sha256_of(folder / name)}  {name}\n" for name in sorted(names)]
+    lines = [f"{sha256_of_file(folder / name)}  {name}\n" for name in sorted(names)]
     write_atomically(folder / SUMS, "".join(lines).encode())
 
 
 def write_sum(path: Path) -> None:
     """Write the checksum of a finished file beside it."""
-    write_atomically(_sum_of(path), f"{sha256_of(path)}  {path.name}\n".encode())
+    write_atomically(_sum_of(path), f"{sha256_of_file(path)}  {path.name}\n".encode())
 
 
 def summed_in(sums: Path) -> list[tuple[str, str]]:
@@ -135,7 +135,7 @@ def refuse_changed(path: Path) -> None:
         # A name that leads out of the folder is none that was written here.
         if Path(name).name != name or not file.is_file():
             raise EarnestError(f"{sums}: names '{name}', which is missing. {_restore(sums)}")
-        if sha256_of(file) != digest:
+        if sha256_of_file(file) != digest:
             raise EarnestError(
                 f"{file}: was changed after it was written ({sums.name} has another checksum). {_restore(sums)}"
             )

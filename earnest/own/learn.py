@@ -19,6 +19,7 @@ from earnest.corpora.own import OwnData, Refused
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import expected_ece, reliability
+from earnest.evaluation.confusion import confusion_counts, ua_of
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, identified, write_predictions
 from earnest.export.card import result_of
@@ -379,7 +380,9 @@ def gain_of_the_second_half(data: LabelledEmbeddings, out: OutOfFold, seed: int)
         # And their copies, as the whole head had.
         weights, bias = data.take(np.isin(data.groups, groups[others[half]])).discriminant(shrinkage)
         answers[held] = (data.embeddings[asked[held]] @ weights.T + bias + out.offset).argmax(axis=1)
-    return ua_of(out.logits.argmax(axis=1), targets) - ua_of(answers, targets)
+    n_classes = out.logits.shape[1]
+    whole, halved = (confusion_counts(targets, found, n_classes) for found in (out.logits.argmax(axis=1), answers))
+    return ua_of(whole) - ua_of(halved)
 
 
 def _half(groups: npt.NDArray[np.str_], targets: Numbers, rng: np.random.Generator) -> Numbers:
@@ -390,11 +393,6 @@ def _half(groups: npt.NDArray[np.str_], targets: Numbers, rng: np.random.Generat
         if len(np.unique(targets[rows])) == len(np.unique(targets)):
             break
     return np.asarray(rows, np.int64)
-
-
-def ua_of(answers: Numbers, targets: Numbers) -> float:
-    """Return the mean recall over the classes that are there."""
-    return float(np.mean([(answers[targets == target] == target).mean() for target in np.unique(targets)]))
 
 
 def class_results(

@@ -22,11 +22,11 @@ from torch import Tensor
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
 from earnest.corpora.base import Affect, affect_of, scheme_of_rows
-from earnest.corpora.check import digest_of, is_silent
+from earnest.corpora.check import digest_of_sound, is_blank
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, EarnestError, counted
 from earnest.files.cache import DiskCache
-from earnest.files.writing import sha256_of
+from earnest.files.writing import sha256_of_file
 from earnest.frontends.build import FrontEndModule, compute_frames
 from earnest.labels import Scheme
 from earnest.models.classifier import Layer, Network
@@ -43,7 +43,7 @@ class Features:
     ----------
     frames : (rows, frames), as the front end gives them
     n_samples : at the front end's rate
-    digest : of the samples, see `earnest.corpora.check.digest_of`; "" for silence
+    digest : of the samples, see `earnest.corpora.check.digest_of_sound`; "" for silence
     waveform : (samples,) int16; empty where the recipe does not augment
     key : equal for equal content and settings; "" where nothing is kept on disk
     """
@@ -109,7 +109,7 @@ def code_digest(parts: Iterable[str]) -> str:
     """Return the SHA-256 of the source of parts of the package."""
     root = Path(__file__).parents[1]
     paths = sorted(path for part in parts for path in (root / part).rglob("*.py"))
-    return digest_of_words(*(f"{path.relative_to(root)} {sha256_of(path)}" for path in paths))
+    return digest_of_words(*(f"{path.relative_to(root)} {sha256_of_file(path)}" for path in paths))
 
 
 def network_digest(network: Network) -> str:
@@ -135,7 +135,7 @@ def numerics() -> list[str]:
 
 @lru_cache(MOST_REMEMBERED)
 def _digest_of_file(path: Path, _version: tuple[int, int]) -> str:
-    return sha256_of(path)
+    return sha256_of_file(path)
 
 
 MAX_NAMED = 5
@@ -248,7 +248,7 @@ def features_of(front_end: FrontEndModule, utterance: Utterance, keep_waveforms:
     rate_hz = front_end.settings.sample_rate_hz
     waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
     samples = torch.from_numpy(kept(waveform if keep_waveforms else waveform[:0]))
-    digest = "" if is_silent(waveform) else digest_of(waveform, rate_hz)
+    digest = "" if is_blank(waveform) else digest_of_sound(waveform, rate_hz)
     return Features(compute_frames(front_end, waveform), len(waveform), digest, samples)
 
 

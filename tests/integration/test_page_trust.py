@@ -13,7 +13,7 @@ from serving import listening
 from the_page import DEMO, OTHER_HOST, RATE_HZ, choose_file, go, listen_for, press, text_of, wait_live
 
 from attacks import web
-from earnest.apps.server.admission import digest_of
+from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.settings import Settings
 
 if reason := the_page.why_not():
@@ -40,7 +40,7 @@ def driver(folder: Path) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def locked() -> Iterator[str]:
     """Serve to who has the key."""
-    with listening(Settings(models=("small",), api_keys=(digest_of(KEY),))) as address:
+    with listening(Settings(models=("small",), api_keys=(digest_of_key(KEY),))) as address:
         yield address
 
 

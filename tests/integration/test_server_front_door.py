@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 
 from attacks import web
 from earnest.apps.server import page
-from earnest.apps.server.admission import digest_of
+from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.metrics import QUIET, JsonFormatter, log_config
 from earnest.bundle import SHIPPED
 
@@ -228,7 +228,7 @@ def test_statistics_stay_few_whatever_is_asked(folder: Path) -> None:
 
 def test_a_ticket_stands_for_a_key_once(folder: Path) -> None:
     key = {"Authorization": "Bearer first"}
-    settings = settings_for(folder, {"client_streams": 1}, api_keys=(digest_of("second"), digest_of("first")))
+    settings = settings_for(folder, {"client_streams": 1}, api_keys=(digest_of_key("second"), digest_of_key("first")))
     with listening(settings) as address:
         ticket = ticket_of(address, "Authorization: Bearer first")
         assert web_status(address, ticket) == (101, 401)  # the second time it is used

@@ -13,7 +13,7 @@ from schemathesis import checks
 from serving import TEST_HOST, settings_for
 from starlette.testclient import TestClient
 
-from earnest.apps.server.admission import digest_of
+from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.app import create_app
 from earnest.testing.sounds import write_voice
 
@@ -79,7 +79,7 @@ def test_keys_are_described_for_just_what_asks_for_them(tmp_path: Path, app: Fas
         described = client.get("/openapi.json").json()
         assert "components" not in described
         assert not any("security" in one for path in described["paths"].values() for one in path.values())
-    names = {"host_names": (TEST_HOST,), "api_keys": (digest_of("secret"),)}
+    names = {"host_names": (TEST_HOST,), "api_keys": (digest_of_key("secret"),)}
     with TestClient(create_app(settings_for(tmp_path, **names))) as client:
         described = client.get("/openapi.json").json()
         schemes = described["components"]["securitySchemes"]

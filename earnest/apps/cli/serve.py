@@ -145,7 +145,7 @@ def command(
       curl --data-binary @talk.wav -H 'Content-Type: audio/wav' localhost:8000/v1/predict
     """
     try:
-        from earnest.apps.server.admission import digest_of
+        from earnest.apps.server.admission import digest_of_key
         from earnest.apps.server.front_door import is_loopback
         from earnest.apps.server.process import Address, serve
         from earnest.apps.server.settings import Settings
@@ -157,7 +157,7 @@ def command(
     if show_limits:
         _show(bounds, as_json)
         return
-    keys = tuple(digest_of(key) for key in _keys(api_keys))
+    keys = tuple(digest_of_key(key) for key in _keys(api_keys))
     if no_token and keys:
         raise click.UsageError(
             "--no-token can't be used with keys (--api-keys or the environment variable). Leave one out."
@@ -166,7 +166,7 @@ def command(
     settings = Settings(models, threads, provider, jobs, micro_batch, bounds, keys, cors_origins, host_names, keep)
     show = None
     if token is not None:
-        settings = replace(settings, api_keys=(digest_of(token),))
+        settings = replace(settings, api_keys=(digest_of_key(token),))
         show = functools.partial(_show_addresses, host, token)
     elif not keys and is_loopback(host) and not quiet and _is_terminal():
         show = functools.partial(_show_page, host)

@@ -106,7 +106,7 @@ def _secret_of(api_keys: Sequence[str]) -> bytes:
     return hashlib.scrypt("".join(api_keys).encode(), salt=b"earnest: tickets for streams", n=2**14, r=8, p=1)
 
 
-def digest_of(key: str) -> str:
+def digest_of_key(key: str) -> str:
     """Return what is kept of an API key."""
     return hashlib.sha256(key.encode()).hexdigest()
 
@@ -128,7 +128,7 @@ def client_of(connection: HTTPConnection, api_keys: Sequence[str], tickets: Tick
     if ticket is not None:
         return tickets.take(ticket)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    given = digest_of(token.strip() if scheme.lower() == "bearer" else connection.headers.get("x-api-key", ""))
+    given = digest_of_key(token.strip() if scheme.lower() == "bearer" else connection.headers.get("x-api-key", ""))
     # Not any(): it ends at the first that fits, and its time would tell which.
     if not sum(hmac.compare_digest(given, key) for key in api_keys):
         raise ProblemError("key-needed", "Send a valid key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")

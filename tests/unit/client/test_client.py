@@ -20,7 +20,7 @@ from websockets.protocol import State
 from websockets.sync.server import ServerConnection, serve
 
 import earnest
-from earnest.apps.server.admission import digest_of
+from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.settings import Settings
 from earnest.audio.io import load_waveform
 from earnest.audio.source import Channel
@@ -50,7 +50,7 @@ def model(folder: Path) -> Predictor:
 
 @pytest.fixture(scope="module")
 def address(folder: Path, model: Predictor) -> Iterator[str]:
-    with listening(settings_for(folder, {"recording_s": 20}, api_keys=(digest_of(KEY),))) as address:
+    with listening(settings_for(folder, {"recording_s": 20}, api_keys=(digest_of_key(KEY),))) as address:
         yield address
 
 

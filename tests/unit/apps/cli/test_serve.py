@@ -13,7 +13,7 @@ from command_line import earnest_cli
 
 from earnest.apps.cli import serve
 from earnest.apps.server import process
-from earnest.apps.server.admission import digest_of
+from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.app import create_app
 from earnest.apps.server.front_door import HostNames, is_loopback, origin_of
 from earnest.apps.server.process import Address
@@ -58,7 +58,7 @@ def test_beyond_this_machine_a_token_is_asked_for_and_printed_behind_a_hash(list
     for text, settings in zip(told, listening.settings, strict=True):
         addresses = re.findall(r"^http://(\S+):8123/#token=([\w-]{32})$", text, re.MULTILINE)
         assert len(addresses) == len(text.splitlines()) >= 1
-        assert {digest_of(token) for _, token in addresses} == set(settings.api_keys)
+        assert {digest_of_key(token) for _, token in addresses} == set(settings.api_keys)
         names = HostNames(host, settings.host_names)
         assert all(names.hold(name) for name, _ in addresses)
     assert listening.settings[0].api_keys != listening.settings[1].api_keys
@@ -92,14 +92,14 @@ def test_keys_take_the_place_of_a_token(listening: Listening, tmp_path: Path) ->
     keys = tmp_path / "keys"
     keys.write_text(f"{FIRST}\n# of the second client\n\n  {SECOND}\r\n", encoding="utf-8")
     assert earnest_cli("serve", "--host", "0.0.0.0", "--api-keys", keys) == ""
-    assert listening.settings[0].api_keys == (digest_of(FIRST), digest_of(SECOND))
+    assert listening.settings[0].api_keys == (digest_of_key(FIRST), digest_of_key(SECOND))
     earnest_cli("serve", "--host", "0.0.0.0", "--api-keys", keys, "--no-token", exit_code=2)
 
 
 def test_keys_in_the_environment_have_spaces_between(listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARNEST_API_KEYS", "first second")
     earnest_cli("serve")
-    assert listening.settings[0].api_keys == (digest_of("first"), digest_of("second"))
+    assert listening.settings[0].api_keys == (digest_of_key("first"), digest_of_key("second"))
 
 
 @pytest.mark.parametrize(

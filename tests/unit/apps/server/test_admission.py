@@ -8,10 +8,10 @@ import pytest
 from patience import PATIENCE_S
 
 from earnest.apps.server import admission as tickets
-from earnest.apps.server.admission import Tickets, digest_of
+from earnest.apps.server.admission import Tickets, digest_of_key
 from earnest.apps.server.problems import ProblemError
 
-KEYS = [digest_of(word) for word in ("one", "two", "three")]
+KEYS = [digest_of_key(word) for word in ("one", "two", "three")]
 
 
 class Clock:

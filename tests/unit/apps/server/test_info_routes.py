@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from earnest.apps.server import page
-from earnest.apps.server.admission import digest_of
+from earnest.apps.server.admission import digest_of_key
 from earnest.bundle import SHIPPED, shipped_bundles
 
 pytestmark = pytest.mark.long
@@ -77,7 +77,7 @@ def test_models_that_are_not_shipped_are_not_handed_out(client: TestClient) -> N
 
 def test_the_page_is_told_whether_a_key_is_needed(client: TestClient, built: Path, tmp_path: Path) -> None:
     assert client.get("/site.json").json()["keys"] is False
-    with application(settings_for(tmp_path, api_keys=(digest_of("secret"),))) as locked:
+    with application(settings_for(tmp_path, api_keys=(digest_of_key("secret"),))) as locked:
         assert locked.get("/site.json").json()["keys"] is True
         assert "secret" not in locked.get("/site.json").text
 

@@ -18,7 +18,7 @@ from serving import application, settings_for
 from starlette.testclient import TestClient
 
 from earnest.apps.server import engine
-from earnest.apps.server.admission import digest_of
+from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.metrics import JsonFormatter
 from earnest.audio.source import Source
 from earnest.runtime.predictor import Predictor
@@ -276,7 +276,7 @@ def test_a_slash_too_many_is_no_address_and_leads_nowhere_else(client: TestClien
 
 
 def test_keys_are_asked_for_where_there_are_any(folder: Path, sound: bytes) -> None:
-    with application(settings_for(folder, api_keys=(digest_of("first"), digest_of("second")))) as client:
+    with application(settings_for(folder, api_keys=(digest_of_key("first"), digest_of_key("second")))) as client:
         for headers in ({}, {"X-API-Key": "third"}, {"Authorization": "Basic first"}, {"Authorization": "Bearer"}):
             answer = client.post("/v1/predict", content=sound, headers=WAV | headers)
             refused(answer, 401, "key-needed")

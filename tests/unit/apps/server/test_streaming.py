@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketDisconnect
 
 import earnest
 from earnest.apps.server import streaming
-from earnest.apps.server.admission import digest_of
+from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.service import ENDING
 from earnest.runtime.events import event_dict
 from earnest.runtime.predictor import Predictor
@@ -199,7 +199,7 @@ def denied_status(client: TestClient, **headers: str) -> int:
 
 
 def test_pages_of_other_origins_and_strangers_are_kept_out(folder: Path) -> None:
-    settings = settings_for(folder, cors_origins=("https://page.example",), api_keys=(digest_of("key"),))
+    settings = settings_for(folder, cors_origins=("https://page.example",), api_keys=(digest_of_key("key"),))
     with application(settings) as client:
         key = {"X-API-Key": "key"}
         assert denied_status(client, Origin="https://evil.example", **key) == 403
