@@ -1,6 +1,6 @@
 """What a change costs a server: this tree against another commit, side by side in one run.
 
-    python benchmarks/serve_ratio.py 6b93f8d                       # writes docs/security/throughput.md, 10 minutes
+    python benchmarks/serve_ratio.py 6b93f8d                       # writes docs/security/throughput-small.md, 10 minutes
     python benchmarks/serve_ratio.py 6b93f8d c2e9ee5 --rounds 60   # against both, one table each
 
 Both servers run the whole time, each from its own folder with its own bundle of that name; they are asked in turn, in
@@ -32,12 +32,14 @@ from earnest.testing.server import server_process
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "earnest" / "demo"
-PAGE = ROOT / "docs" / "security" / "throughput.md"
+PAGES = ROOT / "docs" / "security"
 PATIENCE_S, WARM_UP_S = 60.0, 1.0
 LEAST = 0.9
 FORMATS = {"wav": ("WAV", "PCM_16"), "flac": ("FLAC", "PCM_16"), "mpeg": ("MP3", "MPEG_LAYER_III")}
 CLIENTS = (1, 8)
-HEAD = """# Throughput of the server, before and after
+HEAD = """# Throughput of the server with {model}, before and after
+
+What the protections of the server cost it, with one model; [security](README.md) lists the page of each.
 
 Written by `python benchmarks/serve_ratio.py {words}`. Clips of 3 s over loopback, the model {model}, one worker;
 servers and clients share {cores} cores. Both servers run at once and are asked in turn, {rounds} rounds of
@@ -201,7 +203,7 @@ def main() -> None:
     asked.add_argument("--model", default="small")
     asked.add_argument("--rounds", type=int, default=30)
     asked.add_argument("--seconds", type=float, default=1.5, help="of each server in each round")
-    asked.add_argument("--page", type=Path, default=PAGE)
+    asked.add_argument("--page", type=Path, help="Default: docs/security/throughput-MODEL.md.")
     given = asked.parse_args()
     words = " ".join(
         [*given.commits, f"--model {given.model}", f"--rounds {given.rounds}", f"--seconds {given.seconds:g}"]
@@ -217,7 +219,8 @@ def main() -> None:
     ]
     for commit in given.commits:
         text += [*compared(commit, given.model, given.rounds, given.seconds), ""]
-    given.page.write_text("\n".join(text), encoding="utf-8")
+    page = given.page or PAGES / f"throughput-{given.model}.md"
+    page.write_text("\n".join(text), encoding="utf-8")
 
 
 if __name__ == "__main__":
