@@ -1,6 +1,6 @@
 """What a change costs a server: this tree against another commit, side by side in one run.
 
-    python benchmarks/serve_ratio.py 6b93f8d                       # writes docs/security/throughput-small.md, 10 minutes
+    python benchmarks/serve_ratio.py 6b93f8d                       # writes docs/security/throughput-small.md: 10 min
     python benchmarks/serve_ratio.py 6b93f8d c2e9ee5 --rounds 60   # against both, one table each
 
 Both servers run the whole time, each from its own folder with its own bundle of that name; they are asked in turn, in
