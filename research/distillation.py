@@ -42,6 +42,7 @@ from earnest.training.finetune import (
     resuming_trainer,
 )
 from earnest.training.loop import csv_bytes
+from research.finetuning import WHOLE
 from research.settings import held_out_speakers, read_settings
 from research.students import (
     UNCHANGED,
@@ -319,7 +320,8 @@ def _origin(settings: Distillation, before: Mapping[str, Tensor], after: Mapping
     sound = f"on the sound of {', '.join([*settings.corpus, *settings.recordings])}, without labels"
     start, teacher = settings.encoder.get("weights"), settings.teacher.get("weights") or "a random teacher"
     if start:
-        said = f"then distilled from {Path(teacher).name} {sound}; {moved_by(before, after)}"
+        name = "the whole encoder" if Path(teacher).name == WHOLE else Path(teacher).name
+        said = f"then distilled from {name} {sound}; {moved_by(before, after)}"
         return f"{read_origin(Path(start))}; {said}"
     blocks = ", ".join(str(block) for block in settings.teacher.get("pooled_blocks", WhisperSettings().pooled_blocks))
     return f"distilled from block {blocks} of {teacher} {sound}"

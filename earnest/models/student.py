@@ -158,7 +158,7 @@ class StudentStatistics(Network):
         """Where the initial weights come from."""
         if not self.settings.weights:
             return "random"
-        return f"{self.settings.weights}: {read_origin(Path(self.settings.weights))}"
+        return read_origin(Path(self.settings.weights)) or self.settings.weights
 
     def load_pretrained(self) -> None:
         """Take over the distilled tensors that the settings name, if any."""

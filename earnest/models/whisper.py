@@ -286,9 +286,9 @@ class PretrainedEncoder(Network):
         name = self.settings.weights
         if not name:
             return "random"
-        told = read_origin(Path(name))
-        # A bundle's graph tells all of it.
-        return told if told.endswith(SOURCE) else f"{name}: {told}".removesuffix(": ") + SOURCE
+        # A file of ours tells all of it; where it lies is nothing to others.
+        told = read_origin(Path(name)) or name
+        return told if told.endswith(SOURCE) else told + SOURCE
 
     @property
     def known_speakers(self) -> frozenset[str]:

@@ -82,9 +82,8 @@ def test_a_student_learns_and_a_recipe_starts_from_its_weights(utterances: list[
     network = {**STUDENT, "weights": str(tmp_path / "student"), "frozen": True}
     recipe = Recipe("made-up", "student-statistics", front_end=FRONT_END, network=network)
     network_started = initial_classifier(recipe, ("a", "b", "c")).network
-    assert str(network_started.origin).endswith(
-        "distilled from block 1 of a random teacher on the sound of made-up, without labels"
-    )
+    said = "distilled from block 1 of a random teacher on the sound of made-up, without labels"
+    assert network_started.origin == said
     started = network_started.state_dict()
     written = load_file(tmp_path / "student" / "model.safetensors")
     kernels = [name for name in written if name + SCALE in written]
@@ -233,7 +232,8 @@ def test_a_narrower_encoder_learns_what_the_whole_one_says(utterances: list[Utte
     started = initial_classifier(
         Recipe("made-up", "whisper-statistics", front_end=FRONT_END, network=network), ("a", "b")
     )
-    assert "the narrow one; then distilled from whole" in str(started.network.origin)
+    # Words alone: folders of ours are nothing to those who read a card.
+    assert str(started.network.origin).startswith("the narrow one; then distilled from the whole encoder on the sound")
     assert started.network.known_speakers == {"made-up/s0", "made-up/s1"}
 
 
