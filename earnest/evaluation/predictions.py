@@ -340,6 +340,9 @@ def _number_texts(values: npt.NDArray[np.float32], blank: npt.NDArray[np.bool_])
 def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predicted",)) -> Layout:
     """Check a header and say which column holds what."""
     for name, count in Counter(header).items():
+        if not name:
+            column = header.index(name) + 1
+            raise CorpusError(f"{path}:1: column {column} has no name. Name or delete it; pandas: to_csv(index=False).")
         if count > 1:
             raise CorpusError(f"{path}:1: the column '{name}' is there twice.")
         if name not in KNOWN and not (name.startswith(PREFIX) and name != PREFIX):

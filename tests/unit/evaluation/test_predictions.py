@@ -63,6 +63,10 @@ def test_the_smallest_file_has_three_columns_and_classes_in_canonical_order(tmp_
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
+        (
+            [",utterance_id,emotion,predicted", "0,a,sad,sad"],
+            ":1: column 1 has no name. Name or delete it; pandas: to_csv(index=False).",
+        ),
         (["utterance_id,emotion,predictd", "a,sad,sad"], ":1: unknown column 'predictd'. Did you mean 'predicted'?"),
         (["utterance_id,emotion", "a,sad"], ":1: the column 'predicted' is missing"),
         (["utterance_id,emotion,predicted,emotion", "a,sad,sad,sad"], ":1: the column 'emotion' is there twice"),
