@@ -15,23 +15,24 @@ from earnest.runtime.timeline_plot import clock, label_colour, shares_over_time,
 _FULL_BARS = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _HEIGHTS = "▁▁▂▃▄▅▆▇█"
-_EMOTION_WIDTH = 11
+_LEAST_WORD, _MOST_WORD = 11, 24  # for an emotion or a status: "vocal-burst", and labels of one's own
 _LEAST_NAME = 16  # where the terminal is narrow, lines wrap: a name that is cut to its ending tells nothing
-_RIGHT_PART = _EMOTION_WIDTH + 2 + _FULL_BARS + 6 + 2 + 24  # two more classes in the last column
+_RIGHT_PART = 2 + _FULL_BARS + 6 + 2 + 24  # two more classes in the last column
 
 
 class PredictionTable:
-    """Formats rows for a terminal of a given width."""
+    """Formats rows for a terminal of a given width; ``classes`` are those of the model."""
 
-    def __init__(self, paths: Sequence[str], width: int, top: int = 3) -> None:
+    def __init__(self, paths: Sequence[str], width: int, top: int = 3, classes: Sequence[str] = ()) -> None:
         self._width, self._n_next = width, top - 1
+        self._word_width = min(max([_LEAST_WORD, *map(_cells, classes)]), _MOST_WORD)
         self._folder = _common_folder(paths)
         longest = max((_cells(self._name(path)) for path in paths), default=4)
-        self._name_width = max(4, min(longest, _LEAST_NAME), min(longest, width - _RIGHT_PART - 2))
+        self._name_width = max(4, min(longest, _LEAST_NAME), min(longest, width - self._word_width - _RIGHT_PART - 2))
 
     def header(self) -> str:
         """Return the line above the rows."""
-        line = f"{'File':<{self._name_width}}  {'Emotion':<{_EMOTION_WIDTH}}  {'Confidence':<16}  Next"
+        line = f"{'File':<{self._name_width}}  {'Emotion':<{self._word_width}}  {'Confidence':<16}  Next"
         title = f"{printable(self._folder)}{os.sep}\n" if self._folder else ""
         return title + click.style(line, bold=True)
 
@@ -39,17 +40,17 @@ class PredictionTable:
         """Return one recording's line; an error takes as many as it needs."""
         name = _fitted(self._name(prediction.path), self._name_width)
         if prediction.error is not None:
-            return click.style(f"{name}  {'error':<{_EMOTION_WIDTH}}  {self._message(prediction)}", fg="red")
+            return click.style(f"{name}  {'error':<{self._word_width}}  {self._message(prediction)}", fg="red")
         if prediction.emotion is None or prediction.confidence is None:
-            status = click.style(f"{prediction.status:<{_EMOTION_WIDTH}}", fg="yellow")
+            status = click.style(f"{prediction.status:<{self._word_width}}", fg="yellow")
             return f"{name}  {status}  {details(prediction)}".rstrip()
-        emotion = click.style(f"{prediction.emotion:<{_EMOTION_WIDTH}}", bold=True)
+        emotion = click.style(_padded(prediction.emotion, self._word_width), bold=True)
         others = _of_the_speech(prediction) or _next_classes(prediction, self._n_next)
         return f"{name}  {emotion}  {_confidence(prediction.confidence)}  {others}".rstrip()
 
     def burst_row(self, burst: VocalBurst) -> str:
         """Return the line of a vocal burst, which stands below its recording's."""
-        kind = f"{f'({burst.kind})':<{_EMOTION_WIDTH}}"
+        kind = f"{f'({burst.kind})':<{self._word_width}}"
         times = f"{burst.start_s:.1f}–{burst.end_s:.1f} s"
         return f"{times:>{self._name_width}}  {kind}  {_confidence(burst.confidence)}"
 
@@ -62,7 +63,7 @@ class PredictionTable:
         import textwrap
 
         text = printable(prediction.error or "").removeprefix(f"{printable(prediction.path)}: ")
-        indent = self._name_width + _EMOTION_WIDTH + 4
+        indent = self._name_width + self._word_width + 4
         lines = textwrap.wrap(text, max(self._width - indent, 20)) or [""]
         return ("\n" + " " * indent).join(lines)
 
@@ -153,7 +154,12 @@ def _fitted(name: str, width: int) -> str:
         while _cells(name) > width - 1:
             name = name[1:]
         name = f"…{name}"
-    return name + " " * (width - _cells(name))
+    return _padded(name, width)
+
+
+def _padded(text: str, width: int) -> str:
+    """Return text in at least ``width`` cells."""
+    return text + " " * (width - _cells(text))
 
 
 MAX_SPANS = 40

@@ -390,7 +390,7 @@ def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: in
     if form == "csv":
         click.echo(csv_header(classes))
         return lambda row: click.echo(csv_line(row, classes))
-    table = PredictionTable(paths, shutil.get_terminal_size().columns, top)
+    table = PredictionTable(paths, shutil.get_terminal_size().columns, top, classes)
     click.echo(table.header())
 
     def write(row: Prediction) -> None:

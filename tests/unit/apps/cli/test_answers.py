@@ -2,6 +2,7 @@
 
 import click
 import pytest
+from rich.cells import cell_len
 
 from earnest.apps.cli._answers import PredictionTable, answer_words, bar
 from earnest.runtime.events import VocalBurst
@@ -53,6 +54,18 @@ def test_the_bar_and_the_number_end_at_95_per_cent() -> None:
     assert row(ROWS["sure"][0]).split()[2:5] == ["█████████▌", ">", "95%"]
     assert bar(0.96, 10) == bar(1.0, 10) == "█████████▌"
     assert len(row(ROWS["sure"][0]).split("▃")[0]) == len(row(ROWS["ok"][0]).split("▃")[0])
+
+
+def test_columns_stay_below_their_names_whatever_the_classes_are_called() -> None:
+    classes = ("amused customer", "悲しい声", "ok")
+    table = PredictionTable(["a.wav"], 80, classes=classes)
+    rows = [
+        Prediction("a.wav", "ok", emotion=name, confidence=0.5, probabilities=dict.fromkeys(classes, 0.3))
+        for name in classes
+    ]
+    head, *lines = [click.unstyle(line) for line in (table.header(), *map(table.row, rows))]
+    starts = {cell_len(line[: line.index("█")]) for line in lines}
+    assert starts == {head.index("Confidence")}
 
 
 def test_bursts_have_lines_of_their_own_where_they_are_asked_for() -> None:
