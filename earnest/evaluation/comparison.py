@@ -11,6 +11,7 @@ import numpy.typing as npt
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import TextColumn, text_column
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
+from earnest.evaluation.folds import fold_and_repeat
 from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, Over, cluster_of, counts_by
 from earnest.evaluation.predictions import Predictions
 
@@ -43,13 +44,15 @@ class Comparison:
     Attributes
     ----------
     n : clips in common
+    n_pairs : answers that were compared: more than clips where trainings were repeated
     only_in_a, only_in_b : clips that only one file has; they are left out
     wa, ua : b minus a
-    only_a_right, only_b_right : clips that one got right and the other didn't
-    p_mcnemar : exact, two-sided; it takes clips for independent, which clips of one speaker are not
+    only_a_right, only_b_right : pairs of answers of which one is right
+    p_mcnemar : exact, two-sided; it takes pairs for independent, which those of one speaker or one clip are not
     """
 
     n: int
+    n_pairs: int
     only_in_a: int
     only_in_b: int
     wa: Difference
@@ -60,7 +63,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        plain = ("n", "only_in_a", "only_in_b", "only_a_right", "only_b_right", "p_mcnemar")
+        plain = ("n", "n_pairs", "only_in_a", "only_in_b", "only_a_right", "only_b_right", "p_mcnemar")
         return {
             **{name: getattr(self, name) for name in plain},
             "wa": self.wa.to_dict(),
@@ -71,20 +74,25 @@ class Comparison:
 def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> Comparison:
     """Compare two systems clip by clip; clips are matched by corpus and utterance.
 
+    Of repeated trainings the first of one system is compared with the first of the other, and so on; where one was
+    repeated more often, each of its answers counts alike.
+
     Raises
     ------
     CorpusError
-        When no clip is in both, a clip is in one file twice, or the files name different true classes for a clip.
+        When no clip is in both, a clip is in one file twice in different folds that are no repeats, or the files name
+        different true classes for a clip.
     """
-    rows_a, rows_b = _matched(a, b)
+    rows_a, rows_b, n = _matched(a, b)
     answers = _Answers.of(a.take(rows_a), b.take(rows_b))
     right_a, right_b = answers.a == answers.true, answers.b == answers.true
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     wa, ua = _differences(answers, rng, n_resamples)
     return Comparison(
-        n=len(rows_a),
-        only_in_a=len(a) - len(rows_a),
-        only_in_b=len(b) - len(rows_b),
+        n=n,
+        n_pairs=len(rows_a),
+        only_in_a=a.n_recordings - n,
+        only_in_b=b.n_recordings - n,
         wa=wa,
         ua=ua,
         only_a_right=only_a,
@@ -128,8 +136,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def _matched(a: Predictions, b: Predictions) -> tuple[Indices, Indices]:
-    """Return the rows of a and of b that are about the same clips, in the order of a."""
+def _matched(a: Predictions, b: Predictions) -> tuple[Indices, Indices, int]:
+    """Return the rows of a and of b that are about the same clips, in the order of a, and how many clips these are."""
     places_a, places_b = _places(a), _places(b)
     common = [place for place in places_a if place in places_b]
     if not common:
@@ -138,26 +146,33 @@ def _matched(a: Predictions, b: Predictions) -> tuple[Indices, Indices]:
             f"The two files have no recording in common: {first_a} is in the first, {first_b} in the second. They are "
             "matched by corpus and utterance_id."
         )
-    rows_a = np.array([places_a[place] for place in common], dtype=np.intp)
-    rows_b = np.array([places_b[place] for place in common], dtype=np.intp)
-    for place, row_a, row_b in zip(common, rows_a, rows_b, strict=True):
-        true_a, true_b = a.classes[a.emotion[row_a]], b.classes[b.emotion[row_b]]
+    pairs = []
+    for place in common:
+        own, other = list(places_a[place].values()), list(places_b[place].values())
+        true_a, true_b = a.classes[a.emotion[own[0]]], b.classes[b.emotion[other[0]]]
         if true_a != true_b:
             raise CorpusError(
                 f"{_name(place)}: the first file says it is {true_a}, the second {true_b}. "
                 "Only answers to the same labels can be compared."
             )
-    return rows_a, rows_b
+        n_pairs = math.lcm(len(own), len(other))  # so that each answer of a system counts alike
+        pairs += [(own[pair % len(own)], other[pair % len(other)]) for pair in range(n_pairs)]
+    rows_a, rows_b = np.array(pairs, dtype=np.intp).T
+    return rows_a, rows_b, len(common)
 
 
-def _places(predictions: Predictions) -> dict[tuple[str, str], int]:
-    places: dict[tuple[str, str], int] = {}
-    for row, place in enumerate(zip(predictions.corpus, predictions.utterance_id, strict=True)):
-        if place in places:
+def _places(predictions: Predictions) -> dict[tuple[str, str], dict[int, int]]:
+    """Return clip → number of the repeat → row."""
+    names = predictions.folds
+    repeats = {name: fold_and_repeat(name, names)[1] for name in names}
+    places: dict[tuple[str, str], dict[int, int]] = {}
+    keys = zip(predictions.corpus, predictions.utterance_id, predictions.fold, strict=True)
+    for row, (corpus, utterance, fold) in enumerate(keys):
+        if places.setdefault((corpus, utterance), {}).setdefault(repeats[fold], row) != row:
             raise CorpusError(
-                f"{_name(place)} is in one file twice, in different folds. Compare files with one answer per recording."
+                f"{_name((corpus, utterance))} is in one file twice, in different folds. Compare files with one answer "
+                "per recording."
             )
-        places[place] = row
     return places
 
 

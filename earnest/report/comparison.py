@@ -171,6 +171,11 @@ def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: 
     if len(set(kinds.values())) > 1:
         named = "; ".join(f"{name}: {kind}" for name, kind in kinds.items())
         notes.append(f"Different protocols: {named}. A difference may come from the protocol, not from the system.")
+    if any(pair.n_pairs > pair.n for pair in pairs):
+        notes.append(
+            "Answers of repeated trainings count one by one in McNemar's test, which takes them for independent: go by "
+            "the intervals."
+        )
     if len(results) > 2:
         notes.append(f"p-values are corrected for {len(pairs)} pairs (Holm).")
     return notes

@@ -7,7 +7,7 @@ import pytest
 from earnest.errors import CorpusError
 from earnest.evaluation.comparison import compare, holm, mcnemar
 from earnest.evaluation.intervals import bootstrap
-from earnest.evaluation.predictions import Predictions, same_text
+from earnest.evaluation.predictions import Predictions, joined, same_text
 from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad", "angry")
@@ -46,6 +46,26 @@ def test_the_difference_is_b_minus_a_and_turns_with_the_order():
     )
     assert (there.only_b_right, there.only_a_right) == (back.only_a_right, back.only_b_right)
     assert there.only_b_right - there.only_a_right == round(240 * there.wa.value)
+
+
+def test_repeated_trainings_are_compared_each_with_its_own_and_make_nothing_surer():
+    once, other = answers(0.6), answers(0.7, seed=1)
+
+    def repeated(*seeds: Predictions) -> Predictions:
+        parts = [
+            replace(part, fold=same_text("f" if n == 1 else f"f#{n}", len(part))) for n, part in enumerate(seeds, 1)
+        ]
+        return joined(parts)
+
+    single = compare(once, other, np.random.default_rng(0))
+    same = compare(repeated(once, once), repeated(other, other), np.random.default_rng(0))
+    assert (same.n, same.n_pairs, same.only_in_a, same.only_in_b) == (240, 480, 0, 0)
+    assert same.wa == single.wa
+    third = answers(0.9, seed=2)
+    mixed = compare(repeated(once, other, third), repeated(other, third), np.random.default_rng(0))
+    wa = [(one.emotion == one.predicted).mean() for one in (once, other, third)]
+    assert mixed.wa.value == pytest.approx(np.mean(wa[1:]) - np.mean(wa))
+    assert compare(once, repeated(once, other), np.random.default_rng(0)).wa.value == pytest.approx((wa[1] - wa[0]) / 2)
 
 
 @pytest.mark.parametrize(("n_speakers", "least"), [(2, 0.5), (3, 0.25), (5, 0.0625), (20, 2 / 2001)])
