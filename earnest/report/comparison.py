@@ -141,7 +141,7 @@ def _on_common_clips(results: Sequence[Result]) -> tuple[Table | None, int]:
     """Score each result on the clips that all have; None where all have the same, or none in common."""
     keys = [_keys(result.predictions) for result in results]
     common = set(keys[0]).intersection(*keys[1:])
-    if not common or all(len(own) == len(common) for own in keys):
+    if not common or all(set(own) == common for own in keys):
         return None, len(common)
     rows = []
     for result, own in zip(results, keys, strict=True):
@@ -151,7 +151,7 @@ def _on_common_clips(results: Sequence[Result]) -> tuple[Table | None, int]:
             bootstrap(part, np.random.default_rng(BOOTSTRAP_SEED)),
         )
         cells = [cell for name in ("wa", "ua") for cell in (percent(getattr(scores, name)), range_text(limits[name]))]
-        rows.append([result.name, str(scores.n), *cells])
+        rows.append([result.name, str(scores.n_recordings), *cells])
     return Table(("on the clips in common", "clips", "WA", "WA interval", "UA", "UA interval"), rows), len(common)
 
 

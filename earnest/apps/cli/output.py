@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -133,18 +134,22 @@ def _plain(value: object) -> object:
     return to_dict()
 
 
+_IN_A_PIPE = 10_000  # letters a line; rich would take 80
+
+
 def echo_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", right: Sequence[str] = ()
 ) -> None:
     """Write a table through rich; the columns named in ``right`` are aligned right.
 
-    Where it is too wide, cells go on in the next line, between words or behind a hyphen.
+    Where it is too wide, cells go on in the next line, between words or behind a hyphen. In a pipe no row is wrapped.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(soft_wrap=False, highlight=False)
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(soft_wrap=False, highlight=False, width=None if has_width else _IN_A_PIPE)
     names, *lines = [[*map(printable, columns)], *([*map(printable_lines, row)] for row in rows)]
     widths = _widths([*zip(names, *lines, strict=True)], console.width)
     table = Table(box=None, pad_edge=False, header_style="bold")

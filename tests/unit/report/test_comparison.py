@@ -11,7 +11,7 @@ from made_up_results import made_up, write_result
 
 from earnest.errors import CorpusError
 from earnest.evaluation.comparison import compare, holm
-from earnest.evaluation.predictions import same_text
+from earnest.evaluation.predictions import joined, same_text, text_column
 from earnest.report.comparison import compare_results
 from earnest.report.result import read_results
 
@@ -32,6 +32,19 @@ def test_each_is_compared_with_the_first_and_corrected_for_their_number(tmp_path
     assert compared.pairs[0].p_mcnemar == 2 * plain[0].p_mcnemar
     assert compared.on_common is None
     assert any("corrected for 2 pairs" in note for note in compared.notes)
+
+
+def test_repeats_are_no_other_clips_and_no_row_is_wrapped_in_a_pipe(tmp_path: Path) -> None:
+    once, again = made_up(0), made_up(1)
+    twice = joined([once, replace(again, fold=text_column(f"{fold}#2" for fold in again.fold))])
+    name = "a-name-that-is-longer-than-most-names-of-results-are"
+    paths = [write_result(tmp_path / name, once), write_result(tmp_path / "twice", twice)]
+    compared = compare_results(read_results(paths))
+    assert compared.on_common is None
+    assert (compared.pairs[0].n, compared.pairs[0].n_pairs) == (60, 120)
+    assert any("go by the intervals" in note for note in compared.notes)
+    told = earnest_cli("compare", *paths)
+    assert any(line.startswith(name) and " speaker-independent " in line for line in told.splitlines())
 
 
 def test_other_clips_are_said_and_scored_on_what_is_common(tmp_path: Path) -> None:
