@@ -390,6 +390,16 @@ class Scores:
         )
 
     @property
+    def repeated(self) -> str:
+        """Say what is counted where several trainings answered the same recordings; "" where none did."""
+        if self.n == self.n_recordings:
+            return ""
+        return (
+            f"{self.size('recording')} of several trainings: tables of classes, speakers and mistakes count answers, "
+            "intervals draw recordings with all of theirs."
+        )
+
+    @property
     def without_errors(self) -> str:
         """Say what an interval of 100 to 100 leaves out; "" where an answer is wrong."""
         if self.wa < 1:
@@ -405,7 +415,7 @@ class Scores:
     @property
     def notes(self) -> list[str]:
         """What must be known to read the headline and its intervals."""
-        return [told for told in (self.few_speakers, self.without_errors, self.lacking) if told]
+        return [told for told in (self.repeated, self.few_speakers, self.without_errors, self.lacking) if told]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for ``metrics.json``."""

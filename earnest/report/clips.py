@@ -69,10 +69,11 @@ def recordings_of(corpora: Iterable[str], folders: Mapping[str, Path]) -> Record
                 raise
             found = []
         if not found:
-            absent.append(name or "the corpus, which the predictions don't name,")
+            absent.append(name)
         rows |= {(row.corpus, row.utterance_id): row for row in found}
-    named = ", ".join(absent)
-    return Recordings(rows, f"The recordings of {named} are not at hand; --data NAME=DIR says where." if absent else "")
+    named = ", ".join(name or "the corpus, which the predictions don't name," for name in absent)
+    places = " ".join(f"--data {name or 'NAME'}=PATH" for name in absent)
+    return Recordings(rows, f"The recordings of {named} are not at hand; {places} says where." if absent else "")
 
 
 def waveform_of(row: Utterance) -> Waveform | None:

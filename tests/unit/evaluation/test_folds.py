@@ -80,6 +80,7 @@ def test_recordings_count_once_however_often_they_are_trained_for():
     assert (repeated_scores.n_recordings, repeated_scores.n) == (10, 30)
     assert repeated_scores.size("clip") == "10 clips, 30 answers"
     assert repeated_scores.to_dict()["n_recordings"] == 10
+    assert "10 recordings, 30 answers of several trainings: tables" in repeated_scores.notes[0]
     assert score(predictions({"f1": 2}), np.random.default_rng(0), 10).size("clip") == "10 clips"
 
 

@@ -137,6 +137,7 @@ def test_a_corpus_that_is_not_at_hand_is_named(monkeypatch: pytest.MonkeyPatch, 
     found = recordings_of(["ravdess", "ravdess", "", "mine"], {})
     assert not found.rows
     assert "mine, ravdess" in found.missing
+    assert "--data mine=PATH --data ravdess=PATH says where" in found.missing
     assert "the predictions don't name" in found.missing
 
 

@@ -82,7 +82,7 @@ def test_the_page_holds_every_part_and_says_what_is_left_out(text: str) -> None:
         assert f">{heading}</h3>" in said
     assert "SI · speaker-independent" in said
     assert "Fold f1: epoch 2 of 3" in said
-    assert "The recordings of made-up are not at hand; --data NAME=DIR says where." in said
+    assert "The recordings of made-up are not at hand; --data made-up=PATH says where." in said
     assert "earnest evaluate --noise FOLDER adds it" in said
     assert "earnest evaluate recipe.toml --protocol speaker-5fold" in said
 
