@@ -159,11 +159,12 @@ def stress(finished: Finished, wanted: StressTest, output: Path, command: str, p
         table.append(StressRow.of(change.name, change.group, clean, found.predictions, found.n_untouched))
         if wanted.keeps_predictions:
             write_predictions(found.predictions, output / f"predictions-stress-{name}.csv")
-    checks = clean_checks(joined(whole))
+    checked = joined(whole)
+    checks = clean_checks(checked)
     document = {
         **_facts(finished, wanted, command),
-        "n": len(clean),
-        "n_checked": sum(map(len, whole)),
+        "n": clean.n_recordings,
+        "n_checked": checked.n_recordings,
         "rows": [row.to_dict() for row in table],
         "checks": [check.to_dict() for check in checks],
     }

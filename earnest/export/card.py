@@ -78,7 +78,7 @@ def result_of(values: Mapping[str, Any]) -> ProtocolResult:
         wa_sd=over["wa"]["sd"],
         ua=over["ua"]["mean"],
         ua_sd=over["ua"]["sd"],
-        n=values["n"],
+        n=values.get("n_recordings", values["n"]),  # of repeated trainings n counts answers
         command=values["command"],
         wa_interval=(interval["low"], interval["high"]),
         ece=calibration.get("ece"),

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up_results import write_result
+from made_up_results import made_up, write_result
 
 from earnest.bundle import BundleInfo, load_bundle
 from earnest.errors import EarnestError
+from earnest.evaluation.predictions import joined, text_column
 from earnest.export.card import model_card, read_result
 from earnest.settings.recipe import Recipe
 from earnest.settings.training import Training
@@ -101,6 +102,12 @@ def test_the_card_shows_the_same_answers_among_fewer_classes(tmp_path: Path, inf
     assert result.class_subsets == {"four": (wa, ua)}
     card = model_card(replace(info, results=(result,)))
     assert f"speaker-5fold, four classes | speaker-independent | {100 * wa:.1f} | {100 * ua:.1f} |" in card
+
+
+def test_the_card_counts_recordings_once_however_often_trainings_were_repeated(tmp_path: Path) -> None:
+    once = made_up()
+    twice = joined([once, replace(once, fold=text_column(f"{fold}#2" for fold in once.fold))])
+    assert read_result(write_result(tmp_path / "twice", twice)).n == len(once) == 60
 
 
 def test_a_temperature_that_nobody_fitted_is_no_calibration(info: BundleInfo) -> None:
