@@ -1,5 +1,6 @@
 """Whatever goes wrong with microphone, model, server or file, the page says in plain words what to do."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
+from patience import wait_for
 from serving import listening
-from the_page import DEMO, OTHER_HOST, choose_file, drop, go, listen_for, open_page, press, text_of, wait_live
+from the_page import DEMO, OTHER_HOST, choose_file, drop, go, listen_for, open_page, press, rows_of, text_of, wait_live
 
-from earnest.apps.server.settings import Settings
+from earnest.apps.server.settings import Limits, Settings
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
@@ -119,6 +121,28 @@ def test_a_server_that_stops_ends_listening_with_advice_and_keeps_what_was_heard
         assert driver.find_elements("css selector", "#live-windows tbody tr")
     press(driver, "live-start")
     assert "The server doesn't answer" in problem(driver, "live-problem")
+
+
+def test_what_was_heard_until_a_server_was_gone_is_summed_up_kept_and_handed_on(driver: Any, folder: Path) -> None:
+    with ExitStack() as stack:
+        address = stack.enter_context(listening(Settings(models=("small",), limits=Limits(stream_s=8))))
+        open_page(driver, address, place="server")
+        permit(driver, address, "granted")
+        press(driver, "live-start")
+        assert "A stream may last 8 s" in problem(driver, "live-problem")
+        wait_live(driver, "idle")
+        heard = rows_of(driver, "live-windows")
+        assert heard
+        assert text_of(driver, "live-state") == "It stopped early; until then"
+        assert driver.find_element("id", "live-summary").is_displayed()
+        stack.close()
+        driver.find_element("css selector", "#live-keep button").click()
+        go(driver, "recordings")
+        harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
+        driver.find_element("css selector", "#recordings-list button[aria-label^='Export Microphone']").click()
+        wait_for(lambda: any(folder.glob("Microphone*.json")))
+        (exported,) = folder.glob("Microphone*.json")
+        assert len(json.loads(exported.read_text("utf-8"))["timeline"]["windows"]) == len(heard)
 
 
 def test_files_that_are_no_sound_and_pictures_are_explained(driver: Any, address: str, folder: Path) -> None:

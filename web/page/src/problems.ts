@@ -64,7 +64,7 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof ServerError && error.status === 0) {
     return {
       title: "The server doesn't answer",
-      advice: "It may have stopped, or the network is gone. Start it again, or choose “In this browser” above, which needs no server.",
+      advice: `${told} Start it again, or choose “In this browser” above, which needs no server.`,
     };
   }
   if (error instanceof ServerError && error.status === 401) return KEY;

@@ -1,6 +1,8 @@
 /** Windows and spans → what charts and sums show. Plain functions. */
 
-import { polarityOf, type Shares, type Span, type Window } from "../../src/index.js";
+import { polarityOf, type Prediction, type Shares, type Span, type Timeline, unanswered, type VocalBurst, type Window } from "../../src/index.js";
+import { UNSURE } from "../../src/smoothing.js";
+import { Tally } from "../../src/tally.js";
 
 export const BAROMETER_WINDOWS = 5;
 
@@ -60,6 +62,24 @@ export function shareOfTime(spans: readonly Span[]): Shares {
     all += end - start;
   }
   return Object.fromEntries([...seconds].sort(([, one], [, other]) => other - one).map(([name, value]) => [name, value / all]));
+}
+
+/**
+ * What was told of a recording until it broke off, as a timeline: its answer follows the same rules.
+ *
+ * @param abstainBelow confidence below which an answer is "unsure"
+ */
+export function brokenOff(model: string, abstainBelow: number, windows: Window[], spans: Span[], bursts: VocalBurst[]): Timeline {
+  const seconds = ({ start_s: start, end_s: end }: Window | Span): number => end - start;
+  const tally = new Tally(1, classesOf(windows, {}), abstainBelow); // in seconds: only ratios count
+  for (const window of windows) tally.add({ probabilities: Object.values(window.probabilities) }, seconds(window));
+  for (const span of spans) {
+    tally.hold({ kind: span.emotion === UNSURE ? "unsure" : "emotion", name: span.emotion }, seconds(span), span.confidence);
+  }
+  tally.bursts.push(...bursts);
+  const endS = Math.max(...[...windows, ...bursts].map(({ end_s: end }) => end), 0);
+  const measured: Prediction = { ...unanswered("", "no-speech", model), duration_s: endS, speech_s: tally.nSpeech };
+  return { ...tally.answer(measured, windows.length > 1), activity: "", segments: [], spans, windows };
 }
 
 /** Mean of the polarities of the last windows, -1 to 1; null before the first one. */

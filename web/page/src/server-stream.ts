@@ -7,6 +7,8 @@ import { ticket } from "./server.js";
 
 const PIECE_SAMPLES = 32_768; // 128 KiB, half of what the server takes in one message
 const SERVICE_RESTART = 1012; // the server has told about all it heard
+const NOT_OPENED = "It may have stopped, or hear as many as it can already, or the network is gone.";
+const LOST = "The connection was lost: the server has stopped, or the network is gone. What was heard until then stays below.";
 const MOST_WAITING = 8; // bytes on their way, in messages of that size; then the microphone's queue waits
 
 type Message =
@@ -37,8 +39,8 @@ export class ServerStream implements SoundStream {
       this.hear(JSON.parse(String(data)) as Message);
     };
     socket.onclose = ({ code }) => {
-      if (code === SERVICE_RESTART) this.failure ??= new ServerError(0, "The server restarts. Start again in a moment.");
-      else if (!this.answer) this.failure ??= new ServerError(0, "The server closed the stream.");
+      if (code === SERVICE_RESTART) this.failure ??= new ServerError(0, "The server restarts.");
+      else if (!this.answer) this.failure ??= new ServerError(0, LOST);
       else this.tellEnd(); // as after a long pause
       this.settle();
     };
@@ -58,7 +60,7 @@ export class ServerStream implements SoundStream {
     const socket = new WebSocket(url);
     const stream = new ServerStream(socket, model, sampleRateHz);
     await Promise.race([new Promise((resolve) => (socket.onopen = resolve)), stream.closed]);
-    if (stream.failure) throw stream.failure;
+    if (stream.failure) throw new ServerError(0, NOT_OPENED);
     if (typeof adapt === "object") socket.send(JSON.stringify({ type: "profile", profile: adapt }));
     return stream;
   }

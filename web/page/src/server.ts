@@ -28,7 +28,7 @@ export async function answered(url: string, request: RequestInit = {}): Promise<
   const headers = new Headers(request.headers);
   if (token !== null) headers.set("Authorization", `Bearer ${token}`);
   const response = await fetch(url, { ...request, headers }).catch((error: unknown) => {
-    if (error instanceof TypeError) throw new ServerError(0, "The server doesn't answer.");
+    if (error instanceof TypeError) throw new ServerError(0, "It may have stopped, or the network is gone.");
     throw error;
   });
   if (response.ok) return response;

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Span, Window } from "../../src/prediction.js";
 import { Delay } from "../src/delay.js";
 import { inkOn } from "../src/emotions.js";
-import { barometer, changesOf, movingAverage, peaksOf, rollercoaster, shareOfTime, sharesOverTime, smoothingWidth } from "../src/series.js";
+import { barometer, brokenOff, changesOf, movingAverage, peaksOf, rollercoaster, shareOfTime, sharesOverTime, smoothingWidth } from "../src/series.js";
 import { clock, tick } from "../src/words.js";
 
 const window = (start_s: number, end_s: number, happy: number): Window => ({ start_s, end_s, probabilities: { sad: 1 - happy, happy } });
@@ -73,4 +73,16 @@ test("letters on a colour are black or white, whichever is easier to read", () =
 test("times are told as people do", () => {
   assert.deepEqual([clock(5.04), clock(65.25), clock(59.96), clock(120, 0)], ["5.0\u00a0s", "1:05.3", "1:00.0", "2:00"]);
   assert.deepEqual([tick(2.5), tick(90)], ["2.5\u00a0s", "1:30"]);
+});
+
+test("a recording that breaks off is answered by what was told until then", () => {
+  const windows = [window(0, 3, 0.9), window(1, 4, 0.7), window(2, 5, 0.5)];
+  const spans = [{ ...span(0, 4, "happy"), confidence: 0.8 }, { ...span(4, 5, "unsure"), confidence: 0.5 }];
+  const told = brokenOff("base", 0.6, windows, spans, []);
+  const { model, status, emotion, confidence, duration_s, speech_s, shares } = told;
+  assert.deepEqual([model, status, emotion, confidence, duration_s, speech_s], ["base", "ok", "happy", 0.8, 5, 5]);
+  assert.deepEqual(shares, { happy: 0.8, unsure: 0.2 });
+  assert.ok(Math.abs(told.probabilities["happy"] - 0.7) < 1e-9);
+  assert.deepEqual([told.windows, told.spans], [windows, spans]);
+  assert.equal(brokenOff("base", 0.6, windows, [span(0, 5, "unsure")], []).status, "unsure");
 });

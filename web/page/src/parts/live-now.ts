@@ -54,7 +54,7 @@ export class LiveNow {
     if (state === "idle" && !this.hasEnded && !this.hasWindow) this.headline(NOTHING);
     if (state === "idle" && this.hasEnded) this.tell(this.title);
     else if (this.isListening) this.waiting();
-    else this.tell(state === "idle" && this.hasWindow ? "It stopped early; last heard" : (TOLD[state] ?? ""));
+    else this.tell(TOLD[state] ?? "");
   }
 
   /** Why Start can't be pressed. */

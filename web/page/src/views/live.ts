@@ -15,6 +15,7 @@ import { likeliestOf, UNSURE } from "../answer.js";
 import type { App } from "../app.js";
 import { byId, fillSelect, onClick } from "../dom.js";
 import { Delay } from "../delay.js";
+import type { About } from "../engine.js";
 import { keepButton } from "../parts/keep-button.js";
 import { LiveNow } from "../parts/live-now.js";
 import { ProblemBox } from "../parts/problem-box.js";
@@ -23,7 +24,7 @@ import { Summary } from "../parts/summary.js";
 import { TimelinePicture } from "../parts/timeline-picture.js";
 import { windowTable } from "../parts/tables.js";
 import { sample } from "../samples.js";
-import { classesOf } from "../series.js";
+import { brokenOff, classesOf } from "../series.js";
 
 declare const BUILT: { worklet: string }; // file names, by build.mjs
 
@@ -39,6 +40,7 @@ export function liveView(app: App): void {
 class LiveView {
   private state: State = "idle";
   private listening: Listening | null = null;
+  private heardBy: About | null = null;
   private events: StreamEvent[] = [];
   private windows: Window[] = [];
   private spans: Span[] = [];
@@ -76,6 +78,7 @@ class LiveView {
     let listening: Listening;
     try {
       const engine = this.app.ready();
+      this.heardBy = engine.about;
       const { value: device } = this.devices;
       listening = await listen(engine, {
         ...pace,
@@ -144,9 +147,15 @@ class LiveView {
       this.show(timelineOf(await listening.ended, "", this.events), "All in all");
     } catch (error) {
       this.problem.show(error);
+      if (this.windows.length + this.bursts.length) this.show(this.untilNow(), "It stopped early; until then");
     }
     this.listening = null;
     this.become("idle");
+  }
+
+  /** What is on the screen, as the timeline of a recording that ends here. */
+  private untilNow(): Timeline {
+    return brokenOff(this.heardBy?.name ?? "", this.threshold(), this.windows, this.spansSoFar(), this.bursts);
   }
 
   private clear(): void {
@@ -181,7 +190,7 @@ class LiveView {
 
   /** Confidence below which the model's answer is "unsure". */
   private threshold(): number {
-    return this.app.engine?.about.abstain_below ?? 0;
+    return this.heardBy?.abstain_below ?? 0;
   }
 
   private async tellWhole(): Promise<void> {
