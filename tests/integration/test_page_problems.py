@@ -17,6 +17,8 @@ from serving import listening
 from the_page import DEMO, OTHER_HOST, choose_file, drop, go, listen_for, open_page, press, rows_of, text_of, wait_live
 
 from earnest.apps.server.settings import Limits, Settings
+from earnest.audio.io import decode
+from earnest.errors import AudioError
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
@@ -159,6 +161,23 @@ def test_files_that_are_no_sound_and_pictures_are_explained(driver: Any, address
         assert expected in text_of(driver, "file-list").rpartition(name)[2]
     choose_file(driver, DEMO / "plain.flac")  # and the next one is answered
     assert text_of(driver, "clip-title") == "plain.flac"
+
+
+def test_a_recording_that_is_cut_off_or_joined_has_the_error_that_predict_gives_it(
+    driver: Any, address: str, folder: Path
+) -> None:
+    open_page(driver, address, "files")
+    sound, rate_hz = soundfile.read(DEMO / "lively.flac")
+    for name, n_copies, share in (("cut.wav", 1, 0.6), ("cut.mp3", 1, 0.6), ("cut.ogg", 1, 0.6), ("joined.ogg", 2, 1)):
+        path = folder / name
+        soundfile.write(path, sound, rate_hz)
+        path.write_bytes((n_copies * path.read_bytes())[: int(share * n_copies * path.stat().st_size)])
+        with pytest.raises(AudioError) as error:
+            decode(path)
+        choose_file(driver, path)
+        row = driver.find_element("css selector", "#file-list li:last-child")
+        assert str(error.value).removeprefix(f"{folder}/") in row.text
+        assert "server" not in row.text  # which would say the same
 
 
 def test_of_a_folder_that_is_dropped_the_recordings_are_answered(driver: Any, address: str, tmp_path: Path) -> None:

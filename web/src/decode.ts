@@ -1,9 +1,10 @@
 /** Files → samples at the file's own rate, by the browser's decoders. */
 
-import { AudioError, ChannelError } from "./errors.js";
+import { AudioError, ChannelError, UndecodableError } from "./errors.js";
 import { described } from "./given.js";
 import type { Recording } from "./predictor.js";
 import { takeTurns } from "./turns.js";
+import { checkLength, checkWhole, chunkStart, isMarked, promisedSeconds } from "./whole.js";
 
 const CANCELLED = 1e-3; // of the channels' power is left in their mean: less is no sound that was mixed so
 const OTHERWISE_HZ = 48_000; // for containers whose header isn't read here; the browser resamples to it
@@ -22,14 +23,17 @@ export async function decode(
   const called = checkedName(name) ?? (file instanceof File ? file.name : "file");
   checkChannel(channel, called);
   const bytes = await copiedBytes(file, called);
-  const sampleRateHz = rateInHeader(new DataView(bytes)) ?? OTHERWISE_HZ;
+  const view = new DataView(bytes); // until the bytes are taken away to be decoded
+  checkWhole(view, called);
+  const [sampleRateHz, promisedS] = [rateInHeader(view) ?? OTHERWISE_HZ, promisedSeconds(view)];
   let decoded: AudioBuffer;
   try {
     decoded = await new OfflineAudioContext(1, 1, sampleRateHz).decodeAudioData(bytes);
   } catch {
-    throw new AudioError(`${called}: the browser can't decode it. Convert it to WAV, FLAC, MP3 or Ogg.`);
+    throw new UndecodableError(`${called}: the browser can't decode it. Convert it to WAV, FLAC, MP3 or Ogg.`);
   }
   const channels = Array.from({ length: decoded.numberOfChannels }, (_, index) => decoded.getChannelData(index));
+  checkLength(channels[0].length / decoded.sampleRate, promisedS, called);
   const waveform = mono(channels, called, channel);
   const hasSeparateChannels = channel === null && takeTurns(channels, decoded.sampleRate);
   return { waveform, sampleRateHz: decoded.sampleRate, hasSeparateChannels, nChannels: channels.length };
@@ -91,15 +95,6 @@ export function rateInHeader(view: DataView): number | null {
 
 function waveRate(view: DataView): number | null {
   if (!isMarked(view, 0, "RIFF") || !isMarked(view, 8, "WAVE")) return null;
-  for (let position = 12; position + 16 <= view.byteLength; ) {
-    if (isMarked(view, position, "fmt ")) return view.getUint32(position + 12, true);
-    const size = view.getUint32(position + 4, true);
-    position += 8 + size + (size % 2);
-  }
-  return null;
-}
-
-function isMarked(view: DataView, position: number, mark: string): boolean {
-  if (position + mark.length > view.byteLength) return false;
-  return Array.from(mark).every((letter, index) => view.getUint8(position + index) === letter.charCodeAt(0));
+  const start = chunkStart(view, "fmt ");
+  return start !== null && start + 8 <= view.byteLength ? view.getUint32(start + 4, true) : null;
 }

@@ -28,6 +28,11 @@ export class ChannelError extends AudioError {
   override name = "ChannelError";
 }
 
+/** A recording of a kind that this browser can't decode; another program may. */
+export class UndecodableError extends AudioError {
+  override name = "UndecodableError";
+}
+
 /** A bundle that is missing, damaged or no bundle, or the runtime that it needs. */
 export class BundleError extends EarnestError {
   override name = "BundleError";

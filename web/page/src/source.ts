@@ -1,6 +1,6 @@
 /** A chosen file → its sound, where this browser can decode it. */
 
-import { AudioError, ChannelError, decode } from "../../src/index.js";
+import { AudioError, decode, UndecodableError } from "../../src/index.js";
 import type { Source } from "./engine.js";
 
 const LONGEST_S = 30 * 60; // decoded at once: half an hour of stereo at 48 kHz is 700 MB for a moment
@@ -18,7 +18,7 @@ export async function sourceOf(file: Blob, name: string, channel: number | null 
   try {
     return { name, file, channel, sound: await decode(await file.arrayBuffer(), name, channel) };
   } catch (error) {
-    if (error instanceof AudioError && !(error instanceof ChannelError)) return { name, file, channel, sound: null };
+    if (error instanceof UndecodableError) return { name, file, channel, sound: null };
     throw error;
   }
 }

@@ -1,0 +1,141 @@
+/**
+ * Whether a file of sound is whole; the same arithmetic and words as `earnest.audio.sound_file`. Browsers play what is
+ * there of a file that is cut off, and the first of recordings that were joined, without a word.
+ */
+
+import { AudioError } from "./errors.js";
+
+// Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
+const UNKNOWN = 0x7fff_0000;
+// Some writers count a header or a padding byte too much; that is below 2 ms and no cut.
+const TOLERATED = 64;
+const MP3_TOLERATED = 256; // half a frame, or a tag at the end that was taken off
+const ID3V1_BYTES = 128; // of a tag at the end
+const OGG_BEGINS = 2; // the flag of a stream's first page
+const AGAIN = "Record or copy it again. To hear what is there, save it first (ffmpeg -i broken.wav mended.wav).";
+
+/** Refuse a WAV, Ogg or MP3 file that is cut off, was never finished, or holds several recordings one after the other. */
+export function checkWhole(view: DataView, name: string): void {
+  const missing = missingBytes(view);
+  if (missing > 0) {
+    const promise = missing > 1 ? `its header promises ${bytes(missing)} more` : "its last page is not whole";
+    throw new AudioError(`${name}: cut off, ${promise}. ${AGAIN}`);
+  }
+  if (isJoined(view)) {
+    const mend = "Make one of them first (ffmpeg -i joined.mp3 whole.wav).";
+    throw new AudioError(`${name}: several recordings in one file, and the first alone would be heard. ${mend}`);
+  }
+  const unfinished = unfinishedBytes(view);
+  if (unfinished > 0) {
+    const what = `its header was never finished: it promises no sound, but ${bytes(unfinished)} follow`;
+    throw new AudioError(`${name}: ${what}. Mend it, such as with: ffmpeg -i broken.wav -c copy mended.wav`);
+  }
+}
+
+/** How long the header of a FLAC file says that it is; 0 where it doesn't say, and for other files. */
+export function promisedSeconds(view: DataView): number {
+  if (!isMarked(view, 0, "fLaC") || view.byteLength < 26) return 0;
+  const rate = view.getUint32(18) >>> 12; // 20 bits of the rate, 8 of form, 36 of the number of samples, 0 if unknown
+  return rate && ((view.getUint8(21) & 0xf) * 2 ** 32 + view.getUint32(22)) / rate;
+}
+
+/** Refuse less than was promised. */
+export function checkLength(thereS: number, promisedS: number, name: string): void {
+  if (thereS < 0.99 * promisedS - 0.1) {
+    throw new AudioError(`${name}: cut off, ${thereS.toFixed(2)} of ${promisedS.toFixed(2)} s are there. ${AGAIN}`);
+  }
+}
+
+/** The place of a chunk's content in a RIFF file, null where there is none. */
+export function chunkStart(view: DataView, wanted: string): number | null {
+  for (let position = 12; position + 8 <= view.byteLength; ) {
+    if (isMarked(view, position, wanted)) return position + 8;
+    const size = view.getUint32(position + 4, true);
+    position += 8 + size + (size % 2); // chunks begin at even places
+  }
+  return null;
+}
+
+export function isMarked(view: DataView, position: number, mark: string): boolean {
+  if (position < 0 || position + mark.length > view.byteLength) return false;
+  return Array.from(mark).every((letter, index) => view.getUint8(position + index) === letter.charCodeAt(0));
+}
+
+function bytes(count: number): string {
+  return `${count.toLocaleString("en")} byte${count === 1 ? "" : "s"}`;
+}
+
+/** How many bytes of sound the header promises beyond the end of the file, 0 for none or unknown. */
+function missingBytes(view: DataView): number {
+  let [end, tolerated]: [number | null, number] = [null, TOLERATED];
+  if (isMarked(view, 8, "WAVE")) end = waveEnd(view);
+  else if (isMarked(view, 0, "OggS")) [end, tolerated] = [oggPages(view).at(-1)?.end ?? null, 0];
+  else [end, tolerated] = [mp3End(view, 0), MP3_TOLERATED];
+  const missing = (end ?? 0) - view.byteLength;
+  return missing > tolerated ? missing : 0;
+}
+
+/** Where the sound ends by the header. */
+function waveEnd(view: DataView): number | null {
+  const start = chunkStart(view, "data");
+  if (start === null) return null;
+  if (isMarked(view, 0, "RF64") && isMarked(view, 12, "ds64") && view.byteLength >= 36) {
+    // The chunk ds64 begins with eight bytes for the file's size, then eight for that of the sound.
+    return start + view.getUint32(28, true) + 2 ** 32 * view.getUint32(32, true);
+  }
+  const promised = view.getUint32(start - 4, true);
+  return isMarked(view, 0, "RIFF") && promised < UNKNOWN ? start + promised : null;
+}
+
+/** How many bytes lie behind a WAV header whose sizes were not filled in when its recorder ended. */
+function unfinishedBytes(view: DataView): number {
+  if (!isMarked(view, 0, "RIFF") || !isMarked(view, 8, "WAVE")) return 0;
+  const start = chunkStart(view, "data");
+  // Behind sound of no length other chunks may lie; then the first size counts them.
+  if (start === null || view.getUint32(start - 4, true) > 0 || 8 + view.getUint32(4, true) > start) return 0;
+  return view.byteLength - start;
+}
+
+/** The flags of each page and where it ends; one whose header is not whole ends behind the file. */
+function oggPages(view: DataView): { flags: number; end: number }[] {
+  const pages: { flags: number; end: number }[] = [];
+  let position = 0;
+  while (position < view.byteLength && isMarked(view, position, "OggS".slice(0, view.byteLength - position))) {
+    const body = position + 27 + (position + 27 <= view.byteLength ? view.getUint8(position + 26) : 0);
+    const isWhole = position + 27 <= view.byteLength && body <= view.byteLength;
+    const flags = isWhole ? view.getUint8(position + 5) : 0;
+    let end = isWhole ? body : view.byteLength + 1;
+    // Each byte of the table is a segment's length.
+    for (let index = position + 27; isWhole && index < body; index++) end += view.getUint8(index);
+    pages.push({ flags, end });
+    position = end;
+  }
+  return pages;
+}
+
+/** Where the sound that begins at `start` ends, as a Xing or Info header counts it; null without one. */
+function mp3End(view: DataView, start: number): number | null {
+  let frame = start;
+  if (isMarked(view, start, "ID3") && start + 10 <= view.byteLength) {
+    // Four bytes of seven bits each ("synchsafe"): none looks like a frame's beginning.
+    const bits = [6, 7, 8, 9].map((index) => view.getUint8(start + index) & 0x7f);
+    frame += 10 + bits.reduce((size, seven) => size * 128 + seven, 0);
+  }
+  if (frame + 4 > view.byteLength || (view.getUint16(frame) & 0xffe6) !== 0xffe2) return null; // frame sync, layer III
+  for (let place = frame; place + 16 <= Math.min(frame + 64, view.byteLength); place++) {
+    if (!isMarked(view, place, "Xing") && !isMarked(view, place, "Info")) continue;
+    // Bit 0: a number of frames follows; bit 1: a number of bytes, behind that.
+    const flags = view.getUint32(place + 4);
+    return flags & 2 ? frame + view.getUint32(place + (flags & 1 ? 12 : 8)) : null;
+  }
+  return null;
+}
+
+/** Whether a second recording follows the first one, as after `cat a.mp3 b.mp3`; decoders end with the first. */
+function isJoined(view: DataView): boolean {
+  // Streams beside each other begin together.
+  const begins = oggPages(view).map(({ flags }) => (flags & OGG_BEGINS) > 0);
+  if (begins.some((now, index) => index > 0 && now && !begins[index - 1])) return true;
+  const end = mp3End(view, 0);
+  return end !== null && mp3End(view, isMarked(view, end, "TAG") ? end + ID3V1_BYTES : end) !== null;
+}
