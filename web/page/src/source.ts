@@ -4,6 +4,7 @@ import { AudioError, decode, UndecodableError } from "../../src/index.js";
 import type { Source } from "./engine.js";
 
 const LONGEST_S = 30 * 60; // decoded at once: half an hour of stereo at 48 kHz is 700 MB for a moment
+const BEYOND_ALL_S = 1e9; // the end of any recording
 const N_PEAKS = 3000;
 export { N_PEAKS };
 
@@ -16,20 +17,24 @@ export async function sourceOf(file: Blob, name: string, channel: number | null 
     throw new AudioError(`${name} is longer than ${LONGEST_S / 60} minutes. Cut it, or use “earnest timeline”, which takes hours.`);
   }
   try {
-    return { name, file, channel, sound: await decode(await file.arrayBuffer(), name, channel) };
+    return { name, file, channel, sound: await decode(file, name, channel) };
   } catch (error) {
     if (error instanceof UndecodableError) return { name, file, channel, sound: null };
     throw error;
   }
 }
 
-/** The length that the file's header tells, null where the browser can't say. */
+/** How long the file is, null where the browser can't say. What a browser recorded names no length; where it ends is looked up. */
 async function secondsOf(file: Blob): Promise<number | null> {
   const url = URL.createObjectURL(file);
   const audio = new Audio();
   audio.preload = "metadata";
   const told = new Promise<number | null>((resolve) => {
     audio.onloadedmetadata = () => {
+      if (Number.isFinite(audio.duration)) resolve(audio.duration);
+      else audio.currentTime = BEYOND_ALL_S;
+    };
+    audio.onseeked = () => {
       resolve(Number.isFinite(audio.duration) ? audio.duration : null);
     };
     audio.onerror = () => {
