@@ -114,6 +114,21 @@ def test_the_colours_follow_the_system_until_the_switch_says_otherwise(driver: A
     press(driver, "theme")
 
 
+def test_a_row_that_has_the_keyboard_keeps_it_when_its_recording_is_answered(driver: Any, address: str) -> None:
+    the_page.resize(driver, 1280, 900)
+    open_page(driver, address, "files")
+    driver.execute_script("""
+        new MutationObserver((_, observer) => {  // in the page, which no test is too slow for
+          document.querySelector("#file-list button").focus();
+          window.focused = document.activeElement.textContent;
+          observer.disconnect();
+        }).observe(document.getElementById("file-list"), { childList: true });
+    """)
+    choose_file(driver, DEMO / "lively.flac")
+    assert driver.execute_script("return window.focused") == "Cancel"  # which is gone with the work
+    assert driver.switch_to.active_element == driver.find_element("css selector", "#file-list li")
+
+
 def test_everything_can_be_done_with_the_keyboard_alone(driver: Any, address: str) -> None:
     from selenium.webdriver.common.keys import Keys
 

@@ -77,7 +77,7 @@ class FilesView {
   }
 
   private add(job: Job, place: (row: HTMLElement) => void): void {
-    const row = h("li", { class: "file" });
+    const row = h("li", { class: "file", tabindex: -1 });
     this.jobs.push(job);
     this.rows.set(job, row);
     place(row);
@@ -105,9 +105,18 @@ class FilesView {
     byId("clip-title").focus();
   }
 
+  /** What has the keyboard keeps it: the same button or, where that is gone, the row. */
   private draw(job: Job): void {
     const row = this.rows.get(job);
     if (!row) return; // removed
+    const active = row.querySelector(":focus");
+    this.fill(row, job);
+    if (!active || row.contains(document.activeElement)) return;
+    const same = [...row.querySelectorAll("button")].find((one) => one.textContent === active.textContent);
+    (same ?? row).focus();
+  }
+
+  private fill(row: HTMLElement, job: Job): void {
     const { state } = job;
     const isShown = state.is === "done" && state.clip === this.shown;
     row.classList.toggle("shown", isShown);
