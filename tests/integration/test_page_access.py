@@ -70,6 +70,18 @@ def test_axe_finds_nothing_serious_in_the_settings(full: Any) -> None:
         press(full, "settings-title")
 
 
+def test_on_the_smallest_screen_no_name_at_the_radar_is_cut_off(full: Any) -> None:
+    go(full, "live")
+    the_page.resize(full, 320, 900, "light")
+    blank = """
+        const [radar] = document.querySelectorAll("#live-summary canvas");
+        if (radar.clientWidth > 320) return false;  // not drawn anew yet
+        const sides = [0, radar.width - 2].map((x) => radar.getContext("2d").getImageData(x, 0, 2, radar.height));
+        return sides.every(({ data }) => data.every((value) => value === 0));
+    """
+    harness.wait_for(full, f"(() => {{{blank}}})()")
+
+
 def test_bars_and_the_view_that_is_open_are_seen_in_the_few_colours_of_high_contrast(full: Any) -> None:
     go(full, "files")
     the_page.resize(full, 1280, 900, "light")

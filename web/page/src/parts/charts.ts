@@ -20,6 +20,11 @@ export type Option = echarts.EChartsCoreOption;
 type Instance = echarts.ECharts;
 export const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
+/** How wide a text is, in pixels. */
+export function widthOf(text: string, fontPx: number): number {
+  return echarts.format.getTextRect(text, `${fontPx}px ${FONT}`).width;
+}
+
 /** The colours that style sheets know, for canvases. */
 export interface Ink {
   text: string;
@@ -52,7 +57,9 @@ export class Picture {
     const { clientWidth: width, clientHeight: height } = place;
     this.chart = echarts.init(place, null, { renderer: "canvas", width: width || 300, height: height || 150 });
     this.observer = new ResizeObserver(() => {
-      if (place.clientWidth && place.clientHeight) this.chart.resize({ width: "auto", height: "auto" }); // else nobody sees it
+      if (!place.clientWidth || !place.clientHeight) return; // nobody sees it
+      this.chart.resize({ width: "auto", height: "auto" });
+      this.draw();
     });
     this.observer.observe(place);
     document.addEventListener("colours", this.redraw);

@@ -2,7 +2,10 @@
 
 import type { Shares } from "../../../src/index.js";
 import { confidence, percent, signed, tick } from "../words.js";
-import { ink, type Option, Picture } from "./charts.js";
+import { ink, type Option, Picture, widthOf } from "./charts.js";
+
+const NAME_PX = 13;
+const NAME_GAP_PX = 15;
 
 /** Mean probabilities, one axis an emotion, from 0 in the middle to 100 % on the rim. */
 export class Radar extends Picture {
@@ -10,6 +13,13 @@ export class Radar extends Picture {
 
   constructor(place: HTMLElement) {
     super(place, () => this.radar());
+  }
+
+  /** In pixels, so that the names have room on both sides. */
+  private radius(names: readonly string[]): number {
+    const [width, height] = [this.chart.getWidth(), this.chart.getHeight()];
+    const widest = Math.max(...names.map((name) => widthOf(name, NAME_PX)));
+    return Math.max(Math.min(0.36 * Math.min(width, height), width / 2 - widest - NAME_GAP_PX), 0);
   }
 
   show(shares: Shares): void {
@@ -28,9 +38,10 @@ export class Radar extends Picture {
       radar: {
         // The rim is certainty, whatever the data are: shapes of two recordings can be compared.
         indicator: names.map((name, index) => ({ name, min: 0, max: 1, axisLabel: index ? { show: false } : axisLabel })),
-        radius: "72%",
+        radius: this.radius(names),
         splitNumber: 4,
-        axisName: { color: colours.text, fontSize: 13 },
+        axisNameGap: NAME_GAP_PX,
+        axisName: { color: colours.text, fontSize: NAME_PX },
         splitLine: { lineStyle: { color: colours.line } },
         axisLine: { lineStyle: { color: colours.line } },
         splitArea: { show: false },
