@@ -9,6 +9,8 @@ const PIECE_SAMPLES = 32_768; // 128 KiB, half of what the server takes in one m
 const SERVICE_RESTART = 1012; // the server has told about all it heard
 const NOT_OPENED = "It may have stopped, or hear as many as it can already, or the network is gone.";
 const LOST = "The connection was lost: the server has stopped, or the network is gone. What was heard until then stays below.";
+const RESTARTS = "It was stopped, or restarts. What was heard until then stays below.";
+const SILENT_MS = 30_000; // at the end: a server that tells nothing for so long is gone, though the connection seems open
 const MOST_WAITING = 8; // bytes on their way, in messages of that size; then the microphone's queue waits
 
 type Message =
@@ -25,6 +27,7 @@ export class ServerStream implements SoundStream {
   private answer: Prediction | null = null;
   private failure: ServerError | null = null;
   private receivedS = 0;
+  private heardAt = 0;
   private settle: () => void = () => undefined;
   private tellEnd: () => void = () => undefined;
   private readonly closed = new Promise<void>((resolve) => (this.settle = resolve));
@@ -39,9 +42,9 @@ export class ServerStream implements SoundStream {
       this.hear(JSON.parse(String(data)) as Message);
     };
     socket.onclose = ({ code }) => {
-      if (code === SERVICE_RESTART) this.failure ??= new ServerError(0, "The server restarts.");
-      else if (!this.answer) this.failure ??= new ServerError(0, LOST);
-      else this.tellEnd(); // as after a long pause
+      if (code === SERVICE_RESTART) this.failure ??= new ServerError(0, RESTARTS);
+      else if (this.answer) this.tellEnd(); // as after a long pause
+      else this.giveUp();
       this.settle();
     };
   }
@@ -85,7 +88,12 @@ export class ServerStream implements SoundStream {
 
   async finish(): Promise<StreamEvent[]> {
     if (this.isOpen()) this.socket.send(JSON.stringify({ type: "finish" }));
+    this.heardAt = Date.now();
+    const watching = setInterval(() => {
+      if (Date.now() - this.heardAt > SILENT_MS) this.giveUp();
+    }, 1000);
     await this.closed;
+    clearInterval(watching);
     if (this.failure && !this.answer) throw this.failure;
     return this.events.splice(0);
   }
@@ -99,11 +107,17 @@ export class ServerStream implements SoundStream {
     this.socket.close();
   }
 
+  private giveUp(): void {
+    this.failure ??= new ServerError(0, LOST);
+    this.settle();
+  }
+
   private isOpen(): boolean {
     return !this.failure && this.socket.readyState === WebSocket.OPEN;
   }
 
   private hear(message: Message): void {
+    this.heardAt = Date.now();
     if (message.event === "error") this.failure = new ServerError(400, message.detail);
     else if (message.event === "end") this.answer = message.prediction;
     else if (message.event !== "ready" && message.event !== "heartbeat") {
