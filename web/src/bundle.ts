@@ -86,8 +86,10 @@ export async function fetchListed(
 /** What `fetchBundle` fetches from, where a bundle's files are at hand. */
 export function fetchFrom(files: BundleFiles): Fetch {
   return async (url) => {
-    const bytes = files.get(url.slice(url.lastIndexOf("/") + 1));
-    return bytes ? new Response(bytes) : new Response(null, { status: 404 });
+    const name = url.slice(url.lastIndexOf("/") + 1);
+    const bytes = files.get(name);
+    if (!bytes) throw new BundleError(`${name} is missing among the model's files. Hand over all files of its folder.`);
+    return new Response(bytes);
   };
 }
 
@@ -102,6 +104,7 @@ async function download(
   fetched: Fetch,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const response = await fetched(url).catch((error: unknown) => {
+    if (error instanceof BundleError) throw error;
     throw new BundleError(`${url}: not reachable (${String(error)}). Check the address and the connection.`);
   });
   if (!response.ok) throw new BundleError(`${url}: the server answers ${response.status}. A bundle is a folder's address.`);

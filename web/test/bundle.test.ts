@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkedInfo, fetchBundle, sha256Of } from "../src/bundle.js";
+import { checkedInfo, fetchBundle, fetchFrom, sha256Of } from "../src/bundle.js";
 import { BundleError } from "../src/errors.js";
 
 const MODEL = new TextEncoder().encode("a network");
@@ -55,6 +55,14 @@ test("an address without a bundle says what the server answered", async () => {
 
 test("a server that is not there is a BundleError", async () => {
   await assert.rejects(fetchBundle("/m/", undefined, () => Promise.reject(new TypeError("no route"))), BundleError);
+});
+
+test("of files at hand, one that is missing is called missing, and no server is blamed", async () => {
+  const files = new Map([["bundle.json", new TextEncoder().encode(JSON.stringify(INFO))]]);
+  await assert.rejects(fetchBundle("", undefined, fetchFrom(files)), {
+    name: "BundleError",
+    message: "model.onnx is missing among the model's files. Hand over all files of its folder.",
+  });
 });
 
 const WRONG: [string, object, RegExp][] = [
