@@ -265,6 +265,20 @@ def test_a_recording_is_kept_named_opened_again_handed_on_and_deleted(driver: An
     assert len(rows_of(driver, "recordings-list")) == 1
 
 
+def test_what_is_kept_in_one_tab_is_listed_in_another(driver: Any, address: str) -> None:
+    open_page(driver, address, "recordings")
+    first = driver.current_window_handle
+    driver.switch_to.new_window("tab")
+    open_page(driver, address, "files")
+    choose_file(driver, DEMO / "plain.flac")
+    driver.find_element("css selector", "#clip-keep button").click()
+    harness.wait_for(driver, "document.getElementById('clip-keep').textContent.includes('Kept')")
+    driver.close()
+    driver.switch_to.window(first)
+    listed = "[...document.querySelectorAll('#recordings-list th')].some((one) => one.textContent === 'plain.flac')"
+    harness.wait_for(driver, listed)
+
+
 def button(driver: Any, name: str) -> Any:
     return driver.find_element("css selector", f"button[aria-label='{name}']")
 

@@ -18,6 +18,7 @@ export function recordingsView(): void {
 }
 
 class RecordingsView {
+  private readonly others = new BroadcastChannel("earnest.recordings"); // tabs and windows with the same page
   private opened: Kept | null = null;
   private readonly problem = new ProblemBox(byId("recordings-problem"));
   private readonly summary = new Summary(byId("kept-summary"));
@@ -29,7 +30,8 @@ class RecordingsView {
     input.addEventListener("change", () => void this.take(input));
     this.name.addEventListener("change", () => void this.told(() => this.rename()));
     byId("kept").hidden = true;
-    document.addEventListener("kept", () => void this.list());
+    document.addEventListener("kept", () => void this.changed());
+    this.others.onmessage = () => void this.list();
     void this.list();
   }
 
@@ -41,6 +43,12 @@ class RecordingsView {
     byId("recordings-empty").hidden = all.length > 0;
     const columns = ["name", "kept", "length", "all in all", "what to do"];
     byId("recordings-list").replaceChildren(...(all.length ? [table("Kept in this browser", columns, all.map((kept) => this.row(kept)))] : []));
+  }
+
+  /** Show what there is now, here and in other tabs. */
+  private async changed(): Promise<void> {
+    this.others.postMessage(null);
+    await this.list();
   }
 
   private row(kept: Kept): (Node | string)[] {
@@ -93,7 +101,7 @@ class RecordingsView {
     await put(renamed);
     this.opened = renamed;
     byId("kept-title").textContent = name;
-    await this.list();
+    await this.changed();
   }
 
   private async remove(kept: Kept): Promise<void> {
@@ -107,7 +115,7 @@ class RecordingsView {
     if (dialog.returnValue !== "delete") return;
     await forget(kept.id);
     if (this.opened?.id === kept.id) this.open(null);
-    await this.list();
+    await this.changed();
     byId("recordings-title").focus();
   }
 
@@ -123,7 +131,7 @@ class RecordingsView {
       }
     }
     input.value = "";
-    await this.list();
+    await this.changed();
   }
 
   private button(text: string, about: string, work: () => void): HTMLElement {
