@@ -40,7 +40,11 @@ export async function decode(
 }
 
 async function copiedBytes(file: unknown, name: string): Promise<ArrayBuffer> {
-  if (file instanceof Blob) return file.arrayBuffer();
+  if (file instanceof Blob) {
+    return file.arrayBuffer().catch(() => {
+      throw new AudioError(`${name}: the file can't be read; it was moved, changed or removed since it was chosen. Choose it again.`);
+    });
+  }
   if (file instanceof ArrayBuffer) return file.slice(0);
   if (ArrayBuffer.isView(file)) return new Uint8Array(file.buffer, file.byteOffset, file.byteLength).slice().buffer;
   throw new AudioError(

@@ -62,6 +62,12 @@ test("null is no channel, and the name of a File is its own", async () => {
   await refused(decode(file, null, 3), /^call\.wav: the recording has 2 channels/, ChannelError);
 });
 
+test("a file that is gone since it was chosen is told so", async () => {
+  const file = new File(["x"], "call.wav");
+  file.arrayBuffer = () => Promise.reject(new DOMException("The requested file could not be read", "NotReadableError"));
+  await refused(decode(file), /^call\.wav: the file can't be read; it was moved, changed or removed since it was chosen\. Choose it again\.$/, AudioError);
+});
+
 test("what is no file, no name or no channel is refused", async () => {
   const file = new Blob(["x"]);
   for (const wrong of [undefined, "a.wav", [1, 2], Promise.resolve(file), new Response("x")]) {
