@@ -138,6 +138,18 @@ def test_until_a_window_is_full_the_page_says_that_it_listens(driver: Any, addre
     wait_live(driver, "idle")
 
 
+def test_the_browser_asks_before_the_page_is_left_while_it_listens_and_only_then(driver: Any, address: str) -> None:
+    leave = "const it = new Event('beforeunload', { cancelable: true }); window.dispatchEvent(it);"
+    open_page(driver, address)
+    assert not driver.execute_script(f"{leave} return it.defaultPrevented")
+    press(driver, "live-start")
+    wait_live(driver, "listening")
+    assert driver.execute_script(f"{leave} return it.defaultPrevented")
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    assert not driver.execute_script(f"{leave} return it.defaultPrevented")
+
+
 def test_unsure_is_said_of_the_model_not_of_who_speaks(driver: Any, address: str) -> None:
     open_page(driver, address)
     driver.execute_script(SEEN)

@@ -66,6 +66,9 @@ class LiveView {
       void this.stop();
       this.become(this.state); // whether there is a model to start with
     });
+    addEventListener("beforeunload", (event) => {
+      if (this.listening) event.preventDefault(); // the browser asks whether to leave: what was heard would be lost
+    });
     this.media?.addEventListener("devicechange", () => void this.listDevices());
     void this.listDevices();
     this.clear();
