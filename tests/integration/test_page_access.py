@@ -1,6 +1,8 @@
 """The page is for everybody: keyboard alone, small screens, dark and light, and axe finds nothing serious."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import harness
@@ -124,6 +126,23 @@ def test_the_colours_follow_the_system_until_the_switch_says_otherwise(driver: A
     press(driver, "theme")
     assert driver.execute_script(ground) == light
     press(driver, "theme")
+
+
+def test_a_very_long_name_makes_nothing_wider_than_the_screen(driver: Any, address: str, tmp_path: Path) -> None:
+    path = Path(shutil.copy(DEMO / "plain.flac", tmp_path / f"{'long' * 50}.flac"))
+    the_page.resize(driver, 360, 900)
+    open_page(driver, address, "files")
+    choose_file(driver, path)
+    driver.find_element("css selector", "#clip-keep button").click()
+    harness.wait_for(driver, "document.getElementById('clip-keep').textContent.includes('Kept')")
+    for view in ("files", "compare", "recordings"):
+        go(driver, view)
+        harness.wait_for(driver, "document.documentElement.scrollWidth <= 360")
+    driver.find_element("css selector", "button[aria-label^='Open long']").click()
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= 360
+    driver.find_element("css selector", "button[aria-label^='Delete long']").click()
+    assert driver.execute_script("const it = document.getElementById('sure'); return it.scrollWidth <= it.clientWidth")
+    driver.find_element("css selector", "#sure button[value=delete]").click()
 
 
 def test_a_row_that_has_the_keyboard_keeps_it_when_its_recording_is_answered(driver: Any, address: str) -> None:

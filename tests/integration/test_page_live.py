@@ -251,8 +251,10 @@ def test_a_recording_is_kept_named_opened_again_handed_on_and_deleted(driver: An
     choose_file(driver, DEMO / "lively.flac")
     driver.find_element("css selector", "#clip-keep button").click()
     harness.wait_for(driver, "document.getElementById('clip-keep').textContent.includes('Kept')")
+    driver.find_element("css selector", "#clip-keep button").click()  # once more, and it is one recording
     open_page(driver, address, "recordings")  # a new visit
     harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
+    assert len(rows_of(driver, "recordings-list")) == 1
     button(driver, "Open lively.flac").click()
     name = driver.find_element("id", "kept-name")
     name.clear()

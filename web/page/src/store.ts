@@ -40,8 +40,11 @@ function whole({ timeline, ...kept }: Kept): Kept {
   return { ...kept, timeline: { ...unanswered(timeline.path, timeline.status, timeline.model), ...timeline } };
 }
 
-export async function keep(name: string, timeline: Timeline): Promise<Kept> {
-  const kept = { id: identity(), name, created: new Date().toISOString(), timeline };
+/** Keep a recording once, whatever name it has been given meanwhile. */
+export async function keep(name: string, timeline: Timeline, id = identity()): Promise<Kept> {
+  const known = await (await database()).get("recordings", id);
+  if (known) return whole(known);
+  const kept = { id, name, created: new Date().toISOString(), timeline };
   await put(kept);
   return kept;
 }

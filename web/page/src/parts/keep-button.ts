@@ -4,7 +4,7 @@ import type { Timeline } from "../../../src/index.js";
 import { asChosen } from "../chosen.js";
 import { h } from "../dom.js";
 import { problemOf } from "../problems.js";
-import { keep } from "../store.js";
+import { identity, keep } from "../store.js";
 
 interface Named {
   name: string;
@@ -12,12 +12,13 @@ interface Named {
 }
 
 export function keepButton(given: () => Named | null): HTMLElement {
+  const id = identity(); // pressed again, it is the same recording
   const said = h("span", { role: "status" });
   const work = async (): Promise<void> => {
     const what = given();
     if (!what) return;
     try {
-      await keep(what.name, { ...asChosen(what.timeline), path: what.name });
+      await keep(what.name, { ...asChosen(what.timeline), path: what.name }, id);
       said.replaceChildren("Kept under ", h("a", { href: "#/recordings" }, "Recordings"), ".");
       document.dispatchEvent(new Event("kept"));
     } catch (error) {
