@@ -10,11 +10,17 @@ const UNKNOWN = 0x7fff_0000;
 // Some writers count a header or a padding byte too much; that is below 2 ms and no cut.
 const TOLERATED = 64;
 const MP3_TOLERATED = 256; // half a frame, or a tag at the end that was taken off
+const MP3_FRAMES = 2 * 1441; // bytes of the two largest frames: a count may lack the header's own
+const FLAC_LAST = 0x80; // the flag of the last block before the sound
+const FLAC_HEAD_BYTES = 8; // how a file begins: its mark, and the head of the first block
 const ID3V1_BYTES = 128; // of a tag at the end
 const OGG_BEGINS = 2; // the flag of a stream's first page
 const AGAIN = "Record or copy it again. To hear what is there, save it first (ffmpeg -i broken.wav mended.wav).";
 
-/** Refuse a WAV, Ogg or MP3 file that is cut off, was never finished, or holds several recordings one after the other. */
+/**
+ * Refuse a WAV, Ogg or MP3 file that is cut off, a WAV file that was never finished, and several recordings of FLAC, MP3,
+ * MP4 or Ogg one after the other.
+ */
 export function checkWhole(view: DataView, name: string): void {
   const missing = missingBytes(view);
   if (missing > 0) {
@@ -22,7 +28,8 @@ export function checkWhole(view: DataView, name: string): void {
     throw new AudioError(`${name}: cut off, ${promise}. ${AGAIN}`);
   }
   if (isJoined(view)) {
-    const mend = "Make one of them first (ffmpeg -i joined.mp3 whole.wav).";
+    const mend =
+      "Make one of them first (ffmpeg -i joined.mp3 whole.wav). Of joined FLAC or MP4 files give the files themselves.";
     throw new AudioError(`${name}: several recordings in one file, and the first alone would be heard. ${mend}`);
   }
   const unfinished = unfinishedBytes(view);
@@ -115,13 +122,8 @@ function oggPages(view: DataView): { flags: number; end: number }[] {
 
 /** Where the sound that begins at `start` ends, as a Xing or Info header counts it; null without one. */
 function mp3End(view: DataView, start: number): number | null {
-  let frame = start;
-  if (isMarked(view, start, "ID3") && start + 10 <= view.byteLength) {
-    // Four bytes of seven bits each ("synchsafe"): none looks like a frame's beginning.
-    const bits = [6, 7, 8, 9].map((index) => view.getUint8(start + index) & 0x7f);
-    frame += 10 + bits.reduce((size, seven) => size * 128 + seven, 0);
-  }
-  if (frame + 4 > view.byteLength || (view.getUint16(frame) & 0xffe6) !== 0xffe2) return null; // frame sync, layer III
+  const frame = behindId3(view, start);
+  if (!isMp3Frame(view, frame)) return null;
   for (let place = frame; place + 16 <= Math.min(frame + 64, view.byteLength); place++) {
     if (!isMarked(view, place, "Xing") && !isMarked(view, place, "Info")) continue;
     // Bit 0: a number of frames follows; bit 1: a number of bytes, behind that.
@@ -131,11 +133,60 @@ function mp3End(view: DataView, start: number): number | null {
   return null;
 }
 
+function isMp3Frame(view: DataView, place: number): boolean {
+  return place + 4 <= view.byteLength && (view.getUint16(place) & 0xffe6) === 0xffe2; // frame sync, layer III
+}
+
+/** Where the tag that begins at `start` ends, `start` itself without one. */
+function behindId3(view: DataView, start: number): number {
+  if (!isMarked(view, start, "ID3") || start + 10 > view.byteLength) return start;
+  // Four bytes of seven bits each ("synchsafe"): none looks like a frame's beginning.
+  const bits = [6, 7, 8, 9].map((index) => view.getUint8(start + index) & 0x7f);
+  return start + 10 + bits.reduce((size, seven) => size * 128 + seven, 0);
+}
+
 /** Whether a second recording follows the first one, as after `cat a.mp3 b.mp3`; decoders end with the first. */
 function isJoined(view: DataView): boolean {
+  const start = behindId3(view, 0);
+  if (isMarked(view, start, "fLaC")) return isJoinedFlac(view, start + 4);
+  if (isMarked(view, 4, "ftyp")) return isJoinedMp4(view);
   // Streams beside each other begin together.
   const begins = oggPages(view).map(({ flags }) => (flags & OGG_BEGINS) > 0);
   if (begins.some((now, index) => index > 0 && now && !begins[index - 1])) return true;
   const end = mp3End(view, 0);
-  return end !== null && mp3End(view, isMarked(view, end, "TAG") ? end + ID3V1_BYTES : end) !== null;
+  if (end === null) return false;
+  const next = isMarked(view, end, "TAG") ? end + ID3V1_BYTES : end;
+  const sound = behindId3(view, next);
+  return (view.byteLength - sound > MP3_FRAMES && isMp3Frame(view, sound)) || mp3End(view, next) !== null;
+}
+
+/** Whether another file begins in the sound, whose frames don't say how long they are; `position` is of the blocks before. */
+function isJoinedFlac(view: DataView, position: number): boolean {
+  for (let isLast = false; !isLast; ) {
+    if (position + 4 > view.byteLength) return false;
+    const head = view.getUint32(position); // 8 bits of flag and kind, 24 of the length
+    isLast = head >>> 24 >= FLAC_LAST;
+    position += 4 + (head & 0xff_ffff);
+  }
+  const data = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  for (let place = data.indexOf(0x66, position); place >= 0; place = data.indexOf(0x66, place + 1)) {
+    if (place + FLAC_HEAD_BYTES > data.length) return false;
+    const block = view.getUint32(place + 4); // the first one is 34 bytes long
+    if (isMarked(view, place, "fLaC") && (block === 0x22 || block === 0x8000_0022)) return true;
+  }
+  return false;
+}
+
+/** Whether a second index is there; fragments, which may each have one, are one recording. */
+function isJoinedMp4(view: DataView): boolean {
+  let [position, nIndices]: [number, number] = [0, 0];
+  while (position + 8 <= view.byteLength) {
+    if (isMarked(view, position + 4, "moof")) return false;
+    if (isMarked(view, position + 4, "moov")) nIndices += 1;
+    const size = view.getUint32(position); // 1: 64 bits behind the name say it; 0: up to the end of the file
+    const isLong = size === 1 && position + 16 <= view.byteLength;
+    const length = isLong ? Number(view.getBigUint64(position + 8)) : size;
+    position = length >= 8 ? position + length : view.byteLength;
+  }
+  return nIndices > 1;
 }

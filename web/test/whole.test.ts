@@ -21,6 +21,11 @@ const page = (flags: number, there = 255): DataView =>
 const xing = (promised: number): DataView =>
   file(Uint8Array.of(0xff, 0xfb, 0x90, 0), zeros(32), "Xing", big(3), big(7), big(promised), zeros(400));
 const joined = (...files: DataView[]): DataView => file(...files.map(({ buffer }) => new Uint8Array(buffer as ArrayBuffer)));
+const flac = (nSamples: number): DataView =>
+  file("fLaC", big(0x22), zeros(10), big((16_000 << 12) | 0xf0), big(nSamples), zeros(16), big(0x8100_0000), zeros(200));
+/** Boxes of an MP4 file; the length of mdat is written in 64 bits. */
+const mp4 = (...names: string[]): DataView =>
+  joined(...["ftyp", ...names].map((name) => (name === "mdat" ? file(big(1), name, big(0), big(116), zeros(100)) : file(big(28), name, zeros(20)))));
 const told = (view: DataView): string => {
   try {
     checkWhole(view, "talk");
@@ -55,15 +60,26 @@ test("a WAV whose recorder crashed before it filled in the header says how to me
 });
 
 test("recordings that were joined into one file are refused, not the first one heard", () => {
-  const expected = "talk: several recordings in one file, and the first alone would be heard. Make one of them first (ffmpeg -i joined.mp3 whole.wav).";
-  assert.equal(told(joined(page(2), page(4), page(2), page(4))), expected);
-  assert.equal(told(joined(xing(452), xing(452))), expected);
-  assert.equal(told(joined(xing(452), file("TAG", zeros(125)), xing(452))), expected);
+  const expected =
+    "talk: several recordings in one file, and the first alone would be heard. Make one of them first (ffmpeg -i joined.mp3 whole.wav). " +
+    "Of joined FLAC or MP4 files give the files themselves.";
+  const tag = file("ID3", zeros(6), Uint8Array.of(5), zeros(5));
+  const frames = file(Uint8Array.of(0xff, 0xfb, 0x90, 0), zeros(3000)); // without a header that counts them
+  for (const view of [
+    joined(page(2), page(4), page(2), page(4)),
+    joined(xing(452), xing(452)), joined(xing(452), file("TAG", zeros(125)), xing(452)), joined(xing(452), tag, frames),
+    joined(flac(80_000), flac(80_000)), joined(tag, flac(80_000), file("f"), flac(80_000)),
+    joined(mp4("moov", "mdat"), mp4("mdat", "moov")),
+  ]) assert.equal(told(view), expected);
+  for (const view of [
+    flac(80_000), joined(flac(80_000), file("fLaC")), joined(flac(80_000), file("fLaC", big(1))),
+    joined(xing(452), file(Uint8Array.of(0xff, 0xfb, 0x90, 0), zeros(1437))), // a count that lacks its own frame
+    mp4("moov", "mdat"), joined(mp4("moov", "moof", "mdat"), mp4("moov", "moof", "mdat")), file(big(0), "ftyp", zeros(30)),
+  ]) assert.equal(told(view), "");
 });
 
 test("a FLAC file of which less can be decoded than its header promises is cut off", () => {
-  const flac = file("fLaC", zeros(14), big((16_000 << 12) | 0xf0), big(80_000), zeros(16));
-  assert.equal(promisedSeconds(flac), 5);
+  assert.equal(promisedSeconds(flac(80_000)), 5);
   assert.equal(promisedSeconds(wave(5, 5)), 0);
   checkLength(4.9, 5, "talk");
   assert.throws(() => { checkLength(1.5, 5, "talk"); }, { message: `talk: cut off, 1.50 of 5.00 s are there. ${AGAIN}` });
