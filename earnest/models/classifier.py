@@ -216,12 +216,7 @@ class Segmented(Network):
         return self._answer(frames, torch.full_like(frames[:, 0, 0], self.length, dtype=torch.int64))
 
     def _answer(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
-        inputs = frames
-        if self.image is not None:
-            inputs = self.image(frames, n_frames)
-            if torch.is_autocast_enabled("cpu"):  # convolutions in 16 bits are quicker there over channels last
-                inputs = inputs.contiguous(memory_format=torch.channels_last)
-        output: NetworkOutput = self.network(inputs, n_frames)
+        output: NetworkOutput = self.network(frames if self.image is None else self.image(frames, n_frames), n_frames)
         return output
 
 

@@ -34,7 +34,10 @@ def test_each_is_compared_with_the_first_and_corrected_for_their_number(tmp_path
     assert any("corrected for 2 pairs" in note for note in compared.notes)
 
 
-def test_repeats_are_no_other_clips_and_no_row_is_wrapped_in_a_pipe(tmp_path: Path) -> None:
+def test_repeats_are_no_other_clips_and_no_row_is_wrapped_in_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # as pytest's workers have it
     once, again = made_up(0), made_up(1)
     twice = joined([once, replace(again, fold=text_column(f"{fold}#2" for fold in again.fold))])
     name = "a-name-that-is-longer-than-most-names-of-results-are"
