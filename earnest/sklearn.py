@@ -16,7 +16,6 @@ from earnest.errors import AudioError, BundleError, MissingExtraError, counted
 from earnest.evaluation.calibration import softmax
 from earnest.learning.crossval import LabelledEmbeddings, LastLayer, temperature_of
 from earnest.learning.discriminant import ABSENT, grouped_folds
-from earnest.onnx.surgery import last_layer_of
 from earnest.runtime.predictor import Predictor
 
 try:
@@ -208,12 +207,11 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _last_layer(self, width: int) -> LastLayer | None:
         if self.base is None:
             return None
-        layer = last_layer_of(load_bundle(self.base).model_bytes())
-        if layer is None:
+        base = LastLayer.of(load_bundle(self.base))
+        if base is None:
             raise BundleError(
                 f"{self.base}: what it says of its emotions can't be read from its graph. Take base=None."
             )
-        base = LastLayer(*(values.astype(np.float64) for values in layer))
         if base.weights.shape[1] != width:
             raise BundleError(
                 f"{self.base}: its embeddings have {base.weights.shape[1]} values, these rows {width}. Take those of "

@@ -14,14 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from earnest.bundle import load_bundle
 from earnest.corpora.load import load_utterances, usable
 from earnest.errors import BundleError
+from earnest.evaluation.confusion import confusion_counts, ua_of
 from earnest.evaluation.texts import markdown_row, markdown_table
 from earnest.learning.crossval import LabelledEmbeddings, LastLayer
-from earnest.onnx.surgery import last_layer_of
 from earnest.own.recordings import hear
 from earnest.runtime.predictor import Predictor
 
@@ -100,13 +99,9 @@ def scores(data: LabelledEmbeddings, n_speakers: int, n_rows: int) -> list[tuple
             for way, one in enumerate((replace(own, base=None), own)):
                 weights, bias = one.discriminant(one.shrinkage(SEED))
                 answers[way, held] = (data.embeddings[held] @ weights.T + bias).argmax(axis=1)
-        found.append((ua(answers[0], data.targets), ua(answers[1], data.targets)))
+        without, beside = (100 * ua_of(confusion_counts(data.targets, one, data.n_classes)) for one in answers)
+        found.append((without, beside))
     return found
-
-
-def ua(answers: npt.NDArray[np.integer], targets: npt.NDArray[np.integer]) -> float:
-    """Return the mean recall over classes, per cent."""
-    return 100 * float(np.mean([(answers[targets == one] == one).mean() for one in np.unique(targets)]))
 
 
 def cell(found: Sequence[tuple[float, float]]) -> str:
@@ -118,10 +113,9 @@ def cell(found: Sequence[tuple[float, float]]) -> str:
 def main(name: str) -> None:
     """Hear, draw, learn, write."""
     bundle = load_bundle(name)
-    layer = last_layer_of(bundle.model_bytes())
-    if layer is None:
+    base = LastLayer.of(bundle)
+    if base is None:
         raise BundleError(f"{name}: its last layer can't be read, so there is nothing to compare.")
-    base = LastLayer(*(values.astype(np.float64) for values in layer))
     predictor = Predictor(bundle)
     corpora = {corpus: Heard(corpus, predictor) for corpus in SIX}
     columns = ("question", "corpus", *(f"{speakers} speakers, {rows}" for speakers, rows in SIZES))

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from earnest.bundle import Bundle
 from earnest.evaluation.calibration import fit_temperature, softmax
 from earnest.learning.discriminant import (
     ABSENT,
@@ -18,6 +19,7 @@ from earnest.learning.discriminant import (
     size_of_scores,
 )
 from earnest.learning.domain import KNOWN_SHARE, Domain, fit_domain
+from earnest.onnx.surgery import last_layer_of
 
 MOST_LEFT_OUT_ALONE = 12  # groups that each make a fold of their own
 N_FOLDS, N_FOLDS_OF_CLIPS = 10, 5
@@ -36,6 +38,12 @@ class LastLayer:
 
     weights: Floats
     bias: Floats
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "LastLayer | None":
+        """Read the last layer of a bundle's graph; None where its scores are made otherwise."""
+        found = last_layer_of(bundle.model_bytes())
+        return None if found is None else cls(*(values.astype(np.float64) for values in found))
 
     def centred(self) -> "LastLayer":
         """Return the scores less their mean over classes, which carries nothing."""

@@ -33,7 +33,7 @@ from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.files.writing import SUMS, write_atomically, write_sums
 from earnest.learning.crossval import LabelledEmbeddings, LastLayer
 from earnest.learning.domain import UNREADABLE
-from earnest.onnx.surgery import SURE_FROM_S, last_layer_of
+from earnest.onnx.surgery import SURE_FROM_S
 from earnest.progress import SILENT, Progress
 from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.predictor import Predictor
@@ -342,11 +342,8 @@ def last_layer(own: OwnEmbeddings, base: Bundle) -> LastLayer | None:
     """
     names = [line.name for line in base.info.training_corpora]
     may_know = OWN in names or known_corpora(own.rows, names)
-    found = None if may_know else last_layer_of(base.model_bytes())
-    if found is None:
-        return None
-    layer = LastLayer(*(values.astype(np.float64) for values in found))
-    if layer.weights.shape[1] != own.embeddings.shape[1]:
+    layer = None if may_know else LastLayer.of(base)
+    if layer is None or layer.weights.shape[1] != own.embeddings.shape[1]:
         return None
     answers = layer.scores(own.embeddings.astype(np.float64)).argmax(axis=1).tolist()
     pairs = Counter(zip(answers, (row.native_emotion for row in own.rows), strict=True))
