@@ -273,10 +273,10 @@ def _is_joined(file: BinaryIO, size: int) -> bool:
         begins = [flags & _OGG_BEGINS for flags, _ in _ogg_pages(file, size)]
         return any(now and not before for before, now in pairwise(begins))  # streams beside each other begin together
     end = _mp3_end(file, 0)
-    if end is not None and _at(file, end, 3) == b"TAG":
-        end += _ID3V1_BYTES
     if end is None:
         return False
+    if _at(file, end, 3) == b"TAG":
+        end += _ID3V1_BYTES
     start = _behind_id3(file, end)
     is_sound = size - start > _MP3_FRAMES and _is_mp3_frame(_at(file, start, 4))
     return is_sound or _mp3_end(file, end) is not None

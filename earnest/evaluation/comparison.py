@@ -213,9 +213,8 @@ def _differences(answers: _Answers, rng: np.random.Generator, n_resamples: int) 
     """Draw the same speakers for both systems and return the differences in WA and UA."""
     counts_a, counts_b, sizes, over = _clusters(answers)
     n_drawn = int(sizes.sum())
-    drawn = rng.multinomial(n_drawn, sizes / n_drawn, size=n_resamples).astype(
-        np.float64
-    )  # exact: counts are far below 2^53
+    drawn = rng.multinomial(n_drawn, sizes / n_drawn, size=n_resamples)
+    drawn = drawn.astype(np.float64)  # exact: counts are far below 2^53
     shape = (n_resamples, answers.n_classes, answers.n_classes + 1)  # true class × answer, the last column: no answer
     # Paired: one draw of speakers serves both systems, so what makes a speaker hard cancels in the difference.
     resampled = [headline_scores((drawn @ counts).astype(np.int64).reshape(shape)) for counts in (counts_a, counts_b)]
