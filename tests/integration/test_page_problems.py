@@ -111,12 +111,16 @@ def test_on_an_insecure_address_the_page_says_so_and_the_server_still_answers(dr
     assert "can't check the model on this address" in problem(driver, "engine-problem")
 
 
-def test_a_server_that_stops_ends_listening_with_advice_and_keeps_what_was_heard(driver: Any) -> None:
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_a_server_that_stops_ends_listening_with_advice_and_keeps_what_was_heard(driver: Any, is_paused: bool) -> None:
     with ExitStack() as stack:
         address = stack.enter_context(listening(Settings(models=("small",))))
         open_page(driver, address, place="server")
         permit(driver, address, "granted")
         listen_for(driver, 1)
+        if is_paused:
+            press(driver, "live-pause")
+            wait_live(driver, "paused")
         stack.close()
         assert "The server doesn't answer" in problem(driver, "live-problem")
         assert "In this browser" in text_of(driver, "live-problem")

@@ -22,30 +22,28 @@ type Message =
 
 export class ServerStream implements SoundStream {
   isSpeaking = false;
+  /** Also when the server is lost, which a paused stream, that sends nothing, would not see. */
   readonly ended: Promise<void>;
   private events: StreamEvent[] = [];
   private answer: Prediction | null = null;
   private failure: ServerError | null = null;
+  private isFinishing = false;
   private receivedS = 0;
   private heardAt = 0;
   private settle: () => void = () => undefined;
-  private tellEnd: () => void = () => undefined;
-  private readonly closed = new Promise<void>((resolve) => (this.settle = resolve));
 
   private constructor(
     private readonly socket: WebSocket,
     private readonly model: string,
     private readonly sampleRateHz: number,
   ) {
-    this.ended = new Promise((resolve) => (this.tellEnd = resolve));
+    this.ended = new Promise((resolve) => (this.settle = resolve));
     socket.onmessage = ({ data }) => {
       this.hear(JSON.parse(String(data)) as Message);
     };
     socket.onclose = ({ code }) => {
-      if (code === SERVICE_RESTART) this.failure ??= new ServerError(0, RESTARTS);
-      else if (this.answer) this.tellEnd(); // as after a long pause
-      else this.giveUp();
-      this.settle();
+      if (code === SERVICE_RESTART && !this.isFinishing) this.failure ??= new ServerError(0, RESTARTS);
+      this.giveUp();
     };
   }
 
@@ -62,7 +60,7 @@ export class ServerStream implements SoundStream {
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url);
     const stream = new ServerStream(socket, model, sampleRateHz);
-    await Promise.race([new Promise((resolve) => (socket.onopen = resolve)), stream.closed]);
+    await Promise.race([new Promise((resolve) => (socket.onopen = resolve)), stream.ended]);
     if (stream.failure) throw new ServerError(0, NOT_OPENED);
     if (typeof adapt === "object") socket.send(JSON.stringify({ type: "profile", profile: adapt }));
     return stream;
@@ -87,19 +85,20 @@ export class ServerStream implements SoundStream {
   }
 
   async finish(): Promise<StreamEvent[]> {
-    if (this.isOpen()) this.socket.send(JSON.stringify({ type: "finish" }));
+    this.isFinishing = this.isOpen();
+    if (this.isFinishing) this.socket.send(JSON.stringify({ type: "finish" }));
     this.heardAt = Date.now();
     const watching = setInterval(() => {
       if (Date.now() - this.heardAt > SILENT_MS) this.giveUp();
     }, 1000);
-    await this.closed;
+    await this.ended;
     clearInterval(watching);
-    if (this.failure && !this.answer) throw this.failure;
     return this.events.splice(0);
   }
 
-  /** The answer about the whole comes with the end; before it there is none. */
+  /** The answer about the whole comes with the end; before it there is none. A stream that broke off says why. */
   async prediction(path: string): Promise<Prediction> {
+    if (this.failure) throw this.failure;
     return this.answer ? { ...this.answer, path } : unanswered(path, "no-speech", this.model);
   }
 
@@ -108,7 +107,7 @@ export class ServerStream implements SoundStream {
   }
 
   private giveUp(): void {
-    this.failure ??= new ServerError(0, LOST);
+    if (!this.answer) this.failure ??= new ServerError(0, LOST); // there is one after Stop, and after a long pause
     this.settle();
   }
 

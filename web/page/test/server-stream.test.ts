@@ -9,6 +9,7 @@ class Socket {
   readonly readyState = Socket.OPEN;
   readonly bufferedAmount = 0;
   onmessage: (message: { data: string }) => void = () => undefined;
+  onclose: (event: { code: number }) => void = () => undefined;
   send = (): void => undefined;
   close = (): void => undefined;
 
@@ -35,5 +36,15 @@ test("a server that says nothing more is not waited for at the end, one that is 
   context.mock.timers.tick(29_000);
   assert.equal(await Promise.race([ended, Promise.resolve("waits")]), "waits");
   context.mock.timers.tick(3_000);
-  await assert.rejects(ended, /The connection was lost/);
+  await ended;
+  await assert.rejects(stream.prediction(""), /The connection was lost/);
+});
+
+test("a stream that sends nothing, as one that is paused, ends when the server is gone, and tells what it had heard", async () => {
+  const stream = await opened();
+  Socket.last.onmessage({ data: JSON.stringify({ event: "segment", start_s: 0, end_s: 1 }) });
+  Socket.last.onclose({ code: 1006 });
+  await stream.ended;
+  assert.equal((await stream.finish()).length, 1);
+  await assert.rejects(stream.prediction(""), /The connection was lost/);
 });
