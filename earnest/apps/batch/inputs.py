@@ -13,9 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently, url_of
-from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, rows_of_list, sources_of
+from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, is_recording, rows_of_list, sources_of
 from earnest.audio.source import path_of
-from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.reading import decoded, opened
 from earnest.files.tables import load_pyarrow
@@ -116,17 +115,13 @@ def _remote_folder(url: str) -> Iterator[Input]:
         files = patiently(found, url)
     sizes = {path: int(facts.get("size") or -1) for path, facts in files.items() if facts.get("type") != "directory"}
     tars = sorted(path for path in sizes if path.lower().endswith(".tar"))
-    recordings = sorted(path for path in sizes if _is_recording(path))
+    recordings = sorted(path for path in sizes if is_recording(PurePosixPath(path).name))
     if not tars and not recordings:
         raise EarnestError(f"{url}: there are no recordings or tar files. Give another address.")
     for tar in tars:
         yield from _members(url_of(system, tar))
     for path in () if tars else recordings:
         yield _file(url_of(system, path), sizes[path])
-
-
-def _is_recording(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
 
 
 def _listed(source: str) -> Iterator[Input]:
@@ -191,7 +186,7 @@ def _members(location: str) -> Iterator[Input]:
         with read_location(location) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 tar.members = []  # type: ignore[attr-defined] # else it keeps all of them
-                if member.isreg() and not member.issparse() and _is_recording(member.name):
+                if member.isreg() and not member.issparse() and is_recording(PurePosixPath(member.name).name):
                     key = f"{path_of(location)}/{member.name}"
                     yield Input(path_of(key), "member", _location(location), member.offset_data, member.size)
     except tarfile.TarError as error:

@@ -319,12 +319,13 @@ def _search(folder: str) -> tuple[list[str], list[Path]]:
     for parent, folders, files in os.walk(folder):
         folders.sort()
         links += links_among(Path(folder), parent, folders)
-        found += [os.path.join(parent, name) for name in [*files, *folders] if _is_recording(name)]  # noqa: PTH118
-        folders[:] = [name for name in folders if not _is_recording(name)]
+        found += [os.path.join(parent, name) for name in [*files, *folders] if is_recording(name)]  # noqa: PTH118
+        folders[:] = [name for name in folders if not is_recording(name)]
     return sorted(found), links
 
 
-def _is_recording(name: str) -> bool:
+def is_recording(name: str) -> bool:
+    """Whether a file is called as recordings are."""
     return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES and not name.startswith(_OF_MACOS)  # noqa: PTH122
 
 

@@ -46,6 +46,13 @@ def test_members_of_a_tar_file_are_read_by_their_place(tmp_path: Path) -> None:
         assert sources == [file.read() for file in expected if file]
 
 
+def test_files_that_macos_adds_to_a_tar_file_are_no_recordings(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("calls/._one.wav", "calls/one.wav", "._calls"):
+            tar.addfile(tarfile.TarInfo(name))
+    assert [one.key for one in inputs_of(str(tmp_path / "a.tar"))] == [f"{tmp_path}/a.tar/calls/one.wav"]
+
+
 def test_names_in_a_tar_file_lead_nowhere(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "bad.tar", "w") as tar:
         kinds = {"../../up.wav": tarfile.REGTYPE, "link.wav": tarfile.SYMTYPE, "hard.wav": tarfile.LNKTYPE}
