@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently, url_of
-from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, is_recording, rows_of_list, sources_of
+from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, is_recording, rows_of_list, search, sources_of
 from earnest.audio.source import path_of
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.reading import decoded, opened
@@ -79,12 +79,20 @@ def _local(source: str) -> Iterator[Input]:
         raise EarnestError(f"{source}: no such file or folder. Check the path.")
     tars = [str(path) for path in sorted(folder.rglob("*.tar"))] if folder.is_dir() else []
     if tars:
+        _refuse_both(source, search(source)[0], tars)
         for tar in tars:
             yield from _members(tar)
         return
     for path in sources_of((source,)):
         assert isinstance(path, str)
         yield _file(path, _size_of(path))
+
+
+def _refuse_both(source: str, recordings: Sequence[str], tars: Sequence[str]) -> None:
+    """Raise `EarnestError` for a folder with both: often a tar file lies beside what was unpacked from it."""
+    if recordings and tars:
+        both = f"recordings, such as {recordings[0]}, and tar files, such as {tars[0]}"
+        raise EarnestError(f"{source}: holds {both}. A run answers one kind: move the other away, or name a tar file.")
 
 
 def _size_of(path: str) -> int:
@@ -118,9 +126,10 @@ def _remote_folder(url: str) -> Iterator[Input]:
     recordings = sorted(path for path in sizes if is_recording(PurePosixPath(path).name))
     if not tars and not recordings:
         raise EarnestError(f"{url}: there are no recordings or tar files. Give another address.")
+    _refuse_both(url, recordings, tars)
     for tar in tars:
         yield from _members(url_of(system, tar))
-    for path in () if tars else recordings:
+    for path in recordings:
         yield _file(url_of(system, path), sizes[path])
 
 

@@ -301,7 +301,7 @@ def standard_input() -> BinaryIO:
 
 def _recordings_in(folder: str) -> list[str]:
     """Return what has the name of a recording, sorted; a folder with such a name is listed, to become an error."""
-    found, links = _search(folder)
+    found, links = search(folder)
     linked = unfollowed(Path(folder), links)
     if not found:
         endings = " ".join(sorted(AUDIO_SUFFIXES))
@@ -312,7 +312,7 @@ def _recordings_in(folder: str) -> list[str]:
     return found
 
 
-def _search(folder: str) -> tuple[list[str], list[Path]]:
+def search(folder: str) -> tuple[list[str], list[Path]]:
     """Return what has the name of a recording, sorted, and the links to folders, which are not followed."""
     found: list[str] = []
     links: list[Path] = []
@@ -367,7 +367,7 @@ def arriving(folders: Sequence[str], known: set[str]) -> Iterator[list[str]]:
     n_bytes = {path: state[0] for path in known if (state := _state(path))}  # when yielded
     with Interrupt() as interrupt:
         while not interrupt.is_asked:
-            found = {path: _state(path) for folder in folders for path in _search(folder)[0]}
+            found = {path: _state(path) for folder in folders for path in search(folder)[0]}
             seen = {path: state for path, state in found.items() if state and n_bytes.get(path) != state[0]}
             ready = [path for path, state in seen.items() if growing.get(path) == state]
             growing = {path: state for path, state in seen.items() if path not in ready}

@@ -53,6 +53,14 @@ def test_files_that_macos_adds_to_a_tar_file_are_no_recordings(tmp_path: Path) -
     assert [one.key for one in inputs_of(str(tmp_path / "a.tar"))] == [f"{tmp_path}/a.tar/calls/one.wav"]
 
 
+def test_a_folder_with_recordings_and_tar_files_is_refused(tmp_path: Path) -> None:
+    write_tar(tmp_path / "calls.tar", 1)
+    (tmp_path / "calls").mkdir()
+    (tmp_path / "calls" / "one.wav").write_bytes(b"sound")
+    with pytest.raises(EarnestError, match=r"\S*one\.wav, and tar files, such as \S*calls\.tar\. .* name a tar"):
+        list(inputs_of(str(tmp_path)))
+
+
 def test_names_in_a_tar_file_lead_nowhere(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "bad.tar", "w") as tar:
         kinds = {"../../up.wav": tarfile.REGTYPE, "link.wav": tarfile.SYMTYPE, "hard.wav": tarfile.LNKTYPE}
