@@ -395,5 +395,5 @@ def _numbers(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
         raise AudioError(f"{name}: not an array of numbers ({why}). Give samples, such as a numpy array.") from None
     if np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating):
         return values
-    hint = " Read bytes with np.frombuffer(chunk, np.int16)." if values.dtype.kind == "S" else ""
+    hint = " Read bytes with np.frombuffer(data, np.int16)." if values.dtype.kind == "S" else ""
     raise AudioError(f"{name}: expected numbers, got {values.dtype}.{hint}")

@@ -94,7 +94,7 @@ class Stream:
 
     def _accept(self, waveform: npt.ArrayLike, are_frames: bool = False) -> list[Event]:
         self._refuse_when_finished()
-        chunk = mono_chunk(waveform, "chunk", self._mixer, are_frames=are_frames)
+        chunk = mono_chunk(waveform, "stream", self._mixer, are_frames=are_frames)
         n_piece = max(round(PIECE_S * self._input_rate), 1)
         pieces = (chunk[start : start + n_piece] for start in range(0, len(chunk), n_piece))
         return [event for piece in pieces for event in self._heard(piece)]

@@ -110,8 +110,8 @@ def test_integers_and_channels_are_understood(model: Predictor) -> None:
 
 
 @pytest.mark.parametrize("piece", [np.array([0.0, np.nan]), np.zeros((2, 2, 2)), np.array(["a"]), np.full(9, np.inf)])
-def test_a_piece_that_is_no_sound_is_an_error(model: Predictor, piece: np.ndarray) -> None:
-    with pytest.raises(AudioError, match=r"^chunk: "):
+def test_a_piece_that_is_no_sound_is_an_error_of_the_stream(model: Predictor, piece: np.ndarray) -> None:
+    with pytest.raises(AudioError, match=r"^stream: "):
         model.stream(16_000).accept_waveform(piece)
 
 

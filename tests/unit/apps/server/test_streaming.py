@@ -160,10 +160,12 @@ def test_a_broken_rule_ends_the_stream_with_its_reason(
     assert closed == {"closed": close}
 
 
-def test_infinite_samples_are_bad_sound(client: TestClient) -> None:
+def test_infinite_samples_are_bad_sound_of_the_recording(client: TestClient) -> None:
     with client.websocket_connect(f"{ADDRESS}&encoding=f32le") as websocket:
         websocket.send_bytes(np.array([0.1, np.inf], "<f4").tobytes())
-        assert [item.get("code") for item in told(websocket)][1] == "bad-sound"
+        _, error, _ = told(websocket)
+    assert error["code"] == "bad-sound"
+    assert error["detail"].startswith("the recording: holds NaN or infinite samples")
 
 
 @pytest.mark.parametrize(
