@@ -225,7 +225,7 @@ def ticket_router(service: Service) -> APIRouter:
 
 def info_router(service: Service) -> APIRouter:
     """Return the routes that take no recordings."""
-    router = APIRouter()
+    router = APIRouter(default_response_class=PlainTextResponse)  # of GET and HEAD alike
 
     @router.head("/v1/models", include_in_schema=False)
     @router.get("/v1/models", responses={200: formats.MODELS, **formats.problems(401)}, response_class=JSONResponse)
@@ -235,13 +235,13 @@ def info_router(service: Service) -> APIRouter:
         return JSONResponse({"models": [_described(item) for item in service.engine.predictors.values()]})
 
     @router.head("/healthz", include_in_schema=False)
-    @router.get("/healthz", response_class=PlainTextResponse)
+    @router.get("/healthz")
     async def healthz() -> str:
         """Say that the process is alive."""
         return "ok"
 
     @router.head("/readyz", include_in_schema=False)
-    @router.get("/readyz", response_class=PlainTextResponse, responses=formats.problems(503))
+    @router.get("/readyz", responses=formats.problems(503))
     async def readyz() -> str:
         """Say whether the next recording would be taken on."""
         service.refuse_when_ending()
@@ -252,7 +252,7 @@ def info_router(service: Service) -> APIRouter:
         return "ready"
 
     @router.head("/metrics", include_in_schema=False)
-    @router.get("/metrics", response_class=PlainTextResponse, responses=formats.problems(401))
+    @router.get("/metrics", responses=formats.problems(401))
     async def metrics(request: Request) -> Response:
         """Return statistics for Prometheus."""
         service.client(request)
@@ -263,10 +263,10 @@ def info_router(service: Service) -> APIRouter:
 
 def landing_router(service: Service) -> APIRouter:
     """Return the page for where no other is installed."""
-    router = APIRouter()
+    router = APIRouter(default_response_class=HTMLResponse)
 
     @router.head("/", include_in_schema=False)
-    @router.get("/", response_class=HTMLResponse, include_in_schema=False)
+    @router.get("/", include_in_schema=False)
     async def landing(request: Request) -> str:
         kept = "stored, as its owner asked for" if service.settings.keep else "not stored"
         return LANDING % {"base": request.base_url, "kept": kept}

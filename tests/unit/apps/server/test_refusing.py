@@ -232,10 +232,13 @@ def test_more_files_than_are_read_are_counted_right(client: TestClient, sound: b
     assert told.startswith("The form holds too many files, the most is 2 (the limit batch_files). ")
 
 
-@pytest.mark.parametrize("address", ["/healthz", "/readyz", "/metrics", "/v1/models"])
+@pytest.mark.parametrize("address", ["/", "/healthz", "/readyz", "/metrics", "/v1/models"])
 def test_what_is_got_can_be_asked_for_without_its_body(client: TestClient, address: str) -> None:
-    answer = client.head(address)
+    answer, got = client.head(address), client.get(address)
     assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == got.headers["content-type"]
+    if address != "/metrics":  # each request is counted there
+        assert answer.headers["content-length"] == got.headers["content-length"]
 
 
 @pytest.mark.parametrize("address", ["/v1/predict", "/v1/batch"])
