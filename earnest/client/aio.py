@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from earnest.audio.source import Source, path_of
+from earnest.audio.source import AudioInput
 from earnest.client import calls
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile, ServerError
 from earnest.errors import EarnestError
@@ -40,7 +40,7 @@ class AsyncClient:
 
     async def predict(
         self,
-        source: Source,
+        source: AudioInput,
         model: str | None = None,
         adapt: Adapt = "off",
         classes: Classes = None,
@@ -51,11 +51,11 @@ class AsyncClient:
         call = await asyncio.to_thread(
             calls.predict_call, source, model, adapt, Options.of(classes, abstain_below), profile
         )
-        return calls.prediction_in(await self._ask(call), path_of(source))
+        return calls.prediction_in(await self._ask(call), call.recording)
 
     async def predict_many(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[AudioInput],
         model: str | None = None,
         adapt: Adapt = "off",
         classes: Classes = None,
@@ -74,7 +74,7 @@ class AsyncClient:
 
     async def timeline(
         self,
-        source: Source,
+        source: AudioInput,
         windowing: Windowing | None = None,
         model: str | None = None,
         adapt: Adapt = "off",
@@ -86,7 +86,7 @@ class AsyncClient:
         call = await asyncio.to_thread(
             calls.timeline_call, source, windowing, model, adapt, Options.of(classes, abstain_below), profile
         )
-        return calls.timeline_in(await self._ask(call), path_of(source))
+        return calls.timeline_in(await self._ask(call), call.recording)
 
     async def models(self) -> list[dict[str, Any]]:
         """Return what the server says about its models."""

@@ -81,6 +81,7 @@ class Call:
     Attributes
     ----------
     names : what the server calls a recording that has no name there → what its errors are to call it here
+    recording : path of the one recording, as its answer is to tell it
     advice : what to do where the server finds it too much
     """
 
@@ -90,6 +91,7 @@ class Call:
     content: bytes | None = None
     files: Sequence[tuple[str, tuple[str, bytes]]] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    recording: str = ""
     advice: str = ""
 
     def arguments(self) -> dict[str, Any]:
@@ -133,7 +135,7 @@ def broken_connections() -> tuple[type[Exception], ...]:
 
 
 def predict_call(
-    source: Source, model: str | None, adapt: Adapt, options: Options, profile: GivenProfile = None
+    source: AudioInput, model: str | None, adapt: Adapt, options: Options, profile: GivenProfile = None
 ) -> Call:
     """Return the question that `Prediction` answers."""
     params = {"kind": "utterance", "adapt": adapt, **_asked(options), **_model(model)}
@@ -141,7 +143,7 @@ def predict_call(
 
 
 def timeline_call(
-    source: Source,
+    source: AudioInput,
     windowing: Windowing | None,
     model: str | None,
     adapt: Adapt,
@@ -153,14 +155,16 @@ def timeline_call(
     return _predict_call(params, source, profile)
 
 
-def _predict_call(params: Mapping[str, str | float], source: Source, profile: GivenProfile) -> Call:
+def _predict_call(params: Mapping[str, str | float], given: AudioInput, profile: GivenProfile) -> Call:
+    source = source_of(given)
     data, channel = _sent(source)
-    params, name = {**params, **_channel(channel)}, source_name(source)
+    params, name, path = {**params, **_channel(channel)}, source_name(source), path_of(source)
     if profile is None:
         sent = THE_RECORDING if channel is None else f"{THE_RECORDING}, channel {channel}"
-        return Call("POST", "/v1/predict", params, content=data, names={sent: name})
+        return Call("POST", "/v1/predict", params, content=data, names={sent: name}, recording=path)
     files = [("file", ("0", data)), *_profile_part(profile)]
-    return Call("POST", "/v1/predict", params, files=files, names={channel_path("0", channel): name})
+    names = {channel_path("0", channel): name}
+    return Call("POST", "/v1/predict", params, files=files, names=names, recording=path)
 
 
 def known_profile(given: GivenProfile) -> Profile | None:
@@ -197,7 +201,7 @@ class BatchRows:
 
     def __init__(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[AudioInput],
         model: str | None,
         options: Options,
         adapt: Adapt = "off",
@@ -205,6 +209,7 @@ class BatchRows:
     ) -> None:
         refuse_single(sources)
         self._sources = list(sources)
+        self._paths, self._names = dict[int, str](), dict[int, str]()
         self._params = {"adapt": adapt, **_asked(options), **_model(model)}
         self._profile = _profile_part(profile)
         self._is_one_speaker = adapt == "auto" and not self._profile
@@ -216,7 +221,7 @@ class BatchRows:
         waiting: dict[int | None, dict[int, bytes]] = {}
         for place, source in enumerate(self._sources):
             try:
-                data, channel = _sent(source)
+                data, channel = self._read(place, source)
             except AudioError as error:
                 self._fail(place, str(error))
                 continue
@@ -231,15 +236,23 @@ class BatchRows:
         for channel, files in waiting.items():
             yield self._call(channel, files)
 
+    def _read(self, place: int, given: AudioInput) -> tuple[bytes, int | None]:
+        """Return what is sent of a recording; its row and its errors call it as those of a model do."""
+        self._paths[place] = path_of(given)  # of what is no recording
+        source = source_of(given)
+        self._paths[place], self._names[place] = path_of(source), source_name(source)
+        return _sent(source)
+
     def _call(self, channel: int | None, files: Mapping[int, bytes]) -> tuple[Call, Sequence[int]]:
         parts = [("file", (str(place), data)) for place, data in files.items()]
-        names = {channel_path(str(place), channel): source_name(self._sources[place]) for place in files}
+        names = {channel_path(str(place), channel): self._names[place] for place in files}
         advice = ONE_SPEAKER if self._is_one_speaker and _is_much(files) else ""
         params = {**self._params, **_channel(channel)}
-        return Call("POST", "/v1/batch", params, None, [*parts, *self._profile], names, advice), list(files)
+        files_sent = [*parts, *self._profile]
+        return Call("POST", "/v1/batch", params, files=files_sent, names=names, advice=advice), list(files)
 
     def _fail(self, place: int, error: str) -> None:
-        self._rows[place] = Prediction(path_of(self._sources[place]), "error", error=error)
+        self._rows[place] = Prediction(self._paths[place], "error", error=error)
 
     @contextmanager
     def answering(self, places: Sequence[int]) -> Iterator[None]:
@@ -250,14 +263,14 @@ class BatchRows:
             if not self._n_answered and (len(places) > 1 or not isinstance(error, AudioError)):
                 raise
             for place in places:
-                name, told = source_name(self._sources[place]), str(error)
+                name, told = self._names[place], str(error)
                 self._fail(place, told if told.startswith(f"{name}: ") else f"{name}: {told}")
 
     def take(self, values: Mapping[str, Any], call: Call, places: Sequence[int]) -> None:
         """Take the answer to one of the questions."""
         with understood():
             for place, row in zip(places, values["predictions"], strict=True):
-                found = prediction_in(row, path_of(self._sources[place]))
+                found = prediction_in(row, self._paths[place])
                 self._rows[place] = replace(found, error=found.error and call.told(found.error))
         self._n_answered += len(places)
 
@@ -300,12 +313,11 @@ def _channel(number: int | None = None) -> dict[str, float]:
     return {} if number is None else {"channel": number}
 
 
-def _sent(given: AudioInput) -> tuple[bytes, int | None]:
+def _sent(source: Source) -> tuple[bytes, int | None]:
     """Return the bytes of a recording, and the channel to ask for; an array is sent as what is to be heard of it.
 
     Where its channels take turns, all are sent: the server tells that they do.
     """
-    source = source_of(given)
     whole, channel = whole_and_channel(source)
     if isinstance(whole, tuple):
         return _wav(source, whole[0]), None

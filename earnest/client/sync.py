@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from earnest.audio.source import Source, path_of
+from earnest.audio.source import AudioInput
 from earnest.client import calls
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile, ServerError
 from earnest.errors import EarnestError
@@ -45,7 +45,7 @@ class Client:
 
     def predict(
         self,
-        source: Source,
+        source: AudioInput,
         model: str | None = None,
         adapt: Adapt = "off",
         classes: Classes = None,
@@ -66,12 +66,12 @@ class Client:
         ServerError
             When it refuses, or can't be reached.
         """
-        values = self._ask(calls.predict_call(source, model, adapt, Options.of(classes, abstain_below), profile))
-        return calls.prediction_in(values, path_of(source))
+        call = calls.predict_call(source, model, adapt, Options.of(classes, abstain_below), profile)
+        return calls.prediction_in(self._ask(call), call.recording)
 
     def predict_many(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[AudioInput],
         model: str | None = None,
         adapt: Adapt = "off",
         classes: Classes = None,
@@ -92,7 +92,7 @@ class Client:
 
     def timeline(
         self,
-        source: Source,
+        source: AudioInput,
         windowing: Windowing | None = None,
         model: str | None = None,
         adapt: Adapt = "off",
@@ -101,12 +101,8 @@ class Client:
         profile: GivenProfile = None,
     ) -> Timeline:
         """Tell the emotion over time of one recording; for errors see `predict`."""
-        return calls.timeline_in(
-            self._ask(
-                calls.timeline_call(source, windowing, model, adapt, Options.of(classes, abstain_below), profile)
-            ),
-            path_of(source),
-        )
+        call = calls.timeline_call(source, windowing, model, adapt, Options.of(classes, abstain_below), profile)
+        return calls.timeline_in(self._ask(call), call.recording)
 
     def models(self) -> list[dict[str, Any]]:
         """Return what the server says about its models."""

@@ -23,7 +23,7 @@ import earnest
 from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.settings import Settings
 from earnest.audio.io import load_waveform
-from earnest.audio.source import Channel
+from earnest.audio.source import AudioInput, Channel
 from earnest.client import AsyncClient, Client, ServerError, calls
 from earnest.client.calls import Call
 from earnest.errors import AudioError, EarnestError, RecordingTooLongError
@@ -76,7 +76,18 @@ def test_all_that_the_model_takes_is_taken(client: Client, model: Predictor, cli
         answer = client.predict(source)
     expected = model.predict(source if kind != "file" else clip)
     assert answer.probabilities == expected.to_dict()["probabilities"]
-    assert answer.path == str(clip) if kind == "file" else kind
+    assert answer.path == (str(clip) if kind == "file" else kind)
+
+
+def test_recordings_are_called_as_the_model_calls_them(client: Client, model: Predictor, clip: Path) -> None:
+    cell = {"bytes": clip.read_bytes(), "path": "a.wav"}
+    given: list[AudioInput] = [cell, Channel(cell, 1), {"path": str(clip)}, {"path": "none.wav"}, bytearray(b"text")]
+    expected = [(row.path, row.error) for row in model.predict_many(given)]
+    assert [(row.path, row.error) for row in client.predict_many(given)] == expected
+    assert [client.predict(one).path for one in given[:3]] == ["a.wav", "a.wav#1", str(clip)]
+    assert client.timeline(cell).prediction.path == "a.wav"
+    with pytest.raises(AudioError, match=r"^recording of 4 bytes: "):
+        client.predict(bytearray(b"text"))
 
 
 def test_one_channel_equals_the_models(client: Client, model: Predictor, tmp_path: Path) -> None:
