@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from earnest.audio.source import AudioInput
 from earnest.client import calls
-from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile, ServerError
+from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile
 from earnest.errors import EarnestError
 from earnest.runtime.events import Event
 from earnest.runtime.prediction import Classes, Options, Prediction
@@ -24,6 +24,7 @@ class AsyncClient:
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
+        self._timeout_s = timeout_s
         self._http = calls.http_module().AsyncClient(base_url=url, headers=self._headers, timeout=timeout_s)
 
     async def __aenter__(self) -> "AsyncClient":
@@ -115,7 +116,7 @@ class AsyncClient:
         try:
             response = await self._answered(call)
         except (http.HTTPError, http.InvalidURL) as error:
-            raise ServerError(f"{self._url}: no answer ({error}). Is the server running there?") from error
+            raise calls.no_answer(self._url, error, self._timeout_s) from error
         return calls.values_in(response, call)
 
     async def _answered(self, call: Call) -> Any:
@@ -157,7 +158,7 @@ class AsyncRemoteStream:
                     await self._socket.send(calls.profile_message(self._profile))
                 self._closing = closing.pop_all()
         except self._expected as error:
-            raise calls.refused(error) from error
+            raise calls.refused(error, self._address) from error
         self._reader = asyncio.create_task(self._read())
         return self
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,13 @@ from earnest.audio.source import (
     channel_path,
     opened,
     path_of,
+    rate_of,
     refuse_single,
     source_name,
     source_of,
     whole_and_channel,
 )
-from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError, shown
+from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError, first_line, shown
 from earnest.runtime.events import Event, event_from_dict
 from earnest.runtime.prediction import Options, Prediction, with_separate
 from earnest.runtime.profile import Profile
@@ -41,6 +42,7 @@ Adapt: TypeAlias = Literal["auto", "off"]
 GivenProfile: TypeAlias = Profile | str | os.PathLike[str] | None
 LOCAL = "http://127.0.0.1:8000"
 TIMEOUT_S = 120.0
+STREAM = "/v1/stream"
 TOO_LARGE = 413
 THE_RECORDING = "the recording"  # what the server's messages call one that was sent without a name
 CLOSED = "This client is closed. Make another one: Client(url)."
@@ -109,14 +111,24 @@ class Call:
 
 
 def checked_url(url: str) -> str:
-    """Return the address of a server; `EarnestError` for one that names no scheme, or more than a place."""
-    if not url.startswith(("http://", "https://")):
-        raise EarnestError(f"{shown(url)}: expected the address of a server, such as {LOCAL}.")
+    """Return the address of a server; `EarnestError` for one that names no scheme or place, or more than a place."""
     address, *more = re.split(r"[?#]", url, maxsplit=1)
+    try:
+        parts = urlsplit(address)
+        is_place = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port, or of an IPv6 address
+        is_place = False
+    if not is_place or re.search(r"\s", address):  # a line that was read from a file ends so
+        raise EarnestError(f"{shown(without_password(address))}: expected the address of a server, such as {LOCAL}.")
     if more:  # not told: it may be a key
         told = "expected the address without '?' or '#' and what follows. Behind '#token=' is the key: api_key=…"
         raise EarnestError(f"{shown(address)}: {told}")
     return url
+
+
+def without_password(url: str) -> str:
+    """Return an address as messages tell it: they are kept in logs."""
+    return re.sub("//[^/@]*@", "//", url)
 
 
 def http_module() -> Any:
@@ -132,6 +144,14 @@ def broken_connections() -> tuple[type[Exception], ...]:
     """Return what httpx2 raises where a connection ends before an answer."""
     http = http_module()
     return http.ReadError, http.WriteError, http.RemoteProtocolError
+
+
+def no_answer(url: str, error: Exception, timeout_s: float) -> ServerError:
+    """Return what an exception of httpx2 means: the server can't be reached, or takes too long."""
+    http, place = http_module(), without_password(url)
+    if isinstance(error, http.ReadTimeout | http.WriteTimeout):
+        return ServerError(f"{place}: no answer within {timeout_s:g} s. Send less, or give more time: timeout_s=…")
+    return ServerError(f"{place}: no answer ({error}). Is the server running there?")
 
 
 def predict_call(
@@ -289,10 +309,11 @@ def stream_address(
     url: str, sample_rate_hz: int, windowing: Windowing | None, model: str | None, adapt: Adapt, options: Options
 ) -> str:
     """Return where to open a stream of mono floats."""
-    params = {"sample_rate_hz": sample_rate_hz, "encoding": "f32le", "adapt": adapt, **_asked(options)}
+    sound = {"sample_rate_hz": rate_of(sample_rate_hz, "stream"), "encoding": "f32le"}
+    params = {**sound, "adapt": adapt, **_asked(options)}
     scheme, _, rest = url.rstrip("/").partition("://")
     secure = {"http": "ws", "https": "wss"}.get(scheme, scheme)
-    return f"{secure}://{rest}/v1/stream?{urlencode({**params, **_window(windowing), **_model(model)})}"
+    return f"{secure}://{rest}{STREAM}?{urlencode({**params, **_window(windowing), **_model(model)})}"
 
 
 def _model(name: str | None) -> dict[str, str]:
@@ -479,8 +500,13 @@ def headers_of(api_key: str | None) -> dict[str, str]:
     return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
 
 
-def refused(error: Exception) -> EarnestError:
-    """Return an exception of the WebSocket library as ours."""
+def refused(error: Exception, address: str = "") -> EarnestError:
+    """Return an exception of the WebSocket library as ours.
+
+    Parameters
+    ----------
+    address : of a stream that could not be opened
+    """
     from websockets.exceptions import InvalidStatus
 
     if isinstance(error, InvalidStatus):
@@ -491,6 +517,9 @@ def refused(error: Exception) -> EarnestError:
         problem = problem if isinstance(problem, dict) else {}
         kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
         return error_of(kind, str(problem.get("detail", error)), error.response.status_code)
+    if address:
+        place = without_password(address).partition(STREAM)[0]
+        return ServerError(f"{place}: no stream ({first_line(error)}). Is the server running there?")
     return ServerError(f"The stream ended early ({error}). Open another one.")
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from earnest.audio.source import AudioInput
 from earnest.client import calls
-from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile, ServerError
+from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile
 from earnest.errors import EarnestError
 from earnest.runtime.events import Event
 from earnest.runtime.prediction import Classes, Options, Prediction
@@ -29,6 +29,7 @@ class Client:
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
+        self._timeout_s = timeout_s
         self._http = calls.http_module().Client(base_url=url, headers=self._headers, timeout=timeout_s)
 
     def __enter__(self) -> "Client":
@@ -131,7 +132,7 @@ class Client:
         try:
             response = self._answered(call)
         except (http.HTTPError, http.InvalidURL) as error:
-            raise ServerError(f"{self._url}: no answer ({error}). Is the server running there?") from error
+            raise calls.no_answer(self._url, error, self._timeout_s) from error
         return calls.values_in(response, call)
 
     def _answered(self, call: Call) -> Any:
@@ -172,7 +173,7 @@ class RemoteStream:
                     self._socket.send(calls.profile_message(self._profile))
                 self._closing = closing.pop_all()
         except self._expected as error:
-            raise calls.refused(error) from error
+            raise calls.refused(error, self._address) from error
         return self
 
     def __exit__(

@@ -385,9 +385,69 @@ def test_one_recording_in_place_of_a_list_is_refused(client: Client, clip: Path)
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_an_address_without_a_scheme_is_refused(kind: type[Any]) -> None:
-    with pytest.raises(EarnestError, match=r"'localhost:8000': expected the address of a server, such as http://"):
-        kind("localhost:8000")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000",
+        "http://",
+        "http://localhost:80a",
+        "http://localhost:99999",
+        "http://localhost:8000\n",
+        "http://[::1",
+    ],
+)
+def test_what_is_no_address_of_a_server_is_refused(kind: type[Any], url: str) -> None:
+    with pytest.raises(EarnestError, match=re.escape(f"{url!r}: expected the address of a server, such as http://")):
+        kind(url)
+
+
+def unreachable(url: str) -> Iterator[ServerError]:
+    """Yield the errors of all ways to ask a server that doesn't answer."""
+    client = Client(url)
+
+    async def asynchronous(streaming: bool) -> None:
+        async with AsyncClient(url) as asked:
+            if not streaming:
+                await asked.models()
+            async with asked.stream(16_000):
+                pass
+
+    for ask in (client.models, client.stream(16_000).__enter__):
+        with pytest.raises(ServerError) as caught:
+            ask()
+        yield caught.value
+    for streaming in (False, True):
+        with pytest.raises(ServerError) as caught:
+            asyncio.run(asynchronous(streaming))
+        yield caught.value
+
+
+def test_an_unreachable_server_is_told_with_its_address_and_without_its_password() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        for error in unreachable(f"http://me:secret@{place}"):
+            assert re.match(
+                rf"(http|ws)://{place}: no (answer|stream) \(.*\). Is the server running there\?$", str(error)
+            )
+            assert error.kind == "unreachable"
+
+
+def test_a_server_that_takes_too_long_is_told_with_the_time_that_it_had(clip: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with Client(place, timeout_s=0.2) as client, pytest.raises(ServerError) as caught:
+            client.predict(clip)
+    assert str(caught.value) == f"{place}: no answer within 0.2 s. Send less, or give more time: timeout_s=…"
+
+
+@pytest.mark.parametrize("rate", ["16000", 48_000.5, None])
+def test_a_stream_whose_rate_is_no_number_is_refused_as_the_models_is(
+    client: Client, model: Predictor, rate: Any
+) -> None:
+    for one in (client, model):
+        with pytest.raises(AudioError, match=r"^stream: the sample rate must be a whole number in Hz, got "):
+            one.stream(rate)
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
