@@ -96,9 +96,8 @@ def error_payload(error: BaseException, name: str) -> bytes:
         kind = "RecordingTooLongError" if isinstance(error, RecordingTooLongError) else "AudioError"
         return as_json({"type": kind, "told": str(error)})
     if isinstance(error, MemoryError):
-        return as_json(
-            {"type": "AudioError", "told": f"{name}: needs too much memory to be decoded. Convert it to WAV."}
-        )
+        told = f"{name}: needs too much memory to be decoded. Convert it to a WAV file of one channel."
+        return as_json({"type": "AudioError", "told": told})
     told = f"{name}: can't be decoded ({type(error).__name__}). Export it again."
     return as_json({"type": "AudioError", "told": told})
 

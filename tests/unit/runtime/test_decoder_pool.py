@@ -187,6 +187,11 @@ def test_memory_without_end_is_an_error(pool: DecoderPool, monkeypatch: pytest.M
     assert int(held["VmHWM"]) < 200 * 1024
 
 
+def test_what_needs_too_much_memory_is_told_what_helps_a_wav_file_too(pool: DecoderPool) -> None:
+    with pytest.raises(AudioError, match=r"too much memory to be decoded\. Convert it to a WAV file of one channel\.$"):
+        heard(pool.open_audio, decoding.wav(0.24, 1_000_000, 256), 600.0)
+
+
 def test_a_deadline_ends_a_process_that_hangs(pool: DecoderPool) -> None:
     heard(pool.open_audio, coded("WAV", "PCM_16"))
     (before,) = pool.pids()
