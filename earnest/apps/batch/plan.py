@@ -244,7 +244,9 @@ def _same_source(one: str, other: str) -> bool:
 
 
 def _told(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else str(value)
+    if value is None or value == ():
+        return "as by default"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:

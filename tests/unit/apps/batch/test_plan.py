@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from earnest.apps.batch.inputs import Input
 from earnest.apps.batch.places import LocalPlace, write_summed
-from earnest.apps.batch.plan import LARGE_BYTES, Part, cut, packed, read_plan, shard_inputs, shard_name, write_plan
+from earnest.apps.batch.plan import (
+    LARGE_BYTES,
+    Part,
+    check_same,
+    cut,
+    packed,
+    read_plan,
+    shard_inputs,
+    shard_name,
+    write_plan,
+)
 from earnest.errors import EarnestError
 
 pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
@@ -80,6 +90,18 @@ def test_a_plan_reads_back_shard_by_shard(tmp_path: Path) -> None:
     assert [shard_inputs(place, plan.request, number) for number in range(3)] == shards
     assert plan.sizes() == [4, 4, 2]
     assert packed(shards) == place.read("inputs.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [("classes", ("angry", "sad"), "angry, sad"), ("abstain_below", 0.5, "0.5"), ("channel", 2, "2")],
+)
+def test_what_a_run_was_not_started_with_is_told_as_the_default(
+    tmp_path: Path, name: str, value: object, told: str
+) -> None:
+    plan = write_plan(LocalPlace(tmp_path), cut(some(1))[0], WORDS)
+    with pytest.raises(EarnestError, match=rf"was started with {name} as by default, not {told}\. "):
+        check_same(plan, plan.request.words() | {name: value})
 
 
 def test_a_shard_without_a_checksum_is_not_done(tmp_path: Path) -> None:
