@@ -161,7 +161,8 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, targets = np.unique(y, return_inverse=True)
         n_classes = len(self.classes_)
         if n_classes < 2:
-            raise ValueError(f"EmotionClassifier needs samples of two classes, got 1 class: {self.classes_[0]!r}.")
+            (only,) = self.classes_.tolist()
+            raise ValueError(f"EmotionClassifier needs samples of two classes, got 1 class: {only!r}.")
         if self.shrinkage != "auto" and not 0 < self.shrinkage <= 1:
             raise ValueError(f"shrinkage must be above 0, at most 1, or 'auto'; got {self.shrinkage!r}.")
         names = self._groups(groups, len(y))

@@ -183,6 +183,12 @@ def test_a_class_whose_rows_are_all_the_same_is_learnt(n_features: int) -> None:
     assert (EmotionClassifier().fit(X, y).predict(X) == y).all()
 
 
+@pytest.mark.parametrize(("label", "told"), [("angry", "'angry'"), (1, "1")])
+def test_one_class_alone_is_told_by_its_name(label: object, told: str) -> None:
+    with pytest.raises(ValueError, match=rf"got 1 class: {told}\.$"):
+        EmotionClassifier().fit(np.eye(4), [label] * 4)
+
+
 @pytest.mark.parametrize(
     ("settings", "groups", "told"),
     [
