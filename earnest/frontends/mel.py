@@ -57,7 +57,7 @@ def log_mel(waveform: Waveform, sample_rate_hz: int) -> npt.NDArray[np.float64]:
 
     Returns
     -------
-    shape (64, at most 257 frames), −80 to 0; from 0 Hz to half the rate
+    shape (64, at most 257 frames), −80 to 0, of silence −80; from 0 Hz to half the rate
     """
     n_fft = round(WINDOW_S * sample_rate_hz)
     hop = max(round(HOP_S * sample_rate_hz), len(waveform) // MOST_FRAMES)
@@ -66,5 +66,5 @@ def log_mel(waveform: Waveform, sample_rate_hz: int) -> npt.NDArray[np.float64]:
     # Power |X|² (frames, n_fft/2 + 1) → bands (64, frames) → decibels 10·log₁₀, the loudest value at 0.
     power = np.abs(np.fft.rfft(frames)) ** 2
     bands = mel_filters(sample_rate_hz, n_fft, N_MELS, 0.0, sample_rate_hz / 2) @ power.T
-    decibels = 10 * np.log10(np.maximum(bands, 1e-10))
-    return np.asarray(np.maximum(decibels - decibels.max(), -FLOOR_DB))
+    loudest = max(float(bands.max()), 1e-10)
+    return np.asarray(10 * np.log10(np.maximum(bands / loudest, 10 ** (-FLOOR_DB / 10))))
