@@ -170,7 +170,8 @@ class ModelPanel(QWidget):
         )
         self.card.setMarkdown(card)
         keep = self._preferences
-        for name, value in (("model", choice.model), ("backend", choice.backend), ("profile", choice.profile)):
+        model = choice.model if choice.model in shipped_bundles() else str(Path(choice.model).absolute())
+        for name, value in (("model", model), ("backend", choice.backend), ("profile", choice.profile)):
             keep.set_text(name, value)
         keep.set_flag("adapts", choice.adapts)
         keep.set_flag("tells_unsure", choice.tells_unsure)

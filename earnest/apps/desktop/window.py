@@ -139,8 +139,11 @@ class DesktopWindow(QMainWindow):
     # What is opened.
 
     def open_paths(self, paths: Iterable[str]) -> None:
-        """Open files and folders; they are looked for in a thread."""
-        wanted = [str(Path(path).expanduser()) for path in paths]
+        """Open files and folders; they are looked for in a thread.
+
+        What is kept of them, such as corrections, is found again from wherever the next window is started.
+        """
+        wanted = [str(Path(path).expanduser().absolute()) for path in paths]
         if not wanted:
             return
 

@@ -20,6 +20,28 @@ from earnest.testing.sounds import write_voice
 ROOT = Path(__file__).parents[3]
 
 
+def test_what_is_named_from_a_folder_is_found_again_from_another(
+    opened: Any, voices: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from earnest.apps.desktop.start import open_window
+
+    monkeypatch.chdir(voices)
+    first = opened(Path("voice-0.wav"), model=Path(os.path.relpath(bundle)))
+    first.answered()
+    first.until(lambda: first.window.parts.model.parts)
+    first.window.parts.relabel("angry")
+    kept = first.window.preferences.folder
+    first.window.close()
+    monkeypatch.chdir(tmp_path)
+    again = open_window([str(voices / "voice-0.wav")], kept)
+    try:
+        first.until(lambda: again._listening and again.parts.model.parts)
+        assert again.parts.model.parts[0].emotion == "angry"
+        assert again.preferences.recent == [str(voices / "voice-0.wav")]
+    finally:
+        again.close()
+
+
 def test_settings_and_recent_files_survive(opened: Any, voices: Path) -> None:
     first = opened(voices)
     first.answered()
