@@ -37,7 +37,7 @@ from earnest.apps.desktop.answer import short_error
 from earnest.apps.desktop.texts import PlainLabel, localised, tip, tr, word
 from earnest.corpora.base import audio_files
 from earnest.corpora.manifest import AUDIO_SUFFIXES
-from earnest.errors import AudioError, printable
+from earnest.errors import printable
 from earnest.runtime.prediction import Prediction, percent
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour
@@ -69,25 +69,19 @@ class Entry:
         return (found.emotion or found.status) if found else self.state
 
 
-def found_files(paths: Iterable[str]) -> list[Entry]:
-    """Return the recordings that files and folders hold; may take long.
-
-    Raises
-    ------
-    AudioError
-        When a folder holds none.
-    """
-    entries = []
+def found_files(paths: Iterable[str]) -> tuple[list[Entry], list[str]]:
+    """Return the recordings that files and folders hold, and a sentence for each folder without any; may take long."""
+    entries, problems = [], []
     for path in map(Path, paths):
-        if path.is_dir():
-            inside = audio_files(path)
-            if not inside:
-                endings = " ".join(sorted(AUDIO_SUFFIXES))
-                raise AudioError(f"{printable(str(path))}: no recordings in this folder ({endings}). Choose another.")
-            entries += [Entry(str(one), _size(one)) for one in inside]
-        else:
+        if not path.is_dir():
             entries.append(Entry(str(path), _size(path)))
-    return entries
+            continue
+        inside = audio_files(path)
+        entries += [Entry(str(one), _size(one)) for one in inside]
+        if not inside:
+            endings = " ".join(sorted(AUDIO_SUFFIXES))
+            problems.append(f"{printable(str(path))}: no recordings in this folder ({endings}). Choose another.")
+    return entries, problems
 
 
 def _size(path: Path) -> int:

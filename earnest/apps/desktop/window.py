@@ -147,10 +147,13 @@ class DesktopWindow(QMainWindow):
         if not wanted:
             return
 
-        def opened(entries: list[Entry]) -> None:
-            for path in reversed(wanted):
+        def opened(found: tuple[list[Entry], list[str]]) -> None:
+            entries, problems = found
+            for path in reversed(wanted if entries else []):
                 self.preferences.opened(path)
             self.files.add(entries)
+            if problems:
+                self.tell("\n".join(problems))
 
         self.background.run(lambda: found_files(wanted), opened, self.tell)
 

@@ -67,6 +67,14 @@ def test_an_empty_folder_is_said(opened: Any, tmp_path: Path) -> None:
     assert "no recordings in this folder" in driver.window.notice_text.text()
 
 
+def test_an_empty_folder_keeps_nothing_else_from_being_opened(opened: Any, voices: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    driver = opened(tmp_path / "empty", voices)
+    driver.answered()
+    assert len(driver.labels()) == 5
+    assert "no recordings in this folder" in driver.window.notice_text.text()
+
+
 def test_the_table_is_sorted_filtered_and_searched_with_mouse_and_keys(opened: Any, voices: Path, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 
