@@ -189,6 +189,9 @@ class DesktopWindow(QMainWindow):
     def open_rttm(self, path: str) -> None:
         """Take the speakers of the current recording from a diarisation file."""
         current = self.files.current
+        if not current:
+            self.tell(tr("Choose a recording in the table first."))
+            return
 
         def show(turns: object) -> None:
             self.recording.set_turns(current, turns)  # type: ignore[arg-type]
@@ -225,7 +228,7 @@ class DesktopWindow(QMainWindow):
             self.models.use_profile(str(found.place))
 
         self.statusBar().showMessage(tr("Hearing the speaker …"))
-        self.background.run(made, use, self.tell)
+        self.background.run(made, use, self._tell_failure)
 
     def _folder(self) -> str:
         return str(Path(self.preferences.recent[0]).parent) if self.preferences.recent else ""
@@ -263,8 +266,7 @@ class DesktopWindow(QMainWindow):
         def failed(why: str) -> None:
             if turn != self._n_loads:
                 return
-            self.statusBar().clearMessage()
-            self.tell(why)
+            self._tell_failure(why)
             if self._listening is not None and choice.model != self._listening.predictor.info.name:
                 self.statusBar().showMessage(tr("The model before goes on answering."))
 
@@ -480,11 +482,7 @@ class DesktopWindow(QMainWindow):
             self.statusBar().showMessage(tr("Your own model is in {path}.").format(path=printable(str(bundle))))
             self.models.choose_bundle(str(bundle))
 
-        def failed(why: str) -> None:
-            self.statusBar().clearMessage()
-            self.tell(why)
-
-        self.background.run(lambda: learn_from(annotated, folder), learned, failed)
+        self.background.run(lambda: learn_from(annotated, folder), learned, self._tell_failure)
 
     # The window itself.
 
@@ -498,6 +496,11 @@ class DesktopWindow(QMainWindow):
         """Say what is wrong, above everything, until it is closed."""
         self.notice_text.setText(what)
         self.notice.show()
+
+    def _tell_failure(self, what: str) -> None:
+        """Say what is wrong with work that the status bar told of."""
+        self.statusBar().clearMessage()
+        self.tell(what)
 
     def set_scheme(self, name: str) -> None:
         """Choose light or dark."""

@@ -98,6 +98,12 @@ def test_speakers_come_from_a_diarisation_file(driver: Any, qtbot: Any, tmp_path
     driver.until(lambda: {part.speaker for part in window.parts.model.parts} == {"ben"})
 
 
+def test_a_diarisation_file_without_a_recording_is_told(opened: Any, tmp_path: Path) -> None:
+    driver = opened()
+    driver.window.open_rttm(str(tmp_path / "a.rttm"))
+    assert driver.window.notice_text.text() == "Choose a recording in the table first."
+
+
 def test_annotations_are_saved_and_compared(driver: Any, qtbot: Any, tmp_path: Path) -> None:
     window = driver.window
     window.tabs.setCurrentWidget(window.parts)

@@ -86,6 +86,15 @@ def test_openvino_answers_as_onnxruntime_does(opened: Any, voices: Path) -> None
     assert window.preferences.text("backend") == "openvino"
 
 
+def test_a_profile_that_can_not_be_made_is_told_and_nothing_says_it_is_at_work(opened: Any, voices: Path) -> None:
+    driver = opened(voices)
+    driver.answered()
+    driver.window.make_profile(str(voices / "speaker.json"))
+    driver.until(lambda: not driver.window.notice.isHidden())
+    assert "can't adapt to a speaker" in driver.window.notice_text.text()
+    assert driver.window.statusBar().currentMessage() == ""
+
+
 def test_a_profile_is_made_of_the_chosen_files_used_chosen_again_and_given_up(
     opened: Any, voices: Path, adapting: Path, tmp_path: Path, qtbot: Any
 ) -> None:
