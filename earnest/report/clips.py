@@ -58,19 +58,21 @@ class Recordings:
 
 
 def recordings_of(corpora: Iterable[str], folders: Mapping[str, Path]) -> Recordings:
-    """Read the rows of the corpora that are at hand; one that ``folders`` names must be."""
+    """Read the rows of the corpora that are at hand; those that ``folders`` names must be.
+
+    A name may be that of a recipe, as for `earnest stress`, with a manifest of other corpora behind it.
+    """
+    wanted = set(corpora)
     rows: dict[Key, Utterance] = {}
-    absent = []
-    for name in sorted(set(corpora)):
+    for name in sorted({*wanted, *folders} - {""}):
         try:
-            found = load_corpus(name, corpus_root(name, folders)) if name else []
+            found = load_corpus(name, corpus_root(name, folders))
         except CorpusError:
             if name in folders:
                 raise
             found = []
-        if not found:
-            absent.append(name)
         rows |= {(row.corpus, row.utterance_id): row for row in found}
+    absent = sorted(wanted - {corpus for corpus, _ in rows})
     named = ", ".join(name or "the corpus, which the predictions don't name," for name in absent)
     places = " ".join(f"--data {name or 'NAME'}=PATH" for name in absent)
     return Recordings(rows, f"The recordings of {named} are not at hand; {places} says where." if absent else "")

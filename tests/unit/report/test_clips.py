@@ -10,7 +10,7 @@ import soundfile
 from made_up_corpus import spoken
 from made_up_results import CLASSES, made_up
 
-from earnest.corpora.manifest import Utterance
+from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.evaluation.predictions import Predictions
 from earnest.report.clips import (
     PlayerBudget,
@@ -139,6 +139,12 @@ def test_a_corpus_that_is_not_at_hand_is_named(monkeypatch: pytest.MonkeyPatch, 
     assert "mine, ravdess" in found.missing
     assert "--data mine=PATH --data ravdess=PATH says where" in found.missing
     assert "the predictions don't name" in found.missing
+
+
+def test_a_manifest_is_found_by_the_name_that_the_recipe_gives_it(tmp_path: Path) -> None:
+    write_manifest([Utterance("u", tmp_path / "u.wav", corpus="recordings")], tmp_path / "mine.csv")
+    found = recordings_of(["recordings"], {"mine": tmp_path / "mine.csv"})
+    assert (list(found.rows), found.missing) == ([("recordings", "u")], "")
 
 
 def test_classes_without_any_row_are_no_trouble() -> None:
