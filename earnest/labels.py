@@ -9,6 +9,7 @@ from earnest.errors import RecipeError, suggestion
 
 CORE_EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 EMOTIONS = (*CORE_EMOTIONS, "boredom", "excited", "frustration", "contempt", "other")
+UNSURE = "unsure"  # in place of an emotion that is too little likely
 Affect = Literal["valence", "arousal", "dominance"]
 AFFECT: tuple[Affect, ...] = ("valence", "arousal", "dominance")
 

@@ -11,7 +11,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, printable_json, told
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_atomically
-from earnest.labels import EMOTIONS
+from earnest.labels import EMOTIONS, UNSURE
 
 LARGEST_JOURNAL = 1 << 28  # bytes
 
@@ -22,7 +22,7 @@ class Annotation:
 
     Attributes
     ----------
-    emotion : any word; rows of a manifest are those with a canonical one
+    emotion : any word; "unsure", or a vocal burst in parentheses, where the model named no emotion
     by_hand : whether a person said or confirmed it
     """
 
@@ -32,11 +32,18 @@ class Annotation:
     speaker: str = ""
     by_hand: bool = False
 
+    @property
+    def has_label(self) -> bool:
+        """Whether an emotion is named."""
+        return self.emotion != UNSURE and not self.emotion.startswith("(")
+
 
 def utterances_of(
     annotated: Mapping[str, Sequence[Annotation]], corpus: str = "annotated", by_hand_only: bool = False
 ) -> list[Utterance]:
-    """Return a row for each part with a canonical emotion, in order of recordings and time.
+    """Return a row for each part that names an emotion, in order of recordings and time.
+
+    A word that is not canonical is the ``native_emotion`` of "other", as in manifests of own recordings.
 
     Parameters
     ----------
@@ -44,7 +51,7 @@ def utterances_of(
     """
     rows: list[Utterance] = []
     for path, parts in annotated.items():
-        chosen = [one for one in parts if one.emotion in EMOTIONS and (one.by_hand or not by_hand_only)]
+        chosen = [one for one in parts if one.has_label and (one.by_hand or not by_hand_only)]
         for part in sorted(chosen, key=lambda one: one.start_s):
             times = f"{round(1000 * part.start_s)}-{round(1000 * part.end_s)}"
             rows.append(
@@ -55,7 +62,7 @@ def utterances_of(
                     end_s=part.end_s,
                     corpus=corpus,
                     speaker=part.speaker,
-                    emotion=part.emotion,
+                    emotion=part.emotion if part.emotion in EMOTIONS else "other",
                     native_emotion=part.emotion,
                     group=path,  # parts of one recording stay in one set
                 )

@@ -11,11 +11,11 @@ from earnest.audio.activity import Extent
 from earnest.audio.quality import QualityMeter
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
-from earnest.labels import AFFECT
+from earnest.labels import AFFECT, UNSURE
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.events import Event, Segment, Span, VocalBurst, Window
 from earnest.runtime.prediction import STRANGE, ClassChoice, Options, Prediction, Status, polarity_of, with_separate
-from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, verdict_of
+from earnest.runtime.smoothing import Label, Run, Smoother, verdict_of
 from earnest.runtime.windows import Job, Over, Windowing, WindowSound
 
 HELD_FROM = 0.6  # of the speech that was answered: what one emotion must hold to be the recording's

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from earnest.audio.activity import Extent
 from earnest.bundle import BURSTS, NO_SPEECH, SPEECH
+from earnest.labels import UNSURE
 
 SPEECH_FROM = 0.5  # probability of speech
 KIND_FROM = 0.5  # of a burst's kind among all kinds; below it the kind is "other"
@@ -62,7 +63,6 @@ def verdict_of(outputs: Mapping[str, npt.NDArray[np.floating]], sounds: Sequence
 
 
 SWITCH_MARGIN = 0.1  # probability by which a new emotion must lead
-UNSURE = "unsure"
 
 Shares = npt.NDArray[np.float64]
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from earnest.errors import EarnestError, MissingExtraError, printable
 from earnest.files.writing import replacing
+from earnest.labels import UNSURE
 from earnest.runtime.events import Recorded, Span
 from earnest.runtime.prediction import percent
-from earnest.runtime.smoothing import UNSURE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import click
 
 from earnest.errors import counted, printable
+from earnest.labels import UNSURE
 from earnest.runtime.events import Span, VocalBurst
 from earnest.runtime.prediction import HIGHEST_SHOWN, SEPARATE, Prediction, percent
-from earnest.runtime.smoothing import UNSURE
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour, shares_over_time, tick_step_s
 

@@ -176,7 +176,7 @@ def learn_from(annotated: Mapping[str, Parts], folder: Path) -> Path:
         When there is too little to learn from, or it can't be written.
     """
     rows = utterances_of(annotated, by_hand_only=True)
-    emotions = {row.emotion for row in rows}
+    emotions = {row.native_emotion for row in rows}
     if len(emotions) < 2:
         raise EarnestError(
             tr("To learn, correct or confirm parts of two or more emotions. So far: {count}.").format(
@@ -365,7 +365,7 @@ class AnnotationPanel(QWidget):
 
     def confirm(self) -> None:
         """Say that the chosen parts are right as they are."""
-        parts, rows = self.model.parts, [row for row in self._rows() if self.model.parts[row].emotion in EMOTIONS]
+        parts, rows = self.model.parts, [row for row in self._rows() if self.model.parts[row].has_label]
         for emotion in {parts[row].emotion for row in rows}:
             parts = relabelled(parts, [row for row in rows if parts[row].emotion == emotion], emotion)
         self._change(parts, tr("confirmed"))

@@ -13,8 +13,7 @@ from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, Qt, QTransla
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QTextBrowser
 
-from earnest.labels import EMOTIONS
-from earnest.runtime.smoothing import UNSURE
+from earnest.labels import EMOTIONS, UNSURE
 
 FOLDER = Path(__file__).parent / "translations"
 LANGUAGES: Mapping[str, str] = {"system": "", "en": "English", "de": "Deutsch"}

@@ -190,3 +190,13 @@ def test_a_journal_that_cant_be_written_is_said(annotating: Any) -> None:
     window.parts.relabel("sad")
     annotating.until(window.notice.isVisible)
     assert "not saved" in window.notice_text.text()
+
+
+def test_words_of_an_own_model_are_confirmed(qapp: Any, tmp_path: Path) -> None:
+    from earnest.apps.desktop.annotations import AnnotationPanel, Annotations
+
+    panel = AnnotationPanel(annotations := Annotations(tmp_path / "corrections.jsonl"))
+    panel.show_parts("a.wav", (Annotation(0.0, 1.0, "stressed"), Annotation(1.0, 2.0, "unsure")))
+    panel.table.selectAll()
+    panel.confirm()
+    assert [part.by_hand for part in annotations.of("a.wav", None)] == [True, False]

@@ -22,6 +22,12 @@ def test_canonical_emotions_become_rows_that_a_manifest_keeps(tmp_path: Path) ->
     assert [row.emotion for row in utterances_of({str(recording): PARTS}, by_hand_only=True)] == ["sad"]
 
 
+def test_own_words_become_rows_and_what_names_no_emotion_becomes_none(tmp_path: Path) -> None:
+    parts = [Annotation(at, at + 1.0, word, "", True) for at, word in enumerate(("stressed", "unsure", "(laughter)"))]
+    (row,) = utterances_of({str(tmp_path / "talk.wav"): parts}, by_hand_only=True)
+    assert (row.emotion, row.native_emotion) == ("other", "stressed")
+
+
 def test_the_last_line_of_a_recording_counts_and_half_a_line_is_forgotten(tmp_path: Path) -> None:
     journal = AnnotationJournal(tmp_path / "kept" / "journal.jsonl")
     assert journal.read() == {}

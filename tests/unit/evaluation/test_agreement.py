@@ -42,6 +42,14 @@ def test_stretches_that_both_labelled_count_by_their_seconds() -> None:
     assert found.kappa == pytest.approx((0.8 - 0.56) / 0.44)
 
 
+def test_own_words_agree_only_where_they_are_the_same() -> None:
+    def row(start_s: float, word: str) -> Utterance:
+        return Utterance(f"{start_s}", Path("a.wav"), start_s, start_s + 1, emotion="other", native_emotion=word)
+
+    found = agreement([row(0, "stressed"), row(1, "bored")], [row(0, "stressed"), row(1, "stressed")])
+    assert [(one.first, one.second) for one in found.shared] == [("stressed", "stressed"), ("bored", "stressed")]
+
+
 def test_whole_recordings_count_once_each() -> None:
     rows = [Utterance(name, Path(f"{name}.wav"), emotion=emotion) for name, emotion in (("a", "sad"), ("b", "happy"))]
     others = [Utterance("a", Path("a.wav"), emotion="sad"), Utterance("c", Path("c.wav"), emotion="sad")]

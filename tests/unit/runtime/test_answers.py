@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from earnest.labels import UNSURE
 from earnest.runtime.answers import Tally
 from earnest.runtime.events import VocalBurst
 from earnest.runtime.prediction import Prediction, percent
-from earnest.runtime.smoothing import UNSURE, Label
+from earnest.runtime.smoothing import Label
 
 CLASSES = ("happy", "sad", "angry")
 NOTHING = Prediction("a.wav", "no-speech")

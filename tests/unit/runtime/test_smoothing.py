@@ -5,7 +5,8 @@ import pytest
 
 from earnest.audio.activity import Extent, WindowCutter
 from earnest.bundle import SOUNDS
-from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, Verdict, verdict_of
+from earnest.labels import UNSURE
+from earnest.runtime.smoothing import Label, Run, Smoother, Verdict, verdict_of
 
 ANGRY, SAD = [0.8, 0.2], [0.2, 0.8]
 CLASSES = ("angry", "sad")
