@@ -262,8 +262,8 @@ class Adapted(Condition):
 def read_adaptation(run: Path) -> Adaptation:
     """Read the adaptation network that a finished run was trained with."""
     missing = (
-        f"no such file: the run can't adapt. {_TAKES} And a run of this version; choose another --output to train it "
-        "again."
+        f"no such file: the run can't adapt. {_TAKES} Where it has these, a former version trained it: choose another "
+        "--output to train it again."
     )
     path = run / ADAPTATION
     return Adaptation.read(read_bytes(path, missing=missing), len(read_record(run).classes), str(path))

@@ -51,7 +51,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "score": "Score a predictions file, ours or anybody's.",
         "compare": "Compare results with the first one, recording by recording.",
         "report": "Write one self-contained HTML page about results.",
-        "stress": "Answer test recordings again, changed in thirty ways.",
+        "stress": "Answer test recordings again, changed in some thirty ways.",
         "streams": "Adapt to streams of recordings with any shares of emotions.",
         "bench": "Measure latency, start, throughput, long sound and memory.",
     },

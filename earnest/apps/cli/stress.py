@@ -69,7 +69,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Answer test recordings again, changed in thirty ways.
+    """Answer test recordings again, changed in some thirty ways.
 
     The models are those of a finished `earnest evaluate`. Changes: noise, babble (many people who speak at once),
     telephone, codecs, rooms, level, clipping, filters. The table has UA (unweighted accuracy, the mean recall over
