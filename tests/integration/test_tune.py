@@ -252,6 +252,17 @@ def test_the_discriminant_is_tuned_and_a_frozen_network_hears_each_clip_once(
     assert read_recipe(tmp_path / "out" / "best.toml").training.method == "discriminant"
 
 
+def test_what_was_drawn_before_is_not_trained_again(made_up: Path, tmp_path: Path) -> None:
+    text = recipe_text(extra='method = "discriminant"') + (
+        "[tune]\ntrials = 4\n[tune.choices]\ntraining.shrinkage = [0.2, 0.6]\n"
+    )
+    document = tune(made_up, tmp_path / "out", text=text)
+    values = {trial["settings"]["training.shrinkage"]: trial["value"] for trial in document["trials"]}
+    assert len(document["trials"]) == 4 and len(values) == 2
+    assert all(trial["value"] == values[trial["settings"]["training.shrinkage"]] for trial in document["trials"])
+    assert len(list((tmp_path / "out" / "trials").iterdir())) == 2
+
+
 def test_what_to_type_next_tests_on_the_recordings_that_the_search_left_out(made_up: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(recipe_text(extra='method = "discriminant"') + FRONT_END.replace("12", "1"), encoding="utf-8")
