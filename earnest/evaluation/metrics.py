@@ -381,7 +381,8 @@ class Scores:
     def few_speakers(self) -> str:
         """Say that intervals over so few speakers are too narrow; "" where there are enough, or they aren't known."""
         speakers = [part.n for part in self.slices if part.name == "speaker"]
-        n_drawn = len(speakers) + self.n - sum(speakers)  # who is not named may be anybody
+        unnamed = self.n - sum(speakers)  # answers; who is not named may be anybody
+        n_drawn = len(speakers) + unnamed * self.n_recordings // max(self.n, 1)
         if self.intervals["wa"].over != "speakers" or n_drawn >= ENOUGH_SPEAKERS:
             return ""
         return (
