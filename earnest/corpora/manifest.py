@@ -10,7 +10,16 @@ from typing import Any, Literal
 
 from earnest.errors import CorpusError, shown, suggestion, told
 from earnest.files.reading import read_text
-from earnest.files.tables import RowWriter, is_parquet, named_rows, opened_parquet, parquet_texts, unmarked
+from earnest.files.tables import (
+    RowWriter,
+    delimiter_of,
+    is_parquet,
+    named_rows,
+    opened_parquet,
+    parquet_texts,
+    unmarked,
+    with_point,
+)
 from earnest.files.writing import replacing
 from earnest.labels import AFFECT, EMOTIONS
 
@@ -105,10 +114,10 @@ def read_manifest(path: Path) -> list[Utterance]:
             rows = enumerate(parquet_texts(file, header), 1)
             return [_from_cells(dict(zip(header, row, strict=True)), base, f"{path}, row {n}") for n, row in rows]
     text = read_text(path, CorpusError, what="manifest")
-    reader = named_rows(text, path.name)
+    reader, mark = named_rows(text, path.name), delimiter_of(text, path.name)
     try:
         _check_header(path, reader.fieldnames or ())
-        return [_from_row(row, base, f"{path}:{number}") for number, row in enumerate(reader, 2)]
+        return [_from_row(row, base, f"{path}:{number}", mark) for number, row in enumerate(reader, 2)]
     except csv.Error as error:
         raise CorpusError(f"{path}:{reader.line_num}: not a readable manifest ({error}).") from error
 
@@ -133,10 +142,11 @@ def _to_cell(value: object, base: Path) -> object:
     return value
 
 
-def _from_row(row: dict[str, str], base: Path, where: str) -> Utterance:
+def _from_row(row: dict[str, str], base: Path, where: str, delimiter: str) -> Utterance:
     if None in row or None in row.values():
         raise CorpusError(f"{where}: this row has another number of cells than the header.")
-    return _from_cells({name: unmarked(cell) for name, cell in row.items()}, base, where)
+    cells = {name: with_point(cell, delimiter) if name in _FLOATS else unmarked(cell) for name, cell in row.items()}
+    return _from_cells(cells, base, where)
 
 
 def _from_cells(row: Mapping[str, str], base: Path, where: str) -> Utterance:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from earnest.errors import CorpusError, counted
 from earnest.files.reading import opened, why_no_text
-from earnest.files.tables import delimiter_of, is_parquet, opened_parquet, parquet_texts, unmarked
+from earnest.files.tables import delimiter_of, is_parquet, opened_parquet, parquet_texts, unmarked, with_point
 from earnest.labels import AFFECT, EMOTIONS
 
 Probabilities = npt.NDArray[np.float32]
@@ -306,7 +306,7 @@ class _Table:
             if name in LABEL_CELLS:
                 text = text.strip()
             elif name == "start":
-                text = self._with_point(text)
+                text = with_point(text, self.delimiter)
             if reason := self._wrong(name, text):
                 raise self._error(line, name, reason)
             kept.append(text)
@@ -386,20 +386,16 @@ class _Table:
         if abs(total - 1) <= SUM_TOLERANCE and min(values) >= 0:
             return values
         # Each of C cells of d decimals is off by up to ½·10⁻ᵈ, and not all of them in one direction.
-        decimals = max(len(self._with_point(cells[header]).partition(".")[2]) for header in headers)
+        decimals = max(len(with_point(cells[header], self.delimiter).partition(".")[2]) for header in headers)
         if abs(total - 1) <= 0.5 * 10.0**-decimals * (len(values) - 1) + ROUNDING and min(values) >= 0 and decimals > 1:
             return [value / total for value in values]
         if self.layout.is_ours:
             raise CorpusError(f"{self._place(line)}: the probabilities sum to {total:.6g}, not to 1.")
         return nothing
 
-    def _with_point(self, number: str) -> str:
-        """Return a number as Python reads it: where no commas part the cells, a comma may stand for its point."""
-        return number if self.delimiter == "," else number.replace(",", ".")
-
     def _number(self, name: str, text: str, line: int) -> float:
         try:
-            return float(self._with_point(text))
+            return float(with_point(text, self.delimiter))
         except ValueError:
             raise self._error(line, name, f"expected a number, got '{excerpt(text)}'") from None
 

@@ -79,6 +79,11 @@ def delimiter_of(text: str, name: str) -> str:
     return "\t" if name.lower().endswith(".tsv") else max(_DELIMITERS, key=header.count)
 
 
+def with_point(number: str, delimiter: str) -> str:
+    """Return a number as Python reads it: where no commas part the cells, a comma may stand for its point."""
+    return number if delimiter == "," else number.replace(",", ".")
+
+
 def csv_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[list[str]]:
     """Yield the cells of each row, of a file that was opened with ``newline=""``; unmarked where commas part them.
 

@@ -223,7 +223,7 @@ def _unique(rows: Sequence[Utterance]) -> list[Utterance]:
 
 def none_usable(source: Path, refused: Sequence[Refused]) -> CorpusError:
     """The error for data of which nothing is left."""
-    first = f" The first: {refused[0]}." if refused else ""
+    first = f" The first: {str(refused[0]).removesuffix('.')}." if refused else ""
     n_refused = f"{counted(len(refused), 'row')} refused" if refused else "it holds no recordings"
     lack_labels = bool(refused) and all(one.reason.endswith(_NO_LABEL) for one in refused)
     return CorpusError(

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
 from earnest.files.reading import read_text
-from earnest.files.tables import json_rows, opened_parquet, text_of, text_rows
+from earnest.files.tables import csv_rows, delimiter_of, json_rows, opened_parquet, text_of, with_point
 from earnest.labels import AFFECT
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -42,15 +43,17 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 _KEPT = {"utterance_id", "corpus", "session", "text_id", *AFFECT, "style", "channel", "group"}
 """ColumnNames of a manifest that keep their meaning in any table that has a column of that name."""
 
+_NUMBERS = {"start_s", "end_s", "duration_s", *AFFECT}
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class OwnTable:
-    """A table as it was read: names of its columns, and rows with where each stands."""
+    """A table as it was read: names of its columns, rows with where each stands, and what parts the cells of a text."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, Row], ...]
+    delimiter: str = ","
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class ColumnNames:
         """Yield what the rows name."""
         for where, row in table.rows:
             more = {ours: cell for ours, theirs in self.others.items() if (cell := text_of(row.get(theirs)))}
+            more |= {name: with_point(more[name], table.delimiter) for name in _NUMBERS & more.keys()}
             label = text_of(row.get(self.label)) if self.label else ""
             if self.label == "emotion" and label == "other":  # a manifest: the word itself stands beside it
                 label = text_of(row.get("native_emotion")) or label
@@ -219,8 +223,9 @@ def _split(line: str) -> list[str]:
 
 def _cells(path: Path) -> OwnTable:
     text = read_text(path, CorpusError, what="table")
+    delimiter = delimiter_of(text, path.name)
     try:
-        cells = list(text_rows(text, path.name))
+        cells = list(csv_rows(StringIO(text, newline=""), delimiter))
     except csv.Error as error:
         raise CorpusError(f"{path}: not a table ({error}).") from None
     cells = [row for row in cells if any(cell.strip() for cell in row)]
@@ -233,7 +238,7 @@ def _cells(path: Path) -> OwnTable:
         if len(row) != len(header):
             raise CorpusError(f"{path}, row {number}: {counted(len(row), 'cell')}, but the header has {len(header)}.")
     rows = ((f"{path}, row {number}", dict(zip(header, row, strict=True))) for number, row in enumerate(cells[1:], 2))
-    return OwnTable(tuple(header), tuple(rows))
+    return OwnTable(tuple(header), tuple(rows), delimiter)
 
 
 def _without_header(path: Path, cells: Sequence[Sequence[str]]) -> OwnTable:

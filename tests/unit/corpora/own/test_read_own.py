@@ -162,6 +162,19 @@ def test_parts_of_a_recording_and_the_columns_of_a_manifest(tmp_path):
     assert again.utterances == tuple(read_manifest(tmp_path / "manifest.csv")) == found.utterances
 
 
+def test_times_and_ratings_have_decimal_commas_where_no_commas_part_the_cells(tmp_path):
+    record(tmp_path / "talk.wav")
+    text = "utterance_id;path;start_s;end_s;valence;emotion;native_emotion\na;talk.wav;0,01;0,04;-0,5;other;1,5\n"
+    table = write(tmp_path / "saved.csv", text)
+    for rows in (read_own(table).utterances, read_manifest(table)):
+        assert [(row.start_s, row.end_s, row.valence, row.native_emotion) for row in rows] == [
+            (0.01, 0.04, -0.5, "1,5")
+        ]
+    parted = write(tmp_path / "parted.csv", 'path,start_s,label\ntalk.wav,"1,500",sad\n')
+    with pytest.raises(CorpusError, match=r"start_s: expected a number, got '1,500'\.$"):
+        read_own(parted)
+
+
 def test_parts_by_start_and_length_end_also_where_they_begin_at_zero_and_stay_together(tmp_path):
     record(tmp_path / "talk.wav")
     table = write(
