@@ -266,7 +266,7 @@ def predictions_of(own: OwnEmbeddings, head: FittedHead) -> Predictions:
 def _write(
     output: Path, own: OwnEmbeddings, base: Bundle, head: FittedHead, scores: Scores, answers: Answers, learned: Learned
 ) -> None:
-    """Write the answers of cross-validation, their scores, and the bundle."""
+    """Write the bundle, the answers of cross-validation, and their scores."""
     # Where the recordings lie is nobody's business.
     command = f"earnest learn {printable(Path(learned.source).name)} --from {learned.base}"
     facts = {
@@ -276,10 +276,6 @@ def _write(
         "command": command,
         "clips": f"{learned.n} recordings",
     }
-    (output / SUMS).unlink(missing_ok=True)  # of what is about to change
-    write_manifest(own.rows, output / MANIFEST)
-    write_predictions(predictions_of(own, head), output / PREDICTIONS)
-    write_json(output / METRICS, facts | scores.to_dict())
     result = result_of(facts | scores.to_dict())
     corpus = TrainingCorpus(
         OWN,
@@ -290,7 +286,11 @@ def _write(
         answers.attribution,
     )
     files, info = bundle_of(base, head, answers, corpus, result, learned.warnings)
-    write_bundle(output, files, info)
+    (output / SUMS).unlink(missing_ok=True)  # of what is about to change
+    write_bundle(output, files, info)  # first: what was killed after it goes on, see `refuse_full`
+    write_manifest(own.rows, output / MANIFEST)
+    write_predictions(predictions_of(own, head), output / PREDICTIONS)
+    write_json(output / METRICS, facts | scores.to_dict())
 
 
 def _page(output: Path, learned: Learned, own: OwnEmbeddings, options: LearnOptions) -> Path | None:

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import signal
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from earnest.bundle import TrainingCorpus, load_bundle
 from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import read_predictions
 from earnest.files.writing import refuse_changed
+from earnest.own import learn as own
 from earnest.own.bundle import Learned
 from earnest.report.result import read_result
 from earnest.report.sections import COLUMNS, headline_row
@@ -336,6 +340,26 @@ def test_what_is_there_is_not_overwritten_and_too_little_is_told(
         learn(clips, tmp_path / "y", base, name="\x1b")
     with pytest.raises(EarnestError, match="attribution: "):
         learn(clips, tmp_path / "y", base, attribution="We\nand you")
+
+
+def learn_until_killed(step: str, clips: Path, output: Path, base: Path) -> None:
+    """Learn, and be killed where a step begins."""
+    setattr(own, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    learn(clips, output, base)
+
+
+@pytest.mark.parametrize("step", ["write_predictions", "write_json", "write_sums"])
+def test_learning_that_was_killed_is_done_again_by_the_same_call(
+    step: str, model: Path, clips: Path, base: Path, tmp_path: Path
+) -> None:
+    child = get_context("spawn").Process(target=learn_until_killed, args=(step, clips, tmp_path / "mine", base))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    again = learn(clips, tmp_path / "mine", base).path
+    refuse_changed(again)
+    assert (again / "model.onnx").read_bytes() == (model / "model.onnx").read_bytes()
+    assert {path.name for path in again.iterdir()} == {path.name for path in model.iterdir()}
 
 
 def test_the_same_seed_gives_the_same_model(model: Path, clips: Path, base: Path, tmp_path: Path) -> None:
