@@ -208,7 +208,10 @@ def command(
     written.end(quiet)
 
 
-ADAPTS = "A folder's recordings are all heard, without labels, before they are answered (--adapt off: each by itself)."
+ADAPTS = (
+    "The recordings of a folder, or of each sub-folder, are all heard before they are answered, as one speaker's "
+    "(--speaker-pattern: who speaks; --adapt off: each by itself)."
+)
 
 
 @dataclass

@@ -260,6 +260,7 @@ def test_a_bundle_whose_streams_lose_nothing_adapts_to_folders_unless_told_other
     result = run(bundle, "predict", folder, "--json", code=3)
     assert rows_of(result.stdout) == expected(model, folder)
     assert ADAPTS in result.stderr
+    assert "each sub-folder" in ADAPTS and "as one speaker's" in ADAPTS
     off = run(bundle, "predict", folder, "--json", "--adapt", "off", code=3)
     files = run(bundle, "predict", *sorted((folder / "bob").iterdir()), "--json")
     assert ADAPTS not in off.stderr + files.stderr
