@@ -365,13 +365,17 @@ _MEDIA_TYPES = {".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".mp4": "video/mp4"
 def _rttm(timeline: Recorded) -> Iterator[str]:
     """NIST's Rich Transcription Time Marked, the emotion in the speaker's place; "_" for the spaces of a field."""
     path, channel = file_and_channel(timeline.path)
-    name = _one_word(PurePath(path).stem) or "recording"
+    name = _rttm_name(path)
     for span in timeline.spans:
         # The difference of rounded times, so that start and duration add up to the end that other formats write.
         lasting = _s(_ms(span.end_s) / 1000 - _ms(span.start_s) / 1000)
         label = _one_word(span.emotion)
         times = f"{_s(span.start_s)} {lasting}"
         yield f"SPEAKER {name} {channel or 1} {times} <NA> <NA> {label} {span.confidence:.3f} <NA>\n"
+
+
+def _rttm_name(path: str) -> str:
+    return _one_word(PurePath(path).stem) or "recording"
 
 
 def _one_word(text: str) -> str:
@@ -425,15 +429,19 @@ class SpeakerTurn:
     speaker: str
 
 
-def read_rttm(path: Path) -> list[SpeakerTurn]:
+def read_rttm(path: Path, recording: str = "") -> list[SpeakerTurn]:
     """Read the lines SPEAKER of an RTTM file, in order of time.
+
+    Parameters
+    ----------
+    recording : path of whose turns are read, where the file is about several; one alone may be called anything there
 
     Raises
     ------
     EarnestError
-        When a line has too few fields or impossible times, or no line names a speaker.
+        When a line has too few fields or impossible times, no line names a speaker, or several recordings but not this.
     """
-    turns = []
+    turns = defaultdict[str, list[SpeakerTurn]](list)
     for number, line in enumerate(read_text(path, most=MOST_BYTES, what="RTTM file").splitlines(), 1):
         fields = line.split()
         if not fields or fields[0] != "SPEAKER":
@@ -446,10 +454,17 @@ def read_rttm(path: Path) -> list[SpeakerTurn]:
             ) from None
         if not (0 <= start_s < math.inf and 0 <= lasting_s < math.inf):
             raise EarnestError(f"{path}, line {number}: start and duration must be seconds, at least 0.")
-        turns.append(SpeakerTurn(start_s, start_s + lasting_s, speaker))
+        turns[fields[1]].append(SpeakerTurn(start_s, start_s + lasting_s, speaker))
     if not turns:
         raise EarnestError(f"{path}: no line begins with SPEAKER. Is it an RTTM file?")
-    return sorted(turns, key=lambda turn: turn.start_s)
+    name = _rttm_name(file_and_channel(recording)[0])
+    found = next(iter(turns.values())) if len(turns) == 1 else turns.get(name)
+    if found is None:
+        such = printable(min(turns))
+        raise EarnestError(
+            f"{path}: is about {len(turns)} recordings, such as '{such}', none called '{printable(name)}'."
+        )
+    return sorted(found, key=lambda turn: turn.start_s)
 
 
 def speakers_of(spans: Sequence[Span], turns: Sequence[SpeakerTurn]) -> list[str]:

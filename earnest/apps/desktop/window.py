@@ -197,7 +197,7 @@ class DesktopWindow(QMainWindow):
             self.recording.set_turns(current, turns)  # type: ignore[arg-type]
             self._show_answer(current)
 
-        self.background.run(lambda: read_rttm(Path(path)), show, self.tell)
+        self.background.run(lambda: read_rttm(Path(path), current), show, self.tell)
 
     def ask_rttm(self) -> None:
         """Ask for a diarisation file."""

@@ -23,6 +23,14 @@ def test_turns_are_read_in_order_and_give_spans_their_speakers(tmp_path: Path) -
     assert speakers_of(spans, turns) == ["anna", "ben", "", ""]
 
 
+def test_of_a_file_about_several_recordings_the_turns_of_one_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.rttm").write_text(f"{TEXT}SPEAKER my_call 1 0.0 9.0 <NA> <NA> eve <NA> <NA>\n")
+    assert read_rttm(tmp_path / "a.rttm", "calls/my call.wav#2") == [SpeakerTurn(0.0, 9.0, "eve")]
+    assert [turn.speaker for turn in read_rttm(tmp_path / "a.rttm", "talk.flac")] == ["anna", "ben"]
+    with pytest.raises(EarnestError, match="about 2 recordings, such as 'my_call', none called 'other'"):
+        read_rttm(tmp_path / "a.rttm", "other.wav")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
