@@ -70,7 +70,7 @@ test("what chance gives is the mean deviation of a binomial", () => {
 
 test("labels are names that can be printed", () => {
   assert.equal(checkedLabel("  e\u0301veille\u0301 "), "éveillé");
-  for (const wrong of ["", "  ", "a\nb", "\u202eevil", "x".repeat(65)]) assert.throws(() => checkedLabel(wrong), EarnestError);
+  for (const wrong of ["", "  ", "unsure", "a\nb", "\u202eevil", "x".repeat(65)]) assert.throws(() => checkedLabel(wrong), EarnestError);
 });
 
 test("the same sound twice and small classes are left out with the reason", () => {

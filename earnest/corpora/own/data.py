@@ -11,7 +11,7 @@ from earnest.audio.source import file_and_channel
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.tables import GENDERS, is_file, number_in, unique_speaker
 from earnest.errors import CorpusError, counted, printable, shown
-from earnest.labels import AFFECT, EMOTIONS, Scheme
+from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme
 
 CORPUS = "own"  # of recordings whose table names no corpus
 LONGEST_LABEL = 64  # letters
@@ -113,6 +113,8 @@ def problem_with_label(label: str) -> str | None:
     """Say why a text is no name of a class, None where it is one."""
     if not label:
         return _NO_LABEL
+    if label == UNSURE:  # as tables of `earnest timeline` have it; a class of this name could not be told from it
+        return f"'{UNSURE}' stands for no answer. Write the emotion, or another word for a class"
     if len(label) > LONGEST_LABEL:
         return f"a label of {len(label)} letters; at most {LONGEST_LABEL} are a name"
     return None if label.isprintable() else "a label that can't be printed"

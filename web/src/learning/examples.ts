@@ -2,6 +2,7 @@
 
 import { EarnestError } from "../errors.js";
 import { described, isObject, isTexts } from "../given.js";
+import { UNSURE } from "../smoothing.js";
 import type { Labelled } from "./discriminant.js";
 import { byCodePoint } from "./folds.js";
 
@@ -54,6 +55,7 @@ export function checkedLabel(label: string): string {
   if (!clean || Array.from(clean).length > LONGEST_LABEL || /[\p{C}\p{Zl}\p{Zp}]/u.test(clean)) {
     throw new EarnestError(`A class has a name of 1 to ${LONGEST_LABEL} letters that can be printed, not “${clean.slice(0, LONGEST_LABEL)}”.`);
   }
+  if (clean === UNSURE) throw new EarnestError(`“${UNSURE}” stands for no answer. Give the class another name.`);
   return clean;
 }
 

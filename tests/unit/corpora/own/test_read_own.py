@@ -237,6 +237,14 @@ def test_one_wrong_row_is_refused_with_its_place_and_the_others_stay(tmp_path):
         assert words in reason
 
 
+def test_unsure_stands_for_no_answer_and_is_no_class(tmp_path):
+    record(tmp_path / "talk.wav")
+    rows = "talk.wav,0,0.05,sad\ntalk.wav,0.01,0.05,unsure\ntalk.wav,0.02,0.05,happy\n"
+    found = read_own(write(tmp_path / "spans.csv", f"path,start_s,end_s,emotion\n{rows}"))
+    assert found.labels == ("happy", "sad")
+    assert ["'unsure' stands for no answer" in one.reason for one in found.refused] == [True]
+
+
 def test_labels_that_no_terminal_should_be_sent_are_refused(tmp_path):
     record(tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "c.wav")
     table = write(tmp_path / "mine.csv", f"path,label\na.wav,yes\nb.wav,\x1b[2J\nc.wav,{'x' * 65}\n")
