@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from statistics import mean
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -35,14 +35,14 @@ those that start from Whisper or earnest's student; published ImageNet weights w
 validation clips; the test clips were scored once. WA (weighted accuracy) is the share of clips that are right, UA
 (unweighted accuracy) the mean recall over classes, per cent, ± standard deviation over folds where there are several.
 "not flattened" means that validation loss was still falling in the last quarter of the epochs: such a row says nothing
-about how good its recipe can be. Seconds are of one core of a shared machine, which was sometimes overloaded: they are
-rough (ntu-vgg11 stood still for most of its first epoch; its second took 537 s; epochs of multitask-cnn, 73 to 777 s
-beside other trainings, had taken 22 s on an idle machine in bf16). Where a run differs from its recipe (fewer epochs),
-`--set` in its command in recipes.json says so. `--set training.precision=bf16` was of an earlier version: leave it out;
-networks of images compute so by themselves on a processor that multiplies bfloat16, and take about three times as long
-on others. Rows are of the day when they were measured: `base` and `small` have learnt since, today's are in
-[results](../README.md). The table is from `python scripts/recipe_table.py RUN
-[RUN ...]`.
+about how good its recipe can be. Seconds are of one core (of ntu-fcn-gap-8khz of two, the median epoch) of a shared
+machine, which was sometimes overloaded: they are rough (ntu-vgg11 stood still for most of its first epoch; its second
+took 537 s; epochs of multitask-cnn, 73 to 777 s beside other trainings, had taken 22 s on an idle machine in bf16).
+Where a run differs from its recipe (fewer epochs), `--set` in its command in recipes.json says so. `--set
+training.precision=bf16` was of an earlier version: leave it out; networks of images compute so by themselves on a
+processor that multiplies bfloat16, and take about three times as long on others. Rows are of the day when they were
+measured: `base` and `small` have learnt since, today's are in [results](../README.md). The table is from `python
+scripts/recipe_table.py RUN [RUN ...]`.
 """
 
 
@@ -83,7 +83,7 @@ def row_of(folder: Path) -> dict[str, Any]:
         "best_epochs": [record.best_epoch for record in records],
         "stop_reasons": sorted({record.stop_reason for record in records}),
         "flattened": all(has_flattened(history) for history in histories),
-        "seconds_an_epoch": mean(row["seconds"] for history in histories for row in history) if histories else None,
+        "seconds_an_epoch": median(row["seconds"] for history in histories for row in history) if histories else None,
         "latency_ms": latency_ms(runs[0]),
     }
 
