@@ -10,16 +10,7 @@ from typing import Any, Literal
 
 from earnest.errors import CorpusError, shown, suggestion, told
 from earnest.files.reading import read_text
-from earnest.files.tables import (
-    RowWriter,
-    delimiter_of,
-    is_parquet,
-    named_rows,
-    opened_parquet,
-    parquet_texts,
-    unmarked,
-    with_point,
-)
+from earnest.files.tables import RowWriter, is_parquet, named_rows, opened_parquet, parquet_texts, unmarked, with_point
 from earnest.files.writing import replacing
 from earnest.labels import AFFECT, EMOTIONS
 
@@ -114,10 +105,11 @@ def read_manifest(path: Path) -> list[Utterance]:
             rows = enumerate(parquet_texts(file, header), 1)
             return [_from_cells(dict(zip(header, row, strict=True)), base, f"{path}, row {n}") for n, row in rows]
     text = read_text(path, CorpusError, what="manifest")
-    reader, mark = named_rows(text, path.name), delimiter_of(text, path.name)
+    reader = named_rows(text, path.name)
+    delimiter = reader.reader.dialect.delimiter
     try:
         _check_header(path, reader.fieldnames or ())
-        return [_from_row(row, base, f"{path}:{number}", mark) for number, row in enumerate(reader, 2)]
+        return [_from_row(row, base, f"{path}:{number}", delimiter) for number, row in enumerate(reader, 2)]
     except csv.Error as error:
         raise CorpusError(f"{path}:{reader.line_num}: not a readable manifest ({error}).") from error
 

@@ -355,11 +355,11 @@ def _try_next(study: "Study", space: SearchSpace, workplace: _Workplace, n_done:
         study.enqueue_trial(own)
     study.sampler = _sampler(space.tune, n_done)
     trial = study.ask(space.distributions())
-    state, value = TrialState.FAIL, None
     complete = study.get_trials(states=(TrialState.COMPLETE,))
     if same := [one for one in complete if one.params == trial.params]:  # it would learn the same again
         study.tell(trial, same[0].value)
         return _told(study.trials[trial.number], n_done + 1, space)
+    state, value = TrialState.FAIL, None
     try:
         recipe = space.recipe_with(space.settings_of(trial.params))
         watch = _Watch(trial, space.tune.metric)
