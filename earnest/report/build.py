@@ -142,5 +142,4 @@ def write_report(report: Report, page: Path) -> Path:
 
 def folder_of_page(page: Path) -> Path:
     """Return the folder of a page's name."""
-    folder = page.with_suffix("")
-    return folder if folder != page else page.with_name(f"{page.name}-files")
+    return page.with_suffix("")

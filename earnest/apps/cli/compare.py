@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli.output import echo, echo_json, echo_table, output_options, overwrite_option
-from earnest.apps.cli.report import SHOWN
+from earnest.apps.cli.report import SHOWN, check_page
 from earnest.errors import EarnestError
-from earnest.files.writing import new_file, refuse_existing
+from earnest.files.writing import new_file
 
 
 @click.command()
@@ -37,7 +37,7 @@ def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_jso
 
     _refuse_unscored(runs)
     if output:
-        refuse_existing(output, overwrite)
+        check_page(output, overwrite)
     compared = compare_results(read_results(runs))
     if output:
         with new_file(output, overwrite) as place:

@@ -15,12 +15,14 @@ from earnest.apps.cli.output import (
     overwrite_option,
     size_text,
 )
+from earnest.errors import EarnestError
 from earnest.files.writing import refuse_existing
 
 if TYPE_CHECKING:
     from earnest.report.answers import AnswersPage
 
 PAGE = "report.html"
+_PAGES = (".html", ".htm")
 SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what fits into a terminal
 
 
@@ -63,12 +65,17 @@ def command(
     """
     from earnest.plots.style import new_figure
     from earnest.report.answers import answers_page
-    from earnest.report.build import ReportOptions, build_report, write_report
+    from earnest.report.build import ReportOptions, build_report, folder_of_page, write_report
     from earnest.report.result import read_results
 
     new_figure(1, 1)  # without matplotlib, this says so at once
     page = output or (runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE))
-    refuse_existing(page, overwrite)
+    check_page(page, overwrite)
+    if (folder := folder_of_page(page)).exists() and not overwrite:
+        raise EarnestError(
+            f"{folder}: already exists, and is where the page's pictures go. Replace what has their names with "
+            "--overwrite, or choose another --output."
+        )
     if len(runs) == 1 and (answers := answers_page(runs[0])):
         _tell_answers(answers, page, as_json, quiet)
         return
@@ -85,6 +92,13 @@ def command(
         echo(note)
     if not quiet:
         echo(f"\n{page} ({size_text(page)}); pictures, report.json and report.md are in {folder}")
+
+
+def check_page(page: Path, overwrite: bool) -> None:
+    """Refuse a page that is there already, or whose name says that it is something else."""
+    if page.suffix.lower() not in _PAGES:
+        raise click.UsageError(f"--output {page}: the name must end in {', '.join(_PAGES)}.")
+    refuse_existing(page, overwrite)
 
 
 def _tell_answers(answers: "AnswersPage", page: Path, as_json: bool, quiet: bool) -> None:

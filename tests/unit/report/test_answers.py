@@ -66,6 +66,28 @@ def test_no_page_is_replaced_unasked_also_where_no_output_was_named(
     assert "Nobody said what is true" in page.read_text(encoding="utf-8")
 
 
+def test_pictures_go_into_no_folder_of_something_else_unasked(table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    notes = tmp_path / "calls" / "report.json"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    with pytest.raises(EarnestError, match="calls: already exists, and is where the page's pictures go"):
+        earnest_cli("report", table, "--output", tmp_path / "calls.html")
+    assert notes.read_text() == "mine"
+    earnest_cli("report", table, "--output", tmp_path / "calls.html", "--overwrite")
+    assert (tmp_path / "calls" / "emotions.png").exists()
+
+
+@pytest.mark.parametrize("command", ["report", "compare"])
+def test_a_page_has_a_name_of_pages_so_that_no_table_is_written_over(command: str, table: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    table.write_text(before := "utterance_id,emotion,predicted\na,sad,sad\n")
+    words = (command, table, table, "--output", table, "--overwrite")
+    assert earnest_cli(*words, exit_code=2) == ""
+    assert table.read_text() == before
+
+
 def test_the_size_of_a_small_page_is_no_zero(table: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
     pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
