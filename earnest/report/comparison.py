@@ -161,8 +161,8 @@ def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: 
     for other, pair in zip(results[1:], pairs, strict=True):
         if pair.only_in_a or pair.only_in_b:
             notes.append(
-                f"Different clips: {first.name} and {other.name} have {pair.n} in common ({_folds(first, other)}); "
-                f"{pair.only_in_a} are only in {first.name}, {pair.only_in_b} only in {other.name}. "
+                f"Different clips: {first.name} and {other.name} have {pair.n} in common{_folds(first, other)}; "
+                f"{pair.only_in_a} only in {first.name}, {pair.only_in_b} only in {other.name}. "
                 "Differences are over the common ones."
             )
     if not n_common:
@@ -182,14 +182,14 @@ def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: 
 
 
 def _folds(first: Result, other: Result) -> str:
-    """Say which folds of the first result the common clips are from."""
+    """Say which folds of the first result the common clips are from; "" where it names none."""
     there = set(_keys(other.predictions))
     folds = dict.fromkeys(
         fold for key, fold in zip(_keys(first.predictions), first.predictions.fold, strict=True) if key in there
     )
-    names = [fold or "no fold" for fold in folds]
+    names = [*filter(None, folds)]
     rest = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-    return f"of {first.name}'s {', '.join(names[:N_NAMED])}{rest}"
+    return f" (of {first.name}'s {', '.join(names[:N_NAMED])}{rest})" if names else ""
 
 
 def _protocol(result: Result) -> str:

@@ -72,10 +72,11 @@ def headline_notes(results: Sequence[Result]) -> list[str]:
     """Say how the numbers were made, and what makes them hard to compare."""
     over = sorted({result.scores.intervals["wa"].over for result in results})
     n_folds = {result.n_folds for result in results}
+    parts = [f"{result.name} {percent(result.scores.coverage)} %" for result in results if result.scores.coverage < 1]
     notes = [
         ("Mean ± standard deviation over folds" if max(n_folds) > 1 else "One fold")
         + f", in per cent; 95 % intervals by bootstrap over {' or '.join(over)}, all folds together. "
-        "A clip without an answer counts as wrong."
+        f"A clip without an answer counts as wrong{'; answered: ' if parts else ''}{', '.join(parts)}."
     ]
     for result in results:
         notes += [f"{result.name}: {told}" for told in result.scores.notes]

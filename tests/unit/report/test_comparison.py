@@ -50,11 +50,19 @@ def test_repeats_are_no_other_clips_and_no_row_is_wrapped_in_a_pipe(
     assert any(line.startswith(name) and " speaker-independent " in line for line in told.splitlines())
 
 
+def test_clips_of_no_fold_are_of_none_and_what_was_not_answered_is_told(tmp_path: Path) -> None:
+    for name, rows in {"all": "a,sad,sad\nb,happy,happy\n", "part": "a,sad,\n"}.items():
+        (tmp_path / f"{name}.csv").write_text(f"utterance_id,emotion,predicted\n{rows}")
+    told = earnest_cli("compare", tmp_path / "all.csv", tmp_path / "part.csv")
+    assert "Different clips: all and part have 1 in common; 1 only in all, 0 only in part." in told
+    assert "A clip without an answer counts as wrong; answered: part 0.0 %." in told
+
+
 def test_other_clips_are_said_and_scored_on_what_is_common(tmp_path: Path) -> None:
     whole, part = made_up(0), made_up(1).of_fold("f2")
     paths = [write_result(tmp_path / "whole", whole), write_result(tmp_path / "part", part)]
     compared = compare_results(read_results(paths))
-    assert any("have 30 in common (of whole's f2); 30 are only in whole, 0 only in part" in n for n in compared.notes)
+    assert any("have 30 in common (of whole's f2); 30 only in whole, 0 only in part" in n for n in compared.notes)
     assert compared.on_common is not None
     own = whole.of_fold("f2")
     wa = f"{100 * (own.emotion == own.predicted).mean():.1f}"
