@@ -386,8 +386,8 @@ class Scores:
         if self.intervals["wa"].over != "speakers" or n_drawn >= ENOUGH_SPEAKERS:
             return ""
         return (
-            f"Only {n_drawn} speakers: the 95 % intervals are too narrow. Over three to six speakers they hold the "
-            "true value four times out of five, not 19 times out of 20."
+            f"Only {n_drawn} speakers: the 95 % intervals are too narrow. Over two speakers they hold the true value "
+            "three times out of five, over three to six four times out of five, not 19 times out of 20."
         )
 
     @property

@@ -399,6 +399,11 @@ def test_intervals_over_few_speakers_are_said_to_be_too_narrow(speakers, told):
         assert score(found, np.random.default_rng(0)).few_speakers.startswith(told)
 
 
+def test_intervals_over_two_speakers_are_not_said_to_be_as_good_as_over_three():
+    told = score(table("hs" * 2, "hs" * 2, "aabb"), np.random.default_rng(0)).few_speakers
+    assert "Over two speakers they hold the true value three times out of five" in told
+
+
 def test_an_interval_without_any_error_says_how_many_there_may_be():
     scores = score(table("hs" * 30, "hs" * 30, "abcdefghij" * 6), np.random.default_rng(0))
     assert (scores.intervals["wa"].low, scores.intervals["wa"].high) == (1, 1)
