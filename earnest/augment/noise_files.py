@@ -161,9 +161,9 @@ def folder_called(folder: str) -> Path:
     for place in places:
         if place.is_dir():
             return place
-    looked = " and ".join(str(place) for place in places)
-    remedy = (
-        f"Write its full path, or set {ENVIRONMENT} to what holds '{folder}', or leave noise from recordings out, as "
-        "recipes/own.toml does."
+    looked = " and ".join(dict.fromkeys(map(str, places)))
+    where = f"Write its full path, or set {ENVIRONMENT} to what holds '{folder}'"
+    remedy = "Check the path" if given.is_absolute() else where
+    raise RecipeError(
+        f"there is no folder {looked}. {remedy}, or leave noise from recordings out, as recipes/own.toml does."
     )
-    raise RecipeError(f"there is no folder {looked}. {remedy}")

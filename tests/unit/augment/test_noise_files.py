@@ -147,6 +147,14 @@ def test_a_missing_folder_is_an_error_that_says_what_to_do(monkeypatch: pytest.M
     assert "EARNEST_DATA" in message
 
 
+def test_a_missing_full_path_is_named_once_and_not_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EARNEST_DATA", str(tmp_path))
+    with pytest.raises(RecipeError, match=rf"there is no folder {tmp_path}/none\. Check the path, or "):
+        build_chain([{"name": "noise-files", "folder": str(tmp_path / "none")}], RATE_HZ)
+
+
 def test_a_folder_without_fitting_recordings_is_an_error_that_names_what_was_looked_for(tmp_path: Path) -> None:
     write_noise(tmp_path / "sea.wav")
     with pytest.raises(RecipeError, match="no recording with rain in its path"):
