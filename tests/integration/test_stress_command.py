@@ -63,6 +63,12 @@ def test_the_table_is_in_its_files_and_says_what_was_heard(told: dict[str, Any],
     assert (evaluated / "stress.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_intervals_over_few_speakers_are_said_to_be_too_narrow(told: dict[str, Any], evaluated: Path) -> None:
+    (note,) = told["notes"]
+    assert note.startswith("Only 3 speakers: the 95 % intervals are too narrow.")
+    assert note in (evaluated / "stress.md").read_text(encoding="utf-8")
+
+
 def test_each_lines_numbers_are_those_of_its_predictions(told: dict[str, Any], evaluated: Path) -> None:
     plain = {row["utterance_id"]: row for row in rows_of(evaluated / "predictions.csv")}
     by_name = {row["condition"]: row for row in told["rows"]}

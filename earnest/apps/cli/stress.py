@@ -138,7 +138,8 @@ def _write(found: "Stress", folder: Path, name: str) -> None:
     from earnest.plots.comparisons import plot_stress
 
     title = f"{name}, {found.document['title']}"
-    text = f"# {title}\n\n{sentence_of(found)}\n\n{stress_markdown(found.rows)}\n{checks_markdown(found.checks)}"
+    told = "\n\n".join([sentence_of(found), *found.document["notes"]])
+    text = f"# {title}\n\n{told}\n\n{stress_markdown(found.rows)}\n{checks_markdown(found.checks)}"
     write_atomically(folder / MARKDOWN, text.encode())
     plot_stress({name: found.rows}, folder / PICTURE, title, sentence_of(found))
 
@@ -148,7 +149,7 @@ def _echo(found: "Stress", name: str) -> None:
 
     rows = [row.cells() for row in found.rows]
     echo_table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:4])
-    echo(f"\n{sentence_of(found)}\n")
+    echo("\n" + "\n".join([sentence_of(found), *found.document["notes"]]) + "\n")
     checks = [check.cells() for check in found.checks]
     title = f"ser-tests on the clips as they are ({found.document['n_checked']})"
     echo_table(CHECK_COLUMNS, checks, title, right=CHECK_COLUMNS[1:2])
