@@ -213,8 +213,10 @@ def join(
     Raises
     ------
     CorpusError
-        For a clip that is not in the manifest, in doubt which of several, or answered twice in a fold.
+        For a clip that is not in the manifest, in doubt which of several, or answered twice in a fold; and for two
+        clips of the manifest with one name.
     """
+    _check_names(utterances)
     places = _places(answers, utterances)
     places[_are_namesakes(answers.name, utterances, places)] = -1
     unknown = np.flatnonzero(places < 0)
@@ -302,6 +304,17 @@ def _extended(array: npt.NDArray[np.float32] | None, n_missing: int) -> npt.NDAr
     if array is None:
         return None
     return np.concatenate([array, np.full((n_missing, array.shape[1]), np.nan, dtype=np.float32)])
+
+
+def _check_names(utterances: Sequence[Utterance]) -> None:
+    """Refuse two rows of one name: both would be scored, and none of their answers could be told from the other's."""
+    seen: dict[str, Utterance] = {}
+    for row in utterances:
+        if (first := seen.setdefault(row.key, row)) is not row:
+            raise CorpusError(
+                f"The manifest has the utterance_id '{excerpt(row.key.removeprefix('/'))}' twice: {first.path} and "
+                f"{row.path}. Give each recording one row, with an utterance_id of its own."
+            )
 
 
 def _check_once(answers: SystemAnswers, places: npt.NDArray[np.int64]) -> None:

@@ -97,6 +97,12 @@ def test_folders_tell_files_of_the_same_name_apart():
         join(said(("x.wav", "sad")), rows)
 
 
+def test_two_recordings_of_one_name_in_a_manifest_are_refused():
+    twice = [clip("a", corpus="", folder="/data/s1"), clip("a", "sad", corpus="", folder="/data/s2")]
+    with pytest.raises(CorpusError, match=r"utterance_id 'a' twice: /data/s1/a\.wav and /data/s2/a\.wav"):
+        join(said(("s1/a.wav", "sad"), ("s2/a.wav", "sad")), twice)
+
+
 def test_the_corpus_tells_equal_ids_apart():
     rows = [clip("a", corpus="one"), clip("a", "sad", corpus="two")]
     joined = join(said(("a", "sad"), ("a", "sad"), texts=texts(corpus=["two", "one"])), rows)
