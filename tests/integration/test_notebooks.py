@@ -1,6 +1,7 @@
 """The notebooks of docs/notebooks run from start to end, on made-up voices and a bundled clip alone."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -29,9 +30,11 @@ def test_a_notebook_runs_and_shows_what_is_kept_of_it(name: str, folder: Path, m
 
 
 def shape(cell: dict) -> tuple:
-    """What is the same on every machine: the source, and which kinds of output there are."""
-    kinds = [(output["output_type"], sorted(output.get("data", ()))) for output in cell.get("outputs", [])]
-    return cell["cell_type"], "".join(cell["source"]), kinds
+    """What is the same on every machine: the source, the kinds of output, and the words that Python prints."""
+    source, outputs = "".join(cell["source"]), cell.get("outputs", [])
+    kinds = [(output["output_type"], sorted(output.get("data", ()))) for output in outputs]
+    printed = "" if source.startswith("!") else "".join(line for output in outputs for line in output.get("text", ()))
+    return cell["cell_type"], source, kinds, set(re.findall(r"[a-z]+", printed))
 
 
 @pytest.mark.parametrize("name", NAMES)
