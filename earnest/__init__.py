@@ -116,13 +116,15 @@ def load(
     return Predictor.load(DEFAULT_BUNDLE if name_or_path is None else name_or_path, threads, tta=tta)
 
 
-def predict(source: "AudioInput", model: str | Path | None = None, **request: Any) -> "Prediction":
+def predict(
+    source: "AudioInput", model: str | Path | Sequence[str | Path] | None = None, **request: Any
+) -> "Prediction":
     """Predict the emotion of one recording; for more of them `load` a model once, and use its methods.
 
     Parameters
     ----------
     source : path, bytes, open binary file, (array, sample rate in Hz), or a dict of a datasets' ``Audio`` column
-    model : name or path of a bundle; None for the default one
+    model : as for `load`
     request : as for `earnest.runtime.predictor.Predictor.predict`
 
     Raises
@@ -132,9 +134,9 @@ def predict(source: "AudioInput", model: str | Path | None = None, **request: An
     """
     from earnest.bundle import DEFAULT_BUNDLE, shipped_bundles
 
-    name = DEFAULT_BUNDLE if model is None else str(model)
+    name = DEFAULT_BUNDLE if model is None else model
     # A shipped bundle stays as it is, one's own may be written anew.
-    predictor = _shipped(name) if name in shipped_bundles() else load(name)
+    predictor = _shipped(str(name)) if str(name) in shipped_bundles() else load(name)
     return predictor.predict(source, **request)
 
 

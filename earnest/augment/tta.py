@@ -16,7 +16,7 @@ from earnest.augment.gaussian_noise import GaussianNoise
 from earnest.augment.pitch_shift import PitchShift
 from earnest.augment.speed import Speed
 from earnest.augment.time_stretch import TimeStretch
-from earnest.errors import EarnestError, suggestion
+from earnest.errors import EarnestError, shown, suggestion
 
 MASKED = 20 / 256  # the widest mask of the multitask network's authors, of the clip's length and of the mel scale
 FADE_S = 0.005
@@ -99,7 +99,7 @@ VARIANTS: Mapping[str, tuple[Augmentation, ...]] = {
 def variants_called(name: str) -> tuple[Augmentation, ...]:
     """Return the variants of that name, the plain one first; another name is an error with the nearest right one."""
     if name not in VARIANTS:
-        raise EarnestError(f"There are no variants called '{name}'.{suggestion(name, VARIANTS)}")
+        raise EarnestError(f"There are no variants called {shown(name)}.{suggestion(str(name), VARIANTS)}")
     return VARIANTS[name]
 
 

@@ -327,6 +327,8 @@ def _asked(options: Options) -> dict[str, str | float]:
 
 def _window(windowing: Windowing | None) -> dict[str, float]:
     chosen = windowing or Windowing()
+    if not isinstance(chosen, Windowing):
+        raise EarnestError(f"windowing must be a Windowing, got {shown(windowing)}.")
     return {"window_s": chosen.window_s, "hop_s": chosen.hop_s}
 
 

@@ -42,7 +42,7 @@ class Answers:
 
     def __post_init__(self) -> None:
         for name, text in vars(self).items():
-            if not text.isprintable():
+            if not isinstance(text, str) or not text.isprintable():
                 raise EarnestError(f"{name}: {shown(text)} can't be printed. Say it in one line of plain text.")
 
 

@@ -51,6 +51,7 @@ from earnest.own.recordings import (
 )
 from earnest.progress import SILENT, Progress
 from earnest.runtime.predictor import Predictor
+from earnest.settings.limits import NumberFromZero, Validated
 
 PREDICTIONS, METRICS = "predictions.csv", "metrics.json"
 LEARNED, MANIFEST = "learn.json", "manifest.csv"
@@ -62,11 +63,11 @@ GAIN = 0.02  # of UA from twice as much: worth a word
 
 
 @dataclass(frozen=True)
-class LearnOptions:
+class LearnOptions(Validated):
     """How is learnt; see `earnest.learn`."""
 
     model: str | Path = DEFAULT_BUNDLE
-    seed: int = 0
+    seed: NumberFromZero = 0
     balance: bool = True
     augment: bool = False
     keep: bool = True

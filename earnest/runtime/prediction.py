@@ -1,6 +1,6 @@
 """What a caller asks, and the answer about one recording."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from html import escape
 from typing import Any, Literal, TypeAlias
@@ -36,7 +36,8 @@ class Options(Validated):
     @classmethod
     def of(cls, classes: Classes = None, abstain_below: float | None = None) -> "Options":
         """Read what a caller gave: names in a list, or in one text with commas between them."""
-        names = classes.split(",") if isinstance(classes, str) else () if classes is None else list(classes)
+        given = classes.split(",") if isinstance(classes, str) else () if classes is None else classes
+        names = list(given) if isinstance(given, Iterable) else [given]
         if strange := next((name for name in names if not isinstance(name, str)), None):
             raise EarnestError(f"classes: expected names such as 'angry', got {shown(strange)}.")
         return cls(tuple(dict.fromkeys(name.strip() for name in names if name.strip())), abstain_below)

@@ -112,10 +112,11 @@ class Predictor:
         BundleError
             When one is missing, damaged or no bundle, or several don't share classes and sample rate.
         """
-        names = [name_or_path] if isinstance(name_or_path, str | Path) else name_or_path
-        if not names:
+        if isinstance(name_or_path, str | Path) or not isinstance(name_or_path, Iterable):
+            name_or_path = [name_or_path]
+        if not name_or_path:
             raise BundleError("There is no model in the list. Name at least one bundle.")
-        bundles = [load_bundle(name) for name in names]
+        bundles = [load_bundle(name) for name in name_or_path]
         for bundle in bundles:
             _tell_licence(bundle.info)
         return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta, backend=backend, hint=hint)
@@ -299,6 +300,8 @@ class Predictor:
         if adapter is not None:
             raise EarnestError("Give an adapter, or speakers, not both.")
         # What is wrong with the names is told before anything is heard.
+        if not isinstance(speakers, Iterable):
+            raise EarnestError(f"speakers: expected one name, or a list with one for each, got {shown(speakers)}.")
         told = [] if isinstance(speakers, str) else [_speaker(name, number) for number, name in enumerate(speakers)]
         if isinstance(sources, Sized) and not isinstance(speakers, str):
             _check_count(told, len(sources))

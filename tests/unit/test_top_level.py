@@ -201,6 +201,27 @@ def test_the_event_loop_goes_on_while_a_recording_is_answered(model: Predictor) 
     assert ticks > 10
 
 
+def test_what_is_no_name_of_a_model_a_variant_a_class_or_a_speaker_is_told(model: Predictor) -> None:
+    wrong: Any = 3
+    for call in (earnest.load, lambda name: earnest.load(["small", name]), lambda name: earnest.predict(CLIP, name)):
+        with pytest.raises(BundleError, match=r"Expected the name or the folder of a model, got 3\."):
+            call(wrong)
+    with pytest.raises(EarnestError, match="There are no variants called None"):
+        earnest.load(tta=None)  # type: ignore[arg-type]
+    with pytest.raises(EarnestError, match="classes: expected names such as 'angry', got 3"):
+        model.predict(CLIP, classes=wrong)
+    with pytest.raises(EarnestError, match="speakers: expected one name, or a list with one for each, got 3"):
+        model.predict_many([CLIP], speakers=wrong)
+
+
+def test_a_wrong_word_of_learn_is_told_before_anything_is_heard(tmp_path: Path) -> None:
+    wrong: Any = None
+    with pytest.raises(EarnestError, match="licence: None can't be printed"):
+        earnest.learn("nowhere", tmp_path / "own", licence=wrong)
+    with pytest.raises(EarnestError, match="seed must be at least 0, got -1"):
+        earnest.learn("nowhere", tmp_path / "own", seed=-1)
+
+
 @pytest.mark.parametrize("threads", [-1, 100_000])
 def test_a_number_of_threads_that_no_machine_has_is_refused(threads: int) -> None:
     with pytest.raises(EarnestError, match=rf"threads: expected 1 to 512, or 0 for all cores, got {threads}\."):

@@ -124,6 +124,8 @@ def test_a_timeline_equals_the_models(client: Client, model: Predictor, clip: Pa
     assert timeline.to_dict() == model.timeline(clip, windowing).to_dict()
     assert timeline.spans
     assert timeline.to_srt() == model.timeline(clip, windowing).to_srt()
+    with pytest.raises(EarnestError, match="windowing must be a Windowing, got a list of 2"):
+        client.timeline(clip, (1, 0.5))
 
 
 def test_many_keep_their_order_and_a_bad_one_is_a_row(client: Client, model: Predictor, clip: Path) -> None:
