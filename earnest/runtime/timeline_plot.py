@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import EarnestError, MissingExtraError, printable
+from earnest.errors import EarnestError, MissingExtraError, printable, told
 from earnest.files.writing import replacing
 from earnest.labels import UNSURE
 from earnest.runtime.events import Recorded, Span
@@ -67,9 +67,11 @@ def plot_timeline(timeline: Recorded, path: Path, title: str | None = None) -> N
     _time_axis(stack, timeline.duration_s)
     figure.suptitle(title or _headline(timeline), x=0.01, ha="left", fontsize=11, color=INK)
     try:
-        with replacing(path) as beside:
-            figure.savefig(beside, dpi=DPI)
-    except (OSError, ValueError) as error:
+        with told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as beside:
+                figure.savefig(beside, dpi=DPI)
+    except ValueError as error:
         raise EarnestError(f"{path}: can't be drawn ({error}). Use a name that ends in .png, .svg or .pdf.") from error
 
 

@@ -208,3 +208,17 @@ def test_in_a_notebook_a_timeline_shows_bursts_and_nothing_above_95_per_cent() -
 def test_an_unknown_format_names_the_nearest() -> None:
     with pytest.raises(EarnestError, match=r"no timeline format 'textgrit'\. Did you mean 'textgrid'"):
         timeline().to("textgrit")
+
+
+def test_a_picture_makes_its_folder_and_a_wrong_name_is_told_as_it_was_given(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    found = replace(
+        timeline((Span(0.0, 2.0, "angry", 0.7),)), prediction=Prediction("a.wav", "ok", 4.0, 2.0, "angry", 0.7)
+    )
+    found.plot(tmp_path / "new" / "a.png")
+    assert (tmp_path / "new" / "a.png").exists()
+    with pytest.raises(EarnestError, match=r"a\.xyz: can't be drawn .* Use a name that ends in \.png, \.svg or \.pdf"):
+        found.plot(tmp_path / "a.xyz")
+    (tmp_path / "file").touch()
+    with pytest.raises(EarnestError, match=r"a\.png: not writable \(File exists\)\. Choose another place"):
+        found.plot(tmp_path / "file" / "a.png")
