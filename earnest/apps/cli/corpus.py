@@ -31,6 +31,7 @@ from earnest.apps.cli.output import (
     output_options,
     overwrite_option,
     progress_for,
+    refuse_input,
     size_text,
     word_pairs,
 )
@@ -310,6 +311,7 @@ def manifest(
           --emotion joy=happy --corpus mine -o mine.csv
       earnest corpus manifest audiofolder ~/data/mine -o mine.csv
     """
+    refuse_input(output, [one for one in (name, root) if one])
     refuse_existing(output, overwrite)
     named, meant = word_pairs("--column", columns), word_pairs("--emotion", emotions)
     own = _OwnTable(corpus, audio and audio.resolve(), named, meant)

@@ -88,6 +88,15 @@ def test_ones_own_table_becomes_a_manifest(emodb, tmp_path):
     assert [(row.corpus, row.emotion) for row in read_manifest(tmp_path / "mine.csv")] == [("mine", "happy")]
 
 
+def test_a_manifest_is_not_written_over_the_table_that_it_is_made_of(emodb, tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text(before := "path,label,speaker\nemodb/wav/03a01Fa.wav,joy,ann\n")
+    done = run("manifest", str(table), "--output", str(table), "--overwrite")
+    assert done.exit_code == 2
+    assert "it is read, so it can't be written" in done.stderr
+    assert table.read_text() == before
+
+
 def test_paths_of_a_table_may_start_elsewhere(emodb, tmp_path):
     line = {"key": "emodb-03a01Fa", "dataset": "emodb", "wav": "wav/03a01Fa.wav", "emo": "happy"}
     (tmp_path / "emodb.jsonl").write_text(json.dumps(line))
