@@ -37,6 +37,7 @@ from earnest.evaluation.report import metrics_document
 from earnest.evaluation.slices import Slice, manifest_columns
 from earnest.evaluation.texts import NONE, percent, range_text, spread_text
 from earnest.files.locks import holding
+from earnest.files.reading import read_json
 from earnest.files.writing import SUMS, refuse_existing, summed_in, write_json, write_sums
 from earnest.labels import Scheme, scheme_called
 
@@ -386,9 +387,11 @@ def _title(predictions: Path, protocol: str | None) -> str:
 
 
 def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) -> None:
-    """Refuse what is called as a file is, results that may not be overwritten, and a folder of a training or model."""
+    """Refuse what is called as a file is, results that may not be overwritten, and a folder of another command."""
     if folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir():
         raise click.UsageError(f"--output {folder}: is a folder here, for metrics.json and predictions.csv. Name one.")
+    if _is_of_evaluate(folder):
+        raise EarnestError(f"{folder}: holds results of `earnest evaluate`. Choose another --output.")
     refuse_existing(folder / METRICS, overwrite)
     if _is_apart(folder, scored):
         refuse_existing(folder / PREDICTIONS, overwrite)
@@ -397,6 +400,14 @@ def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) 
         raise EarnestError(f"{scored}: {told}. Choose another --output.")
     if foreign := {name for name, _ in summed_in(folder / SUMS)} - {METRICS, PREDICTIONS, CONFUSION}:
         raise EarnestError(f"{folder}: holds {min(foreign)} of something else. Choose another --output.")
+
+
+def _is_of_evaluate(folder: Path) -> bool:
+    try:
+        found = read_json(folder / METRICS)
+    except EarnestError:
+        return False
+    return isinstance(found, dict) and "recipe" in found
 
 
 def _is_apart(folder: Path, scored: Path) -> bool:

@@ -253,6 +253,11 @@ def test_results_are_overwritten_when_asked_and_those_of_something_else_never(pr
     write_sums(folder, ["metrics.json", "weights.pt"])
     said = str(run(other, "-o", str(folder), "--overwrite").exception)
     assert "holds weights.pt of something else. Choose another --output." in said
+    evaluated = tmp_path / "evaluated"
+    evaluated.mkdir()
+    (evaluated / "metrics.json").write_text('{"protocol": "loso", "recipe": {}}')
+    said = str(run(other, "-o", str(evaluated), "--overwrite").exception)
+    assert "holds results of `earnest evaluate`. Choose another --output." in said
     lone = tmp_path / "lone"
     lone.mkdir()
     (lone / "predictions.csv").write_text("mine")
