@@ -140,10 +140,10 @@ function attribute(text: string): string {
 const MEDIA_TYPES: Partial<Record<string, string>> = { wav: "audio/x-wav", mp3: "audio/mpeg", mp4: "video/mp4", m4a: "audio/mp4" };
 
 function eaf(timeline: Timeline): string {
-  const { path } = timeline;
+  const [file] = fileAndChannel(timeline.path);
   const spans = entries(timeline);
-  const link = attribute(`./${fileName(path).replaceAll(/(?! )[\p{C}\p{Z}]/gu, "\u{FFFD}")}`);
-  const kind = MEDIA_TYPES[/\.([^.]*)$/.exec(path)?.[1].toLowerCase() ?? ""] ?? "audio/*";
+  const link = attribute(`./${fileName(file).replaceAll(/(?! )[\p{C}\p{Z}]/gu, "\u{FFFD}")}`);
+  const kind = MEDIA_TYPES[/\.([^.]*)$/.exec(file)?.[1].toLowerCase() ?? ""] ?? "audio/*";
   const slots = spans.map(
     ({ start_s, end_s }, index) =>
       `  <TIME_SLOT TIME_SLOT_ID="ts${2 * index + 1}" TIME_VALUE="${ms(start_s)}"/>\n` +
@@ -174,17 +174,24 @@ function eaf(timeline: Timeline): string {
 }
 
 function rttm({ path, spans }: Timeline): string {
-  const name = oneWord(fileName(path).replace(/(?<=[^])\.[^.]*$/, "")) || "recording";
+  const [file, channel] = fileAndChannel(path);
+  const name = oneWord(fileName(file).replace(/(?<=[^])\.[^.]*$/, "")) || "recording";
   return spans
     .map(({ start_s, end_s, emotion, confidence }) => {
       const lasting = s(ms(end_s) / 1000 - ms(start_s) / 1000);
-      return `SPEAKER ${name} 1 ${s(start_s)} ${lasting} <NA> <NA> ${oneWord(emotion)} ${confidence.toFixed(3)} <NA>\n`;
+      return `SPEAKER ${name} ${channel} ${s(start_s)} ${lasting} <NA> <NA> ${oneWord(emotion)} ${confidence.toFixed(3)} <NA>\n`;
     })
     .join("");
 }
 
 function audacity(timeline: Timeline): string {
   return entries(timeline).map(({ start_s, end_s, emotion }) => `${s(start_s)}\t${s(end_s)}\t${words(emotion).join(" ")}\n`).join("");
+}
+
+/** The recording and the channel that a path such as "call.wav#2" names, as in Python's `file_and_channel`; 1 for all of them. */
+function fileAndChannel(path: string): [string, string] {
+  const found = /^([^]*\.[^./#]+|-|array|bytes|stream)#([1-9][0-9]{0,2})$/.exec(path);
+  return found ? [found[1], found[2]] : [path, "1"];
 }
 
 function fileName(path: string): string {
