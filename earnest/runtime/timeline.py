@@ -9,10 +9,12 @@ in brackets, below the first subtitle. Diarisation comes as NIST's RTTM.
 
 import json
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import accumulate
 from pathlib import Path, PurePath
 from typing import Any
 from xml.sax.saxutils import escape as xml_escape
@@ -468,15 +470,16 @@ def read_rttm(path: Path, recording: str = "") -> list[SpeakerTurn]:
 
 
 def speakers_of(spans: Sequence[Span], turns: Sequence[SpeakerTurn]) -> list[str]:
-    """Return for each span who speaks longest in it, "" where nobody does."""
-    return [_speaker_of(span, turns) for span in spans]
+    """Return for each span who speaks longest in it, "" where nobody does; the turns are in order of time."""
+    starts_s = [turn.start_s for turn in turns]
+    reached_s = list(accumulate((turn.end_s for turn in turns), max))  # of turns so far; it never falls
+    among = ((bisect_right(reached_s, span.start_s), bisect_left(starts_s, span.end_s)) for span in spans)
+    return [_speaker_of(span, turns[first:last]) for span, (first, last) in zip(spans, among, strict=True)]
 
 
 def _speaker_of(span: Span, turns: Sequence[SpeakerTurn]) -> str:
     seconds = defaultdict[str, float](float)
     for turn in turns:
-        if turn.start_s >= span.end_s:
-            break  # in order of time
         seconds[turn.speaker] += max(min(turn.end_s, span.end_s) - max(turn.start_s, span.start_s), 0.0)
     speaker, most = max(seconds.items(), key=lambda item: item[1], default=("", 0.0))
     return speaker if most > 0 else ""

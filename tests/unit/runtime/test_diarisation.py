@@ -1,6 +1,7 @@
 """RTTM files say who speaks when; each span belongs to who speaks longest in it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,25 @@ def test_of_a_file_about_several_recordings_the_turns_of_one_are_read(tmp_path: 
     assert [turn.speaker for turn in read_rttm(tmp_path / "a.rttm", "talk.flac")] == ["anna", "ben"]
     with pytest.raises(EarnestError, match="about 2 recordings, such as 'my_call', none called 'other'"):
         read_rttm(tmp_path / "a.rttm", "other.wav")
+
+
+def test_each_span_looks_at_the_turns_around_it_alone_however_long_the_recording() -> None:
+    looked_at: list[float] = []
+
+    class Turn:
+        def __init__(self, start_s: float) -> None:
+            self.start_s, self.end_s = start_s, start_s + 1.5
+
+        @property
+        def speaker(self) -> str:
+            looked_at.append(self.start_s)
+            return "anna" if self.start_s % 2 else "ben"
+
+    turns: list[Any] = [Turn(start_s) for start_s in range(1000)]
+    spans = [Span(start_s + 0.75, start_s + 1, "sad", 0.5) for start_s in range(1000)]
+    spans += [Span(0, 1, "sad", 0.5), Span(2000, 2001, "sad", 0.5)]
+    assert speakers_of(spans, turns) == ["ben", "anna"] * 500 + ["ben", ""]
+    assert len(looked_at) <= 2 * len(spans)
 
 
 @pytest.mark.parametrize(
