@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from earnest.files.writing import write_atomically
 from earnest.labels import EMOTIONS, UNSURE
 
 LARGEST_JOURNAL = 1 << 28  # bytes
+MOST_HISTORY = 1 << 22  # bytes of what has changed since: of three hours, each change is a line of 100 kB and more
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,13 @@ def utterances_of(
 
 
 class AnnotationJournal:
-    """The annotations of recordings in a file, a line a change: what was written is there after a kill."""
+    """The annotations of recordings in a file, a line a change: what was written is there after a kill.
+
+    From time to time it is written anew, a line a recording.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._n_bytes_anew = path, 0
 
     def read(self) -> dict[str, tuple[Annotation, ...]]:
         """Return path → its parts as they were last; a last line that was just being written is left out.
@@ -110,10 +115,17 @@ class AnnotationJournal:
                     file.seek(0)
                     file.truncate(file.read().rfind(b"\n") + 1)
                 file.write(line)
+                n_bytes = file.tell()
+        if n_bytes > self._n_bytes_anew + MOST_HISTORY:
+            self._n_bytes_anew = n_bytes
+            with suppress(EarnestError, ValueError, TypeError, KeyError, RecursionError):  # not our lines: they stay
+                self._write_anew()
 
-    def replace(self, annotated: Mapping[str, Sequence[Annotation]]) -> None:
-        """Write the file anew, a line a recording."""
-        write_atomically(self._path, "".join(_to_line(*item) for item in annotated.items()).encode())
+    def _write_anew(self) -> None:
+        lines = read_bytes(self._path, most=LARGEST_JOURNAL).splitlines(keepends=True)
+        latest = b"".join({json.loads(line)["path"]: line for line in lines}.values())
+        write_atomically(self._path, latest)
+        self._n_bytes_anew = len(latest)
 
 
 def _to_line(path: str, parts: Iterable[Annotation] | None) -> str:

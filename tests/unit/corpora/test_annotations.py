@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from earnest.corpora import annotations
 from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of
 from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.errors import EarnestError
@@ -46,6 +47,24 @@ def test_the_last_line_of_a_recording_counts_and_half_a_line_is_forgotten(tmp_pa
     assert journal.read() == {"a.wav": PARTS[1:]}
     journal.write("a.wav", ())  # all parts were deleted: the model's don't come back
     assert journal.read() == {"a.wav": ()}
+
+
+def test_a_journal_of_many_changes_stays_short_and_keeps_the_last_of_each_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annotations, "MOST_HISTORY", 10_000)
+    path = tmp_path / "j"
+    journal = AnnotationJournal(path)
+    journal.write("a.wav", PARTS)
+    journal.write("untouched.wav", PARTS)
+    journal.write("untouched.wav", None)
+    for number in range(200):
+        journal.write("b.wav", [Annotation(0.0, 1.0 + number, "sad"), *PARTS])
+        assert path.stat().st_size < 12_000
+    assert journal.read() == {"a.wav": PARTS, "b.wav": (Annotation(0.0, 200.0, "sad"), *PARTS)}
+    path.write_text("not ours\n" * 2_000)
+    AnnotationJournal(path).write("c.wav", PARTS)  # is no error, and nothing of it is lost
+    assert path.read_text().startswith("not ours\n" * 2_000)
 
 
 @pytest.mark.parametrize(
