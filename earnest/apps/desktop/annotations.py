@@ -371,12 +371,13 @@ class AnnotationPanel(QWidget):
         self._change(parts, tr("confirmed"))
 
     def add_selection(self) -> None:
-        """Make the selected stretch a part, with the emotion that the field names."""
+        """Make the selected stretch a part, with the emotion that the field names, and choose it."""
         start_s, end_s = self._selection
         emotion = self._named() or "neutral"
         if self._path and end_s > start_s:
             new = Annotation(round(start_s, 3), round(end_s, 3), emotion, self.speaker.text().strip(), True)
             self._change(with_part(self.model.parts, new), tr("a new part"))
+            self.choose(self.model.parts.index(new))
 
     def delete(self) -> None:
         """Delete the chosen parts."""

@@ -74,6 +74,24 @@ def test_a_speaker_is_typed_and_a_selection_becomes_a_part(annotating: Any, qtbo
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(ends))
 
 
+def test_what_is_named_after_a_selection_became_a_part_is_that_part(annotating: Any, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    window, control = annotating.window, Qt.KeyboardModifier.ControlModifier
+    annotating.drawn()
+    window.parts.choose(0)
+    first = window.parts.model.parts[0]
+    last_s = window.recording.views.duration_s
+    window.recording.views.select(last_s - 0.2, last_s)
+    qtbot.keyClick(window, Qt.Key.Key_D, control)
+    new = window.parts.model.parts[-1]
+    assert new.start_s == pytest.approx(last_s - 0.2, abs=0.001)
+    other = 1 if new.emotion == "neutral" else 0
+    qtbot.keyClick(window, Qt.Key.Key_1 if other == 0 else Qt.Key.Key_2, control)
+    assert window.parts.model.parts[-1].emotion == ("neutral", "happy")[other]
+    assert window.parts.model.parts[0].emotion == first.emotion
+
+
 def test_a_window_that_is_opened_again_has_the_corrections(annotating: Any, opened: Any, voices: Path) -> None:
     annotating.window.parts.relabel("sad")
     annotating.window.close()
