@@ -42,7 +42,7 @@ from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement
 from earnest.labels import EMOTIONS
 from earnest.runtime.events import Span
-from earnest.runtime.timeline import Timeline
+from earnest.runtime.timeline import SpeakerTurn, Timeline, speakers_of
 from earnest.runtime.timeline_plot import label_colour
 
 Parts = tuple[Annotation, ...]
@@ -133,6 +133,12 @@ def relabelled(parts: Parts, rows: Sequence[int], emotion: str) -> Parts:
 def spoken_by(parts: Parts, rows: Sequence[int], speaker: str) -> Parts:
     """Return the parts with another speaker in some of them."""
     return tuple(replace(one, speaker=speaker) if row in rows else one for row, one in enumerate(parts))
+
+
+def with_speakers(parts: Parts, turns: Sequence[SpeakerTurn]) -> Parts:
+    """Return the parts with who speaks longest in each; where nobody does, with the speaker that they had."""
+    names = speakers_of([Span(one.start_s, one.end_s, one.emotion, 1.0) for one in parts], turns)
+    return tuple(replace(one, speaker=name or one.speaker) for one, name in zip(parts, names, strict=True))
 
 
 def without(parts: Parts, rows: Sequence[int]) -> Parts:

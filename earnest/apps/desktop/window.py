@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from earnest.apps.desktop.analysis import Listening
-from earnest.apps.desktop.annotations import AgreementDialog, AnnotationPanel, Annotations, learn_from
+from earnest.apps.desktop.annotations import AgreementDialog, AnnotationPanel, Annotations, learn_from, with_speakers
 from earnest.apps.desktop.answer import AnswerPanel
 from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.export import Exported, export_annotations, export_channels, export_rows, export_timelines
@@ -38,7 +38,7 @@ from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement, agreement
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline import read_rttm
+from earnest.runtime.timeline import SpeakerTurn, read_rttm
 
 
 class DesktopWindow(QMainWindow):
@@ -193,9 +193,11 @@ class DesktopWindow(QMainWindow):
             self.tell(tr("Choose a recording in the table first."))
             return
 
-        def show(turns: object) -> None:
-            self.recording.set_turns(current, turns)  # type: ignore[arg-type]
-            self._show_answer(current)
+        def show(turns: list[SpeakerTurn]) -> None:
+            self.recording.set_turns(current, turns)
+            if (parts := self.annotations.by_recording.get(current)) is not None:  # else they are the model's
+                self.annotations.change(current, parts, with_speakers(parts, turns), tr("another speaker"))
+            self._show_answer(self.files.current)
 
         self.background.run(lambda: read_rttm(Path(path), current), show, self.tell)
 

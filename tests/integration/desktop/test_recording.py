@@ -120,6 +120,23 @@ def test_speakers_of_a_diarisation_file_have_lanes(opened: Any, long_voice: Path
     assert len(set(driver.window.recording.views._bars.opts["y0"])) == 2
 
 
+def test_a_diarisation_file_names_the_speakers_of_a_corrected_recording_and_that_is_undone(
+    opened: Any, long_voice: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "long.rttm").write_text("SPEAKER long 1 0.0 6.5 <NA> <NA> anna <NA> <NA>\n")
+    driver = opened(long_voice)
+    driver.answered()
+    driver.until(lambda: driver.window.parts.model.parts)
+    driver.window.parts.choose(0)
+    driver.window.parts.relabel("angry")
+    corrected = driver.window.parts.model.parts
+    driver.window.open_rttm(str(tmp_path / "long.rttm"))
+    driver.until(lambda: "anna" in {part.speaker for part in driver.window.parts.model.parts})
+    assert [part.emotion for part in driver.window.parts.model.parts] == [part.emotion for part in corrected]
+    driver.window.annotations.undo_stack.undo()
+    assert driver.window.parts.model.parts == corrected
+
+
 def test_a_selection_is_played_and_looped(opened: Any, long_voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = sound_card(np.zeros(1, np.float32))
     monkeypatch.setitem(sys.modules, "sounddevice", card)
