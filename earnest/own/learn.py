@@ -129,11 +129,12 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
     own, rare = without_rare(own)
     refused = (*data.refused, *unheard, *doubles, *rare)
     if len(own.classes) < 2:
-        first = "".join(f" {one.where}: {one.reason}." for one in refused[:1])
+        first = "".join(f" {one.where}: {one.reason.removesuffix('.')}." for one in refused[:1])
         found = ", ".join(printable(label) for label in own.classes) or "none"
         raise CorpusError(
             f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found}. "
             f"{counted(len(refused), 'recording')} could not be used.{first}"
+            + "".join(f" {note}" for note in data.notes)
         )
     return own, refused
 

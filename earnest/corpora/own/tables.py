@@ -1,6 +1,7 @@
 """Own tables: CSV, JSON lines, Parquet or a list of files, with columns that are declared or guessed by their names."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -34,8 +35,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         *("subject_id", "participant", "participant_id", "client_id", "user_id", "user", "person", "talker"),
     ),
     SPLIT: ("split", "subset", "partition"),
-    "start_s": ("start_s", "start", "begin", "onset", "start_time", "offset"),
-    "end_s": ("end_s", "end", "stop", "end_time"),
+    "start_s": ("start_s", "start", "begin", "onset", "start_time", "begin_time", "tmin", "xmin", "offset"),
+    "end_s": ("end_s", "end", "stop", "end_time", "tmax", "xmax"),
     "duration_s": ("duration_s", "duration"),
     "gender": ("gender", "sex"),
 }
@@ -96,11 +97,32 @@ def columns_of(
         raise CorpusError(f"{source}: which column is the label? Say --label-column NAME. There are {_listed(table)}.")
     speaker = _guessed(table, SPEAKER, speaker_column, source)
     guessed = {ours: _guessed(table, ours, None, source) for ours in NAMES if ours not in (PATH, LABEL, SPEAKER)}
-    if guessed["end_s"] is None and guessed["duration_s"] is None and guessed["start_s"] == "offset":
-        guessed["start_s"] = None  # an offset alone may be anything
+    if guessed["end_s"] is None and guessed["duration_s"] is None:
+        offset = next((name for name in table.columns if _plain(name) == "offset"), None)
+        if guessed["start_s"] == offset:
+            guessed["start_s"] = None  # an offset alone may be anything
+        elif _plain(guessed["start_s"] or "") == "onset":
+            guessed["end_s"] = offset
+    if guessed["end_s"] and not guessed["start_s"]:
+        raise CorpusError(
+            f"{source}: the column {shown(guessed['end_s'])} says where a part ends. Which one says where it begins? "
+            f"Call it 'start_s'. There are {_listed(table)}."
+        )
     others = {ours: theirs for ours, theirs in guessed.items() if theirs}
     others |= {name: name for name in table.columns if name in _KEPT and name in COLUMNS}
     return ColumnNames(path, label, speaker, {ours: theirs for ours, theirs in others.items() if theirs != label})
+
+
+def doubts_about_parts(columns: ColumnNames, found: Sequence[FoundRecording]) -> list[str]:
+    """Tell of rows that may be parts of recordings, where no column says so: each is the whole of it, or its rest."""
+    if "start_s" in columns.others:
+        has_ends = not columns.others.keys().isdisjoint(("end_s", "duration_s"))
+        told = "No column says where parts end. Each goes to the end of its recording; else call that column end_s."
+        return [] if has_ends else [told]
+    rows = Counter(one.path for one in found if one.path)
+    path, n_rows = max(rows.items(), key=lambda item: item[1], default=("", 0))
+    whole = f"{shown(path)} is in {n_rows} rows, each about the whole recording. If they are parts, call the columns "
+    return [f"{whole}with their times in seconds start_s and end_s."] if n_rows > 1 else []
 
 
 def has_recordings(path: Path) -> bool:

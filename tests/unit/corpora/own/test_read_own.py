@@ -189,6 +189,34 @@ def test_parts_by_start_and_length_end_also_where_they_begin_at_zero_and_stay_to
     assert [(row.end_s, row.group) for row in read_own(told).utterances] == [(None, "")]
 
 
+@pytest.mark.parametrize("names", ["start,end", "Onset,Offset", "begin_time,end_time", "tmin,tmax", "xmin,xmax"])
+def test_parts_have_the_times_that_other_programs_call_otherwise(tmp_path, names):
+    record(tmp_path / "talk.wav")
+    table = write(tmp_path / "parts.csv", f"file,label,{names}\ntalk.wav,yes,0.01,0.02\ntalk.wav,no,0.03,0.05\n")
+    assert [(row.start_s, row.end_s) for row in read_own(table).utterances] == [(0.01, 0.02), (0.03, 0.05)]
+    assert read_own(table).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        ("from,to", "'talk.wav' is in 2 rows, each about the whole recording"),
+        ("start,finish", "No column says where parts end"),
+    ],
+)
+def test_times_in_columns_that_are_not_known_are_told(tmp_path, names, note):
+    record(tmp_path / "talk.wav")
+    table = write(tmp_path / "parts.csv", f"file,label,{names}\ntalk.wav,yes,0.01,0.02\ntalk.wav,no,0.03,0.05\n")
+    assert note in " ".join(read_own(table).notes)
+
+
+def test_where_parts_end_without_where_they_begin_is_an_error(tmp_path):
+    record(tmp_path / "talk.wav")
+    table = write(tmp_path / "parts.csv", "file,label,from,end\ntalk.wav,yes,0.01,0.02\ntalk.wav,no,0.03,0.05\n")
+    with pytest.raises(CorpusError, match=r"'end' says where a part ends.*Call it 'start_s'.*file, label, from, end"):
+        read_own(table)
+
+
 def test_an_audformat_database_has_its_speakers_from_another_table(tmp_path):
     record(tmp_path / "wav/a.wav", tmp_path / "wav/b.wav")
     write(
