@@ -451,9 +451,12 @@ def read_rttm(path: Path, recording: str = "") -> list[SpeakerTurn]:
         try:
             start_s, lasting_s, speaker = float(fields[3]), float(fields[4]), printable(fields[7])
         except (ValueError, IndexError):
+            speaker = ""
+        if speaker in ("", "<NA>"):  # a space in the file's name moves all fields
             raise EarnestError(
-                f"{path}, line {number}: expected SPEAKER file 1 start duration <NA> <NA> speaker …"
-            ) from None
+                f"{path}, line {number}: expected SPEAKER file 1 start duration <NA> <NA> speaker …, without spaces in "
+                "the names."
+            )
         if not (0 <= start_s < math.inf and 0 <= lasting_s < math.inf):
             raise EarnestError(f"{path}, line {number}: start and duration must be seconds, at least 0.")
         turns[fields[1]].append(SpeakerTurn(start_s, start_s + lasting_s, speaker))

@@ -56,6 +56,7 @@ def test_each_span_looks_at_the_turns_around_it_alone_however_long_the_recording
     [
         ("", "no line begins with SPEAKER"),
         ("SPEAKER talk 1 0.5", "line 1: expected SPEAKER"),
+        ("SPEAKER my talk 1 4.0 2.0 <NA> <NA> ben <NA> <NA>", "line 1: expected SPEAKER .* without spaces"),
         ("SPEAKER talk 1 -1 2 <NA> <NA> anna", "line 1: start and duration"),
         ("SPEAKER talk 1 nan 2 <NA> <NA> anna", "line 1: start and duration"),
         ("SPEAKER talk 1 1 inf <NA> <NA> anna", "line 1: start and duration"),
