@@ -40,7 +40,7 @@ from earnest.corpora.annotations import Annotation, AnnotationJournal, utterance
 from earnest.corpora.manifest import write_manifest
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement
-from earnest.labels import EMOTIONS
+from earnest.labels import EMOTIONS, UNSURE
 from earnest.runtime.events import Span
 from earnest.runtime.timeline import SpeakerTurn, Timeline, speakers_of
 from earnest.runtime.timeline_plot import label_colour
@@ -404,7 +404,10 @@ class AnnotationPanel(QWidget):
     def _named(self) -> str:
         text = self.emotions.currentText().strip()
         place = self.emotions.findText(text)
-        return str(self.emotions.itemData(place)) if place >= 0 else text
+        if place >= 0:
+            return str(self.emotions.itemData(place))
+        shown = {UNSURE, *(part.emotion for part in self.model.parts)}  # perhaps in another language
+        return next((name for name in shown if word(printable(name)) == text), text)
 
     def _choose(self) -> None:
         row = self.table.currentIndex().row()

@@ -92,6 +92,19 @@ def test_what_is_named_after_a_selection_became_a_part_is_that_part(annotating: 
     assert window.parts.model.parts[0].emotion == first.emotion
 
 
+def test_in_german_an_unsure_part_gives_no_class_of_that_name(opened: Any, voices: Path) -> None:
+    driver = opened(voices, language="de")
+    driver.answered()
+    driver.until(lambda: driver.window.parts.model.parts)
+    driver.drawn()
+    window = driver.window
+    window.parts.relabel("unsure")
+    assert window.parts.emotions.currentText() == "unsicher"
+    window.recording.views.select(0.2, 0.5)
+    window.parts.add_selection()
+    assert Annotation(0.2, 0.5, "unsure", "", True) in window.parts.model.parts
+
+
 def test_a_window_that_is_opened_again_has_the_corrections(annotating: Any, opened: Any, voices: Path) -> None:
     annotating.window.parts.relabel("sad")
     annotating.window.close()
