@@ -40,12 +40,11 @@ class Annotation:
         return self.emotion != UNSURE and not self.emotion.startswith("(")
 
 
-def utterances_of(
-    annotated: Mapping[str, Sequence[Annotation]], corpus: str = "annotated", by_hand_only: bool = False
-) -> list[Utterance]:
-    """Return a row for each part that names an emotion, in order of recordings and time.
+def utterances_of(annotated: Mapping[str, Sequence[Annotation]], corpus: str = "annotated") -> list[Utterance]:
+    """Return a row for each part whose emotion a person said or confirmed, in order of recordings and time.
 
-    A word that is not canonical is the ``native_emotion`` of "other", as in manifests of own recordings.
+    What the model alone said is left out: it is no truth to train on, to be scored by or to agree with. A word that is
+    not canonical is the ``native_emotion`` of "other", as in manifests of own recordings.
 
     Parameters
     ----------
@@ -53,7 +52,7 @@ def utterances_of(
     """
     rows: list[Utterance] = []
     for path, parts in annotated.items():
-        chosen = [one for one in parts if one.has_label and (one.by_hand or not by_hand_only)]
+        chosen = [one for one in parts if one.has_label and one.by_hand]
         for part in sorted(chosen, key=lambda one: one.start_s):
             times = f"{round(1000 * part.start_s)}-{round(1000 * part.end_s)}"
             rows.append(

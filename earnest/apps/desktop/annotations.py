@@ -181,7 +181,7 @@ def learn_from(annotated: Mapping[str, Parts], folder: Path) -> Path:
     EarnestError
         When there is too little to learn from, or it can't be written.
     """
-    rows = utterances_of(annotated, by_hand_only=True)
+    rows = utterances_of(annotated)
     emotions = {row.native_emotion for row in rows}
     if len(emotions) < 2:
         raise EarnestError(

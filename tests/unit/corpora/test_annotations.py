@@ -12,20 +12,20 @@ from earnest.errors import EarnestError
 PARTS = (Annotation(0.0, 1.5, "sad", "Anna", True), Annotation(1.5, 2.0, "unsure"), Annotation(2.0, 3.0, "happy"))
 
 
-def test_canonical_emotions_become_rows_that_a_manifest_keeps(tmp_path: Path) -> None:
+def test_canonical_emotions_that_a_person_said_become_rows_that_a_manifest_keeps(tmp_path: Path) -> None:
     recording = tmp_path / "talk.wav"
-    write_manifest(utterances_of({str(recording): PARTS}), tmp_path / "m.csv")
+    parts = (*PARTS, Annotation(3.0, 4.0, "angry", "", True))
+    write_manifest(utterances_of({str(recording): parts}), tmp_path / "m.csv")
     rows = read_manifest(tmp_path / "m.csv")
     assert [(row.path, row.start_s, row.end_s, row.speaker, row.emotion) for row in rows] == [
         (recording, 0.0, 1.5, "Anna", "sad"),
-        (recording, 2.0, 3.0, "", "happy"),
+        (recording, 3.0, 4.0, "", "angry"),
     ]
-    assert [row.emotion for row in utterances_of({str(recording): PARTS}, by_hand_only=True)] == ["sad"]
 
 
 def test_own_words_become_rows_and_what_names_no_emotion_becomes_none(tmp_path: Path) -> None:
     parts = [Annotation(at, at + 1.0, word, "", True) for at, word in enumerate(("stressed", "unsure", "(laughter)"))]
-    (row,) = utterances_of({str(tmp_path / "talk.wav"): parts}, by_hand_only=True)
+    (row,) = utterances_of({str(tmp_path / "talk.wav"): parts})
     assert (row.emotion, row.native_emotion) == ("other", "stressed")
 
 
