@@ -4,6 +4,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,13 +96,19 @@ class Samples:
         return (first + np.repeat(edges, 2)) * (BLOCK / RATE_HZ), line
 
     def decibels(self, start_s: float, end_s: float) -> npt.NDArray[np.float64]:
-        """Return a log-mel spectrogram to look at, shape (bands, frames); of a long part, frames at equal distances."""
+        """Return a log-mel spectrogram to look at, shape (bands, frames).
+
+        Of a long part a frame is the loudest of its stretch, as the outline has its extremes: others are mostly pauses.
+        """
         from earnest.frontends.mel import log_mel
 
         first, last = (min(max(round(seconds * RATE_HZ), 0), len(self.values)) for seconds in (start_s, end_s))
         if last - first <= FRAMES * FRAME:
             return log_mel(self.part(start_s, end_s), RATE_HZ)
-        starts = np.linspace(first, last - FRAME, FRAMES).astype(np.intp)
+        edges = np.linspace(first // BLOCK, last // BLOCK, FRAMES + 1).astype(np.intp)
+        loudness = self.high - self.low
+        loudest = [start + loudness[start:end].argmax() for start, end in pairwise(edges)]
+        starts = [min(block * BLOCK, last - FRAME) for block in loudest]
         frames = np.concatenate([self.values[start : start + FRAME] for start in starts])
         return log_mel(frames.astype(np.float32) / FULL, RATE_HZ)
 

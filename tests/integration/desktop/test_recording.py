@@ -258,6 +258,19 @@ def test_a_picture_of_many_hours_is_thinned(tmp_path: Path, qapp: Any) -> None:
     assert samples.decibels(0, 30).shape[0] == samples.decibels(3, 4).shape[0] == 64
 
 
+def test_the_spectrogram_of_a_long_recording_shows_its_sound_and_not_the_pauses_between(
+    tmp_path: Path, qapp: Any
+) -> None:
+    from earnest.apps.desktop.player import RATE_HZ, Samples
+
+    at_s = np.arange(120 * RATE_HZ) / RATE_HZ
+    words = 0.5 * np.sin(2 * np.pi * 440 * at_s) * (at_s % 0.4 < 0.05) * (at_s < 60)  # and then a minute of silence
+    soundfile.write(tmp_path / "a.wav", words, RATE_HZ)
+    columns = Samples.read(str(tmp_path / "a.wav")).decibels(0, 120).max(axis=0)
+    assert columns[:127].min() > -20
+    assert columns[130:].max() == -80
+
+
 @pytest.mark.parametrize(("language", "said"), [("en", "2.5 s"), ("de", "2,5 s")])
 def test_lost_sound_is_told(opened: Any, language: str, said: str) -> None:
     from earnest.apps.desktop.texts import install
