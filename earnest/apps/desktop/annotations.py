@@ -37,7 +37,7 @@ import earnest
 from earnest.apps.desktop.background import reason
 from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of
-from earnest.corpora.manifest import write_manifest
+from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement
 from earnest.labels import EMOTIONS, UNSURE
@@ -135,9 +135,14 @@ def spoken_by(parts: Parts, rows: Sequence[int], speaker: str) -> Parts:
     return tuple(replace(one, speaker=speaker) if row in rows else one for row, one in enumerate(parts))
 
 
+def spans_of(parts: Parts) -> list[Span]:
+    """Return the parts as spans, to draw or to compare."""
+    return [Span(one.start_s, one.end_s, one.emotion, 1.0) for one in parts]
+
+
 def with_speakers(parts: Parts, turns: Sequence[SpeakerTurn]) -> Parts:
     """Return the parts with who speaks longest in each; where nobody does, with the speaker that they had."""
-    names = speakers_of([Span(one.start_s, one.end_s, one.emotion, 1.0) for one in parts], turns)
+    names = speakers_of(spans_of(parts), turns)
     return tuple(replace(one, speaker=name or one.speaker) for one, name in zip(parts, names, strict=True))
 
 
@@ -171,6 +176,13 @@ def annotated_timeline(timeline: Timeline, parts: Parts) -> Timeline:
     prediction = replace(timeline.prediction, vocal_bursts=())  # they are among the parts
     speakers = tuple(one.speaker for one in parts)
     return replace(timeline, prediction=prediction, spans=tuple(spans), speakers=speakers if any(speakers) else ())
+
+
+def labelled(annotated: Mapping[str, Parts]) -> list[Utterance]:
+    """Return a row for each part that was labelled by hand; without any, raise an `EarnestError`."""
+    if rows := utterances_of(annotated):
+        return rows
+    raise EarnestError(tr("There are no annotations yet. Correct or confirm a part first."))
 
 
 def learn_from(annotated: Mapping[str, Parts], folder: Path) -> Path:

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from earnest.apps.cli._row_file import Form, RowFile
-from earnest.apps.desktop.annotations import Parts, annotated_timeline
+from earnest.apps.desktop.annotations import Parts, annotated_timeline, labelled
 from earnest.apps.desktop.texts import tr
 from earnest.audio.io import open_audio
 from earnest.audio.source import Channel
 from earnest.bundle import BundleInfo
-from earnest.corpora.annotations import utterances_of
 from earnest.corpora.manifest import write_manifest
 from earnest.errors import EarnestError, printable, told
 from earnest.files.locks import held_file
@@ -131,9 +130,7 @@ def export_annotations(
         When there is nothing to write, or it can't be written.
     """
     if form == "manifest":
-        rows = utterances_of(annotated)
-        if not rows:
-            raise EarnestError(tr("There are no annotations yet. Correct or confirm a part first."))
+        rows = labelled(annotated)
         write_manifest(rows, place)
         return Exported(len(rows), place)
     found = [(timeline_of(path), parts) for path, parts in annotated.items()]

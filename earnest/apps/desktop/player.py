@@ -106,8 +106,7 @@ class Samples:
         if last - first <= FRAMES * FRAME:
             return log_mel(self.part(start_s, end_s), RATE_HZ)
         edges = np.linspace(first // BLOCK, last // BLOCK, FRAMES + 1).astype(np.intp)
-        loudness = self.high - self.low
-        loudest = [start + loudness[start:end].argmax() for start, end in pairwise(edges)]
+        loudest = [start + (self.high[start:end] - self.low[start:end]).argmax() for start, end in pairwise(edges)]
         starts = [min(block * BLOCK, last - FRAME) for block in loudest]
         frames = np.concatenate([self.values[start : start + FRAME] for start in starts])
         return log_mel(frames.astype(np.float32) / FULL, RATE_HZ)

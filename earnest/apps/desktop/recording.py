@@ -7,14 +7,13 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Listening
-from earnest.apps.desktop.annotations import Parts
+from earnest.apps.desktop.annotations import Parts, spans_of
 from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.player import RATE_HZ, Player, Samples
 from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, localised, tr
 from earnest.apps.desktop.views import RecordingViews
 from earnest.audio.deadline import Deadline, until
 from earnest.errors import EarnestError, printable
-from earnest.runtime.events import Span
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import SpeakerTurn, Timeline, speakers_of
@@ -126,9 +125,8 @@ class RecordingPanel(QWidget):
         if timeline is not self._timeline or timeline is None:
             self._timeline = timeline
             self.views.show_timeline(timeline)
-        spans = [Span(one.start_s, one.end_s, one.emotion, 1.0) for one in parts]
         speakers = [one.speaker for one in parts]
-        self.views.show_spans(spans, dict(enumerate(speakers)) if any(speakers) else {})
+        self.views.show_spans(spans_of(parts), dict(enumerate(speakers)) if any(speakers) else {})
 
     def set_turns(self, path: str, turns: Sequence[SpeakerTurn]) -> None:
         """Note who speaks when in a recording."""

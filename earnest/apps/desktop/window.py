@@ -20,7 +20,14 @@ from PySide6.QtWidgets import (
 )
 
 from earnest.apps.desktop.analysis import Listening
-from earnest.apps.desktop.annotations import AgreementDialog, AnnotationPanel, Annotations, learn_from, with_speakers
+from earnest.apps.desktop.annotations import (
+    AgreementDialog,
+    AnnotationPanel,
+    Annotations,
+    labelled,
+    learn_from,
+    with_speakers,
+)
 from earnest.apps.desktop.answer import AnswerPanel
 from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.export import Exported, export_annotations, export_channels, export_rows, export_timelines
@@ -32,7 +39,6 @@ from earnest.apps.desktop.preferences import Preferences, set_scheme, window_ico
 from earnest.apps.desktop.recorder import Microphone, RecordPanel
 from earnest.apps.desktop.recording import RecordingPanel
 from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
-from earnest.corpora.annotations import utterances_of
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement, agreement
@@ -464,10 +470,7 @@ class DesktopWindow(QMainWindow):
         ours = dict(self.annotations.by_recording)
 
         def compared() -> AnnotatorAgreement:
-            rows = utterances_of(ours)
-            if not rows:
-                raise EarnestError(tr("There are no annotations yet. Correct or confirm a part first."))
-            return agreement(rows, read_manifest(Path(path)))
+            return agreement(labelled(ours), read_manifest(Path(path)))
 
         def show(found: AnnotatorAgreement) -> None:
             self.agreement = AgreementDialog(found, path, self)
