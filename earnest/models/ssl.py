@@ -66,7 +66,7 @@ class SelfSupervised(Network):
             "num_attention_heads": 2,
             "intermediate_size": 64,
             "conv_dim": [16, 16, 16],
-            "conv_kernel": [10, 4, 4],
+            "conv_kernel": [10, 5, 5],  # not 4: with few channels oneDNN 3.12 answers wrongly in bfloat16 on AMX
             "conv_stride": [5, 4, 4],
             "num_conv_pos_embeddings": 16,
             "num_conv_pos_embedding_groups": 4,
