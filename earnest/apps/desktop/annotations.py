@@ -35,7 +35,7 @@ from PySide6.QtWidgets import (
 
 import earnest
 from earnest.apps.desktop.background import reason
-from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
+from earnest.apps.desktop.texts import PlainLabel, localised, moment, tr, word
 from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of
 from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.errors import EarnestError, printable
@@ -253,7 +253,7 @@ class PartsTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             by = tr("hand") if part.by_hand else tr("model")
             said = word(printable(part.emotion))
-            times = localised(f"{part.start_s:.2f} s"), localised(f"{part.end_s:.2f} s")
+            times = (moment(time_s, self.parts[-1].end_s) for time_s in (part.start_s, part.end_s))
             return (*times, said, printable(part.speaker), by)[column]
         if role == Qt.ItemDataRole.DecorationRole and column == EMOTION:
             return QColor(label_colour(part.emotion, EMOTIONS))
@@ -452,9 +452,10 @@ class AgreementDialog(QDialog):
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         titles = tr("File"), tr("Start"), tr("End"), tr("I"), printable(Path(second).name), ""
         self.table.setHorizontalHeaderLabels(list(titles))
+        longest_s = max((one.end_s or 0.0 for one in shown), default=0.0)
         for row, one in enumerate(shown):
             differs = one.first != one.second
-            times = localised(f"{one.start_s:.2f}"), "" if one.end_s is None else localised(f"{one.end_s:.2f}")
+            times = moment(one.start_s, longest_s), "" if one.end_s is None else moment(one.end_s, longest_s)
             said = word(one.first), word(one.second), tr("differs") if differs else ""
             for column, text in enumerate((printable(Path(one.path).name), *times, *said)):
                 item = QTableWidgetItem(text)

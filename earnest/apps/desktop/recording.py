@@ -10,7 +10,7 @@ from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.annotations import Parts, spans_of
 from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.player import RATE_HZ, Player, Samples
-from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, localised, tr
+from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, localised, moment, tr
 from earnest.apps.desktop.views import RecordingViews
 from earnest.audio.deadline import Deadline, until
 from earnest.errors import EarnestError, printable
@@ -180,7 +180,7 @@ class RecordingPanel(QWidget):
         said = f"{clock(round(self.views.cursor_s, 2), longest_s)} / {clock(round(longest_s, 2), longest_s)}"
         start_s, end_s = self.views.selection
         if end_s > start_s:
-            said += f"   [{start_s:.2f} – {end_s:.2f} s]"
+            said += f"   [{moment(start_s, longest_s)} – {moment(end_s, longest_s)}]"
         self.place.setText(localised(said) if self.samples is not None else "")
 
     def _answer_selection(self) -> None:

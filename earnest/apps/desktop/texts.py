@@ -14,6 +14,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QTextBrowser
 
 from earnest.labels import EMOTIONS, UNSURE
+from earnest.runtime.timeline_plot import clock
 
 FOLDER = Path(__file__).parent / "translations"
 LANGUAGES: Mapping[str, str] = {"system": "", "en": "English", "de": "Deutsch"}
@@ -37,6 +38,14 @@ def word(name: str) -> str:
 def localised(number: str) -> str:
     """Return a number and its unit as the language of the window writes them: "7.5 s", "> 95%"; "7,5 s", "> 95 %"."""
     return number.replace(".", QLocale().decimalPoint()).replace("%", tr("%"))
+
+
+def moment(seconds: float, longest_s: float) -> str:
+    """Return a time to a hundredth, as long as the longest one needs: 7.50 s, 1:07.50, 2:03:07.50."""
+    if longest_s < 60:
+        return localised(f"{seconds:.2f} s")
+    whole, hundredths = divmod(round(100 * seconds), 100)
+    return localised(f"{clock(whole, longest_s)}.{hundredths:02d}")
 
 
 def install(language: str) -> None:

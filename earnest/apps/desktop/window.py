@@ -38,7 +38,7 @@ from earnest.apps.desktop.picture import PicturePanel, save_picture
 from earnest.apps.desktop.preferences import Preferences, set_scheme, window_icon
 from earnest.apps.desktop.recorder import Microphone, RecordPanel
 from earnest.apps.desktop.recording import RecordingPanel
-from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
+from earnest.apps.desktop.texts import PlainLabel, moment, tr, word
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement, agreement
@@ -313,8 +313,8 @@ class DesktopWindow(QMainWindow):
         if prediction is None or self._listening is None:
             self._show_prediction(self.files.current)
             return
-        times = {"start": localised(f"{start_s:.2f}"), "end": localised(f"{end_s:.2f}")}
-        about = tr("Selection, {start} to {end} s").format(**times)
+        start, end = (moment(time_s, end_s) for time_s in (start_s, end_s))
+        about = tr("Selection, {start} to {end}").format(start=start, end=end)
         self.answer.show_prediction(prediction, self._listening.predictor.info, about)
         if self.tabs.currentWidget() not in (self.answer, self.parts):
             self.tabs.setCurrentWidget(self.answer)

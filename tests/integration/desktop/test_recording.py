@@ -137,6 +137,16 @@ def test_a_diarisation_file_names_the_speakers_of_a_corrected_recording_and_that
     assert driver.window.parts.model.parts == corrected
 
 
+@pytest.mark.usefixtures("qapp")
+def test_times_of_a_long_recording_are_minutes_and_hours() -> None:
+    from earnest.apps.desktop.texts import moment
+
+    assert moment(7.5, 59.9) == "7.50 s"
+    assert moment(7.5, 60.0) == "0:07.50"
+    assert moment(59.999, 75.0) == "1:00.00"
+    assert moment(3605.41, 7200.0) == "1:00:05.41"
+
+
 def test_a_selection_is_played_and_looped(opened: Any, long_voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = sound_card(np.zeros(1, np.float32))
     monkeypatch.setitem(sys.modules, "sounddevice", card)

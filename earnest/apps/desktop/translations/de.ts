@@ -580,8 +580,8 @@
       <translation>Auswahl</translation>
     </message>
     <message>
-      <source>Selection, {start} to {end} s</source>
-      <translation>Auswahl, {start} bis {end} s</translation>
+      <source>Selection, {start} to {end}</source>
+      <translation>Auswahl, {start} bis {end}</translation>
     </message>
     <message>
       <source>Several emotions over time; none holds most of the speech.</source>
