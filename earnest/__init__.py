@@ -1,5 +1,6 @@
 """Speech emotion recognition that people can trust."""
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
@@ -16,6 +17,9 @@ from earnest.errors import (
     SplitError,
 )
 from earnest.installation import __version__
+
+# From 1.29 on onnxruntime tells its makers about the machine and each model, unless this stands when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from earnest.audio.source import AudioInput, Channel

@@ -7,7 +7,6 @@ where weights have 16 bits, so have its tables (log-mels move by less than 0.01 
 
 import io
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, MissingExtraError
 from earnest.export.onnx import NETWORK, store_small
 from earnest.files.reading import read_json
-from earnest.runtime.openvino_engine import EXACT, FACTS, MODEL, WEIGHTS, openvino
+from earnest.runtime.openvino_engine import EXACT, FACTS, MODEL, WEIGHTS, openvino, without_telemetry
 from earnest.settings.recipe import read_recipe
 from earnest.training.record import read_record
 from earnest.training.run import scheme_of
@@ -378,7 +377,7 @@ def _files(model: Any, halves: bool, facts: Mapping[str, str] | None) -> dict[st
 
 
 def _nncf() -> Any:
-    os.environ.setdefault("NNCF_CI", "1")  # it would tell its makers that it was used
+    without_telemetry()
     try:
         import nncf
     except ImportError:

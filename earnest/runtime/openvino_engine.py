@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -37,11 +38,17 @@ def openvino() -> Any:
     MissingExtraError
         Where it is not installed.
     """
+    without_telemetry()
     try:
         import openvino as package
     except ImportError:
         raise MissingExtraError("OpenVINO", "openvino") from None
     return package
+
+
+def without_telemetry() -> None:
+    """Have OpenVINO and NNCF find no ``openvino_telemetry``, with which each import of them tells their makers."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 class OpenVinoSession:

@@ -1,5 +1,6 @@
-"""What starting costs: modules that must not be loaded, in a fresh process."""
+"""What starting costs: modules that must not be loaded, in a fresh process; and that nobody is told of it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,48 @@ def test_prediction_works_where_torch_is_not_installed(tmp_path: Path) -> None:
     arguments = [str(tmp_path / "clip.wav"), str(bundle), ",".join(HEAVY)]
     done = subprocess.run([sys.executable, "-c", BLOCKER, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["sad"]
+
+
+TELLS = """
+import sys
+def heard(event, arguments):
+    if event in ("socket.getaddrinfo", "socket.connect"):
+        print(event, arguments)
+sys.addaudithook(heard)
+"""
+PREDICTS = """
+import sys
+from earnest.runtime.predictor import Predictor
+Predictor.load(sys.argv[2], backend=sys.argv[3]).predict(sys.argv[1])
+"""
+
+
+def tells_nobody(code: str, home: Path, *arguments: str) -> None:
+    """Run code as in a fresh account that is no CI's, where onnxruntime and OpenVINO tell nobody by themselves."""
+    home.mkdir()
+    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-c", TELLS + code, *arguments],
+        env={**environment, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""
+    assert [path.name for path in home.rglob("*") if path.is_file()] == []  # they would keep a number of the machine
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_prediction_tells_no_makers_and_leaves_nothing_in_the_home_folder(backend: str, tmp_path: Path) -> None:
+    pytest.importorskip(backend, reason="needs OpenVINO: pip install 'earnest[openvino]'")
+    bundle = write_bundle(tmp_path / "bundle")
+    write_voice(tmp_path / "clip.wav")
+    tells_nobody(PREDICTS, tmp_path / "home", str(tmp_path / "clip.wav"), str(bundle), backend)
+
+
+def test_quantising_tells_no_makers(tmp_path: Path) -> None:
+    pytest.importorskip("nncf", reason="needs NNCF: pip install 'earnest[quantise]'")
+    tells_nobody("from earnest.export.forms import _nncf; _nncf()", tmp_path / "home")
 
 
 def test_plots_load_matplotlib_only_when_something_is_drawn() -> None:
