@@ -1,5 +1,6 @@
 """A bundle's graph on OpenVINO: from its own files, or from ``model.onnx``."""
 
+import logging
 import math
 import os
 import sys
@@ -28,6 +29,7 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "
 # What is prepared for a layer and a length of sound is kept for the next of that length. By itself OpenVINO keeps
 # 5,000: 635 MiB with `small` after 1,200 lengths.
 FEW_KEPT = {"CPU_RUNTIME_CACHE_CAPACITY": "64"}
+_log = logging.getLogger(__name__)
 
 
 def openvino() -> Any:
@@ -97,7 +99,7 @@ class OpenVinoEngine:
         if device == "CPU":
             self._settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False, **FEW_KEPT}
         if folder := os.environ.get(FOLDER):
-            self._settings["CACHE_DIR"] = str(Path(folder).expanduser() / "openvino")
+            self._settings |= _kept_in(Path(folder).expanduser() / "openvino")
 
     def session(self, part: Part) -> OpenVinoSession:
         """Prepare the graph or a part of it."""
@@ -132,6 +134,16 @@ class OpenVinoEngine:
     def errors(self) -> tuple[type[Exception], ...]:
         """Return all that OpenVINO raises."""
         return (RuntimeError, ValueError, TypeError, MemoryError)
+
+
+def _kept_in(folder: Path) -> dict[str, str]:
+    """Return the setting that keeps compiled models in a folder; none where it can't be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _log.warning("%s: nothing can be kept there (%s); the work goes on without.", folder, error)
+        return {}
+    return {"CACHE_DIR": str(folder)}
 
 
 def cut_model(model: Any, part: Part) -> Any:

@@ -160,6 +160,15 @@ def test_compiled_models_are_kept_where_the_environment_says(
     np.testing.assert_array_equal(*answers)
 
 
+def test_where_nothing_can_be_kept_the_answer_is_there_all_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EARNEST_CACHE", str(tmp_path / "file"))
+    assert graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"].shape == (1, len(CLASSES))
+    assert "nothing can be kept there" in caplog.text
+
+
 def test_a_damaged_file_is_one_line(own: Path, tmp_path: Path) -> None:
     broken = write_bundle(tmp_path / "broken", more_files={"model.xml": b"<net", "model.bin": b""})
     with pytest.raises(BundleError, match=r"model\.xml: OpenVINO refuses it") as caught:
