@@ -71,7 +71,8 @@ def split_clips(run: Path, folders: Mapping[str, Path]) -> dict[str, list[tuple[
     folders : corpus name → folder, see `earnest.corpora.load.corpus_root`
     """
     path = run / "split.json"
-    split = read_json(path)
+    hint = "no such file, so the clips that INT8 is measured on are unknown. Train, or import with --protocol."
+    split = read_json(path, missing=hint)
     try:
         keys = {part: list(split[part]) for part in PARTS}
     except (ValueError, KeyError, TypeError) as error:

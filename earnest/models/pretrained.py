@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from earnest.bundle import LARGEST_FILE
 from earnest.bundle import SHIPPED as BUNDLES
 from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError, first_line
-from earnest.files.reading import parsed_json, read_bytes
+from earnest.files.reading import opened, parsed_json, read_bytes
 from earnest.onnx.check import check_onnx
 
 N_NAMED = 40  # tensors that a message names
@@ -236,6 +236,11 @@ def fitting(network: nn.Module, stored: Mapping[str, Tensor], path: Path, replac
         if key in stored and stored[key].shape != tensor.shape
     ]
     problems += [
+        f"'{key}' holds numbers that are not finite, as of a training that failed"
+        for key in wanted
+        if key in stored and not stored[key].isfinite().all()
+    ]
+    problems += [
         f"holds '{key}', which this network has not"
         for key in stored
         if key not in wanted and not _is_of(replaced, key)
@@ -251,14 +256,21 @@ def _is_of(layer: str, key: str) -> bool:
     return bool(layer) and key.startswith(f"{layer}.")
 
 
+def _is_dense(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+
+
 def all_tensors(path: Path) -> dict[str, Tensor]:
     """Read a file of tensors alone, safetensors or torch's; nothing is unpickled."""
     if path.suffix in TORCH_SUFFIXES:
         try:
-            found = torch.load(path, map_location="cpu", weights_only=True)  # a whole pickle could run code
+            with opened(path) as file:
+                found = torch.load(file, map_location="cpu", weights_only=True)  # a whole pickle could run code
+        except pickle.UnpicklingError as error:  # of which torch says how to run the code
+            raise EarnestError(f"{path}: no file of tensors alone. Save the network's state_dict().") from error
         except (*_DAMAGED, *_DAMAGED_TOO) as error:
             raise EarnestError(f"{path}: no file of tensors alone ({first_line(error)}).") from error
-        if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
+        if not isinstance(found, dict) or not all(map(_is_dense, found.values())):
             raise EarnestError(f"{path}: no table of tensors. Save the network's state_dict().")
         return found
     try:
@@ -267,6 +279,7 @@ def all_tensors(path: Path) -> dict[str, Tensor]:
     except ImportError:
         raise MissingExtraError("Reading weights", "train") from None
     try:
-        return load_file(path)
+        with opened(path):  # a folder and a missing file are told as such
+            return load_file(path)
     except SafetensorError as error:
         raise EarnestError(f"{path}: not a safetensors file ({error}).") from error

@@ -1,10 +1,11 @@
 """Weights of others: taken over tensor by tensor, or refused with every name and shape."""
 
+import math
 import pickle
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,8 +104,33 @@ class Evil:
 
 def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     (tmp_path / "evil.pth").write_bytes(pickle.dumps({"a": Evil()}, protocol=2))
-    with pytest.raises(EarnestError, match="no file of tensors alone"):
+    with pytest.raises(EarnestError, match=r"no file of tensors alone\. Save the network's state_dict") as told:
         import_run("emocatcher", tmp_path / "evil.pth", tmp_path / "run", EMOCATCHER)
+    assert "weights_only" not in str(told.value)  # torch says how to read it all the same
+
+
+def test_what_is_no_file_is_told_as_such(tmp_path: Path) -> None:
+    for name in ("none.pth", "none.safetensors"):
+        with pytest.raises(EarnestError, match=f"{name}: no such file"):
+            import_run("emocatcher", tmp_path / name, tmp_path / "run", EMOCATCHER)
+    with pytest.raises(EarnestError, match="a folder"):
+        import_run("emocatcher", tmp_path, tmp_path / "run", EMOCATCHER)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (lambda weight: torch.full_like(weight, math.nan), "'output.weight' holds numbers that are not finite"),
+        (lambda weight: weight.to_sparse(), "no table of tensors"),
+    ],
+)
+def test_tensors_that_no_network_can_have_are_refused(
+    changed: Callable[[Tensor], Tensor], words: str, tmp_path: Path
+) -> None:
+    tensors = state(EMOCATCHER)
+    path = checkpoint(tmp_path / "theirs.pth", {**tensors, "output.weight": changed(tensors["output.weight"])})
+    with pytest.raises(EarnestError, match=words):
+        import_run("emocatcher", path, tmp_path / "run", EMOCATCHER)
 
 
 def test_a_folder_that_holds_a_run_is_left_alone(tmp_path: Path) -> None:
