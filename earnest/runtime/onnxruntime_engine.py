@@ -12,7 +12,7 @@ from typing import Any
 
 from earnest.audio.deadline import check_deadline, current_deadline, stopped_at_deadline
 from earnest.bundle import Bundle
-from earnest.errors import BundleError, EarnestError, TooLateError
+from earnest.errors import BundleError, EarnestError, TooLateError, first_line
 from earnest.onnx.surgery import Part, part_of
 from earnest.runtime.engine import CORES, MIB, PREPARING, Provider, few_addresses, most_of_one
 
@@ -181,7 +181,11 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, threads: int = 1, provider: Provider = "cpu", is_ours: bool = False) -> None:
-        import onnxruntime
+        try:
+            import onnxruntime
+        except ImportError as error:  # not installed, or a library of the system's that it needs is not
+            told = f"onnxruntime can't be imported ({first_line(error)})."
+            raise EarnestError(f"{told} Install it with: pip install onnxruntime. Or use backend openvino.") from error
 
         wanted = _PROVIDERS[provider]
         if wanted not in onnxruntime.get_available_providers():

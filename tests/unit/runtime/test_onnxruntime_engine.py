@@ -12,7 +12,7 @@ from memory_in_use import IS_TOLD, kept_by_each
 
 from attacks.readers import constants_doubled, doubling
 from earnest.audio.deadline import Deadline
-from earnest.errors import TooLateError
+from earnest.errors import EarnestError, TooLateError
 from earnest.runtime import engine
 from earnest.runtime.engine import MIB, most_of_one
 from earnest.runtime.onnxruntime_engine import OnnxRuntime, Turns
@@ -26,6 +26,12 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs get 96 MiB while they run."""
     monkeypatch.setattr(engine, "MOST_OF_ONE", 96 * MIB)
     monkeypatch.setattr(engine, "A_CORE", 0)
+
+
+def test_where_onnxruntime_is_not_installed_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(EarnestError, match=r"pip install onnxruntime\. Or use backend openvino"):
+        OnnxRuntime()
 
 
 def test_a_graph_that_wants_too_much_fails_and_one_that_does_not_runs(little: None) -> None:
