@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from earnest.export.onnx import to_onnx
-from earnest.models.classifier import MODELS, Segmented, SpeechClassifier, build_classifier, input_kind
+from earnest.models.classifier import MODELS, NetworkOutput, Segmented, SpeechClassifier, build_classifier, input_kind
 from earnest.settings.front_end import FrontEnd, Image, Segments
 from earnest.settings.recipe import Recipe
 from earnest.testing import Promise, expect
@@ -105,8 +105,11 @@ def _largest(values: Tensor) -> float:
 
 def outputs_have_their_shapes(name: str) -> None:
     """Logits and probabilities a class, an embedding; gender, affect and attention where there are heads for them."""
+    model = model_called(name)
     with torch.no_grad():
-        outputs = model_called(name)(*padded(clips()))
+        given = model.network(*frames_of(model, clips()))
+        expect(isinstance(given, NetworkOutput), f"{name}: must return a NetworkOutput, got {type(given).__name__}")
+        outputs = model(*padded(clips()))
     required = {"logits", "probabilities", "embedding"}
     right = required <= outputs.keys() <= required | {"gender", "affect", "attention"}
     expect(right, f"{name}: its outputs are {sorted(outputs)}")

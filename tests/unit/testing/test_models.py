@@ -88,6 +88,11 @@ class Deaf(Right):
         return super().forward(0 * frames, n_frames)
 
 
+class Bare(Right):
+    def forward(self, frames: Tensor, n_frames: Tensor) -> Any:
+        return super().forward(frames, n_frames).logits
+
+
 class Anonymous(Right):
     paper = ""
 
@@ -140,6 +145,7 @@ def test_what_is_declared_with_its_reason_passes(network: str) -> None:
     ("network", "promise", "words"),
     [
         (OneTooMany, promises.outputs_have_their_shapes, r"logits of 4 clips must be \(4, 4\), got \(4, 5\)"),
+        (Bare, promises.outputs_have_their_shapes, "must return a NetworkOutput, got Tensor"),
         (Unmasked, promises.frames_behind_a_clip_change_nothing, "not close"),
         (Unmasked, promises.padded_batch_equals_its_clips_one_by_one, "embedding|logits|probabilities"),
         (BatchMean, promises.padded_batch_equals_its_clips_one_by_one, "is another one in a batch"),
