@@ -9,6 +9,8 @@ export async function told(file: ArrayBuffer, model: Model): Promise<string> {
   const timeline: Timeline = await model.timeline(new Float32Array(file), 16_000, { classes: ["happy", "sad"] });
   const answer: Prediction = await model.predict(new Float32Array(file), 16_000);
   await Promise.all([decode(new Blob([file])), decode(file), decode(new Uint8Array(file), "call.wav", null)]);
+  const { waveform, sampleRateHz, hasSeparateChannels } = await decode(new Blob([file]));
+  await model.predict(waveform, sampleRateHz, { hasSeparateChannels });
   // @ts-expect-error: a rate is a number
   await model.predict(new Float32Array(file), "16000");
   return `${answer.emotion ?? answer.status} ${percent(answer.confidence)} ${timeline.spans.length} ${events.length}`;

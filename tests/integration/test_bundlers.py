@@ -92,6 +92,10 @@ def test_a_bundled_page_gives_pythons_answer(bundle, project: Path, chromium) ->
     assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=RESAMPLED)
 
 
+def test_vite_leaves_the_worklet_a_file_for_pages_whose_policy_refuses_data(project: Path) -> None:
+    assert [*(vite(project) / "assets").glob("earnest.worklet-*.js")]
+
+
 def test_worker_and_runtime_can_lie_elsewhere(project: Path, chromium) -> None:
     page = esbuild(project)
     runtime = project / "elsewhere"

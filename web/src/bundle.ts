@@ -103,10 +103,7 @@ async function download(
   onProgress: (progress: Progress) => void,
   fetched: Fetch,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await fetched(url).catch((error: unknown) => {
-    if (error instanceof BundleError) throw error;
-    throw new BundleError(`${url}: not reachable (${String(error)}). Check the address and the connection.`);
-  });
+  const response = await reached(url, fetched(url));
   if (!response.ok) throw new BundleError(`${url}: the server answers ${response.status}. A bundle is a folder's address.`);
   // Where the transfer is compressed, Content-Length counts other bytes than those that arrive here.
   const length = response.headers.get("content-encoding") ? null : response.headers.get("content-length");
@@ -114,12 +111,21 @@ async function download(
   const parts: Uint8Array[] = [];
   let loadedBytes = 0;
   const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-  for (let step = await reader.read(); !step.done; step = await reader.read()) {
+  const read = (): Promise<ReadableStreamReadResult<Uint8Array>> => reached(url, reader.read());
+  for (let step = await read(); !step.done; step = await read()) {
     parts.push(step.value);
     loadedBytes += step.value.length;
     onProgress({ file, loadedBytes, totalBytes });
   }
   return joined(parts, loadedBytes);
+}
+
+/** What comes from an address; that it can't be reached, or breaks off, is told with the address. */
+export async function reached<Answer>(url: string, answer: Promise<Answer>): Promise<Answer> {
+  return answer.catch((error: unknown) => {
+    if (error instanceof BundleError) throw error;
+    throw new BundleError(`${url}: not reachable (${String(error)}). Check the address and the connection.`);
+  });
 }
 
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {

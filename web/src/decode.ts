@@ -1,6 +1,6 @@
 /** Files → samples at the file's own rate, by the browser's decoders. */
 
-import { AudioError, ChannelError, UndecodableError } from "./errors.js";
+import { AudioError, ChannelError, EarnestError, UndecodableError } from "./errors.js";
 import { described } from "./given.js";
 import type { Recording } from "./predictor.js";
 import { takeTurns } from "./turns.js";
@@ -19,10 +19,12 @@ export async function decode(
   file: Blob | ArrayBuffer | ArrayBufferView,
   name: string | null = null,
   channel: number | null = null,
-): Promise<Recording> {
+): Promise<Required<Recording>> {
   const called = checkedName(name) ?? (file instanceof File ? file.name : "file");
   checkChannel(channel, called);
+  checkDecoder();
   const bytes = await copiedBytes(file, called);
+  if (!bytes.byteLength) throw new AudioError(`${called}: empty, no bytes at all. Record or copy it again.`);
   const view = new DataView(bytes); // until the bytes are taken away to be decoded
   checkWhole(view, called);
   const [sampleRateHz, promisedS] = [rateInHeader(view) ?? OTHERWISE_HZ, promisedSeconds(view)];
@@ -37,6 +39,11 @@ export async function decode(
   const waveform = mono(channels, called, channel);
   const hasSeparateChannels = channel === null && takeTurns(channels, decoded.sampleRate);
   return { waveform, sampleRateHz: decoded.sampleRate, hasSeparateChannels, nChannels: channels.length };
+}
+
+function checkDecoder(): void {
+  if ("OfflineAudioContext" in globalThis) return;
+  throw new EarnestError("Only pages have the browser's decoders, workers and Node have none. Call decode(…) in the page and hand the samples over.");
 }
 
 async function copiedBytes(file: unknown, name: string): Promise<ArrayBuffer> {

@@ -47,7 +47,7 @@ export async function listen(model: Listener, options: ListenOptions): Promise<L
   let [context, stream]: [AudioContext | null, SoundStream | null] = [null, null];
   try {
     context = new AudioContext();
-    await context.audioWorklet.addModule(workletUrl ?? new URL("./earnest.worklet.js", import.meta.url));
+    await addWorklet(context, workletUrl ?? new URL("./earnest.worklet.js?no-inline", import.meta.url));
     const sound = await model.stream(context.sampleRate, asked);
     stream = sound;
     const queue = new Queue(sound, context.sampleRate, onEvent);
@@ -84,6 +84,14 @@ async function microphone(constraints: MediaTrackConstraints): Promise<MediaStre
     const reason = REASONS[(error as Partial<DOMException>).name ?? ""] ?? "busy";
     const advice = "Allow it in the browser, plug one in, or close what uses it.";
     throw new MicrophoneError(reason, `The microphone can't be used (${String(error)}). ${advice}`);
+  });
+}
+
+/** Vite writes files as short as this one into the page's script, unless asked not to; a strict Content-Security-Policy refuses them there. */
+async function addWorklet(context: AudioContext, url: string | URL): Promise<void> {
+  await context.audioWorklet.addModule(url).catch((error: unknown) => {
+    const advice = "Serve earnest.worklet.js beside earnest.js, or say where it is: listen({ workletUrl }).";
+    throw new EarnestError(`The worklet can't be loaded (${String(error)}). ${advice}`);
   });
 }
 

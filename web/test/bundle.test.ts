@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkedInfo, fetchBundle, fetchFrom, sha256Of } from "../src/bundle.js";
+import { Engine } from "../src/engine.js";
 import { BundleError } from "../src/errors.js";
+import type { Ort } from "../src/graph.js";
 
 const MODEL = new TextEncoder().encode("a network");
 const SHA256 = await sha256Of(MODEL);
@@ -55,6 +57,18 @@ test("an address without a bundle says what the server answered", async () => {
 
 test("a server that is not there is a BundleError", async () => {
   await assert.rejects(fetchBundle("/m/", undefined, () => Promise.reject(new TypeError("no route"))), BundleError);
+});
+
+test("a download that breaks off, and a voice activity network that can't be reached, are told with their address", async () => {
+  const broken = new ReadableStream({ pull: (controller) => { controller.error(new TypeError("network error")); } });
+  const hosted = host({ "/m/bundle.json": JSON.stringify(INFO) });
+  const cut = (url: string): Promise<Response> => (url.endsWith(".onnx") ? Promise.resolve(new Response(broken)) : hosted(url));
+  await assert.rejects(fetchBundle("/m/", undefined, cut), { name: "BundleError", message: /^\/m\/model\.onnx: not reachable \(TypeError: network error\)/ });
+
+  const files = new Map([["bundle.json", new TextEncoder().encode(JSON.stringify(INFO))], ["model.onnx", MODEL]]);
+  const runtime = { env: { wasm: {} }, InferenceSession: { create: async () => ({ release: async () => undefined }) } } as unknown as Ort;
+  const nowhere = "http://127.0.0.1:1/silero.onnx";
+  await assert.rejects(new Engine(runtime).open(files, nowhere, 1), { name: "BundleError", message: /^http:\/\/127\.0\.0\.1:1\/silero\.onnx: not reachable/ });
 });
 
 test("of files at hand, one that is missing is called missing, and no server is blamed", async () => {

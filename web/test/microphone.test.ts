@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Queue } from "../src/microphone.js";
+import { EarnestError } from "../src/errors.js";
+import { listen, Queue } from "../src/microphone.js";
 import type { StreamEvent } from "../src/prediction.js";
 
 const RATE = 1_000;
@@ -71,4 +72,18 @@ test("sound that arrives after the end is left out, and is no failure", async ()
   await stream.goOn();
   await finished;
   assert.deepEqual(stream.calls, ["accept 10", "finish"]);
+});
+
+test("a worklet that can't be loaded says how it is served, and the microphone is let go", async () => {
+  let stopped = 0;
+  const mediaDevices = { getUserMedia: async () => ({ getTracks: () => [{ stop: () => stopped++ }] }) };
+  Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
+  const audioWorklet = { addModule: () => Promise.reject(new DOMException("Failed to load worklet module script", "AbortError")) };
+  Object.assign(globalThis, { AudioContext: class { audioWorklet = audioWorklet; close = async (): Promise<void> => undefined; } });
+  await assert.rejects(listen({ stream: () => Promise.reject(new Error("none")) }, { onEvent: () => undefined }), (error) => {
+    assert.ok(error instanceof EarnestError);
+    assert.match(error.message, /Serve earnest\.worklet\.js beside earnest\.js, or say where it is: listen\(\{ workletUrl \}\)/);
+    return true;
+  });
+  assert.equal(stopped, 1);
 });

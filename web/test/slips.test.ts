@@ -68,6 +68,19 @@ test("a file that is gone since it was chosen is told so", async () => {
   await refused(decode(file), /^call\.wav: the file can't be read; it was moved, changed or removed since it was chosen\. Choose it again\.$/, AudioError);
 });
 
+test("an empty file is called empty, and no kind of file that another program may decode", async () => {
+  await refused(decode(new Blob([]), "a.wav"), /^a\.wav: empty, no bytes at all\. Record or copy it again\.$/, AudioError);
+});
+
+test("a worker, which has no decoders, blames no file", async () => {
+  Reflect.deleteProperty(globalThis, "OfflineAudioContext");
+  try {
+    await refused(decode(new Blob(["x"])), /Only pages have the browser's decoders.*Call decode\(…\) in the page/);
+  } finally {
+    globalThis.OfflineAudioContext = FakeContext as unknown as typeof OfflineAudioContext;
+  }
+});
+
 test("what is no file, no name or no channel is refused", async () => {
   const file = new Blob(["x"]);
   for (const wrong of [undefined, "a.wav", [1, 2], Promise.resolve(file), new Response("x")]) {
