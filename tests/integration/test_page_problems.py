@@ -76,6 +76,22 @@ def test_a_recording_without_speech_is_no_problem_also_as_the_first_one(
     assert driver.find_element("id", "clip-picture").is_displayed()
 
 
+def test_where_the_browser_stores_nothing_no_reload_is_advised_that_would_lose_the_result(
+    driver: Any, address: str
+) -> None:
+    open_page(driver, address, "files")
+    driver.execute_script(
+        "IDBObjectStore.prototype.put = () => { throw new DOMException('It is full.', 'QuotaExceededError') }"
+    )
+    choose_file(driver, DEMO / "plain.flac")
+    driver.find_element("css selector", "#clip-keep button").click()
+    harness.wait_for(driver, "document.querySelector('#clip-keep [role=status]').textContent")
+    said = text_of(driver, "clip-keep")
+    assert "keeps nothing" in said
+    assert "(QuotaExceededError: It is full)" in said
+    assert "Reload" not in said
+
+
 def test_a_refused_microphone_is_explained_and_works_when_it_is_allowed(driver: Any, address: str) -> None:
     open_page(driver, address)
     permit(driver, address, "denied")

@@ -3,7 +3,7 @@
 import type { Timeline } from "../../../src/index.js";
 import { asChosen } from "../chosen.js";
 import { h } from "../dom.js";
-import { problemOf } from "../problems.js";
+import { notStored } from "../problems.js";
 import { identity, keep } from "../store.js";
 
 interface Named {
@@ -22,7 +22,8 @@ export function keepButton(given: () => Named | null): HTMLElement {
       said.replaceChildren("Kept under ", h("a", { href: "#/recordings" }, "Recordings"), ".");
       document.dispatchEvent(new Event("kept"));
     } catch (error) {
-      said.textContent = problemOf(error).advice;
+      const { title, advice } = notStored(error);
+      said.textContent = `${title}. ${advice}`;
     }
   };
   const button = h("button", { type: "button", click: () => void work() }, "Keep the result");

@@ -9,6 +9,7 @@ import { ProblemBox } from "../parts/problem-box.js";
 import { Summary } from "../parts/summary.js";
 import { spanTable } from "../parts/tables.js";
 import { TimelinePicture } from "../parts/timeline-picture.js";
+import { notStored } from "../problems.js";
 import { classesOf } from "../series.js";
 import { allKept, forget, type Kept, keep, put } from "../store.js";
 import { clock } from "../words.js";
@@ -37,7 +38,7 @@ class RecordingsView {
 
   private async list(): Promise<void> {
     const all = await allKept().catch((error: unknown) => {
-      this.problem.tell({ title: "This browser keeps nothing", advice: `${String(error)}. Private windows may refuse to store; results can still be exported.` });
+      this.problem.tell(notStored(error));
       return [];
     });
     byId("recordings-empty").hidden = all.length > 0;
