@@ -18,8 +18,8 @@ const OGG_BEGINS = 2; // the flag of a stream's first page
 const AGAIN = "Record or copy it again. To hear what is there, save it first (ffmpeg -i broken.wav mended.wav).";
 
 /**
- * Refuse a WAV, Ogg or MP3 file that is cut off, a WAV file that was never finished, and several recordings of FLAC, MP3,
- * MP4 or Ogg one after the other.
+ * Refuse a WAV, Ogg or MP3 file that is cut off, a WAV file that was never finished or has no sound, and several
+ * recordings of FLAC, MP3, MP4 or Ogg one after the other.
  */
 export function checkWhole(view: DataView, name: string): void {
   const missing = missingBytes(view);
@@ -37,6 +37,7 @@ export function checkWhole(view: DataView, name: string): void {
     const what = `its header was never finished: it promises no sound, but ${bytes(unfinished)} follow`;
     throw new AudioError(`${name}: ${what}. Mend it, such as with: ffmpeg -i broken.wav -c copy mended.wav`);
   }
+  if (silentStart(view) !== null) throw new AudioError(`${name}: has a header, but no sound. Record or copy it again.`);
 }
 
 /** How long the header of a FLAC file says that it is; 0 where it doesn't say, and for other files. */
@@ -96,11 +97,16 @@ function waveEnd(view: DataView): number | null {
 
 /** How many bytes lie behind a WAV header whose sizes were not filled in when its recorder ended. */
 function unfinishedBytes(view: DataView): number {
-  if (!isMarked(view, 0, "RIFF") || !isMarked(view, 8, "WAVE")) return 0;
-  const start = chunkStart(view, "data");
+  const start = silentStart(view);
   // Behind sound of no length other chunks may lie; then the first size counts them.
-  if (start === null || view.getUint32(start - 4, true) > 0 || 8 + view.getUint32(4, true) > start) return 0;
-  return view.byteLength - start;
+  return start === null || 8 + view.getUint32(4, true) > start ? 0 : view.byteLength - start;
+}
+
+/** Where the sound of a WAV file would begin that has none by its header; null for all other files. */
+function silentStart(view: DataView): number | null {
+  if (!isMarked(view, 0, "RIFF") || !isMarked(view, 8, "WAVE")) return null;
+  const start = chunkStart(view, "data");
+  return start === null || view.getUint32(start - 4, true) > 0 ? null : start;
 }
 
 /** The flags of each page and where it ends; one whose header is not whole ends behind the file. */

@@ -47,7 +47,7 @@ test("a file that is cut off is refused in the words of `earnest predict`", () =
 
 test("a file that is whole, of unknown length, or off by no more than writers are is heard", () => {
   for (const view of [
-    wave(2000, 2000), wave(2000, 1936), wave(0xffff_ffff, 500), wave(0x7fff_0000, 500), wave(0, 0),
+    wave(2000, 2000), wave(2000, 1936), wave(0xffff_ffff, 500), wave(0x7fff_0000, 500),
     file("RIFF", 4, "WAVE"), joined(page(2), page(0), page(4)), joined(page(2), page(2), page(0)), joined(page(2), file("end")), xing(452), xing(452 + 256),
     file(""), file("RIFF"), file("ID3"), file("fLaC"), file("no sound at all"),
   ]) assert.equal(told(view), "");
@@ -56,7 +56,12 @@ test("a file that is whole, of unknown length, or off by no more than writers ar
 test("a WAV whose recorder crashed before it filled in the header says how to mend it", () => {
   const mend = "Mend it, such as with: ffmpeg -i broken.wav -c copy mended.wav";
   assert.equal(told(wave(0, 5000, 0)), `talk: its header was never finished: it promises no sound, but 5,000 bytes follow. ${mend}`);
-  assert.equal(told(joined(wave(0, 0, 60), file("LIST", 16, zeros(16)))), ""); // another chunk behind no sound
+});
+
+test("a WAV of no length, also before another chunk, is no kind that another program may decode", () => {
+  for (const view of [wave(0, 0), joined(wave(0, 0, 60), file("LIST", 16, zeros(16)))]) {
+    assert.equal(told(view), "talk: has a header, but no sound. Record or copy it again.");
+  }
 });
 
 test("recordings that were joined into one file are refused, not the first one heard", () => {
