@@ -60,13 +60,14 @@ class DebugView {
     this.results.get(name)?.replaceChildren(table(`${engine.about.name} ${where}, ${ms.toFixed(0)} ms`, ["class", "probability"], rows));
   }
 
-  /** The same clips and the same model here and there. */
+  /** The same clips and the same model here and there: the chosen one, where both have it. */
   private async parity(): Promise<void> {
     await this.guarded(async () => {
       const button = byId("debug-parity");
       button.toggleAttribute("disabled", true);
       try {
-        const shared = (await serverModels()).find(({ name }) => this.app.site.models.includes(name));
+        const common = (await serverModels()).filter(({ name }) => this.app.site.models.includes(name));
+        const shared = common.find(({ name }) => name === this.app.engine?.about.name) ?? common.at(0);
         if (!shared) throw new Error("The server and this page have no model of the same name.");
         const here = await BrowserEngine.open(shared.name, () => undefined);
         const there = new ServerEngine(shared);
