@@ -114,6 +114,25 @@ def test_without_a_microphone_the_page_says_so(address: str) -> None:
         assert "no microphone" in problem(driver, "live-problem")
 
 
+def test_a_microphone_that_is_unplugged_is_told_and_what_was_heard_stays(driver: Any, address: str) -> None:
+    open_page(driver, address)
+    driver.execute_script(
+        "const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
+        "navigator.mediaDevices.getUserMedia = async (asked) => (window.media = await open(asked))"
+    )
+    listen_for(driver, 1)
+    driver.execute_script("media.getTracks()[0].dispatchEvent(new Event('ended'))")
+    assert "The microphone was unplugged" in problem(driver, "live-problem")
+    wait_live(driver, "idle")
+    assert text_of(driver, "live-state") == "It stopped early; until then"
+    press(driver, "live-start")
+    wait_live(driver, "listening")
+    assert text_of(driver, "live-problem") == ""
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    assert text_of(driver, "live-state") == "All in all"
+
+
 def test_on_an_insecure_address_the_page_says_so_and_the_server_still_answers(driver: Any, address: str) -> None:
     driver.get(address.replace("127.0.0.1", OTHER_HOST))
     harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")

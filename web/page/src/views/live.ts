@@ -29,6 +29,11 @@ import { brokenOff, classesOf } from "../series.js";
 declare const BUILT: { worklet: string }; // file names, by build.mjs
 
 const SEEN_S = 60; // of the timeline while it grows
+const STOPPED_EARLY = "It stopped early; until then";
+const ENDED_BY_ITSELF = {
+  title: "Listening ended by itself",
+  advice: "The microphone was unplugged or taken away, or the server ended a long pause. What was heard until then stays below. Press Start to listen again.",
+};
 const PACES = { calm: { windowS: 3, hopS: 1 }, quick: { windowS: 1.5, hopS: 0.5 } };
 
 type State = "idle" | "starting" | "listening" | "paused" | "ending" | "answering";
@@ -147,10 +152,13 @@ class LiveView {
   /** By Stop, by an unplugged microphone, or by a server that is gone: what was heard stays. */
   private async whenEnded(listening: Listening): Promise<void> {
     try {
-      this.show(timelineOf(await listening.ended, "", this.events), "All in all");
+      const timeline = timelineOf(await listening.ended, "", this.events);
+      const wasAsked = this.state === "ending";
+      this.show(timeline, wasAsked ? "All in all" : STOPPED_EARLY);
+      if (!wasAsked) this.problem.tell(ENDED_BY_ITSELF);
     } catch (error) {
       this.problem.show(error);
-      if (this.windows.length + this.bursts.length) this.show(this.untilNow(), "It stopped early; until then");
+      if (this.windows.length + this.bursts.length) this.show(this.untilNow(), STOPPED_EARLY);
     }
     this.listening = null;
     this.become("idle");
