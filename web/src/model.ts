@@ -110,8 +110,9 @@ function isRecordings(given: unknown): given is Recording[] {
   return Array.isArray(given) && given.every((one) => isObject(one) && "waveform" in one && "sampleRateHz" in one);
 }
 
+/** The address that `fetch` would ask for: from the page's base, `<base href>` where it has one; the worker's base is another. */
 function absolute(url: string | URL): string {
-  return new URL(url, location.href).href;
+  return new URL(url, "document" in globalThis ? document.baseURI : location.href).href;
 }
 
 export class Model {

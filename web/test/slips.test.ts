@@ -109,6 +109,21 @@ test("load says what it opens, and how many threads there can be", async () => {
   }
 });
 
+test("addresses are those of the page's base, as for fetch", () => {
+  const told: object[] = [];
+  Object.assign(globalThis, {
+    Worker: class { postMessage = (call: object): number => told.push(call); },
+    ...{ document: { baseURI: "https://host/app/" }, location: { href: "https://host/app/route/deep" } },
+  });
+  try {
+    void load("models/small/", { voiceActivityUrl: "silero_vad.onnx", runtimeUrl: "runtime" });
+  } finally {
+    for (const name of ["Worker", "document", "location"]) Reflect.deleteProperty(globalThis, name);
+  }
+  const runtime = { mjs: "https://host/app/runtime/ort-wasm-simd-threaded.mjs", wasm: "https://host/app/runtime/ort-wasm-simd-threaded.wasm" };
+  assert.deepEqual(told, [{ runtime }, { id: 1, method: "open", args: ["https://host/app/models/small/", "https://host/app/silero_vad.onnx", 1] }]);
+});
+
 test("adapter and profile say what they learn a speaker from", async () => {
   const recording = { waveform: new Float32Array(4), sampleRateHz: 16_000 };
   for (const wrong of [5, null, recording, [recording.waveform], [Promise.resolve(recording)]]) {
