@@ -346,7 +346,9 @@ def stream_losses(told: Tensor, targets: Tensor, requested: Tensor) -> Tensor:
     """
     possible = told * requested[:, None].to(told.dtype)
     # log(p_y / Σ_c p_c) over the requested classes c; `nll_loss` takes (streams, classes, recordings).
-    logs = (possible / possible.sum(dim=2, keepdim=True) + SMALLEST).log()
+    # Where none of these has a probability that float32 can hold, no class is likelier; 0/0 would spoil all weights.
+    total = possible.sum(dim=2, keepdim=True).clamp(min=torch.finfo(told.dtype).tiny)
+    logs = (possible / total + SMALLEST).log()
     return functional.nll_loss(logs.transpose(1, 2), targets, reduction="none").mean(dim=1)
 
 

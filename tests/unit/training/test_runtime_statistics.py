@@ -10,7 +10,7 @@ import torch
 
 from earnest.learning.discriminant import Shrinkage, discriminant
 from earnest.learning.domain import CLIPS_PER_DIRECTION, KNOWN_SHARE, fit_domain
-from earnest.models.adaptation import AdaptationNetwork
+from earnest.models.adaptation import SMALLEST, AdaptationNetwork
 from earnest.training.runtime_statistics import (
     COPY,
     Bank,
@@ -151,6 +151,12 @@ def test_the_loss_of_a_stream_is_the_cross_entropy_among_what_is_asked_for() -> 
     targets, requested = torch.tensor([[0, 1]]), torch.tensor([[True, True, False, False]])
     expected = -(np.log(0.5 / 0.7) + np.log(0.4 / 0.5)) / 2
     np.testing.assert_allclose(stream_losses(told_, targets, requested), [expected], atol=1e-4)
+
+
+def test_a_stream_whose_requested_classes_float32_takes_for_impossible_has_a_loss_all_the_same() -> None:
+    told = torch.tensor([[[1.0, 0.0, 0.0]]])  # softmax of points that lie 200 apart
+    losses = stream_losses(told, torch.tensor([[1]]), torch.tensor([[False, True, True]]))
+    np.testing.assert_allclose(losses, [-np.log(SMALLEST)], rtol=1e-5)
 
 
 def test_moved_speakers_are_understood_better_and_one_emotion_is_not_taken_for_the_voice() -> None:
