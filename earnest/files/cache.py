@@ -110,7 +110,7 @@ class DiskCache:
             Path(file.name).replace(path)
         except OSError as error:
             self._fails = True
-            _log.warning("%s: nothing can be kept there (%s); the work goes on without.", self.folder, error)
+            warn_of_unkept(self.folder, error)
             return
         self._since_look += len(data)
         if self._since_look > self.most_bytes // _LOOKS_A_FILLING:
@@ -141,6 +141,11 @@ class DiskCache:
             with suppress(OSError):
                 found = path.stat()
                 yield _Entry(found.st_mtime_ns, found.st_size, path)
+
+
+def warn_of_unkept(folder: Path, error: OSError) -> None:
+    """Warn that a folder can't hold what would save work."""
+    _log.warning("%s: nothing can be kept there (%s); the work goes on without.", folder, error)
 
 
 def cache_folder() -> Path:

@@ -1,6 +1,5 @@
 """A bundle's graph on OpenVINO: from its own files, or from ``model.onnx``."""
 
-import logging
 import math
 import os
 import sys
@@ -16,7 +15,7 @@ import numpy as np
 from earnest.audio.deadline import stopped_at_deadline
 from earnest.bundle import Bundle, BundleInfo
 from earnest.errors import BundleError, MissingExtraError
-from earnest.files.cache import FOLDER
+from earnest.files.cache import FOLDER, warn_of_unkept
 from earnest.onnx.surgery import CUT, CutError, Part
 from earnest.runtime.engine import MIB, Hint, Provider, few_addresses, most_of_one
 
@@ -29,7 +28,6 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "
 # What is prepared for a layer and a length of sound is kept for the next of that length. By itself OpenVINO keeps
 # 5,000: 635 MiB with `small` after 1,200 lengths.
 FEW_KEPT = {"CPU_RUNTIME_CACHE_CAPACITY": "64"}
-_log = logging.getLogger(__name__)
 
 
 def openvino() -> Any:
@@ -141,7 +139,7 @@ def _kept_in(folder: Path) -> dict[str, str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        _log.warning("%s: nothing can be kept there (%s); the work goes on without.", folder, error)
+        warn_of_unkept(folder, error)
         return {}
     return {"CACHE_DIR": str(folder)}
 

@@ -92,6 +92,14 @@ def test_where_the_browser_stores_nothing_no_reload_is_advised_that_would_lose_t
     assert "Reload" not in said
 
 
+def starts_and_stops_without_a_problem(driver: Any) -> None:
+    press(driver, "live-start")
+    wait_live(driver, "listening")
+    assert text_of(driver, "live-problem") == ""
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+
+
 def test_a_refused_microphone_is_explained_and_works_when_it_is_allowed(driver: Any, address: str) -> None:
     open_page(driver, address)
     permit(driver, address, "denied")
@@ -99,11 +107,7 @@ def test_a_refused_microphone_is_explained_and_works_when_it_is_allowed(driver: 
     assert "may not use the microphone" in problem(driver, "live-problem")
     assert "press Start again" in text_of(driver, "live-problem")
     permit(driver, address, "granted")
-    press(driver, "live-start")
-    wait_live(driver, "listening")
-    assert text_of(driver, "live-problem") == ""
-    press(driver, "live-start")
-    wait_live(driver, "idle")
+    starts_and_stops_without_a_problem(driver)
 
 
 def test_without_a_microphone_the_page_says_so(address: str) -> None:
@@ -125,11 +129,7 @@ def test_a_microphone_that_is_unplugged_is_told_and_what_was_heard_stays(driver:
     assert "The microphone was unplugged" in problem(driver, "live-problem")
     wait_live(driver, "idle")
     assert text_of(driver, "live-state") == "It stopped early; until then"
-    press(driver, "live-start")
-    wait_live(driver, "listening")
-    assert text_of(driver, "live-problem") == ""
-    press(driver, "live-start")
-    wait_live(driver, "idle")
+    starts_and_stops_without_a_problem(driver)
     assert text_of(driver, "live-state") == "All in all"
 
 

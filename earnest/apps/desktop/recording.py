@@ -177,11 +177,11 @@ class RecordingPanel(QWidget):
 
     def _tell_place(self) -> None:
         longest_s = self.views.duration_s
-        said = f"{clock(round(self.views.cursor_s, 2), longest_s)} / {clock(round(longest_s, 2), longest_s)}"
+        said = localised(f"{clock(round(self.views.cursor_s, 2), longest_s)} / {clock(round(longest_s, 2), longest_s)}")
         start_s, end_s = self.views.selection
         if end_s > start_s:
             said += f"   [{moment(start_s, longest_s)} – {moment(end_s, longest_s)}]"
-        self.place.setText(localised(said) if self.samples is not None else "")
+        self.place.setText(said if self.samples is not None else "")
 
     def _answer_selection(self) -> None:
         self._tell_place()
