@@ -23,6 +23,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from earnest.errors import CorpusError, RecipeError, counted
 from earnest.files.writing import write_atomically
@@ -213,6 +214,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
             "processes. Each process needs two recordings of every batch. Start fewer processes."
         )
     folder.mkdir(parents=True, exist_ok=True)
+    convert_conv2d_weight_memory_format(network, _layout(network))
     module = EmotionTraining(network, settings, n_classes, train, valid, ranks)
     epochs = stop_after or settings.epochs
     health = Health(epochs, n_classes, module.objective.chance_loss())
@@ -226,6 +228,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
         _run(trainer, module, train, checkpoint)
     # Statistics of batch normalisation are part of them.
     network.load_state_dict(keeper.best_weights)
+    convert_conv2d_weight_memory_format(network, torch.contiguous_format)
     network.eval()
     return keeper
 
@@ -279,6 +282,7 @@ def follow(ranks: Ranks) -> None:
             checkpoint = Path(folder) / CHECKPOINT
             if led.checkpoint is not None:
                 checkpoint.write_bytes(led.checkpoint)
+            convert_conv2d_weight_memory_format(led.network, _layout(led.network))
             module = EmotionTraining(led.network, led.settings, led.n_classes, train, ranks=ranks)
             trainer = _trainer(led.network, led.epochs, Path(folder), [EpochFollower(Path(folder), ranks)], ranks)
             _run(trainer, module, train, checkpoint)
@@ -336,6 +340,14 @@ def _precision(network: Network) -> Literal["bf16-mixed", "32-true"]:
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     coarse = network.inner.input == "image" and bfloat16_is_quick(torch.device("cpu"))
     return "bf16-mixed" if coarse else "32-true"
+
+
+def _layout(network: Network) -> torch.memory_format:
+    """Return how weights lie in memory while they learn.
+
+    With channels last, convolutions over images take a sixth to a half less time in bfloat16, and no more in float32.
+    """
+    return torch.channels_last if network.inner.input == "image" else torch.contiguous_format
 
 
 def bfloat16_is_quick(device: torch.device) -> bool:

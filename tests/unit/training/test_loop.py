@@ -208,17 +208,21 @@ def test_a_training_that_diverges_is_explained(tmp_path: Path) -> None:
 
 
 class Seeing(Mean):
-    """The same, said to see images; whether it computes in bfloat16 is kept."""
+    """The same behind a convolution, said to see images; how it computes is kept."""
 
     input = "image"
 
     def __init__(self) -> None:
         super().__init__()
+        self.convolution = nn.Conv2d(2, 2, 3, padding=1)
         self.coarse: set[bool] = set()
+        self.channels_last: set[bool] = set()
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         self.coarse.add(torch.is_autocast_enabled(frames.device.type))
-        return super().forward(frames, n_frames)
+        self.channels_last.add(self.convolution.weight.is_contiguous(memory_format=torch.channels_last))
+        found = self.convolution(torch.stack([frames, frames], dim=1))
+        return super().forward(frames + found.mean(dim=1), n_frames)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes all networks in bfloat16")
@@ -230,6 +234,13 @@ def test_images_are_computed_in_bfloat16_where_a_processor_multiplies_it(
     network = Seeing()
     fit(network, examples(24), examples(9, seed=1), replace(QUICK, epochs=2), tmp_path, N_CLASSES)
     assert network.coarse == {quick}
+
+
+def test_weights_over_images_have_channels_last_while_they_learn(tmp_path: Path) -> None:
+    network = Seeing()
+    fit(network, examples(24), examples(9, seed=1), replace(QUICK, epochs=2), tmp_path, N_CLASSES)
+    assert network.channels_last == {True}
+    assert network.convolution.weight.is_contiguous()  # as files of weights want them
 
 
 def test_in_bfloat16_the_weights_stay_in_float32_and_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
