@@ -50,6 +50,8 @@ ROUNDING = 1e-9  # of a sum of float64
 LONGEST_SHOWN = 80
 MOST_LABELS = 1000  # a confusion matrix has their square
 MOST_TOLD = 12  # pairs of labels in a message
+NO_ANSWER = frozenset({"unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"})
+"""What `earnest predict` says in place of an emotion: no answer, unless it is a class of the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -333,11 +335,12 @@ class _Table:
             for prefix, numbers in self.affect.items()
         }
         columns |= {name: np.array(flags) for name, flags in self.flags.items()}
+        none = NO_ANSWER.difference(self.layout.probabilities, self.texts.get("emotion", ()))
         answers = SystemAnswers(
             source=self.path,
             name=texts.pop("name"),
             line=np.array(self.lines, dtype=np.int64),
-            predicted=texts.pop("predicted"),
+            predicted=text_column("" if label in none else label for label in texts.pop("predicted")),
             emotion=texts.pop("emotion", None),
             predicted_gender=texts.pop("predicted_gender", None),
             texts=texts,
@@ -356,7 +359,8 @@ class _Table:
         if name == "predicted_gender" and text not in ("female", "male", ""):
             return f"expected female, male or nothing, got '{excerpt(text)}'"
         labels = self.layout.probabilities
-        if name in ("emotion", "predicted") and self.layout.is_ours and labels and text and text not in labels:
+        known = {"", *labels, *(NO_ANSWER if name == "predicted" else ())}
+        if name in LABEL_CELLS and self.layout.is_ours and labels and text not in known:
             return f"'{excerpt(text)}' has no column p_{excerpt(text)}"
         return ""
 

@@ -329,9 +329,9 @@ def command(
     predicted and, where known, p_<class>, speaker, fold; commas, semicolons or tabs between, or Parquet.
 
     With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every recording counts: one
-    without an answer counts as wrong. The table of `earnest predict -o`, output of Hugging Face's pipelines (JSON)
-    and result tables of nkululeko (CSV with a column "file") are read too. UA (unweighted accuracy) is the mean
-    recall over the classes that occur.
+    without an answer ("unsure" and the like are none) counts as wrong. The table of `earnest predict -o`, output of
+    Hugging Face's pipelines (JSON) and result tables of nkululeko (CSV with a column "file") are read too. UA
+    (unweighted accuracy) is the mean recall over the classes that occur.
 
     \b
     Examples:

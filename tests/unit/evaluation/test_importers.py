@@ -2,6 +2,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from earnest.evaluation.predictions import Predictions
 from earnest.files.tables import marked
 from earnest.runtime.formats import csv_header, csv_line, flat_values
 from earnest.runtime.frames import prediction_schema
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, Status
 
 SURE = [{"score": 0.75, "label": "happy"}, {"score": 0.25, "label": "sad"}]
 TABLE = "file,start,end,anger,happiness,predicted,truth,uncertainty,correct"
@@ -174,6 +175,21 @@ def test_the_mark_before_a_name_that_a_spreadsheet_would_compute_is_no_part_of_i
     names = ["=a.wav", "-b.wav", "'=c.wav", "d.wav"]
     cells = "\n".join(f"{marked(name)},ok,sad" for name in names)
     assert read_any(written(tmp_path, f"path,status,emotion\n{cells}", "p.csv")).name.tolist() == names
+
+
+@pytest.mark.parametrize("word", sorted(set(get_args(Status)) - {"ok"}))
+def test_what_predict_says_in_place_of_an_emotion_is_no_answer(word, tmp_path):
+    table = f"utterance_id,emotion,predicted\na,sad,{word}\nb,happy,happy\n"
+    answers = read_any(written(tmp_path, table, "t.csv"))
+    assert answers.predicted.tolist() == ["", "happy"]
+    assert Predictions.of(answers).classes == ("happy", "sad")
+    told = f"utterance_id,emotion,predicted,p_happy,p_sad\na,sad,{word},0.6,0.4\nb,happy,happy,1,0\n"
+    assert read_any(written(tmp_path, told, "p.csv")).predicted.tolist() == ["", "happy"]
+
+
+def test_a_class_of_the_file_is_an_answer_though_predict_calls_something_else_so(tmp_path):
+    answers = read_any(written(tmp_path, "utterance_id,emotion,predicted\na,mixed,mixed\nb,sad,mixed\n", "t.csv"))
+    assert answers.predicted.tolist() == ["mixed", "mixed"]
 
 
 def test_json_lines_of_predict_say_what_its_table_says(tmp_path):
