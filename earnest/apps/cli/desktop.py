@@ -55,7 +55,6 @@ def command(
         raise click.UsageError("--json: a window writes no JSON. Add --until-answered, or use earnest predict --json.")
     if until_answered and not paths:
         raise click.UsageError("--until-answered needs PATHS.")
-    _check_display()
     try:
         from earnest.apps.desktop.start import run
     except ModuleNotFoundError as error:
@@ -66,6 +65,7 @@ def command(
         raise EarnestError(
             f"Qt can't be loaded ({error}). Debian, Ubuntu: apt install libegl1 libgl1 libxkbcommon0 libdbus-1-3."
         ) from error
+    _check_display()
     rows = run(paths, folder, model, language, quiet, until_answered)
     for row in rows:
         click.echo(json_line(row))

@@ -2,6 +2,7 @@
 
 import type { Shares, Span, Status, Timeline, VocalBurst, Window } from "../../src/index.js";
 import { unanswered } from "../../src/index.js";
+import { isObject } from "../../src/given.js";
 
 const FORMAT = "earnest-recording";
 const VERSION = 1;
@@ -30,11 +31,11 @@ export function read(text: string): Exchanged {
   } catch {
     throw new Error("The file is not JSON. Choose one that was exported under Recordings.");
   }
-  const file = fields(values, "the file");
-  if (file["format"] !== FORMAT || file["version"] !== VERSION) {
+  if (!isObject(values) || values["format"] !== FORMAT || values["version"] !== VERSION) {
     throw new Error(`The file is not a recording of version ${VERSION}. Choose one that was exported under Recordings.`);
   }
-  return { name: textOf(file["name"], "name"), created: date(file["created"]), timeline: timelineFrom(file["timeline"]) };
+  const { name, created, timeline } = values;
+  return { name: textOf(name, "name"), created: date(created), timeline: timelineFrom(timeline) };
 }
 
 function timelineFrom(value: unknown): Timeline {
@@ -103,8 +104,8 @@ function named(value: unknown, names: readonly string[], least: number): Record<
 }
 
 function fields(value: unknown, name: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(`In the file, ${name} is not an object.`);
-  return value as Record<string, unknown>;
+  if (!isObject(value)) throw new Error(`In the file, ${name} is not an object.`);
+  return value;
 }
 
 function rows(value: unknown, name: string): unknown[] {

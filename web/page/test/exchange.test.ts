@@ -78,7 +78,7 @@ test("what is wrong is refused with a sentence that says where", () => {
   const row = (values: object): object => ({ start_s: 0, end_s: 1, emotion: "sad", confidence: 0.5, ...values });
   const cases: [string, RegExp][] = [
     ["", /not JSON/],
-    ["[]", /not an object/],
+    ["[]", /not a recording of version 1/],
     ["{}", /not a recording of version 1/],
     [changed((file) => (file["version"] = 2)), /version 1/],
     [changed((file) => (file["name"] = 5)), /name is not a text/],
