@@ -23,6 +23,7 @@ SETTLED_MS = 40
 MOST_NAMES = 60  # of spans, in what is seen
 MOST_POINTS = 4_000  # of a curve of probability
 Floats = npt.NDArray[np.float64]
+NAME_HEIGHTS = 1.35  # of a plot, the most that its name may reach over
 NAME_SHARE = 0.065  # of the width that a span needs for its name
 
 
@@ -31,6 +32,15 @@ class _TimeAxis(pg.AxisItem):
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
         return [localised(clock(value, max(values))) if value >= 0 else "" for value in values]
+
+
+class _NamedAxis(pg.AxisItem):
+    """The axis at the left; beside a plot that is much lower than its name, without the name."""
+
+    def resizeEvent(self, ev: Any = None) -> None:  # noqa: N802
+        super().resizeEvent(ev)
+        if self.label is not None:  # as while it closes
+            self.label.setVisible(self.label.boundingRect().width() <= NAME_HEIGHTS * self.size().height())
 
 
 class _SelectingBox(pg.ViewBox):
@@ -128,7 +138,7 @@ class RecordingViews(QWidget):
 
     def _plot(self, row: int, stretch: int) -> Any:
         box = _SelectingBox(self)
-        axes = {"bottom": _TimeAxis("bottom")} if row == 3 else {}
+        axes = {"left": _NamedAxis("left")} | ({"bottom": _TimeAxis("bottom")} if row == 3 else {})
         plot = self._canvas.addPlot(row=row, col=0, viewBox=box, axisItems=axes)
         plot.hideButtons()
         box.disableAutoRange()  # all ranges are set; else every drawing looks for them

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +65,22 @@ def test_a_stretch_that_is_dragged_over_gets_its_own_answer(opened: Any, long_vo
     assert window.answer.emotion.text().startswith(expected.emotion or expected.status)
     window.recording.views.select(0, 0)
     driver.until(lambda: window.answer.about.text() == whole)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_names_of_axes_do_not_lie_over_each_other_in_a_low_window(language: str, opened: Any, voices: Path) -> None:
+    from PySide6.QtWidgets import QApplication
+
+    driver = opened(voices, language=language)
+    views = driver.window.recording.views
+    labels = [plot.getAxis("left").label for plot in views._plots()]
+    driver.window.show()
+    for height, n_shown in ((400, 4), (330, 1), (290, 1), (250, 1), (160, 0)):
+        views.setFixedHeight(height)
+        QApplication.processEvents()
+        shown = [label.sceneBoundingRect() for label in labels if label.isVisible()]
+        assert len(shown) >= n_shown
+        assert all(above.bottom() <= below.top() + 8 for above, below in pairwise(shown))  # empty margins
 
 
 def test_wheel_and_keys_zoom_and_move(opened: Any, long_voice: Path, qtbot: Any) -> None:
