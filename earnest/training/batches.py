@@ -214,7 +214,11 @@ class Augmented(Sequence[Example]):
         if rng.random() < self.settings.clean_share:
             return example
         assert example.waveform is not None
-        waveform = self.change(example.waveform.astype(np.float32) / np.float32(FULL_SCALE), rng)
+        try:
+            waveform = self.change(example.waveform.astype(np.float32) / np.float32(FULL_SCALE), rng)
+        except Exception as error:  # of somebody's own augmentation
+            error.add_note(f"Augmenting {example.utterance.path}, epoch {draw.epoch + 1}.")
+            raise
         return replace(example, frames=compute_frames(self.front_end, waveform))
 
     def batch(self, draws: Sequence[Draw]) -> Batch:

@@ -195,6 +195,15 @@ def test_the_clean_share_is_how_many_are_left_as_they_are() -> None:
     assert np.mean(same) == pytest.approx(0.3, abs=0.08)
 
 
+def test_an_error_of_somebodys_augmentation_says_at_which_recording() -> None:
+    def failing(waveform: Waveform, rng: np.random.Generator) -> Waveform:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        Augmented(CLIPS, FRONT_END, failing, Training()).drawn(Draw(2, epoch=4))
+    assert caught.value.__notes__ == ["Augmenting a.wav, epoch 5."]
+
+
 def test_for_stability_training_each_clip_comes_plain_and_augmented() -> None:
     (batch,) = epoch_of(augmented(stability_weight=0.5), 1, size=9)
     assert batch.noisy_frames is not None
