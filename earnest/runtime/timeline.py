@@ -9,6 +9,7 @@ in brackets, below the first subtitle. Diarisation comes as NIST's RTTM.
 
 import json
 import math
+import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
 from earnest.audio.source import file_and_channel
-from earnest.errors import EarnestError, printable, suggestion
+from earnest.errors import REPLACEMENT, EarnestError, printable, suggestion
 from earnest.files.reading import read_text
 from earnest.files.tables import csv_row
 from earnest.runtime.events import Envelope, Event, Recorded, Segment, Span, Window, burst_span, span_dict, window_dict
@@ -334,7 +335,7 @@ def _filled(spans: Iterable[Span], end_s: float) -> Iterator[tuple[float, float,
 
 
 def _eaf(timeline: Recorded) -> Iterator[str]:
-    """ELAN 2.8. The recording is linked by its name, beside the document."""
+    """ELAN 2.8. The recording is linked by its name, beside the document; what XML can't hold is replaced."""
     media, entries = printable(PurePath(file_and_channel(timeline.path)[0]).name), timeline.entries()
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT AUTHOR="earnest"'
     # A fixed date: the same timeline is the same bytes.
@@ -351,7 +352,7 @@ def _eaf(timeline: Recorded) -> Iterator[str]:
     yield " </TIME_ORDER>\n"
     for tier, (name, texts) in enumerate(timeline.tiers().items()):
         yield f' <TIER LINGUISTIC_TYPE_REF="default-lt" TIER_ID="{name}">\n'
-        for number, text in enumerate(map(xml_escape, texts), 1):
+        for number, text in enumerate(map(_xml_text, texts), 1):
             slots = f'TIME_SLOT_REF1="ts{2 * number - 1}" TIME_SLOT_REF2="ts{2 * number}"'
             identity = f'ANNOTATION_ID="a{tier * len(entries) + number}"'  # numbered on through all tiers
             yield f"  <ANNOTATION><ALIGNABLE_ANNOTATION {identity} {slots}>"
@@ -361,6 +362,12 @@ def _eaf(timeline: Recorded) -> Iterator[str]:
     yield "</ANNOTATION_DOCUMENT>\n"
 
 
+def _xml_text(text: str) -> str:
+    return xml_escape(_NOT_IN_XML.sub(REPLACEMENT, text))
+
+
+# Characters that XML 1.0 has no way to write, not even as a reference (section 2.2).
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MEDIA_TYPES = {".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".mp4": "video/mp4", ".m4a": "audio/mp4"}
 
 

@@ -171,6 +171,13 @@ def test_a_recording_without_speech_is_a_file_without_spans(form: str, tmp_path:
     assert READERS[form](path) == []
 
 
+def test_characters_that_xml_forbids_are_replaced_in_elan(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.eaf"
+    spans = (Span(0.0, 1.0, "an\x00g\x1bry\ufffe", 0.5), Span(1.0, 2.0, "kept:\t\x7fü😀", 0.5))
+    path.write_text(timeline(spans).to_eaf(), encoding="utf-8", newline="")
+    assert [label for _, _, label in read_eaf(path)] == ["an\ufffdg\ufffdry\ufffd", "kept:\t\x7fü😀"]
+
+
 def test_json_is_the_dictionary_and_holds_the_windows() -> None:
     value = json.loads(timeline().to_json())
     assert value == timeline().to_dict()
