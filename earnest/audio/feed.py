@@ -86,8 +86,9 @@ _INSTEAD = (
 )
 _NO_STREAM = {
     **{b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1a\x45\xdf\xa3": "WebM", b"FORM": "AIFF", b"ftyp": "MP4"},
-    **{b"RF64": "RF64", b"BW64": "BW64", b"riff": "Wave64", b"caff": "CAF", b".snd": "AU"},
-}  # by how they begin; MP4 after four bytes
+    **{b"RF64": "RF64", b"BW64": "BW64", b"riff": "Wave64", b"caff": "CAF", b".snd": "AU", b"RIFX": "RIFX"},
+    **{b"#!AMR": "AMR", b"\x30\x26\xb2\x75": "WMA", b"AVI ": "AVI"},
+}  # by how they begin; MP4 after four bytes, AVI after eight
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
 
 
 def _known(head: bytes) -> str | None:
-    return next((name for start, name in _NO_STREAM.items() if head.startswith(start) or head[4:8] == start), None)
+    known = _NO_STREAM.items()
+    return next((name for start, name in known if start in (head[: len(start)], head[4:8], head[8:])), None)
 
 
 _MP3_KBPS = {

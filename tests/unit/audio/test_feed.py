@@ -112,6 +112,9 @@ def test_next_to_nothing_is_no_sound(data: bytes) -> None:
         (b"OggS" + bytes(40), "Ogg can't be read"),
         (b"RF64\xff\xff\xff\xffWAVEds64" + bytes(40), "RF64 can't be read"),  # ffmpeg -rf64 always
         (b"\0\0\0\x20ftypM4A " + bytes(40), "MP4 can't be read"),
+        (b"#!AMR\n" + bytes(40), "AMR can't be read"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(40), "WMA can't be read"),
+        (b"RIFF\0\0\0\0AVI LIST" + bytes(40), "AVI can't be read"),
         (wav()[:20] + b"\7\0" + wav()[22:], r"WAV of 16 bits.*ffmpeg -i RECORDING .* \| earnest listen -"),
         (wav()[:36], "a WAV header without sound"),
         (b"RIFF\0\0\0\0WAVE" + bytes(100), "a WAV header without sound"),
