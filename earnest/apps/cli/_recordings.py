@@ -159,7 +159,7 @@ class Speakers:
         self._pattern, self._listed = _compiled(pattern), dict[str, str]()
         for path in filter(is_list, paths):
             self._listed |= read_list(Path(path)).speakers
-        self._unmatched = set[str]()
+        self._unmatched = dict[str, str]()  # path → what the pattern was tried on
 
     def of(self, path: str) -> str:
         """Return the speaker of a recording, "" for none; with a pattern that doesn't match, it has one to itself.
@@ -180,7 +180,7 @@ class Speakers:
         if self._pattern:
             name = self._matched(below.as_posix())
             if name is None:
-                self._unmatched.add(path)
+                self._unmatched[path] = below.as_posix()
                 return f"recording {path}"
             return f"pattern {folder} {name}"
         if folder is None:
@@ -199,8 +199,8 @@ class Speakers:
     def tell_unmatched(self) -> None:
         """Say on standard error which recordings a pattern left without a speaker."""
         if self._unmatched:
-            first, count = printable(min(self._unmatched)), len(self._unmatched)
-            told = f"--speaker-pattern finds no speaker in {count} of the paths, such as {first}; "
+            first, count = printable(self._unmatched[min(self._unmatched)]), len(self._unmatched)
+            told = f"--speaker-pattern finds no speaker in {count} of the paths below their folders, such as {first}; "
             click.echo(f"{told}these recordings are not adapted to others.", err=True)
 
 
