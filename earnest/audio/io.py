@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
 from earnest.audio.mixing import Mixer
-from earnest.audio.sound_file import AGAIN, MediaReader, SoundFileReader, media_format
+from earnest.audio.sound_file import MediaReader, SoundFileReader, check_end, media_format
 from earnest.audio.source import MAX_CHANNELS, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, RecordingTooLongError, counted, first_line
@@ -194,7 +194,7 @@ def open_audio_file(
         counted = _counted(reader.blocks(), name, _most_values(reader, max_seconds))
         mixer = Mixer(reader.sample_rate_hz)
         mono = _mono(counted, mixer, name, channel)
-        blocks = checked(mono, name, reader.sample_rate_hz, max_seconds, reader.promised_s)
+        blocks = checked(mono, name, reader.sample_rate_hz, max_seconds, reader.least_s)
         form = name, reader.sample_rate_hz, reader.n_channels, reader.encoding
         yield AudioStream(*form, blocks, mixer.has_separate_channels)
     finally:
@@ -283,7 +283,7 @@ def _mono(
 
 
 def checked(
-    blocks: Iterator[Waveform], name: str, sample_rate_hz: int, max_seconds: float, promised_s: float | None
+    blocks: Iterator[Waveform], name: str, sample_rate_hz: int, max_seconds: float, least_s: float | None
 ) -> Iterator[Waveform]:
     """Pass on mono blocks that are sound: finite, in bounds, neither too many nor fewer than promised."""
     n_samples = 0
@@ -304,10 +304,8 @@ def checked(
         yield block
     if n_samples == 0:
         raise AudioError(f"{name}: has a header, but no sound. Record or copy it again.")
-    # Containers round, and MP3 decoders leave out their delay: a tenth of a second may be missing.
-    if promised_s is not None and n_samples / sample_rate_hz < 0.99 * promised_s - 0.1:
-        there = f"{n_samples / sample_rate_hz:.2f} of {promised_s:.2f} s are there"
-        raise AudioError(f"{name}: cut off, {there}. {AGAIN}")
+    if least_s is not None:
+        check_end(name, n_samples / sample_rate_hz, least_s)
 
 
 def _part(stream: AudioStream, start_s: float, end_s: float | None) -> Iterator[Waveform]:

@@ -11,7 +11,7 @@ import struct
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from io import BufferedReader, BytesIO, FileIO
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -46,6 +46,7 @@ _FLAC_READ = 2**16  # bytes at a time
 _ID3V1_BYTES = 128  # of a tag at the end
 _OGG_BEGINS = 2  # the flag of a stream's first page
 _MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
+_LEAST_GAP_S = 0.1
 _OPTIONS = {"max_streams": "64"}  # each costs more than half a megabyte before one is chosen
 
 
@@ -294,13 +295,28 @@ _JOIN = (
 AGAIN = "Record or copy it again. To hear what is there, save it first (ffmpeg -i broken.wav mended.wav)."
 
 
+def check_end(name: str, there_s: float, promised_s: float) -> None:
+    """Refuse what ends before its header says.
+
+    Containers round, and MP3 decoders leave out their delay: a tenth of a second may be missing.
+    """
+    if there_s < 0.99 * promised_s - 0.1:
+        raise AudioError(f"{name}: cut off, {there_s:.2f} of {promised_s:.2f} s are there. {AGAIN}")
+
+
 def _refuse_joined(file: BinaryIO, name: str) -> None:
     if is_joined(file):
         raise AudioError(f"{name}: several recordings in one file, and the first alone would be heard. {_JOIN}")
 
 
 class SoundFileReader:
-    """Reads blocks, shape (frames, channels), float32; refuses files that are shorter than their header says."""
+    """Reads blocks, shape (frames, channels), float32; refuses files that are shorter than their header says.
+
+    Attributes
+    ----------
+    promised_s : seconds, by the header; None where it doesn't tell
+    least_s : what must be there of them
+    """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         import soundfile
@@ -327,6 +343,7 @@ class SoundFileReader:
             raise AudioError(f"{name}: {what}. Mend it, such as with: ffmpeg -i broken.wav -c copy mended.wav")
         known = 0 < self._file.frames < _UNKNOWN_FRAMES
         self.promised_s = self._file.frames / max(self.sample_rate_hz, 1) if known else None
+        self.least_s = self.promised_s
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield decoded blocks of at most 8 MB and a minute."""
@@ -406,7 +423,13 @@ _ENDINGS = {  # FFmpeg's name of a container → what people know it by
 
 
 class MediaReader:
-    """Reads blocks of the first sound track, shape (frames, channels), float32."""
+    """Reads blocks of the first sound track, shape (frames, channels), float32; refuses files that were cut off.
+
+    Attributes
+    ----------
+    promised_s : seconds of the track, by the header, or of the file, which may hold longer ones; None without
+    least_s : what must be there of the track; None where the header tells of the file alone
+    """
 
     def __init__(self, file: BinaryIO, container_format: str, name: str) -> None:
         try:
@@ -430,14 +453,21 @@ class MediaReader:
         self.sample_rate_hz = int(self._stream.rate or 0)
         self.n_channels = int(self._stream.channels or 0)
         self.encoding = f"{container_format} {self._stream.codec_context.name}"
-        self.promised_s = self._promised_s(container_format)
+        self.least_s, self._file_s = self._promises(container_format)
+        self.promised_s = self._file_s if self.least_s is None else self.least_s
+        self._starts_s = self._start_s(container_format)
 
-    def _promised_s(self, container_format: str) -> float | None:
+    def _promises(self, container_format: str) -> tuple[float | None, float | None]:
+        """Return how many seconds the track lasts, or else the file, by the header."""
         if container_format in ("aac", "amr"):  # no header; FFmpeg estimates
-            return None
+            return None, None
         if self._stream.duration is not None:
-            return float(self._stream.duration * self._stream.time_base)
-        return self._container.duration / 1e6 if self._container.duration else None
+            return float(self._stream.duration * self._stream.time_base), None
+        return None, self._container.duration / 1e6 if self._container.duration else None  # Matroska
+
+    def _start_s(self, container_format: str) -> float | None:
+        """Return when the file starts, where its frames have exact times: a track may begin later, and have gaps."""
+        return (self._container.start_time or 0) / 1e6 if container_format in ("mov", "matroska") else None
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield decoded blocks of some seconds."""
@@ -456,11 +486,31 @@ class MediaReader:
             raise AudioError(f"{self._name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
 
     def _parts(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield what each packet holds, mostly a thousand frames."""
-        for frame in self._container.decode(self._stream):
+        """Yield what each packet of the track holds, mostly a thousand frames, and silence where it has a gap."""
+        ended_s, n_given = 0.0, 0
+        for packet in self._container.demux():  # of all tracks: this one may begin later, have gaps and end sooner
             check_deadline()
-            yield from self._converted(frame)
+            if packet.pts is not None:
+                ended_s = max(ended_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream_index == self._stream.index:
+                for frame in packet.decode():
+                    for part in chain(self._silence(frame, n_given), self._converted(frame)):
+                        n_given += len(part)
+                        yield part
         yield from self._converted(None)  # what the resampler still holds
+        if self._file_s is not None:
+            check_end(self._name, ended_s, self._file_s)
+
+    def _silence(self, frame: Any, n_given: int) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield what is missing before a frame, so that times are those of the file, as a player shows them."""
+        if self._starts_s is None or frame.time is None or frame.sample_rate != self.sample_rate_hz:
+            return
+        n_missing = round((frame.time - self._starts_s) * self.sample_rate_hz) - n_given
+        if n_missing < _LEAST_GAP_S * self.sample_rate_hz:  # times are rounded, and clocks drift
+            return
+        for start in range(0, n_missing, self.sample_rate_hz):  # a wrong time may be days away
+            check_deadline()
+            yield np.zeros((min(self.sample_rate_hz, n_missing - start), self.n_channels), np.float32)
 
     def _converted(self, frame: Any) -> Iterator[npt.NDArray[np.float32]]:
         for part in self._resampler.resample(frame):

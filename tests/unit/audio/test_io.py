@@ -3,6 +3,7 @@
 import os
 import struct
 import sys
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
@@ -358,6 +359,48 @@ def media_bytes(container: str, codec: str, rate: int, **options: str) -> bytes:
         for part in [*shaped.resample(frame), None]:
             file.mux(stream.encode(part))
     return buffer.getvalue()
+
+
+def matroska(*tracks: list[tuple[float, float]], **options: str) -> bytes:
+    """Return a file whose tracks hold a tone from each of these times to the next one, in seconds."""
+    av = pytest.importorskip("av")
+    buffer, rate = BytesIO(), 16_000
+    with av.open(buffer, "w", format="matroska", options=options) as file:
+        streams = [file.add_stream("pcm_s16le", rate=rate, layout="mono") for _ in tracks]
+        for stream, parts in zip(streams, tracks, strict=True):
+            for place in (place for start_s, end_s in parts for place in range(round(start_s * 10), round(end_s * 10))):
+                frame = av.AudioFrame.from_ndarray(
+                    np.full((1, rate // 10), 8_192, np.int16), format="s16", layout="mono"
+                )
+                frame.sample_rate, frame.pts, frame.time_base = rate, place * rate // 10, Fraction(1, rate)
+                file.mux(stream.encode(frame))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("tracks", "expected"),
+    [
+        ([[(0, 1)], [(0, 5)]], [(0, 1)]),  # the other track is longer
+        ([[(2, 3)], [(0, 3)]], [(2, 3)]),  # begins later than the other one, as a microphone beside a screen
+        ([[(0, 1), (2, 3)]], [(0, 1), (2, 3)]),  # nothing was sent while nobody spoke
+        ([[(7, 8)]], [(0, 1)]),  # a part of a broadcast: the file itself begins there
+    ],
+)
+def test_a_track_of_a_film_is_heard_at_the_times_that_a_player_shows(
+    tracks: list[list[tuple[float, float]]], expected: list[tuple[float, float]]
+) -> None:
+    data = matroska(*tracks)
+    wave = np.zeros(round(expected[-1][1] * 16_000), np.float32)
+    for start_s, end_s in expected:
+        wave[round(start_s * 16_000) : round(end_s * 16_000)] = 0.25
+    np.testing.assert_array_equal(decode(data).waveform, wave)
+    with pytest.raises(AudioError, match="cut off"):
+        decode(data[: len(data) * 2 // 3])
+
+
+def test_a_gap_of_days_is_refused_as_too_long() -> None:
+    with pytest.raises(RecordingTooLongError):
+        decode(matroska([(0, 1), (200_000, 200_001)], live="1"), max_seconds=60)  # no header tells of it
 
 
 def test_an_empty_array_is_called_so() -> None:
