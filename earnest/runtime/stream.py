@@ -4,7 +4,9 @@ A recording's timeline is the same machine fed with the file's blocks, so the si
 window is cut at the same samples and answered alone.
 """
 
+import math
 from collections.abc import Iterable, Iterator
+from numbers import Real
 from types import TracebackType
 from typing import NoReturn
 
@@ -15,7 +17,7 @@ from earnest.audio.io import mono_chunk
 from earnest.audio.mixing import Mixer
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, shown
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.events import Event, Gap
@@ -100,8 +102,16 @@ class Stream:
         return [event for piece in pieces for event in self._heard(piece)]
 
     def skip(self, seconds: float) -> list[Event]:
-        """Tell that sound was lost: the clock goes on, speech before the gap ends there."""
+        """Tell that sound was lost: the clock goes on, speech before the gap ends there.
+
+        Raises
+        ------
+        EarnestError
+            When that is no time: negative, endless, or no number.
+        """
         self._refuse_when_finished()
+        if not (isinstance(seconds, Real) and 0 <= seconds < math.inf):
+            raise EarnestError(f"seconds: expected how much was lost, a number from 0 on, got {shown(seconds)}.")
         start_s = self.received_s
         n_lost = round(seconds * self._input_rate)
         events: list[Event] = []

@@ -5,6 +5,7 @@ import pickle
 import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +85,12 @@ def test_lost_sound_is_told_and_the_clock_goes_on(model: Predictor) -> None:
     assert [event for event in events if isinstance(event, Gap)] == [Gap(2.0, 32.0)]
     segments = [event for event in events if isinstance(event, Segment)]
     assert [segment.start_s for segment in segments] == pytest.approx([0, 32], abs=0.2)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "3", None])
+def test_what_was_lost_must_be_a_time(model: Predictor, seconds: Any) -> None:
+    with model.stream(16_000) as stream, pytest.raises(EarnestError, match="seconds: expected how much was lost"):
+        stream.skip(seconds)
 
 
 @pytest.mark.long
