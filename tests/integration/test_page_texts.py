@@ -92,6 +92,7 @@ TIMELINES = [
     timeline("-", 0.0, Span(0.0, 0.5, "\t=d", 0.25)),
     timeline("calls/Gespräch 1.wav#2", 2.0, Span(0.5, 2.0, "happy", 0.75)),  # one channel by itself
     timeline(".hidden", 0.0, Span(0.0, 0.5, "\n \n", 0.25)),
+    timeline("control.wav", 2.0, Span(0.0, 2.0, "an\0g\x1bry\ufffe 😀", 0.75)),
 ]
 
 

@@ -99,6 +99,11 @@ function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
+/** A text without the characters that XML 1.0 has no way to write (section 2.2). */
+function inXml(text: string): string {
+  return text.replaceAll(/[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu, "\u{FFFD}");
+}
+
 function textgrid(timeline: Timeline): string {
   const { duration_s: duration } = timeline;
   const spans = entries(timeline);
@@ -151,7 +156,7 @@ function eaf(timeline: Timeline): string {
   );
   const tier = (name: "emotion" | "confidence", before: number): string => {
     const notes = spans.map((span, index) => {
-      const text = name === "emotion" ? escaped(span.emotion) : span.confidence.toFixed(3);
+      const text = name === "emotion" ? escaped(inXml(span.emotion)) : span.confidence.toFixed(3);
       const identity = `ANNOTATION_ID="a${before + index + 1}" TIME_SLOT_REF1="ts${2 * index + 1}" TIME_SLOT_REF2="ts${2 * index + 2}"`;
       return (
         `  <ANNOTATION><ALIGNABLE_ANNOTATION ${identity}>` +
