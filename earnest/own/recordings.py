@@ -27,7 +27,7 @@ from earnest.corpora.check import audio_digests
 from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own import OwnData, Refused
-from earnest.corpora.own.data import in_order
+from earnest.corpora.own.data import in_order, numbered
 from earnest.errors import CorpusError, EarnestError
 from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.files.writing import SUMS, write_atomically, write_sums
@@ -148,10 +148,10 @@ class OwnEmbeddings:
         )
 
     def after(self, earlier: "OwnEmbeddings") -> "OwnEmbeddings":
-        """Return earlier recordings and these; copies stay where both have some."""
+        """Return earlier recordings and these, each with a name of its own; copies stay where both have some."""
         both = len(self.copies) and len(earlier.copies)
         return OwnEmbeddings(
-            (*earlier.rows, *self.rows),
+            tuple(numbered((*earlier.rows, *self.rows))),
             np.concatenate([earlier.embeddings, self.embeddings]),
             np.concatenate([earlier.seconds, self.seconds]),
             np.concatenate([earlier.speech_s, self.speech_s]),

@@ -162,7 +162,7 @@ def utterances_of(found: Iterable[FoundRecording], base: Path) -> FoundRows:
             rows.append((_utterance(one, base), one.split))
         except CorpusError as error:
             refused.append(Refused.because(one.where, str(error)))
-    unique = _unique([row for row, _ in rows])
+    unique = numbered(row for row, _ in rows)
     splits = {row.key: split for row, (_, split) in zip(unique, rows, strict=True) if split}
     return FoundRows(tuple(unique), tuple(refused), splits)
 
@@ -212,14 +212,19 @@ def _identity(path: str, base: Path, start_s: float, end_s: float | None) -> str
     return name if end_s is None and not start_s else f"{name}@{start_s:g}"
 
 
-def _unique(rows: Sequence[Utterance]) -> list[Utterance]:
-    """Number rows that share their name: parts of a recording with one start, or a recording that is named twice."""
-    counts, seen = Counter(row.key for row in rows), Counter[str]()
+def numbered(rows: Iterable[Utterance]) -> list[Utterance]:
+    """Number rows that share their name: parts with one start, recordings named twice, or of folders built alike."""
+    rows = list(rows)
+    given, taken, latest = {row.key for row in rows}, set[str](), Counter[str]()
     unique = []
     for row in rows:
-        seen[row.key] += 1
-        again = counts[row.key] > 1 and seen[row.key] > 1
-        unique.append(replace(row, utterance_id=f"{row.utterance_id}#{seen[row.key]}") if again else row)
+        key, one = row.key, row
+        latest[key] = latest[key] or 1
+        while one.key in taken or (one is not row and one.key in given):
+            latest[key] += 1
+            one = replace(row, utterance_id=f"{row.utterance_id}#{latest[key]}")
+        taken.add(one.key)
+        unique.append(one)
     return unique
 
 

@@ -220,6 +220,18 @@ def test_more_recordings_added_later_give_the_model_of_all_at_once(clips: Path, 
     assert {one.reason for one in again.refused} == {"learnt from before"}
 
 
+def test_recordings_of_folders_with_the_same_names_keep_apart_when_added(base: Path, tmp_path: Path) -> None:
+    learned = None
+    for week in range(3):
+        folder = write_clips(tmp_path / f"week{week}", range(2 * week, 2 * week + 2))
+        for path in folder.rglob("*.wav"):  # each week's speakers are s0 and s1
+            path.rename(path.with_name(f"s{int(path.name[1]) % 2}{path.name[2:]}"))
+        learned = learn(folder, tmp_path / f"model{week}", base, continued=learned and learned.path)
+    assert learned is not None and learned.n == 3 * len(list((tmp_path / "week0").rglob("*.wav")))
+    predictions = read_predictions(learned.path / "predictions.csv")
+    assert len(set(predictions.utterance_id.tolist())) == learned.n
+
+
 def test_a_model_that_forgot_or_was_damaged_cannot_be_continued(
     model: Path, clips: Path, base: Path, tmp_path: Path
 ) -> None:
