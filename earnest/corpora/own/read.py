@@ -337,10 +337,10 @@ def label_of(path: str) -> str:
 
 
 def _without_sets(folders: Sequence[tuple[str, ...]]) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Take train, valid and test away where these are the first folders of all recordings."""
-    if not all(parts and parts[0].lower() in SET_NAMES for parts in folders):
+    """Take train, valid and test away where all recordings that are in a folder are in these."""
+    if not {parts[0].lower() for parts in folders if parts} <= SET_NAMES.keys():
         return [""] * len(folders), list(folders)
-    return [SET_NAMES[parts[0].lower()] for parts in folders], [parts[1:] for parts in folders]
+    return [SET_NAMES[parts[0].lower()] if parts else "" for parts in folders], [parts[1:] for parts in folders]
 
 
 def _label_level(folders: Sequence[tuple[str, ...]]) -> tuple[int, list[str]]:

@@ -51,6 +51,8 @@ def test_train_valid_and_test_above_the_classes_are_a_split(tmp_path):
     found = read_own(tmp_path)
     assert labels(found) == {"a": "yes", "b": "no", "c": "yes"}
     assert found.splits == {"own/train/yes/a.wav": "train", "own/dev/no/b.wav": "valid", "own/test/yes/c.wav": "test"}
+    record(tmp_path / "example.wav")  # beside them, in no folder
+    assert read_own(tmp_path).labels == ("no", "yes")
 
 
 def test_folders_of_speakers_are_speakers_only_when_told(tmp_path):
