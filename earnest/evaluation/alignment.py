@@ -267,9 +267,17 @@ def _folders(name: str) -> tuple[str, ...]:
 
 
 def _lies_elsewhere(name: str, row: Utterance) -> bool:
-    """Whether a path names another folder than that of the recording."""
-    folders = _folders(name)
-    return bool(folders) and name not in (row.utterance_id, row.key) and folders[-1] != row.path.parent.name
+    """Whether a path names another folder than that of the recording, as far as both name folders.
+
+    Of the recording it is those of its utterance_id, where that is the end of its path, or else the last folder.
+    """
+    if name in (row.utterance_id, row.key):
+        return False
+    folders, inner = _folders(name), _folders(row.utterance_id)
+    own = row.path.parts[:-1]
+    own = own[-len(inner) :] if inner and own[-len(inner) :] == inner else own[-1:]
+    n_told = min(len(folders), len(own))
+    return folders[len(folders) - n_told :] != own[len(own) - n_told :]
 
 
 def _class_of(row: Utterance, scheme: Scheme | None) -> str:
@@ -336,6 +344,8 @@ def _places(answers: SystemAnswers, utterances: Sequence[Utterance]) -> npt.NDAr
     places = np.empty(len(answers), dtype=np.int64)
     for row, (name, corpus, start) in enumerate(rows):
         found = index.find(name, corpus, seconds[start])
+        if len(found) > 1 and all(_lies_elsewhere(name, utterances[place]) for place in found):
+            found = []  # the name of a file alone tells nothing where several folders have it
         if len(found) > 1:
             keys = " and ".join(f"'{utterances[place].key}'" for place in found[:2])
             raise CorpusError(

@@ -97,6 +97,16 @@ def test_folders_tell_files_of_the_same_name_apart():
         join(said(("x.wav", "sad")), rows)
 
 
+def test_folders_above_the_last_one_tell_recordings_apart_too():
+    def take(speaker):
+        return clip(f"{speaker}/angry/1.wav", "angry", path=Path(f"/data/{speaker}/angry/1.wav"))
+
+    answers = said(("in/ann/angry/1.wav", "sad"), ("in/ben/angry/1.wav", "angry"), ("in/eve/angry/1.wav", "happy"))
+    joined = join(answers, [take("ben"), take("eve")], ignore_unknown=True)
+    assert (joined.kept.tolist(), joined.n_unknown, joined.n_by_name) == ([1, 2], 1, 0)
+    assert join(said(("ann/angry/1.wav", "sad")), [take("ben")]).n_by_name == 1
+
+
 def test_two_recordings_of_one_name_in_a_manifest_are_refused():
     twice = [clip("a", corpus="", folder="/data/s1"), clip("a", "sad", corpus="", folder="/data/s2")]
     with pytest.raises(CorpusError, match=r"utterance_id 'a' twice: /data/s1/a\.wav and /data/s2/a\.wav"):
