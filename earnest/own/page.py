@@ -47,7 +47,7 @@ def write_page(output: Path, learned: Learned, own: OwnEmbeddings, seed: int) ->
         confusion_section(result),
         classes_section(result),
         calibration_section(result),
-        groups_section(result, {}),
+        groups_section(result, {(row.corpus, row.utterance_id): row for row in own.rows}),
     ]
     page = output / PAGE
     write_report(Report(headline_table([result]), None, headline_notes([result]), [Chapter(result, sections)]), page)
@@ -56,7 +56,7 @@ def write_page(output: Path, learned: Learned, own: OwnEmbeddings, seed: int) ->
 
 def _summary(learned: Learned) -> Section:
     tables = {
-        "Cross-validation": Table(("", "value"), learned.rows()),
+        "Cross-validation": Table(("", "value"), learned.rows(), words=2),
         "Classes, out of fold": Table(CLASS_COLUMNS, learned.class_rows()),
     }
     lead = [*learned.warnings, *(f"What would help: {one}" for one in learned.advice)]

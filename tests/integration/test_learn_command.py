@@ -75,6 +75,8 @@ def test_the_page_has_a_map_and_what_would_help(table: Path, tmp_path: Path) -> 
     assert code == 0 and "report.html" in said
     page = (tmp_path / "mine" / "report.html").read_text(encoding="utf-8")
     assert "Map of the recordings" in page and "What would help" in page and "loud-and-fast" in page
+    assert '<th scope="row">tested</th><td>' in "".join(map(str.strip, page.splitlines()))  # words, which may be broken
+    assert "Speakers and groups" in page and "(--data)" not in page  # all that the table says is at hand
     assert (tmp_path / "mine" / "report" / "map.png").stat().st_size > 1_000
 
 
