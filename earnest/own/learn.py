@@ -343,7 +343,7 @@ def advice_on(
     # Guessing among K classes is right in 1/K of N recordings, give or take √(1/K·(1 − 1/K)/N).
     chance, n_asked = 1 / len(classes), sum(one.n for one in classes)
     if np.mean([one.recall for one in classes]) < chance + 2 * np.sqrt(chance * (1 - chance) / n_asked):
-        told.append("It answers hardly better than chance: these labels can't be heard, or are of other recordings.")
+        told.append("Its answers can't be told from guesses: the labels can't be heard, are wrong, or are too few.")
     elif gain > GAIN:
         told.append(
             f"More {what}: with half of the {what} UA was {100 * gain:.1f} points lower, and twice as many may help "
@@ -354,8 +354,10 @@ def advice_on(
     else:
         lower = f"{100 * gain:.1f} points lower" if gain >= 0.0005 else "no lower"
         told.append(f"With half of the {what} UA was {lower}: more of the same kind may help little.")
-    confused = max(classes, key=lambda one: one.taken_share * (1 - one.recall))
-    if confused.taken_share >= OFTEN:
+    alone = [one.name for one in classes if one.n_speakers == 1 and n_speakers > 1]
+    tested = [one for one in classes if one.name not in alone]
+    confused = max(tested, key=lambda one: one.taken_share * (1 - one.recall), default=None)
+    if confused and confused.taken_share >= OFTEN:
         told.append(
             f"Clearer examples of '{confused.name}' against '{confused.taken_for}': "
             f"{100 * confused.taken_share:.0f} % of the {confused.n} were taken for it. Perhaps their labels overlap."
@@ -363,7 +365,6 @@ def advice_on(
     smallest = min(classes, key=lambda one: one.n)
     if smallest.n < FEW_A_CLASS:
         told.append(f"More of '{smallest.name}': {smallest.n} recordings are few.")
-    alone = [one.name for one in classes if one.n_speakers == 1 and n_speakers > 1]
     if alone:
         told.append(f"A second speaker of {', '.join(alone)}: with one, this class is never tested on another speaker.")
     return told
