@@ -1,6 +1,5 @@
 """A page about one corpus: counts, durations, affect, one recording in several forms, a spectrogram a class."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,12 +12,12 @@ import soundfile
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, SpeechFinder, activity_called
 from earnest.audio.waveform import Waveform
 from earnest.augment.chain import build_chain
-from earnest.corpora.base import CORPORA
+from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.files.writing import write_atomically, write_json
 from earnest.frontends.mel import log_mel
-from earnest.labels import AFFECT, EMOTIONS
+from earnest.labels import AFFECT
 from earnest.plots.recordings import draw_affect, draw_counts, draw_durations, draw_spectrogram, draw_waveform
 from earnest.plots.style import INK, new_figure
 from earnest.report.clips import RATE_HZ, PlayerBudget, licence_note, waveform_of
@@ -155,21 +154,25 @@ def speech_extent(waveform: Waveform) -> tuple[float, float]:
     return segments[0][0] * FRAME_S, min(segments[-1][1] * FRAME_S, len(waveform) / RATE_HZ)
 
 
-def _classes(rows: Sequence[Utterance]) -> list[str]:
-    present = {row.emotion for row in rows}
-    return [name for name in EMOTIONS if name in present]
+def _by_class(rows: Sequence[Utterance]) -> dict[str, list[Utterance]]:
+    """Return class → its rows, canonical emotions first, then the words of own recordings that are none."""
+    scheme = scheme_of_rows("native", rows)
+    found: dict[str, list[Utterance]] = {name: [] for name in scheme.classes}
+    for row in rows:
+        found[scheme.class_of(row.emotion, row.corpus, row.native_emotion) or row.emotion].append(row)
+    return found
 
 
 def _counts(rows: Sequence[Utterance]) -> Section:
-    counts = Counter(row.emotion for row in rows)
-    ordered = {name: counts[name] for name in _classes(rows)}
+    by_class = _by_class(rows)
+    ordered = {name: len(own) for name, own in by_class.items()}
     figure = new_figure(6.4, 0.9 + 0.36 * len(ordered))
     draw_counts(figure.subplots(), ordered)
     cells = []
-    for name, count in ordered.items():
-        own = [row for row in rows if row.emotion == name]
+    for name, own in by_class.items():
         genders = [str(sum(row.gender == gender for row in own)) for gender in ("female", "male")]
-        cells.append((name, str(count), f"{100 * count / len(rows):.1f}", *genders, str(len({r.speaker for r in own}))))
+        speakers = {row.speaker for row in own if row.speaker}
+        cells.append((name, str(len(own)), f"{100 * len(own) / len(rows):.1f}", *genders, str(len(speakers))))
     table = Table(("emotion", "recordings", "per cent", "female", "male", "speakers"), cells)
     alt = "Bars of the number of recordings: " + ", ".join(f"{name} {count}" for name, count in ordered.items())
     return Section("counts", "Classes", pictures=[picture(figure, "counts", "Recordings a class", alt, table)])
@@ -180,8 +183,8 @@ def _durations(rows: Sequence[Utterance], lengths_s: Mapping[str, float]) -> Sec
     figure = new_figure(6.4, 3.2)
     draw_durations(figure.subplots(), all_s)
     cells = []
-    for name in _classes(rows):
-        own = np.array([lengths_s[row.key] for row in rows if row.emotion == name])
+    for name, of_class in _by_class(rows).items():
+        own = np.array([lengths_s[row.key] for row in of_class])
         cells.append((name, *(f"{value:.2f}" for value in (own.min(), np.median(own), own.max()))))
     table = Table(("emotion", "shortest in s", "median in s", "longest in s"), cells)
     alt = f"Histogram of durations, {min(all_s):.2f} to {max(all_s):.2f} s, median {np.median(all_s):.2f} s"
@@ -236,8 +239,8 @@ def _forms(row: Utterance, budget: PlayerBudget | None) -> Shown:
             axes.set_xlabel("")
     clips = [Clip(what, row.utterance_id, budget.player(row, form)) for what, form in forms.items()] if budget else []
     lead = (
-        f"{row.utterance_id} ({row.emotion}), a recording of median length. Speech is what voice activity detection "
-        "finds; the augmentations are three of those a recipe can ask for, with a fixed draw.",
+        f"{row.utterance_id} ({', '.join(_by_class([row]))}), a recording of median length. Speech is what voice "
+        "activity detection finds; the augmentations are three of those a recipe can ask for, with a fixed draw.",
     )
     alt = f"Waveforms of {row.utterance_id}: {', '.join(forms)}; speech from {first_s:.2f} to {last_s:.2f} s"
     drawing = picture(figure, "waveforms", row.utterance_id, alt)
@@ -246,7 +249,7 @@ def _forms(row: Utterance, budget: PlayerBudget | None) -> Shown:
 
 def _one_a_class(rows: Sequence[Utterance], lengths_s: Mapping[str, float], budget: PlayerBudget | None) -> Shown:
     """Show the recording of median length of each class."""
-    chosen = {name: _middle([row for row in rows if row.emotion == name], lengths_s) for name in _classes(rows)}
+    chosen = {name: _middle(own, lengths_s) for name, own in _by_class(rows).items()}
     waveforms = {name: waveform_of(row) for name, row in chosen.items()}
     heard = {name: waveform for name, waveform in waveforms.items() if waveform is not None}
     clips = (

@@ -46,6 +46,17 @@ def test_classes_stand_in_canonical_order_with_their_speakers(tmp_path: Path) ->
     assert page.facts["recordings"] == "4"
 
 
+def test_words_of_own_recordings_are_their_classes(tmp_path: Path) -> None:
+    happy, *others = rows_of(tmp_path)[1:]
+    rows = [happy, *(replace(row, emotion="other", native_emotion="müde", speaker="") for row in others)]
+    page = build_page("mine", rows, True, nothing)
+    assert [row[::5] for row in section(page, "counts").section.pictures[0].table.rows] == [
+        ("happy", "1"),
+        ("müde", "0"),
+    ]
+    assert "of happy, müde" in section(page, "spectrograms").section.pictures[0].alt
+
+
 def test_a_file_that_can_not_be_read_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     rows = rows_of(tmp_path)
     rows[0].path.write_bytes(b"no sound")
