@@ -357,7 +357,8 @@ def _codes(classes: Sequence[str]) -> Indices:
 def at_least(n: int, found: list[Found], what: str) -> list[Found]:
     """Return ``found``, or refuse data that has too few of it."""
     if len(found) < n:
-        raise SplitError(f"This protocol needs at least {n} {what}, the data has {len(found)}.")
+        there = "but no recording names one" if found == [""] else f"the data has {len(found)}"
+        raise SplitError(f"This protocol needs at least {n} {what}, {there}.")
     return found
 
 

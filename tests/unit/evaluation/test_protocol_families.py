@@ -92,6 +92,8 @@ def test_a_wrong_name_is_told_the_nearest_with_its_number(wrong, right):
 def test_more_folds_than_speakers_are_refused():
     with pytest.raises(SplitError, match="at least 12 speakers, the data has 11"):
         splits_of("speaker-12fold", made_up(11))
+    with pytest.raises(SplitError, match="at least 3 speakers, but no recording names one"):
+        splits_of("speaker-holdout", [replace(row, speaker="") for row in made_up(11)])
 
 
 def test_the_matrix_trains_on_each_corpus_and_tests_its_unseen_speakers_and_all_others():
