@@ -165,7 +165,9 @@ CITATION = (
 def model_card(info: BundleInfo) -> str:
     """Return the card as Markdown."""
     classes = ", ".join(info.classes)
-    calibration = _outside(info) if info.left_out else _calibrated("Probabilities", info.temperature, info.calibration)
+    apart = "speakers" if all(one.speaker_independent for one in info.results) else "recordings"
+    fitted = _calibrated("Probabilities", info.temperature, info.calibration, apart)
+    calibration = _outside(info) if info.left_out else fitted
     lines = [
         f"# {info.name} {info.version}",
         "",
@@ -194,10 +196,10 @@ def model_card(info: BundleInfo) -> str:
     return "\n".join(lines)
 
 
-def _calibrated(what: str, temperature: float, fitted: FittedCalibration | None) -> str:
+def _calibrated(what: str, temperature: float, fitted: FittedCalibration | None, apart: str = "speakers") -> str:
     if fitted is None and temperature == 1:
         return f"{what} are not calibrated: there were no validation recordings."
-    sentence = f"{what} are calibrated with temperature {temperature:.3f}, fitted on validation speakers"
+    sentence = f"{what} are calibrated with temperature {temperature:.3f}, fitted on validation {apart}"
     if fitted is None:
         return f"{sentence}."
     return (

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -270,7 +271,7 @@ def _write(
 ) -> None:
     """Write the bundle, the answers of cross-validation, and their scores."""
     # Where the recordings lie is nobody's business.
-    command = f"earnest learn {printable(Path(learned.source).name)} --from {learned.base}"
+    command = f"earnest learn {quote(printable(Path(learned.source).name))} --from {quote(learned.base)}"
     facts = {
         "protocol": "own-recordings",
         "title": f"own recordings ({learned.title})",

@@ -141,7 +141,8 @@ def test_unknown_speakers_are_said_loudly(clips: Path, base: Path, tmp_path: Pat
     assert not learned.speaker_independent and learned.n_speakers == 0
     assert any("NOT speaker-independent: no speakers are known" in one for one in learned.warnings)
     assert "NOT speaker-independent" in learned.title and "Name the speakers" in learned.advice[0]
-    assert "NOT speaker-independent" in (tmp_path / "mine" / "card.md").read_text()
+    card = (tmp_path / "mine" / "card.md").read_text()
+    assert "NOT speaker-independent" in card and "fitted on validation recordings: their" in card
 
 
 def test_one_speaker_is_counted_and_others_are_asked_for(base: Path, tmp_path: Path) -> None:
