@@ -115,14 +115,27 @@ def columns_of(
 
 def doubts_about_parts(columns: ColumnNames, found: Sequence[FoundRecording]) -> list[str]:
     """Tell of rows that may be parts of recordings, where no column says so: each is the whole of it, or its rest."""
+    several = _of_channels(found)
     if "start_s" in columns.others:
         has_ends = not columns.others.keys().isdisjoint(("end_s", "duration_s"))
         told = "No column says where parts end. Each goes to the end of its recording; else call that column end_s."
-        return [] if has_ends else [told]
+        return several if has_ends else [*several, told]
     rows = Counter(one.path for one in found if one.path)
     path, n_rows = max(rows.items(), key=lambda item: item[1], default=("", 0))
     whole = f"{shown(path)} is in {n_rows} rows, each about the whole recording. If they are parts, call the columns "
-    return [f"{whole}with their times in seconds start_s and end_s."] if n_rows > 1 else []
+    return [*several, *([f"{whole}with their times in seconds start_s and end_s."] if n_rows > 1 else [])]
+
+
+def _of_channels(found: Iterable[FoundRecording]) -> list[str]:
+    """Tell that the channels of a recording are heard together where rows name several of one."""
+    channels: dict[str, set[str]] = {}
+    for one in found:
+        if one.path and "channel" in one.more:
+            channels.setdefault(one.path, set()).add(one.more["channel"])
+    path = next((path for path, named in channels.items() if len(named) > 1), None)
+    if path is None:
+        return []
+    return [f"The channels of {shown(path)} are heard together. For one alone write it as {shown(f'{path}#2')}."]
 
 
 def has_recordings(path: Path) -> bool:

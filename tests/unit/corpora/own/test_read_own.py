@@ -212,6 +212,17 @@ def test_times_in_columns_that_are_not_known_are_told(tmp_path, names, note):
     assert note in " ".join(read_own(table).notes)
 
 
+def test_channels_in_a_column_are_told_to_be_heard_together(tmp_path):
+    record(tmp_path / "call.wav", tmp_path / "other.wav")
+    rows = ("call.wav,{},yes,0.01,0.02", "{},1,no,0.03,0.05")
+    table = write(tmp_path / "t.csv", "\n".join(["file,channel,label,start,end", *rows]).format(0, "call.wav"))
+    assert read_own(table).notes == (
+        "The channels of 'call.wav' are heard together. For one alone write it as 'call.wav#2'.",
+    )
+    write(table, "\n".join(["file,channel,label,start,end", *rows]).format(0, "other.wav"))
+    assert not read_own(table).notes
+
+
 def test_where_parts_end_without_where_they_begin_is_an_error(tmp_path):
     record(tmp_path / "talk.wav")
     table = write(tmp_path / "parts.csv", "file,label,from,end\ntalk.wav,yes,0.01,0.02\ntalk.wav,no,0.03,0.05\n")
