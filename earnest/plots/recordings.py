@@ -79,11 +79,14 @@ def draw_spectrogram(
 
 def draw_counts(axes: "Axes", counts: Mapping[str, int]) -> "Axes":
     """Draw a bar a class with its number, in the order given, the first one on top."""
+    from matplotlib.ticker import MaxNLocator
+
     names, places = list(counts), np.arange(len(counts))[::-1]
     bars = axes.barh(places, list(counts.values()), color=BLUE, height=0.72)
     axes.bar_label(bars, [f"{count:,}" for count in counts.values()], padding=4, fontsize=9, color=INK)
     axes.set_yticks(places, names, parse_math=False)
     axes.set_xlim(0, 1.12 * max(counts.values(), default=1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("recordings", color=MUTED)
     plain_axes(axes, "x")
     return axes

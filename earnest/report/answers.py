@@ -28,7 +28,7 @@ from earnest.runtime.timeline_plot import clock
 
 MOST_ROWS = 100  # of a table
 LEAD = (
-    "These are answers. Nobody said what is true, so the page can't tell how many are right: `earnest models NAME` "
+    "These are answers. Nobody said what is true, so the page can't tell how many are right: 'earnest models NAME' "
     "tells how many were on the recordings that the model was tested on."
 )
 

@@ -69,6 +69,8 @@ def test_the_first_class_is_on_top_and_bars_tell_their_number(axes):
     height = {text.get_text(): text.xy[1] for text in axes.texts}
     assert height["96"] > height["1,920"]
     assert [bar.get_width() for bar in axes.patches] == [96, 1920]
+    few = draw_counts(axes.figure.add_subplot(), {"sad": 2}).get_xticks()
+    assert (few == few.round()).all()
 
 
 def test_every_recording_is_in_the_histogram_also_the_longest(axes):
