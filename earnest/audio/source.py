@@ -55,7 +55,7 @@ Source: TypeAlias = WholeSource | Channel
 (samples, channels); integer arrays are scaled by their type's range. Or one `Channel` of these."""
 
 MAX_CHANNELS = 256
-MAX_STREAM_BYTES = 4 * 2**30
+MAX_STREAM_BYTES, PIECE_BYTES = 4 * 2**30, 2**20  # of an open file
 AudioInput: TypeAlias = Source | bytearray | memoryview | tuple[int, npt.ArrayLike] | Mapping[str, Any]
 """A path, the bytes of a file, an open binary file, (array, sample rate in Hz) in any order, or a dict as a column
 ``Audio`` of Hugging Face's datasets has: with "array" and "sampling_rate", or with "bytes" or "path"."""
@@ -190,17 +190,25 @@ def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iter
     if isinstance(source, bytes):
         data = source
     else:
-        data = _read(source, name)
         if hasattr(source, "samplerate"):  # soundfile.SoundFile
             raise AudioError(f"{name}: an open decoder, not a file. Give its path, or (file.read(), file.samplerate).")
-        if not isinstance(data, bytes):
-            raise AudioError(f"{name}: {_GIVES_TEXT}")
-        if len(data) > MAX_STREAM_BYTES:
-            raise AudioError(f"{name}: more than {MAX_STREAM_BYTES // 2**30} GiB. Cut it into parts.")
+        data = b"".join(_pieces(source, name))
     if not data:
         why = "It is empty" if isinstance(source, bytes) or name == "-" else _READ_ALREADY
         raise AudioError(f"{name}: no bytes. {why}.")
     yield _Buffer(data)
+
+
+def _pieces(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """Yield what a file gives up to its end; asked for all at once, it would take as much memory as the most may be."""
+    n_bytes = 0
+    while piece := _read(file, name):
+        if not isinstance(piece, bytes):
+            raise AudioError(f"{name}: {_GIVES_TEXT}")
+        n_bytes += len(piece)
+        if n_bytes > MAX_STREAM_BYTES:
+            raise AudioError(f"{name}: more than {MAX_STREAM_BYTES // 2**30} GiB. Cut it into parts.")
+        yield piece
 
 
 def _read(file: BinaryIO, name: str) -> bytes:
@@ -208,7 +216,7 @@ def _read(file: BinaryIO, name: str) -> bytes:
         instead = "Give await file.read(), or of an upload of FastAPI its file.file"
         raise AudioError(f"{name}: reading it must be awaited. {instead}.")
     try:
-        return file.read(MAX_STREAM_BYTES + 1)
+        return file.read(PIECE_BYTES)
     except EarnestError:
         raise
     except UnicodeDecodeError as error:  # opened as text, and it is none

@@ -80,6 +80,15 @@ def test_an_open_file_that_fails_is_an_error_of_that_recording(error: Exception)
         decode(source_of(SimpleNamespace(read=read, name="talk.wav")))
 
 
+def test_an_open_file_is_read_to_its_end_piece_by_piece() -> None:
+    class Pipe(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            assert size and 0 < size <= 2**20  # a buffered file takes as much memory as it is asked for
+            return super().read(min(size, 1000))  # what is there now, as a pipe without a buffer
+
+    np.testing.assert_array_equal(heard(Pipe(wav_bytes())), heard(wav_bytes()))
+
+
 @pytest.mark.parametrize("shape", [(0,), (1, 0), (0, 2), (2, 0)])
 def test_a_piece_of_a_stream_may_be_empty(shape: tuple[int, ...]) -> None:
     assert mono_chunk(np.zeros(shape, np.float32), "a stream", Mixer()).shape == (0,)
