@@ -362,7 +362,6 @@ class _Child:
         self._link.wait_for(current_deadline().left_s)
         try:
             kind, payload = read_message(self._link)
-            error = error_of(payload) if kind is Kind.ERROR else None
         except BlockingIOError:  # nothing came in time
             self.kill()
             check_deadline()
@@ -371,9 +370,15 @@ class _Child:
             raise self._died(error) from error
         if kind in (Kind.DONE, Kind.ERROR):
             self._works = False
-        if error is not None:
-            raise error
+        if kind is Kind.ERROR:
+            raise self._told(payload)  # in no variable: it would keep this frame, and with it the recording
         return kind, payload
+
+    def _told(self, payload: bytes) -> EarnestError:
+        try:
+            return error_of(payload)
+        except WireError as error:
+            raise self._died(error) from error
 
     def _died(self, error: Exception) -> DecoderDiedError:
         """Make sure that it is dead, and return what to tell."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
+from io import BytesIO
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -149,8 +150,11 @@ async def read_body(request: Request, limits: Limits, share: Share, expected: Ex
         async with asyncio.timeout(limits.body_s):
             if kind == FORM:
                 return await _form(request, _counted(request, limits, share), expected)
-            data = b"".join([chunk async for chunk in _counted(request, limits, share)])
-            return Body([Upload(_shown(_file_name(request.headers.get("content-disposition", ""))), data)])
+            data = BytesIO()  # not a list of chunks, which would be held once more beside the whole
+            async for chunk in _counted(request, limits, share):
+                data.write(chunk)
+            name = _shown(_file_name(request.headers.get("content-disposition", "")))
+            return Body([Upload(name, data.getvalue())])
     except TimeoutError:
         raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
     except ClientDisconnect:

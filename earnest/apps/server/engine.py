@@ -291,7 +291,10 @@ class ModelThreads:
                     raise
                 self._under_way[future], self._last_change = deadline, time.monotonic()
                 future.add_done_callback(self._finished)  # a turn ends when the thread does, whoever waits
-                return await asyncio.shield(future)  # a thread can't be cancelled: it ends by its own deadline
+                try:
+                    return await asyncio.shield(future)  # a thread can't be cancelled: it ends by its own deadline
+                finally:
+                    del future  # an error in it would keep this frame, and with it the recording
         except (TimeoutError, TooLateError):
             detail = f"There was no answer within {self._limits.request_s:g} s, the time for a request. Send less."
             raise ProblemError("too-long-to-answer", detail) from None

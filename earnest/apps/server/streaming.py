@@ -87,9 +87,11 @@ class Conversation:
             await self._send({"event": "end", "prediction": self.told(self.stream.prediction(STREAM)).to_dict()})
             await self.websocket.close(close, "idle" if close == _IDLE else None)
         except EarnestError as error:
-            end = error if isinstance(error, StreamEndedError) else _ended_by(error)
-            await self._send({"event": "error", "code": end.code, "detail": end.detail})
-            await self.websocket.close(_CLOSE[end.code], end.code)
+            await self._break_off(error if isinstance(error, StreamEndedError) else _ended_by(error))
+
+    async def _break_off(self, end: StreamEndedError) -> None:
+        await self._send({"event": "error", "code": end.code, "detail": end.detail})
+        await self.websocket.close(_CLOSE[end.code], end.code)
 
     async def _listen(self) -> int:
         """Hear until the client says that it is done or sends nothing, or the process ends; return the close code."""

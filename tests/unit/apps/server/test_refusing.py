@@ -1,10 +1,14 @@
 """What is wrong, too large, too much or too slow is refused with the right status, and the next request is answered."""
 
+import asyncio
+import gc
 import io
 import json
 import logging
 import threading
 import time
+import tracemalloc
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,11 +19,14 @@ import pytest
 import soundfile
 from patience import PATIENCE_S, wait_for
 from serving import application, settings_for
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from earnest.apps.server import engine
+from earnest.apps.server import body, engine
 from earnest.apps.server.admission import digest_of_key
+from earnest.apps.server.body import ONE, BodyBudget, Upload, read_body
 from earnest.apps.server.metrics import JsonFormatter
+from earnest.apps.server.settings import Limits
 from earnest.audio.source import Source
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice
@@ -61,6 +68,52 @@ def test_a_body_over_the_bound_is_refused_while_it_arrives(client: TestClient) -
     problem = refused(client.post("/v1/predict", content=bytes(200_001), headers=WAV), 413, "too-large")
     assert "(the limit body_bytes)" in problem["detail"]
     refused(client.post("/v1/predict", content=endless(), headers=WAV), 413, "too-large")
+
+
+def test_a_body_is_held_once_while_it_arrives() -> None:
+    n_chunks, n_bytes = 128, 2**16
+    left = iter(range(n_chunks, 0, -1))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": bytes(n_bytes), "more_body": next(left) > 1}
+
+    async def peak() -> int:
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"audio/wav")]}
+        tracemalloc.start()
+        with BodyBudget(2**30).share() as share:
+            read = await read_body(Request(scope, receive), Limits(), share, ONE)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert read.uploads[0].data == bytes(n_chunks * n_bytes)
+        return most
+
+    assert asyncio.run(peak()) < 1.5 * n_chunks * n_bytes
+
+
+def too_long() -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(31 * 4000), 4000, "PCM_U8", format="WAV")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("content", "status"), [(b"no sound", 422), (too_long(), 413)])
+def test_a_recording_that_is_refused_is_forgotten_with_its_answer(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, content: bytes, status: int
+) -> None:
+    uploads: list[weakref.ref[Upload]] = []
+
+    def noted(name: str, data: bytes) -> Upload:
+        upload = Upload(name, data)
+        uploads.append(weakref.ref(upload))
+        return upload
+
+    monkeypatch.setattr(body, "Upload", noted)
+    gc.disable()  # it would find what refers to itself, sooner or later
+    try:
+        assert client.post("/v1/predict", content=content, headers=WAV).status_code == status
+        wait_for(lambda: uploads and not any(upload() for upload in uploads), 10)
+    finally:
+        gc.enable()
 
 
 def test_a_decompression_bomb_is_refused(client: TestClient) -> None:

@@ -1,7 +1,9 @@
 """`WS /v1/stream` tells what the model's stream tells; broken rules end it with a reason."""
 
+import gc
 import json
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from unittest.mock import ANY
 
 import numpy as np
 import pytest
+from patience import wait_for
 from serving import application, settings_for
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
@@ -20,6 +23,7 @@ from earnest.apps.server.service import ENDING
 from earnest.runtime.events import event_dict
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
+from earnest.runtime.stream import Stream
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice
 
@@ -158,6 +162,28 @@ def test_a_broken_rule_ends_the_stream_with_its_reason(
     assert (error["event"], error["code"]) == ("error", code)
     assert error["detail"]
     assert closed == {"closed": close}
+
+
+def test_a_stream_that_broke_a_rule_is_forgotten_at_its_end(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams: list[weakref.ref[Stream]] = []
+    opened = Predictor.stream
+
+    def noted(*given: Any, **named: Any) -> Stream:
+        stream = opened(*given, **named)
+        streams.append(weakref.ref(stream))
+        return stream
+
+    monkeypatch.setattr(Predictor, "stream", noted)
+    gc.disable()  # it would find what refers to itself, sooner or later
+    try:
+        with client.websocket_connect(ADDRESS) as websocket:
+            websocket.send_bytes(b"abc")
+            assert told(websocket)[-1] == {"closed": 1007}
+        wait_for(lambda: streams and not any(stream() for stream in streams), 10)
+    finally:
+        gc.enable()
 
 
 def test_infinite_samples_are_bad_sound_of_the_recording(client: TestClient) -> None:
