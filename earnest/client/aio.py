@@ -24,7 +24,7 @@ class AsyncClient:
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
-        self._timeout_s = timeout_s
+        self._timeout_s = calls.checked_timeout(timeout_s)
         self._http = calls.http_module().AsyncClient(base_url=url, headers=self._headers, timeout=timeout_s)
 
     async def __aenter__(self) -> "AsyncClient":

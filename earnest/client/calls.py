@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlencode, urlsplit
@@ -112,6 +113,8 @@ class Call:
 
 def checked_url(url: str) -> str:
     """Return the address of a server; `EarnestError` for one that names no scheme or place, or more than a place."""
+    if not isinstance(url, str):  # such as None, of a variable of the environment that is not set
+        raise EarnestError(f"{shown(url)}: expected the address of a server, such as {LOCAL}.")
     address, *more = re.split(r"[?#]", url, maxsplit=1)
     try:
         parts = urlsplit(address)
@@ -124,6 +127,13 @@ def checked_url(url: str) -> str:
         told = "expected the address without '?' or '#' and what follows. Behind '#token=' is the key: api_key=…"
         raise EarnestError(f"{shown(address)}: {told}")
     return url
+
+
+def checked_timeout(timeout_s: float) -> float:
+    """Return how long to wait for an answer; `EarnestError` for what is no time."""
+    if not isinstance(timeout_s, Real) or not 0 < timeout_s < np.inf:
+        raise EarnestError(f"timeout_s: expected seconds, a number above 0, got {shown(timeout_s)}.")
+    return timeout_s
 
 
 def without_password(url: str) -> str:
@@ -378,7 +388,8 @@ def values_in(response: "httpx2.Response", call: Call) -> Any:
         return values
     problem = values if isinstance(values, dict) else {}
     kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
-    detail = str(problem.get("detail") or f"an answer that earnest doesn't give: {response.status_code}")
+    told = f"{response.status_code} {response.reason_phrase}".rstrip()  # such as a proxy's, to what is too large for it
+    detail = str(problem.get("detail") or f"an answer that earnest doesn't give: {told}")
     if call.advice and (response.status_code == TOO_LARGE or kind == "not-valid"):
         detail = f"{detail} {call.advice}"
     raise error_of(kind, call.told(detail), response.status_code)
@@ -497,7 +508,7 @@ class ServerMessages:
 
 def headers_of(api_key: str | None) -> dict[str, str]:
     """Return what tells the server who asks; a key that no header can hold is an `EarnestError`."""
-    if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+    if api_key is not None and not (isinstance(api_key, str) and api_key.isascii() and api_key.isprintable()):
         raise EarnestError("api_key: expected letters, digits and signs of ASCII in one line. Was it copied whole?")
     return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
 

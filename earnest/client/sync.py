@@ -29,7 +29,7 @@ class Client:
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
-        self._timeout_s = timeout_s
+        self._timeout_s = calls.checked_timeout(timeout_s)
         self._http = calls.http_module().Client(base_url=url, headers=self._headers, timeout=timeout_s)
 
     def __enter__(self) -> "Client":

@@ -460,6 +460,21 @@ def test_the_address_that_a_server_prints_is_refused_with_where_its_key_belongs(
     assert "0123" not in str(refused.value)
 
 
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"url": None}, "None: expected the address of a server, such as http://"),
+        ({"api_key": 1}, "api_key: expected letters"),
+        ({"timeout_s": 0}, "timeout_s: expected seconds, a number above 0, got 0"),
+        ({"timeout_s": "3"}, "timeout_s: expected seconds, a number above 0, got '3'"),
+    ],
+)
+def test_what_is_no_address_key_or_time_is_refused(kind: type[Any], wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(EarnestError, match=f"^{told}"):
+        kind(**wrong)
+
+
 @pytest.mark.parametrize("answer", [{}, [], {"models": [1]}, {"models": None}])
 def test_a_server_that_is_another_one_is_told_as_such(answer: Any) -> None:
     with pytest.raises(ServerError, match="earnest doesn't know this answer of the server"):
@@ -539,7 +554,7 @@ def test_another_web_server_is_told_apart(tmp_path: Path, monkeypatch: pytest.Mo
 
     from earnest.client.calls import values_in
 
-    with pytest.raises(ServerError, match="earnest doesn't give: 502") as caught:
+    with pytest.raises(ServerError, match=r"earnest doesn't give: 502 Bad Gateway$") as caught:
         values_in(httpx2.Response(502, text="<h1>Bad gateway</h1>"), Call("GET", "/v1/models"))
     assert caught.value.status == 502
 
