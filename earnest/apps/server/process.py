@@ -2,12 +2,14 @@
 
 import functools
 import logging
+import multiprocessing
 import os
 import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import uvicorn
@@ -53,6 +55,8 @@ def serve(
     HostNames(address.host, settings.host_names)
     for origin in settings.cors_origins:
         origin_of(origin)
+    if workers > 1:
+        _try_application(settings, address)
     with ExitStack() as stack:
         if workers > 1:
             folder = os.environ[FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix="earnest-workers-"))
@@ -69,6 +73,35 @@ def serve(
             uvicorn.Server(config).run([listener])
         else:
             Supervisor(config, [listener]).run()
+
+
+def _try_application(settings: Settings, address: Address) -> None:
+    """Raise the error of an application that no worker could load: each would die of it, and be replaced for ever.
+
+    It is loaded in a process of its own, whose end gives back what the models take.
+    """
+    spawning = multiprocessing.get_context("spawn")
+    hearing, telling = spawning.Pipe(duplex=False)
+    trying = spawning.Process(target=_tell_error, args=(settings, address, telling), daemon=True)
+    trying.start()
+    telling.close()
+    with hearing:
+        try:
+            told = hearing.recv()
+        except EOFError:
+            told = "The process that tried to load the models was ended. Is there enough memory?"
+    trying.join()
+    if told:
+        raise EarnestError(told)
+
+
+def _tell_error(settings: Settings, address: Address, telling: Connection) -> None:
+    told = ""
+    try:
+        create_app(settings, address.host)
+    except EarnestError as error:
+        told = str(error)
+    telling.send(told)
 
 
 def _bound(config: Config) -> socket.socket:

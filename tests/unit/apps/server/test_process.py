@@ -9,6 +9,7 @@ import uvicorn
 from earnest.apps.server import process
 from earnest.apps.server.metrics import FOLDER
 from earnest.apps.server.settings import Settings
+from earnest.errors import EarnestError
 
 
 def test_what_connects_to_workers_sends_small_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,8 +27,18 @@ def test_what_connects_to_workers_sends_small_answers_at_once(monkeypatch: pytes
                     found.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
     quiet = uvicorn.Config("no:app", port=0, log_config=None)  # ours would set up logging for all later tests
+    monkeypatch.setattr(process, "_try_application", lambda *_: None)  # with the folder "" it would leave counters here
     monkeypatch.setattr(process, "config_of", lambda *_: quiet)
     monkeypatch.setattr(process, "Supervisor", Looked)
     monkeypatch.setenv(FOLDER, os.environ.get(FOLDER, ""))
     process.serve(Settings(models=("small",)), process.Address("127.0.0.1", 0), workers=2)
     assert len(found) == 1 and found[0]
+
+
+def test_models_that_no_worker_could_load_are_told_before_any_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*_: object) -> None:
+        raise AssertionError("each worker would die, and be replaced for ever")
+
+    monkeypatch.setattr(process, "config_of", started)
+    with pytest.raises(EarnestError, match="two models are called 'small'"):
+        process.serve(Settings(models=("small", "small")), process.Address("127.0.0.1", 0), workers=2)
