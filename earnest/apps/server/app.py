@@ -169,7 +169,14 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
     else:
         app.include_router(landing_router(service))
     if origins:
-        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])
+        told = ["Retry-After", "X-Request-ID"]  # which a page elsewhere can't read unless it is named
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=told,
+        )
     app.add_middleware(FrontDoor, names=names, origins=origins)
     app.add_middleware(Outermost, metrics=metrics)
     return app

@@ -473,6 +473,7 @@ def test_other_origins_may_ask_only_where_they_were_named(folder: Path) -> None:
     with application(settings_for(folder, cors_origins=("https://page.example",))) as client:
         answer = client.get("/v1/models", headers=origin)
         assert answer.headers["access-control-allow-origin"] == "https://page.example"
+        assert answer.headers["access-control-expose-headers"] == "Retry-After, X-Request-ID"
         other = client.get("/v1/models", headers={"Origin": "https://other.example"})
         assert "access-control-allow-origin" not in other.headers
 
