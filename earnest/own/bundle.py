@@ -169,6 +169,7 @@ class Learned:
     ----------
     path : the bundle's folder, for `earnest.load`
     base : the model whose embedding was learnt from
+    command : what to type for the same, where the recordings are at hand
     n, n_refused : recordings used, and those that could not be
     n_speakers : 0 where they are unknown
     speaker_independent : whether no speaker was in two folds
@@ -190,6 +191,7 @@ class Learned:
     path: Path
     name: str
     base: str
+    command: str
     source: str
     layout: str
     label_from: str

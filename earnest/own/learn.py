@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shlex import quote
+from shlex import join
 
 import numpy as np
 import numpy.typing as npt
@@ -183,6 +183,7 @@ def _summary(
         path=Path(),
         name="",
         base=base.info.name,
+        command=_command(data, base, options),
         source=str(data.source),
         layout=data.layout,
         label_from=data.label_from,
@@ -212,6 +213,18 @@ def _summary(
         report=None,
         seconds={},
     )
+
+
+def _command(data: OwnData, base: Bundle, options: LearnOptions) -> str:
+    """Return what to type for the same model; names without folders, as where recordings lie is nobody's business."""
+    words = ["earnest", "learn", data.source.resolve().name, "--from", base.info.name]
+    for name, hint in data.asked.items():
+        words += [f"--{name.replace('_', '-')}", hint]
+    words += ["--continue", options.continued.name] if options.continued else []
+    words += ["--seed", str(options.seed)] if options.seed else []
+    words += ["--augment"] if options.augment else []
+    words += [] if options.balance else ["--as-frequent"]
+    return printable(join(words))
 
 
 def folds_in_words(own: OwnEmbeddings, n_folds: int) -> str:
@@ -270,13 +283,11 @@ def _write(
     output: Path, own: OwnEmbeddings, base: Bundle, head: FittedHead, scores: Scores, answers: Answers, learned: Learned
 ) -> None:
     """Write the bundle, the answers of cross-validation, and their scores."""
-    # Where the recordings lie is nobody's business.
-    command = f"earnest learn {quote(printable(Path(learned.source).name))} --from {quote(learned.base)}"
     facts = {
         "protocol": "own-recordings",
         "title": f"own recordings ({learned.title})",
         "speaker_independent": learned.speaker_independent,
-        "command": command,
+        "command": learned.command,
         "clips": f"{learned.n} recordings",
     }
     result = result_of(facts | scores.to_dict())

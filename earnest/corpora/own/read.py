@@ -103,6 +103,12 @@ def read_own(
         in `OwnData.refused`.
     """
     source = _path_of(path)
+    given = {
+        "label_column": label_column,
+        "speaker_column": speaker_column,
+        "label_pattern": label_pattern,
+        "speaker_pattern": speaker_pattern,
+    }
     hints = Hints(
         label_column,
         speaker_column,
@@ -130,6 +136,7 @@ def read_own(
         layout.speaker_from if has_speakers else "",
         rows.splits,
         tuple(notes),
+        {name: hint for name, hint in given.items() if hint is not None},
     )
 
 

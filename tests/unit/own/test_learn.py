@@ -335,10 +335,17 @@ def test_a_base_that_knows_the_recordings_is_named(base: Path, clips: Path, tmp_
     assert learn(clips, tmp_path / "mine2", knowing).known_corpora == ()
 
 
-@pytest.mark.parametrize("more", [{"augment": True}, {"balance": False}])
-def test_copies_and_frequencies_are_learnt_from(clips: Path, base: Path, tmp_path: Path, more: dict) -> None:
+@pytest.mark.parametrize(
+    ("more", "typed"), [({"augment": True, "seed": 3}, "--seed 3 --augment"), ({"balance": False}, "--as-frequent")]
+)
+def test_copies_and_frequencies_are_learnt_from(
+    clips: Path, base: Path, tmp_path: Path, more: dict, typed: str
+) -> None:
     learned = learn(clips, tmp_path / "mine", base, **more)
     assert learned.n == 60 and learned.wa > 0.6
+    name = load_bundle(base).info.name
+    assert learned.command == rf"earnest learn clips --from {name} --speaker-pattern '(s\d+)-' {typed}"
+    assert load_bundle(learned.path).info.results[0].command == learned.command
 
 
 def test_what_is_there_is_not_overwritten_and_too_little_is_told(
