@@ -218,7 +218,7 @@ def _summary(
 def _command(data: OwnData, base: Bundle, options: LearnOptions) -> str:
     """Return what to type for the same model; names without folders, as where recordings lie is nobody's business."""
     words = ["earnest", "learn", data.source.resolve().name, "--from", base.info.name]
-    for name, hint in data.asked.items():
+    for name, hint in data.hints.items():
         words += [f"--{name.replace('_', '-')}", hint]
     words += ["--continue", options.continued.name] if options.continued else []
     words += ["--seed", str(options.seed)] if options.seed else []

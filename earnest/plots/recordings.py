@@ -109,7 +109,7 @@ def draw_durations(axes: "Axes", durations_s: Sequence[float]) -> "Axes":
     axes.set_xlim(0, end_s)
     axes.set_xlabel("duration in s", color=MUTED)
     axes.set_ylabel("recordings", color=MUTED)
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right", bbox_to_anchor=(1, 1))  # above all bars
     plain_axes(axes)
     return axes
 
@@ -128,6 +128,6 @@ def draw_affect(axes: "Axes", values: Sequence[float], name: str) -> "Axes":
     axes.axvline(mean, color=ORANGE, linewidth=1.4, linestyle="--", label=f"mean {mean:.2f}")
     axes.set_xlabel(name, color=MUTED)
     axes.set_ylabel("recordings", color=MUTED)
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right", bbox_to_anchor=(1, 1))  # above all bars
     plain_axes(axes)
     return axes

@@ -60,7 +60,7 @@ class OwnData:
     label_from, speaker_from : in words, "column 'label'", "folder 2"; ``speaker_from`` is "" where speakers are unknown
     splits : key of an utterance → the word for its set ("train"), where the data says
     notes : what whoever made the data should know
-    asked : the columns and patterns that `earnest.corpora.own.read_own` was given, by the names of its parameters
+    hints : the columns and patterns that `earnest.corpora.own.read_own` was given, by the names of its parameters
     """
 
     source: Path
@@ -71,7 +71,7 @@ class OwnData:
     speaker_from: str = ""
     splits: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    asked: Mapping[str, str] = field(default_factory=dict)
+    hints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
