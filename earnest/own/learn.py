@@ -17,6 +17,7 @@ import numpy.typing as npt
 from earnest.bundle import DEFAULT_BUNDLE, LONGEST_NAME, Bundle, TrainingCorpus, load_bundle
 from earnest.corpora.manifest import write_manifest
 from earnest.corpora.own import OwnData, Refused
+from earnest.corpora.own.data import typed
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import expected_ece, reliability
@@ -217,9 +218,7 @@ def _summary(
 
 def _command(data: OwnData, base: Bundle, options: LearnOptions) -> str:
     """Return what to type for the same model; names without folders, as where recordings lie is nobody's business."""
-    words = ["earnest", "learn", data.source.resolve().name, "--from", base.info.name]
-    for name, hint in data.hints.items():
-        words += [f"--{name.replace('_', '-')}", hint]
+    words = ["earnest", "learn", data.source.resolve().name, "--from", base.info.name, *typed(data.hints)]
     words += ["--continue", options.continued.name] if options.continued else []
     words += ["--seed", str(options.seed)] if options.seed else []
     words += ["--augment"] if options.augment else []

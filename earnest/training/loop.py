@@ -214,7 +214,6 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
             "processes. Each process needs two recordings of every batch. Start fewer processes."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    convert_conv2d_weight_memory_format(network, _layout(network))
     module = EmotionTraining(network, settings, n_classes, train, valid, ranks)
     epochs = stop_after or settings.epochs
     health = Health(epochs, n_classes, module.objective.chance_loss())
@@ -228,21 +227,22 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
         _run(trainer, module, train, checkpoint)
     # Statistics of batch normalisation are part of them.
     network.load_state_dict(keeper.best_weights)
-    convert_conv2d_weight_memory_format(network, torch.contiguous_format)
     network.eval()
     return keeper
 
 
 def _run(trainer: pl.Trainer, module: EmotionTraining, train: Sequence[Example], checkpoint: Path) -> None:
-    settings = module.settings
+    settings, network = module.settings, module.network
     batches = train_batches(train, settings.batch_size, settings.seed, settings.oversample, module.ranks)
     with freed_memory_kept(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        convert_conv2d_weight_memory_format(network, _layout(network))
         try:
             trainer.fit(module, batches, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
         except SystemExit:  # Lightning's own end at Ctrl-C; the command has more to say
             raise KeyboardInterrupt from None
+        convert_conv2d_weight_memory_format(network, torch.contiguous_format)  # as files of weights want them
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,6 @@ def follow(ranks: Ranks) -> None:
             checkpoint = Path(folder) / CHECKPOINT
             if led.checkpoint is not None:
                 checkpoint.write_bytes(led.checkpoint)
-            convert_conv2d_weight_memory_format(led.network, _layout(led.network))
             module = EmotionTraining(led.network, led.settings, led.n_classes, train, ranks=ranks)
             trainer = _trainer(led.network, led.epochs, Path(folder), [EpochFollower(Path(folder), ranks)], ranks)
             _run(trainer, module, train, checkpoint)

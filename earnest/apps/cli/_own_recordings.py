@@ -12,7 +12,7 @@ from earnest.apps.cli.output import counts_text, echo, echo_table
 from earnest.corpora.load import of_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own.check import OwnReport, without_faulty
-from earnest.corpora.own.data import OwnData
+from earnest.corpora.own.data import OwnData, typed
 from earnest.corpora.own.read import read_own
 from earnest.errors import SplitError, counted
 from earnest.runtime.timeline_plot import clock
@@ -49,8 +49,7 @@ class OwnOptions:
     @property
     def words(self) -> list[str]:
         """What to type for the same."""
-        said = {f"--{name.replace('_', '-')}": value for name, value in vars(self).items() if value is not None}
-        return [word for pair in said.items() for word in pair]
+        return typed({name: value for name, value in vars(self).items() if value is not None})
 
     def read(self, path: Path, root: Path | None = None) -> OwnData:
         """Read them; ``root`` is where paths of a table start."""

@@ -214,6 +214,11 @@ def _identity(path: str, base: Path, start_s: float, end_s: float | None) -> str
     return name if end_s is None and not start_s else f"{name}@{start_s:g}"
 
 
+def typed(hints: Mapping[str, str]) -> list[str]:
+    """Return hints (see `OwnData`) as the words of a command line."""
+    return [word for name, hint in hints.items() for word in (f"--{name.replace('_', '-')}", hint)]
+
+
 def numbered(rows: Iterable[Utterance]) -> list[Utterance]:
     """Number rows that share their name: parts with one start, recordings named twice, or of folders built alike."""
     rows = list(rows)

@@ -52,6 +52,13 @@ class Hints:
     speaker_pattern: re.Pattern[str] | None
     root: Path | None
 
+    def given(self) -> dict[str, str]:
+        """Return the columns and patterns that were given, by the names of `read_own`'s parameters."""
+        columns = {"label_column": self.label_column, "speaker_column": self.speaker_column}
+        patterns = {"label_pattern": self.label_pattern, "speaker_pattern": self.speaker_pattern}
+        sources = {name: pattern.pattern for name, pattern in patterns.items() if pattern is not None}
+        return {name: column for name, column in columns.items() if column is not None} | sources
+
 
 @dataclass(frozen=True)
 class FoundLayout:
@@ -103,12 +110,6 @@ def read_own(
         in `OwnData.refused`.
     """
     source = _path_of(path)
-    given = {
-        "label_column": label_column,
-        "speaker_column": speaker_column,
-        "label_pattern": label_pattern,
-        "speaker_pattern": speaker_pattern,
-    }
     hints = Hints(
         label_column,
         speaker_column,
@@ -136,7 +137,7 @@ def read_own(
         layout.speaker_from if has_speakers else "",
         rows.splits,
         tuple(notes),
-        {name: hint for name, hint in given.items() if hint is not None},
+        hints.given(),
     )
 
 
