@@ -294,7 +294,7 @@ class TwoHeadLoop(Remembering):
             {"params": convolutions, "lr": settings.learning_rate * settings.convolution_share},
             {"params": heads, "lr": settings.head_learning_rate},
         ]
-        optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+        optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
 
         def share(step: int) -> float:
             # rate(t)/rate = min(1, (t + 1)/w) · ½·(1 + cos(π·t/T))
