@@ -6,9 +6,11 @@ Writes OUTPUT/<bundle>.npz. Corpora come from $EARNEST_DATA, made-up sounds (scr
 cache/sounds. Heard are:
 
 * speech: CREMA-D and EmoDB as they are, changed copies of some (noise, rooms, telephone, codecs, as recipes/base.toml
-  has them), words of 0.4 to 1.5 s cut out of some, and some under what speech is heard under (`HARD`); nEMO and RAVDESS
-  as they are and some of them under that too, to test on;
-* vocal bursts: EmoGator, and changed copies of some;
+  has them), words of 0.4 to 1.5 s cut out of some, some under what speech is heard under (`HARD`), and some over
+  anybody's microphone (`over_microphone`), whole and as words said alone; made-up speech of many languages
+  (scripts/speak.py, in cache/speech) over such a microphone; nEMO and RAVDESS as they are and some of them under all
+  that too, to test on;
+* vocal bursts: EmoGator, changed copies of some, and some over anybody's microphone;
 * no speech: made-up sounds, babble of eight to sixteen speakers of CREMA-D, and ESC-10.
 """
 
@@ -22,14 +24,16 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from fit_heads import ESC_FOR_TESTS
+from fit_heads import ESC_FOR_TESTS, MADE_UP
 from hard_speech import drawn_voices, in_range, quiet, with_voices
 
 from earnest.audio.io import load_waveform
-from earnest.audio.quality import active_part
+from earnest.audio.quality import FRAME_S, active_part, frame_levels_dbfs
 from earnest.audio.waveform import Waveform
 from earnest.augment.bandwidth import band_limited
-from earnest.augment.level import mix_at_snr
+from earnest.augment.codec import coded
+from earnest.augment.coloured_noise import SLOPES, coloured_noise
+from earnest.augment.level import at_level, mix_at_snr
 from earnest.augment.noise_files import drawn_stretch
 from earnest.augment.pitch_shift import pitch_shifted
 from earnest.augment.reverb import reverberated, room_response
@@ -49,7 +53,9 @@ ROOT = Path(__file__).parent.parent
 RATE_HZ, LONGEST_S, SEED = 16_000, 3.0, 21
 CHANGED = {"crema-d": 0.35, "emodb": 1.0, "emogator": 0.5}
 WORDS = {"crema-d": 0.35, "emodb": 1.0}
-SHARE = {"nemo": 0.6, "ravdess": 1.0}
+ANYBODYS = {"crema-d": 0.35, "emodb": 1.0, "emogator": 0.5, "nemo": 0.3, "ravdess": 0.5}
+ALONE = {"crema-d": 0.5, "emodb": 2.0, "nemo": 0.4, "ravdess": 0.6}
+SHARE = {"crema-d": 0.5, "nemo": 0.6}
 HARD_SHARE = {"crema-d": 0.5, "emodb": 1.0, "nemo": 0.6, "ravdess": 0.6}
 HARD = (  # as often as they stand here
     *("voices", "voices", "voices", "speed", "speed", "clipped", "clipped", "quiet"),
@@ -61,6 +67,11 @@ RT60_S, DIRECT_DB = (0.5, 1.8), (-7.0, 3.0)  # a hall, seconds until the sound h
 PAUSES_S, WHOLE_S = (0.0, 0.8), 4.0  # before and after; what `predict` hears at once
 QUIET_DBFS, ROOM_DBFS = (-60.0, -40.0), (-85.0, -70.0)  # of the speech, of white noise behind it
 N_BABBLE, SOUNDS_A_CLASS = 240, 30
+WORD_S, FADE_S = (0.25, 1.5), 0.02
+OCTAVES_HZ, TILT_DB = 62.5 * 2.0 ** np.arange(8), 6.0  # where a microphone's response is drawn, and how far it strays
+MICROPHONE_SNR_DB, MICROPHONE_DBFS = (12.0, 50.0), (-45.0, -12.0)
+SMALL_ROOM_S, NEAR_DB = (0.15, 0.5), (0.0, 15.0)
+CODED = ("opus", "vorbis", "mp3")
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,8 @@ def items() -> Iterator[Item]:
     for number in range(N_BABBLE):
         chosen = tuple(str(speech[at]) for at in rng.choice(len(speech), int(rng.integers(8, 17))))
         yield Item(f"babble-{number}", NO_SPEECH, "babble", "babble", "", more=chosen)
+    for path in sorted((ROOT / "cache" / "speech").glob("*.wav")):
+        yield Item(str(path), "speech", MADE_UP, MADE_UP, "", change=str(rng.choice(["anybody's", "alone"])))
     for folder in sorted((ROOT / "cache" / "sounds").iterdir()):
         for path in islice(sorted(folder.glob("*.flac")), SOUNDS_A_CLASS):
             yield Item(str(path), NO_SPEECH, "sounds", folder.name, "")
@@ -105,6 +118,10 @@ def _of(row: Utterance, others: Sequence[str], rng: np.random.Generator) -> Iter
         yield replace(item, change="changed")
     if rng.random() < WORDS.get(row.corpus, 0):
         yield replace(item, change="word")
+    if rng.random() < ANYBODYS.get(row.corpus, 0):
+        yield replace(item, change="anybody's")
+    for _ in range(rng.poisson(ALONE.get(row.corpus, 0))):
+        yield replace(item, change="alone")
     if rng.random() < HARD_SHARE.get(row.corpus, 0):
         behind = drawn_voices(others, rng)
         yield replace(item, change=str(rng.choice(HARD)), more=behind)
@@ -130,6 +147,11 @@ def sound_of(item: Item, number: int) -> Waveform | None:
         waveform = waveform[start : start + n_word]
     elif item.change == "changed":
         waveform = CHANGE(waveform, rng)
+    elif item.change in ("alone", "anybody's"):
+        said = said_alone(waveform, rng) if item.change == "alone" else waveform
+        if said is None:
+            return None
+        waveform = in_range(over_microphone(said, rng))
     elif item.change:
         waveform = in_range(hard(np.pad(waveform, pauses(rng)), item, rng))
     n_most = int((WHOLE_S if item.change in HARD else LONGEST_S) * RATE_HZ)
@@ -143,6 +165,48 @@ def pauses(rng: np.random.Generator) -> tuple[int, int]:
     """Draw how many samples of silence stand before and after speech."""
     before, after = rng.uniform(*PAUSES_S, 2) * RATE_HZ
     return int(before), int(after)
+
+
+def said_alone(waveform: Waveform, rng: np.random.Generator) -> Waveform | None:
+    """Return a stretch as long as a word, from one quiet moment to another; None where there is no sound."""
+    part = active_part(waveform, RATE_HZ)
+    if part is None:
+        return None
+    levels = frame_levels_dbfs(waveform[part[0] : part[1]], RATE_HZ)
+    n_most = min(int(rng.uniform(*WORD_S) / FRAME_S), len(levels))
+    first = int(rng.integers(len(levels) - n_most + 1))
+    # Each edge moves to the quietest frame within 0.1 s.
+    edges = [at + int(np.argmin(levels[at : at + 4])) for at in (first, max(first + n_most - 4, first + 1))]
+    start, end = (part[0] + int(edge * FRAME_S * RATE_HZ) for edge in edges)
+    said = waveform[start : max(end, start + int(WORD_S[0] * RATE_HZ))].copy()
+    n_fade = min(int(FADE_S * RATE_HZ), len(said) // 4)
+    ramp = np.linspace(0, 1, n_fade, dtype=np.float32)
+    said[:n_fade] *= ramp
+    said[len(said) - n_fade :] *= ramp[::-1]
+    if rng.random() < 0.4:
+        said = pitch_shifted(said, rng.uniform(*SEMITONES), RATE_HZ)
+    return np.pad(said, pauses(rng))
+
+
+def over_microphone(waveform: Waveform, rng: np.random.Generator) -> Waveform:
+    """Return what somebody's microphone, room, noise and codec make of a clip, at some level.
+
+    Vocal bursts come from hundreds of homes, speech from studios: without this a head tells these apart.
+    """
+    gains_db = rng.normal(0, TILT_DB, len(OCTAVES_HZ))
+    n_fft = len(waveform) + RATE_HZ // 10
+    frequencies_hz = np.maximum(np.fft.rfftfreq(n_fft, 1 / RATE_HZ), 1.0)
+    gains = 10 ** (np.interp(np.log2(frequencies_hz), np.log2(OCTAVES_HZ), gains_db) / 20)
+    heard = np.fft.irfft(np.fft.rfft(waveform, n_fft) * gains, n_fft)[: len(waveform)].astype(np.float32)
+    if rng.random() < 0.5:
+        heard = reverberated(heard, room_response(rng.uniform(*SMALL_ROOM_S), rng.uniform(*NEAR_DB), RATE_HZ, rng))
+    if rng.random() < 0.3:
+        heard = band_limited(heard, rng.uniform(3_400, 7_000), RATE_HZ)
+    noise = coloured_noise(len(heard), RATE_HZ, rng.choice(sorted(SLOPES)), rng)
+    heard = at_level(mix_at_snr(heard, noise, rng.uniform(*MICROPHONE_SNR_DB)), rng.uniform(*MICROPHONE_DBFS))
+    if rng.random() < 0.5:
+        heard = coded(heard, RATE_HZ, rng.choice(CODED), rng.uniform(0.5, 0.98))
+    return heard
 
 
 @cache

@@ -16,6 +16,7 @@ sizes start from is in the bundles and beside them; these write it anew, with Wh
 What is exported then gets its heads (speech, vocal bursts and other sound; distance; calibration), once, in place:
 
     python scripts/make_sounds.py cache/sounds
+    python scripts/speak.py cache/speech 1500
     python scripts/hear_sounds.py runs/heard base small large research-small
     earnest evaluate recipes/base.toml --protocol leave-one-corpus-out --output runs/left-out/base \\
       --set 'network.weights="runs/encoders/{fold}"'    # encoders that know no speaker of the corpus left out

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for name in (
         "faces", "hard_speech", "hear_sounds", "one_answer", "no_emotion", "two_speaker_hour", "unheard_sounds",
-        "left_out_table", "fit_heads",
+        "left_out_table", "fit_heads", "strangers",
     ):  # fmt: skip
         sys.modules.pop(name, None)
 
@@ -133,6 +134,53 @@ def test_speech_that_a_sound_head_learns_from_has_pauses_and_is_what_predict_hea
         item = Item(paths[0], "speech", "made-up", "speaker", "happy", change, tuple(paths[1:]))
         waveform = sound_of(item, 0)
         assert waveform is not None and len(waveform) == 4 * RATE_HZ and np.abs(waveform).max() <= 1
+
+
+def test_a_word_said_alone_has_silence_around_it_and_a_microphone_its_noise() -> None:
+    from hear_sounds import RATE_HZ, over_microphone, said_alone
+
+    speech = voice(2.0, RATE_HZ)
+    for seed in range(8):
+        word = said_alone(speech, np.random.default_rng(seed))
+        assert word is not None and 0.24 * RATE_HZ < np.count_nonzero(word) < 1.6 * RATE_HZ
+        heard = over_microphone(word, np.random.default_rng(seed))
+        assert len(heard) == len(word) and heard.dtype == np.float32 and np.isfinite(heard).all()
+        assert -46 < 10 * np.log10(np.mean(heard.astype(np.float64) ** 2)) < -10
+        np.testing.assert_array_equal(heard, over_microphone(word, np.random.default_rng(seed)))
+    assert said_alone(np.zeros(RATE_HZ, np.float32), np.random.default_rng(0)) is None
+
+
+def test_strangers_are_counted_by_what_they_say(tmp_path: Path) -> None:
+    from strangers import recordings, rows
+
+    names = {
+        "usr/share/ktuberling/sounds/da": ("hat.ogg", "tux-laugh.ogg"),
+        "usr/share/ktuberling/sounds/sr@latin": ("nos.wav",),
+        "usr/share/games/fillets-ng/sound/city/cs": ("vit-m-jak.ogg", "vit-x-music.ogg"),
+        "usr/share/games/hedgewars/Data/Sounds/voices/Pirate": ("Laugh.ogg", "Traitor.ogg"),
+    }
+    for folder, files in names.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for name in files:
+            (tmp_path / folder / name).touch()
+    every = list(recordings(tmp_path))
+    assert [(one.path.name, one.group) for one in every] == [
+        ("hat.ogg", "words"),
+        ("vit-m-jak.ogg", "dialogues, cs"),
+        ("Laugh.ogg", "bursts"),
+        ("Traitor.ogg", "battle cries"),
+    ]
+
+    class Model:
+        info = SimpleNamespace(name="made")
+
+        def predict(self, path: Path) -> Prediction:
+            return replace(HAPPY if path.name == "hat.ogg" else Prediction("", "vocal-burst"), duration_s=1.0)
+
+    assert [line.split(" | ")[4:] for line in rows(Model(), every)][:2] == [
+        ["100.0", "0.0", "0.0", "100.0", "happy 100 |\n"],
+        ["0.0", "100.0", "0.0", "0.0", " |\n"],
+    ]
 
 
 @pytest.mark.parametrize("adapts", [True, False])
