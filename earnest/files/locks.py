@@ -157,7 +157,7 @@ def _refuse_doubtful(before: Owner | None, state: str, lock: Path, target: Path)
             f"{target}: is locked by {_told(before)}; this machine can't see whether that still runs. "
             f"If it has ended, delete {lock} and try again."
         )
-    if state == "unknown" and before.pid != os.getpid() and _lives(before.pid):
+    if state == "unknown" and before.pid != os.getpid() and is_running(before.pid):
         raise EarnestError(f"{target}: is being written by {_told(before)}. {OTHERWISE}")
 
 
@@ -251,13 +251,23 @@ def _command() -> str:
     return text if len(text) <= 300 else text[:299] + "…"
 
 
-def _lives(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether a process of this machine has not ended, whoever started it."""
+    if sys.platform == "win32":  # where signal 0 is Ctrl-C, and would be sent
+        import _winapi
+
+        try:
+            handle = _winapi.OpenProcess(_winapi.SYNCHRONIZE, False, pid)
+        except OSError as error:
+            return isinstance(error, PermissionError)
+        try:
+            return _winapi.WaitForSingleObject(handle, 0) == _winapi.WAIT_TIMEOUT
+        finally:
+            _winapi.CloseHandle(handle)
     try:
         os.kill(pid, 0)  # signal 0 asks, and sends nothing
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from earnest.files.locks import is_running
+
 UVICORN, SELDOM_S = "uvicorn.error", 60.0  # whose warnings, and seconds from one to the next like it
 QUIET = "uvicorn.streams"  # what would be told of each stream in the words of uvicorn, with address and query
 _KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
@@ -138,15 +140,5 @@ def forget_dead_processes() -> None:
     folder = os.environ.get(FOLDER)
     for path in Path(folder).glob("gauge_live*.db") if folder else ():
         number = path.stem.rpartition("_")[2]
-        if number.isdecimal() and not _is_alive(int(number)):
+        if number.isdecimal() and not is_running(int(number)):
             mark_process_dead(int(number))  # type: ignore[no-untyped-call]
-
-
-def _is_alive(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from earnest.errors import EarnestError
 from earnest.files import locks
-from earnest.files.locks import held_file, held_folder, holding
+from earnest.files.locks import held_file, held_folder, holding, is_running
 
 HOLDER = """
 import sys
@@ -135,6 +136,29 @@ def test_where_the_file_system_has_no_locks_a_living_owner_is_respected(
         other.kill()
     with held_file(tmp_path / "a.csv"):
         pass
+
+
+def test_on_windows_asking_whether_a_process_runs_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: dict[int, int | OSError] = {4: 258, 8: 0, 12: PermissionError(), 16: OSError(22, "no such process")}
+
+    def open_process(_rights: int, _inherits: bool, pid: int) -> int:
+        if isinstance(found := opened[pid], OSError):
+            raise found
+        return found
+
+    def send(pid: int, signal: int) -> None:
+        raise AssertionError("signal 0 is Ctrl-C there")
+
+    asked = {
+        "OpenProcess": open_process,
+        "WaitForSingleObject": lambda handle, _: handle,
+        "CloseHandle": lambda _: None,
+    }
+    windows = SimpleNamespace(SYNCHRONIZE=0x100000, WAIT_TIMEOUT=258, **asked)
+    monkeypatch.setitem(sys.modules, "_winapi", windows)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "kill", send)
+    assert [is_running(pid) for pid in opened] == [True, False, True, False]
 
 
 def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
