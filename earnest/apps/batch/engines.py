@@ -76,7 +76,7 @@ class Processes:
 
     def reports(self, work: Work, numbers: Sequence[int]) -> Iterator[ShardReport]:
         """See `BatchEngine`."""
-        waiting, workers = Waiting(numbers), dict[Connection, _Process]()
+        waiting, workers = Waiting(numbers), dict[Any, _Process]()  # links, which have another class on Windows
         try:
             while waiting or workers:
                 while waiting and len(workers) < self._jobs:
@@ -84,10 +84,9 @@ class Processes:
                     worker.give(waiting)
                     workers[worker.link] = worker
                 for link in wait(list(workers)):
-                    assert isinstance(link, Connection)
                     worker = workers[link]
                     try:
-                        yield waiting.told(link.recv())
+                        yield waiting.told(worker.link.recv())
                     except (EOFError, OSError):
                         del workers[link]
                         if lost := waiting.died(worker.number, worker.end()):

@@ -1,9 +1,11 @@
 """What becomes of shards whose workers die or fail, and patience with other machines."""
 
+from multiprocessing import Pipe
+
 import pytest
 
-from earnest.apps.batch import places
-from earnest.apps.batch.engines import MOST_DEATHS, MOST_FAILURES, Waiting
+from earnest.apps.batch import engines, places
+from earnest.apps.batch.engines import MOST_DEATHS, MOST_FAILURES, Processes, Waiting
 from earnest.apps.batch.shard import ShardReport
 
 
@@ -34,6 +36,22 @@ def test_failures_one_after_the_other_end_a_run() -> None:
     for number in range(MOST_FAILURES):
         waiting.told(ShardReport(number, error="full"))
     assert not waiting
+
+
+def test_links_to_workers_may_have_the_class_that_windows_gives_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Worker:
+        def __init__(self, _work: object) -> None:
+            self.link, self._theirs = Pipe()
+
+        def give(self, waiting: Waiting) -> None:
+            self._theirs.send(ShardReport(waiting.take()[0], 1))
+
+        def end(self, kill: bool = False) -> str:
+            return "exit code 0"
+
+    monkeypatch.setattr(engines, "_Process", Worker)
+    monkeypatch.setattr(engines, "Connection", int)
+    assert [report.number for report in Processes(2).reports(None, [3, 4, 5])] == [3, 4, 5]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
