@@ -113,7 +113,9 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write all or none; the answer is last, so that where it is the rest is too."""
     try:
         for name, data in files.items():
-            descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            # Without O_BINARY Windows would put a byte before each that looks like a line end.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            descriptor = os.open(folder / name, flags, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
     except OSError:

@@ -132,6 +132,19 @@ def test_a_disk_that_is_full_costs_no_answer_and_leaves_no_part(
         assert len(list(kept.glob("[!.]*"))) == 2
 
 
+def test_on_windows_recordings_are_kept_byte_by_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary, original = 1 << 40, os.open
+
+    def as_on_windows(path: Any, flags: int, *more: Any) -> int:
+        assert flags & binary or not str(path).endswith(".audio"), "text: line ends would be changed"
+        return original(path, flags & ~binary, *more)
+
+    monkeypatch.setattr(os, "O_BINARY", binary, raising=False)
+    monkeypatch.setattr(os, "open", as_on_windows)
+    keep(keeper(tmp_path), [100])
+    assert stored(tmp_path) == 100
+
+
 def test_the_bounds_are_among_the_limits() -> None:
     listed = earnest_cli("serve", "--show-limits", "--json", "--limit", "keep_days=7")
     assert '"keep_bytes": 1073741824' in listed
