@@ -108,7 +108,8 @@ def _bound(config: Config) -> socket.socket:
     """Return a socket with the address that is asked for; tried first, as uvicorn ends the process where it can't."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     with socket.socket(family) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # On Windows SO_REUSEADDR would share a port that another program listens at.
+        tried.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1)
         try:
             tried.bind((config.host, config.port))
         except OSError as error:
