@@ -107,7 +107,7 @@ class DiskCache:
             # A name of its own: others may write the same entry now. No fsync: the checksum tells what was lost.
             with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_PARTIAL, delete=False) as file:
                 file.write(hashlib.sha256(data).digest() + data)
-            Path(file.name).replace(path)
+            self._put(Path(file.name), path)
         except OSError as error:
             self._fails = True
             warn_of_unkept(self.folder, error)
@@ -116,6 +116,14 @@ class DiskCache:
         if self._since_look > self.most_bytes // _LOOKS_A_FILLING:
             self._since_look = 0
             self._trim()
+
+    def _put(self, fresh: Path, path: Path) -> None:
+        try:
+            fresh.replace(path)
+        except PermissionError:
+            fresh.unlink()
+            if not path.exists():  # else somebody reads the same bytes there: Windows replaces nothing that is open
+                raise
 
     def _trim(self) -> None:
         self._sweep(_ABANDONED_S)

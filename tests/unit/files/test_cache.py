@@ -70,6 +70,23 @@ def test_many_writers_of_the_same_entries_leave_whole_ones(tmp_path: Path) -> No
     assert not list(tmp_path.glob("*/.partial-*"))
 
 
+def test_where_what_is_open_cannot_be_replaced_the_entry_of_another_writer_is_as_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    replace = Path.replace
+
+    def as_on_windows(self: Path, target: Path) -> Path:
+        if target.exists():
+            raise PermissionError(13, "Access is denied")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", as_on_windows)
+    cache, other = DiskCache(tmp_path, 10**6), DiskCache(tmp_path, 10**6)
+    assert cache.found(key("a"), lambda: other.found(key("a"), lambda: b"sound")) == b"sound"
+    assert cache.found(key("b"), lambda: b"more") == other.found(key("b"), never) == b"more"
+    assert (caplog.messages, [*tmp_path.glob("*/.partial-*")]) == ([], [])
+
+
 def test_a_folder_that_cannot_be_written_is_told_once_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
