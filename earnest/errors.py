@@ -2,6 +2,7 @@
 
 import errno
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -153,7 +154,9 @@ def unwritable(path: Path, error: OSError) -> EarnestError:
     """Return what to tell a person whose file can't be written."""
     if error.errno in _FULL:
         return EarnestError(f"{path}: the disk is full, or a quota. Free some space and give the same command again.")
-    return EarnestError(f"{path}: not writable ({error.strerror or error}). Choose another place, or allow it.")
+    is_open = sys.platform == "win32" and isinstance(error, PermissionError)  # or a folder is protected
+    do = "Close it where it is open, such as in Excel, or choose" if is_open else "Choose"
+    return EarnestError(f"{path}: not writable ({error.strerror or error}). {do} another place, or allow it.")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 
 from earnest.corpora.base import Archive, Corpus
 from earnest.errors import CorpusError, printable, shown
+from earnest.files.writing import put_in_place
 
 MOST_MEMBERS = 50_000  # the largest corpus that is fetched has 27,854 recordings, in ten archives
 MOST_DIRECTORY = 8 << 20  # bytes of the list of members
@@ -54,7 +55,7 @@ def unpack(path: Path, folder: Path) -> None:
                 # Moved only when all are whole, so that a bad archive leaves the folder as it was.
                 for name in files:
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    (Path(aside) / name).replace(folder / name)
+                    put_in_place(Path(aside) / name, folder / name)
     except _DAMAGED as error:
         told = printable(str(error)[:200])
         raise CorpusError(
@@ -240,7 +241,7 @@ def download(archive: Archive, folder: Path, on_progress: OnProgress | None = No
         part.unlink()
         expected = archive.checksum or f"{archive.n_bytes} bytes"
         raise CorpusError(f"{archive.url}: expected {expected}, got {found}. The file was deleted; fetch it again.")
-    part.replace(path)
+    put_in_place(part, path)
     return path
 
 

@@ -9,7 +9,7 @@ from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, told
 from earnest.export.card import model_card
 from earnest.files.locks import has_lock, held_folder
-from earnest.files.writing import write_atomically
+from earnest.files.writing import put_in_place, write_atomically
 
 NOTICE, MODEL = "NOTICE.txt", "model.onnx"
 BUNDLE, BEGUN = "bundle.json", ".begun"
@@ -33,7 +33,7 @@ def write_bundle(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> 
         for name in {*MODEL_FILES, BUNDLE} - (files.keys() - {BUNDLE}):
             (output / name).unlink(missing_ok=True)
         for name in files:
-            (begun / name).replace(output / name)
+            put_in_place(begun / name, output / name)
         shutil.rmtree(begun)
 
 

@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import stat
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ from earnest.files.locks import held_file
 SUMS = "SHA256SUMS"
 SUM_SUFFIX = ".sha256"
 _PARTIAL = ".partial-"
+_TRIES, _WAIT_S = 20, 0.1  # on Windows, where a virus scanner or an index may hold a new file for a moment
 
 
 def refuse_existing(path: Path, overwrite: bool, otherwise: str = "Replace it with --overwrite") -> None:
@@ -69,11 +72,23 @@ def replacing(path: Path) -> Iterator[Path]:
         yield beside
         # First the bytes, then the name: after a loss of power no name stands for half a file.
         _to_disk(beside)
-        beside.replace(path)
+        put_in_place(beside, path)
     except BaseException:
         with suppress(OSError):
             beside.unlink()
         raise
+
+
+def put_in_place(fresh: Path, path: Path) -> None:
+    """Give a finished file its name, over what is there, in one step; Windows is asked again while somebody reads."""
+    for _ in range(_TRIES - 1 if sys.platform == "win32" else 0):
+        try:
+            fresh.replace(path)
+        except PermissionError:
+            time.sleep(_WAIT_S)
+        else:
+            return
+    fresh.replace(path)
 
 
 @contextmanager

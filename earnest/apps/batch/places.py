@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from earnest.errors import EarnestError, MissingExtraError, first_line, printable, told
 from earnest.files.reading import opened, read_bytes
-from earnest.files.writing import SUM_SUFFIX
+from earnest.files.writing import SUM_SUFFIX, put_in_place
 
 T = TypeVar("T")
 PROTOCOLS = ("s3", "gs", "gcs", "az", "abfs", "hdfs", "webhdfs", "https", "http")
@@ -202,7 +202,7 @@ class LocalPlace:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                fresh.replace(path)
+                put_in_place(fresh, path)
             except BaseException:
                 with suppress(OSError):
                     fresh.unlink()

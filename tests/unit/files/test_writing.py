@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +92,29 @@ def test_what_goes_wrong_with_a_disk_is_told_and_leaves_the_old_file(
     with pytest.raises(EarnestError, match=re.escape(words)):
         write_atomically(path, b"new and long")
     assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
+
+
+@pytest.mark.parametrize(("n_refused", "is_written"), [(3, True), (100, False)])
+def test_on_windows_a_file_that_is_open_for_a_moment_is_waited_for(
+    n_refused: int, is_written: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path := tmp_path / "a.csv").write_text("old")
+    left, replace = iter(range(n_refused)), Path.replace
+
+    def held(self: Path, target: Path) -> Path:
+        if next(left, None) is not None:
+            raise PermissionError(13, "Access is denied")
+        return replace(self, target)
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(run_files.time, "sleep", lambda _: None)
+    monkeypatch.setattr(Path, "replace", held)
+    if is_written:
+        write_atomically(path, b"new")
+    else:
+        with pytest.raises(EarnestError, match=r"not writable \(Access is denied\)\. Close it where it is open"):
+            write_atomically(path, b"new")
+    assert (path.read_text(), [*tmp_path.iterdir()]) == ("new" if is_written else "old", [path])
 
 
 def test_checksums_are_those_of_sha256sum_and_tell_what_was_changed(tmp_path: Path) -> None:
