@@ -4,6 +4,7 @@ import array
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,6 +129,27 @@ def found_channel(path: str | os.PathLike[str]) -> tuple[str | os.PathLike[str],
     whole, channel = file_and_channel(os.fsdecode(path))
     is_channel = channel and os.path.isfile(whole) and not os.path.lexists(path)  # noqa: PTH113  # "\0" is none
     return (whole, channel) if is_channel else (path, None)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file, or one whose channel is named; what can't be a name is none."""
+    try:
+        return Path(found_channel(path)[0]).is_file()
+    except (OSError, ValueError):  # a name that is too long for the system, or holds a zero
+        return False
+
+
+def path_in(folder: Path, name: str) -> Path:
+    """Return where a file is that a table names: as it is written there, else as another system writes that name.
+
+    Windows parts folders by backslashes, and macOS may write é as two letters.
+    """
+    written = folder / name
+    if (name.isascii() and "\\" not in name) or is_file(written):
+        return written
+    texts = (name, name.replace("\\", "/"))
+    others = (folder / unicodedata.normalize(form, text) for text in texts for form in ("NFC", "NFD"))
+    return next(filter(is_file, others), written)
 
 
 def path_of(source: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from earnest.audio.source import found_channel
+from earnest.audio.source import is_file, path_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
 from earnest.errors import CorpusError, shown, suggestion
 from earnest.files.reading import read_text
@@ -180,7 +180,7 @@ def _utterance(
         raise CorpusError(f"{where}: the emotion {told} is unknown. Say --emotion {told[:-1]}=angry', or another name.")
     numbers = {name: number_in(values.pop(name), f"{where}: {columns[name]}") for name in _NUMBERS if name in values}
     values |= {name: number for name, number in numbers.items() if number is not None}
-    path = base / values["path"]
+    path = path_in(base, values["path"])
     if not is_file(path):
         raise CorpusError(f"{where}: {shown(str(path))}: no such file. Relative paths start at {base}.")
     values |= {"path": path, "emotion": emotion, "gender": _gender(values.get("gender"), where)}
@@ -189,14 +189,6 @@ def _utterance(
     values.setdefault("utterance_id", _identity(path, base, values))
     values["speaker"] = unique_speaker(values.get("speaker", ""), values["corpus"])
     return Utterance(**values)
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is such a file, or one whose channel is named; what can't be a name is none."""
-    try:
-        return Path(found_channel(path)[0]).is_file()
-    except (OSError, ValueError):  # a name that is too long for the system, or holds a zero
-        return False
 
 
 def unique_speaker(name: str, corpus: str) -> str:

@@ -210,7 +210,8 @@ def is_deep(value: Any) -> bool:
 def _refuse(path: Path, error: Exception, kind: Kind) -> NoReturn:
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         raise kind(f"{_named(path)}: its links lead back to themselves. Name the file itself.") from error
-    if isinstance(error, OSError) and error.errno == errno.EISDIR:
+    is_denied = isinstance(error, PermissionError)  # as Windows refuses to open a folder
+    if (isinstance(error, OSError) and error.errno == errno.EISDIR) or (is_denied and path.is_dir()):
         raise kind(f"{_named(path)}: a folder, not a file.") from error
     raise kind(f"{_named(path)}: not readable ({_first_line(error)}).") from error
 

@@ -6,7 +6,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently, url_of
 from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, is_recording, rows_of_list, search, sources_of
-from earnest.audio.source import path_of
+from earnest.audio.source import path_in, path_of
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.reading import decoded, opened
 from earnest.files.tables import load_pyarrow
@@ -163,7 +163,7 @@ def named_in(source: str, paths: Iterable[str]) -> Iterator[str]:
         if is_url(path):
             yield path
         elif not is_url(source):
-            yield str(Path(folder) / path)
+            yield str(path_in(Path(folder), path))
         elif path.startswith("/") or ".." in PurePosixPath(path).parts:
             raise EarnestError(
                 f"{source}: names '{path}', which is outside the folder of the list. Write whole addresses."
@@ -384,13 +384,11 @@ def _copied(one: Input, file: BinaryIO) -> Fetched:
     file.seek(one.start)
     if n_bytes <= IN_MEMORY_BYTES:
         return Fetched(one, _exactly(file, n_bytes, one))
-    with tempfile.NamedTemporaryFile(prefix="earnest-", delete=False) as copy:
-        try:
-            for begin in range(0, n_bytes, _PIECE_BYTES):
-                copy.write(_exactly(file, min(_PIECE_BYTES, n_bytes - begin), one))
-        except BaseException:
-            Path(copy.name).unlink()
-            raise
+    with ExitStack() as failing, tempfile.NamedTemporaryFile(prefix="earnest-", delete=False) as copy:
+        failing.callback(Path(copy.name).unlink)  # when it is closed: Windows removes nothing that is open
+        for begin in range(0, n_bytes, _PIECE_BYTES):
+            copy.write(_exactly(file, min(_PIECE_BYTES, n_bytes - begin), one))
+        failing.pop_all()
     return Fetched(one, copy.name, copy=Path(copy.name))
 
 

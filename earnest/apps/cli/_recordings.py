@@ -25,6 +25,7 @@ from earnest.audio.source import (
     Channel,
     Source,
     file_and_channel,
+    path_in,
     path_of,
     source_name,
     whole_and_channel,
@@ -80,7 +81,7 @@ def read_list(path: Path) -> ListedRecordings:
     sources: list[Source] = []
     speakers: dict[str, str] = {}
     for number, row in enumerate(listed, 1):
-        source: Source = str(path.parent / row["path"])
+        source: Source = str(path_in(path.parent, row["path"]))
         if channel := row.get("channel", ""):
             source = Channel(source, _channel(channel, f"{path}, row {number}"))
         speaker = row.get("speaker", "")

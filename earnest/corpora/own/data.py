@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from earnest.audio.source import file_and_channel
+from earnest.audio.source import file_and_channel, is_file, path_in
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.tables import GENDERS, is_file, number_in, unique_speaker
+from earnest.corpora.tables import GENDERS, number_in, unique_speaker
 from earnest.errors import CorpusError, counted, printable, shown
 from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme
 
@@ -172,7 +172,7 @@ def utterances_of(found: Iterable[FoundRecording], base: Path) -> FoundRows:
 def _utterance(found: FoundRecording, base: Path) -> Utterance:
     if not found.path:
         raise CorpusError("names no recording")
-    path = base / found.path
+    path = path_in(base, found.path)
     if not is_file(path):
         raise CorpusError(f"{printable(str(path))}: no such file")
     label = cleaned(found.label)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path, PurePosixPath
 
+from earnest.audio.source import is_file, path_in
 from earnest.corpora.base import audio_files, audio_files_and_links
 from earnest.corpora.own.data import FoundRecording, OwnData, Refused, none_usable, utterances_of
 from earnest.corpora.own.tables import (
@@ -25,7 +26,7 @@ from earnest.corpora.own.tables import (
     read_list,
     read_table,
 )
-from earnest.corpora.tables import SYNONYMS, is_file
+from earnest.corpora.tables import SYNONYMS
 from earnest.errors import CorpusError, printable, shown
 from earnest.files.reading import unfollowed
 from earnest.labels import EMOTIONS
@@ -181,7 +182,7 @@ def _base(source: Path, found: Sequence[FoundRecording], root: Path | None) -> t
         return root, []
     here, there = Path(), source.parent
     some = [one.path for one in found[:1000] if one.path]
-    if not any(is_file(there / one) for one in some) and any(is_file(here / one) for one in some):
+    if not any(is_file(path_in(there, one)) for one in some) and any(is_file(path_in(here, one)) for one in some):
         return here, ["Paths of the table start at the current folder, not at that of the table."]
     return there, []
 
@@ -222,7 +223,7 @@ def _audiofolder(source: Path, tables: Sequence[Path], hints: Hints) -> FoundLay
         found += (
             replace(one, path=(below / one.path).as_posix(), split=one.split or split) for one in layouts[-1].found
         )
-    named = {(source / one.path).resolve() for one in found if one.path and "\0" not in one.path}
+    named = {path_in(source, one.path).resolve() for one in found if one.path and "\0" not in one.path}
     strangers = [path for path in audio_files(source) if path.resolve() not in named]
     first = layouts[0]
     return replace(first, name="an audiofolder with metadata", found=found, base=source, strangers=strangers)
@@ -341,7 +342,7 @@ def _check_level(root: Path, level: int, folders: Sequence[tuple[str, ...]]) -> 
 
 def label_of(path: str) -> str:
     """Return the label of one recording without any other: the name of the folder that it is in."""
-    return PurePosixPath(path).parent.name
+    return PurePosixPath(path.replace("\\", "/")).parent.name
 
 
 def _without_sets(folders: Sequence[tuple[str, ...]]) -> tuple[list[str], list[tuple[str, ...]]]:

@@ -1,16 +1,18 @@
 """Text from outside."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from earnest.apps.cli._recordings import sources_of
+from earnest.corpora.manifest import read_manifest
 from earnest.corpora.own.read import read_own
 from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import read_predictions
-from earnest.files.reading import decoded
+from earnest.files.reading import decoded, read_text
 from earnest.runtime.profile import Profile
 from earnest.testing.sounds import write_voice
 
@@ -42,6 +44,38 @@ def test_a_binary_file_is_called_one_and_what_is_expected_is_named(tmp_path: Pat
         Profile.read(tmp_path / "face.png")
     with pytest.raises(CorpusError, match=r"face\.png: a binary file, not a predictions file"):
         read_predictions(tmp_path / "face.png")
+
+
+def test_a_folder_is_called_one_where_windows_denies_to_open_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(CorpusError, match="a folder, not a file"):
+        read_text(tmp_path, CorpusError)
+    with pytest.raises(CorpusError, match=r"not readable \(Permission denied\)"):
+        read_text(tmp_path / "a.txt", CorpusError)
+
+
+@pytest.mark.parametrize("written", ["Märchen\\zwölf.wav", "Ma\u0308rchen/zwo\u0308lf.wav", "Märchen/zwölf.wav"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_tables_that_another_system_wrote_name_the_recordings_here(written: str, form: str, tmp_path: Path) -> None:
+    there = tmp_path / unicodedata.normalize(form, "Märchen/zwölf.wav")  # type: ignore[arg-type]
+    there.parent.mkdir()
+    write_voice(there, 0.2)
+    for name, header, row in (
+        ("list.csv", "path,speaker", f"{written},a"),
+        ("manifest.csv", "utterance_id,path,emotion", f"1,{written},sad"),
+        ("own.csv", "path,label", f"{written},tells"),
+    ):
+        (tmp_path / name).write_text(f"{header}\n{row}\n", encoding="utf-8")
+    assert sources_of([str(tmp_path / "list.csv")]) == [str(there)]
+    assert read_manifest(tmp_path / "manifest.csv")[0].path == there
+    (tmp_path / "list.txt").write_text(f"{written}\n", encoding="utf-8")
+    assert [row.native_emotion for row in read_own(tmp_path / "list.txt").utterances] == ["Märchen"]
+    assert [row.path for row in read_own(tmp_path / "own.csv").utterances] == [there]
 
 
 def test_how_a_spreadsheet_saves_utf_8_is_told_of_tables_alone():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from batches import write_tar
 
+from earnest.apps.batch import inputs
 from earnest.apps.batch.inputs import Fetcher, inputs_of, named_in, table_sounds
 from earnest.apps.batch.places import filesystem_of
 from earnest.errors import EarnestError
@@ -84,6 +85,24 @@ def test_a_tar_file_that_was_cut_off_is_told_or_its_members_are_rows(tmp_path: P
         assert "not a readable tar file" in str(error)
         return
     assert [fetched.source for fetched in Fetcher("cut.tar").fetched(inputs)] == [None]
+
+
+def test_the_copy_of_a_large_recording_that_is_cut_off_is_closed_and_then_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tar(tmp_path / "a.tar", 1)
+    (one,) = inputs_of(str(tmp_path / "a.tar"))
+    (tmp_path / "a.tar").write_bytes((tmp_path / "a.tar").read_bytes()[:600])
+    monkeypatch.setattr(inputs, "IN_MEMORY_BYTES", 10)
+    unlink, is_closed = Path.unlink, []
+
+    def as_on_windows(self: Path, missing_ok: bool = False) -> None:
+        is_closed.append(self not in [link.resolve() for link in Path("/proc/self/fd").iterdir()])
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", as_on_windows)
+    assert [fetched.source for fetched in Fetcher("a.tar").fetched([one])] == [None]
+    assert is_closed == [True]
 
 
 def test_a_source_that_is_not_there_is_no_run(tmp_path: Path) -> None:
