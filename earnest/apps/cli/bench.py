@@ -128,6 +128,8 @@ def command(
     if output:
         refuse_existing(output / FILE, overwrite)
     wanted = _words(parts, PARTS)
+    if not hasattr(os, "wait4") and (baseline or {"start", "long"} & set(wanted)):
+        raise EarnestError("Windows doesn't tell what a child process took. Give --parts clip,folder, no --baseline.")
     recordings = [str(path) for path in sources_of([str(folder or DEMO)])]
     predictor = model.load()
     rows: list[dict[str, Any]] = []

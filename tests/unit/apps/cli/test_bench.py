@@ -1,6 +1,7 @@
 """`earnest bench` measures what it says, on a stand-in."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -85,6 +86,15 @@ def test_a_childs_peak_is_its_own_not_its_parents() -> None:
 def test_a_child_that_fails_is_an_error_with_its_last_words() -> None:
     with pytest.raises(EarnestError, match="failed: ValueError: no luck"):
         run_child([sys.executable, "-c", "raise ValueError('no luck')"])
+
+
+def test_where_children_cannot_be_measured_the_parts_that_can_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "wait4")
+    monkeypatch.delattr(os, "posix_spawnp")
+    assert "Give --parts clip,folder" in bench(folder).stderr
+    assert bench(folder, "--parts", "clip", "--repeats", "10").exit_code == 0
 
 
 @pytest.mark.parametrize("words", [["--parts", "moon"], ["--hours", "x"], ["--hours", "0"]])
