@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import bundle_names, names_from
-from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
+from earnest.apps.cli.output import EXIT_SOME_FAILED, encode_output, output_options
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.formats import json_line
 
@@ -67,6 +67,7 @@ def command(
         ) from error
     _check_display()
     rows = run(paths, folder, model, language, quiet, until_answered)
+    encode_output("json")
     for row in rows:
         click.echo(json_line(row))
     if any(row.error for row in rows):

@@ -9,7 +9,7 @@ from earnest.apps.cli._answers import answer_words, is_of_separate, tell_separat
 from earnest.apps.cli._options import CHANNELS, AnswerOptions, model_option, options
 from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli.listen import events_of, tell
-from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
+from earnest.apps.cli.output import EXIT_SOME_FAILED, encode_output, output_options
 from earnest.audio.feed import microphone
 from earnest.errors import printable_json
 from earnest.runtime.engine import Hint, Provider
@@ -78,6 +78,7 @@ def command(
     provider = cast(Provider, device.lower())
     predictor = Predictor.load(model, threads, provider, backend="openvino", hint=hint)
     predictor.activity = "energy"
+    encode_output("json" if as_json else "table")
     asked = answer.of(predictor.info)
     if listens:
         _listen(predictor, asked, microphone_name, as_json)

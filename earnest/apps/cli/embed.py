@@ -21,6 +21,7 @@ from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     echo_json,
+    encode_output,
     output_options,
     progress_for,
     resumable,
@@ -213,6 +214,7 @@ def command(
     retried = existing.retried(sources)
     if output is None or form is None:
         n_failed = 0
+        encode_output("json")
         for row in predictor.embed_many(sources, min(decoding.jobs, len(sources) or 1)):
             click.echo(json_line(row))
             n_failed += row.vector is None

@@ -26,7 +26,7 @@ from earnest.apps.cli._options import (
     window_options,
 )
 from earnest.apps.cli._recordings import standard_input
-from earnest.apps.cli.output import echo_table, output_options
+from earnest.apps.cli.output import echo_table, encode_output, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import printable, printable_json
 from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, event_dict
@@ -174,6 +174,7 @@ def command(
         adapter = adaptation.adapter(predictor, [channel] if channel else [])
         stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), adapter, **asked.words())
         if as_json:
+            encode_output("json")
             for event in events_of(stream, sound):
                 click.echo(printable_json(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False)))
         elif sys.stdout.isatty() and not quiet:

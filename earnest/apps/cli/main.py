@@ -4,6 +4,7 @@ A line of the table is the first line of the command's own docstring; a test hol
 here still works, and stands under "Other" without one.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -19,7 +20,7 @@ import click
 from click.core import ParameterSource
 
 import earnest
-from earnest.apps.cli.output import EXIT_ERROR, hand_down, output_options
+from earnest.apps.cli.output import EXIT_ERROR, encode_output, hand_down, output_options
 from earnest.errors import EarnestError, printable, printable_lines, suggestion
 
 OTHER = "Other"
@@ -169,19 +170,26 @@ def _run() -> None:
         sys.exit(EXIT_ERROR)
 
 
+def _is_closed_pipe(error: OSError) -> bool:
+    """Whether the reader of our output closed it, as `head` does; Windows calls that a wrong argument."""
+    is_windows = sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or is_windows
+
+
 def main() -> None:
     """Run the command line; deliberate errors become one line on standard error and exit code 1."""
     if logging.lastResort is not None:  # what writes warnings where nobody has set up logging
         logging.lastResort.setFormatter(_Lines())
+    encode_output("table")  # on Windows a file or a pipe has another encoding than the terminal
     try:
         _run()
     except EarnestError as error:
         click.echo(f"earnest: {error}", err=True)
         sys.exit(EXIT_ERROR)
-    except BrokenPipeError:  # the reader of our output closed it, as `head` does
-        sys.stderr.close()
-        sys.exit(EXIT_ERROR)
     except OSError as error:  # no permission, a full disk, a file where a folder should be
+        if _is_closed_pipe(error):
+            sys.stderr.close()
+            sys.exit(EXIT_ERROR)
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"earnest: {printable(f'{where}{error.strerror or error}')}.", err=True)
         sys.exit(EXIT_ERROR)

@@ -111,6 +111,7 @@ def word_pairs(option: str, words: Sequence[str]) -> dict[str, str]:
 
 def echo_json(value: object) -> None:
     """Write one JSON value, indented, in UTF-8; NaN is never written."""
+    encode_output("json")
     click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)))
 
 

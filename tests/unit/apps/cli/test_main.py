@@ -1,5 +1,6 @@
 """What holds for all commands: options in front of their names, one line for what the system refuses, completion."""
 
+import errno
 import json
 import os
 import shlex
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import click
@@ -156,6 +158,32 @@ def test_a_place_that_cannot_be_written_is_one_line(
     assert exit_.value.code == 1
     assert written.startswith(f"earnest: {tmp_path / 'file' / 'rows.csv'}: not writable (Not a directory)")
     assert written.count("\n") == 1
+
+
+@pytest.mark.parametrize(("words", "shown"), [(["learn", "--help"], "?"), (["--json", "cache", "show"], "日本")])
+def test_a_file_with_another_encoding_than_the_terminal_takes_tables_as_it_can_and_json_whole(
+    words: list[str], shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(BytesIO(), "cp437"))  # as on Windows, behind a ">"
+    monkeypatch.setattr("sys.argv", ["earnest", *words])
+    monkeypatch.setenv("EARNEST_CACHE", str(tmp_path / "日本"))
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 0
+    sys.stdout.flush()
+    assert shown in sys.stdout.buffer.getvalue().decode()  # type: ignore[attr-defined]
+
+
+def test_a_reader_that_closes_our_output_ends_windows_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(**_: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("earnest.apps.cli.main.cli", closed)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(sys, "stderr", told := StringIO())
+    with pytest.raises(SystemExit):
+        main()
+    assert told.closed
 
 
 def test_every_command_has_one_line_in_one_group() -> None:
