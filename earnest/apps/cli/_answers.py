@@ -72,9 +72,12 @@ def _common_folder(paths: Sequence[str]) -> str:
     """Return the folder that all files of a longer list lie in, as their paths spell it; "" for none."""
     names = [_plain(path) for path in paths]
     folders = {os.path.dirname(name) for name in names}  # noqa: PTH120
-    if len(names) < 2 or "" in folders or len({name.startswith(os.sep) for name in names}) > 1:
+    if len(names) < 2 or "" in folders:
         return ""
-    common = os.path.commonpath(folders)
+    try:
+        common = os.path.commonpath(folders)
+    except ValueError:  # some paths begin at the root or at another drive
+        return ""
     return common if all(name.startswith(f"{common}{os.sep}") for name in names) else ""
 
 

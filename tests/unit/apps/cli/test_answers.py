@@ -1,9 +1,13 @@
 """Rows of `earnest predict`: what stands where an answer has no emotion, and what is never shown."""
 
+import ntpath
+from types import SimpleNamespace
+
 import click
 import pytest
 from rich.cells import cell_len
 
+from earnest.apps.cli import _answers
 from earnest.apps.cli._answers import PredictionTable, answer_words, bar
 from earnest.runtime.events import VocalBurst
 from earnest.runtime.prediction import Prediction
@@ -93,6 +97,14 @@ def test_names_are_told_below_the_folder_that_stands_above_them(
     above, _, _ = table.header().rpartition("\n")
     assert above == folder
     assert [table.row(Prediction(path, "no-speech")).split()[0] for path in paths] == names
+
+
+@pytest.mark.parametrize("paths", [["C:\\a\\x.wav", "D:\\b\\y.wav"], ["C:\\a\\x.wav", "b\\y.wav"]])
+def test_recordings_of_several_drives_have_no_folder_in_common(
+    paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_answers, "os", SimpleNamespace(path=ntpath, sep="\\", curdir="."))
+    assert PredictionTable(paths, 100).header().startswith(click.style("File", bold=True)[:8])
 
 
 def test_on_a_narrow_terminal_names_keep_what_tells_them_apart() -> None:
