@@ -157,7 +157,6 @@ from earnest.runtime.graph import Graph
 bundle = load_bundle(sys.argv[1])
 graph = Graph(bundle, engine_for(bundle, backend=sys.argv[2]))
 graph.run([load_waveform(sys.argv[3], bundle.info.sample_rate_hz)])
-print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])
 """
 COLD_TORCH = """
 import sys
@@ -167,7 +166,12 @@ from earnest.export.parity import torch_outputs
 from earnest.training.run import load_run
 classifier = load_run(Path(sys.argv[1]))
 torch_outputs(classifier, [load_waveform(sys.argv[3], classifier.front_end.settings.sample_rate_hz)])
-print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])
+"""
+TELLS_PEAK = """
+from pathlib import Path
+status = Path('/proc/self/status')
+lines = status.read_text().splitlines() if status.exists() else []
+print(*(line.split()[1] for line in lines if line.startswith('VmHWM')))
 """
 
 Probabilities = npt.NDArray[np.float32]
@@ -359,16 +363,16 @@ def _latencies(answers: Mapping[Any, Answer], waveform: Waveform) -> dict[Any, l
     return taken
 
 
-def _cold_start(code: str, where: str, backend: str, clip: str) -> tuple[float, float]:
-    """Return seconds and MB of a new process that answers once; Linux says how much memory it had at most."""
-    seconds, memory_mb = [], []
+def _cold_start(code: str, where: str, backend: str, clip: str) -> tuple[float, float | None]:
+    """Return seconds and MB of a new process that answers once; only Linux says how much memory it had at most."""
+    seconds, memory_mb = [], list[float]()
     for _ in range(N_STARTS):
         start = perf_counter()
         done = subprocess.run(
-            [sys.executable, "-c", code, where, backend, clip], capture_output=True, text=True, check=False
+            [sys.executable, "-c", code + TELLS_PEAK, where, backend, clip], capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise EarnestError(f"{where}: a new process failed ({done.stderr.strip().splitlines()[-1:]}).")
         seconds.append(perf_counter() - start)
-        memory_mb.append(int(done.stdout.split()[-1]) / 1024)  # Linux counts in kB
-    return min(seconds), min(memory_mb)
+        memory_mb += [int(peak) / 1024 for peak in done.stdout.split()[-1:] if peak.isdecimal()]  # Linux counts in kB
+    return min(seconds), min(memory_mb, default=None)
