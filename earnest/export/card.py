@@ -184,6 +184,7 @@ def model_card(info: BundleInfo) -> str:
         for one in info.training_corpora
     )
     lines += markdown_table(("corpus", "licence", "clips", "speakers", "hours", "attribution"), "llrrrl", rows)
+    lines += _only_validated(info)
     lines += ["", f"Licence of the weights: {info.licence}."]
     lines += ["The licence notice of the initial weights is in NOTICE.txt."] if "NOTICE.txt" in info.files else []
     lines += ["", "## Results of this recipe", "", *_results(info)]
@@ -194,6 +195,15 @@ def model_card(info: BundleInfo) -> str:
     lines += ["", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {EXCLUDED}"]
     lines += ["", "## How to cite", "", f"{CITATION.format(name=info.name, version=info.version)}", ""]
     return "\n".join(lines)
+
+
+def _only_validated(info: BundleInfo) -> list[str]:
+    """The table counts validation clips too; without a refit the weights have not learnt from these."""
+    refitted = info.recipe.get("training", {}).get("refit", True)
+    if refitted or info.calibration is None:
+        return []
+    n = info.calibration.before.n
+    return ["", f"{n:,} of these clips are validation clips: they served for choosing, no weight was learnt from them."]
 
 
 def _calibrated(what: str, temperature: float, fitted: FittedCalibration | None, apart: str = "speakers") -> str:

@@ -9,6 +9,7 @@ from made_up_results import made_up, write_result
 
 from earnest.bundle import BundleInfo, load_bundle
 from earnest.errors import EarnestError
+from earnest.evaluation.calibration import FittedCalibration, Quality
 from earnest.evaluation.predictions import joined, text_column
 from earnest.export.card import model_card, read_result
 from earnest.settings.recipe import Recipe
@@ -114,3 +115,12 @@ def test_a_temperature_that_nobody_fitted_is_no_calibration(info: BundleInfo) ->
     plain = replace(info, left_out=None, calibration=None)
     assert "Probabilities are not calibrated" in model_card(replace(plain, temperature=1.0))
     assert "calibrated with temperature 2.000" in model_card(replace(plain, temperature=2.0))
+
+
+def test_clips_that_only_validated_are_not_told_as_learnt_from(info: BundleInfo) -> None:
+    quality = Quality(ece=0.1, nll=1.0, n=120)
+    fitted = replace(info, calibration=FittedCalibration("temperature", quality, quality))
+    told = "120 of these clips are validation clips"
+    assert told in model_card(replace(fitted, recipe={"training": {"refit": False}}))
+    assert told not in model_card(replace(fitted, recipe={"training": {"refit": True}}))
+    assert told not in model_card(replace(fitted, recipe={}))  # a head of own labels
