@@ -1,5 +1,6 @@
 """What every corpus reader offers, the registry that finds them, and the classes and scales of affect of their rows."""
 
+import logging
 import math
 import os
 from abc import ABC, abstractmethod
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
-from earnest.errors import CorpusError
-from earnest.files.reading import links_among
+from earnest.errors import CorpusError, printable
+from earnest.files.reading import links_among, unfollowed
 from earnest.labels import EMOTIONS, Scheme, scheme_called
 from earnest.registry import Registry
 
@@ -127,12 +128,19 @@ class Corpus(ABC):
         return paths
 
 
+_log = logging.getLogger(__name__)
 CORPORA: Registry[type[Corpus]] = Registry("CORPORA", "corpus", "earnest.corpora", contract=Corpus)
 
 
 def audio_files(root: Path) -> list[Path]:
-    """All audio files below ``root``, in folders of any depth, sorted; hidden files and folders don't count."""
-    return audio_files_and_links(root)[0]
+    """All audio files below ``root``, in folders of any depth, sorted; hidden files and folders don't count.
+
+    A folder that is a link is not followed, and told in the log.
+    """
+    files, links = audio_files_and_links(root)
+    if links:
+        _log.warning("%s: %s", printable(str(root)), unfollowed(root, links))
+    return files
 
 
 def audio_files_and_links(root: Path) -> tuple[list[Path], list[Path]]:

@@ -35,9 +35,10 @@ from PySide6.QtWidgets import (
 from earnest.apps.desktop.analysis import Analysis, Listening
 from earnest.apps.desktop.answer import short_error
 from earnest.apps.desktop.texts import PlainLabel, localised, tip, tr, word
-from earnest.corpora.base import audio_files
+from earnest.corpora.base import audio_files_and_links
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import printable
+from earnest.files.reading import unfollowed
 from earnest.runtime.prediction import Prediction, percent
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour
@@ -76,11 +77,13 @@ def found_files(paths: Iterable[str]) -> tuple[list[Entry], list[str]]:
         if not path.is_dir():
             entries.append(Entry(str(path), _size(path)))
             continue
-        inside = audio_files(path)
+        inside, links = audio_files_and_links(path)
         entries += [Entry(str(one), _size(one)) for one in inside]
         if not inside:
             endings = " ".join(sorted(AUDIO_SUFFIXES))
             problems.append(f"{printable(str(path))}: no recordings in this folder ({endings}). Choose another.")
+        if links:
+            problems.append(f"{printable(str(path))}: {unfollowed(path, links)}")
     return entries, problems
 
 

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 
 from earnest.audio.source import is_file, path_in
-from earnest.corpora.base import audio_files, audio_files_and_links
+from earnest.corpora.base import audio_files_and_links
 from earnest.corpora.own.data import FoundRecording, OwnData, Refused, none_usable, utterances_of
 from earnest.corpora.own.tables import (
     LABEL,
@@ -224,7 +224,7 @@ def _audiofolder(source: Path, tables: Sequence[Path], hints: Hints) -> FoundLay
             replace(one, path=(below / one.path).as_posix(), split=one.split or split) for one in layouts[-1].found
         )
     named = {path_in(source, one.path).resolve() for one in found if one.path and "\0" not in one.path}
-    strangers = [path for path in audio_files(source) if path.resolve() not in named]
+    strangers = [path for path in audio_files_and_links(source)[0] if path.resolve() not in named]
     first = layouts[0]
     return replace(first, name="an audiofolder with metadata", found=found, base=source, strangers=strangers)
 

@@ -75,6 +75,15 @@ def test_an_empty_folder_keeps_nothing_else_from_being_opened(opened: Any, voice
     assert "no recordings in this folder" in driver.window.notice_text.text()
 
 
+def test_a_folder_that_is_a_link_is_told(voices: Path, tmp_path: Path) -> None:
+    from earnest.apps.desktop.files import found_files
+
+    (tmp_path / "link").symlink_to(voices)
+    entries, problems = found_files([str(tmp_path)])
+    assert not entries
+    assert "A folder is a link, which is not followed: link." in problems[-1]
+
+
 def test_the_table_is_sorted_filtered_and_searched_with_mouse_and_keys(opened: Any, voices: Path, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 

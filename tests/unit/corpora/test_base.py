@@ -78,6 +78,17 @@ def test_the_page_takes_the_same_files_from_a_folder() -> None:
     assert {f".{ending}" for ending in endings.split("|")} == AUDIO_SUFFIXES
 
 
+def test_folders_of_a_corpus_that_are_links_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for actor in ("01", "02"):
+        (tmp_path / "elsewhere" / f"Actor_{actor}").mkdir(parents=True)
+        (tmp_path / "elsewhere" / f"Actor_{actor}" / f"03-01-05-01-01-01-{actor}.wav").touch()
+    (tmp_path / "ravdess" / "Actor_01").mkdir(parents=True)
+    (tmp_path / "ravdess" / "Actor_01" / "03-01-05-01-01-01-01.wav").touch()
+    (tmp_path / "ravdess" / "Actor_02").symlink_to(tmp_path / "elsewhere" / "Actor_02")
+    assert len(list(CORPORA.get("ravdess")().read(tmp_path / "ravdess"))) == 1
+    assert f"{tmp_path / 'ravdess'}: A folder is a link, which is not followed: Actor_02." in caplog.text
+
+
 def test_videos_beside_the_recordings_of_savee_are_left_alone(tmp_path: Path) -> None:
     for name in ("AudioData/DC/a01.wav", "AudioVisualClip/DC/a1.avi"):
         (tmp_path / name).parent.mkdir(parents=True)
