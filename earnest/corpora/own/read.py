@@ -129,6 +129,9 @@ def read_own(
     has_speakers = n_without < len(rows.utterances)
     if has_speakers and n_without:
         notes.append(f"{n_without} of {len(rows.utterances)} recordings have no speaker.")
+    if hints.speaker_pattern and not has_speakers:
+        pattern, path = shown(hints.speaker_pattern.pattern), shown(layout.found[0].path)
+        notes.append(f"The speaker pattern {pattern} is in no path; it is looked for in all of a path, such as {path}.")
     return OwnData(
         source,
         layout.name,

@@ -80,6 +80,14 @@ def test_patterns_read_labels_and_speakers_from_names(tmp_path):
     assert len(found.refused) == 1 and "no label" in found.refused[0].reason
 
 
+def test_a_speaker_pattern_that_is_in_no_path_is_told_with_a_path(tmp_path):
+    record(tmp_path / "happy/ann_1.wav", tmp_path / "sad/bob_1.wav")
+    found = read_own(tmp_path, speaker_pattern="^([a-z]+)_")
+    assert not found.speakers
+    assert "The speaker pattern '^([a-z]+)_' is in no path; it is looked for in all of a path" in found.notes[-1]
+    assert "such as 'happy/ann_1.wav'" in found.notes[-1]
+
+
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl", "metadata.parquet"])
 def test_an_audiofolder_has_its_speakers_and_tells_what_is_not_named(tmp_path, name):
     record(tmp_path / "a.wav", tmp_path / "wav/b.wav", tmp_path / "stranger.wav")
