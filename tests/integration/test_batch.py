@@ -229,6 +229,9 @@ def test_the_page_says_what_works(root: Path, tmp_path: Path, monkeypatch: pytes
         for line in block.splitlines():
             earnest_cli(*shlex.split(line)[1:])
     assert keys_in(Path("answers")) == keys_in(Path("shared")) == keys
+    (one_table,) = re.findall(r"`python -c '(.*?)'`", page)
+    exec(one_table)
+    earnest_cli("report", "answers.parquet", "--output", "page.html")
     names: dict[str, Any] = {}
     exec(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0], names)
     told = names["Emotions"]()({"bytes": [flac(1)], "path": ["a"]})
