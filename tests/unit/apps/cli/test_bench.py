@@ -93,7 +93,7 @@ def test_where_children_cannot_be_measured_the_parts_that_can_are_named(
 ) -> None:
     monkeypatch.delattr(os, "wait4")
     monkeypatch.delattr(os, "posix_spawnp")
-    assert "Give --parts clip,folder" in bench(folder).stderr
+    assert "Give --parts clip,folder" in str(bench(folder).exception)
     assert bench(folder, "--parts", "clip", "--repeats", "10").exit_code == 0
 
 
