@@ -6,7 +6,8 @@ from typing import Any
 import harness
 import pytest
 import the_page
-from the_page import DEMO, choose_file, listen_for, open_page, press, text_of
+from selenium.webdriver.common.action_chains import ActionChains
+from the_page import DEMO, choose_file, go, listen_for, open_page, press, rows_of, text_of
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
@@ -97,6 +98,46 @@ def test_when_a_recording_is_removed_the_next_one_has_the_keyboard(driver: Any, 
         driver.find_element("css selector", "#file-list button[aria-label^='Remove']").click()
         focused = driver.switch_to.active_element
         assert (focused.get_attribute("aria-label"), focused.tag_name) == (left, "button" if left else "input")
+
+
+def kept(driver: Any, address: str, *names: str) -> None:
+    """Keep what is answered about clips, and open the first one under Recordings."""
+    open_page(driver, address, "files")
+    for name in names:
+        choose_file(driver, DEMO / f"{name}.flac")
+        driver.find_element("css selector", f"#file-list button[aria-label='Show {name}.flac']").click()
+        driver.find_element("css selector", "#clip-keep button").click()
+        harness.wait_for(driver, "document.querySelector('#clip-keep a')")
+    go(driver, "recordings")
+    opener = f"#recordings-list button[aria-label='Open {names[0]}.flac']"
+    harness.wait_for(driver, f'document.querySelector("{opener}")')
+    driver.find_element("css selector", opener).click()
+
+
+def test_a_button_of_the_list_is_pressed_while_a_name_is_taken_over(driver: Any, address: str) -> None:
+    kept(driver, address, "plain", "lively")
+    driver.find_element("id", "kept-name").send_keys(" of Anna")
+    other = driver.find_element("css selector", "#recordings-list button[aria-label='Open lively.flac']")
+    driver.execute_script("arguments[0].scrollIntoView({ block: 'center' })", other)
+    ActionChains(driver).move_to_element(other).click_and_hold().perform()
+    harness.wait_for(driver, "document.querySelector(\"#recordings-list [aria-label='Export plain.flac of Anna']\")")
+    ActionChains(driver).release().perform()
+    assert text_of(driver, "kept-title") == "lively.flac"
+    assert "plain.flac of Anna" in [name for name, *_ in rows_of(driver, "recordings-list")]
+
+
+def test_what_is_deleted_in_another_tab_is_closed_and_comes_back_by_no_name(driver: Any, address: str) -> None:
+    kept(driver, address, "whispered")
+    here = driver.current_window_handle
+    driver.switch_to.new_window("tab")
+    open_page(driver, address, "recordings")
+    harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
+    driver.find_element("css selector", "#recordings-list button[aria-label='Delete whispered.flac']").click()
+    driver.find_element("css selector", "#sure button[value=delete]").click()
+    harness.wait_for(driver, "!document.querySelector(\"#recordings-list [aria-label='Open whispered.flac']\")")
+    driver.close()
+    driver.switch_to.window(here)
+    harness.wait_for(driver, "document.getElementById('kept').hidden")
 
 
 def test_record_pressed_twice_leaves_no_microphone_on(driver: Any, address: str, with_script: Any) -> None:

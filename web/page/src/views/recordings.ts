@@ -21,6 +21,7 @@ export function recordingsView(): void {
 class RecordingsView {
   private readonly others = new BroadcastChannel("earnest.recordings"); // tabs and windows with the same page
   private opened: Kept | null = null;
+  private readonly names = new Map<string, () => void>(); // shows a recording's name in its row, in place
   private readonly problem = new ProblemBox(byId("recordings-problem"));
   private readonly summary = new Summary(byId("kept-summary"));
   private readonly picture = new TimelinePicture(byId("kept-timeline"));
@@ -37,13 +38,30 @@ class RecordingsView {
   }
 
   private async list(): Promise<void> {
-    const all = await allKept().catch((error: unknown) => {
+    const found = await allKept().catch((error: unknown) => {
       this.problem.tell(notStored(error));
-      return [];
+      return null;
     });
+    if (found) this.follow(found);
+    const all = found ?? [];
+    this.names.clear();
     byId("recordings-empty").hidden = all.length > 0;
     const columns = ["name", "kept", "length", "all in all", "what to do"];
     byId("recordings-list").replaceChildren(...(all.length ? [table("Kept in this browser", columns, all.map((kept) => this.row(kept)))] : []));
+  }
+
+  /** What is open may have been deleted, or named anew, in another tab. */
+  private follow(all: readonly Kept[]): void {
+    if (!this.opened) return;
+    const { id } = this.opened;
+    this.opened = all.find((kept) => kept.id === id) ?? null;
+    if (!this.opened) this.open(null);
+    else if (document.activeElement !== this.name) this.tellName(this.opened.name);
+  }
+
+  private tellName(name: string): void {
+    byId("kept-title").textContent = name;
+    this.name.value = name;
   }
 
   /** Show what there is now, here and in other tabs. */
@@ -53,20 +71,27 @@ class RecordingsView {
   }
 
   private row(kept: Kept): (Node | string)[] {
-    const { name, created, timeline } = kept;
+    const { created, timeline } = kept;
     const { line, emotion } = answerOf(timeline);
     const buttons = [
-      this.button("Open", name, () => {
+      button("Open", () => {
         this.open(kept);
         byId("kept-title").focus();
       }),
-      this.button("Export", name, () => {
-        download(written({ ...kept, timeline: asChosen(timeline) }), `${name.replace(/[^\p{L}\p{N} ._-]+/gu, "_")}.json`, "application/json");
+      button("Export", () => {
+        download(written({ ...kept, timeline: asChosen(timeline) }), `${kept.name.replace(/[^\p{L}\p{N} ._-]+/gu, "_")}.json`, "application/json");
       }),
-      this.button("Delete", name, () => void this.told(() => this.remove(kept))),
+      button("Delete", () => void this.told(() => this.remove(kept))),
     ];
     const when = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
     const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, line);
+    const name = h("span");
+    const show = (): void => {
+      name.textContent = kept.name;
+      for (const one of buttons) one.setAttribute("aria-label", `${one.textContent} ${kept.name}`);
+    };
+    show();
+    this.names.set(kept.id, show);
     return [name, when, clock(timeline.duration_s ?? 0), answer, h("span", { class: "row" }, ...buttons)];
   }
 
@@ -75,9 +100,8 @@ class RecordingsView {
     byId("kept").hidden = kept === null;
     if (!kept) return;
     const { timeline } = kept;
-    byId("kept-title").textContent = kept.name;
+    this.tellName(kept.name);
     byId("kept-quality").textContent = qualityOf(timeline);
-    this.name.value = kept.name;
     const classes = classesOf(timeline.windows, timeline.probabilities);
     const hasTime = timeline.windows.length + timeline.vocal_bursts.length > 0;
     byId("kept-timeline").hidden = byId("kept-tables").hidden = !hasTime;
@@ -95,14 +119,16 @@ class RecordingsView {
     });
   }
 
+  /** In place: a button of the list that is being pressed must stay. */
   private async rename(): Promise<void> {
+    const { opened } = this;
     const name = this.name.value.trim();
-    if (!this.opened || !name) return;
-    const renamed = { ...this.opened, name };
-    await put(renamed);
-    this.opened = renamed;
-    byId("kept-title").textContent = name;
-    await this.changed();
+    if (!opened || !name) return;
+    await put({ ...opened, name });
+    opened.name = name;
+    this.names.get(opened.id)?.();
+    if (this.opened === opened) byId("kept-title").textContent = name;
+    this.others.postMessage(null);
   }
 
   private async remove(kept: Kept): Promise<void> {
@@ -115,7 +141,6 @@ class RecordingsView {
     });
     if (dialog.returnValue !== "delete") return;
     await forget(kept.id);
-    if (this.opened?.id === kept.id) this.open(null);
     await this.changed();
     byId("recordings-title").focus();
   }
@@ -134,8 +159,8 @@ class RecordingsView {
     input.value = "";
     await this.changed();
   }
+}
 
-  private button(text: string, about: string, work: () => void): HTMLElement {
-    return h("button", { type: "button", class: "small", "aria-label": `${text} ${about}`, click: work }, text);
-  }
+function button(text: string, work: () => void): HTMLElement {
+  return h("button", { type: "button", class: "small", click: work }, text);
 }
