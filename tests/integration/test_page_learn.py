@@ -150,6 +150,62 @@ def test_classes_are_named_by_speaker_recorded_and_a_downloaded_model_is_opened_
     assert "not a zip file" in text_of(driver, "learn-problem")
 
 
+def test_a_model_that_is_opened_or_can_not_be_learnt_takes_no_others_place(
+    driver: Any, address: str, recordings: Path, folder: Path, tmp_path: Path
+) -> None:
+    open_page(driver, address, "learn")
+    drop(driver, "learn-drop", recordings)
+    harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 2")
+    fill(driver, "learn-name", "one")
+    learnt(driver)
+    one = downloaded(driver, folder, "one")
+    fill(driver, "learn-name", "two")
+    learnt(driver)
+    driver.find_element("id", "learn-open").send_keys(str(folder / "one.zip"))
+    answers(driver, "one")
+    assert "“two”" in text_of(driver, "learnt-title")  # and it is what is downloaded there
+    assert earnest.load(downloaded(driver, folder, "two")).info.name == "two"
+
+    (one / "model.onnx").write_bytes(b"no network")
+    driver.find_element("id", "learn-open").send_keys(shutil.make_archive(str(tmp_path / "bad"), "zip", one))
+    harness.wait_for(driver, "document.querySelector('#learn-problem .problem')")
+    assert "sha256" in text_of(driver, "learn-problem")
+    assert text_of(driver, "learn-status") == ""
+    answers(driver, "one")
+
+    for label in ("x", "y"):
+        (tmp_path / "silent" / label).mkdir(parents=True)
+        for take in range(3):
+            soundfile.write(tmp_path / "silent" / label / f"{take}.wav", np.full(RATE_HZ, 0.01 * take), RATE_HZ)
+    for _ in CLASSES:
+        driver.find_element("css selector", "#learn-groups button").click()
+    drop(driver, "learn-drop", tmp_path / "silent")
+    harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 2")
+    press(driver, "learn-start")
+    harness.wait_for(driver, "document.querySelector('#learn-problem .problem')")
+    assert "at least two classes" in text_of(driver, "learn-problem")
+    answers(driver, "one")
+
+
+def answers(driver: Any, name: str) -> None:
+    """Wait until a model that was learnt answers: the choice above says so, and what is behind it."""
+    chosen = f"document.getElementById('model').selectedOptions[0].text === '{name} (learnt here)'"
+    harness.wait_for(driver, f"{chosen} && document.documentElement.dataset.engine === 'ready'")
+    assert f"{name} 1, browser" in text_of(driver, "debug-versions")
+
+
+def test_a_speaker_who_is_being_typed_stays_when_a_model_is_ready(driver: Any, address: str, recordings: Path) -> None:
+    open_page(driver, address, "learn")
+    drop(driver, "learn-drop", recordings)
+    harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 2")
+    who = driver.find_element("css selector", "#learn-groups input")
+    who.send_keys("an")
+    driver.execute_script("document.getElementById('model').dispatchEvent(new Event('change'))")
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+    who.send_keys("na")
+    assert who.get_attribute("value") == "anna"
+
+
 def add(driver: Any, paths: list[Path], label: str, speaker: str) -> None:
     """Choose recordings of one class and one speaker."""
     fill(driver, "learn-class", label)

@@ -39,8 +39,6 @@ export interface Choice {
 /** A model that was learnt, or opened, in this visit. */
 export interface LearntModel {
   name: string;
-  /** the model that it was learnt from */
-  base: string;
   files: BundleFiles;
 }
 

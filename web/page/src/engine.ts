@@ -14,6 +14,8 @@ export interface About {
   n_parameters: number;
   /** confidence below which an answer is "unsure" */
   abstain_below: number;
+  /** "base 0.1.0", of a model that was learnt from another one */
+  origin?: string;
   /** whether it can adapt to a speaker, as a server says it */
   adapts?: boolean;
   notes?: string;
@@ -53,8 +55,6 @@ export interface Engine extends Listener {
   classes: string[] | null;
   readonly canAdapt: boolean;
   adapt: Adapt;
-  /** What learns, where that can be done. */
-  readonly learner?: Learner;
   /** The profile of the speaker of recordings, where it can be made. */
   profile?(sources: Source[]): Promise<Profile>;
   /** Whether another one was chosen in its place. */

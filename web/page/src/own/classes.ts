@@ -76,7 +76,7 @@ export class OwnClasses {
         if (embedding) examples.push({ name: recording.name, label, speaker, ...heard, embedding });
         else unusable.push({ name: recording.name, reason: problem });
       } catch (error) {
-        unusable.push({ name: recording.name, reason: problemOf(error).advice });
+        unusable.push({ name: recording.name, reason: problemOf(error).advice.replace(`${recording.name}: `, "") });
       }
     }
     onHeard(1);

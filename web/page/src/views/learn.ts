@@ -1,9 +1,9 @@
 /** Learn classes of one's own, in this browser. */
 
 import { checkedLabel, EarnestError, FEWEST_A_CLASS } from "../../../src/index.js";
-import { type App, LEARNT } from "../app.js";
+import { type App, LEARNT, type LearntModel } from "../app.js";
 import { byId, download, h, onClick } from "../dom.js";
-import type { Learner } from "../engine.js";
+import { BrowserEngine } from "../browser-engine.js";
 import { fileName, unzipped, zipped } from "../own/archive.js";
 import { type Group, OwnClasses } from "../own/classes.js";
 import { amongChosen, amongDropped, type Found } from "../own/found.js";
@@ -27,6 +27,7 @@ class LearnView {
   private readonly status = byId("learn-status");
   private readonly progress = byId<HTMLProgressElement>("learn-progress");
   private recording: { recorder: Promise<Recorder>; label: string; speaker: string } | null = null;
+  private learnt: LearntModel | null = null; // whose results are shown
   private isBusy = false;
 
   constructor(private readonly app: App) {
@@ -69,6 +70,7 @@ class LearnView {
   private add(finding: Promise<Found[]>): void {
     void this.told(async () => {
       this.own.addFiles(await finding, this.label.value, this.speaker.value);
+      this.drawGroups();
     });
   }
 
@@ -97,15 +99,19 @@ class LearnView {
     const sound = await (await recording.recorder).stop();
     this.status.textContent = "";
     this.own.addSound(sound, recording.label, recording.speaker);
+    this.drawGroups();
   }
 
   private async learn(): Promise<void> {
     this.isBusy = true;
+    this.progress.value = 0;
+    this.status.textContent = "Loading the model …";
     this.draw();
+    let engine: BrowserEngine | null = null;
     try {
-      const { learner, base } = await this.learner();
+      engine = await BrowserEngine.open(this.base(), () => undefined); // of its own: whatever is chosen above meanwhile, it learns on
       const name = this.name.value.trim() || "mine";
-      const { learnt, unusable } = await this.own.learn(learner, name, (share) => {
+      const { learnt, unusable } = await this.own.learn(engine.learner, name, (share) => {
         this.progress.value = share;
         this.status.textContent = share < 1 ? "Hearing the recordings …" : "Learning, and testing by cross-validation …";
       });
@@ -113,35 +119,38 @@ class LearnView {
       byId("learnt-title").textContent = `“${name}”, learnt with the encoder of “${learnt.summary.base}”`;
       byId("learnt-command").textContent = `earnest predict talk.wav --model "${fileName(name)}"`;
       showLearnt(byId("learnt-result"), learnt.summary, unusable);
-      this.app.offer({ name, base, files: learnt.files });
+      this.learnt = { name, files: learnt.files };
+      this.app.offer(this.learnt);
       this.status.textContent = "Learnt. This model answers from now on, also under Live and Files.";
       byId("learnt-title").focus();
     } finally {
+      engine?.close();
       this.isBusy = false;
     }
   }
 
-  /** The model above; in place of one that was learnt here, the one whose hearing that has. */
-  private async learner(): Promise<{ learner: Learner; base: string }> {
-    const { app } = this;
-    if (app.learnt && app.choice?.model === LEARNT) await app.use({ place: "browser", model: app.learnt.base });
-    const { learner } = app.ready();
-    if (!learner) throw new EarnestError("Learning happens in this browser. Choose “In this browser” above.");
-    return { learner, base: app.choice?.model ?? app.site.models[0] };
+  /** The model above; in place of one that was learnt, the one whose hearing that has. */
+  private base(): string {
+    const { choice, site } = this.app;
+    const { place, about } = this.app.ready();
+    if (place !== "browser") throw new EarnestError("Learning happens in this browser. Choose “In this browser” above.");
+    const name = choice?.model === LEARNT ? about.origin?.split(" ")[0] : choice?.model;
+    return name !== undefined && site.models.includes(name) ? name : site.models[0];
   }
 
   private save(): void {
-    const { learnt } = this.app;
-    if (!learnt) return;
-    const folder = fileName(learnt.name);
-    download(zipped(folder, learnt.files), `${folder}.zip`, "application/zip");
+    if (!this.learnt) return;
+    const folder = fileName(this.learnt.name);
+    download(zipped(folder, this.learnt.files), `${folder}.zip`, "application/zip");
   }
 
   private async open(file: File | undefined): Promise<void> {
     if (!file) return;
     if (file.size > LARGEST_ZIP) throw new EarnestError("The file is larger than 128 MB. Choose one that was downloaded here.");
     const files = unzipped(new Uint8Array(await file.arrayBuffer()));
-    this.app.offer({ name: file.name.replace(/\.zip$/i, ""), base: this.app.site.models[0], files });
+    this.status.textContent = `Opening ${file.name} …`;
+    (await BrowserEngine.openFiles(files)).close(); // one that can't answer takes no other's place
+    this.app.offer({ name: file.name.replace(/\.zip$/i, ""), files });
     this.status.textContent = `${file.name} answers from now on, also under Live and Files.`;
   }
 
@@ -160,7 +169,6 @@ class LearnView {
   private draw(): void {
     const { groups, count } = this.own;
     byId("learn-empty").hidden = groups.length > 0;
-    byId("learn-groups").replaceChildren(...groups.map((group) => this.row(group)));
     const counts = new Map<string, number>();
     for (const { label, recordings } of groups) counts.set(label, (counts.get(label) ?? 0) + recordings.length);
     const enough = [...counts.values()].filter((n) => n >= FEWEST_A_CLASS).length;
@@ -172,6 +180,11 @@ class LearnView {
     this.progress.hidden = !this.isBusy;
   }
 
+  /** When they change alone: what is being typed in a row must stay. */
+  private drawGroups(): void {
+    byId("learn-groups").replaceChildren(...this.own.groups.map((group) => this.row(group)));
+  }
+
   private row(group: Group): HTMLElement {
     const { label, speaker, recordings } = group;
     const who = h("input", { type: "text", value: speaker, maxlength: 64, autocomplete: "off", placeholder: "unknown", "aria-label": `Speaker of these ${recordings.length} of ${label}` });
@@ -180,6 +193,7 @@ class LearnView {
     });
     const remove = h("button", { type: "button", class: "small", "aria-label": `Remove ${label}${speaker && ` by ${speaker}`}`, click: () => {
       this.own.remove(group);
+      this.drawGroups();
       this.draw();
       this.label.focus();
     } }, "Remove");
