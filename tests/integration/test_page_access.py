@@ -98,6 +98,28 @@ def test_bars_and_the_view_that_is_open_are_seen_in_the_few_colours_of_high_cont
         full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+def test_on_paper_the_whole_picture_is_there_and_bars_have_their_colours(full: Any) -> None:
+    the_page.resize(full, 1280, 900)
+    go(full, "files")
+    # Of a sheet, for which no script draws the picture anew.
+    measured = """
+        document.body.style.width = "600px";
+        const place = document.getElementById("clip-timeline");
+        const drawn = place.querySelector("canvas");
+        const bar = getComputedStyle(document.querySelector("#clip-bars .fill"));
+        const found = [place.clientWidth, drawn.getBoundingClientRect().width, bar.printColorAdjust];
+        document.body.style.width = "";
+        return found;
+    """
+    full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        place, drawn, colours = full.execute_script(measured)
+    finally:
+        full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert drawn == place
+    assert colours == "exact"
+
+
 def test_axe_finds_nothing_serious_in_the_model_card(full: Any) -> None:
     the_page.resize(full, 1280, 900, "light")
     press(full, "about-model")
