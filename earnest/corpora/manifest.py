@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from earnest.audio.source import path_in
 from earnest.errors import CorpusError, shown, suggestion, told
 from earnest.files.reading import read_text
 from earnest.files.tables import RowWriter, is_parquet, named_rows, opened_parquet, parquet_texts, unmarked, with_point
@@ -150,6 +149,8 @@ def _from_cells(row: Mapping[str, str], base: Path, where: str) -> Utterance:
     if values.get("gender", "") not in ("", "female", "male"):
         raise CorpusError(f"{where}: 'gender' must be female, male or empty, got {shown(values['gender'])}.")
     values["gender"] = values.get("gender") or None
+    from earnest.audio.source import path_in  # with numpy, which a list of corpora does without
+
     values["path"] = path_in(base, values["path"])
     values["native_emotion"] = values.get("native_emotion", "").strip()
     return Utterance(**values)
