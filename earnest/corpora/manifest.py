@@ -142,6 +142,8 @@ def _from_row(row: dict[str, str], base: Path, where: str, delimiter: str) -> Ut
 
 
 def _from_cells(row: Mapping[str, str], base: Path, where: str) -> Utterance:
+    from earnest.audio.source import path_in  # with numpy, which a list of corpora does without
+
     values: dict[str, Any] = dict(row)
     for name in _FLOATS & values.keys():
         values[name] = _number(values[name], f"{where}: '{name}'") if values[name] else None
@@ -149,8 +151,6 @@ def _from_cells(row: Mapping[str, str], base: Path, where: str) -> Utterance:
     if values.get("gender", "") not in ("", "female", "male"):
         raise CorpusError(f"{where}: 'gender' must be female, male or empty, got {shown(values['gender'])}.")
     values["gender"] = values.get("gender") or None
-    from earnest.audio.source import path_in  # with numpy, which a list of corpora does without
-
     values["path"] = path_in(base, values["path"])
     values["native_emotion"] = values.get("native_emotion", "").strip()
     return Utterance(**values)

@@ -124,14 +124,11 @@ def read_own(
     refused = [*rows.refused, *(Refused(str(one), "no row of the table names it") for one in layout.strangers)]
     if not rows.utterances:
         raise none_usable(source, refused)
-    notes = [*layout.notes, *_doubts(row.native_emotion for row in rows.utterances)]
     n_without = sum(not row.speaker for row in rows.utterances)
     has_speakers = n_without < len(rows.utterances)
+    notes = [*layout.notes, *_doubts(row.native_emotion for row in rows.utterances)]
     if has_speakers and n_without:
         notes.append(f"{n_without} of {len(rows.utterances)} recordings have no speaker.")
-    if hints.speaker_pattern and not has_speakers:
-        pattern, path = shown(hints.speaker_pattern.pattern), shown(layout.found[0].path)
-        notes.append(f"The speaker pattern {pattern} is in no path; it is looked for in all of a path, such as {path}.")
     return OwnData(
         source,
         layout.name,
@@ -140,7 +137,7 @@ def read_own(
         layout.label_from,
         layout.speaker_from if has_speakers else "",
         rows.splits,
-        tuple(notes),
+        (*notes, *([] if has_speakers else _unmatched(hints.speaker_pattern, layout.found[0].path))),
         hints.given(),
     )
 
@@ -332,6 +329,14 @@ def level_in(column: str | None) -> int:
     if column.startswith(FOLDER) and number.isdecimal() and 0 < int(number) < 20:
         return int(number)
     raise CorpusError(f"{shown(column)} is no column of a folder of recordings. Say 'folder 1' for its folders' names.")
+
+
+def _unmatched(speaker_pattern: re.Pattern[str] | None, path: str) -> list[str]:
+    """Say of a pattern that was given, and found no speaker, what it was looked for in."""
+    if speaker_pattern is None:
+        return []
+    pattern = shown(speaker_pattern.pattern)
+    return [f"The speaker pattern {pattern} is in no path; it is looked for in all of a path, such as {shown(path)}."]
 
 
 def _check_level(root: Path, level: int, folders: Sequence[tuple[str, ...]]) -> None:
