@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import select
 import signal
 import socket
 import struct
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -203,7 +205,7 @@ class DecoderPool:
                 self._busy.discard(child)
                 is_kept = is_fit and self._has_room()
                 if is_kept:
-                    self._idle.append(child)
+                    self._idle.insert(len(self._idle) if child.has_started else 0, child)  # `_taken` pops the last
             if not is_kept:
                 child.kill()
                 self._replace()
@@ -255,7 +257,7 @@ class _Child:
             )
         self._socket, self._link = ours, _Link(ours)
         self._words: tuple[str, ...] | None = None
-        self._first_bytes = 0
+        self._first_bytes, self._since_s = 0, time.monotonic()
         self._name, self._n_jobs, self._works, self.is_alive = "", 0, False, True
         self.has_separate_channels = False
 
@@ -268,9 +270,16 @@ class _Child:
         """Whether the process has not ended."""
         return self._process.poll() is None
 
+    @property
+    def has_started(self) -> bool:
+        """Whether it has said that it can work."""
+        return self._words is not None
+
     def words(self) -> tuple[str, ...]:
-        """Wait until it can work; return what confines it."""
+        """Wait until it can work; return what confines it. It goes on starting for the next one when time is over."""
         if self._words is None:
+            while not self._has_message():
+                check_deadline()
             self._works = True
             kind, payload = self._message()
             words = values_of(payload).get("confined") if kind is Kind.READY else None
@@ -327,6 +336,8 @@ class _Child:
         """Whether it can be used again; a job that goes on is stopped first."""
         if not self.is_alive:
             return False
+        if not self.has_started and not self._works:
+            return time.monotonic() - self._since_s < START_S
         if self._works and not self._is_stopped():
             return False
         # Not after every job: the answer is a file in /proc.
@@ -345,6 +356,13 @@ class _Child:
             self._process.kill()
             self._process.wait()
             self._socket.close()
+
+    def _has_message(self) -> bool:
+        """Wait for something to read, as long as the deadline allows; the end of the process is that too."""
+        left_s = current_deadline().left_s
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(None if math.isinf(left_s) else math.ceil(1e3 * left_s)))
 
     def _is_stopped(self) -> bool:
         """Ask it to stop, and hear it out; what nobody waits for any more takes no second."""

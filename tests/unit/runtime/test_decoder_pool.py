@@ -202,6 +202,23 @@ def test_a_deadline_ends_a_process_that_hangs(pool: DecoderPool) -> None:
     assert before not in pool.pids()
 
 
+def test_who_has_no_time_to_wait_for_the_start_of_a_process_leaves_it_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with DecoderPool(1) as pool:
+        before = pool.pids()
+        for _ in range(3):
+            with Deadline(0.001), pytest.raises(TooLateError):
+                heard(pool.open_audio, coded("WAV", "PCM_16"))
+        assert heard(pool.open_audio, coded("WAV", "PCM_16")) and pool.pids() == before
+    monkeypatch.setattr(decoder_pool, "START_S", 0.0)  # one that hangs is given up
+    with DecoderPool(1) as pool:
+        before = pool.pids()
+        with Deadline(0.001), pytest.raises(TooLateError):
+            heard(pool.open_audio, coded("WAV", "PCM_16"))
+        wait_for(lambda: pool.pids() and pool.pids() != before)
+
+
 def test_a_deadline_holds_for_who_waits_for_a_process(pool: DecoderPool) -> None:
     with pool.open_audio(LONG, 600) as stream, ThreadPoolExecutor(1) as threads:
         next(stream.blocks)
