@@ -36,6 +36,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "foreign-host": (421, "This server has another name"),
     "not-valid": (422, "A parameter or a part of the body is wrong"),
     "not-readable": (422, "The recording can't be read"),
+    "upgrade-needed": (426, "This address is for WebSockets"),
     "too-many": (429, "Too many requests at a time from one client"),
     "failed": (500, "The server failed"),
     "ending": (503, "This process is stopping"),
@@ -66,6 +67,7 @@ class ProblemError(EarnestError):
         """Return the response; those that pass with time say when to come again."""
         more = {"Retry-After": str(RETRY_S)} if self.status in (429, 503) else {}
         more |= {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
+        more |= {"Upgrade": "websocket", "Connection": "Upgrade"} if self.status == 426 else {}
         return JSONResponse(self.body(), self.status, {**(headers or {}), **more}, MEDIA_TYPE)
 
 

@@ -297,6 +297,11 @@ def stream_router(service: Service) -> APIRouter:
             finally:
                 service.metrics.heard.labels("/v1/stream").inc(talk.heard_s)
 
+    @router.get("/v1/stream", include_in_schema=False)
+    async def without_upgrade() -> None:
+        told = "A plain request came. A proxy on the way must pass the headers Upgrade and Connection on."
+        raise ProblemError("upgrade-needed", told)
+
     @router.websocket("/{address:path}")
     async def elsewhere(address: str) -> None:
         raise ProblemError("not-found", f"No stream is heard at /{printable(address)[:100]}, but at /v1/stream.")

@@ -320,6 +320,9 @@ def test_wrong_addresses_and_methods_are_problems(client: TestClient) -> None:
     answer = client.get("/v1/predict")
     refused(answer, 405, "wrong-method")
     assert answer.headers["allow"] == "POST"
+    answer = client.get("/v1/stream")
+    assert "A proxy on the way" in refused(answer, 426, "upgrade-needed")["detail"]
+    assert answer.headers["upgrade"] == "websocket"
 
 
 def test_a_slash_too_many_is_no_address_and_leads_nowhere_else(client: TestClient, sound: bytes) -> None:
