@@ -2,10 +2,12 @@
 
 Usage: python scripts/strangers.py FOLDER [MODEL ...]
 
-FOLDER holds recordings of games that Debian ships, spoken by volunteers and actors on microphones of their own:
+FOLDER holds recordings that Debian ships with games and a telephone exchange, spoken by volunteers, actors and
+announcers on microphones of their own:
 
     mkdir FOLDER && cd FOLDER
-    apt-get download ktuberling-data hedgewars-data fillets-ng-data-cs fillets-ng-data-nl
+    apt-get download ktuberling-data hedgewars-data fillets-ng-data-cs fillets-ng-data-nl tuxpaint-stamps-default
+    apt-get download asterisk-core-sounds-{en,es,fr,it,ru}-wav asterisk-prompt-it-menardi-wav asterisk-moh-opsound-wav
     for package in *.deb; do dpkg-deb -x $package .; done
 
 Nothing was trained with them. Writes docs/results/strangers.md.
@@ -14,7 +16,7 @@ Nothing was trained with them. Writes docs/results/strangers.md.
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,15 +27,21 @@ from earnest.runtime.predictor import Predictor
 
 OUTPUT = Path(__file__).parent.parent / "docs" / "results" / "strangers.md"
 BURST = re.compile(r"Laugh|Poison|Ow\d|Ouch|Ooff|Hmm|Nooo|Jump|Firepunch|Kamikaze")
-MOST_DIALOGUES = 400
+DESCRIBED = re.compile(r"_desc_?[a-zA-Z_]*$")
+WORD_BYTES = 24_000  # 1.5 s of 8 kHz and 16 bits
+MOST = 400
+GROUPS = 9
 HEAD = """# Strangers' words
 
-Written by `python scripts/strangers.py FOLDER {words}`: recordings of games that Debian ships (the script says
-where from), by volunteers and actors, each with a microphone of their own; nothing was trained with them. *Words* are
-those of ktuberling, one at a time, said by volunteers in {n_languages} languages: "hat", "nose". *Dialogues* are of two
-actors a language, in Czech and Dutch (fillets-ng), {most} recordings drawn of each with seed 0. *Battle cries* are
-exaggerated phrases of 15 voices, some of them distorted, and *bursts* their laughs, groans and screams (hedgewars;
-told apart by the names of files). Per cent.
+Written by `python scripts/strangers.py FOLDER {words}`: recordings that Debian ships (the script says where
+from), by volunteers, actors and announcers, each with a microphone of their own; nothing was trained with them. *Words*
+are those of ktuberling, one at a time, said by volunteers in {n_languages} languages: "hat", "nose". *Dialogues* are of
+two actors a language, in Czech and Dutch (fillets-ng). *Battle cries* are exaggerated phrases of 15 voices, some of
+them distorted, and *bursts* their laughs, groans and screams (hedgewars; told apart by the names of files).
+*Descriptions* are of volunteers in 13 languages ("a red apple"; tuxpaint). *Announcements* are of six professional
+voices in five languages at 8 kHz (asterisk), *announced words* those below 1.5 s: digits, letters, names of days; and
+*music on hold* is what callers hear meanwhile. Of groups with more than {most} recordings so many are drawn with seed
+0, but for the words. Per cent.
 
 | model | recordings | n | s, median | heard as speech | vocal burst | no speech | told an emotion | the most told |
 |---|---|---:|---:|---:|---:|---:|---:|---|
@@ -53,12 +61,23 @@ def recordings(folder: Path) -> Iterator[Recording]:
     # Serbian lies there under four names.
     yield from (Recording(path, "words") for path in words if "@" not in path.parent.name and "tux-" not in path.name)
     rng = np.random.default_rng(0)
+
+    def drawn(paths: Iterable[Path], group: str) -> Iterator[Recording]:
+        every = sorted(paths)
+        yield from (Recording(every[at], group) for at in sorted(rng.permutation(len(every))[:MOST]))
+
     for language in ("cs", "nl"):
-        said = sorted(folder.glob(f"usr/share/games/fillets-ng/sound/*/{language}/*-[mv]-*.ogg"))
-        chosen = sorted(rng.permutation(len(said))[:MOST_DIALOGUES])
-        yield from (Recording(said[at], f"dialogues, {language}") for at in chosen)
+        said = folder.glob(f"usr/share/games/fillets-ng/sound/*/{language}/*-[mv]-*.ogg")
+        yield from drawn(said, f"dialogues, {language}")
     for path in sorted(folder.glob("usr/share/games/hedgewars/Data/Sounds/voices/*/*.ogg")):
         yield Recording(path, "bursts" if BURST.match(path.stem) else "battle cries")
+    stamps = folder.glob("usr/share/tuxpaint/stamps/**/*.ogg")
+    yield from drawn((path for path in stamps if DESCRIBED.search(path.stem)), "descriptions")
+    announced = [path for path in folder.glob("usr/share/asterisk/sounds/*/**/*.wav") if "silence" not in path.parts]
+    is_word = {path: path.stat().st_size < WORD_BYTES for path in announced}
+    yield from drawn((path for path in announced if not is_word[path]), "announcements")
+    yield from drawn((path for path in announced if is_word[path]), "announced words")
+    yield from drawn(folder.glob("usr/share/asterisk/moh/*.wav"), "music on hold")
 
 
 def rows(model: Predictor, every: Sequence[Recording]) -> Iterator[str]:
@@ -85,10 +104,10 @@ def rows(model: Predictor, every: Sequence[Recording]) -> Iterator[str]:
 def main(folder: Path, names: Sequence[str]) -> None:
     """Predict with each model and write."""
     every = list(recordings(folder))
-    if len({one.group for one in every}) < 5:
-        raise SystemExit(f"{folder}: not all four packages lie there.\n\n{__doc__}")
+    if len({one.group for one in every}) < GROUPS:
+        raise SystemExit(f"{folder}: not all packages lie there.\n\n{__doc__}")
     languages = {one.path.parent.name for one in every if one.group == "words"}
-    text = HEAD.format(words=" ".join(names), n_languages=len(languages), most=MOST_DIALOGUES)
+    text = HEAD.format(words=" ".join(names), n_languages=len(languages), most=MOST)
     for name in names:
         for line in rows(Predictor.load(name), every):
             sys.stdout.write(line)

@@ -151,24 +151,33 @@ def test_a_word_said_alone_has_silence_around_it_and_a_microphone_its_noise() ->
 
 
 def test_strangers_are_counted_by_what_they_say(tmp_path: Path) -> None:
-    from strangers import recordings, rows
+    from strangers import WORD_BYTES, recordings, rows
 
     names = {
         "usr/share/ktuberling/sounds/da": ("hat.ogg", "tux-laugh.ogg"),
         "usr/share/ktuberling/sounds/sr@latin": ("nos.wav",),
         "usr/share/games/fillets-ng/sound/city/cs": ("vit-m-jak.ogg", "vit-x-music.ogg"),
         "usr/share/games/hedgewars/Data/Sounds/voices/Pirate": ("Laugh.ogg", "Traitor.ogg"),
+        "usr/share/tuxpaint/stamps/food/fruit": ("pear_desc_be.ogg", "bite.ogg"),
+        "usr/share/asterisk/sounds/fr_CA_f_June/digits": ("7.wav",),
+        "usr/share/asterisk/sounds/fr_CA_f_June/silence": ("1.wav",),
+        "usr/share/asterisk/moh": ("cold_day.wav",),
     }
     for folder, files in names.items():
         (tmp_path / folder).mkdir(parents=True)
         for name in files:
             (tmp_path / folder / name).touch()
+    (tmp_path / "usr/share/asterisk/sounds/fr_CA_f_June/goodbye.wav").write_bytes(bytes(WORD_BYTES))
     every = list(recordings(tmp_path))
     assert [(one.path.name, one.group) for one in every] == [
         ("hat.ogg", "words"),
         ("vit-m-jak.ogg", "dialogues, cs"),
         ("Laugh.ogg", "bursts"),
         ("Traitor.ogg", "battle cries"),
+        ("pear_desc_be.ogg", "descriptions"),
+        ("goodbye.wav", "announcements"),
+        ("7.wav", "announced words"),
+        ("cold_day.wav", "music on hold"),
     ]
 
     class Model:
