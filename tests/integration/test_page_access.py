@@ -9,7 +9,22 @@ import harness
 import pytest
 import soundfile
 import the_page
-from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, serious, text_of, wait_live
+from the_page import (
+    DEMO,
+    RATE_HZ,
+    VIEWS,
+    choose_file,
+    go,
+    listen_for,
+    open_page,
+    press,
+    rows_of,
+    serious,
+    text_of,
+    wait_live,
+)
+
+from earnest.runtime.predictor import Predictor
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
@@ -82,6 +97,29 @@ def test_on_the_smallest_screen_no_name_at_the_radar_is_cut_off(full: Any) -> No
         return sides.every(({ data }) => data.every((value) => value === 0));
     """
     harness.wait_for(full, f"(() => {{{blank}}})()")
+
+
+@pytest.mark.parametrize("table", ["clip-spans", "recordings-list"])
+def test_on_a_phone_the_buttons_of_a_row_are_in_view(full: Any, table: str) -> None:
+    the_page.resize(full, 360, 640)
+    go(full, "files" if table == "clip-spans" else "recordings")
+    edges = "[...document.querySelectorAll(`#${arguments[0]} button`)].map((it) => it.getBoundingClientRect().right)"
+    right = full.execute_script(f"return {edges}", table)
+    assert right
+    assert max(right) <= 360
+
+
+@pytest.mark.parametrize(("view", "legend"), [("live", "live"), ("files", "clip"), ("compare", "compare")])
+def test_the_colours_of_a_picture_are_named_below_it(full: Any, view: str, legend: str) -> None:
+    go(full, view)
+    names = full.execute_script(
+        "return document.getElementById(arguments[0]).innerText.split('\\n')", f"{legend}-legend"
+    )
+    assert set(Predictor.load("small").info.classes) <= set(names)
+
+
+def test_what_was_spoken_is_kept_with_the_time_in_its_name(full: Any) -> None:
+    assert [row[0].partition(", ")[0] for row in rows_of(full, "recordings-list")] == ["Microphone"]
 
 
 def test_bars_and_the_view_that_is_open_are_seen_in_the_few_colours_of_high_contrast(full: Any) -> None:

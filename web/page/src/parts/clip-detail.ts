@@ -15,7 +15,7 @@ import { TimelinePicture } from "./timeline-picture.js";
 export class ClipDetail {
   private clip: Clip | null = null;
   private frame = 0;
-  private readonly picture = new TimelinePicture(byId("clip-timeline"), true);
+  private readonly picture = new TimelinePicture(byId("clip-timeline"), byId("clip-legend"), true);
   private readonly audio = byId<HTMLAudioElement>("clip-audio");
   private readonly playhead = byId("clip-playhead");
 

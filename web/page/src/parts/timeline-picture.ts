@@ -2,9 +2,11 @@
 
 import type { CustomSeriesRenderItem } from "echarts";
 import type { Span, VocalBurst, Window } from "../../../src/index.js";
+import { h } from "../dom.js";
 import { colourOf, inkOn } from "../emotions.js";
 import { sharesOverTime } from "../series.js";
 import { percent, tick } from "../words.js";
+import { dot } from "./bars.js";
 import { FONT, type Ink, ink, type Option, Picture } from "./charts.js";
 
 const MOST_STEPS = 600;
@@ -29,12 +31,14 @@ const NOTHING: Shown = { startS: 0, endS: 10, classes: [], windows: [], spans: [
 export class TimelinePicture extends Picture {
   private shown: Shown = NOTHING;
 
-  constructor(place: HTMLElement, canZoom = false) {
+  /** @param legend where the colours that are seen are named; null where somebody else does */
+  constructor(place: HTMLElement, private readonly legend: HTMLElement | null, canZoom = false) {
     super(place, () => optionOf(this.shown, canZoom));
   }
 
   show(shown: Shown): void {
     this.shown = shown;
+    if (this.legend) showLegend(this.legend, [shown]);
     this.draw(inWords(shown));
   }
 
@@ -67,6 +71,12 @@ export function inWords(shown: Pick<Shown, "spans" | "bursts" | "startS" | "endS
   const told = seen.map(({ startS, endS, name }) => `${name} from ${startS.toFixed(1)} to ${endS.toFixed(1)} seconds`);
   if (told.length > 12) told.splice(12, told.length, `and ${seen.length - 12} more, in the table`);
   return `Emotion over time: ${told.join(", ") || "nothing yet"}.`;
+}
+
+/** Name the colours of pictures, for those who see them: a strip has room for few names, and shares have none. */
+export function showLegend(place: HTMLElement, pictures: readonly Pick<Shown, "classes" | "windows" | "spans">[]): void {
+  const names = pictures.flatMap(({ classes, windows, spans }) => [...(windows.length ? classes : []), ...spans.map(({ emotion }) => emotion)]);
+  place.replaceChildren(...[...new Set(names)].map((name) => h("li", { class: "with-dot" }, dot(name), name)));
 }
 
 function optionOf(shown: Shown, canZoom: boolean): Option {

@@ -6,7 +6,7 @@ import type { App } from "../app.js";
 import { byId, h, onClick } from "../dom.js";
 import { dot, qualityOf, showAnswer } from "../parts/bars.js";
 import { ProblemBox } from "../parts/problem-box.js";
-import { TimelinePicture } from "../parts/timeline-picture.js";
+import { showLegend, TimelinePicture } from "../parts/timeline-picture.js";
 import { samples } from "../samples.js";
 import { classesOf } from "../series.js";
 import { allKept } from "../store.js";
@@ -88,9 +88,11 @@ class CompareView {
     const rows = seen.map((candidate) => row(candidate));
     byId("compare-rows").replaceChildren(...rows.map(({ element }) => element));
     byId("compare-time").hidden = seen.length === 0;
-    this.pictures = rows.map(({ place, timeline }) => {
-      const picture = new TimelinePicture(place);
-      picture.show({ startS: 0, endS, classes: classesOf(timeline.windows, timeline.probabilities), windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks: null });
+    const shown = seen.map(({ timeline: { windows, probabilities, spans, vocal_bursts: bursts } }) => ({ startS: 0, endS, classes: classesOf(windows, probabilities), windows, spans, bursts, peaks: null }));
+    showLegend(byId("compare-legend"), shown);
+    this.pictures = rows.map(({ place }, index) => {
+      const picture = new TimelinePicture(place, null);
+      picture.show(shown[index]);
       return picture;
     });
   }
@@ -106,7 +108,7 @@ function card({ name, timeline }: Candidate): HTMLElement {
   return h("article", { class: "card small-card" }, h("h3", {}, name), answer, ...facts, quality, bars);
 }
 
-function row({ name, timeline }: Candidate): { element: HTMLElement; place: HTMLElement; timeline: Timeline } {
+function row({ name }: Candidate): { element: HTMLElement; place: HTMLElement } {
   const place = h("div", { class: "picture low" });
-  return { element: h("div", { class: "compare-row" }, h("h4", {}, name), place), place, timeline };
+  return { element: h("div", { class: "compare-row" }, h("h4", {}, name), place), place };
 }

@@ -53,7 +53,7 @@ class LiveView {
   private delay = new Delay();
   private timeline: Timeline | null = null;
   private readonly now = new LiveNow();
-  private readonly picture = new TimelinePicture(byId("live-timeline"));
+  private readonly picture = new TimelinePicture(byId("live-timeline"), byId("live-legend"));
   private readonly problem = new ProblemBox(byId("live-problem"));
   private readonly summary = new Summary(byId("live-summary"));
   private readonly media = navigator.mediaDevices as MediaDevices | undefined; // on http: pages there are none
@@ -152,13 +152,13 @@ class LiveView {
   /** By Stop, by an unplugged microphone, or by a server that is gone: what was heard stays. */
   private async whenEnded(listening: Listening): Promise<void> {
     try {
-      const timeline = timelineOf(await listening.ended, "", this.events);
+      const timeline = { ...timelineOf(await listening.ended, "", this.events), path: nameNow() };
       const wasAsked = this.state === "ending";
       this.show(timeline, wasAsked ? "All in all" : STOPPED_EARLY);
       if (!wasAsked) this.problem.tell(ENDED_BY_ITSELF);
     } catch (error) {
       this.problem.show(error);
-      if (this.windows.length + this.bursts.length) this.show(this.untilNow(), STOPPED_EARLY);
+      if (this.windows.length + this.bursts.length) this.show({ ...this.untilNow(), path: nameNow() }, STOPPED_EARLY);
     }
     this.listening = null;
     this.become("idle");
@@ -176,7 +176,7 @@ class LiveView {
     this.now.clear();
     this.summary.hide();
     byId("live-keep").hidden = true;
-    byId("live-keep").replaceChildren(keepButton(() => this.timeline && { name: this.timeline.path || nameNow(), timeline: this.timeline }));
+    byId("live-keep").replaceChildren(keepButton(() => this.timeline && { name: this.timeline.path, timeline: this.timeline }));
     this.sound.pause();
     this.sound.hidden = true;
     byId("live-so-far").hidden = false;

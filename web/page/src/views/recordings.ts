@@ -24,7 +24,7 @@ class RecordingsView {
   private readonly names = new Map<string, () => void>(); // shows a recording's name in its row, in place
   private readonly problem = new ProblemBox(byId("recordings-problem"));
   private readonly summary = new Summary(byId("kept-summary"));
-  private readonly picture = new TimelinePicture(byId("kept-timeline"));
+  private readonly picture = new TimelinePicture(byId("kept-timeline"), byId("kept-legend"));
   private readonly name = byId<HTMLInputElement>("kept-name");
 
   constructor() {
