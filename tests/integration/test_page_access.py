@@ -158,6 +158,23 @@ def test_on_paper_the_whole_picture_is_there_and_bars_have_their_colours(full: A
     assert colours == "exact"
 
 
+def test_paper_is_white_for_those_who_see_the_page_dark_and_tables_are_whole(full: Any) -> None:
+    the_page.resize(full, 1280, 900, "dark")
+    go(full, "files")
+    full.execute_script("document.addEventListener('colours', () => window.drawnAnew = true, { once: true })")
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": [dark]})
+    try:
+        style = "const { color, backgroundColor } = getComputedStyle(document.documentElement);"
+        printed = full.execute_script(f"{style} return [color, backgroundColor]")
+        assert full.execute_script("return getComputedStyle(document.getElementById('clip-spans')).maxHeight") == "none"
+        harness.wait_for(full, "window.drawnAnew")  # pictures too
+    finally:
+        full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    the_page.resize(full, 1280, 900)
+    assert full.execute_script(f"{style} return [color, backgroundColor]") == printed
+
+
 def test_axe_finds_nothing_serious_in_the_model_card(full: Any) -> None:
     the_page.resize(full, 1280, 900, "light")
     press(full, "about-model")

@@ -268,6 +268,7 @@ def test_a_recording_is_kept_named_opened_again_handed_on_and_deleted(driver: An
     assert not set(kept["timeline"]) & {"peaks", "waveform", "url"}
 
     button(driver, "Delete Tuesday").click()
+    assert driver.switch_to.active_element.text == "Keep it"  # where a key that is held down does no harm
     driver.find_element("css selector", "#sure button[value=delete]").click()
     harness.wait_for(driver, "!document.querySelector('#recordings-list tbody tr')")
     driver.find_element("id", "import").send_keys(str(exported))

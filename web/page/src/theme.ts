@@ -22,6 +22,6 @@ export function followTheme(): void {
     remember("theme", theme);
     apply();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", apply);
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", apply);
   apply();
 }
