@@ -220,3 +220,17 @@ def fill(driver: Any, element_id: str, text: str) -> None:
     element = driver.find_element("id", element_id)
     element.clear()
     element.send_keys(text)
+
+
+def test_a_recording_ends_when_the_microphone_is_unplugged(driver: Any, address: str) -> None:
+    open_page(driver, address, "learn")
+    driver.execute_script("""
+        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => (window.media = await open(wanted));
+    """)
+    fill(driver, "learn-class", "tired")
+    press(driver, "learn-record")
+    harness.wait_for(driver, "document.getElementById('learn-status').textContent.endsWith(' 1 s')")
+    driver.execute_script("media.getTracks()[0].dispatchEvent(new Event('ended'))")
+    harness.wait_for(driver, "document.getElementById('learn-groups').textContent.includes('1 recording')")
+    assert text_of(driver, "learn-record") == "Record one"

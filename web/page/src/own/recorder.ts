@@ -16,6 +16,8 @@ export class Recorder {
   private readonly pieces: Float32Array[] = [];
   private seconds = 0;
   private sampleRateHz = 0;
+  /** by `stop`, or because the microphone was taken away */
+  ended: Promise<unknown> = Promise.resolve();
   private stopListening: () => Promise<unknown> = () => Promise.resolve();
 
   /** @param onLevel called ten times a second with the loudest sample, 0 to 1, how long it has been, and whether that is all it keeps */
@@ -32,6 +34,7 @@ export class Recorder {
       },
     );
     recorder.stopListening = () => listening.stop();
+    recorder.ended = listening.ended;
     return recorder;
   }
 

@@ -85,7 +85,10 @@ class LearnView {
     this.recording = { recorder, label, speaker: this.speaker.value };
     this.draw();
     try {
-      await recorder;
+      const { ended } = await recorder;
+      void ended.then(async () => {
+        if (this.recording?.recorder === recorder) await this.told(() => this.endRecording()); // the microphone was unplugged
+      });
     } catch (error) {
       this.recording = null;
       throw error;
