@@ -22,15 +22,15 @@ export class ServerError extends Error {
 const MICROPHONE: Record<MicrophoneReason, Problem> = {
   refused: {
     title: "This page may not use the microphone",
-    advice: "Allow it: press the symbol beside the address, choose “Microphone: allow”, then press Start again.",
+    advice: "Allow it: press the symbol beside the address, choose “Microphone: allow”, then try again.",
   },
   missing: {
     title: "There is no microphone",
-    advice: "Plug one in or switch one on, then press Start again. Under Files, recordings work without a microphone.",
+    advice: "Plug one in or switch one on, then try again. Under Files, recordings work without a microphone.",
   },
   busy: {
     title: "The microphone can't be opened",
-    advice: "Another program may be using it. Close that program, or choose another microphone, then press Start again.",
+    advice: "Another program may be using it. Close that program, or choose another microphone, then try again.",
   },
   insecure: {
     title: "No microphone on this address",
