@@ -6,12 +6,9 @@ is exported many times, a network that is equal in all that it holds is traced o
 network's graph is that of the first one with as many classes, with its own weights: byte for byte what the exporter
 makes of it.
 
-The exporter's table of what each of torch's operators becomes is made once in a process, not at each export.
-
 Once is else once in a process, or in all processes of a run of the tests that makes a folder (``EARNEST_TRACES``).
 """
 
-import functools
 import hashlib
 import io
 import os
@@ -55,8 +52,6 @@ TRACES = Traces()
 def front_ends_are_traced_once() -> Iterator[None]:
     """Let `earnest.export.onnx` hand out copies of the graph that it made of an equal front end."""
     onnx = pytest.importorskip("onnx")
-    from torch.onnx._internal.exporter._registration import ONNXRegistry
-
     from earnest.export import onnx as export
 
     trace = export._traced
@@ -77,7 +72,6 @@ def front_ends_are_traced_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "_traced", traced)
-        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
         yield
 
 
