@@ -4,7 +4,7 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from earnest.audio.source import is_file, path_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
 from earnest.errors import CorpusError, shown, suggestion
 from earnest.files.reading import read_text
-from earnest.files.tables import json_rows, named_rows
+from earnest.files.tables import json_rows, named_rows, with_point
 from earnest.labels import AFFECT, EMOTIONS
 
 Row = Mapping[str, Any]
@@ -58,7 +58,8 @@ def read_table(
     columns = _checked_columns(columns or {})
     base = audio_root or path.parent
     words = {**{emotion: emotion for emotion in EMOTIONS}, **SYNONYMS, **_checked_emotions(emotions or {})}
-    rows = [_utterance(row, columns, words, name, base, f"{path}:{number}") for number, row in _numbered_rows(path)]
+    found, delimiter = _numbered_rows(path)
+    rows = [_utterance(row, columns, words, name, base, f"{path}:{number}", delimiter) for number, row in found]
     if not rows:
         raise CorpusError(f"{path}: holds no rows.")
     return _unique(rows, path)
@@ -141,31 +142,32 @@ def column(path: Path, name: str) -> list[tuple[str, Row]]:
         When the table can't be read or has no such column.
     """
     try:
-        return [(row[name], row) for _, row in _numbered_rows(path)]
+        return [(row[name], row) for _, row in _numbered_rows(path)[0]]
     except KeyError:
         raise CorpusError(f"{path}: expected a column {name}. Copy the file again.") from None
 
 
-def _numbered_rows(path: Path) -> Iterable[tuple[int, Row]]:
+def _numbered_rows(path: Path) -> tuple[Sequence[tuple[int, Row]], str]:
+    """Return the rows, each with the number of its line, and what stands between cells."""
     text = read_text(path, CorpusError, what="table")
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return list(json_rows(text, path, '{"path": …, "emotion": …}'))
+        return list(json_rows(text, path, '{"path": …, "emotion": …}')), ","
     reader = named_rows(text, path.name)
     try:
-        return [(reader.line_num, row) for row in reader]
+        return [(reader.line_num, row) for row in reader], reader.reader.dialect.delimiter
     except csv.Error as error:
         raise CorpusError(f"{path}:{reader.line_num}: not a table ({error}).") from None
 
 
 def _first_row(path: Path) -> Row:
-    row = next(iter(_numbered_rows(path)), None)
+    row = next(iter(_numbered_rows(path)[0]), None)
     if row is None:
         raise CorpusError(f"{path}: holds no rows.")
     return row[1]
 
 
 def _utterance(
-    row: Row, columns: Mapping[str, str], words: Mapping[str, str], corpus: str, base: Path, where: str
+    row: Row, columns: Mapping[str, str], words: Mapping[str, str], corpus: str, base: Path, where: str, delimiter: str
 ) -> Utterance:
     found = {ours: row[theirs] for ours, theirs in columns.items() if row.get(theirs) not in (None, "")}
     values: dict[str, Any] = {ours: str(value).strip() for ours, value in found.items()}
@@ -178,7 +180,8 @@ def _utterance(
     if emotion is None:
         told = shown(native)
         raise CorpusError(f"{where}: the emotion {told} is unknown. Say --emotion {told[:-1]}=angry', or another name.")
-    numbers = {name: number_in(values.pop(name), f"{where}: {columns[name]}") for name in _NUMBERS if name in values}
+    texts = {name: with_point(values.pop(name), delimiter) for name in _NUMBERS if name in values}
+    numbers = {name: number_in(text, f"{where}: {columns[name]}") for name, text in texts.items()}
     values |= {name: number for name, number in numbers.items() if number is not None}
     path = path_in(base, values["path"])
     if not is_file(path):

@@ -16,7 +16,15 @@ import numpy.typing as npt
 
 from earnest.errors import CorpusError, counted
 from earnest.files.reading import opened, why_no_text
-from earnest.files.tables import delimiter_of, is_parquet, opened_parquet, parquet_texts, unmarked, with_point
+from earnest.files.tables import (
+    delimiter_of,
+    is_parquet,
+    is_separator_line,
+    opened_parquet,
+    parquet_texts,
+    unmarked,
+    with_point,
+)
 from earnest.labels import AFFECT, EMOTIONS
 
 Probabilities = npt.NDArray[np.float32]
@@ -246,7 +254,8 @@ def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAn
             start = next(file, "")
             delimiter = delimiter_of(start, path.name)
             reader = csv.reader(chain([start], file), delimiter=delimiter, strict=True)
-            header = [name.strip() for name in next(reader, [])]
+            header = next(reader, [])
+            header = [name.strip() for name in (next(reader, []) if is_separator_line(header) else header)]
             table = _Table(path, header, layout_of(header), delimiter)
             for row in reader:
                 table.add(row, reader.line_num)

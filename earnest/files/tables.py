@@ -79,6 +79,11 @@ def delimiter_of(text: str, name: str) -> str:
     return "\t" if name.lower().endswith(".tsv") else max(_DELIMITERS, key=header.count)
 
 
+def is_separator_line(row: Sequence[str]) -> bool:
+    """Whether a first row is a line such as ``sep=;``, which tells Excel what stands between cells, and holds none."""
+    return list(row) == ["sep=", ""]
+
+
 def with_point(number: str, delimiter: str) -> str:
     """Return a number as Python reads it: where no commas part the cells, a comma may stand for its point."""
     return number if delimiter == "," else number.replace(",", ".")
@@ -87,7 +92,7 @@ def with_point(number: str, delimiter: str) -> str:
 def csv_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[list[str]]:
     """Yield the cells of each row, of a file that was opened with ``newline=""``; unmarked where commas part them.
 
-    Other tables were not written by `RowWriter`.
+    Other tables were not written by `RowWriter`. A first line for Excel, such as ``sep=;``, is no row.
 
     Raises
     ------
@@ -95,7 +100,9 @@ def csv_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[list[str]]:
         For what is no CSV, such as a quote that is never closed.
     """
     csv.field_size_limit(max(csv.field_size_limit(), MOST_LETTERS))
-    for row in csv.reader(lines, delimiter=delimiter, strict=True):
+    for number, row in enumerate(csv.reader(lines, delimiter=delimiter, strict=True)):
+        if number == 0 and is_separator_line(row):
+            continue
         yield [unmarked(cell) for cell in row] if delimiter == "," else row
 
 
@@ -105,8 +112,11 @@ def text_rows(text: str, name: str) -> Iterator[list[str]]:
 
 
 def named_rows(text: str, name: str) -> "csv.DictReader[str]":
-    """Read a table's text row by row, column → cell as it is written; see `delimiter_of`."""
-    return csv.DictReader(StringIO(text, newline=""), delimiter=delimiter_of(text, name))
+    """Read a table's text row by row, column → cell as it is written; see `delimiter_of` and `is_separator_line`."""
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter_of(text, name))
+    if is_separator_line(reader.fieldnames or ()):
+        reader.fieldnames = next(reader.reader, [])
+    return reader
 
 
 MAGIC = b"PAR1"  # how every such file begins

@@ -44,6 +44,13 @@ def test_what_a_spreadsheet_saves_is_read(root, delimiter, encoding):
     assert [row.emotion for row in read_table(root / "mine.csv")] == ["angry", "sad"]
 
 
+def test_a_first_line_for_excel_is_no_row_and_semicolons_go_with_decimal_commas(root):
+    table = write(root / "excel.csv", "sep=;\npath;emotion;start_s;valence\nwav/a.wav;angry;0,25;-0,5\n")
+    assert [(row.start_s, row.valence) for row in read_table(table)] == [(0.25, -0.5)]
+    with pytest.raises(CorpusError, match=r"excel\.csv:3: start_s: expected a number, got 'x'"):
+        read_table(write(table, table.read_text().replace("0,25", "x")))
+
+
 def test_jsonl_rows_are_read_and_wrong_lines_are_named(root):
     table = write(root / "t.jsonl", '{"path": "wav/a.wav", "emotion": "sad"}\n\n{"path": 1\n')
     with pytest.raises(CorpusError, match=r"t\.jsonl:3: not valid JSON"):

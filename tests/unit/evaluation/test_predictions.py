@@ -243,7 +243,7 @@ def test_semicolons_and_tabs_part_cells_too_and_then_commas_stand_in_numbers(mar
     header = "utterance_id,speaker,emotion,predicted,p_happy,p_sad,p_angry,adapted".replace(",", mark)
     rows = [mark.join(["a", "ann", "happy", "sad ", "0,33", "0,33", "0,33", "WAHR"])]
     rows.append(mark.join(["b,c", "ann", " sad", "", "", "", "", "FALSCH"]))
-    (tmp_path / "p.csv").write_bytes("\ufeff".encode() + "\r\n".join([header, *rows, ""]).encode())
+    (tmp_path / "p.csv").write_bytes("\ufeff".encode() + "\r\n".join([f"sep={mark}", header, *rows, ""]).encode())
     predictions = read_predictions(tmp_path / "p.csv")
     assert predictions.classes == ("happy", "sad", "angry")
     assert predictions.utterance_id.tolist() == ["a", "b,c"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attacks.run_files import FORMULAS, ODD_NAMES
-from earnest.files.tables import csv_row, csv_rows, delimiter_of, marked, unmarked
+from earnest.files.tables import csv_row, csv_rows, delimiter_of, marked, named_rows, text_rows, unmarked
 
 README = Path(__file__).parents[3] / "README.md"
 TEXTS = st.text(st.one_of(st.sampled_from("'=+-@\t\r\n\",;＝ a1"), st.characters(codec="utf-8")), max_size=8)
@@ -68,3 +68,11 @@ def test_the_first_line_says_what_stands_between_cells(text: str, name: str, wan
 def test_only_a_table_with_commas_is_read_as_ours() -> None:
     assert list(csv_rows(["'=a,1\n"])) == [["=a", "1"]]
     assert list(csv_rows(["'=a;1\n"], ";")) == [["'=a", "1"]]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_first_line_that_tells_excel_the_separator_is_no_row(mark: str) -> None:
+    text = f"sep={mark}\r\npath{mark}speaker\r\nsep={mark}\r\n"
+    assert list(text_rows(text, "list.csv")) == [["path", "speaker"], ["sep=", ""]]
+    assert list(named_rows(text, "list.csv")) == [{"path": "sep=", "speaker": ""}]
+    assert list(named_rows(f"sep={mark}\n", "list.csv")) == []
