@@ -153,7 +153,7 @@ def echo_table(
     console = Console(soft_wrap=False, highlight=False, width=None if has_width else _IN_A_PIPE)
     names, *lines = [[*map(printable, columns)], *([*map(printable_lines, row)] for row in rows)]
     widths = _widths([*zip(names, *lines, strict=True)], console.width)
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(names))
     for column, name, width in zip(columns, names, widths, strict=True):
         side: Literal["left", "right"] = "right" if column in right else "left"
         table.add_column(Text(_broken(name, width)), justify=side, overflow="fold", width=width)

@@ -42,7 +42,9 @@ def test_list_names_every_corpus_with_licence_and_source():
 def test_info_tells_where_to_get_a_corpus(name):
     row = json.loads(run("info", name, "--json").stdout)
     assert row["fetch"] or row["access"]
-    assert row["title"] in run("info", name).stdout
+    told = run("info", name).stdout
+    assert told.startswith("title ")
+    assert row["title"] in told
 
 
 def test_check_of_a_whole_copy_exits_0_and_of_a_broken_one_3(emodb):
