@@ -58,6 +58,7 @@ SECURITY: Mapping[str, str] = {
 }
 _ALWAYS = [(name.lower().encode(), value.encode()) for name, value in SECURITY.items()]
 _NAMES = frozenset(name for name, _ in _ALWAYS)
+_TOLD = ("Retry-After", "X-Request-ID")  # which a page elsewhere can't read unless it is named
 DESCRIPTION = """Emotion in speech, with calibrated probabilities. Recordings go in as they are, predictions come out.
 
 Streams: `WS /v1/stream?sample_rate_hz=16000`, binary messages with samples in, events as JSON out; see docs/server.md.
@@ -65,19 +66,32 @@ Where keys are asked for, browsers open them with a ticket of `POST /v1/tickets`
 Errors are `application/problem+json` (RFC 9457)."""
 
 
-def _completed(headers: Iterable[tuple[bytes, bytes]], number: str) -> list[tuple[bytes, bytes]]:
-    """Add what every answer says to its own headers, whose names are in lower case (ASGI); ours replace theirs."""
+def _completed(headers: Iterable[tuple[bytes, bytes]], number: str, origin: bytes | None) -> list[tuple[bytes, bytes]]:
+    """Add what every answer says to its own headers, whose names are in lower case (ASGI); ours replace theirs.
+
+    Parameters
+    ----------
+    origin : that of a page which may read it, a refusal or failure too; None for no such page
+    """
     own = [header for header in headers if header[0] not in _NAMES]
-    is_kept = any(name == b"cache-control" for name, _ in own)
-    more = [] if is_kept else [(b"cache-control", b"no-store")]
+    names = {name for name, _ in own}
+    more = [] if b"cache-control" in names else [(b"cache-control", b"no-store")]
+    if origin is not None and b"access-control-allow-origin" not in names:
+        told = ", ".join(_TOLD).encode()
+        more += [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", told),
+            (b"vary", b"Origin"),
+        ]
     return [*own, *_ALWAYS, (b"x-request-id", number.encode()), *more]
 
 
 class Outermost:
     """Sees every request first and every answer last."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, origins: Iterable[str]) -> None:
         self._app, self._metrics = app, metrics
+        self._origins = frozenset(origin.encode() for origin in origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; what nobody handled is logged and answered as a problem."""
@@ -87,12 +101,13 @@ class Outermost:
         started, number = time.perf_counter(), uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = number
         status = 0
+        origin = next((value for name, value in scope["headers"] if name == b"origin" and value in self._origins), None)
 
         async def send_more(message: Message) -> None:
             nonlocal status
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
-                message["headers"] = _completed(message.get("headers", ()), number)
+                message["headers"] = _completed(message.get("headers", ()), number, origin)
             elif message["type"] == "websocket.accept":
                 status = 101
             await send(message)
@@ -169,16 +184,15 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
     else:
         app.include_router(landing_router(service))
     if origins:
-        told = ["Retry-After", "X-Request-ID"]  # which a page elsewhere can't read unless it is named
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=told,
+            expose_headers=_TOLD,
         )
     app.add_middleware(FrontDoor, names=names, origins=origins)
-    app.add_middleware(Outermost, metrics=metrics)
+    app.add_middleware(Outermost, metrics=metrics, origins=origins)
     return app
 
 

@@ -478,6 +478,28 @@ def test_other_origins_may_ask_only_where_they_were_named(folder: Path) -> None:
         assert "access-control-allow-origin" not in other.headers
 
 
+def test_a_page_that_may_ask_can_read_refusals_and_failures_too(
+    folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(engine, "utterance", broken)
+    page = {"Origin": "https://page.example"}
+    with application(settings_for(folder, cors_origins=(page["Origin"],))) as client:
+        failed = client.post("/v1/predict", content=sound, headers=WAV | page)
+        foreign = client.get("/v1/models", headers=page | {"Host": "elsewhere.example"})
+        other = client.post("/v1/predict", content=sound, headers=WAV | {"Origin": "https://other.example"})
+    refused(failed, 500, "failed")
+    refused(foreign, 421, "foreign-host")
+    for answer in (failed, foreign):
+        assert answer.headers["access-control-allow-origin"] == page["Origin"]
+        assert answer.headers["access-control-expose-headers"] == "Retry-After, X-Request-ID"
+        assert answer.headers["vary"] == "Origin"
+    refused(other, 403, "foreign-origin")
+    assert "access-control-allow-origin" not in other.headers
+
+
 def test_a_browser_that_asks_for_a_page_elsewhere_is_told_what_the_server_needs(folder: Path) -> None:
     asked = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST", "Sec-Fetch-Site": "cross-site"}
     with application(settings_for(folder)) as client:
