@@ -241,7 +241,7 @@ class BatchRows:
         self._sources = list(sources)
         self._paths, self._names = dict[int, str](), dict[int, str]()
         self._params = {"adapt": adapt, **_asked(options), **_model(model)}
-        self._profile = _profile_part(profile)
+        self._model, self._profile = model or "", _profile_part(profile)
         self._is_one_speaker = adapt == "auto" and not self._profile
         self._rows: dict[int, Prediction] = {}
         self._n_answered = 0  # by the server
@@ -305,8 +305,10 @@ class BatchRows:
         self._n_answered += len(places)
 
     def rows(self) -> list[Prediction]:
-        """Return all of them."""
-        return [self._rows[place] for place in range(len(self._sources))]
+        """Return all of them; those that were refused here name the model that answered the others, or was asked."""
+        rows = [self._rows[place] for place in range(len(self._sources))]
+        model = next((row.model for row in rows if row.model), self._model)
+        return [replace(row, model=row.model or model) for row in rows]
 
 
 def _is_much(files: Mapping[int, bytes], more: bytes = b"") -> bool:
