@@ -473,9 +473,10 @@ def _told(trial: "FrozenTrial", number: int, space: SearchSpace) -> Trial:
 
 
 def _claim_table(output: Path, settings: Tune) -> None:
-    values = json.loads(json.dumps(asdict(replace(settings, trials=1))))
+    values = json.loads(json.dumps(asdict(settings)))
+    del values["trials"]  # more are welcome
     path = output / TRIED
-    if path.exists() and read_json(path) != values:
+    if path.exists() and read_json(path) not in (values, values | {"trials": 1}):  # the second by earlier versions
         raise RecipeError(f"{output}: holds a search of another [tune] table. Choose another --output, or remove it.")
     write_atomically(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
 
