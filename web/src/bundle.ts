@@ -75,7 +75,7 @@ export async function fetchListed(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const base = withSlash(folder);
   const sha256 = info.files[name];
-  if (sha256 === undefined) throw new BundleError(`${base}: 'files' doesn't list '${name}'. Export the bundle again.`);
+  if (sha256 === undefined) throw new BundleError(`${base}bundle.json: 'files' doesn't list '${name}'. Export the bundle again.`);
   const bytes = await download(base + name, name, onProgress, fetched);
   if ((await sha256Of(bytes)) !== sha256) {
     throw new BundleError(`${base}${name}: its sha256 is not the one in bundle.json. Upload or export it again.`);
@@ -93,8 +93,9 @@ export function fetchFrom(files: BundleFiles): Fetch {
   };
 }
 
+/** The start of the addresses of a folder's files; "" where they are at hand, see `fetchFrom`. */
 function withSlash(folder: string): string {
-  return folder.endsWith("/") ? folder : `${folder}/`;
+  return folder === "" || folder.endsWith("/") ? folder : `${folder}/`;
 }
 
 async function download(

@@ -71,6 +71,11 @@ test("a download that breaks off, and a voice activity network that can't be rea
   await assert.rejects(new Engine(runtime).open(files, nowhere, 1), { name: "BundleError", message: /^http:\/\/127\.0\.0\.1:1\/silero\.onnx: not reachable/ });
 });
 
+test("of files at hand, one that was altered is named as it is", async () => {
+  const files = new Map([["bundle.json", new TextEncoder().encode(JSON.stringify(INFO))], ["model.onnx", new TextEncoder().encode("another")]]);
+  await assert.rejects(fetchBundle("", undefined, fetchFrom(files)), /^BundleError: model\.onnx: its sha256 is not/);
+});
+
 test("of files at hand, one that is missing is called missing, and no server is blamed", async () => {
   const files = new Map([["bundle.json", new TextEncoder().encode(JSON.stringify(INFO))]]);
   await assert.rejects(fetchBundle("", undefined, fetchFrom(files)), {
