@@ -158,6 +158,18 @@ def test_on_paper_the_whole_picture_is_there_and_bars_have_their_colours(full: A
     assert colours == "exact"
 
 
+@pytest.mark.parametrize("view", ["live", "files", "compare", "recordings"])
+def test_on_paper_there_is_nothing_to_press(full: Any, view: str) -> None:
+    go(full, view)
+    hands = "nav, button, .button, audio, .drop, main select, #settings, #clip-spans th:last-child"
+    seen = f"[...document.querySelectorAll('{hands}')].filter((it) => it.checkVisibility())"
+    full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert full.execute_script(f"return {seen}.map((it) => it.id || it.textContent)") == []
+    finally:
+        full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_paper_is_white_for_those_who_see_the_page_dark_and_tables_are_whole(full: Any) -> None:
     the_page.resize(full, 1280, 900, "dark")
     go(full, "files")
