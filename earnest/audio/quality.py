@@ -116,13 +116,18 @@ class QualityMeter:
         self._high += float(powers[self._first_high :].sum())
 
     def words(self) -> tuple[str, ...]:
-        """Return the words that apply, of "clipped", "low-bandwidth" and "noisy"."""
+        """Return the words that apply, of "clipped", "low-bandwidth", "noisy" and "too-quiet"."""
         words = {
             "clipped": self._n_clipped > CLIPPED_SHARE * self._n_samples,
             "low-bandwidth": self._all > 0 and self._high <= 10 ** (HIGH_BAND_DB / 10) * self._all,
             "noisy": self._is_noisy(),
+            "too-quiet": self._is_too_quiet(),
         }
         return tuple(word for word, applies in words.items() if applies)
+
+    def _is_too_quiet(self) -> bool:
+        """Whether no level is above -65 dBFS, where nothing is speech: digital silence, samples of another scale."""
+        return bool(self._histogram.any()) and not self._histogram[_LEVELS > SILENCE_DBFS].any()
 
     def _is_noisy(self) -> bool:
         """Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence."""

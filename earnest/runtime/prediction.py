@@ -114,8 +114,9 @@ class Prediction:
         little, some or much; None where the model doesn't answer it
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
         millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
-        ones, "separate-channels" when its channels take turns like two sides of a call and were all heard at once (ask
-        for one with `earnest.Channel`), "out-of-domain" when it is far from what the model was trained on (the graph's
+        ones, "too-quiet" when no moment is louder than -65 dBFS (a muted microphone, samples of another scale),
+        "separate-channels" when its channels take turns like two sides of a call and were all heard at once (ask for
+        one with `earnest.Channel`), "out-of-domain" when it is far from what the model was trained on (the graph's
         output ``distance``); of a server "not-adapted" when that was asked for and the model can't
     adapted : whether other recordings or windows of the speaker had a say, see `earnest.runtime.adaptation`
     adaptation_weight : share of the adapted answer in this one, 0 to 1; of several windows its mean over their time

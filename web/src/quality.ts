@@ -68,13 +68,20 @@ export class QualityMeter {
     this.high += half - low;
   }
 
-  /** The words that apply, of "clipped", "low-bandwidth" and "noisy". */
+  /** The words that apply, of "clipped", "low-bandwidth", "noisy" and "too-quiet". */
   words(): string[] {
     const words: string[] = [];
     if (this.nClipped > CLIPPED_SHARE * this.nSamples) words.push("clipped");
     if (this.all > 0 && this.high <= HIGH_BAND_SHARE * this.all) words.push("low-bandwidth");
     if (this.isNoisy()) words.push("noisy");
+    if (this.isTooQuiet()) words.push("too-quiet");
     return words;
+  }
+
+  /** Whether no level is above -65 dBFS, where nothing is speech: digital silence, samples of another scale. */
+  private isTooQuiet(): boolean {
+    const loudest = this.histogram.findLastIndex((count) => count > 0);
+    return loudest >= 0 && LOWEST_LEVEL + loudest <= SILENCE_DBFS;
   }
 
   /** Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence. */

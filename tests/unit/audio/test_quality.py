@@ -60,9 +60,15 @@ def test_noise_as_loud_as_the_voice_is_noisy() -> None:
     assert words(with_noise(-3.0)) == ("noisy",)
 
 
-def test_silence_is_neither_noisy_nor_narrow() -> None:
-    assert words(np.zeros(16_000, np.float32)) == ()
+def test_silence_is_too_quiet_but_neither_noisy_nor_narrow() -> None:
+    assert words(np.zeros(16_000, np.float32)) == ("too-quiet",)
     assert words(np.zeros(0, np.float32)) == ()
+
+
+def test_speech_is_too_quiet_where_none_of_it_is_louder_than_silence() -> None:
+    loudest_dbfs = frame_levels_dbfs(spoken(), 16_000).max()
+    for level_dbfs, expected in ((-63, ()), (-67, ("too-quiet",))):
+        assert words(spoken() * np.float32(10 ** ((level_dbfs - loudest_dbfs) / 20))) == expected
 
 
 @settings(max_examples=30, deadline=None)

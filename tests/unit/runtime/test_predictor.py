@@ -212,7 +212,7 @@ def test_sound_far_from_training_is_told_by_the_graphs_distance(tmp_path: Path) 
     near, far = ((voice(seconds, level=level), 16_000) for seconds, level in ((4.0, 0.05), (4.0, 0.2)))
     assert [model.predict(clip).quality for clip in (near, far)] == [(), ("out-of-domain",)]
     assert model.timeline(far).prediction.quality == ("out-of-domain",)
-    assert model.predict((np.zeros(16_000), 16_000)).quality == ()
+    assert model.predict((np.zeros(16_000), 16_000)).quality == ("too-quiet",)
 
 
 def test_the_top_classes_come_in_order(model: Predictor) -> None:

@@ -1079,6 +1079,10 @@
       <translation>überrascht</translation>
     </message>
     <message>
+      <source>too-quiet</source>
+      <translation>zu leise</translation>
+    </message>
+    <message>
       <source>too-short</source>
       <translation>zu kurz</translation>
     </message>

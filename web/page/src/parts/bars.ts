@@ -63,6 +63,7 @@ const QUALITY: Partial<Record<string, string>> = {
   clipped: "too loud, cut off at full scale",
   "low-bandwidth": "telephone bandwidth",
   noisy: "noisy",
+  "too-quiet": "too quiet",
   "out-of-domain": "unlike what the model learnt from",
 };
 
