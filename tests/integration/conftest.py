@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import the_page
 from command_line import earnest_cli
+from few_steps import adaptation_is_learnt_in_few_steps
 from made_up_corpus import Trained, recipe_text, write_corpus
 from serving import listening
 from the_page import OTHER_HOST
@@ -21,6 +22,7 @@ from traced_once import (
 from earnest.apps.server.settings import Settings
 
 __all__ = [
+    "adaptation_is_learnt_in_few_steps",
     "adaptation_networks_are_traced_once",
     "equal_networks_are_traced_once",
     "front_ends_are_traced_once",

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import earnest_cli
-from few_steps import adaptation_is_learnt_in_few_steps
 from made_up_corpus import recipe_text, write_corpus
 from safetensors.torch import save_file
 from stand_in import CLASSES
@@ -23,7 +22,6 @@ from earnest.runtime.adaptation import Adaptation
 from earnest.settings.recipe import read_recipe
 from earnest.training.record import read_record
 
-__all__ = ["adaptation_is_learnt_in_few_steps"]
 CLOSED_FORM = recipe_text(extra='method = "discriminant"')
 ENCODER = "width = 48\nn_heads = 2\nfeed_forward_width = 48\nn_blocks = 1\npooled_blocks = [1]\nfrozen = true"
 FOLDS = ("to-emodb", "to-nemo", "to-ravdess")
