@@ -5,18 +5,25 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 from stand_in import write_bundle
 from starlette.testclient import TestClient
 
+from earnest.apps.server import engine
 from earnest.apps.server.app import create_app
 from earnest.apps.server.process import Address, config_of
 from earnest.apps.server.settings import Limits, Settings
+from earnest.audio.io import AudioStream
+from earnest.audio.source import Source
+from earnest.runtime.decoder_pool import start_decoders
+from earnest.runtime.decoders import Decoders
+from earnest.runtime.picture import Picture
 
 TEST_HOST = "testserver"  # what Starlette and Schemathesis say in the header Host
 
@@ -55,3 +62,35 @@ def listening(settings: Settings) -> Iterator[str]:
             server.should_exit = True
             thread.join()
     logger.setLevel(level)  # what other tests say must be heard
+
+
+@dataclass(frozen=True)
+class _Lent:
+    """Decoders that outlive the server that has them."""
+
+    lender: Decoders
+
+    def open_audio(self, source: Source, max_seconds: float) -> AbstractContextManager[AudioStream]:
+        return self.lender.open_audio(source, max_seconds)
+
+    def read_picture(self, source: Source) -> Picture:
+        return self.lender.read_picture(source)
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def decoders_start_once() -> Iterator[None]:
+    """Let all servers of a file with as many jobs decode in the same processes: three starts take two seconds."""
+    started: dict[tuple[int, int], Decoders] = {}
+
+    def lent(size: int, spares: int = 0) -> Decoders:
+        if (size, spares) not in started:
+            started[size, spares] = start_decoders(size, spares)
+        return _Lent(started[size, spares])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "start_decoders", lent)
+        yield
+    for decoders in started.values():
+        decoders.close()

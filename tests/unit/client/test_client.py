@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from serving import listening, settings_for
+from serving import decoders_start_once, listening, settings_for
 from stand_in import write_adapting, write_bundle, write_hearing
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
@@ -32,7 +32,8 @@ from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice
 
-pytestmark = pytest.mark.long
+__all__ = ["decoders_start_once"]
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("decoders_start_once")]
 
 KEY = "a key that is long enough"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import application
+from serving import application, decoders_start_once
 from stand_in import write_adapting
 from starlette.testclient import TestClient
 
@@ -12,6 +12,8 @@ import earnest
 from earnest.apps.server.settings import Settings
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import write_voice
+
+__all__ = ["decoders_start_once"]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from earnest.apps.server import page
 from earnest.apps.server.admission import digest_of_key
 from earnest.bundle import SHIPPED, shipped_bundles
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("decoders_start_once")]
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from earnest.audio.source import Source
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("decoders_start_once")]
 
 WAV = {"Content-Type": "audio/wav"}
 FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}

@@ -24,7 +24,7 @@ from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("decoders_start_once")]
 
 DEMO = sorted((Path(earnest.__file__).parent / "demo").glob("*.flac"))
 WAV = {"Content-Type": "audio/wav"}

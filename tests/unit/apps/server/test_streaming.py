@@ -27,7 +27,7 @@ from earnest.runtime.stream import Stream
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("decoders_start_once")]
 
 ADDRESS = "/v1/stream?sample_rate_hz=16000"
 FINISH = '{"type": "finish"}'
