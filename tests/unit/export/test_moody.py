@@ -1,4 +1,4 @@
-"""The graph for Moody's web application against the dynamic one."""
+"""The graph for Moody's web application against the network."""
 
 from dataclasses import replace
 from functools import cache
@@ -6,9 +6,10 @@ from functools import cache
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from earnest.errors import EarnestError
-from earnest.export.onnx import MOODY_EIGHT, MOODY_SAMPLES, MOODY_SEVEN, moody_classes, to_moody, to_onnx
+from earnest.export.onnx import MOODY_EIGHT, MOODY_SAMPLES, MOODY_SEVEN, moody_classes, to_moody
 from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier
 from earnest.settings.front_end import PRESETS, FrontEnd, Image, Segments
 from earnest.settings.recipe import Recipe
@@ -33,15 +34,14 @@ def model_of(classes: tuple[str, ...], front_end: FrontEnd = PRESETS["moody"]) -
 
 
 @cache
-def sessions() -> tuple[onnxruntime.InferenceSession, onnxruntime.InferenceSession]:
+def exported() -> tuple[onnxruntime.InferenceSession, SpeechClassifier]:
     model = model_of(tuple(sorted(MOODY_SEVEN)))
-    protos = to_moody(model, {"licence": "CC0-1.0"}), to_onnx(model)
-    fixed, dynamic = (onnxruntime.InferenceSession(proto.SerializeToString()) for proto in protos)
-    return fixed, dynamic
+    proto = to_moody(model, {"licence": "CC0-1.0"})
+    return onnxruntime.InferenceSession(proto.SerializeToString()), model
 
 
 def test_names_sizes_and_metadata_are_moodys() -> None:
-    fixed, _ = sessions()
+    fixed, _ = exported()
     (given,), (told,) = fixed.get_inputs(), fixed.get_outputs()
     assert (given.name, given.shape, given.type) == ("input", ["batch", MOODY_SAMPLES], "tensor(float)")
     assert (told.name, told.shape) == ("output", ["batch", 7])
@@ -51,14 +51,14 @@ def test_names_sizes_and_metadata_are_moodys() -> None:
 
 
 @pytest.mark.parametrize("n_clips", [1, 3])
-def test_it_gives_the_dynamic_graphs_probabilities_in_moodys_order(n_clips: int) -> None:
-    fixed, dynamic = sessions()
+def test_it_gives_the_networks_probabilities_in_moodys_order(n_clips: int) -> None:
+    fixed, model = exported()
     sound = np.stack([voice(2.1, 22_050, seed=number)[:MOODY_SAMPLES] for number in range(n_clips)])
     sound /= np.sqrt((sound**2).mean(axis=1, keepdims=True))  # as Moody's page does
     (logits,) = fixed.run(["output"], {"input": sound})
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    feeds = {"waveform": sound, "lengths": np.full(n_clips, MOODY_SAMPLES)}
-    (expected,) = dynamic.run(["probabilities"], feeds)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(sound), torch.full((n_clips,), MOODY_SAMPLES))["probabilities"].numpy()
     order = [sorted(MOODY_SEVEN).index(name) for name in MOODY_SEVEN]
     np.testing.assert_allclose(shares, expected[:, order], atol=1e-5)
     assert np.abs(expected[:, order] - expected).max() > 1e-3  # the order matters

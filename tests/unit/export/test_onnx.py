@@ -1,6 +1,7 @@
 """Graphs that compute the same in fewer steps and bytes; what trimming leaves never reaches the network."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,11 @@ def model_of(trim: Literal["peak", "gradient", "none"]) -> SpeechClassifier:
     return build_classifier(recipe, ("neutral", "happy", "sad"), seed=0).eval()
 
 
+@cache
+def graph_of(trim: Literal["peak", "gradient", "none"]) -> bytes:
+    return to_onnx(model_of(trim)).SerializeToString()
+
+
 def between_silences(seconds: float, silence_s: float = 1.0) -> Waveform:
     silence = np.zeros(round(silence_s * RATE_HZ), np.float32)
     return np.concatenate([silence, voice(seconds), silence])
@@ -51,7 +57,7 @@ def heard(graph: bytes, waveforms: list[Waveform], names: list[str]) -> Any:
 @pytest.mark.parametrize("trim", ["peak", "gradient"])
 def test_as_many_frames_go_on_as_the_longest_clip_keeps_and_the_answer_stays(trim: Literal["peak", "gradient"]) -> None:
     model, clips = model_of(trim), [between_silences(1.0), between_silences(0.4)]
-    graph = to_onnx(model).SerializeToString()
+    graph = graph_of(trim)
     frames, n_frames = heard(part_of(graph, "front_end"), clips, list(CUT))
     assert frames.shape[2] == n_frames.max() < 150  # of 301
     (found,) = heard(graph, clips, ["embedding"])
@@ -64,14 +70,13 @@ def test_as_many_frames_go_on_as_the_longest_clip_keeps_and_the_answer_stays(tri
 def test_next_to_nothing_heard_leaves_what_the_tracer_saw_at_least() -> None:
     click = np.zeros(RATE_HZ, np.float32)
     click[RATE_HZ // 2] = 0.5
-    graph = to_onnx(model_of("peak")).SerializeToString()
+    graph = graph_of("peak")
     frames, n_frames = heard(part_of(graph, "front_end"), [click], list(CUT))
     assert n_frames.max() <= 4 < frames.shape[2] <= 11
 
 
 def test_without_trimming_all_frames_go_on() -> None:
-    graph = to_onnx(model_of("none")).SerializeToString()
-    frames, _ = heard(part_of(graph, "front_end"), [between_silences(1.0)], list(CUT))
+    frames, _ = heard(part_of(graph_of("none"), "front_end"), [between_silences(1.0)], list(CUT))
     assert frames.shape[2] == 301
 
 

@@ -34,16 +34,20 @@ def rows_of(folder: Path) -> list[Utterance]:
     return rows
 
 
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> CorpusPage:
+    return build_page("mine", rows_of(tmp_path_factory.mktemp("mine")), True, nothing)
+
+
 def section(page: CorpusPage, name: str):
     (found,) = [part for part in page.parts if part.section.name == name]
     return found
 
 
-def test_classes_stand_in_canonical_order_with_their_speakers(tmp_path: Path) -> None:
-    page = build_page("mine", rows_of(tmp_path), True, nothing)
-    table = section(page, "counts").section.pictures[0].table
+def test_classes_stand_in_canonical_order_with_their_speakers(mine: CorpusPage) -> None:
+    table = section(mine, "counts").section.pictures[0].table
     assert table.rows == [("happy", "1", "25.0", "1", "0", "1"), ("sad", "3", "75.0", "1", "2", "3")]
-    assert page.facts["recordings"] == "4"
+    assert mine.facts["recordings"] == "4"
 
 
 def test_words_of_own_recordings_are_their_classes(tmp_path: Path) -> None:
@@ -81,10 +85,9 @@ def test_parts_of_a_file_that_can_not_be_read_are_named_too(tmp_path: Path) -> N
         build_page("mine", rows[:1], True, nothing)
 
 
-def test_affect_is_shown_in_its_own_unit_or_its_absence_is_told(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path)
-    assert "Nobody rated" in section(build_page("mine", rows, False, nothing), "affect").section.missing
-    rated = [replace(row, arousal=1.0 + number) for number, row in enumerate(rows)]
+def test_affect_is_shown_in_its_own_unit_or_its_absence_is_told(mine: CorpusPage, tmp_path: Path) -> None:
+    assert "Nobody rated" in section(mine, "affect").section.missing
+    rated = [replace(row, arousal=1.0 + number) for number, row in enumerate(rows_of(tmp_path))]
     shown = section(build_page("mine", rated, False, nothing), "affect").section
     assert shown.pictures[0].table.rows == [("arousal", "4", "1.00", "2.50", "4.00")]
 
@@ -109,13 +112,12 @@ def test_trimming_leaves_what_the_predictor_calls_speech() -> None:
     assert speech_extent(np.zeros(8_000, np.float32)) == (0.0, 0.5)
 
 
-def test_players_are_there_where_the_licence_allows_it_only(tmp_path: Path) -> None:
+def test_players_are_there_where_the_licence_allows_it_only(mine: CorpusPage, tmp_path: Path) -> None:
     build_example("ravdess", tmp_path / "ravdess")
     free = build_page("ravdess", load_corpus("ravdess", tmp_path / "ravdess"), True, nothing)
     text = write_page(free, tmp_path / "free").read_text(encoding="utf-8")
     assert text.count("<audio") == 5 + len(section(free, "counts").section.pictures[0].table.rows)
     assert "Livingstone and Russo" in text
-    mine = build_page("mine", rows_of(tmp_path), True, nothing)
     text = write_page(mine, tmp_path / "mine").read_text(encoding="utf-8")
     assert "<audio" not in text
     assert "no players for mine, whose licence is not known" in text
