@@ -35,20 +35,6 @@ TOGETHER = 0.15  # share of rounds that begin with two at once
 N_CLIPS = 300
 END_S = 300.0
 REFUSED = ("is being written by", "already exists", "That run did not end", ": holds ")
-PRELOADED = (
-    "earnest.experiments.evaluate",
-    "earnest.experiments.tune",
-    "earnest.experiments.finished",
-    "earnest.export.bundle",
-    "earnest.apps.cli.evaluate",
-    "earnest.apps.cli.tune",
-    "earnest.apps.cli.stress",
-    "earnest.apps.cli.export",
-    "pytorch_optimizer",
-    "optuna",
-    "matplotlib.figure",
-    "torch.utils.tensorboard",
-)
 TABLE = """
 [tune]
 trials = 4
@@ -397,6 +383,8 @@ def table(counts: Mapping[str, Count]) -> str:
 def preload() -> None:
     """Load what forked children need once."""
     from importlib import import_module
+
+    from command_line import PRELOADED
 
     for name in PRELOADED:
         import_module(name)

@@ -2,12 +2,42 @@
 
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from click.testing import CliRunner
 
 from earnest.apps.cli.main import cli
+
+PRELOADED = (
+    "earnest.apps.cli.evaluate",
+    "earnest.apps.cli.export",
+    "earnest.apps.cli.stress",
+    "earnest.apps.cli.train",
+    "earnest.apps.cli.tune",
+    "earnest.experiments.evaluate",
+    "earnest.experiments.finished",
+    "earnest.experiments.tune",
+    "earnest.export.bundle",
+    "earnest.training.loop",
+    "matplotlib.figure",
+    "optuna",
+    "pytorch_optimizer",
+    "torch.utils.tensorboard",
+)
+"""What commands that train, search or export import, seconds of it; also what they import only when they need it."""
+
+
+def forked(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Return a process, to be started, that is forked from one that has imported `PRELOADED`, and computes nothing.
+
+    All tests in a process share that one, and the first of them starts it: so all have one list.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context.Process(target=target, args=arguments)
 
 
 def earnest_cli(*words: Any, exit_code: int = 0) -> str:

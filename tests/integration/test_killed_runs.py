@@ -9,13 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import started_interruptible
+from command_line import forked, started_interruptible
 from made_up_corpus import recipe_text
 from patience import PATIENCE_S, wait_for
 
@@ -51,6 +50,7 @@ def earnest_train(words: list[str], dies_at: int | None, after: bool, pause_s: f
     """
     from earnest.apps.cli.main import cli
 
+    assert "lightning.pytorch" in sys.modules  # else `PRELOADED` lacks what takes seconds
     replace, count = Path.replace, 0
 
     def deadly_replace(self: Path, target: Any) -> Path:
@@ -78,12 +78,9 @@ class Command:
         recipe.parent.mkdir(parents=True, exist_ok=True)
         recipe.write_text(RECIPE, encoding="utf-8")
         self.words = [str(recipe), "--data", f"made-up={manifest}", "--output", str(self.run)]
-        self.context = get_context("forkserver")
-        # The fork server imports once for all children, and computes nothing.
-        self.context.set_forkserver_preload(["earnest.experiments.evaluate", "pytorch_optimizer"])
 
     def start(self, dies_at: int | None = None, after: bool = False, pause_s: float = 0.0) -> BaseProcess:
-        process = self.context.Process(target=earnest_train, args=(self.words, dies_at, after, pause_s))
+        process = forked(earnest_train, self.words, dies_at, after, pause_s)
         process.start()
         return process
 

@@ -13,13 +13,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
 import pytest
-from command_line import earnest_cli
+from command_line import earnest_cli, forked
 from made_up_corpus import recipe_text
 from patience import wait_for
 from stand_in import write_bundle
@@ -51,10 +50,8 @@ def run(root: Path, *words: str, drop_rights: bool = False, most_bytes: int | No
 
     The process is forked from one that has loaded PyTorch once.
     """
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["earnest.experiments.tune", "earnest.export.bundle", "pytorch_optimizer", "optuna"])
     with TemporaryDirectory() as said:
-        process = context.Process(target=_become, args=(root, words, said, drop_rights, most_bytes))
+        process = forked(_become, root, words, said, drop_rights, most_bytes)
         process.start()
         process.join(300)
         texts = [(Path(said) / name).read_text("utf-8") for name in ("out", "err")]

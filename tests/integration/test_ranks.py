@@ -3,13 +3,13 @@
 import contextlib
 import os
 import signal
-from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from command_line import forked
 from patience import PATIENCE_S
 from ports import free_port
 from torch import Tensor, nn
@@ -24,8 +24,6 @@ from earnest.training.ranks import joined_ranks
 EPOCHS, N_CLASSES, BANDS = 4, 3, 6
 # 27 clips: batches of 12, 12 and 3, of which the last one is too small for two ranks; 16 of the validation's speakers.
 SETTINGS = Training(epochs=EPOCHS, batch_size=12, learning_rate=0.03, optimiser="adam", plateau_patience=0)
-CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["earnest.training.loop", "pytorch_optimizer"])  # imported once, for all children
 
 
 class MeanPool(Network):
@@ -85,9 +83,7 @@ def ended(folder: Path, size: int, dies_after: int = 0) -> list[int | None]:
     """Learn by so many processes; return how they ended."""
     folder.mkdir(exist_ok=True)
     port = free_port()
-    processes: list[BaseProcess] = [
-        CONTEXT.Process(target=learn, args=(rank, size, port, folder, dies_after)) for rank in range(size)
-    ]
+    processes: list[BaseProcess] = [forked(learn, rank, size, port, folder, dies_after) for rank in range(size)]
     for process in processes:
         process.start()
     for process in processes:
