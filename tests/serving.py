@@ -79,9 +79,9 @@ class _Lent:
     def close(self) -> None: ...
 
 
-@pytest.fixture(scope="module")
-def decoders_start_once() -> Iterator[None]:
-    """Let all servers of a file with as many jobs decode in the same processes: three starts take two seconds."""
+@contextmanager
+def lent_decoders() -> Iterator[None]:
+    """Let all servers with as many jobs decode in the same processes: three starts take two seconds."""
     started: dict[tuple[int, int], Decoders] = {}
 
     def lent(size: int, spares: int = 0) -> Decoders:
@@ -94,3 +94,10 @@ def decoders_start_once() -> Iterator[None]:
         yield
     for decoders in started.values():
         decoders.close()
+
+
+@pytest.fixture(scope="module")
+def decoders_start_once() -> Iterator[None]:
+    """Lend decoders to the servers of one file."""
+    with lent_decoders():
+        yield

@@ -11,7 +11,7 @@ import the_page
 from command_line import earnest_cli
 from few_steps import adaptation_is_learnt_in_few_steps
 from made_up_corpus import Trained, recipe_text, write_corpus
-from serving import listening
+from serving import lent_decoders, listening
 from the_page import OTHER_HOST
 from traced_once import (
     adaptation_networks_are_traced_once,
@@ -27,6 +27,13 @@ __all__ = [
     "equal_networks_are_traced_once",
     "front_ends_are_traced_once",
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def decoders_are_lent() -> Iterator[None]:
+    """Start decoders once for all servers that run in the process of the tests."""
+    with lent_decoders():
+        yield
 
 
 @pytest.fixture(scope="session")
