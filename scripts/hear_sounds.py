@@ -7,10 +7,10 @@ cache/sounds. Heard are:
 
 * speech: CREMA-D and EmoDB as they are, changed copies of some (noise, rooms, telephone, codecs, as recipes/base.toml
   has them), words of 0.4 to 1.5 s cut out of some, some under what speech is heard under (`HARD`), and some over
-  anybody's microphone (`over_microphone`), whole and as words said alone; made-up speech of many languages
-  (scripts/speak.py, in cache/speech) over such a microphone; nEMO and RAVDESS as they are and some of them under all
-  that too, to test on;
-* vocal bursts: EmoGator, changed copies of some, and some over anybody's microphone;
+  anybody's microphone (`over_microphone`), whole and as words or syllables said alone; made-up speech of many languages
+  (scripts/speak.py: phrases in cache/speech, letters in cache/letters) over such a microphone; nEMO and RAVDESS as they
+  are and some of them under all that too, to test on;
+* vocal bursts: EmoGator, changed copies of some, and some over anybody's microphone, whole and as short as syllables;
 * no speech: made-up sounds, babble of eight to sixteen speakers of CREMA-D, and ESC-10.
 """
 
@@ -55,6 +55,7 @@ CHANGED = {"crema-d": 0.35, "emodb": 1.0, "emogator": 0.5}
 WORDS = {"crema-d": 0.35, "emodb": 1.0}
 ANYBODYS = {"crema-d": 0.35, "emodb": 1.0, "emogator": 0.5, "nemo": 0.3, "ravdess": 0.5}
 ALONE = {"crema-d": 0.5, "emodb": 2.0, "nemo": 0.4, "ravdess": 0.6}
+SYLLABLES = {"crema-d": 0.2, "emodb": 1.0, "emogator": 0.7, "nemo": 0.15, "ravdess": 0.35}
 SHARE = {"crema-d": 0.5, "nemo": 0.6}
 HARD_SHARE = {"crema-d": 0.5, "emodb": 1.0, "nemo": 0.6, "ravdess": 0.6}
 HARD = (  # as often as they stand here
@@ -67,7 +68,13 @@ RT60_S, DIRECT_DB = (0.5, 1.8), (-7.0, 3.0)  # a hall, seconds until the sound h
 PAUSES_S, WHOLE_S = (0.0, 0.8), 4.0  # before and after; what `predict` hears at once
 QUIET_DBFS, ROOM_DBFS = (-60.0, -40.0), (-85.0, -70.0)  # of the speech, of white noise behind it
 N_BABBLE, SOUNDS_A_CLASS = 240, 30
-WORD_S, FADE_S = (0.25, 1.5), 0.02
+ALONE_S = {  # shortest and longest
+    "alone": (0.25, 1.5),
+    "syllable": (0.12, 0.5),
+    "letter": (1.0, 1.5),
+    "short burst": (0.12, 1.0),
+}
+FADE_S = 0.02
 OCTAVES_HZ, TILT_DB = 62.5 * 2.0 ** np.arange(8), 6.0  # where a microphone's response is drawn, and how far it strays
 MICROPHONE_SNR_DB, MICROPHONE_DBFS = (12.0, 50.0), (-45.0, -12.0)
 SMALL_ROOM_S, NEAR_DB = (0.15, 0.5), (0.0, 15.0)
@@ -107,12 +114,27 @@ def items() -> Iterator[Item]:
             yield Item(str(path), NO_SPEECH, "sounds", folder.name, "")
     for path in sorted(path for path in (corpus_root("noise-esc10", {})).glob("*/*") if path.suffix != ".md"):
         yield Item(str(path), NO_SPEECH, "esc", path.parent.name, "")
+    yield from short_items(np.random.default_rng([SEED, 1]))
+
+
+def short_items(rng: np.random.Generator) -> Iterator[Item]:
+    """Yield syllables and letters said alone, and vocal bursts that are as short."""
+    for corpus, share in SYLLABLES.items():
+        change = "short burst" if corpus == "emogator" else "syllable"
+        for row in usable(load_utterances([corpus], {})).utterances:
+            if rng.random() < share:
+                yield replace(_item(row), change=change)
+    for path in sorted((ROOT / "cache" / "letters").glob("*.wav")):
+        yield Item(str(path), "speech", MADE_UP, MADE_UP, "", change="letter")
+
+
+def _item(row: Utterance) -> Item:
+    kind = burst_kind(row.native_emotion) if row.corpus == "emogator" else "speech"
+    return Item(str(row.path), kind, row.corpus, row.speaker, row.emotion)
 
 
 def _of(row: Utterance, others: Sequence[str], rng: np.random.Generator) -> Iterator[Item]:
-    is_burst = row.corpus == "emogator"
-    kind = burst_kind(row.native_emotion) if is_burst else "speech"
-    item = Item(str(row.path), kind, row.corpus, row.speaker, row.emotion)
+    item = _item(row)
     yield item
     if rng.random() < CHANGED.get(row.corpus, 0):
         yield replace(item, change="changed")
@@ -147,8 +169,8 @@ def sound_of(item: Item, number: int) -> Waveform | None:
         waveform = waveform[start : start + n_word]
     elif item.change == "changed":
         waveform = CHANGE(waveform, rng)
-    elif item.change in ("alone", "anybody's"):
-        said = said_alone(waveform, rng) if item.change == "alone" else waveform
+    elif item.change in ALONE_S or item.change == "anybody's":
+        said = said_alone(waveform, ALONE_S[item.change], rng) if item.change in ALONE_S else waveform
         if said is None:
             return None
         waveform = in_range(over_microphone(said, rng))
@@ -167,18 +189,18 @@ def pauses(rng: np.random.Generator) -> tuple[int, int]:
     return int(before), int(after)
 
 
-def said_alone(waveform: Waveform, rng: np.random.Generator) -> Waveform | None:
-    """Return a stretch as long as a word, from one quiet moment to another; None where there is no sound."""
+def said_alone(waveform: Waveform, seconds: tuple[float, float], rng: np.random.Generator) -> Waveform | None:
+    """Return a stretch of a length between two, from one quiet moment to another; None where there is no sound."""
     part = active_part(waveform, RATE_HZ)
     if part is None:
         return None
     levels = frame_levels_dbfs(waveform[part[0] : part[1]], RATE_HZ)
-    n_most = min(int(rng.uniform(*WORD_S) / FRAME_S), len(levels))
+    n_most = min(int(rng.uniform(*seconds) / FRAME_S), len(levels))
     first = int(rng.integers(len(levels) - n_most + 1))
     # Each edge moves to the quietest frame within 0.1 s.
-    edges = [at + int(np.argmin(levels[at : at + 4])) for at in (first, max(first + n_most - 4, first + 1))]
+    edges = [at + int(np.argmin(levels[at : at + 4])) for at in (first, max(first + n_most - 4, first))]
     start, end = (part[0] + int(edge * FRAME_S * RATE_HZ) for edge in edges)
-    said = waveform[start : max(end, start + int(WORD_S[0] * RATE_HZ))].copy()
+    said = waveform[start : max(end, start + int(seconds[0] * RATE_HZ))].copy()
     n_fade = min(int(FADE_S * RATE_HZ), len(said) // 4)
     ramp = np.linspace(0, 1, n_fade, dtype=np.float32)
     said[:n_fade] *= ramp

@@ -17,6 +17,7 @@ What is exported then gets its heads (speech, vocal bursts and other sound; dist
 
     python scripts/make_sounds.py cache/sounds
     python scripts/speak.py cache/speech 1500
+    python scripts/speak.py cache/letters 1500 letters
     python scripts/hear_sounds.py runs/heard base small large research-small
     earnest evaluate recipes/base.toml --protocol leave-one-corpus-out --output runs/left-out/base \\
       --set 'network.weights="runs/encoders/{fold}"'    # encoders that know no speaker of the corpus left out

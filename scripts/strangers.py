@@ -8,6 +8,7 @@ announcers on microphones of their own:
     mkdir FOLDER && cd FOLDER
     apt-get download ktuberling-data hedgewars-data fillets-ng-data-cs fillets-ng-data-nl tuxpaint-stamps-default
     apt-get download asterisk-core-sounds-{en,es,fr,it,ru}-wav asterisk-prompt-it-menardi-wav asterisk-moh-opsound-wav
+    apt-get download klettres-data
     for package in *.deb; do dpkg-deb -x $package .; done
 
 Nothing was trained with them. Writes docs/results/strangers.md.
@@ -30,7 +31,7 @@ BURST = re.compile(r"Laugh|Poison|Ow\d|Ouch|Ooff|Hmm|Nooo|Jump|Firepunch|Kamikaz
 DESCRIBED = re.compile(r"_desc_?[a-zA-Z_]*$")
 WORD_BYTES = 24_000  # 1.5 s of 8 kHz and 16 bits
 MOST = 400
-GROUPS = 9
+GROUPS = 10
 HEAD = """# Strangers' words
 
 Written by `python scripts/strangers.py FOLDER {words}`: recordings that Debian ships (the script says where
@@ -40,7 +41,8 @@ two actors a language, in Czech and Dutch (fillets-ng). *Battle cries* are exagg
 them distorted, and *bursts* their laughs, groans and screams (hedgewars; told apart by the names of files).
 *Descriptions* are of volunteers in 13 languages ("a red apple"; tuxpaint). *Announcements* are of six professional
 voices in five languages at 8 kHz (asterisk), *announced words* those below 1.5 s: digits, letters, names of days; and
-*music on hold* is what callers hear meanwhile. Of groups with more than {most} recordings so many are drawn with seed
+*music on hold* is what callers hear meanwhile. *Letters* and syllables are said alone by volunteers in {n_alphabets}
+languages (klettres). Of groups with more than {most} recordings so many are drawn with seed
 0, but for the words. Per cent.
 
 | model | recordings | n | s, median | heard as speech | vocal burst | no speech | told an emotion | the most told |
@@ -78,6 +80,7 @@ def recordings(folder: Path) -> Iterator[Recording]:
     yield from drawn((path for path in announced if not is_word[path]), "announcements")
     yield from drawn((path for path in announced if is_word[path]), "announced words")
     yield from drawn(folder.glob("usr/share/asterisk/moh/*.wav"), "music on hold")
+    yield from drawn(folder.glob("usr/share/klettres/*/*/*.ogg"), "letters")
 
 
 def rows(model: Predictor, every: Sequence[Recording]) -> Iterator[str]:
@@ -107,7 +110,8 @@ def main(folder: Path, names: Sequence[str]) -> None:
     if len({one.group for one in every}) < GROUPS:
         raise SystemExit(f"{folder}: not all packages lie there.\n\n{__doc__}")
     languages = {one.path.parent.name for one in every if one.group == "words"}
-    text = HEAD.format(words=" ".join(names), n_languages=len(languages), most=MOST)
+    n_alphabets = len(list(folder.glob("usr/share/klettres/*/alpha")))
+    text = HEAD.format(words=" ".join(names), n_languages=len(languages), n_alphabets=n_alphabets, most=MOST)
     for name in names:
         for line in rows(Predictor.load(name), every):
             sys.stdout.write(line)

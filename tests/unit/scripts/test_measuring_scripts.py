@@ -137,17 +137,19 @@ def test_speech_that_a_sound_head_learns_from_has_pauses_and_is_what_predict_hea
 
 
 def test_a_word_said_alone_has_silence_around_it_and_a_microphone_its_noise() -> None:
-    from hear_sounds import RATE_HZ, over_microphone, said_alone
+    from hear_sounds import ALONE_S, RATE_HZ, over_microphone, said_alone
 
     speech = voice(2.0, RATE_HZ)
     for seed in range(8):
-        word = said_alone(speech, np.random.default_rng(seed))
+        word = said_alone(speech, ALONE_S["alone"], np.random.default_rng(seed))
         assert word is not None and 0.24 * RATE_HZ < np.count_nonzero(word) < 1.6 * RATE_HZ
         heard = over_microphone(word, np.random.default_rng(seed))
         assert len(heard) == len(word) and heard.dtype == np.float32 and np.isfinite(heard).all()
         assert -46 < 10 * np.log10(np.mean(heard.astype(np.float64) ** 2)) < -10
         np.testing.assert_array_equal(heard, over_microphone(word, np.random.default_rng(seed)))
-    assert said_alone(np.zeros(RATE_HZ, np.float32), np.random.default_rng(0)) is None
+        syllable = said_alone(speech[: RATE_HZ // 20 * (seed + 1)], ALONE_S["syllable"], np.random.default_rng(seed))
+        assert syllable is not None and np.count_nonzero(syllable) <= 0.5 * RATE_HZ
+    assert said_alone(np.zeros(RATE_HZ, np.float32), ALONE_S["syllable"], np.random.default_rng(0)) is None
 
 
 def test_strangers_are_counted_by_what_they_say(tmp_path: Path) -> None:
@@ -162,6 +164,7 @@ def test_strangers_are_counted_by_what_they_say(tmp_path: Path) -> None:
         "usr/share/asterisk/sounds/fr_CA_f_June/digits": ("7.wav",),
         "usr/share/asterisk/sounds/fr_CA_f_June/silence": ("1.wav",),
         "usr/share/asterisk/moh": ("cold_day.wav",),
+        "usr/share/klettres/de/alpha": ("a.ogg",),
     }
     for folder, files in names.items():
         (tmp_path / folder).mkdir(parents=True)
@@ -178,6 +181,7 @@ def test_strangers_are_counted_by_what_they_say(tmp_path: Path) -> None:
         ("goodbye.wav", "announcements"),
         ("7.wav", "announced words"),
         ("cold_day.wav", "music on hold"),
+        ("a.ogg", "letters"),
     ]
 
     class Model:

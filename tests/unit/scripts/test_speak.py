@@ -22,6 +22,8 @@ def test_what_is_said_follows_from_the_number_alone(script: dict[str, Any]) -> N
     assert once == again != other
     phrases = {script["phrase"](np.random.default_rng(seed)) for seed in range(50)}
     assert len(phrases) == 50 and all(phrase[-1] in ".!?," for phrase in phrases)
+    letters = {script["letter"](np.random.default_rng(seed)) for seed in range(50)}
+    assert len(letters) > 25 and all(2 <= len(one) <= 7 and one[-1] in ".!?," for one in letters)
 
 
 @pytest.mark.skipif(not (shutil.which("espeak-ng") and shutil.which("flite")), reason="espeak-ng or flite is missing")
