@@ -38,11 +38,11 @@ about how good its recipe can be. Seconds are of one core (of ntu-fcn-gap, its 8
 and ntu-alexnet-stability of two, the median epoch) of a shared machine, which was sometimes overloaded: they are rough
 (ntu-vgg11 stood still for most of its first epoch; its second took 537 s; epochs of multitask-cnn, 73 to 777 s beside
 other trainings, had taken 22 s on an idle machine in bf16; ntu-alexnet learnt its last 42 epochs with torch's fused
-optimiser, 23 to 41 s each, and those before without). Where a run differs from its recipe (fewer epochs), `--set` in its command in recipes.json
-says so. `--set training.precision=bf16` was of an earlier version: leave it out; networks of images compute so by
-themselves on a processor that multiplies bfloat16, and take about three times as long on others. Rows are of the day
-when they were measured: `base` and `small` have learnt since, today's are in [results](../README.md). The table is from
-`python scripts/recipe_table.py RUN [RUN ...]`.
+optimiser, 23 to 41 s each, and those before without). Where a run differs from its recipe (fewer epochs), `--set` in
+its command in recipes.json says so. `--set training.precision=bf16` was of an earlier version: leave it out; networks
+of images compute so by themselves on a processor that multiplies bfloat16, and take about three times as long on
+others. Rows are of the day when they were measured: `base` and `small` have learnt since, today's are in
+[results](../README.md). The table is from `python scripts/recipe_table.py RUN [RUN ...]`.
 """
 
 
