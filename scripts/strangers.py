@@ -42,8 +42,8 @@ them distorted, and *bursts* their laughs, groans and screams (hedgewars; told a
 *Descriptions* are of volunteers in 13 languages ("a red apple"; tuxpaint). *Announcements* are of six professional
 voices in five languages at 8 kHz (asterisk), *announced words* those below 1.5 s: digits, letters, names of days; and
 *music on hold* is what callers hear meanwhile. *Letters* and syllables are said alone by volunteers in {n_alphabets}
-languages (klettres). Of groups with more than {most} recordings so many are drawn with seed
-0, but for the words. Per cent.
+languages (klettres). Of groups with more than {most} recordings so many are drawn with seed 0, but for the words. Per
+cent.
 
 | model | recordings | n | s, median | heard as speech | vocal burst | no speech | told an emotion | the most told |
 |---|---|---:|---:|---:|---:|---:|---:|---|
