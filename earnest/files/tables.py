@@ -113,9 +113,10 @@ def text_rows(text: str, name: str) -> Iterator[list[str]]:
 
 def named_rows(text: str, name: str) -> "csv.DictReader[str]":
     """Read a table's text row by row, column → cell as it is written; see `delimiter_of` and `is_separator_line`."""
-    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter_of(text, name))
-    if is_separator_line(reader.fieldnames or ()):
-        reader.fieldnames = next(reader.reader, [])
+    delimiter = delimiter_of(text, name)
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter)
+    if text.startswith((f"sep={delimiter}\n", f"sep={delimiter}\r")):
+        next(reader.reader)
     return reader
 
 
