@@ -140,8 +140,9 @@ test("what is no speech is not told at all", async () => {
 });
 
 test("the distance decides what is out-of-domain, where the bundle says from where on", async () => {
-  const isStrange = async (more: object): Promise<boolean> => (await answered([[[SAD]]], {}, more)).prediction.quality.includes("out-of-domain");
-  assert.deepEqual([await isStrange({ out_of_domain_from: 1.5 }), await isStrange({ out_of_domain_from: 2.5 }), await isStrange({})], [true, false, false]);
+  assert.deepEqual((await answered([[[SAD]]], {}, { out_of_domain_from: 1.5 })).prediction.quality, ["too-quiet", "out-of-domain"]);
+  assert.deepEqual((await answered([[[SAD]]], {}, { out_of_domain_from: 2.5 })).prediction.quality, ["too-quiet"]);
+  assert.deepEqual((await answered([[[SAD]]])).prediction.quality, ["too-quiet"]);
 });
 
 test("affect that was learnt from ratings goes before what is derived, which has no dominance", () => {
