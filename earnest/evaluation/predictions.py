@@ -251,10 +251,16 @@ def predictions_file(path: Path) -> Path:
     Raises
     ------
     CorpusError
-        For a folder that has none.
+        For a folder that has none, such as one of `earnest batch`.
     """
     if not path.is_dir():
         return path
+    if any(path.glob("shards/*.parquet")):
+        table = 'pandas.read_parquet("shards").to_parquet("answers.parquet")'
+        raise CorpusError(
+            f"{path}: holds the shards of `earnest batch`, and one table is read here. Make it there with "
+            f"`python -c 'import pandas; {table}'`, and give {path / 'answers.parquet'}."
+        )
     if not (file := path / PREDICTIONS).is_file():
         results = "a predictions file, or a finished folder of `earnest train`, `evaluate` or `learn`"
         raise CorpusError(f"{path}: holds no {PREDICTIONS}. Give {results}.")

@@ -56,6 +56,13 @@ def test_a_folder_means_the_predictions_in_it(predictions, tmp_path):
     assert "empty: holds no predictions.csv. Give a predictions file, or a finished folder of" in told
 
 
+def test_of_a_folder_of_batch_it_is_said_how_one_table_comes_of_it(tmp_path):
+    (tmp_path / "answers" / "shards").mkdir(parents=True)
+    (tmp_path / "answers" / "shards" / "00000.parquet").touch()
+    told = str(run(str(tmp_path / "answers")).exception)
+    assert """pandas.read_parquet("shards").to_parquet("answers.parquet")'`""" in told
+
+
 def test_unanswered_rows_are_shown(predictions):
     output = run(predictions).stdout
     assert "4 utterances, 75.0 % answered" in output
