@@ -34,15 +34,17 @@ those that start from Whisper or earnest's student; published ImageNet weights w
 validation clips; the test clips were scored once. WA (weighted accuracy) is the share of clips that are right, UA
 (unweighted accuracy) the mean recall over classes, per cent, ± standard deviation over folds where there are several.
 "not flattened" means that validation loss was still falling in the last quarter of the epochs: such a row says nothing
-about how good its recipe can be. Seconds are of one core (of ntu-fcn-gap, its 8-kHz kin, ntu-alexnet, vino-densenet
-and ntu-alexnet-stability of two, the median epoch) of a shared machine, which was sometimes overloaded: they are rough
-(ntu-vgg11 stood still for most of its first epoch; its second took 537 s; epochs of multitask-cnn, 73 to 777 s beside
-other trainings, had taken 22 s on an idle machine in bf16; ntu-alexnet learnt its last 42 epochs with torch's fused
-optimiser, 23 to 41 s each, and those before without). Where a run differs from its recipe (fewer epochs), `--set` in
-its command in recipes.json says so. `--set training.precision=bf16` was of an earlier version: leave it out; networks
-of images compute so by themselves on a processor that multiplies bfloat16, and take about three times as long on
-others. Rows are of the day when they were measured: `base` and `small` have learnt since, today's are in
-[results](../README.md). The table is from `python scripts/recipe_table.py RUN [RUN ...]`.
+about how good its recipe can be. Seconds are of one core (of ntu-fcn-gap, its 8-kHz kin, ntu-alexnet, vino-densenet and
+ntu-alexnet-stability of two, the median epoch) of a shared machine, which was sometimes overloaded: they are rough
+(epochs of multitask-cnn, 73 to 777 s beside other trainings, had taken 22 s on an idle machine in bf16; ntu-alexnet
+learnt its last 42 epochs with torch's fused optimiser, 23 to 41 s each, and those before without). ntu-resnet18 and
+ntu-vgg11 had their 100 epochs on one H100 in bfloat16, 2.1 and 3.3 s each beside other trainings; their seconds and
+milliseconds in the table are those of earlier runs of 8 and 2 epochs on such a core, from which `scripts/five.py
+--plan` estimates (ntu-vgg11 stood still for most of its first epoch there; its second took 537 s). Where a run differs
+from its recipe (fewer epochs), `--set` in its command in recipes.json says so. `--set training.precision=bf16` was of
+an earlier version: leave it out; networks of images compute so by themselves on a processor that multiplies bfloat16,
+and take about three times as long on others. Rows are of the day when they were measured: `base` and `small` have
+learnt since, today's are in [results](../README.md). The table is from `python scripts/recipe_table.py RUN [RUN ...]`.
 """
 
 
