@@ -254,8 +254,9 @@ def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAn
             start = next(file, "")
             delimiter = delimiter_of(start, path.name)
             reader = csv.reader(chain([start], file), delimiter=delimiter, strict=True)
-            header = next(reader, [])
-            header = [name.strip() for name in (next(reader, []) if is_separator_line(header) else header)]
+            if is_separator_line(start):
+                next(reader)
+            header = [name.strip() for name in next(reader, [])]
             table = _Table(path, header, layout_of(header), delimiter)
             for row in reader:
                 table.add(row, reader.line_num)

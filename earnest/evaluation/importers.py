@@ -22,7 +22,7 @@ from earnest.evaluation.answers import (
 )
 from earnest.evaluation.predictions import layout_of, read_answers
 from earnest.files.reading import opened, parsed_json, read_text
-from earnest.files.tables import delimiter_of, is_parquet, parquet_columns
+from earnest.files.tables import delimiter_of, is_parquet, is_separator_line, parquet_columns
 from earnest.labels import AFFECT
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
@@ -280,10 +280,11 @@ def _columns_of(path: Path) -> tuple[Collection[str], bool]:
     if is_parquet(path):
         return parquet_columns(path), False
     start = _start_of(path)
-    header = start.partition("\n")[0].rstrip("\r")
+    first, _, rest = start.partition("\n")
     if start[:1] in _JSON:
-        return _keys(header), True
-    return [word.strip(' "') for word in header.split(delimiter_of(header, path.name))], False
+        return _keys(first), True
+    header = (rest.partition("\n")[0] if is_separator_line(first) else first).rstrip("\r")
+    return [word.strip(' "') for word in header.split(delimiter_of(first, path.name))], False
 
 
 def _keys(line: str) -> Collection[str]:

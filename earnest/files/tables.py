@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ _COMPUTED = re.compile(rf"'*{_FORMULA}", re.DOTALL)
 _MARKED = re.compile(rf"''*{_FORMULA}", re.DOTALL)
 _STARTS = frozenset("'=+-@＝＋－＠\t\r\n")
 _DELIMITERS = (",", "\t", ";", "|")
+_SEPARATOR_LINES = frozenset(f"sep={delimiter}" for delimiter in _DELIMITERS)
 MOST_LETTERS = 2**30  # in a cell; Python's own limit is 131,072, and the vocal bursts of a long recording are longer
 
 
@@ -79,9 +81,9 @@ def delimiter_of(text: str, name: str) -> str:
     return "\t" if name.lower().endswith(".tsv") else max(_DELIMITERS, key=header.count)
 
 
-def is_separator_line(row: Sequence[str]) -> bool:
-    """Whether a first row is a line such as ``sep=;``, which tells Excel what stands between cells, and holds none."""
-    return list(row) == ["sep=", ""]
+def is_separator_line(line: str) -> bool:
+    """Whether a first line is one such as ``sep=;``, which tells Excel what stands between cells, and holds none."""
+    return line.rstrip("\r\n") in _SEPARATOR_LINES
 
 
 def with_point(number: str, delimiter: str) -> str:
@@ -100,9 +102,10 @@ def csv_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[list[str]]:
         For what is no CSV, such as a quote that is never closed.
     """
     csv.field_size_limit(max(csv.field_size_limit(), MOST_LETTERS))
-    for number, row in enumerate(csv.reader(lines, delimiter=delimiter, strict=True)):
-        if number == 0 and is_separator_line(row):
-            continue
+    lines = iter(lines)
+    start = next(lines, "")
+    parted = lines if is_separator_line(start) else chain([start], lines)
+    for row in csv.reader(parted, delimiter=delimiter, strict=True):
         yield [unmarked(cell) for cell in row] if delimiter == "," else row
 
 
@@ -113,10 +116,12 @@ def text_rows(text: str, name: str) -> Iterator[list[str]]:
 
 def named_rows(text: str, name: str) -> "csv.DictReader[str]":
     """Read a table's text row by row, column → cell as it is written; see `delimiter_of` and `is_separator_line`."""
-    delimiter = delimiter_of(text, name)
-    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter)
-    if text.startswith((f"sep={delimiter}\n", f"sep={delimiter}\r")):
-        next(reader.reader)
+    lines = StringIO(text, newline="")
+    has_separator_line = is_separator_line(lines.readline())
+    lines.seek(0)
+    reader = csv.DictReader(lines, delimiter=delimiter_of(text, name))
+    if has_separator_line:
+        next(reader.reader)  # not read before: numbers of lines count it
     return reader
 
 

@@ -115,6 +115,7 @@ def test_the_content_says_what_a_file_is(tmp_path):
         ('"file","start","end","emotion"\n', "nkululeko"),
         (TABLE.replace(",", ";") + "\r\n", "nkululeko"),
         ("path;status;duration_s;emotion;confidence\n", "predict"),
+        ("sep=;\r\npath;status;duration_s;emotion;confidence\r\n", "predict"),
         ("path\tstatus\tduration_s\temotion\tconfidence\n", "predict"),
         ("path,status,duration_s,emotion,confidence\n", "predict"),
         ('{"path": "a.wav", "status": "ok", "emotion": "sad"}\n', "predict"),
