@@ -8,8 +8,8 @@ cache/sounds. Heard are:
 * speech: CREMA-D and EmoDB as they are, changed copies of some (noise, rooms, telephone, codecs, as recipes/base.toml
   has them), words of 0.4 to 1.5 s cut out of some, some under what speech is heard under (`HARD`), and some over
   anybody's microphone (`over_microphone`), whole and as words or syllables said alone; made-up speech of many languages
-  (scripts/speak.py: phrases in cache/speech, letters in cache/letters) over such a microphone; nEMO and RAVDESS as they
-  are and some of them under all that too, to test on;
+  (scripts/speak.py: phrases in cache/speech, letters in cache/letters) over such a microphone; speech while others
+  speak; nEMO and RAVDESS as they are and some of them under all that too, to test on;
 * vocal bursts: EmoGator, changed copies of some, and some over anybody's microphone, whole and as short as syllables;
 * no speech: made-up sounds, babble of eight to sixteen speakers of CREMA-D, and ESC-10.
 """
@@ -57,12 +57,15 @@ ANYBODYS = {"crema-d": 0.35, "emodb": 1.0, "emogator": 0.5, "nemo": 0.3, "ravdes
 ALONE = {"crema-d": 0.5, "emodb": 2.0, "nemo": 0.4, "ravdess": 0.6}
 SYLLABLES = {"crema-d": 0.2, "emodb": 1.0, "emogator": 0.7, "nemo": 0.15, "ravdess": 0.35}
 SHARE = {"crema-d": 0.5, "nemo": 0.6}
+OTHERS_SPEAK = {"crema-d": 0.25, "emodb": 1.5, "nemo": 0.2, "ravdess": 0.3}
 HARD_SHARE = {"crema-d": 0.5, "emodb": 1.0, "nemo": 0.6, "ravdess": 0.6}
 HARD = (  # as often as they stand here
     *("voices", "voices", "voices", "speed", "speed", "clipped", "clipped", "quiet"),
     *("telephone", "narrow", "far", "sounds", "sounds", "pitch"),
 )
-VOICES_SNR_DB, SPEED, CLIPPED = (4.0, 20.0), (0.7, 1.4), (0.02, 0.5)  # decibels, rate, share of samples cut off
+VOICES_SNR_DB = {"voices": (4.0, 20.0), "one other speaks": (-3.0, 12.0), "others speak": (3.0, 15.0)}
+ONE_OTHER = 0.65  # else two to twelve
+SPEED, CLIPPED = (0.7, 1.4), (0.02, 0.5)  # rate, share of samples cut off
 SOUNDS_SNR_DB, HIGHEST_HZ, SEMITONES = (0.0, 15.0), (1_500.0, 4_000.0), (-5.0, 8.0)
 RT60_S, DIRECT_DB = (0.5, 1.8), (-7.0, 3.0)  # a hall, seconds until the sound has fallen by 60 dB
 PAUSES_S, WHOLE_S = (0.0, 0.8), 4.0  # before and after; what `predict` hears at once
@@ -115,6 +118,7 @@ def items() -> Iterator[Item]:
     for path in sorted(path for path in (corpus_root("noise-esc10", {})).glob("*/*") if path.suffix != ".md"):
         yield Item(str(path), NO_SPEECH, "esc", path.parent.name, "")
     yield from short_items(np.random.default_rng([SEED, 1]))
+    yield from items_while_others_speak(np.random.default_rng([SEED, 2]))
 
 
 def short_items(rng: np.random.Generator) -> Iterator[Item]:
@@ -126,6 +130,24 @@ def short_items(rng: np.random.Generator) -> Iterator[Item]:
                 yield replace(_item(row), change=change)
     for path in sorted((ROOT / "cache" / "letters").glob("*.wav")):
         yield Item(str(path), "speech", MADE_UP, MADE_UP, "", change="letter")
+
+
+def items_while_others_speak(rng: np.random.Generator) -> Iterator[Item]:
+    """Yield speech that is to be heard while one other or several of the same corpus speak."""
+    for corpus, times in OTHERS_SPEAK.items():
+        rows = usable(load_utterances([corpus], {})).utterances
+        others = {
+            speaker: [str(row.path) for row in rows if row.speaker != speaker]
+            for speaker in {row.speaker for row in rows}
+        }
+        for row in rows:
+            for _ in range(rng.poisson(times)):
+                if rng.random() < ONE_OTHER:
+                    behind = (str(rng.choice(others[row.speaker])),)
+                    yield replace(_item(row), change="one other speaks", more=behind)
+                else:
+                    behind = drawn_voices(others[row.speaker], rng)
+                    yield replace(_item(row), change="others speak", more=behind)
 
 
 def _item(row: Utterance) -> Item:
@@ -176,7 +198,7 @@ def sound_of(item: Item, number: int) -> Waveform | None:
         waveform = in_range(over_microphone(said, rng))
     elif item.change:
         waveform = in_range(hard(np.pad(waveform, pauses(rng)), item, rng))
-    n_most = int((WHOLE_S if item.change in HARD else LONGEST_S) * RATE_HZ)
+    n_most = int((WHOLE_S if item.change in (*HARD, *VOICES_SNR_DB) else LONGEST_S) * RATE_HZ)
     if len(waveform) > n_most:
         middle = int(rng.integers(0, len(waveform) - n_most + 1))
         waveform = waveform[middle : middle + n_most]
@@ -240,8 +262,8 @@ def behind_speech() -> list[str]:
 
 def hard(waveform: Waveform, item: Item, rng: np.random.Generator) -> Waveform:
     """Return speech with other voices behind it, faster or slower, cut off, or quiet (scripts/hard_speech.py)."""
-    if item.change == "voices":
-        return with_voices(waveform, item.more, rng.uniform(*VOICES_SNR_DB), rng)
+    if item.change in VOICES_SNR_DB:
+        return with_voices(waveform, item.more, rng.uniform(*VOICES_SNR_DB[item.change]), rng)
     if item.change == "speed":
         return at_speed(waveform, rng.uniform(*SPEED))
     if item.change == "clipped":

@@ -126,11 +126,11 @@ def test_speech_that_a_sound_head_learns_from_has_pauses_and_is_what_predict_hea
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import hear_sounds
-    from hear_sounds import HARD, RATE_HZ, Item, sound_of
+    from hear_sounds import HARD, RATE_HZ, VOICES_SNR_DB, Item, sound_of
 
     paths = [str(write_voice(tmp_path / f"{number}.wav", seconds=4.5, seed=number)) for number in range(3)]
     monkeypatch.setattr(hear_sounds, "behind_speech", lambda: paths)
-    for change in dict.fromkeys(HARD):
+    for change in dict.fromkeys((*HARD, *VOICES_SNR_DB)):
         item = Item(paths[0], "speech", "made-up", "speaker", "happy", change, tuple(paths[1:]))
         waveform = sound_of(item, 0)
         assert waveform is not None and len(waveform) == 4 * RATE_HZ and np.abs(waveform).max() <= 1
