@@ -59,6 +59,9 @@ STREAMS_HEAD = """# Adaptation to streams with other shares of emotions
 A corpus has every emotion about equally often; a call or a diary does not. So streams are made of the test recordings
 of finished evaluations: as recorded, mostly neutral, of one emotion, of two, of several speakers. The network learned
 from other speakers (`leave-one-corpus-out`: from other corpora), and so did its adaptation.
+
+A stream has recordings of the emotions that the table names, and no others. In [adaptation](adaptation.md) a speaker's
+recordings of all emotions are heard, so numbers of the same models are others there.
 """
 HEAD = """# Results
 

@@ -147,6 +147,18 @@ ADAPTED_STREAMS = (
     "adapted answers are flattened was chosen on these corpora. Command: "
     "`python scripts/fit_adaptation.py FOLDER NAME`."
 )
+SOUNDS_TOLD = (
+    "The part of the network that hears whether sound is speech learnt the speech of crema-d and emodb, and none of "
+    "ravdess and nemo. Speech refused: the share that it takes for no speech or for a vocal burst. The name of a "
+    "corpus alone stands for its recordings as they are; a word behind it says how they were changed. word: a stretch "
+    "of 0.4 to 1.5 s; alone, syllable: stretches of 0.25 to 1.5 and of 0.12 to 0.5 s over a made-up microphone; "
+    "anybody's: whole recordings over such a microphone; changed: as in training; voices, sounds: with other speakers "
+    "or noises behind; one other speaks, others speak: with one or more other speakers, almost as loud; speed, pitch: "
+    "at another speed or pitch; clipped: with peaks cut off; quiet: very soft; telephone: with noise, over a "
+    "telephone; narrow: nothing above 1.5 to 4 kHz; far: in a hall. Called speech: the share of other sound, which it "
+    "had not learnt, that it takes for speech; leave classes out: the same for kinds of noise, each left out of "
+    "learning once. Command: `python scripts/fit_heads.py`."
+)
 FOLDERS = (
     "In this table, no kind of stream of speech loses more than a point by adaptation. So `earnest predict FOLDER` "
     "adapts to the recordings of each folder, unless you give `--adapt off`."
@@ -238,7 +250,7 @@ def _left_out(info: BundleInfo) -> list[str]:
         lines += ["", "## Adapted to a speaker", "", ADAPTED_STREAMS, "", *streams_table(streams)]
         lines += ["", FOLDERS] if info.adaptation and info.adaptation.folders else []
     if sounds := told.get("sounds"):
-        lines += ["", "## Sound that is no speech", ""]
+        lines += ["", "## Sound that is no speech", "", SOUNDS_TOLD, ""]
         lines += [f"* {what}: {_listed(shares)}" for what, shares in sounds.items() if isinstance(shares, Mapping)]
     return lines
 

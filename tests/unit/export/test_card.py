@@ -1,6 +1,7 @@
 """The card says what was measured, for whom, and what the model is not for."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def test_derived_affect_is_called_derived_with_what_it_is_worth_on_unheard_corpo
     assert card.count("| valence | 0.25 | 0.25 | 0.25 | 0.25 |") == card.count("| arousal | 0.25 |") == 2
     assert "Pairs of a in which a strong recording has more arousal than a normal one: 0.75" in card
     assert "emodb" not in card.partition("## Valence and arousal, derived")[2].partition("## ")[0]
+
+
+def test_every_word_for_what_was_done_to_speech_is_explained(info: BundleInfo) -> None:
+    section = model_card(info).partition("## Sound that is no speech")[2].partition("## ")[0]
+    legend = section.partition("* ")[0]
+    changes = {name.partition(" ")[2] for name in info.left_out["sounds"]["speech refused, per cent"]} - {""}
+    assert len(changes) > 10
+    assert [change for change in changes if not re.search(rf"\b{change}[,:]", legend)] == []
 
 
 def test_a_result_holds_what_the_card_tells_of_people_and_trust(tmp_path: Path) -> None:

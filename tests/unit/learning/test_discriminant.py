@@ -91,5 +91,9 @@ def test_another_shrinkage_is_chosen_where_it_is_clearly_better() -> None:
 
 def test_one_row_of_each_class_gives_the_nearest_mean() -> None:
     values = np.array([[0.0, 0.0], [4.0, 0.0]])
-    weights, bias = next(discriminants(values, np.array([0, 1]), 2, [0.6]))
-    assert (np.array([[1.0, 3.0], [3.0, -3.0]]) @ weights.T + bias).argmax(axis=1).tolist() == [0, 1]
+    targets = np.array([0, 1])
+    for weights, bias in (
+        next(discriminants(values, targets, 2, [0.6])),
+        discriminant(values, targets, Shrinkage(0.6), 2),
+    ):
+        assert (np.array([[1.0, 3.0], [3.0, -3.0]]) @ weights.T + bias).argmax(axis=1).tolist() == [0, 1]
