@@ -12,6 +12,7 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from io import BufferedReader, BytesIO, FileIO
 from itertools import chain, pairwise
+from operator import itemgetter
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -44,7 +45,7 @@ _FLAC_LAST = 0x80  # the flag of the last block before the sound
 _FLAC_HEAD = 7  # bytes of it that may lie in one piece, without the eighth
 _FLAC_READ = 2**16  # bytes at a time
 _ID3V1_BYTES = 128  # of a tag at the end
-_OGG_BEGINS = 2  # the flag of a stream's first page
+_OGG_BEGINS, _OGG_ENDS = 2, 4  # the flags of a stream's first and last page
 _MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
 _LEAST_GAP_S = 0.1
 _OPTIONS = {"max_streams": "64"}  # each costs more than half a megabyte before one is chosen
@@ -192,8 +193,13 @@ def _ogg_pages(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _ogg(file: BinaryIO, size: int) -> int:
-    """Walk the pages; the last one must end inside the file."""
-    return max((end for _, end in _ogg_pages(file, size)), default=size) - size
+    """Walk the pages; the last one must end inside the file, and no zeros may follow one that isn't marked as the last.
+
+    Where a recorder lost power, its file may have its full length and end in zeros.
+    """
+    flags, end = max(_ogg_pages(file, size), key=itemgetter(1), default=(_OGG_ENDS, size))
+    is_blank = not flags & _OGG_ENDS and not any(_at(file, end, 27))
+    return abs(end - size) if is_blank else end - size
 
 
 def _mp3(file: BinaryIO, size: int) -> int:
@@ -461,6 +467,8 @@ class MediaReader:
         """Return how many seconds the track lasts, or else the file, by the header."""
         if container_format in ("aac", "amr"):  # no header; FFmpeg estimates
             return None, None
+        if container_format == "avi" and self._stream.frames:  # FFmpeg shortens the duration to what is there
+            return float(self._stream.frames * self._stream.time_base), None
         if self._stream.duration is not None:
             return float(self._stream.duration * self._stream.time_base), None
         return None, self._container.duration / 1e6 if self._container.duration else None  # Matroska

@@ -82,6 +82,15 @@ def test_the_error_of_a_cut_file_says_how_to_hear_what_is_there(container: str) 
         decode(data[: len(data) // 2])
 
 
+def test_an_ogg_file_that_ends_in_zeros_is_cut_off_unless_its_last_page_is_there() -> None:
+    data = encoded(tone(10.0, 16_000, 1), 16_000, "OGG", "OPUS")
+    assert len(decode(data + bytes(1_000)).waveform) == 160_000
+    for share in (0.3, 0.6):  # a recorder lost power: the file has its length, but not all of its sound
+        there = data[: int(share * len(data))]
+        with pytest.raises(AudioError, match="cut off"):
+            decode(there + bytes(len(data) - len(there)))
+
+
 @pytest.mark.parametrize(("container", "coding", "rate"), FORMS[-4:])
 @pytest.mark.parametrize("tag", [b"", b"TAG".ljust(128, b"\0")], ids=["bare", "tagged"])
 def test_joined_recordings_are_refused_not_heard_in_part(container: str, coding: str, rate: int, tag: bytes) -> None:
@@ -337,6 +346,13 @@ def test_an_mp4_whose_index_is_cut_is_an_error_or_whole() -> None:
         except AudioError:
             refused += 1
     assert refused > 100
+
+
+def test_a_cut_avi_is_refused_not_shortened() -> None:
+    data = media_bytes("avi", "pcm_s16le", 16_000)
+    assert len(decode(data).waveform) == 31_680  # whole frames
+    with pytest.raises(AudioError, match="cut off"):
+        decode(data[: len(data) // 2])
 
 
 def test_joined_mp4_files_are_refused_not_heard_in_part_and_fragments_are_one_recording() -> None:
