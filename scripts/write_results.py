@@ -36,11 +36,8 @@ ADAPTED, STREAMS = RESULTS / "adapted", RESULTS / "streams"
 HOWS = ("causal", "ten", "all", "one-emotion")
 ADAPTATION_HEAD = """# Speaker adaptation without labels
 
-**Rows of `base`, of `large` and of `leave-one-corpus-out` are of the adaptation network; those of `small`,
-`research-base` and `research-small` are of the hand-made rule of versions before it** (CHANGELOG), and have not been
-measured anew. That rule took every speaker's emotions for equally frequent, which these corpora are made for: it is two
-to five points better where all of a speaker is heard, and has no gain where a speaker shows one emotion. What the
-shipped networks do on corpora never heard is in the cards of the bundles, under "Adapted to a speaker".
+What the networks that ship do on corpora that they never heard is in the cards of the bundles, under "Adapted to a
+speaker".
 
 WA (weighted accuracy, the share that is right) / UA (unweighted accuracy, the mean recall over classes) in per cent,
 mean ± standard deviation over folds, speaker-independent. *Plain* is each recording by itself. The adaptation network
