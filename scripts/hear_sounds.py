@@ -142,12 +142,9 @@ def items_while_others_speak(rng: np.random.Generator) -> Iterator[Item]:
         }
         for row in rows:
             for _ in range(rng.poisson(times)):
-                if rng.random() < ONE_OTHER:
-                    behind = (str(rng.choice(others[row.speaker])),)
-                    yield replace(_item(row), change="one other speaks", more=behind)
-                else:
-                    behind = drawn_voices(others[row.speaker], rng)
-                    yield replace(_item(row), change="others speak", more=behind)
+                is_one, choices = rng.random() < ONE_OTHER, others[row.speaker]
+                behind = (str(rng.choice(choices)),) if is_one else drawn_voices(choices, rng)
+                yield replace(_item(row), change="one other speaks" if is_one else "others speak", more=behind)
 
 
 def _item(row: Utterance) -> Item:
@@ -174,6 +171,7 @@ def _of(row: Utterance, others: Sequence[str], rng: np.random.Generator) -> Iter
 def sound_of(item: Item, number: int) -> Waveform | None:
     """Return what is heard of one item, at most three or four seconds; None for silence."""
     rng = np.random.default_rng([SEED, number])
+    n_most = int(LONGEST_S * RATE_HZ)
     if item.kind == NO_SPEECH and item.more:
         parts = [load_waveform(path, RATE_HZ) for path in item.more]
         waveform = np.zeros(max(map(len, parts)), np.float32)
@@ -198,7 +196,7 @@ def sound_of(item: Item, number: int) -> Waveform | None:
         waveform = in_range(over_microphone(said, rng))
     elif item.change:
         waveform = in_range(hard(np.pad(waveform, pauses(rng)), item, rng))
-    n_most = int((WHOLE_S if item.change in (*HARD, *VOICES_SNR_DB) else LONGEST_S) * RATE_HZ)
+        n_most = int(WHOLE_S * RATE_HZ)
     if len(waveform) > n_most:
         middle = int(rng.integers(0, len(waveform) - n_most + 1))
         waveform = waveform[middle : middle + n_most]

@@ -66,8 +66,8 @@ class Shrinkage:
     def slopes(self, within: Floats, centres: Floats) -> Floats:
         """Return the slopes (classes, width) of a linear discriminant; ``within`` (width, width) is changed."""
         # S' = (1 − s)·S + s·(tr S/D)·I: eigenvalues move towards their mean, directions stay. So S' can be inverted
-        # where there are fewer clips than values; tr S' = tr S. One clip a class has no S: then
-        # the nearest mean wins.
+        # where there are fewer clips than values; tr S' = tr S. Where each class has one clip, S is 0: the nearest mean
+        # wins.
         width = len(within)
         scatter = np.trace(within) / width or 1.0
         within *= 1 - self.share
