@@ -347,20 +347,18 @@ def _adapter(predictor: Predictor, body: Body, adapt: Adapt) -> Adapter | None:
     return adapter_for(predictor, adapt) if body.profile is None else known_adapter(predictor, body.profile)
 
 
-@contextmanager
-def _named(body: Body) -> Iterator[None]:
-    """Let an error say what the client calls the one recording."""
-    try:
-        yield
-    except AudioError as error:
-        raise type(error)(renamed(str(error), body.sounds[0], body.told)) from error
+def _named(error: AudioError, body: Body) -> AudioError:
+    """Return an error that says what the client calls the one recording."""
+    return type(error)(renamed(str(error), body.sounds[0], body.told))
 
 
 def utterance(predictor: Predictor, body: Body, adapt: Adapt, options: Options) -> Prediction:
     """Predict one recording; `AudioError` when it can't be read."""
     (sound,), (name,) = body.sounds, body.names
-    with _named(body):
+    try:
         answer = predictor.predict(sound, _adapter(predictor, body, adapt), **options.words())
+    except AudioError as error:
+        raise _named(error, body) from error
     return replace(told_plain(predictor, adapt, answer), path=name)
 
 
@@ -369,8 +367,10 @@ def timeline(
 ) -> Timeline:
     """Tell the emotion over time; `AudioError` when it can't be read."""
     (sound,), (name,) = body.sounds, body.names
-    with _named(body):
+    try:
         answer = predictor.timeline(sound, windowing, _adapter(predictor, body, adapt), most_s, **options.words())
+    except AudioError as error:
+        raise _named(error, body) from error
     return replace(answer, prediction=replace(told_plain(predictor, adapt, answer.prediction), path=name))
 
 
