@@ -55,7 +55,7 @@ def _texts(*texts: str) -> Seeds:
 def _audio() -> list[Reader]:
     from earnest.audio.feed import open_pipe
     from earnest.audio.io import decode, load_waveform, open_audio
-    from earnest.audio.sound_file import is_joined, media_format, missing_bytes
+    from earnest.audio.sound_file import HEAD_BYTES, is_joined, media_format, missing_bytes
     from earnest.runtime.picture import Picture, SeenSegment, SeenWindow, read_picture
 
     def streamed(path: Path) -> None:
@@ -70,7 +70,7 @@ def _audio() -> list[Reader]:
 
     def looked_at(path: Path) -> None:
         with path.open("rb") as file:
-            media_format(file.read(16))
+            media_format(file.read(HEAD_BYTES))
             missing_bytes(file)
             is_joined(file)
 

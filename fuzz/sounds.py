@@ -14,6 +14,10 @@ MEDIA: Mapping[str, tuple[str, str, int]] = {  # name → FFmpeg's container, co
     "aac": ("adts", "aac", 16_000),
     "wma": ("asf", "wmav2", 16_000),
     "avi": ("avi", "pcm_s16le", 16_000),
+    "flv": ("flv", "aac", 44_100),
+    "ts": ("mpegts", "aac", 16_000),
+    "mpg": ("mpeg", "mp2", 48_000),
+    "caf": ("caf", "adpcm_ima_qt", 16_000),
 }
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
 from earnest.audio.mixing import Mixer
-from earnest.audio.sound_file import MediaReader, SoundFileReader, check_end, media_format
+from earnest.audio.sound_file import HEAD_BYTES, MediaReader, SoundFileReader, check_end, media_format
 from earnest.audio.source import MAX_CHANNELS, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, RecordingTooLongError, counted, first_line
@@ -202,7 +202,7 @@ def open_audio_file(
 
 
 def _reader_of(file: BinaryIO, name: str) -> SoundFileReader | MediaReader:
-    container = media_format(file.read(16))
+    container = media_format(file.read(HEAD_BYTES))
     file.seek(0)
     return MediaReader(file, container, name) if container else SoundFileReader(file, name)
 

@@ -1,8 +1,8 @@
 """Files that hold sound: the formats of libsndfile (WAV, FLAC, Ogg, MP3, AIFF and others), and containers through PyAV.
 
 Cut files are refused, and so are joined ones. The containers are those that libsndfile doesn't read: MP4, WebM, AAC,
-ASF. WAV is never handed to FFmpeg, though it knows more codings (G.722, G.726): it takes the memory that the length of
-a chunk names.
+ASF, MPEG streams and others. WAV is never handed to FFmpeg, though it knows more codings (G.722, G.726): it takes the
+memory that the length of a chunk names.
 """
 
 import os
@@ -39,7 +39,9 @@ _UNKNOWN = 0x7FFF_0000
 _TOLERATED = 64
 _MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is not known to be cut off
 _MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
-_MP3_FRAMES = 2 * 1441  # bytes of the two largest frames: a count may lack the header's own
+_MP3_FRAME_BYTES = 1441  # of the largest frame
+_MP3_FRAMES = 2 * _MP3_FRAME_BYTES  # a count may lack the header's own
+HEAD_BYTES = 3 * _MP3_FRAME_BYTES + 4  # by which `media_format` knows a file
 _FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # how a file begins: its mark, and the head of the first block
 _FLAC_LAST = 0x80  # the flag of the last block before the sound
 _FLAC_HEAD = 7  # bytes of it that may lie in one piece, without the eighth
@@ -310,6 +312,12 @@ def check_end(name: str, there_s: float, promised_s: float) -> None:
         raise AudioError(f"{name}: cut off, {there_s:.2f} of {promised_s:.2f} s are there. {AGAIN}")
 
 
+def _refuse_cut(file: BinaryIO, name: str) -> None:
+    if n_missing := missing_bytes(file):
+        what = f"its header promises {n_missing:,} bytes more" if n_missing > 1 else "its last page is not whole"
+        raise AudioError(f"{name}: cut off, {what}. {AGAIN}")
+
+
 def _refuse_joined(file: BinaryIO, name: str) -> None:
     if is_joined(file):
         raise AudioError(f"{name}: several recordings in one file, and the first alone would be heard. {_JOIN}")
@@ -327,9 +335,7 @@ class SoundFileReader:
     def __init__(self, file: BinaryIO, name: str) -> None:
         import soundfile
 
-        n_missing = missing_bytes(file)
-        if n_missing:
-            raise AudioError(f"{name}: cut off, {_promise(n_missing)}. {AGAIN}")
+        _refuse_cut(file, name)
         _refuse_joined(file, name)
         self._name = name
         self._error: type[Exception] = soundfile.LibsndfileError
@@ -369,10 +375,6 @@ class SoundFileReader:
         self._file.close()
 
 
-def _promise(n_missing: int) -> str:
-    return f"its header promises {n_missing:,} bytes more" if n_missing > 1 else "its last page is not whole"
-
-
 def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
     file.seek(0)
     head = file.read(64)
@@ -398,25 +400,71 @@ def _text(head: bytes) -> str:
 
 
 def media_format(head: bytes) -> str | None:
-    """Return FFmpeg's name of the container that begins with ``head`` (12 bytes or more), None for all others.
+    """Return FFmpeg's name of the container that begins with ``head`` (`HEAD_BYTES`, or all), None for all others.
 
     The name is passed on, so that FFmpeg never guesses: a playlist that points at other files or addresses is no
     container here.
     """
     if head[4:8] == b"ftyp":  # MP4 and its kin: a box's size, then its name
         return "mov"
-    if head.startswith(b"\x1a\x45\xdf\xa3"):  # EBML: Matroska, WebM
-        return "matroska"
-    if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):  # the first half of ASF's own GUID
-        return "asf"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "avi"
-    if head.startswith(b"#!AMR"):
-        return "amr"
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:  # ADTS sync word, layer 0
         return "aac"
-    return None
+    # Core Audio: what telephones record in it is mostly compressed; the rest libsndfile reads itself.
+    if head[:4] == b"caff" and head[8:12] == b"desc" and head[28:32] not in _CAF_PLAIN:
+        return "caf"
+    if any(head[start::step][:3] == _TS_SYNC * 3 for start, step in _TS_PACKETS):
+        return "mpegts"
+    if begins := next((name for mark, name in _MARKS.items() if head.startswith(mark)), None):
+        return begins
+    return "mp3" if _begins_amid_mp3(head) else None
 
+
+_MARKS = {
+    b"\x1a\x45\xdf\xa3": "matroska",  # EBML: Matroska, WebM
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "asf",  # the first half of ASF's own GUID
+    b"#!AMR": "amr",
+    b"FLV\x01": "flv",
+    b"\x00\x00\x01\xba": "mpeg",  # a pack of a program stream
+}
+_OF_LIBSNDFILE = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"riff", b"caff", b"NIST", b"OggS", b"fLaC", b"ID3")
+_CAF_PLAIN = (b"lpcm", b"alac", b"alaw", b"ulaw")
+_TS_SYNC = b"\x47"
+_TS_PACKETS = ((0, 188), (4, 192))  # first sync byte and bytes of a packet; those of cameras begin with a time of four
+
+
+def _begins_amid_mp3(head: bytes) -> bool:
+    """Whether the rest of one MP3 frame and three frames follow: what was cut out of a broadcast or a longer file.
+
+    libsndfile knows MP3 by its first frame alone, or the tag before it.
+    """
+    if head.startswith((*_OF_LIBSNDFILE, _ZIP, *_OTHERS)) or _is_mp3_frame(head):
+        return False
+    starts = (match.start() for match in re.finditer(rb"\xff[\xe0-\xff]", head[:_MP3_FRAME_BYTES]))
+    return any(_are_mp3_frames(head, start) for start in starts)
+
+
+def _are_mp3_frames(head: bytes, start: int) -> bool:
+    """Whether three frames of layer III, all of one version and rate, begin at ``start``."""
+    first = head[start : start + 4]
+    for _ in range(3):
+        frame = head[start : start + 4]
+        if not _is_mp3_frame(frame) or (frame[1] ^ first[1]) & 0xFE or (frame[2] ^ first[2]) & 0x0C:
+            return False
+        version, bit_rate, rate = frame[1] >> 3 & 3, frame[2] >> 4, frame[2] >> 2 & 3
+        if version == 1 or bit_rate in (0, 15) or rate == 3:  # reserved; 0: of any rate
+            return False
+        # Samples of a frame / 8 · bits a second / samples a second, and a byte of padding
+        eighth, kbit_s = (144, _MP3_KBIT_S) if version == 3 else (72, _MP3_KBIT_S_LOW)
+        start += eighth * 1000 * kbit_s[bit_rate - 1] // (_MP3_HZ[rate] >> _MP3_HALVED[version]) + (frame[2] >> 1 & 1)
+    return True
+
+
+_MP3_KBIT_S = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # ISO/IEC 11172-3, table of layer III
+_MP3_KBIT_S_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # ISO/IEC 13818-3: versions 2 and 2.5
+_MP3_HZ = (44_100, 48_000, 32_000)
+_MP3_HALVED = {3: 0, 2: 1, 0: 2}  # version 1, 2, 2.5 → how often
 
 _ENDINGS = {  # FFmpeg's name of a container → what people know it by
     "mov": ".m4a, .mp4, .mov and .3gp",
@@ -425,7 +473,14 @@ _ENDINGS = {  # FFmpeg's name of a container → what people know it by
     "avi": ".avi",
     "amr": ".amr",
     "aac": ".aac",
+    "flv": ".flv",
+    "mpegts": ".ts, .mts and .m2ts",
+    "mpeg": ".mpg and .vob",
+    "caf": "compressed .caf",
+    "mp3": ".mp3, begun amid a frame,",
 }
+_WITHOUT_LENGTH = ("aac", "amr", "mp3", "mpeg", "mpegts")  # no header tells it; FFmpeg estimates
+_WITH_TIMES = ("mov", "matroska", "flv")  # frames have exact times
 
 
 class MediaReader:
@@ -442,6 +497,7 @@ class MediaReader:
             import av
         except ImportError:
             raise MissingExtraError(f"{name}: sound in {_ENDINGS[container_format]} files", "media") from None
+        _refuse_cut(file, name)
         _refuse_joined(file, name)
         self._name = name
         self._error: type[Exception] = av.FFmpegError
@@ -465,7 +521,7 @@ class MediaReader:
 
     def _promises(self, container_format: str) -> tuple[float | None, float | None]:
         """Return how many seconds the track lasts, or else the file, by the header."""
-        if container_format in ("aac", "amr"):  # no header; FFmpeg estimates
+        if container_format in _WITHOUT_LENGTH:
             return None, None
         if container_format == "avi" and self._stream.frames:  # FFmpeg shortens the duration to what is there
             return float(self._stream.frames * self._stream.time_base), None
@@ -475,7 +531,7 @@ class MediaReader:
 
     def _start_s(self, container_format: str) -> float | None:
         """Return when the file starts, where its frames have exact times: a track may begin later, and have gaps."""
-        return (self._container.start_time or 0) / 1e6 if container_format in ("mov", "matroska") else None
+        return (self._container.start_time or 0) / 1e6 if container_format in _WITH_TIMES else None
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield decoded blocks of some seconds."""

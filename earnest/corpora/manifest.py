@@ -18,7 +18,9 @@ Gender = Literal["female", "male"]
 # What a folder is searched for: what libsndfile reads and what is read through PyAV, see `earnest.audio.sound_file`.
 # The page has the same (web/page/src/own/found.ts).
 _SOUND_FILES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64"}
-_MEDIA_FILES = {".m4a", ".mp4", ".mov", ".3gp", ".webm", ".mkv", ".mka", ".avi", ".aac", ".amr", ".wma"}
+# Not .ts, which in most folders is a program's text.
+_MEDIA_FILES = {".m4a", ".mp4", ".mov", ".3gp", ".webm", ".mkv", ".mka", ".avi", ".aac", ".amr", ".wma", ".flv"}
+_MEDIA_FILES |= {".mpg", ".mpeg", ".vob", ".mts", ".m2ts"}
 AUDIO_SUFFIXES = frozenset(_SOUND_FILES | _MEDIA_FILES)
 
 

@@ -14,7 +14,7 @@ import soundfile
 
 from earnest.audio import sound_file
 from earnest.audio.io import decode, load_waveform, open_audio
-from earnest.audio.sound_file import is_joined
+from earnest.audio.sound_file import HEAD_BYTES, is_joined, media_format
 from earnest.errors import AudioError, MissingExtraError, RecordingTooLongError
 
 ID3 = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
@@ -311,7 +311,10 @@ def test_a_recording_is_too_long_by_one_rule_before_and_after_it_is_decoded(has_
         decode(recording(10.25), max_seconds=10)
 
 
-@pytest.mark.parametrize(("container", "codec", "rate"), [("mp4", "aac", 44_100), ("webm", "libopus", 48_000)])
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [("mp4", "aac", 44_100), ("webm", "libopus", 48_000), ("flv", "aac", 44_100), ("caf", "adpcm_ima_qt", 16_000)],
+)
 def test_media_containers_are_read_through_pyav(
     container: str, codec: str, rate: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,6 +329,41 @@ def test_media_containers_are_read_through_pyav(
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingExtraError, match=rf"sound in .*\.{container}\b.* files needs.* earnest\[media\]"):
         decode(data)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "options"),
+    [
+        ("mpegts", "aac", {}),
+        ("mpegts", "mp2", {"mpegts_m2ts_mode": "1"}),  # of a camera
+        ("mpeg", "mp2", {}),
+    ],
+)
+def test_mpeg_streams_have_no_length_and_are_heard_as_far_as_they_go(
+    container: str, codec: str, options: dict[str, str]
+) -> None:
+    data = media_bytes(container, codec, 48_000, **options)
+    recording = decode(data)
+    assert recording.duration_s == pytest.approx(2.0, abs=0.1)
+    assert np.std(recording.waveform) == pytest.approx(0.25 / np.sqrt(2), rel=0.1)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+def test_an_mp3_that_begins_amid_a_frame_is_heard_from_the_next_one(rate: int) -> None:
+    """Parts of a broadcast or of a longer file begin anywhere."""
+    whole = encoded(tone(5.0, rate), rate, "MP3", "MPEG_LAYER_III")
+    parts = [decode(whole[start:]) for start in range(1_001, 2_500, 100)]
+    lengths = [part.duration_s for part in parts]
+    assert 2.0 < min(lengths) < max(lengths) < 5.1
+    assert lengths == sorted(lengths, reverse=True)
+    for part in parts:
+        assert np.std(part.waveform[-rate:]) == pytest.approx(0.25 / np.sqrt(2), rel=0.1)
+    assert media_format(whole[:HEAD_BYTES]) is None  # libsndfile reads it
+    rng = np.random.default_rng(0)
+    assert not any(media_format(b"\0" + rng.bytes(HEAD_BYTES)) for _ in range(2_000))
+    assert media_format(b"RIFF\0\0\0\0WAVEfmt " + whole[1_001:]) is None  # WAV may hold MP3
+    with pytest.raises(AudioError, match="ZIP archive"):
+        decode(b"PK\x03\x04" + whole[1_001:])
 
 
 @pytest.mark.parametrize("tag", [0x28F, 0x45, 0x50], ids=["G.722", "G.726", "MPEG layer II"])

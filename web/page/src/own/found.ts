@@ -4,7 +4,7 @@ import { EarnestError } from "../../../src/index.js";
 
 const MOST_FILES = 5000; // of a folder that is read, recordings or not
 const DEEPEST = 8; // folders in folders
-const SOUND = /\.(wav|flac|ogg|oga|opus|mp3|aiff|aif|au|caf|w64|m4a|mp4|mov|3gp|webm|mkv|mka|avi|aac|amr|wma)$/i; // AUDIO_SUFFIXES of earnest/corpora/manifest.py
+const SOUND = /\.(wav|flac|ogg|oga|opus|mp3|aiff|aif|au|caf|w64|m4a|mp4|mov|3gp|webm|mkv|mka|avi|aac|amr|wma|flv|mpg|mpeg|vob|mts|m2ts)$/i; // AUDIO_SUFFIXES of earnest/corpora/manifest.py
 
 /** A recording; `folder` is the name of the folder that it lies in, "" for a file alone. */
 export interface Found {
