@@ -37,6 +37,7 @@ MOST_BYTES = 4  # of an integer sample: no recorder writes longer ones
 FROM_16_BITS = 2.0**-16  # the peak that 16-bit samples have at most, unscaled in 32 bits
 SCALED = "Give samples in the type that they were recorded in (array.astype(np.int16)), or floats in [-1, 1]."
 LARGEST_SAMPLE = 2.0**31  # floats that hold unscaled 32-bit integers; beyond, powers overflow
+NOTES = SEPARATE, OTHER_TRACKS = "separate-channels", "other-tracks"
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,9 @@ class AudioStream:
     Attributes
     ----------
     blocks : mono blocks, shape (samples,), float32, finite, at ``sample_rate_hz``; to be read once
-    has_separate_channels : whether the channels of what was read so far take turns, like two sides of a call; never
-        where one was asked for
+    notes : what was heard of a whole, of what was read so far, in words of `NOTES`: "separate-channels" where channels
+        take turns, like two sides of a call, unless one was asked for; "other-tracks" where the file has more sound
+        tracks than the first
     """
 
     name: str
@@ -77,7 +79,7 @@ class AudioStream:
     n_channels: int
     encoding: str
     blocks: Iterator[Waveform]
-    has_separate_channels: Callable[[], bool]
+    notes: Callable[[], tuple[str, ...]]
 
 
 def decode(source: Source, max_seconds: float = MAX_SECONDS) -> Recording:
@@ -196,7 +198,7 @@ def open_audio_file(
         mono = _mono(counted, mixer, name, channel)
         blocks = checked(mono, name, reader.sample_rate_hz, max_seconds, reader.least_s)
         form = name, reader.sample_rate_hz, reader.n_channels, reader.encoding
-        yield AudioStream(*form, blocks, mixer.has_separate_channels)
+        yield AudioStream(*form, blocks, lambda: notes_of(mixer, has_other_tracks=reader.has_other_tracks))
     finally:
         reader.close()
 
@@ -205,6 +207,12 @@ def _reader_of(file: BinaryIO, name: str) -> SoundFileReader | MediaReader:
     container = media_format(file.read(HEAD_BYTES))
     file.seek(0)
     return MediaReader(file, container, name) if container else SoundFileReader(file, name)
+
+
+def notes_of(mixer: Mixer, has_other_tracks: bool = False) -> tuple[str, ...]:
+    """Return the words for what was heard of a whole; see `AudioStream`."""
+    applies = (mixer.has_separate_channels(), has_other_tracks)
+    return tuple(word for word, is_so in zip(NOTES, applies, strict=True) if is_so)
 
 
 def check_form(name: str, sample_rate_hz: int, n_channels: int) -> None:
@@ -337,7 +345,7 @@ def _array_stream(
     if dtype == np.int32 and 0 < max(frames.max(initial=0), -frames.min(initial=0)) <= FROM_16_BITS:
         raise AudioError(f"{name}: int32 that holds no more than 16 bits would be next to silence. {SCALED}")
     form = name, sample_rate_hz, frames.shape[1], f"array {dtype}"
-    return AudioStream(*form, blocks, mixer.has_separate_channels)
+    return AudioStream(*form, blocks, lambda: notes_of(mixer))
 
 
 def mono_chunk(array: npt.ArrayLike, name: str, mixer: Mixer, *, are_frames: bool = False) -> Waveform:

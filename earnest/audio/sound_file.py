@@ -332,6 +332,8 @@ class SoundFileReader:
     least_s : what must be there of them
     """
 
+    has_other_tracks = False
+
     def __init__(self, file: BinaryIO, name: str) -> None:
         import soundfile
 
@@ -490,6 +492,7 @@ class MediaReader:
     ----------
     promised_s : seconds of the track, by the header, or of the file, which may hold longer ones; None without
     least_s : what must be there of the track; None where the header tells of the file alone
+    has_other_tracks : whether more sound tracks than the first could be heard
     """
 
     def __init__(self, file: BinaryIO, container_format: str, name: str) -> None:
@@ -511,6 +514,7 @@ class MediaReader:
             self._container.close()
             raise AudioError(f"{name}: has no sound track that can be decoded. Export it as WAV or FLAC.")
         self._stream: Any = tracks[0]
+        self.has_other_tracks = len(tracks) > 1
         self._stream.codec_context.thread_count = 1
         self.sample_rate_hz = int(self._stream.rate or 0)
         self.n_channels = int(self._stream.channels or 0)

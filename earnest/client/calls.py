@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import array_frames, mono_chunk, open_audio
+from earnest.audio.io import SEPARATE, array_frames, mono_chunk, notes_of, open_audio
 from earnest.audio.mixing import Mixer
 from earnest.audio.source import (
     AudioInput,
@@ -31,7 +31,7 @@ from earnest.audio.source import (
 )
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError, first_line, shown
 from earnest.runtime.events import Event, event_from_dict
-from earnest.runtime.prediction import Options, Prediction, with_separate
+from earnest.runtime.prediction import Options, Prediction, with_notes
 from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
@@ -366,7 +366,7 @@ def _wav(source: Source, array: npt.ArrayLike) -> bytes:
 
     with open_audio(source, np.inf) as stream:
         sound = np.concatenate(list(stream.blocks))
-        if stream.has_separate_channels():
+        if SEPARATE in stream.notes():
             sound = array_frames(array, stream.name)
     file = BytesIO()
     soundfile.write(file, sound, stream.sample_rate_hz, format="WAV", subtype="FLOAT")
@@ -504,7 +504,7 @@ class ServerMessages:
         """Return what all windows say together, once the stream is finished."""
         if self._prediction is None:
             raise EarnestError("This stream is not finished. Call finish() first.")
-        quality = with_separate(self._prediction.quality, self.mixer.has_separate_channels())
+        quality = with_notes(self._prediction.quality, notes_of(self.mixer))
         return replace(self._prediction, quality=quality)
 
 

@@ -14,7 +14,7 @@ from earnest.bundle import BundleInfo
 from earnest.labels import AFFECT, UNSURE
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.events import Event, Segment, Span, VocalBurst, Window
-from earnest.runtime.prediction import STRANGE, ClassChoice, Options, Prediction, Status, polarity_of, with_separate
+from earnest.runtime.prediction import STRANGE, ClassChoice, Options, Prediction, Status, polarity_of, with_notes
 from earnest.runtime.smoothing import Label, Run, Smoother, verdict_of
 from earnest.runtime.windows import Job, Over, Windowing, WindowSound
 
@@ -91,9 +91,9 @@ class Tally:
         n_before, sum_before = self.held.get(label, (0, 0.0))  # samples, and samples times confidence
         self.held[label] = (n_before + n_samples, sum_before + n_samples * confidence)
 
-    def quality(self, strange_from: float | None = None, has_separate_channels: bool = False) -> tuple[str, ...]:
+    def quality(self, strange_from: float | None = None, notes: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the words that apply; the distance to known sound is the mean over windows, weighted by length."""
-        words = with_separate(self._meter.words(), has_separate_channels)
+        words = with_notes(self._meter.words(), notes)
         if strange_from is None or not self.n_answered or "distance" not in self.sums:
             return words
         # Mean distance > limit, without dividing.
@@ -229,13 +229,13 @@ class AnswerBuilder:
             yield Segment(*self._seconds(over.extent))
         self._has_spoken = False
 
-    def prediction(self, path: str, is_whole: bool = False, has_separate_channels: bool = False) -> Prediction:
+    def prediction(self, path: str, is_whole: bool = False, notes: tuple[str, ...] = ()) -> Prediction:
         """Return what all windows so far say together.
 
         Parameters
         ----------
         is_whole : whether the recording was heard at once
-        has_separate_channels : of which it is the mean; see `earnest.audio.mixing`
+        notes : what was heard of a whole, see `earnest.audio.io.AudioStream`
         """
         duration_s = self.tally.duration_s
         measured = Prediction(
@@ -243,7 +243,7 @@ class AnswerBuilder:
             "too-short" if duration_s < self._info.shortest_s else "no-speech",
             duration_s=duration_s,
             speech_s=min(self.tally.n_speech / self._rate, duration_s),
-            quality=self.tally.quality(self._info.out_of_domain_from, has_separate_channels),
+            quality=self.tally.quality(self._info.out_of_domain_from, notes),
             model=self._info.name,
         )
         is_summary = not is_whole and (self.tally.n_segments > 1 or duration_s > self._info.longest_s)

@@ -45,7 +45,7 @@ class PendingRecording:
     outputs: list[tuple[Job, "Row"]] = field(default_factory=list)  # what the network said, in the jobs' order
     kept: list[tuple[Job, "Row"]] = field(default_factory=list)  # of those, what is needed to answer again
     is_whole: bool = False
-    has_separate_channels: bool = False
+    notes: tuple[str, ...] = ()
     error: str | None = None
     answered: Prediction | None = None  # a picture is, as soon as it is read
 
@@ -241,7 +241,7 @@ class Bulk:
                 clip.answers.tally.hear(block)
                 yield from filter(clip.answers.wants, windower.accept(block))
             yield from filter(clip.answers.wants, windower.finish())
-            clip.is_whole, clip.has_separate_channels = windower.is_whole, stream.has_separate_channels()
+            clip.is_whole, clip.notes = windower.is_whole, stream.notes()
 
     def _run(self, pending: Pending) -> None:
         """Answer windows at once."""
@@ -286,4 +286,4 @@ class Bulk:
         if clip.error is not None or clip.answers is None:
             return Prediction(clip.path, "error", model=self._info.name, error=clip.error)
         self._take_in(clip)
-        return clip.answers.prediction(clip.path, clip.is_whole, clip.has_separate_channels)
+        return clip.answers.prediction(clip.path, clip.is_whole, clip.notes)

@@ -98,7 +98,7 @@ def _answer(mail: "_Mail", file: BinaryIO, job: dict[str, Any]) -> dict[str, Any
             mail.add(Kind.BLOCK, block.astype("<f4", order="C", copy=False).view(np.uint8).data)
             if mail.is_told_to_stop():
                 break
-        return {"has_separate_channels": stream.has_separate_channels()}
+        return {"notes": stream.notes()}
 
 
 class _Mail:

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline
-from earnest.audio.io import MAX_SECONDS, AudioStream, check_form, checked, open_audio
+from earnest.audio.io import MAX_SECONDS, NOTES, AudioStream, check_form, checked, open_audio
 from earnest.audio.source import Channel, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import DecoderDiedError, EarnestError, TooLateError, counted, printable
@@ -141,7 +141,7 @@ class DecoderPool:
             # that a header promises is the child's to compare, so none is given here.
             blocks = checked(child.blocks(), name, rate_hz, max_seconds, None)
             encoding = printable(str(values.get("encoding")))[:100]
-            yield AudioStream(name, rate_hz, n_channels, encoding, blocks, lambda: child.has_separate_channels)
+            yield AudioStream(name, rate_hz, n_channels, encoding, blocks, lambda: child.notes)
 
     def read_picture(self, source: Source) -> Picture:
         """Read a spectrogram; see `earnest.runtime.picture.read_picture`."""
@@ -241,7 +241,7 @@ class _Child:
     Attributes
     ----------
     is_alive : whether it was not ended by us
-    has_separate_channels : whether those of the recording are that it decoded to its end
+    notes : of the recording that it decoded to its end, see `earnest.audio.io.AudioStream`
     """
 
     def __init__(self) -> None:
@@ -259,7 +259,7 @@ class _Child:
         self._words: tuple[str, ...] | None = None
         self._first_bytes, self._since_s = 0, time.monotonic()
         self._name, self._n_jobs, self._works, self.is_alive = "", 0, False, True
-        self.has_separate_channels = False
+        self.notes: tuple[str, ...] = ()
 
     @property
     def pid(self) -> int:
@@ -294,7 +294,7 @@ class _Child:
         self._name = job["name"]
         # A fresh child is waited for here, so that starting one blocks nobody.
         self.words()
-        self._works, self.has_separate_channels = True, False
+        self._works, self.notes = True, ()
         self._n_jobs += 1
         data = json.dumps({**job, "cpu_s": CPU_S + CPU_SHARE * job["max_seconds"]}).encode()
         try:
@@ -309,7 +309,8 @@ class _Child:
         while True:
             kind, payload = self._message()
             if kind is Kind.DONE:
-                self.has_separate_channels = self._values(payload).get("has_separate_channels") is True
+                told = self._values(payload).get("notes")
+                self.notes = tuple(word for word in NOTES if isinstance(told, list) and word in told)
                 return
             if kind is not Kind.BLOCK or len(payload) % 4:
                 raise self._died(WireError("it sent no valid sound"))

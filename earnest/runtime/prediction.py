@@ -83,7 +83,7 @@ class ClassChoice:
 Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
-STRANGE, SEPARATE, PLAIN = "out-of-domain", "separate-channels", "not-adapted"  # words of `Prediction.quality`
+STRANGE, PLAIN = "out-of-domain", "not-adapted"  # words of `Prediction.quality`
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
 
 
@@ -116,7 +116,8 @@ class Prediction:
         millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
         ones, "too-quiet" when no moment is louder than -65 dBFS (a muted microphone, samples of another scale),
         "separate-channels" when its channels take turns like two sides of a call and were all heard at once (ask for
-        one with `earnest.Channel`), "out-of-domain" when it is far from what the model was trained on (the graph's
+        one with `earnest.Channel`), "other-tracks" when its file has more sound tracks, of which the first was heard,
+        "out-of-domain" when it is far from what the model was trained on (the graph's
         output ``distance``); of a server "not-adapted" when that was asked for and the model can't
     adapted : whether other recordings or windows of the speaker had a say, see `earnest.runtime.adaptation`
     adaptation_weight : share of the adapted answer in this one, 0 to 1; of several windows its mean over their time
@@ -178,12 +179,10 @@ def polarity_of(probabilities: Mapping[str, float]) -> float:
     return sum(share * ((name in POSITIVE) - (name in NEGATIVE)) for name, share in probabilities.items())
 
 
-def with_separate(quality: tuple[str, ...], is_separate: bool) -> tuple[str, ...]:
-    """Return the quality words of sound that was mixed, and that of separate channels where these took turns."""
-    if not is_separate:
-        return quality
-    first = tuple(word for word in quality if word != STRANGE)
-    return (*first, SEPARATE, *quality[len(first) :])
+def with_notes(quality: tuple[str, ...], notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the quality words of sound, and those for what was heard of a whole (`earnest.audio.io.AudioStream`)."""
+    place = quality.index(STRANGE) if STRANGE in quality else len(quality)
+    return (*quality[:place], *notes, *quality[place:])
 
 
 def percent(confidence: float) -> str:

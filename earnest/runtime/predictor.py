@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from earnest.audio.io import MAX_SECONDS, check_form
+from earnest.audio.io import MAX_SECONDS, SEPARATE, check_form
 from earnest.audio.source import AudioInput, path_of, rate_of, refuse_single, source_of
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
 from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, counted, printable, shown
@@ -26,7 +26,7 @@ from earnest.runtime.events import Envelope, Event
 from earnest.runtime.frames import PredictionRows
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
-from earnest.runtime.prediction import SEPARATE, ClassChoice, Classes, Options, Prediction
+from earnest.runtime.prediction import ClassChoice, Classes, Options, Prediction
 from earnest.runtime.profile import Profile
 from earnest.runtime.seen import draw
 from earnest.runtime.stream import Stream
@@ -407,8 +407,8 @@ class Predictor:
                 envelope.accept(block)
                 events += stream.accept_waveform(block)
             events += stream.finish()
-            is_separate = audio.has_separate_channels()
-        told = stream.prediction(path_of(recording), has_separate_channels=is_separate)
+            notes = audio.notes()
+        told = stream.prediction(path_of(recording), notes=notes)
         return Timeline.of(told, events, stream.activity, stream.classes, envelope)
 
     async def apredict(self, source: AudioInput, adapter: Listener | None = None, **request: Any) -> Prediction:

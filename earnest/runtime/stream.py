@@ -13,7 +13,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import mono_chunk
+from earnest.audio.io import mono_chunk, notes_of
 from earnest.audio.mixing import Mixer
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
@@ -133,15 +133,14 @@ class Stream:
         self._mixer.check("stream")
         return list(self._answered(self._windower.finish()))
 
-    def prediction(self, path: str = "-", *, has_separate_channels: bool = False) -> Prediction:
+    def prediction(self, path: str = "-", *, notes: tuple[str, ...] = ()) -> Prediction:
         """Return what all windows so far say together; see `earnest.runtime.prediction`.
 
         Parameters
         ----------
-        has_separate_channels : whether that was found where channels were mixed before they were handed over
+        notes : what was found where the recording was read, see `earnest.audio.io.AudioStream`
         """
-        is_separate = has_separate_channels or self._mixer.has_separate_channels()
-        return self._answers.prediction(path, self._windower.is_whole, is_separate)
+        return self._answers.prediction(path, self._windower.is_whole, notes or notes_of(self._mixer))
 
     def _refuse_when_finished(self) -> None:
         if self._finished:

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import click
 
+from earnest.audio.io import OTHER_TRACKS, SEPARATE
 from earnest.errors import counted, printable
 from earnest.labels import UNSURE
 from earnest.runtime.events import Span, VocalBurst
-from earnest.runtime.prediction import HIGHEST_SHOWN, SEPARATE, Prediction, percent
+from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour, shares_over_time, tick_step_s
 
@@ -107,18 +109,37 @@ def details(prediction: Prediction) -> str:
     return ", ".join(kinds or prediction.quality)
 
 
-def is_of_separate(prediction: Prediction) -> bool:
-    """Whether it is about channels that take turns, all together."""
-    return SEPARATE in prediction.quality
+@dataclass
+class HeardOfMore:
+    """Counts recordings whose channels take turns but were heard together, and those with more tracks than were heard.
 
+    Attributes
+    ----------
+    ask : the options with which a command hears each channel by itself
+    """
 
-def tell_separate(count: int, total: int, ask: str) -> None:
-    """Say on standard error in how many recordings channels take turns, and what to ``ask`` for; nothing where none."""
-    if count:
-        whose = "Its channels" if total == 1 else f"In {count} of {total} recordings channels"
-        answers = "the answer is" if count == 1 else "the answers are"
-        told = f"{whose} take turns, like two sides of a call: {answers} about all channels together."
-        click.echo(f"{told} For each by itself: {ask}.", err=True)
+    ask: str
+    n_separate: int = 0
+    n_of_tracks: int = 0
+
+    def count(self, prediction: Prediction) -> None:
+        """Count one."""
+        self.n_separate += SEPARATE in prediction.quality
+        self.n_of_tracks += OTHER_TRACKS in prediction.quality
+
+    def tell(self, n_recordings: int) -> None:
+        """Say it on standard error, and how to hear the rest; nothing where there is none."""
+        if self.n_separate:
+            of_all = f"In {self.n_separate} of {n_recordings} recordings channels"
+            whose = "Its channels" if n_recordings == 1 else of_all
+            answers = "the answer is" if self.n_separate == 1 else "the answers are"
+            told = f"{whose} take turns, like two sides of a call: {answers} about all channels together."
+            click.echo(f"{told} For each by itself: {self.ask}.", err=True)
+        if self.n_of_tracks:
+            of_all = f"In {self.n_of_tracks} of {n_recordings} recordings there are"
+            whose = "It has" if n_recordings == 1 else of_all
+            told = f"{whose} more sound tracks, of which the first was heard."
+            click.echo(f"{told} For the second: ffmpeg -i talk.mkv -map 0:a:1 second.wav", err=True)
 
 
 def _of_the_speech(prediction: Prediction) -> str:

@@ -6,14 +6,14 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 import click
 
-from earnest.apps.cli._answers import PredictionTable, is_of_separate, tell_separate
+from earnest.apps.cli._answers import HeardOfMore, PredictionTable
 from earnest.apps.cli._options import (
     CHANNELS,
     AnswerOptions,
@@ -216,7 +216,7 @@ ADAPTS = (
 
 @dataclass
 class Written:
-    """Counts the rows that are written: all, those with an error, those about channels that take turns.
+    """Counts the rows that are written: all, those with an error, those about a part of what a recording holds.
 
     Attributes
     ----------
@@ -225,8 +225,8 @@ class Written:
 
     n_rows: int = 0
     n_failed: int = 0
-    n_separate: int = 0
     n_held_failed: int = 0
+    heard: HeardOfMore = field(default_factory=lambda: HeardOfMore("--channel 1 --channel 2"))
 
     def write(self, rows: Iterable[Row], writer: Callable[[Row], None]) -> None:
         """Write rows as they come."""
@@ -234,13 +234,13 @@ class Written:
             told = row if isinstance(row, Prediction) else row.plain
             self.n_rows += 1
             self.n_failed += told.status == "error"
-            self.n_separate += is_of_separate(told)
+            self.heard.count(told)
             writer(row)
 
     def end(self, quiet: bool) -> None:
-        """Say how to hear channels that take turns, and end the command with its exit code."""
+        """Say how to hear what was not heard by itself, and end the command with its exit code."""
         if not quiet:
-            tell_separate(self.n_separate, self.n_rows, "--channel 1 --channel 2")
+            self.heard.tell(self.n_rows)
         if self.n_failed or self.n_held_failed:
             click.get_current_context().exit(EXIT_SOME_FAILED)
 

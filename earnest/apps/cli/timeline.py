@@ -4,13 +4,13 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from earnest.apps.cli._answers import is_of_separate, tell_separate
+from earnest.apps.cli._answers import HeardOfMore
 from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
@@ -134,13 +134,13 @@ class TimelineRun:
     adapter: Callable[[], Adapter | None]
     n_failed: int = 0
     n_spans: int = 0
-    n_separate: int = 0
+    heard: HeardOfMore = field(default_factory=lambda: HeardOfMore("--channel 1, then --channel 2"))
 
     def timeline(self, source: Source) -> Timeline:
         """Hear one."""
         found = self.predictor.timeline(source, self.windowing, self.adapter(), **self.options.words())
         self.n_spans += len(found.spans)
-        self.n_separate += is_of_separate(found.prediction)
+        self.heard.count(found.prediction)
         return found
 
     def timelines(self, sources: Iterable[Source]) -> Iterator[Timeline]:
@@ -153,13 +153,13 @@ class TimelineRun:
                 echo(f"earnest: {error}", err=True)
 
     def tell(self, files: Sequence[Path], n_recordings: int) -> None:
-        """Say on standard error what was written, and whether channels take turns."""
+        """Say on standard error what was written, and what of the recordings was not heard by itself."""
         spans = counted(self.n_spans, "span")
         of_several = f" of {counted(n_recordings - self.n_failed, 'recording')}" if n_recordings > 1 else ""
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         for path in files:
             click.echo(f"{spans}{of_several}{failed}: {path}", err=True)
-        tell_separate(self.n_separate, n_recordings, "--channel 1, then --channel 2")
+        self.heard.tell(n_recordings)
 
 
 def _adapters(

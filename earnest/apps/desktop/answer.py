@@ -8,9 +8,10 @@ from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
+from earnest.audio.io import OTHER_TRACKS, SEPARATE
 from earnest.bundle import BundleInfo
 from earnest.errors import printable
-from earnest.runtime.prediction import HIGHEST_SHOWN, SEPARATE, Prediction, percent
+from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
 from earnest.runtime.timeline_plot import clock, colours_of
 
 STEPS = 1_000  # of a bar
@@ -142,13 +143,14 @@ def meaning(prediction: Prediction, info: BundleInfo) -> str:
 
 
 def about_channels(prediction: Prediction) -> str:
-    """Say what channels that take turns mean for the answer, and what to do; "" where they don't."""
-    if SEPARATE not in prediction.quality:
-        return ""
-    return tr(
+    """Say what channels that take turns, or more tracks, mean for the answer, and what to do; "" where neither is."""
+    turns = tr(
         "Its channels take turns, like two sides of a call: the answer is about their mean. "
         "“Save each channel as a file” in the menu File opens each by itself."
     )
+    tracks = tr("It has more sound tracks; the first was heard.")
+    told = {SEPARATE: turns, OTHER_TRACKS: tracks}
+    return " ".join(text for word, text in told.items() if word in prediction.quality)
 
 
 def short_error(prediction: Prediction) -> str:

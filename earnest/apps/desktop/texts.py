@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "translations"
 LANGUAGES: Mapping[str, str] = {"system": "", "en": "English", "de": "Deutsch"}
 TEXTS, WORDS = "earnest", "words"  # contexts of the translation
 STATUSES = ("ok", UNSURE, "mixed", "vocal-burst", "no-speech", "too-short", "error", "waiting", "hearing", "cancelled")
-QUALITIES = ("clipped", "low-bandwidth", "noisy", "too-quiet", "separate-channels", "out-of-domain")
+QUALITIES = ("clipped", "low-bandwidth", "noisy", "too-quiet", "separate-channels", "other-tracks", "out-of-domain")
 BURSTS = ("(laughter)", "(crying)", "(scream)", "(sigh)", "(other)")
 SAID = (*EMOTIONS, *STATUSES, *QUALITIES, *BURSTS)
 

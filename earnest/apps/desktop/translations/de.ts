@@ -340,6 +340,10 @@
       <translation>Ich</translation>
     </message>
     <message>
+      <source>It has more sound tracks; the first was heard.</source>
+      <translation>Die Datei hat weitere Tonspuren; gehört wurde die erste.</translation>
+    </message>
+    <message>
       <source>Its channels take turns, like two sides of a call: the answer is about their mean. “Save each channel as a file” in the menu File opens each by itself.</source>
       <translation>Die Kanäle wechseln sich ab wie zwei Seiten eines Telefongesprächs: Die Antwort gilt ihrem Mittel. „Jeden Kanal als Datei speichern“ im Menü Datei öffnet jeden für sich.</translation>
     </message>
@@ -1061,6 +1065,10 @@
     <message>
       <source>other</source>
       <translation>andere</translation>
+    </message>
+    <message>
+      <source>other-tracks</source>
+      <translation>weitere Tonspuren</translation>
     </message>
     <message>
       <source>out-of-domain</source>

@@ -1,4 +1,4 @@
-"""Commands tell that a recording's channels take turns, like two sides of a call, and how to hear each by itself."""
+"""Commands tell that a recording's channels take turns, or that it has more tracks, and how to hear each by itself."""
 
 import json
 from pathlib import Path
@@ -44,6 +44,31 @@ def test_of_several_recordings_it_is_told_how_many_are_calls(folder: Path, tmp_p
     words = "predict", "call.wav", "plain.wav"
     for more in [], ["--adapt", "auto"], ["--output", str(tmp_path / "rows.csv")]:
         assert f"In 1 of 2 recordings channels {TOLD}" in run(folder, *words, *more).stderr
+
+
+@pytest.mark.parametrize("words", [("predict",), ("predict", "--isolate"), ("timeline",)])
+def test_of_a_film_with_two_tracks_it_is_told_that_the_first_was_heard(
+    folder: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    av = pytest.importorskip("av", reason="needs PyAV, earnest[media]")
+    for name, n_tracks in (("one.mkv", 1), ("two.mkv", 2)):
+        with av.open(str(tmp_path / name), "w", format="matroska") as file:
+            tracks = [file.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono") for _ in range(n_tracks)]
+            for track in tracks:
+                samples = (voice(2.0) * 2**15).astype(np.int16)[None]
+                frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+                frame.sample_rate, frame.pts = RATE_HZ, 0
+                file.mux(track.encode(frame))
+    command = [*words, str(tmp_path / "two.mkv"), "--json"]
+    answer = run(folder, *command)
+    assert "It has more sound tracks, of which the first was heard. For the second: ffmpeg" in answer.stderr
+    assert "other-tracks" in json.loads(answer.stdout)["quality"]
+    command[-2] = str(tmp_path / "one.mkv")
+    answer = run(folder, *command)
+    assert "tracks" not in answer.stderr and "other-tracks" not in answer.stdout
+    if words == ("predict",):
+        told = run(folder, *words, str(tmp_path / "one.mkv"), str(tmp_path / "two.mkv")).stderr
+        assert "In 1 of 2 recordings there are more sound tracks" in told
 
 
 @pytest.fixture

@@ -68,7 +68,11 @@ const QUALITY: Partial<Record<string, string>> = {
 };
 
 export const SEPARATE = "separate-channels";
-const TURNS = "Its channels take turns, like two sides of a call: the answer is about their mean.";
+/** What was heard of a whole. */
+const HEARD: Partial<Record<string, string>> = {
+  [SEPARATE]: "Its channels take turns, like two sides of a call: the answer is about their mean.",
+  "other-tracks": "It has more sound tracks; the first was heard.",
+};
 
 const LESS = ": trust the answer less";
 /** Status → what bad sound means for it; for all others it may be the reason that nothing more is told. */
@@ -76,8 +80,8 @@ const MEANS: Partial<Record<string, string>> = { ok: LESS, mixed: LESS, "too-sho
 
 /** Quality words in sentences, "" for none. */
 export function qualityOf({ quality, status }: Pick<Prediction, "quality" | "status">): string {
-  const bad = quality.filter((word) => word !== SEPARATE).map((word) => QUALITY[word] ?? word);
+  const bad = quality.filter((word) => !HEARD[word]).map((word) => QUALITY[word] ?? word);
   const means = MEANS[status] ?? ": that may be why there is no emotion";
   const sentences = bad.length ? [`This recording is ${bad.join(", ")}${means}.`] : [];
-  return [...sentences, ...(quality.includes(SEPARATE) ? [TURNS] : [])].join(" ");
+  return [...sentences, ...quality.flatMap((word) => HEARD[word] ?? [])].join(" ");
 }
