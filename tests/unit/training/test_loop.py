@@ -236,10 +236,14 @@ def test_images_are_computed_in_bfloat16_where_a_processor_multiplies_it(
     assert network.coarse == {quick}
 
 
-def test_weights_over_images_have_channels_last_while_they_learn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_amx", [True, False])
+def test_weights_over_images_have_channels_last_while_they_learn_where_that_is_safe(
+    has_amx: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
     network = Seeing()
     fit(network, examples(24), examples(9, seed=1), replace(QUICK, epochs=2), tmp_path, N_CLASSES)
-    assert network.channels_last == {True}
+    assert network.channels_last == {has_amx or torch.cuda.is_available()}
     assert network.convolution.weight.is_contiguous()  # as files of weights want them
 
 
