@@ -3,8 +3,8 @@ export class EarnestError extends Error {
   override name = "EarnestError";
 }
 
-/** Why there is no microphone: the page's address, the person, no device, or another program that has it. */
-export type MicrophoneReason = "insecure" | "refused" | "missing" | "busy";
+/** Why there is no microphone: the page's address, the person, no device, another program that has it, or the browser's own clock stands still. */
+export type MicrophoneReason = "insecure" | "refused" | "missing" | "busy" | "stopped";
 
 /** A microphone that can't be used. */
 export class MicrophoneError extends EarnestError {

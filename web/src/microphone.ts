@@ -5,6 +5,7 @@ import { described, isObject } from "./given.js";
 import type { SoundStream, StreamOptions } from "./live.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 
+const START_S = 5; // within which a browser's sound starts, where it does
 const QUEUE_S = 10; // sound that may wait for the worker; what comes beyond it is dropped, and told as a gap
 
 /** What opens such streams; a `Model` does. */
@@ -57,7 +58,7 @@ export async function listen(model: Listener, options: ListenOptions): Promise<L
       queue.put(data);
     };
     context.createMediaStreamSource(media).connect(worklet);
-    await context.resume();
+    await started(context);
     return listening(media, context, queue, sound);
   } catch (error) {
     release(media, context);
@@ -85,6 +86,16 @@ async function microphone(constraints: MediaTrackConstraints): Promise<MediaStre
     const advice = "Allow it in the browser, plug one in, or close what uses it.";
     throw new MicrophoneError(reason, `The microphone can't be used (${String(error)}). ${advice}`);
   });
+}
+
+/** Firefox's clock runs by the sound output: without one its sound never starts, and nothing says so. */
+async function started(context: AudioContext): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const tooLate = new Promise<never>((_, reject) => {
+    const advice = "Firefox needs a sound output even to listen: plug in headphones, or switch the output on. Listening must begin with a press.";
+    timer = setTimeout(() => { reject(new MicrophoneError("stopped", `The browser's sound doesn't start. ${advice}`)); }, 1000 * START_S);
+  });
+  await Promise.race([context.resume(), tooLate]).finally(() => { clearTimeout(timer); });
 }
 
 /** Vite writes files as short as this one into the page's script, unless asked not to; a strict Content-Security-Policy refuses them there. */

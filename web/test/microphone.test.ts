@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EarnestError } from "../src/errors.js";
+import { EarnestError, MicrophoneError } from "../src/errors.js";
 import { listen, Queue } from "../src/microphone.js";
 import type { StreamEvent } from "../src/prediction.js";
 
@@ -74,16 +74,47 @@ test("sound that arrives after the end is left out, and is no failure", async ()
   assert.deepEqual(stream.calls, ["accept 10", "finish"]);
 });
 
-test("a worklet that can't be loaded says how it is served, and the microphone is let go", async () => {
+/** Put a microphone and a sound system in the place of the browser's; returns how often the microphone was let go. */
+function withSound(context: Record<string, unknown>): () => number {
   let stopped = 0;
   const mediaDevices = { getUserMedia: async () => ({ getTracks: () => [{ stop: () => stopped++ }] }) };
   Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
+  const made = { sampleRate: RATE, close: async (): Promise<void> => undefined, ...context };
+  Object.assign(globalThis, { AudioContext: function AudioContext() { return made; } });
+  return () => stopped;
+}
+
+test("a worklet that can't be loaded says how it is served, and the microphone is let go", async () => {
   const audioWorklet = { addModule: () => Promise.reject(new DOMException("Failed to load worklet module script", "AbortError")) };
-  Object.assign(globalThis, { AudioContext: class { audioWorklet = audioWorklet; close = async (): Promise<void> => undefined; } });
+  const stopped = withSound({ audioWorklet });
   await assert.rejects(listen({ stream: () => Promise.reject(new Error("none")) }, { onEvent: () => undefined }), (error) => {
     assert.ok(error instanceof EarnestError);
     assert.match(error.message, /Serve earnest\.worklet\.js beside earnest\.js, or say where it is: listen\(\{ workletUrl \}\)/);
     return true;
   });
-  assert.equal(stopped, 1);
+  assert.equal(stopped(), 1);
+});
+
+test("sound that never starts is an error that says why, and the microphone is let go", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const closed: string[] = [];
+  Object.assign(globalThis, { AudioWorkletNode: class { port = {}; } });
+  const stopped = withSound({
+    audioWorklet: { addModule: async () => undefined },
+    createMediaStreamSource: () => ({ connect: () => undefined }),
+    resume: () => {
+      setImmediate(() => { context.mock.timers.tick(5_000); });
+      return new Promise(() => undefined);
+    },
+  });
+  const { accept, skip, finish } = new SlowStream();
+  const prediction = (): Promise<never> => Promise.reject(new Error("none"));
+  const stream = { accept, skip, finish, prediction, isSpeaking: false, close: async () => void closed.push("stream") };
+  await assert.rejects(listen({ stream: async () => stream }, { onEvent: () => undefined }), (error) => {
+    assert.ok(error instanceof MicrophoneError);
+    assert.equal(error.reason, "stopped");
+    assert.match(error.message, /Firefox needs a sound output/);
+    return true;
+  });
+  assert.deepEqual([stopped(), closed], [1, ["stream"]]);
 });

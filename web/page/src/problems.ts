@@ -32,6 +32,10 @@ const MICROPHONE: Record<MicrophoneReason, Problem> = {
     title: "The microphone can't be opened",
     advice: "Another program may be using it. Close that program, or choose another microphone, then try again.",
   },
+  stopped: {
+    title: "This browser's sound doesn't start",
+    advice: "Firefox needs a sound output even to listen: plug in headphones, or switch the output on, then try again. Under Files, recordings work without.",
+  },
   insecure: {
     title: "No microphone on this address",
     advice: "Browsers allow it only on https: and on localhost. Open this page there; the person who runs the server can set up https.",
