@@ -550,7 +550,7 @@ class MediaReader:
                     parts, n_values = [], 0
             if parts:
                 yield np.concatenate(parts)
-        except (self._error, ValueError) as error:
+        except (self._error, ValueError, IndexError) as error:  # the last: PyAV, where a track appears amid an .flv
             raise AudioError(f"{self._name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
 
     def _parts(self) -> Iterator[npt.NDArray[np.float32]]:
@@ -560,7 +560,7 @@ class MediaReader:
             check_deadline()
             if packet.pts is not None:
                 ended_s = max(ended_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream_index == self._stream.index:
+            if packet.stream is self._stream:  # in a damaged .ts another one may have its index by now
                 for frame in packet.decode():
                     for part in chain(self._silence(frame, n_given), self._converted(frame)):
                         n_given += len(part)
