@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install what the tests use beside Python packages, where that is allowed; tests that miss something say so and skip.
 packages="espeak-ng libportaudio2 chromium chromium-driver libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 docker-compose
-  firefox-esr webkit2gtk-driver xvfb"
+  firefox-esr webkit2gtk-driver xvfb qemu-user"
 
 missing=""
 for package in $packages; do

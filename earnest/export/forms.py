@@ -29,6 +29,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, MissingExtraError
 from earnest.export.onnx import NETWORK, store_small
 from earnest.files.reading import read_json
+from earnest.runtime.onnxruntime_engine import WITHOUT_OVERFLOW
 from earnest.runtime.openvino_engine import EXACT, FACTS, MODEL, WEIGHTS, openvino, without_telemetry
 from earnest.settings.recipe import read_recipe
 from earnest.training.record import read_record
@@ -274,6 +275,7 @@ def _answers(model: ModelProto, clips: QuantisationClips) -> Probabilities:
     """Return probabilities of each clip, shape (clips, classes)."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    options.add_session_config_entry(*WITHOUT_OVERFLOW)
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return np.concatenate([session.run(["probabilities"], feed)[0] for feed in clips.feeds()])
 
