@@ -1,11 +1,11 @@
-"""What a caller asks: classes, and how sure an answer must be."""
+"""What a caller asks: classes, and how sure an answer must be; and which words of quality it gets."""
 
 import numpy as np
 import pytest
 
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
-from earnest.runtime.prediction import ClassChoice, Options
+from earnest.runtime.prediction import ClassChoice, Options, with_notes
 
 CLASSES = ("neutral", "calm", "happy", "sad")
 INFO = BundleInfo("m", "1", CLASSES, 16_000, "CC0-1.0", {})
@@ -56,3 +56,19 @@ def test_one_class_alone_is_refused() -> None:
 def test_a_threshold_is_a_probability(below: float) -> None:
     with pytest.raises(EarnestError, match="abstain_below must be from 0 to 1, got"):
         Options.of(abstain_below=below)
+
+
+@pytest.mark.parametrize(
+    ("quality", "expected"),
+    [
+        ((), ("other-tracks",)),
+        (("noisy",), ("noisy", "other-tracks")),
+        (("noisy", "out-of-domain"), ("noisy", "other-tracks", "out-of-domain")),
+        (("out-of-domain", "not-adapted"), ("other-tracks", "out-of-domain", "not-adapted")),  # of a server
+    ],
+)
+def test_what_was_heard_of_a_whole_stands_behind_words_of_sound_once(
+    quality: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    assert with_notes(quality, ("other-tracks",)) == expected
+    assert with_notes(quality, ()) == quality
