@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from socket import create_connection
 from typing import Any, Protocol
 
 import harness
@@ -79,8 +80,6 @@ def firefox(folder: Path) -> Iterator[Browser]:
 
 
 def _answers(port: int) -> bool:
-    from socket import create_connection
-
     with suppress(OSError), create_connection(("127.0.0.1", port)):
         return True
     return False

@@ -91,7 +91,7 @@ def decode(source: Source, max_seconds: float = MAX_SECONDS) -> Recording:
         When it is missing, no sound, empty, cut off, damaged, longer than ``max_seconds``, has more channels or a
         higher rate than may be decoded for so long, or holds NaN or infinity.
     MissingExtraError
-        For MP4, WebM, AAC and ASF without PyAV.
+        For the containers of `earnest.audio.sound_file` without PyAV.
     """
     with open_audio(source, max_seconds) as stream:
         waveform = np.concatenate(list(stream.blocks))

@@ -110,8 +110,8 @@ def details(prediction: Prediction) -> str:
 
 
 @dataclass
-class HeardOfMore:
-    """Counts recordings whose channels take turns but were heard together, and those with more tracks than were heard.
+class NoteCounter:
+    """Counts recordings whose channels take turns, and those of several tracks (`earnest.audio.io.AudioStream`).
 
     Attributes
     ----------

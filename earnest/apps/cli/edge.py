@@ -5,7 +5,7 @@ from typing import cast
 
 import click
 
-from earnest.apps.cli._answers import HeardOfMore, answer_words
+from earnest.apps.cli._answers import NoteCounter, answer_words
 from earnest.apps.cli._options import CHANNELS, AnswerOptions, model_option, options
 from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli.listen import events_of, tell
@@ -83,14 +83,14 @@ def command(
     if listens:
         _listen(predictor, asked, microphone_name, as_json)
         return
-    n_failed, heard = 0, HeardOfMore("--channel 1 --channel 2")
+    n_failed, notes = 0, NoteCounter("--channel 1 --channel 2")
     sources = sources_of(paths, channels, count=counter_of(predictor))
     for row in predictor.predict_many(sources, **asked.words()):
         n_failed += row.status == "error"
-        heard.count(row)
+        notes.count(row)
         click.echo(json_line(row) if as_json else _line(row, quiet))
     if not quiet:
-        heard.tell(len(sources))
+        notes.tell(len(sources))
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 

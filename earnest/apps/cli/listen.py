@@ -15,7 +15,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from earnest.apps.cli._answers import HeardOfMore, bar, exact_clock
+from earnest.apps.cli._answers import NoteCounter, bar, exact_clock
 from earnest.apps.cli._options import (
     CHANNEL,
     CHANNEL_NUMBER,
@@ -182,12 +182,12 @@ def command(
         else:
             n_told = sum(tell(event) for event in events_of(stream, sound))
             if not n_told and not quiet:
-                none = f"no speech in {stream.received_s:.1f} s of sound" if stream.received_s else "no sound came"
-                click.echo(none, err=True)
+                heard = f"no speech in {stream.received_s:.1f} s of sound" if stream.received_s else "no sound came"
+                click.echo(heard, err=True)
         if not quiet:
-            heard = HeardOfMore("--channel 1, then --channel 2")
-            heard.count(stream.prediction())
-            heard.tell(1)
+            notes = NoteCounter("--channel 1, then --channel 2")
+            notes.count(stream.prediction())
+            notes.tell(1)
 
 
 @contextmanager

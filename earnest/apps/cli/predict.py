@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 import click
 
-from earnest.apps.cli._answers import HeardOfMore, PredictionTable
+from earnest.apps.cli._answers import NoteCounter, PredictionTable
 from earnest.apps.cli._options import (
     CHANNELS,
     AnswerOptions,
@@ -226,7 +226,7 @@ class Written:
     n_rows: int = 0
     n_failed: int = 0
     n_held_failed: int = 0
-    heard: HeardOfMore = field(default_factory=lambda: HeardOfMore("--channel 1 --channel 2"))
+    notes: NoteCounter = field(default_factory=lambda: NoteCounter("--channel 1 --channel 2"))
 
     def write(self, rows: Iterable[Row], writer: Callable[[Row], None]) -> None:
         """Write rows as they come."""
@@ -234,13 +234,13 @@ class Written:
             told = row if isinstance(row, Prediction) else row.plain
             self.n_rows += 1
             self.n_failed += told.status == "error"
-            self.heard.count(told)
+            self.notes.count(told)
             writer(row)
 
     def end(self, quiet: bool) -> None:
         """Say how to hear what was not heard by itself, and end the command with its exit code."""
         if not quiet:
-            self.heard.tell(self.n_rows)
+            self.notes.tell(self.n_rows)
         if self.n_failed or self.n_held_failed:
             click.get_current_context().exit(EXIT_SOME_FAILED)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._answers import HeardOfMore
+from earnest.apps.cli._answers import NoteCounter
 from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
@@ -134,13 +134,13 @@ class TimelineRun:
     adapter: Callable[[], Adapter | None]
     n_failed: int = 0
     n_spans: int = 0
-    heard: HeardOfMore = field(default_factory=lambda: HeardOfMore("--channel 1, then --channel 2"))
+    notes: NoteCounter = field(default_factory=lambda: NoteCounter("--channel 1, then --channel 2"))
 
     def timeline(self, source: Source) -> Timeline:
         """Hear one."""
         found = self.predictor.timeline(source, self.windowing, self.adapter(), **self.options.words())
         self.n_spans += len(found.spans)
-        self.heard.count(found.prediction)
+        self.notes.count(found.prediction)
         return found
 
     def timelines(self, sources: Iterable[Source]) -> Iterator[Timeline]:
@@ -159,7 +159,7 @@ class TimelineRun:
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         for path in files:
             click.echo(f"{spans}{of_several}{failed}: {path}", err=True)
-        self.heard.tell(n_recordings)
+        self.notes.tell(n_recordings)
 
 
 def _adapters(

@@ -67,7 +67,7 @@ class AnswerPanel(QScrollArea):
         self._empty()
         self.about.setText(about or printable(Path(prediction.path).name))
         self.emotion.setText(headline(prediction))
-        self.meaning.setText(" ".join(filter(None, (meaning(prediction, info), about_channels(prediction)))))
+        self.meaning.setText(" ".join(filter(None, (meaning(prediction, info), about_notes(prediction)))))
         colours = colours_of(tuple(prediction.probabilities))
         for row, (name, share) in enumerate(prediction.probabilities.items()):
             self._add_bar(row, name, share, colours[name])
@@ -142,7 +142,7 @@ def meaning(prediction: Prediction, info: BundleInfo) -> str:
     return reasons.get(prediction.status, "")
 
 
-def about_channels(prediction: Prediction) -> str:
+def about_notes(prediction: Prediction) -> str:
     """Say what channels that take turns, or more tracks, mean for the answer, and what to do; "" where neither is."""
     turns = tr(
         "Its channels take turns, like two sides of a call: the answer is about their mean. "

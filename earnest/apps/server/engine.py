@@ -348,7 +348,10 @@ def _adapter(predictor: Predictor, body: Body, adapt: Adapt) -> Adapter | None:
 
 
 def _named(error: AudioError, body: Body) -> AudioError:
-    """Return an error that says what the client calls the one recording."""
+    """Return an error that says what the client calls the one recording.
+
+    No context manager: from Python 3.12 on, one that raises another error keeps both, and the upload, in a circle.
+    """
     return type(error)(renamed(str(error), body.sounds[0], body.told))
 
 
