@@ -41,7 +41,8 @@ heard. Per cent: refused (no speech, or a vocal burst), the share of all that is
 *Voices* are {fewest} to {most} other speakers' clips at once, so many decibels below the speech. *Noise* is of kinds
 that no training heard ({noises}). *A hall*: the sound falls by
 60 dB in 1.5 s, and the speaker is far away. *Cut off* are the loudest samples. *Quiet* has white noise of a room 20 dB
-below the speech. Another speed changes the pitch too, as on a tape.
+below the speech. Another speed changes the pitch too, as on a tape. An *offset* is a constant of a tenth of the peak,
+as a cheap sound card adds it. The beep is as loud as the peak, and so is the deviation of the click.
 """
 TABLE = """
 ## `{name}`
@@ -69,6 +70,20 @@ def quiet(waveform: Waveform, level_dbfs: float, room_dbfs: float, rng: np.rando
     """Bring a clip (samples,) to a low level, in a room with white noise."""
     room = rng.standard_normal(len(waveform)).astype(np.float32)
     return at_level(waveform, level_dbfs) + at_level(room, room_dbfs)
+
+
+def beep(level: float) -> Waveform:
+    """Make 0.6 s of 1 kHz, as an answering machine's, and 0.3 s of silence."""
+    tone = level * np.sin(2 * np.pi * 1_000 * np.arange(int(0.6 * RATE_HZ)) / RATE_HZ)
+    return np.concatenate([tone, np.zeros(int(0.3 * RATE_HZ))]).astype(np.float32)
+
+
+def click(waveform: Waveform, rng: np.random.Generator) -> Waveform:
+    """Make 0.4 s with 5 ms of white noise in it whose deviation is the clip's peak, as a key that ends a recording."""
+    pause = np.zeros(int(0.4 * RATE_HZ), np.float32)
+    n_click = RATE_HZ // 200
+    pause[n_click * 20 : n_click * 21] = rng.standard_normal(n_click) * np.abs(waveform).max()
+    return pause
 
 
 def in_range(waveform: Waveform) -> Waveform:
@@ -120,6 +135,9 @@ CONDITIONS: dict[str, Change] = {
     "7 semitones higher": _pitch(7),
     "30 % cut off": lambda waveform, _others, _rng: clipped(waveform, 0.3),
     "quiet, −55 dBFS": lambda waveform, _others, rng: quiet(waveform, -55.0, -75.0, rng),
+    "offset": lambda waveform, _others, _rng: waveform + 0.1 * np.abs(waveform).max(),
+    "a beep before": lambda waveform, _others, _rng: np.concatenate([beep(float(np.abs(waveform).max())), waveform]),
+    "a click behind": lambda waveform, _others, rng: np.concatenate([waveform, click(waveform, rng)]),
 }
 
 

@@ -23,8 +23,12 @@ SMALLEST_MEAN_SQUARE = 1e-12  # −120 dBFS; silence stays silent
 
 def prepared(waveform: Tensor, lengths: Tensor, settings: FrontEnd) -> Tensor:
     """Zero what lies behind each clip's end, then level and pre-emphasise; (batch, samples) with lengths (batch,)."""
-    waveform = torch.where(frame_mask(lengths, waveform.shape[1]), waveform, torch.zeros_like(waveform))
-    if settings.level == "rms":
+    inside, zeros = frame_mask(lengths, waveform.shape[1]), torch.zeros_like(waveform)
+    waveform = torch.where(inside, waveform, zeros)
+    if settings.level == "deviation":
+        mean = waveform.sum(dim=1) / lengths
+        waveform = torch.where(inside, waveform - mean[:, None], zeros)
+    if settings.level != "none":
         wanted = 10 ** (settings.level_dbfs / 20)  # root mean square
         mean_square = (waveform * waveform).sum(dim=1) / lengths
         # Not a sum with it: the exporter takes a scalar up to 1e-8 for zero and leaves the sum out.

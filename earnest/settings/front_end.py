@@ -24,7 +24,8 @@ class FrontEnd(Validated):
     window : shape of a frame
     pre_emphasis : share of the previous sample that is taken from each one, 0 for none
     top_db : floor below the loudest value of the clip, None (in TOML "none") for no floor
-    level : scale of the waveform before the transform: as it is, or with a root mean square of ``level_dbfs``
+    level : scale of the waveform before the transform: as it is, with a root mean square of ``level_dbfs``, or less its
+        mean (a microphone's constant offset) and with a standard deviation of ``level_dbfs``
     trim : frames kept: all, from the first to the last above the gradient threshold (EmoCatcher), or above
         ``trim_db`` below the peak (Moody)
     """
@@ -41,7 +42,7 @@ class FrontEnd(Validated):
     pre_emphasis: ShareBelowOne = 0.0
     decibel_reference: Literal["one", "max"] = "max"
     top_db: Annotated[float, Bounds(gt=0, le=1_000)] | None = 80.0
-    level: Literal["none", "rms"] = "none"
+    level: Literal["none", "rms", "deviation"] = "none"
     level_dbfs: Annotated[float, Bounds(ge=-200, le=200)] = 0.0
     trim: Literal["none", "gradient", "peak"] = "none"
     trim_db: Annotated[float, Bounds(gt=0, le=1_000)] = 40.0

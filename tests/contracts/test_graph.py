@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from earnest.audio.io import load_waveform
 from earnest.bundle import SHIPPED
 from earnest.export.onnx import MOODY_RATE_HZ, MOODY_SAMPLES, MOODY_SEVEN, to_moody, to_onnx
 from earnest.labels import scheme_called
@@ -28,6 +29,7 @@ AnswersByName: TypeAlias = Mapping[str, Mapping[str, Answers]]  # graph → wave
 RUNTIMES = ("onnxruntime", "openvino", "webassembly")
 BUNDLES = tuple(sorted(folder.name for folder in SHIPPED.iterdir() if (folder / "model.onnx").is_file()))
 PATHS = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+DEMO = SHIPPED.parent / "demo"
 MOODY = "moody-alexnet"  # the recipe that is exported for Moody's page
 
 
@@ -234,6 +236,16 @@ def test_a_silent_neighbour_changes_no_answer_of_a_shipped_graph(
     name: str, of_shipped: tuple[str, AnswersByName]
 ) -> None:
     assert_neighbours_are_untouched(of_shipped[1][name], rows=(0, 2))
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_an_offset_of_the_microphone_changes_no_answer_of_a_shipped_graph(name: str) -> None:
+    waveform = load_waveform(DEMO / "slow-and-low.flac", 16_000)[None]
+    session = onnxruntime.InferenceSession(SHIPPED / name / "model.onnx", providers=["CPUExecutionProvider"])
+    lengths = np.array([waveform.shape[1]])
+    given = (waveform, waveform + np.float32(0.3) * np.abs(waveform).max())
+    plain, moved = (session.run(["probabilities"], {"waveform": one, "lengths": lengths})[0] for one in given)
+    np.testing.assert_allclose(moved, plain, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -19,6 +19,7 @@ SETTINGS = {
     "plain": SMALL,
     "gradient": replace(SMALL, trim="gradient", decibel_reference="one"),
     "peak-rms": replace(SMALL, trim="peak", level="rms"),
+    "peak-deviation": replace(SMALL, trim="peak", level="deviation"),
     "constant-no-floor": replace(SMALL, pad_mode="constant", top_db=None),
 }
 LENGTHS = (1, 2, 159, 160, 1_600, 8_000, 12_345)
@@ -161,6 +162,18 @@ def test_the_level_asked_for_is_the_clips_own_not_the_batchs(level_dbfs: float) 
     front_end = LogMel(replace(SMALL, decibel_reference="one", level="rms", level_dbfs=level_dbfs))
     found = together(front_end, [torch.from_numpy(waveform), torch.from_numpy(voice(1.0, level=0.4))], garbage=0.0)
     torch.testing.assert_close(found[0], alone(plain, torch.from_numpy(levelled)), rtol=0, atol=1e-3)
+
+
+def test_a_microphones_offset_changes_nothing_where_the_deviation_is_levelled() -> None:
+    waveform = torch.from_numpy(voice(0.4, level=0.03))
+    waveform = waveform - waveform.mean()
+    longer = torch.from_numpy(voice(1.0, level=0.4))
+    settings = replace(SMALL, decibel_reference="one", level="deviation", level_dbfs=-20.0, trim="peak")
+    found = together(LogMel(settings), [waveform + 0.02, longer + 0.5], garbage=3.0)
+    expected = alone(LogMel(replace(settings, level="rms")), waveform)
+    torch.testing.assert_close(found[0], expected, rtol=0, atol=0.01)
+    moved = alone(LogMel(replace(settings, level="rms")), waveform + 0.02)
+    assert moved.shape != expected.shape or float((moved - expected).abs().max()) > 1
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
