@@ -28,6 +28,7 @@ _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16  # where they lie in what the filter is
 _X32 = 0x4000_0000  # system calls of another convention on the same machine
 _PROT_EXEC = 4
 _RLIMIT_CPU = 0
+_MOST_CPU_S = 1e9  # who asks for infinity gets decades: the system counts whole seconds in 64 bits
 
 # Machine → its name for seccomp, the number of the call seccomp.
 _MACHINES = {"x86_64": (0xC000_003E, 317), "aarch64": (0xC000_00B7, 277)}
@@ -80,11 +81,11 @@ _MEMORY_CALLS = {"mmap": (9, 222), "mprotect": (10, 226)}  # but not for code
 _LIMIT_CALL = {"prlimit64": (302, 261)}  # of its own CPU seconds alone
 
 
-def die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int, signal: int = _SIGKILL) -> None:
     """Have the system end this process when the thread that started it ends; Linux only."""
     if sys.platform != "linux":
         return
-    _libc().prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    _libc().prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0)
     if os.getppid() != parent:  # it was faster
         os._exit(0)
 
@@ -122,7 +123,7 @@ def allow_cpu(seconds: float) -> None:
 
     used = resource.getrusage(resource.RUSAGE_SELF)
     # Seconds are whole here: int() rounds down, hence one more. The limit −1 means none.
-    until = int(used.ru_utime + used.ru_stime + seconds) + 1
+    until = int(used.ru_utime + used.ru_stime + min(seconds, _MOST_CPU_S)) + 1
     _, hardest = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (until if hardest < 0 else min(until, hardest), hardest))
 

@@ -11,7 +11,7 @@ from typing import Any
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, printable_json, told
 from earnest.files.reading import read_bytes
-from earnest.files.writing import write_atomically
+from earnest.files.writing import add_whole, write_atomically
 from earnest.labels import EMOTIONS, UNSURE
 
 LARGEST_JOURNAL = 1 << 28  # bytes
@@ -112,9 +112,9 @@ class AnnotationJournal:
                 file.seek(max(end - 1, 0))
                 if end and file.read(1) != b"\n":  # a full disk or a kill cut a line off: it never was
                     file.seek(0)
-                    file.truncate(file.read().rfind(b"\n") + 1)
-                file.write(line)
-                n_bytes = file.tell()
+                    end = file.truncate(file.read().rfind(b"\n") + 1)
+                add_whole(file, line, end)
+                n_bytes = end + len(line)
         if n_bytes > self._n_bytes_anew + MOST_HISTORY:
             self._n_bytes_anew = n_bytes
             with suppress(EarnestError, ValueError, TypeError, KeyError, RecursionError):  # not our lines: they stay

@@ -87,7 +87,7 @@ _FLOATS = frozenset({"start_s", "end_s", *AFFECT})
 
 
 def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | None = None) -> None:
-    """Write rows as CSV; audio paths below ``root`` (default: the folder of the CSV) become relative to it."""
+    """Write rows as CSV; paths of audio below ``root`` (default: its folder) become relative to it, others absolute."""
     base = (root or path.parent).resolve()
     with told(path), replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = RowWriter(file)
@@ -131,8 +131,8 @@ def _another(path: Path) -> str:
 
 def _to_cell(value: object, base: Path) -> object:
     if isinstance(value, Path):
-        resolved = value.resolve()
-        return (resolved.relative_to(base) if resolved.is_relative_to(base) else value).as_posix()
+        resolved = value.resolve()  # a relative path would start at the manifest's folder when it is read
+        return (resolved.relative_to(base) if resolved.is_relative_to(base) else resolved).as_posix()
     return value
 
 

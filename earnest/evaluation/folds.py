@@ -39,7 +39,7 @@ def fold_and_repeat(name: str, folds: Container[str] | None = None) -> tuple[str
         name that looks like a repeat is one
     """
     fold, mark, number = name.rpartition(MARK)
-    is_repeat = bool(mark) and number.isdigit() and int(number) > 1 and (folds is None or fold in folds)
+    is_repeat = bool(mark) and number.isdecimal() and int(number) > 1 and (folds is None or fold in folds)
     return (fold, int(number)) if is_repeat else (name, 1)
 
 

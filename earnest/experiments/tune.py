@@ -426,7 +426,7 @@ def _study(output: Path, settings: Tune) -> "Iterator[Study]":
         pruner = optuna.pruners.MedianPruner(N_BEFORE_PRUNING)
     path, storage = (output / STUDY).resolve(), None
     try:
-        storage = RDBStorage(f"sqlite:///{path.as_posix()}")
+        storage = RDBStorage(f"sqlite:///{path.as_uri()}?uri=true")  # as an address, for a path may hold "?"
         yield optuna.create_study(
             storage=storage, study_name="tune", direction="maximize", pruner=pruner, load_if_exists=True
         )

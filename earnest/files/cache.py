@@ -157,14 +157,23 @@ def warn_of_unkept(folder: Path, error: OSError) -> None:
 
 
 def cache_folder() -> Path:
-    """Return ``EARNEST_CACHE``, or where this system keeps caches."""
+    """Return ``EARNEST_CACHE``, or where this system keeps caches.
+
+    Raises
+    ------
+    EarnestError
+        When neither is known, as for a user without a home.
+    """
     if named := os.environ.get(FOLDER):
         return Path(named)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "earnest" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "earnest"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earnest"
+    try:
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "earnest" / "cache"
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "earnest"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earnest"
+    except RuntimeError as error:
+        raise EarnestError(f"No folder for caches: no home is known. Name one: {FOLDER}, or {LIMIT}=0.") from error
 
 
 def feature_cache() -> DiskCache | None:

@@ -139,6 +139,11 @@ def json_rows(text: str, path: Path, example: str) -> Iterator[tuple[int, dict[s
             yield number, row
 
 
+def lines_of(text: str) -> list[str]:
+    r"""Return the lines of a text that end in ``\n``, ``\r\n`` or ``\r``; names may hold what Unicode counts beside."""
+    return re.split(r"\r\n|\n|\r", text)
+
+
 def is_parquet(path: Path) -> bool:
     """Whether a file begins as Parquet does, whatever it is called."""
     with opened(path, CorpusError) as file:

@@ -9,11 +9,13 @@ off.
 import hashlib
 import json
 import os
+import re
 import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from io import RawIOBase
 from pathlib import Path
 
 from earnest.errors import EarnestError, told, unwritable
@@ -121,25 +123,37 @@ def sha256_of_file(path: Path) -> str:
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
     """Write the checksums of files of a folder that are finished."""
-    lines = [f"{sha256_of_file(folder / name)}  {name}\n" for name in sorted(names)]
+    lines = [_sum_line(folder / name) for name in sorted(names)]
     write_atomically(folder / SUMS, "".join(lines).encode())
 
 
 def write_sum(path: Path) -> None:
     """Write the checksum of a finished file beside it."""
-    write_atomically(_sum_of(path), f"{sha256_of_file(path)}  {path.name}\n".encode())
+    write_atomically(_sum_of(path), _sum_line(path).encode())
+
+
+def _sum_line(path: Path) -> str:
+    """Return the line of a file as sha256sum writes it: a backslash before it tells that it has some in its name."""
+    name = path.name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'' if name == path.name else chr(92)}{sha256_of_file(path)}  {name}\n"
+
+
+def _from_sum_line(line: str) -> tuple[str, str]:
+    digest, _, name = line.partition("  ")
+    if digest.startswith("\\"):
+        name = re.sub(r"\\(.)", lambda found: {"n": "\n", "r": "\r"}.get(found[1], found[1]), name)
+    return name, digest.removeprefix("\\")
 
 
 def summed_in(sums: Path) -> list[tuple[str, str]]:
     """Return the names and checksums that a file of checksums holds, none where it is not there."""
     try:
-        lines = sums.read_text(encoding="utf-8").splitlines()
+        lines = sums.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise EarnestError(f"{sums}: not readable ({error}). Delete it to continue without a check.") from error
-    pairs = (line.partition("  ") for line in lines)  # as sha256sum writes it
-    return [(name, digest) for digest, _, name in pairs]
+    return [_from_sum_line(line) for line in lines]
 
 
 def refuse_changed(path: Path) -> None:
@@ -174,6 +188,18 @@ def undone(path: Path) -> Iterator[None]:
         failing.pop_all()
 
 
+def add_whole(file: RawIOBase, data: bytes, size: int) -> None:
+    """Write behind the ``size`` bytes of an unbuffered file: all, or nothing where this raises `OSError`."""
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) or 0 :]  # a disk that fills takes a part first
+    except OSError:
+        with suppress(OSError):
+            file.truncate(size)
+        raise
+
+
 class Journal:
     """Lines that are added to a file one by one.
 
@@ -191,14 +217,10 @@ class Journal:
 
     def append(self, text: str) -> None:
         """Add a line; it is safe when this returns, and not there at all when this raises."""
-        line = memoryview(text.encode() + b"\n")
-        written = 0
+        line = text.encode() + b"\n"
         try:
-            while written < len(line):
-                written += self._file.write(line[written:])
+            add_whole(self._file, line, self._size)
         except OSError as error:
-            with suppress(OSError):
-                self._file.truncate(self._size)
             raise EarnestError(f"{unwritable(self.path, error)} {self.hint}".rstrip()) from error
         self._size += len(line)
 

@@ -404,7 +404,8 @@ def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
     where = folder / FOLDER
     missing = "not there. Only a model that `earnest learn` made, and that kept its embeddings, can be continued."
     text = read_text(where / ROWS, EarnestError, missing)
-    lines = [parsed_json(line, f"{where / ROWS}:{number}") for number, line in enumerate(text.splitlines(), 1)]
+    texts = text.removesuffix("\n").split("\n")  # names may hold what Unicode also counts as the end of a line
+    lines = [parsed_json(line, f"{where / ROWS}:{number}") for number, line in enumerate(texts, 1)]
     try:
         if lines[0]["base"] != base.info.files["model.onnx"]:
             raise EarnestError(f"{folder}: was learnt from another model than '{base.info.name}'. Name that: --from.")

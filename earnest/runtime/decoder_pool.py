@@ -39,6 +39,7 @@ MOST_JOBS = 1_000
 MOST_GROWN_BYTES, LOOK_EVERY = 96 * 2**20, 10  # jobs
 STOP_S = 1.0  # for a job that nobody wants to go on
 CPU_S, CPU_SHARE = 30.0, 0.1  # computing, and for each second of the longest recording: a tenth of it
+_MOST_WAIT_S = 1e9
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
 _PROGRAM = "from earnest.runtime.decoder_child import main; main()"
 _log = logging.getLogger(__name__)
@@ -420,7 +421,8 @@ class _Link:
         """Wait so long at most for what `read` wants."""
         if not (math.isinf(seconds) and math.isinf(self._wait_s)):
             # A struct timeval: seconds and microseconds. Zero means for ever, so what is over waits for a millisecond.
-            whole, part = divmod(0 if math.isinf(seconds) else max(round(seconds * 1e6), 1_000), 1_000_000)
+            at_most = 0 if math.isinf(seconds) else max(round(min(seconds, _MOST_WAIT_S) * 1e6), 1_000)
+            whole, part = divmod(at_most, 1_000_000)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", whole, part))
         self._wait_s = seconds
 

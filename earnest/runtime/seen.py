@@ -115,6 +115,10 @@ def _check(picture: Picture, info: BundleInfo, name: str) -> None:
     if dict(picture.front_end) != dict(info.front_end):
         raise AudioError(f"{name}: was made for another front end. Make it again: earnest spectrogram --model …")
     settings = from_mapping(FrontEnd, info.front_end, info.name)
+    ends_s = max([picture.duration_s, *((segment.end - 1) / info.sample_rate_hz for segment in picture.segments)])
+    if ends_s > tolerated_s(info.longest_s):  # each half second is a step of the answer
+        told = f"shows {ends_s:,.0f} s, and at most {info.longest_s:g} s are heard in a picture"
+        raise AudioError(f"{name}: {told}. Predict the recording itself.")
     n_rows = picture.log_mel.shape[0]
     n_frames = max(window.n_frames for segment in _segments(picture, 1) for window in segment.windows)
     # ⌊samples / hop⌋ + 1 frames, as the front end has them of the longest clip.

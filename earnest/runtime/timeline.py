@@ -24,7 +24,7 @@ from xml.sax.saxutils import quoteattr
 from earnest.audio.source import file_and_channel
 from earnest.errors import REPLACEMENT, EarnestError, printable, suggestion
 from earnest.files.reading import read_text
-from earnest.files.tables import csv_row
+from earnest.files.tables import csv_row, lines_of
 from earnest.runtime.events import Envelope, Event, Recorded, Segment, Span, Window, burst_span, span_dict, window_dict
 from earnest.runtime.frames import Frame, FrameColumn, Framed
 from earnest.runtime.prediction import Prediction, percent
@@ -451,7 +451,7 @@ def read_rttm(path: Path, recording: str = "") -> list[SpeakerTurn]:
         When a line has too few fields or impossible times, no line names a speaker, or several recordings but not this.
     """
     turns = defaultdict[str, list[SpeakerTurn]](list)
-    for number, line in enumerate(read_text(path, most=MOST_BYTES, what="RTTM file").splitlines(), 1):
+    for number, line in enumerate(lines_of(read_text(path, most=MOST_BYTES, what="RTTM file")), 1):
         fields = line.split()
         if not fields or fields[0] != "SPEAKER":
             continue

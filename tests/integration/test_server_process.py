@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -184,6 +185,24 @@ def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: P
     # A client's last request may have waited in the kernel, accepted by no worker, when the socket was closed, or have
     # met an idle connection as it was closed: no answer then, and never one but 200.
     assert not [item for item in answered if isinstance(item, int) and item != 200]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no system ends a process with its parent")
+def test_workers_end_with_a_supervisor_that_is_killed_and_free_the_port(bundle: Path) -> None:
+    with serving(bundle, "--workers", "2", "--log-level", "warning") as (address, process):
+        wait_for(lambda: "earnest_streams_open 0.0" in metrics(address) and len(workers_of(process)) == 2)
+        process.kill()
+        process.wait(PATIENCE_S)
+        wait_for(lambda: not is_listened_at(address))
+
+
+def is_listened_at(address: str) -> bool:
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_workers_take_each_others_tickets_and_each_ticket_once(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

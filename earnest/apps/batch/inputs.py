@@ -17,7 +17,7 @@ from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, is_recording,
 from earnest.audio.source import path_in, path_of
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.reading import decoded, opened
-from earnest.files.tables import load_pyarrow
+from earnest.files.tables import lines_of, load_pyarrow
 
 Kind: TypeAlias = Literal["file", "member", "row"]
 _LISTS = (".csv", ".tsv", ".txt")
@@ -146,7 +146,7 @@ def _listed(source: str) -> Iterator[Input]:
             raise EarnestError(f"{source}: has a column 'channel'. Leave it out, and name one channel with --channel.")
         paths: Iterable[str] = (row["path"] for row in rows)
     else:
-        paths = filter(None, (line.strip() for line in text.splitlines()))
+        paths = filter(None, (line.strip() for line in lines_of(text)))
     yield from map(_file, named_in(source, paths))
 
 

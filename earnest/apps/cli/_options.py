@@ -1,6 +1,7 @@
 """Options that commands share: which model, for whom, with what; and what a shell offers for their values."""
 
 import logging
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,6 +66,15 @@ def variant_names() -> list[str]:
     from earnest.augment.tta import VARIANTS
 
     return list(VARIANTS)
+
+
+class NumberRange(click.FloatRange):
+    """A range of numbers; NaN, which passes all comparisons, is in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a number, or fail as other values do."""
+        number = float(super().convert(value, param, ctx))
+        return self.fail(f"{value} is no number.", param, ctx) if math.isnan(number) else number
 
 
 def option(*names: str, **settings: Any) -> Any:
@@ -252,7 +262,7 @@ class AnswerOptions:
     no_abstain: bool = option("--no-abstain", is_flag=True, help="Tell the likeliest emotion of unsure answers too.")
     abstain_below: float | None = option(
         "--abstain-below",
-        type=click.FloatRange(0, 1),
+        type=NumberRange(0, 1),
         metavar="P",
         help="Answers below this confidence (0 to 1) are unsure. Default: the model's threshold.",
     )

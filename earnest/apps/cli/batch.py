@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from earnest.apps.cli._options import AnswerOptions, AveragingOptions, channel_option, option, options
+from earnest.apps.cli._options import AnswerOptions, AveragingOptions, NumberRange, channel_option, option, options
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_SOME_FAILED,
@@ -136,7 +136,7 @@ class WorkerOptions:
 @click.option(
     "--batch",
     "batch_s",
-    type=click.FloatRange(1, 3600),
+    type=NumberRange(1, 3600),
     default=BATCH_S,
     show_default=True,
     help="Seconds of sound that the network hears in one run.",
@@ -148,7 +148,7 @@ class WorkerOptions:
 @click.option(
     "--timeout",
     "file_s",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberRange(0, min_open=True),
     default=float("inf"),
     show_default="none",
     metavar="SECONDS",

@@ -19,6 +19,7 @@ from earnest.apps.cli._options import (
     AnswerOptions,
     AveragingOptions,
     ModelOptions,
+    NumberRange,
     SpeakerOptions,
     option,
     options,
@@ -66,7 +67,7 @@ class DecodingOptions:
     channels: tuple[int, ...] = option("--channel", **CHANNELS)
     batch_s: float = option(
         "--batch",
-        type=click.FloatRange(1, 3600),
+        type=NumberRange(1, 3600),
         default=BATCH_S,
         show_default=True,
         help="Seconds of sound that the network hears in one run.",
@@ -83,7 +84,7 @@ class DecodingOptions:
     )
     file_s: float | None = option(
         "--timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=NumberRange(0, min_open=True),
         metavar="SECONDS",
         help="For reading one recording; a slower one is a row with an error.",
     )

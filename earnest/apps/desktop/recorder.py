@@ -108,25 +108,35 @@ class Microphone(QObject):
 
     def _work(self, listening: Listening, folder: Path, device: str | None) -> None:
         try:
-            self._outcome = self._listened(listening, folder, device), ""
+            self._outcome = self._listened(listening, folder, device)
         except Exception as error:  # the outermost boundary of this thread
             self._outcome = "", reason(error)
 
-    def _listened(self, listening: Listening, folder: Path, device: str | None) -> str:
+    def _listened(self, listening: Listening, folder: Path, device: str | None) -> tuple[str, str]:
+        """Return the path of the recording, and what ended it too early."""
         predictor = listening.predictor
         stream = predictor.stream(RATE_HZ, adapter=listening.adapter(), **listening.options.words())
         path = _free_name(folder)
+        problem = ""
         with new_file(path) as place, _sound_file(place) as file:
-            with microphone(RATE_HZ, device) as feed:
-                self._feed = feed
-                if self._stopping:
-                    feed.close()
-                for item in feed:
-                    self._events.extend(self._taken(item, stream, file))
-            self._events.extend(stream.finish())
+            try:
+                self._hear_out(stream, file, device)
+            except Exception as error:
+                if not stream.received_s:
+                    raise
+                problem = reason(error)  # what was recorded before it is kept
             if not stream.received_s:
                 raise EarnestError(tr("The microphone gave no sound. Is it muted, or in use by another program?"))
-        return str(path)
+        return str(path), problem
+
+    def _hear_out(self, stream: Any, file: Any, device: str | None) -> None:
+        with microphone(RATE_HZ, device) as feed:
+            self._feed = feed
+            if self._stopping:
+                feed.close()
+            for item in feed:
+                self._events.extend(self._taken(item, stream, file))
+        self._events.extend(stream.finish())
 
     def _taken(self, item: Any, stream: Any, file: Any) -> list[Event]:
         if isinstance(item, Lost):

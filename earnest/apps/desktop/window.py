@@ -42,6 +42,7 @@ from earnest.apps.desktop.texts import PlainLabel, moment, tr, word
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement, agreement
+from earnest.files.tables import lines_of
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import SpeakerTurn, read_rttm
@@ -178,7 +179,7 @@ class DesktopWindow(QMainWindow):
     def paste(self) -> None:
         """Open the files or paths that were copied elsewhere."""
         data = QGuiApplication.clipboard().mimeData()
-        lines = [line.strip().removeprefix("file://") for line in data.text().splitlines()]
+        lines = [line.strip().removeprefix("file://") for line in lines_of(data.text())]
         paths = [url.toLocalFile() for url in data.urls() if url.isLocalFile()] or [line for line in lines if line]
         self.open_paths(paths)
 

@@ -4,6 +4,7 @@ import functools
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
@@ -13,12 +14,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from earnest.apps.server.app import create_app
 from earnest.apps.server.front_door import LOOPBACK, HostNames, is_loopback, origin_of
 from earnest.apps.server.metrics import FOLDER, log_config
 from earnest.apps.server.protocols import HEADER_BYTES, PING_S, PONG_S, Config, GuardedStream, Supervisor, TimedProtocol
 from earnest.apps.server.settings import Settings
+from earnest.audio.confinement import die_with_parent
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError
 
@@ -104,6 +107,12 @@ def _tell_error(settings: Settings, address: Address, telling: Connection) -> No
     telling.send(told)
 
 
+def _create_worker(settings: Settings, host: str, supervisor: int) -> FastAPI:
+    """Return the application of a worker: it ends with its supervisor, whatever ended that, and frees the port."""
+    die_with_parent(supervisor, signal.SIGTERM)
+    return create_app(settings, host)
+
+
 def _bound(config: Config) -> socket.socket:
     """Return a socket with the address that is asked for; tried first, as uvicorn ends the process where it can't."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
@@ -124,7 +133,9 @@ def config_of(settings: Settings, address: Address, workers: int, log_level: str
     """Return how uvicorn is to run."""
     limits = settings.limits
     config = Config(
-        functools.partial(create_app, settings, address.host),
+        functools.partial(create_app, settings, address.host)
+        if workers == 1
+        else functools.partial(_create_worker, settings, address.host, os.getpid()),
         factory=True,
         host=address.host,
         port=address.port,

@@ -12,7 +12,7 @@ from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
 from earnest.files.reading import read_text
-from earnest.files.tables import csv_rows, delimiter_of, json_rows, opened_parquet, text_of, with_point
+from earnest.files.tables import csv_rows, delimiter_of, json_rows, lines_of, opened_parquet, text_of, with_point
 from earnest.labels import AFFECT
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -174,7 +174,7 @@ def read_list(path: Path) -> OwnTable:
     Empty lines, and those that begin with ``#``, don't count. A list with a header is a table.
     """
     text = read_text(path, CorpusError, what="list of files")
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(number, line.strip()) for number, line in enumerate(lines_of(text), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
         raise CorpusError(f"{path}: holds no rows.")

@@ -1,6 +1,7 @@
 """One recording: what is drawn, selected, zoomed and played, with mouse, wheel and keys; and the microphone."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import soundfile
 from desktop_hands import click, press
 from desktop_sound_card import sound_card
 
+from earnest.errors import EarnestError
 from earnest.testing.sounds import voice, write_voice
 
 QT = "PySide6.QtCore"
@@ -257,9 +259,36 @@ def test_recordings_that_begin_in_one_second_are_files_of_their_own(
     with held_file(tmp_path / "recording-20260102-030405-2.wav"):  # another window records, too
         kept = [recorder.Microphone()._listened(listening, tmp_path, None) for _ in range(3)]
     names = "recording-20260102-030405.wav", "recording-20260102-030405-3.wav", "recording-20260102-030405-4.wav"
-    assert kept == [str(tmp_path / name) for name in names]
-    for path, seed in zip(kept, (2, 1, 0), strict=True):
+    assert kept == [(str(tmp_path / name), "") for name in names]
+    for (path, _), seed in zip(kept, (2, 1, 0), strict=True):
         np.testing.assert_allclose(soundfile.read(path, dtype="float32")[0], voice(1, seed=seed), atol=1e-4)
+
+
+def test_what_was_recorded_before_a_failure_is_kept(
+    qapp: Any, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from earnest.apps.desktop import recorder
+    from earnest.apps.desktop.analysis import Listening
+    from earnest.runtime.predictor import Predictor
+
+    sound = voice(2, seed=1)
+
+    def heard() -> Iterator[Any]:
+        yield sound
+        raise EarnestError("The microphone is gone.")
+
+    monkeypatch.setattr(recorder, "microphone", lambda *_: nullcontext(heard()))
+    path, problem = recorder.Microphone()._listened(Listening(Predictor.load(bundle)), tmp_path, None)
+    assert problem == "The microphone is gone."
+    np.testing.assert_allclose(soundfile.read(path, dtype="float32")[0], sound, atol=1e-4)
+    with pytest.raises(EarnestError, match="The microphone is gone"):  # before anything was heard
+        monkeypatch.setattr(recorder, "microphone", lambda *_: nullcontext(map(fail, [0])))
+        recorder.Microphone()._listened(Listening(Predictor.load(bundle)), tmp_path, None)
+    assert [str(one) for one in tmp_path.glob("*.wav")] == [path]
+
+
+def fail(_: object) -> None:
+    raise EarnestError("The microphone is gone.")
 
 
 def test_without_microphone_it_says_so(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,21 @@ def test_the_last_line_of_a_recording_counts_and_half_a_line_is_forgotten(tmp_pa
     assert journal.read() == {"a.wav": ()}
 
 
+def test_a_disk_that_fills_amid_a_line_is_told_and_the_lines_before_stay(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "j"
+    journal = AnnotationJournal(path)
+    journal.write("a.wav", PARTS)
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limits[1]))
+    try:
+        with pytest.raises(EarnestError, match="j: the disk is full"):
+            journal.write("b.wav", PARTS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+
+
 def test_a_journal_of_many_changes_stays_short_and_keeps_the_last_of_each_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,13 @@ def test_paths_below_the_manifest_move_with_it(tmp_path):
     assert read_manifest(tmp_path / "new/m.csv")[0].path == tmp_path / "new/wav/a.wav"
 
 
+def test_a_relative_path_beside_the_manifests_folder_is_found_from_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    write_manifest([Utterance("a", Path("own/a.wav"), emotion="sad")], Path("other/m.csv"))
+    assert read_manifest(Path("other/m.csv"))[0].path == tmp_path / "own/a.wav"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -94,6 +94,7 @@ def test_a_speaker_whose_name_looks_like_a_repeat_is_a_fold():
     assert seeds_apart(scores) == (scores, {})
     assert fold_and_repeat("P#2", ["P#1", "P#2"]) == ("P#2", 1)
     assert fold_and_repeat("P#2", ["P", "P#2"]) == ("P", 2)
+    assert fold_and_repeat("P#²") == ("P#²", 1)
     assert FoldChoice([split("P#1"), split("P#2")], 2).folds == ["P#1", "P#2"]
 
 

@@ -107,6 +107,10 @@ def test_clearing_removes_entries_and_what_killed_writers_left(tmp_path: Path) -
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["mine.txt"]
 
 
+def no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
 def test_the_environment_says_where_and_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARNEST_CACHE", str(tmp_path))
     monkeypatch.setenv("EARNEST_CACHE_GB", "0.5")
@@ -117,6 +121,11 @@ def test_the_environment_says_where_and_how_much(tmp_path: Path, monkeypatch: py
     assert feature_cache() is None
     monkeypatch.delenv("EARNEST_CACHE")
     assert cache_folder().name in ("earnest", "cache")
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    with pytest.raises(EarnestError, match=r"no home is known\. Name one: EARNEST_CACHE"):
+        cache_folder()
     for wrong in ("much", "-1", "nan", "inf"):
         monkeypatch.setenv("EARNEST_CACHE_GB", wrong)
         with pytest.raises(EarnestError, match="EARNEST_CACHE_GB must be a number of gigabytes"):

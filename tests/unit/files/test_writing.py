@@ -140,6 +140,20 @@ def test_checksums_are_those_of_sha256sum_and_tell_what_was_changed(tmp_path: Pa
             refuse_changed(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["o\u2028x.csv", "new\nline.csv", "back\\slash\\n.csv"])
+def test_checksums_of_strange_names_are_those_of_sha256sum(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("a")
+    write_sum(tmp_path / name)
+    write_sums(tmp_path, [name])
+    done = subprocess.run(["sha256sum", "--check", SUMS], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0
+    refuse_changed(tmp_path)
+    refuse_changed(tmp_path / name)
+    (tmp_path / name).write_text("b")
+    with pytest.raises(EarnestError, match="was changed after it was written"):
+        refuse_changed(tmp_path / name)
+
+
 def test_lines_are_found_again_and_a_half_written_one_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "rows.partial"
     journal = Journal(path)

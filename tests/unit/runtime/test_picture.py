@@ -5,6 +5,7 @@ import json
 import struct
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from stand_in import CUTTABLE_FRONT_END, cuttable_model, stand_in_model, write_b
 
 from earnest.errors import AudioError, BundleError, MissingExtraError
 from earnest.runtime import picture as module
-from earnest.runtime.picture import Picture, is_picture, read_picture
+from earnest.runtime.picture import Picture, SeenSegment, SeenWindow, is_picture, read_picture
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice, write_voice
 
@@ -162,6 +163,20 @@ def test_a_picture_of_another_front_end_is_refused(model: Predictor) -> None:
 def test_a_picture_of_another_size_is_refused(model: Predictor, shape: tuple[int, int]) -> None:
     with pytest.raises(AudioError, match=f"{shape[0]} rows and {shape[1]} columns"):
         model.predict(Picture(np.zeros(shape, np.float32), CUTTABLE_FRONT_END, 0.5).to_png())
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"duration_s": 9e5},
+        {"segments": (SeenSegment(0, 2**40, (SeenWindow(0, 2**40, 30),)),)},
+        {"segments": (SeenSegment(2**39, 2**39 + 8_000, (SeenWindow(2**39, 2**39 + 8_000, 30),)),)},
+    ],
+    ids=["recording", "window", "place"],
+)
+def test_a_picture_that_claims_to_show_days_is_refused_at_once(model: Predictor, claims: dict[str, Any]) -> None:
+    with pytest.raises(AudioError, match="and at most 30 s are heard in a picture"):
+        model.predict(replace(PICTURE, **claims).to_png())
 
 
 def test_there_is_nothing_to_see_of_silence_and_of_nearly_nothing(model: Predictor) -> None:
