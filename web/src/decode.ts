@@ -1,7 +1,7 @@
 /** Files → samples at the file's own rate, by the browser's decoders. */
 
 import { AudioError, ChannelError, EarnestError, UndecodableError } from "./errors.js";
-import { described } from "./given.js";
+import { described, isA } from "./given.js";
 import type { Recording } from "./predictor.js";
 import { takeTurns } from "./turns.js";
 import { checkLength, checkWhole, chunkStart, isMarked, promisedSeconds } from "./whole.js";
@@ -20,7 +20,7 @@ export async function decode(
   name: string | null = null,
   channel: number | null = null,
 ): Promise<Required<Recording>> {
-  const called = checkedName(name) ?? (file instanceof File ? file.name : "file");
+  const called = checkedName(name) ?? (isA(file, "File") ? (file as File).name : "file");
   checkChannel(channel, called);
   checkDecoder();
   const bytes = await copiedBytes(file, called);
@@ -32,7 +32,7 @@ export async function decode(
   try {
     decoded = await new OfflineAudioContext(1, 1, sampleRateHz).decodeAudioData(bytes);
   } catch {
-    throw new UndecodableError(`${called}: the browser can't decode it. Convert it to WAV, FLAC, MP3 or Ogg.`);
+    throw new UndecodableError(`${called}: no sound in it that the browser can decode. Convert it to WAV, FLAC, MP3 or Ogg.`);
   }
   const channels = Array.from({ length: decoded.numberOfChannels }, (_, index) => decoded.getChannelData(index));
   checkLength(channels[0].length / decoded.sampleRate, promisedS, called);
@@ -47,12 +47,12 @@ function checkDecoder(): void {
 }
 
 async function copiedBytes(file: unknown, name: string): Promise<ArrayBuffer> {
-  if (file instanceof Blob) {
-    return file.arrayBuffer().catch(() => {
+  if (isA(file, "Blob") || isA(file, "File")) {
+    return (file as Blob).arrayBuffer().catch(() => {
       throw new AudioError(`${name}: the file can't be read; it was moved, changed or removed since it was chosen. Choose it again.`);
     });
   }
-  if (file instanceof ArrayBuffer) return file.slice(0);
+  if (isA(file, "ArrayBuffer")) return (file as ArrayBuffer).slice(0);
   if (ArrayBuffer.isView(file)) return new Uint8Array(file.buffer, file.byteOffset, file.byteLength).slice().buffer;
   throw new AudioError(
     `${name}: expected the file as a File or Blob, an ArrayBuffer or a Uint8Array, got ${described(file)}. ` +
@@ -82,13 +82,13 @@ export function mono(channels: readonly Float32Array[], name: string, channel: n
   const mean = new Float32Array(channels[0].length);
   let power = 0;
   let powerLeft = 0;
-  for (let index = 0; index < mean.length; index++) {
-    for (const samples of channels) {
+  for (const samples of channels) {
+    for (let index = 0; index < mean.length; index++) {
       mean[index] += samples[index] / channels.length;
-      power += samples[index] ** 2 / channels.length;
+      power += (samples[index] * samples[index]) / channels.length;
     }
-    powerLeft += mean[index] ** 2;
   }
+  for (let index = 0; index < mean.length; index++) powerLeft += mean[index] * mean[index];
   if (powerLeft < CANCELLED * power) {
     throw new ChannelError(
       `${name}: its ${channels.length} channels cancel each other, one has the opposite sign: their mean is next to ` +

@@ -11,6 +11,11 @@ export function described(value: unknown): string {
   return `${/^[AEIOU]/.test(kind) ? "an" : "a"} ${kind}`;
 }
 
+/** Whether a value is of a class of the browser's, of this window or another one's, an iframe's say. */
+export function isA(value: unknown, kind: "ArrayBuffer" | "Blob" | "File" | "Float32Array"): boolean {
+  return Object.prototype.toString.call(value) === `[object ${kind}]`;
+}
+
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -10,10 +10,10 @@ export const SPEECH_RANGE_DB = 35;
 /** 20·log10 of the standard deviation of `samples` (a constant offset is silence); -200 for digital silence. */
 export function levelDbfs(samples: Float32Array): number {
   let sum = 0;
-  for (const sample of samples) sum += sample;
+  for (let index = 0; index < samples.length; index++) sum += samples[index]; // by index, as an iterator is slow
   const mean = sum / samples.length;
   let power = 0;
-  for (const sample of samples) power += (sample - mean) ** 2;
+  for (let index = 0; index < samples.length; index++) power += (samples[index] - mean) ** 2;
   return 10 * Math.log10(power / samples.length + 1e-20);
 }
 

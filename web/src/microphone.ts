@@ -26,10 +26,10 @@ export interface ListenOptions extends StreamOptions {
 export interface Listening {
   /** Everything that was said, when listening has ended: by `stop`, or because the microphone was taken away. */
   readonly ended: Promise<Prediction>;
-  /** Stop and go on hearing; the clock stands still between. */
+  /** Stop and go on hearing; the clock stands still between. After the end both do nothing. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** What was said so far. */
+  /** What was said so far; after the end, everything. */
   soFar(): Promise<Prediction>;
   stop(): Promise<Prediction>;
 }
@@ -144,14 +144,16 @@ function listening(media: MediaStream, context: AudioContext, queue: Queue, stre
     ended,
     stop,
     pause: async () => {
+      if (ending) return; // the microphone may have been taken away just now
       heard(false);
       await context.suspend();
     },
     resume: async () => {
+      if (ending) return;
       heard(true);
       await context.resume();
     },
-    soFar: () => stream.prediction("microphone"),
+    soFar: () => ending ?? stream.prediction("microphone"),
   };
 }
 

@@ -21,6 +21,8 @@ const PIECE_S = 10; // of a recording that is handed to the worker at a time
 export interface LoadOptions {
   /** Called while files arrive. */
   onProgress?: (progress: Progress) => void;
+  /** Ends the loading; the promise is then rejected with the signal's reason. */
+  signal?: AbortSignal;
   /** Address of earnest's `silero_vad.onnx`, the voice activity network; without it the level tells speech from the rest. */
   voiceActivityUrl?: string | URL;
   /** Cores for one prediction; more than one needs a page with COOP and COEP headers. */
@@ -49,7 +51,7 @@ export interface TimelineOptions extends PredictOptions, Windowing {
 
 const RECORDINGS = "a list of what decode(…) returns, [{ waveform, sampleRateHz }, …]";
 
-const LOADING: Names<LoadOptions> = { onProgress: true, voiceActivityUrl: true, threads: true, workerUrl: true, runtimeUrl: true };
+const LOADING: Names<LoadOptions> = { onProgress: true, signal: true, voiceActivityUrl: true, threads: true, workerUrl: true, runtimeUrl: true };
 const PREDICTING: Names<PredictOptions> = {
   adapter: true,
   path: true,
@@ -67,11 +69,16 @@ export async function load(source: string | URL | BundleFiles, options: LoadOpti
   checkSource(source);
   checkNames(options, LOADING);
   checkThreads(options.threads);
+  options.signal?.throwIfAborted();
   const workerUrl = options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url);
   const worker = new Worker(workerUrl, { type: "module", name: "earnest" });
   const runtime = runtimeFiles(options);
   if (runtime) worker.postMessage(runtime);
   const client = new Client(worker, options.onProgress);
+  const abort = (): void => {
+    client.close(options.signal?.reason as Error);
+  };
+  options.signal?.addEventListener("abort", abort);
   try {
     const voiceActivityUrl = options.voiceActivityUrl === undefined ? null : absolute(options.voiceActivityUrl);
     const from = typeof source === "string" || source instanceof URL ? absolute(source) : source;
@@ -79,7 +86,20 @@ export async function load(source: string | URL | BundleFiles, options: LoadOpti
   } catch (error) {
     client.close();
     throw error;
+  } finally {
+    options.signal?.removeEventListener("abort", abort);
   }
+}
+
+/** What `work` comes to, or the signal's reason as soon as it is aborted, whatever `work` does then. */
+async function unlessAborted<Value>(work: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
+  if (!signal) return work;
+  let abort: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => { reject(signal.reason as Error); };
+    signal.addEventListener("abort", abort);
+  });
+  return Promise.race([aborted, work]).finally(() => { signal.removeEventListener("abort", abort); });
 }
 
 function checkSource(source: unknown): void {
@@ -146,21 +166,26 @@ export class Model {
   /** Tell the emotion over time of one recording. */
   async timeline(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions = {}): Promise<Timeline> {
     checkNames(options, FOLLOWING);
-    const { path = "array", hasSeparateChannels, onProgress, signal, ...how } = options;
     checkRecording(waveform, sampleRateHz);
+    options.signal?.throwIfAborted();
+    return unlessAborted(this.followed(waveform, sampleRateHz, options), options.signal);
+  }
+
+  private async followed(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions): Promise<Timeline> {
+    const { path = "array", hasSeparateChannels, onProgress, signal, ...how } = options;
     const stream = await this.stream(sampleRateHz, how);
     try {
       const events: StreamEvent[] = [];
       const nPiece = Math.max(Math.round(PIECE_S * sampleRateHz), 1);
       for (let start = 0; start < waveform.length; start += nPiece) {
-        signal?.throwIfAborted();
         events.push(...(await stream.accept(waveform.subarray(start, start + nPiece))));
+        signal?.throwIfAborted();
         onProgress?.(Math.min((start + nPiece) / waveform.length, 1));
       }
       events.push(...(await stream.finish()));
       return timelineOf(await stream.prediction(path, hasSeparateChannels), stream.activity, events);
     } finally {
-      await stream.close();
+      await stream.close().catch(() => undefined); // where the model was closed, the stream is gone with it
     }
   }
 

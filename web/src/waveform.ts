@@ -1,7 +1,7 @@
 /** What is accepted as sound; the same limits as `earnest.audio.io`. */
 
 import { AudioError } from "./errors.js";
-import { described } from "./given.js";
+import { described, isA } from "./given.js";
 
 export const LOWEST_HZ = 1_000;
 export const HIGHEST_HZ = 1_000_000;
@@ -16,14 +16,16 @@ export function checkRate(sampleRateHz: number): void {
 
 /** Refuse other types than samples have. */
 export function checkFloats(waveform: unknown): asserts waveform is Float32Array {
-  if (waveform instanceof Float32Array) return;
+  if (isA(waveform, "Float32Array")) return;
   throw new AudioError(`Expected the samples as a Float32Array, one channel in [-1, 1], got ${described(waveform)}.`);
 }
 
 /** Refuse what is no mono sound: other types, NaN, infinity, unscaled numbers. */
 export function checkSamples(waveform: unknown): asserts waveform is Float32Array {
   checkFloats(waveform);
-  for (const sample of waveform) {
+  // By index: an iterator takes ten times as long, on the page's own thread.
+  for (let index = 0; index < waveform.length; index++) {
+    const sample = waveform[index];
     if (!(Math.abs(sample) <= LARGEST_SAMPLE)) {
       const problem = Number.isFinite(sample) ? `samples reach ${sample}` : "holds NaN or infinite samples";
       throw new AudioError(`The waveform ${problem}; sound lies in [-1, 1].`);

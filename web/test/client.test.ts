@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client, type WorkerLike } from "../src/client.js";
 import { AudioError, EarnestError } from "../src/errors.js";
+import { load } from "../src/model.js";
 import type { Call, Reply } from "../src/messages.js";
 
 class FakeWorker implements WorkerLike {
@@ -55,4 +56,22 @@ test("progress is passed on", () => {
   new Client(worker, ({ file }) => told.push(file));
   worker.reply({ progress: { file: "model.onnx", loadedBytes: 1, totalBytes: null } });
   assert.deepEqual(told, ["model.onnx"]);
+});
+
+test("loading that is aborted is refused with the signal's reason, and its worker ends", async () => {
+  const made: FakeWorker[] = [];
+  class MadeWorker extends FakeWorker {
+    constructor() {
+      super();
+      made.push(this);
+    }
+  }
+  Object.assign(globalThis, { Worker: MadeWorker, location: { href: "https://app.test/" } });
+  const abort = new AbortController();
+  const loading = load("models/base/", { signal: abort.signal });
+  abort.abort();
+  await assert.rejects(loading, { name: "AbortError" });
+  assert.deepEqual(made.map(({ ended }) => ended), [true]);
+  await assert.rejects(load("models/base/", { signal: abort.signal }), { name: "AbortError" });
+  assert.equal(made.length, 1);
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 import type { BundleInfo } from "../src/bundle.js";
 import type { Client } from "../src/client.js";
 import { AudioError, EarnestError } from "../src/errors.js";
@@ -48,6 +49,39 @@ test("a timeline hands over all of a recording, which stays the caller's", async
   await model.timeline(waveform, RATE);
   assert.equal(waveform.length, 25 * RATE);
   assert.deepEqual(client.pieces.map((piece) => piece.length), [10 * RATE, 10 * RATE, 5 * RATE]);
+});
+
+test("a timeline that is aborted is refused with the signal's reason at once, also where the model is closed then", async () => {
+  for (const isClosed of [false, true]) {
+    const { client, model } = opened();
+    const call = client.call;
+    let closed: (() => void) | null = null;
+    client.call = (method, args, transfer) =>
+      method === "accept" ? new Promise((_, reject) => (closed = () => { reject(new EarnestError("This model was closed.")); })) : call(method, args, transfer);
+    const abort = new AbortController();
+    const answer = model.timeline(new Float32Array(RATE), RATE, { signal: abort.signal });
+    await new Promise((resolve) => setImmediate(resolve));
+    abort.abort();
+    if (isClosed) (closed as (() => void) | null)?.();
+    await assert.rejects(answer, { name: "AbortError" });
+  }
+  const aborted = AbortSignal.abort();
+  const { client, model } = opened();
+  await assert.rejects(model.timeline(new Float32Array(RATE), RATE, { signal: aborted }), { name: "AbortError" });
+  assert.deepEqual(client.arrived, []);
+});
+
+test("a timeline that is aborted with its last piece is refused too", async () => {
+  const abort = new AbortController();
+  const onProgress = (share: number): void => { if (share === 1) abort.abort(); };
+  const answer = opened().model.timeline(new Float32Array(25 * RATE), RATE, { signal: abort.signal, onProgress });
+  await assert.rejects(answer, { name: "AbortError" });
+});
+
+test("samples of another window, such as an iframe's, are samples", async () => {
+  const { client, model } = opened();
+  await model.timeline(runInNewContext("new Float32Array(8)") as Float32Array, RATE);
+  assert.equal(client.pieces[0].length, 8);
 });
 
 test("samples that are no Float32Array are refused", async () => {

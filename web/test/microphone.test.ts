@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EarnestError, MicrophoneError } from "../src/errors.js";
 import { listen, Queue } from "../src/microphone.js";
-import type { StreamEvent } from "../src/prediction.js";
+import { type StreamEvent, unanswered } from "../src/prediction.js";
 
 const RATE = 1_000;
 
@@ -117,4 +117,28 @@ test("sound that never starts is an error that says why, and the microphone is l
     return true;
   });
   assert.deepEqual([stopped(), closed], [1, ["stream"]]);
+});
+
+test("after the end, pausing does nothing and what was said stays", async () => {
+  Object.assign(globalThis, { AudioWorkletNode: class { port = {}; } });
+  const refused = (): Promise<never> => Promise.reject(new DOMException("Cannot suspend a closed AudioContext.", "InvalidStateError"));
+  withSound({
+    audioWorklet: { addModule: async () => undefined },
+    createMediaStreamSource: () => ({ connect: () => undefined }),
+    resume: async () => undefined,
+    suspend: refused,
+  });
+  const said = unanswered("microphone", "no-speech", "made-up");
+  const none = async (): Promise<StreamEvent[]> => [];
+  let isClosed = false;
+  const prediction = async (): Promise<typeof said> => {
+    assert.ok(!isClosed);
+    return said;
+  };
+  const stream = { accept: none, skip: none, finish: none, prediction, isSpeaking: false, close: async () => void (isClosed = true) };
+  const listening = await listen({ stream: async () => stream }, { onEvent: () => undefined });
+  assert.equal(await listening.stop(), said);
+  await listening.pause();
+  await listening.resume();
+  assert.equal(await listening.soFar(), said);
 });
