@@ -2,17 +2,19 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import combinations
 from pathlib import Path
 
 from earnest.corpora.base import CORPORA, Corpus
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.corpora.own.data import CORPUS as OWN
-from earnest.corpora.own.data import OwnData
+from earnest.corpora.own.data import OwnData, doubts_about
 from earnest.corpora.own.read import read_own
-from earnest.errors import CorpusError, suggestion
+from earnest.errors import CorpusError, printable, suggestion
 from earnest.files.reading import opened
 
 ENVIRONMENT = "EARNEST_DATA"
@@ -74,6 +76,8 @@ def load_corpus(name: str, root: Path) -> list[Utterance]:
     """
     if root.is_file() and (name in CORPORA.names() or is_manifest(root)):
         rows = [replace(row, corpus=row.corpus or name) for row in read_manifest(root)]
+        for doubt in () if name in CORPORA.names() else doubts_about(rows):
+            _log.warning("%s: %s", name, doubt)
     elif name in CORPORA.names():
         rows = list(corpus_called(name).read(root))
     else:
@@ -95,7 +99,7 @@ def _own_rows(name: str, root: Path) -> list[Utterance]:
     except CorpusError as error:
         hint = suggestion(name, CORPORA.names()) if get_close_matches(name, CORPORA.names()) else ""
         raise CorpusError(f"{error}{hint}") from None
-    for note in (*found.notes, *refused_sentences(found)):
+    for note in (*found.notes, *doubts_about(found.utterances), *refused_sentences(found)):
         _log.warning("%s: %s", name, note)
     return [of_corpus(row, name) for row in found.utterances]
 
@@ -142,7 +146,24 @@ def load_utterances(names: Sequence[str], folders: Mapping[str, Path]) -> list[U
         if found.left_out:
             _log.warning("%s: %d of %d clips left out as unusable: %s", name, *_counted(found))
         rows += found.utterances
+    _doubt_shared_names([name for name in names if name not in CORPORA.names()], rows)
     return rows
+
+
+def _doubt_shared_names(own: Sequence[str], rows: Iterable[Utterance]) -> None:
+    """Say which names of speakers two corpora of own recordings have: each is taken for two people."""
+    names = defaultdict[str, set[str]](set)
+    for row in rows:
+        names[row.corpus].add(row.speaker.removeprefix(f"{row.corpus}-"))
+    for one, other in combinations(dict.fromkeys(own), 2):
+        if shared := sorted(names[one] & names[other] - {""}):
+            told = ", ".join(map(printable, shared[:N_NAMED])) + (" …" if len(shared) > N_NAMED else "")
+            _log.warning(
+                "%s and %s both have the speaker %s, taken for two people. If it is one, put both into one table.",
+                one,
+                other,
+                told,
+            )
 
 
 def _counted(found: Usable) -> tuple[int, int, str]:

@@ -323,9 +323,17 @@ def _leaks(
     for what, key_of in kinds:
         if shared := shared_values(*rows, key_of):
             yield f"{both} share the {what} {named(shared, MOST_NAMED)}"
+    if digests is None and (shared := _files_twice(*rows)):  # else they are identical audio
+        yield f"{both} share the recording {named(shared, MOST_NAMED)}"
     pairs = identical(*rows, digests or {})
     if different := [f"{one} = {other}" for one, other in pairs if one != other]:
         yield f"{both} share identical audio: {named(different, MOST_NAMED)}"
+
+
+def _files_twice(first: Sequence[Utterance], second: Sequence[Utterance]) -> list[str]:
+    """Name the files, or parts of files, that two sets have under different names."""
+    known = {(row.path, row.start_s, row.end_s): row.key for row in first}
+    return [str(row.path) for row in second if known.get((row.path, row.start_s, row.end_s), row.key) != row.key]
 
 
 def split_document(split: Split, digests: Digests | None = None) -> dict[str, Any]:

@@ -214,14 +214,14 @@ def _only_validated(info: BundleInfo) -> list[str]:
     refitted = info.recipe.get("training", {}).get("refit", True)
     if refitted or info.calibration is None:
         return []
-    n = info.calibration.before.n
-    return ["", f"{n:,} of these clips are validation clips: they served for choosing, no weight was learnt from them."]
+    return ["", "The table counts validation clips too: they served for choosing, no weight was learnt from them."]
 
 
 def _calibrated(what: str, temperature: float, fitted: FittedCalibration | None, apart: str = "speakers") -> str:
     if fitted is None and temperature == 1:
         return f"{what} are not calibrated: there were no validation recordings."
-    sentence = f"{what} are calibrated with temperature {temperature:.3f}, fitted on validation {apart}"
+    heard = f"fitted on answers about {apart} that it had not learnt from"
+    sentence = f"{what} are calibrated with temperature {temperature:.3f}, {heard}"
     if fitted is None:
         return f"{sentence}."
     return (

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from earnest.bundle import DEFAULT_BUNDLE, LONGEST_NAME, Bundle, TrainingCorpus, load_bundle
 from earnest.corpora.manifest import write_manifest
 from earnest.corpora.own import OwnData, Refused
-from earnest.corpora.own.data import typed
+from earnest.corpora.own.data import doubts_about, typed
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import expected_ece, reliability
@@ -136,7 +136,7 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
         raise CorpusError(
             f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found}. "
             f"{counted(len(refused), 'recording')} could not be used.{first}"
-            + "".join(f" {note}" for note in data.notes)
+            + "".join(f" {note}" for note in (*data.notes, *doubts_about(data.utterances)))
         )
     return own, refused
 
@@ -261,6 +261,7 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
         told = " and ".join(f"{line.name} ({line.licence})" for line in lines)
         yield f"For non-commercial use only: the weights of '{base.info.name}' were trained on {told}."
     yield from data.notes
+    yield from doubts_about(data.utterances)
 
 
 def predictions_of(own: OwnEmbeddings, head: FittedHead) -> Predictions:

@@ -258,7 +258,8 @@ def draw_reliability(curve: Reliability) -> "Figure":
     # Area of a dot: 14 square points, and up to 120 more in proportion to the clips of its bin.
     sizes = 14 + 120 * curve.counts[full] / curve.counts.max()
     above.plot(100 * curve.confidence[full], 100 * curve.accuracy[full], color=BLUE, linewidth=1.4)
-    above.scatter(100 * curve.confidence[full], 100 * curve.accuracy[full], sizes, color=BLUE, label="measured")
+    dots = 100 * curve.confidence[full], 100 * curve.accuracy[full], sizes
+    above.scatter(*dots, color=BLUE, label="measured", clip_on=False)  # those at 100 % would be cut in half
     above.set_ylabel("right, per cent", color=MUTED)
     above.set_xlim(0, 100)
     above.set_ylim(0, 100)

@@ -129,7 +129,7 @@ def calibration_section(result: Result) -> Section:
     tables = {"Calibration error of each fold, test clips": _ece_table(result)}
     fitted = _fitted_table(result.runs)
     if fitted:
-        tables["Before and after calibration, on the validation clips that it was fitted on"] = fitted
+        tables["Before and after calibration, on the clips that it was fitted on: not those of the test"] = fitted
     return Section("calibration", title, lead, pictures, tables)
 
 

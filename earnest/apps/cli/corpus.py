@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +273,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
     "emotions",
     multiple=True,
     metavar="YOURS=OURS",
-    help="What a word of the table means, such as joy=happy; repeatable.",
+    help="Which of our emotions a word of the table means, such as joy=happy; repeatable.",
 )
 @options("hints", OwnOptions)
 @click.option(
@@ -326,6 +326,11 @@ def manifest(
         rows = manifest_rows(found, corpus or named_corpus(name)[0], meant)
     with new_file(output, overwrite) as place:
         write_manifest(rows, place, output.parent)
+    if found and meant:  # counts and doubts are of the words as they are now
+        words = (
+            replace(row, native_emotion=meant.get(row.native_emotion, row.native_emotion)) for row in found.utterances
+        )
+        found = replace(found, utterances=tuple(words))
     counts = found.class_counts if found else dict(Counter(row.emotion for row in rows))
     if as_json:
         n_speakers = len({row.speaker for row in rows if row.speaker})

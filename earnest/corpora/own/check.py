@@ -9,7 +9,7 @@ from typing import Any
 
 from earnest.corpora.check import SILENT_PEAK, Finding, Sound, examine_all
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.own.data import OwnData, Refused
+from earnest.corpora.own.data import CORPUS, OwnData, Refused, doubts_about
 
 SHORT_S = 0.3  # a syllable
 FEW = 10  # recordings of a class
@@ -74,7 +74,7 @@ def check_own(data: OwnData, on_progress: Callable[[int, int], object] | None = 
             *_same_audio(sounds, data.utterances),
             *_twice(data.utterances),
         ],
-        advice=[*data.notes, *_speakers(data), *_classes(data)],
+        advice=[*data.notes, *doubts_about(data.utterances), *_speakers(data), *_classes(data)],
     )
 
 
@@ -89,7 +89,7 @@ def without_faulty(data: OwnData, report: OwnReport) -> OwnData:
     refused = [Refused(path, reason) for path, reason in why.items() if path in here]
     kept: list[Utterance] = []
     for rows in _by_part(row for row in data.utterances if not {str(row.path), _part(row)} & why.keys()):
-        detail = _contradiction(row.native_emotion for row in rows)
+        detail = _contradiction(rows)
         kept += rows[:1] if len(rows) == 1 or detail == KEEP_ONE else ()
         if len(rows) > 1 and detail != KEEP_ONE:
             refused.append(Refused(str(rows[0].path), f"{TWICE}: {detail}"))
@@ -104,9 +104,14 @@ def _by_part(rows: Iterable[Utterance]) -> Iterable[list[Utterance]]:
     return parts.values()
 
 
-def _contradiction(labels: Iterable[str]) -> str:
-    told = sorted(set(labels))
-    return f"labels contradict: {', '.join(told)}" if len(told) > 1 else KEEP_ONE
+def _contradiction(rows: Sequence[Utterance]) -> str:
+    """Say whose label or speaker can't be right, of rows with one sound; one of the rows may stay where none is."""
+    labels = {row.native_emotion for row in rows}
+    speakers = {row.speaker.removeprefix(f"{CORPUS}-") for row in rows if row.speaker}
+    for what, told in ("labels", labels), ("speakers", speakers):
+        if len(told) > 1:
+            return f"{what} contradict: {', '.join(sorted(told))}"
+    return KEEP_ONE
 
 
 def _sound(sounds: Iterable[Sound]) -> Iterable[Finding]:
@@ -134,22 +139,22 @@ def _part(row: Utterance) -> str:
 
 
 def _same_audio(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[Finding]:
-    labels, same = defaultdict(set), defaultdict(list)
+    of_path, same = defaultdict[Path, list[Utterance]](list), defaultdict[str, list[Path]](list)
     for row in rows:
-        labels[row.path].add(row.native_emotion)
+        of_path[row.path].append(row)
     for sound in sounds:
         if not sound.error and sound.peak >= SILENT_PEAK:
             same[sound.digest].append(sound.path)
     for paths in same.values():
         if len(paths) > 1:
-            detail = _contradiction(set().union(*(labels[path] for path in paths)))
+            detail = _contradiction([row for path in paths for row in of_path[path]])
             yield Finding(SAME, tuple(map(str, paths)), detail)
 
 
 def _twice(rows: Sequence[Utterance]) -> Iterable[Finding]:
     for same in _by_part(rows):
         if len(same) > 1:
-            yield Finding(TWICE, (str(same[0].path),), _contradiction(row.native_emotion for row in same))
+            yield Finding(TWICE, (str(same[0].path),), _contradiction(same))
 
 
 def _speakers(data: OwnData) -> Iterable[str]:
@@ -172,12 +177,6 @@ def _speakers(data: OwnData) -> Iterable[str]:
 def _classes(data: OwnData) -> Iterable[str]:
     if len(data.class_counts) == 1:
         yield "There is one class; a model needs two."
-    alike = defaultdict(list)
-    for label in data.class_counts:
-        alike[label.casefold()].append(label)
-    for labels in alike.values():
-        if len(labels) > 1:
-            yield f"Labels that differ in capitals alone are different classes: {', '.join(labels)}. Write them alike."
     few = [f"{label} ({count})" for label, count in data.class_counts.items() if count < FEW]
     if few:
         yield f"Few recordings: {', '.join(few)}. Ten a class are little, fifty good."

@@ -1,8 +1,9 @@
 """What a reader of own recordings finds: recordings that become rows, what was refused, where labels came from."""
 
+import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,31 @@ class OwnData:
         """The labels as classes, whatever words they are."""
         rules = {(row.corpus, row.native_emotion): row.native_emotion for row in self.utterances}
         return Scheme("native", self.labels, native=dict(rules))
+
+
+def doubts_about(rows: Iterable[Utterance]) -> list[str]:
+    """Return sentences about labels, and about speakers, that may be one, spelled in two ways."""
+    labels, speakers = set(), set()
+    for row in rows:
+        labels.add(row.native_emotion)
+        speakers.add(row.speaker.removeprefix(f"{row.corpus}-"))
+    told = "Labels that differ in capitals alone are different classes"
+    found = [f"{told}: {', '.join(names)}. Write them alike." for names in _alike(labels, str.casefold)]
+    told = "Speakers that may be one are taken for several"
+    return found + [f"{told}: {', '.join(names)}. Write them alike." for names in _alike(speakers, _spoken_name)]
+
+
+def _alike(names: Iterable[str], key: Callable[[str], str]) -> list[list[str]]:
+    """Return groups of names that have one key, of two names at least."""
+    groups = defaultdict[str, list[str]](list)
+    for name in sorted(names):
+        groups[key(name)].append(printable(name))
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _spoken_name(name: str) -> str:
+    """Return a name without capitals, kinds of marks and zeros before a number: "S_01" and "s-1" are alike."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", " ", name.casefold()))
 
 
 def in_order(labels: set[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ Of folders: those of a class in a folder of its name, with or without train, val
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -126,7 +126,7 @@ def read_own(
         raise none_usable(source, refused)
     n_without = sum(not row.speaker for row in rows.utterances)
     has_speakers = n_without < len(rows.utterances)
-    notes = [*layout.notes, *_doubts(row.native_emotion for row in rows.utterances)]
+    notes = [*layout.notes]
     if has_speakers and n_without:
         notes.append(f"{n_without} of {len(rows.utterances)} recordings have no speaker.")
     return OwnData(
@@ -277,15 +277,6 @@ def _compiled(pattern: str | None, what: str) -> re.Pattern[str] | None:
         return None if pattern is None else re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise CorpusError(f"{what} {shown(pattern)}: not a regular expression ({error}).") from None
-
-
-def _doubts(labels: Iterable[str]) -> list[str]:
-    """Tell of labels that differ by case alone: they are different classes."""
-    same: dict[str, list[str]] = {}
-    for label in sorted(set(labels)):
-        same.setdefault(label.casefold(), []).append(label)
-    doubtful = [" and ".join(map(shown, alike)) for alike in same.values() if len(alike) > 1]
-    return [f"The labels {alike} are different classes." for alike in doubtful]
 
 
 def class_folders(

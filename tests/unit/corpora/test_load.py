@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from earnest.corpora.load import corpus_called, corpus_root, load_corpus, load_utterances, usable
-from earnest.corpora.manifest import write_manifest
+from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.errors import CorpusError
 from earnest.testing.corpora import build_example
 
@@ -67,6 +67,18 @@ def test_a_manifest_stands_for_its_corpus_under_any_name(tmp_path):
     rows = load_corpus("emodb", tmp_path)
     write_manifest(rows, tmp_path / "mine.csv")
     assert load_utterances(["mine"], {"mine": tmp_path / "mine.csv"}) == rows
+
+
+def test_speakers_in_two_tables_of_ones_own_or_spelled_in_two_ways_are_told(tmp_path, caplog):
+    for name, speakers in (("one", ("anna", "Anna", "bert")), ("other", ("anna", "carl"))):
+        rows = [
+            Utterance(who, tmp_path / f"{who}.wav", corpus=name, speaker=f"{name}-{who}", emotion="sad")
+            for who in speakers
+        ]
+        write_manifest(rows, tmp_path / f"{name}.csv")
+    load_utterances(["one", "other"], {name: tmp_path / f"{name}.csv" for name in ("one", "other")})
+    assert "one: Speakers that may be one are taken for several: Anna, anna. Write them alike." in caplog.text
+    assert "one and other both have the speaker anna, taken for two people." in caplog.text
 
 
 def test_rows_of_unknown_corpora_are_all_usable(tmp_path):

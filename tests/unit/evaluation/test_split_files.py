@@ -138,6 +138,17 @@ def test_a_leak_of_every_kind_is_named(tmp_path):
     assert dict(found.n) == {"train": 1, "valid": 1, "test": 2}
 
 
+def test_a_file_under_two_names_is_a_leak_without_its_sound(tmp_path):
+    rows = [Utterance(f"a{number}", tmp_path / "a.wav", emotion="sad", speaker=f"s{number}") for number in range(2)]
+    path = tmp_path / "split.csv"
+    path.write_text("utterance_id,set\na0,train\na1,test\n")
+    (plan,), lookup = read_plans([path]), Lookup(rows)
+    assert f"train and test share the recording {tmp_path / 'a.wav'}" in checked(plan, lookup, True, None).problems
+    told = checked(plan, lookup, True, dict.fromkeys((row.key for row in rows), "x")).problems
+    assert not any("share the recording" in one for one in told)
+    assert any("identical audio" in one for one in told)
+
+
 def test_unnamed_speakers_and_clips_twice_in_a_set_are_problems_too(tmp_path):
     nobody = Utterance("n", Path("n.wav"), corpus="made")
     for text, message in (("n,train\n", "have no speaker"), ("a,train\na,train\n", "made/a is twice in train")):

@@ -142,7 +142,10 @@ def test_unknown_speakers_are_said_loudly(clips: Path, base: Path, tmp_path: Pat
     assert any("NOT speaker-independent: no speakers are known" in one for one in learned.warnings)
     assert "NOT speaker-independent" in learned.title and "Name the speakers" in learned.advice[0]
     card = (tmp_path / "mine" / "card.md").read_text()
-    assert "NOT speaker-independent" in card and "fitted on validation recordings: their" in card
+    assert (
+        "NOT speaker-independent" in card
+        and "fitted on answers about recordings that it had not learnt from: their" in card
+    )
 
 
 def test_one_speaker_is_counted_and_others_are_asked_for(base: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.corpora.own.check import check_own, without_faulty
+from earnest.corpora.own.check import SAME, check_own, without_faulty
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.own.read import read_own
 from earnest.testing.sounds import voice
@@ -86,6 +86,15 @@ def test_what_is_left_out_is_told_and_one_of_the_same_sound_stays(data: OwnData)
     assert {"ann-1.wav", "ann-2.wav", "ann-4.wav"} < set(names)
     assert len(left.refused) == 6
     assert {one.reason.partition(":")[0] for one in left.refused} == {"unreadable", "silent", "short", "same audio"}
+
+
+def test_one_sound_under_two_speakers_leaves_neither(tmp_path: Path) -> None:
+    for name in ("ann-1", "bob-1", "ann-2", "ann-3"):
+        record(tmp_path / "yes" / f"{name}.wav", 3 if name == "ann-3" else 1)
+    found = read_own(tmp_path, speaker_pattern="([a-z]+)-")
+    report = check_own(found)
+    assert [(one.kind, one.detail) for one in report.findings] == [(SAME, "speakers contradict: ann, bob")]
+    assert [row.path.name for row in without_faulty(found, report).utterances] == ["ann-3.wav"]
 
 
 def test_a_class_of_one_speaker_and_few_recordings_are_told(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import soundfile
 
 from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.corpora.own import OwnData, read_own
+from earnest.corpora.own.data import doubts_about
 from earnest.errors import CorpusError
 
 
@@ -343,7 +344,17 @@ def test_a_wrong_pattern_is_told(tmp_path):
 
 def test_labels_that_differ_by_case_alone_are_pointed_at(tmp_path):
     record(tmp_path / "Angry/a.wav", tmp_path / "angry/b.wav")
-    assert read_own(tmp_path).notes == ("The labels 'Angry' and 'angry' are different classes.",)
+    told = "Labels that differ in capitals alone are different classes: Angry, angry. Write them alike."
+    assert doubts_about(read_own(tmp_path).utterances) == [told]
+
+
+def test_speakers_that_may_be_one_are_pointed_at(tmp_path):
+    names = ("S1", "s1", "Anna", "7", "07", "speaker_3", "Speaker 03", "1-1", "11")
+    record(*(tmp_path / name / f"sad-{number}.wav" for number, name in enumerate(names)))
+    found = read_own(tmp_path, speaker_column="folder 1", label_pattern="([a-z]+)-")
+    told = "Speakers that may be one are taken for several"
+    pairs = ("07, 7", "S1, s1", "Speaker 03, speaker_3")
+    assert doubts_about(found.utterances) == [f"{told}: {pair}. Write them alike." for pair in pairs]
 
 
 def test_the_scheme_has_the_labels_as_classes(tmp_path):
