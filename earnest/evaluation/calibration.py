@@ -211,12 +211,15 @@ def _bins(confidence: Floats, n_bins: int) -> npt.NDArray[np.int64]:
     return np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
 
 
-LOWEST, HIGHEST = (
-    0.05,
-    200.0,
-)  # discriminants of few rows have large logits; a temperature outside says that the logits are wrong, not their scale
+# Discriminants of few rows have large logits. A temperature outside says that the logits are wrong, not their scale.
+LOWEST, HIGHEST = 0.05, 200.0
 N_STEPS = 60  # halvings of [log LOWEST, log HIGHEST]: the last is far below float64 resolution of any probability
 SMALLEST = float(np.finfo(np.float32).tiny)  # probabilities come as float32
+
+
+def is_bound(temperature: float) -> bool:
+    """Whether a fit ended at the lowest or highest temperature that is tried."""
+    return not 1.001 * LOWEST < temperature < 0.999 * HIGHEST
 
 
 def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> Floats:

@@ -10,6 +10,7 @@ from earnest.evaluation.calibration import (
     calibration_scores,
     expected_ece,
     fit_temperature,
+    is_bound,
     log_softmax,
     reliability,
     selective,
@@ -33,6 +34,13 @@ def negative_log_likelihood(logits: np.ndarray, true: np.ndarray, temperature: f
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_a_known_temperature_is_recovered(temperature):
     assert fit_temperature(*drawn_logits(temperature)) == pytest.approx(temperature, rel=0.03)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_a_fit_that_ends_where_nothing_more_is_tried_is_known_as_such(scale: float) -> None:
+    logits, true = drawn_logits(1.0)
+    assert is_bound(fit_temperature(logits * scale, true))
+    assert not is_bound(fit_temperature(logits, true))
 
 
 def test_no_other_temperature_is_more_likely():
