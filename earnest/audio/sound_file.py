@@ -551,7 +551,7 @@ class MediaReader:
             if parts:
                 yield np.concatenate(parts)
         except (self._error, ValueError, IndexError) as error:  # the last: PyAV, where a track appears amid an .flv
-            raise AudioError(f"{self._name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
+            raise AudioError(f"{self._name}: damaged or cut off ({_first_line(error)}). {AGAIN}") from error
 
     def _parts(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield what each packet of the track holds, mostly a thousand frames, and silence where it has a gap."""
