@@ -4,11 +4,12 @@ import io
 import json
 import logging
 import shutil
+import sqlite3
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -426,7 +427,9 @@ def _study(output: Path, settings: Tune) -> "Iterator[Study]":
         pruner = optuna.pruners.MedianPruner(N_BEFORE_PRUNING)
     path, storage = (output / STUDY).resolve(), None
     try:
-        storage = RDBStorage(f"sqlite:///{path.as_uri()}?uri=true")  # as an address, for a path may hold "?"
+        # Opened by path, which may hold "?": versions of SQLAlchemy read that differently in an address.
+        opened = {"creator": partial(sqlite3.connect, path, check_same_thread=False)}
+        storage = RDBStorage(f"sqlite:///{STUDY}", engine_kwargs=opened)
         yield optuna.create_study(
             storage=storage, study_name="tune", direction="maximize", pruner=pruner, load_if_exists=True
         )

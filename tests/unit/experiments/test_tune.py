@@ -7,6 +7,7 @@ import pytest
 from made_up_corpus import recipe_text
 
 from earnest.errors import RecipeError
+from earnest.experiments import tune as tuning
 from earnest.experiments.tune import SearchSpace
 from earnest.settings.recipe import Recipe, read_recipe, read_recipe_and_tune, recipe_to_toml
 from earnest.settings.training import Range, Tune
@@ -134,3 +135,21 @@ def test_lists_are_choices_too() -> None:
 )
 def test_the_recipes_own_settings_are_found_where_they_may_be_drawn(tune: Tune, own: dict[str, Any] | None) -> None:
     assert SearchSpace(RECIPE, tune).own() == own
+
+
+def test_a_study_lies_in_its_folder_whatever_that_is_called(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    for name in ("lr?1", "lr?2", "50 % & more#"):
+        folder = tmp_path / name
+        folder.mkdir()
+        with tuning._study(folder, Tune(trials=1)) as study:
+            assert not study.trials
+            study.add_trial(optuna_trial())
+        assert [path.name for path in folder.iterdir()] == [tuning.STUDY]
+    assert len([*tmp_path.iterdir()]) == 3
+
+
+def optuna_trial() -> Any:
+    from optuna.trial import create_trial
+
+    return create_trial(value=1.0)
