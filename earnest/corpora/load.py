@@ -2,8 +2,7 @@
 
 import logging
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import combinations
@@ -76,7 +75,7 @@ def load_corpus(name: str, root: Path) -> list[Utterance]:
     """
     if root.is_file() and (name in CORPORA.names() or is_manifest(root)):
         rows = [replace(row, corpus=row.corpus or name) for row in read_manifest(root)]
-        for doubt in () if name in CORPORA.names() else doubts_about(rows):
+        for doubt in () if name in CORPORA.names() else doubts_about({row.word for row in rows}, rows):
             _log.warning("%s: %s", name, doubt)
     elif name in CORPORA.names():
         rows = list(corpus_called(name).read(root))
@@ -99,7 +98,7 @@ def _own_rows(name: str, root: Path) -> list[Utterance]:
     except CorpusError as error:
         hint = suggestion(name, CORPORA.names()) if get_close_matches(name, CORPORA.names()) else ""
         raise CorpusError(f"{error}{hint}") from None
-    for note in (*found.notes, *doubts_about(found.utterances), *refused_sentences(found)):
+    for note in (*found.notes, *doubts_about(found.class_counts, found.utterances), *refused_sentences(found)):
         _log.warning("%s: %s", name, note)
     return [of_corpus(row, name) for row in found.utterances]
 
@@ -140,23 +139,28 @@ def load_utterances(names: Sequence[str], folders: Mapping[str, Path]) -> list[U
 
     The rows left out (see `usable`) are counted in the log, with their reasons.
     """
-    rows: list[Utterance] = []
+    rows, own = list[Utterance](), dict[str, dict[str, str]]()
     for name in names:
         found = usable(load_corpus(name, corpus_root(name, folders)))
         if found.left_out:
             _log.warning("%s: %d of %d clips left out as unusable: %s", name, *_counted(found))
         rows += found.utterances
-    _doubt_shared_names([name for name in names if name not in CORPORA.names()], rows)
+        if name not in CORPORA.names():
+            own[name] = {row.speaker.removeprefix(f"{row.corpus}-"): row.speaker for row in found.utterances}
+    _doubt_shared_names(own)
     return rows
 
 
-def _doubt_shared_names(own: Sequence[str], rows: Iterable[Utterance]) -> None:
-    """Say which names of speakers two corpora of own recordings have: each is taken for two people."""
-    names = defaultdict[str, set[str]](set)
-    for row in rows:
-        names[row.corpus].add(row.speaker.removeprefix(f"{row.corpus}-"))
-    for one, other in combinations(dict.fromkeys(own), 2):
-        if shared := sorted(names[one] & names[other] - {""}):
+def _doubt_shared_names(own: Mapping[str, Mapping[str, str]]) -> None:
+    """Say which names of speakers two corpora of own recordings have that take each for two people.
+
+    Parameters
+    ----------
+    own : corpus → name that a speaker has there → name that is unique over all corpora
+    """
+    for one, other in combinations(own, 2):
+        both = own[one].keys() & own[other].keys()
+        if shared := sorted(name for name in both if own[one][name] != own[other][name]):
             told = ", ".join(map(printable, shared[:N_NAMED])) + (" …" if len(shared) > N_NAMED else "")
             _log.warning(
                 "%s and %s both have the speaker %s, taken for two people. If it is one, put both into one table.",

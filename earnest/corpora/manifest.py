@@ -81,6 +81,11 @@ class Utterance:
         """Unique over all corpora."""
         return f"{self.corpus}/{self.utterance_id}"
 
+    @property
+    def word(self) -> str:
+        """The canonical emotion, of "other" the corpus' own word."""
+        return self.native_emotion if self.emotion == "other" and self.native_emotion else self.emotion
+
 
 COLUMNS = tuple(field.name for field in fields(Utterance))
 _FLOATS = frozenset({"start_s", "end_s", *AFFECT})
@@ -131,8 +136,11 @@ def _another(path: Path) -> str:
 
 def _to_cell(value: object, base: Path) -> object:
     if isinstance(value, Path):
-        resolved = value.resolve()  # a relative path would start at the manifest's folder when it is read
-        return (resolved.relative_to(base) if resolved.is_relative_to(base) else resolved).as_posix()
+        resolved = value.resolve()
+        if resolved.is_relative_to(base):
+            return resolved.relative_to(base).as_posix()
+        # A relative path would start at the manifest's folder when it is read. Links keep their own name.
+        return value.absolute().as_posix()
     return value
 
 

@@ -111,10 +111,5 @@ def _shared(path: str, first: Sequence[Utterance], second: Sequence[Utterance]) 
             start_s = max(one.start_s, other.start_s)
             end_s = min((row.end_s for row in (one, other) if row.end_s is not None), default=None)
             if end_s is None or end_s > start_s:
-                found.append(SharedStretch(path, start_s, end_s, _word(one), _word(other)))
+                found.append(SharedStretch(path, start_s, end_s, one.word, other.word))
     return found
-
-
-def _word(row: Utterance) -> str:
-    """Return the canonical emotion, of "other" the word itself."""
-    return row.native_emotion if row.emotion == "other" and row.native_emotion else row.emotion

@@ -217,9 +217,14 @@ N_STEPS = 60  # halvings of [log LOWEST, log HIGHEST]: the last is far below flo
 SMALLEST = float(np.finfo(np.float32).tiny)  # probabilities come as float32
 
 
-def is_bound(temperature: float) -> bool:
-    """Whether a fit ended at the lowest or highest temperature that is tried."""
-    return not 1.001 * LOWEST < temperature < 0.999 * HIGHEST
+def bound_warnings(what: str, temperature: float) -> list[str]:
+    """Say of a fit that ended at the lowest or highest temperature that is tried what that means."""
+    if 1.001 * LOWEST < temperature < 0.999 * HIGHEST:
+        return []
+    return [
+        f"the temperature of the {what} is {temperature:.3g}, the last that is tried: its scores say nothing of how "
+        "sure it may be. More clips and speakers help"
+    ]
 
 
 def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> Floats:
@@ -266,7 +271,7 @@ class FittedCalibration:
     Attributes
     ----------
     weight, bias : empty; one a class in bundles that were made with vector scaling, whose graph does it
-    before, after : on the validation clips that it was fitted on, at temperature 1 and calibrated
+    before, after : on the clips that it was fitted on, which the weights had not seen, at temperature 1 and calibrated
     """
 
     method: Literal["temperature", "vector"]

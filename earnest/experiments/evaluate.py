@@ -318,7 +318,7 @@ def with_train_share(split: Split, share: float) -> Split:
     if not 0 < share <= 1:
         raise RecipeError(f"A share of the training data must be above 0 and at most 1, got {share:g}.")
     kept = _of_speakers(split.train, share) if split.speaker_independent else _of_clips(split.train, share)
-    lost = sorted({row.emotion for row in split.train} - {row.emotion for row in kept})
+    lost = sorted({row.word for row in split.train} - {row.word for row in kept})
     if lost:
         raise SplitError(f"{split.title}: {share:g} of the training data holds no recording of {', '.join(lost)}.")
     return replace(split, train=kept)
@@ -332,7 +332,7 @@ def _of_speakers(rows: Sequence[Utterance], share: float) -> list[Utterance]:
 def _of_clips(rows: Sequence[Utterance], share: float) -> list[Utterance]:
     by_emotion: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        by_emotion[row.emotion].append(row.key)
+        by_emotion[row.word].append(row.key)
     chosen = {key for keys in by_emotion.values() for key in _first(keys, share)}
     return [row for row in rows if row.key in chosen]
 

@@ -148,12 +148,12 @@ def _from_sum_line(line: str) -> tuple[str, str]:
 def summed_in(sums: Path) -> list[tuple[str, str]]:
     """Return the names and checksums that a file of checksums holds, none where it is not there."""
     try:
-        lines = sums.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = sums.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise EarnestError(f"{sums}: not readable ({error}). Delete it to continue without a check.") from error
-    return [_from_sum_line(line) for line in lines]
+    return [_from_sum_line(line) for line in lines if line]
 
 
 def refuse_changed(path: Path) -> None:

@@ -20,7 +20,7 @@ from earnest.corpora.own import OwnData, Refused
 from earnest.corpora.own.data import doubts_about, typed
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.answers import text_column
-from earnest.evaluation.calibration import expected_ece, reliability
+from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
 from earnest.evaluation.confusion import confusion_counts, ua_of
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, identified, write_predictions
@@ -136,7 +136,7 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
         raise CorpusError(
             f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found}. "
             f"{counted(len(refused), 'recording')} could not be used.{first}"
-            + "".join(f" {note}" for note in (*data.notes, *doubts_about(data.utterances)))
+            + "".join(f" {note}" for note in (*data.notes, *doubts_about(own.classes, own.rows)))
         )
     return own, refused
 
@@ -209,7 +209,7 @@ def _summary(
         out_of_domain_from=info.out_of_domain_from,
         known_corpora=known,
         refused=(),
-        warnings=tuple(warnings_on(own, data, base, known)),
+        warnings=(*warnings_on(own, data, base, known), *bound_warnings("emotion", info.temperature)),
         advice=tuple(advice_on(head.learnt_from, head.out, classes, own.n_speakers, options.seed)),
         report=None,
         seconds={},
@@ -261,7 +261,7 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
         told = " and ".join(f"{line.name} ({line.licence})" for line in lines)
         yield f"For non-commercial use only: the weights of '{base.info.name}' were trained on {told}."
     yield from data.notes
-    yield from doubts_about(data.utterances)
+    yield from doubts_about(own.classes, own.rows)
 
 
 def predictions_of(own: OwnEmbeddings, head: FittedHead) -> Predictions:

@@ -148,7 +148,7 @@ def _ece_table(result: Result) -> Table:
 
 
 def _fitted_table(runs: Sequence[FoldRun]) -> Table | None:
-    """Say what calibration changed on the validation clips that it was fitted on."""
+    """Say what calibration changed on the clips that it was fitted on."""
     rows = []
     for run in runs:
         fitted = run.record.calibration

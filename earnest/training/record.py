@@ -44,7 +44,7 @@ class RunRecord:
     training_corpora : what the weights have heard
     learned : tasks beside the emotion that training clips had labels for; the model answers no others
     adaptation, domain : as in the bundle, None where there is none
-    calibration : ECE and NLL of the validation clips; None without any
+    calibration : ECE and NLL of the clips that the temperature was fitted on; None without any
     warnings : signs that the network did not learn, see `earnest.training.health`
     gender_temperature, gender_calibration : the same of the gender, over clips whose gender is known
     """

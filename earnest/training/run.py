@@ -18,7 +18,7 @@ from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.author_protocols import is_chosen_on_test
-from earnest.evaluation.calibration import is_bound
+from earnest.evaluation.calibration import bound_warnings
 from earnest.evaluation.predictions import (
     Predictions,
     identified,
@@ -42,10 +42,6 @@ from earnest.training.learn import Clips, calibration_of, learner_for
 from earnest.training.record import CHECKPOINT, NO_VALIDATION, RECORD, RunRecord, calibrate, read_record
 
 N_NAMED = 3
-BOUND = (
-    "the temperature of the {} is {:.3g}, the last that is tried: on so few clips its scores say nothing of how sure "
-    "it may be"
-)
 
 
 def ledger_of(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
@@ -246,7 +242,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
             learner, classifier.network, head, result.heard, valid, split.speaker_independent
         )
         calibrations |= head.entries(temperature, fitted)
-        bounds += [BOUND.format(head.name, temperature)] if is_bound(temperature) else []
+        bounds += bound_warnings(head.name, temperature)
     statistics = learner.runtime_statistics(classifier, result.heard, valid)
     best_epoch, epochs, stop_reason = result.best_epoch, result.epochs, result.stop_reason
     warnings = (*result.warnings, *bounds, *(() if valid else (NO_VALIDATION,)))

@@ -47,6 +47,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "multitask": COMMON
     | {"sample_rate_hz": 22_050, "n_fft": 2048, "win_length": 2048, "hop_length": 512, "n_mels": 256, "trim": "peak"},
     "whisper": COMMON | {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mels": 80, "decibel_reference": "one"},
+    "base": COMMON
+    | {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mels": 80, "decibel_reference": "one"}
+    | {"level": "deviation", "trim": "peak"},
     "small-512": COMMON
     | {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40, "fmin_hz": 50.0, "pad_mode": "constant"},
     "small-1024": COMMON
@@ -72,7 +75,9 @@ def reference_log_mel(waveform: npt.NDArray[np.float32], settings: dict[str, Any
     import librosa
 
     exact = waveform.astype(np.float64)
-    if settings["level"] == "rms":
+    if settings["level"] == "deviation":
+        exact = exact - np.mean(exact)
+    if settings["level"] != "none":
         exact = exact / np.sqrt(np.mean(exact**2))
     if settings["pre_emphasis"]:
         exact = librosa.effects.preemphasis(exact, coef=settings["pre_emphasis"], zi=[0.0])

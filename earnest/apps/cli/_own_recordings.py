@@ -14,8 +14,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.corpora.own.check import OwnReport, without_faulty
 from earnest.corpora.own.data import OwnData, doubts_about, typed
 from earnest.corpora.own.read import read_own
-from earnest.errors import SplitError, counted, shown
-from earnest.labels import EMOTIONS
+from earnest.errors import SplitError, counted
 from earnest.runtime.timeline_plot import clock
 
 NO_SPEAKERS = (
@@ -87,12 +86,6 @@ def manifest_rows(data: OwnData, corpus: str, meanings: Mapping[str, str]) -> li
         raise click.UsageError(
             f"--emotion {strange[0]}=…: no recording has that label. There are {', '.join(data.labels)}."
         )
-    for own, emotion in meanings.items():
-        if emotion not in EMOTIONS:
-            raise click.UsageError(
-                f"--emotion {own}={emotion}: {shown(emotion)} is none of {', '.join(EMOTIONS)}. Words of your own are "
-                "one class where the table writes them alike."
-            )
     return [replace(row, emotion=meanings.get(row.native_emotion, row.emotion)) for row in rows]
 
 
@@ -100,7 +93,8 @@ def echo_manifest(data: OwnData, output: Path) -> None:
     """Tell what was read from where, what was left out, and what to do next."""
     echo(f"{output}: {counted(len(data.utterances), 'row')} of {data.layout}: {counts_text(data.class_counts)}")
     speakers = f"{counted(len(data.speakers), 'speaker')} from {data.speaker_from}. " if data.speakers else ""
-    echo(f"Labels from {data.label_from}. {speakers}{' '.join((*data.notes, *doubts_about(data.utterances)))}".rstrip())
+    notes = " ".join((*data.notes, *doubts_about(data.class_counts, data.utterances)))
+    echo(f"Labels from {data.label_from}. {speakers}{notes}".rstrip())
     for sentence in (*refused_sentences(data), *(() if data.speakers else (NO_SPEAKERS,))):
         echo(sentence)
     echo(f"Next: earnest corpus check {output}, then earnest evaluate {RECIPE} --corpus {output}")

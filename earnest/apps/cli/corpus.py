@@ -43,8 +43,9 @@ from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.corpora.own.check import OwnReport, check_own, without_faulty
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.tables import TABLE_READERS
-from earnest.errors import CorpusError, EarnestError, counted, suggestion
+from earnest.errors import CorpusError, EarnestError, counted, shown, suggestion
 from earnest.files.writing import new_file, refuse_existing
+from earnest.labels import EMOTIONS
 
 
 def facts(name: str) -> dict[str, Any]:
@@ -314,6 +315,11 @@ def manifest(
     refuse_input(output, [one for one in (name, root) if one])
     refuse_existing(output, overwrite)
     named, meant = word_pairs("--column", columns), word_pairs("--emotion", emotions)
+    if strange := next((word for word, emotion in meant.items() if emotion not in EMOTIONS), None):
+        raise click.UsageError(
+            f"--emotion {strange}={meant[strange]}: {shown(meant[strange])} is none of {', '.join(EMOTIONS)}. Words of "
+            "your own are one class where the table writes them alike."
+        )
     own = _OwnTable(corpus, audio and audio.resolve(), named, meant)
     path = None if name in TABLE_READERS else own_path(name, root)
     found = hints.read(path, own.audio) if path else None

@@ -46,7 +46,7 @@ class Microphone(QObject):
     heard : seconds, level in dBFS, whether somebody speaks
     told : a window, span, vocal burst, segment or gap
     ended : path of the recording, "" where nothing was recorded
-    failed : why it can't listen
+    failed : why it can't listen, or what ended it too early; then `ended` has the path of what is there
     """
 
     heard = Signal(float, float, bool)

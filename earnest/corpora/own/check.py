@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def check_own(data: OwnData, on_progress: Callable[[int, int], object] | None = 
             *_same_audio(sounds, data.utterances),
             *_twice(data.utterances),
         ],
-        advice=[*data.notes, *doubts_about(data.utterances), *_speakers(data), *_classes(data)],
+        advice=[*data.notes, *doubts_about(data.class_counts, data.utterances), *_speakers(data), *_classes(data)],
     )
 
 
@@ -147,8 +148,11 @@ def _same_audio(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[
             same[sound.digest].append(sound.path)
     for paths in same.values():
         if len(paths) > 1:
-            detail = _contradiction([row for path in paths for row in of_path[path]])
-            yield Finding(SAME, tuple(map(str, paths)), detail)
+            parts = defaultdict[tuple[float, float | None], list[Utterance]](list)
+            for row in chain.from_iterable(of_path[path] for path in paths):
+                parts[row.start_s, row.end_s].append(row)  # parts of one recording may differ
+            details = (detail for part in parts.values() if (detail := _contradiction(part)) != KEEP_ONE)
+            yield Finding(SAME, tuple(map(str, paths)), next(details, KEEP_ONE))
 
 
 def _twice(rows: Sequence[Utterance]) -> Iterable[Finding]:

@@ -102,16 +102,16 @@ class OwnData:
         return Scheme("native", self.labels, native=dict(rules))
 
 
-def doubts_about(rows: Iterable[Utterance]) -> list[str]:
-    """Return sentences about labels, and about speakers, that may be one, spelled in two ways."""
-    labels, speakers = set(), set()
-    for row in rows:
-        labels.add(row.native_emotion)
-        speakers.add(row.speaker.removeprefix(f"{row.corpus}-"))
+def doubts_about(labels: Iterable[str], rows: Iterable[Utterance]) -> list[str]:
+    """Return sentences about labels, and about speakers of one corpus, that may be one, spelled in two ways."""
     told = "Labels that differ in capitals alone are different classes"
-    found = [f"{told}: {', '.join(names)}. Write them alike." for names in _alike(labels, str.casefold)]
+    found = [f"{told}: {', '.join(names)}. Write them alike." for names in _alike(set(labels), str.casefold)]
+    speakers = defaultdict[str, set[str]](set)
+    for row in rows:
+        speakers[row.corpus].add(row.speaker.removeprefix(f"{row.corpus}-"))
     told = "Speakers that may be one are taken for several"
-    return found + [f"{told}: {', '.join(names)}. Write them alike." for names in _alike(speakers, _spoken_name)]
+    alike = (names for members in speakers.values() for names in _alike(members, _spoken_name))
+    return found + [f"{told}: {', '.join(names)}. Write them alike." for names in alike]
 
 
 def _alike(names: Iterable[str], key: Callable[[str], str]) -> list[list[str]]:

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from earnest.apps.cli._options import listed, numbers, option, options
+from earnest.apps.cli.main import cli
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,10 @@ def test_words_and_numbers_between_commas() -> None:
     assert numbers("0.5, 1", "--share", "0.25") == (0.5, 1.0)
     with pytest.raises(click.UsageError, match=r"--share expects numbers with commas, such as 0\.25; got 'x'"):
         numbers("x", "--share", "0.25")
+
+
+@pytest.mark.parametrize("words", [("--batch", "nan"), ("--timeout", "nan"), ("--abstain-below", "NaN")], ids=" ".join)
+def test_what_is_no_number_is_no_number(words: tuple[str, str]) -> None:
+    told = CliRunner().invoke(cli, ["predict", "talk.wav", *words])
+    assert told.exit_code == 2
+    assert f"{words[1]} is no number." in told.output

@@ -1,6 +1,7 @@
 """Corpus names → folders → usable rows."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,15 +71,30 @@ def test_a_manifest_stands_for_its_corpus_under_any_name(tmp_path):
 
 
 def test_speakers_in_two_tables_of_ones_own_or_spelled_in_two_ways_are_told(tmp_path, caplog):
+    """The names that tables are given by are not those of their corpora, which the rows have."""
     for name, speakers in (("one", ("anna", "Anna", "bert")), ("other", ("anna", "carl"))):
-        rows = [
-            Utterance(who, tmp_path / f"{who}.wav", corpus=name, speaker=f"{name}-{who}", emotion="sad")
-            for who in speakers
-        ]
-        write_manifest(rows, tmp_path / f"{name}.csv")
-    load_utterances(["one", "other"], {name: tmp_path / f"{name}.csv" for name in ("one", "other")})
-    assert "one: Speakers that may be one are taken for several: Anna, anna. Write them alike." in caplog.text
-    assert "one and other both have the speaker anna, taken for two people." in caplog.text
+        write_manifest(rows_of(tmp_path, name, speakers), tmp_path / f"{name}.csv")
+    load_utterances(["a", "b"], {"a": tmp_path / "one.csv", "b": tmp_path / "other.csv"})
+    assert "a: Speakers that may be one are taken for several: Anna, anna. Write them alike." in caplog.text
+    assert "a and b both have the speaker anna, taken for two people." in caplog.text
+
+
+def rows_of(folder, corpus, speakers, **more):
+    names = {who: f"{corpus}-{who}" if corpus else who for who in speakers}
+    return [
+        Utterance(who, folder / f"{who}.wav", corpus=corpus, speaker=name, **{"emotion": "sad", **more})
+        for who, name in names.items()
+    ]
+
+
+def test_who_is_one_speaker_already_and_classes_that_are_one_are_not_doubted(tmp_path, caplog):
+    for name in ("one", "other"):  # without a corpus of their own: anna is one speaker in both
+        write_manifest(rows_of(tmp_path, "", ("anna", "bert")), tmp_path / f"{name}.csv")
+    words = [replace(row, native_emotion=word) for row in rows_of(tmp_path, "x", ("c", "d")) for word in ("Sad", "sad")]
+    both = [*rows_of(tmp_path, "esd", ("0011",)), *rows_of(tmp_path, "mine", ("11",))]
+    write_manifest([*words, *both], tmp_path / "third.csv")
+    load_utterances(["one", "other", "third"], {name: tmp_path / f"{name}.csv" for name in ("one", "other", "third")})
+    assert not caplog.text
 
 
 def test_rows_of_unknown_corpora_are_all_usable(tmp_path):

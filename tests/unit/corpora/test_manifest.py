@@ -71,6 +71,16 @@ def test_paths_below_the_manifest_move_with_it(tmp_path):
     assert read_manifest(tmp_path / "new/m.csv")[0].path == tmp_path / "new/wav/a.wav"
 
 
+def test_links_that_lead_out_of_the_folder_keep_their_names(tmp_path):
+    for name in ("blobs", "snapshot"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "blobs/1f0c").touch()
+    link = tmp_path / "snapshot/happy-01.wav"
+    link.symlink_to("../blobs/1f0c")
+    write_manifest([Utterance("a", link, emotion="happy")], tmp_path / "snapshot/m.csv")
+    assert read_manifest(tmp_path / "snapshot/m.csv")[0].path == link
+
+
 def test_a_relative_path_beside_the_manifests_folder_is_found_from_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other").mkdir()

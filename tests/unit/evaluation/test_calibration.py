@@ -7,10 +7,10 @@ import pytest
 
 from earnest.evaluation.calibration import (
     HIGHEST,
+    bound_warnings,
     calibration_scores,
     expected_ece,
     fit_temperature,
-    is_bound,
     log_softmax,
     reliability,
     selective,
@@ -39,8 +39,9 @@ def test_a_known_temperature_is_recovered(temperature):
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_a_fit_that_ends_where_nothing_more_is_tried_is_known_as_such(scale: float) -> None:
     logits, true = drawn_logits(1.0)
-    assert is_bound(fit_temperature(logits * scale, true))
-    assert not is_bound(fit_temperature(logits, true))
+    (told,) = bound_warnings("emotion", fit_temperature(logits * scale, true))
+    assert told.startswith("the temperature of the emotion is ")
+    assert not bound_warnings("emotion", fit_temperature(logits, true))
 
 
 def test_no_other_temperature_is_more_likely():

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_who_stays_does_not_depend_on_the_order_of_the_clips():
 def test_what_is_no_share_is_refused(share):
     with pytest.raises(RecipeError, match="above 0 and at most 1"):
         with_train_share(APART, share)
+
+
+def test_a_share_holds_clips_of_each_word_of_ones_own() -> None:
+    own = ("yes", "no")
+    words = [replace(row, emotion="other", native_emotion=own[at % 2]) for at, row in enumerate(SHARED.train)]
+    less = with_train_share(replace(SHARED, train=words), 0.05)
+    assert {row.native_emotion for row in less.train} == {"yes", "no"}
 
 
 def test_a_share_without_one_of_the_emotions_is_refused():

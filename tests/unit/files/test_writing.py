@@ -154,6 +154,11 @@ def test_checksums_of_strange_names_are_those_of_sha256sum(name: str, tmp_path: 
         refuse_changed(tmp_path / name)
 
 
+def test_no_checksums_are_checked_as_none(tmp_path: Path) -> None:
+    (tmp_path / SUMS).touch()
+    refuse_changed(tmp_path)
+
+
 def test_lines_are_found_again_and_a_half_written_one_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "rows.partial"
     journal = Journal(path)

@@ -1,6 +1,7 @@
 """Inputs: what sources mean, and what of strangers' lists and tar files is refused."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -22,6 +23,14 @@ def test_a_list_starts_at_its_folder(tmp_path: Path) -> None:
         "s3://x/y.wav",
     ]
     assert [one.key for one in inputs_of(str(tmp_path / "some.csv"))] == [str(tmp_path / "a.wav")]
+
+
+def test_a_list_has_a_name_a_line_whatever_else_unicode_calls_an_end(tmp_path: Path) -> None:
+    (tmp_path / "some.txt").write_bytes("a\u2028b.wav\r\nc.wav\rd.wav\n".encode())
+    names = ("a\u2028b.wav", "c.wav", "d.wav")
+    assert [one.location for one in inputs_of(str(tmp_path / "some.txt"))] == [
+        os.fsencode(tmp_path / name) for name in names
+    ]
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x.wav", "a/../../x.wav"])

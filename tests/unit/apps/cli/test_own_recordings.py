@@ -60,6 +60,9 @@ def test_words_can_be_made_canonical_emotions(folder: Path, tmp_path: Path) -> N
     output = tmp_path / "mine.csv"
     assert run("manifest", folder, "-o", output, "--emotion", "froh=happy", "--corpus", "clips").exit_code == 0
     assert {(row.corpus, row.emotion) for row in read_manifest(output)} == {("clips", "happy"), ("clips", "sad")}
+    strange = run("manifest", folder, "-o", tmp_path / "2.csv", "--emotion", "froh=Froh")
+    assert strange.exit_code == 2
+    assert "--emotion froh=Froh: 'Froh' is none of neutral, calm, happy" in " ".join(strange.output.split())
     wrong = run("manifest", folder, "-o", tmp_path / "2.csv", "--emotion", "joy=happy")
     assert wrong.exit_code == 2
     assert "no recording has that label. There are sad, froh." in wrong.output

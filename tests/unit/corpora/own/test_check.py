@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.corpora.own.check import SAME, check_own, without_faulty
+from earnest.corpora.own.check import KEEP_ONE, SAME, check_own, without_faulty
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.own.read import read_own
 from earnest.testing.sounds import voice
@@ -95,6 +95,21 @@ def test_one_sound_under_two_speakers_leaves_neither(tmp_path: Path) -> None:
     report = check_own(found)
     assert [(one.kind, one.detail) for one in report.findings] == [(SAME, "speakers contradict: ann, bob")]
     assert [row.path.name for row in without_faulty(found, report).utterances] == ["ann-3.wav"]
+
+
+def test_the_copy_of_a_recording_of_two_speakers_is_left_out_alone(tmp_path: Path) -> None:
+    lines = ["path,label,speaker,start_s,end_s"]
+    for name in ("talk", "copy"):
+        record(tmp_path / f"{name}.wav", 1)
+        lines += [f"{name}.wav,sad,anna,0.0,0.4", f"{name}.wav,sad,bert,0.4,0.8"]
+    (tmp_path / "parts.csv").write_text("\n".join(lines))
+    found = read_own(tmp_path / "parts.csv")
+    report = check_own(found)
+    assert [(one.kind, one.detail) for one in report.findings] == [(SAME, KEEP_ONE)]
+    assert [(row.path.name, row.speaker) for row in without_faulty(found, report).utterances] == [
+        ("talk.wav", "own-anna"),
+        ("talk.wav", "own-bert"),
+    ]
 
 
 def test_a_class_of_one_speaker_and_few_recordings_are_told(tmp_path: Path) -> None:
