@@ -25,7 +25,7 @@ class AsyncClient:
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
         self._timeout_s = calls.checked_timeout(timeout_s)
-        self._http = calls.http_module().AsyncClient(base_url=url, headers=self._headers, timeout=timeout_s)
+        self._http = calls.made_client(calls.http_module().AsyncClient, url, headers=self._headers, timeout=timeout_s)
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -174,15 +174,17 @@ class AsyncRemoteStream:
         self._heard.refuse("async with")
         self._heard.refuse_when_ended()
         for piece in calls.pieces(waveform, self._heard.mixer):
+            self._heard.note_sent(piece)
             await self._send(piece)
         return self._heard.events()
 
     async def finish(self) -> list[Event]:
-        """End the recording and return the rest."""
+        """End the recording and return the rest; for errors see the other client's."""
         self._heard.finish("async with")
         await self._send(calls.FINISH)
         assert self._reader is not None
         await self._reader
+        self._heard.refuse_lost()
         return self._heard.events()
 
     def prediction(self) -> Prediction:

@@ -3,14 +3,15 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import numpy as np
 import numpy.typing as npt
@@ -39,12 +40,14 @@ from earnest.runtime.windows import Windowing
 if TYPE_CHECKING:
     import httpx2
 
+T = TypeVar("T")
 Adapt: TypeAlias = Literal["auto", "off"]
 GivenProfile: TypeAlias = Profile | str | os.PathLike[str] | None
 LOCAL = "http://127.0.0.1:8000"
 TIMEOUT_S = 120.0
 STREAM = "/v1/stream"
 TOO_LARGE = 413
+ROUNDED_S = 0.01  # of the server's count of seconds
 THE_RECORDING = "the recording"  # what the server's messages call one that was sent without a name
 CLOSED = "This client is closed. Make another one: Client(url)."
 FRAME_SAMPLES = 16_000  # of one WebSocket message: 64 kB
@@ -161,7 +164,24 @@ def no_answer(url: str, error: Exception, timeout_s: float) -> ServerError:
     http, place = http_module(), without_password(url)
     if isinstance(error, http.ReadTimeout | http.WriteTimeout):
         return ServerError(f"{place}: no answer within {timeout_s:g} s. Send less, or give more time: timeout_s=…")
-    return ServerError(f"{place}: no answer ({error}). Is the server running there?")
+    return ServerError(f"{place}: no answer ({error}). Is the server running there?{proxy_hint(url)}")
+
+
+def proxy_hint(url: str) -> str:
+    """Say that a proxy of the environment stands before an address, "" where none does."""
+    parts = urlsplit(url)
+    host, proxies = parts.hostname or "", getproxies()
+    if not {parts.scheme.replace("ws", "http"), "all"} & proxies.keys() or proxy_bypass(host):
+        return ""
+    return f" The environment names a proxy (such as HTTP_PROXY); NO_PROXY={host} goes around it."
+
+
+def made_client(make: Callable[..., T], url: str, **settings: Any) -> T:
+    """Make a client of httpx2; a proxy of the environment that can't be used is an `EarnestError`."""
+    try:
+        return make(base_url=url, **settings)
+    except (ImportError, ValueError) as error:
+        raise EarnestError(f"{without_password(url)}: no client ({first_line(error)}).{proxy_hint(url)}") from error
 
 
 def predict_call(
@@ -450,6 +470,7 @@ class ServerMessages:
         self._prediction: Prediction | None = None
         self._events: list[Event] = []
         self._is_finished = False
+        self._sample_rate_hz, self._n_sent, self._is_told = sample_rate_hz, 0, False
         self.mixer = Mixer(sample_rate_hz)
 
     @property
@@ -473,6 +494,10 @@ class ServerMessages:
         elif kind != "heartbeat":
             self._events.append(event_from_dict(values))
 
+    def note_sent(self, piece: bytes) -> None:
+        """Count samples that the caller gave, float32, whether they arrive or not."""
+        self._n_sent += len(piece) // 4
+
     def events(self) -> list[Event]:
         """Return what is new."""
         new, self._events = self._events, []
@@ -494,11 +519,20 @@ class ServerMessages:
     def refuse_when_ended(self) -> None:
         """Raise a `ServerError` when the server hears no more and all it said was handed on."""
         if self._prediction and not self._events:
-            heard_s = self._prediction.duration_s or 0.0
-            raise ServerError(
-                f"This stream ended after {heard_s:g} s of sound: the server restarts, or no sound came for long. "
-                "Open another one."
-            )
+            self._is_told = True
+            raise self._ended_early(self._prediction.duration_s or 0.0)
+
+    def refuse_lost(self) -> None:
+        """Raise a `ServerError` when the server had ended before it heard all that was sent, and this was not told."""
+        heard_s = (self._prediction.duration_s if self._prediction else None) or 0.0
+        if not self._is_told and self._n_sent / self._sample_rate_hz - heard_s > ROUNDED_S:
+            raise self._ended_early(heard_s)
+
+    def _ended_early(self, heard_s: float) -> ServerError:
+        return ServerError(
+            f"This stream ended after {heard_s:g} s of sound: the server restarts, or no sound came for long. "
+            "Open another one."
+        )
 
     def prediction(self) -> Prediction:
         """Return what all windows say together, once the stream is finished."""

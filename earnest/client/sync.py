@@ -30,7 +30,7 @@ class Client:
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
         self._timeout_s = calls.checked_timeout(timeout_s)
-        self._http = calls.http_module().Client(base_url=url, headers=self._headers, timeout=timeout_s)
+        self._http = calls.made_client(calls.http_module().Client, url, headers=self._headers, timeout=timeout_s)
 
     def __enter__(self) -> "Client":
         return self
@@ -193,6 +193,7 @@ class RemoteStream:
         self._heard.refuse_when_ended()
         try:
             for piece in calls.pieces(waveform, self._heard.mixer):
+                self._heard.note_sent(piece)
                 self._send(piece)
                 self._take_waiting()
         except self._expected as error:
@@ -200,13 +201,20 @@ class RemoteStream:
         return self._heard.events()
 
     def finish(self) -> list[Event]:
-        """End the recording and return the rest."""
+        """End the recording and return the rest.
+
+        Raises
+        ------
+        ServerError
+            When the stream broke off, or the server ended it before it had heard all; `prediction` says what it heard.
+        """
         self._heard.finish("with")
         try:
             self._send(calls.FINISH)
             calls.take_all(self._heard, iter(self._socket.recv, None))
         except self._expected as error:
             self._refuse_unless_ended(error)
+        self._heard.refuse_lost()
         return self._heard.events()
 
     def prediction(self) -> Prediction:

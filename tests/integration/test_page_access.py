@@ -118,6 +118,27 @@ def test_the_colours_of_a_picture_are_named_below_it(full: Any, view: str, legen
     assert set(Predictor.load("small").info.classes) <= set(names)
 
 
+def test_listening_begins_and_ends_by_one_key_and_is_told_in_every_view(full: Any) -> None:
+    go(full, "live")
+    full.execute_script("document.getElementById('live-start').focus()")
+    full.switch_to.active_element.send_keys(" ")
+    wait_live(full, "listening")
+    harness.wait_for(full, "document.activeElement.id === 'live-start'")
+    go(full, "files")
+    assert full.title == "● Files – earnest"
+    go(full, "live")
+    full.execute_script("document.getElementById('live-start').focus()")
+    full.switch_to.active_element.send_keys(" ")
+    wait_live(full, "idle")
+    harness.wait_for(full, "document.activeElement.id === 'live-start'")
+    assert full.title == "Live – earnest"
+
+
+def test_the_choices_to_compare_have_a_name(full: Any) -> None:
+    go(full, "compare")
+    assert text_of(full, "compare-choices").startswith("Recordings, up to six")
+
+
 def test_what_was_spoken_is_kept_with_the_time_in_its_name(full: Any) -> None:
     assert [row[0].partition(", ")[0] for row in rows_of(full, "recordings-list")] == ["Microphone"]
 

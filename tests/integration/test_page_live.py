@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
+from selenium.webdriver.common.keys import Keys
 from the_page import (
     DEMO,
     RATE_HZ,
@@ -258,7 +259,8 @@ def test_a_recording_is_kept_named_opened_again_handed_on_and_deleted(driver: An
     button(driver, "Open lively.flac").click()
     name = driver.find_element("id", "kept-name")
     name.clear()
-    name.send_keys("Tuesday\n")
+    assert name.get_property("value") == "lively.flac"  # a recording has a name
+    name.send_keys(Keys.CONTROL, "a", Keys.NULL, "Tuesday\n")
     harness.wait_for(driver, "document.querySelector('#recordings-list th[scope=row]').textContent === 'Tuesday'")
     button(driver, "Export Tuesday").click()
     exported = arrived(folder / "Tuesday.json")

@@ -141,7 +141,7 @@ def _listed(source: str) -> Iterator[Input]:
         raise EarnestError(f"{source}: larger than {MOST_LIST_BYTES >> 20} MiB. Save the list as a table (.parquet).")
     text = decoded(data, source, what="list")
     if is_list(source):
-        rows = rows_of_list(text, source)
+        rows = [row for _, row in rows_of_list(text, source)]
         if any(row.get("channel") for row in rows):
             raise EarnestError(f"{source}: has a column 'channel'. Leave it out, and name one channel with --channel.")
         paths: Iterable[str] = (row["path"] for row in rows)

@@ -25,7 +25,7 @@ from earnest.apps.batch.plan import (
 )
 from earnest.apps.batch.shard import METADATA, Work
 from earnest.audio.source import channel_path
-from earnest.errors import EarnestError, counted
+from earnest.errors import EarnestError, counted, printable
 from earnest.files.locks import held_folder
 from earnest.files.reading import parsed_json
 from earnest.files.writing import refuse_foreign
@@ -244,7 +244,7 @@ def _add(rows: list[dict[str, Any]], told: Summary) -> Iterator[str]:
 
 def _kind_of(error: str, key: str) -> str:
     """Return an error without the recording's name, so that equal ones are counted together."""
-    for name in (key, key.rpartition("/")[2]):
+    for name in map(printable, (key, key.rpartition("/")[2])):
         with suppress(ValueError):
             place = error.index(f"{name}: ")
             return error[place + len(name) + 2 :]

@@ -80,7 +80,7 @@ def read_list(path: Path) -> ListedRecordings:
     listed = rows_of_list(read_text(path, most=MOST_LIST_BYTES, what="list of recordings"), str(path))
     sources: list[Source] = []
     speakers: dict[str, str] = {}
-    for number, row in enumerate(listed, 1):
+    for number, row in listed:
         source: Source = str(path_in(path.parent, row["path"]))
         if channel := row.get("channel", ""):
             source = Channel(source, _channel(channel, f"{path}, row {number}"))
@@ -100,8 +100,8 @@ def _channel(text: str, where: str) -> int:
     raise EarnestError(f"{where}: channel {shown(text)}, {CHANNEL_NUMBERS}.")
 
 
-def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
-    """Return the rows of a list's text, column → cell; see `read_list`."""
+def rows_of_list(text: str, where: str) -> list[tuple[int, dict[str, str]]]:
+    """Return the rows of a list's text, each with its number (the header's is 1), column → cell; see `read_list`."""
     try:
         rows = text_rows(text, where)
         header = [name.strip() for name in next(rows, [])]
@@ -111,7 +111,8 @@ def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
             raise EarnestError(
                 f"{where}: a list of recordings needs the column 'path', named in its first line.{columns}"
             )
-        listed = [_cells(header, row, f"{where}, row {number}") for number, row in enumerate(rows, 1) if row]
+        filled = ((number, row) for number, row in enumerate(rows, 2) if any(map(str.strip, row)))
+        listed = [(number, _cells(header, row, f"{where}, row {number}")) for number, row in filled]
     except csv.Error as error:
         raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error
     if not listed:

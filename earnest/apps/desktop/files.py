@@ -296,7 +296,7 @@ class FilesPanel(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName(tr("Search names and notes"))
         self.labels.setAccessibleName(tr("Show one emotion"))
-        self.table = QTableView()
+        self.table = QTableView(tabKeyNavigation=False)  # Tab goes on to what comes behind it
         self._set_up_table()
         self.progress, self.state, self.stop = QProgressBar(), PlainLabel(), QPushButton(tr("Cancel"))
         self.progress.setAccessibleName(tr("Progress"))

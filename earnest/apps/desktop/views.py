@@ -18,6 +18,7 @@ from earnest.runtime.events import Span, Window
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, colours_of, label_colour
 
+LEAST_PEAK = 1e-3  # quieter sound is drawn as quiet as it is
 SHORTEST_S = 0.02  # of what is seen at once
 SETTLED_MS = 40
 MOST_NAMES = 60  # of spans, in what is seen
@@ -207,7 +208,8 @@ class RecordingViews(QWidget):
     def show_samples(self, samples: Samples) -> None:
         """Draw waveform and spectrogram."""
         self._samples = samples
-        self._wave.setYRange(-1, 1, padding=0.02)
+        loudest = max(float(samples.high.max(initial=LEAST_PEAK)), -float(samples.low.min(initial=-LEAST_PEAK)))
+        self._wave.setYRange(-loudest, loudest, padding=0.02)
         self._show_cursors(True)
         self._extend(samples.duration_s)
 

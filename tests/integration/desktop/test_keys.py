@@ -176,3 +176,15 @@ def test_what_was_opened_before_is_in_a_menu(driver: Any, voices: Path, qtbot: A
     window.files.remove_chosen()
     choose(qtbot, window, "File", "Recent", str(voices))
     driver.until(lambda: len(window.files.model.entries) == 5)
+
+
+def test_tab_leads_out_of_the_list_of_files(driver: Any) -> None:
+    from PySide6.QtWidgets import QApplication
+
+    window = driver.window
+    window.files.table.setFocus()
+    visited = set()
+    for _ in range(40):
+        press(QApplication.focusWidget(), "Tab")
+        visited.add(QApplication.focusWidget())
+    assert any(window.tabs.isAncestorOf(widget) for widget in visited)

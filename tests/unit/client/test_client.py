@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -610,6 +610,48 @@ def test_a_server_that_restarts_gives_the_last_events_then_an_error(folder: Path
                 stream.accept_waveform(voice(1.0))
             assert stream.finish() == []
             assert stream.prediction().duration_s == 4.0
+
+
+def test_the_last_sound_that_no_server_heard_is_told_at_the_end(folder: Path) -> None:
+    async def talk(address: str, end: Callable[[], None]) -> None:
+        async with AsyncClient(address) as client, client.stream(16_000) as stream:
+            await stream.accept_waveform(voice(4.0))
+            await asyncio.to_thread(end)
+            await stream.accept_waveform(voice(1.0))
+            with pytest.raises(ServerError, match="ended after 4 s of sound"):
+                await stream.finish()
+            assert stream.prediction().duration_s == 4.0
+
+    with ExitStack() as server:
+        client = Client(server.enter_context(listening(settings_for(folder))))
+        with client, client.stream(16_000) as stream:
+            stream.accept_waveform(voice(4.0))
+            server.close()
+            stream.accept_waveform(voice(1.0))
+            with pytest.raises(ServerError, match="ended after 4 s of sound"):
+                stream.finish()
+            assert stream.prediction().duration_s == 4.0
+    with ExitStack() as server:
+        asyncio.run(talk(server.enter_context(listening(settings_for(folder))), server.close))
+
+
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+def test_a_proxy_of_the_environment_that_cant_be_used_is_named(
+    make: type[Client] | type[AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "foo://x")
+    with pytest.raises(EarnestError, match=r"no client \(.*The environment names a proxy .*NO_PROXY=localhost goes"):
+        make("http://localhost:1")
+
+
+def test_an_answer_that_a_proxy_kept_away_names_the_proxy(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with Client("http://localhost:1") as client, pytest.raises(ServerError, match="NO_PROXY=localhost goes around it"):
+        client.predict(clip)
 
 
 def test_a_server_that_restarts_is_the_same_for_asyncio(folder: Path) -> None:

@@ -30,6 +30,16 @@ export function onClick(id: string, work: () => unknown): void {
   byId(id).addEventListener("click", () => void work());
 }
 
+const hadFocus = new WeakSet<HTMLElement>();
+
+/** Switch a control on or off; one that was switched off under the keyboard's hand gets the focus back. */
+export function enable(control: HTMLElement, isEnabled: boolean): void {
+  if (!isEnabled && document.activeElement === control) hadFocus.add(control);
+  control.toggleAttribute("disabled", !isEnabled);
+  const isFree = document.activeElement === document.body || document.activeElement === control;
+  if (isEnabled && hadFocus.delete(control) && isFree) control.focus({ preventScroll: true });
+}
+
 /** Fill a <select> with values and their names, and choose one where it is among them. */
 export function fillSelect(select: HTMLSelectElement, options: readonly [string, string][], chosen: string): void {
   select.replaceChildren(...options.map(([value, text]) => h("option", { value }, text)));

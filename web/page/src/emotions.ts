@@ -1,4 +1,4 @@
-/** One colour per emotion, the same as in the Python package's plots, and always with its name beside it. */
+/** One colour per emotion, of known ones the same as in the Python package's plots, and always with its name beside it. */
 
 /** Okabe and Ito (2008), distinct in every common colour blindness; the rest are darker or lighter relatives. */
 export const COLOURS: Partial<Record<string, string>> = {
@@ -19,12 +19,14 @@ export const COLOURS: Partial<Record<string, string>> = {
 const UNSURE = "#7d7d7d"; // of spans without an emotion, darker than neutral
 const SPARE = ["#44aa99", "#882255", "#ddcc77", "#332288", "#117733", "#aa4499"];
 
-/** The colour of an emotion; one that has none gets the same spare one every time. */
+const others: string[] = []; // words of one's own, in the order in which they were first seen
+
+/** The colour of an emotion; one that has none takes the next spare one, and keeps it while the page is open. */
 export function colourOf(emotion: string): string {
   const known = emotion === "unsure" ? UNSURE : COLOURS[emotion];
   if (known) return known;
-  const sum = Array.from(emotion).reduce((total, letter) => total + letter.charCodeAt(0), 0);
-  return SPARE[sum % SPARE.length];
+  if (!others.includes(emotion)) others.push(emotion);
+  return SPARE[others.indexOf(emotion) % SPARE.length];
 }
 
 /** Black or white, whichever is easier to read on a colour. */

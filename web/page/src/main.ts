@@ -109,6 +109,13 @@ function refuseDrops(): void {
   }
 }
 
+/** The view that is seen, and whether the microphone is on, whatever is seen. */
+function tellTitle(): void {
+  const isOn = document.documentElement.dataset["live"] === "listening";
+  const view = VIEWS.find((name) => !byId(name).hidden) ?? VIEWS[0];
+  document.title = `${isOn ? "● " : ""}${byId(`${view}-title`).textContent} – earnest`;
+}
+
 /** One view at a time, by the part of the address after "#/", which is no element's id: browsers would jump there. */
 function followAddress(): void {
   const go = (isFirst: boolean): void => {
@@ -120,13 +127,14 @@ function followAddress(): void {
       else link.removeAttribute("aria-current");
     }
     const title = byId(`${view}-title`);
-    document.title = `${title.textContent} – earnest`;
+    tellTitle();
     if (!isFirst) {
       title.focus({ preventScroll: true });
       scrollTo(0, 0);
     }
     document.dispatchEvent(new CustomEvent("view", { detail: view }));
   };
+  document.addEventListener("listening", tellTitle);
   addEventListener("hashchange", () => {
     if (takeToken()) location.reload();
     else go(false);

@@ -82,10 +82,15 @@ export function brokenOff(model: string, abstainBelow: number, windows: Window[]
   return { ...tally.answer(measured, windows.length > 1), activity: "", segments: [], spans, windows };
 }
 
-/** Mean of the polarities of the last windows, -1 to 1; null before the first one. */
+/** Whether a class is pleasant or unpleasant; words of one's own are neither. */
+function hasPolarity(probabilities: Shares): boolean {
+  return Object.keys(probabilities).some((name) => polarityOf({ [name]: 1 }) !== 0);
+}
+
+/** Mean of the polarities of the last windows, -1 to 1; null before the first one, and where no class has any. */
 export function barometer(windows: readonly Window[], count = BAROMETER_WINDOWS): number | null {
   const last = windows.slice(-count);
-  if (!last.length) return null;
+  if (!last.length || !hasPolarity(last[0].probabilities)) return null;
   return last.reduce((sum, { probabilities }) => sum + polarityOf(probabilities), 0) / last.length;
 }
 
@@ -105,8 +110,9 @@ export function movingAverage(values: readonly number[], width: number): number[
   });
 }
 
-/** Polarity over time, smoothed: [seconds, -1 to 1] at each window's middle. */
+/** Polarity over time, smoothed: [seconds, -1 to 1] at each window's middle; none where no class has any. */
 export function rollercoaster(windows: readonly Window[]): [number, number][] {
+  if (!windows.length || !hasPolarity(windows[0].probabilities)) return [];
   const values = windows.map(({ probabilities }) => polarityOf(probabilities));
   const smooth = movingAverage(values, smoothingWidth(values));
   return windows.map(({ start_s: start, end_s: end }, index) => [(start + end) / 2, smooth[index]]);

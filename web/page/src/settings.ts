@@ -108,7 +108,7 @@ function take(name: string, app: App, read: (files: File[], engine: Engine) => P
       },
       (error: unknown) => {
         const { title, advice } = problemOf(error);
-        status.textContent = `${title} ${advice}`;
+        status.textContent = `${title}. ${advice}`;
       },
     );
     input.value = "";

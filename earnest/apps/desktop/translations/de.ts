@@ -529,7 +529,7 @@
     </message>
     <message>
       <source>Redo</source>
-      <translation>Wiederholen:</translation>
+      <translation>Wiederholen</translation>
     </message>
     <message>
       <source>Save &amp;picture …</source>
@@ -769,7 +769,7 @@
     </message>
     <message>
       <source>Undo</source>
-      <translation>Rückgängig:</translation>
+      <translation>Rückgängig</translation>
     </message>
     <message>
       <source>Vocal bursts</source>

@@ -447,17 +447,18 @@ def test_a_list_names_recordings_and_their_speakers(
         ("file,who\na.wav,anna\n", "needs the column 'path', named in its first line. There are 'file', 'who'"),
         ("file;who\na.wav;anna\n", "There are 'file', 'who'"),
         ("path\n", "lists no recordings"),
-        ("path,speaker\na.wav\n", "row 1: 1 cell, but the header has 2"),
+        ("path,speaker\na.wav\n", "row 2: 1 cell, but the header has 2"),
         ("path,start_s\na.wav,1.5\n", "names a part of a recording"),
         ("path,end_s\na.wav,1.5\n", "names a part of a recording"),
         ("path,speaker\n,anna\n", "the path is missing"),
         ('path\n"a.wav\n', "not a readable list"),
-        ("path,channel\na.wav,left\n", "row 1: channel 'left', expected 1 for the left one"),
-        ("path,channel\na.wav,0\n", "row 1: channel '0', expected 1"),
+        ("path,channel\na.wav,left\n", "row 2: channel 'left', expected 1 for the left one"),
+        ("path,channel\na.wav,0\n", "row 2: channel '0', expected 1"),
+        ("path,channel\n,\n\na.wav,left\n", "row 4: channel 'left'"),  # as a spreadsheet counts
         ("path,path\na.wav,b.wav\n", "the column 'path' is there 2 times"),
         ("path,Speaker\na.wav,anna\n", "the column 'Speaker' is written 'speaker'"),
         ("path, Channel\na.wav,1\n", "the column 'Channel' is written 'channel'"),
-        ("path,speaker\na.wav,anna\na.wav,bob\n", "row 2: another row says that a.wav is spoken by someone else"),
+        ("path,speaker\na.wav,anna\na.wav,bob\n", "row 3: another row says that a.wav is spoken by someone else"),
     ],
 )
 def test_what_is_no_list_is_refused(tmp_path: Path, text: str, message: str) -> None:

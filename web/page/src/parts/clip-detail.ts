@@ -30,11 +30,11 @@ export class ClipDetail {
       this.save();
     });
     onClick("clip-closer", () => {
-      this.picture.zoom(2, this.audio.currentTime);
+      this.picture.zoom(2, this.picture.inView(this.audio.currentTime));
       this.follow();
     });
     onClick("clip-farther", () => {
-      this.picture.zoom(0.5, this.audio.currentTime);
+      this.picture.zoom(0.5, this.picture.inView(this.audio.currentTime));
       this.follow();
     });
     onClick("clip-whole", () => {
@@ -114,6 +114,7 @@ export class ClipDetail {
   private playFrom(seconds: number): void {
     if (!this.clip?.url) return;
     this.audio.currentTime = seconds;
+    if (this.picture.placeOf(seconds) === null) this.picture.zoom(1, seconds);
     void this.audio.play().catch(() => undefined); // a browser that wants a press of its own button
     this.follow();
   }

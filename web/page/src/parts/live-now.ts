@@ -9,7 +9,7 @@ import { barometer } from "../series.js";
 import { counted } from "../words.js";
 import { qualityOf, showAnswer, showBars } from "./bars.js";
 import { showBarometer } from "./barometer.js";
-import { Radar } from "./small-pictures.js";
+import { FEWEST_AXES, Radar } from "./small-pictures.js";
 
 const QUIET_CHUNKS = 15; // tenths of a second without speech before the page says so
 const LATE_CHUNKS = 20; // that an answer may come after the sound it needs
@@ -101,6 +101,7 @@ export class LiveNow {
     showBarometer(byId("live-barometer"), barometer(windows));
     this.nWindows++;
     for (const [name, value] of Object.entries(probabilities)) this.sums[name] = (this.sums[name] ?? 0) + value;
+    byId("live-radar").hidden = Object.keys(probabilities).length < FEWEST_AXES;
     this.radar.show(Object.fromEntries(Object.keys(probabilities).map((name) => [name, this.sums[name] / this.nWindows])));
     byId("live-delay").textContent = delayMs === null ? "–" : `${(delayMs / 1000).toFixed(1)} s`;
   }

@@ -1,7 +1,7 @@
 /** A row of the clips that come with the page, to press. */
 
 import type { App } from "../app.js";
-import { h } from "../dom.js";
+import { enable, h } from "../dom.js";
 
 /** @param onChoose called with a clip's file name; the row waits until it is done */
 export function sampleRow(place: HTMLElement, app: App, onChoose: (name: string) => Promise<void>): void {
@@ -9,18 +9,18 @@ export function sampleRow(place: HTMLElement, app: App, onChoose: (name: string)
   const buttons = app.site.clips.map((name) => {
     const press = async (): Promise<void> => {
       isBusy = true;
-      enable();
+      update();
       await onChoose(name);
       isBusy = false;
-      enable();
+      update();
     };
     return h("button", { type: "button", class: "small", click: () => void press() }, titleOf(name));
   });
-  const enable = (): void => {
-    for (const button of buttons) button.disabled = isBusy || !app.engine;
+  const update = (): void => {
+    for (const button of buttons) enable(button, !isBusy && Boolean(app.engine));
   };
-  app.addEventListener("engine", enable);
-  enable();
+  app.addEventListener("engine", update);
+  update();
   place.setAttribute("role", "group");
   place.setAttribute("aria-label", "Try a sample");
   place.append("Try a sample:", ...buttons, h("span", { class: "faint" }, "Synthetic speech: it shows how this works, not how well."));

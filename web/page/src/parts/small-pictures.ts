@@ -4,6 +4,7 @@ import type { Shares } from "../../../src/index.js";
 import { confidence, percent, signed, tick } from "../words.js";
 import { ink, type Option, Picture, widthOf } from "./charts.js";
 
+export const FEWEST_AXES = 3; // of two, a radar is a line without area
 const NAME_PX = 13;
 const NAME_GAP_PX = 15;
 

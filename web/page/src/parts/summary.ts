@@ -5,24 +5,29 @@ import { h } from "../dom.js";
 import { changesOf, rollercoaster, shareOfTime } from "../series.js";
 import { clock, counted } from "../words.js";
 import { showShares } from "./bars.js";
-import { Radar, Rollercoaster } from "./small-pictures.js";
+import { FEWEST_AXES, Radar, Rollercoaster } from "./small-pictures.js";
 
 export class Summary {
   private readonly bars = h("ul");
   private readonly facts = h("p", { class: "facts" });
   private readonly radar: Radar;
   private readonly line: Rollercoaster;
+  private readonly columns: Record<"radar" | "line", HTMLElement>;
 
   constructor(private readonly place: HTMLElement) {
     const [radar, line] = [h("div", { class: "picture" }), h("div", { class: "picture" })];
+    this.columns = {
+      radar: h("div", {}, h("h3", {}, "Mean probabilities"), radar),
+      line: h("div", {}, h("h3", {}, "Polarity over time: unpleasant to pleasant"), line),
+    };
     place.append(
       this.facts,
       h(
         "div",
         { class: "columns" },
         h("div", {}, h("h3", {}, "Share of the spoken time"), this.bars),
-        h("div", {}, h("h3", {}, "Mean probabilities"), radar),
-        h("div", {}, h("h3", {}, "Polarity over time: unpleasant to pleasant"), line),
+        this.columns.radar,
+        this.columns.line,
       ),
     );
     this.radar = new Radar(radar);
@@ -38,8 +43,11 @@ export class Summary {
       `${clock(duration ?? 0)} in all, ${clock(speech ?? 0)} of speech, ${counted(changes, "change")} of emotion. ` +
       `Model “${timeline.model}”.`;
     showShares(this.bars, timeline.shares ?? shareOfTime(spans)); // none where it was heard as a whole
+    const polarities = rollercoaster(windows);
+    this.columns.radar.hidden = Object.keys(timeline.probabilities).length < FEWEST_AXES;
+    this.columns.line.hidden = polarities.length < 2; // of one answer there is no line
     this.radar.show(timeline.probabilities);
-    this.line.show(rollercoaster(windows));
+    this.line.show(polarities);
   }
 
   hide(): void {

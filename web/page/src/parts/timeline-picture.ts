@@ -55,10 +55,21 @@ export class TimelinePicture extends Picture {
     return x >= MARGIN.left && x <= this.chart.getWidth() - MARGIN.right ? x : null;
   }
 
+  /** A moment, where it is in view; else the middle of what is. */
+  inView(seconds: number): number {
+    if (this.placeOf(seconds) !== null) return seconds;
+    const { startValue, endValue } = this.window;
+    return (startValue + endValue) / 2;
+  }
+
+  private get window(): { startValue: number; endValue: number } {
+    return (this.chart.getOption() as { dataZoom: { startValue: number; endValue: number }[] }).dataZoom[0];
+  }
+
   /** Show a part: a factor above 1 looks closer, around `seconds`; 0 shows all. */
   zoom(factor: number, seconds: number): void {
     const { startS, endS } = this.shown;
-    const [{ startValue, endValue }] = (this.chart.getOption() as { dataZoom: { startValue: number; endValue: number }[] }).dataZoom;
+    const { startValue, endValue } = this.window;
     const length = factor === 0 ? endS - startS : Math.min((endValue - startValue) / factor, endS - startS);
     const from = Math.min(Math.max(seconds - length / 2, startS), endS - length);
     this.chart.dispatchAction({ type: "dataZoom", startValue: from, endValue: from + length });

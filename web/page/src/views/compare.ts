@@ -3,7 +3,7 @@
 import type { Timeline } from "../../../src/index.js";
 import { answerOf } from "../answer.js";
 import type { App } from "../app.js";
-import { byId, h, onClick } from "../dom.js";
+import { byId, enable, h, onClick } from "../dom.js";
 import { dot, qualityOf, showAnswer } from "../parts/bars.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { showLegend, TimelinePicture } from "../parts/timeline-picture.js";
@@ -44,14 +44,14 @@ class CompareView {
 
   private async addSamples(): Promise<void> {
     const button = byId("compare-samples");
-    button.toggleAttribute("disabled", true);
+    enable(button, false);
     this.problem.clear();
     try {
       for await (const clip of samples(this.app)) this.app.add(clip);
     } catch (error) {
       this.problem.show(error);
     }
-    button.toggleAttribute("disabled", false);
+    enable(button, true);
   }
 
   /** List what there is; what is new is chosen as long as there is room. */
@@ -65,12 +65,16 @@ class CompareView {
     }
     for (const id of [...this.chosen]) if (!candidates.some((candidate) => candidate.id === id)) this.chosen.delete(id);
     byId("compare-empty").hidden = candidates.length > 0;
-    byId("compare-choices").replaceChildren(...candidates.map((candidate) => this.choice(candidate, candidates)));
+    const focused = document.activeElement?.getAttribute("value");
+    const choices = byId("compare-choices");
+    choices.replaceChildren(choices.querySelector("legend")!, ...candidates.map((candidate) => this.choice(candidate, candidates)));
+    const inputs = [...choices.querySelectorAll("input")];
+    inputs.find(({ value }) => value === focused)?.focus({ preventScroll: true }); // made anew with each recording that is answered
     this.draw(candidates);
   }
 
   private choice({ id, name }: Candidate, candidates: readonly Candidate[]): HTMLElement {
-    const box = h("input", { type: "checkbox", checked: this.chosen.has(id), disabled: !this.chosen.has(id) && this.chosen.size >= MOST });
+    const box = h("input", { type: "checkbox", value: id, checked: this.chosen.has(id), disabled: !this.chosen.has(id) && this.chosen.size >= MOST });
     box.addEventListener("change", () => {
       if (box.checked) this.chosen.add(id);
       else this.chosen.delete(id);

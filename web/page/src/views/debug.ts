@@ -3,7 +3,7 @@
 import type { Prediction } from "../../../src/index.js";
 import type { App } from "../app.js";
 import { BrowserEngine } from "../browser-engine.js";
-import { byId, h, onClick, table } from "../dom.js";
+import { byId, enable, h, onClick, table } from "../dom.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { sample } from "../samples.js";
 import { ServerEngine, serverModels } from "../server-engine.js";
@@ -64,7 +64,7 @@ class DebugView {
   private async parity(): Promise<void> {
     await this.guarded(async () => {
       const button = byId("debug-parity");
-      button.toggleAttribute("disabled", true);
+      enable(button, false);
       try {
         const common = (await serverModels()).filter(({ name }) => this.app.site.models.includes(name));
         const shared = common.find(({ name }) => name === this.app.engine?.about.name) ?? common.at(0);
@@ -84,7 +84,7 @@ class DebugView {
         const told = `Model “${shared.name}”, ${counted(this.app.site.clips.length, "recording")}: the largest difference is ${largest.toExponential(1)}.`;
         byId("debug-result").textContent = told;
       } finally {
-        button.toggleAttribute("disabled", false);
+        enable(button, true);
       }
     });
   }

@@ -2,7 +2,7 @@
 
 import { checkedLabel, EarnestError, FEWEST_A_CLASS } from "../../../src/index.js";
 import { type App, LEARNT, type LearntModel } from "../app.js";
-import { byId, download, h, onClick } from "../dom.js";
+import { byId, download, enable, h, onClick } from "../dom.js";
 import { BrowserEngine } from "../browser-engine.js";
 import { fileName, unzipped, zipped } from "../own/archive.js";
 import { type Group, OwnClasses } from "../own/classes.js";
@@ -179,7 +179,7 @@ class LearnView {
     byId("learn-count").textContent = count ? `${counted(count, "recording")}, ${counted(counts.size, "class")}. ${enough < 2 ? missing : ""}` : missing;
     byId("learn-record").textContent = this.recording ? "Stop recording" : "Record one";
     byId("learn-level").hidden = !this.recording;
-    byId("learn-start").toggleAttribute("disabled", this.isBusy || enough < 2 || !this.app.engine);
+    enable(byId("learn-start"), !this.isBusy && enough >= 2 && Boolean(this.app.engine));
     this.progress.hidden = !this.isBusy;
   }
 

@@ -13,7 +13,7 @@ import {
 } from "../../../src/index.js";
 import { likeliestOf, UNSURE } from "../answer.js";
 import type { App } from "../app.js";
-import { byId, fillSelect, onClick } from "../dom.js";
+import { byId, enable, fillSelect, onClick } from "../dom.js";
 import { Delay } from "../delay.js";
 import type { About } from "../engine.js";
 import { keepButton } from "../parts/keep-button.js";
@@ -251,7 +251,8 @@ class LiveView {
     document.documentElement.dataset["live"] = state;
     byId("live-start").textContent = isOn ? "Stop" : state === "ending" ? "Ending …" : "Start";
     const isWithoutModel = !isOn && !this.app.engine;
-    byId("live-start").toggleAttribute("disabled", ["starting", "ending", "answering"].includes(state) || isWithoutModel);
+    enable(byId("live-start"), !["starting", "ending", "answering"].includes(state) && !isWithoutModel);
+    document.dispatchEvent(new Event("listening"));
     byId("live-pause").textContent = state === "paused" ? "Go on" : "Pause";
     byId("live-pause").toggleAttribute("disabled", !isOn);
     byId("live-clear").toggleAttribute("disabled", isOn || state === "ending" || state === "answering");

@@ -12,7 +12,7 @@ import { TimelinePicture } from "../parts/timeline-picture.js";
 import { notStored } from "../problems.js";
 import { classesOf } from "../series.js";
 import { allKept, forget, type Kept, keep, put } from "../store.js";
-import { clock } from "../words.js";
+import { clock, counted } from "../words.js";
 
 export function recordingsView(): void {
   new RecordingsView();
@@ -123,7 +123,11 @@ class RecordingsView {
   private async rename(): Promise<void> {
     const { opened } = this;
     const name = this.name.value.trim();
-    if (!opened || !name) return;
+    if (!opened) return;
+    if (!name) {
+      this.name.value = opened.name; // a recording has one
+      return;
+    }
     await put({ ...opened, name });
     opened.name = name;
     this.names.get(opened.id)?.();
@@ -147,15 +151,17 @@ class RecordingsView {
 
   private async take(input: HTMLInputElement): Promise<void> {
     this.problem.clear();
+    const refused: string[] = [];
     for (const file of input.files ?? []) {
       try {
         if (file.size > MOST_BYTES) throw new Error("The file is larger than 20 MB. Choose one that was exported under Recordings.");
         const { name, created, timeline } = read(await file.text());
         await put({ ...(await keep(name, timeline)), created });
       } catch (error) {
-        this.problem.tell({ title: `${file.name} can't be imported`, advice: error instanceof Error ? error.message : String(error) });
+        refused.push(`${file.name}: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
+    if (refused.length) this.problem.tell({ title: `${counted(refused.length, "file")} can't be imported`, advice: refused.join(" ") });
     input.value = "";
     await this.changed();
   }
