@@ -278,7 +278,7 @@ class AnnotationPanel(QWidget):
         super().__init__(parent)
         self._annotations, self._path, self._selection = annotations, "", (0.0, 0.0)
         self._classes: tuple[str, ...] = ()
-        self.model, self.table = PartsTable(), QTableView(tabKeyNavigation=False)
+        self.model, self.table = PartsTable(), QTableView()
         self._set_up_table()
         self.emotions, self.speaker = QComboBox(), QLineEdit()
         self.emotions.setEditable(True)
@@ -323,6 +323,7 @@ class AnnotationPanel(QWidget):
         self._tell_count()
 
     def _set_up_table(self) -> None:
+        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes behind it
         self.table.setModel(self.model)
         self.table.setAccessibleName(tr("Parts of the recording"))
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -447,7 +448,8 @@ class AgreementDialog(QDialog):
         self.summary.setWordWrap(True)
         self.summary.setAccessibleName(tr("Agreement"))
         shown = sorted(found.shared, key=lambda one: (one.first == one.second, one.path, one.start_s))[:MOST_ROWS]
-        self.table = QTableWidget(len(shown), 6, tabKeyNavigation=False)
+        self.table = QTableWidget(len(shown), 6)
+        self.table.setTabKeyNavigation(False)
         self.table.setAccessibleName(tr("Stretches that both labelled"))
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         titles = tr("File"), tr("Start"), tr("End"), tr("I"), printable(Path(second).name), ""

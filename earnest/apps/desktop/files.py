@@ -296,7 +296,7 @@ class FilesPanel(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName(tr("Search names and notes"))
         self.labels.setAccessibleName(tr("Show one emotion"))
-        self.table = QTableView(tabKeyNavigation=False)  # Tab goes on to what comes behind it
+        self.table = QTableView()
         self._set_up_table()
         self.progress, self.state, self.stop = QProgressBar(), PlainLabel(), QPushButton(tr("Cancel"))
         self.progress.setAccessibleName(tr("Progress"))
@@ -320,6 +320,7 @@ class FilesPanel(QWidget):
         self._count()
 
     def _set_up_table(self) -> None:
+        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes behind it
         self.table.setModel(self.filter)
         self.table.setAccessibleName(tr("Files"))
         self.table.setSortingEnabled(True)
