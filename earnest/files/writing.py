@@ -135,7 +135,8 @@ def write_sum(path: Path) -> None:
 def _sum_line(path: Path) -> str:
     """Return the line of a file as sha256sum writes it: a backslash before it tells that it has some in its name."""
     name = path.name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    return f"{'' if name == path.name else chr(92)}{sha256_of_file(path)}  {name}\n"
+    mark = "" if name == path.name else "\\"
+    return f"{mark}{sha256_of_file(path)}  {name}\n"
 
 
 def _from_sum_line(line: str) -> tuple[str, str]:
