@@ -245,6 +245,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         bounds += bound_warnings(head.name, temperature)
     statistics = learner.runtime_statistics(classifier, result.heard, valid)
     best_epoch, epochs, stop_reason = result.best_epoch, result.epochs, result.stop_reason
+    bounds = [] if result.warnings else bounds  # what did not learn has no scores that a temperature could mend
     warnings = (*result.warnings, *bounds, *(() if valid else (NO_VALIDATION,)))
     if "affect" in learned and (unrated := AffectHead.unrated(train)):
         warnings += (f"nobody rated {' and '.join(unrated)}: what the model says of it was not learnt",)
