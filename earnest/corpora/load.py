@@ -146,7 +146,7 @@ def load_utterances(names: Sequence[str], folders: Mapping[str, Path]) -> list[U
             _log.warning("%s: %d of %d clips left out as unusable: %s", name, *_counted(found))
         rows += found.utterances
         if name not in CORPORA.names():
-            own[name] = {row.speaker.removeprefix(f"{row.corpus}-"): row.speaker for row in found.utterances}
+            own[name] = {row.native_speaker: row.speaker for row in found.utterances}
     _doubt_shared_names(own)
     return rows
 

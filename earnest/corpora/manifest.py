@@ -82,6 +82,11 @@ class Utterance:
         return f"{self.corpus}/{self.utterance_id}"
 
     @property
+    def native_speaker(self) -> str:
+        """The corpus' own name of the speaker."""
+        return self.speaker.removeprefix(f"{self.corpus}-")
+
+    @property
     def word(self) -> str:
         """The canonical emotion, of "other" the corpus' own word."""
         return self.native_emotion if self.emotion == "other" and self.native_emotion else self.emotion

@@ -314,12 +314,7 @@ def manifest(
     """
     refuse_input(output, [one for one in (name, root) if one])
     refuse_existing(output, overwrite)
-    named, meant = word_pairs("--column", columns), word_pairs("--emotion", emotions)
-    if strange := next((word for word, emotion in meant.items() if emotion not in EMOTIONS), None):
-        raise click.UsageError(
-            f"--emotion {strange}={meant[strange]}: {shown(meant[strange])} is none of {', '.join(EMOTIONS)}. Words of "
-            "your own are one class where the table writes them alike."
-        )
+    named, meant = word_pairs("--column", columns), _meanings(emotions)
     own = _OwnTable(corpus, audio and audio.resolve(), named, meant)
     path = None if name in TABLE_READERS else own_path(name, root)
     found = hints.read(path, own.audio) if path else None
@@ -332,11 +327,7 @@ def manifest(
         rows = manifest_rows(found, corpus or named_corpus(name)[0], meant)
     with new_file(output, overwrite) as place:
         write_manifest(rows, place, output.parent)
-    if found and meant:  # counts and doubts are of the words as they are now
-        words = (
-            replace(row, native_emotion=meant.get(row.native_emotion, row.native_emotion)) for row in found.utterances
-        )
-        found = replace(found, utterances=tuple(words))
+    found = found and _renamed(found, meant)  # counts and doubts are of the words as they are now
     counts = found.class_counts if found else dict(Counter(row.emotion for row in rows))
     if as_json:
         n_speakers = len({row.speaker for row in rows if row.speaker})
@@ -346,6 +337,24 @@ def manifest(
     elif not quiet:
         echo(f"{output}: {counted(len(rows), 'row')}: {counts_text(counts)}")
     sys.exit(EXIT_SOME_FAILED if found and found.refused else EXIT_OK)
+
+
+def _meanings(emotions: Sequence[str]) -> Mapping[str, str]:
+    """Return own word → canonical emotion, as ``--emotion`` says."""
+    meant = word_pairs("--emotion", emotions)
+    for word, emotion in meant.items():
+        if emotion not in EMOTIONS:
+            raise click.UsageError(
+                f"--emotion {word}={emotion}: {shown(emotion)} is none of {', '.join(EMOTIONS)}. Words of your own are "
+                "one class where the table writes them alike."
+            )
+    return meant
+
+
+def _renamed(data: OwnData, meant: Mapping[str, str]) -> OwnData:
+    words = (meant.get(row.native_emotion, row.native_emotion) for row in data.utterances)
+    renamed = (replace(row, native_emotion=word) for row, word in zip(data.utterances, words, strict=True))
+    return replace(data, utterances=tuple(renamed))
 
 
 def _named_rows(name: str, root: Path | None, own: _OwnTable, hints: OwnOptions) -> list[Utterance]:

@@ -4,13 +4,12 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from earnest.corpora.check import SILENT_PEAK, Finding, Sound, examine_all
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.own.data import CORPUS, OwnData, Refused, doubts_about
+from earnest.corpora.own.data import OwnData, Refused, doubts_about
 
 SHORT_S = 0.3  # a syllable
 FEW = 10  # recordings of a class
@@ -108,7 +107,7 @@ def _by_part(rows: Iterable[Utterance]) -> Iterable[list[Utterance]]:
 def _contradiction(rows: Sequence[Utterance]) -> str:
     """Say whose label or speaker can't be right, of rows with one sound; one of the rows may stay where none is."""
     labels = {row.native_emotion for row in rows}
-    speakers = {row.speaker.removeprefix(f"{CORPUS}-") for row in rows if row.speaker}
+    speakers = {row.native_speaker for row in rows if row.speaker}
     for what, told in ("labels", labels), ("speakers", speakers):
         if len(told) > 1:
             return f"{what} contradict: {', '.join(sorted(told))}"
@@ -148,10 +147,8 @@ def _same_audio(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[
             same[sound.digest].append(sound.path)
     for paths in same.values():
         if len(paths) > 1:
-            parts = defaultdict[tuple[float, float | None], list[Utterance]](list)
-            for row in chain.from_iterable(of_path[path] for path in paths):
-                parts[row.start_s, row.end_s].append(row)  # parts of one recording may differ
-            details = (detail for part in parts.values() if (detail := _contradiction(part)) != KEEP_ONE)
+            one = (replace(row, path=paths[0]) for path in paths for row in of_path[path])
+            details = (detail for part in _by_part(one) if (detail := _contradiction(part)) != KEEP_ONE)
             yield Finding(SAME, tuple(map(str, paths)), next(details, KEEP_ONE))
 
 

@@ -108,7 +108,7 @@ def doubts_about(labels: Iterable[str], rows: Iterable[Utterance]) -> list[str]:
     found = [f"{told}: {', '.join(names)}. Write them alike." for names in _alike(set(labels), str.casefold)]
     speakers = defaultdict[str, set[str]](set)
     for row in rows:
-        speakers[row.corpus].add(row.speaker.removeprefix(f"{row.corpus}-"))
+        speakers[row.corpus].add(row.native_speaker)
     told = "Speakers that may be one are taken for several"
     alike = (names for members in speakers.values() for names in _alike(members, _spoken_name))
     return found + [f"{told}: {', '.join(names)}. Write them alike." for names in alike]
