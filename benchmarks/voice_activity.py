@@ -74,10 +74,15 @@ def rates(found: list[Marks], true: list[Marks]) -> str:
 
 
 def speech_clips(folder: Path, count: int) -> list[Waveform]:
-    """Return clips spread evenly over a corpus, at a peak of 0.5."""
+    """Return clips spread evenly over a corpus, at a peak of -6 dBFS."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix in (".flac", ".opus", ".wav"))
     clips = [load_waveform(path, RATE_HZ) for path in paths[:: max(len(paths) // count, 1)][:count]]
-    return [np.float32(0.5 / np.abs(clip).max()) * clip for clip in clips if np.abs(clip).max() > 0]
+    return [at_peak(clip, -6.0) for clip in clips if np.abs(clip).max() > 0]
+
+
+def at_peak(clip: Waveform, peak_dbfs: float) -> Waveform:
+    """Return the clip with another level."""
+    return np.float32(10 ** (peak_dbfs / 20) / np.abs(clip).max()) * clip
 
 
 def noises(folder: Path) -> Mapping[str, list[Waveform]]:
@@ -108,7 +113,10 @@ def conditions(
     rng = np.random.default_rng(0)
     steady = [noise for name, group in by_class.items() if name not in HARD for noise in group]
     throats = [noise for name in HARD for noise in by_class.get(name, [])]
-    yield "clean", [mixed(clip, np.zeros(RATE_HZ, np.float32), 0.0) for clip in clips]
+    nothing = np.zeros(RATE_HZ, np.float32)
+    yield "clean", [mixed(clip, nothing, 0.0) for clip in clips]
+    for peak_dbfs in (-30.0, -40.0, -50.0):
+        yield f"clean, peak {peak_dbfs:.0f} dBFS", [mixed(at_peak(clip, peak_dbfs), nothing, 0.0) for clip in clips]
     for level_dbfs in (-60.0, -40.0):
         faint = [(10 ** (level_dbfs / 20) * rng.normal(size=RATE_HZ)).astype(np.float32) for _ in clips]
         yield (
@@ -121,7 +129,7 @@ def conditions(
         yield f"animals, {snr_db:.0f} dB", [mixed(clip, throats[rng.integers(len(throats))], snr_db) for clip in clips]
     for snr_db in (20.0, 10.0):
         yield f"music, {snr_db:.0f} dB", [mixed(clip, music(8.0, rng), snr_db) for clip in clips]
-    for softer_db in (0.0, 20.0, 30.0):
+    for softer_db in (0.0, 20.0, 30.0, 40.0):
         pairs = zip(clips, clips[-1:] + clips[:-1], strict=True)
         yield f"{softer_db:.0f} dB softer", [after_another(*pair, softer_db) for pair in pairs]
     for name, group in by_class.items():

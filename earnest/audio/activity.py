@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
-from earnest.audio.quality import SILENCE_DBFS, SPEECH_RANGE_DB, levels_dbfs
+from earnest.audio.quality import SILENCE_DBFS, SPEECH_RANGE_DB, Levels, levels_dbfs
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError, suggestion
 
@@ -30,6 +30,9 @@ STATE_WIDTH = 128
 FRAME_S = FRAME_SAMPLES / ACTIVITY_HZ
 DETECTORS = ("auto", "silero", "energy")
 _BLOCK = 16  # frames: half a second
+HEARD_AT_DBFS = -30.0  # a loudest frame that Silero's network hears in full
+MOST_GAIN_DB = 20.0  # more would lift a pause so far that the beginning of a word is no beginning
+_FADE_DB = 0.5  # of one frame: 16 dB a second, so that a soft answer to a loud question is brought up in the pause
 
 Shares = npt.NDArray[np.float32]
 BEGINS_AT, ENDS_BELOW = 0.5, 0.35  # probability of speech: what began ends later than it would not have begun
@@ -97,8 +100,26 @@ def silero_session() -> Any:
     return onnxruntime.InferenceSession(str(NETWORK), options, providers=["CPUExecutionProvider"])
 
 
+class _Loudest:
+    """How loud the loudest frame so far is, which fades from frame to frame."""
+
+    def __init__(self, fade_db: float) -> None:
+        self._fade_db = fade_db
+        self._dbfs = SILENCE_DBFS
+
+    def follow(self, levels_dbfs: Levels) -> Levels:
+        """Take the next frames' levels, shape (frames,); return what it is at each of them."""
+        loudest = np.empty_like(levels_dbfs)
+        for number, level in enumerate(levels_dbfs):
+            self._dbfs = loudest[number] = max(level, self._dbfs - self._fade_db)
+        return loudest
+
+
 class SileroActivity:
     """Silero's recurrent network; frames that are silent by their level are not asked about.
+
+    It depends on the level. So each frame is amplified as far as the loudest one so far, which fades by 16 dB a second,
+    is below -30 dBFS, by 20 dB at most (docs/results/experiments.md, "quiet speech", has what that brings).
 
     Its state keeps how loud the speech was: for minutes, it would not hear a speaker who is 20 dB softer than the one
     before. So after half a second without speech it begins anew, once until there is speech again (more often, it takes
@@ -110,6 +131,7 @@ class SileroActivity:
     def __init__(self) -> None:
         self._session = silero_session()
         self._before = np.zeros(CONTEXT, np.float32)
+        self._loudest = _Loudest(_FADE_DB)
         self._n_frames = 0
         self._is_quiet = True  # no speech in this block so far
         self._begin_anew()
@@ -142,11 +164,14 @@ class SileroActivity:
             self._is_quiet = True
 
     def _hear(self, frames: Waveform, found: Shares) -> None:
-        loud = levels_dbfs(frames) > SILENCE_DBFS
+        levels = levels_dbfs(frames)
+        gains_db = np.clip(HEARD_AT_DBFS - self._loudest.follow(levels), 0, MOST_GAIN_DB)
+        loud = levels > SILENCE_DBFS
         if loud.any():
             # (frames, 64): the end of each frame's predecessor.
             before = np.concatenate([self._before[None], frames[:-1, -CONTEXT:]])
-            heard = np.clip(np.concatenate([before, frames], axis=1)[loud], -1, 1)  # (loud frames, 576)
+            gains = (10 ** (gains_db[loud, None] / 20)).astype(np.float32)
+            heard = np.clip(np.concatenate([before, frames], axis=1)[loud] * gains, -1, 1)  # (loud frames, 576)
             given = {"frames": heard, "hidden": self._hidden, "cell": self._cell}
             # LSTM state goes on over calls; silent frames leave it as it is.
             shares, self._hidden, self._cell = self._session.run(None, given)
@@ -158,18 +183,15 @@ class EnergyActivity:
     """Speech is louder than -65 dBFS and than 35 dB below the loudest so far, which fades by 1 dB a second."""
 
     name = "energy"
-    fade_db = FRAME_S  # of one frame: 1 dB a second
 
     def __init__(self) -> None:
-        self._loudest_dbfs = SILENCE_DBFS
+        self._loudest = _Loudest(fade_db=FRAME_S)  # of one frame: 1 dB a second
 
     def probabilities(self, frames: Waveform) -> Shares:
         """Return 1 or 0."""
-        found = np.zeros(len(frames), np.float32)
-        for number, level in enumerate(levels_dbfs(frames)):
-            self._loudest_dbfs = max(level, self._loudest_dbfs - self.fade_db)
-            found[number] = level > max(SILENCE_DBFS, self._loudest_dbfs - SPEECH_RANGE_DB)
-        return found
+        levels = levels_dbfs(frames)
+        floor = np.maximum(self._loudest.follow(levels) - SPEECH_RANGE_DB, SILENCE_DBFS)
+        return (levels > floor).astype(np.float32)
 
 
 @dataclass(frozen=True)

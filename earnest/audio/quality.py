@@ -13,6 +13,7 @@ Levels: TypeAlias = npt.NDArray[np.float64]
 FRAME_S = 0.025
 SILENCE_DBFS = -65.0  # the quietest clips of RAVDESS reach -53
 SPEECH_RANGE_DB = 35.0
+TOO_QUIET_DBFS = -55.0  # of the loudest frame; of quieter speech a part is below silence
 
 
 def frame_levels_dbfs(waveform: Waveform, sample_rate_hz: int) -> Levels:
@@ -126,8 +127,8 @@ class QualityMeter:
         return tuple(word for word, applies in words.items() if applies)
 
     def _is_too_quiet(self) -> bool:
-        """Whether no level is above -65 dBFS, where nothing is speech: digital silence, samples of another scale."""
-        return bool(self._histogram.any()) and not self._histogram[_LEVELS > SILENCE_DBFS].any()
+        """Whether no level is above -55 dBFS: digital silence, samples of another scale, a microphone too far away."""
+        return bool(self._histogram.any()) and not self._histogram[_LEVELS > TOO_QUIET_DBFS].any()
 
     def _is_noisy(self) -> bool:
         """Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence."""

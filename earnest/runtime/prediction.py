@@ -114,7 +114,7 @@ class Prediction:
         little, some or much; None where the model doesn't answer it
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
         millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
-        ones, "too-quiet" when no moment is louder than -65 dBFS (a muted microphone, samples of another scale),
+        ones, "too-quiet" when no moment is louder than -55 dBFS (a muted microphone, samples of another scale),
         "separate-channels" when its channels take turns like two sides of a call and were all heard at once (ask for
         one with `earnest.Channel`), "other-tracks" when its file has more sound tracks, of which the first was heard,
         "out-of-domain" when it is far from what the model was trained on (the graph's

@@ -12,6 +12,9 @@ export const ENDS_BELOW = 0.35;
 const CONTEXT = 64; // samples of the frame before, which Silero's network hears too
 const STATE = [1, 1, 128];
 const BLOCK = 16; // frames: half a second
+const HEARD_AT_DBFS = -30; // a loudest frame that Silero's network hears in full
+const MOST_GAIN_DB = 20;
+const FADE_DB = 0.5; // of one frame: 16 dB a second
 const INPUTS = ["frames", "hidden", "cell"];
 const WHERE = "voice activity network";
 
@@ -21,15 +24,25 @@ export interface Activity {
   probability(frame: Float32Array): Promise<number> | number;
 }
 
+/** How loud the loudest frame so far is, which fades from frame to frame. */
+class Loudest {
+  private dbfs = SILENCE_DBFS;
+
+  constructor(private readonly fadeDb: number) {}
+
+  follow(levelDbfs: number): number {
+    return (this.dbfs = Math.max(levelDbfs, this.dbfs - this.fadeDb));
+  }
+}
+
 /** Speech is louder than -65 dBFS and than 35 dB below the loudest so far, which fades by 1 dB a second. */
 export class EnergyActivity implements Activity {
   readonly name = "energy";
-  private loudestDbfs = SILENCE_DBFS;
+  private readonly loudest = new Loudest(FRAME_SECONDS);
 
   probability(frame: Float32Array): number {
     const level = levelDbfs(frame);
-    this.loudestDbfs = Math.max(level, this.loudestDbfs - FRAME_SECONDS);
-    return Number(level > Math.max(SILENCE_DBFS, this.loudestDbfs - SPEECH_RANGE_DB));
+    return Number(level > Math.max(SILENCE_DBFS, this.loudest.follow(level) - SPEECH_RANGE_DB));
   }
 }
 
@@ -42,7 +55,8 @@ export async function openVoiceActivity(ort: Ort, network: Uint8Array): Promise<
 }
 
 /**
- * Silero's recurrent network (MIT); frames that are silent by their level are not asked about. After half a second without
+ * Silero's recurrent network (MIT); frames that are silent by their level are not asked about. It depends on the level: each
+ * frame is amplified as far as the loudest one so far is below -30 dBFS, by 20 dB at most. After half a second without
  * speech it begins anew, once until there is speech again: a state that loud speech has left would not hear a softer speaker.
  */
 export class SileroActivity implements Activity {
@@ -50,6 +64,7 @@ export class SileroActivity implements Activity {
   private hidden = new Float32Array(128);
   private cell = new Float32Array(128);
   private context = new Float32Array(CONTEXT);
+  private readonly loudest = new Loudest(FADE_DB);
   private frames = 0;
   private isQuiet = true; // no speech in this block so far
   private hasSpoken = false; // since the state is this one
@@ -81,12 +96,15 @@ export class SileroActivity implements Activity {
     const { Tensor } = this.ort;
     const before = this.context;
     this.context = frame.slice(-CONTEXT);
-    if (levelDbfs(frame) <= SILENCE_DBFS) return 0;
+    const level = levelDbfs(frame);
+    const gainDb = Math.min(Math.max(HEARD_AT_DBFS - this.loudest.follow(level), 0), MOST_GAIN_DB);
+    if (level <= SILENCE_DBFS) return 0;
+    const gain = Math.fround(10 ** (gainDb / 20));
     const input = new Float32Array(CONTEXT + FRAME_SAMPLES);
     input.set(before);
     input.set(frame, CONTEXT);
     const outputs = await this.session.run({
-      frames: new Tensor("float32", input.map((sample) => Math.min(Math.max(sample, -1), 1)), [1, input.length]),
+      frames: new Tensor("float32", input.map((sample) => Math.min(Math.max(sample * gain, -1), 1)), [1, input.length]),
       hidden: new Tensor("float32", this.hidden, STATE),
       cell: new Tensor("float32", this.cell, STATE),
     });

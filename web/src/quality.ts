@@ -8,6 +8,7 @@ const CLIPPED_SHARE = 0.001;
 const TELEPHONE_HZ = 4_200;
 const HIGH_BAND_SHARE = 1e-6;
 const NOISY_RANGE_DB = 10;
+const TOO_QUIET_DBFS = -55; // of the loudest frame
 const LEVELS_EVERY = 4;
 const SPECTRUM_EVERY = 16;
 const LOWEST_LEVEL = -120;
@@ -78,10 +79,10 @@ export class QualityMeter {
     return words;
   }
 
-  /** Whether no level is above -65 dBFS, where nothing is speech: digital silence, samples of another scale. */
+  /** Whether no level is above -55 dBFS: digital silence, samples of another scale, a microphone too far away. */
   private isTooQuiet(): boolean {
     const loudest = this.histogram.findLastIndex((count) => count > 0);
-    return loudest >= 0 && LOWEST_LEVEL + loudest <= SILENCE_DBFS;
+    return loudest >= 0 && LOWEST_LEVEL + loudest <= TOO_QUIET_DBFS;
   }
 
   /** Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence. */

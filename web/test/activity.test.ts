@@ -37,3 +37,25 @@ test("after half a second without speech the voice activity network begins anew,
   for (; frame < shares.length; frame += 1) await activity.probability(loud);
   assert.deepEqual(begun, [0, 32, 96]); // blocks of 16 frames: 16 to 31 and 80 to 95 are the first without speech after some
 });
+
+test("quiet frames reach the network amplified, as far as the loudest so far is below -30 dBFS, by 20 dB at most", async () => {
+  const peaks: number[] = [];
+  const session = {
+    run: async ({ frames }: { frames: { data: Float32Array } }) => {
+      peaks.push(20 * Math.log10(Math.max(...frames.data)));
+      const state = { data: new Float32Array(128) };
+      return { new_hidden: state, new_cell: state, probabilities: { data: [0] } };
+    },
+  } as unknown as InferenceSession;
+  const Tensor = class {
+    constructor(
+      readonly type: string,
+      readonly data: Float32Array,
+    ) {}
+  };
+  const square = (dbfs: number): Float32Array => Float32Array.from({ length: FRAME_SAMPLES }, (_, at) => (at % 2 ? 1 : -1) * 10 ** (dbfs / 20));
+  const activity = new SileroActivity({ Tensor } as unknown as Ort, session);
+  for (const dbfs of [-64, -50, -40, -20, -40, -41]) await activity.probability(square(dbfs));
+  // Context of the frame before is amplified with the frame. The loudest fades from -20 by half a decibel a frame: no gain yet.
+  assert.deepEqual(peaks.map(Math.round), [-44, -30, -30, -20, -20, -40]);
+});

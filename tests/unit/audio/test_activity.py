@@ -66,6 +66,17 @@ def test_the_division_of_calls_changes_no_probability(name: str) -> None:
     assert np.concatenate(parts).tolist() == at_once.tolist()
 
 
+@pytest.mark.parametrize(("peak_dbfs", "share"), [(-30, 0.85), (-40, 0.6)])  # the rest is below -65 dBFS
+def test_quiet_speech_is_heard_as_loud_speech_is(peak_dbfs: float, share: float) -> None:
+    def n_heard(peak: float) -> int:
+        clips = [
+            np.float32(peak / np.abs(clip).max()) * clip for clip in (load_waveform(path, 16_000) for path in DEMO)
+        ]
+        return sum(int(np.sum(activity_called("silero").probabilities(frames(clip)) >= 0.5)) for clip in clips)
+
+    assert n_heard(10 ** (peak_dbfs / 20)) > share * n_heard(0.5)
+
+
 @pytest.mark.parametrize("gap_s", [0.3, 2.0])
 def test_a_soft_speaker_is_heard_after_a_loud_one(gap_s: float) -> None:
     loud, soft = (load_waveform(path, 16_000) for path in DEMO[:2])
