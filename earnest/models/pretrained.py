@@ -267,8 +267,9 @@ def _is_of(layer: str, key: str) -> bool:
 
 
 def _is_dense(value: object) -> bool:
-    is_tensor = isinstance(value, Tensor) and not value.is_meta
-    return is_tensor and value.layout == torch.strided and not value.is_quantized
+    if not isinstance(value, Tensor) or value.is_meta:
+        return False
+    return value.layout == torch.strided and not value.is_quantized
 
 
 def all_tensors(path: Path) -> dict[str, Tensor]:
