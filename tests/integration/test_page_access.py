@@ -134,6 +134,16 @@ def test_listening_begins_and_ends_by_one_key_and_is_told_in_every_view(full: An
     assert full.title == "Live – earnest"
 
 
+def test_compare_draws_nothing_anew_where_what_it_shows_is_the_same(full: Any) -> None:
+    go(full, "compare")
+    drawn = full.find_elements("css selector", "#compare-rows canvas")
+    go(full, "files")
+    go(full, "compare")
+    harness.wait_for(full, "document.activeElement.id === 'compare-title'")
+    full.execute_async_script("setTimeout(arguments[0], 300)")
+    assert full.find_elements("css selector", "#compare-rows canvas") == drawn
+
+
 def test_the_choices_to_compare_have_a_name(full: Any) -> None:
     go(full, "compare")
     assert text_of(full, "compare-choices").startswith("Recordings, up to six")
