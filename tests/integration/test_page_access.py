@@ -1,5 +1,6 @@
 """The page is for everybody: keyboard alone, small screens, dark and light, and axe finds nothing serious."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,24 @@ def test_on_the_smallest_screen_no_name_at_the_radar_is_cut_off(full: Any) -> No
         return sides.every(({ data }) => data.every((value) => value === 0));
     """
     harness.wait_for(full, f"(() => {{{blank}}})()")
+
+
+def test_long_names_of_classes_leave_the_radar_its_size(full: Any, tmp_path: Path) -> None:
+    timeline = Predictor.load("small").timeline(DEMO / "lively.flac").to_json()
+    for name in Predictor.load("small").info.classes:
+        timeline = timeline.replace(f'"{name}"', f'"{name}, as somebody is who speaks about it"')
+    kept = {"format": "earnest-recording", "version": 1, "name": "Long", "created": "2026-01-01T00:00:00Z"}
+    (tmp_path / "long.json").write_text(json.dumps({**kept, "timeline": json.loads(timeline)}), "utf-8")
+    the_page.resize(full, 360, 900, "light")
+    go(full, "recordings")
+    full.find_element("id", "import").send_keys(str(tmp_path / "long.json"))
+    harness.wait_for(full, "document.querySelector('#recordings-list button[aria-label=\"Open Long\"]')").click()
+    axis = """
+        const [radar] = document.querySelectorAll("#kept-summary canvas");
+        const { width, height } = radar;
+        return radar.getContext("2d").getImageData(width / 2 - 1, 0.3 * height, 2, 1).data.some((value) => value > 0);
+    """
+    harness.wait_for(full, f"(() => {{{axis}}})()")
 
 
 @pytest.mark.parametrize("table", ["clip-spans", "recordings-list"])
