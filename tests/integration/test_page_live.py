@@ -166,6 +166,7 @@ def test_a_long_result_that_is_neither_kept_nor_saved_goes_only_where_somebody_s
     open_page(driver, address)
     driver.execute_script(IN_PLACE_OF_SAMPLES, base64.b64encode(path.read_bytes()).decode())
     sample = driver.find_element("css selector", "#live-samples button")
+    name = sample.text.replace(" ", "-")
     sample.click()
     harness.wait_for(driver, "document.getElementById('live-result').checkVisibility()")
     wait_live(driver, "idle")
@@ -179,7 +180,7 @@ def test_a_long_result_that_is_neither_kept_nor_saved_goes_only_where_somebody_s
         assert rows_of(driver, "live-windows") == heard
     if way == "save":
         press(driver, "live-export")
-        arrived(folder / f"{sample.text.replace(' ', '-')}.json")
+        arrived(folder / f"{name}.json")
     else:
         press(driver, "live-clear")
         driver.find_element("css selector", f"#sure button[value={way}]").click()
@@ -187,6 +188,12 @@ def test_a_long_result_that_is_neither_kept_nor_saved_goes_only_where_somebody_s
     assert rows_of(driver, "live-windows") == ([] if way == "delete" else heard)
     press(driver, "live-clear")  # what is safe goes without a question
     assert rows_of(driver, "live-windows") == []
+    if way == "keep":
+        go(driver, "recordings")
+        harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
+        button(driver, f"Delete {name}.flac").click()
+        driver.find_element("css selector", "#sure button[value=delete]").click()
+        harness.wait_for(driver, "!document.querySelector('#recordings-list tbody tr')")
 
 
 def test_unsure_is_said_of_the_model_not_of_who_speaks(driver: Any, address: str) -> None:
