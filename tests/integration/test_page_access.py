@@ -116,6 +116,9 @@ def test_long_names_of_classes_leave_the_radar_its_size(full: Any, tmp_path: Pat
         return radar.getContext("2d").getImageData(width / 2 - 1, 0.3 * height, 2, 1).data.some((value) => value > 0);
     """
     harness.wait_for(full, f"(() => {{{axis}}})()")
+    full.find_element("css selector", "button[aria-label='Delete Long']").click()
+    full.find_element("css selector", "#sure button[value=delete]").click()
+    harness.wait_for(full, "!document.querySelector('[aria-label=\"Delete Long\"]')")
 
 
 @pytest.mark.parametrize("table", ["clip-spans", "recordings-list"])
