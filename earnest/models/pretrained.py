@@ -3,8 +3,10 @@
 import os
 import pickle
 import struct
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from earnest.bundle import LARGEST_FILE
 from earnest.bundle import SHIPPED as BUNDLES
-from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError, first_line
+from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError, first_line, shown
 from earnest.files.reading import opened, parsed_json, read_bytes
 from earnest.onnx.check import check_onnx
 
@@ -64,7 +66,9 @@ OF_NETWORK = "network.classifier.network."
 TRANSPOSED, HALVES, BYTES, STEPS = "_transposed", "_as_float16", "_as_int8", "_scale"
 # What torch raises of files that hold no tensors.
 _DAMAGED = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
-_DAMAGED_TOO = (ArithmeticError, MemoryError, ImportError, struct.error, pickle.UnpicklingError)
+_DAMAGED_TOO = (ArithmeticError, MemoryError, ImportError, struct.error, pickle.UnpicklingError, zipfile.BadZipFile)
+PARALLEL = "module."  # before all names of a network that was trained in torch's DataParallel
+_SAVE = "Save the network's state_dict()."
 COUNTER = "num_batches_tracked"  # in newer files only, and without meaning here
 
 
@@ -221,7 +225,8 @@ def fitting(network: nn.Module, stored: Mapping[str, Tensor], path: Path, replac
     Raises
     ------
     EarnestError
-        When some are missing, have another shape, or are not the network's: all of them are named.
+        When some are missing, have another shape or no finite numbers, or are not the network's: all of them are
+        named.
     """
     wanted = {
         key: tensor
@@ -231,14 +236,9 @@ def fitting(network: nn.Module, stored: Mapping[str, Tensor], path: Path, replac
     stored = {key: tensor for key, tensor in stored.items() if not key.endswith(COUNTER)}
     problems = [f"holds no tensor '{key}' {tuple(wanted[key].shape)}" for key in wanted if key not in stored]
     problems += [
-        f"'{key}' has the shape {tuple(stored[key].shape)}, expected {tuple(tensor.shape)}"
+        f"'{key}' {problem}"
         for key, tensor in wanted.items()
-        if key in stored and stored[key].shape != tensor.shape
-    ]
-    problems += [
-        f"'{key}' holds numbers that are not finite, as of a training that failed"
-        for key in wanted
-        if key in stored and not stored[key].isfinite().all()
+        if key in stored and (problem := _problem_with(stored[key], tensor.shape))
     ]
     problems += [
         f"holds '{key}', which this network has not"
@@ -252,27 +252,64 @@ def fitting(network: nn.Module, stored: Mapping[str, Tensor], path: Path, replac
     return {key: stored[key].float() for key in wanted}
 
 
+def _problem_with(tensor: Tensor, shape: torch.Size) -> str:
+    if tensor.shape != shape:
+        return f"has the shape {tuple(tensor.shape)}, expected {tuple(shape)}"
+    if not tensor.is_floating_point():
+        return f"holds {str(tensor.dtype).removeprefix('torch.')}, expected floating-point numbers"
+    # float() first: what is finite in 64 bits may not be in the 32 that are taken over.
+    is_finite = bool(tensor.float().isfinite().all())
+    return "" if is_finite else "holds numbers that are not finite in 32 bits, as of a training that failed"
+
+
 def _is_of(layer: str, key: str) -> bool:
     return bool(layer) and key.startswith(f"{layer}.")
 
 
 def _is_dense(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+    if not isinstance(value, Tensor) or value.is_meta:
+        return False
+    return value.layout == torch.strided and not value.is_quantized
 
 
 def all_tensors(path: Path) -> dict[str, Tensor]:
     """Read a file of tensors alone, safetensors or torch's; nothing is unpickled."""
-    if path.suffix in TORCH_SUFFIXES:
-        try:
-            with opened(path) as file:
-                found = torch.load(file, map_location="cpu", weights_only=True)  # a whole pickle could run code
-        except pickle.UnpicklingError as error:  # of which torch says how to run the code
-            raise EarnestError(f"{path}: no file of tensors alone. Save the network's state_dict().") from error
-        except (*_DAMAGED, *_DAMAGED_TOO) as error:
-            raise EarnestError(f"{path}: no file of tensors alone ({first_line(error)}).") from error
-        if not isinstance(found, dict) or not all(map(_is_dense, found.values())):
-            raise EarnestError(f"{path}: no table of tensors. Save the network's state_dict().")
-        return found
+    found = _torchs(path) if path.suffix in TORCH_SUFFIXES else _safetensors(path)
+    is_parallel = all(key.startswith(PARALLEL) for key in found)
+    return {key.removeprefix(PARALLEL): tensor for key, tensor in found.items()} if is_parallel else found
+
+
+def _torchs(path: Path) -> dict[str, Tensor]:
+    try:
+        with opened(path) as file:
+            _check_archive(file, path)
+            found = torch.load(file, map_location="cpu", weights_only=True)  # a whole pickle could run code
+    except pickle.UnpicklingError as error:  # of which torch says how to run the code
+        raise EarnestError(f"{path}: no file of tensors alone. {_SAVE}") from error
+    except (*_DAMAGED, *_DAMAGED_TOO) as error:
+        raise EarnestError(f"{path}: no file of tensors alone ({first_line(error)}).") from error
+    is_table = isinstance(found, dict) and all(isinstance(key, str) and _is_dense(found[key]) for key in found)
+    if not is_table:
+        raise EarnestError(f"{path}: no table of tensors. {_SAVE}")
+    return dict(found)
+
+
+def _check_archive(file: BinaryIO, path: Path) -> None:
+    """Refuse a damaged ZIP archive: torch doesn't compare checksums. Older files of torch are none, and have none."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            # So comparing never takes longer than reading the file: nothing is inflated, no part is read many times.
+            is_stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+            if not is_stored or sum(member.file_size for member in members) > file.seek(0, os.SEEK_END):
+                raise EarnestError(f"{path}: a compressed archive, no file of tensors alone. {_SAVE}")
+            # torch can be told to write no checksums; then all are 0.
+            if any(member.CRC for member in members) and (damaged := archive.testzip()):
+                raise EarnestError(f"{path}: damaged, the checksum of {shown(damaged)} is another. Fetch it again.")
+    file.seek(0)
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file

@@ -4,19 +4,27 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import harness
 import numpy as np
 import onnxruntime
 import pytest
+import soundfile
 from stand_in import CLASSES, stand_in_model
 
+from earnest.audio.activity import FRAME_SAMPLES, SpeechFinder, activity_called
+from earnest.audio.waveform import Waveform
+from earnest.bundle import load_bundle
+from earnest.runtime.graph import Graph
 from earnest.runtime.onnxruntime_engine import OnnxRuntimeSession
+from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "export.md"
 SNIPPETS = dict(re.findall(r"```(js|cpp|csharp|java|rust)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+DEMO = PAGE.parents[1] / "earnest" / "demo"
 HEADER = "onnxruntime_cxx_api.h"
 DEBIANS_HEADERS = "/usr/include/onnxruntime"
 
@@ -105,3 +113,55 @@ def test_javas_lines_are_java(tmp_path: Path) -> None:
     )
     errors = re.findall(r"error: (.*)", done.stderr)
     assert errors and set(errors) == {"cannot find symbol"}  # classes of the jar and `samples`, and nothing else
+
+
+@pytest.mark.parametrize("name", ["base", "small"])
+def test_the_pages_rules_for_one_call_give_what_predict_says(name: str) -> None:
+    """Up to 4 s; the limits are where the page says, and silence is told by the output ``sound``."""
+    predictor, bundle = Predictor.load(name), load_bundle(name)
+    said = json.loads((bundle.folder / "bundle.json").read_text(encoding="utf-8"))
+    rate = said["sample_rate_hz"]
+    sounds = [demo("plain"), demo("lively"), demo("whispered")[: 2 * rate], np.zeros(rate, np.float32)]
+    for samples in (sound[: 4 * rate] for sound in sounds):
+        outputs = Graph(bundle).run([samples])
+        shares, p_speech = outputs["probabilities"][0], outputs["sound"][0][said["sounds"].index("speech")]
+        told = predictor.predict((samples, rate))
+        if p_speech < 0.5:
+            assert (told.status, samples.any()) == ("no-speech", False)
+        else:
+            assert list(told.probabilities.values()) == pytest.approx(shares.tolist(), abs=1e-6)
+            assert told.status == ("ok" if shares.max() >= said["abstain_below"] else "unsure")
+            assert ("out-of-domain" in told.quality) == (outputs["distance"][0] > said["out_of_domain_from"])
+
+
+@pytest.mark.parametrize("name", ["base", "small"])
+def test_the_pages_mean_over_windows_is_predicts(name: str) -> None:
+    predictor, graph = Predictor.load(name), Graph(load_bundle(name))
+    pause = np.zeros(16_000, np.float32)
+    samples = np.concatenate([demo("lively"), demo("plain"), pause, pause, demo("slow-and-low")])
+
+    def ask(heard: Waveform) -> tuple[np.ndarray, float]:
+        outputs = graph.run([heard])
+        return outputs["probabilities"][0], float(outputs["sound"][0][0])
+
+    found: dict[str, Callable[..., np.ndarray]] = {}
+    exec(re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0], found)
+    segments = segments_of(samples)
+    assert len(segments) > 1
+    mean = found["mean_over_windows"](samples, segments, 16_000, ask)
+    told = list(predictor.predict((samples, 16_000)).probabilities.values())
+    assert told == pytest.approx(mean.tolist(), abs=1e-5)
+    assert told != pytest.approx(ask(samples)[0].tolist(), abs=1e-2)
+
+
+def demo(name: str) -> Waveform:
+    return np.asarray(soundfile.read(DEMO / f"{name}.flac", dtype="float32")[0])
+
+
+def segments_of(samples: Waveform) -> list[tuple[int, int]]:
+    """Speech as `earnest predict` finds it, in samples at 16 kHz."""
+    finder, n_missing = SpeechFinder(), -len(samples) % FRAME_SAMPLES
+    frames = np.append(samples, np.zeros(n_missing, np.float32)).reshape(-1, FRAME_SAMPLES)
+    told = [finder.accept(share) for share in activity_called().probabilities(frames).tolist()]
+    found = [frame for frame in [*told, finder.finish()] if frame]
+    return [(start * FRAME_SAMPLES, min(end * FRAME_SAMPLES, len(samples))) for start, end in found]

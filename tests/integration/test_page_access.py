@@ -1,5 +1,6 @@
 """The page is for everybody: keyboard alone, small screens, dark and light, and axe finds nothing serious."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,27 @@ def test_on_the_smallest_screen_no_name_at_the_radar_is_cut_off(full: Any) -> No
     harness.wait_for(full, f"(() => {{{blank}}})()")
 
 
+def test_long_names_of_classes_leave_the_radar_its_size(full: Any, tmp_path: Path) -> None:
+    timeline = Predictor.load("small").timeline(DEMO / "lively.flac").to_json()
+    for name in Predictor.load("small").info.classes:
+        timeline = timeline.replace(f'"{name}"', f'"{name}, as somebody is who speaks about it"')
+    kept = {"format": "earnest-recording", "version": 1, "name": "Long", "created": "2026-01-01T00:00:00Z"}
+    (tmp_path / "long.json").write_text(json.dumps({**kept, "timeline": json.loads(timeline)}), "utf-8")
+    the_page.resize(full, 360, 900, "light")
+    go(full, "recordings")
+    full.find_element("id", "import").send_keys(str(tmp_path / "long.json"))
+    harness.wait_for(full, "document.querySelector('#recordings-list button[aria-label=\"Open Long\"]')").click()
+    axis = """
+        const [radar] = document.querySelectorAll("#kept-summary canvas");
+        const { width, height } = radar;
+        return radar.getContext("2d").getImageData(width / 2 - 1, 0.3 * height, 2, 1).data.some((value) => value > 0);
+    """
+    harness.wait_for(full, f"(() => {{{axis}}})()")
+    full.find_element("css selector", "button[aria-label='Delete Long']").click()
+    full.find_element("css selector", "#sure button[value=delete]").click()
+    harness.wait_for(full, "!document.querySelector('[aria-label=\"Delete Long\"]')")
+
+
 @pytest.mark.parametrize("table", ["clip-spans", "recordings-list"])
 def test_on_a_phone_the_buttons_of_a_row_are_in_view(full: Any, table: str) -> None:
     the_page.resize(full, 360, 640)
@@ -132,6 +154,16 @@ def test_listening_begins_and_ends_by_one_key_and_is_told_in_every_view(full: An
     wait_live(full, "idle")
     harness.wait_for(full, "document.activeElement.id === 'live-start'")
     assert full.title == "Live – earnest"
+
+
+def test_compare_draws_nothing_anew_where_what_it_shows_is_the_same(full: Any) -> None:
+    go(full, "compare")
+    drawn = full.find_elements("css selector", "#compare-rows canvas")
+    go(full, "files")
+    go(full, "compare")
+    harness.wait_for(full, "document.activeElement.id === 'compare-title'")
+    full.execute_async_script("setTimeout(arguments[0], 300)")
+    assert full.find_elements("css selector", "#compare-rows canvas") == drawn
 
 
 def test_the_choices_to_compare_have_a_name(full: Any) -> None:

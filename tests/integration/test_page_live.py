@@ -58,6 +58,10 @@ SEEN = """
       seen.push([document.documentElement.dataset.live, n_windows, ...words.map(text)]);
     }).observe(document.documentElement, { subtree: true, childList: true, characterData: true, attributes: true });
 """
+IN_PLACE_OF_SAMPLES = """
+    const [bytes, asked] = [Uint8Array.from(atob(arguments[0]), (one) => one.charCodeAt(0)), window.fetch];
+    window.fetch = async (what, ...more) => (/^clips/.test(what) ? new Response(bytes) : asked(what, ...more));
+"""
 HEARD = """
     window.heard = { rate: 0, parts: [] };
     const post = Worker.prototype.postMessage;
@@ -149,6 +153,47 @@ def test_the_browser_asks_before_the_page_is_left_while_it_listens_and_only_then
     press(driver, "live-start")
     wait_live(driver, "idle")
     assert not driver.execute_script(f"{leave} return it.defaultPrevented")
+
+
+@pytest.mark.parametrize("way", ["keep", "save", "delete"])
+def test_a_long_result_that_is_neither_kept_nor_saved_goes_only_where_somebody_says_so(
+    driver: Any, address: str, folder: Path, way: str
+) -> None:
+    leave = "return !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    sure = "document.getElementById('sure').open"
+    path = folder / "long.flac"
+    soundfile.write(path, the_page.joined(LIVELY, 40), RATE_HZ)
+    open_page(driver, address)
+    driver.execute_script(IN_PLACE_OF_SAMPLES, base64.b64encode(path.read_bytes()).decode())
+    sample = driver.find_element("css selector", "#live-samples button")
+    name = sample.text.replace(" ", "-")
+    sample.click()
+    harness.wait_for(driver, "document.getElementById('live-result').checkVisibility()")
+    wait_live(driver, "idle")
+    heard = rows_of(driver, "live-windows")
+    assert driver.execute_script(leave)
+    for asks in (driver.find_element("id", "live-start"), driver.find_element("id", "live-clear"), sample):
+        asks.click()
+        harness.wait_for(driver, sure)
+        driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+        harness.wait_for(driver, f"!{sure}")
+        assert rows_of(driver, "live-windows") == heard
+    if way == "save":
+        press(driver, "live-export")
+        arrived(folder / f"{name}.json")
+    else:
+        press(driver, "live-clear")
+        driver.find_element("css selector", f"#sure button[value={way}]").click()
+    harness.wait_for(driver, "window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+    assert rows_of(driver, "live-windows") == ([] if way == "delete" else heard)
+    press(driver, "live-clear")  # what is safe goes without a question
+    assert rows_of(driver, "live-windows") == []
+    if way == "keep":
+        go(driver, "recordings")
+        harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
+        button(driver, f"Delete {name}.flac").click()
+        driver.find_element("css selector", "#sure button[value=delete]").click()
+        harness.wait_for(driver, "!document.querySelector('#recordings-list tbody tr')")
 
 
 def test_unsure_is_said_of_the_model_not_of_who_speaks(driver: Any, address: str) -> None:

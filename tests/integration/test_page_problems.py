@@ -92,6 +92,30 @@ def test_where_the_browser_stores_nothing_no_reload_is_advised_that_would_lose_t
     assert "Reload" not in said
 
 
+def test_where_the_browser_stores_nothing_a_live_result_is_saved_as_a_file_as_the_page_advises(
+    driver: Any, address: str, folder: Path
+) -> None:
+    open_page(driver, address)
+    driver.execute_script(
+        "IDBObjectStore.prototype.put = () => { throw new DOMException('It is full.', 'QuotaExceededError') }"
+    )
+    listen_for(driver, 2)
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    driver.find_element("css selector", "#live-keep button").click()
+    harness.wait_for(driver, "document.querySelector('#live-keep [role=status]').textContent")
+    assert "Under Live and Files, “Save” writes a result to a file" in text_of(driver, "live-keep")
+    assert text_of(driver, "live-format") == text_of(driver, "clip-format")
+    press(driver, "live-export")
+    wait_for(lambda: any(folder.glob("Microphone*.json")))
+    (path,) = folder.glob("Microphone*.json")
+    saved = json.loads(path.read_text("utf-8"))
+    path.unlink()
+    assert saved["path"].startswith("Microphone, ")
+    times = [f"{window['start_s']:.1f} s – {window['end_s']:.1f} s" for window in saved["windows"]]
+    assert times == [row[0] for row in rows_of(driver, "live-windows")]
+
+
 def starts_and_stops_without_a_problem(driver: Any) -> None:
     press(driver, "live-start")
     wait_live(driver, "listening")

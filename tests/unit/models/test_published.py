@@ -5,6 +5,7 @@ import pickle
 import re
 import shlex
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from earnest.export.onnx import to_moody
 from earnest.files.writing import refuse_changed
 from earnest.labels import CORE_EMOTIONS, SCHEMES
 from earnest.models.classifier import MODELS, build_classifier
-from earnest.models.pretrained import COUNTER
+from earnest.models.pretrained import COUNTER, all_tensors
 from earnest.models.published import PIXELS, PUBLISHED, emocatcher_name, import_imagenet
 from earnest.settings.recipe import Recipe, read_recipe, recipe_file
 from earnest.testing.sounds import voice
@@ -121,7 +122,12 @@ def test_what_is_no_file_is_told_as_such(tmp_path: Path) -> None:
     ("changed", "words"),
     [
         (lambda weight: torch.full_like(weight, math.nan), "'output.weight' holds numbers that are not finite"),
+        (lambda weight: weight.double() * 1e300, "'output.weight' holds numbers that are not finite in 32 bits"),
+        (lambda weight: weight.long(), "'output.weight' holds int64, expected floating-point numbers"),
+        (lambda weight: weight.to(torch.complex64), "'output.weight' holds complex64, expected floating-point numbers"),
+        (lambda weight: torch.zeros(1).expand(10**12), r"'output.weight' has the shape \(1000000000000,\)"),
         (lambda weight: weight.to_sparse(), "no table of tensors"),
+        (lambda weight: weight.to("meta"), "no table of tensors"),
     ],
 )
 def test_tensors_that_no_network_can_have_are_refused(
@@ -131,6 +137,50 @@ def test_tensors_that_no_network_can_have_are_refused(
     path = checkpoint(tmp_path / "theirs.pth", {**tensors, "output.weight": changed(tensors["output.weight"])})
     with pytest.raises(EarnestError, match=words):
         import_run("emocatcher", path, tmp_path / "run", EMOCATCHER)
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    torch.save({1: torch.zeros(3)}, tmp_path / "numbers.pth")
+    with pytest.raises(EarnestError, match="no table of tensors"):
+        import_run("emocatcher", tmp_path / "numbers.pth", tmp_path / "run", EMOCATCHER)
+
+
+def test_one_flipped_byte_is_found_where_torch_reads_it_as_another_number(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "theirs.pth", state(EMOCATCHER))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert all(tensor.isfinite().all() for tensor in torch.load(path, weights_only=True).values())
+    with pytest.raises(EarnestError, match=r"theirs\.pth: damaged, the checksum of .* Fetch it again"):
+        import_run("emocatcher", path, tmp_path / "run", EMOCATCHER)
+
+
+def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"a": torch.ones(2)}, tmp_path / "theirs.pth")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert all_tensors(tmp_path / "theirs.pth")["a"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_nothing_in_a_checkpoint_is_inflated(kind: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", kind) as archive:
+        archive.writestr("bomb/data.pkl", bytes(1 << 20))
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("a member was read"))
+    with pytest.raises(EarnestError, match="a compressed archive, no file of tensors alone"):
+        all_tensors(tmp_path / "bomb.pth")
+
+
+def test_names_with_dataparallels_prefix_are_taken(tmp_path: Path) -> None:
+    tensors = state(EMOCATCHER)
+    path = checkpoint(tmp_path / "theirs.pth", tensors)
+    torch.save({f"module.{key}": tensor for key, tensor in torch.load(path).items()}, tmp_path / "parallel.pth")
+    import_run("emocatcher", tmp_path / "parallel.pth", tmp_path / "run", EMOCATCHER)
+    assert torch.equal(load_run(tmp_path / "run").network.state_dict()["output.weight"], tensors["output.weight"])
+    torch.save({"module.a": torch.zeros(1), "a": torch.ones(1)}, tmp_path / "mixed.pth")
+    assert set(all_tensors(tmp_path / "mixed.pth")) == {"module.a", "a"}
 
 
 def test_a_folder_that_holds_a_run_is_left_alone(tmp_path: Path) -> None:

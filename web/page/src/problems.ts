@@ -80,7 +80,7 @@ export function problemOf(error: unknown): Problem {
 /** The browser stores nothing. To load the page again would change that in no way, and lose what it shows. */
 export function notStored(error: unknown): Problem {
   const told = String(error).replace(/\.$/, "");
-  return { title: "This browser keeps nothing", advice: `Private windows and full disks may refuse to store (${told}). Under Files, “Save” writes a result to a file.` };
+  return { title: "This browser keeps nothing", advice: `Private windows and full disks may refuse to store (${told}). Under Live and Files, “Save” writes a result to a file.` };
 }
 
 export function isAbort(error: unknown): boolean {

@@ -25,6 +25,11 @@ export function widthOf(text: string, fontPx: number): number {
   return echarts.format.getTextRect(text, `${fontPx}px ${FONT}`).width;
 }
 
+/** A text that is at most so wide, with "…" where it was cut. */
+export function cut(text: string, fontPx: number, widthPx: number): string {
+  return echarts.format.truncateText(text, widthPx, `${fontPx}px ${FONT}`, "…");
+}
+
 /** The colours that style sheets know, for canvases. */
 export interface Ink {
   text: string;

@@ -2,13 +2,13 @@
 
 import type { Clip } from "../app.js";
 import { answerOf } from "../answer.js";
-import { asChosen, genderOf } from "../chosen.js";
-import { byId, download, fillSelect, h, onClick } from "../dom.js";
-import { type FormatName, FORMATS } from "../exports.js";
+import { genderOf } from "../chosen.js";
+import { byId, h, onClick } from "../dom.js";
 import { classesOf } from "../series.js";
 import { clock, counted } from "../words.js";
 import { qualityOf, showAnswer } from "./bars.js";
 import { keepButton } from "./keep-button.js";
+import { saveButton } from "./save-button.js";
 import { spanTable, windowTable } from "./tables.js";
 import { TimelinePicture } from "./timeline-picture.js";
 
@@ -25,10 +25,7 @@ export class ClipDetail {
     private readonly hearChannel: (clip: Clip, channel: number) => void,
   ) {
     place.hidden = true;
-    fillSelect(byId<HTMLSelectElement>("clip-format"), Object.entries(FORMATS).map(([name, { title }]) => [name, title]), "json");
-    onClick("clip-export", () => {
-      this.save();
-    });
+    saveButton("clip", () => this.clip);
     onClick("clip-closer", () => {
       this.picture.zoom(2, this.picture.inView(this.audio.currentTime));
       this.follow();
@@ -129,12 +126,6 @@ export class ClipDetail {
         this.follow();
       });
     }
-  }
-
-  private save(): void {
-    if (!this.clip) return;
-    const { suffix, type, written } = FORMATS[byId<HTMLSelectElement>("clip-format").value as FormatName];
-    download(written(asChosen(this.clip.timeline)), `${this.clip.name.replace(/\.[^.#]*(#\d+)?$/, "$1")}.${suffix}`, type);
   }
 }
 

@@ -6,12 +6,12 @@ import { h } from "../dom.js";
 import { notStored } from "../problems.js";
 import { identity, keep } from "../store.js";
 
-interface Named {
+export interface Named {
   name: string;
   timeline: Timeline;
 }
 
-export function keepButton(given: () => Named | null): HTMLElement {
+export function keepButton(given: () => Named | null, done: (what: Named) => void = () => undefined): HTMLElement {
   const id = identity(); // pressed again, it is the same recording
   const said = h("span", { role: "status" });
   const work = async (): Promise<void> => {
@@ -21,6 +21,7 @@ export function keepButton(given: () => Named | null): HTMLElement {
       await keep(what.name, { ...asChosen(what.timeline), path: what.name }, id);
       said.replaceChildren("Kept under ", h("a", { href: "#/recordings" }, "Recordings"), ".");
       document.dispatchEvent(new Event("kept"));
+      done(what);
     } catch (error) {
       const { title, advice } = notStored(error);
       said.textContent = `${title}. ${advice}`;

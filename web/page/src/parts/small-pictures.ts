@@ -2,9 +2,10 @@
 
 import type { Shares } from "../../../src/index.js";
 import { confidence, percent, signed, tick } from "../words.js";
-import { ink, type Option, Picture, widthOf } from "./charts.js";
+import { cut, ink, type Option, Picture, widthOf } from "./charts.js";
 
 export const FEWEST_AXES = 3; // of two, a radar is a line without area
+const [LEAST, MOST] = [0.27, 0.36]; // of the smaller side is the radius
 const NAME_PX = 13;
 const NAME_GAP_PX = 15;
 
@@ -16,11 +17,12 @@ export class Radar extends Picture {
     super(place, () => this.radar());
   }
 
-  /** In pixels, so that the names have room on both sides. */
+  /** In pixels, so that the names have room on both sides; long names are cut, as bars and legends have them whole. */
   private radius(names: readonly string[]): number {
     const [width, height] = [this.chart.getWidth(), this.chart.getHeight()];
     const widest = Math.max(...names.map((name) => widthOf(name, NAME_PX)));
-    return Math.max(Math.min(0.36 * Math.min(width, height), width / 2 - widest - NAME_GAP_PX), 0);
+    const [least, most] = [LEAST, MOST].map((share) => share * Math.min(width, height));
+    return Math.max(Math.min(most, width / 2 - widest - NAME_GAP_PX), least);
   }
 
   show(shares: Shares): void {
@@ -35,14 +37,16 @@ export class Radar extends Picture {
     const names = values.length ? Object.keys(this.shares) : ["", "", ""];
     const formatter = (share: number): string => (share === 0.5 || share === 1 ? percent(share) : "");
     const axisLabel = { show: true, color: colours.faint, fontSize: 10, formatter };
+    const radius = this.radius(names);
+    const roomPx = this.chart.getWidth() / 2 - radius - NAME_GAP_PX;
     return {
       radar: {
         // The rim is certainty, whatever the data are: shapes of two recordings can be compared.
         indicator: names.map((name, index) => ({ name, min: 0, max: 1, axisLabel: index ? { show: false } : axisLabel })),
-        radius: this.radius(names),
+        radius,
         splitNumber: 4,
         axisNameGap: NAME_GAP_PX,
-        axisName: { color: colours.text, fontSize: NAME_PX },
+        axisName: { color: colours.text, fontSize: NAME_PX, formatter: (name: string) => cut(name, NAME_PX, roomPx) },
         splitLine: { lineStyle: { color: colours.line } },
         axisLine: { lineStyle: { color: colours.line } },
         splitArea: { show: false },

@@ -28,6 +28,7 @@ class CompareView {
   private readonly chosen = new Set<string>();
   private readonly known = new Set<string>();
   private pictures: TimelinePicture[] = [];
+  private drawn = ""; // which recordings, by which names
   private readonly problem = new ProblemBox(byId("compare-problem"));
   private isSeen = false;
 
@@ -85,8 +86,11 @@ class CompareView {
   }
 
   private draw(candidates: readonly Candidate[]): void {
-    for (const picture of this.pictures) picture.close();
     const seen = candidates.filter(({ id }) => this.chosen.has(id));
+    const drawn = JSON.stringify(seen.map(({ id, name }) => [id, name]));
+    if (drawn === this.drawn) return;
+    this.drawn = drawn;
+    for (const picture of this.pictures) picture.close();
     const endS = Math.max(...seen.map(({ timeline }) => timeline.duration_s ?? 0), 1);
     byId("compare-cards").replaceChildren(...seen.map((candidate) => card(candidate)));
     const rows = seen.map((candidate) => row(candidate));

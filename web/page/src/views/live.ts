@@ -16,19 +16,23 @@ import type { App } from "../app.js";
 import { byId, enable, fillSelect, onClick } from "../dom.js";
 import { Delay } from "../delay.js";
 import type { About } from "../engine.js";
-import { keepButton } from "../parts/keep-button.js";
+import { keepButton, type Named } from "../parts/keep-button.js";
 import { LiveNow } from "../parts/live-now.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { sampleRow, titleOf } from "../parts/sample-row.js";
+import { saveButton } from "../parts/save-button.js";
 import { Summary } from "../parts/summary.js";
+import { sure } from "../parts/sure.js";
 import { TimelinePicture } from "../parts/timeline-picture.js";
 import { windowTable } from "../parts/tables.js";
 import { sample } from "../samples.js";
 import { brokenOff, classesOf } from "../series.js";
+import { clock } from "../words.js";
 
 declare const BUILT: { worklet: string }; // file names, by build.mjs
 
 const SEEN_S = 60; // of the timeline while it grows
+const LONG_S = 30; // a shorter result is soon had again: no question
 const STOPPED_EARLY = "It stopped early; until then";
 const ENDED_BY_ITSELF = {
   title: "Listening ended by itself",
@@ -52,6 +56,7 @@ class LiveView {
   private bursts: VocalBurst[] = [];
   private delay = new Delay();
   private timeline: Timeline | null = null;
+  private safe: Timeline | null = null; // kept, or saved
   private readonly now = new LiveNow();
   private readonly picture = new TimelinePicture(byId("live-timeline"), byId("live-legend"));
   private readonly problem = new ProblemBox(byId("live-problem"));
@@ -63,16 +68,15 @@ class LiveView {
   constructor(private readonly app: App) {
     onClick("live-start", () => (this.listening ? this.stop() : this.start()));
     onClick("live-pause", () => this.pause());
-    onClick("live-clear", () => {
-      this.clear();
-    });
+    onClick("live-clear", () => this.makeRoom());
+    saveButton("live", () => this.result(), ({ timeline }) => (this.safe = timeline));
     sampleRow(byId("live-samples"), app, async (name) => this.answerSample(name));
     app.addEventListener("engine", () => {
       void this.stop();
       this.become(this.state); // whether there is a model to start with
     });
     addEventListener("beforeunload", (event) => {
-      if (this.listening) event.preventDefault(); // the browser asks whether to leave: what was heard would be lost
+      if (this.listening || this.wouldBeMissed()) event.preventDefault(); // the browser asks whether to leave
     });
     this.media?.addEventListener("devicechange", () => void this.listDevices());
     void this.listDevices();
@@ -80,7 +84,7 @@ class LiveView {
   }
 
   private async start(): Promise<void> {
-    this.clear();
+    if (!(await this.makeRoom())) return;
     this.become("starting");
     const pace = byId<HTMLSelectElement>("live-pace").value === "quick" ? PACES.quick : PACES.calm;
     let listening: Listening;
@@ -117,8 +121,7 @@ class LiveView {
 
   /** Answer about a clip of the page, as if it had been spoken. */
   private async answerSample(name: string): Promise<void> {
-    if (this.state !== "idle") return;
-    this.clear();
+    if (this.state !== "idle" || !(await this.makeRoom())) return;
     this.become("answering");
     try {
       const source = await sample(name);
@@ -169,14 +172,38 @@ class LiveView {
     return brokenOff(this.heardBy?.name ?? "", this.threshold(), this.windows, this.spansSoFar(), this.bursts);
   }
 
+  private result(): Named | null {
+    return this.timeline && { name: this.timeline.path, timeline: this.timeline };
+  }
+
+  /** Whether there is a long result that is neither kept nor saved. */
+  private wouldBeMissed(): boolean {
+    return this.timeline !== this.safe && (this.timeline?.duration_s ?? 0) >= LONG_S;
+  }
+
+  /** Clear for the next result, unless this one has to stay. */
+  private async makeRoom(): Promise<boolean> {
+    if (this.wouldBeMissed()) {
+      const answer = await sure(`Delete what was heard, ${clock(this.timeline?.duration_s ?? 0, 0)}? It is neither kept nor saved. You can't undo this.`);
+      const keep = byId("live-keep").querySelector("button")!;
+      if (answer === "keep") {
+        keep.focus(); // so that what it says is in view
+        keep.click();
+      }
+      if (answer !== "delete") return false;
+    }
+    this.clear();
+    return true;
+  }
+
   private clear(): void {
     [this.events, this.windows, this.spans, this.bursts, this.timeline] = [[], [], [], [], null];
     this.delay = new Delay();
     this.problem.clear();
     this.now.clear();
     this.summary.hide();
-    byId("live-keep").hidden = true;
-    byId("live-keep").replaceChildren(keepButton(() => this.timeline && { name: this.timeline.path, timeline: this.timeline }));
+    byId("live-result").hidden = true;
+    byId("live-keep").replaceChildren(keepButton(() => this.result(), ({ timeline }) => (this.safe = timeline)));
     this.sound.pause();
     this.sound.hidden = true;
     byId("live-so-far").hidden = false;
@@ -232,10 +259,10 @@ class LiveView {
   }
 
   private show(timeline: Timeline, title: string): void {
-    this.timeline = timeline;
     const hasWindows = timeline.windows.length > 0;
     const hasTime = hasWindows || timeline.vocal_bursts.length > 0;
-    byId("live-keep").hidden = !hasTime;
+    this.timeline = hasTime ? timeline : null; // nothing to keep
+    byId("live-result").hidden = !hasTime;
     if (hasWindows) this.summary.show(timeline);
     byId("live-so-far").hidden = hasWindows; // the summary says it
     const endS = timeline.duration_s ?? 0;

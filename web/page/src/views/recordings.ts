@@ -7,6 +7,7 @@ import { MOST_BYTES, read, written } from "../exchange.js";
 import { dot, qualityOf } from "../parts/bars.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { Summary } from "../parts/summary.js";
+import { sure } from "../parts/sure.js";
 import { spanTable } from "../parts/tables.js";
 import { TimelinePicture } from "../parts/timeline-picture.js";
 import { notStored } from "../problems.js";
@@ -136,14 +137,7 @@ class RecordingsView {
   }
 
   private async remove(kept: Kept): Promise<void> {
-    const dialog = byId<HTMLDialogElement>("sure");
-    byId("sure-text").textContent = `Delete “${kept.name}”? You can't undo this.`;
-    dialog.returnValue = "";
-    dialog.showModal();
-    await new Promise((resolve) => {
-      dialog.addEventListener("close", resolve, { once: true });
-    });
-    if (dialog.returnValue !== "delete") return;
+    if ((await sure(`Delete “${kept.name}”? You can't undo this.`)) !== "delete") return;
     await forget(kept.id);
     await this.changed();
     byId("recordings-title").focus();
