@@ -18,6 +18,7 @@ from earnest.errors import CorpusError, counted
 from earnest.files.reading import opened, why_no_text
 from earnest.files.tables import (
     delimiter_of,
+    has_text,
     is_parquet,
     is_separator_line,
     opened_parquet,
@@ -258,7 +259,7 @@ def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAn
                 next(reader)
             header = [name.strip() for name in next(reader, [])]
             table = _Table(path, header, layout_of(header), delimiter)
-            for row in reader:
+            for row in filter(has_text, reader):
                 table.add(row, reader.line_num)
     except UnicodeDecodeError as error:
         raise CorpusError(why_no_text(error, str(path), undecodable_line(path), "predictions file")) from None

@@ -90,6 +90,12 @@ def test_what_is_wrong_is_named_with_line_and_column(lines, message, tmp_path):
         read_predictions(written(tmp_path, *lines))
 
 
+@pytest.mark.parametrize("left", ["", ",,,,,,,,", " ,,,,,,,,"])
+def test_rows_that_a_spreadsheet_left_behind_are_no_answers(left, tmp_path):
+    path = written(tmp_path, HEADER, GOOD, left, GOOD.replace("a,", "b,", 1), left)
+    assert read_predictions(path).utterance_id.tolist() == ["a", "b"]
+
+
 def test_files_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "p.csv").write_bytes(b"\xff\xfe\x00RIFF")
     for path in (tmp_path / "p.csv", tmp_path / "absent.csv", tmp_path):
