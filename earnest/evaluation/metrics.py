@@ -422,8 +422,8 @@ class Scores:
             return ""
         return (
             "Every answer is right, so there is no error for the bootstrap to draw, and its interval is one point. "
-            f"Up to {100 * most_wrong(self.n_recordings):.1f} % can be wrong (rule of three, 95 %), and more where recordings of a speaker "
-            "resemble each other."
+            f"Up to {100 * most_wrong(self.n_recordings):.1f} % can be wrong (rule of three, 95 %), and more where "
+            "recordings of a speaker resemble each other."
         )
 
     @property

@@ -78,6 +78,8 @@ def test_a_first_line_that_tells_excel_the_separator_is_no_row(mark: str) -> Non
     assert list(named_rows(f"sep={mark}\n", "list.csv")) == []
 
 
-@pytest.mark.parametrize(("cells", "holds"), [(["", " "], False), ([], False), ([None, [""]], False), (["", "a"], True)])
+@pytest.mark.parametrize(
+    ("cells", "holds"), [(["", " "], False), ([], False), ([None, [""]], False), (["", "a"], True)]
+)
 def test_a_row_that_a_spreadsheet_left_behind_holds_no_text(cells: list[object], holds: bool) -> None:
     assert has_text(cells) is holds
