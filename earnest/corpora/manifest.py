@@ -130,8 +130,8 @@ def read_manifest(path: Path) -> list[Utterance]:
     delimiter = reader.reader.dialect.delimiter
     try:
         _check_header(path, reader.fieldnames or ())
-        rows = ((number, row) for number, row in enumerate(reader, 2) if has_text(row.values()))
-        return [_from_row(row, base, f"{path}:{number}", delimiter) for number, row in rows]
+        filled = ((number, row) for number, row in enumerate(reader, 2) if has_text(row.values()))
+        return [_from_row(row, base, f"{path}:{number}", delimiter) for number, row in filled]
     except csv.Error as error:
         raise CorpusError(f"{path}:{reader.line_num}: not a readable manifest ({error}).") from error
 

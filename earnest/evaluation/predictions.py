@@ -245,6 +245,7 @@ TRUTH = "truth"  # another name of the column "emotion", as tables of `earnest p
 KNOWN = (*TEXT_COLUMNS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
 PREFIX = "p_"
 SLIP_FROM = 0.82  # share of letters in common: "speaker_id" is near "speaker" (0.82), "folder" not near "fold" (0.80)
+MOST_COMPARED = 1000  # columns that are not ours; a file of features may have thousands
 
 
 def predictions_file(path: Path) -> Path:
@@ -354,8 +355,8 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
         if count > 1 and name:
             raise CorpusError(f"{path}:1: the column '{name}' is there twice.")
     unread = tuple(name for name in header if name not in KNOWN and not (name.startswith(PREFIX) and name != PREFIX))
-    for name in unread:
-        lacking = [known for known in KNOWN if known not in header]
+    lacking = sorted(set(KNOWN).difference(header))
+    for name in dict.fromkeys(unread[:MOST_COMPARED]):
         if near := get_close_matches(name.lower()[:LONGEST], lacking, n=1, cutoff=SLIP_FROM):
             raise CorpusError(f"{path}:1: unknown column '{name}'. Did you mean '{near[0]}'? Rename or delete it.")
     if "emotion" in header and TRUTH in header:

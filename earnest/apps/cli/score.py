@@ -26,7 +26,7 @@ from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
-from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
+from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn, excerpt
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import READERS, read_any
@@ -136,7 +136,7 @@ def _scheme(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -
 
 
 def _unread(answers: SystemAnswers) -> list[str]:
-    names = [name or "one without a name" for name in answers.unread]
+    names = [excerpt(name) or "one without a name" for name in dict.fromkeys(answers.unread)]
     return [f"Columns that are not read: {_some(names)}."] if names else []
 
 
