@@ -10,7 +10,16 @@ from typing import Any, Literal
 
 from earnest.errors import CorpusError, shown, suggestion, told
 from earnest.files.reading import read_text
-from earnest.files.tables import RowWriter, is_parquet, named_rows, opened_parquet, parquet_texts, unmarked, with_point
+from earnest.files.tables import (
+    RowWriter,
+    has_text,
+    is_parquet,
+    named_rows,
+    opened_parquet,
+    parquet_texts,
+    unmarked,
+    with_point,
+)
 from earnest.files.writing import replacing
 from earnest.labels import AFFECT, EMOTIONS
 
@@ -121,7 +130,8 @@ def read_manifest(path: Path) -> list[Utterance]:
     delimiter = reader.reader.dialect.delimiter
     try:
         _check_header(path, reader.fieldnames or ())
-        return [_from_row(row, base, f"{path}:{number}", delimiter) for number, row in enumerate(reader, 2)]
+        filled = ((number, row) for number, row in enumerate(reader, 2) if has_text(row.values()))
+        return [_from_row(row, base, f"{path}:{number}", delimiter) for number, row in filled]
     except csv.Error as error:
         raise CorpusError(f"{path}:{reader.line_num}: not a readable manifest ({error}).") from error
 

@@ -12,7 +12,7 @@ from earnest.audio.source import is_file, path_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
 from earnest.errors import CorpusError, shown, suggestion
 from earnest.files.reading import read_text
-from earnest.files.tables import json_rows, named_rows, with_point
+from earnest.files.tables import has_text, json_rows, named_rows, with_point
 from earnest.labels import AFFECT, EMOTIONS
 
 Row = Mapping[str, Any]
@@ -154,7 +154,7 @@ def _numbered_rows(path: Path) -> tuple[Sequence[tuple[int, Row]], str]:
         return list(json_rows(text, path, '{"path": …, "emotion": …}')), ","
     reader = named_rows(text, path.name)
     try:
-        return [(reader.line_num, row) for row in reader], reader.reader.dialect.delimiter
+        return [(reader.line_num, row) for row in reader if has_text(row.values())], reader.reader.dialect.delimiter
     except csv.Error as error:
         raise CorpusError(f"{path}:{reader.line_num}: not a table ({error}).") from None
 

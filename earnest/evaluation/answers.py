@@ -18,6 +18,7 @@ from earnest.errors import CorpusError, counted
 from earnest.files.reading import opened, why_no_text
 from earnest.files.tables import (
     delimiter_of,
+    has_text,
     is_parquet,
     is_separator_line,
     opened_parquet,
@@ -59,7 +60,7 @@ LONGEST_SHOWN = 80
 MOST_LABELS = 1000  # a confusion matrix has their square
 MOST_TOLD = 12  # pairs of labels in a message
 NO_ANSWER = frozenset({"unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"})
-"""What `earnest predict` says in place of an emotion: no answer, unless it is a class of the file."""
+"""What `earnest predict` says in place of an emotion, in any letters: no answer, unless it is a class of the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +77,7 @@ class SystemAnswers:
     labels, probabilities : shape (rows, labels), float32, NaN in rows without; None when none has any
     adapted, predicted_gender, predicted_affect, affect : see `Predictions`
     affect_derived : whether the system derived its affect from emotions, shape (rows,); None when nothing says so
+    unread : columns of the file that say nothing here
     """
 
     source: Path
@@ -92,6 +94,7 @@ class SystemAnswers:
     affect: npt.NDArray[np.float32] | None = None
     affect_derived: npt.NDArray[np.bool_] | None = None
     unit: str = "line"
+    unread: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         columns = (self.labels, self.predicted, () if self.emotion is None else self.emotion)
@@ -183,7 +186,7 @@ def map_words(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 _ANSWER_COLUMNS = tuple(
-    name for name in SystemAnswers.__dataclass_fields__ if name not in ("source", "texts", "labels", "unit")
+    name for name in SystemAnswers.__dataclass_fields__ if name not in ("source", "texts", "labels", "unit", "unread")
 )
 
 
@@ -229,12 +232,14 @@ class Layout:
     is_ours : labels must then be among those of the probabilities, and probabilities must sum to 1; of other
         people's tables, probabilities that don't are left out
     is_marked : texts that a spreadsheet would compute have a mark, as in all tables of earnest
+    unread : headers of columns that say nothing here, of tables like ours
     """
 
     columns: Mapping[str, str]
     probabilities: Mapping[str, str] = field(default_factory=dict)
     is_ours: bool = False
     is_marked: bool = False
+    unread: tuple[str, ...] = ()
 
 
 def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAnswers:
@@ -258,7 +263,7 @@ def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAn
                 next(reader)
             header = [name.strip() for name in next(reader, [])]
             table = _Table(path, header, layout_of(header), delimiter)
-            for row in reader:
+            for row in filter(has_text, reader):
                 table.add(row, reader.line_num)
     except UnicodeDecodeError as error:
         raise CorpusError(why_no_text(error, str(path), undecodable_line(path), "predictions file")) from None
@@ -345,18 +350,20 @@ class _Table:
             for prefix, numbers in self.affect.items()
         }
         columns |= {name: np.array(flags) for name, flags in self.flags.items()}
-        none = NO_ANSWER.difference(self.layout.probabilities, self.texts.get("emotion", ()))
+        classes = {*self.layout.probabilities, *self.texts.get("emotion", ())}
+        none = NO_ANSWER.difference(map(str.lower, classes))
         answers = SystemAnswers(
             source=self.path,
             name=texts.pop("name"),
             line=np.array(self.lines, dtype=np.int64),
-            predicted=text_column("" if label in none else label for label in texts.pop("predicted")),
+            predicted=text_column("" if label.lower() in none else label for label in texts.pop("predicted")),
             emotion=texts.pop("emotion", None),
             predicted_gender=texts.pop("predicted_gender", None),
             texts=texts,
             labels=tuple(self.layout.probabilities),
             probabilities=probabilities,
             unit=self.unit,
+            unread=self.layout.unread,
             **columns,
         )
         check_unique(answers)
@@ -369,8 +376,8 @@ class _Table:
         if name == "predicted_gender" and text not in ("female", "male", ""):
             return f"expected female, male or nothing, got '{excerpt(text)}'"
         labels = self.layout.probabilities
-        known = {"", *labels, *(NO_ANSWER if name == "predicted" else ())}
-        if name in LABEL_CELLS and self.layout.is_ours and labels and text not in known:
+        is_known = text in labels or not text or (name == "predicted" and text.lower() in NO_ANSWER)
+        if name in LABEL_CELLS and self.layout.is_ours and labels and not is_known:
             return f"'{excerpt(text)}' has no column p_{excerpt(text)}"
         return ""
 

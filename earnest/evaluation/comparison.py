@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,19 @@ class Difference:
 
     Attributes
     ----------
-    p : two-sided: twice the share of resamples on the other side of zero, at most 1; of n speakers at least 2/2ⁿ, the
-        chance that all of them favour one system though neither is better
+    p : two-sided: twice the share of resamples on the other side of zero, at most 1, at least ``least_p``
+    n_drawn : speakers that the bootstrap draws, or utterances
     """
 
     value: float
     interval: Interval
     p: float
+    n_drawn: int
+
+    @property
+    def least_p(self) -> float:
+        """The chance that all n speakers favour one system though neither is better, 2/2ⁿ, as in a sign test."""
+        return 2.0 ** (1 - self.n_drawn)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -144,7 +150,7 @@ def _matched(a: Predictions, b: Predictions) -> tuple[Indices, Indices, int]:
         first_a, first_b = (_name(next(iter(places))) for places in (places_a, places_b))
         raise CorpusError(
             f"The two files have no recording in common: {first_a} is in the first, {first_b} in the second. They are "
-            "matched by corpus and utterance_id."
+            "matched by the columns corpus and utterance_id: write them alike in both."
         )
     pairs = []
     for place in common:
@@ -250,5 +256,6 @@ def _difference(value: float, resampled: npt.NDArray[np.float64], over: Over, n_
     low, high = np.quantile(resampled, (tail, 1 - tail))
     # The data itself counts as one more resample, so that p is never 0.
     other_side = min((resampled <= 0).sum(), (resampled >= 0).sum()) + 1
-    p = min(1.0, max(2 * float(other_side) / (len(resampled) + 1), 2.0 ** (1 - n_drawn)))  # as a sign test's
-    return Difference(value, Interval(float(low), float(high), over), p)
+    p = min(1.0, 2 * float(other_side) / (len(resampled) + 1))
+    found = Difference(value, Interval(float(low), float(high), over), p, n_drawn)
+    return replace(found, p=max(p, found.least_p))

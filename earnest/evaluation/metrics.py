@@ -176,7 +176,21 @@ class GenderScores:
         whole = f"Gender right: {100 * self.wa:.1f} % of {counted(self.n, 'clip')} ({range_text(self.intervals['wa'])}"
         parts = (f"{name} {100 * one.recall:.1f} ({range_text(one.interval)})" for name, one in self.recalls.items())
         over = self.intervals["wa"].over
-        return f"{whole}), {', '.join(parts)}; 95 % intervals over {over}."
+        return f"{whole}), {', '.join(parts)}; 95 % intervals over {over}.{self._without_errors()}"
+
+    def _without_errors(self) -> str:
+        """Say what each interval of 100 to 100 leaves out."""
+        shares = {"of all": (self.wa, self.n)}
+        shares |= {f"of {name}": (one.recall, one.n) for name, one in self.recalls.items()}
+        most = [f"{100 * most_wrong(n):.1f} % {what}" for what, (right, n) in shares.items() if right == 1]
+        told = f" Where every answer is right, up to {', '.join(most)} can be wrong (rule of three, 95 %)."
+        return told if most else ""
+
+
+def most_wrong(n: int) -> float:
+    """Return the share that can be wrong where all of ``n`` answers are right: a one-sided 95 % bound, about 3/n."""
+    # The exact bound p has (1 − p)ⁿ = 0.05 (Hanley and Lippman-Hand, 1983).
+    return float(1 - (1 - CONFIDENCE) ** (1 / n))
 
 
 def gender_scores(
@@ -367,14 +381,15 @@ class Scores:
 
     @property
     def lacking(self) -> str:
-        """Say that folds lack classes, which their UA leaves out; "" where none does."""
+        """Say that folds lack classes, and what that does to their UA and macro-F1; "" where none does."""
         n_classes = sum(one.n > 0 for one in self.per_class.values())
         n_lacking = sum(one.get("n_classes", n_classes) < n_classes for one in self.folds.values())
         if not n_lacking:
             return ""
         return (
             f"UA: in {n_lacking} of {len(self.folds)} folds a class has no recording, and their UA is the mean recall "
-            f"over the others. Over all recordings UA is {100 * self.ua:.1f}."
+            "over the others; in their macro-F1 such a class counts as 0 where it is an answer. Over all recordings UA "
+            f"is {100 * self.ua:.1f}, macro-F1 {100 * self.macro_f1:.1f}."
         )
 
     @property
@@ -405,12 +420,10 @@ class Scores:
         """Say what an interval of 100 to 100 leaves out; "" where an answer is wrong."""
         if self.wa < 1:
             return ""
-        # Of n right ones the exact one-sided bound p has (1 − p)ⁿ = 0.05; about 3/n (Hanley and Lippman-Hand, 1983).
-        most = 1 - (1 - CONFIDENCE) ** (1 / self.n_recordings)
         return (
             "Every answer is right, so there is no error for the bootstrap to draw, and its interval is one point. "
-            f"Up to {100 * most:.1f} % can be wrong (rule of three, 95 %), and more where recordings of a speaker "
-            "resemble each other."
+            f"Up to {100 * most_wrong(self.n_recordings):.1f} % can be wrong (rule of three, 95 %), and more where "
+            "recordings of a speaker resemble each other."
         )
 
     @property

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, suggestion, told
+from earnest.errors import LONGEST, CorpusError, told
 from earnest.evaluation.answers import (
     TEXTS,
     Layout,
@@ -243,6 +244,8 @@ AFFECT_COLUMNS, INTENSITY = tuple(f"predicted_{name}" for name in AFFECT), "inte
 TRUTH = "truth"  # another name of the column "emotion", as tables of `earnest predict` have it
 KNOWN = (*TEXT_COLUMNS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
 PREFIX = "p_"
+SLIP_FROM = 0.82  # share of letters in common: "speaker_id" is near "speaker" (0.82), "folder" not near "fold" (0.80)
+MOST_COMPARED = 1000  # columns that are not ours; a file of features may have thousands
 
 
 def predictions_file(path: Path) -> Path:
@@ -344,15 +347,18 @@ def _number_texts(values: npt.NDArray[np.float32], blank: npt.NDArray[np.bool_])
 
 
 def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predicted",)) -> Layout:
-    """Check a header and say which column holds what."""
+    """Check a header and say which column holds what.
+
+    Columns of names that are not ours, or of none, are not read; a slip of the pen in one of ours is refused.
+    """
     for name, count in Counter(header).items():
-        if not name:
-            column = header.index(name) + 1
-            raise CorpusError(f"{path}:1: column {column} has no name. Name or delete it; pandas: to_csv(index=False).")
-        if count > 1:
+        if count > 1 and name:
             raise CorpusError(f"{path}:1: the column '{name}' is there twice.")
-        if name not in KNOWN and not (name.startswith(PREFIX) and name != PREFIX):
-            raise CorpusError(f"{path}:1: unknown column '{name}'.{suggestion(name, KNOWN)}")
+    unread = tuple(name for name in header if name not in KNOWN and not (name.startswith(PREFIX) and name != PREFIX))
+    lacking = sorted(set(KNOWN).difference(header))
+    for name in dict.fromkeys(unread[:MOST_COMPARED]):
+        if near := get_close_matches(name.lower()[:LONGEST], lacking, n=1, cutoff=SLIP_FROM):
+            raise CorpusError(f"{path}:1: unknown column '{name}'. Did you mean '{near[0]}'? Rename or delete it.")
     if "emotion" in header and TRUTH in header:
         raise CorpusError(f"{path}:1: both 'emotion' and '{TRUTH}' name the true labels. Delete or rename one column.")
     truth = TRUTH if TRUTH in header else "emotion"
@@ -367,4 +373,4 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
     if TRUTH in header:
         columns["emotion"] = TRUTH
     probabilities = {name.removeprefix(PREFIX): name for name in header if name.startswith(PREFIX)}
-    return Layout({"name": identity, **columns}, probabilities, is_ours=True, is_marked=True)
+    return Layout({"name": identity, **columns}, probabilities, is_ours=True, is_marked=True, unread=unread)

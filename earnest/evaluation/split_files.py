@@ -5,7 +5,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import combinations, takewhile
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
@@ -16,6 +15,7 @@ from earnest.evaluation.protocols import Protocol
 from earnest.evaluation.splits import SETS, Digests, Split, group_of, identical, named, problem_with, shared_values
 from earnest.evaluation.splitters import Parts
 from earnest.files.reading import read_json, read_text
+from earnest.files.tables import has_text, text_rows
 
 NAME = "split-files"
 COLUMNS = ("utterance_id", "path", "corpus", "speaker", "fold", "set")
@@ -162,6 +162,7 @@ def protocol_of_files(paths: Sequence[Path], speaker_dependent: bool = False) ->
 def read_plans(paths: Sequence[Path]) -> list[Plan]:
     """Read split files: ``.json`` of ours; ``.csv`` with the columns path or utterance_id and set, and perhaps fold.
 
+    `earnest.files.tables.delimiter_of` says how cells are parted.
     A CSV without a column ``set`` is one set, which its name says: "train.csv", "fold1_test.csv".
     """
     plans: list[Plan] = []
@@ -216,25 +217,26 @@ def _problem_with_clips(facts: object) -> str | None:
 
 
 def _read_csv(path: Path) -> Iterable[tuple[str, str, SplitEntry]]:
-    reader = csv.DictReader(StringIO(read_text(path, SplitError, what="split file"), newline=""), strict=True)
     try:
-        header, rows = list(reader.fieldnames or ()), list(reader)
+        cells = text_rows(read_text(path, SplitError, what="split file"), path.name)
+        header = [name.strip() for name in next(cells, [])]
+        rows = [(number, dict(zip(header, row, strict=False))) for number, row in enumerate(cells, 2) if has_text(row)]
     except csv.Error as error:
-        raise SplitError(f"{path}:{reader.line_num}: not a table ({error}).") from None
+        raise SplitError(f"{path}: not a table ({error}).") from None
     if not {"path", "utterance_id"} & set(header):
         wrong = header[0] if header else ""
         raise SplitError(f"{path}: needs a column path or utterance_id.{suggestion(wrong, COLUMNS)}")
     fold, own_set = _fold_and_set(path)
-    for number, row in enumerate(rows, 2):
-        word = row["set"] if "set" in header else own_set
-        name = _SET_WORDS.get((word or "").strip().lower())
+    for number, row in rows:
+        word = row.get("set", "") if "set" in header else own_set
+        name = _SET_WORDS.get(word.strip().lower())
         if name is None:
-            raise SplitError(f"{path}:{number}: '{word}' is not a set. Expected train, valid or test.")
-        yield row.get("fold") or fold, name, _clip_of(row, f"{path}:{number}")
+            raise SplitError(f"{path}, row {number}: '{word}' is not a set. Expected train, valid or test.")
+        yield row.get("fold") or fold, name, _clip_of(row, f"{path}, row {number}")
 
 
-def _clip_of(row: Mapping[str, str | None], where: str) -> SplitEntry:
-    texts = {name: (row.get(name) or "").strip() for name in COLUMNS}
+def _clip_of(row: Mapping[str, str], where: str) -> SplitEntry:
+    texts = {name: row.get(name, "").strip() for name in COLUMNS}
     if not (texts["utterance_id"] or texts["path"]):
         raise SplitError(f"{where}: names no recording.")
     key = "/".join(filter(None, [texts["corpus"], texts["utterance_id"]])) if texts["utterance_id"] else ""

@@ -91,6 +91,11 @@ def with_point(number: str, delimiter: str) -> str:
     return number if delimiter == "," else number.replace(",", ".")
 
 
+def has_text(cells: Iterable[object]) -> bool:
+    """Whether a row holds any text; spreadsheets leave rows behind that hold none."""
+    return any(isinstance(cell, str) and cell.strip() for cell in cells)
+
+
 def csv_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[list[str]]:
     """Yield the cells of each row, of a file that was opened with ``newline=""``; unmarked where commas part them.
 

@@ -1,17 +1,20 @@
 """Several results side by side, and each of them paired clip by clip with the first."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from earnest.corpora.own.data import CORPUS as OWN
+from earnest.errors import counted
 from earnest.evaluation.comparison import Comparison, Difference, compare, holm
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import Predictions, same_text
+from earnest.evaluation.predictions import Predictions, text_column
 from earnest.evaluation.texts import percent, points, range_text
 from earnest.files.writing import write_atomically
 from earnest.plots.results import draw_differences
@@ -33,6 +36,7 @@ PAIRED = (
     "McNemar's p",
 )
 N_NAMED = 3
+NAMELESS = frozenset({"", OWN})
 
 
 @dataclass(frozen=True)
@@ -93,21 +97,27 @@ def compare_results(results: Sequence[Result]) -> Compared:
 
 
 def _under_one_name(results: Sequence[Result]) -> tuple[Sequence[Result], list[str]]:
-    """Take recordings that have no corpus name for those of the one corpus that is named, and say so.
+    """Take recordings that have no corpus name for those of the same utterance_id in the other results, and say so.
 
-    `earnest learn` gives own recordings no name, `earnest evaluate` that of their folder or file.
+    `earnest learn` gives own recordings no name, `earnest evaluate` that of their folder or file; other people's tables
+    may lack the column. Where two corpora have such an utterance, nothing says which one is meant.
     """
-    corpora = [set(result.predictions.corpus) for result in results]
-    named = set.union(*corpora) - {OWN}
-    if {OWN} not in corpora or len(named) != 1 or any(len(names) != 1 for names in corpora):
-        return results, []
-    (name,) = named
-    renamed = [
-        replace(one, predictions=replace(one.predictions, corpus=same_text(name, len(one.predictions))))
-        for one in results
-    ]
-    nameless = ", ".join(one.name for one, names in zip(results, corpora, strict=True) if names == {OWN})
-    return renamed, [f"{nameless}: own recordings without a corpus name, matched with {name} by utterance_id alone."]
+    corpora: dict[str, set[str]] = defaultdict(set)  # utterance_id → those that have such a one
+    for corpus, name in chain.from_iterable(_keys(result.predictions) for result in results):
+        corpora[name].add(corpus)
+    meant = {name: (found - NAMELESS) or (found - {""}) for name, found in corpora.items()}
+    matched, notes = [], []
+    for result in results:
+        own, ids = set(result.predictions.corpus), result.predictions.utterance_id
+        others = set().union(*(meant[name] for name in ids)) - own
+        if own <= NAMELESS and others and all(len(meant[name]) < 2 for name in ids):
+            column = text_column(min(meant[name], default="") for name in ids)
+            matched.append(replace(result, predictions=replace(result.predictions, corpus=column)))
+            told = f"matched with {', '.join(sorted(others))} by utterance_id alone"
+            notes.append(f"{result.name}: recordings without a corpus name, {told}.")
+        else:
+            matched.append(result)
+    return matched, notes
 
 
 def write_comparison(compared: Compared, page: Path) -> None:
@@ -176,9 +186,23 @@ def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: 
             "Answers of repeated trainings count one by one in McNemar's test, which takes them for independent: go by "
             "the intervals."
         )
+    notes += [_too_few(other.name, pair.wa) for other, pair in zip(results[1:], pairs, strict=True) if _is_least(pair)]
     if len(results) > 2:
         notes.append(f"p-values are corrected for {len(pairs)} pairs (Holm).")
     return notes
+
+
+def _is_least(pair: Comparison) -> bool:
+    """Whether a p-value would be smaller if more speakers had been drawn; before it is corrected."""
+    return any(one.p == one.least_p for one in (pair.wa, pair.ua))
+
+
+def _too_few(name: str, one: Difference) -> str:
+    drawn = counted(one.n_drawn, one.interval.over.removesuffix("s"))
+    return (
+        f"{name}: with {drawn} the bootstrap's p can't be below {one.least_p:.3f} (2/2ⁿ, before any correction), "
+        "however far the interval is from zero."
+    )
 
 
 def _folds(first: Result, other: Result) -> str:

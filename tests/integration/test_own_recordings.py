@@ -48,11 +48,11 @@ def recipe(tmp_path: Path) -> Path:
 def test_a_recipe_trains_on_them_as_it_is_and_the_model_answers_in_their_words(
     recipe: Path, manifest: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
+    run = tmp_path / "a run"
     told = earnest_cli("train", recipe, "--corpus", manifest, "--output", run)
     assert "speaker-independent test, 4 clips" in told
     assert "Labels: 20 kept." in told
-    assert f"Next: earnest export {run}" in told
+    assert f"Next: earnest export '{run}' --output 'bundles/a run'" in told
     record = read_record(run)
     assert (record.classes, record.protocol) == (CLASSES, "speaker-holdout")
     with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
@@ -64,10 +64,10 @@ def test_a_recipe_trains_on_them_as_it_is_and_the_model_answers_in_their_words(
 def test_an_evaluation_leaves_each_speaker_out_and_tells_the_next_command(
     recipe: Path, manifest: Path, tmp_path: Path
 ) -> None:
-    output = tmp_path / "result"
+    output = tmp_path / "a result"
     told = earnest_cli("evaluate", recipe, "--corpus", manifest, "--output", output)
     assert "loso (speaker-independent)" in told
-    assert f"Next: earnest report {output}" in told
+    assert f"Next: earnest report '{output}'" in told
     document = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     assert (document["protocol"], document["n"], len(document["folds"])) == ("loso", 20, 5)
     assert f"--corpus {manifest}" in document["command"]

@@ -1,6 +1,5 @@
 """Own recordings named by path in ``earnest corpus``: how they are read, and what is told of them."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import named_corpus, option
-from earnest.apps.cli.output import counts_text, echo, echo_table
+from earnest.apps.cli.output import command_line, counts_text, echo, echo_table
 from earnest.corpora.load import of_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own.check import OwnReport, without_faulty
@@ -97,7 +96,8 @@ def echo_manifest(data: OwnData, output: Path) -> None:
     echo(f"Labels from {data.label_from}. {speakers}{notes}".rstrip())
     for sentence in (*refused_sentences(data), *(() if data.speakers else (NO_SPEAKERS,))):
         echo(sentence)
-    echo(f"Next: earnest corpus check {output}, then earnest evaluate {RECIPE} --corpus {output}")
+    check, scoring = command_line("corpus", "check", output), command_line("evaluate", RECIPE, "--corpus", output)
+    echo(f"Next: {check}, then {scoring}")
 
 
 def next_command(data: OwnData, report: OwnReport, name: str, hints: OwnOptions) -> str:
@@ -115,9 +115,9 @@ def next_command(data: OwnData, report: OwnReport, name: str, hints: OwnOptions)
     if len(kept.class_counts) < 2:
         return ""
     if not (hints.any or report.findings):
-        return shlex.join(["earnest", "evaluate", RECIPE, "--corpus", name])
+        return command_line("evaluate", RECIPE, "--corpus", name)
     readable = ["--readable"] if report.findings else []
-    return shlex.join(["earnest", "corpus", "manifest", name, "-o", "mine.csv", *hints.words, *readable])
+    return command_line("corpus", "manifest", name, "-o", "mine.csv", *hints.words, *readable)
 
 
 def echo_own_report(report: OwnReport, following: str) -> None:

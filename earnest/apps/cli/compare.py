@@ -1,12 +1,11 @@
 """``earnest compare``: results side by side, with paired tests against the first."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import echo, echo_json, echo_table, output_options, overwrite_option
+from earnest.apps.cli.output import command_line, echo, echo_json, echo_table, output_options, overwrite_option
 from earnest.apps.cli.report import SHOWN, check_page
 from earnest.errors import EarnestError
 from earnest.files.writing import new_file
@@ -69,7 +68,7 @@ def _refuse_unscored(runs: Sequence[Path]) -> None:
 
     for run in runs:
         if run.is_file() and recognised(run) != "earnest":
-            words = shlex.join(["earnest", "score", str(run), "-o", str(run.with_name(f"{run.stem}-scored"))])
+            words = command_line("score", run, "-o", run.with_name(f"{run.stem}-scored"))
             raise EarnestError(
                 f"{run}: no predictions file, but answers that need the truth beside them. Score each into a folder, "
                 f"with a column truth or --manifest FILE: {words}. Then compare the folders."

@@ -21,6 +21,7 @@ from earnest.apps.cli._options import (
 )
 from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument, tell_unused
 from earnest.apps.cli.output import (
+    command_line,
     corpus_folders,
     data_option,
     echo,
@@ -334,7 +335,8 @@ def command(
         return
     tables.echo_results(outcome, recipe.stem, again, matrix, amounts)
     if not quiet:
-        echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}. Next: earnest report {folder}")
+        following = command_line("report", folder)
+        echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}. Next: {following}")
 
 
 def _require_packages() -> None:

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, overwrite_option
+from earnest.apps.cli.output import (
+    command_line,
+    corpus_folders,
+    data_option,
+    echo,
+    echo_json,
+    output_options,
+    overwrite_option,
+)
 from earnest.apps.cli.train import require_training
 from earnest.bundle import COMPANIONS, FORMATS, Format
 
@@ -104,7 +112,7 @@ def command(
         return
     echo(f"{output}: {size / 1e6:.2f} MB, {info.n_parameters:,} parameters, {', '.join(info.classes)}")
     if not quiet:
-        echo(f"Next: earnest predict talk.wav --model {output}")
+        echo(f"Next: {command_line('predict', 'talk.wav', '--model', output)}")
 
 
 def _export_moody(run: Path, output: Path, identity: "Identity", as_json: bool) -> None:

@@ -9,6 +9,7 @@ import click
 from earnest.apps.cli._options import names_from
 from earnest.apps.cli._recipe import protocol_names
 from earnest.apps.cli.output import (
+    command_line,
     corpus_folders,
     data_option,
     echo,
@@ -101,7 +102,7 @@ def command(
             f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'clip')}, answered one by one: WA {wa}, UA {ua}."
         )
     if not quiet:
-        echo(f"Next: earnest export {output} --output bundles/{output.name}")
+        echo(f"Next: {command_line('export', output, '--output', f'bundles/{output.name}')}")
 
 
 def _recipe(network: str, protocol: str | None) -> "Recipe":

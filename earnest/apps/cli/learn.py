@@ -13,6 +13,7 @@ from earnest.apps.cli._options import MODEL, option, options
 from earnest.apps.cli._own_recordings import OwnOptions
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
+    command_line,
     echo,
     echo_json,
     echo_table,
@@ -138,7 +139,7 @@ def _tell(learned: Learned, quiet: bool, wants_report: bool) -> None:
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in learned.seconds.items())
     page = learned.report or f"no report.html: {install_command('report')}"
     echo(f"\n{learned.path} ({seconds})" + (f"; {page}" if wants_report else ""))
-    echo(f"Try it: earnest predict RECORDING --model {learned.path}")
+    echo(f"Try it: {command_line('predict', 'RECORDING', '--model', learned.path)}")
 
 
 def _tell_refused(learned: Learned) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -41,6 +42,11 @@ def chosen_format(form: str | None, as_json: bool, output: Path | None, suffixes
     if chosen and named and chosen not in (named, "table"):  # whoever opens it goes by the name
         raise click.UsageError(f"--output {output}: {chosen} is asked for, but the name says {named}. Change either.")
     return chosen or str(named)
+
+
+def command_line(*words: object) -> str:
+    """Return what to type for a command of earnest, quoted for a shell."""
+    return shlex.join(["earnest", *map(str, words)])
 
 
 def overwrite_option(function: F) -> F:

@@ -26,7 +26,7 @@ from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
-from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
+from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn, excerpt
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import READERS, read_any
@@ -104,10 +104,12 @@ def to_score(path: Path, source: Source) -> ToScore:
     if not source.has_truth:
         if not source.changes:
             predictions = Predictions.of(answers)
-            return ToScore(predictions, _doubts(predictions), more=_affect_scores(predictions))
+            notes = [*_unread(answers), *_doubts(predictions)]
+            return ToScore(predictions, notes, more=_affect_scores(predictions))
         found = relabelled(answers, _label_mapping(source, answers, ()))
         predictions = Predictions.of(found.answers)
-        return ToScore(predictions, [*_notes(found, None, source), *_doubts(predictions, found.outside)])
+        notes = [*_unread(answers), *_notes(found, None, source), *_doubts(predictions, found.outside)]
+        return ToScore(predictions, notes)
     rows = source.utterances()
     label_mapping = _label_mapping(source, answers, rows)
     found = relabelled(answers.without_truth(), label_mapping)
@@ -116,7 +118,7 @@ def to_score(path: Path, source: Source) -> ToScore:
     columns = manifest_columns(predictions, joined.utterances, SLICED)
     more = _affect_scores(predictions)
     derived = [DERIVED] if more and answers.affect_derived is not None and answers.affect_derived.any() else []
-    notes = [*_notes(found, joined, source), *_doubts(predictions, found.outside), *derived]
+    notes = [*_unread(answers), *_notes(found, joined, source), *_doubts(predictions, found.outside), *derived]
     return ToScore(predictions, notes, columns, more)
 
 
@@ -131,6 +133,11 @@ def _scheme(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -
         own = scheme_of_rows("native", rows)
         return own if own.native else None
     return scheme_of_rows(source.scheme, rows) if rows else scheme_called(source.scheme, answers.classes())
+
+
+def _unread(answers: SystemAnswers) -> list[str]:
+    names = [excerpt(name) or "one without a name" for name in dict.fromkeys(answers.unread)]
+    return [f"Columns that are not read: {_some(names)}."] if names else []
 
 
 def _notes(found: Relabelled, joined: Joined | None, source: Source) -> list[str]:
@@ -170,6 +177,10 @@ def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
         answers, truth = ([predictions.classes[number] for number in sorted(some)] for some in (told, true))
         names = f"{_some([*answers, *outside])} against {_some(truth)}"
         doubts.append(f"No answer is a true label: {names}. Say --map ANSWER=TRUTH for each of them if they are.")
+    elif predictions.probabilities is None and told - true:
+        numbers = {predictions.classes[one]: int((predictions.predicted == one).sum()) for one in sorted(told - true)}
+        names = _some([f"'{name}' ({counted(number, 'answer')})" for name, number in numbers.items()])
+        doubts.append(f"Counted as a class and never true: {names}. Leave the cell empty where it means no answer.")
     if predictions.probabilities is not None:
         known = answered & ~np.isnan(predictions.probabilities).any(axis=1)
         rows = predictions.probabilities[known]
@@ -326,7 +337,8 @@ def command(
     """Score a predictions file, ours or anybody's.
 
     PREDICTIONS is the file, or a folder of results with predictions.csv. Columns: utterance_id, emotion (or truth),
-    predicted and, where known, p_<class>, speaker, fold; commas, semicolons or tabs between, or Parquet.
+    predicted and, where known, p_<class>, speaker, corpus, gender, fold; commas, semicolons or tabs between, or
+    Parquet. Other columns are not read.
 
     With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every recording counts: one
     without an answer ("unsure" and the like are none) counts as wrong. The table of `earnest predict -o`, output of

@@ -15,6 +15,7 @@ from earnest.apps.cli._evaluate_results import echo_leakage, echo_other_heads
 from earnest.apps.cli._options import names_from, options
 from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument, tell_unused
 from earnest.apps.cli.output import (
+    command_line,
     corpus_folders,
     data_option,
     echo,
@@ -116,10 +117,10 @@ def command(
     if outcome:
         _echo_test(outcome)
         if resolved.authors_protocol not in ("", protocol):
-            theirs = f"earnest evaluate {recipe_word(recipe)} --protocol {resolved.authors_protocol}"
+            theirs = command_line("evaluate", recipe_word(recipe), "--protocol", resolved.authors_protocol)
             echo(f"The published number is of another protocol, which is not comparable: {theirs}")
     if not quiet:
-        echo(f"Next: earnest export {output} --output bundles/{output.name}")
+        echo(f"Next: {command_line('export', output, '--output', f'bundles/{output.name}')}")
 
 
 def _is_follower() -> bool:

@@ -12,7 +12,16 @@ from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
 from earnest.files.reading import read_text
-from earnest.files.tables import csv_rows, delimiter_of, json_rows, lines_of, opened_parquet, text_of, with_point
+from earnest.files.tables import (
+    csv_rows,
+    delimiter_of,
+    has_text,
+    json_rows,
+    lines_of,
+    opened_parquet,
+    text_of,
+    with_point,
+)
 from earnest.labels import AFFECT
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -263,7 +272,7 @@ def _cells(path: Path) -> OwnTable:
         cells = list(csv_rows(StringIO(text, newline=""), delimiter))
     except csv.Error as error:
         raise CorpusError(f"{path}: not a table ({error}).") from None
-    cells = [row for row in cells if any(cell.strip() for cell in row)]
+    cells = [row for row in cells if has_text(row)]
     if not cells:
         raise CorpusError(f"{path}: holds no rows.")
     if any(Path(cell.strip()).suffix.lower() in AUDIO_SUFFIXES for cell in cells[0]):

@@ -135,6 +135,11 @@ def test_a_manifest_with_semicolons_is_read(tmp_path):
     assert [row.emotion for row in read_manifest(tmp_path / "m.csv")] == ["sad"]
 
 
+def test_rows_that_a_spreadsheet_left_behind_in_a_manifest_are_no_recordings(tmp_path):
+    (tmp_path / "m.csv").write_text("utterance_id,path,emotion\na,a.wav,sad\n,,\n\n,,,\n")
+    assert [row.emotion for row in read_manifest(tmp_path / "m.csv")] == ["sad"]
+
+
 def test_a_manifest_that_is_not_there_or_no_text_is_an_error(tmp_path):
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     for name in ("absent.csv", "binary.csv"):

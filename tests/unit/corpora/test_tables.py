@@ -39,7 +39,7 @@ def test_declared_columns_and_words_are_read(root):
 
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8"), ("\t", "utf-16"), ("|", "utf-8-sig")])
 def test_what_a_spreadsheet_saves_is_read(root, delimiter, encoding):
-    text = "path,emotion\nwav/a.wav,angry\nwav/b.wav,sad\n".replace(",", delimiter)
+    text = "path,emotion\nwav/a.wav,angry\n,\nwav/b.wav,sad\n,\n".replace(",", delimiter)
     (root / "mine.csv").write_text(text, encoding=encoding)
     assert [row.emotion for row in read_table(root / "mine.csv")] == ["angry", "sad"]
 

@@ -70,8 +70,8 @@ def test_folds_that_lack_a_class_are_told_with_the_ua_of_all_recordings():
     scores = score(table("hhsshhaa", "hhsshhhh", folds="11112222"), np.random.default_rng(0))
     assert scores.over_folds["ua"].mean == 0.75  # of happy and sad, and of happy and angry
     assert scores.lacking == (
-        "UA: in 2 of 2 folds a class has no recording, and their UA is the mean recall over the others. Over all "
-        "recordings UA is 66.7."
+        "UA: in 2 of 2 folds a class has no recording, and their UA is the mean recall over the others; in their "
+        "macro-F1 such a class counts as 0 where it is an answer. Over all recordings UA is 66.7, macro-F1 60.0."
     )
     assert score(table("hshs", "hshh", folds="1122"), np.random.default_rng(0)).lacking == ""
 
@@ -346,6 +346,15 @@ def test_the_sentence_has_all_of_it_in_per_cent() -> None:
     text = found.sentence()
     assert text.startswith(f"Gender right: 90.0 % of 60 clips ({100 * low:.1f} to {100 * high:.1f}), female 100.0 (")
     assert ", male 80.0 (40.0 to 100.0); 95 % intervals over speakers." in text
+
+
+def test_the_sentence_says_how_many_errors_there_may_be_where_none_was_found() -> None:
+    some, none = (gender_scores(voices(right), np.random.default_rng(0)) for right in ({0: 6}, {}))
+    assert some is not None
+    assert none is not None
+    assert some.sentence().endswith(" up to 9.5 % of female can be wrong (rule of three, 95 %).")
+    assert " up to 4.9 % of all, 9.5 % of female, 9.5 % of male can be wrong" in none.sentence()
+    assert "rule of three" not in replace(some, recalls={"male": some.recalls["male"]}).sentence()
 
 
 def test_answers_beside_the_emotion_are_dropped_where_it_alone_is_asked_anew() -> None:

@@ -63,10 +63,8 @@ def test_the_smallest_file_has_three_columns_and_classes_in_canonical_order(tmp_
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (
-            [",utterance_id,emotion,predicted", "0,a,sad,sad"],
-            ":1: column 1 has no name. Name or delete it; pandas: to_csv(index=False).",
-        ),
+        (["Speaker,utterance_id,emotion,predicted", "0,a,sad,sad"], "'Speaker'. Did you mean 'speaker'? Rename or"),
+        (["speaker_id,utterance_id,emotion,predicted", "0,a,sad,sad"], "'speaker_id'. Did you mean 'speaker'?"),
         (["utterance_id,emotion,predictd", "a,sad,sad"], ":1: unknown column 'predictd'. Did you mean 'predicted'?"),
         (["utterance_id,emotion", "a,sad"], ":1: the column 'predicted' is missing"),
         (["utterance_id,emotion,predicted,emotion", "a,sad,sad,sad"], ":1: the column 'emotion' is there twice"),
@@ -88,6 +86,29 @@ def test_the_smallest_file_has_three_columns_and_classes_in_canonical_order(tmp_
 def test_what_is_wrong_is_named_with_line_and_column(lines, message, tmp_path):
     with pytest.raises(CorpusError, match=re.escape(message)):
         read_predictions(written(tmp_path, *lines))
+
+
+def test_columns_of_other_names_or_of_none_are_not_read(tmp_path):
+    header = ",utterance_id,emotion,predicted,speaker,session,folder,speakers,"
+    answers = read_answers(written(tmp_path, header, "0,a,sad,happy,ann,Ses01,x,2,"))
+    assert answers.unread == ("", "session", "folder", "speakers", "")
+    assert read_predictions(answers.source).speaker.tolist() == ["ann"]
+
+
+@pytest.mark.parametrize("told", ["Unsure", "UNSURE", "No-speech"])
+def test_what_stands_for_no_answer_may_be_in_any_letters(tmp_path, told):
+    assert read_predictions(written(tmp_path, HEADER, f"a,,,,,sad,{told},,")).predicted.tolist() == [-1]
+    lines = ["utterance_id,emotion,predicted", f"a,sad,{told}", "b,happy,sad"]
+    assert read_predictions(written(tmp_path, *lines)).classes == ("happy", "sad")
+    own = read_predictions(written(tmp_path, *lines, f"c,{told},{told}"))
+    assert own.classes == ("happy", "sad", told)
+    assert own.predicted.tolist() == [2, 1, 2]
+
+
+@pytest.mark.parametrize("left", ["", ",,,,,,,,", " ,,,,,,,,"])
+def test_rows_that_a_spreadsheet_left_behind_are_no_answers(left, tmp_path):
+    path = written(tmp_path, HEADER, GOOD, left, GOOD.replace("a,", "b,", 1), left)
+    assert read_predictions(path).utterance_id.tolist() == ["a", "b"]
 
 
 def test_files_that_are_no_text_are_refused(tmp_path):

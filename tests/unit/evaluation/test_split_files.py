@@ -86,6 +86,23 @@ def test_of_clips_with_one_name_the_one_whose_path_agrees_furthest_is_meant():
     assert lookup.candidates(SplitEntry(path="x/a.wav")) == [A, twin]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffutterance_id;set;fold\r\na;train;1\r\nb;dev;1\r\nc;test;1\r\n",
+        "sep=;\r\nutterance_id;set\r\na;train\r\nb;dev\r\nc;test\r\n;\r\n\r\n",
+        "utterance_id\tset\na\ttrain\nb\tdev\nc\ttest\n",
+    ],
+)
+def test_a_split_file_is_read_as_spreadsheets_write_it(tmp_path, text):
+    assert sets_of(write(tmp_path / "folds.csv", text)) == {"train": ["a"], "valid": ["b"], "test": ["c"]}
+
+
+def test_a_mark_before_a_name_that_looks_like_a_formula_is_no_part_of_it(tmp_path):
+    (plan,) = read_plans([write(tmp_path / "f.csv", "utterance_id,set\n'=a,train\n")])
+    assert plan.clips == [SplitEntry("=a")]
+
+
 def test_a_column_says_the_fold_and_every_fold_is_one_split(tmp_path):
     path = write(tmp_path / "all.csv", "utterance_id,fold,set\na,1,train\nb,1,test\nb,2,train\na,2,test\n")
     first, second = splits_of(protocol_of_files([path]), ROWS)
@@ -172,11 +189,11 @@ def test_unnamed_speakers_and_clips_twice_in_a_set_are_problems_too(tmp_path):
         ("f.json", SPLIT.to_json().replace('"protocol"', '"clips": {"made/a": {"age": "9"}}, "protocol"'), "made/a"),
         ("f.csv", "", "needs a column path or utterance_id"),
         ("f.csv", "file,set\na,train\n", "needs a column path or utterance_id"),
-        ("f.csv", "utterance_id,set\na,trian\n", "f.csv:2: 'trian' is not a set"),
-        ("f.csv", "utterance_id\na\n", "f.csv:2: '' is not a set"),
-        ("f.csv", "utterance_id,set\n,train\n", "f.csv:2: names no recording"),
+        ("f.csv", "utterance_id,set\na,trian\n", "f.csv, row 2: 'trian' is not a set"),
+        ("f.csv", "utterance_id\na\n", "f.csv, row 2: '' is not a set"),
+        ("f.csv", "utterance_id,set\n,train\n", "f.csv, row 2: names no recording"),
         ("f.csv", 'utterance_id,set\n"a,train\n', "not a table"),
-        ("f.csv", "utterance_id,set\na\n", "f.csv:2: 'None' is not a set"),
+        ("f.csv", "utterance_id,set\na\n", "f.csv, row 2: '' is not a set"),
     ],
 )
 def test_what_is_no_split_file_is_refused_with_its_place(tmp_path, name, text, message):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attacks.run_files import FORMULAS, ODD_NAMES
-from earnest.files.tables import csv_row, csv_rows, delimiter_of, marked, named_rows, text_rows, unmarked
+from earnest.files.tables import csv_row, csv_rows, delimiter_of, has_text, marked, named_rows, text_rows, unmarked
 
 README = Path(__file__).parents[3] / "README.md"
 TEXTS = st.text(st.one_of(st.sampled_from("'=+-@\t\r\n\",;＝ a1"), st.characters(codec="utf-8")), max_size=8)
@@ -76,3 +76,10 @@ def test_a_first_line_that_tells_excel_the_separator_is_no_row(mark: str) -> Non
     assert list(text_rows(text, "list.csv")) == [["path", "speaker"], ["sep=", ""]]
     assert list(named_rows(text, "list.csv")) == [{"path": "sep=", "speaker": ""}]
     assert list(named_rows(f"sep={mark}\n", "list.csv")) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "holds"), [(["", " "], False), ([], False), ([None, [""]], False), (["", "a"], True)]
+)
+def test_a_row_that_a_spreadsheet_left_behind_holds_no_text(cells: list[object], holds: bool) -> None:
+    assert has_text(cells) is holds

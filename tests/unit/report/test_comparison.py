@@ -14,6 +14,7 @@ from earnest.evaluation.comparison import compare, holm
 from earnest.evaluation.predictions import joined, same_text, text_column
 from earnest.report.comparison import compare_results
 from earnest.report.result import read_results
+from tests.prediction_rows import PredictionRow, predictions_of
 
 
 def folders(tmp_path: Path, n: int = 3) -> list[Path]:
@@ -91,8 +92,51 @@ def test_own_recordings_without_a_corpus_name_are_matched_by_utterance_id(
     write_result(tmp_path / "evaluated", replace(made_up(1), corpus=same_text("recordings", 60)))
     compared = compare_results(read_results([tmp_path / name for name in order]))
     assert [pair.n for pair in compared.pairs] == [60]
-    note = "learnt: own recordings without a corpus name, matched with recordings by utterance_id alone."
+    note = "learnt: recordings without a corpus name, matched with recordings by utterance_id alone."
     assert note in compared.notes
+
+
+@pytest.mark.parametrize("other", ["emodb", "own", "both"])
+def test_a_file_that_names_no_corpus_is_matched_by_utterance_id(tmp_path: Path, other: str) -> None:
+    column = text_column(("emodb", "nemo")[row % 2] if other == "both" else other for row in range(60))
+    paths = [
+        write_result(tmp_path / "named", replace(made_up(0), corpus=column)),
+        write_result(tmp_path / "theirs", replace(made_up(1), corpus=same_text("", 60))),
+    ]
+    compared = compare_results(read_results(paths))
+    assert [pair.n for pair in compared.pairs] == [60]
+    (note,) = [note for note in compared.notes if "utterance_id alone" in note]
+    names = "emodb, nemo" if other == "both" else other
+    assert note == f"theirs: recordings without a corpus name, matched with {names} by utterance_id alone."
+
+
+def test_a_file_that_names_no_corpus_is_not_matched_where_two_corpora_have_such_a_recording(tmp_path: Path) -> None:
+    twins = [replace(made_up(0), corpus=same_text(name, 60)) for name in ("emodb", "nemo")]
+    paths = [
+        write_result(tmp_path / "named", joined(twins)),
+        write_result(tmp_path / "theirs", replace(made_up(1), corpus=same_text("", 60))),
+    ]
+    with pytest.raises(CorpusError, match="by the columns corpus and utterance_id: write them alike in both"):
+        compare_results(read_results(paths))
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_p_value_that_so_few_speakers_cannot_make_smaller_is_told(tmp_path: Path, n: int) -> None:
+    for number, share in enumerate((0.1, 0.9, 0.9)[:n]):
+        rows = [
+            PredictionRow(f"{row}", "made", f"s{row % 3}", "", "f", true, true if wrong < share else "sad", {})
+            for row, (true, wrong) in enumerate((label, place / 10) for place in range(10) for label in "hash")
+        ]
+        write_result(tmp_path / f"r{number}", predictions_of(rows, ["h", "a", "s", "sad"]))
+    compared = compare_results(read_results([tmp_path / f"r{number}" for number in range(n)]))
+    assert compared.pairs[0].wa.interval.low > 0.5
+    assert compared.pairs[0].wa.p == (0.25 if n == 2 else 0.5)
+    notes = [note for note in compared.notes if "can't be below" in note]
+    assert len(notes) == n - 1
+    assert notes[0].startswith("r1: with 3 speakers the bootstrap's p can't be below 0.250 (2/2ⁿ")
+    write_result(tmp_path / "same", predictions_of(rows, ["h", "a", "s", "sad"]))
+    same = compare_results(read_results([tmp_path / f"r{n - 1}", tmp_path / "same"]))
+    assert not any("can't be below" in note for note in same.notes)
 
 
 def test_two_named_corpora_with_the_same_names_of_recordings_stay_apart(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """What the commands share: tables in terminals of any width, and where to write."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from earnest.apps.cli.output import chosen_format, echo_table
+from earnest.apps.cli.output import chosen_format, command_line, echo_table
 
 
 def test_standard_output_is_no_file_called_dash() -> None:
@@ -42,3 +43,8 @@ def test_a_name_that_is_longer_than_a_word_is_broken_and_nothing_of_it_is_lost(c
     lines = capsys.readouterr().out.splitlines()
     assert "".join(line[:28].strip() for line in lines[1:]) == path
     assert lines[1].split()[1] == "unreadable"
+
+
+def test_a_command_to_type_keeps_names_with_spaces_whole() -> None:
+    typed = command_line("report", Path("runs") / "with space", "--output", "it's.html")
+    assert shlex.split(typed) == ["earnest", "report", str(Path("runs") / "with space"), "--output", "it's.html"]

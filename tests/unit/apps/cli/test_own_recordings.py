@@ -32,14 +32,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_manifest_of_a_folder_keeps_words_and_tells_the_next_command(folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "mine.csv"
+    output = tmp_path / "my table.csv"
     done = run("manifest", folder, "-o", output, "--speaker-column", "folder 2")
     assert done.exit_code == 0
     assert f"{output}: 6 rows of a folder for each class: sad 3, froh 3" in done.output
     assert "3 speakers from folder 2." in done.output
-    assert (
-        f"Next: earnest corpus check {output}, then earnest evaluate recipes/own.toml --corpus {output}" in done.output
-    )
+    following = f"earnest corpus check '{output}', then earnest evaluate recipes/own.toml --corpus '{output}'"
+    assert f"Next: {following}" in done.output
     rows = read_manifest(output)
     assert {row.speaker for row in rows} == {"my-clips-ann", "my-clips-bob", "my-clips-cem"}
     assert {(row.corpus, row.emotion, row.native_emotion) for row in rows} == {

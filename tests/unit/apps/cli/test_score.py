@@ -336,6 +336,22 @@ def test_answers_without_a_true_label_are_doubted(tmp_path):
     assert "No answer is a true label: grief, joy against happy, sad." in run(str(path)).output
 
 
+def test_an_answer_that_is_never_true_is_told_to_count_as_a_class(tmp_path):
+    lines = ["utterance_id,emotion,predicted", "a,happy,none", "b,sad,sad", "c,sad,none"]
+    told = "Counted as a class and never true: 'none' (2 answers). Leave the cell empty"
+    assert told in run(answers(tmp_path, *lines)).output
+    assert "never true" not in run(answers(tmp_path, *lines[:1], *lines[2:3])).output
+    with_probabilities = [f"{line},0.5,0.5,0" for line in lines[1:]]
+    path = answers(tmp_path, f"{lines[0]},p_happy,p_sad,p_none", *with_probabilities)
+    assert "never true" not in run(path).output
+
+
+def test_columns_that_are_not_read_are_told(tmp_path):
+    path = answers(tmp_path, ",utterance_id,emotion,predicted,session", "0,a,sad,sad,1")
+    assert "Columns that are not read: one without a name, session." in run(path).output
+    assert "not read" not in run(answers(tmp_path, *LINES)).output
+
+
 def test_probabilities_that_contradict_the_answers_are_told(tmp_path):
     path = tmp_path / "theirs.csv"
     rows = ["utterance_id,emotion,predicted,p_happy,p_sad", "a,happy,sad,0.9,0.1", "b,sad,sad,0.2,0.8"]
