@@ -3,11 +3,15 @@
 That is a number, headers, a line in the log, a place in the statistics.
 """
 
+import asyncio
 import logging
+import signal
+import sys
+import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -176,7 +180,7 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        with service.engine.running():
+        with service.engine.running(), _at_hangup(service):
             async with service.keeper.clearing():
                 yield {ENDING: service.ending}
 
