@@ -228,7 +228,7 @@ def check_channel(name: str, n_channels: int, channel: int | None) -> None:
     """Refuse a channel, from 1, that a recording doesn't have."""
     if channel is not None and channel > n_channels:
         has = "one channel" if n_channels == 1 else f"{n_channels} channels"
-        raise AudioError(f"{name}: the recording has {has}, there is no channel {channel}.")
+        raise AudioError(f"{name}: there is no channel {channel}, only {has}.")
 
 
 def _check_promise(name: str, reader: SoundFileReader | MediaReader, max_seconds: float) -> None:

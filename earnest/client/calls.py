@@ -409,8 +409,11 @@ def values_in(response: "httpx2.Response", call: Call) -> Any:
     if response.is_success and values is not None:
         return values
     problem = values if isinstance(values, dict) else {}
+    told = f"{response.status_code} {response.reason_phrase}".rstrip()
+    if not problem and response.status_code == TOO_LARGE:
+        refused = "A proxy before the server refuses so many bytes (413). Send it in parts."
+        problem = {"type": "too-large", "detail": refused}
     kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
-    told = f"{response.status_code} {response.reason_phrase}".rstrip()  # such as a proxy's, to what is too large for it
     detail = str(problem.get("detail") or f"an answer that earnest doesn't give: {told}")
     if call.advice and (response.status_code == TOO_LARGE or kind == "not-valid"):
         detail = f"{detail} {call.advice}"

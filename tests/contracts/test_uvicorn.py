@@ -16,14 +16,16 @@ import pytest
 from packaging.requirements import Requirement
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import Server as PlainServer
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from earnest.apps.server.protocols import GuardedStream, Supervisor, TimedProtocol
+from earnest.apps.server.protocols import GuardedStream, Server, Supervisor, TimedProtocol
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SUBCLASSES: Mapping[type, type] = {
     TimedProtocol: H11Protocol,
     GuardedStream: WebSocketsSansIOProtocol,
+    Server: PlainServer,
     Supervisor: Multiprocess,
 }
 # SHA-256 of the source without white space, its first twelve digits: uvicorn 0.53 and 0.54.
@@ -56,7 +58,11 @@ READ: Mapping[type, Mapping[str, str]] = {
         "send_receive_event_to_app": "6e70462ac67d",
         "shutdown": "ba98819a4e60",
     },
+    PlainServer: {
+        "startup": "b912bccc00bb",
+    },
     Multiprocess: {
+        "handle_hup": "63ccb003c078",
         "keep_subprocess_alive": "e48b901f6a4e",
         "terminate_all": "0e478ff9f2a3",
         "run": "3152c8f3e607",

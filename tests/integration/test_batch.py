@@ -168,7 +168,7 @@ def test_one_channel_is_part_of_the_question(root: Path) -> None:
     expected = earnest.load(root / "bundle").predict(earnest.Channel(calls / "call.wav", 2))
     assert call["path"] == f"{calls / 'call.wav'}#2"
     assert call["confidence"] == pytest.approx(expected.confidence, abs=1e-6)
-    assert note["error"] == f"{calls / 'note.wav'}#2: the recording has one channel, there is no channel 2."
+    assert note["error"] == f"{calls / 'note.wav'}#2: there is no channel 2, only one channel."
     assert "was started with channel 2, not 1" in finished(*words, "--channel", 1, exit_code=1)
     assert summary(root / "right")["complete"]
     assert "one channel at a time" in finished(*words, "--channel", 1, "--channel", 2, exit_code=2)

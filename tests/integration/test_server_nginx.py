@@ -96,7 +96,8 @@ def nginx(folder: Path) -> Iterator[None]:
 def running(folder: Path) -> Iterator[Site]:
     bundle = write_bundle(folder / "bundle")
     with ExitStack() as stack:
-        words = ("--jobs", "1", "--log-level", "warning", "--limit", "client_streams=1")
+        limits = ("--limit", "client_streams=1", "--limit", "streams=2")
+        words = ("--jobs", "1", "--log-level", "warning", *limits)
         replicas = [stack.enter_context(serving(bundle, *words)) for _ in range(2)]
         plain_port, tls_port = free_port(), free_port()
         ports = [int(address.rpartition(":")[2]) for address, _ in replicas]
@@ -178,6 +179,16 @@ def test_streams_and_their_limits_pass_through_nginx(site: Site) -> None:
             status_of_stream(site, "127.0.0.2", **{"X-Forwarded-For": "192.0.2.1"}) == 429
         )  # nobody's word but nginx's
         assert status_of_stream(site, "127.0.0.3") == 101
+
+
+def test_streams_that_find_no_place_keep_no_recording_out(site: Site) -> None:
+    wait_for(lambda: all("streams_open 0.0" in metrics(address) for address, _ in site.replicas))
+    with ExitStack() as open_ones:
+        for number in range(2, 6):
+            open_ones.enter_context(site.stream(f"127.0.0.{number}"))
+        assert {status_of_stream(site, "127.0.0.6") for _ in range(4)} == {503}
+        with site.client() as client:
+            assert {client.post("/v1/predict", content=CLIP, headers=WAV).status_code for _ in range(4)} == {200}
 
 
 def close_of(stream: Any) -> tuple[str, int] | None:

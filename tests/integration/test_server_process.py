@@ -19,6 +19,7 @@ import pytest
 from patience import PATIENCE_S, wait_for
 from server_process import (
     CLIP,
+    NO_TLS,
     answers,
     ask,
     ask_until_gone,
@@ -179,8 +180,10 @@ def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: P
             wait_for(lambda: n_answered(address) > n_asked + 20)
             process.send_signal(signal.SIGTERM)
             answered = [item for one in asking for item in one.result(PATIENCE_S)]
-        process.wait(PATIENCE_S)
+        _, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0
+    (line,) = map(json.loads, errors.splitlines())
+    assert (line["level"], line["worker"], line["exit"]) == ("warning", before[0], -signal.SIGKILL)
     assert answered.count(200) > 20
     # A client's last request may have waited in the kernel, accepted by no worker, when the socket was closed, or have
     # met an idle connection as it was closed: no answer then, and never one but 200.
@@ -188,12 +191,22 @@ def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no system ends a process with its parent")
-def test_workers_end_with_a_supervisor_that_is_killed_and_free_the_port(bundle: Path) -> None:
+def test_workers_end_with_a_supervisor_that_is_killed_and_the_next_one_clears_up(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with serving(bundle, "--workers", "2", "--log-level", "warning") as (address, process):
         wait_for(lambda: "earnest_streams_open 0.0" in metrics(address) and len(workers_of(process)) == 2)
         process.kill()
         process.wait(PATIENCE_S)
         wait_for(lambda: not is_listened_at(address))
+        (left,) = tmp_path.glob("earnest-workers-*")
+    with serving(bundle, "--workers", "2", "--log-level", "warning"):
+        (new,) = tmp_path.glob("earnest-workers-*")
+        assert new != left
+        with serving(bundle, "--workers", "2", "--log-level", "warning"):
+            assert new in (both := [*tmp_path.glob("earnest-workers-*")]) and len(both) == 2
+    assert not [*tmp_path.glob("earnest-workers-*")]
 
 
 def is_listened_at(address: str) -> bool:
@@ -225,6 +238,66 @@ def test_workers_take_each_others_tickets_and_each_ticket_once(bundle: Path, mon
     assert sum(line.get("method") == "WEBSOCKET" for line in lines) == 60
     assert not [line for line in lines if line["level"] != "info"]
     assert "ticket=" not in errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_keys_are_read_again_at_a_hangup_by_all_and_a_damaged_file_changes_none(
+    bundle: Path, tmp_path: Path, workers: int
+) -> None:
+    old, new, file = "old-key-0123456789", "new-key-0123456789", tmp_path / "keys"
+    file.write_text(f"{old}\n")
+    words = ("--workers", str(workers), "--api-keys", str(file), "--log-level", "warning")
+
+    def statuses(key: str) -> set[int]:
+        named, place = {"X-API-Key": key}, f"{address}/v1/models"
+        asked = (httpx2.get(place, headers=named, timeout=PATIENCE_S, verify=NO_TLS) for _ in range(20))
+        return {answer.status_code for answer in asked}
+
+    with serving(bundle, *words) as (address, process):
+        wait_for(lambda: workers == 1 or len(workers_of(process)) == workers)
+        assert statuses(old) == {200}
+        file.write_text(f"{new}\n")
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: statuses(new) == {200} and statuses(old) == {401})
+        file.write_text("short\n")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr
+        told = next(line for line in map(json.loads, process.stderr) if "why" in line)
+        for pid in workers_of(process)[:1]:
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: pid not in workers_of(process) and len(workers_of(process)) == workers)  # noqa: B023
+        assert statuses(new) == {200}
+        assert statuses(old) == {401}
+    assert told["level"] == "warning"
+    assert "this key has 5 letters" in told["why"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
+def test_a_hangup_without_a_file_of_keys_ends_a_server_as_term_does(bundle: Path) -> None:
+    with serving(bundle, "--limit", "body_s=60") as (address, process), connected(address) as connection:
+        connection.sendall(head("/v1/predict", f"Content-Length: {len(CLIP)}") + CLIP[:1000])
+        wait_for(lambda: "under_way 1.0" in metrics(address))
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: not answers(address))
+        connection.sendall(CLIP[1000:])
+        assert b"HTTP/1.1 200" in said(connection)
+        process.wait(PATIENCE_S)
+        assert process.returncode in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_program_is_told_the_port_once_it_is_answered(bundle: Path, workers: str) -> None:
+    words = ("--port", "0", "--json", "--quiet", "--model", str(bundle), "--workers", workers)
+    command = [sys.executable, "-m", "earnest", "serve", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        told = json.loads(process.stdout.readline())
+        assert is_listened_at(told["url"])
+        assert httpx2.get(f"{told['url']}/healthz", timeout=PATIENCE_S).status_code == 200
+        process.terminate()
+        assert process.stdout.read() == ""
+        process.wait(PATIENCE_S)
 
 
 def test_what_is_wrong_with_a_model_or_a_name_is_one_line(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ export function mono(channels: readonly Float32Array[], name: string, channel: n
     const samples = channels[channel - 1] as Float32Array | undefined;
     if (samples !== undefined) return samples;
     const has = channels.length === 1 ? "one channel" : `${channels.length} channels`;
-    throw new ChannelError(`${name}: the recording has ${has}, there is no channel ${channel}.`);
+    throw new ChannelError(`${name}: there is no channel ${channel}, only ${has}.`);
   }
   if (channels.length === 1) return channels[0];
   const mean = new Float32Array(channels[0].length);

@@ -59,7 +59,7 @@ test("null is no channel, and the name of a File is its own", async () => {
   const file = new File([Uint8Array.of(1)], "call.wav");
   assert.deepEqual([...(await decode(file, "a.wav", null)).waveform], [0.25, 0.25]);
   assert.deepEqual([...(await decode(file, null, 2)).waveform], [0, 0.5]);
-  await refused(decode(file, null, 3), /^call\.wav: the recording has 2 channels/, ChannelError);
+  await refused(decode(file, null, 3), /^call\.wav: there is no channel 3, only 2 channels/, ChannelError);
 });
 
 test("a file that is gone since it was chosen is told so", async () => {

@@ -239,8 +239,10 @@ def check_same(plan: BatchPlan, words: dict[str, Any]) -> None:
 
 
 def _same_source(one: str, other: str) -> bool:
-    """Whether two paths differ in their spelling alone, as ``calls`` and ``./calls/`` do."""
-    return os.path.normpath(one) == os.path.normpath(other) and not is_url(one)
+    """Whether two sources differ in their spelling alone, as ``calls`` and ``./calls/`` do."""
+    if is_url(one):
+        return one.rstrip("/") == other.rstrip("/")
+    return os.path.normpath(one) == os.path.normpath(other)
 
 
 def _told(value: object) -> str:

@@ -1,11 +1,12 @@
 """``earnest serve``: predictions over HTTP and WebSocket."""
 
 import functools
+import json
 import os
 import secrets
 import socket
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,7 @@ import click
 from earnest.apps.cli._options import bundle_names, names_from
 from earnest.apps.cli.output import output_options, word_pairs
 from earnest.bundle import DEFAULT_BUNDLE
-from earnest.errors import EarnestError, MissingExtraError
-from earnest.files.reading import read_text
+from earnest.errors import MissingExtraError
 from earnest.runtime.engine import Provider
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KEYS = "EARNEST_API_KEYS"
 TOKEN_BYTES = 24
-SHORTEST_KEY = 16  # letters; secrets.token_urlsafe(12) has as many
+EVERYWHERE = ("0.0.0.0", "::")  # where to listen means all addresses of this machine
 
 
 @click.command()
@@ -77,7 +77,7 @@ SHORTEST_KEY = 16  # letters; secrets.token_urlsafe(12) has as many
 @click.option(
     "--api-keys",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help=f"File with one key a line, of {SHORTEST_KEY} letters or more; lines that start with # are left out. {KEYS} "
+    help=f"File with one key a line, of 16 letters or more; lines that start with # are left out. {KEYS} "
     "has keys too, with spaces between, which are not checked. Without keys, anybody on this machine may ask.",
 )
 @click.option(
@@ -136,7 +136,8 @@ def command(
 
     Logs are JSON, one object a line, on standard error. With --quiet there are warnings only. docs/server.md has
     addresses, errors and limits. For TLS (https) put a reverse proxy before it. Beyond this machine (--host) the server
-    asks for a key: one of --api-keys. Without --api-keys it makes a token, and prints it with its address.
+    asks for a key: one of --api-keys. Without --api-keys it makes a token, and prints it with its address. With --json
+    it prints {"url": …, "token": …} once it listens; the token is null where none was made.
 
     \b
     Examples:
@@ -145,7 +146,7 @@ def command(
       curl --data-binary @talk.wav -H 'Content-Type: audio/wav' localhost:8000/v1/predict
     """
     try:
-        from earnest.apps.server.admission import digest_of_key
+        from earnest.apps.server.admission import digest_of_key, keys_in
         from earnest.apps.server.front_door import is_loopback
         from earnest.apps.server.process import Address, serve
         from earnest.apps.server.settings import Settings
@@ -157,16 +158,19 @@ def command(
     if show_limits:
         _show(bounds, as_json)
         return
-    keys = tuple(digest_of_key(key) for key in _keys(api_keys))
+    keys = keys_in(api_keys) if api_keys else tuple(map(digest_of_key, os.environ.get(KEYS, "").split()))
     if no_token and keys:
         raise click.UsageError(
             "--no-token can't be used with keys (--api-keys or the environment variable). Leave one out."
         )
     token = None if keys or no_token or is_loopback(host) else secrets.token_urlsafe(TOKEN_BYTES)
-    settings = Settings(models, threads, provider, jobs, micro_batch, bounds, keys, cors_origins, host_names, keep)
+    kept = (digest_of_key(token),) if token else keys
+    who = kept, api_keys, cors_origins, host_names
+    settings = Settings(models, threads, provider, jobs, micro_batch, bounds, *who, keep)
     show = None
-    if token is not None:
-        settings = replace(settings, api_keys=(digest_of_key(token),))
+    if as_json:
+        show = functools.partial(_show_as_json, host, token)
+    elif token:
         show = functools.partial(_show_addresses, host, token)
     elif not keys and is_loopback(host) and not quiet and _is_terminal():
         show = functools.partial(_show_page, host)
@@ -203,29 +207,6 @@ def _show(limits: "Limits", as_json: bool) -> None:
     )
 
 
-def _keys(path: Path | None) -> list[str]:
-    if path is None:
-        return os.environ.get(KEYS, "").split()
-    lines = enumerate(map(str.strip, read_text(path, what="list of keys").splitlines()), 1)
-    keys = [_checked_key(line, f"{path}, line {number}") for number, line in lines if line and line[0] != "#"]
-    if not keys:
-        raise EarnestError(f"{path}: holds no key. Write one key on each line, or leave --api-keys out.")
-    return keys
-
-
-def _checked_key(key: str, where: str) -> str:
-    """Refuse what clients could not send or others could guess; a message never shows it."""
-    if not key.isascii() or any(not letter.isprintable() or letter.isspace() for letter in key):
-        told = "a key holds letters, digits and signs of ASCII without spaces. Write one key on each line."
-        raise EarnestError(f"{where}: {told}")
-    if len(key) < SHORTEST_KEY:
-        told = f"this key has {len(key)} letters, expected {SHORTEST_KEY} or more"
-        raise EarnestError(
-            f"{where}: {told}. Make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
-        )
-    return key
-
-
 def _is_terminal() -> bool:
     return sys.stdout.isatty()
 
@@ -239,9 +220,15 @@ def _in_address(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _show_as_json(host: str, token: str | None, port: int) -> None:
+    """Say to a program where the server is, and the key that was made for it, in one line."""
+    name = "127.0.0.1" if host in EVERYWHERE else _in_address(host)
+    click.echo(json.dumps({"url": f"http://{name}:{port}", "token": token}))
+
+
 def _show_addresses(host: str, token: str, port: int) -> None:
     """Print where to open the page. The token stands behind "#": browsers send that to nobody, so no log has it."""
-    hosts = [host] if host not in ("0.0.0.0", "::") else ["127.0.0.1", *_own_address()]
+    hosts = [host] if host not in EVERYWHERE else ["127.0.0.1", *_own_address()]
     for name in hosts:
         click.echo(f"http://{_in_address(name)}:{port}/#token={token}")
 

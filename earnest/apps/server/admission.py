@@ -8,6 +8,7 @@ that every worker, and every replica with the same keys, takes it.
 import base64
 import hashlib
 import hmac
+import logging
 import secrets
 import struct
 import time
@@ -20,8 +21,12 @@ from prometheus_client import Gauge
 from starlette.requests import HTTPConnection
 
 from earnest.apps.server.problems import ProblemError
+from earnest.errors import EarnestError
+from earnest.files.reading import read_text
 
+_log = logging.getLogger("earnest.server")
 _HEAD = struct.Struct("!HQ16s")  # number of the key, end in ms since 1970, chance
+SHORTEST_KEY = 16  # letters, as the help of `earnest serve` says; secrets.token_urlsafe(12) has as many
 _SIGNATURE_BYTES = 16  # with 26 of the head 42: 56 letters of Base64, without padding
 
 
@@ -109,6 +114,43 @@ def _secret_of(api_keys: Sequence[str]) -> bytes:
 def digest_of_key(key: str) -> str:
     """Return what is kept of an API key."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def keys_in(path: Path) -> tuple[str, ...]:
+    """Return what is kept of the keys in a file, one a line; empty lines and those that start with # are left out.
+
+    Raises
+    ------
+    EarnestError
+        When it can't be read, holds none, or a line is no key.
+    """
+    lines = enumerate(map(str.strip, read_text(path, what="list of keys").splitlines()), 1)
+    keys = [_checked_key(line, f"{path}, line {number}") for number, line in lines if line and line[0] != "#"]
+    if not keys:
+        raise EarnestError(f"{path}: holds no key. Write one key on each line, or leave --api-keys out.")
+    return tuple(map(digest_of_key, keys))
+
+
+def renewed_keys(path: Path) -> tuple[str, ...] | None:
+    """Return the keys in the file that is read at SIGHUP, None where it can't be read: those of before then stay."""
+    try:
+        return keys_in(path)
+    except EarnestError as error:
+        _log.warning("keys not read again, those of before stay", extra={"why": str(error)})
+        return None
+
+
+def _checked_key(key: str, where: str) -> str:
+    """Refuse what clients could not send or others could guess; a message never shows it."""
+    if not key.isascii() or any(not letter.isprintable() or letter.isspace() for letter in key):
+        told = "a key holds letters, digits and signs of ASCII without spaces. Write one key on each line."
+        raise EarnestError(f"{where}: {told}")
+    if len(key) < SHORTEST_KEY:
+        told = f"this key has {len(key)} letters, expected {SHORTEST_KEY} or more"
+        raise EarnestError(
+            f"{where}: {told}. Make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+        )
+    return key
 
 
 def client_of(connection: HTTPConnection, api_keys: Sequence[str], tickets: Tickets, ticket: str | None = None) -> str:

@@ -3,11 +3,15 @@
 That is a number, headers, a line in the log, a place in the statistics.
 """
 
+import asyncio
 import logging
+import signal
+import sys
+import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -131,7 +135,24 @@ class Outermost:
         if scope["type"] == "http":
             self._metrics.seconds.labels(route).observe(seconds)
         told = {"request": number, "route": route, "method": known, "status": status, "ms": round(1000 * seconds, 1)}
-        _log.info("answered", extra=told)
+        _log.info("answered", extra=told | scope["state"].get("end", {}))  # of a stream that was open
+
+
+@contextmanager
+def _at_hangup(service: Service) -> Iterator[None]:
+    """Tell the service of SIGHUP until the block ends; Windows has none, and only the main thread hears signals."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and service.settings.keys_file is None:
+        yield  # `nohup` says that it shall not end
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, service.hang_up)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 class _Application(FastAPI):
@@ -159,7 +180,7 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        with service.engine.running():
+        with service.engine.running(), _at_hangup(service):
             async with service.keeper.clearing():
                 yield {ENDING: service.ending}
 

@@ -103,7 +103,7 @@ class Keeper:
         if stored is None or (is_full and time.monotonic() > self._counted_at + RECOUNT_S):
             stored, self._counted_at = _count(folder), time.monotonic()  # the owner may have removed some
         if stored + n_bytes > most:
-            return stored, f"{stored:,} bytes are stored, keep_bytes allows {most:,}."
+            return stored, f"{n_bytes:,} bytes are needed, {stored:,} are stored, keep_bytes allows {most:,}."
         if shutil.disk_usage(folder).free < n_bytes + SPARE_BYTES:
             return stored, f"Less than {SPARE_BYTES:,} bytes of the disk would be left."
         return stored, ""

@@ -107,6 +107,7 @@ class Metrics:
         )
         self.waiting = Gauge("earnest_requests_waiting", "For a thread", multiprocess_mode="livesum", registry=own)
         self.streams = Gauge("earnest_streams_open", "Streams", multiprocess_mode="livesum", registry=own)
+        self.ended = Counter("earnest_streams_ended_total", "Streams that were open", ["reason"], registry=own)
         forget_dead_processes()
 
     def text(self) -> bytes:

@@ -4,28 +4,40 @@ import functools
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
 
+from earnest.apps.server.admission import renewed_keys
 from earnest.apps.server.app import create_app
 from earnest.apps.server.front_door import LOOPBACK, HostNames, is_loopback, origin_of
 from earnest.apps.server.metrics import FOLDER, log_config
-from earnest.apps.server.protocols import HEADER_BYTES, PING_S, PONG_S, Config, GuardedStream, Supervisor, TimedProtocol
+from earnest.apps.server.protocols import (
+    HEADER_BYTES,
+    PING_S,
+    PONG_S,
+    Config,
+    GuardedStream,
+    Server,
+    Supervisor,
+    TimedProtocol,
+)
 from earnest.apps.server.settings import Settings
 from earnest.audio.confinement import die_with_parent
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError
+from earnest.files.locks import has_lock, held_folder
 
 _log = logging.getLogger("earnest.server")
+WORKERS = "earnest-workers-"  # how the folder of a supervisor's workers is called
 LAST_S = 5.0  # to finish what the time for requests allows
 SILENT_S = 60  # a worker that says nothing for so long hangs; on a busy machine uvicorn's 5 s kill those that start
 
@@ -43,7 +55,7 @@ def serve(
     address: Address,
     workers: int = 1,
     log_level: str = "info",
-    on_bound: Callable[[int], None] | None = None,
+    on_listening: Callable[[int], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; then what was taken on is answered before the process ends.
 
@@ -51,7 +63,7 @@ def serve(
 
     Parameters
     ----------
-    on_bound : called with the port, once it is ours
+    on_listening : called with the port, once connections are taken
     """
     for name in settings.models:
         load_bundle(name)  # what is wrong with a model, a name or an origin is told here, not by each worker
@@ -62,20 +74,39 @@ def serve(
         _try_application(settings, address)
     with ExitStack() as stack:
         if workers > 1:
-            folder = os.environ[FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix="earnest-workers-"))
-            settings = replace(settings, shared=Path(folder, "tickets"))
+            folder = stack.enter_context(_folder_of_workers())
+            os.environ[FOLDER] = str(folder)
+            settings = replace(settings, shared=folder / "tickets")
         config = config_of(settings, address, workers, log_level)
         listener = _bound(config)
         # asyncio does so for sockets of its own; what connects inherits it. Else small answers wait 40 ms for others.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if on_bound:
-            on_bound(listener.getsockname()[1])
         if not settings.api_keys and not is_loopback(address.host):
             _log.warning("anybody may ask: neither keys nor a token", extra={"host": address.host})
+        tell = functools.partial(on_listening, listener.getsockname()[1]) if on_listening else None
         if workers == 1:
-            uvicorn.Server(config).run([listener])
+            server = Server(config)
+            server.on_listening = tell
+            server.run([listener])
         else:
-            Supervisor(config, [listener]).run()
+            supervisor = Supervisor(config, [listener])
+            supervisor.on_listening = tell
+            if file := settings.keys_file:
+                supervisor.renewed_application = functools.partial(_renewed_worker, settings, file, address.host)
+            supervisor.run()
+
+
+@contextmanager
+def _folder_of_workers() -> Iterator[Path]:
+    """Give a folder for what workers tell each other, locked; those of supervisors that were killed are removed."""
+    with tempfile.TemporaryDirectory(prefix=WORKERS) as name, held_folder(own := Path(name)):
+        for other in own.parent.glob(f"{WORKERS}*"):
+            with suppress(OSError, EarnestError):  # it is held, or gone by now
+                # A folder without a lock was just made; another user's name may be a link to anywhere.
+                if other != own and other.lstat().st_uid == own.lstat().st_uid and has_lock(other):
+                    with held_folder(other):
+                        shutil.rmtree(other)
+        yield own
 
 
 def _try_application(settings: Settings, address: Address) -> None:
@@ -111,6 +142,14 @@ def _create_worker(settings: Settings, host: str, supervisor: int) -> FastAPI:
     """Return the application of a worker: it ends with its supervisor, whatever ended that, and frees the port."""
     die_with_parent(supervisor, signal.SIGTERM)
     return create_app(settings, host)
+
+
+def _renewed_worker(settings: Settings, keys_file: Path, host: str) -> Callable[[], FastAPI] | None:
+    """Return what makes the application of a worker with the keys that stand in their file now; None where none do."""
+    keys = renewed_keys(keys_file)
+    if keys is None:
+        return None
+    return functools.partial(_create_worker, replace(settings, api_keys=keys), host, os.getpid())
 
 
 def _bound(config: Config) -> socket.socket:

@@ -7,8 +7,11 @@ version from above, and tests/contracts/test_uvicorn.py compares these methods w
 
 import asyncio
 import logging
+import os
+import signal
 import socket
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -23,6 +26,7 @@ from earnest.apps.server.service import ENDING
 if TYPE_CHECKING:
     from websockets.frames import Frame
 
+_log = logging.getLogger("earnest.server")
 _quiet = logging.getLogger(QUIET)
 PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no faster than allowed
 HEADER_BYTES = 32 * 1024
@@ -260,14 +264,53 @@ class GuardedStream(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.receive", "bytes": b""})
 
 
+class Server(uvicorn.Server):
+    """Uvicorn's, alone in its process; it tells when it listens."""
+
+    on_listening: Callable[[], None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take connections."""
+        await super().startup(sockets)
+        if self.on_listening:
+            self.on_listening()
+
+
 class Supervisor(Multiprocess):
-    """Uvicorn's; at the end its own copy of the socket closes first, so that nobody waits where no worker answers."""
+    """Uvicorn's; at the end its own copy of the socket closes first, so that nobody waits where no worker answers.
+
+    Attributes
+    ----------
+    on_listening : called once the first worker takes connections
+    renewed_application : gives at SIGHUP what workers run that start later, None where that stays as it was; without
+        it SIGHUP renews all workers, as uvicorn does
+    """
+
+    on_listening: Callable[[], None] | None = None
+    renewed_application: Callable[[], Callable[[], Any] | None] | None = None
 
     def keep_subprocess_alive(self) -> None:
         """Replace who died; workers hold their ends of the pipes alone, so that a death is seen, not waited for."""
         for process in self.processes:
             process.child_conn.close()
+        before = [*self.processes]
         super().keep_subprocess_alive()
+        for old, new in zip(before, self.processes, strict=True):
+            if old is not new:
+                _log.warning("a worker died, another one starts", extra={"worker": old.pid, "exit": old.exitcode})
+        if self.on_listening and any(process.is_ready() for process in self.processes):
+            self.on_listening()
+            self.on_listening = None
+
+    def handle_hup(self) -> None:
+        """Let workers take what changed; one that only starts dies of the signal, and is replaced."""
+        if self.renewed_application is None:
+            super().handle_hup()
+        elif application := self.renewed_application():
+            self.config.app = application
+            for process in self.processes:
+                assert process.pid is not None  # it was started
+                os.kill(process.pid, signal.SIGHUP)
 
     def terminate_all(self) -> None:
         """Let workers finish and end; one that starts has nothing to finish, but would hold the socket until it has."""

@@ -1,12 +1,14 @@
 """What the routes of one application share."""
 
 import asyncio
+import logging
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
-from earnest.apps.server.admission import Gate, Tickets, client_of
+from earnest.apps.server.admission import Gate, Tickets, client_of, renewed_keys
 from earnest.apps.server.body import BodyBudget
 from earnest.apps.server.engine import ModelThreads
 from earnest.apps.server.keeping import Keeper
@@ -15,6 +17,7 @@ from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Settings
 from earnest.runtime.prediction import Prediction
 
+_log = logging.getLogger("earnest.server")
 ENDING = "ending"  # the name of `Service.ending` in the lifespan's state
 
 
@@ -34,15 +37,24 @@ class Service:
 
     def __post_init__(self) -> None:
         limits, metrics = self.settings.limits, self.metrics
+        self.api_keys = self.settings.api_keys
         self.requests = Gate("requests", limits.requests, limits.client_requests, metrics.under_way)
         self.streams = Gate("streams", limits.streams, limits.client_streams, metrics.streams)
         self.budget = BodyBudget(limits.held_bytes)
-        self.tickets = Tickets(self.settings.api_keys, limits.ticket_s, self.settings.shared)
+        self.tickets = Tickets(self.api_keys, limits.ticket_s, self.settings.shared)
         self.keeper = Keeper(self.settings.keep, limits, metrics.not_kept)
 
     def client(self, connection: HTTPConnection, ticket: str | None = None) -> str:
         """Return who asks, or raise a `ProblemError`."""
-        return client_of(connection, self.settings.api_keys, self.tickets, ticket)
+        return client_of(connection, self.api_keys, self.tickets, ticket)
+
+    def hang_up(self) -> None:
+        """Answer SIGHUP: ask for the keys that stand in their file now; where there is no file, end as at SIGTERM."""
+        if self.settings.keys_file is None:
+            signal.raise_signal(signal.SIGTERM)
+        elif keys := renewed_keys(self.settings.keys_file):
+            self.api_keys, self.tickets = keys, Tickets(keys, self.tickets.lasts_s, self.settings.shared)
+            _log.info("keys read again", extra={"keys": len(keys)})
 
     def refuse_when_ending(self) -> None:
         """Raise a `ProblemError` once the process is about to end."""

@@ -72,6 +72,7 @@ class Settings:
     jobs : recordings that are worked on at a time, and as many pieces of streams
     micro_batch : windows of different requests that may share a run of the network; see `earnest.apps.server.engine`
     api_keys : SHA-256 of each key, in hexadecimal; where there are any, a request needs one
+    keys_file : where they stand, to be read again at SIGHUP; None where they come from elsewhere
     cors_origins : origins of pages elsewhere that may ask
     host_names : names that ``Host`` may hold, beside those of this machine and where it listens
     keep : folder for recordings and their answers; None stores nothing
@@ -86,6 +87,7 @@ class Settings:
     micro_batch: int = 1
     limits: Limits = field(default_factory=Limits)
     api_keys: tuple[str, ...] = field(default=(), repr=False)
+    keys_file: Path | None = None
     cors_origins: tuple[str, ...] = ()
     host_names: tuple[str, ...] = ()
     keep: Path | None = None

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from fastapi import APIRouter, Query
+from prometheus_client import Counter
 from pydantic import Field
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -37,9 +38,14 @@ Encoding: TypeAlias = Literal["s16le", "f32le"]
 _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
 _LEAST_S = 0.01  # what a message counts for at least: work is by message as well as by length
 _TOGETHER = 32  # messages, at most, that are worked on at a time
-_FINISHED, _IDLE, _RESTART = 1000, 1008, 1012
 _QUIET_S, _DRAIN_S = 0.05, 2.0  # when the process ends, streams are heard until nothing waits, but no longer than this
-_CLOSE = {"bad-message": 1003, "bad-sound": 1007, "too-long": 1008, "too-big": 1009, "failed": 1011}
+_CLOSE = {"finished": 1000, "idle": 1008, "ending": 1012} | {
+    "bad-message": 1003,
+    "bad-sound": 1007,
+    "too-long": 1008,
+    "too-big": 1009,
+    "failed": 1011,
+}
 
 
 class StreamEndedError(EarnestError):
@@ -59,6 +65,7 @@ class Conversation:
     ending : set when the process is about to end; streams then end as if their clients had finished
     with_profile : gives the stream that adapts to the speaker of a profile, in place of ``stream``
     told : gives the stream's answer as it is told at its end
+    heard : the statistics of sound that was heard
     heard_s : seconds of sound so far
     """
 
@@ -69,6 +76,7 @@ class Conversation:
     ending: asyncio.Event
     with_profile: Callable[[object], Stream]
     told: Callable[[Prediction], Prediction]
+    heard: Counter
     sample_rate_hz: int
     encoding: Encoding = "s16le"
     channels: int = 1
@@ -77,41 +85,43 @@ class Conversation:
     _counted_s: float = 0.0
     _reading: "asyncio.Future[Any] | None" = None
 
-    async def hold(self, greeting: dict[str, Any]) -> None:
-        """Talk until the client finishes, leaves or breaks a rule, or the process ends."""
+    async def hold(self, greeting: dict[str, Any]) -> str:
+        """Talk until the client finishes or breaks a rule, or the process ends; return how, a word of `_CLOSE`."""
         self._opened = self._last_sound = time.monotonic()
         try:
             await self._send({"event": "ready", **greeting})
-            close = await self._listen()
+            how = await self._listen()
             await self._tell(await self.engine.run_piece(self.stream.finish))
             await self._send({"event": "end", "prediction": self.told(self.stream.prediction(STREAM)).to_dict()})
-            await self.websocket.close(close, "idle" if close == _IDLE else None)
+            await self.websocket.close(_CLOSE[how], how if how == "idle" else None)
+            return how
         except EarnestError as error:
-            await self._break_off(error if isinstance(error, StreamEndedError) else _ended_by(error))
+            return await self._break_off(error if isinstance(error, StreamEndedError) else _ended_by(error))
 
-    async def _break_off(self, end: StreamEndedError) -> None:
+    async def _break_off(self, end: StreamEndedError) -> str:
         await self._send({"event": "error", "code": end.code, "detail": end.detail})
         await self.websocket.close(_CLOSE[end.code], end.code)
+        return end.code
 
-    async def _listen(self) -> int:
-        """Hear until the client says that it is done or sends nothing, or the process ends; return the close code."""
+    async def _listen(self) -> str:
+        """Hear until the client says that it is done or sends nothing, or the process ends; return which it was."""
         until = math.inf
         try:
             while time.monotonic() < until:
                 arrived = await self._arrived(_QUIET_S if self.ending.is_set() else self._patience_s())
                 if not arrived and self.ending.is_set():
-                    return _RESTART
+                    return "ending"
                 if self.ending.is_set():
                     until = min(until, time.monotonic() + _DRAIN_S)
                 heard_s = self.heard_s
                 if arrived and await self._understand(arrived):
-                    return _FINISHED
+                    return "finished"
                 # Messages without sound keep no stream open.
                 if self.heard_s == heard_s and time.monotonic() - self._last_sound > self.limits.stream_idle_s:
-                    return _IDLE
+                    return "idle"
                 if not arrived:
                     await self._send({"event": "heartbeat", "received_s": round(self.heard_s, 3)})
-            return _RESTART
+            return "ending"
         finally:
             if self._reading:
                 self._reading.cancel()
@@ -176,8 +186,10 @@ class Conversation:
         chunk = self._samples(sound)
         if len(chunk):
             self._last_sound = time.monotonic()
-        self.heard_s += len(chunk) / self.sample_rate_hz
-        self._counted_s += max(len(chunk) / self.sample_rate_hz, _LEAST_S)
+        seconds = len(chunk) / self.sample_rate_hz
+        self.heard_s += seconds
+        self.heard.inc(seconds)
+        self._counted_s += max(seconds, _LEAST_S)
         if self.heard_s > self.limits.stream_s:
             raise StreamEndedError("too-long", f"A stream may last {self.limits.stream_s:g} s. Open another one.")
         return chunk
@@ -285,17 +297,23 @@ def stream_router(service: Service) -> APIRouter:
                 return opened(known_adapter(predictor, profile))
 
             listening = opened(adapter_for(predictor, query.adapt))
-            limits = service.settings.limits
+            limits, metrics = service.settings.limits, service.metrics
             form = query.sample_rate_hz, query.encoding, query.channels, query.channel
             told = functools.partial(told_plain, predictor, query.adapt)
-            talk = Conversation(websocket, listening, service.engine, limits, service.ending, with_profile, told, *form)
+            heard = metrics.heard.labels("/v1/stream")
+            talk = Conversation(
+                websocket, listening, service.engine, limits, service.ending, with_profile, told, heard, *form
+            )
             await websocket.accept()
+            how, code = "failed", _CLOSE["failed"]  # by what nobody foresaw
             try:
-                await talk.hold({"model": predictor.info.name, "classes": list(listening.classes)})
-            except WebSocketDisconnect:
-                return
+                how = await talk.hold({"model": predictor.info.name, "classes": list(listening.classes)})
+                code = _CLOSE[how]
+            except WebSocketDisconnect as gone:
+                how, code = "left", gone.code
             finally:
-                service.metrics.heard.labels("/v1/stream").inc(talk.heard_s)
+                metrics.ended.labels(how).inc()
+                websocket.state.end = {"ended": how, "close": code}
 
     @router.get("/v1/stream", include_in_schema=False)
     async def without_upgrade() -> None:

@@ -285,6 +285,28 @@ def test_a_later_part_that_fails_loses_no_answer(folder: Path, clip: Path, monke
     assert answers[2].error == f"{clip}: The server is busy."
 
 
+def test_a_recording_that_is_too_large_for_a_proxy_is_a_row_as_one_for_the_server(
+    address: str, client: Client, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import httpx2
+
+    monkeypatch.setattr(calls, "TOGETHER_BYTES", 300_000)
+    answered, large = Client._answered, bytes(400_000)
+
+    def through_nginx(self: Client, call: Call) -> Any:
+        n_bytes = len(call.content or b"") + sum(len(data) for _, (_, data) in call.files)
+        return httpx2.Response(413, text="<html>nginx</html>") if n_bytes > 300_000 else answered(self, call)
+
+    monkeypatch.setattr(Client, "_answered", through_nginx)
+    told = "A proxy before the server refuses so many bytes (413). Send it in parts."
+    with pytest.raises(RecordingTooLongError) as caught:
+        client.predict(large)
+    assert str(caught.value) == told
+    rows = client.predict_many([large, clip])
+    assert [row.status for row in rows] == ["error", "ok"]
+    assert rows[0].error == f"recording of 400000 bytes: {told}"
+
+
 def test_after_a_refused_body_the_next_question_is_answered(folder: Path, model: Predictor, clip: Path) -> None:
     expected = Prediction.from_dict(model.predict(clip).to_dict())
 

@@ -104,6 +104,16 @@ def test_what_a_run_was_not_started_with_is_told_as_the_default(
         check_same(plan, plan.request.words() | {name: value})
 
 
+@pytest.mark.parametrize(
+    ("source", "again"), [("calls", "./calls/"), ("s3://a/calls", "s3://a/calls/"), ("s3://a/calls/", "s3://a/calls")]
+)
+def test_a_source_is_the_same_with_a_slash_at_its_end(tmp_path: Path, source: str, again: str) -> None:
+    plan = write_plan(LocalPlace(tmp_path), cut(some(1))[0], WORDS | {"source": source})
+    check_same(plan, plan.request.words() | {"source": again})
+    with pytest.raises(EarnestError, match="was started with source"):
+        check_same(plan, plan.request.words() | {"source": again + "2"})
+
+
 def test_a_shard_without_a_checksum_is_not_done(tmp_path: Path) -> None:
     place = LocalPlace(tmp_path)
     plan = write_plan(place, cut(some(10), 4)[0], WORDS)

@@ -1,5 +1,6 @@
 """What `earnest serve` decides before it listens: names, keys, a token."""
 
+import json
 import logging
 import re
 import socket
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from command_line import earnest_cli
 
 from earnest.apps.cli import serve
 from earnest.apps.server import process
-from earnest.apps.server.admission import digest_of_key
+from earnest.apps.server.admission import SHORTEST_KEY, digest_of_key
 from earnest.apps.server.app import create_app
 from earnest.apps.server.front_door import HostNames, is_loopback, origin_of
 from earnest.apps.server.process import Address
@@ -36,11 +38,11 @@ class Listening:
         address: Address,
         workers: int = 1,
         log_level: str = "info",
-        on_bound: Callable[[int], None] | None = None,
+        on_listening: Callable[[int], None] | None = None,
     ) -> None:
         self.settings.append(settings)
-        if on_bound:
-            on_bound(PORT)
+        if on_listening:
+            on_listening(PORT)
 
 
 @pytest.fixture
@@ -79,10 +81,29 @@ def test_on_a_terminal_the_page_has_an_address_to_click(listening: Listening, mo
     assert earnest_cli("serve", "--quiet") == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "address"),
+    [
+        ((), f"http://127.0.0.1:{PORT}"),
+        (("--host", "::1", "--quiet"), f"http://[::1]:{PORT}"),
+        (("--host", "0.0.0.0"), f"http://127.0.0.1:{PORT}"),
+    ],
+)
+def test_a_program_is_told_the_address_and_the_token_in_one_line(
+    listening: Listening, words: tuple[str, ...], address: str
+) -> None:
+    (line,) = earnest_cli("serve", "--json", *words).splitlines()
+    told = json.loads(line)
+    assert told.keys() == {"url", "token"}
+    assert told["url"] == address
+    keys = (digest_of_key(told["token"]),) if "0.0.0.0" in words else ()
+    assert listening.settings[0].api_keys == keys
+
+
 def test_an_address_that_is_taken_is_told_and_how_to_choose_another(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        config = process.uvicorn.Config("no:app", port=port, log_config=None)
+        config = uvicorn.Config("no:app", port=port, log_config=None)
         monkeypatch.setattr(process, "config_of", lambda *_: config)
         with pytest.raises(EarnestError, match=rf"127\.0\.0\.1, port {port}: .* Choose another --port"):
             process.serve(Settings(models=("small",)), Address("127.0.0.1", port))
@@ -93,6 +114,7 @@ def test_keys_take_the_place_of_a_token(listening: Listening, tmp_path: Path) ->
     keys.write_text(f"{FIRST}\n# of the second client\n\n  {SECOND}\r\n", encoding="utf-8")
     assert earnest_cli("serve", "--host", "0.0.0.0", "--api-keys", keys) == ""
     assert listening.settings[0].api_keys == (digest_of_key(FIRST), digest_of_key(SECOND))
+    assert listening.settings[0].keys_file == keys
     earnest_cli("serve", "--host", "0.0.0.0", "--api-keys", keys, "--no-token", exit_code=2)
 
 
@@ -123,6 +145,10 @@ def test_a_line_that_holds_no_good_key_is_refused_and_never_shown(
     assert listening.settings == []
 
 
+def test_the_help_says_how_long_a_key_is() -> None:
+    assert f"of {SHORTEST_KEY} letters or more" in " ".join(earnest_cli("serve", "--help").split())
+
+
 def test_a_file_of_comments_alone_holds_no_key(listening: Listening, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text("# none yet\n\n", encoding="utf-8")
@@ -141,9 +167,9 @@ def test_a_server_without_a_token_says_so_loudly(
         def run(self, sockets: Any) -> None:
             sockets[0].close()
 
-    config = process.uvicorn.Config("no:app", port=0, log_config=None)  # listens on this machine, whatever is said
+    config = uvicorn.Config("no:app", port=0, log_config=None)  # listens on this machine, whatever is said
     monkeypatch.setattr(process, "config_of", lambda *_: config)
-    monkeypatch.setattr(process.uvicorn, "Server", Quiet)
+    monkeypatch.setattr(process, "Server", Quiet)
     with caplog.at_level(logging.WARNING, "earnest.server"):
         process.serve(Settings(models=("small",)), Address(host, 0))
     assert [record.getMessage() for record in caplog.records] == n_warnings * [

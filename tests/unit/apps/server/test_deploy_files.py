@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import uvicorn
 import yaml
 
 from earnest.apps.server.front_door import HostNames
@@ -58,6 +59,12 @@ def test_nginx_lets_through_what_the_server_takes() -> None:
     assert NGINX.count("{") == NGINX.count("}")
     assert int(re.findall(r"client_max_body_size (\d+)m", NGINX)[0]) * MIB == Limits().body_bytes
     assert int(re.findall(r"proxy_read_timeout (\d+)s", NGINX)[0]) > max(Limits().request_s, Limits().heartbeat_s)
+
+
+def test_nginx_closes_idle_connections_before_the_server_does_and_puts_no_replica_aside() -> None:
+    config = uvicorn.Config("no:app", log_config=None)  # ours, which would set up logging, has the same time
+    assert int(re.findall(r"keepalive_timeout (\d+)s", NGINX)[0]) < config.timeout_keep_alive
+    assert set(re.findall(r"server \w+:8000(.*);", NGINX)) == {" max_fails=0"}
 
 
 def test_systemd_waits_for_the_last_answer() -> None:

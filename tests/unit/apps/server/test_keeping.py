@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import multiprocessing
 import os
 import shutil
@@ -70,6 +71,13 @@ def test_what_has_no_room_pushes_nothing_out_and_room_is_found_again(
     keep(one, [4000])
     assert stored(tmp_path) == 4020  # two answers of before
     assert {path.name for path in tmp_path.iterdir()} - before
+
+
+def test_what_has_no_room_is_told_with_what_it_needs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "earnest.server"):
+        keep(keeper(tmp_path, keep_bytes=5000), [4000, 1500])
+    told = "1,500 bytes are needed, 4,000 are stored, keep_bytes allows 5,000."
+    assert [vars(record)["why"] for record in caplog.records] == [told]
 
 
 def test_what_is_too_old_goes_and_what_is_not_ours_stays(tmp_path: Path) -> None:

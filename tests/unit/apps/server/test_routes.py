@@ -99,7 +99,7 @@ def test_one_channel_is_asked_for_by_its_number(client: TestClient, model: Predi
         (f"{DEMO[0].name}#1", model.predict(DEMO[0]).status),
     ]
     (row,) = client.post("/v1/batch", params={"channel": 2}, files=form(DEMO[0])).json()["predictions"]
-    assert row["error"] == f"{DEMO[0].name}#2: the recording has one channel, there is no channel 2."
+    assert row["error"] == f"{DEMO[0].name}#2: there is no channel 2, only one channel."
     for params in ([("channel", 1), ("channel", 2)], [("model", "small"), ("model", "base")]):
         refused = client.post("/v1/predict", params=params, files=form(call))
         assert (refused.status_code, "more than once" in refused.json()["detail"]) == (422, True)

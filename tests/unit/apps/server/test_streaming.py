@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import time
 import weakref
 from collections.abc import Iterator
@@ -284,6 +285,30 @@ def test_faster_than_allowed_is_read_later(folder: Path) -> None:
             events = told(websocket)
             assert events[-2]["prediction"]["duration_s"] == 3.0
             assert time.monotonic() - started >= 0.4  # the two seconds beyond the burst, at five times real time
+
+
+def test_sound_counts_as_it_is_heard_and_how_each_stream_ended_is_told(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits, second = {"stream_s": 2.0, "stream_idle_s": 0.5}, bytes(32_000)
+    with application(settings_for(folder, limits)) as client, caplog.at_level(logging.INFO, "earnest.server"):
+        with client.websocket_connect(ADDRESS) as websocket:  # and leaves
+            websocket.send_bytes(second)
+            wait_for(lambda: 'audio_seconds_total{route="/v1/stream"} 1.0' in client.get("/metrics").text)
+        for messages in ([second, FINISH], [second], [b"odd"], ["?"], 3 * [second]):
+            with client.websocket_connect(ADDRESS) as websocket:
+                for message in messages:
+                    websocket.send({"type": "websocket.receive", _kind(message): message})
+                told(websocket)
+        counted = client.get("/metrics").text
+    ends = {"left": 1000, "finished": 1000, "idle": 1008, "bad-sound": 1007, "bad-message": 1003, "too-long": 1008}
+    assert all(f'earnest_streams_ended_total{{reason="{reason}"}} 1.0' in counted for reason in ends)
+    lines = [vars(record) for record in caplog.records if record.getMessage() == "answered"]
+    assert [(line["ended"], line["close"]) for line in lines if line["status"] == 101] == [*ends.items()]
+
+
+def _kind(message: bytes | str) -> str:
+    return "text" if isinstance(message, str) else "bytes"
 
 
 def test_a_client_that_leaves_frees_its_place(folder: Path) -> None:
