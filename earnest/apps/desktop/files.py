@@ -423,14 +423,18 @@ class FilesPanel(QWidget):
         if row >= 0:
             self._go_to(self.filter.index(row, 0))
 
-    def answered_timelines(self) -> list[Timeline]:
-        """Return the answers of the chosen files; of all that are shown where one or none is chosen."""
+    def answered_timelines(self) -> tuple[list[Timeline], int]:
+        """Return the answers of the chosen files, of all that are shown where one or none is chosen; and how many lack.
+
+        What waits, is heard or was cancelled has no answer.
+        """
         paths = self.chosen()
         if len(paths) < 2:
             shown = (self.filter.mapToSource(self.filter.index(row, 0)).row() for row in range(self.filter.rowCount()))
             paths = [self.model.entries[row].path for row in shown]
         found = (self.model.of(path) for path in paths)
-        return [entry.timeline for entry in found if entry is not None and entry.timeline is not None]
+        answered = [entry.timeline for entry in found if entry is not None and entry.timeline is not None]
+        return answered, len(paths) - len(answered)
 
     def _choose(self, index: QModelIndex) -> None:
         source = self.filter.mapToSource(index)
@@ -476,6 +480,8 @@ class FilesPanel(QWidget):
         said = [tr("1 file") if n_all == 1 else tr("{count} files").format(count=n_all)]
         if counts.get("error"):
             said.append(tr("{count} could not be read").format(count=counts["error"]))
+        if counts.get("cancelled"):
+            said.append(tr("{count} cancelled").format(count=counts["cancelled"]))
         if n_left and self.analysis.is_busy:
             said.append(tr("{count} left").format(count=n_left))
             if self.analysis.heard_s > 30:

@@ -156,7 +156,7 @@ def test_annotations_are_saved_as_manifest_elan_and_textgrid(annotating: Any, tm
     (row,) = read_manifest(manifest)  # what the model alone said is left out
     part = window.parts.model.parts[0]
     assert (row.emotion, row.speaker, row.start_s, row.end_s) == ("sad", "Anna", part.start_s, part.end_s)
-    for form, suffix in (("eaf", ".eaf"), ("textgrid", ".textgrid")):
+    for form, suffix in (("eaf", ".eaf"), ("textgrid", ".TextGrid")):
         window.export_annotations(str(tmp_path / form), form)
         path = tmp_path / form / f"voice-0{suffix}"
         annotating.until(path.exists)
