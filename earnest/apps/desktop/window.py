@@ -43,7 +43,7 @@ from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help, licenc
 from earnest.apps.desktop.models import ModelChoice, ModelPanel
 from earnest.apps.desktop.picture import PicturePanel, save_picture
 from earnest.apps.desktop.preferences import Preferences, set_scheme, window_icon
-from earnest.apps.desktop.recorder import Microphone, RecordPanel
+from earnest.apps.desktop.recorder import Microphone, RecordPanel, recovered
 from earnest.apps.desktop.recording import RecordingPanel
 from earnest.apps.desktop.texts import PlainLabel, moment, tr, word
 from earnest.corpora.manifest import read_manifest
@@ -357,8 +357,21 @@ class DesktopWindow(QMainWindow):
 
     def _recorded(self, path: str) -> None:
         if path:
+            self.preferences.opened(path)
             self.files.add([Entry(path, Path(path).stat().st_size)])
             self.files.choose(path)
+
+    def open_recovered(self) -> None:
+        """Open what was being recorded when an earlier window ended without being closed."""
+
+        def opened(paths: list[str]) -> None:
+            if paths:
+                self.open_paths(paths)
+                names = ", ".join(Path(path).name for path in paths)
+                self.tell(tr("This recording was cut off, and is kept: {names}").format(names=names))
+
+        folder = self.preferences.recordings
+        self.background.run(lambda: recovered(folder), opened, self.tell)
 
     # What is written.
 
@@ -555,13 +568,14 @@ class DesktopWindow(QMainWindow):
         self.box.open()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        """Keep what was set, and end the threads."""
+        """Keep what was set, typed and recorded, and end the threads."""
+        self.parts.take_typed()
         self.preferences.set_shape("window", self.saveGeometry())
         self.preferences.set_shape("split", self.split.saveState())
         self.preferences.set_shape("right", self.right.saveState())
-        self.preferences.save()
         self.hide()  # what can't stop at once ends unseen
         self.microphone.close()
+        self.preferences.save()
         self.recording.close_player()
         self.files.close_analysis()
         self.background.close()
