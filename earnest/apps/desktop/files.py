@@ -300,6 +300,7 @@ class FilesPanel(QWidget):
         self._set_up_table()
         self.progress, self.state, self.stop = QProgressBar(), PlainLabel(), QPushButton(tr("Cancel"))
         self.progress.setAccessibleName(tr("Progress"))
+        self.progress.setMinimumWidth(1)  # so that it makes no narrow window wider
         self.progress.hide()
         self.state.setAccessibleName(tr("State of the work"))
         self.state.setWordWrap(True)
