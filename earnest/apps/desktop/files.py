@@ -21,7 +21,6 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
@@ -34,6 +33,7 @@ from PySide6.QtWidgets import (
 
 from earnest.apps.desktop.analysis import Analysis, Listening
 from earnest.apps.desktop.answer import short_error
+from earnest.apps.desktop.fields import ChoiceField
 from earnest.apps.desktop.texts import PlainLabel, localised, tip, tr, word
 from earnest.corpora.base import audio_files_and_links
 from earnest.corpora.manifest import AUDIO_SUFFIXES
@@ -291,11 +291,10 @@ class FilesPanel(QWidget):
         super().__init__(parent)
         self.model, self.analysis = FileTable(self), Analysis(self)
         self.filter = FileFilter(self.model, self)
-        self.search, self.labels = QLineEdit(), QComboBox()
+        self.search, self.labels = QLineEdit(), ChoiceField(tr("Show one emotion"))
         self.search.setPlaceholderText(tr("Search names and notes"))
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName(tr("Search names and notes"))
-        self.labels.setAccessibleName(tr("Show one emotion"))
         self.table = QTableView()
         self._set_up_table()
         self.progress, self.state, self.stop = QProgressBar(), PlainLabel(), QPushButton(tr("Cancel"))
@@ -410,8 +409,14 @@ class FilesPanel(QWidget):
     def choose(self, path: str) -> None:
         """Make a file the current one."""
         row = self.model.row_of(path)
-        if row is not None:
-            self._go_to(self.filter.mapFromSource(self.model.index(row, 0)))
+        if row is None:
+            return
+        if not (index := self.filter.mapFromSource(self.model.index(row, 0))).isValid():  # not among what is looked for
+            self.search.clear()
+            self.labels.setCurrentIndex(0)
+            self._look()
+            index = self.filter.mapFromSource(self.model.index(row, 0))
+        self._go_to(index)
 
     def _go_to(self, index: QModelIndex) -> None:
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows

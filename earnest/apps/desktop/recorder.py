@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -27,6 +26,7 @@ from PySide6.QtWidgets import (
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.answer import paint
 from earnest.apps.desktop.background import Background, reason
+from earnest.apps.desktop.fields import ChoiceField
 from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable, told
@@ -203,8 +203,7 @@ class RecordPanel(QWidget):
         self.button = QPushButton(tr("Record"))
         self.button.setAccessibleName(tr("Record"))
         self.button.clicked.connect(self.toggle)
-        self.devices = QComboBox()
-        self.devices.setAccessibleName(tr("Microphone"))
+        self.devices = ChoiceField(tr("Microphone"))
         self.devices.addItem(tr("The system's microphone"), "")
         self.level = QProgressBar(textVisible=False)
         self.level.setRange(int(LOWEST_DBFS), 0)

@@ -133,7 +133,9 @@ class DesktopWindow(QMainWindow):
         self.parts.saving_wanted.connect(lambda: self.ask_annotations("manifest"))
         self.parts.comparing_wanted.connect(self.ask_second)
         self.parts.learning_wanted.connect(self.learn)
+        self.parts.refused.connect(self.tell)
         self.annotations.changed.connect(self._annotated)
+        self.annotations.stepped.connect(self._show_stepped, Qt.ConnectionType.QueuedConnection)  # when it is done
         self.annotations.failed.connect(self.tell)
         self.record.wanted.connect(self._begin_recording)
         self.microphone.ended.connect(self._recorded)
@@ -410,6 +412,7 @@ class DesktopWindow(QMainWindow):
 
     def export_annotations(self, place: str, form: str) -> None:
         """Write all annotations."""
+        self.parts.take_typed()
         annotated = dict(self.annotations.by_recording)
         if form == "manifest":
             self._write(lambda: export_manifest(annotated, Path(place)))
@@ -480,6 +483,10 @@ class DesktopWindow(QMainWindow):
         if path == self.files.current:
             self._show_answer(path)
 
+    def _show_stepped(self, path: str) -> None:
+        if path != self.files.current:
+            self.files.choose(path)
+
     def ask_second(self) -> None:
         """Ask for the manifest of a second annotator."""
         path, _ = QFileDialog.getOpenFileName(self, tr("Second annotator's manifest"), self._folder(), "CSV (*.csv)")
@@ -488,6 +495,7 @@ class DesktopWindow(QMainWindow):
 
     def compare(self, path: str) -> None:
         """Show where a second annotator's manifest differs from the annotations here."""
+        self.parts.take_typed()
         ours = dict(self.annotations.by_recording)
 
         def compared() -> AnnotatorAgreement:
@@ -501,14 +509,23 @@ class DesktopWindow(QMainWindow):
 
     def learn(self) -> None:
         """Learn from the corrections in a thread, then answer with the new model."""
+        if not self.parts.learning.isEnabled():  # it is at work
+            return
+        self.parts.take_typed()
+        self.parts.learning.setEnabled(False)
         annotated, folder = dict(self.annotations.by_recording), self.preferences.folder / "models"
         self.statusBar().showMessage(tr("Learning from your corrections …"))
 
+        def failed(why: str) -> None:
+            self.parts.learning.setEnabled(True)
+            self._tell_failure(why)
+
         def learned(bundle: Path) -> None:
+            self.parts.learning.setEnabled(True)
             self.statusBar().showMessage(tr("Your own model is in {path}.").format(path=printable(str(bundle))))
             self.models.choose_bundle(str(bundle))
 
-        self.background.run(lambda: learn_from(annotated, folder), learned, self._tell_failure)
+        self.background.run(lambda: learn_from(annotated, folder), learned, failed)
 
     # The window itself.
 
@@ -579,4 +596,5 @@ class DesktopWindow(QMainWindow):
         self.recording.close_player()
         self.files.close_analysis()
         self.background.close()
+        self.annotations.close()
         super().closeEvent(event)
