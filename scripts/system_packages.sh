@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install what the tests use beside Python packages, where that is allowed; tests that miss something say so and skip.
-packages="espeak-ng libportaudio2 chromium chromium-driver libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 docker-compose
+packages="espeak-ng libportaudio2 chromium chromium-driver docker-compose
+  libegl1 libgl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
   firefox-esr webkit2gtk-driver xvfb qemu-user"
 
 missing=""

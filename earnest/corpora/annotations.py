@@ -39,6 +39,11 @@ class Annotation:
         """Whether an emotion is named."""
         return self.emotion != UNSURE and not self.emotion.startswith("(")
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether a person named the emotion, or confirmed it."""
+        return self.has_label and self.by_hand
+
 
 def utterances_of(annotated: Mapping[str, Sequence[Annotation]], corpus: str = "annotated") -> list[Utterance]:
     """Return a row for each part whose emotion a person said or confirmed, in order of recordings and time.
@@ -52,7 +57,7 @@ def utterances_of(annotated: Mapping[str, Sequence[Annotation]], corpus: str = "
     """
     rows: list[Utterance] = []
     for path, parts in annotated.items():
-        chosen = [one for one in parts if one.has_label and one.by_hand]
+        chosen = [one for one in parts if one.is_labelled]
         for part in sorted(chosen, key=lambda one: one.start_s):
             times = f"{round(1000 * part.start_s)}-{round(1000 * part.end_s)}"
             rows.append(

@@ -23,7 +23,7 @@ from earnest.files.locks import held_file
 
 SUMS = "SHA256SUMS"
 SUM_SUFFIX = ".sha256"
-_PARTIAL = ".partial-"
+PARTIAL = ".partial-"
 _TRIES, _WAIT_S = 20, 0.1  # on Windows, where a virus scanner or an index may hold a new file for a moment
 
 
@@ -69,7 +69,7 @@ def write_json(path: Path, value: object) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a place to write to; when the block ends well, what is there becomes the file at ``path``, in one step."""
-    beside = path.with_name(_PARTIAL + path.name)  # one name, so that a killed run leaves one file, which the next uses
+    beside = path.with_name(PARTIAL + path.name)  # one name, so that a killed run leaves one file, which the next uses
     try:
         yield beside
         # First the bytes, then the name: after a loss of power no name stands for half a file.

@@ -63,7 +63,8 @@ def command(
         raise MissingExtraError("the desktop application", "desktop") from None
     except ImportError as error:  # PySide6 is there, a library of the system is not
         raise EarnestError(
-            f"Qt can't be loaded ({error}). Debian, Ubuntu: apt install libegl1 libgl1 libxkbcommon0 libdbus-1-3."
+            f"Qt can't be loaded ({error}). Debian, Ubuntu: apt install libegl1 libgl1 libglib2.0-0 libfontconfig1 "
+            "libdbus-1-3 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0."
         ) from error
     _check_display()
     rows = run(paths, folder, model, language, quiet, until_answered)

@@ -1,6 +1,7 @@
 """Labels by hand: each recording's parts, undo and redo, a journal that a kill can't empty; learning from them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QUndoCommand, QUndoStack
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
@@ -35,12 +35,14 @@ from PySide6.QtWidgets import (
 
 import earnest
 from earnest.apps.desktop.background import reason
+from earnest.apps.desktop.fields import EmotionField
 from earnest.apps.desktop.texts import PlainLabel, localised, moment, tr, word
 from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of
 from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement
-from earnest.labels import EMOTIONS, UNSURE
+from earnest.files.locks import OTHERWISE, held_file
+from earnest.labels import EMOTIONS
 from earnest.runtime.events import Span
 from earnest.runtime.timeline import SpeakerTurn, Timeline, speakers_of
 from earnest.runtime.timeline_plot import label_colour
@@ -54,27 +56,39 @@ class Annotations(QObject):
     Signals
     -------
     changed : path of the recording
+    stepped : path of the recording that was undone or redone
     failed : why the journal can't be written
     """
 
     changed = Signal(str)
+    stepped = Signal(str)
     failed = Signal(str)
 
     def __init__(self, journal: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.undo_stack = QUndoStack(self)
-        self._journal = AnnotationJournal(journal)
+        self._journal, self._place, self._holding = AnnotationJournal(journal), journal, ExitStack()
+        self._taken = ""  # why nothing is written: another window does
         self._parts: dict[str, Parts] = {}
 
     def recover(self) -> None:
-        """Read what earlier windows left.
+        """Read what earlier windows left; of several windows, the first one alone writes there.
 
         Raises
         ------
         EarnestError
             When the journal is damaged.
         """
+        try:
+            self._holding.enter_context(held_file(self._place))
+        except EarnestError as error:
+            otherwise = tr("Correct in that window, or close both and start again.")
+            self._taken = str(error).replace(OTHERWISE, otherwise)
         self._parts = self._journal.read()
+
+    def close(self) -> None:
+        """Let other windows write the journal."""
+        self._holding.close()
 
     @property
     def by_recording(self) -> Mapping[str, Parts]:
@@ -95,14 +109,17 @@ class Annotations(QObject):
         """Do something that can be undone."""
         if before != after:
             kept = before if path in self._parts else None
-            self.undo_stack.push(_Change(self._set, path, kept, after, what))
+            self.undo_stack.push(_Change(self, path, kept, after, what))
 
-    def _set(self, path: str, parts: Parts | None) -> None:
+    def put(self, path: str, parts: Parts | None) -> None:
+        """Note a recording's parts, None for one that nobody touched."""
         if parts is None:
             self._parts.pop(path, None)
         else:
             self._parts[path] = parts
         try:
+            if self._taken:
+                raise EarnestError(self._taken)
             self._journal.write(path, parts)
         except Exception as error:  # a full disk: the change is there, and the user is told that it is not safe
             self.failed.emit(tr("This correction is not saved: {why}").format(why=reason(error)))
@@ -112,17 +129,20 @@ class Annotations(QObject):
 class _Change(QUndoCommand):
     """One recording's parts, before (None where nobody had touched it) and after."""
 
-    def __init__(
-        self, put: Callable[[str, Parts | None], None], path: str, before: Parts | None, after: Parts, what: str
-    ) -> None:
+    def __init__(self, annotations: Annotations, path: str, before: Parts | None, after: Parts, what: str) -> None:
         super().__init__(what)
-        self._put, self._path, self._before, self._after = put, path, before, after
+        self._annotations, self._path, self._before, self._after = annotations, path, before, after
+        self._is_new = True  # Qt calls `redo` for what is done at first, too
 
     def redo(self) -> None:
-        self._put(self._path, self._after)
+        self._annotations.put(self._path, self._after)
+        if not self._is_new:
+            self._annotations.stepped.emit(self._path)
+        self._is_new = False
 
     def undo(self) -> None:
-        self._put(self._path, self._before)
+        self._annotations.put(self._path, self._before)
+        self._annotations.stepped.emit(self._path)
 
 
 def relabelled(parts: Parts, rows: Sequence[int], emotion: str) -> Parts:
@@ -263,13 +283,17 @@ class PartsTable(QAbstractTableModel):
 class AnnotationPanel(QWidget):
     """Buttons and fields around the table; digits name emotions, Return confirms.
 
+    What is typed in a field is taken over with Return, or when anything else is done.
+
     Signals
     -------
     part_chosen : start and end in seconds of the part that is current
+    refused : why something can't be done
     learning_wanted, comparing_wanted, saving_wanted : the user asks for it
     """
 
     part_chosen = Signal(float, float)
+    refused = Signal(str)
     learning_wanted = Signal()
     comparing_wanted = Signal()
     saving_wanted = Signal()
@@ -280,13 +304,12 @@ class AnnotationPanel(QWidget):
         self._classes: tuple[str, ...] = ()
         self.model, self.table = PartsTable(), QTableView()
         self._set_up_table()
-        self.emotions, self.speaker = QComboBox(), QLineEdit()
-        self.emotions.setEditable(True)
-        self.emotions.setAccessibleName(tr("Emotion of the chosen parts"))
-        self.emotions.activated.connect(lambda *_: self.relabel(self._named()))
+        self.emotions, self.speaker = EmotionField(tr("Emotion of the chosen parts")), QLineEdit()
+        self.emotions.activated.connect(lambda *_: self.relabel(self.emotions.emotion))
+        self.emotions.typing.editingFinished.connect(self.take_typed)
         self.speaker.setAccessibleName(tr("Speaker of the chosen parts"))
         self.speaker.setPlaceholderText(tr("Speaker"))
-        self.speaker.editingFinished.connect(self._set_speaker)
+        self.speaker.editingFinished.connect(self.take_typed)
         self.count = PlainLabel()
         self.count.setAccessibleName(tr("Corrections"))
         self.count.setWordWrap(True)
@@ -309,6 +332,7 @@ class AnnotationPanel(QWidget):
             button.clicked.connect(lambda _=False, what=what: what())
             grid.addWidget(button, place // 2, place % 2)
             self.buttons.append(button)
+        self.learning = self.buttons[-1]
         fields = QFormLayout()
         fields.addRow(tr("Emotion"), self.emotions)
         fields.addRow(tr("Speaker"), self.speaker)
@@ -341,21 +365,24 @@ class AnnotationPanel(QWidget):
     def set_classes(self, classes: Sequence[str]) -> None:
         """Offer a model's emotions first, then the other canonical ones."""
         self._classes = tuple(classes)
-        self.emotions.clear()
-        for name in dict.fromkeys([*classes, *EMOTIONS]):
-            self.emotions.addItem(word(printable(name)), name)
-        self.emotions.setCurrentIndex(-1)
+        self.emotions.offer(classes)
 
     def show_parts(self, path: str, parts: Parts) -> None:
-        """Show a recording's parts; the row that was current stays so."""
+        """Show a recording's parts; the row that was current stays so, and the chosen ones where there are as many."""
+        if path != self._path:
+            self.take_typed()
         self._tell_count()
         if path == self._path and parts == self.model.parts:
             return  # somebody may be typing
         row = self.table.currentIndex().row() if path == self._path else 0
+        rows = self._rows() if path == self._path and len(parts) == len(self.model.parts) else []
         self._path = path
         self.model.show(parts)
         if parts:
-            self.choose(min(max(row, 0), len(parts) - 1))
+            self._go_to(min(max(row, 0), len(parts) - 1))
+        flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+        for number in rows:
+            self.table.selectionModel().select(self.model.index(number, 0), flags)
 
     def set_selection(self, start_s: float, end_s: float) -> None:
         """Note what is selected in the waveform."""
@@ -363,6 +390,10 @@ class AnnotationPanel(QWidget):
 
     def choose(self, number: int) -> None:
         """Make a part the current one."""
+        self.take_typed()
+        self._go_to(number)
+
+    def _go_to(self, number: int) -> None:
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
         self.table.selectionModel().setCurrentIndex(self.model.index(number, 0), flags)  # also while Ctrl is held
 
@@ -374,6 +405,7 @@ class AnnotationPanel(QWidget):
 
     def relabel(self, emotion: str) -> None:
         """Name the emotion of the chosen parts."""
+        self.take_typed()
         if emotion and self._rows():
             self._change(relabelled(self.model.parts, self._rows(), emotion), tr("another emotion"))
 
@@ -384,7 +416,10 @@ class AnnotationPanel(QWidget):
 
     def confirm(self) -> None:
         """Say that the chosen parts are right as they are."""
+        self.take_typed()
         parts, rows = self.model.parts, [row for row in self._rows() if self.model.parts[row].has_label]
+        if self._rows() and not rows:
+            self.refused.emit(tr("No emotion is named here that could be right. Name one first."))
         for emotion in {parts[row].emotion for row in rows}:
             parts = relabelled(parts, [row for row in rows if parts[row].emotion == emotion], emotion)
         self._change(parts, tr("confirmed"))
@@ -392,7 +427,7 @@ class AnnotationPanel(QWidget):
     def add_selection(self) -> None:
         """Make the selected stretch a part, with the emotion that the field names, and choose it."""
         start_s, end_s = self._selection
-        emotion = self._named() or "neutral"
+        emotion = self.emotions.emotion or "neutral"
         if self._path and end_s > start_s:
             new = Annotation(round(start_s, 3), round(end_s, 3), emotion, self.speaker.text().strip(), True)
             self._change(with_part(self.model.parts, new), tr("a new part"))
@@ -400,12 +435,17 @@ class AnnotationPanel(QWidget):
 
     def delete(self) -> None:
         """Delete the chosen parts."""
+        self.take_typed()
         self._change(without(self.model.parts, self._rows()), tr("deleted"))
 
-    def _set_speaker(self) -> None:
+    def take_typed(self) -> None:
+        """Take over what is typed in a field."""
         if self._rows() and self.speaker.isModified():
             self.speaker.setModified(False)
             self._change(spoken_by(self.model.parts, self._rows(), self.speaker.text().strip()), tr("another speaker"))
+        if self.emotions.is_typed:
+            self.emotions.typing.setModified(False)
+            self.relabel(self.emotions.emotion)
 
     def _change(self, after: Parts, what: str) -> None:
         if self._path:
@@ -414,27 +454,18 @@ class AnnotationPanel(QWidget):
     def _rows(self) -> list[int]:
         return sorted({index.row() for index in self.table.selectionModel().selectedRows()})
 
-    def _named(self) -> str:
-        text = self.emotions.currentText().strip()
-        place = self.emotions.findText(text)
-        if place >= 0:
-            return str(self.emotions.itemData(place))
-        shown = {UNSURE, *(part.emotion for part in self.model.parts)}  # perhaps in another language
-        return next((name for name in shown if word(printable(name)) == text), text)
-
     def _choose(self) -> None:
         row = self.table.currentIndex().row()
         if 0 <= row < len(self.model.parts):
             part = self.model.parts[row]
-            self.emotions.setCurrentText(word(printable(part.emotion)))
+            self.emotions.show_emotion(part.emotion)
             self.speaker.setText(part.speaker)
             self.part_chosen.emit(part.start_s, part.end_s)
 
     def _tell_count(self) -> None:
-        parts = [part for found in self._annotations.by_recording.values() for part in found if part.by_hand]
-        n_recordings = sum(any(part.by_hand for part in found) for found in self._annotations.by_recording.values())
+        counts = [sum(part.is_labelled for part in parts) for parts in self._annotations.by_recording.values()]
         said = tr("Labels by hand: {parts}, in recordings: {recordings}. Each is saved at once.")
-        self.count.setText(said.format(parts=len(parts), recordings=n_recordings))
+        self.count.setText(said.format(parts=sum(counts), recordings=sum(count > 0 for count in counts)))
 
 
 class AgreementDialog(QDialog):

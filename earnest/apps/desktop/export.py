@@ -22,7 +22,7 @@ from earnest.runtime.timeline import SUFFIXES, Timeline, written
 
 TABLES: Mapping[str, Form] = {".csv": "csv", ".jsonl": "json", ".parquet": "parquet"}
 FULL = 32_768  # of 16 bits
-TIMELINES = {form: suffix for suffix, form in SUFFIXES.items()}
+TIMELINES = {form: suffix for suffix, form in SUFFIXES.items()} | {"textgrid": ".TextGrid"}  # as Praat writes it
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,33 @@ def export_rows(timelines: Sequence[Timeline], path: Path, info: BundleInfo) -> 
     return Exported(len(timelines), path)
 
 
-def export_timelines(timelines: Sequence[Timeline], folder: Path, form: str) -> Exported:
-    """Write a file for each recording that has an answer into a folder; what was there is replaced.
+class TimelineFiles:
+    """A file for each recording that has an answer, in a folder.
 
-    Raises
-    ------
-    EarnestError
-        When the folder can't be written, or two recordings would have one file.
+    Attributes
+    ----------
+    there : those whose names are taken
     """
-    answered = [timeline for timeline in timelines if timeline.prediction.error is None]
-    places = _places([timeline.path for timeline in answered], folder, TIMELINES[form])
-    for timeline, path in zip(answered, places, strict=True):
-        write_timeline(timeline, path, form)
-    return Exported(len(places), folder)
+
+    def __init__(self, timelines: Sequence[Timeline], folder: Path, form: str) -> None:
+        answered = [timeline for timeline in timelines if timeline.prediction.error is None]
+        places = _places([timeline.path for timeline in answered], folder, TIMELINES[form])
+        self._timelines, self._folder, self._form = dict(zip(places, answered, strict=True)), folder, form
+        self.there = [place for place in places if place.exists()]
+
+    def write(self) -> Exported:
+        """Write them; those that are there are replaced.
+
+        Raises
+        ------
+        EarnestError
+            When one can't be written, or is there by now.
+        """
+        there = set(self.there)
+        for place, timeline in self._timelines.items():
+            with new_file(place, place in there) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(written(timeline, self._form))
+        return Exported(len(self._timelines), self._folder)
 
 
 def _places(paths: Sequence[str], folder: Path, suffix: str) -> list[Path]:
@@ -79,12 +93,6 @@ def _places(paths: Sequence[str], folder: Path, suffix: str) -> list[Path]:
         taken.add(name.casefold())
         places.append(folder / f"{name}{suffix}")
     return places
-
-
-def write_timeline(timeline: Timeline, path: Path, form: str) -> None:
-    """Write one timeline, in one step."""
-    with new_file(path, overwrite=True) as place, place.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(written(timeline, form))
 
 
 def export_channels(recording: str, folder: Path) -> list[Path]:
@@ -119,24 +127,27 @@ def _write_channel(channel: Channel, path: Path) -> None:
             file.write(np.clip(np.round(FULL * block), -FULL, FULL - 1).astype(np.int16))
 
 
-def export_annotations(
-    annotated: Mapping[str, Parts], timeline_of: Callable[[str], Timeline | None], place: Path, form: str
-) -> Exported:
-    """Write annotations: "manifest" as one CSV, "textgrid" and "eaf" as a file a recording in a folder.
+def export_manifest(annotated: Mapping[str, Parts], path: Path) -> Exported:
+    """Write the parts that were labelled by hand as one CSV; what was there is replaced.
 
     Raises
     ------
     EarnestError
         When there is nothing to write, or it can't be written.
     """
-    if form == "manifest":
-        rows = labelled(annotated)
-        write_manifest(rows, place)
-        return Exported(len(rows), place)
+    rows = labelled(annotated)
+    write_manifest(rows, path)
+    return Exported(len(rows), path)
+
+
+def annotated_timelines(
+    annotated: Mapping[str, Parts], timeline_of: Callable[[str], Timeline | None]
+) -> list[Timeline]:
+    """Return the timelines of the opened recordings that somebody annotated; without any, raise an `EarnestError`."""
     found = [(timeline_of(path), parts) for path, parts in annotated.items()]
     timelines = [annotated_timeline(timeline, parts) for timeline, parts in found if timeline is not None]
     if not timelines:
         raise EarnestError(
             tr("There are no annotations of the opened recordings yet. Correct or confirm a part first.")
         )
-    return export_timelines(timelines, place, form)
+    return timelines

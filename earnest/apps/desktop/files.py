@@ -21,7 +21,6 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
@@ -34,6 +33,7 @@ from PySide6.QtWidgets import (
 
 from earnest.apps.desktop.analysis import Analysis, Listening
 from earnest.apps.desktop.answer import short_error
+from earnest.apps.desktop.fields import ChoiceField
 from earnest.apps.desktop.texts import PlainLabel, localised, tip, tr, word
 from earnest.corpora.base import audio_files_and_links
 from earnest.corpora.manifest import AUDIO_SUFFIXES
@@ -291,15 +291,15 @@ class FilesPanel(QWidget):
         super().__init__(parent)
         self.model, self.analysis = FileTable(self), Analysis(self)
         self.filter = FileFilter(self.model, self)
-        self.search, self.labels = QLineEdit(), QComboBox()
+        self.search, self.labels = QLineEdit(), ChoiceField(tr("Show one emotion"))
         self.search.setPlaceholderText(tr("Search names and notes"))
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName(tr("Search names and notes"))
-        self.labels.setAccessibleName(tr("Show one emotion"))
         self.table = QTableView()
         self._set_up_table()
         self.progress, self.state, self.stop = QProgressBar(), PlainLabel(), QPushButton(tr("Cancel"))
         self.progress.setAccessibleName(tr("Progress"))
+        self.progress.setMinimumWidth(1)  # so that it makes no narrow window wider
         self.progress.hide()
         self.state.setAccessibleName(tr("State of the work"))
         self.state.setWordWrap(True)
@@ -409,8 +409,14 @@ class FilesPanel(QWidget):
     def choose(self, path: str) -> None:
         """Make a file the current one."""
         row = self.model.row_of(path)
-        if row is not None:
-            self._go_to(self.filter.mapFromSource(self.model.index(row, 0)))
+        if row is None:
+            return
+        if not (index := self.filter.mapFromSource(self.model.index(row, 0))).isValid():  # not among what is looked for
+            self.search.clear()
+            self.labels.setCurrentIndex(0)
+            self._look()
+            index = self.filter.mapFromSource(self.model.index(row, 0))
+        self._go_to(index)
 
     def _go_to(self, index: QModelIndex) -> None:
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
@@ -423,14 +429,18 @@ class FilesPanel(QWidget):
         if row >= 0:
             self._go_to(self.filter.index(row, 0))
 
-    def answered_timelines(self) -> list[Timeline]:
-        """Return the answers of the chosen files; of all that are shown where one or none is chosen."""
+    def answered_timelines(self) -> tuple[list[Timeline], int]:
+        """Return the answers of the chosen files, of all that are shown where one or none is chosen; and how many lack.
+
+        What waits, is heard or was cancelled has no answer.
+        """
         paths = self.chosen()
         if len(paths) < 2:
             shown = (self.filter.mapToSource(self.filter.index(row, 0)).row() for row in range(self.filter.rowCount()))
             paths = [self.model.entries[row].path for row in shown]
         found = (self.model.of(path) for path in paths)
-        return [entry.timeline for entry in found if entry is not None and entry.timeline is not None]
+        answered = [entry.timeline for entry in found if entry is not None and entry.timeline is not None]
+        return answered, len(paths) - len(answered)
 
     def _choose(self, index: QModelIndex) -> None:
         source = self.filter.mapToSource(index)
@@ -476,6 +486,8 @@ class FilesPanel(QWidget):
         said = [tr("1 file") if n_all == 1 else tr("{count} files").format(count=n_all)]
         if counts.get("error"):
             said.append(tr("{count} could not be read").format(count=counts["error"]))
+        if counts.get("cancelled"):
+            said.append(tr("{count} cancelled").format(count=counts["cancelled"]))
         if n_left and self.analysis.is_busy:
             said.append(tr("{count} left").format(count=n_left))
             if self.analysis.heard_s > 30:

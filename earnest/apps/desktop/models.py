@@ -6,7 +6,6 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -16,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from earnest.apps.desktop.analysis import Listening
+from earnest.apps.desktop.fields import ChoiceField
 from earnest.apps.desktop.preferences import Preferences
 from earnest.apps.desktop.texts import CardBrowser, PlainLabel, localised, tr, word
 from earnest.bundle import DEFAULT_BUNDLE, find_bundle, shipped_bundles
@@ -85,13 +85,11 @@ class ModelPanel(QWidget):
     def __init__(self, preferences: Preferences, model: str | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._preferences = preferences
-        self.bundles, self.backends = QComboBox(), QComboBox()
+        self.bundles, self.backends = ChoiceField(tr("Model")), ChoiceField(tr("What runs the network"))
         for name in shipped_bundles():
             self.bundles.addItem(name, name)
-        self.bundles.setAccessibleName(tr("Model"))
         for backend in BACKENDS:
             self.backends.addItem(backend, backend)
-        self.backends.setAccessibleName(tr("What runs the network"))
         self.profile = PlainLabel()
         self.profile.setAccessibleName(tr("Profile of a speaker"))
         self._profile = ""

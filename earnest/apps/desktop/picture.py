@@ -9,9 +9,11 @@ import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from earnest.apps.desktop.analysis import Listening
+from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.texts import PlainLabel, localised, tr
 from earnest.files.writing import new_file
-from earnest.runtime.picture import Picture
+from earnest.runtime.picture import Picture, is_picture
 
 
 class PicturePanel(QWidget):
@@ -24,8 +26,9 @@ class PicturePanel(QWidget):
 
     saving_wanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, background: Background, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._background = background
         self.picture: Picture | None = None
         self.path = ""
         self._plot = pg.PlotWidget()
@@ -58,9 +61,29 @@ class PicturePanel(QWidget):
         self.said.setText(why)
         self.button.setEnabled(False)
 
-    def show_picture(self, path: str, picture: Picture) -> None:
+    def draw(self, path: str, listening: Listening | None) -> None:
+        """Show what the network sees of a recording or picture, when a thread has drawn it."""
+        self.path = path
+        if not path or listening is None:
+            self.clear(tr("Choose a recording."))
+            return
+        self.clear(tr("Drawing …"))
+        predictor = listening.predictor
+
+        def drawn(picture: Picture) -> None:
+            if path == self.path:
+                self.show_picture(picture)
+
+        def refused(why: str) -> None:
+            if path == self.path:
+                self.clear(why)
+
+        made = predictor.decoders.read_picture if is_picture(path) else predictor.spectrogram
+        self._background.run(lambda: made(path), drawn, refused)
+
+    def show_picture(self, picture: Picture) -> None:
         """Show a picture."""
-        self.path, self.picture = path, picture
+        self.picture = picture
         rows, frames = picture.log_mel.shape
         self._image.setImage(picture.log_mel)
         windows = [window for segment in picture.segments for window in segment.windows]

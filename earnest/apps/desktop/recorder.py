@@ -1,8 +1,11 @@
 """The microphone: emotions while somebody speaks, and the recording afterwards."""
 
+import os
+import struct
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,6 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -24,16 +26,18 @@ from PySide6.QtWidgets import (
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.answer import paint
 from earnest.apps.desktop.background import Background, reason
+from earnest.apps.desktop.fields import ChoiceField
 from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones
-from earnest.errors import EarnestError, printable
-from earnest.files.locks import lock_of
-from earnest.files.writing import new_file
+from earnest.errors import EarnestError, printable, told
+from earnest.files.locks import held_file, lock_of
+from earnest.files.writing import PARTIAL, new_file, put_in_place, refuse_existing
 from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span
 from earnest.runtime.prediction import percent
 from earnest.runtime.timeline_plot import clock, colours_of
 
 RATE_HZ = 16_000
+HEADER_BYTES = 44  # of a WAV file as it is written here
 SHOWN_MS = 80
 LOWEST_DBFS = -60.0
 
@@ -93,6 +97,7 @@ class Microphone(QObject):
         self.stop()
         if self._thread is not None:
             self._thread.join()
+            self._look()
         self._timer.stop()
 
     def _look(self) -> None:
@@ -156,6 +161,26 @@ def _free_name(folder: Path) -> Path:
     return next(path for path in map(folder.joinpath, names) if not path.exists() and not lock_of(path).exists())
 
 
+def recovered(folder: Path) -> list[str]:
+    """Make recordings of what a crash or a loss of power cut off; return their paths. What is being recorded stays."""
+    found = []
+    for partial in sorted(folder.glob(f"{PARTIAL}recording-*.wav")):
+        path = folder / partial.name.removeprefix(PARTIAL)
+        with suppress(EarnestError), held_file(path), told(path):
+            refuse_existing(path, overwrite=False)
+            if partial.stat().st_size <= HEADER_BYTES:
+                partial.unlink()
+                continue
+            with partial.open("r+b") as file:
+                n_bytes = file.seek(0, os.SEEK_END)
+                for place in (4, HEADER_BYTES - 4):  # two lengths of what follows, which are written at the end
+                    file.seek(place)
+                    file.write(struct.pack("<I", n_bytes - place - 4))
+            put_in_place(partial, path)
+            found.append(str(path))
+    return found
+
+
 def _sound_file(path: Path) -> Any:
     import soundfile
 
@@ -178,8 +203,7 @@ class RecordPanel(QWidget):
         self.button = QPushButton(tr("Record"))
         self.button.setAccessibleName(tr("Record"))
         self.button.clicked.connect(self.toggle)
-        self.devices = QComboBox()
-        self.devices.setAccessibleName(tr("Microphone"))
+        self.devices = ChoiceField(tr("Microphone"))
         self.devices.addItem(tr("The system's microphone"), "")
         self.level = QProgressBar(textVisible=False)
         self.level.setRange(int(LOWEST_DBFS), 0)

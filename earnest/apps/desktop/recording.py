@@ -71,14 +71,17 @@ class RecordingPanel(QWidget):
             (tr("Show all"), tr("All"), self.views.fit),
             (tr("Show the selection"), tr("Selection"), self.views.show_selection),
         )
-        for button in (self.play, self.loop):
+        buttons = [self.play, self.loop]
+        for button in buttons:
             button.setAccessibleName(button.text())
-            row.addWidget(button)
         for name, text, what in zooms:
             button = QPushButton(text)
             button.setAccessibleName(name)
             button.setToolTip(name)
             button.clicked.connect(lambda _=False, what=what: what())
+            buttons.append(button)
+        for button in buttons:
+            button.setMinimumWidth(self.fontMetrics().horizontalAdvance(button.text()) + 20)  # Qt's own is 80
             row.addWidget(button)
         row.addWidget(self.place)
         row.addWidget(self.title, 1)

@@ -74,6 +74,8 @@ def run(
         qInstallMessageHandler(lambda *_: None)
     made = application()
     window = open_window(paths, folder, model, language)
+    if not until_answered:
+        window.open_recovered()
     signal.signal(signal.SIGINT, lambda *_: window.close())
 
     def tick() -> None:  # so that Python sees Ctrl-C

@@ -30,13 +30,20 @@ from earnest.apps.desktop.annotations import (
 )
 from earnest.apps.desktop.answer import AnswerPanel
 from earnest.apps.desktop.background import Background
-from earnest.apps.desktop.export import Exported, export_annotations, export_channels, export_rows, export_timelines
+from earnest.apps.desktop.export import (
+    Exported,
+    TimelineFiles,
+    annotated_timelines,
+    export_channels,
+    export_manifest,
+    export_rows,
+)
 from earnest.apps.desktop.files import OPENED, Entry, FilesPanel, found_files
 from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help, licences
 from earnest.apps.desktop.models import ModelChoice, ModelPanel
 from earnest.apps.desktop.picture import PicturePanel, save_picture
 from earnest.apps.desktop.preferences import Preferences, set_scheme, window_icon
-from earnest.apps.desktop.recorder import Microphone, RecordPanel
+from earnest.apps.desktop.recorder import Microphone, RecordPanel, recovered
 from earnest.apps.desktop.recording import RecordingPanel
 from earnest.apps.desktop.texts import PlainLabel, moment, tr, word
 from earnest.corpora.manifest import read_manifest
@@ -60,7 +67,7 @@ class DesktopWindow(QMainWindow):
         self._listening: Listening | None = None
         self._n_loads = 0
         self.files, self.recording, self.answer = FilesPanel(), RecordingPanel(self.background), AnswerPanel()
-        self.parts, self.picture = AnnotationPanel(self.annotations), PicturePanel()
+        self.parts, self.picture = AnnotationPanel(self.annotations), PicturePanel(self.background)
         self.record = RecordPanel(self.microphone, self.background)
         self.models = ModelPanel(preferences, model)
         self.recent = QMenu(tr("&Recent"), self)
@@ -126,7 +133,9 @@ class DesktopWindow(QMainWindow):
         self.parts.saving_wanted.connect(lambda: self.ask_annotations("manifest"))
         self.parts.comparing_wanted.connect(self.ask_second)
         self.parts.learning_wanted.connect(self.learn)
+        self.parts.refused.connect(self.tell)
         self.annotations.changed.connect(self._annotated)
+        self.annotations.stepped.connect(self._show_stepped, Qt.ConnectionType.QueuedConnection)  # when it is done
         self.annotations.failed.connect(self.tell)
         self.record.wanted.connect(self._begin_recording)
         self.microphone.ended.connect(self._recorded)
@@ -326,27 +335,7 @@ class DesktopWindow(QMainWindow):
         if current is self.record and not self.microphone.is_on:
             self.record.find_microphones()
         if current is self.picture:
-            self._draw_picture()
-
-    def _draw_picture(self) -> None:
-        path, listening = self.files.current, self._listening
-        if not path or listening is None:
-            self.picture.clear(tr("Choose a recording."))
-            return
-        self.picture.clear(tr("Drawing …"))
-
-        def drawn(picture: object) -> None:
-            if path == self.files.current:
-                self.picture.show_picture(path, picture)  # type: ignore[arg-type]
-
-        def refused(why: str) -> None:
-            if path == self.files.current:
-                self.picture.clear(why)
-
-        if is_picture(path):
-            self.background.run(lambda: listening.predictor.decoders.read_picture(path), drawn, refused)
-        else:
-            self.background.run(lambda: listening.predictor.spectrogram(path), drawn, refused)
+            self.picture.draw(self.files.current, self._listening)
 
     def search(self) -> None:
         """Let the user type what to look for."""
@@ -370,8 +359,21 @@ class DesktopWindow(QMainWindow):
 
     def _recorded(self, path: str) -> None:
         if path:
+            self.preferences.opened(path)
             self.files.add([Entry(path, Path(path).stat().st_size)])
             self.files.choose(path)
+
+    def open_recovered(self) -> None:
+        """Open what was being recorded when an earlier window ended without being closed."""
+
+        def opened(paths: list[str]) -> None:
+            if paths:
+                self.open_paths(paths)
+                names = ", ".join(Path(path).name for path in paths)
+                self.tell(tr("This recording was cut off, and is kept: {names}").format(names=names))
+
+        folder = self.preferences.recordings
+        self.background.run(lambda: recovered(folder), opened, self.tell)
 
     # What is written.
 
@@ -384,9 +386,9 @@ class DesktopWindow(QMainWindow):
 
     def export_rows(self, path: str) -> None:
         """Write the chosen files' answers as a table; of all that are shown where fewer than two are chosen."""
-        timelines, listening = self.files.answered_timelines(), self._listening
+        (timelines, n_lacking), listening = self.files.answered_timelines(), self._listening
         if listening is not None:
-            self._write(lambda: export_rows(timelines, Path(path), listening.predictor.info))
+            self._write(lambda: export_rows(timelines, Path(path), listening.predictor.info), n_lacking)
 
     def ask_timelines(self, form: str) -> None:
         """Ask for the folder that timelines go to."""
@@ -396,8 +398,8 @@ class DesktopWindow(QMainWindow):
 
     def export_timelines(self, folder: str, form: str) -> None:
         """Write a timeline for each chosen file."""
-        timelines = self.files.answered_timelines()
-        self._write(lambda: export_timelines(timelines, Path(folder), form))
+        timelines, n_lacking = self.files.answered_timelines()
+        self._write_files(lambda: TimelineFiles(timelines, Path(folder), form), n_lacking)
 
     def ask_annotations(self, form: str) -> None:
         """Ask where annotations go."""
@@ -410,9 +412,13 @@ class DesktopWindow(QMainWindow):
 
     def export_annotations(self, place: str, form: str) -> None:
         """Write all annotations."""
+        self.parts.take_typed()
         annotated = dict(self.annotations.by_recording)
+        if form == "manifest":
+            self._write(lambda: export_manifest(annotated, Path(place)))
+            return
         found = {path: entry.timeline for path in annotated if (entry := self.files.model.of(path))}
-        self._write(lambda: export_annotations(annotated, found.get, Path(place), form))
+        self._write_files(lambda: TimelineFiles(annotated_timelines(annotated, found.get), Path(place), form))
 
     def ask_picture(self) -> None:
         """Ask where the picture goes."""
@@ -447,10 +453,27 @@ class DesktopWindow(QMainWindow):
     def _open_channels(self, places: list[Path]) -> None:
         self.open_paths(map(str, places))
 
-    def _write(self, work: Callable[[], Exported]) -> None:
+    def _write_files(self, named: Callable[[], TimelineFiles], n_lacking: int = 0) -> None:
+        """Write files whose names nobody chose, after a question where some are there already."""
+
+        def write(files: TimelineFiles) -> None:
+            if not files.there:
+                self._write(files.write, n_lacking)
+                return
+            question = tr("Files that are there already: {count}. Replace them?").format(count=len(files.there))
+            there = "\n".join(printable(str(place)) for place in files.there)
+            self._box(tr("Replace files"), question, there, QMessageBox.StandardButton.Cancel)
+            replace = self.box.addButton(tr("Replace"), QMessageBox.ButtonRole.AcceptRole)
+            replace.clicked.connect(lambda: self._write(files.write, n_lacking))
+
+        self.background.run(named, write, self.tell)
+
+    def _write(self, work: Callable[[], Exported], n_lacking: int = 0) -> None:
         def written(found: Exported) -> None:
             said = tr("{count} written: {place}").format(count=found.count, place=printable(str(found.place)))
             self.statusBar().showMessage(said, 10_000)
+            if n_lacking:
+                self.tell(tr("Files that have no answer, and are left out: {count}").format(count=n_lacking))
 
         self.background.run(work, written, self.tell)
 
@@ -460,6 +483,10 @@ class DesktopWindow(QMainWindow):
         if path == self.files.current:
             self._show_answer(path)
 
+    def _show_stepped(self, path: str) -> None:
+        if path != self.files.current:
+            self.files.choose(path)
+
     def ask_second(self) -> None:
         """Ask for the manifest of a second annotator."""
         path, _ = QFileDialog.getOpenFileName(self, tr("Second annotator's manifest"), self._folder(), "CSV (*.csv)")
@@ -468,6 +495,7 @@ class DesktopWindow(QMainWindow):
 
     def compare(self, path: str) -> None:
         """Show where a second annotator's manifest differs from the annotations here."""
+        self.parts.take_typed()
         ours = dict(self.annotations.by_recording)
 
         def compared() -> AnnotatorAgreement:
@@ -481,14 +509,23 @@ class DesktopWindow(QMainWindow):
 
     def learn(self) -> None:
         """Learn from the corrections in a thread, then answer with the new model."""
+        if not self.parts.learning.isEnabled():  # it is at work
+            return
+        self.parts.take_typed()
+        self.parts.learning.setEnabled(False)
         annotated, folder = dict(self.annotations.by_recording), self.preferences.folder / "models"
         self.statusBar().showMessage(tr("Learning from your corrections …"))
 
+        def failed(why: str) -> None:
+            self.parts.learning.setEnabled(True)
+            self._tell_failure(why)
+
         def learned(bundle: Path) -> None:
+            self.parts.learning.setEnabled(True)
             self.statusBar().showMessage(tr("Your own model is in {path}.").format(path=printable(str(bundle))))
             self.models.choose_bundle(str(bundle))
 
-        self.background.run(lambda: learn_from(annotated, folder), learned, self._tell_failure)
+        self.background.run(lambda: learn_from(annotated, folder), learned, failed)
 
     # The window itself.
 
@@ -533,22 +570,31 @@ class DesktopWindow(QMainWindow):
         )
         self._box("earnest", said.format(version=earnest.__version__), licences())
 
-    def _box(self, title: str, text: str, details: str = "") -> None:
-        self.box = QMessageBox(QMessageBox.Icon.NoIcon, title, text, QMessageBox.StandardButton.Close, self)
+    def _box(
+        self,
+        title: str,
+        text: str,
+        details: str = "",
+        ends: QMessageBox.StandardButton = QMessageBox.StandardButton.Close,
+    ) -> None:
+        self.box = QMessageBox(QMessageBox.Icon.NoIcon, title, text, ends, self)
+        self.box.setDefaultButton(ends)
         self.box.setTextFormat(Qt.TextFormat.PlainText)
         if details:
             self.box.setDetailedText(details)
         self.box.open()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        """Keep what was set, and end the threads."""
+        """Keep what was set, typed and recorded, and end the threads."""
+        self.parts.take_typed()
         self.preferences.set_shape("window", self.saveGeometry())
         self.preferences.set_shape("split", self.split.saveState())
         self.preferences.set_shape("right", self.right.saveState())
-        self.preferences.save()
         self.hide()  # what can't stop at once ends unseen
         self.microphone.close()
+        self.preferences.save()
         self.recording.close_player()
         self.files.close_analysis()
         self.background.close()
+        self.annotations.close()
         super().closeEvent(event)

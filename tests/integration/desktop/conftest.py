@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def qapp() -> Any:
     """Return the application of this process."""
-    reason = "Qt or its libraries are not installed: pip install 'earnest[desktop]', apt install libegl1 libgl1"
+    reason = "Qt or its libraries are not installed: pip install 'earnest[desktop]', and see docs/desktop.md"
     pytest.importorskip("pytestqt.qtbot", reason=reason, exc_type=ImportError)
     pytest.importorskip("PySide6.QtWidgets", reason=reason, exc_type=ImportError)
     from PySide6.QtCore import QCoreApplication, Qt

@@ -5,13 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from desktop_hands import press
+from patience import PATIENCE_S
 
 from earnest.corpora.annotations import Annotation, AnnotationJournal
 from earnest.corpora.manifest import read_manifest, write_manifest
+from earnest.errors import EarnestError
 
 
 @pytest.fixture
@@ -156,7 +160,7 @@ def test_annotations_are_saved_as_manifest_elan_and_textgrid(annotating: Any, tm
     (row,) = read_manifest(manifest)  # what the model alone said is left out
     part = window.parts.model.parts[0]
     assert (row.emotion, row.speaker, row.start_s, row.end_s) == ("sad", "Anna", part.start_s, part.end_s)
-    for form, suffix in (("eaf", ".eaf"), ("textgrid", ".textgrid")):
+    for form, suffix in (("eaf", ".eaf"), ("textgrid", ".TextGrid")):
         window.export_annotations(str(tmp_path / form), form)
         path = tmp_path / form / f"voice-0{suffix}"
         annotating.until(path.exists)
@@ -213,6 +217,162 @@ def test_learning_is_from_what_was_labelled_by_hand_and_its_bundle_answers(
     assert {row.emotion for row in given} == {"sad", "happy"}
     annotating.until(lambda: window.models.choice.model == str(bundle))
     annotating.answered()
+
+
+def typed(bot: Any, field: Any, text: str) -> None:
+    """Type a text into a field, over what is there."""
+    field.setFocus()
+    field.selectAll()
+    bot.keyClicks(field, text)
+
+
+def test_what_is_typed_is_taken_over_when_a_key_does_something_else(annotating: Any, qtbot: Any) -> None:
+    window = annotating.window
+    first = window.files.current
+    typed(qtbot, window.parts.speaker, "Anna")
+    press(window, "Alt+Down")
+    assert window.annotations.by_recording[first][0].speaker == "Anna"
+    assert window.parts.speaker.text() == ""
+    typed(qtbot, window.parts.speaker, "Ben")
+    press(window, "Ctrl+3")
+    assert (window.parts.model.parts[0].emotion, window.parts.model.parts[0].speaker) == ("sad", "Ben")
+    typed(qtbot, window.parts.emotions.typing, "jealous")
+    press(window, "Ctrl+Return")
+    assert (window.parts.model.parts[0].emotion, window.parts.model.parts[0].by_hand) == ("jealous", True)
+    second = window.files.current
+    typed(qtbot, window.parts.speaker, "Carl")
+    window.close()
+    assert AnnotationJournal(window.preferences.folder / "corrections.jsonl").read()[second][0].speaker == "Carl"
+
+
+@pytest.mark.parametrize("word", ["bored", "jealous", "Angry"])
+def test_a_word_of_ones_own_stays_as_it_is_typed(annotating: Any, qtbot: Any, word: str) -> None:
+    from PySide6.QtWidgets import QApplication
+
+    window = annotating.window
+    typed(qtbot, window.parts.emotions.typing, word)
+    assert window.parts.emotions.typing.text() == word
+    press(window.parts.emotions.typing, "Return")
+    assert window.parts.model.parts[0].emotion == (word if word != "Angry" else "angry")  # that one is known
+    typed(qtbot, window.parts.emotions.typing, "ang")
+    press(window, "Ctrl+2")
+    assert window.parts.model.parts[0].emotion == "happy"
+    assert QApplication.activePopupWidget() is None  # where what is known stood
+
+
+def test_arrow_keys_go_on_from_the_emotion_that_is_shown(annotating: Any) -> None:
+    parts = annotating.window.parts
+    parts.relabel("sad")
+    parts.emotions.setFocus()
+    press(parts.emotions, "Up")
+    assert parts.model.parts[0].emotion == "happy"
+
+
+def test_the_wheel_changes_no_emotion_and_no_model(annotating: Any) -> None:
+    from PySide6.QtCore import QPoint, QPointF, Qt
+    from PySide6.QtGui import QWheelEvent
+    from PySide6.QtWidgets import QApplication, QComboBox
+
+    window = annotating.window
+    before = window.parts.model.parts
+    fields = window.findChildren(QComboBox)
+    chosen = [field.currentText() for field in fields]
+    for field in fields:
+        where = QPointF(field.rect().center())
+        wheel = QWheelEvent(
+            where, field.mapToGlobal(where), QPoint(), QPoint(0, -120), Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(field, wheel)
+        assert field.focusPolicy() == Qt.FocusPolicy.StrongFocus
+    assert len(fields) == 5
+    assert [field.currentText() for field in fields] == chosen
+    assert window.parts.model.parts == before
+
+
+def test_chosen_parts_stay_chosen_when_they_are_named(qapp: Any, tmp_path: Path) -> None:
+    from earnest.apps.desktop.annotations import AnnotationPanel, Annotations
+
+    panel = AnnotationPanel(annotations := Annotations(tmp_path / "corrections.jsonl"))
+    annotations.changed.connect(lambda path: panel.show_parts(path, annotations.of(path, None)))
+    panel.show_parts("a.wav", tuple(Annotation(float(start), start + 1.0, "sad") for start in range(3)))
+    panel.table.selectAll()
+    panel.relabel("angry")
+    panel.speaker.setText("Anna")
+    panel.speaker.setModified(True)
+    panel.confirm()
+    assert {(part.emotion, part.speaker) for part in panel.model.parts} == {("angry", "Anna")}
+
+
+def test_undo_and_redo_show_the_recording_that_they_change(annotating: Any) -> None:
+    window = annotating.window
+    first = window.files.current
+    window.parts.relabel("sad")
+    for keys in ("Ctrl+Z", "Ctrl+Shift+Z"):
+        press(window, "Alt+Down")
+        window.files.search.setText("voice-1")
+        annotating.until(lambda: window.files.filter.rowCount() == 1)
+        press(window, keys)
+        annotating.until(lambda: window.files.current == first)
+    assert window.parts.model.parts[0].emotion == "sad"
+
+
+SECOND = """
+import sys
+from pathlib import Path
+from earnest.apps.desktop.start import application, open_window
+app = application()
+window = open_window([sys.argv[2]], Path(sys.argv[1]), sys.argv[3], "en")
+while not (window.files.model.entries and not window.files.analysis.is_busy and window.parts.model.parts):
+    app.processEvents()
+window.parts.relabel("angry")
+print(window.notice_text.text())
+window.close()
+"""
+
+
+def test_a_second_window_on_the_folder_leaves_the_corrections_of_the_first(
+    annotating: Any, voices: Path, bundle: Path
+) -> None:
+    window = annotating.window
+    window.parts.relabel("sad")
+    words = [sys.executable, "-c", SECOND, str(window.preferences.folder), str(min(voices.iterdir())), str(bundle)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "This correction is not saved" in done.stdout, done.stderr
+    assert f"is being written by process {os.getpid()}" in done.stdout
+    kept = AnnotationJournal(window.preferences.folder / "corrections.jsonl").read()
+    assert [part.emotion for part in kept[window.files.current]][:1] == ["sad"]
+
+
+def test_learning_that_is_at_work_is_not_begun_again(annotating: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from earnest.apps.desktop import window as module
+
+    begun: list[Any] = []
+    may_go_on = threading.Event()
+
+    def learn(*given: Any) -> Path:
+        begun.append(given)
+        assert may_go_on.wait(PATIENCE_S)
+        raise EarnestError("Nothing to learn from.")
+
+    monkeypatch.setattr(module, "learn_from", learn)
+    window = annotating.window
+    window.learn()
+    assert not window.parts.learning.isEnabled()
+    window.learn()
+    may_go_on.set()
+    annotating.until(window.parts.learning.isEnabled)
+    assert len(begun) == 1
+
+
+def test_an_unsure_part_is_no_label_until_its_emotion_is_named(annotating: Any) -> None:
+    window = annotating.window
+    window.parts.relabel("unsure")
+    assert "Labels by hand: 0, in recordings: 0" in window.parts.count.text()
+    window.parts.confirm()
+    assert "Name one first" in window.notice_text.text()
+    window.parts.relabel("sad")
+    assert "Labels by hand: 1, in recordings: 1" in window.parts.count.text()
 
 
 def test_a_journal_that_cant_be_written_is_said(annotating: Any) -> None:

@@ -112,7 +112,7 @@ def test_annotations_are_saved_and_compared(driver: Any, qtbot: Any, tmp_path: P
     press(window, "Ctrl+S")
     driver.until((tmp_path / "first.csv").exists)
     assert [row.emotion for row in read_manifest(tmp_path / "first.csv")] == ["sad"]
-    for entry, suffix in (("Save for ELAN", ".eaf"), ("Save as TextGrid", ".textgrid")):
+    for entry, suffix in (("Save for ELAN", ".eaf"), ("Save as TextGrid", ".TextGrid")):
         answering(window, tmp_path)
         choose(qtbot, window, "Annotate", entry)
         driver.until(tmp_path.joinpath(f"voice-0{suffix}").exists)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import earnest
-from earnest.runtime.timeline import FORMATS, SUFFIXES
+from earnest.runtime.timeline import FORMATS
 from earnest.testing.sounds import write_voice
 
 
@@ -151,12 +151,14 @@ def test_answers_are_exported_in_every_format(opened: Any, voices: Path, tmp_pat
     paths = [json.loads(line)["path"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert paths == sorted(map(str, voices.iterdir()))
     window.files.table.clearSelection()
-    for form, suffix in ((form, suffix) for suffix, form in SUFFIXES.items()):
+    from earnest.apps.desktop.export import TIMELINES
+
+    for form, suffix in TIMELINES.items():
         window.export_timelines(str(tmp_path / form), form)
         driver.until(lambda form=form, suffix=suffix: len(list((tmp_path / form).glob(f"voice-*{suffix}"))) == 5)
         expected = window.files.model.entries[0].timeline.to(form)
         assert (tmp_path / form / f"voice-0{suffix}").read_text() == expected
-    assert set(SUFFIXES.values()) == set(FORMATS)
+    assert set(TIMELINES) == set(FORMATS)
 
 
 def test_an_export_that_cant_be_written_is_said(opened: Any, voices: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from desktop_hands import click, press
 from desktop_sound_card import sound_card
 
 from earnest.errors import EarnestError
+from earnest.files.locks import lock_descriptor
 from earnest.testing.sounds import voice, write_voice
 
 QT = "PySide6.QtCore"
@@ -285,6 +286,47 @@ def test_what_was_recorded_before_a_failure_is_kept(
         monkeypatch.setattr(recorder, "microphone", lambda *_: nullcontext(map(fail, [0])))
         recorder.Microphone()._listened(Listening(Predictor.load(bundle)), tmp_path, None)
     assert [str(one) for one in tmp_path.glob("*.wav")] == [path]
+
+
+def test_a_recording_that_a_kill_cut_off_is_opened_at_the_next_start(opened: Any, tmp_path: Path) -> None:
+    from earnest.apps.desktop import recorder
+
+    folder, sound = tmp_path / "kept" / "recordings", voice(2, seed=1)
+    folder.mkdir(parents=True)
+    with recorder._sound_file(folder / "whole.wav") as file:
+        file.write(sound)
+        cut_off = (folder / "whole.wav").read_bytes()  # its header tells no length yet
+    (folder / "whole.wav").unlink()
+    names = [f"recording-20260102-03040{number}.wav" for number in range(3)]
+    for name, data in zip(names, (cut_off, cut_off[: recorder.HEADER_BYTES], cut_off), strict=True):
+        (folder / f".partial-{name}").write_bytes(data)
+        (folder / f"{name}.lock").touch()
+    with (folder / f"{names[2]}.lock").open("r+b") as lock:
+        lock_descriptor(lock.fileno())  # another window records
+        driver = opened()
+        driver.window.open_recovered()
+        driver.until(lambda: driver.window.files.model.entries)
+        driver.answered()
+    assert driver.window.notice_text.text() == f"This recording was cut off, and is kept: {names[0]}"
+    assert [entry.path for entry in driver.window.files.model.entries] == [str(folder / names[0])]
+    np.testing.assert_allclose(soundfile.read(folder / names[0], dtype="float32")[0], sound, atol=1e-4)
+    assert {path.name for path in folder.iterdir()} == {names[0], f".partial-{names[2]}", f"{names[2]}.lock"}
+
+
+def test_what_is_recorded_when_the_window_is_closed_is_among_the_recent_files(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from earnest.apps.desktop.preferences import Preferences
+
+    monkeypatch.setitem(sys.modules, "sounddevice", sound_card(voice(8, seed=3)))
+    driver = opened()
+    window = driver.window
+    driver.until(lambda: window._listening)
+    window.toggle_recording()
+    driver.until(lambda: window.microphone._state[0] > 1)
+    window.close()
+    (path,) = window.preferences.recordings.glob("*.wav")
+    assert Preferences(window.preferences.folder).recent == [str(path)]
 
 
 def fail(_: object) -> None:

@@ -152,6 +152,22 @@ def test_the_window_speaks_german(opened: Any, voices: Path, qapp: Any) -> None:
     assert not qapp.findChildren(QTranslator)
 
 
+def test_a_german_window_fits_800_pixels_also_while_it_works_on_hours(opened: Any, voices: Path) -> None:
+    from earnest.apps.desktop.texts import install
+
+    driver = opened(voices, language="de")
+    try:
+        driver.answered()
+        window = driver.window
+        window.recording.place.setText("1:00:00,00 / 3:00:00,00   [0:00:07,50 – 0:00:09,00]")
+        window.files.progress.show()
+        window.files.stop.show()
+        driver.bot.wait(50)  # until all is laid out
+        assert window.minimumSizeHint().width() <= 800
+    finally:
+        install("en")
+
+
 def test_every_text_is_translated_and_compiled(qapp: Any) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "desktop_texts.py", "--check"], capture_output=True, text=True, check=False

@@ -248,6 +248,10 @@
       <translation>Sicherheit</translation>
     </message>
     <message>
+      <source>Correct in that window, or close both and start again.</source>
+      <translation>Korrigieren Sie in jenem Fenster, oder schließen Sie beide und beginnen Sie neu.</translation>
+    </message>
+    <message>
       <source>Corrections</source>
       <translation>Korrekturen</translation>
     </message>
@@ -306,6 +310,14 @@
     <message>
       <source>Files</source>
       <translation>Dateien</translation>
+    </message>
+    <message>
+      <source>Files that are there already: {count}. Replace them?</source>
+      <translation>Dateien, die schon da sind: {count}. Ersetzen?</translation>
+    </message>
+    <message>
+      <source>Files that have no answer, and are left out: {count}</source>
+      <translation>Ausgelassene Dateien, die keine Antwort haben: {count}</translation>
     </message>
     <message>
       <source>Folder</source>
@@ -406,6 +418,10 @@
     <message>
       <source>Move the cursor by half a second, in the waveform</source>
       <translation>Den Zeiger um eine halbe Sekunde bewegen, in der Wellenform</translation>
+    </message>
+    <message>
+      <source>No emotion is named here that could be right. Name one first.</source>
+      <translation>Hier ist keine Emotion genannt, die richtig sein könnte. Nennen Sie erst eine.</translation>
     </message>
     <message>
       <source>No microphone was found. Connect one, or allow this program to use it.</source>
@@ -530,6 +546,14 @@
     <message>
       <source>Redo</source>
       <translation>Wiederholen</translation>
+    </message>
+    <message>
+      <source>Replace</source>
+      <translation>Ersetzen</translation>
+    </message>
+    <message>
+      <source>Replace files</source>
+      <translation>Dateien ersetzen</translation>
     </message>
     <message>
       <source>Save &amp;picture …</source>
@@ -748,6 +772,10 @@
       <translation>Für diese Art von Datei fehlen Pakete.</translation>
     </message>
     <message>
+      <source>This recording was cut off, and is kept: {names}</source>
+      <translation>Diese Aufnahme wurde unterbrochen und ist noch da: {names}</translation>
+    </message>
+    <message>
       <source>To learn, correct or confirm parts of two or more emotions. So far: {count}.</source>
       <translation>Zum Lernen korrigieren oder bestätigen Sie Abschnitte von zwei oder mehr Emotionen. Bisher: {count}.</translation>
     </message>
@@ -910,6 +938,10 @@
     <message>
       <source>waveform</source>
       <translation>Wellenform</translation>
+    </message>
+    <message>
+      <source>{count} cancelled</source>
+      <translation>{count} abgebrochen</translation>
     </message>
     <message>
       <source>{count} could not be read</source>
