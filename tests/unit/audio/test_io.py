@@ -14,7 +14,8 @@ import soundfile
 
 from earnest.audio import sound_file
 from earnest.audio.io import decode, load_waveform, open_audio
-from earnest.audio.sound_file import HEAD_BYTES, is_joined, media_format
+from earnest.audio.media_file import HEAD_BYTES, media_format
+from earnest.audio.sound_file import is_joined
 from earnest.errors import AudioError, MissingExtraError, RecordingTooLongError
 
 ID3 = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
