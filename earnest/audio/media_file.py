@@ -1,4 +1,4 @@
-"""Containers of sound and pictures that libsndfile doesn't read, through PyAV: MP4, WebM, AAC, ASF, MPEG streams, others.
+"""Containers that libsndfile doesn't read, through PyAV: MP4, WebM, AAC, AMR, ASF, AVI, MPEG streams and others.
 
 Cut files are refused, and so are joined ones. WAV is never handed to FFmpeg, though it knows more codings (G.722,
 G.726): it takes the memory that the length of a chunk names.
@@ -28,7 +28,8 @@ from earnest.errors import AudioError, MissingExtraError
 HEAD_BYTES = 3 * MP3_FRAME_BYTES + 4  # by which `media_format` knows a file
 _MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
 _LEAST_GAP_S = 0.1
-_OPTIONS = {"max_streams": "64"}  # each costs more than half a megabyte before one is chosen
+# Streams cost more than half a megabyte each before one is chosen; in an MPEG stream sound may begin a minute late.
+_OPTIONS = {"max_streams": "64", "analyzeduration": "60000000"}
 
 
 def media_format(head: bytes) -> str | None:
@@ -111,8 +112,12 @@ _ENDINGS = {  # FFmpeg's name of a container → what people know it by
     "caf": "compressed .caf",
     "mp3": ".mp3, begun amid a frame,",
 }
-_WITHOUT_LENGTH = ("aac", "amr", "mp3", "mpeg", "mpegts")  # no header tells it; FFmpeg estimates
-_WITH_TIMES = ("mov", "matroska", "flv")  # frames have exact times
+# No header tells it, and FFmpeg estimates; that of AVI may count sound that isn't there, and its size is checked.
+_WITHOUT_LENGTH = ("aac", "amr", "avi", "mp3", "mpeg", "mpegts")
+_WITH_TRACK_LENGTHS = ("mov", "caf")  # of others FFmpeg gives each track the length of the file
+_WITH_TIMES = ("mov", "matroska", "flv", "asf")  # frames have exact times
+_WITH_START = ("mpegts", "mpeg")  # those of the first ones: where parts of a broadcast were joined, the clock jumps
+_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}  # FFmpeg's own don't know AMR's pauses (DTX)
 
 
 class MediaReader:
@@ -149,23 +154,30 @@ class MediaReader:
         self.sample_rate_hz = int(self._stream.rate or 0)
         self.n_channels = int(self._stream.channels or 0)
         self.encoding = f"{container_format} {self._stream.codec_context.name}"
+        self._decoder = self._chosen_decoder()
         self.least_s, self._file_s = self._promises(container_format)
         self.promised_s = self._file_s if self.least_s is None else self.least_s
-        self._starts_s = self._start_s(container_format)
+        has_start = container_format in _WITH_TIMES + _WITH_START
+        self._starts_s = (self._container.start_time or 0) / 1e6 if has_start else None
+        self._has_gaps = container_format in _WITH_TIMES
+
+    def _chosen_decoder(self) -> Any:
+        from av import CodecContext, codecs_available
+
+        chosen = _DECODERS.get(self._stream.codec_context.name)
+        return CodecContext.create(chosen, "r") if chosen in codecs_available else self._stream.codec_context
 
     def _promises(self, container_format: str) -> tuple[float | None, float | None]:
-        """Return how many seconds the track lasts, or else the file, by the header."""
+        """Return when the track ends, or else the file, by the header."""
         if container_format in _WITHOUT_LENGTH:
             return None, None
-        if container_format == "avi" and self._stream.frames:  # FFmpeg shortens the duration to what is there
-            return float(self._stream.frames * self._stream.time_base), None
-        if self._stream.duration is not None:
-            return float(self._stream.duration * self._stream.time_base), None
-        return None, self._container.duration / 1e6 if self._container.duration else None  # Matroska
-
-    def _start_s(self, container_format: str) -> float | None:
-        """Return when the file starts, where its frames have exact times: a track may begin later, and have gaps."""
-        return (self._container.start_time or 0) / 1e6 if container_format in _WITH_TIMES else None
+        if self._stream.duration is None:
+            return None, self._container.duration / 1e6 if self._container.duration else None
+        lasts_s = float(self._stream.duration * self._stream.time_base)
+        if container_format not in _WITH_TRACK_LENGTHS:
+            return None, lasts_s
+        starts_s = float((self._stream.start_time or 0) * self._stream.time_base)
+        return starts_s - (self._container.start_time or 0) / 1e6 + lasts_s, None
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield decoded blocks of some seconds."""
@@ -191,7 +203,7 @@ class MediaReader:
             if packet.pts is not None:
                 ended_s = max(ended_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet.stream is self._stream:  # in a damaged .ts another one may have its index by now
-                for frame in packet.decode():
+                for frame in self._decoder.decode(packet):
                     for part in chain(self._silence(frame, n_given), self._converted(frame)):
                         n_given += len(part)
                         yield part
@@ -201,7 +213,8 @@ class MediaReader:
 
     def _silence(self, frame: Any, n_given: int) -> Iterator[npt.NDArray[np.float32]]:
         """Yield what is missing before a frame, so that times are those of the file, as a player shows them."""
-        if self._starts_s is None or frame.time is None or frame.sample_rate != self.sample_rate_hz:
+        has_start = self._starts_s is not None and (self._has_gaps or not n_given)
+        if not has_start or frame.time is None or frame.sample_rate != self.sample_rate_hz:
             return
         n_missing = round((frame.time - self._starts_s) * self.sample_rate_hz) - n_given
         if n_missing < _LEAST_GAP_S * self.sample_rate_hz:  # times are rounded, and clocks drift

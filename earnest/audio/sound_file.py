@@ -38,6 +38,10 @@ _MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is n
 _MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
 MP3_FRAME_BYTES = 1441  # of the largest frame
 _MP3_FRAMES = 2 * MP3_FRAME_BYTES  # a count may lack the header's own
+_AVI = (b"AVI ", b"AVIX")  # the first part, and those that follow it
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")  # the GUID of a header, and that of what holds the packets
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_UNKNOWN_BYTES = 2**62  # a live stream's length may be 2^64 - 1
 _FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # how a file begins: its mark, and the head of the first block
 _FLAC_LAST = 0x80  # the flag of the last block before the sound
 _FLAC_HEAD = 7  # bytes of it that may lie in one piece, without the eighth
@@ -74,6 +78,10 @@ def _missing_bytes(file: BinaryIO, size: int) -> int:
     tolerated = _TOLERATED
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
         missing = _riff(file, size, ">" if head[:4] == b"RIFX" else "<")
+    elif head[:4] == b"RIFF" and head[8:12] in _AVI:
+        missing = _avi(file, size)
+    elif head == _ASF:
+        missing = _asf(file, size)
     elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         missing = _chunk(file, size, ">", b"SSND")
     elif head[:4] == b"riff":
@@ -104,6 +112,28 @@ def _riff(file: BinaryIO, size: int, order: str) -> int:
         start = _chunk_start(file, size, 12, "<", b"data")
         return 0 if start is None else start + promised - size
     return _chunk(file, size, order, b"data")
+
+
+def _avi(file: BinaryIO, size: int) -> int:
+    """Walk the parts of at most a gigabyte; the first is the whole of a shorter film."""
+    end = 0
+    for _ in range(_MOST_PARTS):
+        head = _at(file, end, 12)
+        if head[:4] != b"RIFF" or head[8:] not in _AVI:
+            break
+        promised = int.from_bytes(head[4:8], "little")
+        if not 0 < promised < _UNKNOWN:
+            return 0
+        end += 8 + promised + promised % 2
+    return end - size
+
+
+def _asf(file: BinaryIO, size: int) -> int:
+    """Compare with the length of the second object, which holds the packets; an index may follow it."""
+    start = int.from_bytes(_at(file, 16, 8), "little")
+    data = _at(file, start, 24) if start < size else b""
+    promised = int.from_bytes(data[16:], "little") if data[:16] == _ASF_DATA else 0
+    return start + promised - size if promised < _UNKNOWN_BYTES else 0
 
 
 def _chunk(file: BinaryIO, size: int, order: str, wanted: bytes) -> int:
