@@ -158,7 +158,7 @@ class MediaReader:
         self.least_s, self._file_s = self._promises(container_format)
         self.promised_s = self._file_s if self.least_s is None else self.least_s
         has_start = container_format in _WITH_TIMES + _WITH_START
-        self._starts_s = (self._container.start_time or 0) / 1e6 if has_start else None
+        self._starts_s = self._file_start_s() if has_start else None
         self._has_gaps = container_format in _WITH_TIMES
 
     def _chosen_decoder(self) -> Any:
@@ -177,7 +177,10 @@ class MediaReader:
         if container_format not in _WITH_TRACK_LENGTHS:
             return None, lasts_s
         starts_s = float((self._stream.start_time or 0) * self._stream.time_base)
-        return starts_s - (self._container.start_time or 0) / 1e6 + lasts_s, None
+        return starts_s - self._file_start_s() + lasts_s, None
+
+    def _file_start_s(self) -> float:
+        return (self._container.start_time or 0) / 1e6
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield decoded blocks of some seconds."""
