@@ -84,7 +84,7 @@ def _places(paths: Sequence[str], folder: Path, suffix: str) -> list[Path]:
 def write_timeline(timeline: Timeline, path: Path, form: str) -> None:
     """Write one timeline, in one step."""
     with new_file(path, overwrite=True) as place, place.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(written(timeline, form))
+        file.writelines(written(timeline, form, path.parent))
 
 
 def export_channels(recording: str, folder: Path) -> list[Path]:
