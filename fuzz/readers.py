@@ -55,7 +55,8 @@ def _texts(*texts: str) -> Seeds:
 def _audio() -> list[Reader]:
     from earnest.audio.feed import open_pipe
     from earnest.audio.io import decode, load_waveform, open_audio
-    from earnest.audio.sound_file import HEAD_BYTES, is_joined, media_format, missing_bytes
+    from earnest.audio.media_file import HEAD_BYTES, media_format
+    from earnest.audio.sound_file import is_joined, missing_bytes
     from earnest.runtime.picture import Picture, SeenSegment, SeenWindow, read_picture
 
     def streamed(path: Path) -> None:

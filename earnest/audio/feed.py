@@ -128,9 +128,11 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
     Raises
     ------
     AudioError
-        For a header that says something else than 16-bit or float WAV.
+        Where nothing comes, or for a header that says something else than 16-bit or float WAV.
     """
     head = _exactly(file, 12)
+    if not head:
+        raise AudioError("-: no bytes. It is empty.")
     dtype, n_bytes, is_mp3 = "<i2", sys.maxsize, False
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
         (sample_rate_hz, n_channels, dtype), n_bytes = _wave_header(file)

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
+from earnest.audio.media_file import HEAD_BYTES, MediaReader, media_format
 from earnest.audio.mixing import Mixer
-from earnest.audio.sound_file import HEAD_BYTES, MediaReader, SoundFileReader, check_end, media_format
+from earnest.audio.sound_file import SoundFileReader, check_end
 from earnest.audio.source import MAX_CHANNELS, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, RecordingTooLongError, counted, first_line
@@ -91,7 +92,7 @@ def decode(source: Source, max_seconds: float = MAX_SECONDS) -> Recording:
         When it is missing, no sound, empty, cut off, damaged, longer than ``max_seconds``, has more channels or a
         higher rate than may be decoded for so long, or holds NaN or infinity.
     MissingExtraError
-        For the containers of `earnest.audio.sound_file` without PyAV.
+        For the containers of `earnest.audio.media_file` without PyAV.
     """
     with open_audio(source, max_seconds) as stream:
         waveform = np.concatenate(list(stream.blocks))

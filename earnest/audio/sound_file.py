@@ -1,8 +1,6 @@
-"""Files that hold sound: the formats of libsndfile (WAV, FLAC, Ogg, MP3, AIFF and others), and containers through PyAV.
+"""Files that hold sound: the formats of libsndfile (WAV, FLAC, Ogg, MP3, AIFF and others), by their headers.
 
-Cut files are refused, and so are joined ones. The containers are those that libsndfile doesn't read: MP4, WebM, AAC,
-ASF, MPEG streams and others. WAV is never handed to FFmpeg, though it knows more codings (G.722, G.726): it takes the
-memory that the length of a chunk names.
+Cut files are refused, and so are joined ones.
 """
 
 import os
@@ -11,20 +9,19 @@ import struct
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from io import BufferedReader, BytesIO, FileIO
-from itertools import chain, pairwise
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.deadline import check_deadline
-from earnest.errors import AudioError, MissingExtraError
+from earnest.errors import AudioError
 
 T = TypeVar("T")
 
-_ZIP = b"PK\x03\x04"
-_OTHERS = {
+ZIP = b"PK\x03\x04"
+OTHERS = {
     b"\x89PNG": "a PNG picture; of pictures, `earnest predict` reads those of `earnest spectrogram`",
     b"\xff\xd8\xff": "a JPEG picture",
     b"GIF8": "a GIF picture",
@@ -39,18 +36,18 @@ _UNKNOWN = 0x7FFF_0000
 _TOLERATED = 64
 _MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is not known to be cut off
 _MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
-_MP3_FRAME_BYTES = 1441  # of the largest frame
-_MP3_FRAMES = 2 * _MP3_FRAME_BYTES  # a count may lack the header's own
-HEAD_BYTES = 3 * _MP3_FRAME_BYTES + 4  # by which `media_format` knows a file
+MP3_FRAME_BYTES = 1441  # of the largest frame
+_MP3_FRAMES = 2 * MP3_FRAME_BYTES  # a count may lack the header's own
+_AVI = (b"AVI ", b"AVIX")  # the first part, and those that follow it
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")  # the GUID of a header, and that of what holds the packets
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_UNKNOWN_BYTES = 2**62  # a live stream's length may be 2^64 - 1
 _FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # how a file begins: its mark, and the head of the first block
 _FLAC_LAST = 0x80  # the flag of the last block before the sound
 _FLAC_HEAD = 7  # bytes of it that may lie in one piece, without the eighth
 _FLAC_READ = 2**16  # bytes at a time
 _ID3V1_BYTES = 128  # of a tag at the end
 _OGG_BEGINS, _OGG_ENDS = 2, 4  # the flags of a stream's first and last page
-_MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
-_LEAST_GAP_S = 0.1
-_OPTIONS = {"max_streams": "64"}  # each costs more than half a megabyte before one is chosen
 
 
 def missing_bytes(file: BinaryIO) -> int:
@@ -81,6 +78,10 @@ def _missing_bytes(file: BinaryIO, size: int) -> int:
     tolerated = _TOLERATED
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
         missing = _riff(file, size, ">" if head[:4] == b"RIFX" else "<")
+    elif head[:4] == b"RIFF" and head[8:12] in _AVI:
+        missing = _avi(file, size)
+    elif head == _ASF:
+        missing = _asf(file, size)
     elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         missing = _chunk(file, size, ">", b"SSND")
     elif head[:4] == b"riff":
@@ -111,6 +112,28 @@ def _riff(file: BinaryIO, size: int, order: str) -> int:
         start = _chunk_start(file, size, 12, "<", b"data")
         return 0 if start is None else start + promised - size
     return _chunk(file, size, order, b"data")
+
+
+def _avi(file: BinaryIO, size: int) -> int:
+    """Walk the parts of at most a gigabyte; the first is the whole of a shorter film."""
+    end = 0
+    for _ in range(_MOST_PARTS):
+        head = _at(file, end, 12)
+        if head[:4] != b"RIFF" or head[8:] not in _AVI:
+            break
+        promised = int.from_bytes(head[4:8], "little")
+        if not 0 < promised < _UNKNOWN:
+            return 0
+        end += 8 + promised + promised % 2
+    return end - size
+
+
+def _asf(file: BinaryIO, size: int) -> int:
+    """Compare with the length of the second object, which holds the packets; an index may follow it."""
+    start = int.from_bytes(_at(file, 16, 8), "little")
+    data = _at(file, start, 24) if start < size else b""
+    promised = int.from_bytes(data[16:], "little") if data[:16] == _ASF_DATA else 0
+    return start + promised - size if promised < _UNKNOWN_BYTES else 0
 
 
 def _chunk(file: BinaryIO, size: int, order: str, wanted: bytes) -> int:
@@ -214,7 +237,7 @@ def _mp3_end(file: BinaryIO, start: int) -> int | None:
     """Return where the sound that begins at ``start`` ends, as a Xing or Info header counts it; None without one."""
     start = _behind_id3(file, start)
     frame = _at(file, start, 64)
-    if not _is_mp3_frame(frame):
+    if not is_mp3_frame(frame):
         return None
     place = max(frame.find(b"Xing"), frame.find(b"Info"))
     if place < 0 or len(frame) < place + 16:
@@ -224,7 +247,7 @@ def _mp3_end(file: BinaryIO, start: int) -> int | None:
     return start + int(second if flags & 1 else first) if flags & 2 else None
 
 
-def _is_mp3_frame(data: bytes) -> bool:
+def is_mp3_frame(data: bytes) -> bool:
     return len(data) >= 4 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2  # frame sync, layer III
 
 
@@ -287,7 +310,7 @@ def _is_joined(file: BinaryIO, size: int) -> bool:
     if _at(file, end, 3) == b"TAG":
         end += _ID3V1_BYTES
     start = _behind_id3(file, end)
-    is_sound = size - start > _MP3_FRAMES and _is_mp3_frame(_at(file, start, 4))
+    is_sound = size - start > _MP3_FRAMES and is_mp3_frame(_at(file, start, 4))
     return is_sound or _mp3_end(file, end) is not None
 
 
@@ -312,13 +335,13 @@ def check_end(name: str, there_s: float, promised_s: float) -> None:
         raise AudioError(f"{name}: cut off, {there_s:.2f} of {promised_s:.2f} s are there. {AGAIN}")
 
 
-def _refuse_cut(file: BinaryIO, name: str) -> None:
+def refuse_cut(file: BinaryIO, name: str) -> None:
     if n_missing := missing_bytes(file):
         what = f"its header promises {n_missing:,} bytes more" if n_missing > 1 else "its last page is not whole"
         raise AudioError(f"{name}: cut off, {what}. {AGAIN}")
 
 
-def _refuse_joined(file: BinaryIO, name: str) -> None:
+def refuse_joined(file: BinaryIO, name: str) -> None:
     if is_joined(file):
         raise AudioError(f"{name}: several recordings in one file, and the first alone would be heard. {_JOIN}")
 
@@ -337,8 +360,8 @@ class SoundFileReader:
     def __init__(self, file: BinaryIO, name: str) -> None:
         import soundfile
 
-        _refuse_cut(file, name)
-        _refuse_joined(file, name)
+        refuse_cut(file, name)
+        refuse_joined(file, name)
         self._name = name
         self._error: type[Exception] = soundfile.LibsndfileError
         try:  # by descriptor where there is one: faster, and the name can't suggest a headerless format
@@ -383,9 +406,9 @@ def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE" and "'fmt ' chunk" in reason:
         convert = "Convert it, such as with: ffmpeg -i old.wav new.wav"
         return f"{name}: a WAV file of a coding that can't be read, or damaged ({reason.strip(' .')}). {convert}"
-    if head.startswith(_ZIP):
+    if head.startswith(ZIP):
         return f"{name}: a ZIP archive, or a document of Excel or Word. Unpack it. {_LIST}"
-    if other := next((what for begin, what in _OTHERS.items() if head.startswith(begin)), ""):
+    if other := next((what for begin, what in OTHERS.items() if head.startswith(begin)), ""):
         return f"{name}: not a recording but {other}. Name a recording: {_READ}."
     if text := _text(head):
         return f"{name}: no sound but text, it begins with {text[:24]!r}. Check what the file is. {_LIST}"
@@ -399,195 +422,3 @@ def _text(head: bytes) -> str:
     except UnicodeDecodeError:
         return ""
     return text if all(letter in "\t\n\r" or letter.isprintable() for letter in text) else ""
-
-
-def media_format(head: bytes) -> str | None:
-    """Return FFmpeg's name of the container that begins with ``head`` (`HEAD_BYTES`, or all), None for all others.
-
-    The name is passed on, so that FFmpeg never guesses: a playlist that points at other files or addresses is no
-    container here.
-    """
-    if head[4:8] == b"ftyp":  # MP4 and its kin: a box's size, then its name
-        return "mov"
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "avi"
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:  # ADTS sync word, layer 0
-        return "aac"
-    # Core Audio: what telephones record in it is mostly compressed; the rest libsndfile reads itself.
-    if head[:4] == b"caff" and head[8:12] == b"desc" and head[28:32] not in _CAF_PLAIN:
-        return "caf"
-    if any(head[start::step][:3] == _TS_SYNC * 3 for start, step in _TS_PACKETS):
-        return "mpegts"
-    if begins := next((name for mark, name in _MARKS.items() if head.startswith(mark)), None):
-        return begins
-    return "mp3" if _begins_amid_mp3(head) else None
-
-
-_MARKS = {
-    b"\x1a\x45\xdf\xa3": "matroska",  # EBML: Matroska, WebM
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "asf",  # the first half of ASF's own GUID
-    b"#!AMR": "amr",
-    b"FLV\x01": "flv",
-    b"\x00\x00\x01\xba": "mpeg",  # a pack of a program stream
-}
-_OF_LIBSNDFILE = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"riff", b"caff", b"NIST", b"OggS", b"fLaC", b"ID3")
-_CAF_PLAIN = (b"lpcm", b"alac", b"alaw", b"ulaw")
-_TS_SYNC = b"\x47"
-_TS_PACKETS = ((0, 188), (4, 192))  # first sync byte and bytes of a packet; those of cameras begin with a time of four
-
-
-def _begins_amid_mp3(head: bytes) -> bool:
-    """Whether the rest of one MP3 frame and three frames follow: what was cut out of a broadcast or a longer file.
-
-    libsndfile knows MP3 by its first frame alone, or the tag before it.
-    """
-    if head.startswith((*_OF_LIBSNDFILE, _ZIP, *_OTHERS)) or _is_mp3_frame(head):
-        return False
-    starts = (match.start() for match in re.finditer(rb"\xff[\xe0-\xff]", head[:_MP3_FRAME_BYTES]))
-    return any(_are_mp3_frames(head, start) for start in starts)
-
-
-def _are_mp3_frames(head: bytes, start: int) -> bool:
-    """Whether three frames of layer III, all of one version and rate, begin at ``start``."""
-    first = head[start : start + 4]
-    for _ in range(3):
-        frame = head[start : start + 4]
-        if not _is_mp3_frame(frame) or (frame[1] ^ first[1]) & 0xFE or (frame[2] ^ first[2]) & 0x0C:
-            return False
-        version, bit_rate, rate = frame[1] >> 3 & 3, frame[2] >> 4, frame[2] >> 2 & 3
-        if version == 1 or bit_rate in (0, 15) or rate == 3:  # reserved; 0: of any rate
-            return False
-        # Samples of a frame / 8 · bits a second / samples a second, and a byte of padding
-        eighth, kbit_s = (144, _MP3_KBIT_S) if version == 3 else (72, _MP3_KBIT_S_LOW)
-        start += eighth * 1000 * kbit_s[bit_rate - 1] // (_MP3_HZ[rate] >> _MP3_HALVED[version]) + (frame[2] >> 1 & 1)
-    return True
-
-
-_MP3_KBIT_S = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # ISO/IEC 11172-3, table of layer III
-_MP3_KBIT_S_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # ISO/IEC 13818-3: versions 2 and 2.5
-_MP3_HZ = (44_100, 48_000, 32_000)
-_MP3_HALVED = {3: 0, 2: 1, 0: 2}  # version 1, 2, 2.5 → how often
-
-_ENDINGS = {  # FFmpeg's name of a container → what people know it by
-    "mov": ".m4a, .mp4, .mov and .3gp",
-    "matroska": ".webm, .mkv and .mka",
-    "asf": ".wma",
-    "avi": ".avi",
-    "amr": ".amr",
-    "aac": ".aac",
-    "flv": ".flv",
-    "mpegts": ".ts, .mts and .m2ts",
-    "mpeg": ".mpg and .vob",
-    "caf": "compressed .caf",
-    "mp3": ".mp3, begun amid a frame,",
-}
-_WITHOUT_LENGTH = ("aac", "amr", "mp3", "mpeg", "mpegts")  # no header tells it; FFmpeg estimates
-_WITH_TIMES = ("mov", "matroska", "flv")  # frames have exact times
-
-
-class MediaReader:
-    """Reads blocks of the first sound track, shape (frames, channels), float32; refuses files that were cut off.
-
-    Attributes
-    ----------
-    promised_s : seconds of the track, by the header, or of the file, which may hold longer ones; None without
-    least_s : what must be there of the track; None where the header tells of the file alone
-    has_other_tracks : whether more sound tracks than the first could be heard
-    """
-
-    def __init__(self, file: BinaryIO, container_format: str, name: str) -> None:
-        try:
-            import av
-        except ImportError:
-            raise MissingExtraError(f"{name}: sound in {_ENDINGS[container_format]} files", "media") from None
-        _refuse_cut(file, name)
-        _refuse_joined(file, name)
-        self._name = name
-        self._error: type[Exception] = av.FFmpegError
-        self._resampler = av.AudioResampler(format="flt")
-        try:
-            self._container: Any = av.open(file, format=container_format, options=_OPTIONS, metadata_errors="ignore")
-        except (av.FFmpegError, ValueError) as error:
-            raise AudioError(f"{name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
-        tracks = [track for track in self._container.streams.audio if track.codec_context is not None]
-        if not tracks:
-            self._container.close()
-            raise AudioError(f"{name}: has no sound track that can be decoded. Export it as WAV or FLAC.")
-        self._stream: Any = tracks[0]
-        self.has_other_tracks = len(tracks) > 1
-        self._stream.codec_context.thread_count = 1
-        self.sample_rate_hz = int(self._stream.rate or 0)
-        self.n_channels = int(self._stream.channels or 0)
-        self.encoding = f"{container_format} {self._stream.codec_context.name}"
-        self.least_s, self._file_s = self._promises(container_format)
-        self.promised_s = self._file_s if self.least_s is None else self.least_s
-        self._starts_s = self._start_s(container_format)
-
-    def _promises(self, container_format: str) -> tuple[float | None, float | None]:
-        """Return how many seconds the track lasts, or else the file, by the header."""
-        if container_format in _WITHOUT_LENGTH:
-            return None, None
-        if container_format == "avi" and self._stream.frames:  # FFmpeg shortens the duration to what is there
-            return float(self._stream.frames * self._stream.time_base), None
-        if self._stream.duration is not None:
-            return float(self._stream.duration * self._stream.time_base), None
-        return None, self._container.duration / 1e6 if self._container.duration else None  # Matroska
-
-    def _start_s(self, container_format: str) -> float | None:
-        """Return when the file starts, where its frames have exact times: a track may begin later, and have gaps."""
-        return (self._container.start_time or 0) / 1e6 if container_format in _WITH_TIMES else None
-
-    def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield decoded blocks of some seconds."""
-        parts: list[npt.NDArray[np.float32]] = []
-        n_values = 0
-        try:
-            for part in self._parts():
-                parts.append(part)
-                n_values += part.size
-                if n_values >= _MEDIA_BLOCK_SAMPLES:
-                    yield np.concatenate(parts)
-                    parts, n_values = [], 0
-            if parts:
-                yield np.concatenate(parts)
-        except (self._error, ValueError, IndexError) as error:  # the last: PyAV, where a track appears amid an .flv
-            raise AudioError(f"{self._name}: damaged or cut off ({_first_line(error)}). {AGAIN}") from error
-
-    def _parts(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield what each packet of the track holds, mostly a thousand frames, and silence where it has a gap."""
-        ended_s, n_given = 0.0, 0
-        for packet in self._container.demux():  # of all tracks: this one may begin later, have gaps and end sooner
-            check_deadline()
-            if packet.pts is not None:
-                ended_s = max(ended_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream is self._stream:  # in a damaged .ts another one may have its index by now
-                for frame in packet.decode():
-                    for part in chain(self._silence(frame, n_given), self._converted(frame)):
-                        n_given += len(part)
-                        yield part
-        yield from self._converted(None)  # what the resampler still holds
-        if self._file_s is not None:
-            check_end(self._name, ended_s, self._file_s)
-
-    def _silence(self, frame: Any, n_given: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield what is missing before a frame, so that times are those of the file, as a player shows them."""
-        if self._starts_s is None or frame.time is None or frame.sample_rate != self.sample_rate_hz:
-            return
-        n_missing = round((frame.time - self._starts_s) * self.sample_rate_hz) - n_given
-        if n_missing < _LEAST_GAP_S * self.sample_rate_hz:  # times are rounded, and clocks drift
-            return
-        for start in range(0, n_missing, self.sample_rate_hz):  # a wrong time may be days away
-            check_deadline()
-            yield np.zeros((min(self.sample_rate_hz, n_missing - start), self.n_channels), np.float32)
-
-    def _converted(self, frame: Any) -> Iterator[npt.NDArray[np.float32]]:
-        for part in self._resampler.resample(frame):
-            yield np.asarray(part.to_ndarray(), np.float32).reshape(-1, self.n_channels)
-
-    def close(self) -> None:
-        """Close the container."""
-        self._container.close()
-
-
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]

@@ -24,7 +24,7 @@ from earnest.files.writing import replacing
 from earnest.labels import AFFECT, EMOTIONS
 
 Gender = Literal["female", "male"]
-# What a folder is searched for: what libsndfile reads and what is read through PyAV, see `earnest.audio.sound_file`.
+# What a folder is searched for: what libsndfile reads and what is read through PyAV, see `earnest.audio.media_file`.
 # The page has the same (web/page/src/own/found.ts).
 _SOUND_FILES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64"}
 # Not .ts, which in most folders is a program's text.

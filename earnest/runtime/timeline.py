@@ -9,6 +9,7 @@ in brackets, below the first subtitle. Diarisation comes as NIST's RTTM.
 
 import json
 import math
+import os
 import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -21,7 +22,7 @@ from typing import Any
 from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
-from earnest.audio.source import file_and_channel
+from earnest.audio.source import NOT_FILES, file_and_channel
 from earnest.errors import REPLACEMENT, EarnestError, printable, suggestion
 from earnest.files.reading import read_text
 from earnest.files.tables import csv_row, lines_of
@@ -210,8 +211,12 @@ class Timeline(Framed):
         return f"<p><b>{head}</b></p><table>{''.join(bars())}</table>"
 
 
-def written(timeline: Recorded, form: str) -> Iterator[str]:
+def written(timeline: Recorded, form: str, folder: Path | None = None) -> Iterator[str]:
     """Yield the text of a file piece by piece, so that a long timeline is never one string.
+
+    Parameters
+    ----------
+    folder : where the file will lie, from which ELAN finds the recording; None for beside the recording
 
     Raises
     ------
@@ -220,7 +225,7 @@ def written(timeline: Recorded, form: str) -> Iterator[str]:
     """
     if form not in FORMATS:
         raise EarnestError(f"There is no timeline format '{form}'.{suggestion(form, FORMATS)}")
-    return FORMATS[form](timeline)
+    return _eaf(timeline, folder) if form == "eaf" else FORMATS[form](timeline)
 
 
 def _json(timeline: Recorded) -> Iterator[str]:
@@ -334,17 +339,20 @@ def _filled(spans: Iterable[Span], end_s: float) -> Iterator[tuple[float, float,
         yield position, end_s, None
 
 
-def _eaf(timeline: Recorded) -> Iterator[str]:
-    """ELAN 2.8. The recording is linked by its name, beside the document; what XML can't hold is replaced."""
-    media, entries = printable(PurePath(file_and_channel(timeline.path)[0]).name), timeline.entries()
+def _eaf(timeline: Recorded, folder: Path | None = None) -> Iterator[str]:
+    """ELAN 2.8. A recording that is a file is linked from the document; what XML can't hold is replaced."""
+    entries = timeline.entries()
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT AUTHOR="earnest"'
     # A fixed date: the same timeline is the same bytes.
     yield ' DATE="1970-01-01T00:00:00+00:00" FORMAT="2.8" VERSION="2.8"'
     yield ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
     yield ' xsi:noNamespaceSchemaLocation="http://www.mpi.nl/tools/elan/EAFv2.8.xsd">\n'
     yield ' <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">\n'
-    link, kind = quoteattr(f"./{media}"), quoteattr(_MEDIA_TYPES.get(PurePath(media).suffix.lower(), "audio/*"))
-    yield f"  <MEDIA_DESCRIPTOR MEDIA_URL={link} RELATIVE_MEDIA_URL={link} MIME_TYPE={kind}/>\n </HEADER>\n"
+    path, _ = file_and_channel(timeline.path)
+    if path not in NOT_FILES:
+        link, kind = quoteattr(_link(path, folder)), _MEDIA_TYPES.get(PurePath(path).suffix.lower(), "audio/*")
+        yield f'  <MEDIA_DESCRIPTOR MEDIA_URL={link} RELATIVE_MEDIA_URL={link} MIME_TYPE="{kind}"/>\n'
+    yield " </HEADER>\n"
     yield " <TIME_ORDER>\n"
     for number, span in enumerate(entries, 1):
         yield f'  <TIME_SLOT TIME_SLOT_ID="ts{2 * number - 1}" TIME_VALUE="{_ms(span.start_s)}"/>\n'
@@ -362,13 +370,29 @@ def _eaf(timeline: Recorded) -> Iterator[str]:
     yield "</ANNOTATION_DOCUMENT>\n"
 
 
+def _link(path: str, folder: Path | None) -> str:
+    if folder is None:
+        return f"./{printable(PurePath(path).name)}"
+    try:
+        link = PurePath(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # on another drive of Windows
+        return printable(Path(path).absolute().as_uri())
+    return printable(link if link.startswith("../") else f"./{link}")
+
+
 def _xml_text(text: str) -> str:
     return xml_escape(_NOT_IN_XML.sub(REPLACEMENT, text))
 
 
 # Characters that XML 1.0 has no way to write, not even as a reference (section 2.2).
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_MEDIA_TYPES = {".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".mp4": "video/mp4", ".m4a": "audio/mp4"}
+# The table of the standard library depends on the version of Python.
+_MEDIA_TYPES = {
+    **{".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".flac": "audio/flac", ".ogg": "audio/ogg"},
+    **{".opus": "audio/ogg", ".wma": "audio/x-ms-wma", ".wmv": "video/x-ms-wmv", ".mp4": "video/mp4"},
+    **{".mov": "video/quicktime", ".mpg": "video/mpeg", ".avi": "video/x-msvideo", ".webm": "video/webm"},
+    ".mkv": "video/x-matroska",
+}
 
 
 def _rttm(timeline: Recorded) -> Iterator[str]:

@@ -15,10 +15,9 @@ from earnest.runtime.prediction import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.patches import Patch
 
 DPI = 160
-INK, MUTED, GRID, WAVE = "#1a1a1a", "#666666", "#dddddd", "#8a8f98"
+INK, MUTED, GRID, WAVE = "#1a1a1a", "#666666", "#dddddd", "#cfd3da"
 # Okabe and Ito (2008), distinct in every common colour blindness; the rest are darker or lighter relatives.
 COLOURS: Mapping[str, str] = {
     "neutral": "#b4b4b4",
@@ -35,7 +34,8 @@ COLOURS: Mapping[str, str] = {
     "contempt": "#5b4a8a",
     "other": "#3f3f3f",
 }
-UNSURE_COLOUR, BURST_COLOUR = "#d9d9d9", "#a8dadc"
+UNSURE_COLOUR, BURST_COLOUR = "#7d7d7d", "#8cc9cc"  # the first is darker than neutral, as on the page
+HATCHES: Mapping[str, str] = {"(crying)": "////", "(scream)": "xxxx", "(sigh)": "....", "(other)": "----"}
 SPARE = ("#44aa99", "#882255", "#ddcc77", "#332288", "#117733", "#aa4499")
 MANY = 150  # segments or spans that can be told apart
 COLUMNS = 600  # of the picture's width, where there are more
@@ -63,6 +63,7 @@ def plot_timeline(timeline: Recorded, path: Path, title: str | None = None) -> N
     _draw_spans(strip, timeline, colours)
     _draw_waveform(wave, timeline, colours)
     _draw_probabilities(stack, timeline, colours_of(timeline.classes))
+    _draw_legend(stack, timeline, colours)
     stack.set_xlim(0, max(timeline.duration_s, 0.1))
     _time_axis(stack, timeline.duration_s)
     figure.suptitle(title or _headline(timeline), x=0.01, ha="left", fontsize=11, color=INK)
@@ -104,7 +105,9 @@ def _draw_spans(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) ->
         extents = [(span.start_s, span.end_s - span.start_s) for span in entries if span.emotion == name]
         # White edges would hide many narrow spans; so many are pixels, too, in SVG and PDF.
         edge = "white" if len(entries) <= MANY else "none"
-        axes.broken_barh(extents, (-0.4, 0.8), facecolor=colour, edgecolor=edge, rasterized=edge == "none")
+        axes.broken_barh(
+            extents, (-0.4, 0.8), facecolor=colour, edgecolor=edge, rasterized=edge == "none", hatch=HATCHES.get(name)
+        )
     for span in entries:
         _name_span(axes, span, colours[span.emotion], (span.end_s - span.start_s) / max(timeline.duration_s, 0.1))
     axes.set_ylim(-0.5, 0.5)
@@ -155,9 +158,6 @@ def _emotions_at(timeline: Recorded, times_s: npt.NDArray[np.float64], names: Se
 
 
 def _draw_probabilities(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
-    shown = [
-        name for name in timeline.classes if any(window.probabilities[name] >= 0.01 for window in timeline.windows)
-    ]
     for times_s, shares in _curves(timeline):
         axes.stackplot(times_s, *shares, colors=list(colours.values()), edgecolor="white", linewidth=0.4)
     axes.set_ylim(0, 1)
@@ -166,15 +166,20 @@ def _draw_probabilities(axes: "Axes", timeline: Recorded, colours: Mapping[str, 
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRID)
     axes.tick_params(colors=MUTED, length=2)
-    handles = [_patch(colours[name], printable(name)) for name in reversed(shown)]
-    if handles:
-        axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
 
 
-def _patch(colour: str, label: str) -> "Patch":
+def _draw_legend(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
+    """Name what is seen: classes as they are stacked, below them "unsure" and kinds of vocal bursts."""
     from matplotlib.patches import Patch
 
-    return Patch(color=colour, label=label)
+    seen = [name for name in timeline.classes if any(window.probabilities[name] >= 0.01 for window in timeline.windows)]
+    names = [*reversed(seen), *(name for name in colours if name not in timeline.classes)]
+    handles = [
+        Patch(facecolor=colours[name], edgecolor="white", hatch=HATCHES.get(name), label=printable(name))
+        for name in names
+    ]
+    if handles:
+        axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
 
 
 def _curves(timeline: Recorded) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:

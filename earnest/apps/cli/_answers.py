@@ -97,13 +97,13 @@ def answer_words(prediction: Prediction) -> str:
 
 
 def details(prediction: Prediction) -> str:
-    """Say what stands beside a status without an emotion: the likeliest two, shares of the speech, kinds of bursts.
+    """Say what stands beside a status without an emotion: the likeliest two or shares of the speech, kinds of bursts.
 
     Where no speech was found, what is wrong with the sound.
     """
-    if prediction.status == "unsure":
+    if prediction.status == "unsure" and not {*(prediction.shares or ())} - {UNSURE}:
         return ", ".join(f"{name} {percent(share)}" for name, share in prediction.top(2))
-    if prediction.status == "mixed":
+    if prediction.status in ("unsure", "mixed"):
         return _of_the_speech(prediction)
     kinds = dict.fromkeys(burst.kind for burst in prediction.vocal_bursts)
     return ", ".join(kinds or prediction.quality)

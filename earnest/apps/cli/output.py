@@ -126,6 +126,13 @@ def echo(text: str = "", err: bool = False, nl: bool = True) -> None:
     click.echo(printable_lines(text), err=err, nl=nl)
 
 
+def echo_whole(text: str, nl: bool = True) -> None:
+    """Write a format for machines as it is, whatever a path holds; a terminal gets no control characters."""
+    if sys.stdout.isatty():
+        text = "".join(letter if letter in "\t\n" else printable(letter) for letter in text)
+    click.echo(text, nl=nl, color=True)  # else click takes out what looks like a colour
+
+
 def encode_output(form: str) -> None:
     """Let standard output be UTF-8, as files are everywhere; a table is what the terminal can show."""
     if isinstance(sys.stdout, TextIOWrapper):

@@ -36,6 +36,7 @@ from earnest.apps.cli._recordings import (
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
+    echo_whole,
     encode_output,
     output_options,
     resumable,
@@ -392,8 +393,8 @@ def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: in
     if form == "json":
         return lambda row: click.echo(json_line(row))
     if form == "csv":
-        click.echo(csv_header(classes))
-        return lambda row: click.echo(csv_line(row, classes))
+        echo_whole(csv_header(classes))
+        return lambda row: echo_whole(csv_line(row, classes))
     table = PredictionTable(paths, shutil.get_terminal_size().columns, top, classes)
     click.echo(table.header())
 

@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     chosen_format,
     echo,
+    echo_whole,
     encode_output,
     output_options,
     overwrite_option,
@@ -40,6 +41,7 @@ from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written, writt
 from earnest.runtime.windows import Windowing
 
 _PICTURES = (".png", ".svg", ".pdf")
+_SPEECH_ALONE = ("jsonl", "csv", "rttm")  # formats without vocal bursts
 _ROWS = ("csv", "jsonl")  # formats that hold the spans of several recordings
 
 
@@ -115,11 +117,11 @@ def command(
             _write(written_spans(run.timelines(sources), chosen), chosen, text_place)
         else:
             timeline = run.timeline(sources[0])
-            _write(_text(timeline, chosen), chosen, text_place)
+            _write(_text(timeline, chosen, output), chosen, text_place)
             if plot_place:
                 timeline.plot(plot_place)
     if not quiet:
-        run.tell([path for path in (output, plot) if path], len(sources))
+        run.tell({output: chosen not in _SPEECH_ALONE, plot: True}, len(sources))
     if run.n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
@@ -134,12 +136,14 @@ class TimelineRun:
     adapter: Callable[[], Adapter | None]
     n_failed: int = 0
     n_spans: int = 0
+    n_bursts: int = 0
     notes: NoteCounter = field(default_factory=lambda: NoteCounter("--channel 1, then --channel 2"))
 
     def timeline(self, source: Source) -> Timeline:
         """Hear one."""
         found = self.predictor.timeline(source, self.windowing, self.adapter(), **self.options.words())
         self.n_spans += len(found.spans)
+        self.n_bursts += len(found.prediction.vocal_bursts)
         self.notes.count(found.prediction)
         return found
 
@@ -152,13 +156,20 @@ class TimelineRun:
                 self.n_failed += 1
                 echo(f"earnest: {error}", err=True)
 
-    def tell(self, files: Sequence[Path], n_recordings: int) -> None:
-        """Say on standard error what was written, and what of the recordings was not heard by itself."""
+    def tell(self, files: Mapping[Path | None, bool], n_recordings: int) -> None:
+        """Say on standard error what was written, and what of the recordings was not heard by itself.
+
+        Parameters
+        ----------
+        files : file, None for one that nobody asked for → whether it holds vocal bursts
+        """
         spans = counted(self.n_spans, "span")
+        bursts = f", {counted(self.n_bursts, 'vocal burst')}" if self.n_bursts else ""
         of_several = f" of {counted(n_recordings - self.n_failed, 'recording')}" if n_recordings > 1 else ""
         failed = f", {self.n_failed} failed" if self.n_failed else ""
-        for path in files:
-            click.echo(f"{spans}{of_several}{failed}: {path}", err=True)
+        for path, has_bursts in files.items():
+            if path:
+                click.echo(f"{spans}{bursts if has_bursts else ''}{of_several}{failed}: {path}", err=True)
         self.notes.tell(n_recordings)
 
 
@@ -186,20 +197,20 @@ def _check_picture(plot: Path | None, paths: Sequence[str]) -> None:
         raise MissingExtraError("drawing", "report")
 
 
-def _text(timeline: Timeline, form: str) -> Iterable[str]:
+def _text(timeline: Timeline, form: str, output: Path | None) -> Iterable[str]:
     if form == "table":
         from earnest.apps.cli._answers import chart
 
         columns = min(shutil.get_terminal_size().columns, 160)
         return (f"{line}\n" for line in chart(timeline, columns))
-    return written(timeline, form)
+    return written(timeline, form, output and output.parent)
 
 
 def _write(text: Iterable[str], form: str, output: Path | None) -> None:
     if output is None:
         encode_output(form)
         for part in text:
-            click.echo(part, nl=False)
+            (click.echo if form == "table" else echo_whole)(part, nl=False)
         return
     with output.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(click.unstyle(part) for part in text)
+        file.writelines(map(click.unstyle, text) if form == "table" else text)

@@ -78,7 +78,7 @@ class TimelineFiles:
         there = set(self.there)
         for place, timeline in self._timelines.items():
             with new_file(place, place in there) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(written(timeline, self._form))
+                file.writelines(written(timeline, self._form, self._folder))
         return Exported(len(self._timelines), self._folder)
 
 

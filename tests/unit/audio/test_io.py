@@ -2,8 +2,6 @@
 
 import os
 import struct
-import sys
-from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
@@ -14,8 +12,9 @@ import soundfile
 
 from earnest.audio import sound_file
 from earnest.audio.io import decode, load_waveform, open_audio
-from earnest.audio.sound_file import HEAD_BYTES, is_joined, media_format
-from earnest.errors import AudioError, MissingExtraError, RecordingTooLongError
+from earnest.audio.media_file import HEAD_BYTES, media_format
+from earnest.audio.sound_file import is_joined
+from earnest.errors import AudioError, RecordingTooLongError
 
 ID3 = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
 
@@ -311,43 +310,6 @@ def test_a_recording_is_too_long_by_one_rule_before_and_after_it_is_decoded(has_
         decode(recording(10.25), max_seconds=10)
 
 
-@pytest.mark.parametrize(
-    ("container", "codec", "rate"),
-    [("mp4", "aac", 44_100), ("webm", "libopus", 48_000), ("flv", "aac", 44_100), ("caf", "adpcm_ima_qt", 16_000)],
-)
-def test_media_containers_are_read_through_pyav(
-    container: str, codec: str, rate: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = media_bytes(container, codec, rate)
-    recording = decode(data)
-    assert (recording.n_channels, recording.sample_rate_hz) == (1, rate)
-    assert recording.duration_s == pytest.approx(2.0, abs=0.1)
-    assert np.std(recording.waveform) == pytest.approx(0.25 / np.sqrt(2), rel=0.1)
-    for end in range(12, int(0.9 * len(data)), len(data) // 40):
-        with pytest.raises(AudioError):
-            decode(data[:end])
-    monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingExtraError, match=rf"sound in .*\.{container}\b.* files needs.* earnest\[media\]"):
-        decode(data)
-
-
-@pytest.mark.parametrize(
-    ("container", "codec", "options"),
-    [
-        ("mpegts", "aac", {}),
-        ("mpegts", "mp2", {"mpegts_m2ts_mode": "1"}),  # of a camera
-        ("mpeg", "mp2", {}),
-    ],
-)
-def test_mpeg_streams_have_no_length_and_are_heard_as_far_as_they_go(
-    container: str, codec: str, options: dict[str, str]
-) -> None:
-    data = media_bytes(container, codec, 48_000, **options)
-    recording = decode(data)
-    assert recording.duration_s == pytest.approx(2.0, abs=0.1)
-    assert np.std(recording.waveform) == pytest.approx(0.25 / np.sqrt(2), rel=0.1)
-
-
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
 def test_an_mp3_that_begins_amid_a_frame_is_heard_from_the_next_one(rate: int) -> None:
     """Parts of a broadcast or of a longer file begin anywhere."""
@@ -372,89 +334,6 @@ def test_wav_of_a_coding_that_is_not_read_says_how_to_convert_it(tag: int) -> No
     data[20:22] = struct.pack("<H", tag)
     with pytest.raises(AudioError, match=r"a WAV file of a coding that can't be read.*ffmpeg -i old\.wav new\.wav"):
         decode(bytes(data))
-
-
-def test_an_mp4_whose_index_is_cut_is_an_error_or_whole() -> None:
-    data = media_bytes("mp4", "aac", 44_100)
-    whole = decode(data).waveform
-    refused = 0
-    for end in range(len(data) - 1_500, len(data), 3):  # the index lies at the end, after it only names
-        try:
-            np.testing.assert_array_equal(decode(data[:end]).waveform, whole)
-        except AudioError:
-            refused += 1
-    assert refused > 100
-
-
-def test_a_cut_avi_is_refused_not_shortened() -> None:
-    data = media_bytes("avi", "pcm_s16le", 16_000)
-    assert len(decode(data).waveform) == 31_680  # whole frames
-    with pytest.raises(AudioError, match="cut off"):
-        decode(data[: len(data) // 2])
-
-
-def test_joined_mp4_files_are_refused_not_heard_in_part_and_fragments_are_one_recording() -> None:
-    data = media_bytes("mp4", "aac", 44_100)
-    with pytest.raises(AudioError, match=r"several recordings in one file, .* give the files themselves"):
-        decode(data + data)
-    fragments = media_bytes("mp4", "aac", 44_100, movflags="frag_keyframe+empty_moov", frag_duration="500000")
-    assert fragments.count(b"moof") > 1 and len(decode(fragments).waveform) > 1.9 * 44_100
-    assert not is_joined(BytesIO(fragments[: fragments.index(b"moof") - 4] + fragments))
-
-
-def media_bytes(container: str, codec: str, rate: int, **options: str) -> bytes:
-    av = pytest.importorskip("av")
-    buffer = BytesIO()
-    with av.open(buffer, "w", format=container, options=options) as file:
-        stream = file.add_stream(codec, rate=rate, layout="mono")
-        shaped = av.AudioResampler(stream.codec_context.format, "mono", rate, frame_size=960)
-        frame = av.AudioFrame.from_ndarray(tone(2.0, rate).T.copy(), format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = rate, 0
-        for part in [*shaped.resample(frame), None]:
-            file.mux(stream.encode(part))
-    return buffer.getvalue()
-
-
-def matroska(*tracks: list[tuple[float, float]], **options: str) -> bytes:
-    """Return a file whose tracks hold a tone from each of these times to the next one, in seconds."""
-    av = pytest.importorskip("av")
-    buffer, rate = BytesIO(), 16_000
-    with av.open(buffer, "w", format="matroska", options=options) as file:
-        streams = [file.add_stream("pcm_s16le", rate=rate, layout="mono") for _ in tracks]
-        for stream, parts in zip(streams, tracks, strict=True):
-            for place in (place for start_s, end_s in parts for place in range(round(start_s * 10), round(end_s * 10))):
-                frame = av.AudioFrame.from_ndarray(
-                    np.full((1, rate // 10), 8_192, np.int16), format="s16", layout="mono"
-                )
-                frame.sample_rate, frame.pts, frame.time_base = rate, place * rate // 10, Fraction(1, rate)
-                file.mux(stream.encode(frame))
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("tracks", "expected"),
-    [
-        ([[(0, 1)], [(0, 5)]], [(0, 1)]),  # the other track is longer
-        ([[(2, 3)], [(0, 3)]], [(2, 3)]),  # begins later than the other one, as a microphone beside a screen
-        ([[(0, 1), (2, 3)]], [(0, 1), (2, 3)]),  # nothing was sent while nobody spoke
-        ([[(7, 8)]], [(0, 1)]),  # a part of a broadcast: the file itself begins there
-    ],
-)
-def test_a_track_of_a_film_is_heard_at_the_times_that_a_player_shows(
-    tracks: list[list[tuple[float, float]]], expected: list[tuple[float, float]]
-) -> None:
-    data = matroska(*tracks)
-    wave = np.zeros(round(expected[-1][1] * 16_000), np.float32)
-    for start_s, end_s in expected:
-        wave[round(start_s * 16_000) : round(end_s * 16_000)] = 0.25
-    np.testing.assert_array_equal(decode(data).waveform, wave)
-    with pytest.raises(AudioError, match="cut off"):
-        decode(data[: len(data) * 2 // 3])
-
-
-def test_a_gap_of_days_is_refused_as_too_long() -> None:
-    with pytest.raises(RecordingTooLongError):
-        decode(matroska([(0, 1), (200_000, 200_001)], live="1"), max_seconds=60)  # no header tells of it
 
 
 def test_an_empty_array_is_called_so() -> None:

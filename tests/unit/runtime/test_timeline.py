@@ -217,6 +217,17 @@ def test_an_unknown_format_names_the_nearest() -> None:
         timeline().to("textgrit")
 
 
+def test_a_picture_names_the_colours_of_unsure_spans_and_of_vocal_bursts(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    timeline(SPANS[4:], bursts=BURSTS).plot(tmp_path / "all.svg")
+    bursts = replace(timeline((), bursts=BURSTS), windows=(), segments=())
+    bursts.plot(tmp_path / "bursts.svg")
+    for name, labels in (("all", ["calm", "unsure", "(laughter)", "(sigh)"]), ("bursts", ["(laughter)", "(sigh)"])):
+        drawn = (tmp_path / f"{name}.svg").read_text("utf-8")
+        legend = drawn[drawn.index('id="legend_1"') :]  # text is curves, with its words in a comment
+        assert [label for label in labels if f"<!-- {label} -->" in legend] == labels
+
+
 def test_a_picture_makes_its_folder_and_a_wrong_name_is_told_as_it_was_given(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
     found = replace(

@@ -23,6 +23,14 @@ ROWS = {
     ),
     "one": (Prediction("a.wav", "ok", None, None, "sad", 0.7, SHARES, shares={"sad": 1.0}), "sad 70%"),
     "unsure": (Prediction("a.wav", "unsure", confidence=0.41, probabilities=SHARES), "unsure (happy 41%, sad 32%)"),
+    "unsure parts": (
+        Prediction("a.wav", "unsure", probabilities=SHARES, shares={"unsure": 0.6, "sad": 0.4}),
+        "unsure (unsure 60%, sad 40% of the speech)",
+    ),
+    "unsure throughout": (
+        Prediction("a.wav", "unsure", confidence=0.41, probabilities=SHARES, shares={"unsure": 1.0}),
+        "unsure (happy 41%, sad 32%)",
+    ),
     "mixed": (
         Prediction("a.wav", "mixed", probabilities=SHARES, shares={"sad": 0.5, "happy": 0.3, "unsure": 0.2}),
         "mixed (sad 50%, happy 30%, unsure 20% of the speech)",
@@ -43,7 +51,7 @@ def test_an_answer_in_words(kind: str) -> None:
     assert answer_words(prediction) == words
 
 
-@pytest.mark.parametrize("kind", ["unsure", "mixed", "burst", "nothing", "clipped"])
+@pytest.mark.parametrize("kind", ["unsure", "unsure parts", "mixed", "burst", "nothing", "clipped"])
 def test_a_row_without_an_emotion_says_what_there_is_instead(kind: str) -> None:
     prediction, words = ROWS[kind]
     assert " ".join(row(prediction).split()) == f"a.wav {words.replace('(', '').replace(')', '')}"

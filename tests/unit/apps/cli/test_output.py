@@ -1,19 +1,32 @@
 """What the commands share: tables in terminals of any width, and where to write."""
 
 import shlex
+import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from earnest.apps.cli.output import chosen_format, command_line, echo_table
+from earnest.apps.cli.output import chosen_format, command_line, echo_table, echo_whole
+from earnest.errors import REPLACEMENT
 
 
 def test_standard_output_is_no_file_called_dash() -> None:
     for form in "csv", None:
         with pytest.raises(click.UsageError, match="--output -: leave it out"):
             chosen_format(form, False, Path("-"), {".csv": "csv"})
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_formats_for_machines_are_whole_and_no_escape_reaches_a_terminal(monkeypatch: Any, is_terminal: bool) -> None:
+    out = StringIO()
+    out.isatty = lambda: is_terminal  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stdout", out)
+    echo_whole("0.0\t\x1b[31mred\x1b]0;title\x07.wav\n", nl=False)
+    escape, bell = (REPLACEMENT, REPLACEMENT) if is_terminal else ("\x1b", "\x07")
+    assert out.getvalue() == f"0.0\t{escape}[31mred{escape}]0;title{bell}.wav\n"
 
 
 COLUMNS = "result", "speakers", "UA", "licence"

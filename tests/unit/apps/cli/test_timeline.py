@@ -251,9 +251,45 @@ def test_a_file_handed_to_listen_is_told_the_command_for_it(folder: Path) -> Non
     assert f"earnest timeline {folder / 'talk.flac'}" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("stdin", "told"), [(b"", "no sound came\n"), (PAUSE.astype("<i2").tobytes(), "no speech in 1.0 s of sound\n")]
-)
-def test_listen_never_ends_without_a_word(folder: Path, stdin: bytes, told: str) -> None:
-    assert run(folder, "listen", "-", stdin=stdin).stderr == told
-    assert run(folder, "listen", "-", "--quiet", stdin=stdin).stderr == ""
+def test_listen_never_ends_without_a_word(folder: Path) -> None:
+    silence = PAUSE.astype("<i2").tobytes()
+    assert run(folder, "listen", "-", stdin=silence).stderr == "no speech in 1.0 s of sound\n"
+    assert run(folder, "listen", "-", "--quiet", stdin=silence).stderr == ""
+
+
+@pytest.mark.parametrize("command", ["predict", "timeline", "listen"])
+def test_an_empty_pipe_is_an_error_of_every_command(folder: Path, command: str) -> None:
+    result = run(folder, command, "-", "--json")
+    assert result.exit_code != 0
+    assert "no bytes" in (result.stdout if command == "predict" else str(result.exception))
+
+
+def test_vocal_bursts_are_counted_where_the_file_holds_them(folder: Path, tmp_path: Path) -> None:
+    words = ("timeline", "laughs.wav", "--plot", str(tmp_path / "a.png"))
+    told = run(folder, *words, "-o", str(tmp_path / "a.srt"), bundle="hearing").stderr
+    assert [line.partition(":")[0] for line in told.splitlines()] == 2 * ["2 spans, 1 vocal burst"]
+    told = run(folder, *words[:2], "-o", str(tmp_path / "a.csv"), bundle="hearing").stderr
+    assert told.startswith("2 spans: ")
+
+
+def test_a_document_of_elan_links_to_the_recording_from_its_folder(folder: Path, tmp_path: Path) -> None:
+    talk, document = folder / "talk.flac", tmp_path / "far" / "talk.eaf"
+    assert run(folder, "timeline", "talk.flac", "-o", str(document)).exit_code == 0
+    (link,) = re.findall(r' MEDIA_URL="([^"]+)"', document.read_text("utf-8"))
+    assert link.startswith("../") and (document.parent / link).samefile(talk)
+    assert run(folder, "timeline", "talk.flac", "-o", str(folder / "talk.eaf"), "--overwrite").exit_code == 0
+    text = (folder / "talk.eaf").read_text("utf-8")
+    assert ' MEDIA_URL="./talk.flac"' in text and 'MIME_TYPE="audio/flac"' in text
+    assert "MEDIA_URL" not in run(folder, "timeline", "-", "--format", "eaf", stdin=talk.read_bytes()).stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_formats_for_machines_hold_whole_paths(folder: Path, tmp_path: Path) -> None:
+    red = tmp_path / "\x1b[31mred.wav"
+    red.write_bytes((folder / "laughs.wav").read_bytes())
+    for command in ("predict", "timeline"):
+        table = run(folder, command, str(red), "--format", "csv").stdout
+        assert {row["path"] for row in csv.DictReader(StringIO(table))} == {str(red)}
+    assert "\x1b[31mred" in run(folder, "timeline", str(red), "--format", "rttm").stdout
+    run(folder, "timeline", str(red), "-o", str(tmp_path / "spans.csv"))
+    assert str(red) in (tmp_path / "spans.csv").read_text("utf-8")
