@@ -410,7 +410,7 @@ def values_in(response: "httpx2.Response", call: Call) -> Any:
         return values
     problem = values if isinstance(values, dict) else {}
     told = f"{response.status_code} {response.reason_phrase}".rstrip()
-    if not problem and response.status_code == TOO_LARGE:
+    if "type" not in problem and response.status_code == TOO_LARGE:
         refused = "A proxy before the server refuses so many bytes (413). Send it in parts."
         problem = {"type": "too-large", "detail": refused}
     kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError, counted
+from earnest.evaluation.splits import named
 from earnest.files.reading import opened, why_no_text
 from earnest.files.tables import (
     delimiter_of,
@@ -104,6 +105,12 @@ class SystemAnswers:
 
     def __len__(self) -> int:
         return len(self.name)
+
+    @property
+    def not_read(self) -> str:
+        """Say which columns say nothing here; "" where there are none."""
+        names = [excerpt(name) or "one without a name" for name in dict.fromkeys(self.unread)]
+        return f"Columns that are not read: {named(names)}." if names else ""
 
     def text(self, name: str) -> TextColumn:
         """Return a column of ``texts``, empty texts where the file has none."""

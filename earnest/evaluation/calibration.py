@@ -33,16 +33,6 @@ class Reliability:
         # Σ_b n_b/n · |acc_b − conf_b|.
         return float(np.nansum(self.counts * np.abs(self.accuracy - self.confidence)) / self.counts.sum())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON, None in empty bins."""
-        return {
-            "confidence": [
-                value if n else None for value, n in zip(self.confidence.tolist(), self.counts, strict=True)
-            ],
-            "accuracy": [value if n else None for value, n in zip(self.accuracy.tolist(), self.counts, strict=True)],
-            "counts": self.counts.tolist(),
-        }
-
 
 def reliability(
     probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer], n_bins: int = N_BINS

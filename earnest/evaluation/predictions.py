@@ -281,7 +281,12 @@ def read_predictions(path: Path) -> Predictions:
     CorpusError
         For what is wrong, with line and column.
     """
-    return Predictions.of(read_answers(path, ("utterance_id", "emotion", "predicted")))
+    return Predictions.of(read_scored(path))
+
+
+def read_scored(path: Path) -> SystemAnswers:
+    """Read a predictions file as `read_predictions` does, with what it holds besides."""
+    return read_answers(path, ("utterance_id", "emotion", "predicted"))
 
 
 def read_answers(path: Path, needed: Sequence[str] = ("predicted",)) -> SystemAnswers:
@@ -357,7 +362,9 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
     unread = tuple(name for name in header if name not in KNOWN and not (name.startswith(PREFIX) and name != PREFIX))
     lacking = sorted(set(KNOWN).difference(header))
     for name in dict.fromkeys(unread[:MOST_COMPARED]):
-        if near := get_close_matches(name.lower()[:LONGEST], lacking, n=1, cutoff=SLIP_FROM):
+        lower = name.lower()[:LONGEST]
+        near = [lower] if lower.startswith(PREFIX) else get_close_matches(lower, lacking, n=1, cutoff=SLIP_FROM)
+        if near:
             raise CorpusError(f"{path}:1: unknown column '{name}'. Did you mean '{near[0]}'? Rename or delete it.")
     if "emotion" in header and TRUTH in header:
         raise CorpusError(f"{path}:1: both 'emotion' and '{TRUTH}' name the true labels. Delete or rename one column.")

@@ -4,8 +4,7 @@ Cross-corpus results are a matrix: trained on rows, tested on columns.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.texts import NONE, percent, range_text, spread_text
-from earnest.files.writing import write_json
 
 MARK = "within"
 NOTE = "within: unseen speakers of the corpus that was trained on; all other cells: a corpus that was never heard"
@@ -119,16 +117,7 @@ class ResultRow:
     @property
     def cells(self) -> list[str]:
         """The texts in the order of ``COLUMNS``."""
-        return [
-            self.result,
-            self.protocol,
-            self.speakers,
-            self.wa,
-            self.ua,
-            self.macro_f1,
-            self.interval,
-            self.answered,
-        ]
+        return list(astuple(self))
 
 
 def result_row(result: str, protocol: str | Protocol, scores: Scores) -> ResultRow:
@@ -181,12 +170,6 @@ def metrics_document(protocol: str | Protocol, scores: Scores, facts: Mapping[st
         **facts,
         **scores.to_dict(),
     }
-
-
-def write_metrics(protocol: str | Protocol, scores: Scores, facts: Mapping[str, Any], path: Path) -> None:
-    """Write ``metrics.json``; there is no NaN in it."""
-    document = metrics_document(protocol, scores, facts)
-    write_json(path, document)
 
 
 def _found(protocol: str | Protocol) -> Protocol:

@@ -1,7 +1,7 @@
 """The stress table: what changed clips do to UA and to the answers, beside the thresholds of audEERING's ser-tests."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -120,18 +120,7 @@ class StressRow:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {
-            "condition": self.condition,
-            "group": self.group,
-            "ua": self.ua,
-            "interval": self.interval.to_dict(),
-            "change": self.change,
-            "change_interval": self.change_interval.to_dict(),
-            "unchanged": self.unchanged,
-            "n_untouched": self.n_untouched,
-            "limit": {"change": self.limit.change, "unchanged": self.limit.unchanged},
-            "holds": self.holds,
-        }
+        return {**asdict(self), "limit": asdict(self.limit), "holds": self.holds}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> "StressRow":

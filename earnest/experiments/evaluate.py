@@ -20,7 +20,7 @@ from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, joined, of_classes, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
-from earnest.evaluation.report import metrics_document, result_row, write_metrics
+from earnest.evaluation.report import metrics_document, result_row
 from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Leakage, Split
 from earnest.experiments.engines import ONE_BY_ONE, FoldEngine, Job
@@ -223,8 +223,8 @@ def scored(
             "seeds": list(task.seeds),
             "over_repeats": {name: value.to_dict() for name, value in repeats.items()},
         }
-    write_metrics(protocol, scores, facts, path)
     document = metrics_document(protocol, scores, facts)
+    write_json(path, document)
     return Evaluation(protocol, splits, predictions, scores, subsets, labels, coverage, lines, document, repeats)
 
 

@@ -1,9 +1,8 @@
 """Several results side by side, and each of them paired clip by clip with the first."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -100,17 +99,22 @@ def _under_one_name(results: Sequence[Result]) -> tuple[Sequence[Result], list[s
     """Take recordings that have no corpus name for those of the same utterance_id in the other results, and say so.
 
     `earnest learn` gives own recordings no name, `earnest evaluate` that of their folder or file; other people's tables
-    may lack the column. Where two corpora have such an utterance, nothing says which one is meant.
+    may lack the column. Where two corpora have such an utterance, or one result has two of that name, nothing says
+    which one is meant.
     """
     corpora: dict[str, set[str]] = defaultdict(set)  # utterance_id → those that have such a one
-    for corpus, name in chain.from_iterable(_keys(result.predictions) for result in results):
-        corpora[name].add(corpus)
+    several: set[str] = set()
+    for keys in (set(_keys(result.predictions)) for result in results):
+        for corpus, name in keys:
+            corpora[name].add(corpus)
+        several.update(name for name, n in Counter(name for _, name in keys).items() if n > 1)
     meant = {name: (found - NAMELESS) or (found - {""}) for name, found in corpora.items()}
+    unclear = several | {name for name, found in meant.items() if len(found) > 1}
     matched, notes = [], []
     for result in results:
         own, ids = set(result.predictions.corpus), result.predictions.utterance_id
         others = set().union(*(meant[name] for name in ids)) - own
-        if own <= NAMELESS and others and all(len(meant[name]) < 2 for name in ids):
+        if own <= NAMELESS and others and unclear.isdisjoint(ids):
             column = text_column(min(meant[name], default="") for name in ids)
             matched.append(replace(result, predictions=replace(result.predictions, corpus=column)))
             told = f"matched with {', '.join(sorted(others))} by utterance_id alone"

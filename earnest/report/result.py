@@ -3,7 +3,7 @@
 import csv
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, score
-from earnest.evaluation.predictions import Predictions, predictions_file, read_predictions
+from earnest.evaluation.predictions import Predictions, predictions_file, read_scored
 from earnest.evaluation.protocols import kind_words
 from earnest.files.reading import read_json, read_text
 from earnest.training.record import RECORD, RunRecord, read_record
@@ -81,6 +81,7 @@ class Result:
     name : of its folder or file
     runs : the trainings behind it, none for a predictions file
     noise : UA over the noise level, where that was evaluated
+    not_read : which columns of the file say nothing here, "" for none
     """
 
     name: str
@@ -89,6 +90,7 @@ class Result:
     facts: Facts
     runs: tuple[FoldRun, ...] = ()
     noise: NoiseCurve | None = None
+    not_read: str = ""
 
     @property
     def n_folds(self) -> int:
@@ -97,7 +99,7 @@ class Result:
 
     def named(self, name: str) -> "Result":
         """Return the same result under another name."""
-        return Result(name, self.predictions, self.scores, self.facts, self.runs, self.noise)
+        return replace(self, name=name)
 
 
 def read_results(paths: Sequence[Path]) -> list[Result]:
@@ -120,10 +122,12 @@ def read_result(path: Path) -> Result:
         raise EarnestError(f"{path}: no such file or folder. Give a folder of `earnest evaluate` or a predictions.csv.")
     file = predictions_file(path)
     _refuse_other_forms(file)
-    predictions = read_predictions(file)
+    answers = read_scored(file)
+    predictions = Predictions.of(answers)
     scores, _ = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
     if not path.is_dir():
-        return Result(path.stem, predictions, scores, Facts(affect=affect_results(predictions) or {}))
+        facts = Facts(affect=affect_results(predictions) or {})
+        return Result(path.stem, predictions, scores, facts, not_read=answers.not_read)
     name = path.resolve().name
     return Result(name, predictions, scores, _facts(path), _runs(path, predictions.folds), _noise(path, predictions))
 

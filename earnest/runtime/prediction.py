@@ -97,8 +97,7 @@ class Prediction:
     status : "ok" has an emotion, all others have none. "unsure": the likeliest is less likely than the model's
         threshold, below which answers outside its training corpora are right too rarely. "mixed": several emotions
         over time, none of which holds 60 % of the answered speech; "unsure" where less than half of the speech was
-        answered. "vocal-burst": a voice without words. "no-speech":
-        noise, music, silence.
+        answered. "vocal-burst": a voice without words. "no-speech": noise, music, silence.
         "too-short": below the bundle's shortest input (0.1 s). "error": could not be read
     speech_s : seconds of speech, answered or not
     confidence : probability of ``emotion``, or of the likeliest where it is "unsure"; of a recording of several

@@ -26,7 +26,7 @@ from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
-from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn, excerpt
+from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import READERS, read_any
@@ -35,6 +35,7 @@ from earnest.evaluation.predictions import PREDICTIONS, Predictions, predictions
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document
 from earnest.evaluation.slices import Slice, manifest_columns
+from earnest.evaluation.splits import named
 from earnest.evaluation.texts import NONE, percent, range_text, spread_text
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
@@ -101,14 +102,15 @@ class ToScore:
 def to_score(path: Path, source: Source) -> ToScore:
     """Read a file and put truth beside it."""
     answers = read_any(path, source.form)
+    not_read = list(filter(None, [answers.not_read]))
     if not source.has_truth:
         if not source.changes:
             predictions = Predictions.of(answers)
-            notes = [*_unread(answers), *_doubts(predictions)]
+            notes = [*not_read, *_doubts(predictions)]
             return ToScore(predictions, notes, more=_affect_scores(predictions))
         found = relabelled(answers, _label_mapping(source, answers, ()))
         predictions = Predictions.of(found.answers)
-        notes = [*_unread(answers), *_notes(found, None, source), *_doubts(predictions, found.outside)]
+        notes = [*not_read, *_notes(found, None, source), *_doubts(predictions, found.outside)]
         return ToScore(predictions, notes)
     rows = source.utterances()
     label_mapping = _label_mapping(source, answers, rows)
@@ -118,7 +120,7 @@ def to_score(path: Path, source: Source) -> ToScore:
     columns = manifest_columns(predictions, joined.utterances, SLICED)
     more = _affect_scores(predictions)
     derived = [DERIVED] if more and answers.affect_derived is not None and answers.affect_derived.any() else []
-    notes = [*_unread(answers), *_notes(found, joined, source), *_doubts(predictions, found.outside), *derived]
+    notes = [*not_read, *_notes(found, joined, source), *_doubts(predictions, found.outside), *derived]
     return ToScore(predictions, notes, columns, more)
 
 
@@ -133,11 +135,6 @@ def _scheme(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -
         own = scheme_of_rows("native", rows)
         return own if own.native else None
     return scheme_of_rows(source.scheme, rows) if rows else scheme_called(source.scheme, answers.classes())
-
-
-def _unread(answers: SystemAnswers) -> list[str]:
-    names = [excerpt(name) or "one without a name" for name in dict.fromkeys(answers.unread)]
-    return [f"Columns that are not read: {_some(names)}."] if names else []
 
 
 def _notes(found: Relabelled, joined: Joined | None, source: Source) -> list[str]:
@@ -160,7 +157,7 @@ def _no_label(found: Relabelled, source: Source) -> str:
     """Say what is the matter with answers that count as none; a manifest's own words may be others for the same."""
     if source.scheme is not None:
         return "not in the scheme"
-    return f"no label of the manifest ({_some(found.outside)}; say --map ANSWER=TRUTH for what they mean)"
+    return f"no label of the manifest ({named(found.outside, N_NAMED)}; say --map ANSWER=TRUTH for what they mean)"
 
 
 def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
@@ -175,11 +172,11 @@ def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
     doubts = []
     if (told or outside) and not told & true:
         answers, truth = ([predictions.classes[number] for number in sorted(some)] for some in (told, true))
-        names = f"{_some([*answers, *outside])} against {_some(truth)}"
+        names = f"{named([*answers, *outside], N_NAMED)} against {named(truth, N_NAMED)}"
         doubts.append(f"No answer is a true label: {names}. Say --map ANSWER=TRUTH for each of them if they are.")
     elif predictions.probabilities is None and told - true:
         numbers = {predictions.classes[one]: int((predictions.predicted == one).sum()) for one in sorted(told - true)}
-        names = _some([f"'{name}' ({counted(number, 'answer')})" for name, number in numbers.items()])
+        names = named([f"'{name}' ({counted(number, 'answer')})" for name, number in numbers.items()], N_NAMED)
         doubts.append(f"Counted as a class and never true: {names}. Leave the cell empty where it means no answer.")
     if predictions.probabilities is not None:
         known = answered & ~np.isnan(predictions.probabilities).any(axis=1)
@@ -192,10 +189,6 @@ def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
                 "is scored."
             )
     return doubts
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:N_NAMED]) + (f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else "")
 
 
 def _affect_scores(predictions: Predictions) -> dict[str, Any]:

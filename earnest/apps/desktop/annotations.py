@@ -332,6 +332,8 @@ class AnnotationPanel(QWidget):
             button.clicked.connect(lambda _=False, what=what: what())
             grid.addWidget(button, place // 2, place % 2)
             self.buttons.append(button)
+        # A click leaves the keys to the field: what is typed there is of the new part alone.
+        self.buttons[1].setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.learning = self.buttons[-1]
         fields = QFormLayout()
         fields.addRow(tr("Emotion"), self.emotions)

@@ -27,10 +27,11 @@ TIMELINES = {form: suffix for suffix, form in SUFFIXES.items()} | {"textgrid": "
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: how many files or rows, and where."""
+    """What was written: how many files or rows, and where; and how many recordings were left out, being unreadable."""
 
     count: int
     place: Path
+    n_left_out: int = 0
 
 
 def export_rows(timelines: Sequence[Timeline], path: Path, info: BundleInfo) -> Exported:
@@ -66,6 +67,7 @@ class TimelineFiles:
         places = _places([timeline.path for timeline in answered], folder, TIMELINES[form])
         self._timelines, self._folder, self._form = dict(zip(places, answered, strict=True)), folder, form
         self.there = [place for place in places if place.exists()]
+        self._n_left_out = len(timelines) - len(answered)
 
     def write(self) -> Exported:
         """Write them; those that are there are replaced.
@@ -79,7 +81,7 @@ class TimelineFiles:
         for place, timeline in self._timelines.items():
             with new_file(place, place in there) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(written(timeline, self._form, self._folder))
-        return Exported(len(self._timelines), self._folder)
+        return Exported(len(self._timelines), self._folder, self._n_left_out)
 
 
 def _places(paths: Sequence[str], folder: Path, suffix: str) -> list[Path]:

@@ -472,8 +472,8 @@ class DesktopWindow(QMainWindow):
         def written(found: Exported) -> None:
             said = tr("{count} written: {place}").format(count=found.count, place=printable(str(found.place)))
             self.statusBar().showMessage(said, 10_000)
-            if n_lacking:
-                self.tell(tr("Files that have no answer, and are left out: {count}").format(count=n_lacking))
+            if n_left_out := n_lacking + found.n_left_out:
+                self.tell(tr("Files that have no answer, and are left out: {count}").format(count=n_left_out))
 
         self.background.run(work, written, self.tell)
 

@@ -41,11 +41,16 @@ class Tickets:
     """
 
     def __init__(self, api_keys: Sequence[str], lasts_s: float, folder: Path | None = None) -> None:
-        self._keys, self.lasts_s, self._folder = sorted(api_keys), lasts_s, folder
-        self._secret = _secret_of(self._keys) if self._keys else secrets.token_bytes()
+        self.lasts_s, self._folder = lasts_s, folder
         self._taken: dict[str, float] = {}  # name of a ticket → its end, in the order of taking
+        self.sign_with(api_keys)
         if folder:
             folder.mkdir(exist_ok=True)
+
+    def sign_with(self, api_keys: Sequence[str]) -> None:
+        """Give and take tickets of these keys from now on; one that was taken stays so."""
+        self._keys = sorted(api_keys)
+        self._secret = _secret_of(self._keys) if self._keys else secrets.token_bytes()
 
     def give(self, client: str) -> str:
         """Return a ticket for who sent this key, or for anybody where no keys are asked for."""

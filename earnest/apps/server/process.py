@@ -39,6 +39,7 @@ from earnest.files.locks import has_lock, held_folder
 _log = logging.getLogger("earnest.server")
 WORKERS = "earnest-workers-"  # how the folder of a supervisor's workers is called
 LAST_S = 5.0  # to finish what the time for requests allows
+IDLE_S = 5  # a connection may be without a request; deploy/nginx.conf forgets its own before
 SILENT_S = 60  # a worker that says nothing for so long hangs; on a busy machine uvicorn's 5 s kill those that start
 
 
@@ -192,6 +193,7 @@ def config_of(settings: Settings, address: Address, workers: int, log_level: str
         ws_ping_interval=PING_S,
         ws_ping_timeout=PONG_S,
         ws_per_message_deflate=False,  # samples don't shrink, and what doesn't inflate can't be a bomb
+        timeout_keep_alive=IDLE_S,
         timeout_worker_healthcheck=SILENT_S,
         timeout_graceful_shutdown=int(limits.body_s + limits.request_s + LAST_S),
     )

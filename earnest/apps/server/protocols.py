@@ -309,8 +309,8 @@ class Supervisor(Multiprocess):
         elif application := self.renewed_application():
             self.config.app = application
             for process in self.processes:
-                assert process.pid is not None  # it was started
-                os.kill(process.pid, signal.SIGHUP)
+                if process.exitcode is None and process.pid:  # else it is about to be replaced
+                    os.kill(process.pid, signal.SIGHUP)
 
     def terminate_all(self) -> None:
         """Let workers finish and end; one that starts has nothing to finish, but would hold the socket until it has."""

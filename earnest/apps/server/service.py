@@ -53,7 +53,8 @@ class Service:
         if self.settings.keys_file is None:
             signal.raise_signal(signal.SIGTERM)
         elif keys := renewed_keys(self.settings.keys_file):
-            self.api_keys, self.tickets = keys, Tickets(keys, self.tickets.lasts_s, self.settings.shared)
+            self.api_keys = keys
+            self.tickets.sign_with(keys)
             _log.info("keys read again", extra={"keys": len(keys)})
 
     def refuse_when_ending(self) -> None:

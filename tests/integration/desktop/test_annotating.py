@@ -78,6 +78,24 @@ def test_a_speaker_is_typed_and_a_selection_becomes_a_part(annotating: Any, qtbo
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(ends))
 
 
+def test_a_word_that_is_typed_for_a_selection_is_of_no_other_part_where_the_button_is_clicked(
+    annotating: Any, qtbot: Any
+) -> None:
+    from PySide6.QtCore import Qt
+
+    window = annotating.window
+    annotating.drawn()
+    window.parts.choose(0)
+    first, last_s = window.parts.model.parts[0], window.recording.views.duration_s
+    window.recording.views.select(last_s - 0.2, last_s)
+    window.parts.emotions.typing.setFocus()
+    window.parts.emotions.typing.selectAll()
+    qtbot.keyClicks(window.parts.emotions.typing, "weary")
+    qtbot.mouseClick(window.parts.buttons[1], Qt.MouseButton.LeftButton)
+    assert window.parts.model.parts[0].emotion == first.emotion
+    assert window.parts.model.parts[-1].emotion == "weary"
+
+
 def test_what_is_named_after_a_selection_became_a_part_is_that_part(annotating: Any, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 

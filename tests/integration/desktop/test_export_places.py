@@ -40,6 +40,17 @@ def test_files_that_are_there_are_replaced_only_where_that_is_wanted(
     driver.until(lambda: "written" in window.statusBar().currentMessage())
 
 
+def test_what_could_not_be_read_is_told_when_timelines_are_exported(opened: Any, voices: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"no sound")
+    driver = opened(voices, broken)
+    driver.answered()
+    driver.window.export_timelines(str(tmp_path / "out"), "srt")
+    driver.until(driver.window.notice.isVisible)
+    assert driver.window.notice_text.text() == "Files that have no answer, and are left out: 1"
+    assert driver.window.statusBar().currentMessage().startswith("5 written")
+
+
 def test_what_has_no_answer_is_told_when_a_table_is_exported(opened: Any, voices: Path, tmp_path: Path) -> None:
     driver = opened(voices)
     driver.answered()

@@ -285,8 +285,9 @@ def test_a_later_part_that_fails_loses_no_answer(folder: Path, clip: Path, monke
     assert answers[2].error == f"{clip}: The server is busy."
 
 
+@pytest.mark.parametrize("page", ["<html>nginx</html>", '{"message": "Request Too Long"}'])
 def test_a_recording_that_is_too_large_for_a_proxy_is_a_row_as_one_for_the_server(
-    address: str, client: Client, clip: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, client: Client, clip: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
     import httpx2
 
@@ -295,7 +296,7 @@ def test_a_recording_that_is_too_large_for_a_proxy_is_a_row_as_one_for_the_serve
 
     def through_nginx(self: Client, call: Call) -> Any:
         n_bytes = len(call.content or b"") + sum(len(data) for _, (_, data) in call.files)
-        return httpx2.Response(413, text="<html>nginx</html>") if n_bytes > 300_000 else answered(self, call)
+        return httpx2.Response(413, text=page) if n_bytes > 300_000 else answered(self, call)
 
     monkeypatch.setattr(Client, "_answered", through_nginx)
     told = "A proxy before the server refuses so many bytes (413). Send it in parts."

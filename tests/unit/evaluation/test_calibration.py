@@ -106,7 +106,6 @@ def test_the_bins_hold_mean_confidence_share_right_and_rows():
     assert np.isnan(diagram.confidence[0])
     assert diagram.confidence[1] == pytest.approx(0.75)
     assert diagram.accuracy[1] == 0.75
-    assert diagram.to_dict()["accuracy"] == [None, 0.75]
 
 
 def test_a_bin_holds_its_upper_end_and_not_its_lower():

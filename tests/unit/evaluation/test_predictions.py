@@ -95,6 +95,11 @@ def test_columns_of_other_names_or_of_none_are_not_read(tmp_path):
     assert read_predictions(answers.source).speaker.tolist() == ["ann"]
 
 
+def test_probabilities_in_capital_letters_are_a_slip_and_no_column_of_others(tmp_path):
+    with pytest.raises(CorpusError, match=r"unknown column 'P_sad'\. Did you mean 'p_sad'"):
+        read_predictions(written(tmp_path, "utterance_id,emotion,predicted,P_sad", "a,sad,sad,0.9"))
+
+
 @pytest.mark.parametrize("told", ["Unsure", "UNSURE", "No-speech"])
 def test_what_stands_for_no_answer_may_be_in_any_letters(tmp_path, told):
     assert read_predictions(written(tmp_path, HEADER, f"a,,,,,sad,{told},,")).predicted.tolist() == [-1]

@@ -51,6 +51,13 @@ def test_repeats_are_no_other_clips_and_no_row_is_wrapped_in_a_pipe(
     assert any(line.startswith(name) and " speaker-independent " in line for line in told.splitlines())
 
 
+def test_columns_that_are_not_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "ours.csv").write_text("utterance_id,emotion,predicted\na,sad,sad\nb,happy,sad\n")
+    (tmp_path / "theirs.csv").write_text("utterance_id,emotion,predicted,subject\na,sad,sad,1\nb,happy,happy,2\n")
+    told = earnest_cli("compare", tmp_path / "ours.csv", tmp_path / "theirs.csv")
+    assert "theirs: Columns that are not read: subject." in told
+
+
 def test_clips_of_no_fold_are_of_none_and_what_was_not_answered_is_told(tmp_path: Path) -> None:
     for name, rows in {"all": "a,sad,sad\nb,happy,happy\n", "part": "a,sad,\n"}.items():
         (tmp_path / f"{name}.csv").write_text(f"utterance_id,emotion,predicted\n{rows}")
@@ -118,6 +125,16 @@ def test_a_file_that_names_no_corpus_is_not_matched_where_two_corpora_have_such_
     ]
     with pytest.raises(CorpusError, match="by the columns corpus and utterance_id: write them alike in both"):
         compare_results(read_results(paths))
+
+
+def test_own_recordings_are_matched_with_own_ones_where_another_corpus_has_such_names_too(tmp_path: Path) -> None:
+    own = replace(made_up(0), corpus=same_text("own", 60))
+    other = replace(made_up(0), corpus=same_text("emodb", 60), predicted=1 - made_up(0).predicted)
+    write_result(tmp_path / "all", joined([own, other]))
+    write_result(tmp_path / "theirs", own)
+    compared = compare_results(read_results([tmp_path / "all", tmp_path / "theirs"]))
+    assert compared.pairs[0].wa.value == 0
+    assert not [note for note in compared.notes if "utterance_id alone" in note]
 
 
 @pytest.mark.parametrize("n", [2, 3])

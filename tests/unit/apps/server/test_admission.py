@@ -47,6 +47,17 @@ def test_a_ticket_is_for_its_key_and_the_order_of_keys_doesn_t_matter(tmp_path: 
         assert other.take(one.give(key)) == key
 
 
+def test_a_ticket_that_was_taken_stays_so_when_keys_are_read_again() -> None:
+    office = Tickets(KEYS, 30.0)
+    used, kept = (office.give(KEYS[0]) for _ in range(2))
+    assert is_taken(office, used)
+    office.sign_with(KEYS[::-1])
+    assert not is_taken(office, used)
+    assert is_taken(office, kept)
+    office.sign_with(KEYS[1:])
+    assert not is_taken(office, kept)
+
+
 def test_a_ticket_is_taken_once_by_workers_that_share_a_folder(tmp_path: Path) -> None:
     workers = [Tickets(KEYS, 30.0, tmp_path / "tickets") for _ in range(8)]
     for _ in range(20):
