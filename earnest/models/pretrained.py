@@ -69,6 +69,8 @@ _DAMAGED = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError,
 _DAMAGED_TOO = (ArithmeticError, MemoryError, ImportError, struct.error, pickle.UnpicklingError, zipfile.BadZipFile)
 PARALLEL = "module."  # before all names of a network that was trained in torch's DataParallel
 _SAVE = "Save the network's state_dict()."
+_END_BYTES = 22  # of a ZIP archive: its last record
+_MOST_DIRECTORY_BYTES = 2**24  # of a ZIP archive: a hundred thousand tensors; each costs memory before any is read
 COUNTER = "num_batches_tracked"  # in newer files only, and without meaning here
 
 
@@ -297,6 +299,9 @@ def _torchs(path: Path) -> dict[str, Tensor]:
 def _check_archive(file: BinaryIO, path: Path) -> None:
     """Refuse a damaged ZIP archive: torch doesn't compare checksums. Older files of torch are none, and have none."""
     if zipfile.is_zipfile(file):
+        end = file.seek(-_END_BYTES, os.SEEK_END) and file.read()  # its mark, and from 12 on the bytes of the directory
+        if not end or end[:4] != b"PK\5\6" or int.from_bytes(end[12:16], "little") > _MOST_DIRECTORY_BYTES:
+            raise EarnestError(f"{path}: no file of tensors alone. {_SAVE}")
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             # So comparing never takes longer than reading the file: nothing is inflated, no part is read many times.

@@ -95,9 +95,9 @@ class Prediction:
     ----------
     path : as it was given, "-" for standard input
     status : "ok" has an emotion, all others have none. "unsure": the likeliest is less likely than the model's
-        threshold, below which answers outside its training corpora are right too rarely. "mixed": several emotions
-        over time, none of which holds 60 % of the answered speech; "unsure" where less than half of the speech was
-        answered. "vocal-burst": a voice without words. "no-speech": noise, music, silence.
+        threshold, below which answers outside its training corpora are right too rarely, or less than half of the
+        speech was answered. "mixed": several emotions over time, none of which holds 60 % of the answered speech.
+        "vocal-burst": a voice without words. "no-speech": noise, music, silence.
         "too-short": below the bundle's shortest input (0.1 s). "error": could not be read
     speech_s : seconds of speech, answered or not
     confidence : probability of ``emotion``, or of the likeliest where it is "unsure"; of a recording of several
@@ -114,7 +114,7 @@ class Prediction:
         little, some or much; None where the model doesn't answer it
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
         millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
-        ones, "too-quiet" when no moment is louder than -55 dBFS (a muted microphone, samples of another scale),
+        ones, "too-quiet" when no moment is louder than -55 dBFS (a microphone that is muted or far away),
         "separate-channels" when its channels take turns like two sides of a call and were all heard at once (ask for
         one with `earnest.Channel`), "other-tracks" when its file has more sound tracks, of which the first was heard,
         "out-of-domain" when it is far from what the model was trained on (the graph's

@@ -374,7 +374,8 @@ def _link(path: str, folder: Path | None) -> str:
     if folder is None:
         return f"./{printable(PurePath(path).name)}"
     try:
-        link = PurePath(os.path.relpath(path, folder)).as_posix()
+        # Of the real places: ".." of a link to a folder is not where the link lies.
+        link = PurePath(os.path.relpath(os.path.realpath(path), os.path.realpath(folder))).as_posix()
     except ValueError:  # on another drive of Windows
         return printable(Path(path).absolute().as_uri())
     return printable(link if link.startswith("../") else f"./{link}")

@@ -101,13 +101,13 @@ def _headline(timeline: Recorded) -> str:
 
 def _draw_spans(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
     entries = timeline.entries()
+    are_many = len(entries) > MANY
     for name, colour in colours.items():
         extents = [(span.start_s, span.end_s - span.start_s) for span in entries if span.emotion == name]
-        # White edges would hide many narrow spans; so many are pixels, too, in SVG and PDF.
-        edge = "white" if len(entries) <= MANY else "none"
-        axes.broken_barh(
-            extents, (-0.4, 0.8), facecolor=colour, edgecolor=edge, rasterized=edge == "none", hatch=HATCHES.get(name)
-        )
+        # White edges would hide many narrow spans; so many are pixels, too, in SVG and PDF. Hatches have their colour.
+        bars = axes.broken_barh(extents, (-0.4, 0.8), facecolor=colour, edgecolor="white", hatch=HATCHES.get(name))
+        if are_many:
+            bars.set(linewidth=0, rasterized=True)
     for span in entries:
         _name_span(axes, span, colours[span.emotion], (span.end_s - span.start_s) / max(timeline.duration_s, 0.1))
     axes.set_ylim(-0.5, 0.5)

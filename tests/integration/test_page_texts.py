@@ -74,7 +74,7 @@ TIMELINES = [
         Span(4.16, 9.0, "sad", 0.5),
         Span(9.5, 12.5, "happy", 1.0),
     ),
-    timeline("nobody.wav", 3.0),
+    timeline("nobody.flac", 3.0),
     timeline("folder/a, b.tar.wav", 7_384.123, Span(3_599.999, 7_384.063, "fearful", 0.123456789)),
     timeline(
         'say "ah" & <b>.m4a',

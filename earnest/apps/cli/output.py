@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
+from subprocess import list2cmdline
 from typing import Any, Literal, TypeVar
 
 import click
@@ -46,7 +47,8 @@ def chosen_format(form: str | None, as_json: bool, output: Path | None, suffixes
 
 def command_line(*words: object) -> str:
     """Return what to type for a command of earnest, quoted for a shell."""
-    return shlex.join(["earnest", *map(str, words)])
+    typed = ["earnest", *map(str, words)]
+    return list2cmdline(typed) if sys.platform == "win32" else shlex.join(typed)
 
 
 def overwrite_option(function: F) -> F:

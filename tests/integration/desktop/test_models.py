@@ -191,5 +191,8 @@ def test_an_answer_is_told_with_all_that_is_known_of_it(qapp: Any, qtbot: Any) -
     panel.show_prediction(Prediction("a/b.wav", "unsure", 2.0, 2.0, None, 0.4, shares), info)
     assert panel.emotion.text() == "unsure"
     assert panel.meaning.text().startswith("The likeliest: sad 73%")
+    parts = {"unsure": 0.6, "sad": 0.4}
+    panel.show_prediction(Prediction("a/b.wav", "unsure", 9.0, 9.0, None, 0.4, shares, shares=parts), info)
+    assert panel.meaning.text() == "Less than half of the speech could be answered: sad 40%."
     panel.show_prediction(Prediction("a/b.wav", "error", error="a/b.wav: no sound."), info)
     assert panel.meaning.text() == "no sound."

@@ -26,6 +26,7 @@ from earnest.experiments import evaluate
 from earnest.export.onnx import to_moody
 from earnest.files.writing import refuse_changed
 from earnest.labels import CORE_EMOTIONS, SCHEMES
+from earnest.models import pretrained
 from earnest.models.classifier import MODELS, build_classifier
 from earnest.models.pretrained import COUNTER, all_tensors
 from earnest.models.published import PIXELS, PUBLISHED, emocatcher_name, import_imagenet
@@ -171,6 +172,16 @@ def test_nothing_in_a_checkpoint_is_inflated(kind: int, tmp_path: Path, monkeypa
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("a member was read"))
     with pytest.raises(EarnestError, match="a compressed archive, no file of tensors alone"):
         all_tensors(tmp_path / "bomb.pth")
+
+
+def test_an_archive_of_more_members_than_a_network_has_tensors_is_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = checkpoint(tmp_path / "theirs.pth", state(EMOCATCHER))
+    monkeypatch.setattr(pretrained, "_MOST_DIRECTORY_BYTES", 100)
+    monkeypatch.setattr(pretrained.zipfile, "ZipFile", None)
+    with pytest.raises(EarnestError, match="no file of tensors alone"):
+        all_tensors(path)
 
 
 def test_names_with_dataparallels_prefix_are_taken(tmp_path: Path) -> None:

@@ -178,6 +178,16 @@ def test_characters_that_xml_forbids_are_replaced_in_elan(tmp_path: Path) -> Non
     assert [label for _, _, label in read_eaf(path)] == ["an\ufffdg\ufffdry\ufffd", "kept:\t\x7fü😀"]
 
 
+def test_elan_finds_the_recording_from_a_link_to_the_documents_folder(tmp_path: Path) -> None:
+    talk, link = tmp_path / "calls" / "talk.flac", tmp_path / "link"
+    for folder in (talk.parent, tmp_path / "far" / "away"):
+        folder.mkdir(parents=True)
+    talk.touch()
+    link.symlink_to(tmp_path / "far" / "away")
+    text = "".join(written(timeline(path=str(talk)), "eaf", link))
+    assert 'MEDIA_URL="../../calls/talk.flac"' in text
+
+
 def test_json_is_the_dictionary_and_holds_the_windows() -> None:
     value = json.loads(timeline().to_json())
     assert value == timeline().to_dict()
@@ -226,6 +236,19 @@ def test_a_picture_names_the_colours_of_unsure_spans_and_of_vocal_bursts(tmp_pat
         drawn = (tmp_path / f"{name}.svg").read_text("utf-8")
         legend = drawn[drawn.index('id="legend_1"') :]  # text is curves, with its words in a comment
         assert [label for label in labels if f"<!-- {label} -->" in legend] == labels
+
+
+def test_hatches_of_many_vocal_bursts_are_those_of_the_legend() -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="drawing needs the extra 'report'")
+    from earnest.runtime.timeline_plot import BURST_COLOUR, HATCHES, MANY, _draw_spans
+
+    bursts = tuple(VocalBurst(10.0 * number, 10.0 * number + 1, "crying", 0.9) for number in range(MANY + 1))
+    _, axes = pyplot.subplots()
+    _draw_spans(axes, timeline((), bursts=bursts), {"(crying)": BURST_COLOUR})
+    (drawn,) = axes.collections
+    pyplot.close()
+    assert drawn.get_hatch() == HATCHES["(crying)"]
+    assert drawn.get_edgecolor().tolist() == [[1.0, 1.0, 1.0, 1.0]]
 
 
 def test_a_picture_makes_its_folder_and_a_wrong_name_is_told_as_it_was_given(tmp_path: Path) -> None:

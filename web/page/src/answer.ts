@@ -25,7 +25,7 @@ export function answerOf(timeline: Timeline): Answer {
   if (status === "vocal-burst") return burst(timeline.vocal_bursts);
   if (status === "mixed") return mixed(timeline.shares ?? shareOfTime(timeline.spans));
   if (status === "ok" && emotion) return sure(emotion, timeline.confidence ?? 0);
-  if (status === "unsure") return unsure(timeline.probabilities);
+  if (status === "unsure") return { ...unsure(timeline.probabilities), ...ofTheSpeech(timeline.shares ?? {}) };
   const text = WITHOUT[status] ?? "No answer";
   return { text, detail: "", line: text, emotion: null };
 }
@@ -42,9 +42,23 @@ export function unsure(probabilities: Shares): Answer {
   return { text: "Unsure", detail: detail && `likeliest: ${detail}`, line, emotion: UNSURE };
 }
 
+/** What less than half of the speech was answered with; nothing where no part was. */
+function ofTheSpeech(shares: Shares): Partial<Answer> {
+  const told = threeOf(emotionsOf(shares));
+  return told ? { detail: `of the speech: ${told}`, line: "Unsure" } : {};
+}
+
+function emotionsOf(shares: Shares): [string, number][] {
+  return sorted(shares).filter(([name]) => name !== UNSURE);
+}
+
+function threeOf(emotions: readonly [string, number][]): string {
+  return emotions.slice(0, 3).map(([name, share]) => `${name} ${percent(share)}`).join(", ");
+}
+
 function mixed(shares: Shares): Answer {
-  const emotions = sorted(shares).filter(([name]) => name !== UNSURE);
-  const told = emotions.slice(0, 3).map(([name, share]) => `${name} ${percent(share)}`).join(", ");
+  const emotions = emotionsOf(shares);
+  const told = threeOf(emotions);
   const [longest] = emotions.at(0) ?? [UNSURE];
   return { text: "Mixed", detail: `several emotions${told && `: ${told}`}`, line: "Mixed: several emotions", emotion: longest };
 }

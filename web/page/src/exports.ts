@@ -142,13 +142,20 @@ function attribute(text: string): string {
   return safe.includes("'") ? `"${safe.replaceAll('"', "&quot;")}"` : `'${safe}'`;
 }
 
-const MEDIA_TYPES: Partial<Record<string, string>> = { wav: "audio/x-wav", mp3: "audio/mpeg", mp4: "video/mp4", m4a: "audio/mp4" };
+const NOT_FILES = ["-", "array", "bytes", "stream"];
+const MEDIA_TYPES: Partial<Record<string, string>> = {
+  ...{ wav: "audio/x-wav", mp3: "audio/mpeg", m4a: "audio/mp4", flac: "audio/flac", ogg: "audio/ogg" },
+  ...{ opus: "audio/ogg", wma: "audio/x-ms-wma", wmv: "video/x-ms-wmv", mp4: "video/mp4" },
+  ...{ mov: "video/quicktime", mpg: "video/mpeg", avi: "video/x-msvideo", webm: "video/webm" },
+  mkv: "video/x-matroska",
+};
 
 function eaf(timeline: Timeline): string {
   const [file] = fileAndChannel(timeline.path);
   const spans = entries(timeline);
   const link = attribute(`./${fileName(file).replaceAll(/(?! )[\p{C}\p{Z}]/gu, "\u{FFFD}")}`);
   const kind = MEDIA_TYPES[/\.([^.]*)$/.exec(file)?.[1].toLowerCase() ?? ""] ?? "audio/*";
+  const media = `  <MEDIA_DESCRIPTOR MEDIA_URL=${link} RELATIVE_MEDIA_URL=${link} MIME_TYPE="${kind}"/>\n`;
   const slots = spans.map(
     ({ start_s, end_s }, index) =>
       `  <TIME_SLOT TIME_SLOT_ID="ts${2 * index + 1}" TIME_VALUE="${ms(start_s)}"/>\n` +
@@ -171,7 +178,7 @@ function eaf(timeline: Timeline): string {
     ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"' +
     ' xsi:noNamespaceSchemaLocation="http://www.mpi.nl/tools/elan/EAFv2.8.xsd">\n' +
     ' <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">\n' +
-    `  <MEDIA_DESCRIPTOR MEDIA_URL=${link} RELATIVE_MEDIA_URL=${link} MIME_TYPE="${kind}"/>\n </HEADER>\n` +
+    `${NOT_FILES.includes(file) ? "" : media} </HEADER>\n` +
     ` <TIME_ORDER>\n${slots.join("")} </TIME_ORDER>\n${tier("emotion", 0)}${tier("confidence", spans.length)}` +
     ' <LINGUISTIC_TYPE GRAPHIC_REFERENCES="false" LINGUISTIC_TYPE_ID="default-lt" TIME_ALIGNABLE="true"/>\n' +
     "</ANNOTATION_DOCUMENT>\n"

@@ -29,6 +29,9 @@ test("nothing surer than 95 % is told", () => {
 test("unsure is told with the two likeliest, mixed with the shares", () => {
   const unsure = { text: "Unsure", detail: "likeliest: sad 40 %, angry 35 %", line: "Unsure: sad or angry", emotion: "unsure" };
   assert.deepEqual(answerOf(told("unsure")), unsure);
+  assert.deepEqual(answerOf(told("unsure", { shares: { unsure: 1 } })), unsure);
+  const parts = { ...unsure, detail: "of the speech: happy 30 %, sad 10 %", line: "Unsure" };
+  assert.deepEqual(answerOf(told("unsure", { shares: { unsure: 0.6, happy: 0.3, sad: 0.1 } })), parts);
   const mixed = { text: "Mixed", detail: "several emotions: angry 75 %, sad 25 %", line: "Mixed: several emotions", emotion: "angry" };
   assert.deepEqual(answerOf({ ...told("mixed"), spans: [span(0, 1, "sad"), span(1, 4, "angry")] }), mixed);
   assert.deepEqual(answerOf(told("mixed", { shares: { sad: 0.25, angry: 0.75 } })), mixed);

@@ -376,6 +376,10 @@
       <translation>Länge</translation>
     </message>
     <message>
+      <source>Less than half of the speech could be answered: {shares}.</source>
+      <translation>Weniger als die Hälfte des Gesprochenen war zu beantworten: {shares}.</translation>
+    </message>
+    <message>
       <source>Level</source>
       <translation>Pegel</translation>
     </message>

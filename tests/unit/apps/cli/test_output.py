@@ -58,6 +58,11 @@ def test_a_name_that_is_longer_than_a_word_is_broken_and_nothing_of_it_is_lost(c
     assert lines[1].split()[1] == "unreadable"
 
 
+def test_a_command_to_type_on_windows_is_one_for_both_of_its_shells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert command_line("report", r"runs\mine", r"runs\with space") == r'earnest report runs\mine "runs\with space"'
+
+
 def test_a_command_to_type_keeps_names_with_spaces_whole() -> None:
     typed = command_line("report", Path("runs") / "with space", "--output", "it's.html")
     assert shlex.split(typed) == ["earnest", "report", str(Path("runs") / "with space"), "--output", "it's.html"]
