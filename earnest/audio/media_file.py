@@ -30,6 +30,8 @@ _MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
 _LEAST_GAP_S = 0.1
 # Streams cost more than half a megabyte each before one is chosen; in an MPEG stream sound may begin a minute late.
 _OPTIONS = {"max_streams": "64", "analyzeduration": "60000000"}
+# Bytes of packets that are searched and kept: a camera's picture has up to 24 Mbit a second; FFmpeg's own 5 MB are 2 s.
+_MPEG_OPTIONS = {**_OPTIONS, "probesize": "50000000"}
 
 
 def media_format(head: bytes) -> str | None:
@@ -112,12 +114,12 @@ _ENDINGS = {  # FFmpeg's name of a container → what people know it by
     "caf": "compressed .caf",
     "mp3": ".mp3, begun amid a frame,",
 }
-# No header tells it, and FFmpeg estimates; that of AVI may count sound that isn't there, and its size is checked.
-_WITHOUT_LENGTH = ("aac", "amr", "avi", "mp3", "mpeg", "mpegts")
+_WITHOUT_LENGTH = ("aac", "amr", "mp3", "mpeg", "mpegts")  # no header tells it, and FFmpeg estimates
 _WITH_TRACK_LENGTHS = ("mov", "caf")  # of others FFmpeg gives each track the length of the file
 _WITH_TIMES = ("mov", "matroska", "flv", "asf")  # frames have exact times
 _WITH_START = ("mpegts", "mpeg")  # those of the first ones: where parts of a broadcast were joined, the clock jumps
 _DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}  # FFmpeg's own don't know AMR's pauses (DTX)
+_RESERVED = {"amrnb": range(9, 15), "amrwb": range(10, 14)}  # types of frames that no file may hold (RFC 4867, 4.3.2)
 
 
 class MediaReader:
@@ -140,8 +142,9 @@ class MediaReader:
         self._name = name
         self._error: type[Exception] = av.FFmpegError
         self._resampler = av.AudioResampler(format="flt")
+        options = _MPEG_OPTIONS if container_format in _WITH_START else _OPTIONS
         try:
-            self._container: Any = av.open(file, format=container_format, options=_OPTIONS, metadata_errors="ignore")
+            self._container: Any = av.open(file, format=container_format, options=options, metadata_errors="ignore")
         except (av.FFmpegError, ValueError) as error:
             raise AudioError(f"{name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
         tracks = [track for track in self._container.streams.audio if track.codec_context is not None]
@@ -155,6 +158,7 @@ class MediaReader:
         self.n_channels = int(self._stream.channels or 0)
         self.encoding = f"{container_format} {self._stream.codec_context.name}"
         self._decoder = self._chosen_decoder()
+        self._reserved = _RESERVED.get(self._stream.codec_context.name, range(0))
         self.least_s, self._file_s = self._promises(container_format)
         self.promised_s = self._file_s if self.least_s is None else self.least_s
         has_start = container_format in _WITH_TIMES + _WITH_START
@@ -171,6 +175,8 @@ class MediaReader:
         """Return when the track ends, or else the file, by the header."""
         if container_format in _WITHOUT_LENGTH:
             return None, None
+        if container_format == "avi":  # FFmpeg shortens the duration; empty frames before late sound count
+            return None, float(self._stream.frames * self._stream.time_base) or None
         if self._stream.duration is None:
             return None, self._container.duration / 1e6 if self._container.duration else None
         lasts_s = float(self._stream.duration * self._stream.time_base)
@@ -206,6 +212,8 @@ class MediaReader:
             if packet.pts is not None:
                 ended_s = max(ended_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet.stream is self._stream:  # in a damaged .ts another one may have its index by now
+                if packet.size and memoryview(packet)[0] >> 3 & 15 in self._reserved:
+                    raise ValueError("an AMR frame of a reserved type")  # the decoder makes sound of it
                 for frame in self._decoder.decode(packet):
                     for part in chain(self._silence(frame, n_given), self._converted(frame)):
                         n_given += len(part)

@@ -36,6 +36,7 @@ _UNKNOWN = 0x7FFF_0000
 _TOLERATED = 64
 _MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is not known to be cut off
 _MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
+_AVI_TOLERATED = 4096  # the index lies at the end; frames of sound are counted, too
 MP3_FRAME_BYTES = 1441  # of the largest frame
 _MP3_FRAMES = 2 * MP3_FRAME_BYTES  # a count may lack the header's own
 _AVI = (b"AVI ", b"AVIX")  # the first part, and those that follow it
@@ -79,7 +80,7 @@ def _missing_bytes(file: BinaryIO, size: int) -> int:
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
         missing = _riff(file, size, ">" if head[:4] == b"RIFX" else "<")
     elif head[:4] == b"RIFF" and head[8:12] in _AVI:
-        missing = _avi(file, size)
+        missing, tolerated = _avi(file, size), _AVI_TOLERATED
     elif head == _ASF:
         missing = _asf(file, size)
     elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):

@@ -13,12 +13,13 @@ from earnest.audio.sound_file import is_joined
 from earnest.errors import AudioError, MissingExtraError, RecordingTooLongError
 
 
-def media_bytes(container: str, codec: str, rate: int, **options: str) -> bytes:
+def media_bytes(container: str, codec: str, rate: int, layout: str = "mono", **options: str) -> bytes:
     av = pytest.importorskip("av")
     buffer = BytesIO()
     with av.open(buffer, "w", format=container, options=options) as file:
-        stream = file.add_stream(codec, rate=rate, layout="mono")
-        shaped = av.AudioResampler(stream.codec_context.format, "mono", rate, frame_size=960)
+        stream = file.add_stream(codec, rate=rate, layout=layout)
+        n_frame = stream.codec_context.frame_size or 960
+        shaped = av.AudioResampler(stream.codec_context.format, layout, rate, frame_size=n_frame)
         tone = 0.25 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate)
         frame = av.AudioFrame.from_ndarray(tone.astype(np.float32)[None], format="fltp", layout="mono")
         frame.sample_rate, frame.pts = rate, 0
@@ -99,6 +100,29 @@ def test_a_cut_avi_is_refused_not_shortened() -> None:
         decode(data[: len(data) // 2])
 
 
+@pytest.mark.parametrize("size", [0, 2**32 - 1])  # of a writer that can't go back
+@pytest.mark.parametrize("codec", ["pcm_s16le", "libmp3lame"])
+def test_a_cut_avi_of_unknown_size_is_refused_by_its_count_of_frames(codec: str, size: int) -> None:
+    data = media_bytes("avi", codec, 16_000)
+    unknown = data[:4] + size.to_bytes(4, "little") + data[8:]
+    np.testing.assert_array_equal(decode(unknown).waveform, decode(data).waveform)
+    with pytest.raises(AudioError, match=r"cut off, \d\.\d\d of"):
+        decode(unknown[: len(data) // 2])
+
+
+@pytest.mark.parametrize("n_too_many", [100, 2_048])
+def test_an_avi_whose_size_is_somewhat_too_large_is_whole(n_too_many: int) -> None:
+    data = media_bytes("avi", "pcm_s16le", 16_000)
+    size = int.from_bytes(data[4:8], "little") + n_too_many
+    assert len(decode(data[:4] + size.to_bytes(4, "little") + data[8:]).waveform) == 31_680
+
+
+@pytest.mark.parametrize(("codec", "layout"), [("pcm_s16le", "4.0"), ("ac3", "5.1")])
+def test_an_avi_of_many_channels_may_be_as_long_as_any(codec: str, layout: str) -> None:
+    data = media_bytes("avi", codec, 48_000, layout)
+    assert decode(data, max_seconds=2.1).duration_s == pytest.approx(2.0, abs=0.1)
+
+
 def test_joined_mp4_files_are_refused_not_heard_in_part_and_fragments_are_one_recording() -> None:
     data = media_bytes("mp4", "aac", 44_100)
     with pytest.raises(AudioError, match=r"several recordings in one file, .* give the files themselves"):
@@ -134,18 +158,21 @@ def test_a_gap_of_days_is_refused_as_too_long() -> None:
         decode(matroska([(0, 1), (200_000, 200_001)], live="1"), max_seconds=60)  # no header tells of it
 
 
-def film(path: Path, container: str, picture: str, codec: str) -> bytes:
-    """Return 9 s of picture, and sound of 1 s that begins after 6 s."""
+def film(path: Path, container: str, picture: str, codec: str, scale: int = 1) -> bytes:
+    """Return 9 s of picture, and sound of 1 s that begins after 6 s; at a scale of 5 after more than 5 MB."""
     av = pytest.importorskip("av")
     rate, options = 16_000, {"movflags": "faststart"} if container == "mp4" else {}
     with av.open(str(path), "w", format=container, options=options) as file:
         shown, heard = file.add_stream(picture, rate=25), file.add_stream(codec, rate=rate, layout="mono")
         heard.bit_rate = 32_000
-        shown.width, shown.height, shown.pix_fmt = 64, 48, "yuv420p"
+        shown.width, shown.height, shown.pix_fmt = 64 * scale, 48 * scale, "yuv420p"
+        shown.bit_rate = 400_000 * scale**2
         shaped = av.AudioResampler(heard.codec_context.format, "mono", rate, heard.codec_context.frame_size or 1_600)
         rng = np.random.default_rng(0)
         for place in range(225):
-            frame = av.VideoFrame.from_ndarray(rng.integers(0, 256, (48, 64, 3), np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                rng.integers(0, 256, (48 * scale, 64 * scale, 3), np.uint8), format="rgb24"
+            )
             frame.pts, frame.time_base = place, Fraction(1, 25)
             file.mux(shown.encode(frame))
             if place in range(150, 175):
@@ -183,6 +210,15 @@ def test_sound_that_begins_later_than_its_film_and_ends_sooner_is_whole_and_at_i
             decode(data[: int(share * len(data))])
 
 
+@pytest.mark.parametrize(("container", "picture"), [("mpegts", "mpeg2video"), ("mpeg", "mpeg1video")])
+def test_sound_that_begins_after_megabytes_of_a_camera_s_picture_is_heard_at_its_time(
+    tmp_path: Path, container: str, picture: str
+) -> None:
+    data = film(tmp_path / "film", container, picture, "mp2", scale=5)
+    assert len(data) > 9 / 6 * 5_000_000
+    assert decode(data).duration_s == pytest.approx(7, abs=0.15)
+
+
 @pytest.mark.parametrize(
     ("head", "speech", "pauses", "rate"),
     [
@@ -200,3 +236,35 @@ def test_pauses_of_amr_are_heard_as_long_as_they_are(
         pytest.skip("this PyAV has only FFmpeg's own decoders, which know no pauses")
     recording = decode(head + 10 * speech + 20 * (pauses[0] + 7 * pauses[1]) + 10 * speech)
     assert (recording.sample_rate_hz, recording.duration_s) == (rate, 180 * 0.02)
+
+
+@pytest.mark.parametrize(
+    ("head", "frame", "rate", "reserved"),
+    [
+        (b"#!AMR\n", b"\x04" + bytes(12), 8_000, range(9, 15)),
+        (b"#!AMR-WB\n", b"\x04" + bytes(17), 16_000, range(10, 14)),
+    ],
+    ids=["AMR", "AMR-WB"],
+)
+def test_amr_in_3gp_is_heard_at_its_time_and_reserved_frames_are_damage(
+    head: bytes, frame: bytes, rate: int, reserved: range
+) -> None:
+    """The first track begins after a second and pauses for one; the other one goes on."""
+    av = pytest.importorskip("av")
+    buffer = BytesIO()
+    with av.open(BytesIO(head + frame), format="amr") as one, av.open(buffer, "w", format="3gp") as file:
+        streams = [file.add_stream_from_template(one.streams[0]) for _ in range(2)]
+        for place in range(200):
+            for stream in streams if place // 50 in (1, 3) else streams[1:]:
+                packet = av.Packet(frame if stream is streams[0] else frame[:1] + b"\1" * len(frame[1:]))
+                packet.stream, packet.time_base = stream, Fraction(1, rate)
+                packet.pts = packet.dts = place * rate // 50
+                packet.duration = rate // 50
+                file.mux(packet)
+    data = buffer.getvalue()
+    assert decode(data).duration_s == pytest.approx(4.0, abs=0.02)
+    first = data.index(frame)
+    for damaged in (head + frame + b"%c", data[:first] + b"%c" + data[first + 1 :]):
+        for kind in reserved:
+            with pytest.raises(AudioError, match="damaged"):
+                decode(damaged.replace(b"%c", bytes([kind << 3 | 4])))
