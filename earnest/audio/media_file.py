@@ -30,8 +30,8 @@ _MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
 _LEAST_GAP_S = 0.1
 # Streams cost more than half a megabyte each before one is chosen; in an MPEG stream sound may begin a minute late.
 _OPTIONS = {"max_streams": "64", "analyzeduration": "60000000"}
-# Bytes of packets that are searched and kept: a camera's picture has up to 24 Mbit a second; FFmpeg's own 5 MB are 2 s.
-_MPEG_OPTIONS = {**_OPTIONS, "probesize": "50000000"}
+# Bytes that are searched, in memory: six seconds of 24 Mbit each, as cameras have them; FFmpeg's own 5 MB are two.
+_MPEG_OPTIONS = {**_OPTIONS, "probesize": "20000000"}
 
 
 def media_format(head: bytes) -> str | None:

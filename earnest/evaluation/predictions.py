@@ -241,6 +241,7 @@ def _stacked(parts: Sequence[Predictions], name: str, shape: tuple[int, ...], bl
 TEXT_COLUMNS = ("utterance_id", *TEXTS, "emotion", "predicted")
 ADAPTED, GENDER = "adapted", "predicted_gender"
 AFFECT_COLUMNS, INTENSITY = tuple(f"predicted_{name}" for name in AFFECT), "intensity"
+WITH_TRUTH = ("utterance_id", "emotion", "predicted")  # what a file that needs nothing beside it has
 TRUTH = "truth"  # another name of the column "emotion", as tables of `earnest predict` have it
 KNOWN = (*TEXT_COLUMNS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
 PREFIX = "p_"
@@ -281,12 +282,7 @@ def read_predictions(path: Path) -> Predictions:
     CorpusError
         For what is wrong, with line and column.
     """
-    return Predictions.of(read_scored(path))
-
-
-def read_scored(path: Path) -> SystemAnswers:
-    """Read a predictions file as `read_predictions` does, with what it holds besides."""
-    return read_answers(path, ("utterance_id", "emotion", "predicted"))
+    return Predictions.of(read_answers(path, WITH_TRUTH))
 
 
 def read_answers(path: Path, needed: Sequence[str] = ("predicted",)) -> SystemAnswers:

@@ -16,7 +16,7 @@ from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, score
-from earnest.evaluation.predictions import Predictions, predictions_file, read_scored
+from earnest.evaluation.predictions import WITH_TRUTH, Predictions, predictions_file, read_answers
 from earnest.evaluation.protocols import kind_words
 from earnest.files.reading import read_json, read_text
 from earnest.training.record import RECORD, RunRecord, read_record
@@ -122,7 +122,7 @@ def read_result(path: Path) -> Result:
         raise EarnestError(f"{path}: no such file or folder. Give a folder of `earnest evaluate` or a predictions.csv.")
     file = predictions_file(path)
     _refuse_other_forms(file)
-    answers = read_scored(file)
+    answers = read_answers(file, WITH_TRUTH)
     predictions = Predictions.of(answers)
     scores, _ = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
     if not path.is_dir():
