@@ -103,9 +103,8 @@ def silero_session() -> Any:
 class _Loudest:
     """How loud the loudest frame so far is, which fades from frame to frame."""
 
-    def __init__(self, fade_db: float) -> None:
-        self._fade_db = fade_db
-        self._dbfs = SILENCE_DBFS
+    def __init__(self, begins_dbfs: float, fade_db: float) -> None:
+        self._dbfs, self._fade_db = begins_dbfs, fade_db
 
     def follow(self, levels_dbfs: Levels) -> Levels:
         """Take the next frames' levels, shape (frames,); return what it is at each of them."""
@@ -131,7 +130,8 @@ class SileroActivity:
     def __init__(self) -> None:
         self._session = silero_session()
         self._before = np.zeros(CONTEXT, np.float32)
-        self._loudest = _Loudest(_FADE_DB)
+        # No gain at first: a first word that is lifted has no beginning.
+        self._loudest = _Loudest(HEARD_AT_DBFS, _FADE_DB)
         self._n_frames = 0
         self._is_quiet = True  # no speech in this block so far
         self._begin_anew()
@@ -185,7 +185,7 @@ class EnergyActivity:
     name = "energy"
 
     def __init__(self) -> None:
-        self._loudest = _Loudest(fade_db=FRAME_S)  # of one frame: 1 dB a second
+        self._loudest = _Loudest(SILENCE_DBFS, fade_db=FRAME_S)  # of one frame: 1 dB a second
 
     def probabilities(self, frames: Waveform) -> Shares:
         """Return 1 or 0."""

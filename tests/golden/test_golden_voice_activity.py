@@ -1,4 +1,7 @@
-"""Voice activity as Silero's network, as published, has it: frame by frame, with what it remembers between frames."""
+"""Voice activity as Silero's network, as published, has it: frame by frame, with what it remembers between frames.
+
+Without the gain that earnest gives to quiet frames, which the published network has not.
+"""
 
 from pathlib import Path
 
@@ -6,6 +9,7 @@ import make_voice_activity
 import numpy as np
 import pytest
 
+from earnest.audio import activity
 from earnest.audio.activity import BEGINS_AT, ENDS_BELOW, Shares, activity_called
 
 WITHIN = 1e-5
@@ -27,7 +31,10 @@ def until_it_begins_anew(stored: Shares) -> int:
 
 
 @pytest.mark.parametrize("path", make_voice_activity.CLIPS, ids=lambda path: str(path.stem))
-def test_voice_activity_equals_the_stored_numbers_of_the_published_network(path: Path) -> None:
+def test_voice_activity_equals_the_stored_numbers_of_the_published_network(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity, "MOST_GAIN_DB", 0.0)
     stored, heard = np.load(make_voice_activity.STORED)[path.stem], make_voice_activity.frames(path)
     n_alike = until_it_begins_anew(stored)
     assert n_alike > 0.9 * len(stored)

@@ -274,7 +274,11 @@ def test_keys_are_read_again_at_a_hangup_by_all_and_a_damaged_file_changes_none(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
-def test_a_hangup_without_a_file_of_keys_ends_a_server_as_term_does(bundle: Path) -> None:
+def test_a_hangup_without_a_file_of_keys_ends_a_server_as_term_does(
+    bundle: Path, request: pytest.FixtureRequest
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where these tests run under `nohup`
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, before))
     with serving(bundle, "--limit", "body_s=60") as (address, process), connected(address) as connection:
         connection.sendall(head("/v1/predict", f"Content-Length: {len(CLIP)}") + CLIP[:1000])
         wait_for(lambda: "under_way 1.0" in metrics(address))

@@ -12,6 +12,7 @@ from onnx import numpy_helper
 from stand_in import as_shipped, stand_in_model, write_bundle
 
 import earnest
+from earnest.audio.activity import NETWORK
 from earnest.bundle import SHIPPED, load_bundle
 from earnest.testing.sounds import voice
 
@@ -62,7 +63,7 @@ def in_node(folder: Path, base: Path, output: Path, knows_speakers: bool) -> Any
         names = {"name": path.relative_to(folder).as_posix(), "label": path.parent.name, "speaker": speaker}
         examples.append({"waveform": tasks.write(waveform), "sampleRateHz": RATE_HZ, **names})
     tasks.add_learning(examples, "mine", output)
-    return tasks.by_node(base)[0]
+    return tasks.by_node(base, NETWORK)[0]
 
 
 def constants_of(bundle: Path) -> dict[str, Any]:

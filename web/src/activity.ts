@@ -26,9 +26,10 @@ export interface Activity {
 
 /** How loud the loudest frame so far is, which fades from frame to frame. */
 class Loudest {
-  private dbfs = SILENCE_DBFS;
-
-  constructor(private readonly fadeDb: number) {}
+  constructor(
+    private dbfs: number,
+    private readonly fadeDb: number,
+  ) {}
 
   follow(levelDbfs: number): number {
     return (this.dbfs = Math.max(levelDbfs, this.dbfs - this.fadeDb));
@@ -38,7 +39,7 @@ class Loudest {
 /** Speech is louder than -65 dBFS and than 35 dB below the loudest so far, which fades by 1 dB a second. */
 export class EnergyActivity implements Activity {
   readonly name = "energy";
-  private readonly loudest = new Loudest(FRAME_SECONDS);
+  private readonly loudest = new Loudest(SILENCE_DBFS, FRAME_SECONDS);
 
   probability(frame: Float32Array): number {
     const level = levelDbfs(frame);
@@ -64,7 +65,7 @@ export class SileroActivity implements Activity {
   private hidden = new Float32Array(128);
   private cell = new Float32Array(128);
   private context = new Float32Array(CONTEXT);
-  private readonly loudest = new Loudest(FADE_DB);
+  private readonly loudest = new Loudest(HEARD_AT_DBFS, FADE_DB);
   private frames = 0;
   private isQuiet = true; // no speech in this block so far
   private hasSpoken = false; // since the state is this one

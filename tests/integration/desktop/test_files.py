@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import earnest
-from earnest.runtime.timeline import FORMATS
+from earnest.runtime.timeline import FORMATS, written
 from earnest.testing.sounds import write_voice
 
 
@@ -156,7 +156,7 @@ def test_answers_are_exported_in_every_format(opened: Any, voices: Path, tmp_pat
     for form, suffix in TIMELINES.items():
         window.export_timelines(str(tmp_path / form), form)
         driver.until(lambda form=form, suffix=suffix: len(list((tmp_path / form).glob(f"voice-*{suffix}"))) == 5)
-        expected = window.files.model.entries[0].timeline.to(form)
+        expected = "".join(written(window.files.model.entries[0].timeline, form, tmp_path / form))
         assert (tmp_path / form / f"voice-0{suffix}").read_text() == expected
     assert set(TIMELINES) == set(FORMATS)
 

@@ -50,7 +50,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.mark.parametrize("name", SEVERAL)
 def test_a_clip_gets_the_mean_of_the_answers_to_its_variants(folders: tuple[Path, Path], name: str) -> None:
     plain = earnest.load(folders[0])
-    clip = voice(0.6)
+    clip = voice(0.4)
     alone = [shares(plain.predict((variant, RATE_HZ))) for variant in variants_of(clip, name, RATE_HZ)]
     result = earnest.load(folders[0], tta=name).predict((clip, RATE_HZ))
     np.testing.assert_allclose(shares(result), np.mean(alone, axis=0), atol=1e-6)
@@ -58,7 +58,7 @@ def test_a_clip_gets_the_mean_of_the_answers_to_its_variants(folders: tuple[Path
         assert np.ptp(alone, axis=0).max() > 1e-3
     assert result.model == f"a (tta {name})"
     assert result.emotion == max(result.probabilities, key=lambda emotion: result.probabilities[emotion])
-    assert result.duration_s == 0.6
+    assert result.duration_s == 0.4
 
 
 class TellsLength:

@@ -166,7 +166,7 @@ def test_a_channel_that_is_not_there_is_an_error_where_it_is_the_only_one_or_its
     both = ("--channel", 1, "--channel", 2)
     for words in (tmp_path / "mono.wav", *both), (tmp_path / "list.csv", *both), (tmp_path, "--channel", 2):
         *_, last = rows_of(run(bundle, "predict", *words, "--json", code=3).stdout)
-        assert "the recording has one channel, there is no channel 2" in last["error"]
+        assert "there is no channel 2, only one channel" in last["error"]
 
 
 def test_channels_of_profiles_timelines_and_embeddings(bundle: Path, tmp_path: Path) -> None:
