@@ -299,8 +299,9 @@ def _torchs(path: Path) -> dict[str, Tensor]:
 def _check_archive(file: BinaryIO, path: Path) -> None:
     """Refuse a damaged ZIP archive: torch doesn't compare checksums. Older files of torch are none, and have none."""
     if zipfile.is_zipfile(file):
-        end = file.seek(-_END_BYTES, os.SEEK_END) and file.read()  # its mark, and from 12 on the bytes of the directory
-        if not end or end[:4] != b"PK\5\6" or int.from_bytes(end[12:16], "little") > _MOST_DIRECTORY_BYTES:
+        file.seek(-_END_BYTES, os.SEEK_END)
+        end = file.read()  # its mark, and from 12 on the bytes of the directory
+        if end[:4] != b"PK\5\6" or int.from_bytes(end[12:16], "little") > _MOST_DIRECTORY_BYTES:
             raise EarnestError(f"{path}: no file of tensors alone. {_SAVE}")
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, shown, suggestion
+from earnest.labels import UNSURE
 from earnest.runtime.events import VocalBurst
 from earnest.settings.limits import Share, Validated
 
@@ -146,6 +147,11 @@ class Prediction:
     vocal_bursts: tuple[VocalBurst, ...] = ()
     model: str = ""
     error: str | None = None
+
+    @property
+    def answered_shares(self) -> Mapping[str, float]:
+        """How much of the speech each emotion holds, "unsure" left out; empty where it was answered as a whole."""
+        return {name: share for name, share in (self.shares or {}).items() if name != UNSURE}
 
     def top(self, count: int = 3) -> list[tuple[str, float]]:
         """Return the most probable classes with their probabilities, the first one first."""

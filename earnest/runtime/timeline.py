@@ -225,10 +225,10 @@ def written(timeline: Recorded, form: str, folder: Path | None = None) -> Iterat
     """
     if form not in FORMATS:
         raise EarnestError(f"There is no timeline format '{form}'.{suggestion(form, FORMATS)}")
-    return _eaf(timeline, folder) if form == "eaf" else FORMATS[form](timeline)
+    return FORMATS[form](timeline, folder)
 
 
-def _json(timeline: Recorded) -> Iterator[str]:
+def _json(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
     """One object; spans and windows one a line, so that it is readable and differences show."""
     head = timeline.head_dict()
     yield "{\n"
@@ -256,7 +256,7 @@ def written_spans(timelines: Iterable[Recorded], form: str) -> Iterator[str]:
         yield from (_csv_rows if form == "csv" else _jsonl)(timeline)
 
 
-def _jsonl(timeline: Recorded) -> Iterator[str]:
+def _jsonl(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
     """One span a line."""
     for span in timeline.spans:
         yield _compact({"path": timeline.path} | span_dict(span)) + "\n"
@@ -266,7 +266,7 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _csv(timeline: Recorded) -> Iterator[str]:
+def _csv(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
     """One span a row."""
     yield _CSV_HEADER
     yield from _csv_rows(timeline)
@@ -278,7 +278,7 @@ def _csv_rows(timeline: Recorded) -> Iterator[str]:
         yield csv_row(cells) + "\n"
 
 
-def _srt(timeline: Recorded) -> Iterator[str]:
+def _srt(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
     """SubRip. Empty lines would end the subtitle and are left out."""
     for number, span in enumerate(timeline.entries(), 1):
         times = f"{_clock(span.start_s, ',')} --> {_clock(span.end_s, ',')}"
@@ -286,7 +286,7 @@ def _srt(timeline: Recorded) -> Iterator[str]:
         yield f"{number}\n{times}\n{_no_empty_lines(span.emotion)}{below}\n\n"
 
 
-def _vtt(timeline: Recorded) -> Iterator[str]:
+def _vtt(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
     """WebVTT. ``&``, ``<`` and ``>`` are written as entities; empty lines are left out."""
     yield "WEBVTT\n\n"
     for number, span in enumerate(timeline.entries(), 1):
@@ -310,7 +310,7 @@ def _clock(seconds: float, point: str) -> str:
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{point}{thousandths:03d}"
 
 
-def _textgrid(timeline: Recorded) -> Iterator[str]:
+def _textgrid(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
     """Praat's long text format; time without speech is an interval without text, quotes are doubled."""
     entries = timeline.entries()
     # At least a millisecond: a tier of Praat's must not be empty.
@@ -339,7 +339,7 @@ def _filled(spans: Iterable[Span], end_s: float) -> Iterator[tuple[float, float,
         yield position, end_s, None
 
 
-def _eaf(timeline: Recorded, folder: Path | None = None) -> Iterator[str]:
+def _eaf(timeline: Recorded, folder: Path | None) -> Iterator[str]:
     """ELAN 2.8. A recording that is a file is linked from the document; what XML can't hold is replaced."""
     entries = timeline.entries()
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT AUTHOR="earnest"'
@@ -396,7 +396,7 @@ _MEDIA_TYPES = {
 }
 
 
-def _rttm(timeline: Recorded) -> Iterator[str]:
+def _rttm(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
     """NIST's Rich Transcription Time Marked, the emotion in the speaker's place; "_" for the spaces of a field."""
     path, channel = file_and_channel(timeline.path)
     name = _rttm_name(path)
@@ -416,7 +416,7 @@ def _one_word(text: str) -> str:
     return "_".join(text.split())
 
 
-def _audacity(timeline: Recorded) -> Iterator[str]:
+def _audacity(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
     """Audacity's label track: start, end and label between tabs; tabs and new lines in a label become spaces."""
     for span in timeline.entries():
         yield f"{_s(span.start_s)}\t{_s(span.end_s)}\t{' '.join(span.emotion.split())}\n"
@@ -430,7 +430,7 @@ def _s(seconds: float) -> str:
     return f"{seconds:.3f}"
 
 
-FORMATS: Mapping[str, Callable[[Recorded], Iterator[str]]] = {
+FORMATS: Mapping[str, Callable[[Recorded, Path | None], Iterator[str]]] = {
     "json": _json,
     "jsonl": _jsonl,
     "csv": _csv,

@@ -101,7 +101,7 @@ def details(prediction: Prediction) -> str:
 
     Where no speech was found, what is wrong with the sound.
     """
-    if prediction.status == "unsure" and not {*(prediction.shares or ())} - {UNSURE}:
+    if prediction.status == "unsure" and not prediction.answered_shares:
         return ", ".join(f"{name} {percent(share)}" for name, share in prediction.top(2))
     if prediction.status in ("unsure", "mixed"):
         return _of_the_speech(prediction)

@@ -33,7 +33,7 @@ from earnest.audio.source import (
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.files.reading import links_among, read_text, unfollowed
-from earnest.files.tables import text_rows
+from earnest.files.tables import has_text, text_rows
 from earnest.runtime.decoders import Reading
 from earnest.runtime.predictor import Predictor
 
@@ -111,7 +111,7 @@ def rows_of_list(text: str, where: str) -> list[tuple[int, dict[str, str]]]:
             raise EarnestError(
                 f"{where}: a list of recordings needs the column 'path', named in its first line.{columns}"
             )
-        filled = ((number, row) for number, row in enumerate(rows, 2) if any(map(str.strip, row)))
+        filled = ((number, row) for number, row in enumerate(rows, 2) if has_text(row))
         listed = [(number, _cells(header, row, f"{where}, row {number}")) for number, row in filled]
     except csv.Error as error:
         raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error

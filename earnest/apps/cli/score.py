@@ -348,14 +348,9 @@ def command(
     """
     if protocol is not None:
         protocol_called(protocol)
-    source = Source(
-        manifest=manifest,
-        corpora=_places(corpora, corpus_folders(data)),
-        words={theirs.strip(): ours.strip() for theirs, ours in word_pairs("--map", words).items()},
-        scheme=scheme,
-        form=form,
-        ignore_unknown=ignore_unknown,
-    )
+    places = _places(corpora, corpus_folders(data))
+    meant = {theirs.strip(): ours.strip() for theirs, ours in word_pairs("--map", words).items()}
+    source = Source(manifest, places, meant, scheme, form, ignore_unknown)
     if output is not None:
         _refuse_output(output, predictions, source, overwrite)
     found = to_score(predictions, source)

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,14 +168,18 @@ def command(
     kept = (digest_of_key(token),) if token else keys
     who = kept, api_keys, cors_origins, host_names
     settings = Settings(models, threads, provider, jobs, micro_batch, bounds, *who, keep)
-    show = None
-    if as_json:
-        show = functools.partial(_show_as_json, host, token)
-    elif token:
-        show = functools.partial(_show_addresses, host, token)
-    elif not keys and is_loopback(host) and not quiet and _is_terminal():
-        show = functools.partial(_show_page, host)
+    is_for_people = not keys and is_loopback(host) and not quiet and _is_terminal()
+    show = _announcement(host, token, as_json, is_for_people)
     serve(settings, Address(host, port), workers, "warning" if quiet else log_level, show)
+
+
+def _announcement(host: str, token: str | None, as_json: bool, is_for_people: bool) -> Callable[[int], None] | None:
+    """Return what tells where the server is, given its port; None where nobody needs to be told."""
+    if as_json:
+        return functools.partial(_show_as_json, host, token)
+    if token:
+        return functools.partial(_show_addresses, host, token)
+    return functools.partial(_show_page, host) if is_for_people else None
 
 
 def _limits(words: tuple[str, ...]) -> "Limits":

@@ -11,7 +11,6 @@ from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.audio.io import OTHER_TRACKS, SEPARATE
 from earnest.bundle import BundleInfo
 from earnest.errors import printable
-from earnest.labels import UNSURE
 from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
 from earnest.runtime.timeline_plot import clock, colours_of
 
@@ -128,8 +127,7 @@ def meaning(prediction: Prediction, info: BundleInfo) -> str:
             "Of answers with a confidence of {share}, about that share is right, on speech like that it was measured "
             "on. Your recordings may be different; the model's card has the measurements."
         ).format(share=localised(percent(prediction.confidence)))
-    shares = {name: share for name, share in (prediction.shares or {}).items() if name != UNSURE}
-    if prediction.status == "unsure" and shares:
+    if prediction.status == "unsure" and (shares := prediction.answered_shares):
         told = ", ".join(f"{word(name)} {localised(percent(share))}" for name, share in shares.items())
         return tr("Less than half of the speech could be answered: {shares}.").format(shares=told)
     if prediction.status == "unsure":

@@ -39,7 +39,10 @@ _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
 _LEAST_S = 0.01  # what a message counts for at least: work is by message as well as by length
 _TOGETHER = 32  # messages, at most, that are worked on at a time
 _QUIET_S, _DRAIN_S = 0.05, 2.0  # when the process ends, streams are heard until nothing waits, but no longer than this
-_CLOSE = {"finished": 1000, "idle": 1008, "ending": 1012} | {
+_CLOSE = {
+    "finished": 1000,
+    "idle": 1008,
+    "ending": 1012,
     "bad-message": 1003,
     "bad-sound": 1007,
     "too-long": 1008,

@@ -143,6 +143,7 @@ function attribute(text: string): string {
 }
 
 const NOT_FILES = ["-", "array", "bytes", "stream"];
+const OF_CHANNEL = new RegExp(`^([^]*\\.[^./#]+|${NOT_FILES.join("|")})#([1-9][0-9]{0,2})$`);
 const MEDIA_TYPES: Partial<Record<string, string>> = {
   ...{ wav: "audio/x-wav", mp3: "audio/mpeg", m4a: "audio/mp4", flac: "audio/flac", ogg: "audio/ogg" },
   ...{ opus: "audio/ogg", wma: "audio/x-ms-wma", wmv: "video/x-ms-wmv", mp4: "video/mp4" },
@@ -202,7 +203,7 @@ function audacity(timeline: Timeline): string {
 
 /** The recording and the channel that a path such as "call.wav#2" names, as in Python's `file_and_channel`; 1 for all of them. */
 function fileAndChannel(path: string): [string, string] {
-  const found = /^([^]*\.[^./#]+|-|array|bytes|stream)#([1-9][0-9]{0,2})$/.exec(path);
+  const found = OF_CHANNEL.exec(path);
   return found ? [found[1], found[2]] : [path, "1"];
 }
 
