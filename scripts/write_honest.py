@@ -28,7 +28,8 @@ COLUMNS = {
 }
 PAGE = """# Why honest evaluation
 
-**{headline}** One recipe loses so much when nothing but the scoring changes.
+**{headline}** One recipe loses so much when the split and the choice of the epoch
+change, and with them a part of the training clips (960 here, 1,036 and 1,152 there).
 
 WA (weighted accuracy) is the share of clips that are right, UA (unweighted accuracy) the mean recall over classes; both
 in per cent, ± the standard deviation over folds.

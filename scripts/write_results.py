@@ -89,11 +89,12 @@ published order of files, and with torch's own threshold of the plateau (1e-4), 
 **What was chosen on what.** Epoch and temperature were chosen on validation recordings. Where the last layer alone is
 fitted (`base`), every training speaker is a validation speaker once for the temperature (speaker cross-fitting). That
 was decided after calibration errors of test folds had been seen; it changes probabilities, not answers. No network that
-ships was chosen on test recordings, but for three numbers: the shrinkage of `base` and of `large`, and what deviations
-count in `base`, were chosen by `leave-one-corpus-out` itself. Without any one of its corpora, the others choose about
-the same ([lab book](experiments.md), "deviations that count a third" and "less shrinkage"). The blocks of `base` come
-from earlier work, in which test results had been seen. And test recordings were scored more than once:
-[targets](targets.md) says how often, for each protocol.
+ships was chosen on test recordings of the protocols that divide one corpus. On the corpora of `leave-one-corpus-out`
+itself were chosen: the shrinkage of `base` and of `large`, what deviations count in `base`, the network that adapts,
+and some rules of how sound is heard ([all of them](experiments.md#scored-on-test-and-what-came-of-it)). Without any one
+of these corpora, the others choose about the same shrinkage and count ("deviations that count a third" and "less
+shrinkage"). The blocks of `base` come from earlier work, in which test results had been seen. And test recordings were
+scored more than once: [targets](targets.md) says how often, for each protocol.
 
 **The recipes.**
 
