@@ -16,8 +16,10 @@ from typing import TypeAlias
 import numpy as np
 
 from earnest.audio.io import load_waveform
+from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
 from earnest.augment.bandwidth import band_limited
+from earnest.augment.coloured_noise import coloured_noise
 from earnest.augment.level import at_level, mix_at_snr
 from earnest.augment.noise_files import drawn_stretch
 from earnest.augment.pitch_shift import pitch_shifted
@@ -42,7 +44,8 @@ heard. Per cent: refused (no speech, or a vocal burst), the share of all that is
 that no training heard ({noises}). *A hall*: the sound falls by
 60 dB in 1.5 s, and the speaker is far away. *Cut off* are the loudest samples. *Quiet* has white noise of a room 20 dB
 below the speech. Another speed changes the pitch too, as on a tape. An *offset* is a constant of a tenth of the peak,
-as a cheap sound card adds it. The beep is as loud as the peak, and so is the deviation of the click.
+as a cheap sound card adds it. *A room around* is pink noise, so many decibels below the speech, under it and 0.8 s
+before and behind. The beep is as loud as the peak, and so is the deviation of the click.
 """
 TABLE = """
 ## `{name}`
@@ -86,6 +89,17 @@ def click(waveform: Waveform, rng: np.random.Generator) -> Waveform:
     return pause
 
 
+def in_a_room(waveform: Waveform, snr_db: float, rng: np.random.Generator) -> Waveform:
+    """Put a clip's loud part, at most 2.4 s, into a room with pink noise, which is heard 0.8 s before and behind."""
+    first, end = active_part(waveform, RATE_HZ) or (0, len(waveform))
+    speech = waveform[first : min(end, first + int(2.4 * RATE_HZ))]
+    pause = np.zeros(int(0.8 * RATE_HZ), np.float32)
+    sound = np.concatenate([pause, speech, pause])
+    noise = coloured_noise(len(sound), RATE_HZ, "pink", rng)
+    gain = float(np.std(speech) / np.std(noise)) * 10 ** (-snr_db / 20)
+    return np.asarray(sound + gain * noise, np.float32)
+
+
 def in_range(waveform: Waveform) -> Waveform:
     """Scale what is beyond [-1, 1] to fit."""
     return waveform / max(1.0, float(np.abs(waveform).max()))
@@ -113,6 +127,10 @@ def _pitch(semitones: float) -> Change:
     return lambda waveform, _others, _rng: pitch_shifted(waveform, semitones, RATE_HZ)
 
 
+def _room(snr_db: float) -> Change:
+    return lambda waveform, _others, rng: in_a_room(waveform, snr_db, rng)
+
+
 @cache
 def noises() -> list[Path]:
     """Return the recordings of `NOISES`."""
@@ -136,6 +154,8 @@ CONDITIONS: dict[str, Change] = {
     "30 % cut off": lambda waveform, _others, _rng: clipped(waveform, 0.3),
     "quiet, −55 dBFS": lambda waveform, _others, rng: quiet(waveform, -55.0, -75.0, rng),
     "offset": lambda waveform, _others, _rng: waveform + 0.1 * np.abs(waveform).max(),
+    "a room around, 30 dB": _room(30),
+    "a room around, 20 dB": _room(20),
     "a beep before": lambda waveform, _others, _rng: np.concatenate([beep(float(np.abs(waveform).max())), waveform]),
     "a click behind": lambda waveform, _others, rng: np.concatenate([waveform, click(waveform, rng)]),
 }

@@ -45,17 +45,21 @@ def is_silent(levels: Levels) -> bool:
     return not len(levels) or float(levels.max()) <= SILENCE_DBFS
 
 
-def active_part(waveform: Waveform, sample_rate_hz: int) -> tuple[int, int] | None:
-    """Return where sound louder than -65 dBFS and than 35 dB below the loudest frame starts and ends; None without.
+def active_part(waveform: Waveform, sample_rate_hz: int, range_db: float = SPEECH_RANGE_DB) -> tuple[int, int] | None:
+    """Return where sound louder than -65 dBFS and than ``range_db`` below the loudest frame starts and ends.
 
     Parameters
     ----------
     waveform : shape (samples,)
+
+    Returns
+    -------
+    None without such sound
     """
     levels = frame_levels_dbfs(waveform, sample_rate_hz)
     if is_silent(levels):
         return None
-    active = np.flatnonzero(levels > max(SILENCE_DBFS, float(levels.max()) - SPEECH_RANGE_DB))
+    active = np.flatnonzero(levels > max(SILENCE_DBFS, float(levels.max()) - range_db))
     n_frame = max(round(FRAME_S * sample_rate_hz), 1)
     return int(active[0]) * n_frame, min(int(active[-1] + 1) * n_frame, len(waveform))
 

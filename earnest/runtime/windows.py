@@ -1,9 +1,10 @@
 """Sound that arrives piece by piece → the windows that a network is to hear, and the segments they belong to.
 
-A recording no longer than a window and a hop (4 s) is heard whole. In a longer one speech is found first; each segment
-of it is cut into overlapping windows, and at its ends a window is heard with up to half a second of what comes before
-and after: faint consonants and breath that voice activity detection leaves out say a lot about an emotion. More than
-that would join so much room noise to a short segment that it sounds sad.
+A recording no longer than a window and a hop (4 s) is heard at once. In a longer one speech is found first; each
+segment of it is cut into overlapping windows, and at its ends a window is heard with up to half a second of what comes
+before and after: faint consonants and breath that voice activity detection leaves out say a lot about an emotion. More
+than that would join so much room noise to a short segment that it sounds sad. So of a short recording that begins or
+ends with more room noise than that, no more is heard either.
 
 Nothing here depends on how the sound was divided into pieces.
 """
@@ -31,6 +32,8 @@ from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 
 CONTEXT_S = 0.5  # of 0, 0.5 and 1 s what serves clips and talks in a noisy room alike (docs/results/experiments.md)
+# Room noise of at least `_NOISE_S` at an end: softer than speech, and louder than what front ends cut off (40 dB).
+_NOISE_S, _NOISE_DB = CONTEXT_S + 0.1, (20.0, 45.0)  # below the loudest frame
 _TAIL_SAMPLES = 2**14  # one second at 16 kHz, and a little
 
 
@@ -87,7 +90,7 @@ class Windower:
 
     Attributes
     ----------
-    is_whole : whether the recording, now over, was short enough to be heard whole
+    is_whole : whether the recording, now over, was short enough to be heard at once
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class Windower:
 
         Parameters
         ----------
-        needs_activity : whether a recording that is heard whole must hold speech that activity detection finds
+        needs_activity : whether a recording that is heard at once must hold speech that activity detection finds
         live : whether `is_speaking` is asked while sound arrives; else a short recording is searched only if it must be
         """
         self._rate, self._needs_activity, self._live = model_hz, needs_activity, live
@@ -143,7 +146,8 @@ class Windower:
         self._take(self._to_model.finish(), self._to_activity.finish() if self._to_activity else None)
         self._finished = True
         self.is_whole = self._tail.end <= self._n_whole
-        if not self.is_whole or self._live or self._needs_activity:
+        is_noisy = self.is_whole and _has_noisy_end(self._tail.cut(Extent(0, self._tail.end)), self._rate)
+        if not self.is_whole or self._live or self._needs_activity or is_noisy:
             self._find_speech()
             if found := self._finder.finish():
                 self._end_segment(found)
@@ -151,14 +155,20 @@ class Windower:
         if not self.is_whole:
             yield from self._ready()
         elif self._spoken or not self._needs_activity:
-            yield from self._whole()
+            yield from self._at_once(is_noisy)
 
-    def _whole(self) -> Iterator[Job]:
-        """Hand out a short recording: all of it is heard, the answer stands for its loud part."""
-        sound = self._tail.cut(Extent(0, self._tail.end))
+    def _at_once(self, is_noisy: bool) -> Iterator[Job]:
+        """Hand out a short recording, without the noise far from its speech; the answer stands for its loud part."""
+        start, end = 0, self._tail.end
+        segments = [extent for extent, heard, _ in self._planned if heard is None]
+        if is_noisy and segments:
+            start = max(segments[0].start - self._n_context, start)
+            end = min(segments[-1].end + self._n_context, end)
+        sound = self._tail.cut(Extent(start, end))
         if part := active_part(sound, self._rate):
-            yield WindowSound(Extent(*part), part[0], sound)
-            yield Over(Extent(*part))
+            loud = Extent(start + part[0], start + part[1])
+            yield WindowSound(loud, loud.start, sound)
+            yield Over(loud)
 
     def _take(self, at_model_rate: Waveform, at_activity_rate: Waveform | None) -> None:
         self._tail.append(at_model_rate)
@@ -247,6 +257,14 @@ class Windower:
             needed = max(segment_start - self._n_context, self._before)
         # What is planned still needs its sound.
         return min([needed, *(heard.start for _, heard, _ in self._planned if heard)])
+
+
+def _has_noisy_end(sound: Waveform, rate_hz: int) -> bool:
+    """Whether a recording (samples,) begins or ends with room noise."""
+    speech, heard = (active_part(sound, rate_hz, range_db) for range_db in _NOISE_DB)
+    if speech is None or heard is None:
+        return False
+    return max(speech[0] - heard[0], heard[1] - speech[1]) > _NOISE_S * rate_hz
 
 
 class _Tail:

@@ -36,11 +36,13 @@ function isSilent(levels: readonly number[]): boolean {
   return loudest(levels) <= SILENCE_DBFS;
 }
 
-/** Where sound louder than -65 dBFS and than 35 dB below the loudest frame starts and ends, in samples; null without. */
-export function activePart(waveform: Float32Array, sampleRateHz: number): Extent | null {
+/**
+ * Where sound louder than -65 dBFS and than `rangeDb` below the loudest frame starts and ends, in samples; null without.
+ */
+export function activePart(waveform: Float32Array, sampleRateHz: number, rangeDb = SPEECH_RANGE_DB): Extent | null {
   const levels = frameLevelsDbfs(waveform, sampleRateHz);
   if (isSilent(levels)) return null;
-  const threshold = Math.max(SILENCE_DBFS, loudest(levels) - SPEECH_RANGE_DB);
+  const threshold = Math.max(SILENCE_DBFS, loudest(levels) - rangeDb);
   const isActive = (level: number): boolean => level > threshold;
   const nFrame = Math.max(roundHalfEven(FRAME_S * sampleRateHz), 1);
   const end = Math.min((levels.findLastIndex(isActive) + 1) * nFrame, waveform.length);

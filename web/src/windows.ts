@@ -2,9 +2,9 @@
  * Sound that arrives piece by piece → the windows that a network is to hear, and the segments they belong to; as in
  * `earnest.runtime.windows`.
  *
- * A recording no longer than a window and a hop is heard whole. In a longer one speech is found first; each segment of it
- * is cut into overlapping windows, and at its ends a window is heard with up to half a second of what comes before and
- * after.
+ * A recording no longer than a window and a hop is heard at once. In a longer one speech is found first; each segment of
+ * it is cut into overlapping windows, and at its ends a window is heard with up to half a second of what comes before and
+ * after. Of a short recording that begins or ends with more room noise than that, no more is heard either.
  * Nothing here depends on how the sound was divided into pieces.
  */
 
@@ -16,6 +16,9 @@ import { Resampler } from "./resample.js";
 import { type Extent, frameStart, SpeechFinder, WindowCutter } from "./speech.js";
 
 const CONTEXT_S = 0.5;
+/** Room noise of at least so long at an end: softer than speech, and louder than what front ends cut off (40 dB). */
+const NOISE_S = CONTEXT_S + 0.1;
+const NOISE_DB = [20, 45]; // below the loudest frame
 const TAIL_SAMPLES = 2 ** 14;
 
 /** How sound is cut: windows of `windowS` seconds every `hopS` seconds. */
@@ -58,7 +61,7 @@ interface Planned {
 }
 
 export interface WindowerOptions extends Windowing {
-  /** Whether a recording that is heard whole must hold speech that activity detection finds; true by default. */
+  /** Whether a recording that is heard at once must hold speech that activity detection finds; true by default. */
   needsActivity?: boolean;
   /** Whether `isSpeaking` is asked while sound arrives; else a short recording is searched only if it must be. */
   live?: boolean;
@@ -66,7 +69,7 @@ export interface WindowerOptions extends Windowing {
 
 /** Cuts one recording; memory is bounded by the window's length. */
 export class Windower {
-  /** Whether the recording, now over, was short enough to be heard whole. */
+  /** Whether the recording, now over, was short enough to be heard at once. */
   isWhole = false;
   private readonly needsActivity: boolean;
   private readonly live: boolean;
@@ -127,21 +130,29 @@ export class Windower {
     this.take(this.toModel.finish(), this.toActivity?.finish());
     this.finished = true;
     this.isWhole = this.tail.end <= this.nWhole;
-    if (!this.isWhole || this.live || this.needsActivity) {
+    const isNoisy = this.isWhole && hasNoisyEnd(this.tail.cut({ start: 0, end: this.tail.end }), this.rate);
+    if (!this.isWhole || this.live || this.needsActivity || isNoisy) {
       await this.findSpeech();
       const found = this.finder.finish();
       if (found) this.endSegment(found);
       this.close(this.tail.end);
     }
     if (!this.isWhole) yield* this.ready();
-    else if (this.spoken || !this.needsActivity) yield* this.whole();
+    else if (this.spoken || !this.needsActivity) yield* this.atOnce(isNoisy);
   }
 
-  /** Hand out a recording no longer than a window and a hop: all of it is heard, the answer stands for its loud part. */
-  private *whole(): Generator<Job, void, undefined> {
-    const sound = this.tail.cut({ start: 0, end: this.tail.end });
-    const extent = activePart(sound, this.rate);
-    if (!extent) return;
+  /** Hand out a short recording, without the noise far from its speech; the answer stands for its loud part. */
+  private *atOnce(isNoisy: boolean): Generator<Job, void, undefined> {
+    let [start, end] = [0, this.tail.end];
+    const segments = this.planned.filter(({ heard }) => !heard).map(({ extent }) => extent);
+    if (isNoisy && segments.length) {
+      start = Math.max(segments[0].start - this.nContext, start);
+      end = Math.min(segments[segments.length - 1].end + this.nContext, end);
+    }
+    const sound = this.tail.cut({ start, end });
+    const part = activePart(sound, this.rate);
+    if (!part) return;
+    const extent = { start: start + part.start, end: start + part.end };
     yield { extent, segmentStart: extent.start, sound };
     yield { extent, sound: null };
   }
@@ -233,6 +244,12 @@ export class Windower {
     const needed = this.cutter.neededFrom(certainEnd) ?? Math.max(segmentStart - this.nContext, this.before);
     return this.planned.reduce((least, { heard }) => (heard ? Math.min(least, heard.start) : least), needed);
   }
+}
+
+/** Whether a recording begins or ends with room noise. */
+function hasNoisyEnd(sound: Float32Array, rate: number): boolean {
+  const [speech, heard] = NOISE_DB.map((rangeDb) => activePart(sound, rate, rangeDb));
+  return !!speech && !!heard && Math.max(speech.start - heard.start, heard.end - speech.end) > NOISE_S * rate;
 }
 
 /** The last samples of a stream, by their position in the whole; every sample is moved about once. */

@@ -24,13 +24,32 @@ async function cut(sound: Float32Array, piece: number, options: WindowerOptions 
   return { jobs: [...jobs, ...(await all(windower.finish()))], windower };
 }
 
-test("a recording no longer than a window and a hop is heard whole and stands for its loud part", async () => {
+test("a recording no longer than a window and a hop is heard at once and stands for its loud part", async () => {
   for (const live of [true, false]) {
     const sound = Float32Array.from([...silent(0.5), ...loud(1), ...silent(1.5)]);
     const { jobs, windower } = await cut(sound, 999, { live });
     const extent = { start: 0.5 * RATE, end: 1.5 * RATE };
     assert.deepEqual(jobs, [{ extent, segmentStart: extent.start, sound }, { extent, sound: null }]);
     assert.ok(windower.isWhole);
+  }
+});
+
+test("room noise far from the speech of a short recording is not heard", async () => {
+  const noise = (seconds: number): number[] => loud(seconds).map((value) => value / 32); // 30 dB softer
+  const newDetector = (): Activity => ({ name: "energy", probability: (frame) => (Math.abs(frame[1]) > 0.05 ? 1 : 0) });
+  const sound = Float32Array.from([...noise(1), ...loud(1), ...noise(1.5)]);
+  const heard = async (of: Float32Array, options: WindowerOptions): Promise<number> => {
+    const windower = new Windower(RATE, RATE, newDetector, options);
+    const [first] = [...(await all(windower.accept(of))), ...(await all(windower.finish()))];
+    return first.sound!.length;
+  };
+  for (const live of [true, false]) {
+    for (const needsActivity of [true, false]) {
+      const length = await heard(sound, { live, needsActivity });
+      assert.ok(Math.abs(length - 2 * RATE) < 0.3 * RATE, `${length}`);
+    }
+    const little = Float32Array.from([...noise(0.5), ...loud(1), ...noise(0.5)]);
+    assert.equal(await heard(little, { live }), little.length);
   }
 });
 

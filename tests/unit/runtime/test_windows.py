@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from earnest.audio.activity import Extent
+from earnest.audio.quality import levels_dbfs
 from earnest.errors import EarnestError
 from earnest.runtime import windows
 from earnest.runtime.windows import CONTEXT_S, Job, Over, Windower, Windowing, WindowSound
@@ -27,6 +28,22 @@ def talk() -> Samples:
     """Return speech after a long pause, after a short one, and up to the end."""
     parts = [silence(1.6), voice(2.2), silence(0.7), voice(0.5, seed=1), silence(2.5), voice(1.3, seed=2)]
     return np.concatenate(parts).astype(np.float32)
+
+
+class LoudSound:
+    """Takes what is louder than -45 dBFS for speech."""
+
+    name = "energy"
+
+    def probabilities(self, frames: Samples) -> npt.NDArray[np.float32]:
+        return (levels_dbfs(frames) > -45).astype(np.float32)
+
+
+def in_a_room(before_s: float, speech: Samples, after_s: float) -> Samples:
+    """Return speech with a room's noise, 30 dB softer, under it and around it."""
+    sound = np.concatenate([silence(before_s), speech, silence(after_s)])
+    noise = np.random.default_rng(0).standard_normal(len(sound)) * float(np.std(speech)) * 10 ** (-30 / 20)
+    return (sound + noise).astype(np.float32)
 
 
 def jobs(
@@ -82,7 +99,7 @@ def test_windows_of_a_segment_overlap_and_come_before_its_end_is_told() -> None:
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_a_recording_no_longer_than_a_window_is_heard_whole(live: bool) -> None:
+def test_a_recording_no_longer_than_a_window_and_a_hop_is_heard_at_once(live: bool) -> None:
     sound = np.concatenate([silence(0.5), voice(1.5), silence(1.0)])
     found, windower = jobs(sound, 900, Windowing(3.0, 1.0, "energy"), live=live)
     (heard, over) = found
@@ -91,6 +108,32 @@ def test_a_recording_no_longer_than_a_window_is_heard_whole(live: bool) -> None:
     np.testing.assert_array_equal(heard.sound, sound)
     assert heard.extent == over.extent == Extent(heard.segment_start, over.extent.end)
     assert (heard.extent.start, heard.extent.end) == pytest.approx((0.5 * RATE_HZ, 2.0 * RATE_HZ), abs=1_200)
+
+
+@pytest.mark.parametrize("needs_activity", [True, False])
+@pytest.mark.parametrize("live", [True, False])
+def test_room_noise_far_from_the_speech_of_a_short_recording_is_not_heard(
+    live: bool, needs_activity: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "activity_called", lambda name: LoudSound())
+    sound = in_a_room(1.0, voice(1.2), 1.0)
+    (heard, over) = jobs(sound, 900, Windowing(), needs_activity, live)[0]
+    assert isinstance(heard, WindowSound)
+    first = int(np.flatnonzero(sound == heard.sound[0])[0])
+    np.testing.assert_array_equal(heard.sound, sound[first : first + len(heard.sound)])
+    assert first == pytest.approx(1.0 * RATE_HZ - N_CONTEXT, abs=3_000)
+    assert first + len(heard.sound) == pytest.approx(2.2 * RATE_HZ + N_CONTEXT, abs=3_000)
+    assert first <= heard.extent.start == over.extent.start < over.extent.end <= first + len(heard.sound)
+
+
+def test_little_noise_at_the_ends_and_noise_without_speech_are_heard_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "activity_called", lambda name: LoudSound())
+    short_ends = in_a_room(0.5, voice(1.2), 0.5)
+    no_speech = in_a_room(1.0, voice(0.15), 1.0)
+    for sound in (short_ends, no_speech):
+        (heard, _) = jobs(sound, 900, Windowing(), needs_activity=False, live=False)[0]
+        assert isinstance(heard, WindowSound)
+        np.testing.assert_array_equal(heard.sound, sound)
 
 
 def test_a_short_recording_needs_speech_only_where_nothing_else_judges_it() -> None:
