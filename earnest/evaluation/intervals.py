@@ -130,7 +130,7 @@ def cluster_of(speaker: TextColumn, recording: npt.NDArray[np.int64]) -> tuple[n
 
 
 @dataclass(frozen=True)
-class Speakers:
+class ScoredSpeakers:
     """Whose recordings are scored.
 
     Attributes
@@ -143,7 +143,7 @@ class Speakers:
     n_unnamed: int
 
     @classmethod
-    def of(cls, predictions: Predictions) -> "Speakers":
+    def of(cls, predictions: Predictions) -> "ScoredSpeakers":
         """Return the speakers of some recordings."""
         corpora: dict[str, set[str]] = {}
         for speaker, corpus in zip(predictions.speaker, predictions.corpus, strict=True):

@@ -22,7 +22,7 @@ from earnest.evaluation.confusion import (
     headline_scores,
     normalised,
 )
-from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, Speakers, Spread, bootstrap, spread
+from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, ScoredSpeakers, Spread, bootstrap, spread
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
 from earnest.evaluation.texts import range_text
@@ -361,7 +361,7 @@ class Scores:
     folds: Mapping[str, Mapping[str, float]]
     over_folds: Mapping[str, Spread]
     intervals: Mapping[str, Interval]
-    speakers: Speakers
+    speakers: ScoredSpeakers
     calibration: CalibrationScores | None
     confidence: ConfidenceScores | None
     slices: tuple[Slice, ...]
@@ -484,7 +484,7 @@ def score(
         folds=folds,
         over_folds={name: spread([fold[name] for fold in folds.values()]) for name in HEADLINES},
         intervals=intervals,
-        speakers=Speakers.of(predictions),
+        speakers=ScoredSpeakers.of(predictions),
         calibration=_calibration(predictions, rng),
         confidence=confidence_scores(predictions),
         slices=(

@@ -18,7 +18,7 @@ from earnest.augment.base import generator_for
 from earnest.augment.stress import StressChange, stress_changes
 from earnest.corpora.load import load_utterances
 from earnest.errors import EarnestError, suggestion
-from earnest.evaluation.intervals import Speakers
+from earnest.evaluation.intervals import ScoredSpeakers
 from earnest.evaluation.predictions import Predictions, different, joined, read_predictions, write_predictions
 from earnest.evaluation.split_files import Lookup, read_plans
 from earnest.evaluation.splits import Split
@@ -166,7 +166,7 @@ def stress(finished: Finished, wanted: StressTest, output: Path, command: str, p
         **_facts(finished, wanted, command),
         "n": clean.n_recordings,
         "n_checked": checked.n_recordings,
-        "notes": Speakers.of(clean).notes,
+        "notes": ScoredSpeakers.of(clean).notes,
         "rows": [row.to_dict() for row in table],
         "checks": [check.to_dict() for check in checks],
     }
