@@ -21,11 +21,11 @@ from typing import Any
 
 from earnest.corpora.load import corpus_root
 from earnest.errors import CorpusError
-from earnest.evaluation.intervals import Spread
+from earnest.evaluation.intervals import Interval, Spread
 from earnest.evaluation.protocols import PROTOCOLS
 from earnest.evaluation.report import published_rows
 from earnest.evaluation.streams import streams_legend, streams_markdown
-from earnest.evaluation.texts import markdown_row, markdown_table, spread_text
+from earnest.evaluation.texts import markdown_row, markdown_table, pooled_text, spread_text
 
 MORE = {  # protocols of split files
     "split-files": "the test clips of `ravdess-6fold`, eight emotions; learnt from CREMA-D, EmoDB and "
@@ -65,8 +65,9 @@ HEAD = """# Results
 The command under each table printed its numbers, with the corpora in the folder that `EARNEST_DATA` names and (for
 `base`) Whisper tiny.en's encoder below `EARNEST_MODELS`. WA (weighted accuracy) is the share of recordings that are
 right; UA (unweighted accuracy) is the mean recall over classes; macro-F1 is the mean F1 over classes. They are in per
-cent, mean ± standard deviation over folds. The interval is the 95 % bootstrap interval of the pooled WA over speakers
-(2,000 resamples, seed 0). ECE is the expected calibration error, in 15 bins. Published numbers are quoted, not measured
+cent, mean ± standard deviation over folds. Pooled WA is over all recordings together; behind it is its 95 % bootstrap
+interval over speakers (2,000 resamples, seed 0). It is no interval of the mean over folds.
+ECE is the expected calibration error, in 15 bins. Published numbers are quoted, not measured
 here. An interval of 100.0 to 100.0 has seen no error ([what it leaves out](../protocols.md#what-a-result-can-be)).
 This page has today's networks; earlier networks and their numbers are in the [lab book](experiments.md) and in
 the history of the repository. What the shipped models do on corpora that they never heard, in short: the
@@ -239,7 +240,7 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     known = PROTOCOLS.get(protocol)
     kind, description = (known.kind, known.description) if known else ("speaker-independent", MORE[protocol])
     lines = [f"## {protocol} ({kind})", "", wrapped(f"{description}: {clips}."), ""]
-    lines += markdown_table(("result", "WA", "UA", "macro-F1", "WA interval"), "lrrrr", ())
+    lines += markdown_table(("result", "WA", "UA", "macro-F1", "pooled WA"), "lrrrr", ())
     for stem, metrics in ours:
         title = f"**{recipe_name(metrics)}**{part_of(metrics)}"
         lines += [result_line(f"{title}, {scheme} classes", scores) for scheme, scores in class_subsets(metrics)]
@@ -262,9 +263,9 @@ def class_subsets(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def result_line(title: str, scores: dict[str, Any]) -> str:
-    interval = scores["intervals"]["wa"]
+    interval = Interval(**scores["intervals"]["wa"])
     cells = [spread_text(Spread(**scores["over_folds"][score])) for score in ("wa", "ua", "macro_f1")]
-    return f"| {title} | {' | '.join(cells)} | {100 * interval['low']:.1f} to {100 * interval['high']:.1f} |"
+    return markdown_row([title, *cells, pooled_text(scores["wa"], interval)])
 
 
 def fold_line(metrics: dict[str, Any]) -> str:

@@ -151,23 +151,25 @@ def load_utterances(names: Sequence[str], folders: Mapping[str, Path]) -> list[U
     return rows
 
 
+AS_TWO = "two people. If it is one, put both into one table"
+AS_ONE = "one person. If these are two, write the corpus before the name"  # in manifests, whose names stay as they are
+
+
 def _doubt_shared_names(own: Mapping[str, Mapping[str, str]]) -> None:
-    """Say which names of speakers two corpora of own recordings have that take each for two people.
+    """Say which names of speakers two corpora of own recordings both have, and for how many people that is taken.
 
     Parameters
     ----------
     own : corpus → name that a speaker has there → name that is unique over all corpora
     """
     for one, other in combinations(own, 2):
-        both = own[one].keys() & own[other].keys()
-        if shared := sorted(name for name in both if own[one][name] != own[other][name]):
-            told = ", ".join(map(printable, shared[:N_NAMED])) + (" …" if len(shared) > N_NAMED else "")
-            _log.warning(
-                "%s and %s both have the speaker %s, taken for two people. If it is one, put both into one table.",
-                one,
-                other,
-                told,
-            )
+        shared: dict[str, list[str]] = {AS_TWO: [], AS_ONE: []}
+        for name in sorted((own[one].keys() & own[other].keys()) - {""}):
+            shared[AS_ONE if own[one][name] == own[other][name] else AS_TWO].append(name)
+        for people, names in shared.items():
+            if names:
+                told = ", ".join(map(printable, names[:N_NAMED])) + (" …" if len(names) > N_NAMED else "")
+                _log.warning("%s and %s both have the speaker %s, taken for %s.", one, other, told, people)
 
 
 def _counted(found: Usable) -> tuple[int, int, str]:

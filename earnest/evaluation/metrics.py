@@ -22,7 +22,7 @@ from earnest.evaluation.confusion import (
     headline_scores,
     normalised,
 )
-from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, Spread, bootstrap, spread
+from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, ScoredSpeakers, Spread, bootstrap, spread
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
 from earnest.evaluation.texts import range_text
@@ -281,9 +281,6 @@ def macro(
 
 
 COVERAGES = (0.8, 0.5)
-# Of fewer the bootstrap knows too little: 95 % intervals over three to nine speakers hold the truth in 79 to 90 % of
-# draws, over 24 in 93 (scripts/interval_coverage.py).
-ENOUGH_SPEAKERS = 10
 RANKS = (2, 3)
 
 
@@ -342,6 +339,7 @@ class Scores:
         quantile that chance gives
     over_folds : headline → mean and sd over folds
     intervals : headline → bootstrap interval over speakers
+    speakers : whose recordings these are, and what that means for the intervals
     calibration, confidence : None when the file has no probabilities
     slices : by gender, speaker and corpus, where the file tells several apart, and by what else was asked for; those
         by gender have intervals
@@ -363,6 +361,7 @@ class Scores:
     folds: Mapping[str, Mapping[str, float]]
     over_folds: Mapping[str, Spread]
     intervals: Mapping[str, Interval]
+    speakers: ScoredSpeakers
     calibration: CalibrationScores | None
     confidence: ConfidenceScores | None
     slices: tuple[Slice, ...]
@@ -393,19 +392,6 @@ class Scores:
         )
 
     @property
-    def few_speakers(self) -> str:
-        """Say that intervals over so few speakers are too narrow; "" where there are enough, or they aren't known."""
-        speakers = [part.n for part in self.slices if part.name == "speaker"]
-        unnamed = self.n - sum(speakers)  # answers; who is not named may be anybody
-        n_drawn = len(speakers) + unnamed * self.n_recordings // max(self.n, 1)
-        if self.intervals["wa"].over != "speakers" or n_drawn >= ENOUGH_SPEAKERS:
-            return ""
-        return (
-            f"Only {n_drawn} speakers: the 95 % intervals are too narrow. Over two speakers they hold the true value "
-            "three times out of five, over three to six four times out of five, not 19 times out of 20."
-        )
-
-    @property
     def repeated(self) -> str:
         """Say what is counted where several trainings answered the same recordings; "" where none did."""
         if self.n == self.n_recordings:
@@ -429,7 +415,7 @@ class Scores:
     @property
     def notes(self) -> list[str]:
         """What must be known to read the headline and its intervals."""
-        return [told for told in (self.repeated, self.few_speakers, self.without_errors, self.lacking) if told]
+        return [*filter(None, (self.repeated, *self.speakers.notes, self.without_errors, self.lacking))]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for ``metrics.json``."""
@@ -498,6 +484,7 @@ def score(
         folds=folds,
         over_folds={name: spread([fold[name] for fold in folds.values()]) for name in HEADLINES},
         intervals=intervals,
+        speakers=ScoredSpeakers.of(predictions),
         calibration=_calibration(predictions, rng),
         confidence=confidence_scores(predictions),
         slices=(

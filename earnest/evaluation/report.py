@@ -13,7 +13,7 @@ from earnest.evaluation.folds import fold_and_repeat
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.protocols import Protocol, protocol_called
-from earnest.evaluation.texts import NONE, percent, range_text, spread_text
+from earnest.evaluation.texts import NONE, percent, pooled_text, spread_text
 
 MARK = "within"
 NOTE = "within: unseen speakers of the corpus that was trained on; all other cells: a corpus that was never heard"
@@ -98,7 +98,7 @@ def published_for(protocol: str) -> list[Published]:
     return [result for result in PUBLISHED if result.protocol == protocol]
 
 
-COLUMNS = ("result", "protocol", "speakers", "WA", "UA", "macro-F1", "WA interval", "answered")
+COLUMNS = ("result", "protocol", "speakers", "WA", "UA", "macro-F1", "pooled WA", "answered")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class ResultRow:
     wa: str
     ua: str
     macro_f1: str = NONE
-    interval: str = NONE
+    pooled_wa: str = NONE
     answered: str = NONE
 
     @property
@@ -121,7 +121,7 @@ class ResultRow:
 
 
 def result_row(result: str, protocol: str | Protocol, scores: Scores) -> ResultRow:
-    """Return the line of a result of ours: mean ± sd over folds, and the bootstrap interval of the pooled WA."""
+    """Return the line of a result of ours: mean ± sd over folds, and the pooled WA with its bootstrap interval."""
     over = scores.over_folds
     return ResultRow(
         result=result,
@@ -130,7 +130,7 @@ def result_row(result: str, protocol: str | Protocol, scores: Scores) -> ResultR
         wa=spread_text(over["wa"]),
         ua=spread_text(over["ua"]),
         macro_f1=spread_text(over["macro_f1"]),
-        interval=range_text(scores.intervals["wa"]),
+        pooled_wa=pooled_text(scores.wa, scores.intervals["wa"]),
         answered=percent(scores.coverage),
     )
 

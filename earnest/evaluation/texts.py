@@ -23,6 +23,11 @@ def range_text(interval: Interval) -> str:
     return f"{percent(interval.low)} to {percent(interval.high)}".replace("-", "−")
 
 
+def pooled_text(share: float, interval: Interval) -> str:
+    """Write a share of all folds together and its interval in per cent: "75.4 (70.8 to 79.7)"."""
+    return f"{percent(share)} ({range_text(interval)})"
+
+
 def spread_text(value: Spread) -> str:
     """Write shares in per cent: "84.2 ± 2.4", without ± for a single fold."""
     deviation = "" if value.sd is None else f" ± {100 * value.sd:.1f}"

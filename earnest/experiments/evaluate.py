@@ -414,7 +414,7 @@ class AsPublished:
                     "epoch chosen on": chosen_on,
                     "WA": row.wa,
                     "UA": row.ua,
-                    "WA interval": row.interval,
+                    "pooled WA": row.pooled_wa,
                 }
             )
         return found

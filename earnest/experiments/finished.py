@@ -18,12 +18,12 @@ from earnest.augment.base import generator_for
 from earnest.augment.stress import StressChange, stress_changes
 from earnest.corpora.load import load_utterances
 from earnest.errors import EarnestError, suggestion
-from earnest.evaluation.metrics import score
+from earnest.evaluation.intervals import ScoredSpeakers
 from earnest.evaluation.predictions import Predictions, different, joined, read_predictions, write_predictions
 from earnest.evaluation.split_files import Lookup, read_plans
 from earnest.evaluation.splits import Split
 from earnest.evaluation.streams import AnsweredStreams, answered_streams, streams_document
-from earnest.evaluation.stress import SEED, StressCheck, StressRow, clean_checks, clean_row
+from earnest.evaluation.stress import StressCheck, StressRow, clean_checks, clean_row
 from earnest.experiments.conditions import (
     PLAIN,
     Changed,
@@ -166,7 +166,7 @@ def stress(finished: Finished, wanted: StressTest, output: Path, command: str, p
         **_facts(finished, wanted, command),
         "n": clean.n_recordings,
         "n_checked": checked.n_recordings,
-        "notes": [*filter(None, [score(clean, np.random.default_rng(SEED), 1).few_speakers])],
+        "notes": ScoredSpeakers.of(clean).notes,
         "rows": [row.to_dict() for row in table],
         "checks": [check.to_dict() for check in checks],
     }

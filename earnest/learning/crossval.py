@@ -125,7 +125,7 @@ class OutOfFold:
     distances : shape (rows,), how far from what the fold's head learnt from; None of too few rows
     shrinkages : of each fold's head
     temperature : the best of all rows
-    probabilities : shape (rows, classes), each fold's calibrated on the others
+    probabilities : shape (rows, classes), each fold's by the temperature of the others, see `calibrated`
     offset : shape (classes,), what `with_shares` has added to each row of the logits
     """
 
@@ -180,7 +180,11 @@ def cross_validate(data: LabelledEmbeddings, folds: Numbers, seed: int) -> OutOf
 
 
 def calibrated(logits: Floats, targets: Numbers, folds: Numbers) -> Floats:
-    """Return probabilities (rows, classes), those of each fold by the temperature of all others."""
+    """Return probabilities (rows, classes), those of each fold by the temperature of all others.
+
+    The heads that gave the others their logits have learnt from this fold: answers are nested, percentages are not.
+    Heads without both folds would be as many fits as pairs of folds, for temperatures that are hardly other ones.
+    """
     probabilities = np.empty_like(logits)
     for fold in np.unique(folds):
         held = folds == fold

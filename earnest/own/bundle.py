@@ -178,8 +178,8 @@ class Learned:
         ``classes`` say of recall; ``_sd`` their standard deviation over folds
     ua_over_folds : mean over folds, which is what reports, comparisons and cards tell: a fold may lack classes, and its
         UA leaves them out
-    ece : expected calibration error, 15 bins, each fold calibrated on the others; ``ece_by_chance`` is what
-        probabilities that are true would have, of so few recordings
+    ece : expected calibration error, 15 bins, each fold by the temperature of the others, whose heads have learnt from
+        it; ``ece_by_chance`` is what probabilities that are true would have, of so few recordings
     known_corpora : that the base has learnt from and the recordings seem to be of: then the scores may be too high
     refused : which recordings could not be used, and why
     warnings : what makes the numbers worth less

@@ -10,7 +10,7 @@ from earnest.errors import counted
 from earnest.evaluation.calibration import Reliability, reliability, selective
 from earnest.evaluation.report import published_rows
 from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
-from earnest.evaluation.texts import NONE, percent, range_text, spread_text
+from earnest.evaluation.texts import NONE, percent, pooled_text, range_text, spread_text
 from earnest.plots.comparisons import draw_noise_curves
 from earnest.plots.results import (
     SELECTED,
@@ -31,8 +31,8 @@ COLUMNS = (
     "WA",
     "UA",
     "macro-F1",
-    "WA interval",
-    "UA interval",
+    "pooled WA",
+    "pooled UA",
     "answered",
 )
 N_WORDS = 3
@@ -55,7 +55,7 @@ def published_table(results: Sequence[Result]) -> Table | None:
 
 
 def headline_row(result: Result) -> list[str]:
-    """Return one line: mean ± sd over folds, and intervals of all folds together."""
+    """Return one line: mean ± sd over folds, and all folds together with intervals."""
     scores, facts = result.scores, result.facts
     protocol = ", ".join(filter(None, [facts.protocol or NONE, facts.part, facts.stamp]))
     return [
@@ -63,7 +63,7 @@ def headline_row(result: Result) -> list[str]:
         protocol,
         facts.speakers,
         *(spread_text(scores.over_folds[name]) for name in ("wa", "ua", "macro_f1")),
-        *(range_text(scores.intervals[name]) for name in ("wa", "ua")),
+        *(pooled_text(getattr(scores, name), scores.intervals[name]) for name in ("wa", "ua")),
         percent(scores.coverage),
     ]
 
@@ -75,7 +75,7 @@ def headline_notes(results: Sequence[Result]) -> list[str]:
     parts = [f"{result.name} {percent(result.scores.coverage)} %" for result in results if result.scores.coverage < 1]
     notes = [
         ("Mean ± standard deviation over folds" if max(n_folds) > 1 else "One fold")
-        + f", in per cent; 95 % intervals by bootstrap over {' or '.join(over)}, all folds together. "
+        + f", in per cent. Pooled: all folds together, with 95 % intervals by bootstrap over {' or '.join(over)}. "
         f"A clip without an answer counts as wrong{'; answered: ' if parts else ''}{', '.join(parts)}."
     ]
     for result in results:

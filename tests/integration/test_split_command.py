@@ -127,6 +127,14 @@ def test_the_same_audio_under_another_name_in_another_folder_is_named(corpus: Pa
     assert f"{first} = made-up/innocent" in shown
 
 
+def test_a_search_says_which_copies_it_does_not_look_for(corpus: Path, tmp_path: Path) -> None:
+    path = fold_file(tmp_path / "folds.csv", read_manifest(corpus), {"05"}, {"04"})
+    shown = earnest_cli("split", "--check", path, *data(corpus))
+    assert "no leak found\nSamples were compared: copies as MP3, at another level or moved in time are not" in shown
+    shown = earnest_cli("split", "--check", path, "--no-audio", *data(corpus))
+    assert shown.endswith("no leak found\nAudio was not compared.\n")
+
+
 def test_training_refuses_the_same_audio_under_another_name(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(QUICK)
     manifest = with_a_copy(corpus, tmp_path)

@@ -35,14 +35,14 @@ def echo_results(
     amounts : results with less training data
     """
     protocol = outcome.protocol
-    columns = ("result", "WA", "UA", "macro-F1", "WA interval")
+    columns = ("result", "WA", "UA", "macro-F1", "pooled WA")
     scores = {name: outcome.scores}
     scores |= {f"{name}, {scheme} classes": found for scheme, found in outcome.class_subsets.items()}
     scores |= {f"{name}, {one.kind}: {how}": found for one in answered for how, found in one.scores.items()}
-    rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol)]
+    rows = [[row.result, row.wa, row.ua, row.macro_f1, row.pooled_wa] for row in results_table(scores, protocol)]
     echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
-    over = outcome.scores.intervals["wa"].over
-    echo(f"\n{outcome.scores.size('clip')}: {protocol.description}. 95 % interval over {over}, all folds together.")
+    pooled = f"Pooled: all folds together, with the 95 % interval over {outcome.scores.intervals['wa'].over}"
+    echo(f"\n{outcome.scores.size('clip')}: {protocol.description}. {pooled}.")
     for note in outcome.scores.notes:
         echo(note)
     echo_other_heads(outcome)
@@ -129,7 +129,7 @@ def _echo_amounts(amounts: Sequence["Amount"]) -> None:
 
 def echo_as_published(rows: Sequence[Mapping[str, str]], gaps: Sequence[str]) -> None:
     """Write the author's number beside the honest ones."""
-    columns = ("protocol", "speakers", "epoch chosen on", "WA", "UA", "WA interval")
+    columns = ("protocol", "speakers", "epoch chosen on", "WA", "UA", "pooled WA")
     echo_table(columns, [[row[column] for column in columns] for row in rows], right=columns[3:])
     for gap in gaps:
         echo(gap)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PAGE = "report.html"
 _PAGES = (".html", ".htm")
-SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what fits into a terminal
+SHOWN = ("result", "speakers", "WA", "pooled WA", "UA", "pooled UA")  # of the columns of the page
 
 
 @click.command()

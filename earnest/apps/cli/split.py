@@ -32,6 +32,7 @@ from earnest.files.writing import refuse_existing, write_json
 from earnest.progress import Progress
 
 PATH = click.Path(path_type=Path)
+COMPARED = "Samples were compared: copies as MP3, at another level or moved in time are not looked for."
 
 
 def _refuse_words(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> None:
@@ -65,7 +66,7 @@ def _refuse_words(_context: click.Context, _parameter: click.Parameter, words: t
     "the columns path or utterance_id, set, and perhaps fold.",
 )
 @click.option("--speaker-dependent", is_flag=True, help="With --check of CSV: speakers are shared on purpose.")
-@click.option("--no-audio", is_flag=True, help="With --check: don't search for the same audio under another name.")
+@click.option("--no-audio", is_flag=True, help="With --check: don't search for the same samples under another name.")
 @click.option(
     "--corpus",
     "corpora",
@@ -92,8 +93,9 @@ def command(
 ) -> None:
     """Write a protocol's splits, or search split files for leaks.
 
-    A leak is an utterance, a group, a speaker (unless the split is speaker-dependent) or the same audio, under whatever
-    name, in two sets. Exit code 1 when there is one. `earnest evaluate --splits` trains and tests on such files.
+    A leak is an utterance, a group, a speaker (unless the split is speaker-dependent) or the same samples, under
+    whatever name, in two sets. Exit code 1 when there is one. `earnest evaluate --splits` trains and tests on such
+    files.
 
     \b
     Example:
@@ -128,6 +130,7 @@ def command(
         echo_json([one.to_dict() for one in found])
     else:
         _echo(found)
+        echo("Audio was not compared." if no_audio else COMPARED)
     sys.exit(EXIT_ERROR if any(one.problems for one in found) else EXIT_OK)
 
 

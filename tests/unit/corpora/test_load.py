@@ -79,6 +79,14 @@ def test_speakers_in_two_tables_of_ones_own_or_spelled_in_two_ways_are_told(tmp_
     assert "a and b both have the speaker anna, taken for two people." in caplog.text
 
 
+def test_speakers_of_two_manifests_with_the_same_names_are_said_to_be_taken_for_one_person(tmp_path, caplog):
+    for name in ("one", "other"):
+        rows = [replace(row, speaker=row.native_speaker) for row in rows_of(tmp_path, name, ("01", "02"))]
+        write_manifest(rows, tmp_path / f"{name}.csv")
+    load_utterances(["a", "b"], {"a": tmp_path / "one.csv", "b": tmp_path / "other.csv"})
+    assert "a and b both have the speaker 01, 02, taken for one person. If these are two, write the" in caplog.text
+
+
 def rows_of(folder, corpus, speakers, **more):
     names = {who: f"{corpus}-{who}" if corpus else who for who in speakers}
     return [
@@ -87,9 +95,9 @@ def rows_of(folder, corpus, speakers, **more):
     ]
 
 
-def test_who_is_one_speaker_already_and_classes_that_are_one_are_not_doubted(tmp_path, caplog):
-    for name in ("one", "other"):  # without a corpus of their own: anna is one speaker in both
-        write_manifest(rows_of(tmp_path, "", ("anna", "bert")), tmp_path / f"{name}.csv")
+def test_speakers_of_other_corpora_and_classes_that_are_one_are_not_doubted(tmp_path, caplog):
+    for name in ("one", "other"):
+        write_manifest(rows_of(tmp_path, "", (f"anna {name}", "")), tmp_path / f"{name}.csv")
     words = [replace(row, native_emotion=word) for row in rows_of(tmp_path, "x", ("c", "d")) for word in ("Sad", "sad")]
     both = [*rows_of(tmp_path, "esd", ("0011",)), *rows_of(tmp_path, "mine", ("11",))]
     write_manifest([*words, *both], tmp_path / "third.csv")

@@ -401,16 +401,40 @@ def test_the_macro_mean_is_over_the_classes_that_occur():
     assert macro(roc_auc, np.full((2, 3), np.nan), np.array([0, 1])) is None
 
 
-@pytest.mark.parametrize(("speakers", "told"), [("aabb", "Only 2 speakers"), ("aab", "Only 3 speakers"), ("", "")])
-def test_intervals_over_few_speakers_are_said_to_be_too_narrow(speakers, told):
+@pytest.mark.parametrize(
+    ("speakers", "told"),
+    [
+        ("aabb", "Only 2 speakers"),
+        ("aab", "Only 3 speakers"),
+        ("aaaa", "Only one speaker: 95 % intervals and p-values are about other recordings of this speaker"),
+        ("aaa", "Fewer than two speakers are named, so recordings are taken for independent"),
+        ("", "Fewer than two speakers are named, so recordings are taken for independent"),
+    ],
+)
+def test_what_so_few_speakers_do_to_intervals_is_told(speakers, told):
     once, again = (table("hshs", "hhhs", speakers, folds * 4) for folds in "fg")
     for found in (once, joined([once, again])):  # trained twice, the speakers are as many
-        assert score(found, np.random.default_rng(0)).few_speakers.startswith(told)
+        (note,) = score(found, np.random.default_rng(0)).speakers.notes
+        assert note.startswith(told)
 
 
 def test_intervals_over_two_speakers_are_not_said_to_be_as_good_as_over_three():
-    told = score(table("hs" * 2, "hs" * 2, "aabb"), np.random.default_rng(0)).few_speakers
-    assert "Over two speakers they hold the true value three times out of five" in told
+    (told,) = score(table("hs" * 2, "hs" * 2, "aabb"), np.random.default_rng(0)).speakers.notes
+    assert "Over two speakers they hold the true value in half of all cases, over three in three of four" in told
+
+
+def test_speakers_whom_two_corpora_name_alike_are_said_to_be_taken_for_one_person():
+    found = table("hs" * 6, "hs" * 6, "abcdefghijkl")
+    elsewhere = replace(found, corpus=same_text("elsewhere", 12))
+    (note,) = score(joined([found, elsewhere]), np.random.default_rng(0)).speakers.notes
+    assert note.startswith("Several corpora have the speaker a, b, c and 9 more, taken for one person each.")
+
+
+def test_speakers_whose_name_says_whose_they_are_are_not_doubted():
+    speech = replace(table("hs" * 6, "hs" * 6), corpus=same_text("ravdess", 12))
+    speech = replace(speech, speaker=text_column(f"ravdess-{actor:02d}" for actor in range(12)))
+    song = replace(speech, corpus=same_text("ravdess-song", 12))
+    assert score(joined([speech, song]), np.random.default_rng(0)).speakers.notes == []
 
 
 def test_an_interval_without_any_error_says_how_many_there_may_be():
@@ -422,4 +446,4 @@ def test_an_interval_without_any_error_says_how_many_there_may_be():
 
 
 def test_intervals_over_ten_speakers_are_taken_as_they_are():
-    assert score(table("hs" * 5, "hh" * 5, "abcdefghij"), np.random.default_rng(0)).few_speakers == ""
+    assert score(table("hs" * 5, "hh" * 5, "abcdefghij"), np.random.default_rng(0)).speakers.notes == []

@@ -18,6 +18,18 @@ def scores():
     return score(predictions_of(rows, ["happy", "sad"]), np.random.default_rng(0))
 
 
+def test_an_interval_stands_beside_the_pooled_value_that_it_is_of():
+    """Of folds with other sizes the mean over folds may lie outside of it."""
+    answers = [("f1", "happy", "happy")] * 2 + [("f2", "sad", "happy" if n % 4 else "sad") for n in range(40)]
+    rows = [PredictionRow(f"u{n}", "made", f"s{n}", "", *answer, {}) for n, answer in enumerate(answers)]
+    found = score(predictions_of(rows, ["happy", "sad"]), np.random.default_rng(0))
+    (row, *_) = results_table({"cabg": found}, "ravdess-6fold")
+    interval = found.intervals["wa"]
+    assert found.over_folds["wa"].mean > interval.high
+    assert row.wa == "62.5 ± 53.0"
+    assert row.pooled_wa == f"28.6 ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
 def test_ours_comes_first_with_mean_and_deviation_and_the_published_ones_below(scores):
     ours, best, last = results_table({"cabg": scores}, "emocatcher-5fold")
     assert (ours.result, ours.wa, ours.answered) == ("cabg", "75.0 ± 35.4", "100.0")

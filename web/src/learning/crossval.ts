@@ -17,7 +17,7 @@ export interface OutOfFold {
   /** How far each lies from what the fold's head learnt from; null of too few rows. */
   distances: Float64Array | null;
   temperature: number;
-  /** Each fold's calibrated on the others. */
+  /** Each fold's by the temperature of the others, whose heads have learnt from it: answers are nested, these aren't. */
   probabilities: Rows;
 }
 
