@@ -1,7 +1,8 @@
 """What all pictures share: colours, figures without matplotlib's global state and without a screen, plain axes."""
 
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from earnest.errors import MissingExtraError
 from earnest.files.writing import replacing
@@ -38,13 +39,24 @@ def headline(figure: "Figure", title: str, subtitle: str) -> None:
     figure.suptitle(text, x=0.02, ha="left", fontsize=11, color=INK, wrap=True)
 
 
+def save_as(figure: "Figure", place: Path | IO[bytes], **look: Any) -> None:
+    """Save a figure that may hold names of others: a dollar is a dollar, a letter that the font lacks is a box."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(place, **look)
+
+
 N_COLOURS = 256  # of a PNG: a third of the size, and nothing to see
 
 
 def save(figure: "Figure", path: Path) -> None:
     """Save a figure, in the format that the name ends in; it appears whole or not at all."""
     with replacing(path) as beside:
-        figure.savefig(beside, dpi=DPI)
+        save_as(figure, beside, dpi=DPI)
         if path.suffix == ".png":
             from PIL import Image
 

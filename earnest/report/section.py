@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,7 +13,7 @@ from earnest.errors import MissingExtraError, printable_lines
 from earnest.evaluation.texts import markdown_row, spread_text
 from earnest.files.writing import write_atomically
 from earnest.installation import __version__
-from earnest.plots.style import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY
+from earnest.plots.style import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY, save_as
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,15 +91,11 @@ class ReportPicture:
 def picture(figure: "Figure", name: str, title: str, alt: str, table: Table | None = None) -> ReportPicture:
     """Save a figure in both forms; the same figure gives the same bytes."""
     from matplotlib import rc_context
-    from matplotlib.text import Text
 
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a dollar in somebody's name is a dollar
     svg, png = io.BytesIO(), io.BytesIO()
-    with rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the words are in the table too
-        figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
-        figure.savefig(png, format="png", dpi=DPI)
+    with rc_context({"svg.hashsalt": name}):
+        save_as(figure, svg, format="svg", transparent=True, metadata={"Date": None})
+        save_as(figure, png, format="png", dpi=DPI)
     return ReportPicture(name, title, alt, NOT_IN_XML.sub(b"", svg.getvalue()), png.getvalue(), table)
 
 

@@ -279,7 +279,7 @@ def _csv_rows(timeline: Recorded) -> Iterator[str]:
 
 
 def _srt(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
-    """SubRip. Empty lines would end the subtitle and are left out."""
+    """SubRip. Empty lines would end the subtitle and are left out; without any subtitle the file is empty."""
     for number, span in enumerate(timeline.entries(), 1):
         times = f"{_clock(span.start_s, ',')} --> {_clock(span.end_s, ',')}"
         below = _quality_line(timeline) if number == 1 else ""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from earnest.errors import EarnestError, MissingExtraError, printable, told
 from earnest.files.writing import replacing
 from earnest.labels import UNSURE
-from earnest.runtime.events import Recorded, Span
+from earnest.runtime.events import Recorded, Segment, Span
 from earnest.runtime.prediction import percent
 
 if TYPE_CHECKING:
@@ -39,8 +39,11 @@ HATCHES: Mapping[str, str] = {"(crying)": "////", "(scream)": "xxxx", "(sigh)": 
 SPARE = ("#44aa99", "#882255", "#ddcc77", "#332288", "#117733", "#aa4499")
 MANY = 150  # segments or spans that can be told apart
 COLUMNS = 600  # of the picture's width, where there are more
+LEAST = 1 / 750  # share of the width that a span has: two pixels
+NEEDED = 2 * LEAST  # that it needs for more than its white edges to be seen
 STEPS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 36000, 86400)
 NARROW = 0.045  # share of the width that a span's name needs
+LONGEST_NAME = 80  # letters of a recording's name in the title
 
 
 def plot_timeline(timeline: Recorded, path: Path, title: str | None = None) -> None:
@@ -57,6 +60,8 @@ def plot_timeline(timeline: Recorded, path: Path, title: str | None = None) -> N
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("drawing", "report") from None
+    from earnest.plots.style import save_as
+
     figure = Figure(figsize=(11, 4.8), layout="constrained", facecolor="white")
     strip, wave, stack = figure.subplots(3, 1, sharex=True, height_ratios=(0.45, 1, 1.7))
     colours = _entry_colours(timeline)
@@ -71,7 +76,7 @@ def plot_timeline(timeline: Recorded, path: Path, title: str | None = None) -> N
         with told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as beside:
-                figure.savefig(beside, dpi=DPI)
+                save_as(figure, beside, dpi=DPI)
     except ValueError as error:
         raise EarnestError(f"{path}: can't be drawn ({error}). Use a name that ends in .png, .svg or .pdf.") from error
 
@@ -96,17 +101,29 @@ def _entry_colours(timeline: Recorded) -> dict[str, str]:
 def _headline(timeline: Recorded) -> str:
     seconds = round(timeline.speech_s, 1), round(timeline.duration_s, 1)
     speech, whole = (clock(value, timeline.duration_s) for value in seconds)
-    return f"{printable(Path(timeline.path).name)}: {speech} of speech in {whole}"
+    name = printable(Path(timeline.path).name)
+    if len(name) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 :]}"
+    return f"{name}: {speech} of speech in {whole}"
+
+
+def _are_dense(timeline: Recorded, parts: Sequence[Span] | Sequence[Segment]) -> bool:
+    """Whether parts of a recording are too many, or one of them too short, to be drawn one by one with white edges."""
+    shortest_s = min((part.end_s - part.start_s for part in parts), default=timeline.duration_s)
+    return len(parts) > MANY or shortest_s < NEEDED * timeline.duration_s
 
 
 def _draw_spans(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
     entries = timeline.entries()
-    are_many = len(entries) > MANY
+    are_dense, least_s = _are_dense(timeline, entries), LEAST * timeline.duration_s
     for name, colour in colours.items():
-        extents = [(span.start_s, span.end_s - span.start_s) for span in entries if span.emotion == name]
-        # White edges would hide many narrow spans; so many are pixels, too, in SVG and PDF. Hatches have their colour.
+        own = [span for span in entries if span.emotion == name]
+        widths_s = [max(span.end_s - span.start_s, least_s) for span in own]
+        starts_s = (min(span.start_s, timeline.duration_s - least_s) for span in own)
+        extents = list(zip(starts_s, widths_s, strict=True))
+        # White edges would hide narrow spans; these are pixels, too, in SVG and PDF. Hatches have their colour.
         bars = axes.broken_barh(extents, (-0.4, 0.8), facecolor=colour, edgecolor="white", hatch=HATCHES.get(name))
-        if are_many:
+        if are_dense:
             bars.set(linewidth=0, rasterized=True)
     for span in entries:
         _name_span(axes, span, colours[span.emotion], (span.end_s - span.start_s) / max(timeline.duration_s, 0.1))
@@ -134,7 +151,7 @@ def _draw_waveform(axes: "Axes", timeline: Recorded, colours: Mapping[str, str])
         # Every peak is a step: times 0 s s 2s 2s 3s … beside peaks p0 p0 p1 p1 p2 p2 …
         edges_s = np.repeat(np.arange(len(envelope.peaks) + 1) * envelope.step_s, 2)[1:-1]
         peaks = np.repeat(envelope.peaks, 2)
-        owner = _emotions_at(timeline, edges_s, list(colours))
+        owner = _emotions_of(timeline, edges_s.reshape(-1, 2), list(colours)).repeat(2)
         axes.fill_between(edges_s, -peaks, peaks, color=WAVE, linewidth=0.3)
         for number, colour in enumerate(colours.values()):
             axes.fill_between(edges_s, -peaks, peaks, where=owner == number, color=colour, linewidth=0.3)
@@ -146,15 +163,20 @@ def _draw_waveform(axes: "Axes", timeline: Recorded, colours: Mapping[str, str])
     axes.tick_params(length=0)
 
 
-def _emotions_at(timeline: Recorded, times_s: npt.NDArray[np.float64], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the number of the label whose span holds each time, -1 for none."""
+def _emotions_of(timeline: Recorded, steps_s: npt.NDArray[np.float64], names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the number of the label of the last span in each step, -1 for none.
+
+    Parameters
+    ----------
+    steps_s : shape (steps, 2), where each begins and ends
+    """
     entries = timeline.entries()
     if not entries:
-        return np.full(len(times_s), -1)
+        return np.full(len(steps_s), -1)
     starts_s, ends_s = (np.array([getattr(span, name) for span in entries]) for name in ("start_s", "end_s"))
-    found = np.searchsorted(starts_s, times_s, side="right") - 1  # the last span that has started
+    found = np.searchsorted(starts_s, steps_s[:, 1]) - 1  # the last span that starts before the step ends
     numbers = np.array([names.index(span.emotion) for span in entries])[found]
-    return np.where((found >= 0) & (times_s <= ends_s[found]), numbers, -1)
+    return np.where((found >= 0) & (steps_s[:, 0] < ends_s[found]), numbers, -1)
 
 
 def _draw_probabilities(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
@@ -183,8 +205,8 @@ def _draw_legend(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -
 
 
 def _curves(timeline: Recorded) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
-    """Yield times and probabilities, (times,) and (classes, times), of each segment; of all as one where it is long."""
-    if len(timeline.segments) > MANY:
+    """Yield times and probabilities, (times,) and (classes, times), of each segment; dense ones are one."""
+    if _are_dense(timeline, timeline.segments):
         shares = shares_over_time(timeline, COLUMNS)
         # Steps, as in the waveform.
         yield np.linspace(0, timeline.duration_s, COLUMNS + 1).repeat(2)[1:-1], shares.repeat(2, axis=1)

@@ -92,6 +92,7 @@ TIMELINES = [
     timeline("-", 0.0, Span(0.0, 0.5, "\t=d", 0.25)),
     timeline("calls/Gespräch 1.wav#2", 2.0, Span(0.5, 2.0, "happy", 0.75)),  # one channel by itself
     timeline(".hidden", 0.0, Span(0.0, 0.5, "\n \n", 0.25)),
+    timeline("halves.wav", 4.0625, Span(0.0625, 2.0625, "a\x1cb", 0.3125), Span(2.1875, 4.0625, "\ufeffc", 0.1171875)),
     timeline("control.wav", 2.0, Span(0.0, 2.0, "an\0g\x1bry\ufffe 😀", 0.75)),
 ]
 

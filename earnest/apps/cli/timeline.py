@@ -3,7 +3,7 @@
 import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -111,15 +111,11 @@ def command(
     predictor = models.load()
     adapter = _adapters(adaptation, predictor, channels)
     run = TimelineRun(predictor, Windowing(window_s, hop_s, activity), answer.of(predictor.info), adapter)
-    with ExitStack() as places:
-        text_place, plot_place = (path and places.enter_context(new_file(path, overwrite)) for path in (output, plot))
-        if is_table:
-            _write(written_spans(run.timelines(sources), chosen), chosen, text_place)
-        else:
-            timeline = run.timeline(sources[0])
-            _write(_text(timeline, chosen, output), chosen, text_place)
-            if plot_place:
-                timeline.plot(plot_place)
+    if is_table:
+        with _place(output, overwrite) as place:
+            _write(written_spans(run.timelines(sources), chosen), chosen, place)
+    else:
+        _tell_one(run, sources[0], chosen, output, plot, overwrite)
     if not quiet:
         run.tell({output: chosen not in _SPEECH_ALONE, plot: True}, len(sources))
     if run.n_failed:
@@ -195,6 +191,25 @@ def _check_picture(plot: Path | None, paths: Sequence[str]) -> None:
         raise click.UsageError(f"--plot {plot}: the name must end in {', '.join(_PICTURES)}.")
     if plot and find_spec("matplotlib") is None:  # told before a long recording is heard, not after it
         raise MissingExtraError("drawing", "report")
+
+
+def _tell_one(
+    run: TimelineRun, source: Source, form: str, output: Path | None, plot: Path | None, overwrite: bool
+) -> None:
+    """Finish the file, then the picture, then write to standard output: what goes wrong later loses nothing."""
+    with _place(plot, overwrite) as picture:
+        with _place(output, overwrite) as place:
+            timeline = run.timeline(source)
+            if place:
+                _write(_text(timeline, form, output), form, place)
+        if picture:
+            timeline.plot(picture)
+    if not output:
+        _write(_text(timeline, form, None), form, None)
+
+
+def _place(path: Path | None, overwrite: bool) -> AbstractContextManager[Path | None]:
+    return new_file(path, overwrite) if path else nullcontext()
 
 
 def _text(timeline: Timeline, form: str, output: Path | None) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """Labels by hand: each recording's parts, undo and redo, a journal that a kill can't empty; learning from them."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -187,15 +188,21 @@ def with_part(parts: Parts, new: Annotation) -> Parts:
 
 def annotated_timeline(timeline: Timeline, parts: Parts) -> Timeline:
     """Return a timeline whose spans are those of a person; a label by hand has confidence 1."""
-    heard = {(span.start_s, span.end_s): span for span in timeline.entries()}
-    spans = []
-    for one in parts:
-        found = heard.get((one.start_s, one.end_s))
-        same = found is not None and found.emotion == one.emotion and not one.by_hand
-        spans.append(Span(one.start_s, one.end_s, one.emotion, found.confidence if found and same else 1.0))
+    entries = timeline.entries()
+    spans = tuple(Span(one.start_s, one.end_s, one.emotion, _confidence(one, entries)) for one in parts)
     prediction = replace(timeline.prediction, vocal_bursts=())  # they are among the parts
     speakers = tuple(one.speaker for one in parts)
-    return replace(timeline, prediction=prediction, spans=tuple(spans), speakers=speakers if any(speakers) else ())
+    return replace(timeline, prediction=prediction, spans=spans, speakers=speakers if any(speakers) else ())
+
+
+def _confidence(part: Annotation, entries: Sequence[Span]) -> float:
+    """Return 1 by hand, else what the entry around the part has; 0 where the model of now does not say the same."""
+    if part.by_hand:
+        return 1.0
+    place = bisect_right(entries, part.start_s, key=lambda entry: entry.start_s) - 1
+    if place < 0 or part.end_s > entries[place].end_s or part.emotion != entries[place].emotion:
+        return 0.0
+    return entries[place].confidence
 
 
 def labelled(annotated: Mapping[str, Parts]) -> list[Utterance]:

@@ -16,6 +16,9 @@ from patience import PATIENCE_S
 from earnest.corpora.annotations import Annotation, AnnotationJournal
 from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.errors import EarnestError
+from earnest.runtime.events import Span
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.timeline import Timeline
 
 
 @pytest.fixture
@@ -186,6 +189,19 @@ def test_annotations_are_saved_as_manifest_elan_and_textgrid(annotating: Any, tm
         assert "sad" in text
         assert "Anna" in text
         assert "speaker" in text
+
+
+def test_what_the_model_alone_said_keeps_its_confidence_where_a_part_is_cut(qapp: Any) -> None:
+    from earnest.apps.desktop.annotations import annotated_timeline, with_part
+
+    spans = (Span(1.0, 2.0, "sad", 0.3), Span(2.0, 9.0, "unsure", 0.25))
+    heard = Timeline(Prediction("a.wav", "ok", 9.0, 8.0), spans)
+    models = tuple(Annotation(span.start_s, span.end_s, span.emotion) for span in spans)
+    parts = with_part(models, Annotation(4.0, 5.0, "happy", by_hand=True))
+    assert [span.confidence for span in annotated_timeline(heard, parts).spans] == [0.3, 0.25, 1.0, 0.25]
+    # An earlier model said what this one does not say.
+    others = tuple(Annotation(start_s, start_s + 1, "angry") for start_s in (0.0, 1.0, 8.5))
+    assert [span.confidence for span in annotated_timeline(heard, others).spans] == [0.0, 0.0, 0.0]
 
 
 def test_a_second_annotator_is_compared(annotating: Any, tmp_path: Path, voices: Path) -> None:

@@ -156,6 +156,12 @@ def test_checks_come_back_from_json_and_fill_a_table() -> None:
         StressCheck.from_dict({}, "here")
 
 
+def test_tables_of_any_name_are_drawn(tmp_path: Path) -> None:
+    rows = [clean_row(CLEAN_ANSWERS), StressRow.of("tilt", "spectral tilt", CLEAN_ANSWERS, CHANGED)]
+    plot_stress({r"a$\frac$": rows, "b": rows}, tmp_path / "both.png", r"a$\frac$", "")
+    assert (tmp_path / "both.png").exists()
+
+
 def test_several_tables_are_drawn_together_if_they_have_the_same_conditions(tmp_path: Path) -> None:
     rows = [clean_row(CLEAN_ANSWERS), StressRow.of("tilt", "spectral tilt", CLEAN_ANSWERS, CHANGED)]
     plot_stress({"a": rows, "b": rows}, tmp_path / "both.png", "title", "subtitle")

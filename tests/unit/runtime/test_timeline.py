@@ -7,12 +7,14 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.runtime.events import Segment, Span, VocalBurst, Window
+from earnest.runtime.events import Envelope, Segment, Span, VocalBurst, Window
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
+from earnest.runtime.timeline_plot import COLOURS
 
 SPANS = (
     Span(0.0, 1.234, "angry", 0.75),
@@ -249,6 +251,42 @@ def test_hatches_of_many_vocal_bursts_are_those_of_the_legend() -> None:
     pyplot.close()
     assert drawn.get_hatch() == HATCHES["(crying)"]
     assert drawn.get_edgecolor().tolist() == [[1.0, 1.0, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize("name", [r"a$\frac$b.wav", "録音.wav"])
+@pytest.mark.filterwarnings("error")
+def test_a_picture_is_drawn_whatever_a_recording_or_a_class_is_called(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    timeline((Span(0.0, 9_000.0, name, 0.75),), name).plot(tmp_path / "a.svg")
+    drawn = (tmp_path / "a.svg").read_text("utf-8")
+    assert f"<!-- {name}: 10:00:00 of speech in 10:00:10 -->" in drawn
+    assert f"<!-- {name}  75% -->" in drawn
+    assert f"<!-- {name} -->" in drawn
+
+
+def test_a_long_name_is_shortened_in_the_middle_of_a_pictures_title() -> None:
+    from earnest.runtime.timeline_plot import _headline
+
+    title = _headline(timeline(path="interview" + 100 * "-very-long" + "-2.wav"))
+    assert title.startswith("interview-very-long")
+    assert title.endswith("-very-long-2.wav: 10:00:00 of speech in 10:00:10")
+    assert len(title) < 130
+
+
+def test_short_spans_are_seen_in_the_picture_of_a_long_recording(tmp_path: Path) -> None:
+    image = pytest.importorskip("matplotlib.image", reason="drawing needs the extra 'report'")
+    spans = (Span(3601.0, 3602.0, "angry", 0.7), Span(36_009.0, 36_010.0, "calm", 0.7))
+    windows = tuple(Window(span.start_s, span.end_s, {"angry": 0.5, "calm": 0.5}) for span in spans)
+    segments = tuple(Segment(span.start_s, span.end_s) for span in spans)
+    envelope = Envelope(1)
+    envelope.accept(np.ones(36_010, np.float32))
+    replace(timeline(spans), windows=windows, segments=segments, envelope=envelope).plot(tmp_path / "long.png")
+    pixels = 255 * image.imread(tmp_path / "long.png")[:, :1640, :3]  # without the legend
+    angry, calm = ([int(COLOURS[name][at : at + 2], 16) for at in (1, 3, 5)] for name in ("angry", "calm"))
+    # Of the spans, the waveform and the probabilities: of both windows calm above, angry below.
+    for row, colours in ((90, (angry, calm)), (200, (angry, calm)), (450, (calm, calm)), (700, (angry, angry))):
+        for half, colour in zip(np.split(pixels[row], 2), colours, strict=True):
+            assert (np.abs(half - colour).max(axis=1) < 50).any()
 
 
 def test_a_picture_makes_its_folder_and_a_wrong_name_is_told_as_it_was_given(tmp_path: Path) -> None:

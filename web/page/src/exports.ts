@@ -35,7 +35,7 @@ function jsonl({ path, spans }: Timeline): string {
 
 /** Numbers have six decimals; a space after commas and colons, as Python writes. */
 function compact(value: unknown): string {
-  if (typeof value === "number") return String(Math.round(value * 1e6) / 1e6);
+  if (typeof value === "number") return String(Number(fixed(value, 6)));
   if (Array.isArray(value)) return `[${value.map(compact).join(", ")}]`;
   if (typeof value === "object" && value !== null) {
     return `{${Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}: ${compact(item)}`).join(", ")}}`;
@@ -44,7 +44,7 @@ function compact(value: unknown): string {
 }
 
 function csv({ path, spans }: Timeline): string {
-  const rows = spans.map(({ start_s, end_s, emotion, confidence }) => [marked(path), s(start_s), s(end_s), marked(emotion), confidence.toFixed(6)]);
+  const rows = spans.map(({ start_s, end_s, emotion, confidence }) => [marked(path), s(start_s), s(end_s), marked(emotion), fixed(confidence, 6)]);
   return [["path", "start_s", "end_s", "emotion", "confidence"], ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
@@ -92,7 +92,7 @@ function clockTime(seconds: number, point: string): string {
 }
 
 function withoutEmptyLines(text: string): string {
-  return text.split(/\r\n|\r|\n/).filter((line) => line.trim()).join("\n") || "–";
+  return text.split(/\r\n|\r|\n/).filter((line) => words(line).length).join("\n") || "–";
 }
 
 function escaped(text: string): string {
@@ -112,7 +112,7 @@ function textgrid(timeline: Timeline): string {
   const tier = (name: "emotion" | "confidence", number: number): string => {
     const head = `    item [${number}]:\n        class = "IntervalTier"\n        name = "${name}"\n        xmin = 0\n        xmax = ${end}\n`;
     const body = intervals.map(([startS, endS, span], index) => {
-      const text = !span ? "" : name === "emotion" ? span.emotion : span.confidence.toFixed(3);
+      const text = !span ? "" : name === "emotion" ? span.emotion : fixed(span.confidence, 3);
       const numbers = `            xmin = ${s(startS)}\n            xmax = ${s(endS)}\n`;
       return `        intervals [${index + 1}]:\n${numbers}            text = "${text.replaceAll('"', '""')}"\n`;
     });
@@ -164,7 +164,7 @@ function eaf(timeline: Timeline): string {
   );
   const tier = (name: "emotion" | "confidence", before: number): string => {
     const notes = spans.map((span, index) => {
-      const text = name === "emotion" ? escaped(inXml(span.emotion)) : span.confidence.toFixed(3);
+      const text = name === "emotion" ? escaped(inXml(span.emotion)) : fixed(span.confidence, 3);
       const identity = `ANNOTATION_ID="a${before + index + 1}" TIME_SLOT_REF1="ts${2 * index + 1}" TIME_SLOT_REF2="ts${2 * index + 2}"`;
       return (
         `  <ANNOTATION><ALIGNABLE_ANNOTATION ${identity}>` +
@@ -192,7 +192,7 @@ function rttm({ path, spans }: Timeline): string {
   return spans
     .map(({ start_s, end_s, emotion, confidence }) => {
       const lasting = s(ms(end_s) / 1000 - ms(start_s) / 1000);
-      return `SPEAKER ${name} ${channel} ${s(start_s)} ${lasting} <NA> <NA> ${oneWord(emotion)} ${confidence.toFixed(3)} <NA>\n`;
+      return `SPEAKER ${name} ${channel} ${s(start_s)} ${lasting} <NA> <NA> ${oneWord(emotion)} ${fixed(confidence, 3)} <NA>\n`;
     })
     .join("");
 }
@@ -215,14 +215,24 @@ function oneWord(text: string): string {
   return words(text).join("_");
 }
 
+/** The words between what Python takes for space, which is not all that \s is. */
 function words(text: string): string[] {
-  return text.split(/\s+/).filter(Boolean);
+  return text.split(/(?:(?!\uFEFF)[\s\x1C-\x1F\x85])+/).filter(Boolean);
 }
 
+/** Of two numbers that are as near, the even one, as Python rounds; so does `fixed`. */
 function ms(seconds: number): number {
-  return Math.round(1000 * seconds);
+  const exact = 1000 * seconds;
+  return exact % 1 === 0.5 ? 2 * Math.round(exact / 2) : Math.round(exact);
 }
 
 function s(seconds: number): string {
-  return seconds.toFixed(3);
+  return fixed(seconds, 3);
+}
+
+function fixed(value: number, digits: number): string {
+  const [text, nearerZero] = [value, value - (Math.sign(value) * 10 ** -digits) / 4].map((one) => one.toFixed(digits));
+  // As near to both are the odd multiples of 2^-(digits + 1), of which `toFixed` gives the one that is farther from 0.
+  const isBetween = Math.abs(value * 2 ** (digits + 1)) % 2 === 1;
+  return isBetween && /[02468]$/.test(nearerZero) ? nearerZero : text;
 }

@@ -19,8 +19,9 @@ from earnest.apps.cli import timeline as _timeline_command
 from earnest.apps.cli._answers import exact_clock
 from earnest.apps.cli.main import cli
 from earnest.audio.feed import Lost
-from earnest.errors import MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.events import Gap, Segment, Span, VocalBurst, Window
+from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR, clock
 from earnest.testing.sounds import voice
 
@@ -158,6 +159,30 @@ def test_a_picture_is_drawn(folder: Path) -> None:
     assert len(colours) > 20
     for colour in (UNSURE_COLOUR, BURST_COLOUR, COLOURS["sad"]):
         assert [round(255 * part) for part in to_rgb(colour)] in colours
+
+
+def test_a_picture_is_drawn_also_where_nobody_reads_the_spans(folder: Path) -> None:
+    words = ["timeline", "talk.flac", "--model", "bundle", "--plot", "unread.png"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "earnest", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, said = process.communicate()
+    assert "not writable" not in said
+    assert (folder / "unread.png").exists()
+
+
+def test_the_file_of_the_spans_stays_where_the_picture_cannot_be_drawn(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise EarnestError("can't be drawn")
+
+    monkeypatch.setattr(Timeline, "plot", fail)
+    result = run(folder, "timeline", "talk.flac", "-o", str(tmp_path / "a.csv"), "--plot", str(tmp_path / "a.png"))
+    assert isinstance(result.exception, EarnestError)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
 def test_a_picture_that_cannot_be_drawn_is_told_before_anything_is_heard(
