@@ -19,6 +19,8 @@ from earnest.errors import AudioError, MissingExtraError, counted
 
 QUEUE_S = 10.0
 CHUNK_S = 0.1
+LOOK_S = 0.5  # so that Ctrl-C is noticed on every system
+N_LOOKS = 10  # in vain, then a microphone is gone: one that works gives silence, too, at its start after two seconds
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,30 @@ class Feed:
             self._n_lost = 0
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32] | Lost]:
-        """Yield chunks, and between them what was lost, until the feed is closed and empty."""
+        """Yield chunks, and between them what was lost, until the feed is closed and empty.
+
+        Raises
+        ------
+        AudioError
+            When nothing comes any more, and nobody closed the feed.
+        """
         while True:
             with self._changed:
-                while not self._waiting and not self._closed:
-                    self._changed.wait(0.5)  # so that Ctrl-C is noticed on every system
+                self._wait()
                 if not self._waiting:
                     return
                 item = self._waiting.popleft()
                 self._n_waiting -= 0 if isinstance(item, Lost) else len(item)
             yield item
+
+    def _wait(self) -> None:
+        # Looks are counted, not seconds: those pass, too, where this process is stopped or the computer sleeps.
+        n_looks = 0
+        while not self._waiting and not self._closed:
+            if n_looks == N_LOOKS:
+                raise AudioError("The microphone stopped: no sound comes any more. Is it still connected?")
+            self._changed.wait(LOOK_S)
+            n_looks += 1
 
 
 _INSTEAD = (

@@ -55,6 +55,16 @@ def test_a_listener_in_another_thread_hears_all_in_order() -> None:
     assert heard == list(range(500))
 
 
+def test_a_microphone_from_which_nothing_comes_any_more_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("earnest.audio.feed.LOOK_S", 0.001)
+    feed = Feed(16_000)
+    feed.put(np.zeros(10, np.float32))
+    listener = iter(feed)
+    assert len(next(listener)) == 10  # type: ignore[arg-type]
+    with pytest.raises(AudioError, match="The microphone stopped"):
+        next(listener)
+
+
 class Trickle(BytesIO):
     """A pipe that gives odd little amounts."""
 
