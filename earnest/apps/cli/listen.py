@@ -127,7 +127,7 @@ def _pipe_or_microphone(_context: click.Context, _parameter: click.Parameter, wo
     default=16_000,
     show_default=True,
     type=click.IntRange(4_000, 192_000),
-    help="Sample rate of a pipe without header, in Hz.",
+    help="Sample rate of a pipe without header, or to record at, in Hz.",
 )
 @click.option(
     "--channels", default=1, show_default=True, type=click.IntRange(1, 16), help="Channels of a pipe without header."
@@ -167,8 +167,8 @@ def command(
     if devices:
         echo_table(("number", "microphone"), [(str(number), name) for number, name in microphones()], right=("number",))
         return
-    if channel and source is None:
-        raise click.UsageError("--channel is for a pipe (-): one channel is recorded of a microphone.")
+    if source is None and (channel or channels > 1):
+        raise click.UsageError("--channel and --channels are for a pipe (-): one channel is recorded of a microphone.")
     predictor = model.load()
     with _sound(source, rate, channels, channel, device) as (heard_hz, sound):
         asked = answer.of(predictor.info)

@@ -211,7 +211,8 @@ def test_a_pipe_has_channels_too(folder: Path) -> None:
     assert run(folder, "listen", "-", "--json", "--channel", "2", stdin=data).stdout == expected.stdout != ""
     assert "no speech" in run(folder, "listen", "-", "--channel", "1", stdin=data).stderr
     assert "there is no channel 3" in str(run(folder, "listen", "-", "--channel", "3", stdin=data).exception)
-    assert "--channel is for a pipe" in run(folder, "listen", "--channel", "1").output
+    for words in (("--channel", "1"), ("--channels", "2")):
+        assert "--channel and --channels are for a pipe" in run(folder, "listen", *words).stderr
 
 
 def gone() -> None:
