@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from threading import Condition
+from threading import Condition, Lock
 from typing import Any, BinaryIO
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -273,7 +274,8 @@ def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]
         feed.put(data)  # in a thread of PortAudio's, which must not wait
 
     try:
-        stream = sounddevice.InputStream(
+        stream = sound_stream(
+            sounddevice.InputStream,
             samplerate=sample_rate_hz,
             channels=1,
             dtype="float32",
@@ -282,7 +284,7 @@ def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]
             callback=heard,
         )
     except (sounddevice.PortAudioError, ValueError) as error:
-        if device is None and not microphones():
+        if device is None and not _recording(sounddevice):
             raise AudioError("There is no microphone: this computer has no device that records.") from error
         reason = str(error).strip().splitlines()[0]
         raise AudioError(
@@ -295,10 +297,32 @@ def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]
             feed.close()
 
 
+_opening = Lock()
+_opened: WeakSet[Any] = WeakSet()
+
+
+def sound_stream(kind: Any, **settings: Any) -> Any:
+    """Return a stream of a kind of sounddevice's, which keeps the list of devices as it is until it is closed."""
+    with _opening:
+        stream = kind(**settings)
+        _opened.add(stream)
+    return stream
+
+
 def microphones() -> list[tuple[int, str]]:
-    """Return number and name of each device that can record."""
-    devices = portaudio().query_devices()
-    return [(number, str(item["name"])) for number, item in enumerate(devices) if item["max_input_channels"] > 0]
+    """Return number and full name of each device that can record; while one records or plays, of those from before."""
+    sounddevice = portaudio()
+    with _opening:
+        if all(stream.closed for stream in _opened):  # PortAudio looks for devices only where it begins
+            sounddevice._terminate()
+            sounddevice._initialize()
+        return _recording(sounddevice)
+
+
+def _recording(sounddevice: Any) -> list[tuple[int, str]]:
+    systems = [item["name"] for item in sounddevice.query_hostapis()]  # on Windows a device is in several
+    named = ((f"{item['name']}, {systems[item['hostapi']]}", item) for item in sounddevice.query_devices())
+    return [(number, name) for number, (name, item) in enumerate(named) if item["max_input_channels"] > 0]
 
 
 def portaudio(what: str = "the microphone", extra: str = "live") -> Any:
