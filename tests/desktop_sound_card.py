@@ -1,6 +1,7 @@
 """A made-up sound card: a microphone that hears a recording, and a loudspeaker that keeps what it was given."""
 
 import threading
+from itertools import count
 from types import ModuleType
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy.typing as npt
 
 
 def sound_card(heard: npt.NDArray[np.float32] | None = None, blocks_per_s: int = 100) -> Any:
-    """Return a module like sounddevice; ``heard`` None is a computer without devices."""
+    """Return a module like sounddevice; ``heard`` None is a computer without devices.
+
+    What is added to ``plugged`` is found when it begins anew, which breaks what still records or plays.
+    """
     module: Any = ModuleType("sounddevice")
     module.PortAudioError = type("PortAudioError", (Exception,), {})
     module.played, module.sounding = [], set()  # the devices whose threads run
@@ -32,6 +36,10 @@ def sound_card(heard: npt.NDArray[np.float32] | None = None, blocks_per_s: int =
             module.sounding.add(self)
             self._thread.start()
 
+        @property
+        def closed(self) -> bool:
+            return self not in module.sounding
+
         def close(self) -> None:
             self._over.set()
             self._thread.join()
@@ -40,10 +48,11 @@ def sound_card(heard: npt.NDArray[np.float32] | None = None, blocks_per_s: int =
     class InputStream(Device):
         def _run(self) -> None:
             assert heard is not None
-            for start in range(0, len(heard), self._n):
+            for start in count(0, self._n):
                 if self._over.wait(1 / blocks_per_s):
                     return
-                self._callback(heard[start : start + self._n, None], self._n, None, None)
+                block = heard[start : start + self._n]  # and then silence, as long as somebody listens
+                self._callback(np.pad(block, (0, self._n - len(block)))[:, None], self._n, None, None)
 
     class OutputStream(Device):
         def _run(self) -> None:
@@ -53,6 +62,14 @@ def sound_card(heard: npt.NDArray[np.float32] | None = None, blocks_per_s: int =
                 module.played.append(data)
 
     module.InputStream, module.OutputStream = InputStream, OutputStream
-    found = [] if heard is None else [{"name": "Made-up microphone", "max_input_channels": 1}]
-    module.query_devices = lambda: found
+    module.plugged = [] if heard is None else ["Made-up microphone"]
+    found = list[dict[str, Any]]()
+
+    def begin() -> None:
+        assert not module.sounding
+        found[:] = [{"name": name, "max_input_channels": 1, "hostapi": 0} for name in module.plugged]
+
+    begin()
+    module._terminate, module._initialize = lambda: None, begin
+    module.query_devices, module.query_hostapis = lambda: found, lambda: [{"name": "ALSA"}]
     return module

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from threading import Condition
+from threading import Condition, Lock
 from typing import Any, BinaryIO
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from earnest.errors import AudioError, MissingExtraError, counted
 
 QUEUE_S = 10.0
 CHUNK_S = 0.1
+LOOK_S = 0.5  # so that Ctrl-C is noticed on every system
+N_LOOKS = 10  # in vain, then a microphone is gone: one that works gives silence, too, at its start after two seconds
 
 
 @dataclass(frozen=True)
@@ -68,16 +71,30 @@ class Feed:
             self._n_lost = 0
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32] | Lost]:
-        """Yield chunks, and between them what was lost, until the feed is closed and empty."""
+        """Yield chunks, and between them what was lost, until the feed is closed and empty.
+
+        Raises
+        ------
+        AudioError
+            When nothing comes any more, and nobody closed the feed.
+        """
         while True:
             with self._changed:
-                while not self._waiting and not self._closed:
-                    self._changed.wait(0.5)  # so that Ctrl-C is noticed on every system
+                self._wait()
                 if not self._waiting:
                     return
                 item = self._waiting.popleft()
                 self._n_waiting -= 0 if isinstance(item, Lost) else len(item)
             yield item
+
+    def _wait(self) -> None:
+        # Looks are counted, not seconds: those pass, too, where this process is stopped or the computer sleeps.
+        n_looks = 0
+        while not self._waiting and not self._closed:
+            if n_looks == N_LOOKS:
+                raise AudioError("The microphone stopped: no sound comes any more. Is it still connected?")
+            self._changed.wait(LOOK_S)
+            n_looks += 1
 
 
 _INSTEAD = (
@@ -257,7 +274,8 @@ def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]
         feed.put(data)  # in a thread of PortAudio's, which must not wait
 
     try:
-        stream = sounddevice.InputStream(
+        stream = sound_stream(
+            sounddevice.InputStream,
             samplerate=sample_rate_hz,
             channels=1,
             dtype="float32",
@@ -266,7 +284,7 @@ def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]
             callback=heard,
         )
     except (sounddevice.PortAudioError, ValueError) as error:
-        if device is None and not microphones():
+        if device is None and not _recording(sounddevice):
             raise AudioError("There is no microphone: this computer has no device that records.") from error
         reason = str(error).strip().splitlines()[0]
         raise AudioError(
@@ -279,10 +297,32 @@ def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]
             feed.close()
 
 
+_opening = Lock()
+_opened: WeakSet[Any] = WeakSet()
+
+
+def sound_stream(kind: Any, **settings: Any) -> Any:
+    """Return a stream of a kind of sounddevice's, which keeps the list of devices as it is until it is closed."""
+    with _opening:
+        stream = kind(**settings)
+        _opened.add(stream)
+    return stream
+
+
 def microphones() -> list[tuple[int, str]]:
-    """Return number and name of each device that can record."""
-    devices = portaudio().query_devices()
-    return [(number, str(item["name"])) for number, item in enumerate(devices) if item["max_input_channels"] > 0]
+    """Return number and full name of each device that can record; while one records or plays, of those from before."""
+    sounddevice = portaudio()
+    with _opening:
+        if all(stream.closed for stream in _opened):  # PortAudio looks for devices only where it begins
+            sounddevice._terminate()
+            sounddevice._initialize()
+        return _recording(sounddevice)
+
+
+def _recording(sounddevice: Any) -> list[tuple[int, str]]:
+    systems = [item["name"] for item in sounddevice.query_hostapis()]  # on Windows a device is in several
+    named = ((f"{item['name']}, {systems[item['hostapi']]}", item) for item in sounddevice.query_devices())
+    return [(number, name) for number, (name, item) in enumerate(named) if item["max_input_channels"] > 0]
 
 
 def portaudio(what: str = "the microphone", extra: str = "live") -> Any:

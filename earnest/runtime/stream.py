@@ -102,7 +102,7 @@ class Stream:
         return [event for piece in pieces for event in self._heard(piece)]
 
     def skip(self, seconds: float) -> list[Event]:
-        """Tell that sound was lost: the clock goes on, speech before the gap ends there.
+        """Tell that sound was lost: it is heard as silence, so speech ends there where the gap is as long as a pause.
 
         Raises
         ------

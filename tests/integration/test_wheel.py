@@ -56,7 +56,7 @@ def test_the_wheel_holds_recipes_types_models_and_the_command(installed: Path) -
     names = {path.name for path in (ROOT / "recipes").glob("*.toml")}
     assert {path.name for path in (installed / "earnest" / "recipes").iterdir()} == names
     (entries,) = installed.glob("*.dist-info/entry_points.txt")
-    assert "earnest = earnest.apps.cli.main:main" in entries.read_text()
+    assert "earnest = earnest.__main__:main" in entries.read_text()
     assert not (installed / "research").exists()
 
 

@@ -72,7 +72,7 @@ export class LiveStream implements SoundStream {
     return this.told(await this.client.call("accept", [this.number, piece], [piece.buffer]));
   }
 
-  /** Tell that sound was lost: the clock goes on, speech before the gap ends there. */
+  /** Tell that sound was lost: it is heard as silence, so speech ends there where the gap is as long as a pause. */
   async skip(seconds: number): Promise<StreamEvent[]> {
     return this.told(await this.client.call("skip", [this.number, seconds]));
   }

@@ -60,7 +60,7 @@ export class Stream {
     return events;
   }
 
-  /** Tell that sound was lost: the clock goes on, speech before the gap ends there. */
+  /** Tell that sound was lost: it is heard as silence, so speech ends there where the gap is as long as a pause. */
   async skip(seconds: number): Promise<StreamEvent[]> {
     this.refuseWhenFinished();
     const startS = milliseconds(this.receivedS);

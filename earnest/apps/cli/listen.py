@@ -1,6 +1,7 @@
 """``earnest listen``: emotions while somebody speaks; level, probabilities and the last spans on a terminal."""
 
 import json
+import signal
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -28,7 +29,7 @@ from earnest.apps.cli._options import (
 from earnest.apps.cli._recordings import standard_input
 from earnest.apps.cli.output import echo_table, encode_output, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
-from earnest.errors import printable, printable_json
+from earnest.errors import AudioError, printable, printable_json
 from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, event_dict
 from earnest.runtime.prediction import percent
 from earnest.runtime.stream import Stream
@@ -126,7 +127,7 @@ def _pipe_or_microphone(_context: click.Context, _parameter: click.Parameter, wo
     default=16_000,
     show_default=True,
     type=click.IntRange(4_000, 192_000),
-    help="Sample rate of a pipe without header, in Hz.",
+    help="Sample rate of a pipe without header, or to record at, in Hz.",
 )
 @click.option(
     "--channels", default=1, show_default=True, type=click.IntRange(1, 16), help="Channels of a pipe without header."
@@ -166,8 +167,8 @@ def command(
     if devices:
         echo_table(("number", "microphone"), [(str(number), name) for number, name in microphones()], right=("number",))
         return
-    if channel and source is None:
-        raise click.UsageError("--channel is for a pipe (-): one channel is recorded of a microphone.")
+    if source is None and (channel or channels > 1):
+        raise click.UsageError("--channel and --channels are for a pipe (-): one channel is recorded of a microphone.")
     predictor = model.load()
     with _sound(source, rate, channels, channel, device) as (heard_hz, sound):
         asked = answer.of(predictor.info)
@@ -203,13 +204,36 @@ def _sound(
 
 
 def events_of(stream: Stream, sound: Sound) -> Iterator[Event]:
-    """Yield events until the sound ends or somebody presses Ctrl-C; what is certain then is told too."""
+    """Yield events until the sound ends or somebody presses Ctrl-C; what is certain then is told too.
+
+    So it is where the microphone stops, and at SIGTERM or SIGHUP: then that error or exit follows.
+    """
+    ended: BaseException | None = None
+    with _exits_at_signals():
+        try:
+            for item in sound:
+                yield from stream.skip(item.seconds) if isinstance(item, Lost) else stream.accept_waveform(item)
+        except KeyboardInterrupt:
+            pass
+        except (AudioError, SystemExit) as error:
+            ended = error
+        yield from stream.finish()
+    if ended is not None:
+        raise ended
+
+
+@contextmanager
+def _exits_at_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise SystemExit with the code that a shell tells; what nohup ignores is ignored."""
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has one
+    numbers = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
-        for item in sound:
-            yield from stream.skip(item.seconds) if isinstance(item, Lost) else stream.accept_waveform(item)
-    except KeyboardInterrupt:
-        pass
-    yield from stream.finish()
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def tell(event: Event) -> bool:
@@ -237,4 +261,4 @@ def _show(stream: Stream, sound: Sound, classes: tuple[str, ...]) -> None:
     with Live(view.picture(), refresh_per_second=12, transient=False) as live:
         for event in events_of(stream, watched()):
             view.take(event)
-        live.update(view.picture())
+            live.update(view.picture())

@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.texts import tr
 from earnest.audio.deadline import check_deadline
-from earnest.audio.feed import portaudio
+from earnest.audio.feed import portaudio, sound_stream
 from earnest.audio.io import open_audio, resampled
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError
@@ -211,7 +211,8 @@ class _Head:
 def _started(head: _Head) -> Any:
     sounddevice = portaudio(tr("Playing"), "desktop")
     try:
-        stream = sounddevice.OutputStream(samplerate=RATE_HZ, channels=1, dtype="int16", callback=head.fill)
+        settings = {"samplerate": RATE_HZ, "channels": 1, "dtype": "int16"}
+        stream = sound_stream(sounddevice.OutputStream, **settings, callback=head.fill)
         stream.start()
     except (sounddevice.PortAudioError, ValueError) as error:
         why = str(error).strip().splitlines()[0]

@@ -237,10 +237,12 @@ class RecordPanel(QWidget):
         self._background.run(microphones, self._list, self.problem.setText)
 
     def _list(self, found: list[tuple[int, str]]) -> None:
+        chosen = self.devices.currentData()
         self.devices.clear()
         self.devices.addItem(tr("The system's microphone"), "")
-        for number, name in found:
-            self.devices.addItem(printable(name), str(number))
+        for _, name in found:  # numbers change where a device goes or comes
+            self.devices.addItem(printable(name), name)
+        self.devices.setCurrentIndex(max(self.devices.findData(chosen), 0))
         if not found:
             self.problem.setText(tr("No microphone was found. Connect one, or allow this program to use it."))
 
@@ -295,3 +297,4 @@ class RecordPanel(QWidget):
         self.button.setText(tr("Record"))
         self.state.setText(tr("The microphone is off."))
         self.level.setValue(int(LOWEST_DBFS))
+        self.find_microphones()  # one may have gone, or come

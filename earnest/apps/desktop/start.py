@@ -51,6 +51,7 @@ def open_window(
     set_scheme(preferences.text("scheme", "system"))
     window = DesktopWindow(preferences, model)
     window.show()
+    window.files.table.setFocus()  # a field to type in would take Ctrl+V
     window.open_paths(paths)
     return window
 

@@ -351,7 +351,7 @@ class DesktopWindow(QMainWindow):
 
     def _begin_recording(self, device: str) -> None:
         if self._listening is None:
-            self.tell(tr("The model is still loading. Try again in a moment."))
+            self.statusBar().showMessage(tr("The model is still loading. Try again in a moment."))
             return
         self.recording.player.stop()
         self.record.begin(self._listening.predictor.info.classes)

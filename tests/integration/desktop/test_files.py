@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from desktop_hands import press
 
 import earnest
 from earnest.runtime.timeline import FORMATS, written
@@ -25,7 +26,7 @@ def test_a_folder_is_answered_as_the_library_does(opened: Any, voices: Path, bun
         assert row.probabilities == pytest.approx(other.probabilities, abs=1e-6)
 
 
-def test_files_are_dropped_and_pasted(opened: Any, voices: Path, qtbot: Any) -> None:
+def test_files_are_dropped_and_pasted(opened: Any, voices: Path) -> None:
     from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
     from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 
@@ -40,8 +41,7 @@ def test_files_are_dropped_and_pasted(opened: Any, voices: Path, qtbot: Any) -> 
     driver.window.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, left, keys))
     driver.answered()
     QGuiApplication.clipboard().setText(str(second))
-    driver.window.files.table.setFocus()
-    qtbot.keyClick(driver.window.files.table, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+    press(driver.window.focusWidget(), "Ctrl+V")  # where the keys are at the start
     driver.until(lambda: len(driver.window.files.model.entries) == 2)
     driver.answered()
     assert "waiting" not in driver.labels()

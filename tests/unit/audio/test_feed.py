@@ -7,6 +7,7 @@ from io import BytesIO
 from threading import Thread
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -53,6 +54,16 @@ def test_a_listener_in_another_thread_hears_all_in_order() -> None:
     feed.close()
     listener.join(PATIENCE_S)
     assert heard == list(range(500))
+
+
+def test_a_microphone_from_which_nothing_comes_any_more_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("earnest.audio.feed.LOOK_S", 0.001)
+    feed = Feed(16_000)
+    feed.put(np.zeros(10, np.float32))
+    listener = iter(feed)
+    assert len(next(listener)) == 10  # type: ignore[arg-type]
+    with pytest.raises(AudioError, match="The microphone stopped"):
+        next(listener)
 
 
 class Trickle(BytesIO):
@@ -140,26 +151,33 @@ def test_mp3_in_a_pipe_is_told_by_its_frames_and_samples_that_begin_alike_are_he
         np.testing.assert_array_equal(np.concatenate(list(chunks))[:, 0] * 32_768, np.frombuffer(samples[:cut], "<i2"))
 
 
-def fake_sounddevice(refuses: bool = False) -> ModuleType:
-    module = ModuleType("sounddevice")
-    module.PortAudioError = type("PortAudioError", (Exception,), {})  # type: ignore[attr-defined]
+def fake_sounddevice(refuses: bool = False, has_none: bool = False) -> Any:
+    module: Any = ModuleType("sounddevice")
+    module.PortAudioError = type("PortAudioError", (Exception,), {})
 
     class InputStream:
         def __init__(self, callback: Callable[..., None], **settings: Any) -> None:
             if refuses:
                 raise module.PortAudioError("Invalid sample rate\nPaErrorCode -9997")
-            self.callback, self.settings = callback, settings
+            self.callback, self.settings, self.closed = callback, settings, False
 
         def __enter__(self) -> None:
             for number in range(3):
                 self.callback(np.full((self.settings["blocksize"], 1), number / 4, np.float32), 0, None, None)
 
         def __exit__(self, *_: object) -> None:
-            pass
+            self.closed = True
 
-    module.InputStream = InputStream  # type: ignore[attr-defined]
-    devices = [{"name": "Speaker", "max_input_channels": 0}, {"name": "Headset", "max_input_channels": 1}]
-    module.query_devices = lambda: devices  # type: ignore[attr-defined]
+    module.InputStream = InputStream
+    plugged = {"Speaker": 0} if has_none else {"Speaker": 0, "Headset": 1}
+    devices: list[dict[str, object]] = []
+
+    def begin() -> None:
+        devices[:] = [{"name": name, "max_input_channels": n, "hostapi": 0} for name, n in module.plugged.items()]
+
+    module.plugged, module._terminate, module._initialize = plugged, devices.clear, begin
+    module.query_devices, module.query_hostapis = lambda: devices, lambda: [{"name": "ALSA"}]
+    begin()
     return module
 
 
@@ -173,7 +191,17 @@ def test_a_microphone_fills_the_feed(monkeypatch: pytest.MonkeyPatch) -> None:
         ((1_600, 1), 0.25),
         ((1_600, 1), 0.5),
     ]
-    assert microphones() == [(1, "Headset")]
+    assert microphones() == [(1, "Headset, ALSA")]
+
+
+def test_a_microphone_that_is_plugged_in_later_is_found_when_nothing_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = fake_sounddevice()
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    monkeypatch.setattr("earnest.audio.feed._opened", WeakSet())  # of this test alone
+    with microphone(16_000):
+        module.plugged = {"Camera": 1, **module.plugged}
+        assert microphones() == [(1, "Headset, ALSA")]
+    assert microphones() == [(0, "Camera, ALSA"), (2, "Headset, ALSA")]
 
 
 def test_a_microphone_that_refuses_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,9 +211,7 @@ def test_a_microphone_that_refuses_is_an_error_of_one_line(monkeypatch: pytest.M
 
 
 def test_a_computer_without_a_microphone_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = fake_sounddevice(refuses=True)
-    module.query_devices = lambda: [{"name": "Speaker", "max_input_channels": 0}]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice(refuses=True, has_none=True))
     with pytest.raises(AudioError, match="There is no microphone"), microphone(16_000):
         pass
 

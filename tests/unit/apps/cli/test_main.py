@@ -51,6 +51,22 @@ def test_a_shell_is_offered_what_fits(words: str, expected: list[str]) -> None:
     assert offered(words) == expected
 
 
+INTERRUPTED = """
+import runpy, sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+runpy.run_module("earnest", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_the_command_line_is_loaded_ends_it_without_a_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "Stopped.\n")
+
+
 def test_a_wrong_value_of_an_environment_variable_names_it() -> None:
     def said(*more: str, **variables: str) -> str:
         command = [sys.executable, "-m", "earnest", "predict", "a.wav", *more]

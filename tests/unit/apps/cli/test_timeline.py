@@ -3,10 +3,15 @@
 import csv
 import json
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import partial
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +24,7 @@ from earnest.apps.cli import timeline as _timeline_command
 from earnest.apps.cli._answers import exact_clock
 from earnest.apps.cli.main import cli
 from earnest.audio.feed import Lost
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.errors import AudioError, EarnestError, MissingExtraError
 from earnest.runtime.events import Gap, Segment, Span, VocalBurst, Window
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR, clock
@@ -231,7 +236,30 @@ def test_a_pipe_has_channels_too(folder: Path) -> None:
     assert run(folder, "listen", "-", "--json", "--channel", "2", stdin=data).stdout == expected.stdout != ""
     assert "no speech" in run(folder, "listen", "-", "--channel", "1", stdin=data).stderr
     assert "there is no channel 3" in str(run(folder, "listen", "-", "--channel", "3", stdin=data).exception)
-    assert "--channel is for a pipe" in run(folder, "listen", "--channel", "1").output
+    for words in (("--channel", "1"), ("--channels", "2")):
+        assert "--channel and --channels are for a pipe" in run(folder, "listen", *words).stderr
+
+
+def gone() -> None:
+    raise AudioError("The microphone stopped.")
+
+
+@pytest.mark.parametrize(
+    ("end", "exit_code"), [(gone, 1), (partial(signal.raise_signal, signal.SIGTERM), 128 + signal.SIGTERM)]
+)
+def test_what_was_heard_is_told_before_listen_ends_by_a_lost_microphone_or_a_signal(
+    end: Callable[[], None], exit_code: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def heard() -> Iterator[Any]:
+        yield TALK[: 5 * 16_000]  # in the middle of speech
+        end()
+        yield TALK
+
+    monkeypatch.setattr(_live_view, "microphone", lambda *_: nullcontext(heard()))
+    result = run(folder, "listen", "--json")
+    assert result.exit_code == exit_code
+    (segment,) = (line for line in map(json.loads, result.stdout.splitlines()) if line["event"] == "segment")
+    assert segment["end_s"] == 5.0
 
 
 def test_the_live_view_shows_now_the_last_spans_and_what_was_lost() -> None:
