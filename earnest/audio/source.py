@@ -57,7 +57,9 @@ Source: TypeAlias = WholeSource | Channel
 
 MAX_CHANNELS = 256
 MAX_STREAM_BYTES, PIECE_BYTES = 4 * 2**30, 2**20  # of an open file
-AudioInput: TypeAlias = Source | bytearray | memoryview | tuple[int, npt.ArrayLike] | Mapping[str, Any]
+_Rate: TypeAlias = float | np.integer[Any] | np.floating[Any]  # a whole number, which `rate_of` checks
+_Samples: TypeAlias = tuple[npt.ArrayLike, _Rate] | tuple[_Rate, npt.ArrayLike]
+AudioInput: TypeAlias = Source | bytearray | memoryview | _Samples | Mapping[str, Any]
 """A path, the bytes of a file, an open binary file, (array, sample rate in Hz) in any order, or a dict as a column
 ``Audio`` of Hugging Face's datasets has: with "array" and "sampling_rate", or with "bytes" or "path"."""
 
