@@ -4,6 +4,7 @@ make_pipeline(EmotionEmbedder("small"), EmotionClassifier()).fit(paths, labels)
 """
 
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -56,7 +57,8 @@ class EmotionEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def fit(self, X: Iterable[AudioInput], y: object = None) -> Self:  # noqa: N803
         """Load the model; recordings and labels are not looked at."""
-        self._predictor = Predictor.load(self.model, self.threads)
+        self._loaded = self.model, self.threads
+        self._predictor = Predictor.load(*self._loaded)
         self.n_features_out_ = self._predictor.embedding_width
         return self
 
@@ -68,7 +70,9 @@ class EmotionEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         AudioError
             For a recording without an embedding, unless ``errors`` is "nan".
         """
-        if not hasattr(self, "_predictor"):  # stateless: a clone or a grid may transform without a fit
+        if self.errors not in ("raise", "nan"):
+            raise ValueError(f"errors must be 'raise' or 'nan'; got {self.errors!r}.")
+        if getattr(self, "_loaded", None) != (self.model, self.threads):  # stateless: without a fit, or set anew
             self.fit(X)
         found = self._predictor.embed(_recordings(X), self.jobs)
         if self.errors == "raise" and (told := next(filter(None, found.errors), None)):
@@ -163,7 +167,8 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if n_classes < 2:
             (only,) = self.classes_.tolist()
             raise ValueError(f"EmotionClassifier needs samples of two classes, got 1 class: {only!r}.")
-        if self.shrinkage != "auto" and not 0 < self.shrinkage <= 1:
+        is_number = isinstance(self.shrinkage, Real) and not isinstance(self.shrinkage, bool)
+        if self.shrinkage != "auto" and not (is_number and 0 < self.shrinkage <= 1):
             raise ValueError(f"shrinkage must be above 0, at most 1, or 'auto'; got {self.shrinkage!r}.")
         names = self._groups(groups, len(y))
         data = LabelledEmbeddings(

@@ -57,7 +57,9 @@ Source: TypeAlias = WholeSource | Channel
 
 MAX_CHANNELS = 256
 MAX_STREAM_BYTES, PIECE_BYTES = 4 * 2**30, 2**20  # of an open file
-AudioInput: TypeAlias = Source | bytearray | memoryview | tuple[int, npt.ArrayLike] | Mapping[str, Any]
+_Rate: TypeAlias = float | np.integer[Any] | np.floating[Any]  # a whole number, which `rate_of` checks
+_Samples: TypeAlias = tuple[npt.ArrayLike, _Rate] | tuple[_Rate, npt.ArrayLike]
+AudioInput: TypeAlias = Source | bytearray | memoryview | _Samples | Mapping[str, Any]
 """A path, the bytes of a file, an open binary file, (array, sample rate in Hz) in any order, or a dict as a column
 ``Audio`` of Hugging Face's datasets has: with "array" and "sampling_rate", or with "bytes" or "path"."""
 
@@ -321,12 +323,25 @@ def refuse_single(sources: object) -> None:
     kinds = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Channel)
     if is_pair or isinstance(sources, kinds) or hasattr(sources, "read") or hasattr(sources, "get_all_samples"):
         raise AudioError("Expected several recordings, got one. Give a list, such as [recording].")
-    if isinstance(sources, np.ndarray) and sources.dtype.kind not in "OUT":  # those hold paths
-        raise AudioError("Expected several recordings, got an array. Give a list such as [(array, 16000)].")
     if hasattr(sources, "columns"):  # of pandas, polars, pyarrow: iterating gives the names of its columns, or columns
         raise AudioError('Expected several recordings, got a table. Give its column of paths, such as table["path"].')
+    if _holds_samples(sources):
+        raise AudioError("Expected several recordings, got an array. Give a list such as [(array, 16000)].")
     if not hasattr(sources, "__iter__"):
         raise AudioError(f"Expected several recordings, got {shown(sources)}. Give a list of paths or arrays.")
+
+
+def _holds_samples(sources: object) -> bool:
+    """Whether these are numbers, not recordings; a tensor of torch, or a list, as well as an array."""
+    if isinstance(sources, list | array.array):
+        return len(sources) > 0 and all(isinstance(one, Real) for one in sources)
+    if not hasattr(sources, "__array__"):
+        return False
+    try:
+        held = np.asarray(sources)
+    except (TypeError, ValueError, RuntimeError):  # a tensor on a GPU or with gradients
+        return True
+    return held.size > 0 and held.dtype.kind not in "OUT"  # those hold paths; an empty column has any type
 
 
 def rate_of(value: object, name: str = "array") -> int:

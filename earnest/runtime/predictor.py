@@ -272,7 +272,7 @@ class Predictor:
         jobs: int = 1,
         adapter: Listener | None = None,
         *,
-        speakers: Iterable[str | int | None] | str | None = None,
+        speakers: Iterable[str | float | None] | str | None = None,
         classes: Classes = None,
         abstain_below: float | None = None,
     ) -> PredictionRows:

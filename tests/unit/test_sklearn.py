@@ -89,6 +89,15 @@ def test_embeddings_are_the_models(folder: Path, tmp_path: Path) -> None:
         EmotionEmbedder("nothing").fit(paths)
 
 
+def test_parameters_that_are_set_behind_a_fit_hold(folder: Path, tmp_path: Path) -> None:
+    path = write_voice(tmp_path / "a.wav", 1.0)
+    embedder = EmotionEmbedder(folder).fit([path])
+    assert embedder.set_params(model="small", threads=2).transform([path]).shape == (1, 768)
+    assert len(embedder.get_feature_names_out()) == 768
+    with pytest.raises(ValueError, match=r"errors must be 'raise' or 'nan'; got 'ignore'\."):
+        embedder.set_params(errors="ignore").transform([path])
+
+
 def test_a_column_of_a_frame_is_embedded(folder: Path, tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas", reason="needs pandas")
     paths = [str(write_voice(tmp_path / f"{seed}.wav", 1.0, seed=seed)) for seed in range(3)]
@@ -194,6 +203,9 @@ def test_one_class_alone_is_told_by_its_name(label: object, told: str) -> None:
     [
         ({"shrinkage": 0}, None, "above 0, at most 1, or 'auto'"),
         ({"shrinkage": 1.5}, None, "above 0, at most 1, or 'auto'"),
+        ({"shrinkage": "high"}, None, "above 0, at most 1, or 'auto'; got 'high'"),
+        ({"shrinkage": None}, None, "above 0, at most 1, or 'auto'; got None"),
+        ({"shrinkage": True}, None, "above 0, at most 1, or 'auto'; got True"),
         ({}, [1, 2], "2 groups for 240 rows"),
     ],
 )

@@ -226,3 +226,25 @@ def test_a_wrong_word_of_learn_is_told_before_anything_is_heard(tmp_path: Path) 
 def test_a_number_of_threads_that_no_machine_has_is_refused(threads: int) -> None:
     with pytest.raises(EarnestError, match=rf"threads: expected 1 to 512, or 0 for all cores, got {threads}\."):
         earnest.load(threads=threads)
+
+
+CALLER = """
+import earnest
+import numpy as np
+
+def told(model: earnest.Predictor, loaded: tuple[np.ndarray, int | float]) -> None:  # that of librosa.load
+    sound, _ = loaded
+    model.predict(loaded)
+    model.predict((sound, np.int64(16_000)))
+    model.predict((np.float64(16_000), sound))
+    model.predict_many([loaded], speakers=["anna", 3, None, float("nan")])
+"""
+
+
+@pytest.mark.long
+def test_what_the_docs_hand_over_passes_a_callers_strict_mypy(tmp_path: Path) -> None:
+    api = pytest.importorskip("mypy.api", reason="needs mypy, earnest[dev]")
+    (caller := tmp_path / "caller.py").write_text(CALLER)
+    options = ["--strict", "--config-file=", "--follow-imports=silent", f"--cache-dir={tmp_path}"]
+    told, _, _ = api.run([*options, str(caller)])
+    assert told.startswith("Success"), told

@@ -1,5 +1,6 @@
 """What the commands share: options, exit codes, tables and JSON on standard output."""
 
+import codecs
 import json
 import math
 import os
@@ -135,10 +136,24 @@ def echo_whole(text: str, nl: bool = True) -> None:
     click.echo(text, nl=nl, color=True)  # else click takes out what looks like a colour
 
 
+_ESCAPED = "earnest.escaped"
+_WITHOUT_BLOCKS = str.maketrans("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉", "..::==##...::==")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Write what an encoding lacks: bars from ASCII, another letter as a backslash and its number."""
+    assert isinstance(error, UnicodeEncodeError)
+    letters = error.object[error.start : error.end].translate(_WITHOUT_BLOCKS)
+    return letters.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+codecs.register_error(_ESCAPED, _escaped)
+
+
 def encode_output(form: str) -> None:
     """Let standard output be UTF-8, as files are everywhere; a table is what the terminal can show."""
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding=None if form == "table" else "utf-8", errors="replace")
+        sys.stdout.reconfigure(encoding=None if form == "table" else "utf-8", errors=_ESCAPED)
 
 
 def _plain(value: object) -> object:

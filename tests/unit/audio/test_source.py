@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas
+import polars
 import pytest
 import soundfile
 
@@ -143,8 +144,12 @@ def test_every_stumble_is_one_sentence(given: Any, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sources", ["talk.wav", Path("talk.wav"), b"RIFF", (VOICE, RATE_HZ), {"path": "a"}, VOICE, None, 5]
-)
+    "sources",
+    [
+        "talk.wav", Path("talk.wav"), b"RIFF", (VOICE, RATE_HZ), {"path": "a"}, None, 5,
+        VOICE, VOICE.tolist(), array("f", VOICE), polars.Series(VOICE),
+    ],
+)  # fmt: skip
 def test_one_recording_where_several_are_expected_is_told(sources: Any) -> None:
     with pytest.raises(AudioError, match=r"Expected several recordings, got .*Give a list"):
         refuse_single(sources)
@@ -153,11 +158,20 @@ def test_one_recording_where_several_are_expected_is_told(sources: Any) -> None:
 def test_a_table_is_answered_by_its_column() -> None:
     with pytest.raises(AudioError, match=r'got a table\. Give its column of paths, such as table\["path"\]'):
         refuse_single(pandas.DataFrame({"path": ["a.wav"], "speaker": ["anna"]}))
-    refuse_single(pandas.Series(["a.wav"]))
+    for column in (pandas.Series([np.nan, "a.wav"]), polars.Series(["a.wav", None]), polars.Series([])):
+        refuse_single(column)
+
+
+def test_a_tensor_of_samples_is_one_recording() -> None:
+    torch = pytest.importorskip("torch", reason="needs torch")
+    for sources in (torch.zeros(1, 9), torch.zeros(9, requires_grad=True)):
+        with pytest.raises(AudioError, match="Expected several recordings, got an array"):
+            refuse_single(sources)
 
 
 def test_lists_tuples_and_generators_are_several() -> None:
-    for sources in (np.array(["a.wav"]), ["a.wav"], ("a.wav", "b.wav"), iter(["a.wav"]), [(VOICE, RATE_HZ)]):
+    listed: list[Any] = [["a.wav"], [np.nan, "a.wav"], [], [(VOICE, RATE_HZ)]]
+    for sources in (np.array(["a.wav"]), ("a.wav", "b.wav"), iter(["a.wav"]), *listed):
         refuse_single(sources)
 
 

@@ -2,14 +2,14 @@
 
 import shlex
 import sys
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from earnest.apps.cli.output import chosen_format, command_line, echo_table, echo_whole
+from earnest.apps.cli.output import chosen_format, command_line, echo, echo_table, echo_whole, encode_output
 from earnest.errors import REPLACEMENT
 
 
@@ -27,6 +27,15 @@ def test_formats_for_machines_are_whole_and_no_escape_reaches_a_terminal(monkeyp
     echo_whole("0.0\t\x1b[31mred\x1b]0;title\x07.wav\n", nl=False)
     escape, bell = (REPLACEMENT, REPLACEMENT) if is_terminal else ("\x1b", "\x07")
     assert out.getvalue() == f"0.0\t{escape}[31mred{escape}]0;title{bell}.wav\n"
+
+
+def test_a_pipe_without_some_letters_tells_names_apart_and_draws_bars(monkeypatch: Any) -> None:
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, "cp1252", newline="\n"))
+    encode_output("table")
+    echo("é漢.wav ██▌\né字.wav ▂▅█")
+    sys.stdout.flush()
+    assert written.getvalue().decode("cp1252") == "é\\u6f22.wav ##:\né\\u5b57.wav .=#\n"
 
 
 COLUMNS = "result", "speakers", "UA", "licence"
