@@ -6,7 +6,6 @@ socket on which jobs come.
 
 import io
 import json
-import signal
 import socket
 import sys
 from collections import deque
@@ -30,8 +29,6 @@ MOST_DESCRIPTORS = 8  # three standard streams, and the file that a job is about
 def main() -> None:
     """Prepare all that will be needed, give up the rest, then work until the parent goes away."""
     die_with_parent(int(sys.argv[1]))
-    for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides when this process ends
-        signal.signal(number, signal.SIG_IGN)
     link = socket.socket(fileno=0)
     _rehearse()
     words = confine(MORE_BYTES, MOST_DESCRIPTORS)  # behind this line no file can be opened

@@ -247,6 +247,8 @@ class _Child:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        # For the starter's thread, and for the processes that it starts, which inherit it: we decide when they end.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _PROGRAM, str(os.getpid())],
@@ -408,6 +410,8 @@ class _Child:
         self.kill()
         why = _why(code, str(error))
         _log.warning("A decoder process died: %s.", why)
+        if not self.has_started:
+            return DecoderDiedError(f"A decoder process ended as it started ({why}).")
         return DecoderDiedError(f"{self._name}: ended the process that decoded it ({why}). Convert it to WAV or FLAC.")
 
 

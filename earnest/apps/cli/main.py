@@ -176,8 +176,30 @@ def _is_closed_pipe(error: OSError) -> bool:
     return isinstance(error, BrokenPipeError) or is_windows
 
 
+def _open_closed_streams() -> None:
+    """Open what our caller has closed (``2>&-``): else the next file gets its number, and what libraries write there.
+
+    What goes to standard error is lost then; what goes to standard output is an error.
+    """
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.dup2(os.open(os.devnull, os.O_RDONLY), 1), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.dup2(os.open(os.devnull, os.O_WRONLY), 2), "w")
+
+
+def _has_lost_output() -> bool:
+    """Whether standard output takes no more; what waits for it is dropped, or Python complained of it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
 def main() -> None:
     """Run the command line; deliberate errors become one line on standard error and exit code 1."""
+    _open_closed_streams()
     if logging.lastResort is not None:  # what writes warnings where nobody has set up logging
         logging.lastResort.setFormatter(_Lines())
     encode_output("table")  # on Windows a file or a pipe has another encoding than the terminal
@@ -187,9 +209,7 @@ def main() -> None:
         click.echo(f"earnest: {error}", err=True)
         sys.exit(EXIT_ERROR)
     except OSError as error:  # no permission, a full disk, a file where a folder should be
-        if _is_closed_pipe(error):
-            sys.stderr.close()
-            sys.exit(EXIT_ERROR)
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"earnest: {printable(f'{where}{error.strerror or error}')}.", err=True)
+        where = "standard output: " if _has_lost_output() else f"{error.filename}: " if error.filename else ""
+        if not _is_closed_pipe(error):
+            click.echo(f"earnest: {printable(f'{where}{error.strerror or error}')}.", err=True)
         sys.exit(EXIT_ERROR)

@@ -4,18 +4,21 @@ import json
 import logging
 import math
 import os
+import sys
 import time
 import traceback
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from earnest.files.locks import is_running
 
+_log = logging.getLogger("earnest.server")
 UVICORN, SELDOM_S = "uvicorn.error", 60.0  # whose warnings, and seconds from one to the next like it
 QUIET = "uvicorn.streams"  # what would be told of each stream in the words of uvicorn, with address and query
 _KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
@@ -87,6 +90,8 @@ def log_config(level: str) -> Mapping[str, Any]:
 
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+# Kind of counter → room for its values in a worker's file: for all that routes, methods and statuses can be together.
+FILE_BYTES = {"counter": 512 * 1024, "histogram": 128 * 1024, "gauge_livesum": 64 * 1024}
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -94,6 +99,8 @@ class Metrics:
     """Counters of one process; none of them tells anything about a person or a recording."""
 
     def __init__(self) -> None:
+        if folder := os.environ.get(FOLDER):
+            _reserve(Path(folder))
         own = self._own = CollectorRegistry()
         self.requests = Counter("earnest_requests_total", "Answers", ["route", "method", "status"], registry=own)
         self.seconds = Histogram(
@@ -119,6 +126,23 @@ class Metrics:
         return generate_latest(registry)
 
 
+def _reserve(folder: Path) -> None:
+    """Write the files of this worker's counters, full of zeros; without room for them its numbers are in no sum.
+
+    They are mapped into memory: with holes, a disk that is full later would end the worker (SIGBUS).
+    """
+    files = {folder / f"{kind}_{os.getpid()}.db": n_bytes for kind, n_bytes in FILE_BYTES.items()}
+    try:
+        for path, n_bytes in files.items():
+            if not path.exists():
+                path.write_bytes(bytes(n_bytes))
+    except OSError as error:
+        for path in files:
+            path.unlink(missing_ok=True)
+        _log.warning("a worker is missing in /metrics: no room for its counters", extra={"why": error.strerror})
+        values.ValueClass = values.MutexValue
+
+
 class _Together(MultiProcessCollector):
     """All processes together, without the empty file of one that is about to start, or was killed as it did."""
 
@@ -137,9 +161,11 @@ def _n_bytes(path: Path) -> int:
 
 
 def forget_dead_processes() -> None:
-    """Take what a killed process was doing out of the sums; its counters stay."""
+    """Take what a killed process was doing out of the sums; its counters stay, without their room for more."""
     folder = os.environ.get(FOLDER)
-    for path in Path(folder).glob("gauge_live*.db") if folder else ():
+    for path in Path(folder).glob("*.db") if folder else ():
         number = path.stem.rpartition("_")[2]
         if number.isdecimal() and not is_running(int(number)):
             mark_process_dead(int(number))  # type: ignore[no-untyped-call]
+            with suppress(FileNotFoundError), path.open("r+b") as file:
+                file.truncate(int.from_bytes(file.read(4), sys.byteorder))  # its first number: the bytes in use

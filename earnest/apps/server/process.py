@@ -100,7 +100,12 @@ def serve(
 @contextmanager
 def _folder_of_workers() -> Iterator[Path]:
     """Give a folder for what workers tell each other, locked; those of supervisors that were killed are removed."""
-    with tempfile.TemporaryDirectory(prefix=WORKERS) as name, held_folder(own := Path(name)):
+    try:
+        made = tempfile.TemporaryDirectory(prefix=WORKERS)
+    except OSError as error:
+        told = "--workers needs a temporary folder (TMPDIR) with some MB of room; with --workers 1 none is needed."
+        raise EarnestError(f"{told} {error.strerror}.") from None
+    with made as name, held_folder(own := Path(name)):
         for other in own.parent.glob(f"{WORKERS}*"):
             with suppress(OSError, EarnestError):  # it is held, or gone by now
                 # A folder without a lock was just made; another user's name may be a link to anywhere.

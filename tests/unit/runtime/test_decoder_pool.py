@@ -307,13 +307,20 @@ def test_a_closed_pool_has_no_processes_left() -> None:
         heard(pool.open_audio, LONG)
 
 
+def test_a_process_that_starts_is_ended_by_us_alone() -> None:
+    with DecoderPool(1) as pool:
+        for number in (signal.SIGTERM, signal.SIGINT):  # as `timeout` and Ctrl-C send them to all of a group
+            os.kill(pool.pids()[0], number)
+        assert pool.confinement()
+
+
 def test_where_no_process_starts_this_one_decodes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(decoder_pool, "_PROGRAM", "raise SystemExit(1)")
     with caplog.at_level(logging.WARNING):
         assert isinstance(start_decoders(1), InProcess)
-    assert "decoded in this process" in caplog.text
+    assert "no decoder process starts (A decoder process ended as it started (" in caplog.text
     monkeypatch.delattr(socket, "AF_UNIX")
     assert isinstance(start_decoders(1), InProcess)
 

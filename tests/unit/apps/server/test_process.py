@@ -1,7 +1,9 @@
 """The socket that several workers share."""
 
+import errno
 import os
 import socket
+import tempfile
 
 import pytest
 import uvicorn
@@ -53,3 +55,15 @@ def test_models_that_no_worker_could_load_are_told_before_any_starts(monkeypatch
     monkeypatch.setattr(process, "config_of", started)
     with pytest.raises(EarnestError, match="two models are called 'small'"):
         process.serve(Settings(models=("small", "small")), process.Address("127.0.0.1", 0), workers=2)
+
+
+def test_workers_without_a_temporary_folder_are_told_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_usable(**_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(process, "_try_application", lambda *_: None)
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", none_usable)
+    with pytest.raises(
+        EarnestError, match=r"--workers needs .*\(TMPDIR\).* with --workers 1 none is needed. No usable"
+    ):
+        process.serve(Settings(models=("small",)), process.Address("127.0.0.1", 0), workers=2)
