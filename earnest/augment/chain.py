@@ -8,10 +8,37 @@ import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Transform
-from earnest.errors import RecipeError, suggestion
+from earnest.errors import EarnestError, RecipeError, suggestion
 from earnest.settings.config import from_mapping
 
 Tables = Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A transform that may be of another package, and gives what an augmentation promises or an error.
+
+    Attributes
+    ----------
+    where : number and name of its table
+    keeps_length : see `Augmentation`
+    """
+
+    transform: Transform
+    where: str
+    keeps_length: bool
+
+    def __call__(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
+        """Return an augmented copy, shape (samples,), float32, finite."""
+        changed = self.transform(waveform, rng)
+        is_right = changed.shape == waveform.shape if self.keeps_length else changed.ndim == 1 and changed.size > 0
+        n_finite = int(np.isfinite(changed).sum())
+        if not is_right or n_finite < changed.size:
+            shape = f"({len(waveform) if self.keeps_length else 'samples'},)"
+            raise EarnestError(
+                f"{self.where}: must give finite samples of the shape {shape}, got {changed.shape}, {n_finite} finite."
+            )
+        return changed
 
 
 @dataclass(frozen=True)
@@ -92,6 +119,6 @@ def _read(tables: Tables) -> Iterator[tuple[str, Augmentation]]:
 
 def _made(where: str, augmentation: Augmentation, sample_rate_hz: int) -> Transform:
     try:
-        return augmentation.made_for(sample_rate_hz)
+        return Checked(augmentation.made_for(sample_rate_hz), where, augmentation.keeps_length)
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from None

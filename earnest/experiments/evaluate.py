@@ -41,7 +41,7 @@ from earnest.files.locks import holding
 from earnest.files.reading import read_json
 from earnest.files.writing import write_json, write_sums
 from earnest.labels import SchemeCounts, scheme_called
-from earnest.models.classifier import Network
+from earnest.models.classifier import Network, refuse_wrong_answers
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe
 from earnest.training.batches import change_of
@@ -299,9 +299,10 @@ def _checked_network(recipe: Recipe, classes: tuple[str, ...], ranks: Ranks) -> 
     """Build the network as training starts, if the recipe's settings go together."""
     if recipe.augment:
         change_of(recipe)
-    network = initial_classifier(recipe, classes).network
-    learner_for(recipe, Clips({}, ranks=ranks)).check(network)
-    return network
+    classifier = initial_classifier(recipe, classes)
+    learner_for(recipe, Clips({}, ranks=ranks)).check(classifier.network)
+    refuse_wrong_answers(classifier, recipe.model)
+    return classifier.network
 
 
 def with_train_share(split: Split, share: float) -> Split:

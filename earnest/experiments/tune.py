@@ -34,7 +34,7 @@ from earnest.files.locks import holding
 from earnest.files.reading import read_json
 from earnest.files.tables import RowWriter
 from earnest.files.writing import write_atomically
-from earnest.models.classifier import MODELS
+from earnest.models.classifier import MODELS, refuse_wrong_answers
 from earnest.progress import SILENT, Progress
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
@@ -299,7 +299,8 @@ def tune_split(
     clips : of the split, at least
     """
     claim_search(space, split, output)
-    initial_classifier(space.recipe, clips.classes(space.recipe))  # not after decoding
+    # Not after decoding:
+    refuse_wrong_answers(initial_classifier(space.recipe, clips.classes(space.recipe)), space.recipe.model)
     torch.set_num_threads(1)  # the same bits on every machine's number of cores
     workplace = _Workplace(split, output, clips)
     with _study(output, space.tune) as study:

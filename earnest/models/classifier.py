@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from earnest.errors import RecipeError, suggestion
+from earnest.errors import EarnestError, RecipeError, suggestion
 from earnest.frontends.build import FrontEndModule, InputKind, front_end_for
 from earnest.frontends.image import ImageSize, SpectrogramImage
 from earnest.frontends.trim import blocks, crop, floor_of
@@ -309,6 +310,8 @@ class SpeechClassifier(nn.Module):
 def build_network(name: str, n_inputs: int | ImageSize, n_classes: int, settings: Mapping[str, Any]) -> Network:
     """Build the network called ``name`` with random weights (torch's global generator)."""
     network_type = MODELS.get(name)
+    if not is_dataclass(network_type.settings_type):
+        raise EarnestError(f"The model '{name}': settings_type must be a dataclass, got {network_type.settings_type}.")
     values = _with_preset(settings, network_type.presets)
     return network_type(n_inputs, n_classes, from_mapping(network_type.settings_type, values, "[network]"))
 
@@ -346,6 +349,43 @@ def assembled(recipe: Recipe, front_end: FrontEndModule, n_classes: int) -> Netw
     if segments.mode == "whole" and image is None:
         return network
     return Segmented(network, segments, length, image, pads_with_zero=kind == "waveform")
+
+
+def wrong_in(output: object, n_clips: int, n_classes: int) -> str:
+    """Say what is wrong in a network's output for a batch, "" where it is what `NetworkOutput` promises."""
+    if not isinstance(output, NetworkOutput):
+        return f"must return a NetworkOutput, got {type(output).__name__}"
+    for part, width in {"logits": n_classes, "embedding": None, "gender": 2, "affect": 3}.items():
+        values = getattr(output, part)
+        if values is None and part in {"gender", "affect"}:
+            continue
+        shape = tuple(getattr(values, "shape", ()))
+        if len(shape) != 2 or shape[0] != n_clips or (width or shape[1]) != shape[1]:
+            return f"{part} of {n_clips} clips must be ({n_clips}, {width or 'width'}), got {shape}"
+        if not values.isfinite().all():
+            return f"{part} must be finite, got {int((~values.isfinite()).sum())} values that aren't"
+    return ""
+
+
+def refuse_wrong_answers(classifier: SpeechClassifier, name: str) -> None:
+    """Let a network of another package answer two clips of noise, and refuse it where the answers are wrong.
+
+    Tests hold ours to what they promise. The network learns from the noise what it takes from clips, see `prepare`.
+    """
+    inner, sample_rate_hz = classifier.network.inner, classifier.front_end.settings.sample_rate_hz
+    if type(inner).__module__.startswith("earnest."):
+        return
+
+    def check(_module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        if wrong := wrong_in(output, len(inputs[0]), len(classifier.classes)):
+            raise EarnestError(f"The model '{name}': {wrong}.")
+
+    noise = 0.1 * torch.randn(2, sample_rate_hz, generator=torch.Generator().manual_seed(0))
+    inner.register_forward_hook(check)  # before segments see it
+    with torch.no_grad():
+        frames, n_frames = classifier.front_end(noise, torch.tensor([sample_rate_hz, sample_rate_hz // 2]))
+        classifier.network.prepare(clip[:, :n] for clip, n in zip(frames, n_frames.tolist(), strict=True))
+        classifier.network.eval()(frames, n_frames)
 
 
 def _with_preset(settings: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

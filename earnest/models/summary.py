@@ -1,6 +1,6 @@
 """What every architecture costs, counted from the instantiated network."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -52,13 +52,15 @@ def summary_of(name: str) -> NetworkSummary:
         network_type = MODELS.get(name)
     except EarnestError as error:  # of a package that can't be imported
         return NetworkSummary(name, paper="", n_classes=0, note=str(error))
-    usage: Usage = network_type.usage
+    published = NetworkSummary(name, network_type.paper, getattr(network_type.usage, "n_classes", 0))
     try:
-        parameters, multiply_adds = _counts(name, usage)
+        parameters, multiply_adds = _counts(name, network_type.usage)
     except MissingExtraError as error:
-        return NetworkSummary(name, network_type.paper, usage.n_classes, note=str(error))
+        return replace(published, note=str(error))
+    except Exception as error:  # code of strangers: it may raise anything
+        return replace(published, note=f"It can't be counted ({type(error).__name__}: {error}).")
     megabytes = round(parameters * BYTES_PER_PARAMETER / 1e6, 1)
-    return NetworkSummary(name, network_type.paper, usage.n_classes, parameters, megabytes, multiply_adds)
+    return replace(published, parameters=parameters, megabytes=megabytes, multiply_adds=multiply_adds)
 
 
 def _counts(name: str, usage: Usage) -> tuple[int, int]:
@@ -68,8 +70,10 @@ def _counts(name: str, usage: Usage) -> tuple[int, int]:
         network = assembled(recipe, front_end, usage.n_classes).eval()
     parameters = sum(parameter.numel() for parameter in network.parameters())
     device = "meta"
-    if any(isinstance(module, nn.RNNBase) for module in network.modules()):
-        network, device = network.to_empty(device="cpu"), "cpu"  # recurrent layers are counted while they run
+    is_ours = type(network.inner).__module__.startswith("earnest.")
+    if not is_ours or any(isinstance(module, nn.RNNBase) for module in network.modules()):
+        # Recurrent layers are counted while they run, and code of strangers may ask how long a clip is.
+        network, device = network.to_empty(device="cpu"), "cpu"
     n_frames = front_end.n_frames(round(CLIP_S * recipe.front_end.sample_rate_hz))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, front_end.n_rows, n_frames, device=device), torch.tensor([n_frames], device=device))

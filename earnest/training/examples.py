@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import platform
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache, partial
@@ -33,6 +34,7 @@ from earnest.models.classifier import Layer, Network
 from earnest.progress import SILENT, Progress
 
 MOST_REMEMBERED = 4096  # digests of files, of which a manifest may name many parts
+LIBRARIES = {"earnest", "torch", "transformers"}  # our networks' own; they change with an installation
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,26 @@ def network_digest(network: Network) -> str:
     layers: tuple[Layer, ...] = ("output", "gender")
     last = [layer for name in layers if (layer := network.last_layer(name)) is not None]
     left_out = {id(weight) for layer in last for weight in layer.parameters()}
-    digest = hashlib.sha256(digest_of_words(repr(network), code_digest(("models", "frontends")), *numerics()).encode())
+    code = [code_digest(("models", "frontends")), *numerics(), *_code_of_others(network)]
+    digest = hashlib.sha256(digest_of_words(repr(network), *code).encode())
     for name, value in network.state_dict(keep_vars=True).items():
         if id(value) not in left_out:
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())  # also of one number
     return digest.hexdigest()
+
+
+def _code_of_others(network: Network) -> list[str]:
+    """Return the SHA-256 of each source file of other packages that a network's classes come from; of ours nothing."""
+    classes = {base for module in network.modules() for base in type(module).__mro__}
+    names = {one.__module__.partition(".")[0] for one in classes} - sys.stdlib_module_names - LIBRARIES
+    paths: list[Path] = []
+    for package in (sys.modules[name] for name in sorted(names & sys.modules.keys())):
+        folders = getattr(package, "__path__", ())
+        paths += sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
+        if not folders and (source := getattr(package, "__file__", None)):  # what is typed at a prompt has none
+            paths.append(Path(source))
+    return [sha256_of_file(path) for path in paths]
 
 
 def numerics() -> list[str]:

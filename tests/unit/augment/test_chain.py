@@ -1,15 +1,18 @@
 """Chains: what a recipe says is what is done, in its order; mistakes are named."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from earnest.audio.waveform import Waveform
+from earnest.augment.base import AUGMENTATIONS, Augmentation
 from earnest.augment.chain import build_chain, build_choice
 from earnest.augment.gain import with_gain
 from earnest.augment.telephone import over_telephone
-from earnest.errors import RecipeError
+from earnest.errors import EarnestError, RecipeError
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.testing.augmentations import resolved_tables
 from earnest.testing.sounds import voice
@@ -82,3 +85,52 @@ def test_a_recipe_that_was_written_and_read_makes_the_same_chain(tmp_path: Path)
     for seed in range(4):
         expected = build_chain(tables, RATE_HZ)(voice(), np.random.default_rng(seed))
         np.testing.assert_array_equal(again(voice(), np.random.default_rng(seed)), expected)
+
+
+@dataclass(frozen=True)
+class Giving(Augmentation):
+    """Give what somebody else's augmentation may.
+
+    Attributes
+    ----------
+    what : which of them
+    """
+
+    what: str
+
+    def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Any:
+        given = {"nothing": None, "none left": waveform[:0], "a row": waveform[None], "half": waveform[::2]}
+        return given.get(self.what, waveform * np.nan)
+
+
+class GivingAnyLength(Giving):
+    keeps_length: ClassVar[bool] = False
+
+
+@pytest.mark.parametrize("build", [build_chain, build_choice])
+@pytest.mark.parametrize(
+    ("kind", "what", "told"),
+    [
+        (Giving, "nothing", r"\(8,\), got \(\), 0 finite"),
+        (Giving, "none left", r"\(8,\), got \(0,\), 0 finite"),
+        (Giving, "a row", r"\(8,\), got \(1, 8\), 8 finite"),
+        (Giving, "half", r"\(8,\), got \(4,\), 4 finite"),
+        (Giving, "not a number", r"\(8,\), got \(8,\), 0 finite"),
+        (GivingAnyLength, "none left", r"\(samples,\), got \(0,\), 0 finite"),
+        (GivingAnyLength, "a row", r"\(samples,\), got \(1, 8\), 8 finite"),
+        (GivingAnyLength, "not a number", r"\(samples,\), got \(8,\), 0 finite"),
+    ],
+)
+def test_an_augmentation_that_breaks_its_promise_is_named_with_what_it_gave(
+    build: Any, kind: type[Giving], what: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(AUGMENTATIONS._entries, "giving", kind)
+    change = build([{"name": "giving", "what": what}], 16_000)
+    with pytest.raises(EarnestError, match=rf"^augment 1 \(giving\): must give finite samples of the shape {told}\.$"):
+        change(np.ones(8, np.float32), np.random.default_rng(0))
+
+
+def test_an_augmentation_that_says_so_may_change_the_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(AUGMENTATIONS._entries, "giving", GivingAnyLength)
+    change = build_chain([{"name": "giving", "what": "half"}], 16_000)
+    assert change(np.ones(8, np.float32), np.random.default_rng(0)).shape == (4,)

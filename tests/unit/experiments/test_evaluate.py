@@ -6,10 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earnest.corpora.manifest import Utterance
-from earnest.errors import RecipeError, SplitError
+from earnest.corpora.manifest import Utterance, write_manifest
+from earnest.errors import EarnestError, RecipeError, SplitError
 from earnest.evaluation.splits import Split
-from earnest.experiments.evaluate import with_train_share
+from earnest.experiments.evaluate import train, with_train_share
+from earnest.experiments.tune import SearchSpace, tune
+from earnest.models.cabg import Cabg, CabgSettings
+from earnest.models.classifier import MODELS
+from earnest.settings.recipe import Recipe
+from earnest.settings.training import Range, Tune
 
 
 def rows(first: int, last: int, emotions: tuple[str, ...] = ("happy", "sad", "sad")) -> list[Utterance]:
@@ -69,3 +74,26 @@ def test_a_share_without_one_of_the_emotions_is_refused():
     odd = Split([*rows(0, 9, ("happy",)), *rows(9, 10, ("sad",))], [], [])
     with pytest.raises(SplitError, match=r"0\.1 of the training data holds no recording of (sad|happy)"):
         with_train_share(odd, 0.1)
+
+
+class OneTooMany(Cabg):
+    """Of another package, as far as anybody can tell, and gives a logit too many."""
+
+    def __init__(self, n_mels: int, n_classes: int, settings: CabgSettings) -> None:
+        super().__init__(n_mels, n_classes + 1, settings)
+
+
+@pytest.fixture
+def space(monkeypatch: pytest.MonkeyPatch) -> SearchSpace:
+    monkeypatch.setitem(MODELS._entries, "trial", OneTooMany)
+    return SearchSpace(Recipe("made", "trial"), Tune(ranges={"training.learning_rate": Range(1e-4, 1e-2)}))
+
+
+def test_wrong_answers_of_a_network_are_told_before_anything_is_decoded(space: SearchSpace, tmp_path: Path) -> None:
+    manifest, words = tmp_path / "manifest.csv", r"^The model 'trial': logits of 2 clips must be \(2, 2\), got \(2, 3\)"
+    write_manifest(rows(0, 10), manifest)  # of recordings that aren't there
+    with pytest.raises(EarnestError, match=words):
+        train(space.recipe, "speaker-5fold", None, {"made": manifest}, tmp_path / "run", "earnest train")
+    assert not (tmp_path / "run" / "recipe.toml").exists()
+    with pytest.raises(EarnestError, match=words):
+        tune(space, "speaker-5fold", None, {"made": manifest}, tmp_path / "tuned")

@@ -5,9 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from torch import Tensor, nn
 
-from earnest.models.classifier import MODELS
+from earnest.models.cabg import CabgSettings
+from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.summary import summaries, summary_of
+from earnest.settings.front_end import FrontEnd
 
 
 def test_parameters_are_those_published() -> None:
@@ -36,6 +39,52 @@ def test_blocks_of_three_seconds_are_one_for_a_clip_of_three_seconds() -> None:
     assert found is not None
     # 1.8 G for 224 by 224 (He et al., 2016), here 256 by 384
     assert found == pytest.approx(1.814e9 * 256 * 384 / 224**2, rel=0.02)
+
+
+class Averaging(Network):
+    """A mean and a linear layer; it asks how long the longest clip is, which a tensor without values can't tell."""
+
+    settings_type = CabgSettings
+    paper = "Nobody (2026), nowhere"
+    usage = Usage(FrontEnd(n_mels=40), 8)
+
+    def __init__(self, n_mels: int, n_classes: int, settings: CabgSettings) -> None:
+        super().__init__()
+        self.output = nn.Linear(n_mels, n_classes)
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        mean = frames[..., : int(n_frames.max())].mean(dim=2)
+        return NetworkOutput(self.output(mean), mean)
+
+
+class Unused(Averaging):
+    usage = None  # type: ignore[assignment]
+
+
+class Raising(Averaging):
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        raise KeyError("boom")
+
+
+def test_a_network_of_another_package_may_ask_how_long_a_clip_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS._entries, "trial", Averaging)
+    found = summary_of("trial")
+    assert (found.parameters, found.multiply_adds, found.n_classes, found.note) == (41 * 8, 40 * 8, 8, "")
+
+
+@pytest.mark.parametrize(
+    ("network", "n_classes", "cause"),
+    [(Raising, 8, "KeyError: 'boom'"), (Unused, 0, "AttributeError: 'NoneType' object has no attribute")],
+)
+def test_a_network_of_another_package_that_cannot_be_counted_says_why_and_breaks_no_other(
+    network: type[Network], n_classes: int, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS._entries, "trial", network)
+    monkeypatch.setattr(MODELS, "names", lambda: ["cabg", "trial"])
+    cabg, trial = summaries()
+    assert cabg.parameters == 166_729
+    assert (trial.parameters, trial.n_classes) == (None, n_classes)
+    assert trial.note.startswith(f"It can't be counted ({cause}")
 
 
 BLOCKER = """

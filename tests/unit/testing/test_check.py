@@ -14,7 +14,7 @@ import pytest
 from earnest.augment.base import AUGMENTATIONS, Augmentation
 from earnest.corpora.base import CORPORA, Corpus, unknown_name
 from earnest.corpora.manifest import Utterance
-from earnest.errors import MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError
 from earnest.testing import (
     Check,
     augmentation_checks,
@@ -99,7 +99,7 @@ def failing(checks: list[Check]) -> dict[str, str]:
             check()
         except AssertionError as error:
             found[check.promise.__name__] = str(error)
-        except ValueError as error:  # a clip that can't be written to
+        except (ValueError, EarnestError) as error:  # a clip that can't be written to, or that training refuses
             found[check.promise.__name__] = str(error)
     return found
 

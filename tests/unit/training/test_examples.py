@@ -1,5 +1,7 @@
 """Utterances to examples: nothing dropped silently; kept ones are bit for bit those that are decoded anew."""
 
+import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +197,43 @@ def test_embeddings_outlive_the_process_until_the_weights_before_the_last_layer_
     nn.init.zeros_(network.body.weight)
     assert not torch.equal(EmbeddingCache(disk=disk).embed(network, clips), expected)
     assert network.calls == 8
+
+
+OUTSIDE = """
+from torch import nn
+from earnest.models.classifier import Network, NetworkOutput
+from outside_network.pooling import pooled
+
+class Outside(Network):
+    def __init__(self):
+        super().__init__()
+        self.output = nn.Linear(20, 6)
+
+    def forward(self, frames, n_frames):
+        return NetworkOutput(self.output(pooled(frames)), pooled(frames))
+"""
+
+
+def test_embeddings_of_another_packages_network_are_made_anew_when_any_of_its_code_changes(
+    rows: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    clips = computed(rows, disk := DiskCache(tmp_path / "cache", 10**8))
+    package = tmp_path / "outside_network"
+    package.mkdir()
+    (package / "__init__.py").write_text(OUTSIDE)
+
+    def embedded(statistic: str) -> Tensor:
+        (package / "pooling.py").write_text(f"def pooled(frames):\n    return frames.{statistic}(dim=2)\n")
+        for name in ("outside_network", "outside_network.pooling"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        network = importlib.import_module("outside_network").Outside()
+        nn.init.zeros_(network.output.weight)
+        nn.init.zeros_(network.output.bias)
+        return EmbeddingCache(disk=disk).embed(network, clips)
+
+    means, deviations = embedded("mean"), embedded("std")
+    torch.testing.assert_close(means, torch.stack([clip.frames.mean(dim=1) for clip in clips]))
+    torch.testing.assert_close(deviations, torch.stack([clip.frames.std(dim=1) for clip in clips]))
+    assert torch.equal(embedded("mean"), means)
