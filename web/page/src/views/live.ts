@@ -13,7 +13,7 @@ import {
 } from "../../../src/index.js";
 import { likeliestOf, UNSURE } from "../answer.js";
 import type { App } from "../app.js";
-import { byId, enable, fillSelect, onClick } from "../dom.js";
+import { askBeforeLeaving, byId, enable, fillSelect, onClick } from "../dom.js";
 import { Delay } from "../delay.js";
 import type { About } from "../engine.js";
 import { keepButton, type Named } from "../parts/keep-button.js";
@@ -75,9 +75,7 @@ class LiveView {
       void this.stop();
       this.become(this.state); // whether there is a model to start with
     });
-    addEventListener("beforeunload", (event) => {
-      if (this.listening || this.wouldBeMissed()) event.preventDefault(); // the browser asks whether to leave
-    });
+    askBeforeLeaving(() => this.listening !== null || this.wouldBeMissed());
     this.media?.addEventListener("devicechange", () => void this.listDevices());
     void this.listDevices();
     this.clear();
