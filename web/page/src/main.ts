@@ -114,7 +114,8 @@ function refuseDrops(): void {
 
 /** The view that is seen, and whether the microphone is on, whatever is seen. */
 function tellTitle(): void {
-  const isOn = document.documentElement.dataset["live"] === "listening";
+  const { live, learn } = document.documentElement.dataset;
+  const isOn = live === "listening" || learn === "recording";
   const view = VIEWS.find((name) => !byId(name).hidden) ?? VIEWS[0];
   document.title = `${isOn ? "● " : ""}${byId(`${view}-title`).textContent} – earnest`;
 }

@@ -184,6 +184,8 @@ class LearnView {
     byId("learn-count").textContent = count ? `${counted(count, "recording")}, ${counted(counts.size, "class")}. ${enough < 2 ? missing : ""}` : missing;
     byId("learn-record").textContent = this.recording ? "Stop recording" : "Record one";
     byId("learn-level").hidden = !this.recording;
+    document.documentElement.dataset["learn"] = this.recording ? "recording" : "idle";
+    document.dispatchEvent(new Event("listening"));
     enable(byId("learn-start"), !this.isBusy && enough >= 2 && Boolean(this.app.engine));
     this.progress.hidden = !this.isBusy;
   }
