@@ -313,6 +313,8 @@ def test_of_a_folder_that_is_dropped_the_recordings_are_answered(driver: Any, ad
     assert names == ["anna/plain.flac", "calls/lively.flac"]
     drop(driver, "drop", tmp_path / "empty")
     assert "There are no recordings in it" in problem(driver, "files-problem")
+    choose_file(driver, DEMO / "plain.flac")
+    assert text_of(driver, "files-problem") == ""
 
 
 def test_a_file_that_is_dropped_beside_its_place_does_not_replace_the_page(driver: Any, address: str) -> None:

@@ -63,7 +63,6 @@ class FilesView {
   }
 
   private async takeDropped(data: DataTransfer): Promise<void> {
-    this.problem.clear();
     try {
       this.take(await filesDropped(data));
     } catch (error) {
@@ -72,6 +71,7 @@ class FilesView {
   }
 
   private take(files: readonly File[]): void {
+    this.problem.clear();
     for (const file of files) this.add(new Job(this.app, file), (row) => {
       byId("file-list").append(row);
     });
