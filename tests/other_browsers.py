@@ -59,12 +59,12 @@ def _firefox_program() -> str | None:
 
 
 @contextmanager
-def firefox(folder: Path) -> Iterator[Browser]:
+def firefox(folder: Path, preferences: Mapping[str, Any] = PREFERENCES) -> Iterator[Browser]:
     """Start headless Firefox with a new profile in ``folder``; it speaks WebDriver BiDi itself, without geckodriver."""
     from websockets.sync.client import connect
 
     (folder / "user.js").write_text(
-        "".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFERENCES.items())
+        "".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
     )
     port = free_port()
     command = [str(_firefox_program()), "--headless", "--no-remote", "--profile", str(folder), "about:blank"]

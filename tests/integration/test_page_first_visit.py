@@ -89,6 +89,26 @@ def test_after_one_visit_it_opens_and_answers_without_a_network(driver: Any, wir
     assert driver.title.startswith("Files")
 
 
+def test_no_network_is_promised_or_tried_for_a_model_that_could_not_be_loaded(driver: Any, wire: Wire) -> None:
+    visit(driver, wire.address)
+    driver.execute_script("""
+        const post = ServiceWorker.prototype.postMessage;
+        window.held = [];
+        ServiceWorker.prototype.postMessage = function (...message) { held.push(() => post.apply(this, message)); };
+        document.getElementById("model").dispatchEvent(new Event("change"));
+    """)
+    harness.wait_for(driver, "held.length")
+    assert text_of(driver, "offline") == ""
+    wire.cut()
+    driver.find_element("css selector", "#model option[value=small]").click()
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'failed'")
+    driver.execute_script("for (const send of held) send()")  # what is told of the older model comes late
+    driver.refresh()
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+    assert text_of(driver, "model").startswith("base")
+    harness.wait_for(driver, "document.getElementById('offline').textContent")
+
+
 def test_a_second_visit_asks_only_whether_something_changed(driver: Any, address: str) -> None:
     with wired(address) as wire:
         visit(driver, wire.address)

@@ -222,6 +222,48 @@ def fill(driver: Any, element_id: str, text: str) -> None:
     element.send_keys(text)
 
 
+def test_while_a_recording_is_spoken_the_title_and_the_navigation_say_so_in_every_view(
+    driver: Any, address: str
+) -> None:
+    dot = "return getComputedStyle(document.querySelector(\"nav a[href='#/learn']\"), '::after').content"
+    open_page(driver, address, "learn")
+    assert (driver.title, driver.execute_script(dot)) == ("Learn – earnest", "none")
+    fill(driver, "learn-class", "tired")
+    press(driver, "learn-record")
+    go(driver, "files")
+    assert (driver.title, driver.execute_script(dot)) == ("● Files – earnest", '""')
+    go(driver, "learn")
+    press(driver, "learn-record")
+    harness.wait_for(driver, "document.title === 'Learn – earnest'")
+    assert driver.execute_script(dot) == "none"
+
+
+def test_the_browser_asks_before_what_was_spoken_or_learnt_is_lost_and_only_then(
+    driver: Any, address: str, recordings: Path, folder: Path
+) -> None:
+    leaves = "return window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    open_page(driver, address, "learn")
+    drop(driver, "learn-drop", recordings)
+    harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 2")
+    assert driver.execute_script(leaves)  # the files are still there
+    fill(driver, "learn-class", "tired")
+    press(driver, "learn-record")
+    assert not driver.execute_script(leaves)
+    harness.wait_for(driver, "document.getElementById('learn-status').textContent.endsWith(' 1 s')")
+    press(driver, "learn-record")
+    harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 3")
+    assert not driver.execute_script(leaves)
+    driver.find_element("css selector", "#learn-groups li:last-child button").click()
+    assert driver.execute_script(leaves)
+    press(driver, "learn-start")
+    assert not driver.execute_script(leaves)
+    harness.wait_for(driver, "document.getElementById('learn-status').textContent.startsWith('Learnt')")
+    assert not driver.execute_script(leaves)
+    press(driver, "learn-download")
+    arrived(folder / "mine.zip").unlink()
+    assert driver.execute_script(leaves)
+
+
 def test_a_recording_ends_when_the_microphone_is_unplugged(driver: Any, address: str) -> None:
     open_page(driver, address, "learn")
     driver.execute_script("""

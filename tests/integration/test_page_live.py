@@ -292,6 +292,17 @@ def test_work_on_a_file_can_be_cancelled_and_the_next_one_goes_on(driver: Any, a
     assert "Show" in second
 
 
+def test_the_browser_asks_before_the_page_is_left_while_files_wait_for_an_answer(
+    driver: Any, address: str, folder: Path
+) -> None:
+    leaves = "return window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    open_page(driver, address, "files")
+    driver.find_element("id", "files-input").send_keys(f"{folder / 'two minutes.wav'}\n{CLIPS[0]}")
+    assert not driver.execute_script(leaves)
+    harness.wait_for(driver, "document.querySelectorAll('#file-list .with-dot').length === 2")
+    assert driver.execute_script(leaves)
+
+
 def test_a_recording_is_kept_named_opened_again_handed_on_and_deleted(driver: Any, address: str, folder: Path) -> None:
     open_page(driver, address, "files")
     choose_file(driver, DEMO / "lively.flac")

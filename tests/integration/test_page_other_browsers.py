@@ -1,10 +1,11 @@
 """The page in Firefox and in WebKit, Safari's engine: the same answers, kept recordings, and no network needed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import harness
 import pytest
-from other_browsers import BROWSERS, Browser
+from other_browsers import BROWSERS, PREFERENCES, Browser, firefox, firefox_is_missing
 from serving import listening
 from the_page import DEMO
 
@@ -72,6 +73,20 @@ def test_files_are_answered_as_predict_does_and_kept_for_the_next_visit(browser:
     opened(browser, address, "recordings")
     harness.wait_for(browser, "document.querySelectorAll('#recordings tbody tr').length === 1")
     assert CLIPS[0] in text_of(browser, "#recordings tbody tr")[0]
+
+
+@pytest.mark.skipif(firefox_is_missing() != "", reason="needs Firefox")
+def test_where_all_cookies_are_blocked_firefox_answers_and_says_that_it_keeps_nothing(
+    address: str, tmp_path: Path
+) -> None:
+    with firefox(tmp_path, {**PREFERENCES, "network.cookie.cookieBehavior": 2}) as browser:
+        opened(browser, address, "files")
+        press(browser, "#files-samples button")
+        harness.wait_for(browser, "document.querySelector('#clip-keep button') !== null")
+        press(browser, "#clip-keep button")
+        harness.wait_for(browser, "document.getElementById('clip-keep').textContent.includes('keeps nothing')")
+        assert text_of(browser, "#engine-problem") == [""]
+        assert "keeps nothing" in text_of(browser, "#recordings-problem")[0]
 
 
 def test_a_sample_is_answered_without_the_server_after_the_first_visit(browser: Browser) -> None:

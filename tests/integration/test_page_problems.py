@@ -157,6 +157,35 @@ def test_a_microphone_that_is_unplugged_is_told_and_what_was_heard_stays(driver:
     assert text_of(driver, "live-state") == "All in all"
 
 
+def test_where_the_browser_stops_its_sound_live_no_longer_says_that_it_listens_and_goes_on(
+    driver: Any, address: str
+) -> None:
+    open_page(driver, address)
+    driver.execute_script("""
+        const { prototype } = AudioContext;
+        window.resume = prototype.resume;
+        window.sound = new Promise((made) => {
+          prototype.resume = function () { made(this); return resume.call(this); };
+        });
+    """)
+    listen_for(driver, 1)
+    driver.execute_script("AudioContext.prototype.resume = () => new Promise(() => undefined)")  # as in a call
+    driver.execute_script("sound.then((context) => context.suspend())")
+    wait_live(driver, "interrupted")
+    assert "stopped its sound" in text_of(driver, "live-state")
+    assert driver.find_element("id", "live-level").get_property("value") == 0
+    assert driver.title == "Live – earnest"
+    driver.execute_script("AudioContext.prototype.resume = resume")
+    press(driver, "live-pause")
+    wait_live(driver, "listening")
+    driver.execute_script("sound.then((context) => context.suspend())")  # for a moment
+    n_heard = len(rows_of(driver, "live-windows"))
+    harness.wait_for(driver, f"document.querySelectorAll('#live-windows tbody tr').length > {n_heard}")
+    wait_live(driver, "listening")
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+
+
 def test_on_an_insecure_address_the_page_says_so_and_the_server_still_answers(driver: Any, address: str) -> None:
     driver.get(address.replace("127.0.0.1", OTHER_HOST))
     harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
@@ -284,6 +313,8 @@ def test_of_a_folder_that_is_dropped_the_recordings_are_answered(driver: Any, ad
     assert names == ["anna/plain.flac", "calls/lively.flac"]
     drop(driver, "drop", tmp_path / "empty")
     assert "There are no recordings in it" in problem(driver, "files-problem")
+    choose_file(driver, DEMO / "plain.flac")
+    assert text_of(driver, "files-problem") == ""
 
 
 def test_a_file_that_is_dropped_beside_its_place_does_not_replace_the_page(driver: Any, address: str) -> None:

@@ -17,6 +17,8 @@ export interface ListenOptions extends StreamOptions {
   onEvent: (event: StreamEvent) => void;
   /** Called ten times a second with the loudest sample, 0 to 1, and whether somebody speaks. */
   onLevel?: (peak: number, isSpeaking: boolean) => void;
+  /** Called when the browser stops its sound, as in a call, and when that goes on; not by `pause` and `resume`. */
+  onInterruption?: (isInterrupted: boolean) => void;
   /** What the browser may do to the sound; by default nothing, as in the training recordings. */
   constraints?: MediaTrackConstraints;
   /** Where `earnest.worklet.js` is, if not beside this module. */
@@ -43,7 +45,7 @@ const AS_IT_IS: MediaTrackConstraints = {
 
 export async function listen(model: Listener, options: ListenOptions): Promise<Listening> {
   checkListening(model, options);
-  const { onEvent, onLevel, constraints, workletUrl, ...asked } = options;
+  const { onEvent, onLevel, onInterruption, constraints, workletUrl, ...asked } = options;
   const media = await microphone({ ...AS_IT_IS, ...constraints });
   let [context, stream]: [AudioContext | null, SoundStream | null] = [null, null];
   try {
@@ -59,7 +61,7 @@ export async function listen(model: Listener, options: ListenOptions): Promise<L
     };
     context.createMediaStreamSource(media).connect(worklet);
     await started(context);
-    return listening(media, context, queue, sound);
+    return listening(media, context, queue, sound, onInterruption);
   } catch (error) {
     release(media, context);
     await stream?.close().catch(() => undefined); // the first error is told
@@ -113,8 +115,9 @@ const REASONS: Partial<Record<string, MicrophoneReason>> = {
   OverconstrainedError: "missing",
 };
 
-function listening(media: MediaStream, context: AudioContext, queue: Queue, stream: SoundStream): Listening {
+function listening(media: MediaStream, context: AudioContext, queue: Queue, stream: SoundStream, onInterruption: ListenOptions["onInterruption"]): Listening {
   let ending: Promise<Prediction> | null = null;
+  let isPaused = false;
   const end = async (): Promise<Prediction> => {
     release(media, context);
     try {
@@ -137,7 +140,14 @@ function listening(media: MediaStream, context: AudioContext, queue: Queue, stre
   for (const track of media.getTracks()) track.onended = () => void stop();
   queue.onFailure = () => void stop();
   void stream.ended?.then(stop);
+  context.onstatechange = () => {
+    if (ending || isPaused) return;
+    const isInterrupted = context.state !== "running";
+    if (isInterrupted) void context.resume().catch(() => undefined); // it goes on when the browser lets it
+    onInterruption?.(isInterrupted);
+  };
   const heard = (isHeard: boolean): void => {
+    isPaused = !isHeard;
     for (const track of media.getTracks()) track.enabled = isHeard;
   };
   return {

@@ -61,7 +61,7 @@ const PREDICTING: Names<PredictOptions> = {
 };
 const STREAMING: Names<StreamOptions> = { adapter: true, classes: true, abstainBelow: true, windowS: true, hopS: true };
 const FOLLOWING: Names<TimelineOptions> = { ...PREDICTING, ...STREAMING, onProgress: true, signal: true };
-const LISTENING: Names<ListenOptions> = { ...STREAMING, onEvent: true, onLevel: true, constraints: true, workletUrl: true };
+const LISTENING: Names<ListenOptions> = { ...STREAMING, onEvent: true, onLevel: true, onInterruption: true, constraints: true, workletUrl: true };
 const LEARNING: Names<LearnOptions> = { name: true, licence: true };
 
 /** Load a bundle from its folder's address, or from its files by name. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EarnestError, MicrophoneError } from "../src/errors.js";
 import { listen, Queue } from "../src/microphone.js";
-import { type StreamEvent, unanswered } from "../src/prediction.js";
+import { type Prediction, type StreamEvent, unanswered } from "../src/prediction.js";
 
 const RATE = 1_000;
 
@@ -117,6 +117,37 @@ test("sound that never starts is an error that says why, and the microphone is l
     return true;
   });
   assert.deepEqual([stopped(), closed], [1, ["stream"]]);
+});
+
+test("sound that the browser stops is told and asked for again, and sound that was paused is not", async () => {
+  Object.assign(globalThis, { AudioWorkletNode: class { port = {}; } });
+  let resumed = 0;
+  withSound({
+    audioWorklet: { addModule: async () => undefined },
+    createMediaStreamSource: () => ({ connect: () => undefined }),
+    resume: async () => { resumed++; },
+    suspend: async () => undefined,
+  });
+  const context = new AudioContext() as unknown as { state: string; onstatechange: () => void };
+  const become = (state: string): void => {
+    context.state = state;
+    context.onstatechange();
+  };
+  const none = async (): Promise<StreamEvent[]> => [];
+  const prediction = async (): Promise<Prediction> => unanswered("microphone", "no-speech", "made-up");
+  const stream = { accept: none, skip: none, finish: none, prediction, isSpeaking: false, close: async () => undefined };
+  const told: boolean[] = [];
+  const listening = await listen({ stream: async () => stream }, { onEvent: () => undefined, onInterruption: (isInterrupted) => told.push(isInterrupted) });
+  assert.equal(resumed, 1);
+  become("interrupted");
+  assert.deepEqual([told, resumed], [[true], 2]);
+  become("running");
+  await listening.pause();
+  become("suspended");
+  assert.deepEqual([told, resumed], [[true, false], 2]);
+  await listening.stop();
+  become("closed");
+  assert.deepEqual([told, resumed], [[true, false], 2]);
 });
 
 test("after the end, pausing does nothing and what was said stays", async () => {

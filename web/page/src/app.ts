@@ -144,7 +144,7 @@ export class App extends EventTarget {
       this.tell("progress");
     });
     void keptForOffline(engine.files).then((isKept) => {
-      if (isKept) this.tell("kept");
+      if (isKept && engine === this.engine) this.tell("kept");
     });
     return engine;
   }

@@ -30,6 +30,13 @@ export function onClick(id: string, work: () => unknown): void {
   byId(id).addEventListener("click", () => void work());
 }
 
+/** Let the browser ask before the page is left while something would be lost. */
+export function askBeforeLeaving(wouldBeMissed: () => boolean): void {
+  addEventListener("beforeunload", (event) => {
+    if (wouldBeMissed()) event.preventDefault();
+  });
+}
+
 const hadFocus = new WeakSet<HTMLElement>();
 
 /** Switch a control on or off; one that was switched off under the keyboard's hand gets the focus back. */

@@ -48,8 +48,10 @@ async function start(): Promise<void> {
     void chosen(app);
   });
   model.addEventListener("change", () => {
-    remember("model", model.value);
-    void app.use({ place: place.value as Place, model: model.value });
+    const { value } = model;
+    void app.use({ place: place.value as Place, model: value }).then(() => {
+      if (app.engine && value === model.value) remember("model", value); // the next visit begins with one that can be had
+    });
   });
   app.addEventListener("models", () => {
     place.value = "browser"; // where it was learnt, or opened
@@ -86,6 +88,7 @@ async function chosen(app: App, wanted = remembered("model")): Promise<void> {
 function showEngine(app: App): void {
   const { engine, failure, loadedBytes } = app;
   const status = byId("engine-status");
+  if (!engine) byId("offline").textContent = "";
   byId("about-model").toggleAttribute("disabled", !engine);
   document.documentElement.dataset["place"] = engine?.place ?? place.value;
   document.documentElement.dataset["engine"] = engine ? "ready" : failure ? "failed" : "loading";
@@ -111,7 +114,8 @@ function refuseDrops(): void {
 
 /** The view that is seen, and whether the microphone is on, whatever is seen. */
 function tellTitle(): void {
-  const isOn = document.documentElement.dataset["live"] === "listening";
+  const { live, learn } = document.documentElement.dataset;
+  const isOn = live === "listening" || learn === "recording";
   const view = VIEWS.find((name) => !byId(name).hidden) ?? VIEWS[0];
   document.title = `${isOn ? "● " : ""}${byId(`${view}-title`).textContent} – earnest`;
 }

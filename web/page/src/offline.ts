@@ -42,7 +42,7 @@ function takesOver(worker: ServiceWorker | null): void {
 /** Keep these files and all that the page needs; whether it would now open without a network. */
 export async function keptForOffline(files: readonly string[]): Promise<boolean> {
   const container = serviceWorkers();
-  const worker = container?.controller ?? (await container?.getRegistration())?.active;
+  const worker = container?.controller ?? (await container?.getRegistration().catch(() => undefined))?.active;
   if (!worker) return false;
   const { port1, port2 } = new MessageChannel();
   const told = new Promise<boolean>((resolve) => {

@@ -42,6 +42,11 @@ export class OwnClasses {
     return this.groups.reduce((sum, { recordings }) => sum + recordings.length, 0);
   }
 
+  /** Whether some were recorded here, and are nowhere else. */
+  get hasSpoken(): boolean {
+    return this.groups.some(({ recordings }) => recordings.some(({ sound }) => !(sound instanceof File)));
+  }
+
   /** Add files: each is of the class that its folder is named after, or of `label`. */
   addFiles(found: readonly Found[], label: string, speaker: string): void {
     if (!found.length) throw new EarnestError("There are no recordings among them. Choose wav, flac, mp3, ogg, m4a or webm.");

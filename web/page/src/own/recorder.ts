@@ -28,6 +28,9 @@ export class Recorder {
       {
         workletUrl: BUILT.worklet,
         onEvent: () => undefined,
+        onInterruption: (isInterrupted) => {
+          if (isInterrupted) void recorder.stopListening(); // what comes later is another recording
+        },
         onLevel: (peak) => {
           onLevel(peak, recorder.seconds, recorder.isFull);
         },

@@ -20,6 +20,7 @@ const TOLD: Record<string, string> = {
   idle: "Press Start, and speak",
   starting: "Opening the microphone …",
   paused: "Paused",
+  interrupted: "The browser has stopped its sound. Press Go on",
   ending: "Ending …",
   answering: "Hearing the sample …",
 };
@@ -47,6 +48,7 @@ export class LiveNow {
   /** @param neededS where it begins to listen: how much sound the first answer needs */
   state(state: string, neededS = 0): void {
     this.isListening = state === "listening";
+    if (!this.isListening) this.meter(0);
     if (neededS) {
       this.nFirst = 10 * neededS + LATE_CHUNKS;
       byId("live-confidence").textContent = `The first answer needs ${counted(neededS, "second")} of sound.`;
@@ -76,13 +78,12 @@ export class LiveNow {
     fact("live-gender", null);
     fact("live-affect", null);
     byId("live-quality").textContent = "";
-    this.meter(0);
   }
 
   /** Ten times a second. */
   level(peak: number, isSpeaking: boolean): void {
-    this.meter(peak);
     if (!this.isListening) return;
+    this.meter(peak);
     this.nQuiet = isSpeaking ? 0 : this.nQuiet + 1;
     this.nFirst = Math.max(this.nFirst - 1, 0);
     if (isSpeaking) this.speaking();
@@ -124,7 +125,6 @@ export class LiveNow {
   ended(timeline: Timeline, title: string): void {
     this.hasEnded = true;
     this.title = title;
-    this.meter(0);
     this.tell(this.title);
     const answer = answerOf(timeline);
     this.headline(answer);

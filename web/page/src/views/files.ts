@@ -2,7 +2,7 @@
 
 import { answerOf } from "../answer.js";
 import type { App, Clip } from "../app.js";
-import { byId, h } from "../dom.js";
+import { askBeforeLeaving, byId, h } from "../dom.js";
 import { Job } from "../job.js";
 import { filesDropped } from "../own/found.js";
 import { dot } from "../parts/bars.js";
@@ -33,6 +33,7 @@ class FilesView {
       this.take([...(input.files ?? [])]);
       input.value = "";
     });
+    askBeforeLeaving(() => this.jobs.some(({ state }) => state.is === "waiting" || state.is === "working"));
     sampleRow(byId("files-samples"), app, async (name) => this.trySample(name));
     for (const kind of ["dragover", "dragleave", "drop"] as const) {
       drop.addEventListener(kind, (event) => {
@@ -62,7 +63,6 @@ class FilesView {
   }
 
   private async takeDropped(data: DataTransfer): Promise<void> {
-    this.problem.clear();
     try {
       this.take(await filesDropped(data));
     } catch (error) {
@@ -71,6 +71,7 @@ class FilesView {
   }
 
   private take(files: readonly File[]): void {
+    this.problem.clear();
     for (const file of files) this.add(new Job(this.app, file), (row) => {
       byId("file-list").append(row);
     });

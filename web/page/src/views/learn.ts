@@ -2,7 +2,7 @@
 
 import { checkedLabel, EarnestError, FEWEST_A_CLASS } from "../../../src/index.js";
 import { type App, LEARNT, type LearntModel } from "../app.js";
-import { byId, download, enable, h, onClick } from "../dom.js";
+import { askBeforeLeaving, byId, download, enable, h, onClick } from "../dom.js";
 import { BrowserEngine } from "../browser-engine.js";
 import { fileName, unzipped, zipped } from "../own/archive.js";
 import { type Group, OwnClasses } from "../own/classes.js";
@@ -29,6 +29,7 @@ class LearnView {
   private recording: { recorder: Promise<Recorder>; label: string; speaker: string } | null = null;
   private learnt: LearntModel | null = null; // whose results are shown
   private isBusy = false;
+  private isSaved = false; // the model, after all that was spoken and learnt
 
   constructor(private readonly app: App) {
     this.takeFiles("learn-folder");
@@ -52,6 +53,7 @@ class LearnView {
       input.value = "";
       void this.told(() => this.open(file));
     });
+    askBeforeLeaving(() => this.recording !== null || this.isBusy || (!this.isSaved && (this.learnt !== null || this.own.hasSpoken)));
     app.addEventListener("engine", () => {
       this.draw();
     });
@@ -102,6 +104,7 @@ class LearnView {
     const sound = await (await recording.recorder).stop();
     this.status.textContent = "";
     this.own.addSound(sound, recording.label, recording.speaker);
+    this.isSaved = false;
     this.drawGroups();
   }
 
@@ -123,6 +126,7 @@ class LearnView {
       byId("learnt-command").textContent = `earnest predict talk.wav --model "${fileName(name)}"`;
       showLearnt(byId("learnt-result"), learnt.summary, unusable);
       this.learnt = { name, files: learnt.files };
+      this.isSaved = false;
       this.app.offer(this.learnt);
       this.status.textContent = "Learnt. This model answers from now on, also under Live and Files.";
       byId("learnt-title").focus();
@@ -145,6 +149,7 @@ class LearnView {
     if (!this.learnt) return;
     const folder = fileName(this.learnt.name);
     download(zipped(folder, this.learnt.files), `${folder}.zip`, "application/zip");
+    this.isSaved = true;
   }
 
   private async open(file: File | undefined): Promise<void> {
@@ -179,6 +184,8 @@ class LearnView {
     byId("learn-count").textContent = count ? `${counted(count, "recording")}, ${counted(counts.size, "class")}. ${enough < 2 ? missing : ""}` : missing;
     byId("learn-record").textContent = this.recording ? "Stop recording" : "Record one";
     byId("learn-level").hidden = !this.recording;
+    document.documentElement.dataset["learn"] = this.recording ? "recording" : "idle";
+    document.dispatchEvent(new Event("listening"));
     enable(byId("learn-start"), !this.isBusy && enough >= 2 && Boolean(this.app.engine));
     this.progress.hidden = !this.isBusy;
   }

@@ -13,7 +13,7 @@ import {
 } from "../../../src/index.js";
 import { likeliestOf, UNSURE } from "../answer.js";
 import type { App } from "../app.js";
-import { byId, enable, fillSelect, onClick } from "../dom.js";
+import { askBeforeLeaving, byId, enable, fillSelect, onClick } from "../dom.js";
 import { Delay } from "../delay.js";
 import type { About } from "../engine.js";
 import { keepButton, type Named } from "../parts/keep-button.js";
@@ -40,7 +40,7 @@ const ENDED_BY_ITSELF = {
 };
 const PACES = { calm: { windowS: 3, hopS: 1 }, quick: { windowS: 1.5, hopS: 0.5 } };
 
-type State = "idle" | "starting" | "listening" | "paused" | "ending" | "answering";
+type State = "idle" | "starting" | "listening" | "interrupted" | "paused" | "ending" | "answering";
 
 export function liveView(app: App): void {
   new LiveView(app);
@@ -75,9 +75,7 @@ class LiveView {
       void this.stop();
       this.become(this.state); // whether there is a model to start with
     });
-    addEventListener("beforeunload", (event) => {
-      if (this.listening || this.wouldBeMissed()) event.preventDefault(); // the browser asks whether to leave
-    });
+    askBeforeLeaving(() => this.listening !== null || this.wouldBeMissed());
     this.media?.addEventListener("devicechange", () => void this.listDevices());
     void this.listDevices();
     this.clear();
@@ -99,6 +97,9 @@ class LiveView {
         onLevel: (peak, isSpeaking) => {
           this.delay.hear();
           this.now.level(peak, isSpeaking);
+        },
+        onInterruption: (isInterrupted) => {
+          if (this.state === (isInterrupted ? "listening" : "interrupted")) this.become(isInterrupted ? "interrupted" : "listening");
         },
         onEvent: (event) => {
           this.hear(event);
@@ -147,9 +148,9 @@ class LiveView {
   private async pause(): Promise<void> {
     const { listening } = this;
     if (!listening) return;
-    const isPaused = this.state === "paused";
-    await (isPaused ? listening.resume() : listening.pause());
-    if (listening === this.listening) this.become(isPaused ? "listening" : "paused"); // it may have ended meanwhile
+    const isHeard = this.state === "listening";
+    await (isHeard ? listening.pause() : listening.resume());
+    if (listening === this.listening) this.become(isHeard ? "paused" : "listening"); // it may have ended meanwhile
   }
 
   /** By Stop, by an unplugged microphone, or by a server that is gone: what was heard stays. */
@@ -274,13 +275,14 @@ class LiveView {
   /** @param neededS where it begins to listen: how much sound the first answer needs */
   private become(state: State, neededS = 0): void {
     this.state = state;
-    const isOn = state === "listening" || state === "paused";
+    const isStill = state === "paused" || state === "interrupted";
+    const isOn = state === "listening" || isStill;
     document.documentElement.dataset["live"] = state;
     byId("live-start").textContent = isOn ? "Stop" : state === "ending" ? "Ending …" : "Start";
     const isWithoutModel = !isOn && !this.app.engine;
     enable(byId("live-start"), !["starting", "ending", "answering"].includes(state) && !isWithoutModel);
     document.dispatchEvent(new Event("listening"));
-    byId("live-pause").textContent = state === "paused" ? "Go on" : "Pause";
+    byId("live-pause").textContent = isStill ? "Go on" : "Pause";
     byId("live-pause").toggleAttribute("disabled", !isOn);
     byId("live-clear").toggleAttribute("disabled", isOn || state === "ending" || state === "answering");
     byId("live-pace").toggleAttribute("disabled", isOn);

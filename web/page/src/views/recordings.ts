@@ -20,7 +20,7 @@ export function recordingsView(): void {
 }
 
 class RecordingsView {
-  private readonly others = new BroadcastChannel("earnest.recordings"); // tabs and windows with the same page
+  private readonly others = otherTabs();
   private opened: Kept | null = null;
   private readonly names = new Map<string, () => void>(); // shows a recording's name in its row, in place
   private readonly problem = new ProblemBox(byId("recordings-problem"));
@@ -34,7 +34,7 @@ class RecordingsView {
     this.name.addEventListener("change", () => void this.told(() => this.rename()));
     byId("kept").hidden = true;
     document.addEventListener("kept", () => void this.changed());
-    this.others.onmessage = () => void this.list();
+    this.others?.addEventListener("message", () => void this.list());
     void this.list();
   }
 
@@ -67,7 +67,7 @@ class RecordingsView {
 
   /** Show what there is now, here and in other tabs. */
   private async changed(): Promise<void> {
-    this.others.postMessage(null);
+    this.others?.postMessage(null);
     await this.list();
   }
 
@@ -133,7 +133,7 @@ class RecordingsView {
     opened.name = name;
     this.names.get(opened.id)?.();
     if (this.opened === opened) byId("kept-title").textContent = name;
-    this.others.postMessage(null);
+    this.others?.postMessage(null);
   }
 
   private async remove(kept: Kept): Promise<void> {
@@ -158,6 +158,15 @@ class RecordingsView {
     if (refused.length) this.problem.tell({ title: `${counted(refused.length, "file")} can't be imported`, advice: refused.join(" ") });
     input.value = "";
     await this.changed();
+  }
+}
+
+/** Tabs and windows with the same page; null where the browser blocks all that a page could store. */
+function otherTabs(): BroadcastChannel | null {
+  try {
+    return new BroadcastChannel("earnest.recordings");
+  } catch {
+    return null;
   }
 }
 
