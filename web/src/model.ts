@@ -97,7 +97,7 @@ function startWorker(url: string | URL): Worker {
   } catch (error) {
     throw new EarnestError(
       `${String(url)}: the worker can't start (${String(error)}). Its file must be of the page's own origin. ` +
-        "Where there are no workers, as in Node and service workers, use @earnest/browser/core.",
+        "Where there are no workers, as in Node, use @earnest/browser/core.",
     );
   }
 }
