@@ -77,7 +77,7 @@ def test_cpps_lines_give_pythons_probabilities(tmp_path: Path, model: np.ndarray
     look = [compiler, "-I", DEBIANS_HEADERS, "-E", "-x", "c++", "-"]
     probe = subprocess.run(look, input=f"#include <{HEADER}>", capture_output=True, text=True, check=False)
     if probe.returncode:
-        pytest.skip(f"{HEADER} not found: Debian's libonnxruntime-dev has it, or set CPATH to a folder that does")
+        pytest.skip(f"{HEADER} not found: libonnxruntime-dev has it (Debian 13), or set CPATH to a folder that does")
     program = f"""
         #include <{HEADER}>
         #include <array>

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.app import create_app
+from earnest.apps.server.problems import MEDIA_TYPE
 from earnest.testing.sounds import write_voice
 
 CHECKS = [
@@ -62,10 +63,10 @@ def test_made_up_requests_get_the_answers_described(app: FastAPI, operation: str
 def test_good_answers_and_examples_fit_their_schemas(app: FastAPI, tmp_path: Path) -> None:
     sound = write_voice(tmp_path / "clip.wav", 2.0).read_bytes()
     with TestClient(app) as client:
-        paths = client.get("/openapi.json").json()["paths"]
+        described = client.get("/openapi.json").json()
         for path, query in (("/v1/predict", ""), ("/v1/predict", "?kind=timeline"), ("/v1/batch", "")):
-            content = paths[path]["post"]["responses"]["200"]["content"]["application/json"]
-            validator = validator_for(content["schema"])
+            content = described["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]
+            validator = validator_for(described | content["schema"])
             for example in content["examples"].values():
                 validator.validate(example["value"])
             answer = client.post(path + query, files={"file": ("clip.wav", sound)})
@@ -74,10 +75,45 @@ def test_good_answers_and_examples_fit_their_schemas(app: FastAPI, tmp_path: Pat
             assert not validator.is_valid({"path": "x"})
 
 
+def test_each_answer_in_json_has_one_schema_by_name(app: FastAPI) -> None:
+    described = app.openapi()
+    operations = [one for path in described["paths"].values() for one in path.values()]
+    contents = [answer.get("content", {}) for one in operations for answer in one["responses"].values()]
+    told = [
+        content[name]["schema"] for content in contents for name in ("application/json", MEDIA_TYPE) if name in content
+    ]
+    schemas = described["components"]["schemas"]
+    used = {schema["$ref"].rpartition("/")[2] for schema in told}
+    assert used == {"Prediction", "Batch", "Models", "Ticket", "Problem"}
+    assert schemas["Prediction"]["required"] == ["path", "status"]  # clients made from it take an utterance, too
+    assert {"activity", "segments", "spans", "windows"} <= schemas["Prediction"]["properties"].keys()
+
+
+def test_defaults_that_are_described_are_taken(app: FastAPI, tmp_path: Path) -> None:
+    sound = write_voice(tmp_path / "clip.wav", 2.0).read_bytes()
+    with TestClient(app) as client:
+        parameters = client.get("/openapi.json").json()["paths"]["/v1/predict"]["post"]["parameters"]
+        told = {one["name"]: one["schema"]["default"] for one in parameters if "default" in one["schema"]}
+        assert {"kind", "window_s", "hop_s"} <= told.keys()
+        assert client.post("/v1/predict", params=told, files={"file": ("clip.wav", sound)}).status_code == 200
+
+
+def test_headers_of_problems_and_another_host_are_described(app: FastAPI) -> None:
+    with TestClient(app) as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        for operation in OPERATIONS:
+            method, path = operation.split()
+            assert client.request(method, path, headers={"Host": "evil.example"}).status_code == 421
+            answers = paths[path][method.lower()]["responses"]
+            assert "421" in answers, operation
+            retried = {status for status, answer in answers.items() if "Retry-After" in answer.get("headers", {})}
+            assert retried == {"429", "503"} & answers.keys(), operation
+
+
 def test_keys_are_described_for_just_what_asks_for_them(tmp_path: Path, app: FastAPI) -> None:
     with TestClient(app) as client:  # without keys nothing is said of them
         described = client.get("/openapi.json").json()
-        assert "components" not in described
+        assert "securitySchemes" not in described["components"]
         assert not any("security" in one for path in described["paths"].values() for one in path.values())
     names = {"host_names": (TEST_HOST,), "api_keys": (digest_of_key("secret"),)}
     with TestClient(create_app(settings_for(tmp_path, **names))) as client:

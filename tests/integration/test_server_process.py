@@ -304,6 +304,19 @@ def test_a_program_is_told_the_port_once_it_is_answered(bundle: Path, workers: s
         process.wait(PATIENCE_S)
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_log_says_where_the_server_listens_only_once_it_does(bundle: Path, workers: str) -> None:
+    command = [sys.executable, "-m", "earnest", "serve", "--port", "0", "--model", str(bundle), "--workers", workers]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        lines = map(json.loads, process.stderr)
+        told = next(line for line in lines if line["message"] == "listening" or " running on " in line["message"])
+        answer = httpx2.get(f"http://{told['host']}:{told['port']}/healthz", timeout=PATIENCE_S)
+        assert answer.status_code == 200
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+
+
 def test_what_is_wrong_with_a_model_or_a_name_is_one_line(tmp_path: Path) -> None:
     for words in (("--model", str(tmp_path / "none")), ("--model", "small", "--host-name", "http://a")):
         command = [sys.executable, "-m", "earnest", "serve", *words, "--workers", "2"]

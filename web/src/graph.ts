@@ -29,7 +29,8 @@ const INPUTS = ["waveform", "lengths"];
 const REQUIRED = ["logits", "probabilities", "embedding"];
 const PREDICTED = ["probabilities", "sound", "distance", "gender", "affect", "affect_derived", "intensity"];
 
-const ONLY_WASM = { executionProviders: ["wasm"] };
+/** WebAssembly to onnxruntime-web, and to onnxruntime-node its own code. */
+const ON_CPU = { executionProviders: ["cpu"] };
 
 /** A graph that returns its input: the least that the runtime can be started with. */
 const IDENTITY = "CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEA0=";
@@ -37,13 +38,13 @@ const IDENTITY = "CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAX
 /** Fetch and compile the runtime, 14 MB of WebAssembly, so that this is done while the model still travels. */
 export async function startRuntime(ort: Ort): Promise<void> {
   const graph = Uint8Array.from(atob(IDENTITY), (letter) => letter.charCodeAt(0));
-  const session = await ort.InferenceSession.create(graph, ONLY_WASM).catch((error: unknown) => {
+  const session = await ort.InferenceSession.create(graph, ON_CPU).catch((error: unknown) => {
     const { wasmPaths = "" } = ort.env.wasm;
     const where = typeof wasmPaths === "string" ? wasmPaths : Object.values(wasmPaths).join(" and ");
-    throw new BundleError(
-      `${where}: the runtime doesn't start (${firstLine(error)}). Serve ort-wasm-simd-threaded.mjs and ` +
-        "ort-wasm-simd-threaded.wasm beside the worker, or say in which folder they are: load(…, { runtimeUrl }).",
-    );
+    const advice = /Content Security|CSP/.test(String(error))
+      ? "Allow 'wasm-unsafe-eval' in script-src of the Content-Security-Policy with which the worker's file is served."
+      : "Serve ort-wasm-simd-threaded.mjs and ort-wasm-simd-threaded.wasm beside the worker, or say in which folder they are: load(…, { runtimeUrl }).";
+    throw new BundleError(`${where}: the runtime doesn't start (${firstLine(error)}). ${advice}`);
   });
   await session.release();
 }
@@ -51,7 +52,7 @@ export async function startRuntime(ort: Ort): Promise<void> {
 /** Start the runtime's network; its own message becomes a `BundleError`. */
 export async function openSession(ort: Ort, model: Uint8Array, where: string): Promise<InferenceSession> {
   try {
-    return await ort.InferenceSession.create(model, ONLY_WASM);
+    return await ort.InferenceSession.create(model, ON_CPU);
   } catch (error) {
     throw new BundleError(`${where}: onnxruntime refuses it (${firstLine(error)}). Export it again.`);
   }

@@ -71,7 +71,7 @@ export async function load(source: string | URL | BundleFiles, options: LoadOpti
   checkThreads(options.threads);
   options.signal?.throwIfAborted();
   const workerUrl = options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url);
-  const worker = new Worker(workerUrl, { type: "module", name: "earnest" });
+  const worker = startWorker(workerUrl);
   const runtime = runtimeFiles(options);
   if (runtime) worker.postMessage(runtime);
   const client = new Client(worker, options.onProgress);
@@ -88,6 +88,17 @@ export async function load(source: string | URL | BundleFiles, options: LoadOpti
     throw error;
   } finally {
     options.signal?.removeEventListener("abort", abort);
+  }
+}
+
+function startWorker(url: string | URL): Worker {
+  try {
+    return new Worker(url, { type: "module", name: "earnest" });
+  } catch (error) {
+    throw new EarnestError(
+      `${String(url)}: the worker can't start (${String(error)}). Its file must be of the page's own origin. ` +
+        "Where there are no workers, as in Node, use @earnest/browser/core.",
+    );
   }
 }
 

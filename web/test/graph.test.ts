@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BundleError } from "../src/errors.js";
-import { Graph, type Ort, startRuntime } from "../src/graph.js";
+import { Graph, openSession, type Ort, startRuntime } from "../src/graph.js";
 import { joinedBytes, writtenField } from "../src/learning/protobuf.js";
 
 const REFUSED = "no available backend found. ERR: [wasm] TypeError: Failed to fetch dynamically imported module";
@@ -17,6 +17,25 @@ test("a runtime that isn't there is told with its address, its files and the opt
       return true;
     });
   }
+});
+
+test("a policy that forbids WebAssembly is told as what it is", async () => {
+  const refusals = [
+    "no available backend found. ERR: [wasm] CompileError: WebAssembly.instantiate(): violates the following Content Security policy directive",
+    "no available backend found. ERR: [wasm] CompileError: call to WebAssembly.instantiate() blocked by CSP",
+  ];
+  for (const refused of refusals) {
+    const ort = { env: { wasm: {} }, InferenceSession: { create: () => Promise.reject(new Error(refused)) } } as unknown as Ort;
+    await assert.rejects(startRuntime(ort), /Allow 'wasm-unsafe-eval' in script-src of the Content-Security-Policy/);
+  }
+});
+
+test("networks run on the CPU, whichever onnxruntime is brought", async () => {
+  const asked: unknown[] = [];
+  const answer = (_: unknown, options: unknown): Promise<never> => (asked.push(options), create());
+  const ort = { env: { wasm: {} }, InferenceSession: { create: answer } } as unknown as Ort;
+  await assert.rejects(openSession(ort, new Uint8Array(), "small"));
+  assert.deepEqual(asked, [{ executionProviders: ["cpu"] }]); // onnxruntime-node has no "wasm"
 });
 
 test("labels that somebody changed are refused, one with a comma is not", async () => {

@@ -109,6 +109,17 @@ test("load says what it opens, and how many threads there can be", async () => {
   }
 });
 
+test("a worker that can't be made is told with what to do", async () => {
+  await refused(load("m/"), /earnest\.worker\.js: the worker can't start \(ReferenceError: .*Worker.*@earnest\/browser\/core/); // Node has none
+  const refusal = new DOMException("Script at 'https://cdn/w.js' cannot be accessed from origin 'https://host'.", "SecurityError");
+  globalThis.Worker = function () { throw refusal; } as unknown as typeof Worker;
+  try {
+    await refused(load("m/", { workerUrl: "https://cdn/w.js" }), /^https:\/\/cdn\/w\.js: .*SecurityError.* Its file must be of the page's own origin\./);
+  } finally {
+    Reflect.deleteProperty(globalThis, "Worker");
+  }
+});
+
 test("addresses are those of the page's base, as for fetch", () => {
   const told: object[] = [];
   Object.assign(globalThis, {

@@ -26,7 +26,7 @@ from starlette.websockets import WebSocket, WebSocketState
 
 import earnest
 from earnest.apps.server.engine import ModelThreads
-from earnest.apps.server.formats import tell_keys
+from earnest.apps.server.formats import complete
 from earnest.apps.server.front_door import LOOPBACK, FrontDoor, HostNames, origin_of
 from earnest.apps.server.metrics import Metrics
 from earnest.apps.server.page import is_built, mount_page
@@ -156,13 +156,13 @@ def _at_hangup(service: Service) -> Iterator[None]:
 
 
 class _Application(FastAPI):
-    """FastAPI, which tells of the keys that are asked for."""
+    """FastAPI, which tells of the answers' schemas, and of the keys that are asked for."""
 
     has_keys = False
 
     def openapi(self) -> dict[str, Any]:
-        if not self.openapi_schema and self.has_keys:
-            tell_keys(super().openapi())
+        if not self.openapi_schema:
+            complete(super().openapi(), self.has_keys)
         return super().openapi()
 
 

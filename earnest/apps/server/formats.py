@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter
 
-from earnest.apps.server.problems import KINDS, MEDIA_TYPE, ProblemError
+from earnest.apps.server.problems import HEADERS, KINDS, MEDIA_TYPE, ProblemError
 from earnest.runtime.events import Segment, Span, Window
 from earnest.runtime.formats import csv_header, csv_line, json_line
 from earnest.runtime.prediction import Prediction
@@ -27,6 +27,7 @@ MEDIA_TYPES: Mapping[Form, str] = {
     "rttm": "text/x-rttm",
     "audacity": "text/x-audacity-labels",
 }
+_TEXT: Mapping[str, Any] = {"type": "string"}
 ROWS: tuple[Form, ...] = ("json", "jsonl", "csv")
 assert MEDIA_TYPES.keys() == FORMATS.keys()
 PREDICTION: Mapping[str, Any] = {
@@ -144,56 +145,41 @@ def batch_text(predictions: Sequence[Prediction], form: Form, classes: Sequence[
 
 
 def predict_answers() -> dict[str, Any]:
-    """Return the good answers of ``POST /v1/predict``: the schemas come from the dataclasses."""
-    either = {"anyOf": [_prediction_schema(), _timeline_schema()]}
+    """Return the good answers of ``POST /v1/predict``."""
     examples = {"utterance": PREDICTION, "unsure": UNSURE, "vocal burst": BURST, "timeline": TIMELINE}
-    return _answers(either, examples, MEDIA_TYPES)
+    return _answers("Prediction", examples, MEDIA_TYPES)
 
 
 def batch_answers() -> dict[str, Any]:
     """Return the good answers of ``POST /v1/batch``."""
-    rows = {"type": "array", "items": _prediction_schema()}
-    schema = {"type": "object", "title": "Batch", "required": ["predictions"], "properties": {"predictions": rows}}
-    return _answers(schema, {"batch": {"predictions": [PREDICTION, UNSURE, BURST]}}, ROWS)
+    return _answers("Batch", {"batch": {"predictions": [PREDICTION, UNSURE, BURST]}}, ROWS)
 
 
-def _prediction_schema() -> dict[str, Any]:
-    schema = TypeAdapter(Prediction).json_schema(mode="serialization")
-    kinds = schema.pop("$defs")  # a reference to them would be to the root of the whole document
-    schema["properties"]["vocal_bursts"]["items"] = kinds["VocalBurst"]
-    return schema
+def _schema(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _timeline_schema() -> dict[str, Any]:
-    schema = _prediction_schema()
-    parts = {"segments": Segment, "spans": Span, "windows": Window}
-    lists = {name: {"type": "array", "items": TypeAdapter(kind).json_schema()} for name, kind in parts.items()}
-    properties = {**schema["properties"], "activity": {"type": "string"}, **lists}
-    return schema | {"title": "Timeline", "properties": properties, "required": ["path", "status", *lists]}
-
-
-def _answers(schema: Mapping[str, Any], examples: Mapping[str, Any], formats: Iterable[Form]) -> dict[str, Any]:
+def _answers(schema: str, examples: Mapping[str, Any], formats: Iterable[Form]) -> dict[str, Any]:
     named = {name: {"value": value} for name, value in examples.items()}
     texts = {MEDIA_TYPES[name]: {"schema": {"type": "string"}} for name in formats if name != "json"}
     return {
         "description": "The answer",
-        "content": {"application/json": {"schema": schema, "examples": named}, **texts},
+        "content": {"application/json": {"schema": _schema(schema), "examples": named}, **texts},
     }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the answers that are problems."""
-    schema = {
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {name: {"type": "string"} for name in ("type", "title", "detail")}
-        | {"status": {"type": "integer"}},
-    }
     found: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         kinds = [kind for kind, (number, _) in KINDS.items() if number == status]
         titles = "; ".join(f"{kind}: {KINDS[kind][1]}" for kind in kinds)
-        found[status] = {"description": titles, "content": {MEDIA_TYPE: {"schema": schema}}}
+        headers = {name: {"schema": _TEXT} for name in HEADERS.get(status, ())}
+        found[status] = {
+            "description": titles,
+            "headers": headers,
+            "content": {MEDIA_TYPE: {"schema": _schema("Problem")}},
+        }
     return found
 
 
@@ -214,21 +200,17 @@ MODELS: dict[str, Any] = {
     "description": "The models",
     "content": {
         "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["models"],
-                "properties": {
-                    "models": {
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "required": ["name", "version", "classes", "sample_rate_hz", "licence"],
-                        },
-                    }
-                },
-            },
+            "schema": _schema("Models"),
             "example": {
-                "models": [{"name": "base", "version": "1", "classes": ["neutral", "happy"], "sample_rate_hz": 16_000}]
+                "models": [
+                    {
+                        "name": "base",
+                        "version": "1",
+                        "classes": ["neutral", "happy"],
+                        "sample_rate_hz": 16_000,
+                        "licence": "Apache-2.0",
+                    }
+                ]
             },
         }
     },
@@ -237,11 +219,7 @@ TICKET: dict[str, Any] = {
     "description": "A ticket, and for how many seconds it can be used",
     "content": {
         "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["ticket", "expires_s"],
-                "properties": {"ticket": {"type": "string"}, "expires_s": {"type": "number"}},
-            },
+            "schema": _schema("Ticket"),
             "example": {"ticket": "AAAAAAGdJ1mS2Q", "expires_s": 30.0},
         }
     },
@@ -252,10 +230,46 @@ _KEYS: dict[str, Any] = {
 }
 
 
-def tell_keys(schema: dict[str, Any]) -> None:
-    """Say in ``/openapi.json`` how keys are sent, and with which requests: those that may be answered with 401."""
-    schema.setdefault("components", {})["securitySchemes"] = _KEYS
-    for operations in schema["paths"].values():
+def complete(described: dict[str, Any], has_keys: bool) -> None:
+    """Add schemas to ``/openapi.json``, and how keys are sent with the requests that may be answered with 401."""
+    components = described.setdefault("components", {})
+    components["schemas"] = _schemas()
+    if not has_keys:
+        return
+    components["securitySchemes"] = _KEYS
+    for operations in described["paths"].values():
         for operation in operations.values():
             if "401" in operation["responses"]:
                 operation["security"] = [{name: []} for name in _KEYS]  # any of them
+
+
+def _schemas() -> dict[str, Any]:
+    """Return the schemas of JSON by name; those of predictions come from the dataclasses.
+
+    A timeline is a prediction with further members, which are not required: of two schemas side by side (``anyOf``)
+    generated clients make one, and expect of each answer what either requires.
+    """
+    kinds = [(kind.__name__, "serialization", TypeAdapter(kind)) for kind in (Prediction, Segment, Span, Window)]
+    template = _schema("{model}")["$ref"]
+    found: dict[str, Any] = TypeAdapter.json_schemas(kinds, ref_template=template)[1]["$defs"]
+    lists = {name: _list_of(kind) for name, kind in (("segments", "Segment"), ("spans", "Span"), ("windows", "Window"))}
+    found["Prediction"]["properties"] |= {
+        name: {**kind, "description": "With kind=timeline."} for name, kind in {"activity": _TEXT, **lists}.items()
+    }
+    model = {"name": _TEXT, "version": _TEXT, "classes": {"type": "array", "items": _TEXT}}
+    return {
+        **found,
+        "Batch": _object(predictions=_list_of("Prediction")),
+        "Models": _object(models=_list_of("Model")),
+        "Model": _object(**model, sample_rate_hz={"type": "integer"}, licence=_TEXT),
+        "Ticket": _object(ticket=_TEXT, expires_s={"type": "number"}),
+        "Problem": _object(type=_TEXT, title=_TEXT, status={"type": "integer"}, detail=_TEXT),
+    }
+
+
+def _object(**members: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": [*members], "properties": members}
+
+
+def _list_of(schema: str) -> dict[str, Any]:
+    return {"type": "array", "items": _schema(schema)}

@@ -43,6 +43,12 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "overloaded": (503, "The server is too busy"),
     "too-long-to-answer": (503, "The answer took too long"),
 }
+HEADERS: Mapping[int, Mapping[str, str]] = {
+    401: {"WWW-Authenticate": "Bearer"},
+    426: {"Upgrade": "websocket", "Connection": "Upgrade"},
+    429: {"Retry-After": str(RETRY_S)},
+    503: {"Retry-After": str(RETRY_S)},
+}
 
 
 class ProblemError(EarnestError):
@@ -65,10 +71,7 @@ class ProblemError(EarnestError):
 
     def response(self, headers: Mapping[str, str] | None = None) -> JSONResponse:
         """Return the response; those that pass with time say when to come again."""
-        more = {"Retry-After": str(RETRY_S)} if self.status in (429, 503) else {}
-        more |= {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
-        more |= {"Upgrade": "websocket", "Connection": "Upgrade"} if self.status == 426 else {}
-        return JSONResponse(self.body(), self.status, {**(headers or {}), **more}, MEDIA_TYPE)
+        return JSONResponse(self.body(), self.status, {**(headers or {}), **HEADERS.get(self.status, {})}, MEDIA_TYPE)
 
 
 def problem_of(error: Exception) -> ProblemError:

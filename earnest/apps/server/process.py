@@ -79,12 +79,12 @@ def serve(
             os.environ[FOLDER] = str(folder)
             settings = replace(settings, shared=folder / "tickets")
         config = config_of(settings, address, workers, log_level)
-        listener = _bound(config)
+        listener = _bound(address)
         # asyncio does so for sockets of its own; what connects inherits it. Else small answers wait 40 ms for others.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not settings.api_keys and not is_loopback(address.host):
             _log.warning("anybody may ask: neither keys nor a token", extra={"host": address.host})
-        tell = functools.partial(on_listening, listener.getsockname()[1]) if on_listening else None
+        tell = functools.partial(_tell_listening, address.host, listener.getsockname()[1], on_listening)
         if workers == 1:
             server = Server(config)
             server.on_listening = tell
@@ -158,20 +158,29 @@ def _renewed_worker(settings: Settings, keys_file: Path, host: str) -> Callable[
     return functools.partial(_create_worker, replace(settings, api_keys=keys), host, os.getpid())
 
 
-def _bound(config: Config) -> socket.socket:
-    """Return a socket with the address that is asked for; tried first, as uvicorn ends the process where it can't."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    with socket.socket(family) as tried:
-        # On Windows SO_REUSEADDR would share a port that another program listens at.
-        tried.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1)
-        try:
-            tried.bind((config.host, config.port))
-        except OSError as error:
-            where = f"{config.host}, port {config.port}"
-            raise EarnestError(
-                f"{where}: can't be listened at ({error.strerror}). Choose another --port or --host."
-            ) from None
-    return config.bind_socket()
+def _tell_listening(host: str, port: int, on_listening: Callable[[int], None] | None) -> None:
+    _log.info("listening", extra={"host": host, "port": port})
+    if on_listening:
+        on_listening(port)
+
+
+def _bound(address: Address) -> socket.socket:
+    """Return a socket with the address that is asked for.
+
+    Uvicorn's own would end the process where it can't have it, and say seconds too early that the server runs.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
+    # On Windows SO_REUSEADDR would share a port that another program listens at.
+    bound.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1)
+    try:
+        bound.bind((address.host, address.port))
+    except OSError as error:
+        bound.close()
+        where = f"{address.host}, port {address.port}"
+        raise EarnestError(
+            f"{where}: can't be listened at ({error.strerror}). Choose another --port or --host."
+        ) from None
+    return bound
 
 
 def config_of(settings: Settings, address: Address, workers: int, log_level: str) -> Config:

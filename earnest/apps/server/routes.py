@@ -181,8 +181,8 @@ def _accept(request: Request) -> str:
 def _task(query: PredictQuery, options: Options, most_s: float) -> Callable[[Predictor, Body], Prediction | Timeline]:
     windowing = query.windowing()
     if query.kind == "utterance":
-        if unused := sorted({"window_s", "hop_s"} & query.model_fields_set):
-            raise ProblemError("not-valid", f"{' and '.join(unused)}: for timelines. Ask with kind=timeline.")
+        if windowing != Windowing():  # clients made from /openapi.json send the defaults
+            raise ProblemError("not-valid", "window_s and hop_s are for timelines. Ask with kind=timeline.")
         return functools.partial(engine.utterance, adapt=query.adapt, options=options)
     return functools.partial(engine.timeline, adapt=query.adapt, windowing=windowing, most_s=most_s, options=options)
 
@@ -228,20 +228,22 @@ def info_router(service: Service) -> APIRouter:
     router = APIRouter(default_response_class=PlainTextResponse)  # of GET and HEAD alike
 
     @router.head("/v1/models", include_in_schema=False)
-    @router.get("/v1/models", responses={200: formats.MODELS, **formats.problems(401)}, response_class=JSONResponse)
+    @router.get(
+        "/v1/models", responses={200: formats.MODELS, **formats.problems(401, 421)}, response_class=JSONResponse
+    )
     async def models(request: Request) -> JSONResponse:
         """List the models that answer here; the first one answers where a request names none."""
         service.client(request)
         return JSONResponse({"models": [_described(item) for item in service.engine.predictors.values()]})
 
     @router.head("/healthz", include_in_schema=False)
-    @router.get("/healthz")
+    @router.get("/healthz", responses=formats.problems(421))
     async def healthz() -> str:
         """Say that the process is alive."""
         return "ok"
 
     @router.head("/readyz", include_in_schema=False)
-    @router.get("/readyz", responses=formats.problems(503))
+    @router.get("/readyz", responses=formats.problems(421, 503))
     async def readyz() -> str:
         """Say whether the next recording would be taken on."""
         service.refuse_when_ending()
@@ -252,7 +254,7 @@ def info_router(service: Service) -> APIRouter:
         return "ready"
 
     @router.head("/metrics", include_in_schema=False)
-    @router.get("/metrics", responses=formats.problems(401))
+    @router.get("/metrics", responses=formats.problems(401, 421))
     async def metrics(request: Request) -> Response:
         """Return statistics for Prometheus."""
         service.client(request)

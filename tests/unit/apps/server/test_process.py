@@ -43,9 +43,8 @@ def test_on_windows_a_port_is_not_shared_with_who_listens_there(monkeypatch: pyt
         # Linux lets two share a port where neither listens yet, as Windows does where one listens.
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", 0))
-        config = uvicorn.Config("no:app", port=other.getsockname()[1], log_config=None)
         with pytest.raises(EarnestError, match="can't be listened at"):
-            process._bound(config)  # type: ignore[arg-type]
+            process._bound(process.Address(port=other.getsockname()[1]))
 
 
 def test_models_that_no_worker_could_load_are_told_before_any_starts(monkeypatch: pytest.MonkeyPatch) -> None:

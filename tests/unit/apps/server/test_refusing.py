@@ -306,7 +306,7 @@ def test_a_body_that_was_compressed_on_its_way_is_refused_by_its_coding(
 
 def test_windows_are_for_timelines(client: TestClient, sound: bytes) -> None:
     answer = client.post("/v1/predict?window_s=1&hop_s=0.5", content=sound, headers=WAV)
-    assert "hop_s and window_s: for timelines." in refused(answer, 422, "not-valid")["detail"]
+    assert "window_s and hop_s are for timelines." in refused(answer, 422, "not-valid")["detail"]
 
 
 def test_formats_of_timelines_are_not_for_utterances(client: TestClient, sound: bytes) -> None:
