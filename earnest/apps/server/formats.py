@@ -249,9 +249,11 @@ def _schemas() -> dict[str, Any]:
     A timeline is a prediction with further members, which are not required: of two schemas side by side (``anyOf``)
     generated clients make one, and expect of each answer what either requires.
     """
-    kinds = [(kind.__name__, "serialization", TypeAdapter(kind)) for kind in (Prediction, Segment, Span, Window)]
-    template = _schema("{model}")["$ref"]
-    found: dict[str, Any] = TypeAdapter.json_schemas(kinds, ref_template=template)[1]["$defs"]
+    kinds: tuple[Any, ...] = Prediction, Segment, Span, Window
+    found: dict[str, Any] = TypeAdapter.json_schemas(
+        [(kind.__name__, "serialization", TypeAdapter(kind)) for kind in kinds],
+        ref_template=_schema("{model}")["$ref"],
+    )[1]["$defs"]
     lists = {name: _list_of(kind) for name, kind in (("segments", "Segment"), ("spans", "Span"), ("windows", "Window"))}
     found["Prediction"]["properties"] |= {
         name: {**kind, "description": "With kind=timeline."} for name, kind in {"activity": _TEXT, **lists}.items()
