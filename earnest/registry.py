@@ -99,6 +99,11 @@ class Registry(Generic[T]):
             raise EarnestError(f"There is no {self.kind} called '{name}'.{suggestion(name, self.names())}")
         return self._entries[name]
 
+    def package_of(self, name: str) -> str:
+        """Name and version of the package that adds an entry, "" for ours; nothing is imported."""
+        points = self._entry_points.get(name, [])
+        return _package_of(points[0]) if points else ""
+
     def _refuse_two(self, name: str, points: "list[EntryPoint]") -> None:
         owners = ["earnest"] if name in self._modules else []
         owners += [_package_of(point) for point in points]

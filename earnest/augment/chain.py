@@ -15,7 +15,7 @@ Tables = Iterable[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedTransform:
     """A transform that may be of another package, and gives what an augmentation promises or an error.
 
     Attributes
@@ -119,6 +119,6 @@ def _read(tables: Tables) -> Iterator[tuple[str, Augmentation]]:
 
 def _made(where: str, augmentation: Augmentation, sample_rate_hz: int) -> Transform:
     try:
-        return Checked(augmentation.made_for(sample_rate_hz), where, augmentation.keeps_length)
+        return CheckedTransform(augmentation.made_for(sample_rate_hz), where, augmentation.keeps_length)
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from None

@@ -113,8 +113,8 @@ class EpochKeeper(Checkpoint):
         epoch = trainer.current_epoch + 1
         if not all(map(math.isfinite, (pl_module.train_loss, *pl_module.validation.values()))):
             raise RecipeError(
-                f"{self.folder}: the loss of epoch {epoch} is not finite. Try a smaller learning_rate. Where none helps, "
-                "the network gives NaN for a recording."
+                f"{self.folder}: the loss of epoch {epoch} is not finite. Try a smaller learning_rate. Where none "
+                "helps, the network gives NaN for a recording."
             )
         self.history.append(
             {

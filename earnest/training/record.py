@@ -47,6 +47,7 @@ class RunRecord:
     calibration : ECE and NLL of the clips that the temperature was fitted on; None without any
     warnings : signs that the network did not learn, see `earnest.training.health`
     gender_temperature, gender_calibration : the same of the gender, over clips whose gender is known
+    package : name and version of the package that the network is of; "" where it is ours
     """
 
     classes: tuple[str, ...]
@@ -72,6 +73,7 @@ class RunRecord:
     gender_temperature: float = 1.0
     gender_calibration: FittedCalibration | None = None
     warnings: tuple[str, ...] = ()
+    package: str = ""
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -32,7 +32,7 @@ from earnest.files.locks import holding
 from earnest.files.reading import read_bytes, read_json
 from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
 from earnest.labels import SCHEMES, Scheme
-from earnest.models.classifier import NetworkOutput, SpeechClassifier, build_classifier
+from earnest.models.classifier import MODELS, NetworkOutput, SpeechClassifier, build_classifier
 from earnest.models.pretrained import persons, take_over
 from earnest.models.published import LARGEST_BYTES, PUBLISHED
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
@@ -135,8 +135,13 @@ def predictions_from(
 
 def load_run(folder: Path) -> SpeechClassifier:
     """Build the classifier of a finished run with its weights and calibration, answering what it was taught."""
-    record = read_record(folder)
-    classifier = build_classifier(read_recipe(folder), record.classes, record.seed)
+    record, recipe = read_record(folder), read_recipe(folder)
+    if record.package and recipe.model not in MODELS.names():
+        raise EarnestError(
+            f"{folder}: its model '{recipe.model}' is of the package {record.package}, which is not installed here. "
+            "Install it."
+        )
+    classifier = build_classifier(recipe, record.classes, record.seed)
     try:
         weights = load_file(folder / WEIGHTS)
         classifier.network.load_state_dict(weights)
@@ -274,6 +279,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         stop_reason=stop_reason,
         learned=learned,
         warnings=warnings,
+        package=MODELS.package_of(recipe.model),
         **calibrations,
         **statistics.entries(),
     )

@@ -179,6 +179,8 @@ def test_a_recipe_with_all_three_trains_exports_and_predicts(outside: Outside, k
     alone = Outside(outside.sources, outside.folder, outside.folder / "nothing")
     row = json.loads(alone.earnest("predict", clip, "--model", "bundle", "--json", "--no-abstain"))
     assert row["error"] is None
+    said = alone.earnest("export", "run", "--output", "again", exit_code=1)
+    assert "run: its model 'small-tdnn' is of the package small-tdnn 1.0, which is not installed here. Inst" in said
     assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 

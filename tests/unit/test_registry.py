@@ -111,6 +111,7 @@ def install(folder: Path, package: str, source: str, **entries: str) -> None:
 def test_entries_of_another_package_are_listed_without_importing_it(animals: Registry[type], tmp_path: Path) -> None:
     install(tmp_path, "farm", FARM, goat="Goat")
     assert animals.names() == ["crow", "goat", "lion", "tern", "tiger"]
+    assert [animals.package_of(name) for name in ("goat", "lion", "nothing")] == ["farm 1.2", "", ""]
     assert "farm" not in sys.modules
     assert animals.get("goat")().sound() == "maa"
     assert animals.get("goat") is animals.get("goat")
