@@ -4,7 +4,7 @@ EARNEST_DATA=… PYTHONPATH=web/bench python scripts/no_emotion.py [--model base
     [--clips 200] [--speech 0] [--bursts 0]
 
 1. Recordings of no speech, of classes that no fitting saw: ESC-10's baby-cry, helicopter, person-sneeze and sea-waves
-   (as they are, 5 s, and the loudest 2.5 s of each, which are heard whole) and what scripts/unheard_sounds.py makes,
+   (as they are, 5 s, and the loudest 2.5 s of each, which are heard at once) and what scripts/unheard_sounds.py makes,
    --sounds of each class; all of them as they are, as MP3 and as Opus of low rate.
 2. Speech that is refused: all clips of RAVDESS, CREMA-D, EmoDB and nEMO (--speech bounds their number) by `predict`,
    and --clips of each by the other faces.
@@ -36,7 +36,7 @@ CORPORA = ("ravdess", "crema-d", "emodb", "nemo")
 ESC_CLASSES = ("baby-cry", "helicopter", "person-sneeze", "sea-waves")  # see scripts/fit_heads.py
 TEST_EVERY = 4  # of EmoGator's contributors, as in scripts/fit_heads.py
 FACES = ("predict", "timeline", "http", "browser", "browser-file")
-SHORT_S = 2.5  # below a window, so that it is heard whole
+SHORT_S = 2.5  # below a window, so that it is heard at once
 Item = TypeVar("Item")
 REFUSED = ("no-speech", "vocal-burst")
 SURE_FROM = 0.7

@@ -154,7 +154,7 @@ class Listener(Protocol):
     """What is told each window's plain answer in turn, and may know a better one."""
 
     def hear(self, plain: npt.NDArray[np.floating], seconds: float, new_s: float) -> AdaptedAnswer | None:
-        """Answer one window, or a recording that is heard whole.
+        """Answer one window, or a recording that is heard at once.
 
         Parameters
         ----------

@@ -136,8 +136,9 @@ def _code_of_others(network: Network) -> list[str]:
     for package in (sys.modules[name] for name in sorted(names & sys.modules.keys())):
         folders = getattr(package, "__path__", ())
         paths += sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
-        if not folders and (source := getattr(package, "__file__", None)):  # what is typed at a prompt has none
-            paths.append(Path(source))
+        source = Path(getattr(package, "__file__", None) or "")  # of what comes from a pipe it is "<stdin>"
+        if not folders and source.is_file():
+            paths.append(source)
     return [sha256_of_file(path) for path in paths]
 
 

@@ -262,6 +262,13 @@ def test_the_browser_asks_before_what_was_spoken_or_learnt_is_lost_and_only_then
     press(driver, "learn-download")
     arrived(folder / "mine.zip").unlink()
     assert driver.execute_script(leaves)
+    press(driver, "learn-record")
+    harness.wait_for(driver, "document.getElementById('learn-status').textContent.endsWith(' 1 s')")
+    press(driver, "learn-record")
+    harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 3")
+    press(driver, "learn-download")  # the older model, which has not learnt from it
+    arrived(folder / "mine.zip").unlink()
+    assert not driver.execute_script(leaves)
 
 
 def test_a_recording_ends_when_the_microphone_is_unplugged(driver: Any, address: str) -> None:

@@ -117,7 +117,7 @@ const REASONS: Partial<Record<string, MicrophoneReason>> = {
 
 function listening(media: MediaStream, context: AudioContext, queue: Queue, stream: SoundStream, onInterruption: ListenOptions["onInterruption"]): Listening {
   let ending: Promise<Prediction> | null = null;
-  let isPaused = false;
+  let [isPaused, isInterrupted] = [false, false];
   const end = async (): Promise<Prediction> => {
     release(media, context);
     try {
@@ -142,8 +142,10 @@ function listening(media: MediaStream, context: AudioContext, queue: Queue, stre
   void stream.ended?.then(stop);
   context.onstatechange = () => {
     if (ending || isPaused) return;
-    const isInterrupted = context.state !== "running";
-    if (isInterrupted) void context.resume().catch(() => undefined); // it goes on when the browser lets it
+    const isStill = context.state !== "running";
+    if (isStill) void context.resume().catch(() => undefined); // it goes on when the browser lets it
+    if (isStill === isInterrupted) return; // also where it runs again after a pause
+    isInterrupted = isStill;
     onInterruption?.(isInterrupted);
   };
   const heard = (isHeard: boolean): void => {

@@ -145,9 +145,12 @@ test("sound that the browser stops is told and asked for again, and sound that w
   await listening.pause();
   become("suspended");
   assert.deepEqual([told, resumed], [[true, false], 2]);
+  await listening.resume();
+  become("running");
+  assert.deepEqual([told, resumed], [[true, false], 3]);
   await listening.stop();
   become("closed");
-  assert.deepEqual([told, resumed], [[true, false], 2]);
+  assert.deepEqual([told, resumed], [[true, false], 3]);
 });
 
 test("after the end, pausing does nothing and what was said stays", async () => {

@@ -42,7 +42,7 @@ export class Summary {
     this.facts.textContent =
       `${clock(duration ?? 0)} in all, ${clock(speech ?? 0)} of speech, ${counted(changes, "change")} of emotion. ` +
       `Model “${timeline.model}”.`;
-    showShares(this.bars, timeline.shares ?? shareOfTime(spans)); // none where it was heard as a whole
+    showShares(this.bars, timeline.shares ?? shareOfTime(spans)); // none where it was heard at once
     const polarities = rollercoaster(windows);
     this.columns.radar.hidden = Object.keys(timeline.probabilities).length < FEWEST_AXES;
     this.columns.line.hidden = polarities.length < 2; // of one answer there is no line

@@ -29,7 +29,8 @@ class LearnView {
   private recording: { recorder: Promise<Recorder>; label: string; speaker: string } | null = null;
   private learnt: LearntModel | null = null; // whose results are shown
   private isBusy = false;
-  private isSaved = false; // the model, after all that was spoken and learnt
+  private isLearnt = false; // all that was spoken, by the model below
+  private isSaved = false; // that model
 
   constructor(private readonly app: App) {
     this.takeFiles("learn-folder");
@@ -53,7 +54,13 @@ class LearnView {
       input.value = "";
       void this.told(() => this.open(file));
     });
-    askBeforeLeaving(() => this.recording !== null || this.isBusy || (!this.isSaved && (this.learnt !== null || this.own.hasSpoken)));
+    askBeforeLeaving(
+      () =>
+        this.recording !== null ||
+        this.isBusy ||
+        (this.learnt !== null && !this.isSaved) ||
+        (this.own.hasSpoken && !(this.isLearnt && this.isSaved)),
+    );
     app.addEventListener("engine", () => {
       this.draw();
     });
@@ -104,7 +111,7 @@ class LearnView {
     const sound = await (await recording.recorder).stop();
     this.status.textContent = "";
     this.own.addSound(sound, recording.label, recording.speaker);
-    this.isSaved = false;
+    this.isLearnt = false;
     this.drawGroups();
   }
 
@@ -116,6 +123,7 @@ class LearnView {
     let engine: BrowserEngine | null = null;
     try {
       engine = await BrowserEngine.open(this.base(), () => undefined); // of its own: whatever is chosen above meanwhile, it learns on
+      this.isLearnt = true; // what is spoken from here on is not
       const name = this.name.value.trim() || "mine";
       const { learnt, unusable } = await this.own.learn(engine.learner, name, (share) => {
         this.progress.value = share;
@@ -130,6 +138,9 @@ class LearnView {
       this.app.offer(this.learnt);
       this.status.textContent = "Learnt. This model answers from now on, also under Live and Files.";
       byId("learnt-title").focus();
+    } catch (error) {
+      this.isLearnt = false;
+      throw error;
     } finally {
       engine?.close();
       this.isBusy = false;
