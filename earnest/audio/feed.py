@@ -4,7 +4,7 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from threading import Condition, Lock
@@ -314,7 +314,8 @@ def microphones() -> list[tuple[int, str]]:
     sounddevice = portaudio()
     with _opening:
         if all(stream.closed for stream in _opened):  # PortAudio looks for devices only where it begins
-            sounddevice._terminate()
+            with suppress(sounddevice.PortAudioError):  # it did not begin the last time
+                sounddevice._terminate()
             sounddevice._initialize()
         return _recording(sounddevice)
 

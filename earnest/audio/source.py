@@ -1,6 +1,7 @@
 """Where the bytes of a recording come from, and what to call it in messages; what callers hand over as a recording."""
 
 import array
+import math
 import os
 import re
 import stat
@@ -334,14 +335,16 @@ def refuse_single(sources: object) -> None:
 def _holds_samples(sources: object) -> bool:
     """Whether these are numbers, not recordings; a tensor of torch, or a list, as well as an array."""
     if isinstance(sources, list | array.array):
-        return len(sources) > 0 and all(isinstance(one, Real) for one in sources)
+        return all(isinstance(one, Real) for one in sources) and not all(map(math.isnan, sources))  # NaN: no path
     if not hasattr(sources, "__array__"):
         return False
     try:
         held = np.asarray(sources)
     except (TypeError, ValueError, RuntimeError):  # a tensor on a GPU or with gradients
         return True
-    return held.size > 0 and held.dtype.kind not in "OUT"  # those hold paths; an empty column has any type
+    if held.dtype.kind in "OUT" or (held.dtype.kind == "f" and np.isnan(held).all()):  # paths, or none but missing ones
+        return False
+    return held.size > 0  # an empty column has any type
 
 
 def rate_of(value: object, name: str = "array") -> int:

@@ -46,10 +46,10 @@ TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the ans
 class Predictor:
     """A bundle, ready to answer; of several the probabilities are averaged.
 
-    A recording no longer than a window and a hop (4 s) is heard at once, without the noise of a room far from its speech.
-    In a longer one speech is found and cut into windows, the same for every face: `predict` gives their mean where there
-    is one segment of speech, and what held longest over time where there are several, or where the recording is longer
-    than the bundle's ``longest_s``.
+    A recording no longer than a window and a hop (4 s) is heard at once, without the noise of a room far from its
+    speech. In a longer one speech is found and cut into windows, the same for every face: `predict` gives their mean
+    where there is one segment of speech, and what held longest over time where there are several, or where the
+    recording is longer than the bundle's ``longest_s``.
 
     Methods that answer take two options: ``classes``, the names of those asked for (a list, or a text with commas),
     whose probabilities are then renormalised; and ``abstain_below``, the confidence below which the answer is "unsure"

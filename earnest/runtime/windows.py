@@ -32,7 +32,7 @@ from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 
 CONTEXT_S = 0.5  # of 0, 0.5 and 1 s what serves clips and talks in a noisy room alike (docs/results/experiments.md)
-# Room noise of at least `_NOISE_S` at an end: softer than speech, and louder than what front ends cut off (40 dB).
+# Room noise of more than `_NOISE_S` at an end: softer than speech, and louder than what front ends cut off (40 dB).
 _NOISE_S, _NOISE_DB = CONTEXT_S + 0.1, (20.0, 45.0)  # below the loudest frame
 _TAIL_SAMPLES = 2**14  # one second at 16 kHz, and a little
 

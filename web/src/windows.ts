@@ -16,7 +16,7 @@ import { Resampler } from "./resample.js";
 import { type Extent, frameStart, SpeechFinder, WindowCutter } from "./speech.js";
 
 const CONTEXT_S = 0.5;
-/** Room noise of at least so long at an end: softer than speech, and louder than what front ends cut off (40 dB). */
+/** Room noise of more than so long at an end: softer than speech, and louder than what front ends cut off (40 dB). */
 const NOISE_S = CONTEXT_S + 0.1;
 const NOISE_DB = [20, 45]; // below the loudest frame
 const TAIL_SAMPLES = 2 ** 14;

@@ -213,7 +213,11 @@ def _started(head: _Head) -> Any:
     try:
         settings = {"samplerate": RATE_HZ, "channels": 1, "dtype": "int16"}
         stream = sound_stream(sounddevice.OutputStream, **settings, callback=head.fill)
-        stream.start()
+        try:
+            stream.start()
+        except sounddevice.PortAudioError:
+            stream.close()  # while one is open, no microphone is looked for
+            raise
     except (sounddevice.PortAudioError, ValueError) as error:
         why = str(error).strip().splitlines()[0]
         raise AudioError(

@@ -240,8 +240,9 @@ class RecordPanel(QWidget):
         chosen = self.devices.currentData()
         self.devices.clear()
         self.devices.addItem(tr("The system's microphone"), "")
-        for _, name in found:  # numbers change where a device goes or comes
-            self.devices.addItem(printable(name), name)
+        names = [name for _, name in found]
+        for number, name in found:  # numbers change where a device goes or comes; of one name, they alone tell apart
+            self.devices.addItem(printable(name), name if names.count(name) == 1 else str(number))
         self.devices.setCurrentIndex(max(self.devices.findData(chosen), 0))
         if not found:
             self.problem.setText(tr("No microphone was found. Connect one, or allow this program to use it."))

@@ -357,6 +357,8 @@ def test_a_microphone_that_is_plugged_in_later_is_listed_and_the_chosen_one_stay
     window.record.toggle()
     driver.until(lambda: devices.count() == 3)
     assert devices.currentText() == devices.currentData() == "Made-up microphone, ALSA"
+    window.record._list([(0, "Headset, ALSA"), (3, "USB, ALSA"), (4, "USB, ALSA")])
+    assert [devices.itemData(row) for row in range(4)] == ["", "Headset, ALSA", "3", "4"]
 
 
 def test_what_is_said_of_a_recording_that_is_begun_too_early_is_gone_once_the_model_is_loaded(

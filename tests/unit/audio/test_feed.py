@@ -204,6 +204,18 @@ def test_a_microphone_that_is_plugged_in_later_is_found_when_nothing_records(mon
     assert microphones() == [(0, "Camera, ALSA"), (2, "Headset, ALSA")]
 
 
+def test_sound_devices_that_could_not_be_listed_once_are_listed_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = fake_sounddevice()
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    monkeypatch.setattr("earnest.audio.feed._opened", WeakSet())
+
+    def end() -> None:
+        raise module.PortAudioError("PortAudio not initialized")
+
+    monkeypatch.setattr(module, "_terminate", end)
+    assert microphones() == [(1, "Headset, ALSA")]
+
+
 def test_a_microphone_that_refuses_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice(refuses=True))
     with pytest.raises(AudioError, match=r"can't be opened \(Invalid sample rate\)"), microphone(16_000):

@@ -158,7 +158,8 @@ def test_one_recording_where_several_are_expected_is_told(sources: Any) -> None:
 def test_a_table_is_answered_by_its_column() -> None:
     with pytest.raises(AudioError, match=r'got a table\. Give its column of paths, such as table\["path"\]'):
         refuse_single(pandas.DataFrame({"path": ["a.wav"], "speaker": ["anna"]}))
-    for column in (pandas.Series([np.nan, "a.wav"]), polars.Series(["a.wav", None]), polars.Series([])):
+    missing = (pandas.Series([np.nan, np.nan]), polars.Series([None, None]))
+    for column in (pandas.Series([np.nan, "a.wav"]), polars.Series(["a.wav", None]), polars.Series([]), *missing):
         refuse_single(column)
 
 
@@ -170,7 +171,7 @@ def test_a_tensor_of_samples_is_one_recording() -> None:
 
 
 def test_lists_tuples_and_generators_are_several() -> None:
-    listed: list[Any] = [["a.wav"], [np.nan, "a.wav"], [], [(VOICE, RATE_HZ)]]
+    listed: list[Any] = [["a.wav"], [np.nan, "a.wav"], [np.nan], [], [(VOICE, RATE_HZ)]]
     for sources in (np.array(["a.wav"]), ("a.wav", "b.wav"), iter(["a.wav"]), *listed):
         refuse_single(sources)
 
