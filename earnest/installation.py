@@ -1,8 +1,14 @@
-"""Which earnest this is, how it was installed, and so what to type for one of its extras."""
+"""Which earnest this is, how it was installed, what to type for one of its extras, and what these may not do."""
 
+import sys
 from pathlib import Path
 
 __version__ = "0.1.0"
+
+
+def without_telemetry() -> None:
+    """Have OpenVINO and NNCF find no ``openvino_telemetry``, with which each import of them tells their makers."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def install_command(extra: str) -> str:

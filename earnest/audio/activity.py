@@ -1,17 +1,18 @@
 """How likely somebody speaks, frame by frame, as the samples arrive; segments of speech and the windows in them.
 
-The detector is Silero's network (MIT; the notice lies beside it) in the graph that ``scripts/make_silero.py`` writes;
-where onnxruntime is not installed, a rule on the level. Compared on real clips in noise, silence and music by
-``benchmarks/voice_activity.py``: the level alone takes every noise for speech, and so does WebRTC's detector from 10 dB
-signal-to-noise ratio downwards.
+The detector is Silero's network (MIT; the notice lies beside it) in the graph that ``scripts/make_silero.py`` writes.
+onnxruntime runs it, or OpenVINO; where neither is installed, a rule on the level finds speech. Compared on real clips
+in noise, silence and music by ``benchmarks/voice_activity.py``: the level alone takes every noise for speech, and so
+does WebRTC's detector from 10 dB signal-to-noise ratio downwards.
 
 Positions of segments are samples at the model's rate. None depends on how the sound was divided into blocks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import local
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from earnest.audio.deadline import check_deadline
 from earnest.audio.quality import SILENCE_DBFS, SPEECH_RANGE_DB, Levels, levels_dbfs
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError, suggestion
+from earnest.installation import without_telemetry
 
 NETWORK = Path(__file__).with_name("silero_vad.onnx")
 ACTIVITY_HZ = 16_000
@@ -65,7 +67,7 @@ def activity_called(name: str = "auto") -> Activity:
     Raises
     ------
     EarnestError
-        For another name, or for "silero" where onnxruntime is not installed.
+        For another name, or for "silero" where neither onnxruntime nor OpenVINO is installed.
     """
     if name == "energy":
         return EnergyActivity()
@@ -77,7 +79,7 @@ def activity_called(name: str = "auto") -> Activity:
         if name == "auto":
             return EnergyActivity()
         raise EarnestError(
-            "The detector 'silero' needs onnxruntime. Install it with: pip install onnxruntime"
+            "The detector 'silero' needs onnxruntime or OpenVINO. Install it with: pip install onnxruntime"
         ) from None
 
 
@@ -91,13 +93,34 @@ def silero_session() -> Any:
     Raises
     ------
     ImportError
-        Where onnxruntime is not installed.
+        Where neither onnxruntime nor OpenVINO is installed.
     """
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError:
+        return _OpenVinoNetwork()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(str(NETWORK), options, providers=["CPUExecutionProvider"])
+
+
+class _OpenVinoNetwork:
+    """The network in OpenVINO, asked as a session of onnxruntime is, by any number of threads."""
+
+    def __init__(self) -> None:
+        without_telemetry()
+        import openvino
+
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
+        self._compiled = openvino.Core().compile_model(NETWORK, "CPU", settings)
+        self._of_thread = local()
+
+    def run(self, _names: None, given: Mapping[str, Waveform]) -> list[Waveform]:
+        request = getattr(self._of_thread, "request", None)
+        if request is None:
+            request = self._of_thread.request = self._compiled.create_infer_request()
+        found = request.infer(dict(given))
+        return [np.array(found[name]) for name in ("probabilities", "new_hidden", "new_cell")]
 
 
 class _Loudest:

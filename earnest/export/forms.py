@@ -29,8 +29,9 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, MissingExtraError
 from earnest.export.onnx import NETWORK, store_small
 from earnest.files.reading import read_json
+from earnest.installation import without_telemetry
 from earnest.runtime.onnxruntime_engine import WITHOUT_OVERFLOW
-from earnest.runtime.openvino_engine import EXACT, FACTS, MODEL, WEIGHTS, openvino, without_telemetry
+from earnest.runtime.openvino_engine import EXACT, FACTS, MODEL, WEIGHTS, openvino
 from earnest.settings.recipe import read_recipe
 from earnest.training.record import read_record
 from earnest.training.run import scheme_of

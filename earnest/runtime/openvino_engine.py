@@ -2,7 +2,6 @@
 
 import math
 import os
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +15,7 @@ from earnest.audio.deadline import stopped_at_deadline
 from earnest.bundle import Bundle, BundleInfo
 from earnest.errors import BundleError, MissingExtraError
 from earnest.files.cache import FOLDER, warn_of_unkept
+from earnest.installation import without_telemetry
 from earnest.onnx.surgery import CUT, CutError, Part
 from earnest.runtime.engine import MIB, Hint, Provider, few_addresses, most_of_one
 
@@ -44,11 +44,6 @@ def openvino() -> Any:
     except ImportError:
         raise MissingExtraError("OpenVINO", "openvino") from None
     return package
-
-
-def without_telemetry() -> None:
-    """Have OpenVINO and NNCF find no ``openvino_telemetry``, with which each import of them tells their makers."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 class OpenVinoSession:

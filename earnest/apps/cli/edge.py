@@ -58,9 +58,8 @@ def command(
     """Tell emotions on a small device, with OpenVINO alone.
 
     It runs without onnxruntime. PATHS are recordings, folders, lists (.csv or .tsv with the column path), - for
-    standard input, or pictures from `earnest spectrogram`. Speech is found by its level, since the network for voice
-    activity detection needs onnxruntime. If the environment variable EARNEST_CACHE names a folder, compiled models are
-    kept there.
+    standard input, or pictures from `earnest spectrogram`. If the environment variable EARNEST_CACHE names a folder,
+    compiled models are kept there.
 
     \b
     Examples:
@@ -77,7 +76,6 @@ def command(
         raise click.UsageError("--channel is for PATHS: one channel is recorded of a microphone.")
     provider = cast(Provider, device.lower())
     predictor = Predictor.load(model, threads, provider, backend="openvino", hint=hint)
-    predictor.activity = "energy"
     encode_output("json" if as_json else "table")
     asked = answer.of(predictor.info)
     if listens:

@@ -15,6 +15,7 @@ from earnest.audio.activity import (
     NETWORK,
     STATE_WIDTH,
     Extent,
+    SileroActivity,
     SpeechFinder,
     WindowCutter,
     activity_called,
@@ -119,13 +120,25 @@ def test_two_detectors_at_work_do_not_disturb_each_other() -> None:
     assert found == alone.tolist()
 
 
-def test_without_onnxruntime_the_level_decides_and_asking_for_silero_is_an_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_where_openvino_runs_the_network_it_hears_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="needs openvino")
+    spoken = frames(load_waveform(str(DEMO[0]), 16_000))
+    expected = SileroActivity().probabilities(spoken)
     silero_session.cache_clear()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    found = SileroActivity().probabilities(spoken)
+    silero_session.cache_clear()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_without_a_runtime_the_level_decides_and_asking_for_silero_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    silero_session.cache_clear()
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     assert activity_called("auto").name == "energy"
-    with pytest.raises(EarnestError, match=r"'silero' needs onnxruntime\. Install it with: pip install onnxruntime"):
+    with pytest.raises(
+        EarnestError, match=r"'silero' needs onnxruntime or OpenVINO\. Install it with: pip install onnxruntime"
+    ):
         activity_called("silero")
 
 

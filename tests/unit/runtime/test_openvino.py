@@ -14,7 +14,9 @@ from command_line import earnest_cli
 from memory_in_use import IS_TOLD, kept_by_each
 from stand_in import CLASSES, CUTTABLE_FRONT_END, cuttable_model, write_bundle
 
+import earnest
 from attacks.readers import doubling
+from earnest.audio.io import load_waveform
 from earnest.bundle import classes_text, load_bundle
 from earnest.errors import BundleError, EarnestError, MissingExtraError
 from earnest.export.forms import to_ir
@@ -22,12 +24,12 @@ from earnest.export.onnx import finished
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.openvino_engine import most_alive
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice
 
 pytestmark = pytest.mark.long
 
 openvino = pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'earnest[openvino]'")
+DEMO = Path(earnest.__file__).parent / "demo"
 CLIPS = [voice(seconds, seed=number) for number, seconds in enumerate((0.3, 1.7, 0.9))]
 
 
@@ -199,15 +201,15 @@ def test_edge_needs_no_onnxruntime_for_recordings_and_pictures(folder: Path, tmp
     assert done.stdout.split() == [emotion, emotion]
 
 
-def test_edge_cuts_windows_as_everything_else_does_with_speech_found_by_level(tmp_path: Path) -> None:
+def test_edge_finds_speech_and_cuts_windows_as_everything_else_does(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "bundle")
-    talk = np.concatenate([voice(4.0), np.zeros(16_000), voice(2.5, seed=1)])
+    plain, lively = (load_waveform(str(DEMO / f"{name}.flac"), 16_000) for name in ("plain", "lively"))
+    talk = np.concatenate([plain, np.zeros(16_000), lively])
     soundfile.write(tmp_path / "talk.wav", talk, 16_000)
     words = [str(tmp_path / "talk.wav"), "--model", str(folder), "--json", "--classes", "sad,angry", "--no-abstain"]
     done = subprocess.run([sys.executable, "-c", EDGE, *words], capture_output=True, text=True, check=True)
-    expected = Predictor.load(folder).timeline(
-        tmp_path / "talk.wav", Windowing(activity="energy"), classes=["sad", "angry"], abstain_below=0.0
-    )
+    expected = Predictor.load(folder).timeline(tmp_path / "talk.wav", classes=["sad", "angry"], abstain_below=0.0)
+    assert expected.activity == "silero"
     row, same = json.loads(done.stdout), expected.prediction.to_dict()
     assert (row["status"], row["emotion"], row["speech_s"]) == (same["status"], same["emotion"], same["speech_s"])
     assert row["probabilities"] == pytest.approx(same["probabilities"], abs=1e-4)
