@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from threading import local
 from typing import Any, Protocol
 
 import numpy as np
@@ -113,13 +112,10 @@ class _OpenVinoNetwork:
 
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
         self._compiled = openvino.Core().compile_model(NETWORK, "CPU", settings)
-        self._of_thread = local()
 
     def run(self, _names: None, given: Mapping[str, Waveform]) -> list[Waveform]:
-        request = getattr(self._of_thread, "request", None)
-        if request is None:
-            request = self._of_thread.request = self._compiled.create_infer_request()
-        found = request.infer(dict(given))
+        # A request is no thread's but this call's: a new one takes 16 µs where the network takes 400.
+        found = self._compiled.create_infer_request().infer(dict(given))
         return [np.array(found[name]) for name in ("probabilities", "new_hidden", "new_cell")]
 
 
