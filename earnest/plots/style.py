@@ -14,6 +14,22 @@ if TYPE_CHECKING:
 DPI = 160
 INK, MUTED, GRID, PAPER, ON_BLUE = "#1a1a1a", "#666666", "#dddddd", "#ffffff", "#fdfdfd"
 BLUE, ORANGE, GREEN, SKY = "#0072b2", "#d55e00", "#009e73", "#56b4e8"  # Okabe and Ito (2008): for all kinds of eyes
+OTHER_SCRIPTS = (  # fonts of systems for what matplotlib's own one lacks: Chinese, Japanese, Korean, Indic, Thai
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Droid Sans Fallback",
+    "WenQuanYi Zen Hei",
+    "Arial Unicode MS",
+    "Hiragino Sans",
+    "Apple SD Gothic Neo",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Nirmala UI",
+    "Leelawadee UI",
+)
 COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", SKY, MUTED, INK)
 
 
@@ -40,11 +56,16 @@ def headline(figure: "Figure", title: str, subtitle: str) -> None:
 
 
 def save_as(figure: "Figure", place: Path | IO[bytes], **look: Any) -> None:
-    """Save a figure that may hold names of others: a dollar is a dollar, a letter that the font lacks is a box."""
+    """Save a figure that may hold names of others: a dollar is a dollar, a letter that no font here has is a box."""
+    from matplotlib.font_manager import fontManager
     from matplotlib.text import Text
 
-    for text in figure.findobj(Text):
+    installed = set(fontManager.get_font_names())
+    others = [name for name in OTHER_SCRIPTS if name in installed]
+    for text in figure.findobj(Text, include_self=False):
         text.set_parse_math(False)
+        if others and not text.get_text().isascii():
+            text.set_fontfamily([*text.get_fontfamily(), *others])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(place, **look)

@@ -8,6 +8,7 @@ import pytest
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.evaluation.metrics import Scores, score
 from earnest.plots import results as plots
+from earnest.plots import style
 from earnest.plots.style import BLUE, ORANGE, new_figure
 from tests.prediction_rows import PredictionRow, predictions_of
 
@@ -128,3 +129,11 @@ def test_a_card_says_whether_the_answer_is_right(truth, title):
     plots.draw_prediction(above, below, np.ones(8_000, np.float32), 16_000, {"happy": 0.3, "sad": 0.7}, truth)
     assert above.get_title(loc="left") == title
     assert above.get_xlim() == (0, 0.5)
+
+
+def test_a_name_in_another_script_is_drawn_by_a_font_that_is_installed(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(style, "OTHER_SCRIPTS", ("No Such Font", "STIXGeneral"))  # the second comes with matplotlib
+    figure = style.new_figure(2, 1)
+    plain, other = figure.text(0, 0.8, "talk $5.wav"), figure.text(0, 0.2, "面接.wav")
+    style.save(figure, tmp_path / "names.png")
+    assert other.get_fontfamily() == [*plain.get_fontfamily(), "STIXGeneral"]
