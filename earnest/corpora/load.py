@@ -50,19 +50,19 @@ def corpus_root(name: str, folders: Mapping[str, Path], environ: Mapping[str, st
     CorpusError
         When neither says where, or the place doesn't exist; the message says what to do.
     """
-    if name in folders:
-        root = folders[name]
-    elif environ.get(ENVIRONMENT):
-        root = Path(environ[ENVIRONMENT]).expanduser() / name
+    base = environ.get(ENVIRONMENT)
+    root = folders.get(name) or (Path(base).expanduser() / name if base else None)
+    if root is not None and root.exists():
+        return root
+    if name in CORPORA.names():
+        where = f"--data {name}=DIR; 'earnest corpus info {name}' says where to get it"
+    elif Path(name).exists():
+        where = f"--corpus {name}, for recordings of your own, and nothing of them in the recipe"
     else:
-        raise CorpusError(f"Where is {name}? Say --data {name}=DIR, or set {ENVIRONMENT} to the folder that holds it.")
-    if not root.exists():
-        if name in CORPORA.names():
-            where = f"--data {name}=DIR; 'earnest corpus info {name}' says where to get it"
-        else:
-            where = f"--data {name}=PATH, with the folder, table or manifest that these recordings were read from"
-        raise CorpusError(f"{root}: no such folder. Say {where}.")
-    return root
+        where = f"--data {name}=PATH, with the folder, table or manifest that these recordings were read from"
+    if root is None:
+        raise CorpusError(f"Where is {name}? Set {ENVIRONMENT} to the folder that holds it, or say {where}.")
+    raise CorpusError(f"{root}: no such folder. Say {where}.")
 
 
 def load_corpus(name: str, root: Path) -> list[Utterance]:

@@ -34,6 +34,13 @@ def test_a_corpus_that_is_nowhere_is_an_error_that_says_what_to_type(environ):
         corpus_root("emodb", {}, environ)
 
 
+def test_a_table_in_place_of_a_corpus_name_is_told_where_it_belongs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").touch()
+    with pytest.raises(CorpusError, match=r"Say --corpus mine\.csv, for recordings of your own"):
+        corpus_root("mine.csv", {}, {"EARNEST_DATA": str(tmp_path / "corpora")})
+
+
 def test_a_wrong_corpus_name_gets_the_nearest_right_one():
     with pytest.raises(CorpusError, match="Did you mean 'crema-d'"):
         corpus_called("cremad")
