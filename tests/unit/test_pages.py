@@ -2,9 +2,15 @@
 
 import re
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from earnest.apps.server.settings import Limits
+from earnest.runtime.formats import flat_values
+from earnest.runtime.prediction import Prediction, Status
 
 ROOT = Path(__file__).parents[2]
 SECURITY = [ROOT / "SECURITY.md", *sorted((ROOT / "docs" / "security").glob("*.md"))]
@@ -55,6 +61,22 @@ def test_make_targets_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8")):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def words_in(page: str) -> set[str]:
+    return set(re.findall(r"`([^`]+)`", prose(ROOT / "docs" / page)))
+
+
+def test_all_that_an_answer_says_is_explained() -> None:
+    columns = flat_values(Prediction("", "error"), ["neutral", "happy"])
+    quality = re.search(r"quality : (.*?)\n    adapted : ", str(Prediction.__doc__), re.DOTALL)
+    assert quality is not None
+    told = {*columns, *get_args(Status), *(field.name for field in fields(Prediction))}
+    assert not {*told, *re.findall(r'"([a-z-]+)"', quality[1])} - words_in("answers.md")
+
+
+def test_all_limits_of_the_server_are_explained() -> None:
+    assert not {field.name for field in fields(Limits)} - words_in("server.md")
 
 
 def test_the_threat_model_is_one_page() -> None:

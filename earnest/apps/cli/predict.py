@@ -196,7 +196,7 @@ def command(
     sources = sources_of(paths, decoding.channels, output, count)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:
-        click.echo(ADAPTS, err=True)
+        click.echo(ADAPTS.format(", each channel as another's" if decoding.channels else ""), err=True)
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
     batches = _batches(sources, _watched(paths) if watch else [], decoding.channels, count)
@@ -211,7 +211,7 @@ def command(
 
 
 ADAPTS = (
-    "The recordings of a folder, or of each sub-folder, are all heard before they are answered, as one speaker's "
+    "The recordings of a folder, or of each sub-folder, are all heard before they are answered, as one speaker's{} "
     "(--speaker-pattern: who speaks; --adapt off: each by itself)."
 )
 

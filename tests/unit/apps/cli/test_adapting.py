@@ -260,11 +260,13 @@ def test_a_bundle_whose_streams_lose_nothing_adapts_to_folders_unless_told_other
     bundle = write_adapting(tmp_path, adaptation=entry)
     result = run(bundle, "predict", folder, "--json", code=3)
     assert rows_of(result.stdout) == expected(model, folder)
-    assert ADAPTS in result.stderr
+    assert ADAPTS.format("") in result.stderr
     assert "each sub-folder" in ADAPTS and "as one speaker's" in ADAPTS
+    sides = run(bundle, "predict", folder, "--channel", 1, "--json", code=3)
+    assert "as one speaker's, each channel as another's (" in sides.stderr
     off = run(bundle, "predict", folder, "--json", "--adapt", "off", code=3)
     files = run(bundle, "predict", *sorted((folder / "bob").iterdir()), "--json")
-    assert ADAPTS not in off.stderr + files.stderr
+    assert ADAPTS.format("") not in off.stderr + files.stderr
     assert not any(row["adapted"] for row in [*rows_of(off.stdout), *rows_of(files.stdout)])
     plain = rows_of(off.stdout)
     assert [row for row in plain if "bob" in row["path"]] == rows_of(files.stdout)
