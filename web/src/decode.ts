@@ -32,7 +32,7 @@ export async function decode(
   try {
     decoded = await new OfflineAudioContext(1, 1, sampleRateHz).decodeAudioData(bytes);
   } catch {
-    throw new UndecodableError(`${called}: the browser can't decode sound in it. Convert it to WAV, FLAC, MP3 or Ogg.`);
+    throw new UndecodableError(`${called}: the browser can't decode sound in it. Convert it to WAV, FLAC or MP3.`);
   }
   const channels = Array.from({ length: decoded.numberOfChannels }, (_, index) => decoded.getChannelData(index));
   checkLength(channels[0].length / decoded.sampleRate, promisedS, called);

@@ -41,6 +41,9 @@ export async function startRuntime(ort: Ort): Promise<void> {
   const session = await ort.InferenceSession.create(graph, ON_CPU).catch((error: unknown) => {
     const { wasmPaths = "" } = ort.env.wasm;
     const where = typeof wasmPaths === "string" ? wasmPaths : Object.values(wasmPaths).join(" and ");
+    if (/SIMD is not supported/.test(String(error))) { // also where there is no WebAssembly
+      throw new BundleError("This browser can't run the model: it lacks WebAssembly SIMD (Safari before 16.4, or in Lockdown Mode). Update it, use another browser, or let a server answer.");
+    }
     const advice = /Content Security|CSP/.test(String(error))
       ? "Allow 'wasm-unsafe-eval' in script-src of the Content-Security-Policy with which the worker's file is served."
       : "Serve ort-wasm-simd-threaded.mjs and ort-wasm-simd-threaded.wasm beside the worker, or say in which folder they are: load(…, { runtimeUrl }).";

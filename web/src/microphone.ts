@@ -81,6 +81,7 @@ function checkListening(model: unknown, options: unknown): void {
 async function microphone(constraints: MediaTrackConstraints): Promise<MediaStream> {
   const devices = navigator.mediaDevices as MediaDevices | undefined; // on http: pages there are none
   if (!devices) {
+    if (isSecureContext) throw new MicrophoneError("missing", "This browser gives pages no microphone. Use another browser.");
     throw new MicrophoneError("insecure", "There is no microphone for this page. Serve it on https: or localhost.");
   }
   return devices.getUserMedia({ audio: constraints }).catch((error: unknown) => {
@@ -93,11 +94,11 @@ async function microphone(constraints: MediaTrackConstraints): Promise<MediaStre
 /** Firefox's clock runs by the sound output: without one its sound never starts, and nothing says so. */
 async function started(context: AudioContext): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const tooLate = new Promise<never>((_, reject) => {
+  const tooLate = new Promise<never>((_, reject) => { timer = setTimeout(reject, 1000 * START_S, `${START_S} s`); });
+  await Promise.race([context.resume(), tooLate]).catch((error: unknown) => {
     const advice = "Firefox needs a sound output even to listen: plug in headphones, or switch the output on. Listening must begin with a press.";
-    timer = setTimeout(() => { reject(new MicrophoneError("stopped", `The browser's sound doesn't start. ${advice}`)); }, 1000 * START_S);
-  });
-  await Promise.race([context.resume(), tooLate]).finally(() => { clearTimeout(timer); });
+    throw new MicrophoneError("stopped", `The browser's sound doesn't start (${String(error)}). ${advice}`);
+  }).finally(() => { clearTimeout(timer); });
 }
 
 /** Vite writes files as short as this one into the page's script, unless asked not to; a strict Content-Security-Policy refuses them there. */
@@ -137,17 +138,22 @@ function listening(media: MediaStream, context: AudioContext, queue: Queue, stre
     return ending;
   };
   ended.catch(() => undefined); // whoever calls stop() sees it there
-  for (const track of media.getTracks()) track.onended = () => void stop();
   queue.onFailure = () => void stop();
   void stream.ended?.then(stop);
-  context.onstatechange = () => {
+  const changed = (): void => {
     if (ending || isPaused) return;
-    const isStill = context.state !== "running";
-    if (isStill) void context.resume().catch(() => undefined); // it goes on when the browser lets it
+    const isStopped = context.state !== "running";
+    if (isStopped) void context.resume().catch(() => undefined); // it goes on when the browser lets it
+    const isStill = isStopped || media.getTracks().some(({ muted }) => muted); // by the browser's own switch, or a call
     if (isStill === isInterrupted) return; // also where it runs again after a pause
     isInterrupted = isStill;
     onInterruption?.(isInterrupted);
   };
+  context.onstatechange = changed;
+  for (const track of media.getTracks()) {
+    track.onended = () => void stop();
+    track.onmute = track.onunmute = changed;
+  }
   const heard = (isHeard: boolean): void => {
     isPaused = !isHeard;
     for (const track of media.getTracks()) track.enabled = isHeard;

@@ -30,6 +30,12 @@ test("a policy that forbids WebAssembly is told as what it is", async () => {
   }
 });
 
+test("a browser without WebAssembly SIMD is told to be too old, not to serve files", async () => {
+  const refused = "no available backend found. ERR: [wasm] Error: WebAssembly SIMD is not supported in the current environment.";
+  const ort = { env: { wasm: {} }, InferenceSession: { create: () => Promise.reject(new Error(refused)) } } as unknown as Ort;
+  await assert.rejects(startRuntime(ort), /lacks WebAssembly SIMD .* Update it, use another browser, or let a server answer/);
+});
+
 test("networks run on the CPU, whichever onnxruntime is brought", async () => {
   const asked: unknown[] = [];
   const answer = (_: unknown, options: unknown): Promise<never> => (asked.push(options), create());

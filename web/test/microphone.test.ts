@@ -74,10 +74,13 @@ test("sound that arrives after the end is left out, and is no failure", async ()
   assert.deepEqual(stream.calls, ["accept 10", "finish"]);
 });
 
+const track = { muted: false, onmute: (): void => undefined, onunmute: (): void => undefined };
+
 /** Put a microphone and a sound system in the place of the browser's; returns how often the microphone was let go. */
 function withSound(context: Record<string, unknown>): () => number {
   let stopped = 0;
-  const mediaDevices = { getUserMedia: async () => ({ getTracks: () => [{ stop: () => stopped++ }] }) };
+  Object.assign(track, { muted: false, stop: () => stopped++ });
+  const mediaDevices = { getUserMedia: async () => ({ getTracks: () => [track] }) };
   Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
   const made = { sampleRate: RATE, close: async (): Promise<void> => undefined, ...context };
   Object.assign(globalThis, { AudioContext: function AudioContext() { return made; } });
@@ -119,7 +122,7 @@ test("sound that never starts is an error that says why, and the microphone is l
   assert.deepEqual([stopped(), closed], [1, ["stream"]]);
 });
 
-test("sound that the browser stops is told and asked for again, and sound that was paused is not", async () => {
+test("sound that the browser stops or mutes is told and asked for again, and sound that was paused is not", async () => {
   Object.assign(globalThis, { AudioWorkletNode: class { port = {}; } });
   let resumed = 0;
   withSound({
@@ -142,6 +145,12 @@ test("sound that the browser stops is told and asked for again, and sound that w
   become("interrupted");
   assert.deepEqual([told, resumed], [[true], 2]);
   become("running");
+  told.length = 0;
+  track.muted = true;
+  track.onmute();
+  assert.deepEqual([told, resumed], [[true], 2]);
+  track.muted = false;
+  track.onunmute();
   await listening.pause();
   become("suspended");
   assert.deepEqual([told, resumed], [[true, false], 2]);
@@ -175,4 +184,17 @@ test("after the end, pausing does nothing and what was said stays", async () => 
   await listening.pause();
   await listening.resume();
   assert.equal(await listening.soFar(), said);
+});
+
+test("sound whose start is refused says what it needs", async () => {
+  Object.assign(globalThis, { AudioWorkletNode: class { port = {}; } });
+  withSound({
+    audioWorklet: { addModule: async () => undefined },
+    createMediaStreamSource: () => ({ connect: () => undefined }),
+    resume: () => Promise.reject(new DOMException("Failed to start the audio device", "InvalidStateError")),
+  });
+  const { accept, skip, finish } = new SlowStream();
+  const stream = { accept, skip, finish, prediction: () => Promise.reject(new Error("none")), isSpeaking: false, close: async () => undefined };
+  const started = listen({ stream: async () => stream }, { onEvent: () => undefined });
+  await assert.rejects(started, (error) => error instanceof MicrophoneError && error.reason === "stopped");
 });

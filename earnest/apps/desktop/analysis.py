@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -134,6 +134,16 @@ class Analysis(QObject):
             self._told = self._turn  # not "hearing" any more, though its thread may not have ended yet
             self._deadline.ends = -math.inf  # asked at each block and each run of the network
         return left
+
+    def forget(self, paths: Collection[str]) -> list[str]:
+        """Answer these no more, the others go on; return those that were waiting or heard."""
+        with self._changed:
+            dropped = [path for path in self._waiting if path in paths]
+            self._waiting = deque(path for path in self._waiting if path not in paths)
+            if self._running in paths:
+                dropped.append(self._running)
+                self._told, self._deadline.ends = self._turn, -math.inf
+        return dropped
 
     def close(self) -> None:
         """Stop, and end the thread."""

@@ -70,6 +70,7 @@ class Annotations(QObject):
         self.undo_stack = QUndoStack(self)
         self._journal, self._place, self._holding = AnnotationJournal(journal), journal, ExitStack()
         self._taken = ""  # why nothing is written: another window does
+        self._unsaved = dict[str, Parts | None]()
         self._parts: dict[str, Parts] = {}
 
     def recover(self) -> None:
@@ -80,12 +81,16 @@ class Annotations(QObject):
         EarnestError
             When the journal is damaged.
         """
+        self._hold()
+        self._parts = self._journal.read()
+
+    def _hold(self) -> None:
         try:
             self._holding.enter_context(held_file(self._place))
+            self._taken = ""
         except EarnestError as error:
             otherwise = tr("Correct in that window, or close both and start again.")
             self._taken = str(error).replace(OTHERWISE, otherwise)
-        self._parts = self._journal.read()
 
     def close(self) -> None:
         """Let other windows write the journal."""
@@ -114,17 +119,27 @@ class Annotations(QObject):
 
     def put(self, path: str, parts: Parts | None) -> None:
         """Note a recording's parts, None for one that nobody touched."""
-        if parts is None:
-            self._parts.pop(path, None)
-        else:
-            self._parts[path] = parts
+        self._unsaved[path] = parts
         try:
+            if self._taken:  # the window that wrote may be gone by now
+                self._hold()
+                if not self._taken:
+                    self._parts = self._journal.read()
             if self._taken:
                 raise EarnestError(self._taken)
-            self._journal.write(path, parts)
+            for changed in [*self._unsaved]:
+                self._journal.write(changed, self._unsaved[changed])
+                self._parts = _with(self._parts, changed, self._unsaved.pop(changed))
         except Exception as error:  # a full disk: the change is there, and the user is told that it is not safe
             self.failed.emit(tr("This correction is not saved: {why}").format(why=reason(error)))
+        for changed, unsaved in self._unsaved.items():
+            self._parts = _with(self._parts, changed, unsaved)
         self.changed.emit(path)
+
+
+def _with(parts: Mapping[str, Parts], path: str, now: Parts | None) -> dict[str, Parts]:
+    others = {other: known for other, known in parts.items() if other != path}
+    return others if now is None else {**others, path: now}
 
 
 class _Change(QUndoCommand):

@@ -1,11 +1,13 @@
 """What is chosen, as files: formats of `earnest predict` and `earnest timeline`, annotations, single channels."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from earnest.apps.cli._row_file import Form, RowFile
 from earnest.apps.desktop.annotations import Parts, annotated_timeline, labelled
@@ -32,6 +34,14 @@ class Exported:
     count: int
     place: Path
     n_left_out: int = 0
+
+
+def asked_place(parent: QWidget, title: str, name: str, kinds: str) -> str:
+    """Ask where a file goes, "" for nowhere; a name without an ending gets that of the kind that was chosen."""
+    path, kind = QFileDialog.getSaveFileName(parent, title, name, kinds)
+    ending = re.search(r"\*(\.\w+)", kind or kinds)
+    whole = path + ending[1] if path and ending and not Path(path).suffix else path
+    return path if Path(whole).exists() else whole  # nobody was asked whether to replace the longer one
 
 
 def export_rows(timelines: Sequence[Timeline], path: Path, info: BundleInfo) -> Exported:

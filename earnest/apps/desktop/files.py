@@ -384,9 +384,9 @@ class FilesPanel(QWidget):
     def remove_chosen(self) -> None:
         """Take the chosen files out of the table."""
         chosen = set(self.chosen())
-        busy = [path for path in self.analysis.cancel() if path not in chosen]
+        self._left.total -= self._bytes_of(self.analysis.forget(chosen))
         self.model.remove(chosen)
-        self._work(busy)
+        self._show_progress()
         self._count()
         self.current_changed.emit(self.current)
 
@@ -450,19 +450,21 @@ class FilesPanel(QWidget):
         if not paths:
             self._count()
             return
-        sizes = sum(entry.n_bytes for path in paths if (entry := self.model.of(path)))
         if not self.analysis.is_busy:
             self._left = TimeLeft(0)
-        self._left.total += sizes
+        self._left.total += self._bytes_of(paths)
         self.analysis.add(paths)
         self._shown.start()
         self._show_progress()
         self._count()
 
     def _take(self, found: list[tuple[str, Timeline]]) -> None:
-        self._left.done += sum(entry.n_bytes for path, _ in found if (entry := self.model.of(path)))
+        self._left.done += self._bytes_of([path for path, _ in found])
         self.model.answer(found)
         self.answered.emit([path for path, _ in found])
+
+    def _bytes_of(self, paths: Iterable[str]) -> int:
+        return sum(entry.n_bytes for path in paths if (entry := self.model.of(path)))
 
     def _end(self) -> None:
         self._shown.stop()

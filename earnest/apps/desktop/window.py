@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -34,6 +34,7 @@ from earnest.apps.desktop.export import (
     Exported,
     TimelineFiles,
     annotated_timelines,
+    asked_place,
     export_channels,
     export_manifest,
     export_rows,
@@ -120,7 +121,7 @@ class DesktopWindow(QMainWindow):
         layout.addWidget(self.notice)
         layout.addWidget(self.split, 1)
         self.setCentralWidget(middle)
-        self.resize(1280, 800)
+        self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize() - QSize(0, 40)))  # and its title
 
     def _connect(self) -> None:
         self.files.current_changed.connect(self._show_current)
@@ -225,8 +226,7 @@ class DesktopWindow(QMainWindow):
 
     def ask_profile(self) -> None:
         """Ask where the profile of the chosen files' speaker goes."""
-        kinds = "JSON (*.json)"
-        path, _ = QFileDialog.getSaveFileName(self, tr("Save the speaker's profile"), "speaker.json", kinds)
+        path = asked_place(self, tr("Save the speaker's profile"), "speaker.json", "JSON (*.json)")
         if path:
             self.make_profile(path)
 
@@ -242,11 +242,8 @@ class DesktopWindow(QMainWindow):
             listening.predictor.profile(recordings).write(Path(path))
             return Exported(len(recordings), Path(path))
 
-        def use(found: Exported) -> None:
-            self.models.use_profile(str(found.place))
-
         self.statusBar().showMessage(tr("Hearing the speaker …"))
-        self.background.run(made, use, self._tell_failure)
+        self.background.run(made, lambda found: self.models.use_profile(str(found.place)), self._tell_failure)
 
     def _folder(self) -> str:
         return str(Path(self.preferences.recent[0]).parent) if self.preferences.recent else ""
@@ -285,7 +282,11 @@ class DesktopWindow(QMainWindow):
             if turn != self._n_loads:
                 return
             self._tell_failure(why)
-            if self._listening is not None and choice.model != self._listening.predictor.info.name:
+            if self._listening is None and choice != (plain := ModelChoice(tells_unsure=choice.tells_unsure)):
+                self.tell(tr("{why} {model} answers instead.").format(why=why, model=plain.model))
+                self.models.show_choice(plain)
+                self.load_model(plain)
+            elif self._listening is not None and choice.model != self._listening.predictor.info.name:
                 self.statusBar().showMessage(tr("The model before goes on answering."))
 
         self.background.run(choice.load, loaded, failed)
@@ -380,8 +381,7 @@ class DesktopWindow(QMainWindow):
     def ask_rows(self) -> None:
         """Ask where the table of answers goes."""
         kinds = "CSV (*.csv);;JSON lines (*.jsonl);;Parquet (*.parquet)"
-        path, _ = QFileDialog.getSaveFileName(self, tr("Export answers"), "emotions.csv", kinds)
-        if path:
+        if path := asked_place(self, tr("Export answers"), "emotions.csv", kinds):
             self.export_rows(path)
 
     def export_rows(self, path: str) -> None:
@@ -404,7 +404,7 @@ class DesktopWindow(QMainWindow):
     def ask_annotations(self, form: str) -> None:
         """Ask where annotations go."""
         if form == "manifest":
-            place, _ = QFileDialog.getSaveFileName(self, tr("Save annotations"), "annotations.csv", "CSV (*.csv)")
+            place = asked_place(self, tr("Save annotations"), "annotations.csv", "CSV (*.csv)")
         else:
             place = QFileDialog.getExistingDirectory(self, tr("Folder for annotations"))
         if place:
@@ -422,11 +422,11 @@ class DesktopWindow(QMainWindow):
 
     def ask_picture(self) -> None:
         """Ask where the picture goes."""
-        if self.picture.picture is None:
+        if self.picture.picture is None or self.picture.path != self.files.current:
+            self.tabs.setCurrentWidget(self.picture)  # there it is drawn, or says why not
             self.tell(tr("There is no picture. Choose a recording that the network hears at once."))
             return
-        name = f"{Path(self.picture.path).stem}.png"
-        path, _ = QFileDialog.getSaveFileName(self, tr("Save picture"), name, "PNG (*.png)")
+        path = asked_place(self, tr("Save picture"), f"{Path(self.picture.path).stem}.png", "PNG (*.png)")
         if path:
             self.save_picture(path)
 
@@ -595,6 +595,6 @@ class DesktopWindow(QMainWindow):
         self.preferences.save()
         self.recording.close_player()
         self.files.close_analysis()
+        self.annotations.close()  # what is learnt in the background may take longer
         self.background.close()
-        self.annotations.close()
         super().closeEvent(event)

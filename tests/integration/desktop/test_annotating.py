@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -376,6 +378,34 @@ def test_a_second_window_on_the_folder_leaves_the_corrections_of_the_first(
     assert f"is being written by process {os.getpid()}" in done.stdout
     kept = AnnotationJournal(window.preferences.folder / "corrections.jsonl").read()
     assert [part.emotion for part in kept[window.files.current]][:1] == ["sad"]
+
+
+@contextmanager
+def held_elsewhere(path: Path) -> Iterator[None]:
+    raise EarnestError(f"{path} is being written by process 1.")
+    yield
+
+
+def test_corrections_are_saved_once_the_window_that_held_the_journal_has_ended(
+    opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from earnest.apps.desktop import annotations as module
+
+    place = tmp_path / "corrections.jsonl"
+    sad = (Annotation(0.0, 1.0, "sad", ""),)
+    annotations, told = module.Annotations(place), list[str]()
+    annotations.failed.connect(told.append)
+    with monkeypatch.context() as other:
+        other.setattr(module, "held_file", held_elsewhere)
+        annotations.recover()
+        annotations.put("a.wav", sad)
+        AnnotationJournal(place).write("b.wav", sad)  # the other window
+    assert "is not saved" in told[0]
+    annotations.put("c.wav", sad)
+    assert len(told) == 1
+    kept = AnnotationJournal(place).read()
+    assert kept == annotations.by_recording == dict.fromkeys(("a.wav", "b.wav", "c.wav"), sad)
+    annotations.close()
 
 
 def test_learning_that_is_at_work_is_not_begun_again(annotating: Any, monkeypatch: pytest.MonkeyPatch) -> None:

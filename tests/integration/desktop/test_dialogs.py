@@ -133,6 +133,18 @@ def test_the_picture_of_a_spectrogram_is_saved(driver: Any, tmp_path: Path) -> N
     driver.until((tmp_path / "seen.png").exists)
 
 
+def test_a_picture_of_another_recording_is_not_saved(driver: Any, tmp_path: Path, qtbot: Any) -> None:
+    window = driver.window
+    window.tabs.setCurrentWidget(window.picture)
+    driver.until(lambda: window.picture.picture)
+    window.tabs.setCurrentWidget(window.answer)
+    window.files.choose(next(entry.path for entry in window.files.model.entries if entry.path != window.picture.path))
+    answering(window, tmp_path / "other.png")
+    choose(qtbot, window, "File", "Save picture")
+    assert "There is no picture" in window.notice_text.text()
+    driver.until(lambda: window.picture.picture and window.picture.path == window.files.current)
+
+
 def test_without_a_picture_it_says_so(opened: Any, qtbot: Any) -> None:
     driver = opened()
     choose(qtbot, driver.window, "File", "Save picture")

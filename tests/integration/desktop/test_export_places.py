@@ -14,6 +14,24 @@ def test_recordings_of_one_name_have_files_of_their_own(opened: object) -> None:
     assert found == ["a.csv", "a-2.csv", "a-2-2.csv", "A-3.csv"]
 
 
+def test_a_name_without_an_ending_gets_that_of_its_kind(opened: object, tmp_path: Path, monkeypatch: Any) -> None:
+    from earnest.apps.desktop import export
+
+    def asked(name: str, kind: str) -> str:
+        monkeypatch.setattr(export.QFileDialog, "getSaveFileName", lambda *_: (name and str(tmp_path / name), kind))
+        place = export.asked_place(None, "Save", "emotions.csv", "CSV (*.csv);;JSON lines (*.jsonl)")  # type: ignore[arg-type]
+        return Path(place).name
+
+    assert [asked("mine", "JSON lines (*.jsonl)"), asked("mine.csv", "JSON lines (*.jsonl)"), asked("mine", "")] == [
+        "mine.jsonl",
+        "mine.csv",
+        "mine.csv",
+    ]
+    (tmp_path / "mine.csv").touch()
+    assert asked("mine", "CSV (*.csv)") == "mine"  # nobody agreed to replace mine.csv
+    assert not asked("", "")
+
+
 @pytest.mark.parametrize("what", ["timelines", "annotations"])
 def test_files_that_are_there_are_replaced_only_where_that_is_wanted(
     opened: Any, voices: Path, tmp_path: Path, what: str

@@ -57,6 +57,25 @@ def test_work_is_cancelled_and_begun_again_by_key_and_says_how_far_it_is(
     assert not {"cancelled", "waiting", "hearing"} & set(driver.labels())
 
 
+def test_a_file_that_is_taken_out_leaves_the_one_that_is_heard_and_the_others_waiting(
+    opened: Any, held: tuple[threading.Event, threading.Event], voices: Path
+) -> None:
+    asked, may_go_on = held
+    driver = opened(voices)
+    files = driver.window.files
+    driver.until(asked.is_set)
+    heard = files.analysis._running
+    files.choose(next(entry.path for entry in files.model.entries if entry.path != heard))
+    files.remove_chosen()
+    assert files.analysis._running == heard and files.analysis.n_waiting == 4
+    assert files._left.total == sum(entry.n_bytes for entry in files.model.entries)
+    files.choose(heard)
+    files.remove_chosen()
+    may_go_on.set()
+    driver.answered()
+    assert len(driver.labels()) == 3 and not {"cancelled", "waiting", "hearing"} & set(driver.labels())
+
+
 def test_time_left_follows_from_what_was_done() -> None:
     from earnest.apps.desktop.files import TimeLeft
 

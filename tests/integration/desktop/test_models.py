@@ -69,6 +69,13 @@ def test_the_model_that_was_chosen_last_answers_though_the_one_before_loads_long
     assert window.models.summary.text().startswith("quick")
 
 
+def test_where_the_kept_bundle_is_gone_at_the_start_the_default_answers(opened: Any, tmp_path: Path) -> None:
+    driver = opened(model=tmp_path / "gone")
+    driver.until(lambda: driver.window._listening)
+    assert driver.window._listening.predictor.info.name == "base"
+    assert "base answers instead." in driver.window.notice_text.text()
+
+
 def test_openvino_answers_as_onnxruntime_does(opened: Any, voices: Path) -> None:
     pytest.importorskip("openvino")
     driver = opened(voices)

@@ -125,5 +125,5 @@ function soundOf({ name, file, sound }: Source): NonNullable<Source["sound"]> {
   if (file.type.startsWith("image/")) {
     throw new AudioError(`${name}: pictures of spectrograms are answered by a server only. Start “earnest serve”, and choose it above.`);
   }
-  throw new AudioError(`${name}: this browser can't decode sound in it. Convert it to WAV, FLAC, MP3 or Ogg.`);
+  throw new AudioError(`${name}: this browser can't decode sound in it. Convert it to WAV, FLAC or MP3.`);
 }

@@ -59,7 +59,7 @@ export function download(content: BlobPart, name: string, type: string): void {
   h("a", { href: url, download: name }).click();
   setTimeout(() => {
     URL.revokeObjectURL(url);
-  }, 10_000);
+  }, 60_000); // an iPhone first asks whether to save it
 }
 
 /** A table whose first column heads its rows. */

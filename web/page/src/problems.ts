@@ -22,7 +22,7 @@ export class ServerError extends Error {
 const MICROPHONE: Record<MicrophoneReason, Problem> = {
   refused: {
     title: "This page may not use the microphone",
-    advice: "Allow it: press the symbol beside the address, choose “Microphone: allow”, then try again.",
+    advice: "Allow it: press the symbol beside the address, choose “Microphone: allow”, then try again. In Safari: Settings for this website, on a Mac in the menu Safari, on an iPhone beside the address; then reload.",
   },
   missing: {
     title: "There is no microphone",
@@ -34,7 +34,7 @@ const MICROPHONE: Record<MicrophoneReason, Problem> = {
   },
   stopped: {
     title: "This browser's sound doesn't start",
-    advice: "Firefox needs a sound output even to listen: plug in headphones, or switch the output on, then try again. Under Files, recordings work without.",
+    advice: "Firefox needs a sound output even to listen, as other browsers may: plug in headphones, or switch the output on, then try again. Under Files, recordings work without.",
   },
   insecure: {
     title: "No microphone on this address",

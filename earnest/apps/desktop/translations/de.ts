@@ -999,6 +999,10 @@
       <source>{time} of this one heard</source>
       <translation>davon {time} gehört</translation>
     </message>
+    <message>
+      <source>{why} {model} answers instead.</source>
+      <translation>{why} Nun antwortet {model}.</translation>
+    </message>
   </context>
   <context>
     <name>words</name>

@@ -20,7 +20,7 @@ const TOLD: Record<string, string> = {
   idle: "Press Start, and speak",
   starting: "Opening the microphone …",
   paused: "Paused",
-  interrupted: "The browser has stopped its sound. Press Go on",
+  interrupted: "The browser has stopped its sound, or muted the microphone. Press Go on, or unmute it",
   ending: "Ending …",
   answering: "Hearing the sample …",
 };
