@@ -4,7 +4,7 @@ import { AudioError, decode, UndecodableError } from "../../src/index.js";
 import type { Source } from "./engine.js";
 
 const LONGEST_S = 30 * 60; // decoded at once: half an hour of stereo at 48 kHz is 700 MB for a moment, in WebKit 1.7 GB
-const TOLD_WITHIN_MS = 5000; // a browser that saves power may never look into a file
+const TOLD_WITHIN_MS = 15_000; // a browser that saves power may never look into a file
 const BEYOND_ALL_S = 1e9; // the end of any recording
 const N_PEAKS = 3000;
 export { N_PEAKS };
