@@ -36,7 +36,7 @@ class Exported:
     n_left_out: int = 0
 
 
-def asked_place(parent: QWidget, title: str, name: str, kinds: str) -> str:
+def place_to_write(parent: QWidget, title: str, name: str, kinds: str) -> str:
     """Ask where a file goes, "" for nowhere; a name without an ending gets that of the kind that was chosen."""
     path, kind = QFileDialog.getSaveFileName(parent, title, name, kinds)
     ending = re.search(r"\*(\.\w+)", kind or kinds)

@@ -34,10 +34,10 @@ from earnest.apps.desktop.export import (
     Exported,
     TimelineFiles,
     annotated_timelines,
-    asked_place,
     export_channels,
     export_manifest,
     export_rows,
+    place_to_write,
 )
 from earnest.apps.desktop.files import OPENED, Entry, FilesPanel, found_files
 from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help, licences
@@ -226,7 +226,7 @@ class DesktopWindow(QMainWindow):
 
     def ask_profile(self) -> None:
         """Ask where the profile of the chosen files' speaker goes."""
-        path = asked_place(self, tr("Save the speaker's profile"), "speaker.json", "JSON (*.json)")
+        path = place_to_write(self, tr("Save the speaker's profile"), "speaker.json", "JSON (*.json)")
         if path:
             self.make_profile(path)
 
@@ -381,7 +381,7 @@ class DesktopWindow(QMainWindow):
     def ask_rows(self) -> None:
         """Ask where the table of answers goes."""
         kinds = "CSV (*.csv);;JSON lines (*.jsonl);;Parquet (*.parquet)"
-        if path := asked_place(self, tr("Export answers"), "emotions.csv", kinds):
+        if path := place_to_write(self, tr("Export answers"), "emotions.csv", kinds):
             self.export_rows(path)
 
     def export_rows(self, path: str) -> None:
@@ -404,7 +404,7 @@ class DesktopWindow(QMainWindow):
     def ask_annotations(self, form: str) -> None:
         """Ask where annotations go."""
         if form == "manifest":
-            place = asked_place(self, tr("Save annotations"), "annotations.csv", "CSV (*.csv)")
+            place = place_to_write(self, tr("Save annotations"), "annotations.csv", "CSV (*.csv)")
         else:
             place = QFileDialog.getExistingDirectory(self, tr("Folder for annotations"))
         if place:
@@ -426,7 +426,7 @@ class DesktopWindow(QMainWindow):
             self.tabs.setCurrentWidget(self.picture)  # there it is drawn, or says why not
             self.tell(tr("There is no picture. Choose a recording that the network hears at once."))
             return
-        path = asked_place(self, tr("Save picture"), f"{Path(self.picture.path).stem}.png", "PNG (*.png)")
+        path = place_to_write(self, tr("Save picture"), f"{Path(self.picture.path).stem}.png", "PNG (*.png)")
         if path:
             self.save_picture(path)
 

@@ -19,7 +19,7 @@ def test_a_name_without_an_ending_gets_that_of_its_kind(opened: object, tmp_path
 
     def asked(name: str, kind: str) -> str:
         monkeypatch.setattr(export.QFileDialog, "getSaveFileName", lambda *_: (name and str(tmp_path / name), kind))
-        place = export.asked_place(None, "Save", "emotions.csv", "CSV (*.csv);;JSON lines (*.jsonl)")  # type: ignore[arg-type]
+        place = export.place_to_write(None, "Save", "emotions.csv", "CSV (*.csv);;JSON lines (*.jsonl)")  # type: ignore[arg-type]
         return Path(place).name
 
     assert [asked("mine", "JSON lines (*.jsonl)"), asked("mine.csv", "JSON lines (*.jsonl)"), asked("mine", "")] == [
