@@ -236,6 +236,11 @@ def find_bundle(name_or_path: str | Path) -> Path:
     raise BundleError(f"There is no bundle {shown(str(name_or_path))}, neither shipped nor a folder.{hint}")
 
 
+def path_of_bundle(folder: Path) -> str:
+    """Return a folder as `find_bundle` finds it again: one called as a shipped bundle is "./small"."""
+    return f".{os.sep}{folder}" if str(folder) in shipped_bundles() else str(folder)
+
+
 def load_bundle(name_or_path: str | Path) -> Bundle:
     """Read and check a bundle.
 

@@ -61,7 +61,7 @@ def corpus_root(name: str, folders: Mapping[str, Path], environ: Mapping[str, st
     else:
         where = f"--data {name}=PATH, with the folder, table or manifest that these recordings were read from"
     if root is None:
-        raise CorpusError(f"Where is {name}? Set {ENVIRONMENT} to the folder that holds it, or say {where}.")
+        raise CorpusError(f"Where is {name}? Say {where}. Or set {ENVIRONMENT} to the folder that holds it.")
     raise CorpusError(f"{root}: no such folder. Say {where}.")
 
 

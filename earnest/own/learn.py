@@ -115,7 +115,7 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
             page = _page(output, learned, own, options) if options.report else None
         learned = replace(learned, report=page, seconds=watch.seconds)
         write_json(output / LEARNED, learned.to_dict())
-        names = [*load_bundle(output).info.files, *BESIDE, *([] if page is None else [page.name])]
+        names = [*load_bundle(output.absolute()).info.files, *BESIDE, *([] if page is None else [page.name])]
         write_sums(output, names)
     return learned
 

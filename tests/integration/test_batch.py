@@ -214,6 +214,17 @@ def test_embeddings_of_a_table_of_sounds(root: Path) -> None:
     assert (last["status"], last["embedding"]) == ("error", None)
 
 
+def test_a_folder_called_as_a_shipped_bundle_is_not_taken_for_it(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small").mkdir()
+    monkeypatch.chdir(tmp_path)
+    finished(
+        min((root / "clips").glob("*.wav")).parent, "--output", "out", "--model", "small", "--jobs", 1, exit_code=3
+    )
+    assert {row["model"] for row in rows_in(tmp_path / "out")} == {"small"}
+
+
 def test_a_run_without_a_bundle_says_so_at_once(root: Path) -> None:
     said = finished(root / "clips", "--output", root / "none", "--model", root / "absent", exit_code=1)
     assert "absent" in said

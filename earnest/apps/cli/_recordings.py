@@ -135,13 +135,21 @@ def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, s
         raise EarnestError(f"{where}: {counted(len(row), 'cell')}, but the header has {len(header)}.")
     # Only a path may begin or end with a space, and that only where the file is called so.
     cells = {name: cell if name == "path" else cell.strip() for name, cell in zip(header, row, strict=True)}
-    if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0"):
+    if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0") or _is_part(cells):
         raise EarnestError(
             f"{where}: names a part of a recording. Save that part as a file: only whole recordings are answered."
         )
     if not cells["path"]:
         raise EarnestError(f"{where}: the path is missing.")
     return cells
+
+
+def _is_part(cells: Mapping[str, str]) -> bool:
+    """Whether a row has two numbers in columns by which `earnest learn` reads parts, such as start and end."""
+    from earnest.corpora.own.tables import NAMES
+
+    found = (next((cells[name] for name in cells if name.lower() in NAMES[time]), "") for time in ("start_s", "end_s"))
+    return all(text.replace(".", "", 1).isdecimal() for text in found)
 
 
 class Speakers:

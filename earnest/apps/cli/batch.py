@@ -22,7 +22,7 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
-from earnest.bundle import load_bundle
+from earnest.bundle import load_bundle, shipped_bundles
 from earnest.errors import EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.texts import percent
 from earnest.runtime.bulk import BATCH_S
@@ -247,10 +247,11 @@ def _work(
 ) -> "Work":
     from earnest.apps.batch.shard import Work
 
+    names, shipped = models.models, shipped_bundles()  # a folder called "base" is not the default
     return Work(
         output if "://" in output else str(Path(output).absolute()),
         plan.request,
-        tuple(str(Path(name).absolute()) if Path(name).exists() else name for name in models.models),
+        tuple(name if name in shipped or not Path(name).exists() else str(Path(name).absolute()) for name in names),
         chosen,
         models.threads,
         models.provider,

@@ -232,7 +232,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
     \b
     Examples:
       earnest corpus check ravdess ~/data/ravdess
-      earnest corpus check my-recordings --speaker-pattern "^([^_/]+)_"
+      earnest corpus check my-recordings --speaker-pattern "([^_/]+)_[^/]*$"
     """
     if own := own_path(name, root):
         recordings = hints.read(own)

@@ -15,7 +15,7 @@ from earnest.apps.cli.output import (
     overwrite_option,
 )
 from earnest.apps.cli.train import require_training
-from earnest.bundle import COMPANIONS, FORMATS, Format
+from earnest.bundle import COMPANIONS, FORMATS, Format, path_of_bundle
 
 if TYPE_CHECKING:
     from earnest.export.bundle import Identity
@@ -112,7 +112,7 @@ def command(
         return
     echo(f"{output}: {size / 1e6:.2f} MB, {info.n_parameters:,} parameters, {', '.join(info.classes)}")
     if not quiet:
-        echo(f"Next: {command_line('predict', 'talk.wav', '--model', output)}")
+        echo(f"Next: {command_line('predict', 'talk.wav', '--model', path_of_bundle(output))}")
 
 
 def _export_moody(run: Path, output: Path, identity: "Identity", as_json: bool) -> None:

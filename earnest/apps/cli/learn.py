@@ -21,6 +21,7 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
 )
+from earnest.bundle import path_of_bundle
 from earnest.errors import counted
 from earnest.export.files import refuse_full
 from earnest.installation import install_command
@@ -105,7 +106,7 @@ def command(
     Examples:
       earnest learn recordings/ --output mine
       earnest learn calls.csv --label-column state --speaker-column caller --output mine
-      earnest learn clips/ --speaker-pattern '^([A-Z]+)_' --output mine --licence CC0-1.0
+      earnest learn clips/ --speaker-pattern '([A-Z]+)_[^/]*$' --output mine --licence CC0-1.0
       earnest learn more/ --continue mine --output mine2
       earnest predict talk.wav --model mine
 
@@ -139,7 +140,7 @@ def _tell(learned: Learned, quiet: bool, wants_report: bool) -> None:
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in learned.seconds.items())
     page = learned.report or f"no report.html: {install_command('report')}"
     echo(f"\n{learned.path} ({seconds})" + (f"; {page}" if wants_report else ""))
-    echo(f"Try it: {command_line('predict', 'RECORDING', '--model', learned.path)}")
+    echo(f"Try it: {command_line('predict', 'RECORDING', '--model', path_of_bundle(learned.path))}")
 
 
 def _tell_refused(learned: Learned) -> None:

@@ -17,6 +17,7 @@ from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme
 CORPUS = "own"  # of recordings whose table names no corpus
 LONGEST_LABEL = 64  # letters
 _NO_LABEL = "no label"
+_NOTHING = frozenset({"NA", "N/A", "n/a", "NaN", "nan", "<NA>"})  # as R and pandas write a cell without a value
 _LABELLED = (
     " Put the recordings of each class into a folder of its name, or give a table with a column of labels "
     "(--label-column), or --label-pattern where the names of files say it."
@@ -133,8 +134,9 @@ def in_order(labels: set[str]) -> tuple[str, ...]:
 
 
 def cleaned(text: str) -> str:
-    """Return a label or name in one form: without spaces around, composed (é is one letter, as typed)."""
-    return unicodedata.normalize("NFC", text).strip()
+    """Return a label or name in one form: without spaces around, composed (é is one letter, as typed); "NA" is none."""
+    name = unicodedata.normalize("NFC", text).strip()
+    return "" if name in _NOTHING else name
 
 
 def problem_with_label(label: str) -> str | None:

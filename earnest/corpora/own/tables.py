@@ -272,23 +272,23 @@ def _cells(path: Path) -> OwnTable:
         cells = list(csv_rows(StringIO(text, newline=""), delimiter))
     except csv.Error as error:
         raise CorpusError(f"{path}: not a table ({error}).") from None
-    cells = [row for row in cells if has_text(row)]
-    if not cells:
+    numbered = [(number, row) for number, row in enumerate(cells, 1) if has_text(row)]
+    if not numbered:
         raise CorpusError(f"{path}: holds no rows.")
-    if any(Path(cell.strip()).suffix.lower() in AUDIO_SUFFIXES for cell in cells[0]):
-        return _without_header(path, cells)
-    header = [name.strip() for name in cells[0]]
-    for number, row in enumerate(cells[1:], 2):
+    if any(Path(cell.strip()).suffix.lower() in AUDIO_SUFFIXES for cell in numbered[0][1]):
+        return _without_header(path, numbered)
+    header = [name.strip() for name in numbered[0][1]]
+    for number, row in numbered[1:]:
         if len(row) != len(header):
             raise CorpusError(f"{path}, row {number}: {counted(len(row), 'cell')}, but the header has {len(header)}.")
-    rows = ((f"{path}, row {number}", dict(zip(header, row, strict=True))) for number, row in enumerate(cells[1:], 2))
+    rows = ((f"{path}, row {number}", dict(zip(header, row, strict=True))) for number, row in numbered[1:])
     return OwnTable(tuple(header), tuple(rows), delimiter)
 
 
-def _without_header(path: Path, cells: Sequence[Sequence[str]]) -> OwnTable:
+def _without_header(path: Path, numbered: Sequence[tuple[int, Sequence[str]]]) -> OwnTable:
     """A table whose first row names a recording already: path, then label, then speaker."""
-    names = (PATH, LABEL, SPEAKER)[: max(map(len, cells))]
-    rows = ((f"{path}, row {number}", dict(zip(names, row, strict=False))) for number, row in enumerate(cells, 1))
+    names = (PATH, LABEL, SPEAKER)[: max(len(row) for _, row in numbered)]
+    rows = ((f"{path}, row {number}", dict(zip(names, row, strict=False))) for number, row in numbered)
     return OwnTable(names, tuple(rows))
 
 

@@ -14,7 +14,7 @@ import soundfile
 from stand_in import write_bundle, write_hearing
 
 import earnest
-from earnest.bundle import TrainingCorpus, load_bundle
+from earnest.bundle import TrainingCorpus, load_bundle, path_of_bundle
 from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import read_predictions
 from earnest.files.writing import refuse_changed
@@ -77,6 +77,13 @@ def test_the_users_words_are_learnt_and_answered(model: Path) -> None:
     with mine.stream(sample_rate_hz=RATE_HZ) as stream:
         events = [*stream.accept_waveform(np.tile(clip("leise", 5), 12)), *stream.finish()]
     assert events
+
+
+def test_a_model_may_be_called_as_a_shipped_one_is(clips: Path, base: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    learned = learn(clips, Path("small"), base)
+    assert load_bundle(path_of_bundle(learned.path)).info.classes == tuple(sorted(LEVELS))
+    assert path_of_bundle(Path("mine")) == "mine"
 
 
 def test_scores_are_of_speakers_who_were_left_out(clips: Path, base: Path, tmp_path: Path) -> None:

@@ -452,6 +452,7 @@ def test_a_list_names_recordings_and_their_speakers(
         ("path,speaker\na.wav\n", "row 2: 1 cell, but the header has 2"),
         ("path,start_s\na.wav,1.5\n", "names a part of a recording"),
         ("path,end_s\na.wav,1.5\n", "names a part of a recording"),
+        ("path,Start,end\na.wav,0,1.5\n", "names a part of a recording"),
         ("path,speaker\n,anna\n", "the path is missing"),
         ('path\n"a.wav\n', "not a readable list"),
         ("path,channel\na.wav,left\n", "row 2: channel 'left', expected 1 for the left one"),

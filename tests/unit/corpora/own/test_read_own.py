@@ -287,6 +287,20 @@ def test_one_wrong_row_is_refused_with_its_place_and_the_others_stay(tmp_path):
         assert words in reason
 
 
+def test_rows_are_counted_as_an_editor_counts_them(tmp_path):
+    record(tmp_path / "a.wav", tmp_path / "b.wav")
+    found = read_own(write(tmp_path / "mine.csv", "path,label\na.wav,yes\n\n,\nnone.wav,no\nb.wav,no\n"))
+    assert [one.where for one in found.refused] == [f"{tmp_path / 'mine.csv'}, row 5"]
+
+
+def test_what_r_and_pandas_write_for_nothing_is_no_speaker_and_no_label(tmp_path):
+    record(tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "c.wav", tmp_path / "d.wav")
+    rows = "a.wav,yes,ann\nb.wav,no,NA\nc.wav,NA,ann\nd.wav,no,nan\n"
+    found = read_own(write(tmp_path / "mine.csv", f"path,label,speaker\n{rows}"))
+    assert found.labels == ("no", "yes") and len(found.speakers) == 1 and not found.knows_speakers
+    assert ["no label" in one.reason for one in found.refused] == [True]
+
+
 def test_unsure_stands_for_no_answer_and_is_no_class(tmp_path):
     record(tmp_path / "talk.wav")
     rows = "talk.wav,0,0.05,sad\ntalk.wav,0.01,0.05,unsure\ntalk.wav,0.02,0.05,happy\n"
