@@ -67,6 +67,13 @@ def test_another_name_is_refused_and_no_stream_opens(address: str, host: str) ->
         assert answers_to(address, web.rebound(host, path))[0] == [421]
 
 
+def test_a_probe_without_a_host_as_load_balancers_send_it_is_answered(address: str) -> None:
+    asked = {
+        path: answers_to(address, f"GET {path} HTTP/1.0\r\n\r\n".encode())[0] for path in ("/readyz", "/v1/models")
+    }
+    assert asked == {"/readyz": [200], "/v1/models": [421]}
+
+
 @pytest.mark.parametrize("host", [*web.OWN_HOSTS, "emotion.example.org", "Emotion.example.org:8443"])
 def test_its_own_names_are_answered(address: str, host: str) -> None:
     assert answers_to(address, web.rebound(host))[0] == [200]
