@@ -236,6 +236,11 @@ def find_bundle(name_or_path: str | Path) -> Path:
     raise BundleError(f"There is no bundle {shown(str(name_or_path))}, neither shipped nor a folder.{hint}")
 
 
+def bundle_anywhere(name: str) -> str:
+    """Return the name of a bundle as it holds in every folder: of one that ships as it is, else the whole path."""
+    return name if name in shipped_bundles() else str(Path(name).absolute())
+
+
 def path_of_bundle(folder: Path) -> str:
     """Return a folder as `find_bundle` finds it again: one called as a shipped bundle is "./small"."""
     return f".{os.sep}{folder}" if str(folder) in shipped_bundles() else str(folder)

@@ -62,7 +62,7 @@ def save_as(figure: "Figure", place: Path | IO[bytes], **look: Any) -> None:
 
     installed = set(fontManager.get_font_names())
     others = [name for name in OTHER_SCRIPTS if name in installed]
-    for text in figure.findobj(Text, include_self=False):
+    for text in figure.findobj(Text):
         text.set_parse_math(False)
         if others and not text.get_text().isascii():
             text.set_fontfamily([*text.get_fontfamily(), *others])

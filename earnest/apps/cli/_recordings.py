@@ -31,6 +31,7 @@ from earnest.audio.source import (
     whole_and_channel,
 )
 from earnest.corpora.manifest import AUDIO_SUFFIXES
+from earnest.corpora.own.tables import guessed_name
 from earnest.errors import AudioError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.files.reading import links_among, read_text, unfollowed
 from earnest.files.tables import has_text, text_rows
@@ -112,7 +113,8 @@ def rows_of_list(text: str, where: str) -> list[tuple[int, dict[str, str]]]:
                 f"{where}: a list of recordings needs the column 'path', named in its first line.{columns}"
             )
         filled = ((number, row) for number, row in enumerate(rows, 2) if has_text(row))
-        listed = [(number, _cells(header, row, f"{where}, row {number}")) for number, row in filled]
+        times = [guessed_name(header, what) for what in ("start_s", "end_s")]  # by which `earnest learn` reads parts
+        listed = [(number, _cells(header, times, row, f"{where}, row {number}")) for number, row in filled]
     except csv.Error as error:
         raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error
     if not listed:
@@ -130,12 +132,12 @@ def _check_columns(header: Sequence[str], where: str) -> None:
             raise EarnestError(f"{where}: the column {shown(alike[0])} is written '{name}' in a list of recordings.")
 
 
-def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, str]:
+def _cells(header: Sequence[str], times: Sequence[str | None], row: Sequence[str], where: str) -> dict[str, str]:
     if len(row) != len(header):
         raise EarnestError(f"{where}: {counted(len(row), 'cell')}, but the header has {len(header)}.")
     # Only a path may begin or end with a space, and that only where the file is called so.
     cells = {name: cell if name == "path" else cell.strip() for name, cell in zip(header, row, strict=True)}
-    if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0") or _is_part(cells):
+    if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0") or _are_numbers(cells, times):
         raise EarnestError(
             f"{where}: names a part of a recording. Save that part as a file: only whole recordings are answered."
         )
@@ -144,12 +146,8 @@ def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, s
     return cells
 
 
-def _is_part(cells: Mapping[str, str]) -> bool:
-    """Whether a row has two numbers in columns by which `earnest learn` reads parts, such as start and end."""
-    from earnest.corpora.own.tables import NAMES
-
-    found = (next((cells[name] for name in cells if name.lower() in NAMES[time]), "") for time in ("start_s", "end_s"))
-    return all(text.replace(".", "", 1).isdecimal() for text in found)
+def _are_numbers(cells: Mapping[str, str], columns: Sequence[str | None]) -> bool:
+    return all(name is not None and cells[name].replace(".", "", 1).isdecimal() for name in columns)
 
 
 class Speakers:

@@ -22,7 +22,7 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
-from earnest.bundle import load_bundle, shipped_bundles
+from earnest.bundle import bundle_anywhere, load_bundle
 from earnest.errors import EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.texts import percent
 from earnest.runtime.bulk import BATCH_S
@@ -247,11 +247,10 @@ def _work(
 ) -> "Work":
     from earnest.apps.batch.shard import Work
 
-    names, shipped = models.models, shipped_bundles()  # a folder called "base" is not the default
     return Work(
         output if "://" in output else str(Path(output).absolute()),
         plan.request,
-        tuple(name if name in shipped or not Path(name).exists() else str(Path(name).absolute()) for name in names),
+        tuple(map(bundle_anywhere, models.models)),
         chosen,
         models.threads,
         models.provider,

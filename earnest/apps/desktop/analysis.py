@@ -129,20 +129,17 @@ class Analysis(QObject):
     def cancel(self) -> list[str]:
         """Stop at once; return what was not answered."""
         with self._changed:
-            left = [*([self._running] if self._running else []), *self._waiting]
-            self._waiting.clear()
-            self._told = self._turn  # not "hearing" any more, though its thread may not have ended yet
-            self._deadline.ends = -math.inf  # asked at each block and each run of the network
-        return left
+            return self.forget({self._running, *self._waiting})
 
     def forget(self, paths: Collection[str]) -> list[str]:
         """Answer these no more, the others go on; return those that were waiting or heard."""
         with self._changed:
             dropped = [path for path in self._waiting if path in paths]
             self._waiting = deque(path for path in self._waiting if path not in paths)
-            if self._running in paths:
-                dropped.append(self._running)
-                self._told, self._deadline.ends = self._turn, -math.inf
+            if self._running and self._running in paths:
+                dropped.insert(0, self._running)
+                self._told = self._turn  # not "hearing" any more, though its thread may not have ended yet
+                self._deadline.ends = -math.inf  # asked at each block and each run of the network
         return dropped
 
     def close(self) -> None:

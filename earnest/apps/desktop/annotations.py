@@ -70,7 +70,7 @@ class Annotations(QObject):
         self.undo_stack = QUndoStack(self)
         self._journal, self._place, self._holding = AnnotationJournal(journal), journal, ExitStack()
         self._taken = ""  # why nothing is written: another window does
-        self._unsaved = dict[str, Parts | None]()
+        self._unsaved = dict[str, None]()  # paths of recordings, in order
         self._parts: dict[str, Parts] = {}
 
     def recover(self) -> None:
@@ -119,27 +119,28 @@ class Annotations(QObject):
 
     def put(self, path: str, parts: Parts | None) -> None:
         """Note a recording's parts, None for one that nobody touched."""
-        self._unsaved[path] = parts
+        if parts is None:
+            self._parts.pop(path, None)
+        else:
+            self._parts[path] = parts
+        self._unsaved[path] = None
         try:
-            if self._taken:  # the window that wrote may be gone by now
-                self._hold()
-                if not self._taken:
-                    self._parts = self._journal.read()
             if self._taken:
-                raise EarnestError(self._taken)
+                self._take_over()
             for changed in [*self._unsaved]:
-                self._journal.write(changed, self._unsaved[changed])
-                self._parts = _with(self._parts, changed, self._unsaved.pop(changed))
+                self._journal.write(changed, self._parts.get(changed))
+                del self._unsaved[changed]
         except Exception as error:  # a full disk: the change is there, and the user is told that it is not safe
             self.failed.emit(tr("This correction is not saved: {why}").format(why=reason(error)))
-        for changed, unsaved in self._unsaved.items():
-            self._parts = _with(self._parts, changed, unsaved)
         self.changed.emit(path)
 
-
-def _with(parts: Mapping[str, Parts], path: str, now: Parts | None) -> dict[str, Parts]:
-    others = {other: known for other, known in parts.items() if other != path}
-    return others if now is None else {**others, path: now}
+    def _take_over(self) -> None:
+        """Write from now on, where the other window has ended; what it wrote is read, but for what was changed here."""
+        self._hold()
+        if self._taken:
+            raise EarnestError(self._taken)
+        theirs = {path: parts for path, parts in self._journal.read().items() if path not in self._unsaved}
+        self._parts = theirs | {path: self._parts[path] for path in self._unsaved if path in self._parts}
 
 
 class _Change(QUndoCommand):

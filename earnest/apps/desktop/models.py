@@ -18,7 +18,7 @@ from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.fields import ChoiceField
 from earnest.apps.desktop.preferences import Preferences
 from earnest.apps.desktop.texts import CardBrowser, PlainLabel, localised, tr, word
-from earnest.bundle import DEFAULT_BUNDLE, find_bundle, shipped_bundles
+from earnest.bundle import DEFAULT_BUNDLE, bundle_anywhere, find_bundle, shipped_bundles
 from earnest.errors import EarnestError, printable, printable_lines
 from earnest.files.reading import read_text
 from earnest.runtime.engine import Backend
@@ -168,8 +168,11 @@ class ModelPanel(QWidget):
         )
         self.card.setMarkdown(card)
         keep = self._preferences
-        model = choice.model if choice.model in shipped_bundles() else str(Path(choice.model).absolute())
-        for name, value in (("model", model), ("backend", choice.backend), ("profile", choice.profile)):
+        for name, value in (
+            ("model", bundle_anywhere(choice.model)),
+            ("backend", choice.backend),
+            ("profile", choice.profile),
+        ):
             keep.set_text(name, value)
         keep.set_flag("adapts", choice.adapts)
         keep.set_flag("tells_unsure", choice.tells_unsure)
