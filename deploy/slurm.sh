@@ -1,7 +1,8 @@
 #!/bin/sh
 # An array of 64 tasks over one shared folder: sbatch deploy/slurm.sh /shared/recordings /shared/answers
 # Make the plan before: earnest batch /shared/recordings --output /shared/answers --plan
-# A task that was lost or timed out: give the same sbatch again; what is written stays.
+# A task that was lost or timed out: give the same sbatch again; what is written stays. Leave --array as it is: there are
+# as many parts as tasks, so --array=5 alone would be refused as part 5 of 1.
 #SBATCH --job-name=earnest
 #SBATCH --array=1-64
 #SBATCH --cpus-per-task=4

@@ -1,14 +1,20 @@
 """``python -m earnest``, and the command ``earnest``."""
 
+import os
 import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C while it is being loaded ends it without a traceback, too."""
+    """Run the command line; Ctrl-C while it is being loaded ends it without a traceback, too.
+
+    Processes that it starts look for modules where this one does, and not in the folder that it stands in.
+    """
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         from earnest.apps.cli.main import main as run
     except KeyboardInterrupt:
-        sys.exit("Stopped.")
+        sys.stderr.write("Stopped.\n")
+        sys.exit(130)
     run()
 
 

@@ -1,21 +1,23 @@
 """Worker processes that never outlive the command that started them, and Ray clusters for one command.
 
 A module of its own, without PyTorch: a worker is watched before it has loaded anything, which takes seconds, and
-`earnest batch` joins a cluster, too.
+`earnest batch` joins a cluster and `earnest serve` has workers, too.
 """
 
 import logging
 import multiprocessing
 import os
 import pickle
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from earnest.audio.confinement import die_with_parent
+from earnest.audio.confinement import SIGKILL, die_with_parent
 from earnest.errors import EarnestError, MissingExtraError, first_line
 
+CONNECT_S = 10.0
 STORE_BYTES = 100 * 2**20  # of a cluster that is started for one command; Ray takes a third of the memory else
 
 
@@ -31,18 +33,18 @@ def enter_worker(call: bytes) -> None:
     function(*arguments)
 
 
-def end_with_parent() -> None:
-    """Let this worker process not outlive its parent, which may be killed at any moment, also before this."""
+def end_with_parent(signal: int = SIGKILL) -> None:
+    """Let this signal end this worker process with its parent, which may be killed at any moment, also before this."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     assert parent.pid is not None
-    die_with_parent(parent.pid)
-    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+    die_with_parent(parent.pid, signal)
+    threading.Thread(target=_end_after, args=(parent, signal), daemon=True).start()
 
 
-def _end_after(parent: Any) -> None:
+def _end_after(parent: Any, signal: int) -> None:
     parent.join()
-    os._exit(1)
+    os.kill(os.getpid(), signal)
 
 
 @contextmanager
@@ -57,10 +59,18 @@ def ray_cluster(jobs: int, address: str | None) -> Iterator[Any]:
     own: dict[str, Any] = {"num_cpus": jobs, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     options = {"log_to_driver": False, "logging_level": logging.ERROR, **({} if address else own)}
     try:
+        _require_listener(address or "")
         ray.init(address or "local", **options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise EarnestError(f"Ray at {address or 'this machine'}: {first_line(error)}. Check --address.") from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Raise `OSError` where nobody listens at HOST:PORT: Ray would ask for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()

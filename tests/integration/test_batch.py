@@ -6,6 +6,8 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -227,6 +229,26 @@ def test_a_run_without_a_bundle_says_so_at_once(root: Path) -> None:
     said = finished(root / "clips", "--output", root / "none", "--model", root / "absent", exit_code=1)
     assert "absent" in said
     assert not (root / "none").exists()
+
+
+def test_no_file_beside_recordings_is_ever_run(root: Path) -> None:
+    folder = root / "of a stranger"
+    write_clips(folder / "clips", 3)
+    for name in ("struct", "multiprocessing", "numpy"):
+        (folder / f"{name}.py").write_text("open('RAN', 'a').close()\nraise SystemExit(71)\n")
+    as_installed = "import sys; sys.path.remove(''); from earnest.__main__ import main; main()"
+    words = ("batch", "clips", "--output", "out", "--model", str(root / "bundle"), "--jobs", "2")
+    command = [sys.executable, "-c", as_installed, *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (folder / "RAN").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_folder_whose_name_is_no_text_is_answered(root: Path) -> None:
+    write_clips(root / "z", 3)
+    folder = (root / "z").rename(os.fsdecode(os.fsencode(root) + b"/z\xff"))
+    assert "3 answered, 0 failed" in finished(folder, "--output", root / "of z", "--model", root / "bundle")
 
 
 def test_the_page_says_what_works(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

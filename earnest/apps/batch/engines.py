@@ -17,6 +17,7 @@ from earnest.apps.batch.shard import ShardReport, ShardWorker, Work
 from earnest.errors import EarnestError, counted, first_line
 from earnest.experiments.workers import ray_cluster
 
+LOOK_S = 10.0  # at the nodes of a cluster that says nothing
 MOST_DEATHS = (
     3  # of workers over one shard; from the second try on its recordings are decoded in processes of their own
 )
@@ -197,7 +198,11 @@ class _Actors:
         while waiting or self._busy:
             if not (self._busy or self._starting):
                 raise EarnestError(f"Ray: {counted(self._n_started, 'worker')} died. Give the same command again.")
-            (done,), _ = self._ray.wait([*self._starting, *self._busy], num_returns=1)
+            found, _ = self._ray.wait([*self._starting, *self._busy], num_returns=1, timeout=LOOK_S)
+            if not found:
+                self._require_node()
+                continue
+            (done,) = found
             actor, number = (self._starting.pop(done), None) if done in self._starting else self._busy.pop(done)
             report, why = self._result(done)
             if why:
@@ -217,6 +222,11 @@ class _Actors:
             # Ray's own restarts would do a shard again that ended its worker, as often as it does.
             actor = self._ray.remote(num_cpus=1, max_restarts=0)(ShardWorker).remote(self._work)
             self._starting[actor.ready.remote()] = actor
+
+    def _require_node(self) -> None:
+        """Raise where no node is left, whose worker would be waited for for ever."""
+        if not any(node["Alive"] for node in self._ray.nodes()):
+            raise EarnestError("Ray: none of its nodes is alive any more. Give the same command again.")
 
     def _give(self, actor: Any, waiting: Waiting) -> None:
         """Give an actor the next shard; without one it has done its work."""

@@ -200,7 +200,7 @@ def write_plan(place: Place, shards: Sequence[Sequence[Input]], words: dict[str,
     digest = hashlib.sha256(data).hexdigest()
     request = Request(**words, n_inputs=sum(map(len, shards)), n_shards=len(shards), inputs_sha256=digest)
     place.write(INPUTS, data)
-    place.write(REQUEST, f"{json.dumps(asdict(request), indent=2, ensure_ascii=False)}\n".encode())
+    place.write(REQUEST, f"{json.dumps(asdict(request), indent=2)}\n".encode())
     return BatchPlan(place, request)
 
 
@@ -257,7 +257,7 @@ def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:
     Raises
     ------
     EarnestError
-        When ``inputs.parquet`` isn't what was written.
+        When ``inputs.parquet`` isn't what was written, or can't be read now.
     """
     pyarrow = load_pyarrow()
     try:
@@ -266,7 +266,8 @@ def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:
                 raise EarnestError(f"{place.name}/{INPUTS}: doesn't fit {REQUEST}. {_OTHER}")
             return list(_inputs(table.read_row_group(number, use_threads=False).to_pylist()))
     except (pyarrow.ArrowException, OSError, TypeError) as error:
-        raise EarnestError(f"{place.name}/{INPUTS}: not readable ({first_line(error)}). {_OTHER}") from error
+        told = f"{place.name}/{INPUTS}: not readable ({first_line(error)})"
+        raise EarnestError(f"{told}. Give the same command again; if that is no help: {_OTHER}") from error
 
 
 def _inputs(rows: Iterable[dict[str, Any]]) -> Iterator[Input]:

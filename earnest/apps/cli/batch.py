@@ -193,7 +193,7 @@ def run(
       earnest batch summary answers
 
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read
-    (their rows say why).
+    (their rows say why), 130 stopped by Ctrl-C.
     """
     from earnest.apps.batch import run as batch_run
     from earnest.apps.batch.places import place_at

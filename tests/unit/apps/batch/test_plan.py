@@ -1,6 +1,8 @@
 """Plans: each input once, large ones alone and first; the same inputs give the same plan."""
 
+import errno
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -90,6 +92,13 @@ def test_a_plan_reads_back_shard_by_shard(tmp_path: Path) -> None:
     assert [shard_inputs(place, plan.request, number) for number in range(3)] == shards
     assert plan.sizes() == [4, 4, 2]
     assert packed(shards) == place.read("inputs.parquet")
+
+
+def test_inputs_that_can_t_be_read_now_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = write_plan(place := Kept(), cut(some(10), 4)[0], WORDS)
+    monkeypatch.setattr(place, "open", Mock(side_effect=OSError(errno.EAGAIN, "Resource temporarily unavailable")))
+    with pytest.raises(EarnestError, match=r"not readable .*temporarily.* Give the same command again"):
+        shard_inputs(place, plan.request, 0)
 
 
 @pytest.mark.parametrize(
