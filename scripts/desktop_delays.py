@@ -77,7 +77,7 @@ def watched(what: str, folder: Path, act: Callable[[Any], object], done: Callabl
     seconds = time.perf_counter() - begun
     wait(lambda: False, 0.5)
     beats.stop()
-    said = window.notice_text.text() or window.files.state.text()
+    said = window.notice.text() or window.files.state.text()
     window.close()
     window.deleteLater()
     walls, own = np.array(beats.delays).T

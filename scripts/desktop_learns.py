@@ -57,9 +57,10 @@ def measured(speaker: str, rows: list[Utterance]) -> str:
             window.parts.relabel(row.emotion)
         begun = time.monotonic()
         window.learn()
-        wait(lambda: "my-model" in window.models.choice.model or not window.notice.isHidden())
+        wait(lambda: not window.learning.is_on)
         seconds = time.monotonic() - begun
-        assert window.notice.isHidden(), window.notice_text.text()
+        assert "my-model" in window.models.choice.model, window.notice.text()
+        window.notice.hide()
         wait(lambda: window._listening is not None and window._listening.predictor.info.name.startswith("my-model"))
         wait(lambda: window.is_settled)
         after = share_right(window, others)

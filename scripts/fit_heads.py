@@ -14,7 +14,7 @@ bundle itself, its graph's probabilities alone are built again.
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,14 @@ import numpy.typing as npt
 import onnx
 from graph_heads import SoundHead, add_sounds, refit_sounds, soften
 
-from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, load_bundle, sha256_of
+from earnest.audio.sound_file import length_by_header_s
+from earnest.augment.noise_files import NoiseFiles
+from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, TrainingCorpus, load_bundle, sha256_of
+from earnest.corpora.load import corpus_root, load_utterances
 from earnest.export.files import MODEL, write_bundle
 from earnest.export.onnx import add_distance, finished, store_small
 from earnest.learning.domain import fit_domain
+from earnest.models.published import CorpusShare
 from earnest.runtime.smoothing import SPEECH_FROM
 from earnest.settings.config import from_mapping
 
@@ -106,6 +110,19 @@ def tested_contributors(heard: Heard) -> npt.NDArray[np.bool_]:
     return (heard.corpus == "emogator") & np.isin(heard.group, names)
 
 
+def with_sounds(ledger: Sequence[TrainingCorpus]) -> list[dict[str, Any]]:
+    """Return the licence ledger with whose bursts and noises the sound head is fitted on, beside speech."""
+    bursts = load_utterances(("emogator",), {})
+    tested = sorted({row.speaker for row in bursts})[::TEST_EVERY]
+    fitted = [row for row in bursts if row.speaker not in tested]
+    hours = round(sum(length_by_header_s(row.path) for row in fitted) / 3600, 3)
+    heard = CorpusShare("emogator", len(fitted), len({row.speaker for row in fitted}), hours)
+    kinds = {path.name for path in corpus_root("noise-esc10", {}).iterdir()}
+    noises = NoiseFiles("noise-esc10", names=tuple(sorted(kinds - {*ESC_FOR_TESTS})))
+    lines = {one.name: one for one in (*ledger, heard.line(), *noises.ledger())}
+    return [asdict(one) for one in lines.values()]
+
+
 def measured(heard: Heard, head: tuple[Floats, Floats]) -> dict[str, Any]:
     """Say what a head makes of sound that it was not fitted on."""
     shares = sounds_of(head, heard.embedding)
@@ -174,14 +191,16 @@ def main(source: Path, embeddings: Path, output: Path) -> None:
     sys.stdout.write(f"{embeddings}: {json.dumps(told, indent=1)}\n")
     sounds = SoundHead(halves(head[0]), head[1].astype(np.float32))
     if bundle.info.sounds:
-        left_out = {**bundle.info.left_out, "sounds": told}
-        write(bundle, output, partial(refit_sounds, head=sounds), {"left_out": left_out})
+        facts = {"left_out": {**bundle.info.left_out, "sounds": told}}
+        ledger = {"training_corpora": with_sounds(bundle.info.training_corpora)}
+        write(bundle, output, partial(refit_sounds, head=sounds), facts | ledger)
         return
     own = np.isin(heard.corpus, SPEECH_CORPORA)
     plain, changed = own & (heard.change == ""), own & np.isin(heard.change, ("changed", "word"))
     domain = fit_domain(heard.embedding[plain], heard.embedding[changed], 3.0)
     assert domain is not None
     facts = trusted(bundle.info.name, SOUNDS, domain.threshold, {"sounds": told})
+    facts["training_corpora"] = with_sounds(bundle.info.training_corpora)
 
     def with_heads(model: onnx.ModelProto) -> None:
         with_clamped_roots(model)
@@ -211,9 +230,11 @@ def trusted(
 def take_over(bundle: Bundle, before: Bundle, output: Path) -> None:
     """Give a bundle without heads those of one with the same encoder; its own linear layers answer."""
     old = before.info
+    lines = {one.name: asdict(one) for one in (*bundle.info.training_corpora, *old.training_corpora)}
     facts: dict[str, Any] = {"temperature": old.temperature}
     if before.folder != bundle.folder:
         facts = trusted(bundle.info.name, old.sounds, old.out_of_domain_from, old.left_out)
+    facts["training_corpora"] = [*lines.values()]
     new = {one.name: one for one in onnx.load_from_string(bundle.model_bytes()).graph.initializer}
     layers = [name for name in new if name.startswith(LAYERS)]
 

@@ -8,7 +8,7 @@ kinds of ESC-10 that nothing was trained with. Writes docs/results/hard-speech.m
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
@@ -28,11 +28,13 @@ from earnest.augment.speed import at_speed
 from earnest.augment.stress import clipped
 from earnest.augment.telephone import over_telephone
 from earnest.corpora.load import corpus_root, load_utterances, usable
+from earnest.corpora.manifest import Utterance
 from earnest.runtime.predictor import Predictor
 
 OUTPUT = Path(__file__).parent.parent / "docs" / "results" / "hard-speech.md"
 CORPORA, N_CLIPS, SEED, RATE_HZ = ("ravdess", "nemo"), 200, 0, 16_000
 FEWEST, MOST = 2, 12  # voices behind
+CROWDS, N_CROWDS, CROWD_S = (2, 4, 8, 16), 100, 6  # voices alone
 NOISES = ("baby-cry", "helicopter", "person-sneeze", "sea-waves")  # in no recipe
 HEAD = """# Speech that is hard to hear
 
@@ -45,7 +47,11 @@ that no training heard ({noises}). *A hall*: the sound falls by
 60 dB in 1.5 s, and the speaker is far away. *Cut off* are the loudest samples. *Quiet* has white noise of a room 20 dB
 below the speech. Another speed changes the pitch too, as on a tape. An *offset* is a constant of a tenth of the peak,
 as a cheap sound card adds it. *A room around* is pink noise, so many decibels below the speech, under it and 0.8 s
-before and behind. The beep is as loud as the peak, and so is the deviation of the click.
+before and behind. The beep is as loud as the peak, and so is the deviation of the click. *Mains hum* is 50 Hz with its
+overtones, so many decibels below the speech; with −12 dB it is louder.
+
+*Voices alone* are {n_crowds} mixtures of 6 s of speakers who are equally loud, none of them in front. No emotion is
+right there, so every told one is a mistake: per cent told, what most of them say, and the mean confidence of the told.
 """
 TABLE = """
 ## `{name}`
@@ -53,15 +59,23 @@ TABLE = """
 | | RAVDESS: refused | WA | told | right | nEMO: refused | WA | told | right |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|
 """
+CROWD_TABLE = """
+| voices alone | RAVDESS: told | as | confidence | nEMO: told | as | confidence |
+|---|---:|---|---:|---:|---|---:|
+"""
 Change: TypeAlias = Callable[[Waveform, Sequence[str], np.random.Generator], Waveform]
 """A clip (samples,), paths of other clips and a generator to a changed copy."""
 
 
 def with_voices(waveform: Waveform, voices: Sequence[str], snr_db: float, rng: np.random.Generator) -> Waveform:
     """Put stretches of recordings behind a clip (samples,), each at the same level, all together at ``snr_db``."""
-    stretches = (drawn_stretch(Path(path), len(waveform), RATE_HZ, rng) for path in voices)
-    behind = np.asarray(sum(at_level(stretch, -30.0) for stretch in stretches), np.float32)
-    return mix_at_snr(waveform, behind, snr_db)
+    return mix_at_snr(waveform, together(voices, len(waveform), rng), snr_db)
+
+
+def together(voices: Sequence[str], n_samples: int, rng: np.random.Generator) -> Waveform:
+    """Mix stretches of recordings, each at the same level."""
+    stretches = (drawn_stretch(Path(path), n_samples, RATE_HZ, rng) for path in voices)
+    return np.asarray(sum(at_level(stretch, -30.0) for stretch in stretches), np.float32)
 
 
 def drawn_voices(others: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
@@ -103,6 +117,18 @@ def in_a_room(waveform: Waveform, snr_db: float, rng: np.random.Generator) -> Wa
 def in_range(waveform: Waveform) -> Waveform:
     """Scale what is beyond [-1, 1] to fit."""
     return waveform / max(1.0, float(np.abs(waveform).max()))
+
+
+def with_hum(waveform: Waveform, snr_db: float) -> Waveform:
+    """Put mains hum, 50 Hz and its second, third and fifth multiple, under a clip (samples,)."""
+    time = np.arange(len(waveform)) / RATE_HZ
+    parts = ((1, 1.0), (2, 0.2), (3, 0.5), (5, 0.25))
+    hum = sum(level * np.sin(2 * np.pi * 50 * multiple * time) for multiple, level in parts)
+    return mix_at_snr(waveform, np.asarray(hum, np.float32), snr_db)
+
+
+def _hum(snr_db: float) -> Change:
+    return lambda waveform, _others, _rng: with_hum(waveform, snr_db)
 
 
 def _voices(snr_db: float) -> Change:
@@ -158,12 +184,34 @@ CONDITIONS: dict[str, Change] = {
     "a room around, 20 dB": _room(20),
     "a beep before": lambda waveform, _others, _rng: np.concatenate([beep(float(np.abs(waveform).max())), waveform]),
     "a click behind": lambda waveform, _others, rng: np.concatenate([waveform, click(waveform, rng)]),
+    **{f"mains hum, {str(snr_db).replace('-', '−')} dB": _hum(snr_db) for snr_db in (0, -6, -12)},
 }
 
 
-def cells(model: Predictor, corpus: str) -> Iterator[list[str]]:
+def rows_of(model: Predictor, corpus: str) -> list[Utterance]:
+    """Return the recordings of a corpus that are of the model's classes."""
+    return [row for row in usable(load_utterances([corpus], {})).utterances if row.emotion in model.info.classes]
+
+
+def crowd_cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[str]]:
+    """Predict mixtures of a corpus's voices with one model; yield the three cells of each number of voices."""
+    rng = np.random.default_rng(SEED)
+    for n_voices in CROWDS:
+        told = []
+        for _ in range(N_CROWDS):
+            drawn = [str(path) for path in rng.choice([str(row.path) for row in rows], n_voices, replace=False)]
+            crowd = at_level(together(drawn, CROWD_S * RATE_HZ, rng), -22.0)
+            answer = model.predict((in_range(crowd), RATE_HZ))
+            if answer.status == "ok":
+                told.append((answer.emotion, answer.confidence))
+        emotions = [emotion for emotion, _ in told]
+        most = max(sorted(set(emotions)), key=emotions.count, default="–")
+        confidence = f"{np.mean([one for _, one in told]):.2f}" if told else "–"
+        yield [f"{100 * len(told) / N_CROWDS:.0f}", f"{most} {emotions.count(most)}" if told else "–", confidence]
+
+
+def cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[str]]:
     """Predict clips of one corpus with one model; yield the four cells of each condition."""
-    rows = [row for row in usable(load_utterances([corpus], {})).utterances if row.emotion in model.info.classes]
     rng = np.random.default_rng(SEED)
     chosen = [rows[at] for at in sorted(rng.permutation(len(rows))[:N_CLIPS])]
     clips = [load_waveform(row.path, RATE_HZ, row.start_s, row.end_s) for row in chosen]
@@ -179,17 +227,27 @@ def cells(model: Predictor, corpus: str) -> Iterator[list[str]]:
         yield [*shares, f"{100 * right[told].mean():.1f}" if told.sum() >= 10 else "–"]
 
 
+def lines(names: Iterable[object], corpora: Iterable[Iterator[list[str]]]) -> str:
+    """Return a table's lines, a name and the cells of each corpus, and show each as soon as it is there."""
+    text = ""
+    for name, *told in zip(names, *corpora, strict=True):
+        line = f"| {' | '.join([str(name), *(cell for own in told for cell in own)])} |\n"
+        sys.stdout.write(line)
+        text += line
+    return text
+
+
 def main(names: Sequence[str]) -> None:
     """Predict with each model and write."""
     heard = ", ".join(NOISES)
-    text = HEAD.format(words=" ".join(names), n_clips=N_CLIPS, fewest=FEWEST, most=MOST, noises=heard)
+    text = HEAD.format(
+        words=" ".join(names), n_clips=N_CLIPS, fewest=FEWEST, most=MOST, noises=heard, n_crowds=N_CROWDS
+    )
     for name in names:
         model = Predictor.load(name)
-        text += TABLE.format(name=Path(name).name)
-        for condition, *corpora in zip(CONDITIONS, *(cells(model, corpus) for corpus in CORPORA), strict=True):
-            line = f"| {' | '.join([condition, *(cell for four in corpora for cell in four)])} |\n"
-            sys.stdout.write(line)
-            text += line
+        corpora = [rows_of(model, corpus) for corpus in CORPORA]
+        text += TABLE.format(name=Path(name).name) + lines(CONDITIONS, [cells(model, rows) for rows in corpora])
+        text += CROWD_TABLE + lines(CROWDS, [crowd_cells(model, rows) for rows in corpora])
     OUTPUT.write_text(text, encoding="utf-8")
 
 

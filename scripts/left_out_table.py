@@ -1,13 +1,15 @@
 """How true a recipe's percentages are: on corpora left out of training, and on new speakers of its own corpora.
 
-Usage: python scripts/left_out_table.py NAME
+Usage: python scripts/left_out_table.py NAME [--shipped]
 
-Needs the run of the shipped bundle, runs/NAME, and finished evaluations, as far as there are: runs/left-out/NAME
-(protocol leave-one-corpus-out; where a fold is missing, the shipped bundle stands in for corpora that it never
-heard), runs/results/NAME-ravdess-6fold and NAME-emodb-loso. Every fold's model is exported and hears its test clips
-one by one (adapted: after those of the speaker before; folder adapted: after all of the speaker's), and each test
-speaker's clips as one recording with pauses of 0.75 s, in an order drawn with seed 7, in a quiet room (noise of −60
-dBFS all through it).
+With --shipped the table of the bundle as it ships is printed, on corpora that it never heard; nothing else is needed.
+
+Without --shipped it needs the run of the shipped bundle, runs/NAME, and finished evaluations, as far as there are:
+runs/left-out/NAME (protocol leave-one-corpus-out; where a fold is missing, the shipped bundle stands in for corpora
+that it never heard), runs/results/NAME-ravdess-6fold and NAME-emodb-loso. Every fold's model is exported and hears its
+test clips one by one (adapted: after those of the speaker before; folder adapted: after all of the speaker's), and each
+test speaker's clips as one recording with pauses of 0.75 s, in an order drawn with seed 7, in a quiet room (noise of
+−60 dBFS all through it).
 
 * Fitted, on RAVDESS, CREMA-D and EmoDB as corpora left out: a ratio, by which a model's temperature is greater than its
   validation speakers say, with which none of them is told surer than it is right, and the threshold for "unsure".
@@ -21,7 +23,7 @@ Writes runs/left-out/NAME.json (what scripts/fit_heads.py puts into the bundle) 
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -52,6 +54,7 @@ from earnest.training.record import read_record
 ROOT = Path(__file__).parent.parent
 SIX = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 FITTED = ("ravdess", "crema-d", "emodb")
+AS_IT_SHIPS = "never heard: "
 PAUSE = np.zeros(12_000, np.float32)  # 0.75 s
 ROOM_LEVEL = 1e-3  # −60 dBFS, all through a stream
 RIGHT_FROM, SURE_FROM, N_BINS, SEED = 0.8, 0.8, 15, 7
@@ -91,13 +94,19 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What a network said to one recording, window by window, and what is true of its parts (samples, class)."""
+    """What a network said to one recording, window by window, and what is true of its parts (samples, class).
+
+    Attributes
+    ----------
+    temperature : of its validation, by which scores are divided; 1 where they are those of the bundle's probabilities
+    """
 
     where: str
     bundle: Path
     speaker: str
     is_stream: bool
     n_samples: int
+    temperature: float
     jobs: tuple[tuple[WindowSound | Over, Numbers], ...]
     parts: tuple[tuple[int, int, str], ...]
 
@@ -115,6 +124,15 @@ def places(name: str) -> Iterator[Place]:
     for protocol, corpus in (("ravdess-6fold", "ravdess"), ("emodb-loso", "emodb")):
         for fold in sorted((ROOT / "runs" / "results" / f"{name}-{protocol}").glob("*/run.json")):
             yield Place(fold.parent, f"known: {corpus}", _tested(fold.parent, corpus))
+
+
+def as_shipped(name: str) -> Iterator[Place]:
+    """Yield the shipped bundle on the corpora that it never heard."""
+    shipped = load_bundle(ROOT / "earnest" / "bundles" / name)
+    heard_already = {line.name for line in shipped.info.training_corpora}
+    for corpus in (*FITTED, "nemo"):
+        if corpus not in heard_already:
+            yield Place(shipped.folder, f"{AS_IT_SHIPS}{corpus}", _all(corpus))
 
 
 def _all(corpus: str) -> tuple[Utterance, ...]:
@@ -158,15 +176,19 @@ def _recording(
             yield from windower.accept(sound[start : start + 10 * rate_hz].astype(np.float32))
         yield from windower.finish()
 
+    ships = where.startswith(AS_IT_SHIPS)
     answered = []
     for job in jobs():
         if isinstance(job, Over):
             answered.append((job, np.empty(0)))
             continue
-        outputs = predictor.graph.run([job.sound], ("logits",))
-        logits = outputs["logits"][0] * heard_share(job.sound, rate_hz)
+        if ships:
+            logits = np.log(predictor.graph.run([job.sound], ("probabilities",))["probabilities"][0])
+        else:
+            logits = predictor.graph.run([job.sound], ("logits",))["logits"][0] * heard_share(job.sound, rate_hz)
         answered.append((replace(job, sound=np.empty(0, np.float32)), logits))
-    return Recording(where, folder, speaker, is_stream, len(sound), tuple(answered), parts)
+    temperature = 1.0 if ships else _temperature_of_validation(folder)
+    return Recording(where, folder, speaker, is_stream, len(sound), temperature, tuple(answered), parts)
 
 
 def heard_share(sound: Numbers, rate_hz: int) -> float:
@@ -218,7 +240,7 @@ class Replay:
 
     def _answers(self, recording: Recording, bundle: Bundle, adapter: Listener | None, way: str) -> Iterator[Row]:
         info = replace(bundle.info, sounds=(), abstain_below=self._below)
-        rate_hz, temperature = info.sample_rate_hz, self._ratio * _temperature_of_validation(recording.bundle)
+        rate_hz, temperature = info.sample_rate_hz, self._ratio * recording.temperature
         answers = AnswerBuilder(info, rate_hz, ONE_AT_A_TIME, Options(), adapter)
         answers.tally.n_samples = recording.n_samples
         for job, logits in recording.jobs:
@@ -373,19 +395,36 @@ def carried_over() -> dict[str, float]:
     return {key: numbers[key] for key in ("ratio", "abstain_below")}
 
 
-def main(name: str) -> None:
-    """Hear, fit, score, write."""
-    temperature = read_record(ROOT / "runs" / name).temperature
+def all_heard(name: str, found: Iterable[Place]) -> list[Recording]:
+    """Hear what is tested in each place, a speaker at a time."""
     tasks = []
-    for place in places(name):
+    for place in found:
         folder = place.bundle(name)
         speakers = sorted({row.speaker for row in place.rows})
         tasks += [(folder, place.where, who, [row for row in place.rows if row.speaker == who]) for who in speakers]
     recordings = []
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        for number, found in enumerate(pool.map(heard, tasks)):
-            recordings += found
+        for number, of_speaker in enumerate(pool.map(heard, tasks)):
+            recordings += of_speaker
             sys.stderr.write(f"\r{number + 1} of {len(tasks)} speakers heard")
+    return recordings
+
+
+def tell_shipped(name: str) -> None:
+    """Print the table of the bundle as it ships."""
+    recordings = all_heard(name, as_shipped(name))
+    told, below = Told(recordings), load_bundle(ROOT / "earnest" / "bundles" / name).info.abstain_below
+    table = {}
+    for where in dict.fromkeys(one.where for one in recordings):
+        table[where] = {way: scores(told.rows(where, way, 1.0, below)) for way in ("clip", "timeline", "stream")}
+        table[where]["timeline"] |= {"wa": None, "ua": None}
+    sys.stdout.write("\n".join(percentages_table(table)) + "\n")
+
+
+def main(name: str) -> None:
+    """Hear, fit, score, write."""
+    temperature = read_record(ROOT / "runs" / name).temperature
+    recordings = all_heard(name, places(name))
     told = Told(recordings)
     corpora = [corpus for corpus in FITTED if f"left out: {corpus}" in {one.where for one in recordings}]
     numbers = fitted(told, corpora) if set(corpora) == set(FITTED) else carried_over()
@@ -418,6 +457,10 @@ def page(name: str, table: dict[str, Any], numbers: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(sys.argv[1])
+    match sys.argv[1:]:
+        case [bundle]:
+            main(bundle)
+        case [bundle, "--shipped"]:
+            tell_shipped(bundle)
+        case _:
+            sys.exit(__doc__)

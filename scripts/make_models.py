@@ -68,8 +68,9 @@ TUNED_STUDENT = (
     "spoke; then it was fine-tuned on the labels of training speakers and rounded to 8 bits; the linear layer was "
     "fitted on all clips and two changed copies of each."
 )
-OPEN = "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
-RESEARCH = "CC BY-NC-SA 4.0, as RAVDESS' speech and song ask for (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
+HEARD = "CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, EmoGator: Apache-2.0, ESC-10: CC-BY-3.0"
+OPEN = f"any use, with attribution ({HEARD}, {{}})"
+RESEARCH = f"CC BY-NC-SA 4.0, as RAVDESS' speech and song ask for ({HEARD}, {{}})"
 NEW_ACTORS = (
     "Results are of the same {} with a linear layer fitted on all four corpora but the actors of RAVDESS who are "
     "{}, songs included."

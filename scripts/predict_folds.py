@@ -28,7 +28,7 @@ AT_ONCE = 500  # paths in a command
 NOTE = """\
 # Fold models through `earnest predict`
 
-Written by `python scripts/predict_folds.py`: each fold's model, exported by `earnest export`, asked by `earnest
+Written by `python scripts/predict_folds.py RUN …`: each fold's model, exported by `earnest export`, asked by `earnest
 predict` about the files of its own test clips, beside what `earnest evaluate` had said of them. Per cent, all folds
 together: WA (weighted accuracy, the share that is right), UA (unweighted accuracy, the mean recall over classes), and
 "lost" in points of WA against the evaluation. Refused are clips in which `predict` hears no speech; the others count.

@@ -28,7 +28,7 @@ for file in apps/web/index.html apps/web/licences.txt audio/silero_vad.onnx audi
 done
 "$tools/bin/python" scripts/bill.py "$full/bin/python" dist/sbom-full.cdx.json
 (cd web && npm sbom --package-lock-only --sbom-format cyclonedx) >dist/sbom-page.cdx.json
-cp THIRD_PARTY_NOTICES.md dist/
+cp THIRD_PARTY_NOTICES.md locks/light.txt locks/server.txt dist/
 (cd dist && sha256sum -- * >SHA256SUMS)
 rm -rf "$tried"
 echo "dist/:"

@@ -87,8 +87,12 @@ Written by `make notices`. earnest itself is under the Apache License 2.0 (LICEN
 | part | from | licence |
 |---|---|---|
 | weights of the bundles, as far as they come from Whisper | OpenAI | MIT, text: `earnest/models/notices/whisper.txt` |
+| weights of `research-base`, `research-small` | RAVDESS, Livingstone and Russo | CC BY-NC-SA 4.0, non-commercial |
 | weights of voice activity detection | Silero Team | MIT, text: `earnest/audio/silero_vad.txt` |
 | the page of `earnest serve` (`earnest/apps/web`): {npm} | npm | texts: `licences.txt` beside the page |
+
+The terms of the research weights: https://creativecommons.org/licenses/by-nc-sa/4.0/. Who can't have non-commercial
+files deletes these two folders of `earnest/bundles`; nothing else needs them.
 
 The demo clips were spoken by espeak-ng, which asks nothing for what it says. What each bundle was trained on, and under
 which terms, is on its card (`earnest/bundles/*/card.md`).

@@ -39,8 +39,8 @@ recording, and how many times as long it takes, without decoding (one core of a 
 the speed, `pitch` a semitone down and up, `masks` one band and one stretch of time removed: together `multitask`,
 which the multitask network's authors averaged over (theirs: 42.0 → 42.4 on IEMOCAP, 21.4 → 21.6 on RAVDESS).
 
-What helps on one corpus may not help on another: on nEMO `base` has 52.6 / 51.9 without and 51.7 / 51.0 with `noise`,
--0.9 (-1.5 to -0.4) points of WA (`python scripts/tta_table.py nemo base --variants none,noise`). So nothing is averaged
+What helps on one corpus may not help on another: on nEMO `base` has 52.5 / 51.8 without and 51.7 / 50.9 with `noise`,
+-0.8 (-1.3 to -0.4) points of WA (`python scripts/tta_table.py nemo base --variants none,noise`). So nothing is averaged
 unless you ask for it; try it on labelled recordings like yours first.
 
 `python scripts/tta_table.py {corpus} {bundles}`

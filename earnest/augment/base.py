@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from earnest.audio.waveform import Waveform
+from earnest.bundle import TrainingCorpus
 from earnest.registry import Registry
 from earnest.settings.limits import Share, Validated
 
@@ -45,6 +46,10 @@ class Augmentation(Validated, ABC):
 
     def check_ready(self) -> None:
         """Raise an `EarnestError` where something that it needs is missing (a folder of noises)."""
+
+    def ledger(self) -> tuple[TrainingCorpus, ...]:
+        """Return whose recordings it mixes in, as lines of the licence ledger; most mix in none."""
+        return ()
 
     @abstractmethod
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:

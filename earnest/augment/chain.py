@@ -8,6 +8,7 @@ import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Transform
+from earnest.bundle import TrainingCorpus
 from earnest.errors import EarnestError, RecipeError, suggestion
 from earnest.settings.config import from_mapping
 
@@ -104,6 +105,11 @@ def build_change(tables: Tables, changes: Literal["all", "one"], sample_rate_hz:
     """Make what changes a clip: all transforms in their order, or one of them; see `build_chain` and `build_choice`."""
     build = build_choice if changes == "one" else build_chain
     return build(tables, sample_rate_hz)
+
+
+def ledger_of_tables(tables: Tables) -> list[TrainingCorpus]:
+    """Return whose recordings the augmentations of a recipe mix in, as lines of the licence ledger."""
+    return [line for _, found in _read(tables) for line in found.ledger()]
 
 
 def _read(tables: Tables) -> Iterator[tuple[str, Augmentation]]:

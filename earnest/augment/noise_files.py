@@ -1,5 +1,6 @@
 """Recorded noise from a folder, at a signal-to-noise ratio."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +11,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from earnest.audio.io import load_waveform
+from earnest.audio.sound_file import length_by_header_s
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
 from earnest.augment.level import mix_at_snr, power
+from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import audio_files
 from earnest.corpora.load import ENVIRONMENT
 from earnest.errors import RecipeError
@@ -21,6 +24,8 @@ from earnest.settings.limits import Bounds, LowHigh
 LONGEST_S = 60.0  # of each recording: what is decoded stays in memory
 PAUSE_DB = 30.0  # a stretch so far below its recording is a pause; raised to the level of speech it would be hiss
 _TRIES = 10
+LICENCES: Mapping[str, tuple[str, str]] = {"noise-esc10": ("CC-BY-3.0", "Piczak (2015), ACM Multimedia")}
+"""Folder of noises → its licence, and whom to name."""
 
 # SNR in dB by a part of the path. DEMAND says PCAFETER, DKITCHEN, NPARK, STRAFFIC, PRESTO, NRIVER, SPSQUARE.
 NTU_LEVELS_DB: Mapping[str, float] = {
@@ -132,6 +137,14 @@ class NoiseFiles(Augmentation):
             named = f" with {wanted} in its path" if wanted else ""
             raise RecipeError(f"{root} holds no recording{named}. Put noises (wav, flac, …) there or name another one.")
         return tuple(chosen)
+
+    def ledger(self) -> tuple[TrainingCorpus, ...]:
+        """The recordings in use; of each the first minute is heard."""
+        root = folder_called(self.folder).resolve()
+        licence, whom = LICENCES.get(root.name, ("unknown", ""))
+        seconds = [length_by_header_s(path) for path, _ in self.recordings]
+        hours = sum(min(one, LONGEST_S) for one in seconds if not math.isnan(one)) / 3600
+        return (TrainingCorpus(root.name, licence, len(seconds), 0, round(hours, 3), whom),)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `stretch_of` and `mix_at_snr`."""

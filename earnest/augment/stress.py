@@ -189,7 +189,7 @@ def _noises(voices: Sequence[Path], noise: NoiseFiles | None) -> Iterator[Stress
 
 def _channels() -> Iterator[StressChange]:
     yield StressChange("telephone band", PHONE, lambda waveform, rate_hz, _: over_telephone(waveform, rate_hz))
-    # Compression of libsndfile; measured on RAVDESS at 16 kHz: 15.4 and 15.9 kbit/s.
+    # Compression of libsndfile; measured on RAVDESS at 16 kHz: 15.4 and 15.9 kbit/s. Elsewhere more: docs/stress.md.
     yield StressChange("MP3, 16 kbit/s", PHONE, Codec(formats=("mp3",), compression=(0.9, 0.9)).apply)
     yield StressChange("Opus, 16 kbit/s", PHONE, Codec(formats=("opus",), compression=(0.94, 0.94)).apply)
     yield StressChange("near in a small room", ROOM, Reverb(rt60_s=(0.3, 0.3), direct_db=(8.0, 8.0)).apply)

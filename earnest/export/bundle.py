@@ -1,13 +1,22 @@
 """A run folder becomes a bundle: ``model.onnx``, ``bundle.json`` and ``card.md``."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from onnx import ModelProto
 
-from earnest.bundle import ADAPTATION, AdaptationEntry, BundleInfo, Format, classes_text, sha256_of
+from earnest.bundle import (
+    ADAPTATION,
+    AdaptationEntry,
+    BundleInfo,
+    Format,
+    classes_text,
+    licence_in_words,
+    sha256_of,
+)
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.card import read_result
@@ -16,7 +25,8 @@ from earnest.export.forms import int8_clips, to_int8, to_int8_ir, to_ir
 from earnest.export.onnx import add_distance, finished, moody_classes, store_small, to_moody, traced
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_changed, write_atomically
-from earnest.models.classifier import Network
+from earnest.learning.domain import Domain
+from earnest.models.classifier import Network, SpeechClassifier
 from earnest.models.pretrained import KNOWN_SPEAKERS, ORIGIN
 from earnest.onnx.check import check_onnx
 from earnest.settings.config import from_mapping
@@ -24,6 +34,8 @@ from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run
 from earnest.training.runtime_statistics import domain_of, statistics_files
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,10 +86,8 @@ def export_bundle(
         raise EarnestError(f"{run}: {STAMP}. Such a run is for comparison only and never becomes a bundle.")
     adaptation = None if "adaptation" in left_out else adaptation_of(record)
     classifier = load_run(run)
-    graph = traced(classifier)
     domain = None if "distance" in left_out else domain_of(run, record.domain)
-    if domain:
-        add_distance(graph, domain.mean, domain.directions)
+    graph = _graph(classifier, domain)
     files = model_files(graph, form, run, facts_of(identity, record, recipe) | start_facts(record, classifier.network))
     notice = classifier.network.notice
     files |= {NOTICE: notice.encode()} if notice else {}
@@ -108,7 +118,16 @@ def export_bundle(
         notes=identity.notes,
     )
     write_bundle(output, files, info)
+    if info.licence_in_words != info.licence:
+        _log.warning("%s: %s; its licence '%s' doesn't say so.", output, info.forbidden_use, info.licence)
     return info
+
+
+def _graph(classifier: SpeechClassifier, domain: Domain | None) -> ModelProto:
+    graph = traced(classifier)
+    if domain:
+        add_distance(graph, domain.mean, domain.directions)
+    return graph
 
 
 def adaptation_of(record: RunRecord) -> AdaptationEntry | None:
@@ -140,7 +159,7 @@ def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str,
     return {
         "name": identity.name,
         "version": identity.version,
-        "licence": identity.licence,
+        "licence": licence_in_words(identity.licence, record.training_corpora),
         "classes": classes_text(record.classes),
         "scheme": recipe.scheme,
         "sample_rate_hz": str(recipe.front_end.sample_rate_hz),

@@ -8,7 +8,7 @@ from typing import Any
 
 from earnest.bundle import BundleInfo, ProtocolResult
 from earnest.errors import EarnestError
-from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
+from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test, stamp_of
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.texts import NONE, markdown_row, markdown_table, percent, spread_text
@@ -33,7 +33,7 @@ def read_result(folder: Path, recipe: Recipe | None = None) -> ProtocolResult:
     try:
         if values.get("part"):
             raise EarnestError(f"{path}: {values['part']} were scored. A bundle needs results over all of them.")
-        if values.get("selected_on") == "test" or is_chosen_on_test(values["protocol"]):
+        if stamp_of(values) or is_chosen_on_test(values["protocol"]):
             raise EarnestError(f"{path}: {STAMP}. A bundle states honest results.")
         if recipe and (other := _differing(values, recipe)):
             raise EarnestError(f"{path}: of another recipe than the run ({other}). A bundle states results of its own.")
@@ -148,16 +148,17 @@ ADAPTED_STREAMS = (
     "`python scripts/fit_adaptation.py FOLDER NAME`."
 )
 SOUNDS_TOLD = (
-    "The part of the network that hears whether sound is speech learnt the speech of crema-d and emodb, and none of "
-    "ravdess and nemo. Speech refused: the share that it takes for no speech or for a vocal burst. The name of a "
-    "corpus alone stands for its recordings as they are; a word behind it says how they were changed. word: a stretch "
-    "of 0.4 to 1.5 s; alone, syllable: stretches of 0.25 to 1.5 and of 0.12 to 0.5 s over a made-up microphone; "
-    "anybody's: whole recordings over such a microphone; changed: as in training; voices, sounds: with other speakers "
-    "or noises behind; one other speaks, others speak: with one other speaker or several, some nearly as loud; speed, "
-    "pitch: at another speed or pitch; clipped: with peaks cut off; quiet: very soft; telephone: with noise, over a "
-    "telephone; narrow: nothing above 1.5 to 4 kHz; far: in a hall. Called speech: the share of other sound, which it "
-    "had not learnt, that it takes for speech; leave classes out: the same for kinds of noise, each left out of "
-    "learning once. Command: `python scripts/fit_heads.py`."
+    "The part of the network that hears whether sound is speech learnt the speech of crema-d and emodb, vocal bursts "
+    "of emogator, noise of noise-esc10 and made-up sounds, and nothing of ravdess and nemo. Speech refused: the share "
+    "that it takes for no speech or for a vocal burst. The name of a corpus alone stands for its recordings as they "
+    "are; a word behind it says how they were changed. word: a stretch of 0.4 to 1.5 s; alone, syllable: stretches of "
+    "0.25 to 1.5 and of 0.12 to 0.5 s over a made-up microphone; anybody's: whole recordings over such a microphone; "
+    "changed: as in training; voices, sounds: with other speakers or noises behind; one other speaks, others speak: "
+    "with one other speaker or several, some nearly as loud; speed, pitch: at another speed or pitch; clipped: with "
+    "peaks cut off; quiet: very soft; telephone: with noise, over a telephone; narrow: nothing above 1.5 to 4 kHz; "
+    "far: in a hall. Called speech: the share of other sound, which it had not learnt, that it takes for speech; "
+    "leave classes out: the same for kinds of noise, each left out of learning once. Command: `python "
+    "scripts/fit_heads.py`."
 )
 FOLDERS = (
     "In this table, no kind of stream of speech loses more than a point by adaptation. So `earnest predict FOLDER` "
@@ -192,12 +193,19 @@ def model_card(info: BundleInfo) -> str:
         "",
     ]
     rows = (
-        (one.name, one.licence, f"{one.n_utterances:,}", str(one.n_speakers), f"{one.hours:.2f}", one.attribution)
+        (
+            one.name,
+            one.licence,
+            f"{one.n_utterances:,}",
+            str(one.n_speakers or "–"),
+            f"{one.hours:.2f}",
+            one.attribution,
+        )
         for one in info.training_corpora
     )
     lines += markdown_table(("corpus", "licence", "clips", "speakers", "hours", "attribution"), "llrrrl", rows)
     lines += _only_validated(info)
-    lines += ["", f"Licence of the weights: {info.licence}."]
+    lines += ["", f"Licence of the weights: {info.licence_in_words}."]
     lines += ["The licence notice of the initial weights is in NOTICE.txt."] if "NOTICE.txt" in info.files else []
     lines += ["", "## Results of this recipe", "", *_results(info)]
     lines += _fairness(info)

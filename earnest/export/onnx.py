@@ -232,7 +232,7 @@ def finished(proto: ModelProto, facts: Mapping[str, str]) -> ModelProto:
     proto = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
     digest = sha256()
     for tensor in proto.graph.initializer:
-        digest.update(tensor.name.encode() + tensor.raw_data)
+        digest.update(tensor.name.encode() + onnx.numpy_helper.to_array(tensor).tobytes())
     onnx.helper.set_model_props(proto, {**facts, "weights_sha256": digest.hexdigest()})
     onnx.checker.check_model(proto, full_check=True)
     return proto

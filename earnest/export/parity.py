@@ -369,7 +369,10 @@ def _cold_start(code: str, where: str, backend: str, clip: str) -> tuple[float, 
     for _ in range(N_STARTS):
         start = perf_counter()
         done = subprocess.run(
-            [sys.executable, "-c", code + TELLS_PEAK, where, backend, clip], capture_output=True, text=True, check=False
+            [sys.executable, "-Pc", code + TELLS_PEAK, where, backend, clip],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise EarnestError(f"{where}: a new process failed ({done.stderr.strip().splitlines()[-1:]}).")

@@ -65,19 +65,39 @@ class ReadTensors:
 
 
 @dataclass(frozen=True)
+class EpochChoice:
+    """How the epoch of a published checkpoint was chosen.
+
+    Attributes
+    ----------
+    selected_on : as in metrics.json, "test" or "nothing"; "test" too where nobody says it
+    words : the same for cards
+    """
+
+    selected_on: str
+    words: str
+
+
+@dataclass(frozen=True)
 class PublishedNetwork:
     """A network that others trained and published.
 
     Attributes
     ----------
     read : file and our network → `ReadTensors`
-    origin : for cards: whose, and how it was chosen
+    origin : for cards: whose
     heard : training data
+    choices : how a file's name begins → how its epoch was chosen; the first that fits counts
     """
 
     read: Callable[[Path, nn.Module], ReadTensors]
     origin: str
     heard: tuple[CorpusShare, ...]
+    choices: Mapping[str, EpochChoice]
+
+    def choice_of(self, path: Path) -> EpochChoice:
+        """Return how the epoch of a file was chosen."""
+        return next(choice for beginning, choice in self.choices.items() if path.name.startswith(beginning))
 
 
 # EmoCatcher's names → ours.
@@ -181,19 +201,25 @@ def _classes_said(model: Any) -> tuple[str, ...] | None:
 PUBLISHED: Mapping[str, PublishedNetwork] = {
     "emocatcher": PublishedNetwork(
         _emocatcher,
-        "EmoCatcher (hwang9u, 2022), as published; its authors chose the epoch on test clips",
+        "EmoCatcher (hwang9u, 2022), as published",
         (CorpusShare("ravdess", 1_152, 24, 1.18),),
+        {
+            "best_model_": EpochChoice("test", "its authors chose the epoch on test clips"),
+            "last_epoch_": EpochChoice("nothing", "the last epoch of its training"),
+            "": EpochChoice("test", "the file's name doesn't say how its epoch was chosen"),
+        },
     ),
     "moody-alexnet": PublishedNetwork(
         _moody,
-        "Moody SER (COINS-SS21), as published; of the clips told here 70 % were for training, and its authors chose "
-        "the epoch on the others; hours are not known",
+        "Moody SER (COINS-SS21), as published; of the clips told here 70 % were for training, their hours are not "
+        "known",
         (
             CorpusShare("ravdess", 1_440, 24),
             CorpusShare("emodb", 535, 10),
             CorpusShare("tess", 2_800, 2),
             CorpusShare("jl-corpus", 1_441, 4),
         ),
+        {"": EpochChoice("test", "its authors chose the epoch on the other clips")},
     ),
 }
 

@@ -79,6 +79,11 @@ class Recipe(Validated):
                 "stability_weight compares recordings with their augmented copies: add [[augment]] tables",
             ),
             (not self.finetune or is_closed, '[finetune] needs method = "discriminant"'),
+            (
+                self.training.mel_mask_bands <= self.front_end.n_bands,
+                f"mel_mask_bands must be at most {self.front_end.n_bands}, the bands of [front_end], "
+                f"got {self.training.mel_mask_bands}",
+            ),
         ):
             require(right, message)
 

@@ -156,6 +156,14 @@ class Training(Validated):
         others = names - _OF_DISCRIMINANTS if self.method == "discriminant" else _OF_DISCRIMINANTS
         return tuple(one.name for one in fields(self) if one.name in others and getattr(self, one.name) != one.default)
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Names of settings that were given, and that others keep from changing anything."""
+        steps = self.schedule == "multistep" and any(epoch < self.epochs for epoch in self.milestones)
+        has_head = self.layer_decay != 1 or self.head_learning_rate is not None
+        idle = {"milestones": bool(self.milestones) and not steps, "head": bool(self.head) and not has_head}
+        return tuple(name for name, is_idle in idle.items() if is_idle and name not in self.unused)
+
     def _of_schedule(self) -> Rules:
         warm = self.warmup_epochs
         return (

@@ -486,7 +486,7 @@ def _report_missing(settings: Training, learned: Sequence[Task]) -> None:
     for task in settings.auxiliary:
         if task in learned:
             continue
-        hint = " If there are ratings, set affect_range." if task == "affect" else ""
+        hint = " If there are ratings, set training.affect_range." if task == "affect" else ""
         if not learned:
             raise CorpusError(f"No training recording has a label for '{task}'. Take it out of auxiliary.{hint}")
         _log.warning("No training recording has a label for '%s': the model won't answer it.%s", task, hint)

@@ -48,6 +48,7 @@ class RunRecord:
     warnings : signs that the network did not learn, see `earnest.training.health`
     gender_temperature, gender_calibration : the same of the gender, over clips whose gender is known
     package : name and version of the package that the network is of; "" where it is ours
+    selected_on : of imported weights: which clips chose the epoch, as in metrics.json; "" where the protocol says it
     """
 
     classes: tuple[str, ...]
@@ -74,6 +75,7 @@ class RunRecord:
     gender_calibration: FittedCalibration | None = None
     warnings: tuple[str, ...] = ()
     package: str = ""
+    selected_on: str = ""
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -1,7 +1,7 @@
 """A run: one model learnt on one split, start to end, and the folder that holds it; published weights get one, too."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from itertools import chain
@@ -13,10 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from earnest.augment.chain import ledger_of_tables
+from earnest.augment.noise_files import NoiseFiles
 from earnest.bundle import TrainingCorpus
-from earnest.corpora.base import CORPORA, scheme_of_rows
+from earnest.corpora.base import CORPORA, affect_range, scheme_of_rows
 from earnest.corpora.manifest import Utterance
-from earnest.errors import EarnestError, RecipeError
+from earnest.errors import EarnestError, RecipeError, counted
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.calibration import bound_warnings
 from earnest.evaluation.predictions import (
@@ -31,11 +33,12 @@ from earnest.evaluation.splits import Leakage, Split, leakage, refuse_identical
 from earnest.files.locks import holding
 from earnest.files.reading import read_bytes, read_json
 from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
-from earnest.labels import SCHEMES, Scheme
+from earnest.labels import AFFECT, SCHEMES, Scheme
 from earnest.models.classifier import MODELS, NetworkOutput, SpeechClassifier, build_classifier
 from earnest.models.pretrained import persons, take_over
 from earnest.models.published import LARGEST_BYTES, PUBLISHED
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
+from earnest.settings.training import Training
 from earnest.training.examples import Example
 from earnest.training.heads import AffectHead, class_heads, heads_of
 from earnest.training.learn import Clips, calibration_of, learner_for
@@ -62,6 +65,13 @@ def ledger_of(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
             )
         )
     return tuple(lines)
+
+
+def noise_ledger(recipe: Recipe) -> tuple[TrainingCorpus, ...]:
+    """Say whose noise the weights have heard behind speech, a folder once."""
+    changes = recipe.finetune.changes if recipe.finetune else None
+    noise = NoiseFiles(changes.noise, names=changes.noise_names).ledger() if changes and changes.noise else ()
+    return tuple({line.name: line for line in (*noise, *ledger_of_tables(recipe.augment))}.values())
 
 
 def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
@@ -251,9 +261,12 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
     statistics = learner.runtime_statistics(classifier, result.heard, valid)
     best_epoch, epochs, stop_reason = result.best_epoch, result.epochs, result.stop_reason
     bounds = [] if result.warnings else bounds  # what did not learn has no scores that a temperature could mend
-    warnings = (*result.warnings, *bounds, *(() if valid else (NO_VALIDATION,)))
-    if "affect" in learned and (unrated := AffectHead.unrated(train)):
-        warnings += (f"nobody rated {' and '.join(unrated)}: what the model says of it was not learnt",)
+    test = clips.of(split.test)
+    others = (*valid, *test)
+    doubts = list(_unheard_classes(classes, train, others))
+    if "affect" in learned:
+        doubts += _doubts_about_ratings(settings, train, others)
+    warnings = (*result.warnings, *bounds, *(() if valid else (NO_VALIDATION,)), *doubts)
     if settings.refit and valid:
         learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
         result = learner.fit(classifier, (train, valid), (), folder / "refit", best_epoch)
@@ -274,8 +287,8 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         n_parameters=classifier.n_parameters(),
         n_train=len(train) + (len(valid) if settings.refit else 0),
         n_valid=len(valid),
-        n_test=len(clips.of(split.test)),
-        training_corpora=ledger_of([*train, *valid, *clips.auxiliary]),
+        n_test=len(test),
+        training_corpora=(*ledger_of([*train, *valid, *clips.auxiliary]), *noise_ledger(recipe)),
         stop_reason=stop_reason,
         learned=learned,
         warnings=warnings,
@@ -289,6 +302,31 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
 
         for path in (folder, folder / "refit"):
             drop_finetuned(path)
+
+
+def _unheard_classes(classes: Sequence[str], train: Sequence[Example], others: Sequence[Example]) -> Iterator[str]:
+    """Say which classes validation and test ask for, though nobody can learn them."""
+    asked = [example.target for example in others]
+    for target in sorted(set(asked) - {example.target for example in train}):
+        told = counted(asked.count(target), "validation or test recording")
+        yield f"no training recording is {classes[target]}, though {told} should be"
+
+
+def _doubts_about_ratings(settings: Training, train: Sequence[Example], others: Sequence[Example]) -> Iterator[str]:
+    """Say which dimensions nobody rated, and how many ratings are beyond the ends of their scale."""
+    if unrated := AffectHead.unrated(train):
+        yield f"nobody rated {' and '.join(unrated)}: what the model says of it was not learnt"
+    n_ratings, beyond = 0, list[float]()
+    for row in (example.utterance for example in (*train, *others)):
+        if ends := affect_range(row.corpus, settings.affect_range):
+            ratings = [rating for name in AFFECT if (rating := getattr(row, name)) is not None]
+            n_ratings += len(ratings)
+            beyond += [rating for rating in ratings if not ends[0] <= rating <= ends[1]]
+    if beyond:
+        yield (
+            f"{len(beyond)} of {counted(n_ratings, 'rating')} lie beyond the ends of their scale (such as "
+            f"{beyond[0]:g}) and count as these, in scores too: correct them, or set training.affect_range"
+        )
 
 
 def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassifier:
@@ -321,6 +359,7 @@ def import_run(name: str, path: Path, folder: Path, recipe: Recipe) -> RunRecord
         When the file is none, or a tensor doesn't fit: names and shapes are told.
     """
     source = PUBLISHED[name]
+    choice = source.choice_of(path)
     held = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
     if held:
         raise EarnestError(f"{folder}: holds {held[0]}. Choose another --output, or remove the folder.")
@@ -341,7 +380,8 @@ def import_run(name: str, path: Path, folder: Path, recipe: Recipe) -> RunRecord
         seed=recipe.training.seed,
         best_epoch=0,
         epochs=0,
-        origin=f"{source.origin}: {path.name}, sha256 {sha256(read_bytes(path, most=LARGEST_BYTES)).hexdigest()}",
+        origin=f"{source.origin}; {choice.words}: {path.name}, "
+        f"sha256 {sha256(read_bytes(path, most=LARGEST_BYTES)).hexdigest()}",
         refitted=False,
         temperature=found.temperature,
         n_parameters=outer.n_parameters(),
@@ -350,6 +390,7 @@ def import_run(name: str, path: Path, folder: Path, recipe: Recipe) -> RunRecord
         n_test=0,
         training_corpora=tuple(line.line() for line in source.heard),
         stop_reason=PROTOCOL,
+        selected_on=choice.selected_on,
     )
     write_atomically(folder / "recipe.toml", recipe_to_toml(recipe).encode())
     write_atomically(folder / WEIGHTS, save(outer.network.state_dict()))

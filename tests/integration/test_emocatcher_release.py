@@ -5,12 +5,16 @@ import os
 from pathlib import Path
 
 import pytest
+from command_line import earnest_cli
 
 from earnest.corpora.load import load_utterances
+from earnest.errors import EarnestError
+from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.protocols import splits_of
 from earnest.evaluation.splitters import emocatcher_order
 from earnest.export.bundle import Identity, export_bundle
 from earnest.labels import CORE_EMOTIONS
+from earnest.report.result import read_result
 from earnest.settings.recipe import read_recipe, recipe_file
 from earnest.training.run import import_run, load_run
 from scripts import emocatcher_release
@@ -59,3 +63,12 @@ def test_the_imported_run_becomes_a_bundle_whose_card_says_whose_it_is(folder: P
     info = export_bundle(tmp_path / "run", tmp_path / "bundle", Identity("theirs", "1", "MIT"))
     assert [(line.name, line.licence) for line in info.training_corpora] == [("ravdess", "CC-BY-NC-SA-4.0")]
     assert "its authors chose the epoch on test clips" in (tmp_path / "bundle" / "card.md").read_text(encoding="utf-8")
+
+
+def test_a_result_of_the_best_epoch_on_test_says_so_and_no_bundle_states_it(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ("import", "emocatcher", folder / "best_model_0.8715_0.8655.pth", "-o", run)
+    assert f"[{STAMP}]." in earnest_cli(*words, "--protocol", "emocatcher-holdout")
+    assert read_result(run).facts.stamp == STAMP
+    with pytest.raises(EarnestError, match=rf"metrics\.json: {STAMP}\. A bundle states honest results\."):
+        export_bundle(run, tmp_path / "bundle", Identity("theirs", "1", "MIT"), [run])

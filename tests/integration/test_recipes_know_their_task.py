@@ -68,11 +68,12 @@ def train_multitask(folder: Path, *settings: str) -> str:
 
 
 def test_from_hes_start_the_multitask_network_collapses_and_says_so(tmp_path: Path) -> None:
-    train_multitask(tmp_path, 'network.initialisation="he"', "training.epochs=6")
+    told = train_multitask(tmp_path, 'network.initialisation="he"', "training.epochs=6")
     record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     exploding, constant, *_ = record["warnings"]
     assert exploding.startswith("The loss explodes: in epoch 1 it was ")
     assert constant.startswith("The answers are constant: ")
+    assert all(f"NOTE: {warning}\n" in told for warning in record["warnings"])
 
 
 def test_the_multitask_network_learns_emotion_gender_and_affect(tmp_path: Path) -> None:

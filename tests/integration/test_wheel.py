@@ -17,7 +17,11 @@ pytest.importorskip("setuptools", reason="needs setuptools, with which wheels ar
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"
-SOURCES = ("LICENSE", "README.md", "THIRD_PARTY_NOTICES.md", "pyproject.toml", "setup.py")
+SOURCES = (
+    *("LICENSE", "README.md", "THIRD_PARTY_NOTICES.md", "pyproject.toml", "setup.py", "MANIFEST.in"),
+    *("Makefile", "SECURITY.md", "CITATION.cff", "constraints.txt"),
+)
+FOLDERS = ("earnest", "recipes", "locks", "deploy")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     clone, dist = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("dist")
     for name in SOURCES:
         shutil.copy(ROOT / name, clone)
-    for name in ("earnest", "recipes"):
+    for name in FOLDERS:
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", "web"))
     done = subprocess.run(
         [sys.executable, "-c", BUILD, str(dist)], cwd=clone, capture_output=True, text=True, check=True
@@ -70,6 +74,17 @@ def test_the_source_package_holds_what_the_wheel_is_built_from(built: tuple[Path
     listed = subprocess.run(["tar", "--list", "-f", str(sdist)], capture_output=True, text=True, check=True).stdout
     held = {line.partition("/")[2] for line in listed.splitlines()}
     assert {*SOURCES, "recipes/emocatcher.toml", "earnest/py.typed", "earnest/bundles/base/model.onnx"} <= held
+    assert {
+        "locks/light.txt",
+        "recipes/finetuning/encoder.toml",
+    } <= held  # what `make demo` and the weights are made by
+
+
+def test_every_folder_of_the_repository_is_in_the_source_package() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    folders = {name.partition("/")[0] for name in tracked.splitlines() if "/" in name}
+    named = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").split()
+    assert not folders - {*named, "earnest"}
 
 
 def test_recipes_are_found_by_name_from_any_folder(installed: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.augment.chain import build_chain
+from earnest.augment.chain import build_chain, ledger_of_tables
 from earnest.augment.level import power
 from earnest.augment.noise_files import PRESETS, NoiseFiles, level_for, noise_recording, stretch_of
 from earnest.errors import EarnestError, RecipeError
@@ -126,6 +126,16 @@ def test_the_levels_of_ntu_are_fixed_and_can_be_completed(tmp_path: Path) -> Non
     assert levels == {"NPARK": (6, 6), "PRESTO": (10, 10), "rain": (3, 3)}
     measured = {round(snr_of(augmentation.apply(voice(), RATE_HZ, rng(seed)), voice()), 1) for seed in range(20)}
     assert measured == {6, 10, 3}
+
+
+def test_whose_noise_is_mixed_in_is_a_line_of_the_ledger(tmp_path: Path) -> None:
+    for name in ("noise-esc10/rain/1.wav", "noise-esc10/sea/1.wav", "mine/1.wav"):
+        write_noise(tmp_path / name)
+    (known,) = NoiseFiles(str(tmp_path / "noise-esc10"), names=("rain",)).ledger()
+    assert (known.name, known.licence, known.n_utterances) == ("noise-esc10", "CC-BY-3.0", 1)
+    assert "Piczak" in known.attribution
+    (mine,) = ledger_of_tables([{"name": "gain"}, {"name": "noise-files", "folder": str(tmp_path / "mine")}])
+    assert (mine.name, mine.licence, mine.n_utterances) == ("mine", "unknown", 1)
 
 
 def test_a_folder_is_looked_for_where_the_data_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,13 @@ def test_a_temperature_that_nobody_fitted_is_no_calibration(info: BundleInfo) ->
     assert "calibrated with temperature 2.000" in model_card(replace(plain, temperature=2.0))
 
 
+def test_a_licence_that_hides_what_a_corpus_forbids_is_told_with_it(info: BundleInfo) -> None:
+    heard = replace(info.training_corpora[0], licence="CC-BY-NC-SA-4.0")
+    forbidden = replace(info, training_corpora=(heard,), licence="MIT")
+    assert "Licence of the weights: non-commercial use only: MIT." in model_card(forbidden)
+    assert "Licence of the weights: CC BY-NC 4.0." in model_card(replace(forbidden, licence="CC BY-NC 4.0"))
+
+
 def test_clips_that_only_validated_are_not_told_as_learnt_from(info: BundleInfo) -> None:
     quality = Quality(ece=0.1, nll=1.0, n=120)
     fitted = replace(info, calibration=FittedCalibration("temperature", quality, quality))

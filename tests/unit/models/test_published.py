@@ -23,6 +23,7 @@ from earnest.apps.cli.import_ import NETWORKS
 from earnest.apps.cli.main import cli
 from earnest.errors import EarnestError
 from earnest.experiments import evaluate
+from earnest.export import bundle
 from earnest.export.onnx import to_moody
 from earnest.files.writing import refuse_changed
 from earnest.labels import CORE_EMOTIONS, SCHEMES
@@ -75,12 +76,27 @@ def test_emocatchers_checkpoint_is_a_run_that_answers_with_its_tensors(tmp_path:
     loaded = load_run(tmp_path / "run").network.state_dict()
     assert all(torch.equal(loaded[key], tensor) for key, tensor in tensors.items() if not key.endswith(COUNTER))
     assert record.classes == CORE_EMOTIONS
-    assert "epoch on test clips" in record.origin
     assert [(line.name, line.n_utterances) for line in record.training_corpora] == [("ravdess", 1152)]
     refuse_changed(tmp_path / "run")
     (tmp_path / "run" / "run.json").write_text("{}")
     with pytest.raises(EarnestError, match=r"run\.json"):
         refuse_changed(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "selected_on", "words"),
+    [
+        ("best_model_0.8715_0.8655.pth", "test", "; its authors chose the epoch on test clips: best_model_0.8715"),
+        ("last_epoch_0.8229_0.9807.pth", "nothing", "; the last epoch of its training: last_epoch_0.8229"),
+        ("theirs.pth", "test", "; the file's name doesn't say how its epoch was chosen: theirs.pth"),
+    ],
+)
+def test_the_record_says_how_the_epoch_of_this_very_file_was_chosen(
+    name: str, selected_on: str, words: str, tmp_path: Path
+) -> None:
+    record = import_run("emocatcher", checkpoint(tmp_path / name, state(EMOCATCHER)), tmp_path / "run", EMOCATCHER)
+    assert record.selected_on == selected_on
+    assert words in record.origin
 
 
 def test_every_tensor_that_does_not_fit_is_told_and_nothing_is_written(tmp_path: Path) -> None:
@@ -326,12 +342,35 @@ def test_the_command_makes_a_run_and_says_what_comes_next(tmp_path: Path) -> Non
 
 def test_the_command_that_a_result_names_makes_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, told = checkpoint(tmp_path / "their best.pth", state(EMOCATCHER)), []
+    monkeypatch.setattr(evaluate, "require_fold", lambda *_: None)
     monkeypatch.setattr(evaluate, "train", lambda *words, progress: told.append(words[5]))
     earnest_cli("import", "emocatcher", path, "-o", tmp_path / "run", "--protocol", "emocatcher-5fold", "--fold", "f2")
     shutil.rmtree(tmp_path / "run")
     earnest_cli(*shlex.split(told[0])[1:])
     assert told[0] == told[1]
     assert {str(path), "emocatcher-5fold", "f2"} <= set(shlex.split(told[0]))
+
+
+def test_an_export_says_what_its_licence_hides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(bundle, "traced", lambda _: None)  # minutes, for what is not looked at
+    monkeypatch.setattr(bundle, "model_files", lambda *_: {})
+    import_run("emocatcher", checkpoint(tmp_path / "theirs.pth", state(EMOCATCHER)), tmp_path / "run", EMOCATCHER)
+    for licence in ("MIT", "CC BY-NC-SA 4.0"):
+        bundle.export_bundle(tmp_path / "run", tmp_path / licence, bundle.Identity("theirs", "1", licence))
+    heard = "non-commercial use only, as its weights have heard ravdess, CC-BY-NC-SA-4.0"
+    told = [record.getMessage() for record in caplog.records if record.name == "earnest.export.bundle"]
+    assert told == [f"{tmp_path / 'MIT'}: for {heard}; its licence 'MIT' doesn't say so."]
+
+
+def test_without_its_recordings_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EARNEST_DATA", raising=False)
+    path = checkpoint(tmp_path / "theirs.pth", state(EMOCATCHER))
+    words = ["import", "emocatcher", str(path), "-o", str(tmp_path / "run"), "--protocol", "emocatcher-5fold"]
+    with pytest.raises(EarnestError, match=r"Where is ravdess\?"):
+        CliRunner().invoke(cli, words, catch_exceptions=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_commands_of_the_page_exist_with_their_options() -> None:

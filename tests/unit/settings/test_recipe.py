@@ -1,6 +1,7 @@
 """Recipes are strict: what is wrong is one line that names file, key and remedy."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_up_corpus import recipe_text
@@ -214,6 +215,7 @@ TRAINING = MINIMAL + "[training]\n"
         ("warmup_epochs = 3", 'warmup_epochs can\'t be used with "plateau".'),
         ('schedule = "cosine"\nwarmup_epochs = 120', "warmup_epochs must be below epochs (120), got 120."),
         ("momentun = 0.5", "unknown key 'momentun'"),
+        ("mel_mask_bands = 65", "mel_mask_bands must be at most 64, the bands of [front_end], got 65."),
         ("layer_decay = 0", "layer_decay must be above 0 and at most 1, got 0.0."),
         ('[[training.unfreeze]]\nepoch = 5\nnames = ["a"]', "unfreeze needs freeze."),
         ('multitask = "uncertainty"', 'multitask = "uncertainty" needs auxiliary tasks.'),
@@ -343,6 +345,21 @@ def test_settings_that_the_method_makes_no_use_of_are_known() -> None:
     assert Training(augmented_copies=2, epochs=7).unused == ("augmented_copies",)
 
 
+@pytest.mark.parametrize(
+    ("others", "idle"),
+    [
+        ({"schedule": "multistep", "epochs": 3}, ("milestones", "head")),
+        ({"schedule": "multistep", "epochs": 4}, ("head",)),
+        ({"schedule": "cosine", "layer_decay": 0.5}, ("milestones",)),
+        ({"schedule": "multistep", "head_learning_rate": 0.1}, ()),
+        ({"method": "discriminant"}, ()),  # which makes no use of either
+    ],
+)
+def test_settings_that_others_keep_from_changing_anything_are_known(others: Any, idle: tuple[str, ...]) -> None:
+    assert Training(milestones=(9, 3), head=("classifier",), **others).idle == idle
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_that_ship_set_nothing_in_vain(path: Path) -> None:
-    assert read_recipe(path).training.unused == ()
+    training = read_recipe(path).training
+    assert (training.unused, training.idle) == ((), ())

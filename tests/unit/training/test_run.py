@@ -1,6 +1,7 @@
 """Predictions of a run, and what it hears: augmented clips in training, plain ones everywhere else."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import torch
 from made_up_corpus import MANNERS, spoken
 
 from earnest.audio.waveform import Waveform
+from earnest.corpora.base import affect_of
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
 from earnest.frontends.build import compute_frames
 from earnest.frontends.log_mel import LogMel
 from earnest.models.classifier import NetworkOutput, SpeechClassifier
-from earnest.settings.front_end import FrontEnd
+from earnest.settings.front_end import FrontEnd, Image
 from earnest.settings.recipe import Recipe, Training
 from earnest.training import learn as teach_module
 from earnest.training.batches import predict_outputs
@@ -86,6 +88,24 @@ def clips() -> dict[str, Example]:
             frames = compute_frames(front_end, waveform)
             found[row.key] = Example(row, frames, target, len(waveform) / 16_000, waveform=kept(waveform))
     return found
+
+
+def test_what_no_training_recording_teaches_and_ratings_beyond_their_scale_are_told(tmp_path: Path) -> None:
+    ratings, examples = iter([1.0, 7.5, *[4.0] * 10]), {}
+    for key, one in clips().items():
+        row = replace(one.utterance, valence=next(ratings), arousal=3.0, dominance=1.0)
+        examples[key] = replace(one, utterance=row, affect=affect_of(row, (1.0, 7.0)))
+    rows = [example.utterance for example in examples.values()]
+    training = Training(epochs=1, batch_size=4, optimiser="adamw", auxiliary=("affect",), affect_range=(1.0, 7.0))
+    network = {"width_factor": 0.1, "dropout": 0.0}
+    recipe = Recipe(
+        "made-up", "multitask-cnn", front_end=FRONT_END, network=network, image=Image(width=64), training=training
+    )
+    run_split(recipe, Split(rows[:3], rows[4:8], rows[8:]), Clips(examples, classes=tuple(MANNERS)), tmp_path)
+    warnings = read_record(tmp_path).warnings
+    lost = list(MANNERS)[3]
+    assert f"no training recording is {lost}, though 2 validation or test recordings should be" in warnings
+    assert any(one.startswith("1 of 33 ratings lie beyond the ends of their scale (such as 7.5)") for one in warnings)
 
 
 @pytest.mark.parametrize("refit", [False, True])
