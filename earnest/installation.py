@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 __version__ = "0.1.0"
+GIT = "git"
 
 
 def without_telemetry() -> None:
@@ -17,12 +18,27 @@ def install_command(extra: str) -> str:
     What pip remembers of an installation (PEP 610) says whether it came from a folder of sources or from a wheel; else
     it came from an index. Folders are not named: servers and files of results tell these words to others.
     """
+    return f"{_installer()} {_requirement(extra)}"
+
+
+def _requirement(extra: str) -> str:
     if _is_checkout():
-        return f"pip install --editable '.[{extra}]' (in the folder of earnest's sources)"
+        return f"--editable '.[{extra}]' (in the folder of earnest's sources)"
     name, is_folder = _origin()
     if is_folder:
-        return f"pip install '.[{extra}]' (in the folder of earnest's sources)"
-    return f"pip install './{name}[{extra}]' (where this file lies)" if name else f"pip install 'earnest[{extra}]'"
+        return f"'.[{extra}]' (in the folder of earnest's sources)"
+    if name == GIT:
+        return f"'earnest[{extra}] @ git+ADDRESS' (with the address that it came from)"
+    return f"'./{name}[{extra}]' (where this file lies)" if name else f"'earnest[{extra}]'"
+
+
+def _installer() -> str:
+    """Return the command that installs into this environment: pipx and uv keep the shell's pip out of theirs."""
+    if (Path(sys.prefix) / "pipx_metadata.json").is_file():
+        return "pipx runpip earnest install"
+    if (Path(sys.prefix) / "uv-receipt.toml").is_file():
+        return "uv tool install --force"
+    return "pip install"
 
 
 def _is_checkout() -> bool:
@@ -31,7 +47,10 @@ def _is_checkout() -> bool:
 
 
 def _origin() -> tuple[str, bool]:
-    """Return the name of the file or folder that pip installed from, "" for an index, and whether it was a folder."""
+    """Return the name of the file or folder that pip installed from, and whether it was a folder.
+
+    It is `GIT` for a repository, "" for an index.
+    """
     import json
     from importlib.metadata import PackageNotFoundError, distribution
     from urllib.parse import unquote, urlsplit
@@ -42,5 +61,7 @@ def _origin() -> tuple[str, bool]:
         url = urlsplit(told.get("url", ""))
     except (PackageNotFoundError, ValueError, AttributeError):
         return "", False
+    if "vcs_info" in told:
+        return GIT, False
     name = Path(unquote(url.path)).name if url.scheme == "file" else ""
     return name, bool(name) and "dir_info" in told

@@ -1,5 +1,6 @@
 """Canonical emotion names, and label schemes: which corpus labels become which classes."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,11 @@ EMOTIONS = (*CORE_EMOTIONS, "boredom", "excited", "frustration", "contempt", "ot
 UNSURE = "unsure"  # in place of an emotion that is too little likely
 Affect = Literal["valence", "arousal", "dominance"]
 AFFECT: tuple[Affect, ...] = ("valence", "arousal", "dominance")
+
+
+def composed(text: str) -> str:
+    """Return a text in the one form in which texts are compared: é is one letter, as typed; macOS may write two."""
+    return unicodedata.normalize("NFC", text)
 
 
 @dataclass(frozen=True)

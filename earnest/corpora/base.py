@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
 from earnest.errors import CorpusError, printable
-from earnest.files.reading import links_among, unfollowed
+from earnest.files.reading import take_links, unfollowed
 from earnest.labels import EMOTIONS, Scheme, scheme_called
 from earnest.registry import Registry
 
@@ -140,18 +140,22 @@ def audio_files(root: Path) -> list[Path]:
     files, links = audio_files_and_links(root)
     if links:
         _log.warning("%s: %s", printable(str(root)), unfollowed(root, links))
-    return files
+    return [path for path in files if path.is_file()]
 
 
 def audio_files_and_links(root: Path) -> tuple[list[Path], list[Path]]:
-    """All audio files below ``root`` as `audio_files`, and the links to folders there, which are not followed."""
+    """All audio files below ``root`` as `audio_files`, and the links to folders there, which are not followed.
+
+    A link to a file that is not there counts as a file, so that whoever reads it says so.
+    """
     files: list[Path] = []
     links: list[Path] = []
     for parent, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        links += links_among(root, parent, folders)
+        links += take_links(root, parent, folders)
         paths = (Path(parent, name) for name in names if not name.startswith("."))
-        files += [path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()]
+        recordings = (path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
+        files += [path for path in recordings if path.is_file() or not path.exists()]
     return sorted(files), links
 
 
@@ -163,9 +167,9 @@ def unknown_name(path: Path, expected: str) -> CorpusError:
 Affect: TypeAlias = tuple[float, float, float]
 
 
-def affect_range(corpus: str) -> tuple[float, ...]:
-    """Return lowest and highest rating of a corpus; empty where none are known."""
-    return tuple(CORPORA.get(corpus).affect_range) if corpus in CORPORA.names() else ()
+def affect_range(corpus: str, limits: Sequence[float] = ()) -> tuple[float, ...]:
+    """Return lowest and highest rating of a corpus: ``limits`` where they are given; empty where none are known."""
+    return tuple(limits) or (tuple(CORPORA.get(corpus).affect_range) if corpus in CORPORA.names() else ())
 
 
 def affect_scale(corpora: Iterable[str], limits: Sequence[float] = ()) -> tuple[float, float]:
@@ -187,10 +191,10 @@ def affect_of(utterance: Utterance, limits: Sequence[float] = ()) -> Affect:
     ----------
     limits : lowest and highest rating; where it is empty, those of the corpus. Without either all is unknown
     """
-    limits = limits or affect_range(utterance.corpus)
-    if not limits:
+    ends = affect_range(utterance.corpus, limits)
+    if not ends:
         return math.nan, math.nan, math.nan
-    low, high = limits
+    low, high = ends
 
     def scaled(rating: float | None) -> float:
         return math.nan if rating is None else min(max((rating - low) / (high - low), 0.0), 1.0)

@@ -220,7 +220,9 @@ def check_corpus(name: str, root: Path, on_progress: OnProgress | None = None) -
     paths = corpus.found(root)
     rows, unexpected = _parsed(paths, corpus.parser(root))
     if not rows:
-        raise CorpusError(f"None of {len(paths)} recordings under {root} is of {corpus.title}. {unexpected[0].args[0]}")
+        raise CorpusError(
+            f"None of {len(paths)} recordings under {root} is of {corpus.title}. {next(iter(unexpected.values()))}"
+        )
     sounds = {}
     for sound in examine_all(paths):
         sounds[sound.path] = sound
@@ -228,7 +230,7 @@ def check_corpus(name: str, root: Path, on_progress: OnProgress | None = None) -
             on_progress(len(sounds), len(paths))
     published = corpus.published(root)
     findings = [
-        *_names(corpus, root, rows, published, sorted(set(paths) - {row.path for row in rows})),
+        *_names(corpus, root, rows, published, unexpected),
         *_sound(corpus, root, sounds.values(), rows),
         *_same_audio(corpus, root, sounds.values(), rows),
         *_labels(corpus, root, rows),
@@ -253,13 +255,14 @@ def check_corpus(name: str, root: Path, on_progress: OnProgress | None = None) -
     )
 
 
-def _parsed(paths: Iterable[Path], parse: Parser) -> tuple[list[Utterance], list[CorpusError]]:
-    rows, errors = [], []
+def _parsed(paths: Iterable[Path], parse: Parser) -> tuple[list[Utterance], dict[Path, str]]:
+    """Return what the corpus knows, and why it doesn't know the others."""
+    rows, errors = [], {}
     for path in paths:
         try:
             rows.append(parse(path))
         except CorpusError as error:
-            errors.append(error)
+            errors[path] = str(error)
     return rows, errors
 
 
@@ -272,7 +275,7 @@ def _names(
     root: Path,
     rows: Sequence[Utterance],
     published: Sequence[str] | None,
-    strangers: Sequence[Path],
+    unexpected: Mapping[Path, str],
 ) -> Iterable[Finding]:
     by_id = defaultdict(list)
     for row in rows:
@@ -282,8 +285,8 @@ def _names(
         yield Finding("missing", (), f"{len(missing)} published clips are not here: this is a part of the corpus")
     else:
         yield from (Finding("missing", (utterance_id,), "published, but not here") for utterance_id in missing)
-    for path in strangers:
-        yield Finding("unexpected", (_relative(path, root),), "not a name of this corpus")
+    for path, why in sorted(unexpected.items()):
+        yield Finding("unexpected", (_relative(path, root),), why.removeprefix(f"{path}: "))
     listed = set(by_id if published is None or corpus.lists_one_of_several else published)
     for utterance_id, paths in by_id.items():
         if utterance_id not in listed:

@@ -5,7 +5,6 @@ import shutil
 import stat
 import struct
 import tempfile
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from urllib.request import Request, urlopen
 from earnest.corpora.base import Archive, Corpus
 from earnest.errors import CorpusError, printable, shown
 from earnest.files.writing import put_in_place
+from earnest.labels import composed
 
 MOST_MEMBERS = 50_000  # the largest corpus that is fetched has 27,854 recordings, in ten archives
 MOST_DIRECTORY = 8 << 20  # bytes of the list of members
@@ -138,7 +138,7 @@ def _check_collisions(names: Sequence[PurePosixPath], path: Path) -> None:
 
 
 def _folded(name: PurePosixPath) -> str:
-    return unicodedata.normalize("NFC", name.as_posix()).casefold()
+    return composed(name.as_posix()).casefold()
 
 
 def _check_overlaps(members: Sequence[zipfile.ZipInfo], path: Path) -> None:

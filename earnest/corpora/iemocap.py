@@ -26,7 +26,7 @@ EMOTIONS = {
 }
 NAME = re.compile(r"(Ses0([1-5])[FM]_(impro|script)\w+)_([FM])\w*\d")
 # [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]
-LABEL = re.compile(r"\[[\d.]+ - [\d.]+\]\s+(Ses\w+)\s+([a-z]{3})\s+\[(\d+\.?\d*), (\d+\.?\d*), (\d+\.?\d*)\]")
+LABEL = re.compile(r"\[[\d.]+ - [\d.]+\]\s+(Ses\w+)\s+(\w+)\s+\[(\d+\.?\d*), (\d+\.?\d*), (\d+\.?\d*)\]")
 HEADER = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
 STYLES = {"impro": "improvised", "script": "scripted"}
 EVALUATIONS = "Session*/dialog/EmoEvaluation/*.txt"
@@ -137,7 +137,7 @@ class Iemocap8k(_Iemocap):
 
 
 def _labels(root: Path) -> dict[str, _Label]:
-    labels = {}
+    labels: dict[str, _Label] = {}
     paths = [path for path in sorted(root.glob(EVALUATIONS)) if not path.name.startswith(".")]
     if not paths:
         raise CorpusError(
@@ -147,5 +147,9 @@ def _labels(root: Path) -> dict[str, _Label]:
         for utterance, native, *ratings in LABEL.findall(read_bytes(path, CorpusError).decode("utf-8", "replace")):
             if native not in EMOTIONS:
                 raise CorpusError(f"{path}: {utterance} has the unknown label '{native}'.")
-            labels[utterance] = _Label(native, *map(float, ratings))
+            label = _Label(native, *map(float, ratings))
+            if labels.setdefault(utterance, label) != label:
+                raise CorpusError(
+                    f"{path}: labels {utterance} otherwise than an earlier line. Copy the label files again."
+                )
     return labels

@@ -5,20 +5,18 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from itertools import combinations
 from pathlib import Path
 
 from earnest.corpora.base import CORPORA, Corpus
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.corpora.own.data import CORPUS as OWN
-from earnest.corpora.own.data import OwnData, doubts_about
+from earnest.corpora.own.data import N_NAMED, OwnData, doubts_about, doubts_about_shared_names
 from earnest.corpora.own.read import read_own
-from earnest.errors import CorpusError, printable, suggestion
+from earnest.errors import CorpusError, suggestion
 from earnest.files.reading import opened
 
 ENVIRONMENT = "EARNEST_DATA"
 LONGEST_HEADER = 1 << 16  # bytes
-N_NAMED = 3
 _log = logging.getLogger(__name__)
 
 
@@ -139,37 +137,17 @@ def load_utterances(names: Sequence[str], folders: Mapping[str, Path]) -> list[U
 
     The rows left out (see `usable`) are counted in the log, with their reasons.
     """
-    rows, own = list[Utterance](), dict[str, dict[str, str]]()
+    rows, own = list[Utterance](), dict[str, list[Utterance]]()
     for name in names:
         found = usable(load_corpus(name, corpus_root(name, folders)))
         if found.left_out:
             _log.warning("%s: %d of %d clips left out as unusable: %s", name, *_counted(found))
         rows += found.utterances
         if name not in CORPORA.names():
-            own[name] = {row.native_speaker: row.speaker for row in found.utterances}
-    _doubt_shared_names(own)
+            own[name] = found.utterances
+    for doubt in doubts_about_shared_names(own):
+        _log.warning("%s", doubt)
     return rows
-
-
-AS_TWO = "two people. If it is one, put both into one table"
-AS_ONE = "one person. If these are two, write the corpus before the name"  # in manifests, whose names stay as they are
-
-
-def _doubt_shared_names(own: Mapping[str, Mapping[str, str]]) -> None:
-    """Say which names of speakers two corpora of own recordings both have, and for how many people that is taken.
-
-    Parameters
-    ----------
-    own : corpus → name that a speaker has there → name that is unique over all corpora
-    """
-    for one, other in combinations(own, 2):
-        shared: dict[str, list[str]] = {AS_TWO: [], AS_ONE: []}
-        for name in sorted((own[one].keys() & own[other].keys()) - {""}):
-            shared[AS_ONE if own[one][name] == own[other][name] else AS_TWO].append(name)
-        for people, names in shared.items():
-            if names:
-                told = ", ".join(map(printable, names[:N_NAMED])) + (" …" if len(names) > N_NAMED else "")
-                _log.warning("%s and %s both have the speaker %s, taken for %s.", one, other, told, people)
 
 
 def _counted(found: Usable) -> tuple[int, int, str]:

@@ -21,7 +21,7 @@ from earnest.files.tables import (
     with_point,
 )
 from earnest.files.writing import replacing
-from earnest.labels import AFFECT, EMOTIONS
+from earnest.labels import AFFECT, EMOTIONS, composed
 
 Gender = Literal["female", "male"]
 # What a folder is searched for: what libsndfile reads and what is read through PyAV, see `earnest.audio.media_file`.
@@ -177,7 +177,7 @@ def _from_cells(row: Mapping[str, str], base: Path, where: str) -> Utterance:
         raise CorpusError(f"{where}: 'gender' must be female, male or empty, got {shown(values['gender'])}.")
     values["gender"] = values.get("gender") or None
     values["path"] = path_in(base, values["path"])
-    values["native_emotion"] = values.get("native_emotion", "").strip()
+    values["native_emotion"] = composed(values.get("native_emotion", "").strip())
     return Utterance(**values)
 
 

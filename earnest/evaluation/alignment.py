@@ -25,7 +25,7 @@ from earnest.evaluation.answers import (
     twins,
 )
 from earnest.evaluation.predictions import Predictions, identified, rated
-from earnest.labels import EMOTIONS, Scheme
+from earnest.labels import EMOTIONS, Scheme, composed
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def _are_namesakes(
 
 
 def _folders(name: str) -> tuple[str, ...]:
-    return PurePosixPath(name.replace("\\", "/")).parts[:-1]
+    return PurePosixPath(composed(name).replace("\\", "/")).parts[:-1]
 
 
 def _lies_elsewhere(name: str, row: Utterance) -> bool:
@@ -274,7 +274,7 @@ def _lies_elsewhere(name: str, row: Utterance) -> bool:
     if name in (row.utterance_id, row.key):
         return False
     folders, inner = _folders(name), _folders(row.utterance_id)
-    own = row.path.parts[:-1]
+    own = _folders(str(row.path))
     own = own[-len(inner) :] if inner and own[-len(inner) :] == inner else own[-1:]
     n_told = min(len(folders), len(own))
     return folders[len(folders) - n_told :] != own[len(own) - n_told :]
@@ -364,16 +364,16 @@ class _Index:
         self.by_id: dict[str, list[int]] = {}
         self.by_stem: dict[str, list[int]] = {}
         for place, row in enumerate(utterances):
-            self.by_id.setdefault(row.utterance_id, []).append(place)
+            self.by_id.setdefault(composed(row.utterance_id), []).append(place)
             if row.corpus:
-                self.by_id.setdefault(row.key, []).append(place)
+                self.by_id.setdefault(composed(row.key), []).append(place)
             self.by_stem.setdefault(_stem(row.path.name), []).append(place)
 
     def find(self, name: str, corpus: str, start_s: float | None) -> list[int]:
         """Return the rows that may be meant."""
-        found = self.by_id.get(name) or self.by_stem.get(_stem(name), [])
+        found = self.by_id.get(composed(name)) or self.by_stem.get(_stem(name), [])
         if corpus:
-            found = [place for place in found if self.utterances[place].corpus in (corpus, "")]
+            found = [place for place in found if composed(self.utterances[place].corpus) in (composed(corpus), "")]
         if len(found) > 1:
             found = self._with_nearest_path(found, name)
         if len(found) > 1 and start_s is not None:
@@ -382,10 +382,10 @@ class _Index:
 
     def _with_nearest_path(self, places: Sequence[int], name: str) -> list[int]:
         """Return those whose paths have the most folders in common with ``name``, from the end."""
-        wanted = PurePosixPath(name.replace("\\", "/")).parts[-2::-1]
+        wanted = _folders(name)[::-1]
         shared = []
         for place in places:
-            own = self.utterances[place].path.parts[-2::-1]
+            own = _folders(str(self.utterances[place].path))[::-1]
             different = (index for index, pair in enumerate(zip(wanted, own, strict=False)) if pair[0] != pair[1])
             shared.append(next(different, min(len(wanted), len(own))))
         return [place for place, count in zip(places, shared, strict=True) if count == max(shared)]
@@ -393,6 +393,6 @@ class _Index:
 
 def _stem(name: str) -> str:
     """Return a file's name without folder and suffix; other dots stay."""
-    base = name.replace("\\", "/").rpartition("/")[2]
+    base = composed(name).replace("\\", "/").rpartition("/")[2]
     stem, dot, suffix = base.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in AUDIO_SUFFIXES else base

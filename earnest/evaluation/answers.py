@@ -27,7 +27,7 @@ from earnest.files.tables import (
     unmarked,
     with_point,
 )
-from earnest.labels import AFFECT, EMOTIONS
+from earnest.labels import AFFECT, EMOTIONS, composed
 
 Probabilities = npt.NDArray[np.float32]
 TextColumn: TypeAlias = npt.NDArray[np.object_]  # shape (rows,): one str a row
@@ -211,7 +211,9 @@ def check_unique(answers: SystemAnswers) -> None:
         first = seen.setdefault(key, row)
         if first != row:
             where = f"{answers.unit} {answers.line[first]}"
-            raise CorpusError(f"{answers.place(row)}: '{excerpt(key[0])}' is in {where} already, with the same fold.")
+            raise CorpusError(
+                f"{answers.place(row)}: '{excerpt(key[0])}' is in {where} already, with the same fold. Keep one."
+            )
 
 
 def excerpt(text: str) -> str:
@@ -235,7 +237,7 @@ class Layout:
     ----------
     columns : our name ("name", "predicted", "emotion", "speaker", "adapted", "predicted_valence" …) →
         header of the table
-    probabilities : label → header of the table
+    probabilities : label, as `earnest.labels.composed` writes it → header of the table
     is_ours : labels must then be among those of the probabilities, and probabilities must sum to 1; of other
         people's tables, probabilities that don't are left out
     is_marked : texts that a spreadsheet would compute have a mark, as in all tables of earnest
@@ -328,7 +330,7 @@ class _Table:
         for name, kept in self.texts.items():
             text = unmarked(said[name]) if self.layout.is_marked and self.unit == "line" else said[name]
             if name in LABEL_CELLS:
-                text = text.strip()
+                text = composed(text.strip())
             elif name == "start":
                 text = with_point(text, self.delimiter)
             if reason := self._wrong(name, text):
@@ -347,7 +349,7 @@ class _Table:
     def answers(self) -> SystemAnswers:
         """Return all rows."""
         if not self.lines:
-            raise CorpusError(f"{self.path}: it holds no predictions.")
+            raise CorpusError(f"{self.path}: it holds no predictions. Write one row a recording.")
         texts = {name: text_column(kept) for name, kept in self.texts.items()}
         probabilities = None
         if self.probabilities and not all(map(math.isnan, self.probabilities)):
@@ -418,7 +420,9 @@ class _Table:
         if abs(total - 1) <= 0.5 * 10.0**-decimals * (len(values) - 1) + ROUNDING and min(values) >= 0 and decimals > 1:
             return [value / total for value in values]
         if self.layout.is_ours:
-            raise CorpusError(f"{self._place(line)}: the probabilities sum to {total:.6g}, not to 1.")
+            raise CorpusError(
+                f"{self._place(line)}: the probabilities sum to {total:.6g}, not to 1. Write those of all classes."
+            )
         return nothing
 
     def _number(self, name: str, text: str, line: int) -> float:

@@ -7,7 +7,7 @@ carries the words.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from earnest.errors import RecipeError, SplitError, suggestion
 from earnest.evaluation.folds import fold_and_repeat, repeat_name
@@ -112,3 +112,8 @@ def honest_protocol(name: str) -> Protocol:
 def is_chosen_on_test(protocol: str) -> bool:
     """Say whether a run or a result of this protocol was chosen on test clips."""
     return protocol.endswith(SUFFIX)
+
+
+def stamp_of(document: Mapping[str, Any]) -> str:
+    """Return `STAMP` where a result, as in its ``metrics.json``, is of an epoch that test clips chose, else ""."""
+    return STAMP if document.get("selected_on") == "test" else ""

@@ -14,6 +14,7 @@ from earnest.evaluation.confusion import Counts, confusion_counts, headline_scor
 from earnest.evaluation.folds import fold_and_repeat
 from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, Over, cluster_of, counts_by
 from earnest.evaluation.predictions import Predictions
+from earnest.labels import composed
 
 Indices = npt.NDArray[np.intp]
 
@@ -107,6 +108,12 @@ def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resample
     )
 
 
+def clip_names(predictions: Predictions) -> list[tuple[str, str]]:
+    """Return corpus and utterance of each row, by which clips of two files are matched; see `composed`."""
+    pairs = zip(predictions.corpus, predictions.utterance_id, strict=True)
+    return [(composed(corpus), composed(utterance)) for corpus, utterance in pairs]
+
+
 def difference_in_ua(
     a: Predictions, b: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
 ) -> Difference:
@@ -172,12 +179,10 @@ def _places(predictions: Predictions) -> dict[tuple[str, str], dict[int, int]]:
     names = predictions.folds
     repeats = {name: fold_and_repeat(name, names)[1] for name in names}
     places: dict[tuple[str, str], dict[int, int]] = {}
-    keys = zip(predictions.corpus, predictions.utterance_id, predictions.fold, strict=True)
-    for row, (corpus, utterance, fold) in enumerate(keys):
-        if places.setdefault((corpus, utterance), {}).setdefault(repeats[fold], row) != row:
+    for row, (name, fold) in enumerate(zip(clip_names(predictions), predictions.fold, strict=True)):
+        if places.setdefault(name, {}).setdefault(repeats[fold], row) != row:
             raise CorpusError(
-                f"{_name((corpus, utterance))} is in one file twice, in different folds. Compare files with one answer "
-                "per recording."
+                f"{_name(name)} is in one file twice, in different folds. Compare files with one answer per recording."
             )
     return places
 

@@ -142,8 +142,12 @@ def chosen_folds(
     ------
     RecipeError
         For an unknown fold, with the nearest right one.
+    SplitError
+        When a fold's name reads as a repeat of another fold.
     """
     splits = {split.fold: split for split in splits_of(protocol, utterances)}
+    if taken := [fold for fold in splits if fold_and_repeat(fold, splits)[1] > 1]:
+        raise SplitError(f"The fold '{taken[0]}' would be read as a repeat of another one. Call it without {MARK}.")
     for name in names:
         if name not in splits:
             raise RecipeError(f"The protocol {protocol.name} has no fold '{name}'.{suggestion(name, splits)}")

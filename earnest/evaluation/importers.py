@@ -23,7 +23,7 @@ from earnest.evaluation.answers import (
 from earnest.evaluation.predictions import layout_of, read_answers
 from earnest.files.reading import opened, parsed_json, read_text
 from earnest.files.tables import delimiter_of, is_parquet, is_separator_line, parquet_columns
-from earnest.labels import AFFECT
+from earnest.labels import AFFECT, composed
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
 _JSON = ("[", "{")
@@ -129,7 +129,7 @@ def _of_value(value: Any, where: str, number: int) -> Iterator[_Entry]:
         if not isinstance(told, str | None):
             raise CorpusError(f"{where}: 'emotion' is a text, or null for no answer, got {excerpt(str(told))}.")
         scores = _scores(value.get("probabilities"), where)
-        yield _Entry(_name(value["path"], where), scores, number, _sound(told or "", where).strip())
+        yield _Entry(_name(value["path"], where), scores, number, composed(_sound(told or "", where).strip()))
     elif key := next((key for key in NAME_KEYS if key in value), None):
         yield _Entry(_name(value[key], where), _scores(_answer_in(value, where), where), number)
     else:
@@ -178,7 +178,7 @@ def _scores(answer: Any, where: str) -> dict[str, float]:
     for item in answer if isinstance(answer, list) else [answer]:
         if not isinstance(item, dict) or not isinstance(item.get("label"), str) or not item["label"].strip():
             raise CorpusError(f'{where}: expected {{"label": a text, "score": a number}}, got {excerpt(str(item))}.')
-        label = _sound(item["label"], where).strip()
+        label = composed(_sound(item["label"], where).strip())
         if label in scores:
             raise CorpusError(f"{where}: the label '{excerpt(label)}' is there twice.")
         scores[label] = _finite(item.get("score", 1.0), f"{where}, label '{excerpt(label)}'")
@@ -303,7 +303,7 @@ def _predict_layout(header: Sequence[str], path: Path) -> Layout:
     more = {"emotion": "truth", "speaker": "speaker", "affect_derived": "affect_derived"}
     more |= {f"predicted_{name}": name for name in AFFECT}
     columns |= {ours: name for ours, name in more.items() if name in header}
-    probabilities = {name.removeprefix("p_"): name for name in header if name.startswith("p_")}
+    probabilities = {composed(name.removeprefix("p_")): name for name in header if name.startswith("p_")}
     return Layout(columns, probabilities, is_marked=True)
 
 
@@ -323,4 +323,4 @@ def _nkululeko_layout(header: Sequence[str], path: Path) -> Layout:
         columns["emotion"] = truth
     columns |= {name: name for name in ("speaker", "gender", "start") if name in header}
     before = header[: header.index("predicted")] if answer == "predicted" else ()
-    return Layout(columns, {name: name for name in before if name not in NO_CLASSES})
+    return Layout(columns, {composed(name): name for name in before if name not in NO_CLASSES})

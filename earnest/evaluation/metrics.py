@@ -84,7 +84,7 @@ def affect_results(predictions: Predictions, limits: Sequence[float] = ()) -> di
     true = np.full(predictions.affect.shape, np.nan)
     corpora = set(predictions.corpus.tolist())
     for corpus in corpora:
-        low_high = tuple(limits) or affect_range(corpus)
+        low_high = affect_range(corpus, limits)
         if low_high:
             rows, (low, high) = predictions.corpus == corpus, low_high
             # (rating − low)/(high − low), 0 to 1 as answers are.

@@ -28,7 +28,7 @@ from earnest.evaluation.answers import (
 )
 from earnest.files.tables import RowWriter, marked
 from earnest.files.writing import replacing
-from earnest.labels import AFFECT
+from earnest.labels import AFFECT, composed
 
 __all__ = [
     "Predictions",
@@ -375,5 +375,5 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
     columns = {name: name for name in header if name in KNOWN and name not in ("utterance_id", "path", TRUTH)}
     if TRUTH in header:
         columns["emotion"] = TRUTH
-    probabilities = {name.removeprefix(PREFIX): name for name in header if name.startswith(PREFIX)}
+    probabilities = {composed(name.removeprefix(PREFIX)): name for name in header if name.startswith(PREFIX)}
     return Layout({"name": identity, **columns}, probabilities, is_ours=True, is_marked=True, unread=unread)

@@ -543,7 +543,10 @@ def _check_coverage(protocol: Protocol, rows: Sequence[Utterance]) -> None:
     if strange:
         raise CorpusError(f"{protocol.name} has no speaker '{strange[0]}'; its speakers are {protocol.speakers[0]} …")
     if coverage.missing_speakers or (protocol.exact and not coverage.complete):
-        checks = ", ".join(f"earnest corpus check {name}" for name in protocol.corpora)
-        raise CorpusError(f"{coverage.sentence()}. Run: {checks}")
+        checks = ", ".join(f"earnest corpus check {name} FOLDER" for name in protocol.corpora)
+        raise CorpusError(
+            f"{coverage.sentence()}; all are needed. What is missing: {checks}. For a part take a protocol over any "
+            "manifest, such as --protocol session-loso or speaker-5fold."
+        )
     if not coverage.complete:
         _log.warning("%s. The corpus is incomplete; the result says so.", coverage.sentence())

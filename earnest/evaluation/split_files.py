@@ -1,6 +1,7 @@
 """Split files of ours and of others: read, checked for leaks, and written to be published."""
 
 import csv
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from earnest.evaluation.splitters import Parts
 from earnest.files.reading import read_json, read_text
 from earnest.files.tables import has_text, text_rows
 
+_log = logging.getLogger(__name__)
 NAME = "split-files"
 COLUMNS = ("utterance_id", "path", "corpus", "speaker", "fold", "set")
 _SET_WORDS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid", "test": "test"}
@@ -131,7 +133,11 @@ class FromFiles:
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts` a fold."""
         lookup = Lookup(utterances)
-        return [Parts(plan.fold, *plan.found(lookup).values()) for plan in self.plans]
+        parts = [Parts(plan.fold, *plan.found(lookup).values()) for plan in self.plans]
+        used = {row.key for one in parts for row in (*one.train, *one.valid, *one.test)}
+        if len(used) < len(utterances):
+            _log.warning("%s: %d of %d clips are in no set", NAME, len(utterances) - len(used), len(utterances))
+        return parts
 
 
 def protocol_of_files(paths: Sequence[Path], speaker_dependent: bool = False) -> Protocol:
@@ -232,7 +238,7 @@ def _read_csv(path: Path) -> Iterable[tuple[str, str, SplitEntry]]:
         name = _SET_WORDS.get(word.strip().lower())
         if name is None:
             raise SplitError(f"{path}, row {number}: '{word}' is not a set. Expected train, valid or test.")
-        yield row.get("fold") or fold, name, _clip_of(row, f"{path}, row {number}")
+        yield row.get("fold", "").strip() or fold, name, _clip_of(row, f"{path}, row {number}")
 
 
 def _clip_of(row: Mapping[str, str], where: str) -> SplitEntry:

@@ -179,7 +179,7 @@ KINDS: Mapping[str, tuple[Draw, str]] = {
     "neutral-heavy": (_neutral_heavy, "80 % neutral, the other emotions in turn"),
     "one emotion": (_one_emotion, "a stream for each emotion of a speaker"),
     "two emotions": (_two_emotions, "a stream for each two emotions of a speaker"),
-    "mixed speakers": (_mixed_speakers, "all recordings of three speakers together"),
+    "mixed speakers": (_mixed_speakers, "all recordings of three speakers together, where a fold tests as many"),
 }
 PLAIN, BLIND = "plain", "blind mean"
 N_DRAWS, SEED = 3, 0

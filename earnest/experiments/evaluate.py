@@ -128,9 +128,15 @@ def evaluate(
 def job_of(task: Task, split: Split, output: Path, space: SearchSpace | None) -> Job:
     """Return the training of one fold and repeat."""
     if Path(split.fold).name != split.fold:
-        raise SplitError(f"'{split.fold}' can't be a folder's name. Rename that speaker in the manifest.")
+        raise SplitError(f"The fold '{split.fold}' can't be a folder's name. Rename it, or the speaker it is of.")
     recipe = task.recipe_for(split)
     return Job(recipe, split, output / split.fold, replace(space, recipe=recipe) if space else None)
+
+
+def require_fold(recipe: Recipe, protocol_name: str, fold: str | None, folders: Mapping[str, Path]) -> None:
+    """Raise what `train` would for a fold or recordings that are not there, before anything is written."""
+    protocol = protocol_called(protocol_name)
+    fold_called(protocol, fold, protocol_utterances(recipe, protocol, folders))
 
 
 @holding("output")
@@ -273,8 +279,11 @@ def _selected_on(protocol: str, splits: Sequence[Split]) -> str:
 def _told_by_runs(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:
     records = {fold: read_record(run) for fold, run in runs.items()}
     warnings = {fold: list(record.warnings) for fold, record in records.items() if record.warnings}
-    return {"calibration_change": calibration_change(predictions, records)} | (
-        {"warnings": warnings} if warnings else {}
+    imported = next((record.selected_on for record in records.values() if record.selected_on), "")
+    return (
+        {"calibration_change": calibration_change(predictions, records)}
+        | ({"warnings": warnings} if warnings else {})
+        | ({"selected_on": imported} if imported else {})
     )
 
 

@@ -13,7 +13,7 @@ from earnest.errors import CorpusError, suggestion
 from earnest.evaluation.folds import FoldChoice, chosen_folds, fold_and_repeat, training_seeds
 from earnest.evaluation.protocols import Protocol
 from earnest.evaluation.splits import Split
-from earnest.files.cache import feature_cache
+from earnest.files.cache import disk_cache
 from earnest.labels import Scheme, SchemeCounts, count_labels
 from earnest.models.classifier import build_front_end
 from earnest.progress import SILENT, Progress
@@ -157,15 +157,16 @@ def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
 
 
 def label_counts(task: Task, used: Sequence[Utterance]) -> SchemeCounts:
-    """Count what is kept, merged and dropped of the clips that the protocol is about.
+    """Count what is kept and merged of the clips of the splits, and dropped of those that the protocol is about.
 
     Parameters
     ----------
     used : the clips of the splits; the scheme "native" has their emotions as classes
     """
-    belongs = task.protocol.belongs
+    scheme, belongs, keys = scheme_of(task.recipe, used), task.protocol.belongs, {row.key for row in used}
     part = [row for row in task.utterances if belongs is None or belongs(row)]
-    return count_labels(scheme_of(task.recipe, used), ((row.emotion, row.corpus, row.native_emotion) for row in part))
+    told = [(row.key in keys, (row.emotion, row.corpus, row.native_emotion)) for row in part]
+    return count_labels(scheme, (labels for is_used, labels in told if is_used or scheme.class_of(*labels) is None))
 
 
 def examples_of(recipe: Recipe, utterances: Sequence[Utterance], progress: Progress = SILENT) -> dict[str, Example]:
@@ -180,7 +181,7 @@ def examples_of(recipe: Recipe, utterances: Sequence[Utterance], progress: Progr
             advance,
             keep_waveforms=bool(recipe.augment),
             affect_range=recipe.training.affect_range,
-            disk=feature_cache(),
+            disk=disk_cache(),
         )
 
 
@@ -242,7 +243,7 @@ class SharedClips:
         if recipe.front_end != self._front_end:
             self._caches = {}
             examples = examples_of(recipe, self.rows, self.progress)
-            auxiliary = clips_of_corpora(self.auxiliary, build_front_end(recipe), self.progress, feature_cache())
+            auxiliary = clips_of_corpora(self.auxiliary, build_front_end(recipe), self.progress, disk_cache())
             self._clips = Clips(examples, classes=self.classes(recipe), auxiliary=auxiliary)
             self._front_end = recipe.front_end
         changes = recipe.training.changes if recipe.augment else ""
@@ -257,5 +258,5 @@ class SharedClips:
             embedded_by = json.dumps(
                 [recipe.model, dict(recipe.network), asdict(recipe.segments), asdict(recipe.image)]
             )
-            self._caches[network] = EmbeddingCache(disk=feature_cache(), made_by=embedded_by)
+            self._caches[network] = EmbeddingCache(disk=disk_cache(), made_by=embedded_by)
         return replace(self._clips, cache=self._caches[network])

@@ -53,14 +53,9 @@ if TYPE_CHECKING:
 
 TABLES = ("front_end", "network", "training")
 _MISSING = object()
-_HEARD_PLAIN = "trials hear their clips as they are, so that it changes nothing"
 REFUSED = {
     "training.refit": "it changes nothing on validation clips",
     "training.seed": "the best of several draws is luck",
-    "training.augmented_copies": _HEARD_PLAIN,
-    "training.stability_weight": _HEARD_PLAIN,
-    "training.clean_share": _HEARD_PLAIN,
-    "training.changes": _HEARD_PLAIN,
 }
 
 
@@ -399,10 +394,7 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
     claim(folder, recipe, split)
     classifier = initial_classifier(recipe, workplace.clips.classes(recipe))
     train, valid, n_classes = clips.of(split.train), clips.of(split.valid), len(classifier.classes)
-    # Trials hear their clips as they are, so that settings are compared and not draws of an augmentation.
-    training = replace(recipe.training, augmented_copies=0, stability_weight=0.0)
-    plain = replace(recipe, training=training, augment=())
-    learner = learner_for(plain, replace(clips, auxiliary=clips.auxiliary_of(split)))
+    learner = learner_for(recipe, replace(clips, auxiliary=clips.auxiliary_of(split)))
     learner.fit(classifier, (train,), valid, folder, ends_now=watch.ends_now)
     logits = learner.logits(classifier.network, EmotionHead(n_classes), valid)
     (folder / CHECKPOINT).unlink(missing_ok=True)

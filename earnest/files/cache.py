@@ -19,7 +19,7 @@ from earnest.errors import EarnestError
 
 FOLDER, LIMIT = "EARNEST_CACHE", "EARNEST_CACHE_GB"
 DEFAULT_GB = 10.0
-FEATURES = "features"  # the folder in the cache's that holds what training keeps
+ENTRIES = "features"  # the folder in the cache's that holds all of it
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _PARTIAL = ".partial-"
 _ABANDONED_S = 3600.0  # after which a half-written entry is that of a process which was killed
@@ -164,9 +164,9 @@ def cache_folder() -> Path:
     EarnestError
         When neither is known, as for a user without a home.
     """
-    if named := os.environ.get(FOLDER):
-        return Path(named)
     try:
+        if named := os.environ.get(FOLDER):
+            return Path(named).expanduser()
         if sys.platform == "win32":
             return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "earnest" / "cache"
         if sys.platform == "darwin":
@@ -176,8 +176,8 @@ def cache_folder() -> Path:
         raise EarnestError(f"No folder for caches: no home is known. Name one: {FOLDER}, or {LIMIT}=0.") from error
 
 
-def feature_cache() -> DiskCache | None:
-    """Return the cache of what training decodes and computes of recordings; None where ``EARNEST_CACHE_GB`` is 0."""
+def disk_cache() -> DiskCache | None:
+    """Return the cache of what is made of recordings and models; None where ``EARNEST_CACHE_GB`` is 0."""
     text = os.environ.get(LIMIT, "")
     try:
         gigabytes = float(text or DEFAULT_GB)
@@ -185,4 +185,4 @@ def feature_cache() -> DiskCache | None:
         gigabytes = -1.0
     if not 0 <= gigabytes < float("inf"):
         raise EarnestError(f"{LIMIT} must be a number of gigabytes, 0 for no cache; got '{text}'.")
-    return DiskCache(cache_folder() / FEATURES, round(gigabytes * 1e9)) if gigabytes else None
+    return DiskCache(cache_folder() / ENTRIES, round(gigabytes * 1e9)) if gigabytes else None

@@ -27,9 +27,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 OTHERWISE = "Wait, or choose another --output."
 _LOCK = ".lock"
+_LOOK_S = 0.01
 _MOST_OWNER_BYTES = 4096
 _MOST_PID = 2**31
-_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+# macOS says ENOTSUP of a share, which is another number there than EOPNOTSUPP.
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 _SHARED_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs"})
 _mine: dict[str, int] = {}  # lock → the thread that holds it
 
@@ -140,8 +142,11 @@ def _acquired(lock: Path, target: Path, wait_s: float) -> int:
                 _refuse_doubtful(before, state, lock, target)
                 _write_owner(descriptor)
                 return descriptor
-        except BaseException:
-            os.close(descriptor)
+        except BaseException as error:
+            if isinstance(error, OSError) and not os.fstat(descriptor).st_size:  # nobody's: what failed leaves none
+                _give_back(descriptor, lock)
+            else:
+                os.close(descriptor)
             raise
         os.close(descriptor)
         if state == "taken":
@@ -173,7 +178,14 @@ def lock_descriptor(descriptor: int, waits: bool = True) -> None:
         import msvcrt
 
         os.lseek(descriptor, 2**30, os.SEEK_SET)  # far behind all words: others may not read what is locked
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK if waits else msvcrt.LK_NBLCK, 1)
+        while True:
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+                break
+            except PermissionError:  # another one has it
+                if not waits:
+                    raise
+            time.sleep(_LOOK_S)  # LK_LOCK would look once a second, ten times
         os.lseek(descriptor, 0, os.SEEK_SET)
     else:
         import fcntl

@@ -28,9 +28,10 @@ _LOOKED_AT = 4096  # bytes, to tell a binary file
 MOST_DOTS = 256  # in one line of TOML: its time grows with their square
 
 Kind = type[EarnestError]
+MISSING = "no such file. Check the path."
 
 
-def read_bytes(path: Path, kind: Kind = EarnestError, missing: str = "no such file.", most: int = MOST_BYTES) -> bytes:
+def read_bytes(path: Path, kind: Kind = EarnestError, missing: str = MISSING, most: int = MOST_BYTES) -> bytes:
     """Return all bytes of a regular file.
 
     Parameters
@@ -56,7 +57,7 @@ def read_bytes(path: Path, kind: Kind = EarnestError, missing: str = "no such fi
 
 
 @contextmanager
-def opened(path: Path, kind: Kind = EarnestError, missing: str = "no such file.") -> Iterator[BinaryIO]:
+def opened(path: Path, kind: Kind = EarnestError, missing: str = MISSING) -> Iterator[BinaryIO]:
     """Open a regular file, and nothing else, for reading; see `read_bytes`."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
@@ -78,7 +79,7 @@ def opened(path: Path, kind: Kind = EarnestError, missing: str = "no such file."
 def read_text(
     path: Path,
     kind: Kind = EarnestError,
-    missing: str = "no such file.",
+    missing: str = MISSING,
     most: int = MOST_BYTES,
     what: str = "text",
 ) -> str:
@@ -126,7 +127,7 @@ def why_no_text(error: UnicodeDecodeError, where: str, line: int, what: str) -> 
     return f"{where}:{line}: not a readable {what} (not {name}: {error.reason}). Save it as UTF-8{how}."
 
 
-def read_json(path: Path, kind: Kind = EarnestError, missing: str = "no such file.", hint: str = "") -> Any:
+def read_json(path: Path, kind: Kind = EarnestError, missing: str = MISSING, hint: str = "") -> Any:
     """Return what a JSON file holds; ``hint`` ends the message about a file that holds none."""
     return parsed_json(read_text(path, kind, missing, MOST_JSON_BYTES, "JSON file"), str(path), kind, hint)
 
@@ -226,13 +227,30 @@ def _first_line(error: Exception) -> str:
 
 
 MOST_NAMED = 3
+_JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT; Python 3.11 lacks os.path.isjunction
 
 
-def links_among(root: Path, parent: str, folders: Sequence[str]) -> list[Path]:
-    """The links among the folders of one step of `os.walk` below ``root``; hidden ones, and in hidden folders, none."""
+def take_links(root: Path, parent: str, folders: list[str]) -> list[Path]:
+    """Take the links out of the folders of one step of `os.walk` below ``root``, which would follow junctions.
+
+    Returns
+    -------
+    those to be told: not the hidden ones, nor those in hidden folders
+    """
+    links = {name: path for name in folders if _is_link(path := Path(parent, name))}
+    folders[:] = [name for name in folders if name not in links]
     if any(part.startswith(".") for part in Path(parent).relative_to(root).parts):
         return []
-    return [path for name in folders if not name.startswith(".") and (path := Path(parent, name)).is_symlink()]
+    return [path for name, path in links.items() if not name.startswith(".")]
+
+
+def _is_link(folder: Path) -> bool:
+    """Whether a folder is a symbolic link, or a junction, which is what Windows has for everybody."""
+    try:
+        status = folder.lstat()
+    except OSError:  # it is gone
+        return False
+    return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION
 
 
 def unfollowed(root: Path, links: Sequence[Path]) -> str:

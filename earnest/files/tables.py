@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
-from earnest.errors import CorpusError, MissingExtraError, first_line, printable
+from earnest.errors import CorpusError, EarnestError, MissingExtraError, first_line, printable
 from earnest.files.reading import opened, parsed_json
 
 
@@ -162,12 +162,17 @@ def load_pyarrow() -> Any:
     ------
     MissingExtraError
         Where it is not installed.
+    EarnestError
+        Where it is, and can't be loaded.
     """
     try:
         import pyarrow
         import pyarrow.parquet
-    except ImportError:
+    except ModuleNotFoundError:
         raise MissingExtraError("Parquet", "parquet") from None
+    except ImportError as error:
+        told = f"pyarrow can't be imported ({first_line(error)})."
+        raise EarnestError(f"{told} Is there enough memory? Else install it again.") from error
     return pyarrow
 
 

@@ -124,12 +124,12 @@ def sha256_of_file(path: Path) -> str:
 def write_sums(folder: Path, names: Iterable[str]) -> None:
     """Write the checksums of files of a folder that are finished."""
     lines = [_sum_line(folder / name) for name in sorted(names)]
-    write_atomically(folder / SUMS, "".join(lines).encode())
+    write_atomically(folder / SUMS, os.fsencode("".join(lines)))
 
 
 def write_sum(path: Path) -> None:
     """Write the checksum of a finished file beside it."""
-    write_atomically(_sum_of(path), _sum_line(path).encode())
+    write_atomically(_sum_of(path), os.fsencode(_sum_line(path)))
 
 
 def _sum_line(path: Path) -> str:
@@ -149,10 +149,10 @@ def _from_sum_line(line: str) -> tuple[str, str]:
 def summed_in(sums: Path) -> list[tuple[str, str]]:
     """Return the names and checksums that a file of checksums holds, none where it is not there."""
     try:
-        lines = sums.read_text(encoding="utf-8").split("\n")
+        lines = os.fsdecode(sums.read_bytes()).replace("\r\n", "\n").split("\n")
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise EarnestError(f"{sums}: not readable ({error}). Delete it to continue without a check.") from error
     return [_from_sum_line(line) for line in lines if line]
 
@@ -219,10 +219,8 @@ class Journal:
     def append(self, text: str) -> None:
         """Add a line; it is safe when this returns, and not there at all when this raises."""
         line = text.encode() + b"\n"
-        try:
+        with told(self.path, self.hint):
             add_whole(self._file, line, self._size)
-        except OSError as error:
-            raise EarnestError(f"{unwritable(self.path, error)} {self.hint}".rstrip()) from error
         self._size += len(line)
 
     def close(self) -> None:

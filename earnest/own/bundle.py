@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from earnest.bundle import Bundle, BundleInfo, ProtocolResult, TrainingCorpus, classes_text, sha256_of
+from earnest.bundle import Bundle, BundleInfo, ProtocolResult, TrainingCorpus, classes_text, licence_in_words, sha256_of
 from earnest.corpora.own import Refused
 from earnest.errors import EarnestError, shown
 from earnest.evaluation.calibration import FittedCalibration, quality, softmax
@@ -111,10 +111,11 @@ def bundle_of(
     corpus : the own recordings, in the ledger after what the base has heard
     notes : sentences for the card
     """
+    heard, licence = (*base.info.training_corpora, corpus), answers.licence or NOT_STATED
     facts = {
         "name": answers.name,
         "version": answers.version,
-        "licence": answers.licence or NOT_STATED,
+        "licence": licence_in_words(licence, heard),
         "classes": classes_text(head.classes),  # as others read them; ours are below
         "scheme": "native",
         "sample_rate_hz": str(base.info.sample_rate_hz),
@@ -137,9 +138,9 @@ def bundle_of(
         head.info(base),
         name=answers.name,
         version=answers.version,
-        licence=answers.licence or NOT_STATED,
+        licence=licence,
         files={name: sha256_of(content) for name, content in files.items()},
-        training_corpora=(*base.info.training_corpora, corpus),
+        training_corpora=heard,
         results=(result,),
         origin=f"{base.info.name} {base.info.version}",
         notes=" ".join(told),

@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import DEFAULT_BUNDLE, LONGEST_NAME, Bundle, TrainingCorpus, load_bundle
-from earnest.corpora.manifest import write_manifest
+from earnest.corpora.base import CORPORA
+from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.corpora.own import OwnData, Refused
-from earnest.corpora.own.data import doubts_about, typed
+from earnest.corpora.own.check import LATE_S
+from earnest.corpora.own.data import doubts_about, doubts_about_shared_names, typed
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
@@ -262,6 +264,24 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
         yield f"For non-commercial use only: the weights of '{base.info.name}' were trained on {told}."
     yield from data.notes
     yield from doubts_about(own.classes, own.rows)
+    yield from _late_ends(own)
+    by_corpus: dict[str, list[Utterance]] = {}
+    for row in own.rows:
+        if row.corpus not in CORPORA.names():
+            by_corpus.setdefault(row.corpus, []).append(row)
+    yield from doubts_about_shared_names(by_corpus)
+
+
+def _late_ends(own: OwnEmbeddings) -> Iterator[str]:
+    """Tell of parts that end after their recording: times that are wrong, such as milliseconds."""
+    heard_to = (row.start_s + seconds for row, seconds in zip(own.rows, own.seconds.tolist(), strict=True))
+    rows = zip(own.rows, heard_to, strict=True)
+    if late := [row for row, heard_s in rows if row.end_s is not None and row.end_s > heard_s + LATE_S]:
+        first = f"{printable(late[0].path.name)} from {late[0].start_s:g} s"
+        yield (
+            f"Parts that end after their recording, so that all the rest of it was heard as theirs: {len(late)} (the "
+            f"first: {first}). Are the times in seconds?"
+        )
 
 
 def predictions_of(own: OwnEmbeddings, head: FittedHead) -> Predictions:

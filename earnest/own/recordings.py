@@ -264,12 +264,16 @@ def without_doubles(own: OwnEmbeddings, n_earlier: int = 0) -> tuple[OwnEmbeddin
     for same in _same_sound(own):
         labels = {own.rows[place].native_emotion for place in same}
         first = _place(own.rows[same[0]])
-        if len(labels) > 1:
-            told = ", ".join(sorted(labels))
-            refused |= dict.fromkeys(same, f"the same sound has several labels ({told}): see {first}")
-        else:
-            why = "learnt from before" if same[0] < n_earlier else f"the same sound as {first}"
-            refused |= dict.fromkeys(same[1:], why)
+        told = ", ".join(sorted(labels))
+        contradict = f"the same sound has several labels ({told})" if len(labels) > 1 else ""
+        for place in same if contradict else same[1:]:
+            is_row_of_first = _place(own.rows[place]) == first  # no other recording to look at
+            if contradict:
+                refused[place] = contradict if is_row_of_first else f"{contradict}: see {first}"
+            elif same[0] < n_earlier:
+                refused[place] = "learnt from before"
+            else:
+                refused[place] = "named by a row before" if is_row_of_first else f"the same sound as {first}"
     kept = [place for place in range(len(own.rows)) if place not in refused]
     return own.take(kept), [Refused(_place(own.rows[place]), why) for place, why in refused.items()]
 

@@ -17,6 +17,7 @@ from earnest.plots.style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, headline,
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+BARS = ", bars are standard deviations over folds"
 CLEAN_AFTER_DB = 5.0  # where "clean" stands, right of the highest level
 LOOKS = ((MUTED, "o", "-"), (ORANGE, "s", "-"), (BLUE, "^", "-"), (GREEN, "D", "-"), (INK, "v", "--"))
 
@@ -92,7 +93,8 @@ def draw_noise_curves(curves: Mapping[str, NoiseCurve]) -> "Figure":
         )
     axes.set_xticks(places, [*(f"{level:g}" for level in levels), "clean"])
     axes.set_xlabel("signal-to-noise ratio of the test clips in dB", color=MUTED)
-    axes.set_ylabel("UA in %", color=MUTED)
+    has_bars = any(ua.sd for curve in curves.values() for _, ua in (curve.clean, *curve.levels.values()))
+    axes.set_ylabel(f"UA in %{BARS if has_bars else ''}", color=MUTED)
     axes.set_ylim(bottom=0)
     plain_axes(axes)
     axes.legend(frameon=False, fontsize=9, loc="lower right", labelcolor=INK)
@@ -113,7 +115,7 @@ def plot_learning_curve(amounts: Sequence[Amount], path: Path, title: str) -> No
     labels = [f"{amount.clips:.0f}\n{counted(round(amount.speakers), 'speaker')}" for amount in ordered]
     axes.set_xticks(clips, labels)
     axes.set_xlabel("training clips (logarithmic)", color=MUTED)
-    axes.set_ylabel("UA in %", color=MUTED)
+    axes.set_ylabel(f"UA in %{BARS if any(deviations) else ''}", color=MUTED)
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)

@@ -299,13 +299,14 @@ def draw_speakers(parts: Sequence[Slice]) -> "Figure":
     figure = new_figure(min(12.0, max(4.5, 1.2 + 0.3 * len(in_order))), 3.2)
     axes = figure.subplots()
     mean = 100 * float(np.mean([part.ua for part in in_order]))
-    axes.axhline(mean, color=MUTED, linestyle="--", linewidth=1)
+    axes.axhline(mean, color=MUTED, linestyle="--", linewidth=1, label=f"mean over speakers: {mean:.1f} %")
     axes.vlines(range(len(in_order)), 0, [100 * part.ua for part in in_order], color=GRID, linewidth=2)
     axes.plot(range(len(in_order)), [100 * part.ua for part in in_order], "o", color=BLUE)
     axes.set_xticks(range(len(in_order)), [part.value for part in in_order], rotation=90, fontsize=8)
     axes.set_ylim(0, 102)
     axes.set_ylabel("UA in %", color=MUTED)
     plain_axes(axes)
+    figure.legend(loc="outside upper left", frameon=False, fontsize=9, labelcolor=INK)
     return figure
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from earnest.corpora.own.data import CORPUS as OWN
 from earnest.errors import counted
-from earnest.evaluation.comparison import Comparison, Difference, compare, holm
+from earnest.evaluation.comparison import Comparison, Difference, clip_names, compare, holm
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import Predictions, text_column
+from earnest.evaluation.predictions import text_column
 from earnest.evaluation.texts import percent, points, range_text
 from earnest.files.writing import write_atomically
 from earnest.plots.results import draw_differences
@@ -70,6 +70,15 @@ class Compared:
         ]
         return {
             "headline": self.headline.to_list(),
+            "results": [
+                {
+                    "result": result.name,
+                    "protocol": result.facts.protocol or None,
+                    "speaker_independent": result.facts.speaker_independent,
+                    **result.scores.to_dict(),
+                }
+                for result in self.results
+            ],
             "on_common_clips": self.on_common.to_list() if self.on_common else None,
             "pairs": pairs,
             "correction": "Holm, over the pairs",
@@ -104,7 +113,7 @@ def _under_one_name(results: Sequence[Result]) -> tuple[Sequence[Result], list[s
     """
     corpora: dict[str, set[str]] = defaultdict(set)  # utterance_id → those that have such a one
     several: set[str] = set()
-    for keys in (set(_keys(result.predictions)) for result in results):
+    for keys in (set(clip_names(result.predictions)) for result in results):
         for corpus, name in keys:
             corpora[name].add(corpus)
         several.update(name for name, n in Counter(name for _, name in keys).items() if n > 1)
@@ -112,7 +121,7 @@ def _under_one_name(results: Sequence[Result]) -> tuple[Sequence[Result], list[s
     unclear = several | {name for name, found in meant.items() if len(found) > 1}
     matched, notes = [], []
     for result in results:
-        own, ids = set(result.predictions.corpus), result.predictions.utterance_id
+        own, ids = set(result.predictions.corpus), [name for _, name in clip_names(result.predictions)]
         others = set().union(*(meant[name] for name in ids)) - own
         if own <= NAMELESS and others and unclear.isdisjoint(ids):
             column = text_column(min(meant[name], default="") for name in ids)
@@ -147,13 +156,9 @@ def _corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def _keys(predictions: Predictions) -> list[tuple[str, str]]:
-    return list(zip(predictions.corpus, predictions.utterance_id, strict=True))
-
-
 def _on_common_clips(results: Sequence[Result]) -> tuple[Table | None, int]:
     """Score each result on the clips that all have; None where all have the same, or none in common."""
-    keys = [_keys(result.predictions) for result in results]
+    keys = [clip_names(result.predictions) for result in results]
     common = set(keys[0]).intersection(*keys[1:])
     if not common or all(set(own) == common for own in keys):
         return None, len(common)
@@ -211,9 +216,9 @@ def _too_few(name: str, one: Difference) -> str:
 
 def _folds(first: Result, other: Result) -> str:
     """Say which folds of the first result the common clips are from; "" where it names none."""
-    there = set(_keys(other.predictions))
+    there = set(clip_names(other.predictions))
     folds = dict.fromkeys(
-        fold for key, fold in zip(_keys(first.predictions), first.predictions.fold, strict=True) if key in there
+        fold for key, fold in zip(clip_names(first.predictions), first.predictions.fold, strict=True) if key in there
     )
     names = [*filter(None, folds)]
     rest = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""

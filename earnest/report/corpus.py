@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, SpeechFinder, activity_called
+from earnest.audio.sound_file import length_by_header_s
 from earnest.audio.waveform import Waveform
 from earnest.augment.chain import build_chain
 from earnest.corpora.base import CORPORA, scheme_of_rows
@@ -93,9 +93,10 @@ def build_page(name: str, rows: Sequence[Utterance], with_audio: bool, show: Sho
             f"{name}: none of its recordings can be read ({len(rows):,}). Run: earnest corpus check {name}"
         )
     known = CORPORA.get(name) if name in CORPORA.names() else None
+    n_speakers = len({row.speaker for row in rows if row.speaker})
     facts = {
         "recordings": f"{len(rows):,}",
-        "speakers": f"{len({row.speaker for row in rows if row.speaker}):,}",
+        "speakers": f"{n_speakers:,}" if n_speakers else "unknown",
         "hours": f"{sum(lengths_s[row.key] for row in heard) / 3600:.2f}",
         "licence": known.licence if known else "not known",
     }
@@ -123,18 +124,13 @@ def length_s(row: Utterance) -> float:
     """Return the length of a recording in seconds, NaN where it can't be read."""
     file_s = _file_s(row.path)
     if not np.isnan(file_s):
-        return (file_s if row.end_s is None else row.end_s) - row.start_s
+        length = (file_s if row.end_s is None else min(row.end_s, file_s)) - row.start_s
+        return length if length > 0 else float("nan")
     waveform = waveform_of(row)  # a format that only av reads, or no sound at all
     return float("nan") if waveform is None else len(waveform) / RATE_HZ
 
 
-@lru_cache(maxsize=1)  # the parts of one recording stand one after the other
-def _file_s(path: Path) -> float:
-    """Return the length of a file, NaN where libsndfile can't read it."""
-    try:
-        return float(soundfile.info(path).duration)
-    except soundfile.LibsndfileError:
-        return float("nan")
+_file_s = lru_cache(maxsize=1)(length_by_header_s)  # the parts of one recording stand one after the other
 
 
 def speech_extent(waveform: Waveform) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from earnest.errors import EarnestError, shown
-from earnest.evaluation.author_protocols import STAMP
+from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import SPANS, recognised
@@ -151,7 +151,7 @@ def _facts(folder: Path) -> Facts:
         affect=affect if isinstance(affect, dict) else {},
         speaker_independent=known if isinstance(known, bool) else None,
         leakage=tuple(line for line in leakage if isinstance(line, dict)) if isinstance(leakage, list) else (),
-        stamp=STAMP if document.get("selected_on") == "test" else "",
+        stamp=stamp_of(document),
         **{name: str(document.get(name) or "") for name in ("protocol", "title", "command", "clips", "labels", "part")},
     )
 

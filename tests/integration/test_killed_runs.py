@@ -190,4 +190,4 @@ def test_ctrl_c_says_where_the_work_is_and_that_the_same_command_continues(
         finally:
             process.kill()
     assert said.endswith(f"What is done is in {output}; the same command continues.\n\nStopped.\n")
-    assert process.returncode == 1
+    assert process.returncode == 130

@@ -232,8 +232,12 @@ def test_a_search_without_any_result_says_so(made_up: Path, tmp_path: Path, monk
     ] * 3
 
 
-def test_the_discriminant_is_tuned_and_a_frozen_network_hears_each_clip_once(
-    made_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+AUGMENT = '[[augment]]\nname = "gaussian-noise"\ndeviation = [2.0, 3.0]\n'
+
+
+@pytest.mark.parametrize("copies", [0, 2])
+def test_the_discriminant_is_tuned_and_a_frozen_network_hears_each_clip_and_each_copy_once(
+    made_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copies: int
 ) -> None:
     heard: list[int] = []
     fit_discriminant = learn.fit_discriminant
@@ -243,12 +247,14 @@ def test_the_discriminant_is_tuned_and_a_frozen_network_hears_each_clip_once(
         fit_discriminant(network, train, shrinkage, n_classes, known, *more)
 
     monkeypatch.setattr(learn, "fit_discriminant", watched)
-    text = recipe_text(extra='method = "discriminant"') + (
+    augmented = f"augmented_copies = {copies}\n{AUGMENT}" if copies else ""
+    text = recipe_text(extra=f'method = "discriminant"\n{augmented}') + (
         '[tune]\ntrials = 3\nmetric = "valid_wa"\n[tune.ranges]\ntraining.shrinkage = { low = 0.05, high = 0.95 }\n'
     )
     document = tune(made_up, tmp_path / "out", text=text)
     assert len({trial["settings"]["training.shrinkage"] for trial in document["trials"]}) == 3
-    assert heard == [0, *[document["n_train"] + document["n_valid"]] * 2]
+    n_train, n_valid = document["n_train"], document["n_valid"]
+    assert heard == [copies * n_train, *[(1 + copies) * n_train + n_valid] * 2]
     assert document["metric"] == "valid_wa"
     assert read_recipe(tmp_path / "out" / "best.toml").training.method == "discriminant"
 
@@ -269,6 +275,7 @@ def test_what_to_type_next_tests_on_the_recordings_that_the_search_left_out(made
     recipe.write_text(recipe_text(extra='method = "discriminant"') + FRONT_END.replace("12", "1"), encoding="utf-8")
     words = ("--data", f"made-up={made_up}", "--protocol", PROTOCOL, "--fold", "f2", "--output", tmp_path / "out")
     said = earnest_cli("tune", recipe, *words)
+    assert "OMP_NUM_THREADS=1 before it repeats the trial" in said
     typed = shlex.split(said.rpartition("Next: earnest ")[2])
     earnest_cli(*typed)
     (output,) = tmp_path.glob("out-*")
@@ -315,22 +322,32 @@ def test_the_table_on_screen_ranks_the_trials(tuned: tuple[Path, dict[str, Any]]
     assert len(values) == 3
 
 
+def first_epochs(made_up: Path, folder: Path, text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the first epoch of the one trial of a recipe, and of the training of its best.toml."""
+    table = '[tune]\ntrials = 1\npruner = "none"\n[tune.choices]\n"training.learning_rate" = [4e-3, 1e-3]\n'
+    tune(made_up, folder / "tuned", trials=1, text=text + table)
+    data = ("--data", f"made-up={made_up}", "--protocol", PROTOCOL)
+    earnest_cli("train", folder / "tuned" / "best.toml", *data, "--output", folder / "run")
+    rows = []
+    for path in (folder / "tuned/trials/001/history.csv", folder / "run/history.csv"):
+        with path.open(newline="", encoding="utf-8") as file:
+            rows.append(next(csv.DictReader(file)))
+    return rows[0], rows[1]
+
+
 def test_a_trial_trains_as_train_does_with_an_image_that_learns_its_ranges(made_up: Path, tmp_path: Path) -> None:
     network = "".join(f"{name} = {json.dumps(value)}\n" for name, value in MODELS.get("moody-resnet18").reduced.items())
     image = '[image]\nchannels = 3\nscaling = "per-bin"\nnormalise = "statistics"\nwidth = 40\nheight = 40\n'
     text = recipe_text(epochs=1).replace('"cabg"', '"moody-resnet18"')
     text = text.replace("[network]\nwidth = 32\n", f"[network]\n{network}{image}")
-    tuned = tmp_path / "tuned"
-    table = '[tune]\ntrials = 1\npruner = "none"\n[tune.choices]\n"training.learning_rate" = [4e-3, 1e-3]\n'
-    tune(made_up, tuned, trials=1, text=text + table)
-    data = ("--data", f"made-up={made_up}", "--protocol", PROTOCOL)
-    earnest_cli("train", tuned / "best.toml", *data, "--output", tmp_path / "run")
-    (trial,) = tuned.rglob("history.csv")
-    losses = []
-    for path in (trial, tmp_path / "run" / "history.csv"):
-        with path.open(newline="", encoding="utf-8") as file:
-            losses.append(float(next(csv.DictReader(file))["valid_loss"]))
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    trial, trained = first_epochs(made_up, tmp_path, text)
+    assert float(trial["valid_loss"]) == pytest.approx(float(trained["valid_loss"]), rel=1e-4)
+
+
+def test_a_trial_hears_its_clips_augmented_as_train_does(made_up: Path, tmp_path: Path) -> None:
+    trial, trained = first_epochs(made_up, tmp_path, recipe_text(epochs=1, extra="stability_weight = 1.0\n" + AUGMENT))
+    for name in ("train_loss", "valid_loss"):
+        assert float(trial[name]) == pytest.approx(float(trained[name]), rel=1e-4)
 
 
 def test_trials_hear_the_other_corpora_of_a_fine_tuning(

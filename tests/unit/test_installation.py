@@ -2,6 +2,7 @@
 
 import json
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,23 @@ def test_a_folder_is_told_as_the_folder_of_the_sources(monkeypatch: pytest.Monke
 def test_a_wheel_is_named_without_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     said = command(monkeypatch, url="file:///home/ada/my%20files/earnest-1-py3-none-any.whl", archive_info={})
     assert said == "pip install './earnest-1-py3-none-any.whl[server]' (where this file lies)"
+
+
+@pytest.mark.parametrize(
+    ("file", "begins"),
+    [("pipx_metadata.json", "pipx runpip earnest install"), ("uv-receipt.toml", "uv tool install --force")],
+)
+def test_an_environment_of_pipx_or_uv_is_installed_into_by_these(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, begins: str
+) -> None:
+    (tmp_path / file).touch()
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    assert command(monkeypatch) == f"{begins} 'earnest[server]'"
+
+
+def test_of_a_repository_the_address_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = command(monkeypatch, url="file:///home/ada/earnest", vcs_info={"vcs": "git"})
+    assert said == "pip install 'earnest[server] @ git+ADDRESS' (with the address that it came from)"
 
 
 @pytest.mark.parametrize("told", [{}, {"url": "https://example.org/earnest.whl"}, {"url": 3}, {"url": None}])

@@ -180,18 +180,20 @@ def model_option(function: F) -> F:
     return click.option("--model", **MODEL)(function)
 
 
+THREADS: Mapping[str, Any] = {
+    "type": click.IntRange(1, 256),
+    "default": 1,
+    "show_default": True,
+    "envvar": "EARNEST_THREADS",
+    "help": "Cores for the network.",
+}
+
+
 @dataclass(frozen=True)
 class ComputingOptions:
     """How a model is computed."""
 
-    threads: int = option(
-        "--threads",
-        type=click.IntRange(1, 256),
-        default=1,
-        show_default=True,
-        envvar="EARNEST_THREADS",
-        help="Cores for the network.",
-    )
+    threads: int = option("--threads", **THREADS)
     provider: Provider = option(
         "--provider",
         type=click.Choice(["cpu", "cuda", "gpu", "auto"]),
@@ -257,7 +259,8 @@ class AnswerOptions:
     classes: str | None = option(
         "--classes",
         metavar="A,B,…",
-        help="Answer among these classes alone, such as angry,happy,neutral,sad; probabilities are renormalised.",
+        help="Answer among these classes alone, such as angry,happy,neutral,sad; probabilities are renormalised. A "
+        "name with a comma stands in double quotes.",
     )
     no_abstain: bool = option("--no-abstain", is_flag=True, help="Tell the likeliest emotion of unsure answers too.")
     abstain_below: float | None = option(

@@ -44,9 +44,10 @@ def recipe_argument(function: F) -> F:
 
 def tell_unused(recipe: Recipe, quiet: bool) -> Recipe:
     """Say which settings that were given change nothing, and return the recipe."""
-    if not quiet and (unused := recipe.training.unused):
-        names = ", ".join(f"training.{name}" for name in unused)
-        click.echo(f'method = "{recipe.training.method}" makes no use of {names}.', err=True)
+    training = recipe.training
+    for what, unused in ((f'method = "{training.method}"', training.unused), ("The recipe", training.idle)):
+        if unused and not quiet:
+            click.echo(f"{what} makes no use of {', '.join(f'training.{name}' for name in unused)}.", err=True)
     return recipe
 
 

@@ -31,14 +31,15 @@ from earnest.audio.source import (
     whole_and_channel,
 )
 from earnest.corpora.manifest import AUDIO_SUFFIXES
-from earnest.corpora.own.tables import guessed_name
+from earnest.corpora.own.read import matched
+from earnest.corpora.own.tables import SPEAKER, guessed_name
 from earnest.errors import AudioError, EarnestError, MissingExtraError, counted, printable, shown
-from earnest.files.reading import links_among, read_text, unfollowed
+from earnest.files.reading import read_text, take_links, unfollowed
 from earnest.files.tables import has_text, text_rows
+from earnest.labels import composed
 from earnest.runtime.decoders import Reading
 from earnest.runtime.predictor import Predictor
 
-LONGEST_PATH = 255  # letters that a pattern is tried on: its time may grow with a high power of them
 MOST_LIST_BYTES = 1 << 26
 CHANNEL_NUMBERS = "expected 1 for the left one, 2 for the right one, and so on"
 _COLUMNS = ("path", "speaker", "channel", "start_s", "end_s")  # of a list, that mean something
@@ -186,7 +187,7 @@ class Speakers:
         folder = next((one for one in self._folders if PurePath(path).is_relative_to(one)), None)
         below = PurePath(path).relative_to(folder) if folder is not None else PurePath(path)
         if self._pattern:
-            name = self._matched(below.as_posix())
+            name = matched(self._pattern, below.as_posix(), SPEAKER)
             if name is None:
                 self._unmatched[path] = below.as_posix()
                 return f"recording {path}"
@@ -194,15 +195,6 @@ class Speakers:
         if folder is None:
             return "" if self._folders_alone else f"folder {PurePath(path).parent}"
         return f"folder {PurePath(folder) / below.parts[0]}" if len(below.parts) > 1 else f"folder {folder}"
-
-    def _matched(self, path: str) -> str | None:
-        assert self._pattern is not None
-        found = self._pattern.search(path) if len(path) <= LONGEST_PATH else None
-        if found is None:
-            return None
-        if "speaker" in self._pattern.groupindex:
-            return found.group("speaker")
-        return found.group(1) if self._pattern.groups else found.group()
 
     def tell_unmatched(self) -> None:
         """Say on standard error which recordings a pattern left without a speaker."""
@@ -214,7 +206,7 @@ class Speakers:
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     try:
-        return None if pattern is None else re.compile(pattern)
+        return None if pattern is None else re.compile(composed(pattern))
     except (re.error, OverflowError, RecursionError) as error:
         raise click.UsageError(f"--speaker-pattern {pattern}: not a regular expression ({error}).") from None
 
@@ -326,7 +318,7 @@ def search(folder: str) -> tuple[list[str], list[Path]]:
     links: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders.sort()
-        links += links_among(Path(folder), parent, folders)
+        links += take_links(Path(folder), parent, folders)
         found += [os.path.join(parent, name) for name in [*files, *folders] if is_recording(name)]  # noqa: PTH118
         folders[:] = [name for name in folders if not is_recording(name)]
     return sorted(found), links

@@ -52,7 +52,7 @@ SAME = 0.02  # of a probability, or of an embedding's largest value: other batch
 Sample = tuple[str, Sequence[float]]
 """The path of a recording, and the numbers that were answered."""
 ROUNDED = 1e-5  # numbers of rows have six decimals
-RESUMES = "--resume keeps the rows so far."
+RESUMES = "Add --resume: it keeps the rows so far."
 GO_ON = "Continue it with --resume, replace it with --overwrite"
 _HEARD = b'{"plain":'  # a line of what was heard begins so
 NOT_OURS = "Name another --output, or replace it with --overwrite."
@@ -126,7 +126,7 @@ class JournaledFile(ABC, Generic[R]):
 
     def publish(self) -> None:
         """Write the file from all rows so far, beside its place, and move it there."""
-        with told(self._output), replacing(self._output) as whole:
+        with told(self._output, RESUMES), replacing(self._output) as whole:
             self._write_whole(whole)
         write_sum(self._output)
 

@@ -49,8 +49,8 @@ def command(
       earnest adapt anna/ --output anna.json
       earnest predict call.wav --profile anna.json
 
-    Exit codes: 0 all heard, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read; they are
-    named, and the profile is of the others.
+    Exit codes: 0 all heard, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read (they
+    are named, and the profile is of the others), 130 stopped by Ctrl-C.
     """
     sources = sources_of(paths, channels, output)
     speakers, heard = Speakers(paths), list[str]()

@@ -176,7 +176,7 @@ def _measured(
             value = sorted(times[WARM_UP:])[(len(times) - WARM_UP) // 2]
             yield _row(f"clip, {shape} with torch, p50", value, "ms", value / latency.p50_ms)
     if "start" in wanted:
-        own = [sys.executable, "-m", "earnest", "predict", str(clip), "--model", name]
+        own = [sys.executable, "-Pm", "earnest", "predict", str(clip), "--model", name]
         start_s = measure_start(own)
         yield _row("first answer of a process", start_s, "s")
         for shape in shapes:
@@ -427,7 +427,7 @@ def write_silence(hours: float, path: Path) -> Path:
 def measure_long(model: Predictor, name: str, recording: Path, hours: float) -> LongFile:
     """Run ``earnest timeline`` on a long recording, then time its stages in this process."""
     words = ["timeline", str(recording), "--json", "--model", name]
-    child = run_child([sys.executable, "-c", _TELLS_PEAK, *words])
+    child = run_child([sys.executable, "-Pc", _TELLS_PEAK, *words])
     windows = json.loads(child.output)["windows"]
     stages = {"decode": _cpu_s(lambda: _decode(recording)), "activity": _cpu_s(lambda: _activity(recording))}
     stages["activity"] -= stages["decode"]

@@ -1,21 +1,22 @@
-"""``earnest cache``: what training keeps of recordings on disk, so that they are decoded once."""
+"""``earnest cache``: what is kept on disk, so that it is made once."""
 
 import click
 
 from earnest.apps.cli.output import echo, echo_json, hand_down, output_options
-from earnest.files.cache import FEATURES, LIMIT, CacheUsage, DiskCache, cache_folder, feature_cache
+from earnest.files.cache import ENTRIES, LIMIT, CacheUsage, DiskCache, cache_folder, disk_cache
 
 
 @click.group()
 @output_options
 @click.pass_context
 def command(context: click.Context, as_json: bool, quiet: bool) -> None:
-    """Show or clear what training keeps of recordings on disk.
+    """Show or clear what is kept on disk of recordings and models.
 
     `train`, `evaluate` and `tune` keep decoded sound, frames, and embeddings of networks that stay as they are, by
     content and settings: a file that changed, another front end or another version of earnest never finds an old entry.
-    EARNEST_CACHE names the folder, EARNEST_CACHE_GB its largest size (default 10; 0 keeps nothing). When it is full,
-    what was not used for the longest time is removed first.
+    Where EARNEST_CACHE is set, models that OpenVINO has compiled are kept too. EARNEST_CACHE names the folder,
+    EARNEST_CACHE_GB its largest size (default 10; 0 keeps nothing). When it is full, what was not used for the longest
+    time is removed first.
 
     \b
     Examples:
@@ -62,7 +63,7 @@ def clear(as_json: bool, quiet: bool) -> None:
 
 def _cache() -> DiskCache:
     """Return the cache; one that nothing is added to may still hold something."""
-    return feature_cache() or DiskCache(cache_folder() / FEATURES, 0)
+    return disk_cache() or DiskCache(cache_folder() / ENTRIES, 0)
 
 
 def _told(usage: CacheUsage) -> str:

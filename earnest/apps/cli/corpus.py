@@ -258,6 +258,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
 @command.command()
 @click.argument("name", metavar="NAME|PATH|FORMAT", shell_complete=names_from(corpus_names, files=True))
 @click.argument("root", type=PATH, required=False)
+@data_option
 @click.option("-o", "--output", type=PATH, required=True, help="The CSV file to write.")
 @overwrite_option
 @click.option("--corpus", "corpus", default="", help="Name of your own corpus, where a table is read.")
@@ -286,6 +287,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
 def manifest(
     name: str,
     root: Path | None,
+    data: Sequence[str],
     output: Path,
     overwrite: bool,
     corpus: str,
@@ -300,9 +302,9 @@ def manifest(
     """Write the rows of a corpus, or of your own recordings, as a manifest.
 
     A manifest is a table with one row an utterance. It can stand for its corpus in --data NAME=DIR, such as --data
-    mine=mine.csv, and for your recordings in --corpus mine.csv. NAME is a corpus, ROOT its folder. PATH alone is a
-    folder or table of your own, in any layout; where it can't be guessed, say which column or folder is what. FORMAT
-    (csv, jsonl, audiofolder, audformat or emobox) says how to read ROOT.
+    mine=mine.csv, and for your recordings in --corpus mine.csv. NAME is a corpus, ROOT its folder (or that of --data
+    or $EARNEST_DATA). PATH alone is a folder or table of your own, in any layout; where it can't be guessed, say which
+    column or folder is what. FORMAT (csv, jsonl, audiofolder, audformat or emobox) says how to read ROOT.
 
     \b
     Examples:
@@ -319,7 +321,7 @@ def manifest(
     path = None if name in TABLE_READERS else own_path(name, root)
     found = hints.read(path, own.audio) if path else None
     if found is None:
-        rows = _named_rows(name, root, own, hints)
+        rows = _named_rows(name, root or corpus_folders(data).get(name), own, hints)
     else:
         if columns:
             raise click.UsageError("--column works only with csv and jsonl. Use --label-column or --speaker-column.")
@@ -435,7 +437,7 @@ def show(
     ROOT is the folder of the corpus, or a manifest of your own recordings. Without ROOT it looks in the folder that
     --data or $EARNEST_DATA names. PATH is a folder or table of your own, in any layout. Recordings go into the page
     only where the licence of their corpus allows passing them on. The exit code is 3 when some recordings can't be
-    read; the page names them.
+    read, by what their headers say; the page names them. `earnest corpus check` decodes each.
 
     \b
     Examples:

@@ -6,7 +6,7 @@ from typing import cast
 import click
 
 from earnest.apps.cli._answers import NoteCounter, answer_words
-from earnest.apps.cli._options import CHANNELS, AnswerOptions, model_option, options
+from earnest.apps.cli._options import CHANNELS, THREADS, AnswerOptions, model_option, options
 from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli.listen import events_of, tell
 from earnest.apps.cli.output import EXIT_SOME_FAILED, encode_output, output_options
@@ -33,7 +33,7 @@ from earnest.runtime.predictor import Predictor
 )
 @click.option("--microphone", "listens", is_flag=True, help="Listen to the microphone instead, until Ctrl-C.")
 @click.option("--input", "microphone_name", metavar="NAME", help="Microphone to use: its number, or part of its name.")
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for the network.")
+@click.option("--threads", **THREADS)
 @click.option(
     "--hint",
     type=click.Choice(["latency", "throughput"]),

@@ -201,7 +201,7 @@ def command(
       earnest embed talk.wav --json
 
     Exit codes: 0 all embedded, 1 an error that was explained, 2 wrong usage, 3 some recordings have no embedding
-    (their rows say why).
+    (their rows say why), 130 stopped by Ctrl-C.
     """
     found = existing.choice(output)
     if output is None and not as_json:

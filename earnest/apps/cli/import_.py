@@ -20,6 +20,7 @@ from earnest.apps.cli.output import (
 )
 from earnest.apps.cli.train import require_training
 from earnest.errors import counted
+from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.texts import percent
 from earnest.settings.recipe import recipe_file
 
@@ -73,6 +74,7 @@ def command(
       earnest import alexnet alexnet-owt-7be5be79.pth
     """
     require_training()
+    from earnest.experiments.evaluate import require_fold
     from earnest.models.published import import_imagenet
     from earnest.training.run import import_run
 
@@ -86,7 +88,10 @@ def command(
         raise click.UsageError(f"--output is missing: name the run folder to make of {network}.")
     if overwrite:
         raise click.UsageError("A run folder is never replaced: choose another --output, or remove the folder.")
-    record = import_run(network, file, output, _recipe(network, protocol))
+    recipe = _recipe(network, protocol)
+    if protocol:
+        require_fold(recipe, protocol, fold, corpus_folders(data))
+    record = import_run(network, file, output, recipe)
     typed = ["earnest", "import", network, str(file), "--output", str(output), "--protocol", protocol or ""]
     typed += ["--fold", fold] if fold else []
     progress = progress_for(as_json, quiet)
@@ -97,12 +102,15 @@ def command(
         return
     echo(f"{output}: {record.n_parameters:,} parameters, {', '.join(record.classes)}. {record.origin}.")
     if outcome:
-        wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
-        echo(
-            f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'clip')}, answered one by one: WA {wa}, UA {ua}."
-        )
+        _echo_test(outcome)
     if not quiet:
         echo(f"Next: {command_line('export', output, '--output', f'bundles/{output.name}')}")
+
+
+def _echo_test(outcome: "Evaluation") -> None:
+    wa, ua, stamp = percent(outcome.scores.wa), percent(outcome.scores.ua), stamp_of(outcome.document)
+    told = f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'clip')}, answered one by one: WA {wa}, UA {ua}"
+    echo(f"{told} [{stamp}]." if stamp else f"{told}.")
 
 
 def _recipe(network: str, protocol: str | None) -> "Recipe":

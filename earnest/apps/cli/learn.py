@@ -111,7 +111,7 @@ def command(
       earnest predict talk.wav --model mine
 
     Exit codes: 0 all recordings were used, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be
-    used (learn.json says why).
+    used (learn.json says why), 130 stopped by Ctrl-C.
     """
     refuse_full(output, overwrite)  # first, and in words of the command line
     values: dict[str, Any] = {**vars(layout), **vars(card), **vars(fit)}

@@ -27,7 +27,7 @@ from earnest.apps.cli._options import (
     window_options,
 )
 from earnest.apps.cli._recordings import standard_input
-from earnest.apps.cli.output import echo_table, encode_output, output_options
+from earnest.apps.cli.output import echo_json, echo_table, encode_output, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import AudioError, printable, printable_json
 from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, event_dict
@@ -165,7 +165,11 @@ def command(
       ffmpeg -i call.mp3 -f wav - | earnest listen - --channel 2
     """
     if devices:
-        echo_table(("number", "microphone"), [(str(number), name) for number, name in microphones()], right=("number",))
+        found = list(microphones())
+        if as_json:
+            echo_json({"microphones": [{"number": number, "name": name} for number, name in found]})
+        else:
+            echo_table(("number", "microphone"), [(str(number), name) for number, name in found], right=("number",))
         return
     if source is None and (channel or channels > 1):
         raise click.UsageError("--channel and --channels are for a pipe (-): one channel is recorded of a microphone.")

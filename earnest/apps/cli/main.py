@@ -20,7 +20,7 @@ import click
 from click.core import ParameterSource
 
 import earnest
-from earnest.apps.cli.output import EXIT_ERROR, encode_output, hand_down, output_options
+from earnest.apps.cli.output import EXIT_ERROR, EXIT_STOPPED, encode_output, hand_down, output_options
 from earnest.errors import EarnestError, printable, printable_lines, suggestion
 
 OTHER = "Other"
@@ -44,7 +44,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "train": "Train one model on one split, or continue a killed run.",
         "tune": "Try the settings of a recipe's [tune] table, or continue.",
         "evaluate": "Train and score every fold of a protocol, or continue.",
-        "cache": "Show or clear what training keeps of recordings on disk.",
+        "cache": "Show or clear what is kept on disk of recordings and models.",
         "export": "Export a trained model as one graph with its metadata.",
         "parity": "Compare torch with onnxruntime, one by one and in batches.",
     },
@@ -84,6 +84,8 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return command names without importing them."""
+        if not Path(__file__).is_file():
+            raise EarnestError("earnest can't run from within a zip file. Unpack it; a pex file does that itself.")
         names = {path.stem for path in Path(__file__).parent.glob("[!_]*.py")}
         return sorted(name.removesuffix("_") for name in names - _HELPERS)
 
@@ -167,7 +169,7 @@ def _run() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         click.echo("Stopped.", err=True)
-        sys.exit(EXIT_ERROR)
+        sys.exit(EXIT_STOPPED)
 
 
 def _is_closed_pipe(error: OSError) -> bool:

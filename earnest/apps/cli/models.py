@@ -88,8 +88,7 @@ def _echo_bundle(bundle: Bundle) -> None:
     if info.sounds:
         echo(f"  sounds      {', '.join(info.sounds)}")
     echo(f"  trained on  {', '.join(line.name for line in info.training_corpora)}; start: {info.origin}")
-    only = "non-commercial use only: " if info.non_commercial else ""
-    echo(f"  licence     {only}{info.licence}")
+    echo(f"  licence     {info.licence_in_words}")
     for result in info.results:
         kind = kind_words(result.speaker_independent)
         echo(f"  {result.protocol} ({kind}): WA {percent(result.wa)} %, UA {percent(result.ua)} %, n {result.n}")

@@ -20,6 +20,7 @@ from earnest.errors import EarnestError, printable, printable_json, printable_li
 from earnest.progress import Progress
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_SOME_FAILED = 0, 1, 2, 3
+EXIT_STOPPED = 130  # by Ctrl-C: 128 + SIGINT, as shells tell it
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -186,7 +186,7 @@ def command(
       earnest predict talk.wav --tta speed --model bundles/fold1 --model bundles/fold2
 
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read
-    (their rows say why).
+    (their rows say why), 130 stopped by Ctrl-C.
     """
     chosen = _format(form, as_json, output)
     found = existing.choice(output)

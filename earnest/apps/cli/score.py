@@ -27,6 +27,7 @@ from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
 from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
+from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import READERS, read_any
@@ -40,7 +41,7 @@ from earnest.evaluation.texts import NONE, percent, range_text, spread_text
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
 from earnest.files.writing import SUMS, refuse_existing, summed_in, write_json, write_sums
-from earnest.labels import Scheme, scheme_called
+from earnest.labels import Scheme, composed, scheme_called
 
 SLICED = ("style", "intensity")
 N_NAMED = 8
@@ -346,17 +347,18 @@ def command(
       earnest score results.csv --manifest mine.csv --scheme iemocap4 -o scored
       earnest score other.csv --manifest mine.csv --scheme iemocap4 -o other && earnest compare scored other
     """
+    told = _told_by_run(predictions)
     if protocol is not None:
-        protocol_called(protocol)
+        _refuse_other_protocol(protocol, predictions, told)
     places = _places(corpora, corpus_folders(data))
-    meant = {theirs.strip(): ours.strip() for theirs, ours in word_pairs("--map", words).items()}
+    meant = {composed(theirs.strip()): composed(ours.strip()) for theirs, ours in word_pairs("--map", words).items()}
     source = Source(manifest, places, meant, scheme, form, ignore_unknown)
     if output is not None:
         _refuse_output(output, predictions, source, overwrite)
     found = to_score(predictions, source)
     scores, _ = seeds_apart(score(found.predictions, np.random.default_rng(seed), columns=found.columns))
-    document = _document(protocol, scores, found)
-    title = _title(predictions, protocol)
+    document = _document(protocol, told, scores, found)
+    title = _title(predictions, protocol, told)
     if output is not None:
         _write(output, found.predictions if _is_apart(output, predictions) else None, document, scores, title, quiet)
     if as_json:
@@ -365,8 +367,29 @@ def command(
     echo_scores(scores, found.more, title)
     for note in found.notes:
         echo(note)
-    if protocol is None and not quiet:
+    if protocol is None and not (told or quiet):
         echo(UNKNOWN, err=True)
+
+
+def _told_by_run(predictions: Path) -> Mapping[str, Any]:
+    """Return what metrics.json of `evaluate` or `train` says of the predictions beside it, empty where none is there.
+
+    It is how speakers were kept apart and what chose the epoch.
+    """
+    file = predictions_file(predictions)
+    document = _evaluated(file.parent) if file.name == PREDICTIONS else {}
+    names = ("protocol", "speaker_independent", "title", "selected_on")
+    return {name: document[name] for name in names if name in document}
+
+
+def _refuse_other_protocol(protocol: str, predictions: Path, told: Mapping[str, Any]) -> None:
+    """Refuse a protocol that is unknown, or that the folder of the predictions contradicts."""
+    kind = protocol_called(protocol).kind
+    if told and told.get("protocol") != protocol:
+        known = told.get("title", told.get("protocol"))
+        raise EarnestError(
+            f"{predictions}: was made under {known}, says {METRICS} there, not under {protocol} ({kind})."
+        )
 
 
 def _places(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, Path]:
@@ -374,23 +397,23 @@ def _places(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, Path
     return {name: corpus_root(name, folders) for name in names or folders}
 
 
-def _document(protocol: str | None, scores: Scores, found: ToScore) -> dict[str, Any]:
+def _document(protocol: str | None, told: Mapping[str, Any], scores: Scores, found: ToScore) -> dict[str, Any]:
     facts = {"notes": list(found.notes), **found.more}
     if protocol is None:
-        return {"protocol": None, "speaker_independent": None, **facts, **scores.to_dict()}
+        return {"protocol": None, "speaker_independent": None, **told, **facts, **scores.to_dict()}
     return metrics_document(protocol, scores, facts)
 
 
-def _title(predictions: Path, protocol: str | None) -> str:
-    name = predictions.name
-    return name if protocol is None else f"{name}: {protocol} ({protocol_called(protocol).kind})"
+def _title(predictions: Path, protocol: str | None, told: Mapping[str, Any]) -> str:
+    known = str(told.get("title", "")) if protocol is None else f"{protocol} ({protocol_called(protocol).kind})"
+    return ": ".join(filter(None, [predictions.name, known, stamp_of(told)]))
 
 
 def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) -> None:
     """Refuse what is called as a file is, results that may not be overwritten, and a folder of another command."""
     if folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir():
         raise click.UsageError(f"--output {folder}: is a folder here, for metrics.json and predictions.csv. Name one.")
-    if _is_of_evaluate(folder):
+    if _evaluated(folder):
         raise EarnestError(f"{folder}: holds results of `earnest evaluate`. Choose another --output.")
     refuse_existing(folder / METRICS, overwrite)
     if _is_apart(folder, scored):
@@ -402,12 +425,13 @@ def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) 
         raise EarnestError(f"{folder}: holds {min(foreign)} of something else. Choose another --output.")
 
 
-def _is_of_evaluate(folder: Path) -> bool:
+def _evaluated(folder: Path) -> Mapping[str, Any]:
+    """Return the metrics.json of `evaluate` or `train` in a folder, empty where none is there."""
     try:
         found = read_json(folder / METRICS)
     except EarnestError:
-        return False
-    return isinstance(found, dict) and "recipe" in found
+        return {}
+    return found if isinstance(found, dict) and "recipe" in found else {}
 
 
 def _is_apart(folder: Path, scored: Path) -> bool:

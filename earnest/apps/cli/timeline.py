@@ -100,7 +100,7 @@ def command(
       earnest timeline calls/ --output spans.csv
 
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some of several recordings could not be
-    read.
+    read, 130 stopped by Ctrl-C.
     """
     chosen = chosen_format(form, as_json, output, SUFFIXES)
     is_table = len(paths) > 1 or is_list(paths[0]) or is_folder(paths[0])

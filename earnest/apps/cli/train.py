@@ -151,7 +151,7 @@ def protocol_of(recipe: "Recipe", other: RecipeOptions, folders: Mapping[str, Pa
 
 
 def _echo_training(output: Path, record: "RunRecord") -> None:
-    """Write what was trained on and what chose the epoch."""
+    """Write what was trained on, what chose the epoch, and what is wrong with the model."""
     from earnest.training.record import NO_VALIDATION
 
     chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
@@ -166,6 +166,9 @@ def _echo_training(output: Path, record: "RunRecord") -> None:
             f"{output}: trained on {trained}; {chosen_by} chosen on {counted(fitted_on, 'clip')} of speakers "
             "that were left out."
         )
+    for warning in record.warnings:
+        if warning != NO_VALIDATION:
+            echo(f"NOTE: {warning}")
 
 
 def _echo_test(outcome: "Evaluation") -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,9 +58,10 @@ def command(
 ) -> None:
     """Try the settings of a recipe's [tune] table, or continue.
 
-    The same command again continues. Each trial trains on the fold's training recordings and is judged on its
-    validation recordings; its test recordings are never opened. The best recipe is written to best.toml. Other folds
-    of the protocol test on recordings that this one trains on: for an honest result over all, tune each fold by itself.
+    The same command again continues. Each trial trains as `earnest train` does, augmentations included, on the fold's
+    training recordings and is judged on its validation recordings; its test recordings are never opened. The best
+    recipe is written to best.toml. Other folds of the protocol test on recordings that this one trains on: for an
+    honest result over all, tune each fold by itself.
 
     \b
     In the recipe:
@@ -99,11 +101,17 @@ def command(
         return
     _echo_trials(outcome)
     if not quiet:
-        # The fold's own test recordings are the only ones that the search has not learnt from.
-        words = ["earnest", "train", str(folder / BEST), "--fold", outcome.fold]
-        words += [word for one in data for word in ("--data", one)]
-        typed = shlex.join([*words, "--output", str(folder.with_name(f"{folder.name}-best"))])
-        echo(f"\n{BEST} and {TRIALS} are in {folder}. Next: {typed}")
+        echo(
+            f"\n{BEST} and {TRIALS} are in {folder}. Trials have one thread; `earnest train` takes all cores, which "
+            "moves its numbers a little: OMP_NUM_THREADS=1 before it repeats the trial."
+        )
+        echo(f"Next: {_next(folder / BEST, outcome.fold, data)}")
+
+
+def _next(best: Path, fold: str, data: Sequence[str]) -> str:
+    """Return the command that trains the best recipe, and tests it on the only recordings that were not searched by."""
+    words = ["earnest", "train", str(best), "--fold", fold, *(word for one in data for word in ("--data", one))]
+    return shlex.join([*words, "--output", str(best.parent.with_name(f"{best.parent.name}-best"))])
 
 
 def _echo_trials(outcome: "Tuned") -> None:
@@ -117,7 +125,7 @@ def _echo_trials(outcome: "Tuned") -> None:
     n_failed = sum(trial.state == "failed" for trial in ranked)
     n_pruned = sum(trial.state == "pruned" for trial in ranked)
     if n_failed or n_pruned:
-        echo(f"{n_pruned} were ended early, {n_failed} failed.")
+        echo(f"{counted(n_pruned, 'trial')} ended early, {n_failed} failed.")
 
 
 def _words(trial: "Trial") -> str:

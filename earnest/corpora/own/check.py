@@ -12,6 +12,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.corpora.own.data import OwnData, Refused, doubts_about
 
 SHORT_S = 0.3  # a syllable
+LATE_S = 0.5  # by which a part may end after its recording: times are rounded, and read off
 FEW = 10  # recordings of a class
 FEW_SPEAKERS = 5
 SAME, TWICE, KEEP_ONE = "same audio", "listed twice", "keep one of them"
@@ -130,8 +131,12 @@ def _sound(sounds: Iterable[Sound]) -> Iterable[Finding]:
 def _beyond(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[Finding]:
     length_s = {sound.path: sound.duration_s for sound in sounds if not sound.error}
     for row in rows:
-        if row.start_s and row.start_s >= length_s.get(row.path, math.inf):
-            yield Finding("beyond the end", (_part(row),), f"the recording ends at {length_s[row.path]:.2f} s")
+        file_s = length_s.get(row.path, math.inf)
+        if row.start_s and row.start_s >= file_s:
+            yield Finding("beyond the end", (_part(row),), f"the recording ends at {file_s:.2f} s")
+        elif row.end_s is not None and row.end_s > file_s + LATE_S:
+            told = f"it ends at {row.end_s:.2f} s, the recording at {file_s:.2f} s"
+            yield Finding("beyond the end", (_part(row),), told)
 
 
 def _part(row: Utterance) -> str:

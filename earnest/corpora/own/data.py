@@ -1,10 +1,11 @@
 """What a reader of own recordings finds: recordings that become rows, what was refused, where labels came from."""
 
 import re
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from earnest.audio.source import file_and_channel, is_file, path_in
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.tables import GENDERS, number_in, unique_speaker
 from earnest.errors import CorpusError, counted, printable, shown
-from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme
+from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme, composed
 
 CORPUS = "own"  # of recordings whose table names no corpus
 LONGEST_LABEL = 64  # letters
+N_NAMED = 3
 _NO_LABEL = "no label"
 _NOTHING = frozenset({"NA", "N/A", "n/a", "NaN", "nan", "<NA>"})  # as R and pandas write a cell without a value
 _LABELLED = (
@@ -115,6 +117,23 @@ def doubts_about(labels: Iterable[str], rows: Iterable[Utterance]) -> list[str]:
     return found + [f"{told}: {', '.join(names)}. Write them alike." for names in alike]
 
 
+AS_TWO = "two people. If it is one, put both into one table, as one corpus"
+AS_ONE = "one person. If these are two, write the corpus before the name"  # in manifests, whose names stay as they are
+
+
+def doubts_about_shared_names(own: Mapping[str, Sequence[Utterance]]) -> Iterator[str]:
+    """Yield which names of speakers two corpora of own recordings both have, and for how many people that is taken."""
+    names = {corpus: {row.native_speaker: row.speaker for row in rows if row.speaker} for corpus, rows in own.items()}
+    for one, other in combinations(names, 2):
+        shared: dict[str, list[str]] = {AS_TWO: [], AS_ONE: []}
+        for name in sorted(names[one].keys() & names[other].keys()):
+            shared[AS_ONE if names[one][name] == names[other][name] else AS_TWO].append(name)
+        for people, alike in shared.items():
+            if alike:
+                told = ", ".join(map(printable, alike[:N_NAMED])) + (" …" if len(alike) > N_NAMED else "")
+                yield f"{one} and {other} both have the speaker {told}, taken for {people}."
+
+
 def _alike(names: Iterable[str], key: Callable[[str], str]) -> list[list[str]]:
     """Return groups of names that have one key, of two names at least."""
     groups = defaultdict[str, list[str]](list)
@@ -134,8 +153,8 @@ def in_order(labels: set[str]) -> tuple[str, ...]:
 
 
 def cleaned(text: str) -> str:
-    """Return a label or name in one form: without spaces around, composed (é is one letter, as typed); "NA" is none."""
-    name = unicodedata.normalize("NFC", text).strip()
+    """Return a label or name in one form: without spaces around, and as `composed` does; "NA" is none."""
+    name = composed(text).strip()
     return "" if name in _NOTHING else name
 
 
@@ -197,12 +216,19 @@ def utterances_of(found: Iterable[FoundRecording], base: Path) -> FoundRows:
     return FoundRows(tuple(unique), tuple(refused), splits)
 
 
+def _missing(path: Path) -> str:
+    with suppress(OSError, ValueError):  # what can't be a name is no link either
+        if path.is_symlink():
+            return "a link to a file that is not there"
+    return "no such file"
+
+
 def _utterance(found: FoundRecording, base: Path) -> Utterance:
     if not found.path:
         raise CorpusError("names no recording")
     path = path_in(base, found.path)
     if not is_file(path):
-        raise CorpusError(f"{printable(str(path))}: no such file")
+        raise CorpusError(f"{printable(str(path))}: {_missing(path)}")
     label = cleaned(found.label)
     if problem := problem_with_label(label):
         raise CorpusError(f"{printable(found.path)}: {problem}")

@@ -29,7 +29,7 @@ from earnest.corpora.own.tables import (
 from earnest.corpora.tables import SYNONYMS
 from earnest.errors import CorpusError, printable, shown
 from earnest.files.reading import unfollowed
-from earnest.labels import EMOTIONS
+from earnest.labels import EMOTIONS, composed
 
 SET_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -154,7 +154,7 @@ def _path_of(given: object) -> Path:
 def _of_file(source: Path, hints: Hints) -> FoundLayout:
     suffix = source.suffix.lower()
     if not source.exists():
-        raise CorpusError(f"{source}: no such file or folder.")
+        raise CorpusError(f"{source}: no such file or folder. Check the path.")
     if suffix in LIST_SUFFIXES:
         return _of_table(LIST, source, read_list(source), hints)
     if suffix in TABLE_SUFFIXES:
@@ -255,26 +255,27 @@ def _audformat(source: Path, paths: Sequence[Path], hints: Hints) -> FoundLayout
 def _with_patterns(layout: FoundLayout, hints: Hints) -> FoundLayout:
     found = layout.found
     if hints.label_pattern:
-        found = [replace(one, label=_matched(hints.label_pattern, one.path, "label")) for one in found]
+        found = [replace(one, label=matched(hints.label_pattern, one.path, "label") or "") for one in found]
         layout = replace(layout, label_from="a pattern on the path", notes=[])
     if hints.speaker_pattern:
-        found = [replace(one, speaker=_matched(hints.speaker_pattern, one.path, SPEAKER)) for one in found]
+        found = [replace(one, speaker=matched(hints.speaker_pattern, one.path, SPEAKER) or "") for one in found]
         layout = replace(layout, speaker_from="a pattern on the path")
     return replace(layout, found=found)
 
 
-def _matched(pattern: re.Pattern[str], path: str, group: str) -> str:
-    found = pattern.search(path) if len(path) <= LONGEST_PATH else None
+def matched(pattern: re.Pattern[str], path: str, group: str) -> str | None:
+    """Return what a composed pattern finds in a path: the group of this name, or else the first one, or all."""
+    found = pattern.search(composed(path)) if len(path) <= LONGEST_PATH else None
     if found is None:
-        return ""
+        return None
     if group in pattern.groupindex:
-        return found.group(group) or ""
-    return (found.group(1) or "") if pattern.groups else found.group()
+        return found.group(group)
+    return found.group(1) if pattern.groups else found.group()
 
 
 def _compiled(pattern: str | None, what: str) -> re.Pattern[str] | None:
     try:
-        return None if pattern is None else re.compile(pattern)
+        return None if pattern is None else re.compile(composed(pattern))
     except (re.error, OverflowError, RecursionError) as error:
         raise CorpusError(f"{what} {shown(pattern)}: not a regular expression ({error}).") from None
 

@@ -37,20 +37,23 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     LABEL: (
         *("emotion", "label", "emotion_label", "labels", "class", "class_name", "category", "emo", "target"),
-        *("mood", "sentiment", "state", "tag"),
+        *("mood", "sentiment", "state", "tag", "emoclass"),
     ),
     SPEAKER: (
         *("speaker", "speaker_id", "speakerid", "spk_id", "spk", "spkid", "actor", "actor_id", "subject"),
-        *("subject_id", "participant", "participant_id", "client_id", "user_id", "user", "person", "talker"),
+        *("subject_id", "participant", "participant_id", "client_id", "user_id", "user", "person", "talker", "spkrid"),
     ),
     SPLIT: ("split", "subset", "partition"),
     "start_s": ("start_s", "start", "begin", "onset", "start_time", "begin_time", "tmin", "xmin", "offset"),
     "end_s": ("end_s", "end", "stop", "end_time", "tmax", "xmax"),
     "duration_s": ("duration_s", "duration"),
     "gender": ("gender", "sex"),
+    "valence": ("valence", "emoval"),
+    "arousal": ("arousal", "emoact"),
+    "dominance": ("dominance", "emodom"),
 }
 """What is looked for → names of columns that say it, the likeliest first; case, spaces and dashes don't count."""
-_KEPT = {"utterance_id", "corpus", "session", "text_id", *AFFECT, "style", "channel", "group"}
+_KEPT = {"utterance_id", "corpus", "session", "text_id", "style", "channel", "group"}
 """ColumnNames of a manifest that keep their meaning in any table that has a column of that name."""
 
 _NUMBERS = {"start_s", "end_s", "duration_s", *AFFECT}
@@ -131,8 +134,12 @@ def doubts_about_parts(columns: ColumnNames, found: Sequence[FoundRecording]) ->
         return several if has_ends else [*several, told]
     rows = Counter(one.path for one in found if one.path)
     path, n_rows = max(rows.items(), key=lambda item: item[1], default=("", 0))
-    whole = f"{shown(path)} is in {n_rows} rows, each about the whole recording. If they are parts, call the columns "
-    return [*several, *([f"{whole}with their times in seconds start_s and end_s."] if n_rows > 1 else [])]
+    whole = (
+        f"{shown(path)} is in {n_rows} rows, each about the whole recording. If they are parts, call the columns with "
+        "their times in seconds start_s and end_s. If several people labelled it, keep one row of each recording, such "
+        "as with the label of most of them."
+    )
+    return [*several, *([whole] if n_rows > 1 else [])]
 
 
 def _of_channels(found: Iterable[FoundRecording]) -> list[str]:
@@ -180,13 +187,17 @@ def read_table(path: Path) -> OwnTable:
 def read_list(path: Path) -> OwnTable:
     """Read a list of files: a path a line, then perhaps label and speaker, with tabs, ``| ; ,`` or spaces between.
 
-    Empty lines, and those that begin with ``#``, don't count. A list with a header is a table.
+    Empty lines, and those that begin with ``#``, don't count. A list with a header is a table. In Kaldi's ``.scp`` each
+    line begins with a name, then the path.
     """
     text = read_text(path, CorpusError, what="list of files")
     lines = [(number, line.strip()) for number, line in enumerate(lines_of(text), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
         raise CorpusError(f"{path}: holds no rows.")
+    if path.suffix.lower() == ".scp":
+        paths = [(number, line.split(None, 1)[-1]) for number, line in lines]
+        lines = paths if _is_recording(paths[0][1]) else lines  # or another program's
     if not _is_recording(lines[0][1]) and _looks_like_header(lines[0][1]):
         return _cells(path)
     names = (PATH, LABEL, SPEAKER)
@@ -252,11 +263,16 @@ def _looks_like_header(line: str) -> bool:
 
 
 def _split(line: str) -> list[str]:
-    """Split a line at the first mark that it holds; with spaces alone, at the last: a path may hold some."""
+    """Split a line at the first mark that it holds; with spaces alone, at the last: a path may hold some.
+
+    A line that ends as a recording does is one path, whatever marks are in it, but for tabs.
+    """
+    if Path(line).suffix.lower() in AUDIO_SUFFIXES and "\t" not in line:
+        return [line]
     for mark in _DELIMITERS:
         if mark in line:
             return [cell.strip() for cell in line.split(mark)][:3]
-    if Path(line).suffix.lower() in AUDIO_SUFFIXES or " " not in line:
+    if " " not in line:
         return [line]
     words = line.split()
     # "path label" or "path label speaker": the path ends where its suffix does.

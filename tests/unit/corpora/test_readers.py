@@ -98,6 +98,20 @@ def test_an_iemocap_recording_without_a_label_line_is_an_error_that_names_it(tmp
         parse("iemocap", "Ses01F_impro01_F099.wav", tmp_path)
 
 
+def test_two_label_lines_of_iemocap_that_contradict_each_other_are_refused(tmp_path):
+    build_example("iemocap", tmp_path)
+    labels = tmp_path / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
+    copied = labels.with_name("copy_of.txt")
+    copied.write_text(labels.read_text())
+    assert parse("iemocap", "Ses01F_impro01_F000.wav", tmp_path).emotion == "neutral"
+    copied.write_text(labels.read_text().replace("neu", "sad"))
+    with pytest.raises(CorpusError, match=r"copy_of.txt: labels Ses01F_impro01_F000 otherwise than an earlier line"):
+        parse("iemocap", "Ses01F_impro01_F000.wav", tmp_path)
+    copied.write_text(labels.read_text().replace("neu", "Neu"))
+    with pytest.raises(CorpusError, match="has the unknown label 'Neu'"):
+        parse("iemocap", "Ses01F_impro01_F000.wav", tmp_path)
+
+
 def test_thai_ser_groups_the_microphones_of_one_turn_under_the_assigned_label(tmp_path):
     build_example("thai-ser", tmp_path)
     rows = [row for row in corpus_called("thai-ser").read(tmp_path) if row.path.stem.endswith("actor001_impro1_1")]

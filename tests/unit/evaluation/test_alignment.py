@@ -107,6 +107,17 @@ def test_folders_above_the_last_one_tell_recordings_apart_too():
     assert join(said(("ann/angry/1.wav", "sad")), [take("ben")]).n_by_name == 1
 
 
+def test_a_name_that_macos_wrote_is_the_name_as_typed():
+    typed, apart = (
+        [f"{one}/zwölf" for one in ("wütend", "fröhlich")],
+        ["wu\u0308tend/zwo\u0308lf", "fro\u0308hlich/zwo\u0308lf"],
+    )
+    for names, ids in ((typed, apart), (apart, typed)):
+        for ending in ("", ".wav"):
+            joined = join(said(*((name + ending, "sad") for name in names)), [clip(one) for one in ids])
+            assert (joined.predictions.utterance_id.tolist(), joined.n_by_name) == (ids, 0)
+
+
 def test_two_recordings_of_one_name_in_a_manifest_are_refused():
     twice = [clip("a", corpus="", folder="/data/s1"), clip("a", "sad", corpus="", folder="/data/s2")]
     with pytest.raises(CorpusError, match=r"utterance_id 'a' twice: /data/s1/a\.wav and /data/s2/a\.wav"):

@@ -7,6 +7,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.folds import (
     FoldChoice,
+    chosen_folds,
     fold_and_repeat,
     repeated,
     seeds_apart,
@@ -36,6 +37,15 @@ def test_once_is_as_it_is_whatever_the_folds_are_called():
     assert [one.fold for one in repeated([split("ann#2")], 1)] == ["ann#2"]
     with pytest.raises(SplitError, match="'ann#2': the name of a fold can't hold #"):
         repeated([split("ann#2")], 2)
+
+
+def test_a_fold_that_reads_as_a_repeat_of_another_is_refused():
+    rows = [
+        Utterance(name, Path(f"{name}.wav"), corpus="made", speaker=name) for name in ("s0", "s0#2", "s1", "s2", "s3#x")
+    ]
+    with pytest.raises(SplitError, match="The fold 's0#2' would be read as a repeat of another one"):
+        chosen_folds(protocol_called("loso"), rows)
+    assert len(chosen_folds(protocol_called("loso"), rows[1:]).splits) == 4
 
 
 def test_a_published_protocol_is_repeated_with_its_own_seeds():

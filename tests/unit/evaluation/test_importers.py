@@ -296,3 +296,22 @@ def test_white_space_around_labels_of_json_is_none(tmp_path):
     assert (answers.labels, answers.predicted.tolist()) == (("sad",), ["sad"])
     with pytest.raises(CorpusError, match="a text"):
         read_any(written(tmp_path, {"a": [{"label": " ", "score": 1}]}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "utterance_id,emotion,predicted,p_{0},p_sad\na,{1},{2},0.75,0.25\n",
+        "path,status,emotion,truth,p_{0},p_sad\na,ok,{2},{1},0.75,0.25\n",
+        "file,{0},sad,predicted,truth\na,0.75,0.25,{2},{1}\n",
+        '{{"file": "a", "predictions": [{{"label": "{2}", "score": 0.75}}, {{"label": "sad", "score": 0.25}}]}}',
+        '{{"path": "a", "status": "ok", "emotion": "{2}", "probabilities": {{"{0}": 0.75, "sad": 0.25}}}}',
+    ],
+)
+def test_a_label_that_macos_wrote_is_the_class_of_the_same_label_as_typed(content, tmp_path):
+    typed, apart = "fröhlich", "fro\u0308hlich"
+    for forms in ((typed, apart, typed), (apart, typed, apart)):
+        is_json = content.startswith("{")
+        answers = read_any(written(tmp_path, content.format(*forms), "p.json" if is_json else "p.csv"))
+        assert (answers.labels, answers.predicted.tolist()) == ((typed, "sad"), [typed])
+        assert is_json or answers.own_truth().tolist() == [typed]

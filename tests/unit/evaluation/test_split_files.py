@@ -104,10 +104,15 @@ def test_a_mark_before_a_name_that_looks_like_a_formula_is_no_part_of_it(tmp_pat
 
 
 def test_a_column_says_the_fold_and_every_fold_is_one_split(tmp_path):
-    path = write(tmp_path / "all.csv", "utterance_id,fold,set\na,1,train\nb,1,test\nb,2,train\na,2,test\n")
+    path = write(tmp_path / "all.csv", "utterance_id,fold,set\na,1,train\nb, 1 ,test\nb,2,train\na,2,test\n")
     first, second = splits_of(protocol_of_files([path]), ROWS)
     assert (first.fold, first.train, first.test) == ("1", (A,), (B,))
     assert (second.fold, second.train, second.test) == ("2", (B,), (A,))
+
+
+def test_clips_in_no_set_are_counted(tmp_path, caplog):
+    splits_of(protocol_of_files([write(tmp_path / "all.csv", "utterance_id,set\na,train\nb,test\n")]), ROWS)
+    assert "split-files: 2 of 4 clips are in no set" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,19 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
+from earnest.evaluation.folds import chosen_folds
 from earnest.evaluation.protocols import protocol_called
-from earnest.experiments.task import ALL_DATA, examples_of, protocol_utterances, under, with_weights_of
+from earnest.evaluation.split_files import protocol_of_files
+from earnest.experiments.task import (
+    ALL_DATA,
+    Task,
+    examples_of,
+    label_counts,
+    protocol_utterances,
+    rows_in,
+    under,
+    with_weights_of,
+)
 from earnest.settings.recipe import Recipe
 from earnest.settings.training import Finetune
 from earnest.testing.corpora import build_example
@@ -61,6 +72,17 @@ def test_folders_of_corpora_that_are_not_used_may_be_named_too(recipe: Recipe, t
 def test_own_recordings_that_a_fine_tuning_learns_from_may_be_named(recipe: Recipe, tmp_path: Path) -> None:
     recipe = replace(recipe, finetune=Finetune(corpus=("mine",)))
     assert corpora_found(recipe, {"emodb": tmp_path / "emodb", "mine": tmp_path}) == {"emodb"}
+
+
+def test_labels_are_counted_of_the_clips_of_the_splits(tmp_path: Path) -> None:
+    rows = [
+        Utterance(name, tmp_path / f"{name}.wav", corpus="made", speaker=name, emotion=emotion)
+        for name, emotion in (("a", "happy"), ("b", "sad"), ("c", "happy"), ("d", "sad"), ("e", "boredom"))
+    ]
+    (tmp_path / "part.csv").write_text("utterance_id,set\na,train\nb,valid\nc,test\n")
+    protocol = protocol_of_files([tmp_path / "part.csv"])
+    task = Task(Recipe("made", "cabg", "six"), protocol, rows, chosen_folds(protocol, rows), (1,))
+    assert label_counts(task, rows_in(task.splits)).sentence() == "3 kept, 1 boredom dropped"
 
 
 def test_labels_that_the_scheme_has_not_are_named_with_what_to_do(recipe: Recipe) -> None:

@@ -59,10 +59,6 @@ def test_a_wrong_table_is_an_error_when_the_recipe_is_read(tmp_path: Path, table
         ({"network.width": Range(1, 9)}, {}, r"network\.width = 1: network: width must be even"),
         ({}, {"training.schedule": ("plateau", "cosin")}, r"is 'cosin'\. Did you mean 'cosine'\?"),
         ({}, {"training.refit": (True, False)}, "changes nothing on validation clips"),
-        ({}, {"training.augmented_copies": (0, 2)}, "trials hear their clips as they are"),
-        ({}, {"training.stability_weight": (0.0, 1.0)}, "trials hear their clips as they are"),
-        ({"training.clean_share": Range(0.0, 1.0)}, {}, "trials hear their clips as they are"),
-        ({}, {"training.changes": ("all", "one")}, "trials hear their clips as they are"),
         ({"training.shrinkage": Range(0.1, 0.9)}, {}, r'method = "gradient" makes no use of it'),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.files.cache import DiskCache, cache_folder, feature_cache
+from earnest.files.cache import DiskCache, cache_folder, disk_cache
 
 
 def key(word: str) -> str:
@@ -114,11 +114,13 @@ def no_home() -> Path:
 def test_the_environment_says_where_and_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARNEST_CACHE", str(tmp_path))
     monkeypatch.setenv("EARNEST_CACHE_GB", "0.5")
-    cache = feature_cache()
+    cache = disk_cache()
     assert cache is not None
     assert (cache.folder, cache.most_bytes) == (tmp_path / "features", 500_000_000)
+    monkeypatch.setenv("EARNEST_CACHE", "~/cache")
+    assert cache_folder() == Path("~/cache").expanduser()
     monkeypatch.setenv("EARNEST_CACHE_GB", "0")
-    assert feature_cache() is None
+    assert disk_cache() is None
     monkeypatch.delenv("EARNEST_CACHE")
     assert cache_folder().name in ("earnest", "cache")
     monkeypatch.setattr(Path, "home", no_home)
@@ -129,4 +131,4 @@ def test_the_environment_says_where_and_how_much(tmp_path: Path, monkeypatch: py
     for wrong in ("much", "-1", "nan", "inf"):
         monkeypatch.setenv("EARNEST_CACHE_GB", wrong)
         with pytest.raises(EarnestError, match="EARNEST_CACHE_GB must be a number of gigabytes"):
-            feature_cache()
+            disk_cache()

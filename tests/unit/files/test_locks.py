@@ -1,5 +1,7 @@
 """One writer at a time: a second one is told which, and a dead one's lock is taken over."""
 
+import errno
+import importlib.util
 import json
 import os
 import re
@@ -7,16 +9,17 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from earnest.errors import EarnestError
 from earnest.files import locks
-from earnest.files.locks import held_file, held_folder, holding, is_running
+from earnest.files.locks import Owner, held_file, held_folder, holding, is_running
 
 HOLDER = """
 import sys
@@ -161,7 +164,63 @@ def test_on_windows_asking_whether_a_process_runs_sends_nothing(monkeypatch: pyt
     assert [is_running(pid) for pid in opened] == [True, False, True, False]
 
 
+def test_on_windows_who_waits_for_a_lock_looks_again_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Exception | None] = [PermissionError(), PermissionError(), None, PermissionError(), OSError(5, "no")]
+
+    def locking(_descriptor: int, mode: str, _n_bytes: int) -> None:
+        assert mode == "at once"
+        if answer := answers.pop(0):
+            raise answer
+
+    windows = SimpleNamespace(LK_NBLCK="at once", LK_LOCK="looks once a second", locking=locking)
+    monkeypatch.setitem(sys.modules, "msvcrt", windows)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with (tmp_path / "ledger").open("w") as file:
+        locks.lock_descriptor(file.fileno())
+        with pytest.raises(PermissionError):
+            locks.lock_descriptor(file.fileno(), waits=False)
+        with pytest.raises(OSError, match="no"):
+            locks.lock_descriptor(file.fileno())
+    assert not answers
+
+
 def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
     with held_file(tmp_path / "new" / "folder" / "a.csv"):
         pass
     assert not list((tmp_path / "new" / "folder").iterdir())
+
+
+def test_a_share_without_locks_that_macos_mounts_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errno, "ENOTSUP", 45)
+    monkeypatch.setattr(errno, "EOPNOTSUPP", 102)
+    spec = importlib.util.find_spec(locks.__name__)
+    assert spec and spec.loader
+    on_macos: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(on_macos)
+    monkeypatch.setattr(on_macos, "lock_descriptor", failing_with(45))
+    with on_macos.held_file(tmp_path / "a.csv"):
+        assert (tmp_path / "a.csv.lock").stat().st_size
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_lock_that_fails_leaves_no_empty_one_behind_and_removes_no_other_owners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "lock_descriptor", failing_with(errno.EIO))
+    target, lock = tmp_path / "a.csv", tmp_path / "a.csv.lock"
+    with pytest.raises(EarnestError, match="not writable"), held_file(target):
+        pass
+    assert not lock.exists()
+    lock.write_text(json.dumps(Owner("elsewhere", 1, "2026-01-01 00:00", "earnest")._asdict()))
+    with pytest.raises(EarnestError, match="not writable"), held_file(target):
+        pass
+    assert lock.exists()
+
+
+def failing_with(number: int) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail

@@ -1,9 +1,11 @@
 """Text from outside."""
 
 import os
+import stat
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -123,6 +125,20 @@ def test_recordings_beside_a_link_are_read_and_the_link_is_told(elsewhere: Path,
     assert any("not followed: more" in note for note in own.notes)
     assert len(sources_of([str(elsewhere)])) == 6
     assert "not followed: more" in caplog.text
+
+
+def test_a_junction_of_windows_is_a_link(elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_voice(tmp_path / "here" / "a.wav", 0.2)
+    junctions = {elsewhere / "more", elsewhere / ".more", elsewhere / "asks" / "more"}
+    for one in junctions:
+        one.symlink_to(tmp_path / "here")
+    lstat, junction = Path.lstat, SimpleNamespace(st_mode=stat.S_IFDIR, st_reparse_tag=0xA0000003)
+    monkeypatch.setattr(Path, "lstat", lambda path: junction if path in junctions else lstat(path))
+    monkeypatch.setattr(os.path, "islink", lambda _: False)  # so os.walk follows them
+    assert len(sources_of([str(elsewhere)])) == 6
+    own = read_own(elsewhere)
+    assert len(own.utterances) == 6
+    assert any("2 folders are links, which are not followed: more, asks/more" in note for note in own.notes)
 
 
 def test_hidden_folders_and_what_lies_in_them_are_not_told(elsewhere: Path, tmp_path: Path, caplog) -> None:

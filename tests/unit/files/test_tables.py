@@ -3,15 +3,28 @@
 import csv
 import os
 import re
+import sys
 from io import StringIO
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from attacks.run_files import FORMULAS, ODD_NAMES
-from earnest.files.tables import csv_row, csv_rows, delimiter_of, has_text, marked, named_rows, text_rows, unmarked
+from earnest.errors import EarnestError
+from earnest.files.tables import (
+    csv_row,
+    csv_rows,
+    delimiter_of,
+    has_text,
+    load_pyarrow,
+    marked,
+    named_rows,
+    text_rows,
+    unmarked,
+)
 
 README = Path(__file__).parents[3] / "README.md"
 TEXTS = st.text(st.one_of(st.sampled_from("'=+-@\t\r\n\",;＝ a1"), st.characters(codec="utf-8")), max_size=8)
@@ -83,3 +96,12 @@ def test_a_first_line_that_tells_excel_the_separator_is_no_row(mark: str) -> Non
 )
 def test_a_row_that_a_spreadsheet_left_behind_holds_no_text(cells: list[object], holds: bool) -> None:
     assert has_text(cells) is holds
+
+
+def test_a_package_that_can_t_be_loaded_is_not_told_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow.parquet", reason="needs pyarrow, earnest[parquet]")
+    why = "libparquet.so: failed to map segment from shared object"
+    monkeypatch.delitem(sys.modules, "pyarrow.parquet")
+    monkeypatch.setattr(sys, "meta_path", [Mock(find_spec=Mock(side_effect=ImportError(why)))])
+    with pytest.raises(EarnestError, match=f"{re.escape(why)}.*enough memory"):
+        load_pyarrow()

@@ -140,7 +140,7 @@ def test_checksums_are_those_of_sha256sum_and_tell_what_was_changed(tmp_path: Pa
             refuse_changed(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["o\u2028x.csv", "new\nline.csv", "back\\slash\\n.csv"])
+@pytest.mark.parametrize("name", ["o\u2028x.csv", "new\nline.csv", "back\\slash\\n.csv", "no text \udcff.csv"])
 def test_checksums_of_strange_names_are_those_of_sha256sum(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("a")
     write_sum(tmp_path / name)

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+from collections import Counter
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,24 @@ def test_what_cannot_be_learnt_from_is_left_out_with_its_reason(clips: Path, bas
     assert learned.n == 3 * 3 * N_TAKES - 1
 
 
+def test_rows_of_several_people_about_one_recording_are_counted_by_what_they_say(
+    clips: Path, base: Path, tmp_path: Path
+) -> None:
+    paths = sorted(clips.rglob("*.wav"))
+    rows = [{"path": str(path), "label": path.parent.name} for path in paths]
+    others = [
+        {"path": str(path), "label": "laut" if path.name.endswith("-0.wav") else path.parent.name} for path in paths
+    ]
+    learned = learn(write_table(tmp_path / "rows.csv", [*rows, *others]), tmp_path / "mine", base)
+    reasons = Counter(one.reason for one in learned.refused)
+    assert reasons == {
+        "named by a row before": len(paths) - 2 * N_SPEAKERS,
+        "the same sound has several labels (laut, leise)": 2 * N_SPEAKERS,
+        "the same sound has several labels (laut, 好的)": 2 * N_SPEAKERS,
+    }
+    assert any("If several people labelled it" in words for words in learned.warnings)
+
+
 def test_sound_that_the_base_calls_no_speech_is_left_out(base: Path, tmp_path: Path) -> None:
     folder = write_clips(tmp_path / "clips", range(3))
     soundfile.write(folder / "laut" / "s0-laugh.wav", voice(0.6, level=0.55, seed=3), RATE_HZ)
@@ -253,6 +272,20 @@ def test_recordings_of_folders_with_the_same_names_keep_apart_when_added(base: P
     assert learned is not None and learned.n == 3 * len(list((tmp_path / "week0").rglob("*.wav")))
     predictions = read_predictions(learned.path / "predictions.csv")
     assert len(set(predictions.utterance_id.tolist())) == learned.n
+
+
+def test_speakers_of_two_tables_with_the_same_names_are_said_to_be_taken_for_two_people(
+    base: Path, tmp_path: Path
+) -> None:
+    for week, takes in (("monday", 1), ("friday", 2)):
+        folder = write_clips(tmp_path / week, range(takes, takes + 2))
+        rows = "".join(f"{path},{path.parent.name},ann-{path.name[1]},{week}\n" for path in folder.rglob("*.wav"))
+        (tmp_path / f"{week}.csv").write_text(f"path,label,speaker,corpus\n{rows}", encoding="utf-8")
+    one = learn(tmp_path / "monday.csv", tmp_path / "one", base, speaker_pattern=None)
+    two = learn(tmp_path / "friday.csv", tmp_path / "two", base, speaker_pattern=None, continued=one.path)
+    told = "monday and friday both have the speaker ann-2, taken for two people. If it is one, put both into one table"
+    assert not any("both have" in words for words in one.warnings)
+    assert any(words.startswith(told) for words in two.warnings)
 
 
 def test_a_model_that_forgot_or_was_damaged_cannot_be_continued(
@@ -301,6 +334,21 @@ def test_parts_of_recordings_in_a_manifest_are_learnt_from(base: Path, tmp_path:
     assert learned.n == 2 * len(parts)
     assert [one.where for one in learned.refused] == [f"{tmp_path / 'talk.wav'} from 60 s"]
     assert "2 folds of recordings" in learned.folds  # parts of one recording stay together
+
+
+def test_parts_that_end_after_their_recording_are_told(base: Path, tmp_path: Path) -> None:
+    rows = []
+    for number in range(4):
+        parts = [clip(label, 30 + 3 * number + place) for place, label in enumerate(LEVELS)]
+        soundfile.write(tmp_path / f"{number}.wav", np.concatenate(parts), RATE_HZ)
+        ends_s = (0.6, 1.2, 1.9 if number else 1_900)
+        times = zip(LEVELS, (0, 0.6, 1.2), ends_s, strict=True)
+        rows += [{"path": f"{number}.wav", "label": label, "start": start, "end": end} for label, start, end in times]
+    table = write_table(tmp_path / "parts.csv", rows)
+    learned = learn(table, tmp_path / "mine", base, speaker_pattern=None)
+    assert learned.n == len(rows)
+    (told,) = [words for words in learned.warnings if "end after their recording" in words]
+    assert told.endswith("heard as theirs: 1 (the first: 0.wav from 1.2 s). Are the times in seconds?")
 
 
 def test_channels_of_recordings_are_learnt_from_and_those_of_one_stay_together(base: Path, tmp_path: Path) -> None:

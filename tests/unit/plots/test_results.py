@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from earnest.errors import EarnestError, MissingExtraError
+from earnest.evaluation.curves import NoiseCurve
+from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores, score
+from earnest.evaluation.slices import Slice
 from earnest.plots import results as plots
 from earnest.plots import style
+from earnest.plots.comparisons import draw_noise_curves
 from earnest.plots.style import BLUE, ORANGE, new_figure
 from tests.prediction_rows import PredictionRow, predictions_of
 
@@ -129,6 +133,19 @@ def test_a_card_says_whether_the_answer_is_right(truth, title):
     plots.draw_prediction(above, below, np.ones(8_000, np.float32), 16_000, {"happy": 0.3, "sad": 0.7}, truth)
     assert above.get_title(loc="left") == title
     assert above.get_xlim() == (0, 0.5)
+
+
+def test_the_mean_over_speakers_is_told_by_its_line():
+    figure = plots.draw_speakers([Slice("speaker", name, 4, ua, ua) for name, ua in (("ann", 0.5), ("ben", 0.7))])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["mean over speakers: 60.0 %"]
+
+
+@pytest.mark.parametrize(("sd", "told"), [(0.1, "UA in %, bars are standard deviations over folds"), (None, "UA in %")])
+def test_the_bars_of_a_noise_curve_say_what_they_are(sd, told):
+    point = (Spread(0.9, sd), Spread(0.9, sd))
+    (axes,) = draw_noise_curves({"made": NoiseCurve(point, {20.0: point}, 9)}).axes
+    assert axes.get_ylabel() == told
 
 
 def test_a_name_in_another_script_is_drawn_by_a_font_that_is_installed(monkeypatch, tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def test_no_page_is_replaced_unasked_also_where_no_output_was_named(
     assert "Nobody said what is true" in page.read_text(encoding="utf-8")
 
 
+def test_pictures_go_into_no_run_of_the_pages_name_even_when_asked(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    run = tmp_path / "mine"
+    run.mkdir()
+    with pytest.raises(
+        EarnestError, match=r"the page's pictures would go among the run's files\. Say --output .*mine/report"
+    ):
+        earnest_cli("report", run, "--output", tmp_path / "mine.html", "--overwrite")
+
+
 def test_pictures_go_into_no_folder_of_something_else_unasked(table: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
     pytest.importorskip("jinja2", reason="a page needs the extra 'report'")

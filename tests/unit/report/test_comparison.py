@@ -1,6 +1,7 @@
 """Side by side: differences, corrections, and what must be said about clips and protocols."""
 
 import json
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def test_columns_that_are_not_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "theirs.csv").write_text("utterance_id,emotion,predicted,subject\na,sad,sad,1\nb,happy,happy,2\n")
     told = earnest_cli("compare", tmp_path / "ours.csv", tmp_path / "theirs.csv")
     assert "theirs: Columns that are not read: subject." in told
+
+
+def test_recordings_whose_names_macos_wrote_are_those_whose_names_were_typed(tmp_path: Path) -> None:
+    for corpus in ("", "Schön"):
+        paths = [tmp_path / f"{form}{corpus}.csv" for form in ("NFC", "NFD")]
+        for path in paths:
+            rows = f"utterance_id,corpus,emotion,predicted\nfröhlich/ä.wav,{corpus},sad,sad\nb,{corpus},happy,sad\n"
+            path.write_text(unicodedata.normalize(path.name[:3], rows), encoding="utf-8")  # type: ignore[arg-type]
+        for results in (paths, paths[::-1]):
+            compared = compare_results(read_results(results))
+            assert (compared.pairs[0].n, compared.on_common) == (2, None)
 
 
 def test_clips_of_no_fold_are_of_none_and_what_was_not_answered_is_told(tmp_path: Path) -> None:
@@ -179,6 +191,8 @@ def test_the_command_writes_a_page_and_json(tmp_path: Path) -> None:
     answer = json.loads(earnest_cli("compare", *folders(tmp_path), "--output", page, "--json"))
     assert [pair["result"] for pair in answer["pairs"]] == ["s1", "s2"]
     assert {"value", "interval", "p"} == set(answer["pairs"][0]["ua"])
+    assert [result["result"] for result in answer["results"]] == ["s0", "s1", "s2"]
+    assert all(0 <= result["ua"] <= 1 for result in answer["results"])
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text
     assert "Paired differences to s0" in text

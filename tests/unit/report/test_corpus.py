@@ -11,6 +11,7 @@ from made_up_corpus import RATE_HZ, spoken
 from earnest.corpora.load import load_corpus
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
+from earnest.report import corpus
 from earnest.report.corpus import CorpusPage, build_page, length_s, speech_extent, write_page
 from earnest.runtime.predictor import Predictor
 from earnest.testing.corpora import build_example
@@ -70,6 +71,16 @@ def test_a_file_that_can_not_be_read_is_named_and_the_rest_is_shown(tmp_path: Pa
     assert "1 can't be read and are left out of durations and pictures: 0.wav" in path.read_text(encoding="utf-8")
 
 
+def test_what_was_cut_or_holds_no_sound_is_named_and_left_out_of_the_durations(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path)
+    rows[0].path.write_bytes(rows[0].path.read_bytes()[:-4_000])
+    soundfile.write(rows[1].path, np.zeros(0), 16_000)
+    page = build_page("mine", [replace(row, speaker="") for row in rows], False, nothing)
+    assert list(page.unreadable) == ["0.wav", "1.wav"]
+    left_s = sum(soundfile.info(row.path).duration for row in rows[2:])
+    assert (page.facts["hours"], page.facts["speakers"]) == (f"{left_s / 3600:.2f}", "unknown")
+
+
 def test_where_nothing_can_be_read_there_is_no_page(tmp_path: Path) -> None:
     (row, *_) = rows_of(tmp_path)
     row.path.write_bytes(b"no sound")
@@ -92,12 +103,15 @@ def test_affect_is_shown_in_its_own_unit_or_its_absence_is_told(mine: CorpusPage
     assert shown.pictures[0].table.rows == [("arousal", "4", "1.00", "2.50", "4.00")]
 
 
-def test_a_length_is_that_of_the_part_that_the_row_names(tmp_path: Path) -> None:
+def test_a_length_is_that_of_the_part_that_the_row_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "waveform_of", lambda _: pytest.fail("decoded, where the header says it"))
     (row, *_) = rows_of(tmp_path)
     whole_s = soundfile.info(row.path).duration
     assert length_s(row) == pytest.approx(whole_s)
     assert length_s(replace(row, start_s=0.1)) == pytest.approx(whole_s - 0.1)
     assert length_s(replace(row, start_s=0.1, end_s=0.3)) == pytest.approx(0.2)
+    assert np.isnan(length_s(replace(row, start_s=1_000.0, end_s=1_001.0)))  # begins after the recording's end
+    assert length_s(replace(row, start_s=0.1, end_s=1_000.0)) == pytest.approx(whole_s - 0.1)  # as it is heard
 
 
 def test_trimming_leaves_what_the_predictor_calls_speech() -> None:

@@ -13,11 +13,12 @@ from stand_in import write_adapting, write_bundle
 
 import earnest
 from earnest.apps.cli import _row_file
-from earnest.apps.cli._recordings import LONGEST_PATH, Speakers, read_list, sources_of
+from earnest.apps.cli._recordings import Speakers, read_list, sources_of
 from earnest.apps.cli.main import cli
 from earnest.apps.cli.predict import ADAPTS
 from earnest.audio.source import Channel
 from earnest.bundle import ADAPTATION, RULE
+from earnest.corpora.own.read import LONGEST_PATH
 from earnest.errors import EarnestError
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile

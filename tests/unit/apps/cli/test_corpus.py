@@ -82,6 +82,11 @@ def test_a_manifest_written_anywhere_is_read_back_with_its_audio(emodb, tmp_path
     assert [row.path.resolve() for row in rows] == [row.path.resolve() for row in load_corpus("emodb", emodb)]
 
 
+def test_the_folder_of_a_corpus_may_be_said_by_data(emodb, tmp_path):
+    done = run("manifest", "emodb", "--data", f"emodb={emodb}", "-o", str(tmp_path / "m.csv"), "--json")
+    assert json.loads(done.stdout)["n_rows"] == 3
+
+
 def test_ones_own_table_becomes_a_manifest(emodb, tmp_path):
     (emodb / "t.csv").write_text("file,label\nwav/03a01Fa.wav,joy\n")
     words = ["--column", "path=file", "--column", "emotion=label", "--emotion", "joy=happy", "--corpus", "mine"]

@@ -66,7 +66,7 @@ runpy.run_module("earnest", run_name="__main__")
 
 def test_ctrl_c_while_the_command_line_is_loaded_ends_it_without_a_traceback() -> None:
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "Stopped.\n")
+    assert (done.returncode, done.stderr) == (130, "Stopped.\n")
 
 
 def test_a_wrong_value_of_an_environment_variable_names_it() -> None:

@@ -1,5 +1,6 @@
 """A recipe with other settings than its own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -7,6 +8,7 @@ import pytest
 
 from earnest.apps.cli._recipe import RecipeOptions, changes_of, tell_unused
 from earnest.settings.recipe import read_recipe
+from earnest.settings.training import Training
 
 
 def test_values_are_toml_and_anything_else_a_word() -> None:
@@ -48,3 +50,5 @@ def test_settings_in_vain_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
     tell_unused(recipe, quiet=False)
     assert capsys.readouterr().err == 'method = "discriminant" makes no use of training.epochs.\n'
+    tell_unused(replace(recipe, training=Training(epochs=1, schedule="multistep", milestones=(1,))), quiet=False)
+    assert capsys.readouterr().err == "The recipe makes no use of training.milestones.\n"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -249,9 +250,22 @@ def test_on_a_full_disk_a_row_is_there_or_it_is_not(tmp_path: Path, monkeypatch:
             self.journal.truncate(size)
 
     monkeypatch.setattr(file._file, "_file", Full(file._file._file))
-    with pytest.raises(EarnestError, match=r"the disk is full, or a quota.* --resume keeps the rows so far"):
+    with pytest.raises(EarnestError, match=r"the disk is full, or a quota.* Add --resume"):
         file.write(ROWS[1])
     monkeypatch.undo()
     file.write(ROWS[2])  # there is room again
     file.close()
     assert resumed(path) == [place_of(ROWS[0].path), place_of(ROWS[2].path)]
+
+
+@suffixes
+def test_a_disk_that_is_full_at_the_end_keeps_the_rows_and_resume_is_advised(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"rows.{suffix}"
+    file = RowFile(path, FORMS[suffix], INFO, "refuse")
+    file.write(ROWS[0])
+    monkeypatch.setattr(file, "_write_whole", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    with file, pytest.raises(EarnestError, match=r"the disk is full, or a quota.* Add --resume"):
+        file.close()
+    assert resumed(path) == [place_of(ROWS[0].path)]

@@ -56,6 +56,23 @@ def test_a_folder_means_the_predictions_in_it(predictions, tmp_path):
     assert "empty: holds no predictions.csv. Give a predictions file, or a finished folder of" in told
 
 
+def test_what_a_run_says_of_its_predictions_is_kept_and_not_contradicted(predictions, tmp_path):
+    told = {
+        "protocol": "stratified-3fold",
+        "speaker_independent": False,
+        "title": "stratified-3fold (speaker-dependent)",
+    }
+    (tmp_path / "metrics.json").write_text(json.dumps({**told, "selected_on": "test", "recipe": {}}))
+    scored = run(predictions, "-o", str(tmp_path / "scored"))
+    assert "predictions.csv: stratified-3fold (speaker-dependent): author's protocol: epoch" in scored.stdout
+    assert "doesn't say" not in scored.stderr
+    document = json.loads((tmp_path / "scored" / "metrics.json").read_text())
+    assert {**told, "selected_on": "test"}.items() <= document.items()
+    refused = run(str(tmp_path), "--protocol", "speaker-3fold").exception
+    assert "was made under stratified-3fold (speaker-dependent)" in str(refused)
+    assert run(str(tmp_path), "--protocol", "stratified-3fold").exit_code == 0
+
+
 def test_of_a_folder_of_batch_it_is_said_how_one_table_comes_of_it(tmp_path):
     (tmp_path / "answers" / "shards").mkdir(parents=True)
     (tmp_path / "answers" / "shards" / "00000.parquet").touch()

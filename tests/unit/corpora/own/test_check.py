@@ -79,6 +79,15 @@ def test_a_part_that_begins_after_the_end_is_a_finding_and_left_out(tmp_path: Pa
     assert [str(one) for one in left.refused] == [f"{found[0][1][0]}: beyond the end: the recording ends at 2.00 s"]
 
 
+def test_a_part_that_ends_long_after_its_recording_is_a_finding(tmp_path: Path) -> None:
+    record(tmp_path / "call.wav", 0, 2.0)
+    (tmp_path / "list.csv").write_text("path,start_s,end_s,label\ncall.wav,0,1800,yes\ncall.wav,1,2.4,no\n")
+    findings = check_own(read_own(tmp_path / "list.csv")).findings
+    (found,) = [one for one in findings if one.kind == "beyond the end"]
+    assert found.files == (f"{tmp_path / 'call.wav'} from 0 s",)
+    assert found.detail == "it ends at 1800.00 s, the recording at 2.00 s"
+
+
 def test_what_is_left_out_is_told_and_one_of_the_same_sound_stays(data: OwnData) -> None:
     left = without_faulty(data, check_own(data))
     names = sorted(row.path.name for row in left.utterances)

@@ -1,12 +1,14 @@
 """Own recordings in every layout that people come with."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from earnest.apps.cli._recordings import Speakers
 from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.corpora.own import OwnData, read_own
 from earnest.corpora.own.data import doubts_about
@@ -81,6 +83,17 @@ def test_patterns_read_labels_and_speakers_from_names(tmp_path):
     assert len(found.refused) == 1 and "no label" in found.refused[0].reason
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_patterns_find_what_macos_wrote(tmp_path, form):
+    folder = unicodedata.normalize(form, "Jürgen")
+    record(tmp_path / folder / "wütend_1.wav")
+    pattern = unicodedata.normalize({"NFC": "NFD", "NFD": "NFC"}[form], "wütend|Jürgen")
+    found = read_own(tmp_path, label_pattern=pattern.split("|")[0], speaker_pattern=f"({pattern})")
+    assert (found.labels, found.speakers) == (("wütend",), ("own-Jürgen",))
+    speakers = Speakers([str(tmp_path)], f"({pattern})")
+    assert speakers.of(str(tmp_path / folder / "a.wav")) == f"pattern {tmp_path} Jürgen"
+
+
 def test_a_speaker_pattern_that_is_in_no_path_is_told_with_a_path(tmp_path):
     record(tmp_path / "happy/ann_1.wav", tmp_path / "sad/bob_1.wav")
     found = read_own(tmp_path, speaker_pattern="^([a-z]+)_")
@@ -139,6 +152,14 @@ def test_a_table_with_declared_columns(tmp_path, suffix):
     assert labels(found) == {"a": "yes", "b": "no"} and found.speakers == ("own-x", "own-y")
     with pytest.raises(CorpusError, match="Did you mean 'annotation'"):
         read_own(table, label_column="anotation")
+
+
+def test_ratings_are_read_under_the_names_that_msp_podcast_gives_them(tmp_path):
+    record(tmp_path / "a.wav")
+    text = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender\na.wav,N,3.5,4,4.25,7,Male\n"
+    (row,) = read_own(write(tmp_path / "labels_consensus.csv", text)).utterances
+    assert (row.native_emotion, row.native_speaker, row.gender) == ("N", "7", "male")
+    assert (row.valence, row.arousal, row.dominance) == (4, 3.5, 4.25)
 
 
 def test_a_folder_with_one_table_is_that_table(tmp_path):
@@ -212,6 +233,7 @@ def test_parts_have_the_times_that_other_programs_call_otherwise(tmp_path, names
     ("names", "note"),
     [
         ("from,to", "'talk.wav' is in 2 rows, each about the whole recording"),
+        ("annotator,day", "If several people labelled it, keep one row of each recording"),
         ("start,finish", "No column says where parts end"),
     ],
 )
@@ -265,6 +287,24 @@ def test_a_list_of_files(tmp_path, text, expected):
     assert labels(read_own(write(tmp_path / "files.txt", text))) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("files.txt", "yes, or so/a; b.wav\nno/c,d.wav"),
+        ("wav.scp", "utt-1 yes, or so/a; b.wav\nutt-2 no/c,d.wav"),
+        ("wav.scp", "utt-1\tyes, or so/a; b.wav\nutt-2\tno/c,d.wav"),
+        ("htk.scp", "no/c,d.wav\nno/c,d.wav"),
+        ("labels.scp", "no/c,d.wav\tno\nno/c,d.wav\tno"),
+    ],
+)
+def test_a_list_of_paths_with_marks_in_them_or_of_kaldi_is_read(tmp_path, name, text):
+    record(tmp_path / "yes, or so/a; b.wav", tmp_path / "no/c,d.wav")
+    found = read_own(write(tmp_path / name, text))
+    assert {row.path.name for row in found.utterances} >= {"c,d.wav"} and not found.refused
+    assert {row.native_emotion for row in found.utterances} <= {"yes, or so", "no"}
+    assert len(found.utterances) == 2
+
+
 def test_a_list_of_paths_alone_has_the_labels_of_their_folders(tmp_path):
     record(tmp_path / "yes/a.wav", tmp_path / "no/b.wav")
     found = read_own(write(tmp_path / "files.txt", "yes/a.wav\nno/b.wav\n"))
@@ -285,6 +325,21 @@ def test_one_wrong_row_is_refused_with_its_place_and_the_others_stay(tmp_path):
         reasons, ("no such file", "no label", "a number", "empty", "names no", "no such"), strict=True
     ):
         assert words in reason
+
+
+def test_links_to_files_that_are_not_there_are_left_out_with_the_reason(tmp_path):
+    record(tmp_path / "mine/sad/a.wav", tmp_path / "elsewhere/b.wav")
+    (tmp_path / "mine/sad/b.wav").symlink_to(tmp_path / "elsewhere/b.wav")
+    for name in ("c", "d"):  # as git-annex leaves what was not fetched
+        (tmp_path / f"mine/sad/{name}.wav").symlink_to(tmp_path / f"elsewhere/{name}.wav")
+    found = read_own(tmp_path / "mine")
+    assert sorted(labels(found)) == ["a", "b"]
+    assert {Path(one.where).name for one in found.refused} == {"c.wav", "d.wav"}
+    assert {one.reason for one in found.refused} == {"a link to a file that is not there"}
+    for name in ("a", "b"):
+        (tmp_path / f"mine/sad/{name}.wav").unlink()
+    with pytest.raises(CorpusError, match="2 rows refused, none is left"):
+        read_own(tmp_path / "mine")
 
 
 def test_rows_are_counted_as_an_editor_counts_them(tmp_path):
