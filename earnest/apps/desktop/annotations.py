@@ -1,4 +1,4 @@
-"""Labels by hand: each recording's parts, undo and redo, a journal that a kill can't empty; learning from them."""
+"""Labels by hand: each recording's parts, undo and redo, a journal that a kill can't empty."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -13,33 +13,29 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPersistentModelIndex,
+    QSignalBlocker,
     Qt,
     Signal,
 )
 from PySide6.QtGui import QColor, QUndoCommand, QUndoStack
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
-    QHeaderView,
-    QLineEdit,
     QPushButton,
-    QTableView,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-import earnest
 from earnest.apps.desktop.background import reason
-from earnest.apps.desktop.fields import EmotionField
-from earnest.apps.desktop.texts import PlainLabel, localised, moment, tr, word
+from earnest.apps.desktop.fields import EmotionField, RowsTable, TypingField
+from earnest.apps.desktop.texts import PlainLabel, explained, localised, moment, tr, word
 from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of
-from earnest.corpora.manifest import Utterance, write_manifest
+from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement
 from earnest.files.locks import OTHERWISE, held_file
@@ -90,7 +86,7 @@ class Annotations(QObject):
             self._taken = ""
         except EarnestError as error:
             otherwise = tr("Correct in that window, or close both and start again.")
-            self._taken = str(error).replace(OTHERWISE, otherwise)
+            self._taken = f"{explained(str(error).removesuffix(OTHERWISE).rstrip())} {otherwise}"
 
     def close(self) -> None:
         """Let other windows write the journal."""
@@ -131,7 +127,8 @@ class Annotations(QObject):
                 self._journal.write(changed, self._parts.get(changed))
                 del self._unsaved[changed]
         except Exception as error:  # a full disk: the change is there, and the user is told that it is not safe
-            self.failed.emit(tr("This correction is not saved: {why}").format(why=reason(error)))
+            why = self._taken or explained(reason(error))
+            self.failed.emit(tr("This correction is not saved: {why}").format(why=why))
         self.changed.emit(path)
 
     def _take_over(self) -> None:
@@ -228,34 +225,6 @@ def labelled(annotated: Mapping[str, Parts]) -> list[Utterance]:
     raise EarnestError(tr("There are no annotations yet. Correct or confirm a part first."))
 
 
-def learn_from(annotated: Mapping[str, Parts], folder: Path) -> Path:
-    """Learn from the parts that were labelled by hand; return the folder of the new bundle. May take minutes.
-
-    Raises
-    ------
-    EarnestError
-        When there is too little to learn from, or it can't be written.
-    """
-    rows = utterances_of(annotated)
-    emotions = {row.native_emotion for row in rows}
-    if len(emotions) < 2:
-        raise EarnestError(
-            tr("To learn, correct or confirm parts of two or more emotions. So far: {count}.").format(
-                count=len(emotions)
-            )
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = folder / "corrections.csv"
-    write_manifest(rows, manifest)
-    return earnest.learn(manifest, _free(folder / "my-model"), jobs=2).path
-
-
-def _free(path: Path) -> Path:
-    """Return a name that nothing has."""
-    names = (path.with_name(f"{path.name}-{number}") for number in range(1, 10_000))
-    return next(name for name in names if not name.exists())
-
-
 Index = QModelIndex | QPersistentModelIndex
 EMOTION = 2
 WIDTHS = 62, 62, 100, 80, 55
@@ -269,6 +238,7 @@ class PartsTable(QAbstractTableModel):
     def __init__(self) -> None:
         super().__init__()
         self.parts: Parts = ()
+        self.classes: tuple[str, ...] = EMOTIONS
 
     def show(self, parts: Parts) -> None:
         """Show other parts."""
@@ -299,7 +269,7 @@ class PartsTable(QAbstractTableModel):
             times = (moment(time_s, self.parts[-1].end_s) for time_s in (part.start_s, part.end_s))
             return (*times, said, printable(part.speaker), by)[column]
         if role == Qt.ItemDataRole.DecorationRole and column == EMOTION:
-            return QColor(label_colour(part.emotion, EMOTIONS))
+            return QColor(label_colour(part.emotion, self.classes))
         return None
 
 
@@ -310,12 +280,12 @@ class AnnotationPanel(QWidget):
 
     Signals
     -------
-    part_chosen : start and end in seconds of the part that is current
+    part_chosen : start in seconds of the part that a person made the current one
     refused : why something can't be done
     learning_wanted, comparing_wanted, saving_wanted : the user asks for it
     """
 
-    part_chosen = Signal(float, float)
+    part_chosen = Signal(float)
     refused = Signal(str)
     learning_wanted = Signal()
     comparing_wanted = Signal()
@@ -325,9 +295,9 @@ class AnnotationPanel(QWidget):
         super().__init__(parent)
         self._annotations, self._path, self._selection = annotations, "", (0.0, 0.0)
         self._classes: tuple[str, ...] = ()
-        self.model, self.table = PartsTable(), QTableView()
+        self.model, self.table = PartsTable(), RowsTable(tr("Parts of the recording"))
         self._set_up_table()
-        self.emotions, self.speaker = EmotionField(tr("Emotion of the chosen parts")), QLineEdit()
+        self.emotions, self.speaker = EmotionField(tr("Emotion of the chosen parts")), TypingField()
         self.emotions.activated.connect(lambda *_: self.relabel(self.emotions.emotion))
         self.emotions.typing.editingFinished.connect(self.take_typed)
         self.speaker.setAccessibleName(tr("Speaker of the chosen parts"))
@@ -345,7 +315,7 @@ class AnnotationPanel(QWidget):
             (tr("&Compare …"), self.comparing_wanted.emit),
             (tr("&Learn …"), self.learning_wanted.emit),
         )
-        meanings = {4: tr("Compare with a &second annotator …"), 5: tr("&Learn from my corrections …")}
+        meanings = {4: tr("Compare with a &second annotator …"), 5: tr("Learn &from my corrections …")}
         self.buttons = []
         for place, (text, what) in enumerate(buttons):
             button = QPushButton(text)
@@ -372,24 +342,15 @@ class AnnotationPanel(QWidget):
         self._tell_count()
 
     def _set_up_table(self) -> None:
-        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes behind it
         self.table.setModel(self.model)
-        self.table.setAccessibleName(tr("Parts of the recording"))
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        self.table.horizontalHeader().setStretchLastSection(True)
         for column, width in enumerate(WIDTHS):
             self.table.horizontalHeader().resizeSection(column, width)
-        self.table.horizontalHeader().setHighlightSections(False)
-        rows = self.table.verticalHeader()
-        rows.hide()
-        rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
         self.table.setMinimumWidth(sum(WIDTHS) + 24)
         self.table.selectionModel().currentRowChanged.connect(lambda *_: self._choose())
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Offer a model's emotions first, then the other canonical ones."""
-        self._classes = tuple(classes)
+        self._classes, self.model.classes = tuple(classes), (*classes, *EMOTIONS)
         self.emotions.offer(classes)
 
     def show_parts(self, path: str, parts: Parts) -> None:
@@ -404,7 +365,8 @@ class AnnotationPanel(QWidget):
         self._path = path
         self.model.show(parts)
         if parts:
-            self._go_to(min(max(row, 0), len(parts) - 1))
+            with QSignalBlocker(self):  # nobody chose it
+                self._go_to(min(max(row, 0), len(parts) - 1))
         flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for number in rows:
             self.table.selectionModel().select(self.model.index(number, 0), flags)
@@ -485,7 +447,7 @@ class AnnotationPanel(QWidget):
             part = self.model.parts[row]
             self.emotions.show_emotion(part.emotion)
             self.speaker.setText(part.speaker)
-            self.part_chosen.emit(part.start_s, part.end_s)
+            self.part_chosen.emit(part.start_s)
 
     def _tell_count(self) -> None:
         counts = [sum(part.is_labelled for part in parts) for parts in self._annotations.by_recording.values()]

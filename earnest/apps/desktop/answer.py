@@ -1,13 +1,12 @@
 """The answer about one recording: emotion, confidence and what it means, bars, quality, vocal bursts, adaptation."""
 
-import re
 from pathlib import Path
 
-from PySide6.QtCore import QLocale, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
-from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
+from earnest.apps.desktop.texts import PlainLabel, explained, localised, tr, word
 from earnest.audio.io import OTHER_TRACKS, SEPARATE
 from earnest.bundle import BundleInfo
 from earnest.errors import printable
@@ -157,24 +156,8 @@ def about_notes(prediction: Prediction) -> str:
 
 
 def short_error(prediction: Prediction) -> str:
-    """Return why there is no answer, without the path, which stands beside it.
-
-    The library's words are English; in another language a sentence of the window's stands before them.
-    """
-    error = (prediction.error or "").removeprefix(f"{printable(prediction.path)}: ")
-    if QLocale().language() == QLocale.Language.English:
-        return error
-    said = {
-        "no such file": tr("There is no such file."),
-        "empty|no bytes|has a header, but no sound": tr("The file is empty."),
-        "longer than|holds more sound|its header promises .* are decoded": tr("The recording is too long."),
-        "not a recording|no sound but|a ZIP|a WAV file of|[A-Z0-9]+ files are not": tr("This is no recording."),
-        "cut off|damaged|its header was never": tr("The file is damaged or cut off."),
-        "not readable": tr("The file can't be opened."),
-        "sound in .* needs more packages": tr("This kind of file needs more packages."),
-    }
-    sentence = next((sentence for begin, sentence in said.items() if re.match(begin, error)), "")
-    return f"{sentence} ({error})" if sentence else error
+    """Return why there is no answer, without the path, which stands beside it."""
+    return explained((prediction.error or "").removeprefix(f"{printable(prediction.path)}: "))
 
 
 def facts(prediction: Prediction) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
+from earnest.apps.desktop.texts import explained
 from earnest.audio.deadline import Deadline, until
 from earnest.errors import EarnestError, printable
 
@@ -57,7 +58,7 @@ class Background(QObject):
             with until(self._deadline):
                 value = work()
         except Exception as error:  # the outermost boundary of this thread
-            self._tell(failed, reason(error))
+            self._tell(failed, explained(reason(error)))
         else:
             self._tell(done, value)
 

@@ -1,10 +1,10 @@
-"""Fields that choose one of several things: no wheel that was meant for what lies around them changes one."""
+"""Fields and tables whose keys and wheel do what a person means: change nothing by the way, undo, copy rows."""
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QComboBox, QCompleter, QLineEdit, QListView
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QWheelEvent
+from PySide6.QtWidgets import QAbstractItemView, QComboBox, QCompleter, QHeaderView, QLineEdit, QListView, QTableView
 
 from earnest.apps.desktop.texts import word
 from earnest.errors import printable
@@ -17,6 +17,7 @@ class ChoiceField(QComboBox):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.setAccessibleName(name)
+        self.setAccessibleDescription(name)  # of a field with a list, Qt tells the value as its name on Linux
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # Qt's own gives it the keys at a turn of the wheel
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
@@ -24,12 +25,27 @@ class ChoiceField(QComboBox):
         event.ignore()
 
 
+class TypingField(QLineEdit):
+    """A field to type in; where nothing was typed, undo and redo are the window's."""
+
+    def event(self, event: QEvent) -> bool:
+        """Leave the keys of undo and redo to menus where this field has nothing to undo or redo."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride:
+            undoes, redoes = (
+                event.matches(key) for key in (QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo)
+            )
+            if (undoes and not self.isUndoAvailable()) or (redoes and not self.isRedoAvailable()):
+                event.ignore()
+                return False
+        return super().event(event)
+
+
 class EmotionField(ChoiceField):
     """An emotion, from the list or a word of one's own."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.typing = QLineEdit()
+        self.typing = TypingField()
         self.typing.setAccessibleName(name)
         self.setLineEdit(self.typing)
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
@@ -67,3 +83,32 @@ class EmotionField(ChoiceField):
     def is_typed(self) -> bool:
         """Whether somebody typed what nobody took over yet."""
         return bool(self.typing.isModified() and self.emotion)
+
+
+class RowsTable(QTableView):
+    """A table whose rows are chosen and copied as a whole; Tab goes on to what comes behind it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setTabKeyNavigation(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        header, rows = self.horizontalHeader(), self.verticalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setStretchLastSection(True)
+        header.setHighlightSections(False)  # bold titles would be cut off
+        rows.hide()
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)  # so that thousands of rows cost nothing
+        rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        """Copy the chosen rows as spreadsheets take them: a line each, cells between tabs."""
+        if not event.matches(QKeySequence.StandardKey.Copy):
+            super().keyPressEvent(event)
+            return
+        rows = sorted(index.row() for index in self.selectionModel().selectedRows())
+        if not rows:
+            return
+        columns = range(self.model().columnCount())
+        lines = ("\t".join(str(self.model().index(row, column).data()) for column in columns) for row in rows)
+        QGuiApplication.clipboard().setText("\n".join(lines))

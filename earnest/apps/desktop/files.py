@@ -22,18 +22,15 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
-    QHeaderView,
-    QLineEdit,
     QProgressBar,
     QPushButton,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
 
 from earnest.apps.desktop.analysis import Analysis, Listening
 from earnest.apps.desktop.answer import short_error
-from earnest.apps.desktop.fields import ChoiceField
+from earnest.apps.desktop.fields import ChoiceField, RowsTable, TypingField
 from earnest.apps.desktop.texts import PlainLabel, localised, tip, tr, word
 from earnest.corpora.base import audio_files_and_links
 from earnest.corpora.manifest import AUDIO_SUFFIXES
@@ -81,7 +78,8 @@ def found_files(paths: Iterable[str]) -> tuple[list[Entry], list[str]]:
         entries += [Entry(str(one), _size(one)) for one in inside]
         if not inside:
             endings = " ".join(sorted(AUDIO_SUFFIXES))
-            problems.append(f"{printable(str(path))}: no recordings in this folder ({endings}). Choose another.")
+            said = tr("{folder}: no recordings in this folder ({endings}). Choose another.")
+            problems.append(said.format(folder=printable(str(path)), endings=endings))
         if links:
             problems.append(f"{printable(str(path))}: {unfollowed(path, links)}")
     return entries, problems
@@ -260,15 +258,26 @@ class FileFilter(QSortFilterProxyModel):
 
 
 class TimeLeft:
-    """How long work of known size still takes, from what it took so far."""
+    """How long work still takes, from how long what is done took; unknown while a piece takes longer than expected."""
 
-    def __init__(self, total: int) -> None:
-        self._begun, self.total, self.done = time.monotonic(), total, 0
+    def __init__(self) -> None:
+        self._since, self._took_s, self._done = time.monotonic(), 0.0, 0
 
-    def seconds(self) -> float | None:
-        """Return seconds to go; None before anything is known."""
-        passed = time.monotonic() - self._begun
-        return None if self.done <= 0 or passed < 1 else passed * (self.total - self.done) / self.done
+    def finish(self, size: int) -> None:
+        """Note that a piece is done."""
+        now = time.monotonic()
+        self._took_s, self._done, self._since = self._took_s + now - self._since, self._done + size, now
+
+    def drop(self) -> None:
+        """Note that what was begun is not wanted any more; its time tells nothing."""
+        self._since = time.monotonic()
+
+    def seconds(self, left: int) -> float | None:
+        """Return seconds to go for work of this size, the piece that was begun included; None where that is unknown."""
+        if self._done <= 0 or self._took_s < 1:
+            return None
+        seconds = self._took_s * left / self._done - (time.monotonic() - self._since)
+        return seconds if seconds > 0 else None
 
 
 SHOWN_MS = 250
@@ -291,11 +300,11 @@ class FilesPanel(QWidget):
         super().__init__(parent)
         self.model, self.analysis = FileTable(self), Analysis(self)
         self.filter = FileFilter(self.model, self)
-        self.search, self.labels = QLineEdit(), ChoiceField(tr("Show one emotion"))
+        self.search, self.labels = TypingField(), ChoiceField(tr("Show one emotion"))
         self.search.setPlaceholderText(tr("Search names and notes"))
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName(tr("Search names and notes"))
-        self.table = QTableView()
+        self.table = RowsTable(tr("Files"))
         self._set_up_table()
         self.progress, self.state, self.stop = QProgressBar(), PlainLabel(), QPushButton(tr("Cancel"))
         self.progress.setAccessibleName(tr("Progress"))
@@ -305,7 +314,7 @@ class FilesPanel(QWidget):
         self.state.setWordWrap(True)
         self.stop.setAccessibleName(tr("Cancel"))
         self.stop.hide()
-        self._left = TimeLeft(0)
+        self._left = TimeLeft()
         self._looks_for = QTimer(self, interval=150, singleShot=True)
         self._looks_for.timeout.connect(self._look)
         self.search.textChanged.connect(lambda *_: self._looks_for.start())
@@ -320,23 +329,14 @@ class FilesPanel(QWidget):
         self._count()
 
     def _set_up_table(self) -> None:
-        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes behind it
         self.table.setModel(self.filter)
-        self.table.setAccessibleName(tr("Files"))
         self.table.setSortingEnabled(True)
         self.table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # as they were opened
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setWordWrap(False)
         self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        header, rows = self.table.horizontalHeader(), self.table.verticalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setStretchLastSection(True)
-        header.setHighlightSections(False)  # bold titles would be cut off
+        header = self.table.horizontalHeader()
         for column, width in WIDTHS.items():
             header.resizeSection(column, max(width, header.sectionSizeHint(column)))
-        rows.hide()
-        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)  # so that thousands of rows cost nothing
-        rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
         self.table.selectionModel().currentRowChanged.connect(lambda index, _: self._choose(index))
 
     def _arrange(self) -> None:
@@ -357,6 +357,7 @@ class FilesPanel(QWidget):
         self.analysis.answer_with(listening)
         paths = [entry.path for entry in self.model.entries]
         self.model.say(paths, "waiting")
+        self._left = TimeLeft()
         self._work(paths)
 
     def add(self, entries: Sequence[Entry]) -> list[str]:
@@ -370,6 +371,7 @@ class FilesPanel(QWidget):
     def cancel(self) -> None:
         """Answer no more; what is not answered says so, and can be answered again."""
         self.model.say(self.analysis.cancel(), "cancelled")
+        self._left.drop()
         self._end()
 
     def retry(self) -> None:
@@ -384,7 +386,8 @@ class FilesPanel(QWidget):
     def remove_chosen(self) -> None:
         """Take the chosen files out of the table."""
         chosen = set(self.chosen())
-        self._left.total -= self._bytes_of(self.analysis.forget(chosen))
+        if any(entry.state == "hearing" for path in self.analysis.forget(chosen) if (entry := self.model.of(path))):
+            self._left.drop()
         self.model.remove(chosen)
         self._show_progress()
         self._count()
@@ -451,20 +454,16 @@ class FilesPanel(QWidget):
             self._count()
             return
         if not self.analysis.is_busy:
-            self._left = TimeLeft(0)
-        self._left.total += self._bytes_of(paths)
+            self._left = TimeLeft()
         self.analysis.add(paths)
         self._shown.start()
         self._show_progress()
         self._count()
 
     def _take(self, found: list[tuple[str, Timeline]]) -> None:
-        self._left.done += self._bytes_of([path for path, _ in found])
+        self._left.finish(sum(entry.n_bytes for path, _ in found if (entry := self.model.of(path))))
         self.model.answer(found)
         self.answered.emit([path for path, _ in found])
-
-    def _bytes_of(self, paths: Iterable[str]) -> int:
-        return sum(entry.n_bytes for path in paths if (entry := self.model.of(path)))
 
     def _end(self) -> None:
         self._shown.stop()
@@ -494,7 +493,9 @@ class FilesPanel(QWidget):
             said.append(tr("{count} left").format(count=n_left))
             if self.analysis.heard_s > 30:
                 said.append(tr("{time} of this one heard").format(time=clock(round(self.analysis.heard_s), 3600)))
-            seconds = self._left.seconds()
+            seconds = self._left.seconds(
+                sum(entry.n_bytes for entry in self.model.entries if entry.state in ("waiting", "hearing"))
+            )
             if seconds is not None:
                 said.append(tr("about {time} to go").format(time=clock(max(round(seconds), 1), seconds)))
         self.state.setText(", ".join(said))

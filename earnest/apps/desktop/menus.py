@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QActionGroup, QKeySequence, QShortcut
-from PySide6.QtWidgets import QMainWindow, QMenu, QWidget
+from PySide6.QtGui import QAction, QActionGroup, QKeySequence, QShortcut, QStandardItem, QStandardItemModel
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QMainWindow, QMenu, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.export import TIMELINES
+from earnest.apps.desktop.fields import RowsTable
 from earnest.apps.desktop.texts import LANGUAGES, tr
 from earnest.errors import printable
 
@@ -106,8 +107,8 @@ def fill_menus(window: "DesktopWindow") -> list[QAction]:
     _fill_file(bar.addMenu(tr("&File")), window)
     _fill_edit(bar.addMenu(tr("&Edit")), window)
     _fill_look(bar.addMenu(tr("&View")), window)
-    _fill_sound(bar.addMenu(tr("&Sound")), window)
-    label_actions = _fill_labels(bar.addMenu(tr("&Annotate")), window)
+    _fill_sound(bar.addMenu(tr("S&ound")), window)
+    label_actions = _fill_labels(bar.addMenu(tr("A&nnotate")), window)
     fill(bar.addMenu(tr("&Help")), [Item(tr("&Keys"), window.show_keys, "F1"), Item(tr("&About"), window.show_about)])
     _give_keys(window)
     return label_actions
@@ -130,7 +131,7 @@ def _fill_file(file: QMenu, window: "DesktopWindow") -> None:
     fill(
         file,
         [
-            Item(tr("Save &picture …"), window.ask_picture),
+            Item(tr("Save pict&ure …"), window.ask_picture),
             Item(tr("Save each &channel as a file …"), window.ask_channels),
             None,
             Item(tr("&Quit"), window.close, "Ctrl+Q"),
@@ -207,14 +208,14 @@ def _fill_labels(labels: QMenu, window: "DesktopWindow") -> list[QAction]:
             Item(tr("&Add selection"), window.parts.add_selection, "Ctrl+D"),
             Item(tr("Delete &part"), window.parts.delete, "Ctrl+Backspace"),
             Item(tr("&Next part"), lambda: window.parts.step(1), "Ctrl+Down"),
-            Item(tr("&Previous part"), lambda: window.parts.step(-1), "Ctrl+Up"),
+            Item(tr("Pre&vious part"), lambda: window.parts.step(-1), "Ctrl+Up"),
             None,
             Item(tr("Save as &manifest …"), lambda: window.ask_annotations("manifest"), "Ctrl+S"),
-            Item(tr("Save for &ELAN …"), lambda: window.ask_annotations("eaf")),
+            Item(tr("Save for E&LAN …"), lambda: window.ask_annotations("eaf")),
             Item(tr("Save as &TextGrid …"), lambda: window.ask_annotations("textgrid")),
             None,
             Item(tr("Compare with a &second annotator …"), window.ask_second),
-            Item(tr("&Learn from my corrections …"), window.learn),
+            Item(tr("Learn &from my corrections …"), window.learn),
         ],
     )
     return label_actions
@@ -239,18 +240,39 @@ def _give_keys(window: "DesktopWindow") -> None:
     keys_of(window.parts.table, {"Del": window.parts.delete, "Return": window.parts.confirm})
 
 
-def keys_help(window: QMainWindow) -> str:
-    """Return a line for each key."""
-    native = QKeySequence.SequenceFormat.NativeText
-    lines = [
-        f"{keys}\t{action.text().replace('&', '')}"
-        for action in window.findChildren(QAction)
-        if (keys := action.shortcut().toString(native))
-    ]
+class KeysDialog(QDialog):
+    """Each key, and what it does; low enough for small screens."""
+
+    def __init__(self, window: QMainWindow) -> None:
+        super().__init__(window)
+        self.setWindowTitle(tr("Keys"))
+        self.resize(760, 440)
+        self.table, model = RowsTable(tr("Keys")), QStandardItemModel(self)
+        for texts in _keys(window):
+            model.appendRow([QStandardItem(text) for text in texts])
+        self.table.setModel(model)
+        self.table.setEditTriggers(RowsTable.EditTrigger.NoEditTriggers)
+        self.table.horizontalHeader().hide()
+        self.table.resizeColumnToContents(0)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.table)
+        layout.addWidget(buttons)
+
+
+def _keys(window: QMainWindow) -> list[tuple[str, str]]:
+    """Return keys as the window's language calls them, and what they do."""
+    actions = (one for one in window.findChildren(QAction) if one.isVisible() and not one.shortcut().isEmpty())
+    of_menus = sorted((_native(one.shortcut()), one.text().replace("&", "")) for one in actions)
     own = (
         ("Space", tr("Play or stop, in the waveform")),
-        ("← →", tr("Move the cursor by half a second, in the waveform")),
-        ("Shift ← →", tr("Change the selection, in the waveform")),
-        ("+ −", tr("Zoom, in the waveform; as the mouse's wheel does, with Shift it moves")),
+        ("Left|Right", tr("Move the cursor by half a second, in the waveform")),
+        ("Shift+Left|Shift+Right", tr("Change the selection, in the waveform")),
+        ("+|-", tr("Zoom, in the waveform; as the mouse's wheel does, with Shift it moves")),
     )
-    return "\n".join([*sorted(lines), *(f"{keys}\t{text}" for keys, text in own)])
+    return [*of_menus, *((", ".join(map(_native, keys.split("|"))), text) for keys, text in own)]
+
+
+def _native(keys: QKeySequence | str) -> str:
+    return QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)

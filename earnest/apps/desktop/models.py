@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QFileDialog,
@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.fields import ChoiceField
 from earnest.apps.desktop.preferences import Preferences
-from earnest.apps.desktop.texts import CardBrowser, PlainLabel, localised, tr, word
+from earnest.apps.desktop.texts import CardBrowser, PlainLabel, explained, localised, tip, tr, word
 from earnest.bundle import DEFAULT_BUNDLE, bundle_anywhere, find_bundle, shipped_bundles
 from earnest.errors import EarnestError, printable, printable_lines
 from earnest.files.reading import read_text
@@ -121,7 +121,9 @@ class ModelPanel(QWidget):
             model.addWidget(item)
         for widget in (self.profile, make, choose, forget):
             profile.addWidget(widget)
-        form.addRow(tr("Model"), model)
+        named = PlainLabel(tr("Model"))
+        named.setBuddy(self.bundles)
+        form.addRow(named, model)
         form.addRow(tr("Backend"), self.backends)
         form.addRow(tr("Profile"), profile)
         form.addRow(self.adapts)
@@ -145,7 +147,8 @@ class ModelPanel(QWidget):
     def show_choice(self, choice: ModelChoice) -> None:
         """Show a choice without asking for it."""
         if self.bundles.findData(choice.model) < 0:
-            self.bundles.addItem(printable(choice.model), choice.model)
+            self.bundles.addItem(printable(Path(choice.model).name), choice.model)
+            self.bundles.setItemData(self.bundles.count() - 1, tip(choice.model), Qt.ItemDataRole.ToolTipRole)
         self.bundles.setCurrentIndex(self.bundles.findData(choice.model))
         self.backends.setCurrentIndex(max(self.backends.findData(choice.backend), 0))
         self._set_profile(choice.profile)
@@ -163,7 +166,7 @@ class ModelPanel(QWidget):
                 version=printable(info.version),
                 words=words,
                 limit=localised(f"{info.abstain_below:.0%}"),
-                licence=printable(info.licence),
+                licence=explained(printable(info.licence)),
             )
         )
         self.card.setMarkdown(card)

@@ -1,6 +1,6 @@
 """What the network sees of a recording, as a picture that can be saved and dropped back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,13 @@ from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.texts import PlainLabel, localised, tr
 from earnest.files.writing import new_file
 from earnest.runtime.picture import Picture, is_picture
+
+
+class _NumberAxis(pg.AxisItem):
+    """Numbers as the window's language writes them."""
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
+        return [localised(text) for text in super().tickStrings(values, scale, spacing)]
 
 
 class PicturePanel(QWidget):
@@ -31,7 +38,7 @@ class PicturePanel(QWidget):
         self._background = background
         self.picture: Picture | None = None
         self.path = ""
-        self._plot = pg.PlotWidget()
+        self._plot = pg.PlotWidget(axisItems={"bottom": _NumberAxis("bottom")})
         self._plot.setAccessibleName(tr("What the network sees"))
         self._plot.setMouseEnabled(x=False, y=False)
         self._plot.hideButtons()

@@ -27,7 +27,7 @@ from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.answer import paint
 from earnest.apps.desktop.background import Background, reason
 from earnest.apps.desktop.fields import ChoiceField
-from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
+from earnest.apps.desktop.texts import PlainLabel, explained, localised, tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable, told
 from earnest.files.locks import held_file, lock_of
@@ -115,7 +115,7 @@ class Microphone(QObject):
         try:
             self._outcome = self._listened(listening, folder, device)
         except Exception as error:  # the outermost boundary of this thread
-            self._outcome = "", reason(error)
+            self._outcome = "", explained(reason(error))
 
     def _listened(self, listening: Listening, folder: Path, device: str | None) -> tuple[str, str]:
         """Return the path of the recording, and what ended it too early."""
@@ -129,7 +129,7 @@ class Microphone(QObject):
             except Exception as error:
                 if not stream.received_s:
                     raise
-                problem = reason(error)  # what was recorded before it is kept
+                problem = explained(reason(error))  # what was recorded before it is kept
             if not stream.received_s:
                 raise EarnestError(tr("The microphone gave no sound. Is it muted, or in use by another program?"))
         return str(path), problem

@@ -118,7 +118,7 @@ class RecordingPanel(QWidget):
 
         def refuse(why: str) -> None:
             if path == self.path:
-                told = why.removeprefix(f"{printable(path)}: ")
+                told = why.replace(f"{printable(path)}: ", "")
                 self.title.show_text(f"{printable(Path(path).name)}: {told}")
 
         self._background.run(read, show, refuse)
@@ -154,7 +154,11 @@ class RecordingPanel(QWidget):
 
     def seek(self, by_s: float) -> None:
         """Move the cursor."""
-        self.views.set_cursor(self.views.cursor_s + by_s)
+        self.go_to(self.views.cursor_s + by_s)
+
+    def go_to(self, seconds: float) -> None:
+        """Put the cursor to a moment."""
+        self.views.set_cursor(seconds)
         self._jump(self.views.cursor_s)
 
     def select_around_cursor(self, by_s: float) -> None:

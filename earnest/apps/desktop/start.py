@@ -88,5 +88,5 @@ def run(
     ticking.start()
     made.exec()
     if until_answered and not window.files.model.entries:
-        raise EarnestError(window.notice_text.text())
+        raise EarnestError(window.notice.text())
     return [entry.prediction for entry in window.files.model.entries if until_answered and entry.prediction]

@@ -4,6 +4,7 @@
 bundles and other people is plain text: never read as markup, and it loads nothing.
 """
 
+import re
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -46,6 +47,32 @@ def moment(seconds: float, longest_s: float) -> str:
         return localised(f"{seconds:.2f} s")
     whole, hundredths = divmod(round(100 * seconds), 100)
     return localised(f"{clock(whole, longest_s)}.{hundredths:02d}")
+
+
+def explained(error: str) -> str:
+    """Return an error of the library, whose words are English; in another language after a sentence of the window's."""
+    if QLocale().language() == QLocale.Language.English:
+        return error
+    said = {
+        "no such file": tr("There is no such file."),
+        "empty|no bytes|has a header, but no sound": tr("The file is empty."),
+        "longer than|holds more sound|its header promises .* are decoded": tr("The recording is too long."),
+        "not a recording|no sound but|a ZIP|a WAV file of|[A-Z0-9]+ files are not": tr("This is no recording."),
+        "cut off|damaged|its header was never": tr("The file is damaged or cut off."),
+        "not readable": tr("The file can't be opened."),
+        "sound in .* needs more packages": tr("This kind of file needs more packages."),
+        "is being written by|is locked by": tr("Another window or program writes there."),
+        "the disk is full": tr("The disk is full."),
+        "not writable": tr("This place can't be written to."),
+        "There is no bundle": tr("There is no such model."),
+        "The model .* can't adapt": tr("This model can't adapt to a speaker."),
+        "made with the model|its classes are": tr("This profile is of another model."),
+        "The microphone stopped": tr("The microphone stopped."),
+        "The microphone can't be opened": tr("The microphone can't be opened."),
+        "not stated": tr("It is not stated."),
+    }
+    sentence = next((told for begin, told in said.items() if re.search(f"(^|: )({begin})", error)), "")
+    return f"{sentence} ({error})" if sentence else error
 
 
 def install(language: str) -> None:

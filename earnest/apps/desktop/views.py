@@ -14,6 +14,7 @@ from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.player import Samples
 from earnest.apps.desktop.texts import localised, tr, word
 from earnest.errors import printable
+from earnest.labels import EMOTIONS
 from earnest.runtime.events import Span, Window
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, colours_of, label_colour
@@ -25,7 +26,7 @@ MOST_NAMES = 60  # of spans, in what is seen
 MOST_POINTS = 4_000  # of a curve of probability
 Floats = npt.NDArray[np.float64]
 NAME_HEIGHTS = 1.35  # of a plot, the most that its name may reach over
-NAME_SHARE = 0.065  # of the width that a span needs for its name
+NAME_EDGES = 2  # pixels of a span that are free beside its name, at least
 
 
 class _TimeAxis(pg.AxisItem):
@@ -92,13 +93,14 @@ class RecordingViews(QWidget):
         super().__init__(parent)
         self._background = background
         self._samples: Samples | None = None
-        self._timeline: Timeline | None = None
+        self._classes: tuple[str, ...] = EMOTIONS  # those of the timeline, and those that a person may name
         self._spans: tuple[Span, ...] = ()
         self._lanes: Mapping[int, str] = {}
         self._duration_s, self._view_turn = 1.0, 0
         self.cursor_s, self.selection = 0.0, (0.0, 0.0)
         self._canvas = pg.GraphicsLayoutWidget()
-        self._canvas.setAccessibleName(tr("Waveform, spectrogram, emotions and probabilities over time"))
+        for widget in (self, self._canvas):
+            widget.setAccessibleName(tr("Waveform, spectrogram, emotions and probabilities over time"))
         self._canvas.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -129,7 +131,8 @@ class RecordingViews(QWidget):
             self._cursors.append(cursor)
         self._settle = QTimer(self, interval=SETTLED_MS, singleShot=True)
         self._settle.timeout.connect(self._draw_detail)
-        self._wave.getViewBox().sigXRangeChanged.connect(lambda *_: self._settle.start())
+        for changed in (self._wave.getViewBox().sigXRangeChanged, self._wave.getViewBox().sigResized):
+            changed.connect(lambda *_: self._settle.start())
         self._shares.setYRange(0, 1, padding=0.02)
         self.retranslate()
         self.repaint_theme()
@@ -197,6 +200,7 @@ class RecordingViews(QWidget):
         self._image.clear()
         self.show_timeline(None)
         self._extend(1.0)
+        self.fit()
         self.select(0, 0)
         self.set_cursor(0)
         self._show_cursors(False)
@@ -215,7 +219,7 @@ class RecordingViews(QWidget):
 
     def show_timeline(self, timeline: Timeline | None) -> None:
         """Draw spans and probabilities."""
-        self._timeline = timeline
+        self._classes = (*(timeline.classes if timeline else ()), *EMOTIONS)
         self._draw_probabilities(timeline)
         self.show_spans(tuple(timeline.entries()) if timeline else (), {})
         if timeline and timeline.duration_s:
@@ -226,8 +230,7 @@ class RecordingViews(QWidget):
         self._spans, self._lanes = tuple(spans), lanes
         speakers = list(dict.fromkeys(lanes.values()))
         rows = [speakers.index(lanes[number]) if number in lanes else 0 for number in range(len(spans))]
-        classes = self._timeline.classes if self._timeline else ()
-        brushes = [pg.mkBrush(label_colour(span.emotion, classes)) for span in spans]
+        brushes = [pg.mkBrush(label_colour(span.emotion, self._classes)) for span in spans]
         starts, ends = ([getattr(span, side) for span in spans] for side in ("start_s", "end_s"))
         heights = [0.8] * len(spans)
         self._bars.setOpts(
@@ -257,10 +260,12 @@ class RecordingViews(QWidget):
             self._curves[name].setData(times, shares, pen=pg.mkPen(colour, width=2), connect=connected)
 
     def _extend(self, duration_s: float) -> None:
+        is_other = abs(duration_s - self._duration_s) > SHORTEST_S  # else a person may have zoomed in
         self._duration_s = max(duration_s, SHORTEST_S)
         for box in self._boxes:
             box.setLimits(xMin=0, xMax=self._duration_s, minXRange=SHORTEST_S, maxXRange=self._duration_s)
-        self.fit()
+        if is_other:
+            self.fit()
         self._settle.start()
 
     def _draw_detail(self) -> None:
@@ -288,16 +293,18 @@ class RecordingViews(QWidget):
             self._emotions.removeItem(item)
         self._names = []
         start_s, end_s = self.visible_s
+        pixels = self._emotions.getViewBox().width() / (end_s - start_s)
         speakers = list(dict.fromkeys(self._lanes.values()))
+        names = {one: word(printable(one)) for one in dict.fromkeys(span.emotion for span in self._spans)}
+        widths = {one: self.fontMetrics().horizontalAdvance(name) + NAME_EDGES for one, name in names.items()}
         seen = [
             (number, span)
             for number, span in enumerate(self._spans)
-            if min(span.end_s, end_s) - max(span.start_s, start_s) > NAME_SHARE * (end_s - start_s)
+            if (min(span.end_s, end_s) - max(span.start_s, start_s)) * pixels >= widths[span.emotion]
         ]
         for number, span in seen[:MOST_NAMES]:
-            classes = self._timeline.classes if self._timeline else ()
-            dark = QColor(label_colour(span.emotion, classes)).lightness() < 120
-            text = pg.TextItem(word(printable(span.emotion)), color="white" if dark else "black", anchor=(0.5, 0.5))
+            dark = QColor(label_colour(span.emotion, self._classes)).lightness() < 120
+            text = pg.TextItem(names[span.emotion], color="white" if dark else "black", anchor=(0.5, 0.5))
             row = speakers.index(self._lanes[number]) if number in self._lanes else 0
             text.setPos((max(span.start_s, start_s) + min(span.end_s, end_s)) / 2, -row)
             self._emotions.addItem(text, ignoreBounds=True)

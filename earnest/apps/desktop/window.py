@@ -7,12 +7,9 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QFileDialog,
-    QFrame,
-    QHBoxLayout,
     QMainWindow,
     QMenu,
     QMessageBox,
-    QPushButton,
     QSplitter,
     QTabWidget,
     QVBoxLayout,
@@ -25,7 +22,6 @@ from earnest.apps.desktop.annotations import (
     AnnotationPanel,
     Annotations,
     labelled,
-    learn_from,
     with_speakers,
 )
 from earnest.apps.desktop.answer import AnswerPanel
@@ -40,13 +36,15 @@ from earnest.apps.desktop.export import (
     place_to_write,
 )
 from earnest.apps.desktop.files import OPENED, Entry, FilesPanel, found_files
-from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help, licences
+from earnest.apps.desktop.learning import Learning
+from earnest.apps.desktop.menus import Item, KeysDialog, fill, fill_menus, licences
 from earnest.apps.desktop.models import ModelChoice, ModelPanel
+from earnest.apps.desktop.notice import Notice
 from earnest.apps.desktop.picture import PicturePanel, save_picture
 from earnest.apps.desktop.preferences import Preferences, set_scheme, window_icon
 from earnest.apps.desktop.recorder import Microphone, RecordPanel, recovered
 from earnest.apps.desktop.recording import RecordingPanel
-from earnest.apps.desktop.texts import PlainLabel, moment, tr, word
+from earnest.apps.desktop.texts import moment, tr, word
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement, agreement
@@ -64,6 +62,7 @@ class DesktopWindow(QMainWindow):
         self.preferences = preferences
         self.background = Background(self)
         self.annotations = Annotations(preferences.folder / "corrections.jsonl", self)
+        self.learning = Learning(self.background, preferences, self)
         self.microphone = Microphone(self)
         self._listening: Listening | None = None
         self._n_loads = 0
@@ -103,18 +102,7 @@ class DesktopWindow(QMainWindow):
         self.split.addWidget(self.right)
         self.right.setSizes([420, 300])
         self.split.setSizes([460, 820])
-        self.notice, self.notice_text = QFrame(), PlainLabel()
-        self.notice.setFrameShape(QFrame.Shape.StyledPanel)
-        self.notice_text.setWordWrap(True)
-        self.notice_text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.notice_text.setAccessibleName(tr("Message"))
-        close = QPushButton(tr("Close"))
-        close.setAccessibleName(tr("Close the message"))
-        close.clicked.connect(self.notice.hide)
-        row = QHBoxLayout(self.notice)
-        row.addWidget(self.notice_text, 1)
-        row.addWidget(close)
-        self.notice.hide()
+        self.notice = Notice(self.files.table)
         middle = QWidget()
         layout = QVBoxLayout(middle)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -130,7 +118,7 @@ class DesktopWindow(QMainWindow):
         self.recording.views.span_chosen.connect(self.parts.choose)
         self.recording.views.selection_changed.connect(self.parts.set_selection)
         self.recording.failed.connect(self.tell)
-        self.parts.part_chosen.connect(lambda start_s, _: self.recording.views.set_cursor(start_s))
+        self.parts.part_chosen.connect(self.recording.go_to)
         self.parts.saving_wanted.connect(lambda: self.ask_annotations("manifest"))
         self.parts.comparing_wanted.connect(self.ask_second)
         self.parts.learning_wanted.connect(self.learn)
@@ -138,6 +126,8 @@ class DesktopWindow(QMainWindow):
         self.annotations.changed.connect(self._annotated)
         self.annotations.stepped.connect(self._show_stepped, Qt.ConnectionType.QueuedConnection)  # when it is done
         self.annotations.failed.connect(self.tell)
+        self.learning.learned.connect(self._answer_with_learned)
+        self.learning.failed.connect(self._tell_not_learned)
         self.record.wanted.connect(self._begin_recording)
         self.microphone.ended.connect(self._recorded)
         self.microphone.failed.connect(self.tell)
@@ -365,7 +355,9 @@ class DesktopWindow(QMainWindow):
             self.files.choose(path)
 
     def open_recovered(self) -> None:
-        """Open what was being recorded when an earlier window ended without being closed."""
+        """Open what was being recorded when an earlier window ended without being closed; say what it could not."""
+        if told := self.learning.told_late():
+            self.notice.say_first(told)
 
         def opened(paths: list[str]) -> None:
             if paths:
@@ -509,23 +501,22 @@ class DesktopWindow(QMainWindow):
 
     def learn(self) -> None:
         """Learn from the corrections in a thread, then answer with the new model."""
-        if not self.parts.learning.isEnabled():  # it is at work
+        if self.learning.is_on:
             return
         self.parts.take_typed()
+        self.files.table.setFocus()  # the button can't keep the keys while it is disabled
         self.parts.learning.setEnabled(False)
-        annotated, folder = dict(self.annotations.by_recording), self.preferences.folder / "models"
         self.statusBar().showMessage(tr("Learning from your corrections …"))
+        self.learning.begin(dict(self.annotations.by_recording))
 
-        def failed(why: str) -> None:
-            self.parts.learning.setEnabled(True)
-            self._tell_failure(why)
+    def _answer_with_learned(self, bundle: str, said: str) -> None:
+        self.parts.learning.setEnabled(True)
+        self.tell(said)
+        self.models.choose_bundle(bundle)
 
-        def learned(bundle: Path) -> None:
-            self.parts.learning.setEnabled(True)
-            self.statusBar().showMessage(tr("Your own model is in {path}.").format(path=printable(str(bundle))))
-            self.models.choose_bundle(str(bundle))
-
-        self.background.run(lambda: learn_from(annotated, folder), learned, failed)
+    def _tell_not_learned(self, why: str) -> None:
+        self.parts.learning.setEnabled(True)
+        self._tell_failure(why)
 
     # The window itself.
 
@@ -537,8 +528,7 @@ class DesktopWindow(QMainWindow):
 
     def tell(self, what: str) -> None:
         """Say what is wrong, above everything, until it is closed."""
-        self.notice_text.setText(what)
-        self.notice.show()
+        self.notice.say(what)
 
     def _tell_failure(self, what: str) -> None:
         """Say what is wrong with work that the status bar told of."""
@@ -558,7 +548,8 @@ class DesktopWindow(QMainWindow):
 
     def show_keys(self) -> None:
         """Show all keys."""
-        self._box(tr("Keys"), keys_help(self))
+        self.keys = KeysDialog(self)
+        self.keys.open()
 
     def show_about(self) -> None:
         """Say what this is."""
@@ -597,4 +588,5 @@ class DesktopWindow(QMainWindow):
         self.files.close_analysis()
         self.annotations.close()  # what is learnt in the background may take longer
         self.background.close()
+        self.learning.close()
         super().closeEvent(event)

@@ -6,17 +6,21 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from desktop_hands import press
 from patience import PATIENCE_S
 
+from earnest.audio.deadline import check_deadline
 from earnest.corpora.annotations import Annotation, AnnotationJournal
 from earnest.corpora.manifest import read_manifest, write_manifest
+from earnest.corpora.own import Refused
 from earnest.errors import EarnestError
 from earnest.runtime.events import Span
 from earnest.runtime.prediction import Prediction
@@ -228,31 +232,69 @@ def test_learning_is_from_what_was_labelled_by_hand_and_its_bundle_answers(
     annotating: Any, monkeypatch: pytest.MonkeyPatch, bundle: Path, voices: Path
 ) -> None:
     import earnest
-    from earnest.apps.desktop import annotations
 
     window = annotating.window
     given: list[Any] = []
 
-    class Learned:
-        path = bundle
-
     def learn(source: Path, output: Path, jobs: int) -> Any:
         given.extend(read_manifest(source))
-        return Learned()
+        return learned(bundle, ("happy",), Refused("voice-0.wav", "'sad' has 1 of the 3 recordings needed"))
 
     monkeypatch.setattr(earnest, "learn", learn, raising=False)
-    assert annotations.learn_from.__module__ == "earnest.apps.desktop.annotations"
     window.learn()
     annotating.until(window.notice.isVisible)
-    assert "two or more" in window.notice_text.text()
+    assert "two or more" in window.notice.text()
     for name, emotion in zip(sorted(voices.iterdir())[:2], ("sad", "happy"), strict=True):
         window.files.choose(str(name))
         window.parts.relabel(emotion)
     window.learn()
     annotating.until(lambda: given)
     assert {row.emotion for row in given} == {"sad", "happy"}
-    annotating.until(lambda: window.models.choice.model == str(bundle))
+    annotating.until(lambda: not window.learning.is_on)
+    assert window.models.choice.model == str(bundle)
+    told = window.notice.text().splitlines()
+    assert told[0].startswith("my-model-1 has learnt from 9 labels.") and "58% of them right" in told[0]
+    assert told[1:] == [
+        "Left out: 1 ('sad' has 1 of the 3 recordings needed).",
+        "It never says what has too few labels: sad.",
+    ]
     annotating.answered()
+
+
+def learned(path: Path, classes: tuple[str, ...], *refused: Refused) -> Any:
+    """Return what `earnest.learn` says of a model, as far as the window asks."""
+    results = tuple(SimpleNamespace(name=name) for name in classes)
+    facts = {"n": 9, "wa": 0.58, "classes": results, "refused": refused, "n_refused": len(refused)}
+    return SimpleNamespace(path=path, name="my-model-1", **facts)
+
+
+def test_a_model_that_was_learnt_while_the_window_closed_is_whole_and_told_at_the_next_start(
+    annotating: Any, monkeypatch: pytest.MonkeyPatch, voices: Path, opened: Any
+) -> None:
+    import earnest
+
+    window, begun = annotating.window, threading.Event()
+
+    def learn(source: Path, output: Path, jobs: int) -> Any:
+        begun.set()
+        while window.background._open:
+            time.sleep(0.01)
+        check_deadline()  # as decoding does: what it raises would leave recordings out
+        return learned(output, ("sad", "happy"))
+
+    monkeypatch.setattr(earnest, "learn", learn, raising=False)
+    for name, emotion in zip(sorted(voices.iterdir())[:2], ("sad", "happy"), strict=True):
+        window.files.choose(str(name))
+        window.parts.relabel(emotion)
+    window.learn()
+    assert begun.wait(PATIENCE_S)
+    window.close()
+    again = opened(voices, folder=window.preferences.folder).window
+    again.open_recovered()
+    assert str(window.preferences.folder / "models" / "my-model-1") in again.notice.text()
+    again.tell("something else")
+    assert "does not answer yet" in again.notice.text()
+    assert not again.learning.told_late()
 
 
 def typed(bot: Any, field: Any, text: str) -> None:
@@ -279,6 +321,21 @@ def test_what_is_typed_is_taken_over_when_a_key_does_something_else(annotating: 
     typed(qtbot, window.parts.speaker, "Carl")
     window.close()
     assert AnnotationJournal(window.preferences.folder / "corrections.jsonl").read()[second][0].speaker == "Carl"
+
+
+def test_undo_and_redo_are_the_windows_where_a_field_has_nothing_to_undo(annotating: Any, qtbot: Any) -> None:
+    window, field = annotating.window, annotating.window.parts.emotions.typing
+    before = window.parts.model.parts[0].emotion
+    typed(qtbot, field, "calm")
+    press(field, "Ctrl+Z")  # of the letters
+    assert field.text() != "calm" and not window.annotations.undo_stack.canUndo()
+    typed(qtbot, field, "calm")
+    press(field, "Return")
+    assert window.parts.model.parts[0].emotion == "calm"
+    press(field, "Ctrl+Z")
+    assert window.parts.model.parts[0].emotion == before
+    press(field, "Ctrl+Shift+Z")
+    assert window.parts.model.parts[0].emotion == "calm"
 
 
 @pytest.mark.parametrize("word", ["bored", "jealous", "Angry"])
@@ -362,7 +419,7 @@ window = open_window([sys.argv[2]], Path(sys.argv[1]), sys.argv[3], "en")
 while not (window.files.model.entries and not window.files.analysis.is_busy and window.parts.model.parts):
     app.processEvents()
 window.parts.relabel("angry")
-print(window.notice_text.text())
+print(window.notice.text())
 window.close()
 """
 
@@ -409,7 +466,7 @@ def test_corrections_are_saved_once_the_window_that_held_the_journal_has_ended(
 
 
 def test_learning_that_is_at_work_is_not_begun_again(annotating: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from earnest.apps.desktop import window as module
+    from earnest.apps.desktop import learning as module
 
     begun: list[Any] = []
     may_go_on = threading.Event()
@@ -421,8 +478,10 @@ def test_learning_that_is_at_work_is_not_begun_again(annotating: Any, monkeypatc
 
     monkeypatch.setattr(module, "learn_from", learn)
     window = annotating.window
-    window.learn()
+    window.parts.learning.setFocus()
+    press(window.parts.learning, "Space")
     assert not window.parts.learning.isEnabled()
+    assert window.files.table.hasFocus()  # not the field to search, which would take Ctrl+V
     window.learn()
     may_go_on.set()
     annotating.until(window.parts.learning.isEnabled)
@@ -434,7 +493,7 @@ def test_an_unsure_part_is_no_label_until_its_emotion_is_named(annotating: Any) 
     window.parts.relabel("unsure")
     assert "Labels by hand: 0, in recordings: 0" in window.parts.count.text()
     window.parts.confirm()
-    assert "Name one first" in window.notice_text.text()
+    assert "Name one first" in window.notice.text()
     window.parts.relabel("sad")
     assert "Labels by hand: 1, in recordings: 1" in window.parts.count.text()
 
@@ -444,7 +503,7 @@ def test_a_journal_that_cant_be_written_is_said(annotating: Any) -> None:
     (window.preferences.folder / "corrections.jsonl").mkdir()
     window.parts.relabel("sad")
     annotating.until(window.notice.isVisible)
-    assert "not saved" in window.notice_text.text()
+    assert "not saved" in window.notice.text()
 
 
 def test_words_of_an_own_model_are_confirmed(qapp: Any, tmp_path: Path) -> None:

@@ -81,11 +81,11 @@ def test_channels_of_a_recording_replace_no_file(opened: Any, voices: Path, tmp_
     driver.answered()
     window = driver.window
     window.export_channels(window.files.current, str(tmp_path))
-    driver.until(lambda: window.notice_text.text() == "voice-0.wav has one channel only.")
+    driver.until(lambda: window.notice.text() == "voice-0.wav has one channel only.")
     soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, (8_000, 2)), 8_000)
     (tmp_path / "noise-2.wav").write_bytes(b"mine")
     window.export_channels(str(tmp_path / "noise.wav"), str(tmp_path))
-    driver.until(lambda: window.notice_text.text().endswith("noise-2.wav is there already. Choose another folder."))
+    driver.until(lambda: window.notice.text().endswith("noise-2.wav is there already. Choose another folder."))
     assert (tmp_path / "noise-2.wav").read_bytes() == b"mine"
     assert not (tmp_path / "noise-1.wav").exists()
 
@@ -101,7 +101,7 @@ def test_speakers_come_from_a_diarisation_file(driver: Any, qtbot: Any, tmp_path
 def test_a_diarisation_file_without_a_recording_is_told(opened: Any, tmp_path: Path) -> None:
     driver = opened()
     driver.window.open_rttm(str(tmp_path / "a.rttm"))
-    assert driver.window.notice_text.text() == "Choose a recording in the table first."
+    assert driver.window.notice.text() == "Choose a recording in the table first."
 
 
 def test_annotations_are_saved_and_compared(driver: Any, qtbot: Any, tmp_path: Path) -> None:
@@ -141,12 +141,12 @@ def test_a_picture_of_another_recording_is_not_saved(driver: Any, tmp_path: Path
     window.files.choose(next(entry.path for entry in window.files.model.entries if entry.path != window.picture.path))
     answering(window, tmp_path / "other.png")
     choose(qtbot, window, "File", "Save picture")
-    assert "There is no picture" in window.notice_text.text()
+    assert "There is no picture" in window.notice.text()
     driver.until(lambda: window.picture.picture and window.picture.path == window.files.current)
 
 
 def test_without_a_picture_it_says_so(opened: Any, qtbot: Any) -> None:
     driver = opened()
     choose(qtbot, driver.window, "File", "Save picture")
-    assert "There is no picture" in driver.window.notice_text.text()
+    assert "There is no picture" in driver.window.notice.text()
     assert driver.window.notice.isVisible()

@@ -65,7 +65,7 @@ def test_what_could_not_be_read_is_told_when_timelines_are_exported(opened: Any,
     driver.answered()
     driver.window.export_timelines(str(tmp_path / "out"), "srt")
     driver.until(driver.window.notice.isVisible)
-    assert driver.window.notice_text.text() == "Files that have no answer, and are left out: 1"
+    assert driver.window.notice.text() == "Files that have no answer, and are left out: 1"
     assert driver.window.statusBar().currentMessage().startswith("5 written")
 
 
@@ -78,5 +78,5 @@ def test_what_has_no_answer_is_told_when_a_table_is_exported(opened: Any, voices
     assert window.files.state.text() == "5 files, 2 cancelled"
     window.export_rows(str(tmp_path / "rows.csv"))
     driver.until(window.notice.isVisible)
-    assert window.notice_text.text() == "Files that have no answer, and are left out: 2"
+    assert window.notice.text() == "Files that have no answer, and are left out: 2"
     assert window.statusBar().currentMessage().startswith("3 written")

@@ -47,6 +47,35 @@ def test_files_are_dropped_and_pasted(opened: Any, voices: Path) -> None:
     assert "waiting" not in driver.labels()
 
 
+def test_paste_opens_files_also_after_a_message_was_closed(opened: Any, voices: Path) -> None:
+    from PySide6.QtGui import QGuiApplication
+
+    driver = opened()
+    window = driver.window
+    window.tell("Something is wrong.")
+    window.notice.button.setFocus()
+    press(window.notice.button, "Space")
+    assert not window.notice.isVisible()
+    QGuiApplication.clipboard().setText(str(min(voices.iterdir())))
+    press(window.focusWidget(), "Ctrl+V")
+    driver.until(lambda: len(window.files.model.entries) == 1)
+    driver.answered()
+
+
+def test_chosen_rows_are_copied_whole(opened: Any, voices: Path) -> None:
+    from PySide6.QtGui import QGuiApplication
+
+    driver = opened(voices)
+    driver.answered()
+    table = driver.window.files.table
+    press(table, "Home")
+    press(table, "Shift+Down")
+    press(table, "Ctrl+C")
+    rows = [line.split("\t") for line in QGuiApplication.clipboard().text().splitlines()]
+    assert [(row[0], row[3]) for row in rows] == [("voice-0.wav", "1 s"), ("voice-1.wav", "1.5 s")]
+    assert {row[-1] for row in rows} == {str(voices)}
+
+
 def test_a_broken_file_is_a_row_with_its_error(opened: Any, voices: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF no sound at all")
@@ -64,7 +93,7 @@ def test_an_empty_folder_is_said(opened: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     driver = opened(tmp_path / "empty")
     driver.until(driver.window.notice.isVisible)
-    assert "no recordings in this folder" in driver.window.notice_text.text()
+    assert "no recordings in this folder" in driver.window.notice.text()
 
 
 def test_an_empty_folder_keeps_nothing_else_from_being_opened(opened: Any, voices: Path, tmp_path: Path) -> None:
@@ -72,7 +101,7 @@ def test_an_empty_folder_keeps_nothing_else_from_being_opened(opened: Any, voice
     driver = opened(tmp_path / "empty", voices)
     driver.answered()
     assert len(driver.labels()) == 5
-    assert "no recordings in this folder" in driver.window.notice_text.text()
+    assert "no recordings in this folder" in driver.window.notice.text()
 
 
 def test_a_folder_that_is_a_link_is_told(voices: Path, tmp_path: Path) -> None:
@@ -167,7 +196,7 @@ def test_an_export_that_cant_be_written_is_said(opened: Any, voices: Path, tmp_p
     (tmp_path / "file").write_text("not a folder")
     driver.window.export_rows(str(tmp_path / "file" / "rows.csv"))
     driver.until(driver.window.notice.isVisible)
-    assert "file" in driver.window.notice_text.text()
+    assert "file" in driver.window.notice.text()
 
 
 @pytest.mark.parametrize("seconds", [2.0, 7.0])  # heard at once, and in windows
@@ -199,6 +228,6 @@ def test_a_bundle_that_fails_leaves_the_one_before(opened: Any, voices: Path, tm
     (broken / "bundle.json").write_text("{}")
     driver.window.models.choose_bundle(str(broken))
     driver.until(driver.window.notice.isVisible)
-    assert "bundle.json" in driver.window.notice_text.text()
+    assert "bundle.json" in driver.window.notice.text()
     assert driver.window._listening.predictor.info.name == "stand-in"
     assert "error" not in driver.labels()

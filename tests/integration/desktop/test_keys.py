@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,7 +69,6 @@ def test_a_file_that_is_taken_out_leaves_the_one_that_is_heard_and_the_others_wa
     files.choose(next(entry.path for entry in files.model.entries if entry.path != heard))
     files.remove_chosen()
     assert files.analysis._running == heard and files.analysis.n_waiting == 4
-    assert files._left.total == sum(entry.n_bytes for entry in files.model.entries)
     files.choose(heard)
     files.remove_chosen()
     may_go_on.set()
@@ -76,14 +76,42 @@ def test_a_file_that_is_taken_out_leaves_the_one_that_is_heard_and_the_others_wa
     assert len(driver.labels()) == 3 and not {"cancelled", "waiting", "hearing"} & set(driver.labels())
 
 
-def test_time_left_follows_from_what_was_done() -> None:
-    from earnest.apps.desktop.files import TimeLeft
+def test_time_left_follows_from_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    from earnest.apps.desktop import files
 
-    left = TimeLeft(1_000)
-    assert left.seconds() is None
-    left._begun -= 10
-    left.done = 250
-    assert left.seconds() == pytest.approx(30, abs=0.1)
+    now = [100.0]
+    monkeypatch.setattr(files, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    left = files.TimeLeft()
+    assert left.seconds(1_000) is None
+    now[0] += 10
+    left.finish(250)
+    assert left.seconds(750) == pytest.approx(30)
+    now[0] += 20  # of one that takes long
+    assert left.seconds(750) == pytest.approx(10)
+    now[0] += 20
+    assert left.seconds(750) is None
+    left.drop()  # it was removed, or its answer is not wanted
+    assert left.seconds(250) == pytest.approx(10)
+    now[0] += 10
+    left.finish(250)
+    assert left.seconds(250) == pytest.approx(10)
+
+
+def test_time_left_is_of_what_waits_and_not_of_what_was_removed(
+    opened: Any, held: tuple[threading.Event, threading.Event], voices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, _ = held
+    files = (driver := opened(voices)).window.files
+    driver.until(asked.is_set)
+    files.analysis.deliver()
+    sizes: list[int] = []
+    monkeypatch.setattr(files._left, "seconds", sizes.append)
+    files._count()
+    total = sum(entry.n_bytes for entry in files.model.entries)
+    files.choose(files.model.entries[-1].path)
+    gone = files.model.entries[-1].n_bytes
+    files.remove_chosen()
+    assert (sizes[0], sizes[-1]) == (total, total - gone)
 
 
 def test_one_emotion_alone_is_shown_by_keys(driver: Any) -> None:
@@ -175,10 +203,12 @@ def test_colours_language_keys_and_licences_are_in_the_menus(driver: Any, qtbot:
     driver.until(lambda: window.palette().window().color().lightness() > 180)
     choose(qtbot, window, "View", "Language", "Deutsch")
     assert window.preferences.text("language") == "de"
-    assert "when you start the application again" in window.notice_text.text()
+    assert "when you start the application again" in window.notice.text()
     press(window, "F1")
-    assert "Ctrl+O\tOpen recordings …" in window.box.text()
-    press(window.box, "Esc")
+    table = window.keys.table.model()
+    keys = {table.index(row, 0).data(): table.index(row, 1).data() for row in range(table.rowCount())}
+    assert keys["Ctrl+O"] == "Open recordings …"
+    press(window.keys, "Esc")
     choose(qtbot, window, "Help", "About")
     assert "Apache-2.0" in window.box.text()
     details = next(one for one in window.box.findChildren(QAbstractButton) if "Details" in one.text())

@@ -73,7 +73,7 @@ def test_where_the_kept_bundle_is_gone_at_the_start_the_default_answers(opened: 
     driver = opened(model=tmp_path / "gone")
     driver.until(lambda: driver.window._listening)
     assert driver.window._listening.predictor.info.name == "base"
-    assert "base answers instead." in driver.window.notice_text.text()
+    assert "base answers instead." in driver.window.notice.text()
 
 
 def test_openvino_answers_as_onnxruntime_does(opened: Any, voices: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_profile_that_can_not_be_made_is_told_and_nothing_says_it_is_at_work(o
     driver.answered()
     driver.window.make_profile(str(voices / "speaker.json"))
     driver.until(lambda: not driver.window.notice.isHidden())
-    assert "can't adapt to a speaker" in driver.window.notice_text.text()
+    assert "can't adapt to a speaker" in driver.window.notice.text()
     assert driver.window.statusBar().currentMessage() == ""
 
 
@@ -144,11 +144,11 @@ def test_a_profile_of_nothing_and_of_a_model_that_cant_adapt_is_refused(opened: 
     driver = opened()
     driver.until(lambda: driver.window._listening)
     driver.window.make_profile("nowhere.json")
-    assert "Choose recordings of one speaker" in driver.window.notice_text.text()
+    assert "Choose recordings of one speaker" in driver.window.notice.text()
     driver.window.open_paths([str(min(voices.iterdir()))])
     driver.answered()
     driver.window.make_profile("nowhere.json")
-    driver.until(lambda: "can't adapt" in driver.window.notice_text.text())
+    driver.until(lambda: "can't adapt" in driver.window.notice.text())
 
 
 def test_sound_of_other_kinds_is_named_as_the_library_names_it(opened: Any, voices: Path, tmp_path: Path) -> None:

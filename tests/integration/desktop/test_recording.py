@@ -17,6 +17,7 @@ from desktop_hands import click, press
 from desktop_sound_card import sound_card
 from patience import PATIENCE_S
 
+from earnest.corpora.annotations import Annotation
 from earnest.errors import EarnestError
 from earnest.files.locks import lock_descriptor
 from earnest.testing.sounds import voice, write_voice
@@ -134,6 +135,61 @@ def test_spans_and_probabilities_are_drawn_where_they_were_heard(opened: Any, lo
     assert (times.min(), times.max()) == (timeline.windows[0].start_s, timeline.windows[-1].end_s)
 
 
+def test_names_of_emotions_lie_within_their_spans_and_colours_are_those_of_the_table(
+    opened: Any, long_voice: Path
+) -> None:
+    from PySide6.QtCore import Qt
+    from PySide6.QtGui import QColor
+
+    driver = opened(long_voice)
+    driver.answered()
+    driver.drawn()
+    window, views = driver.window, driver.window.recording.views
+    edges = [0.0, 0.4, 1.1, 1.5, 4.0, 12.0]
+    emotions = ("happy", "disgust", "sad", "surprised", "contempt")  # the last two are of no class of this model
+    spans = [Annotation(*times, name) for times, name in zip(pairwise(edges), emotions, strict=True)]
+    window.annotations.change(window.files.current, (), tuple(spans), "")
+    for width in (1200, 700, 1200):
+        window.resize(width, 600)
+        driver.until(lambda: not views._settle.isActive())
+        driver.bot.wait(100)
+        box = views._emotions.getViewBox()
+        pixels = box.width() / (views.visible_s[1] - views.visible_s[0])
+        texts = [item.textItem for item in views._names]
+        shown = {
+            text.toPlainText(): text.document().idealWidth() - 2 * text.document().documentMargin() for text in texts
+        }
+        lengths = {one.emotion: (one.end_s - one.start_s) * pixels for one in spans}
+        assert "contempt" in shown
+        assert all(needed <= lengths[name] for name, needed in shown.items())
+        assert all(length < 100 for name, length in lengths.items() if name not in shown)
+    table = window.parts.model
+    cells = [table.index(row, 2).data(Qt.ItemDataRole.DecorationRole) for row in range(len(spans))]
+    assert [QColor(brush.color()) for brush in views._bars.opts["brushes"]] == cells
+    assert len({colour.name() for colour in cells}) == len(spans)
+
+
+def test_cursor_and_zoom_stay_where_they_are_when_the_answer_comes(
+    opened: Any, held: tuple[threading.Event, threading.Event], long_voice: Path
+) -> None:
+    driver = opened(long_voice)
+    driver.drawn()
+    recording, views = driver.window.recording, driver.window.recording.views
+    views.click(9.0)
+    views.zoom(0.25)
+    seen = views.visible_s
+    held[1].set()
+    driver.answered()
+    driver.until(lambda: driver.window.parts.model.parts)
+    assert (views.cursor_s, views.visible_s) == (pytest.approx(9.0), pytest.approx(seen))
+    driver.window.parts.relabel("sad")
+    assert views.cursor_s == pytest.approx(9.0)
+    driver.window.parts.step(1)  # here a person chooses a part
+    start_s = driver.window.parts.model.parts[1].start_s
+    assert views.cursor_s == pytest.approx(start_s)
+    assert recording.place.text().startswith(f"{start_s:.1f}")
+
+
 def test_speakers_of_a_diarisation_file_have_lanes(opened: Any, long_voice: Path, tmp_path: Path) -> None:
     lines = "SPEAKER long 1 0.0 6.5 <NA> <NA> anna <NA> <NA>\nSPEAKER long 1 6.5 6.5 <NA> <NA> ben <NA> <NA>\n"
     (tmp_path / "long.rttm").write_text(lines)
@@ -220,7 +276,7 @@ def test_without_loudspeaker_playing_says_so(opened: Any, long_voice: Path, monk
     driver.drawn()
     driver.window.recording.toggle()
     driver.until(driver.window.notice.isVisible)
-    assert "no loudspeaker" in driver.window.notice_text.text()
+    assert "no loudspeaker" in driver.window.notice.text()
     assert not driver.window.recording.player.is_playing
 
 
@@ -312,7 +368,7 @@ def test_a_recording_that_a_kill_cut_off_is_opened_at_the_next_start(opened: Any
         driver.window.open_recovered()
         driver.until(lambda: driver.window.files.model.entries)
         driver.answered()
-    assert driver.window.notice_text.text() == f"This recording was cut off, and is kept: {names[0]}"
+    assert driver.window.notice.text() == f"This recording was cut off, and is kept: {names[0]}"
     assert [entry.path for entry in driver.window.files.model.entries] == [str(folder / names[0])]
     np.testing.assert_allclose(soundfile.read(folder / names[0], dtype="float32")[0], sound, atol=1e-4)
     assert {path.name for path in folder.iterdir()} == {names[0], f".partial-{names[2]}", f"{names[2]}.lock"}
@@ -391,7 +447,7 @@ def test_without_microphone_it_says_so(opened: Any, monkeypatch: pytest.MonkeyPa
     driver.until(lambda: window._listening)
     window.toggle_recording()
     driver.until(window.notice.isVisible)
-    assert "There is no microphone" in window.notice_text.text()
+    assert "There is no microphone" in window.notice.text()
     driver.until(lambda: not window.microphone.is_on)
     assert not window.files.model.entries
 

@@ -66,12 +66,21 @@ def test_settings_and_recent_files_survive(opened: Any, voices: Path) -> None:
 
 
 def test_every_control_has_a_name_for_screen_readers(opened: Any, voices: Path) -> None:
-    from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QProgressBar, QTextEdit
+    from PySide6.QtGui import QAccessible
+    from PySide6.QtWidgets import (
+        QAbstractButton,
+        QAbstractItemView,
+        QComboBox,
+        QLabel,
+        QLineEdit,
+        QProgressBar,
+        QTextEdit,
+    )
 
     driver = opened(voices)
     driver.answered()
     controls = (QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QProgressBar, QTextEdit)
-    inside = ("QComboBox", "QTabBar", "QHeaderView", "QTableView", "QLineEdit", "QSplitter")  # parts of others
+    inside = ("QComboBox", "QTabBar", "QHeaderView", "QTableView", "TypingField", "QSplitter")  # parts of others
     nameless = [
         (type(widget).__name__, widget.objectName(), type(widget.parent()).__name__)
         for kind in controls
@@ -83,6 +92,11 @@ def test_every_control_has_a_name_for_screen_readers(opened: Any, voices: Path) 
         and not type(widget).__name__.startswith(("QHeaderView", "QComboBoxListView", "QComboBoxPrivate"))
     ]
     assert nameless == []
+    fields = [field for field in driver.window.findChildren(QComboBox) if field.window() is driver.window]
+    told = [QAccessible.queryAccessibleInterface(field).text(QAccessible.Text.Description) for field in fields]
+    assert told == [field.accessibleName() for field in fields]  # on Linux their name is their value
+    named = {label.buddy() for label in driver.window.findChildren(QLabel)}
+    assert {driver.window.models.bundles, driver.window.models.backends, driver.window.parts.emotions} <= named
 
 
 def test_why_a_file_has_no_answer_begins_in_the_language_of_the_window(tmp_path: Path, qapp: Any) -> None:
@@ -125,6 +139,40 @@ def test_why_a_file_has_no_answer_begins_in_the_language_of_the_window(tmp_path:
         install("en")
 
 
+def test_what_is_wrong_with_models_microphones_and_disks_begins_in_the_language_of_the_window(
+    opened: Any, voices: Path, tmp_path: Path
+) -> None:
+    from earnest.apps.desktop.texts import explained, install
+
+    window = (driver := opened(voices, language="de")).window
+    try:
+        driver.answered()
+        window.models.choose_bundle(str(tmp_path / "gone"))
+        driver.until(window.notice.isVisible)
+        assert window.notice.text().startswith("Dieses Modell gibt es nicht. (There is no bundle")
+        window.export_rows("/proc/no-such-place/rows.csv")
+        driver.until(lambda: window.notice.text().startswith("Dort kann nicht geschrieben werden. ("))
+        (empty := tmp_path / "empty.wav").write_bytes(b"")
+        window.open_paths([str(empty)])
+        driver.until(lambda: window.files.model.of(str(empty)))
+        window.files.choose(str(empty))
+        driver.until(lambda: window.recording.title.full.startswith("empty.wav: Die Datei ist leer. (empty"))
+        stopped = "The microphone stopped: no sound comes any more. Is it still connected?"
+        assert explained(stopped) == f"Das Mikrofon liefert keinen Ton mehr. ({stopped})"
+        window.show_keys()
+        table = window.keys.table.model()
+        keys = {table.index(row, 0).data(): table.index(row, 1).data() for row in range(table.rowCount())}
+        assert keys["Leertaste"].startswith("Abspielen") and "Umschalt+Links, Umschalt+Rechts" in keys
+        assert not {*"123456789"} & {*keys.values()}  # of emotions that this model has not
+        assert window.keys.height() < 500 and "" not in keys
+        window.keys.close()
+        window.tabs.setCurrentWidget(window.picture)
+        axis = window.picture._plot.getAxis("bottom")
+        assert axis.tickStrings([0.5], 1, 0.5) == ["0,5"]
+    finally:
+        install("en")
+
+
 def test_the_window_speaks_german(opened: Any, voices: Path, qapp: Any) -> None:
     from PySide6.QtCore import QTranslator
 
@@ -150,6 +198,29 @@ def test_the_window_speaks_german(opened: Any, voices: Path, qapp: Any) -> None:
         install("en")
     assert word("angry") == "angry"
     assert not qapp.findChildren(QTranslator)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_an_access_key_is_one_entry_of_a_menu_and_one_menu_or_button_of_a_tab(language: str, opened: Any) -> None:
+    from PySide6.QtGui import QKeySequence
+    from PySide6.QtWidgets import QAbstractButton, QMenu
+
+    from earnest.apps.desktop.texts import install
+
+    window = opened(language=language).window
+    try:
+        bar = [menu.text() for menu in window.menuBar().actions()]
+        groups = [[entry.text() for entry in menu.actions()] for menu in window.findChildren(QMenu)]
+        for number in range(window.tabs.count()):
+            window.tabs.setCurrentIndex(number)
+            groups.append(
+                bar + [button.text() for button in window.findChildren(QAbstractButton) if button.isVisible()]
+            )
+        keys = [[key for text in group if (key := QKeySequence.mnemonic(text).toString())] for group in groups]
+        assert [group for group in keys if len({*group}) < len(group)] == []
+        assert sum(map(len, keys)) > 60
+    finally:
+        install("en")
 
 
 def test_a_german_window_fits_800_pixels_also_while_it_works_on_hours(opened: Any, voices: Path) -> None:

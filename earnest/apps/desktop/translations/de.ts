@@ -13,11 +13,7 @@
     </message>
     <message>
       <source>&amp;Add selection</source>
-      <translation>Auswahl &amp;hinzufügen</translation>
-    </message>
-    <message>
-      <source>&amp;Annotate</source>
-      <translation>&amp;Annotieren</translation>
+      <translation>Auswahl hin&amp;zufügen</translation>
     </message>
     <message>
       <source>&amp;Cancel the work</source>
@@ -60,12 +56,8 @@
       <translation>&amp;Sprache</translation>
     </message>
     <message>
-      <source>&amp;Learn from my corrections …</source>
-      <translation>Aus meinen Korrekturen &amp;lernen …</translation>
-    </message>
-    <message>
       <source>&amp;Learn …</source>
-      <translation>&amp;Lernen …</translation>
+      <translation>L&amp;ernen …</translation>
     </message>
     <message>
       <source>&amp;Loop</source>
@@ -96,10 +88,6 @@
       <translation>&amp;Vorige Datei</translation>
     </message>
     <message>
-      <source>&amp;Previous part</source>
-      <translation>&amp;Voriger Abschnitt</translation>
-    </message>
-    <message>
       <source>&amp;Quit</source>
       <translation>&amp;Beenden</translation>
     </message>
@@ -128,10 +116,6 @@
       <translation>&amp;Suchen</translation>
     </message>
     <message>
-      <source>&amp;Sound</source>
-      <translation>&amp;Ton</translation>
-    </message>
-    <message>
       <source>&amp;View</source>
       <translation>&amp;Ansicht</translation>
     </message>
@@ -142,6 +126,10 @@
     <message>
       <source>A voice without words.</source>
       <translation>Eine Stimme ohne Worte.</translation>
+    </message>
+    <message>
+      <source>A&amp;nnotate</source>
+      <translation>A&amp;nnotieren</translation>
     </message>
     <message>
       <source>About</source>
@@ -174,6 +162,10 @@
     <message>
       <source>Annotate</source>
       <translation>Annotieren</translation>
+    </message>
+    <message>
+      <source>Another window or program writes there.</source>
+      <translation>Dort schreibt ein anderes Fenster oder Programm.</translation>
     </message>
     <message>
       <source>Answer</source>
@@ -241,7 +233,7 @@
     </message>
     <message>
       <source>Compare with a &amp;second annotator …</source>
-      <translation>Mit einer &amp;zweiten Person vergleichen …</translation>
+      <translation>Mit einer zweiten annotierenden &amp;Person vergleichen …</translation>
     </message>
     <message>
       <source>Confidence</source>
@@ -297,7 +289,7 @@
     </message>
     <message>
       <source>Export &amp;timelines</source>
-      <translation>&amp;Zeitleisten exportieren</translation>
+      <translation>Zeit&amp;leisten exportieren</translation>
     </message>
     <message>
       <source>Export answers</source>
@@ -352,8 +344,20 @@
       <translation>Ich</translation>
     </message>
     <message>
+      <source>It does not answer yet: choose it in the tab Model, with “Other bundle …”.</source>
+      <translation>Es antwortet noch nicht: Wählen Sie es unter „Modell“ mit „Anderes Modell …“.</translation>
+    </message>
+    <message>
       <source>It has more sound tracks; the first was heard.</source>
       <translation>Die Datei hat weitere Tonspuren; gehört wurde die erste.</translation>
+    </message>
+    <message>
+      <source>It is not stated.</source>
+      <translation>Sie ist nicht angegeben.</translation>
+    </message>
+    <message>
+      <source>It never says what has too few labels: {words}.</source>
+      <translation>Wofür es zu wenige benannte Abschnitte gibt, das sagt es nie: {words}.</translation>
     </message>
     <message>
       <source>Its channels take turns, like two sides of a call: the answer is about their mean. “Save each channel as a file” in the menu File opens each by itself.</source>
@@ -368,8 +372,16 @@
       <translation>Von Hand benannt: {parts}, in Aufnahmen: {recordings}. Jede Änderung wird sofort gespeichert.</translation>
     </message>
     <message>
+      <source>Learn &amp;from my corrections …</source>
+      <translation>Aus meinen &amp;Korrekturen lernen …</translation>
+    </message>
+    <message>
       <source>Learning from your corrections …</source>
       <translation>Lernt aus Ihren Korrekturen …</translation>
+    </message>
+    <message>
+      <source>Left out: {count} ({reasons}).</source>
+      <translation>Weggelassen: {count} ({reasons}).</translation>
     </message>
     <message>
       <source>Length</source>
@@ -504,6 +516,10 @@
       <translation>Polarität</translation>
     </message>
     <message>
+      <source>Pre&amp;vious part</source>
+      <translation>&amp;Voriger Abschnitt</translation>
+    </message>
+    <message>
       <source>Probability of {emotion}</source>
       <translation>Wahrscheinlichkeit von {emotion}</translation>
     </message>
@@ -560,8 +576,8 @@
       <translation>Dateien ersetzen</translation>
     </message>
     <message>
-      <source>Save &amp;picture …</source>
-      <translation>&amp;Bild speichern …</translation>
+      <source>S&amp;ound</source>
+      <translation>&amp;Ton</translation>
     </message>
     <message>
       <source>Save annotations</source>
@@ -580,8 +596,12 @@
       <translation>Jeden &amp;Kanal als Datei speichern …</translation>
     </message>
     <message>
-      <source>Save for &amp;ELAN …</source>
-      <translation>Für &amp;ELAN speichern …</translation>
+      <source>Save for E&amp;LAN …</source>
+      <translation>&amp;Für ELAN speichern …</translation>
+    </message>
+    <message>
+      <source>Save pict&amp;ure …</source>
+      <translation>B&amp;ild speichern …</translation>
     </message>
     <message>
       <source>Save picture</source>
@@ -593,7 +613,7 @@
     </message>
     <message>
       <source>Save the speaker's profile</source>
-      <translation>Profil der Person speichern</translation>
+      <translation>Profil der sprechenden Person speichern</translation>
     </message>
     <message>
       <source>Search names and notes</source>
@@ -601,7 +621,7 @@
     </message>
     <message>
       <source>Second annotator's manifest</source>
-      <translation>Manifest der zweiten Person</translation>
+      <translation>Manifest der zweiten annotierenden Person</translation>
     </message>
     <message>
       <source>Select &amp;nothing</source>
@@ -684,6 +704,10 @@
       <translation>Auch unsichere Antworten nennen</translation>
     </message>
     <message>
+      <source>The disk is full.</source>
+      <translation>Der Datenträger ist voll.</translation>
+    </message>
+    <message>
       <source>The file can't be opened.</source>
       <translation>Die Datei lässt sich nicht öffnen.</translation>
     </message>
@@ -708,12 +732,20 @@
       <translation>Das Mikrofon beginnt …</translation>
     </message>
     <message>
+      <source>The microphone can't be opened.</source>
+      <translation>Das Mikrofon kann nicht geöffnet werden.</translation>
+    </message>
+    <message>
       <source>The microphone gave no sound. Is it muted, or in use by another program?</source>
       <translation>Vom Mikrofon kam kein Ton. Ist es stumm geschaltet oder von einem anderen Programm belegt?</translation>
     </message>
     <message>
       <source>The microphone is off.</source>
       <translation>Das Mikrofon ist aus.</translation>
+    </message>
+    <message>
+      <source>The microphone stopped.</source>
+      <translation>Das Mikrofon liefert keinen Ton mehr.</translation>
     </message>
     <message>
       <source>The model before goes on answering.</source>
@@ -760,6 +792,10 @@
       <translation>Diese Datei gibt es nicht.</translation>
     </message>
     <message>
+      <source>There is no such model.</source>
+      <translation>Dieses Modell gibt es nicht.</translation>
+    </message>
+    <message>
       <source>This bundle has no card.</source>
       <translation>Dieses Modell hat keinen Steckbrief.</translation>
     </message>
@@ -774,6 +810,18 @@
     <message>
       <source>This kind of file needs more packages.</source>
       <translation>Für diese Art von Datei fehlen Pakete.</translation>
+    </message>
+    <message>
+      <source>This model can't adapt to a speaker.</source>
+      <translation>Dieses Modell kann sich an keine Person anpassen.</translation>
+    </message>
+    <message>
+      <source>This place can't be written to.</source>
+      <translation>Dort kann nicht geschrieben werden.</translation>
+    </message>
+    <message>
+      <source>This profile is of another model.</source>
+      <translation>Dieses Profil gehört zu einem anderen Modell.</translation>
     </message>
     <message>
       <source>This recording was cut off, and is kept: {names}</source>
@@ -797,7 +845,7 @@
     </message>
     <message>
       <source>Two annotators</source>
-      <translation>Zwei Personen</translation>
+      <translation>Zwei annotierende Personen</translation>
     </message>
     <message>
       <source>Undo</source>
@@ -826,10 +874,6 @@
     <message>
       <source>What the network sees</source>
       <translation>Was das Netz sieht</translation>
-    </message>
-    <message>
-      <source>Your own model is in {path}.</source>
-      <translation>Ihr eigenes Modell liegt in {path}.</translation>
     </message>
     <message>
       <source>Zoom &amp;in</source>
@@ -964,12 +1008,20 @@
       <translation>{count} geschrieben: {place}</translation>
     </message>
     <message>
+      <source>{folder}: no recordings in this folder ({endings}). Choose another.</source>
+      <translation>{folder}: In diesem Ordner sind keine Aufnahmen ({endings}). Wählen Sie einen anderen.</translation>
+    </message>
+    <message>
       <source>{frames} by {rows} pixels, {lowest} to {highest} dB. Saved and dropped back, it gives the same answer.</source>
       <translation>{frames} mal {rows} Punkte, {lowest} bis {highest} dB. Gespeichert und wieder hierher gezogen, gibt es dieselbe Antwort.</translation>
     </message>
     <message>
       <source>{model} can't adapt to a speaker. Choose another model, or switch it off.</source>
       <translation>{model} kann sich nicht anpassen. Wählen Sie ein anderes Modell, oder schalten Sie es aus.</translation>
+    </message>
+    <message>
+      <source>{model} has learnt from {count} labels. Tested on labels that it had not learnt from, it named {share} of them right; its card, in the tab Model, tells more. It is in {path}.</source>
+      <translation>{model} hat aus {count} benannten Abschnitten gelernt. Geprüft an Abschnitten, aus denen es nicht gelernt hatte, hat es {share} richtig benannt; mehr sagt sein Steckbrief unter „Modell“. Es liegt in {path}.</translation>
     </message>
     <message>
       <source>{model} is ready.</source>
