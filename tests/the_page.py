@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
-from patience import wait_for
+from patience import PATIENCE_S, wait_for
 
 VIEWS = ("live", "files", "compare", "recordings", "learn", "debug")
 DEMO = Path(__file__).resolve().parents[1] / "earnest" / "demo"
@@ -111,12 +111,29 @@ def listen_for(driver: Any, n_windows: int) -> None:
     harness.wait_for(driver, f"document.querySelectorAll('#live-windows tbody tr').length >= {n_windows}")
 
 
-def choose_file(driver: Any, path: Path) -> None:
+def listen_in(driver: Any) -> None:
+    """Note from here on what a screen reader reads out by itself."""
+    driver.execute_script("""
+        window.readOut = [];
+        new MutationObserver((changes) => {
+          const elements = changes.map(({ target }) => (target instanceof Element ? target : target.parentElement));
+          const places = new Set(elements.map((it) => it?.closest("[role=status], [role=alert]")));
+          for (const it of places) if (it?.checkVisibility() && it.textContent) readOut.push(it.textContent);
+        }).observe(document.body, { subtree: true, childList: true, characterData: true });
+    """)
+
+
+def read_out(driver: Any) -> list[str]:
+    """Return what was read out since the last call, except that all is loaded; a no-break space is a space."""
+    texts = [str(text).replace("\xa0", " ") for text in driver.execute_script("return readOut.splice(0)")]
+    return [text for text in texts if not text.startswith("Loaded: ")]
+
+
+def choose_file(driver: Any, path: Path, seconds: float = PATIENCE_S) -> None:
     """Hand a file to the Files view and wait for its answer."""
     driver.find_element("id", "files-input").send_keys(str(path))
-    harness.wait_for(
-        driver, "document.querySelector('#file-list li:last-child .with-dot, #file-list li:last-child .problem')"
-    )
+    answered = "document.querySelector('#file-list li:last-child .with-dot, #file-list li:last-child .problem')"
+    harness.wait_for(driver, answered, seconds)
 
 
 def drop(driver: Any, element_id: str, path: Path) -> None:
@@ -135,14 +152,12 @@ def arrived(path: Path) -> Path:
 
 
 def serious(driver: Any) -> list[str]:
-    """Return what axe calls serious or critical, with the places."""
+    """Return what axe calls more than minor, with the places."""
     if not driver.execute_script("return Boolean(window.axe)"):
         driver.execute_script(AXE.read_text("utf-8"))
     found = harness.awaited(driver, "axe.run(document, { resultTypes: ['violations'] })")["violations"]
     return [
-        f"{item['id']}: {[node['html'][:120] for node in item['nodes']]}"
-        for item in found
-        if item["impact"] in ("serious", "critical")
+        f"{item['id']}: {[node['html'][:120] for node in item['nodes']]}" for item in found if item["impact"] != "minor"
     ]
 
 

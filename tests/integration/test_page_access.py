@@ -189,6 +189,93 @@ def test_bars_and_the_view_that_is_open_are_seen_in_the_few_colours_of_high_cont
         full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+def test_how_recordings_ended_is_read_out_once(driver: Any, address: str, tmp_path: Path) -> None:
+    bad = tmp_path / "text.wav"
+    bad.write_text("no sound at all")
+    open_page(driver, address, "files")
+    the_page.listen_in(driver)
+    choose_file(driver, DEMO / "lively.flac")
+    answer = driver.find_element("css selector", "#file-list .with-dot").text
+    assert the_page.read_out(driver) == [f"lively.flac: {answer}"]
+    choose_file(driver, bad)
+    (said,) = the_page.read_out(driver)
+    assert said.startswith("text.wav: This recording can't be used. ")
+    driver.find_element("id", "files-input").send_keys(f"{bad}\n{DEMO / 'plain.flac'}\n{bad}")
+    harness.wait_for(driver, "document.querySelectorAll('#file-list .problem').length === 3")
+    assert the_page.read_out(driver) == ["1 recording answered, 2 can't be used."]
+    go(driver, "compare")
+    press(driver, "compare-samples")
+    harness.wait_for(driver, "document.getElementById('compare-said').textContent.includes('added')")
+    assert the_page.read_out(driver) == ["Hearing the samples …", "3 samples added."]
+
+
+def test_a_finger_scrolls_the_page_over_a_picture_and_moves_the_picture_sideways(driver: Any, address: str) -> None:
+    the_page.resize(driver, 360, 740)
+    driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        open_page(driver, address, "files")
+        choose_file(driver, DEMO / "lively.flac")
+        assert swiped(driver, "clip-timeline", 0, -200) > 100
+        press(driver, "clip-closer")
+        drawn = "return document.querySelector('#clip-timeline canvas').toDataURL()"
+        before = driver.execute_script(drawn)
+        assert abs(swiped(driver, "clip-timeline", -100, 0)) < 10
+        assert driver.execute_script(drawn) != before
+    finally:
+        driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def swiped(driver: Any, element_id: str, x_px: int, y_px: int) -> float:
+    """Return by how much the page scrolls when a finger goes so far, from the middle of an element."""
+    to_the_middle = 'document.getElementById(arguments[0]).scrollIntoView({ block: "center" })'
+    driver.execute_script(to_the_middle, element_id)
+    before = at_rest(driver)
+    x, y = driver.execute_script(
+        """
+        const { x, y, width, height } = document.getElementById(arguments[0]).getBoundingClientRect();
+        return [x + width / 2, y + height / 2];
+        """,
+        element_id,
+    )
+    touch = "Input.dispatchTouchEvent"
+    driver.execute_cdp_cmd(touch, {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for step in range(1, 11):
+        at = {"x": x + x_px * step / 10, "y": y + y_px * step / 10}
+        driver.execute_cdp_cmd(touch, {"type": "touchMove", "touchPoints": [at]})
+    driver.execute_cdp_cmd(touch, {"type": "touchEnd", "touchPoints": []})
+    return at_rest(driver) - before
+
+
+def at_rest(driver: Any) -> float:
+    """Return how far down the page is, once it has stopped for 0.3 s: a flick's last pixels come late."""
+    while True:
+        before = driver.execute_script("return scrollY")
+        driver.execute_async_script("setTimeout(arguments[0], 300)")
+        if (now := driver.execute_script("return scrollY")) == before:
+            return float(now)
+
+
+@pytest.mark.parametrize("look", ["spaced", "twice as large"])
+def test_on_the_smallest_screen_wide_spacing_and_large_letters_fit(full: Any, look: str) -> None:
+    spacing = "* { letter-spacing: 0.12em !important; word-spacing: 0.16em !important; line-height: 1.5 !important }"
+    the_page.resize(full, 320, 640)
+    press(full, "settings-title")
+    if look == "spaced":
+        sheet = "const it = new CSSStyleSheet(); it.replaceSync(arguments[0]); document.adoptedStyleSheets = [it]"
+        full.execute_script(sheet, spacing)
+    else:
+        full.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": {"standard": 32}})
+        assert full.execute_script("return getComputedStyle(document.body).fontSize") == "32px"
+    try:
+        for view in VIEWS:
+            go(full, view)
+            harness.wait_for(full, "document.documentElement.scrollWidth <= 320", 10)
+    finally:
+        full.execute_script("document.adoptedStyleSheets = []")
+        full.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": {"standard": 16}})
+        press(full, "settings-title")
+
+
 def test_on_paper_the_whole_picture_is_there_and_bars_have_their_colours(full: Any) -> None:
     the_page.resize(full, 1280, 900)
     go(full, "files")

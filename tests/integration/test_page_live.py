@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
+from patience import PATIENCE_S
 from selenium.webdriver.common.keys import Keys
 from the_page import (
     DEMO,
@@ -111,8 +112,8 @@ def test_the_live_view_shows_pythons_labels_and_probabilities(driver: Any, addre
     windows = [event for event in events if isinstance(event, Window)]
     rows = rows_of(driver, "live-windows")
     assert len(rows) >= 3
-    assert [row[0] for row in rows] == [f"{window.start_s:.1f} s – {window.end_s:.1f} s" for window in windows[-20:]]
-    for row, window in zip(rows, windows[-20:], strict=True):
+    assert [row[0] for row in rows] == [f"{window.start_s:.1f} s – {window.end_s:.1f} s" for window in windows]
+    for row, window in zip(rows, windows, strict=True):
         expected = [min(share, 0.95) for share in window.probabilities.values()]  # nothing surer is told
         found = [float(cell.removeprefix("> ").removesuffix(" %")) / 100 for cell in row[1:]]
         # Shown to a tenth of a per cent, and resampled by another filter: up to 1.4e-3 on a hundred real clips
@@ -123,6 +124,7 @@ def test_the_live_view_shows_pythons_labels_and_probabilities(driver: Any, addre
     spans = [event for event in events if isinstance(event, Span)]
     label = driver.find_element("id", "live-timeline").get_attribute("aria-label")
     assert all(f"{span.emotion} from {span.start_s:.1f} to {span.end_s:.1f} seconds" in label for span in spans[:12])
+    assert [row[1] for row in rows_of(driver, "live-spans")] == [span.emotion for span in spans]
 
 
 def headline(answer: Prediction) -> str:
@@ -194,6 +196,37 @@ def test_a_long_result_that_is_neither_kept_nor_saved_goes_only_where_somebody_s
         button(driver, f"Delete {name}.flac").click()
         driver.find_element("css selector", "#sure button[value=delete]").click()
         harness.wait_for(driver, "!document.querySelector('#recordings-list tbody tr')")
+
+
+def test_after_a_long_time_every_window_and_span_is_in_a_table(driver: Any, address: str, folder: Path) -> None:
+    path = folder / "long.flac"
+    soundfile.write(path, the_page.joined(LIVELY, 90), RATE_HZ)
+    open_page(driver, address)
+    driver.execute_script(IN_PLACE_OF_SAMPLES, base64.b64encode(path.read_bytes()).decode())
+    driver.find_element("css selector", "#live-samples button").click()
+    harness.wait_for(driver, "document.getElementById('live-result').checkVisibility()")
+    expected = Predictor.load("small").timeline(path)
+    assert len(rows_of(driver, "live-windows")) == len(expected.windows) > 20
+    assert [row[1] for row in rows_of(driver, "live-spans")] == [span.emotion for span in expected.spans]
+    press(driver, "live-clear")
+    driver.find_element("css selector", "#sure button[value=delete]").click()
+    harness.wait_for(driver, "!document.querySelector('#live-spans tbody tr')")
+
+
+def test_what_the_browser_translated_stays_until_there_is_something_new(driver: Any, address: str) -> None:
+    open_page(driver, address)
+    listen_for(driver, 1)
+    written = driver.execute_async_script("""
+        const [place, done] = [document.getElementById("live-state"), arguments[0]];
+        const original = place.textContent;
+        place.innerHTML = "<font>Sie klingen</font>";
+        const seen = [];
+        new MutationObserver(() => seen.push(place.textContent)).observe(place, { childList: true });
+        setTimeout(() => done(seen.filter((text) => text === original)), 700);
+    """)
+    assert written == []
+    press(driver, "live-start")
+    wait_live(driver, "idle")
 
 
 def test_unsure_is_said_of_the_model_not_of_who_speaks(driver: Any, address: str) -> None:
@@ -276,7 +309,7 @@ def test_every_window_of_a_long_recording_is_in_the_table(driver: Any, address: 
     sound = the_page.joined([DEMO / "lively.flac", DEMO / "plain.flac"], 900, pause_s=0)
     soundfile.write(folder / "quarter-of-an-hour.flac", sound, RATE_HZ)
     open_page(driver, address, "files")
-    choose_file(driver, folder / "quarter-of-an-hour.flac")
+    choose_file(driver, folder / "quarter-of-an-hour.flac", seconds=3 * PATIENCE_S)
     heard = [row[0] for row in rows_of(driver, "clip-windows")]
     assert len(heard) > 500
     assert heard[-1].partition(" – ")[2].startswith(("14:5", "15:0"))

@@ -175,13 +175,33 @@ def test_where_the_browser_stops_its_sound_live_no_longer_says_that_it_listens_a
     assert "stopped its sound" in text_of(driver, "live-state")
     assert driver.find_element("id", "live-level").get_property("value") == 0
     assert driver.title == "Live – earnest"
+    assert "stopped its sound" in text_of(driver, "live-said")  # which is read out
     driver.execute_script("AudioContext.prototype.resume = resume")
     press(driver, "live-pause")
     wait_live(driver, "listening")
+    assert text_of(driver, "live-said") == "Listening …"
     driver.execute_script("sound.then((context) => context.suspend())")  # for a moment
     n_heard = len(rows_of(driver, "live-windows"))
     harness.wait_for(driver, f"document.querySelectorAll('#live-windows tbody tr').length > {n_heard}")
     wait_live(driver, "listening")
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    assert text_of(driver, "live-said").startswith(f"All in all: {text_of(driver, 'live-emotion')}")
+    assert driver.find_element("id", "live-said").get_attribute("role") == "status"
+
+
+def test_what_was_not_heard_while_the_device_slept_is_told(driver: Any, address: str) -> None:
+    open_page(driver, address)
+    listen_for(driver, 1)
+    press(driver, "live-pause")
+    wait_live(driver, "paused")
+    driver.execute_script("const now = Date.now; window.later = 20_000; Date.now = () => now() + window.later")
+    press(driver, "live-pause")
+    wait_live(driver, "listening")
+    driver.execute_async_script("setTimeout(arguments[0], 500)")
+    assert text_of(driver, "live-problem") == ""  # a pause is no sleep
+    driver.execute_script("window.later += 20_000")
+    assert "About 20 s were not heard" in problem(driver, "live-problem").replace("\xa0", " ")
     press(driver, "live-start")
     wait_live(driver, "idle")
 
@@ -341,8 +361,9 @@ def test_from_a_file_host_it_answers_in_the_browser_and_offers_no_server(driver:
         harness.wait_for(driver, "document.querySelector('#debug-clips table')")
 
 
-def test_a_missing_model_is_explained_and_another_one_can_be_chosen(driver: Any, site: Path) -> None:
-    shutil.rmtree(site / "models" / "base")
+def test_a_missing_model_is_explained_and_tried_again_and_another_one_can_be_chosen(driver: Any, site: Path) -> None:
+    base = site / "models" / "base"
+    gone = base.rename(site / "gone")
     with harness.served(site=site) as root:
         driver.get(f"{root}/site/index.html")
         told = problem(driver, "engine-problem")
@@ -350,8 +371,19 @@ def test_a_missing_model_is_explained_and_another_one_can_be_chosen(driver: Any,
         assert "404" in told
         assert not driver.find_element("id", "live-start").is_enabled()
         assert "can't be loaded" in text_of(driver, "live-state")
+        the_page.listen_in(driver)
+        driver.find_element("css selector", "#engine-problem button").click()
+        assert driver.switch_to.active_element == driver.find_element("id", "main")
+        harness.wait_for(driver, "document.documentElement.dataset.engine === 'failed'")
+        assert the_page.read_out(driver)[0] == "Loading the model …"
         driver.find_element("css selector", "#model option[value=small]").click()
         harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+        assert the_page.read_out(driver) == ["Loading the model …", "Ready. No sound leaves this device."]
         assert text_of(driver, "engine-problem") == ""
         assert driver.find_element("id", "live-start").is_enabled()
         assert text_of(driver, "live-state") == "Press Start, and speak"
+        driver.find_element("css selector", "#model option[value=base]").click()
+        problem(driver, "engine-problem")
+        gone.rename(base)
+        driver.execute_script("window.dispatchEvent(new Event('online'))")
+        harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")

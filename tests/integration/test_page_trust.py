@@ -109,7 +109,7 @@ def test_without_a_token_the_page_answers_in_the_browser_only(driver: Any, locke
     open_with(driver, locked, "")
     harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
     assert not driver.find_element("id", "place-field").is_displayed()
-    assert text_of(driver, "engine-status") == "No sound leaves this device."
+    assert text_of(driver, "engine-status") == "Ready. No sound leaves this device."
 
 
 def test_a_wrong_token_is_explained_and_another_one_can_be_opened(driver: Any, locked: str) -> None:

@@ -154,7 +154,7 @@ def test_a_recording_has_the_class_that_was_typed_when_it_began(driver: Any, add
     open_page(driver, address, "learn")
     driver.find_element("id", "learn-class").send_keys("happy")
     press(driver, "learn-record")
-    harness.wait_for(driver, "document.getElementById('learn-status').textContent.endsWith(': 1 s')")
+    harness.wait_for(driver, "document.getElementById('learn-seconds').textContent === '1 s'")
     driver.find_element("id", "learn-class").clear()
     press(driver, "learn-record")
     harness.wait_for(driver, "document.querySelector('#learn-groups li')")

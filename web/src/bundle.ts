@@ -57,11 +57,10 @@ export async function fetchBundle(
   onProgress: (progress: Progress) => void = () => undefined,
   fetched: Fetch = (url) => fetch(url),
 ): Promise<Bundle> {
-  const base = withSlash(folder);
-  const text = new TextDecoder().decode(await download(`${base}bundle.json`, "bundle.json", onProgress, fetched));
-  const info = checkedInfo(text, `${base}bundle.json`);
+  const address = addressIn(folder, "bundle.json");
+  const info = checkedInfo(new TextDecoder().decode(await download(address, "bundle.json", onProgress, fetched)), address);
   const wanted = ["model.onnx", info.adaptation?.file].filter((name) => name !== undefined);
-  const files = await Promise.all(wanted.map(async (name) => [name, await fetchListed(base, info, name, onProgress, fetched)] as const));
+  const files = await Promise.all(wanted.map(async (name) => [name, await fetchListed(folder, info, name, onProgress, fetched)] as const));
   return { info, files: new Map(files) };
 }
 
@@ -73,12 +72,12 @@ export async function fetchListed(
   onProgress: (progress: Progress) => void = () => undefined,
   fetched: Fetch = (url) => fetch(url),
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const base = withSlash(folder);
   const sha256 = info.files[name];
-  if (sha256 === undefined) throw new BundleError(`${base}bundle.json: 'files' doesn't list '${name}'. Export the bundle again.`);
-  const bytes = await download(base + name, name, onProgress, fetched);
+  if (sha256 === undefined) throw new BundleError(`${addressIn(folder, "bundle.json")}: 'files' doesn't list '${name}'. Export the bundle again.`);
+  const address = addressIn(folder, name);
+  const bytes = await download(address, name, onProgress, fetched);
   if ((await sha256Of(bytes)) !== sha256) {
-    throw new BundleError(`${base}${name}: its sha256 is not the one in bundle.json. Upload or export it again.`);
+    throw new BundleError(`${address}: its sha256 is not the one in bundle.json. Upload or export it again.`);
   }
   return bytes;
 }
@@ -93,9 +92,10 @@ export function fetchFrom(files: BundleFiles): Fetch {
   };
 }
 
-/** The start of the addresses of a folder's files; "" where they are at hand, see `fetchFrom`. */
-function withSlash(folder: string): string {
-  return folder === "" || folder.endsWith("/") ? folder : `${folder}/`;
+/** The address of a folder's file, with the query of the folder's (a token); of folder "" files are at hand, see `fetchFrom`. */
+function addressIn(folder: string, name: string): string {
+  const [path] = folder.split("?", 1);
+  return `${path === "" || path.endsWith("/") ? path : `${path}/`}${name}${folder.slice(path.length)}`;
 }
 
 async function download(

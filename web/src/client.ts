@@ -25,14 +25,17 @@ export class Client {
   constructor(
     private readonly worker: WorkerLike,
     onProgress: (progress: Progress) => void = () => undefined,
+    where = "earnest.worker.js",
   ) {
     worker.onmessage = ({ data }) => {
       if ("progress" in data) onProgress(data.progress);
       else this.settle(data);
     };
     worker.onerror = (event) => {
-      const reason = event.message || "its file could not be loaded";
-      this.close(new EarnestError(`The worker stopped (${reason}). Serve all files of dist/ in one folder, and reload.`));
+      const told = event.message
+        ? `The worker stopped (${event.message}). Reload the page.`
+        : `The worker's file can't be loaded: ${where}. Serve it there, or say where it is: load(url, { workerUrl }); worker-src of a Content-Security-Policy must allow it.`;
+      this.close(new EarnestError(told));
     };
   }
 

@@ -1,6 +1,7 @@
 /** A bundle's network on onnxruntime-web. */
 
 import type * as OrtModule from "onnxruntime-common"; // what onnxruntime-web is seen as, too
+import type { BundleInfo } from "./bundle.js";
 import { BundleError, counted } from "./errors.js";
 import { contentsOf, textOf } from "./learning/protobuf.js";
 
@@ -61,6 +62,8 @@ export async function openSession(ort: Ort, model: Uint8Array, where: string): P
   }
 }
 
+type Facts = Pick<BundleInfo, "classes" | "sample_rate_hz" | "sounds" | "out_of_domain_from">;
+
 export class Graph {
   /** Names of the outputs that a prediction is made of. */
   readonly predicted: readonly string[];
@@ -68,7 +71,7 @@ export class Graph {
   private constructor(
     private readonly ort: Ort,
     private readonly session: InferenceSession,
-    private readonly classes: readonly string[],
+    private readonly info: Facts,
     private readonly where: string,
   ) {
     if (session.inputNames.join() !== INPUTS.join()) {
@@ -76,14 +79,17 @@ export class Graph {
     }
     const missing = REQUIRED.find((name) => !session.outputNames.includes(name));
     if (missing) throw new BundleError(`${where}: has no output '${missing}'. Export it again.`);
+    const heads = [info.sounds.length ? "sound" : "", info.out_of_domain_from === null ? "" : "distance"].filter(Boolean);
+    const unfound = heads.find((name) => !session.outputNames.includes(name));
+    if (unfound) throw new BundleError(`${where}: has no output '${unfound}', which bundle.json names. Export it again.`);
     this.predicted = PREDICTED.filter((name) => session.outputNames.includes(name));
   }
 
-  /** @param classes as `bundle.json` names them; refused where the graph's own metadata name others */
-  static async open(ort: Ort, model: Uint8Array, classes: readonly string[], where: string): Promise<Graph> {
+  /** @param info what `bundle.json` says; refused where the graph's own metadata name other classes or another rate */
+  static async open(ort: Ort, model: Uint8Array, info: Facts, where: string): Promise<Graph> {
     const session = await openSession(ort, model, where);
-    refuseOtherClasses(model, classes, where);
-    return new Graph(ort, session, classes, where);
+    refuseOtherFacts(model, info, where);
+    return new Graph(ort, session, info, where);
   }
 
   /** Answer one window at the bundle's rate, with these outputs. */
@@ -107,8 +113,9 @@ export class Graph {
 
   private checked(name: string, values: Float32Array): Float32Array {
     if (!values.every(Number.isFinite)) throw new BundleError(`${this.where}: output '${name}' is not finite.`);
-    if (name === "probabilities" && values.length !== this.classes.length) {
-      throw new BundleError(`${this.where}: ${counted(values.length, "output")} for ${this.classes.length} classes. Export it again.`);
+    const { classes } = this.info;
+    if (name === "probabilities" && values.length !== classes.length) {
+      throw new BundleError(`${this.where}: ${counted(values.length, "output")} for ${classes.length} classes. Export it again.`);
     }
     return values;
   }
@@ -116,13 +123,16 @@ export class Graph {
 
 const METADATA = 14; // of ONNX's ModelProto; in each entry 1 is the key and 2 the value
 
-function refuseOtherClasses(model: Uint8Array, classes: readonly string[], where: string): void {
-  const entry = contentsOf(model, METADATA).find((one) => textOf(one, 1) === "classes");
-  if (!entry) return;
-  const [told, expected] = [textOf(entry, 2), classes.map((label) => label.replaceAll(",", " ")).join(",")];
+function refuseOtherFacts(model: Uint8Array, { classes, sample_rate_hz: rate }: Facts, where: string): void {
+  const facts = new Map(contentsOf(model, METADATA).map((one) => [textOf(one, 1), textOf(one, 2)]));
+  const [told, expected] = [facts.get("classes"), classes.map((label) => label.replaceAll(",", " ")).join(",")];
   // Bundles of before have commas of labels as they are.
-  if (told !== expected && told !== classes.join(",")) {
+  if (told !== undefined && told !== expected && told !== classes.join(",")) {
     throw new BundleError(`${where}: its classes are ${told}, and those of bundle.json are ${expected}. Export or download the bundle again.`);
+  }
+  const own = facts.get("sample_rate_hz") ?? `${rate}`;
+  if (own !== `${rate}`) {
+    throw new BundleError(`${where}: its sample rate is ${own} Hz, and that of bundle.json ${rate} Hz. Export or download the bundle again.`);
   }
 }
 

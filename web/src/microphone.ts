@@ -6,6 +6,7 @@ import type { SoundStream, StreamOptions } from "./live.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 
 const START_S = 5; // within which a browser's sound starts, where it does
+const SLEPT_S = 2; // without sound, though the browser says that it runs
 const QUEUE_S = 10; // sound that may wait for the worker; what comes beyond it is dropped, and told as a gap
 
 /** What opens such streams; a `Model` does. */
@@ -19,6 +20,8 @@ export interface ListenOptions extends StreamOptions {
   onLevel?: (peak: number, isSpeaking: boolean) => void;
   /** Called when the browser stops its sound, as in a call, and when that goes on; not by `pause` and `resume`. */
   onInterruption?: (isInterrupted: boolean) => void;
+  /** Called when so many seconds were not heard, as the device slept or the browser froze the page; the clock stood still. */
+  onSleep?: (seconds: number) => void;
   /** What the browser may do to the sound; by default nothing, as in the training recordings. */
   constraints?: MediaTrackConstraints;
   /** Where `earnest.worklet.js` is, if not beside this module. */
@@ -45,7 +48,7 @@ const AS_IT_IS: MediaTrackConstraints = {
 
 export async function listen(model: Listener, options: ListenOptions): Promise<Listening> {
   checkListening(model, options);
-  const { onEvent, onLevel, onInterruption, constraints, workletUrl, ...asked } = options;
+  const { onEvent, onLevel, onInterruption, onSleep, constraints, workletUrl, ...asked } = options;
   const media = await microphone({ ...AS_IT_IS, ...constraints });
   let [context, stream]: [AudioContext | null, SoundStream | null] = [null, null];
   try {
@@ -55,8 +58,12 @@ export async function listen(model: Listener, options: ListenOptions): Promise<L
     stream = sound;
     const queue = new Queue(sound, context.sampleRate, onEvent);
     const worklet = new AudioWorkletNode(context, "earnest-chunks", { numberOfOutputs: 0 });
+    const clocks = new Clocks(context);
+    context.addEventListener("statechange", () => { clocks.turn(); });
     worklet.port.onmessage = ({ data }: MessageEvent<Float32Array<ArrayBuffer>>) => {
-      onLevel?.(peakOf(data), sound.isSpeaking);
+      const sleptS = clocks.apartS();
+      if (sleptS > SLEPT_S) reporting(() => onSleep?.(sleptS));
+      reporting(() => onLevel?.(peakOf(data), sound.isSpeaking));
       queue.put(data);
     };
     context.createMediaStreamSource(media).connect(worklet);
@@ -66,6 +73,36 @@ export async function listen(model: Listener, options: ListenOptions): Promise<L
     release(media, context);
     await stream?.close().catch(() => undefined); // the first error is told
     throw error;
+  }
+}
+
+/** Call what the app gave; what it throws is told where the browser tells uncaught errors, and ends nothing here. */
+function reporting(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    reportError(error);
+  }
+}
+
+/** The time of day, and that of the sound, which stands still while the device sleeps or the page is frozen. */
+class Clocks {
+  private behindS = Infinity;
+  private isStill = false; // a pause or a call, which is no sleep
+
+  constructor(private readonly context: AudioContext) {}
+
+  /** The sound was stopped, or goes on. Chunks that were on their way come after the one, and a few before the other. */
+  turn(): void {
+    this.apartS();
+    this.isStill = this.context.state !== "running";
+  }
+
+  /** How many seconds the sound has fallen behind since the last call. */
+  apartS(): number {
+    const before = this.isStill ? Infinity : this.behindS;
+    this.behindS = Date.now() / 1000 - this.context.currentTime;
+    return this.behindS - before;
   }
 }
 
@@ -79,6 +116,7 @@ function checkListening(model: unknown, options: unknown): void {
 }
 
 async function microphone(constraints: MediaTrackConstraints): Promise<MediaStream> {
+  if ("WorkerGlobalScope" in globalThis) throw new MicrophoneError("missing", "Workers have no microphone. Listen in the page.");
   const devices = navigator.mediaDevices as MediaDevices | undefined; // on http: pages there are none
   if (!devices) {
     if (isSecureContext) throw new MicrophoneError("missing", "This browser gives pages no microphone. Use another browser.");
@@ -229,7 +267,7 @@ export class Queue {
   private send(answer: Promise<StreamEvent[]>, done: () => void = () => undefined): void {
     const told = answer.then((events) => {
       done();
-      events.forEach(this.onEvent);
+      for (const event of events) reporting(() => { this.onEvent(event); });
     });
     this.last = Promise.all([this.last, told]).then(
       () => undefined,

@@ -61,7 +61,7 @@ const PREDICTING: Names<PredictOptions> = {
 };
 const STREAMING: Names<StreamOptions> = { adapter: true, classes: true, abstainBelow: true, windowS: true, hopS: true };
 const FOLLOWING: Names<TimelineOptions> = { ...PREDICTING, ...STREAMING, onProgress: true, signal: true };
-const LISTENING: Names<ListenOptions> = { ...STREAMING, onEvent: true, onLevel: true, onInterruption: true, constraints: true, workletUrl: true };
+const LISTENING: Names<ListenOptions> = { ...STREAMING, onEvent: true, onLevel: true, onInterruption: true, onSleep: true, constraints: true, workletUrl: true };
 const LEARNING: Names<LearnOptions> = { name: true, licence: true };
 
 /** Load a bundle from its folder's address, or from its files by name. */
@@ -70,18 +70,19 @@ export async function load(source: string | URL | BundleFiles, options: LoadOpti
   checkNames(options, LOADING);
   checkThreads(options.threads);
   options.signal?.throwIfAborted();
-  const workerUrl = options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url);
-  const worker = startWorker(workerUrl);
+  if (!("Worker" in globalThis)) throw new EarnestError("There are no workers here. In Node and in service workers use @earnest/browser/core.");
+  const workerUrl = absolute(options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url), "workerUrl");
   const runtime = runtimeFiles(options);
+  const voiceActivityUrl = options.voiceActivityUrl === undefined ? null : absolute(options.voiceActivityUrl, "voiceActivityUrl");
+  const from = typeof source === "string" || source instanceof URL ? absolute(source, "the bundle's address") : source;
+  const worker = startWorker(workerUrl);
   if (runtime) worker.postMessage(runtime);
-  const client = new Client(worker, options.onProgress);
+  const client = new Client(worker, options.onProgress, workerUrl);
   const abort = (): void => {
     client.close(options.signal?.reason as Error);
   };
   options.signal?.addEventListener("abort", abort);
   try {
-    const voiceActivityUrl = options.voiceActivityUrl === undefined ? null : absolute(options.voiceActivityUrl);
-    const from = typeof source === "string" || source instanceof URL ? absolute(source) : source;
     return new Model(client, await client.call("open", [from, voiceActivityUrl, options.threads ?? 1]));
   } catch (error) {
     client.close();
@@ -91,14 +92,14 @@ export async function load(source: string | URL | BundleFiles, options: LoadOpti
   }
 }
 
-function startWorker(url: string | URL): Worker {
+function startWorker(url: string): Worker {
   try {
     return new Worker(url, { type: "module", name: "earnest" });
   } catch (error) {
-    throw new EarnestError(
-      `${String(url)}: the worker can't start (${String(error)}). Its file must be of the page's own origin. ` +
-        "Where there are no workers, as in Node, use @earnest/browser/core.",
-    );
+    const advice = String(error).includes("TrustedScriptURL")
+      ? "With require-trusted-types-for, give the page a default policy that lets this address be a script's."
+      : "Its file must be of the page's own origin.";
+    throw new EarnestError(`${url}: the worker can't start (${String(error)}). ${advice}`);
   }
 }
 
@@ -129,7 +130,7 @@ function checkThreads(threads: unknown): void {
 /** Files are named in full where bundlers must see them: `new URL("…", import.meta.url)` is what they look for. */
 function runtimeFiles({ workerUrl, runtimeUrl }: LoadOptions): RuntimeFiles | null {
   if (runtimeUrl !== undefined) {
-    const folder = `${absolute(runtimeUrl).replace(/\/$/, "")}/`;
+    const folder = `${absolute(runtimeUrl, "runtimeUrl").replace(/\/$/, "")}/`;
     return { runtime: { mjs: `${folder}ort-wasm-simd-threaded.mjs`, wasm: `${folder}ort-wasm-simd-threaded.wasm` } };
   }
   if (workerUrl !== undefined) return null;
@@ -142,8 +143,12 @@ function isRecordings(given: unknown): given is Recording[] {
 }
 
 /** The address that `fetch` would ask for: from the page's base, `<base href>` where it has one; the worker's base is another. */
-function absolute(url: string | URL): string {
-  return new URL(url, "document" in globalThis ? document.baseURI : location.href).href;
+function absolute(url: string | URL, what: string): string {
+  try {
+    return new URL(url, "document" in globalThis ? document.baseURI : location.href).href;
+  } catch {
+    throw new EarnestError(`${what} is no address: ${described(url)}.`);
+  }
 }
 
 export class Model {

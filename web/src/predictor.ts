@@ -51,7 +51,7 @@ export class Predictor {
   /** @param voiceActivity earnest's `silero_vad.onnx`; without it a rule on the level tells speech from the rest */
   static async open(ort: Ort, bundle: Bundle, voiceActivity: Uint8Array | null = null): Promise<Predictor> {
     const { info } = bundle;
-    const graph = await Graph.open(ort, bundle.files.get("model.onnx")!, info.classes, `${info.name}: model.onnx`);
+    const graph = await Graph.open(ort, bundle.files.get("model.onnx")!, info, `${info.name}: model.onnx`);
     const detector = voiceActivity && (await openVoiceActivity(ort, voiceActivity));
     return new Predictor(ort, graph, info, await Adaptation.of(ort, bundle), detector);
   }

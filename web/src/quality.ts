@@ -3,10 +3,12 @@
 import { FRAME_S, levelDbfs, SILENCE_DBFS } from "./levels.js";
 import { joined, roundHalfEven } from "./numbers.js";
 
-const CLIPPED_LEVEL = 0.999;
+const CLIPPED_LEVEL = 0.98;
 const CLIPPED_SHARE = 0.001;
-const TELEPHONE_HZ = 4_200;
-const HIGH_BAND_SHARE = 1e-6;
+const TELEPHONE_HZ = 4_600;
+const HIGH_BAND_SHARE = 1e-5;
+const RUMBLE_HZ = 100;
+const DIGITAL_SILENCE_DBFS = -100;
 const NOISY_RANGE_DB = 10;
 const TOO_QUIET_DBFS = -55; // of the loudest frame
 const LEVELS_EVERY = 4;
@@ -16,6 +18,7 @@ const HIGHEST_LEVEL = 60;
 
 export class QualityMeter {
   private readonly nFrame: number;
+  private readonly first: number;
   private readonly firstHigh: number;
   private readonly taper: Float64Array;
   private readonly histogram = new Array<number>(HIGHEST_LEVEL - LOWEST_LEVEL + 1).fill(0);
@@ -28,6 +31,7 @@ export class QualityMeter {
 
   constructor(sampleRateHz: number) {
     this.nFrame = Math.max(roundHalfEven(FRAME_S * sampleRateHz), 2);
+    this.first = Math.floor((RUMBLE_HZ * this.nFrame) / sampleRateHz) + 1;
     this.firstHigh = Math.floor((TELEPHONE_HZ * this.nFrame) / sampleRateHz) + 1;
     this.taper = Float64Array.from(
       { length: this.nFrame },
@@ -55,7 +59,7 @@ export class QualityMeter {
     this.histogram[level - LOWEST_LEVEL]++;
   }
 
-  /** Power of the half spectrum by Parseval; only the bins up to 4.2 kHz are transformed, what is left is above. */
+  /** Power of the half spectrum by Parseval; only the bins up to 4.6 kHz are transformed, what is left is above. */
   private addSpectrum(frame: Float32Array): void {
     const n = this.nFrame;
     const mean = frame.reduce((sum, sample) => sum + sample, 0) / n;
@@ -63,10 +67,14 @@ export class QualityMeter {
     const power = tapered.reduce((sum, value) => sum + value * value, 0);
     const middle = n % 2 ? 0 : powerAt(tapered, n / 2);
     const half = (n * power + powerAt(tapered, 0) + middle) / 2;
-    let low = 0;
-    for (let bin = 0; bin < Math.min(this.firstHigh, Math.floor(n / 2) + 1); bin++) low += powerAt(tapered, bin);
-    this.all += half;
-    this.high += half - low;
+    let [rumble, low] = [0, 0];
+    for (let bin = 0; bin < Math.min(this.firstHigh, Math.floor(n / 2) + 1); bin++) {
+      const found = powerAt(tapered, bin);
+      if (bin < this.first) rumble += found;
+      else low += found;
+    }
+    this.all += half - rumble;
+    this.high += half - rumble - low;
   }
 
   /** The words that apply, of "clipped", "low-bandwidth", "noisy" and "too-quiet". */
@@ -87,18 +95,17 @@ export class QualityMeter {
 
   /** Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence. */
   private isNoisy(): boolean {
-    const total = this.histogram.reduce((sum, count) => sum + count, 0);
+    const heard = this.histogram.map((count, place) => (LOWEST_LEVEL + place < DIGITAL_SILENCE_DBFS ? 0 : count));
+    const total = heard.reduce((sum, count) => sum + count, 0);
     if (!total) return false;
-    const quiet = this.levelAt(0.1 * total);
-    const loud = this.levelAt(0.9 * total);
+    const [quiet, loud] = [levelAt(heard, 0.1 * total), levelAt(heard, 0.9 * total)];
     return loud > SILENCE_DBFS && loud - quiet < NOISY_RANGE_DB;
   }
+}
 
-  private levelAt(count: number): number {
-    let sum = 0;
-    const index = this.histogram.findIndex((frames) => (sum += frames) >= count);
-    return LOWEST_LEVEL + index;
-  }
+function levelAt(histogram: readonly number[], count: number): number {
+  let sum = 0;
+  return LOWEST_LEVEL + histogram.findIndex((frames) => (sum += frames) >= count);
 }
 
 /** |DFT|² at one bin, by Goertzel's recursion. */

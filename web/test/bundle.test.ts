@@ -37,6 +37,16 @@ test("a bundle arrives whole and tells its progress", async () => {
   assert.equal(loaded["model.onnx"], MODEL.length);
 });
 
+test("the query of a folder's address, such as a token, is asked with each file", async () => {
+  const asked: string[] = [];
+  const refused = async (url: string): Promise<Response> => {
+    asked.push(url);
+    return new Response(null, { status: 403 });
+  };
+  for (const folder of ["/m/?token=a/b", "/m?token=a/b"]) await assert.rejects(fetchBundle(folder, undefined, refused), BundleError);
+  assert.deepEqual(asked, ["/m/bundle.json?token=a/b", "/m/bundle.json?token=a/b"]);
+});
+
 test("an altered file is refused", async () => {
   const files = { "/m/bundle.json": JSON.stringify(INFO), "/m/model.onnx": new TextEncoder().encode("another") };
   await assert.rejects(fetchBundle("/m/", undefined, host(files)), (error) => {

@@ -42,11 +42,11 @@ test("a deliberate error keeps its class on its way to the page", async () => {
 
 test("when the worker can't start, calls that wait and calls to come are refused", async () => {
   const worker = new FakeWorker();
-  const client = new Client(worker);
+  const client = new Client(worker, undefined, "https://host/w.js");
   const answer = client.call("finish", [1]);
   worker.onerror?.({ message: "" } as ErrorEvent);
   await assert.rejects(answer, EarnestError);
-  await assert.rejects(client.call("finish", [1]), /The worker stopped/);
+  await assert.rejects(client.call("finish", [1]), /file can't be loaded: https:\/\/host\/w\.js\. .*workerUrl.*worker-src/);
   assert.ok(worker.ended);
 });
 

@@ -44,12 +44,28 @@ test("networks run on the CPU, whichever onnxruntime is brought", async () => {
   assert.deepEqual(asked, [{ executionProviders: ["cpu"] }]); // onnxruntime-node has no "wasm"
 });
 
-test("labels that somebody changed are refused, one with a comma is not", async () => {
+test("labels or a rate that somebody changed are refused, a label with a comma is not", async () => {
   const session = { inputNames: ["waveform", "lengths"], outputNames: ["logits", "probabilities", "embedding"] };
   const ort = { InferenceSession: { create: () => Promise.resolve(session) } } as unknown as Ort;
-  const model = (classes: string): Uint8Array => writtenField(14, joinedBytes([writtenField(1, "classes"), writtenField(2, classes)]));
-  const message = "small: its classes are happy,sad, and those of bundle.json are merry,sad. Export or download the bundle again.";
-  await assert.rejects(Graph.open(ort, model("happy,sad"), ["merry", "sad"], "small"), { name: "BundleError", message });
-  for (const told of ["happy  glad,sad", "happy, glad,sad"]) await Graph.open(ort, model(told), ["happy, glad", "sad"], "small");
-  await Graph.open(ort, new Uint8Array(), ["happy", "sad"], "small"); // says nothing
+  const fact = (key: string, value: string): Uint8Array => writtenField(14, joinedBytes([writtenField(1, key), writtenField(2, value)]));
+  const model = (classes: string): Uint8Array => joinedBytes([fact("classes", classes), fact("sample_rate_hz", "16000")]);
+  const opened = (told: Uint8Array, classes: string[], rate = 16_000): Promise<Graph> =>
+    Graph.open(ort, told, { classes, sample_rate_hz: rate, sounds: [], out_of_domain_from: null }, "small");
+  const advice = "Export or download the bundle again.";
+  const labels = `small: its classes are happy,sad, and those of bundle.json are merry,sad. ${advice}`;
+  await assert.rejects(opened(model("happy,sad"), ["merry", "sad"]), { name: "BundleError", message: labels });
+  const rate = `small: its sample rate is 16000 Hz, and that of bundle.json 8000 Hz. ${advice}`;
+  await assert.rejects(opened(model("happy,sad"), ["happy", "sad"], 8_000), { name: "BundleError", message: rate });
+  for (const told of ["happy  glad,sad", "happy, glad,sad"]) await opened(model(told), ["happy, glad", "sad"]);
+  await opened(new Uint8Array(), ["happy", "sad"]); // says nothing
+});
+
+test("a head that bundle.json names and the graph lacks is refused", async () => {
+  const session = { inputNames: ["waveform", "lengths"], outputNames: ["logits", "probabilities", "embedding"] };
+  const ort = { InferenceSession: { create: () => Promise.resolve(session) } } as unknown as Ort;
+  const opened = (change: object): Promise<Graph> =>
+    Graph.open(ort, new Uint8Array(), { classes: ["a", "b"], sample_rate_hz: 16_000, sounds: [], out_of_domain_from: null, ...change }, "small");
+  await opened({});
+  await assert.rejects(opened({ sounds: ["speech"] }), /no output 'sound', which bundle\.json names/);
+  await assert.rejects(opened({ out_of_domain_from: 2.5 }), /no output 'distance', which bundle\.json names/);
 });

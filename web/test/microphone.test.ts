@@ -51,6 +51,21 @@ test("events arrive in order, and the end waits for all of them", async () => {
   assert.deepEqual(told, [1, 2, 3]);
 });
 
+test("what the app throws at an event is reported, and the next events are told", async () => {
+  const [stream, told, reported]: [SlowStream, number[], unknown[]] = [new SlowStream(), [], []];
+  Object.assign(globalThis, { reportError: (error: unknown) => reported.push(error) });
+  const mine = new Error("mine");
+  const queue = new Queue(stream, RATE, (event) => {
+    told.push(event.start_s);
+    throw mine;
+  });
+  queue.put(new Float32Array(10));
+  const finished = queue.finish();
+  await stream.goOn();
+  await finished;
+  assert.deepEqual([told, reported], [[1, 2], [mine, mine]]);
+});
+
 test("a failure of the worker ends listening and is thrown at the end", async () => {
   const stream = new SlowStream();
   stream.accept = () => Promise.reject(new Error("broken"));
@@ -82,7 +97,7 @@ function withSound(context: Record<string, unknown>): () => number {
   Object.assign(track, { muted: false, stop: () => stopped++ });
   const mediaDevices = { getUserMedia: async () => ({ getTracks: () => [track] }) };
   Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
-  const made = { sampleRate: RATE, close: async (): Promise<void> => undefined, ...context };
+  const made = { sampleRate: RATE, close: async (): Promise<void> => undefined, addEventListener: () => undefined, ...context };
   Object.assign(globalThis, { AudioContext: function AudioContext() { return made; } });
   return () => stopped;
 }
@@ -160,6 +175,54 @@ test("sound that the browser stops or mutes is told and asked for again, and sou
   await listening.stop();
   become("closed");
   assert.deepEqual([told, resumed], [[true, false], 3]);
+});
+
+test("a pause is no sleep, whichever of its last and first chunks and its state comes first; standing still while it runs is", async (testing) => {
+  let onmessage: (message: { data: Float32Array }) => void = () => undefined;
+  class Worklet {
+    port = { set onmessage(to: typeof onmessage) { onmessage = to; } };
+  }
+  Object.assign(globalThis, { AudioWorkletNode: Worklet });
+  let turned = (): void => undefined;
+  withSound({
+    state: "running",
+    currentTime: 0,
+    audioWorklet: { addModule: async () => undefined },
+    addEventListener: (_: string, listener: () => void) => (turned = listener),
+    createMediaStreamSource: () => ({ connect: () => undefined }),
+    resume: async () => undefined,
+  });
+  const context = new AudioContext() as unknown as { state: string; currentTime: number };
+  const become = (state: string): void => {
+    context.state = state;
+    turned();
+  };
+  testing.mock.timers.enable({ apis: ["Date"] });
+  const chunk = (): void => { onmessage({ data: new Float32Array(RATE / 10) }); };
+  const hear = (): void => {
+    context.currentTime += 0.1;
+    testing.mock.timers.tick(100);
+    chunk();
+  };
+  const none = async (): Promise<StreamEvent[]> => [];
+  const prediction = async (): Promise<Prediction> => unanswered("microphone", "no-speech", "made-up");
+  const stream = { accept: none, skip: none, finish: none, prediction, isSpeaking: false, close: async () => undefined };
+  const slept: number[] = [];
+  const listening = await listen({ stream: async () => stream }, { onEvent: () => undefined, onSleep: (seconds) => slept.push(Math.round(seconds)) });
+  hear();
+  hear();
+  become("suspended");
+  testing.mock.timers.tick(20_000);
+  chunk(); // was on its way when the sound stopped
+  testing.mock.timers.tick(20_000);
+  chunk(); // the first, before the browser says that the sound runs
+  become("running");
+  hear();
+  assert.deepEqual(slept, []);
+  testing.mock.timers.tick(20_000);
+  hear();
+  assert.deepEqual(slept, [20]);
+  await listening.stop();
 });
 
 test("after the end, pausing does nothing and what was said stays", async () => {

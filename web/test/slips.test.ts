@@ -110,13 +110,34 @@ test("load says what it opens, and how many threads there can be", async () => {
 });
 
 test("a worker that can't be made is told with what to do", async () => {
-  await refused(load("m/"), /earnest\.worker\.js: the worker can't start \(ReferenceError: .*Worker.*@earnest\/browser\/core/); // Node has none
-  const refusal = new DOMException("Script at 'https://cdn/w.js' cannot be accessed from origin 'https://host'.", "SecurityError");
-  globalThis.Worker = function () { throw refusal; } as unknown as typeof Worker;
+  await refused(load("m/"), /no workers here\. .*@earnest\/browser\/core/);
+  const refusals: [Error, RegExp][] = [
+    [new DOMException("Script at 'https://cdn/w.js' cannot be accessed from origin 'https://host'.", "SecurityError"), /the page's own origin\./],
+    [new TypeError("This document requires 'TrustedScriptURL' assignment."), /default policy that lets this address/],
+  ];
+  for (const [refusal, advice] of refusals) {
+    Object.assign(globalThis, { Worker: function () { throw refusal; }, document: { baseURI: "https://host/app/" } });
+    try {
+      const started = load("m/", { workerUrl: "https://cdn/w.js" });
+      await refused(started, /^https:\/\/cdn\/w\.js: the worker can't start/);
+      await refused(started, advice);
+    } finally {
+      for (const name of ["Worker", "document"]) Reflect.deleteProperty(globalThis, name);
+    }
+  }
+});
+
+test("what is no address is told by its option, and no worker was started", async () => {
+  let nStarted = 0;
+  Object.assign(globalThis, { Worker: function () { nStarted++; }, document: { baseURI: "https://host/app/" } });
   try {
-    await refused(load("m/", { workerUrl: "https://cdn/w.js" }), /^https:\/\/cdn\/w\.js: .*SecurityError.* Its file must be of the page's own origin\./);
+    await refused(load("http://["), /the bundle's address is no address: the text 'http:\/\/\['/);
+    for (const name of ["voiceActivityUrl", "runtimeUrl", "workerUrl"]) {
+      await refused(load("m/", { [name]: "http://[" }), new RegExp(`${name} is no address`));
+    }
+    assert.equal(nStarted, 0);
   } finally {
-    Reflect.deleteProperty(globalThis, "Worker");
+    for (const name of ["Worker", "document"]) Reflect.deleteProperty(globalThis, name);
   }
 });
 

@@ -37,6 +37,15 @@ export function askBeforeLeaving(wouldBeMissed: () => boolean): void {
   });
 }
 
+const said = new WeakMap<HTMLElement, string>();
+
+/** Write a text that is another one than the last: screen readers read what is written, and the browser may have translated it. */
+export function say(place: HTMLElement, text: string): void {
+  if (said.get(place) === text) return;
+  said.set(place, text);
+  place.textContent = text;
+}
+
 const hadFocus = new WeakSet<HTMLElement>();
 
 /** Switch a control on or off; one that was switched off under the keyboard's hand gets the focus back. */

@@ -1,7 +1,7 @@
 /** The page's start: who answers, which view is seen. */
 
 import { App, LEARNT, type Site } from "./app.js";
-import { byId, fillSelect, onClick } from "./dom.js";
+import { byId, fillSelect, h, onClick, say } from "./dom.js";
 import type { Place } from "./engine.js";
 import { workOffline } from "./offline.js";
 import { showCard } from "./parts/card.js";
@@ -36,7 +36,10 @@ async function start(): Promise<void> {
     showEngine(app);
   });
   app.addEventListener("progress", () => {
-    showEngine(app);
+    byId("engine-loaded").textContent = megabytes(app.loadedBytes); // beside what is read out
+  });
+  addEventListener("online", () => {
+    if (app.failure) tryAgain(app);
   });
   followSettings(app);
   for (const view of [liveView, filesView, compareView, recordingsView, learnView, debugView]) view(app);
@@ -85,8 +88,15 @@ async function chosen(app: App, wanted = remembered("model")): Promise<void> {
   }
 }
 
+/** After a failure: the model that was chosen, or, where none could be, whichever there is. */
+function tryAgain(app: App): void {
+  byId("main").focus({ preventScroll: true }); // what was pressed goes
+  app.leave();
+  void chosen(app, model.value || null);
+}
+
 function showEngine(app: App): void {
-  const { engine, failure, loadedBytes } = app;
+  const { engine, failure } = app;
   const status = byId("engine-status");
   if (!engine) byId("offline").textContent = "";
   byId("about-model").toggleAttribute("disabled", !engine);
@@ -94,12 +104,16 @@ function showEngine(app: App): void {
   document.documentElement.dataset["engine"] = engine ? "ready" : failure ? "failed" : "loading";
   const stored = app.site.keeps ? "stores files and their answers" : "stores nothing";
   const promise = engine?.place === "browser" ? "No sound leaves this device." : `Sound goes to this page's server, which ${stored}.`;
+  byId("engine-loaded").textContent = "";
   if (failure) {
-    problem.show(failure);
-    status.textContent = problemOf(failure).title;
+    problem.show(failure, () => {
+      tryAgain(app);
+    });
+    say(status, problemOf(failure).title);
   } else {
     problem.clear();
-    status.textContent = engine ? promise : `Loading the model … ${loadedBytes ? megabytes(loadedBytes) : ""}`;
+    say(status, engine ? promise : "Loading the model …");
+    if (engine) status.prepend(h("span", { class: "unseen" }, "Ready. ")); // for others there is the dot
   }
 }
 

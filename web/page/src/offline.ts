@@ -43,13 +43,22 @@ function takesOver(worker: ServiceWorker | null): void {
 export async function keptForOffline(files: readonly string[]): Promise<boolean> {
   const container = serviceWorkers();
   const worker = container?.controller ?? (await container?.getRegistration().catch(() => undefined))?.active;
-  if (!worker) return false;
-  const { port1, port2 } = new MessageChannel();
-  const told = new Promise<boolean>((resolve) => {
-    port1.onmessage = ({ data }: MessageEvent<{ missing: number }>) => {
-      resolve(data.missing === 0);
+  if (!container || !worker) return false;
+  const keep = files.map((file) => new URL(file, location.href).href);
+  const ports: MessagePort[] = [];
+  return new Promise<boolean>((resolve) => {
+    const ask = (asked: ServiceWorker | null): void => {
+      const { port1, port2 } = new MessageChannel();
+      ports.push(port1);
+      port1.onmessage = ({ data }: MessageEvent<{ missing: number }>) => {
+        container.removeEventListener("controllerchange", again);
+        for (const port of ports) port.close();
+        resolve(data.missing === 0);
+      };
+      asked?.postMessage({ keep }, [port2]);
     };
+    const again = (): void => { ask(container.controller); };
+    container.addEventListener("controllerchange", again); // a new version may end the old one before it answers
+    ask(worker);
   });
-  worker.postMessage({ keep: files.map((file) => new URL(file, location.href).href) }, [port2]);
-  return told;
 }

@@ -61,7 +61,7 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof MicrophoneError) return MICROPHONE[error.reason];
   if (error instanceof BundleError) {
     if (!isSecureContext) return INSECURE;
-    return { title: "The model can't be loaded", advice: `${told} Then reload this page, or choose another model above.` };
+    return { title: "The model can't be loaded", advice: `${told} Then try again, or choose another model above.` };
   }
   if (error instanceof ChannelError) return CHANNELS;
   if (error instanceof AudioError) return { title: "This recording can't be used", advice: told };

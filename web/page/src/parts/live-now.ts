@@ -3,7 +3,7 @@
 import type { Prediction, Shares, Timeline, VocalBurst, Window } from "../../../src/index.js";
 import { affectOf, type Answer, answerOf, burst, likeliestOf, sure, unsure } from "../answer.js";
 import { genderOf } from "../chosen.js";
-import { byId, h } from "../dom.js";
+import { byId, say } from "../dom.js";
 import { colourOf } from "../emotions.js";
 import { barometer } from "../series.js";
 import { counted } from "../words.js";
@@ -14,10 +14,12 @@ import { FEWEST_AXES, Radar } from "./small-pictures.js";
 const QUIET_CHUNKS = 15; // tenths of a second without speech before the page says so
 const LATE_CHUNKS = 20; // that an answer may come after the sound it needs
 
-type Headline = Pick<Answer, "text" | "detail" | "emotion">;
-const NOTHING: Headline = { text: "–", detail: "", emotion: null };
+const NOTHING: Answer = { text: "–", detail: "", line: "", emotion: null };
+const LISTENING = "Listening …";
+const UNHEARD = "No speech yet: say something";
 const TOLD: Record<string, string> = {
   idle: "Press Start, and speak",
+  listening: LISTENING,
   starting: "Opening the microphone …",
   paused: "Paused",
   interrupted: "The browser has stopped its sound, or muted the microphone. Press Go on, or unmute it",
@@ -32,6 +34,7 @@ export class LiveNow {
   private hasWindow = false; // or a vocal burst
   private isUnsure = false; // about what was heard last
   private isBurst = false; // what was heard last
+  private headlined = "";
   private nFirst = 0; // tenths of a second until an answer, or its lack, can be told
   private readonly radar = new Radar(byId("live-radar"));
   private readonly sums: Shares = {};
@@ -51,9 +54,10 @@ export class LiveNow {
     if (!this.isListening) this.meter(0);
     if (neededS) {
       this.nFirst = 10 * neededS + LATE_CHUNKS;
-      byId("live-confidence").textContent = `The first answer needs ${counted(neededS, "second")} of sound.`;
+      say(byId("live-confidence"), `The first answer needs ${counted(neededS, "second")} of sound.`);
     }
     if (state === "idle" && !this.hasEnded && !this.hasWindow) this.headline(NOTHING);
+    if (state !== "idle" && state !== "ending") say(byId("live-said"), TOLD[state] ?? "");
     if (state === "idle" && this.hasEnded) this.tell(this.title);
     else if (this.isListening) this.waiting();
     else this.tell(TOLD[state] ?? "");
@@ -128,18 +132,20 @@ export class LiveNow {
     this.tell(this.title);
     const answer = answerOf(timeline);
     this.headline(answer);
+    say(byId("live-said"), `${title}: ${[answer.text, answer.detail].filter(Boolean).join(", ")}`);
     showBarometer(byId("live-barometer"), barometer(timeline.windows));
     if (answer.emotion) showAnswer(byId("live-bars"), timeline);
     this.whole(timeline);
   }
 
   private speaking(): void {
-    this.tell(!this.hasWindow || this.isBurst ? "Listening …" : this.isUnsure ? "The model is" : "You sound");
+    this.tell(!this.hasWindow || this.isBurst ? LISTENING : this.isUnsure ? "The model is" : "You sound");
   }
 
   private waiting(): void {
     if (this.hasWindow) this.tell("No speech now; last heard");
-    else this.tell(this.nFirst ? "Listening …" : "No speech yet: say something");
+    else this.tell(this.nFirst ? LISTENING : UNHEARD);
+    if (!this.hasWindow && !this.nFirst) say(byId("live-said"), UNHEARD);
   }
 
   private emptyBars(): void {
@@ -148,14 +154,15 @@ export class LiveNow {
   }
 
   private tell(text: string): void {
-    const place = byId("live-state");
-    if (place.textContent !== text) place.textContent = text;
+    say(byId("live-state"), text);
   }
 
-  private headline({ text, detail, emotion }: Headline): void {
-    const place = byId("live-emotion");
-    if (place.textContent !== text) place.replaceChildren(h("span", {}, text)); // read out when it changes only
-    byId("live-confidence").textContent = detail;
+  /** In large letters; read out with another word only, as what is read out may be heard again. */
+  private headline({ text, detail, line, emotion }: Answer): void {
+    if (this.isListening && text !== this.headlined) say(byId("live-said"), line);
+    this.headlined = text;
+    say(byId("live-emotion"), text);
+    say(byId("live-confidence"), detail);
     byId("live-hero").style.setProperty("--emotion", emotion ? colourOf(emotion) : "transparent");
   }
 

@@ -8,12 +8,14 @@ export class ProblemBox {
     place.setAttribute("role", "alert");
   }
 
-  show(error: unknown): void {
-    this.tell(problemOf(error));
+  /** @param again what a button does that tries again */
+  show(error: unknown, again?: () => void): void {
+    this.tell(problemOf(error), again);
   }
 
-  tell({ title, advice }: Problem): void {
-    const box = h("div", { class: "problem" }, h("strong", {}, title), h("p", {}, advice));
+  tell({ title, advice }: Problem, again?: () => void): void {
+    const button = again ? h("button", { type: "button", class: "small", click: again }, "Try again") : null;
+    const box = h("div", { class: "problem" }, h("strong", {}, title), h("p", {}, advice), button);
     this.place.replaceChildren(box);
   }
 

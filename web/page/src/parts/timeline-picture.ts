@@ -15,7 +15,7 @@ const MARGIN = { left: 46, right: 12 };
 const STRIP_PX = 26;
 const WAVE_PX = 84;
 
-interface Shown {
+export interface Shown {
   startS: number;
   endS: number;
   classes: readonly string[];
@@ -99,7 +99,7 @@ function optionOf(shown: Shown, canZoom: boolean): Option {
     { ...MARGIN, top: tops.stack, bottom: 24 },
   ];
   const last = grids.length - 1;
-  const zoom = { type: "inside", xAxisIndex: grids.map((_, index) => index), filterMode: "none", zoomOnMouseWheel: "ctrl" };
+  const zoom = { type: "inside", xAxisIndex: grids.map((_, index) => index), filterMode: "none", zoomOnMouseWheel: "ctrl", preventDefaultMouseMove: false }; // a finger scrolls the page
   return {
     grid: grids,
     xAxis: grids.map((_, index) => timeAxis(shown, index, index === last, colours)),

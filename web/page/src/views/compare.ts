@@ -3,14 +3,14 @@
 import type { Timeline } from "../../../src/index.js";
 import { answerOf } from "../answer.js";
 import type { App } from "../app.js";
-import { byId, enable, h, onClick } from "../dom.js";
+import { byId, enable, h, onClick, say } from "../dom.js";
 import { dot, qualityOf, showAnswer } from "../parts/bars.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { showLegend, TimelinePicture } from "../parts/timeline-picture.js";
 import { samples } from "../samples.js";
 import { classesOf } from "../series.js";
 import { allKept } from "../store.js";
-import { clock } from "../words.js";
+import { clock, counted } from "../words.js";
 
 const MOST = 6;
 
@@ -47,8 +47,14 @@ class CompareView {
     const button = byId("compare-samples");
     enable(button, false);
     this.problem.clear();
+    say(byId("compare-said"), "Hearing the samples …");
+    let n = 0;
     try {
-      for await (const clip of samples(this.app)) this.app.add(clip);
+      for await (const clip of samples(this.app)) {
+        this.app.add(clip);
+        n++;
+      }
+      say(byId("compare-said"), n ? `${counted(n, "sample")} added.` : "All samples are there already.");
     } catch (error) {
       this.problem.show(error);
     }

@@ -2,7 +2,7 @@
 
 import { answerOf } from "../answer.js";
 import type { App, Clip } from "../app.js";
-import { askBeforeLeaving, byId, h } from "../dom.js";
+import { askBeforeLeaving, byId, h, say } from "../dom.js";
 import { Job } from "../job.js";
 import { filesDropped } from "../own/found.js";
 import { dot } from "../parts/bars.js";
@@ -10,7 +10,7 @@ import { ClipDetail } from "../parts/clip-detail.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { sampleRow } from "../parts/sample-row.js";
 import { sample } from "../samples.js";
-import { clock, percent } from "../words.js";
+import { clock, counted, percent } from "../words.js";
 
 export function filesView(app: App): void {
   new FilesView(app);
@@ -18,6 +18,7 @@ export function filesView(app: App): void {
 
 class FilesView {
   private readonly jobs: Job[] = [];
+  private untold: Job[] = []; // answered, or failed, since something was said
   private readonly rows = new Map<Job, HTMLElement>();
   private readonly detail = new ClipDetail(byId("clip"), (clip, channel) => {
     const job = this.jobs.find(({ state }) => state.is === "done" && state.clip === clip);
@@ -33,7 +34,7 @@ class FilesView {
       this.take([...(input.files ?? [])]);
       input.value = "";
     });
-    askBeforeLeaving(() => this.jobs.some(({ state }) => state.is === "waiting" || state.is === "working"));
+    askBeforeLeaving(() => this.isBusy);
     sampleRow(byId("files-samples"), app, async (name) => this.trySample(name));
     for (const kind of ["dragover", "dragleave", "drop"] as const) {
       drop.addEventListener(kind, (event) => {
@@ -44,12 +45,17 @@ class FilesView {
     }
   }
 
+  private get isBusy(): boolean {
+    return this.jobs.some(({ state }) => state.is === "waiting" || state.is === "working");
+  }
+
   /** As a chosen file, shown at once. */
   private async trySample(name: string): Promise<void> {
     this.problem.clear();
     const known = this.jobs.find(({ file, state }) => file.name === name && state.is === "done");
     if (known?.state.is === "done") {
       this.open(known.state.clip);
+      this.tell(known);
       return;
     }
     try {
@@ -84,6 +90,7 @@ class FilesView {
     place(row);
     job.onChange = () => {
       this.draw(job);
+      this.tell(job);
     };
     this.draw(job);
     this.working = this.working.then(() => job.run());
@@ -104,6 +111,17 @@ class FilesView {
     if (job.state.is !== "done") return;
     this.open(job.state.clip);
     byId("clip-title").focus();
+  }
+
+  /** Read out how a recording ended; where several were chosen, how many did, when the last one has. */
+  private tell(job: Job): void {
+    if (job.state.is === "done" || job.state.is === "failed") this.untold.push(job);
+    if (this.isBusy || !this.untold.length) return;
+    const nFailed = this.untold.filter(({ state }) => state.is === "failed").length;
+    const nAnswered = this.untold.length - nFailed;
+    const all = [nAnswered && `${counted(nAnswered, "recording")} answered`, nFailed && `${nFailed} can't be used`];
+    say(byId("files-said"), this.untold.length > 1 ? `${all.filter(Boolean).join(", ")}.` : endOf(job));
+    this.untold = [];
   }
 
   /** What has the keyboard keeps it: the same button or, where that is gone, the row. */
@@ -139,7 +157,7 @@ class FilesView {
       const server = h("button", { type: "button", class: "small", click: () => void job.runOnServer() }, this.app.site.keeps ? "Send it to the server, which stores it" : "Send it to the server");
       const channel = this.button("Hear channel 1", job.name, () => void this.hearChannel(job, 1));
       const offer = { server, channel };
-      const told = h("span", { class: "problem", role: "alert" }, h("strong", {}, title), ` ${advice} `, state.offer && offer[state.offer]);
+      const told = h("span", { class: "problem" }, h("strong", {}, title), ` ${advice} `, state.offer && offer[state.offer]);
       row.replaceChildren(name, told, this.removal(job));
     } else {
       const button = state.is === "waiting" ? this.button("Cancel", job.name, () => {
@@ -184,4 +202,10 @@ class FilesView {
   private button(text: string, about: string, work: () => void): HTMLButtonElement {
     return h("button", { type: "button", class: "small", "aria-label": `${text} ${about}`, click: work }, text);
   }
+}
+
+/** "call.wav: Angry", or why there is no answer. */
+function endOf({ name, state }: Job): string {
+  if (state.is === "failed") return `${name}: ${state.problem.title}. ${state.problem.advice}`;
+  return state.is === "done" ? `${name}: ${answerOf(state.clip.timeline).line}` : "";
 }

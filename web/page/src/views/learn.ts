@@ -2,7 +2,7 @@
 
 import { checkedLabel, EarnestError, FEWEST_A_CLASS } from "../../../src/index.js";
 import { type App, LEARNT, type LearntModel } from "../app.js";
-import { askBeforeLeaving, byId, download, enable, h, onClick } from "../dom.js";
+import { askBeforeLeaving, byId, download, enable, h, onClick, say } from "../dom.js";
 import { BrowserEngine } from "../browser-engine.js";
 import { fileName, unzipped, zipped } from "../own/archive.js";
 import { type Group, OwnClasses } from "../own/classes.js";
@@ -88,10 +88,12 @@ class LearnView {
     const label = checkedLabel(this.label.value); // what is typed meanwhile is for the next one
     const recorder = Recorder.start((peak, seconds, isFull) => {
       byId<HTMLMeterElement>("learn-level").value = peak;
-      this.status.textContent = `Recording “${label}”: ${seconds.toFixed(0)} s`;
+      byId("learn-seconds").textContent = `${seconds.toFixed(0)} s`; // not read out: it would be in the recording
       if (isFull) void this.told(() => this.endRecording());
     });
     this.recording = { recorder, label, speaker: this.speaker.value };
+    byId("learn-seconds").textContent = "";
+    say(this.status, `Recording “${label}”`);
     this.draw();
     try {
       const { ended } = await recorder;
@@ -109,7 +111,7 @@ class LearnView {
     this.recording = null;
     if (!recording) return;
     const sound = await (await recording.recorder).stop();
-    this.status.textContent = "";
+    say(this.status, "");
     this.own.addSound(sound, recording.label, recording.speaker);
     this.isLearnt = false;
     this.drawGroups();
@@ -118,7 +120,7 @@ class LearnView {
   private async learn(): Promise<void> {
     this.isBusy = true;
     this.progress.value = 0;
-    this.status.textContent = "Loading the model …";
+    say(this.status, "Loading the model …");
     this.draw();
     let engine: BrowserEngine | null = null;
     try {
@@ -127,7 +129,7 @@ class LearnView {
       const name = this.name.value.trim() || "mine";
       const { learnt, unusable } = await this.own.learn(engine.learner, name, (share) => {
         this.progress.value = share;
-        this.status.textContent = share < 1 ? "Hearing the recordings …" : "Learning, and testing by cross-validation …";
+        say(this.status, share < 1 ? "Hearing the recordings …" : "Learning, and testing by cross-validation …");
       });
       byId("learnt").hidden = false;
       byId("learnt-title").textContent = `“${name}”, learnt with the encoder of “${learnt.summary.base}”`;
@@ -136,7 +138,7 @@ class LearnView {
       this.learnt = { name, files: learnt.files };
       this.isSaved = false;
       this.app.offer(this.learnt);
-      this.status.textContent = "Learnt. This model answers from now on, also under Live and Files.";
+      say(this.status, "Learnt. This model answers from now on, also under Live and Files.");
       byId("learnt-title").focus();
     } catch (error) {
       this.isLearnt = false;
@@ -167,10 +169,10 @@ class LearnView {
     if (!file) return;
     if (file.size > LARGEST_ZIP) throw new EarnestError("The file is larger than 128 MB. Choose one that was downloaded here.");
     const files = unzipped(new Uint8Array(await file.arrayBuffer()));
-    this.status.textContent = `Opening ${file.name} …`;
+    say(this.status, `Opening ${file.name} …`);
     (await BrowserEngine.openFiles(files)).close(); // one that can't answer takes no other's place
     this.app.offer({ name: file.name.replace(/\.zip$/i, ""), files });
-    this.status.textContent = `${file.name} answers from now on, also under Live and Files.`;
+    say(this.status, `${file.name} answers from now on, also under Live and Files.`);
   }
 
   /** Do something; what goes wrong is told, and the page shows what is there now. */
@@ -179,7 +181,7 @@ class LearnView {
     try {
       await work();
     } catch (error) {
-      this.status.textContent = "";
+      say(this.status, "");
       this.problem.show(error);
     }
     this.draw();
@@ -192,9 +194,9 @@ class LearnView {
     for (const { label, recordings } of groups) counts.set(label, (counts.get(label) ?? 0) + recordings.length);
     const enough = [...counts.values()].filter((n) => n >= FEWEST_A_CLASS).length;
     const missing = `At least two classes are needed, with ${FEWEST_A_CLASS} recordings each.`;
-    byId("learn-count").textContent = count ? `${counted(count, "recording")}, ${counted(counts.size, "class")}. ${enough < 2 ? missing : ""}` : missing;
+    say(byId("learn-count"), count ? `${counted(count, "recording")}, ${counted(counts.size, "class")}. ${enough < 2 ? missing : ""}` : missing);
     byId("learn-record").textContent = this.recording ? "Stop recording" : "Record one";
-    byId("learn-level").hidden = !this.recording;
+    byId("learn-level").hidden = byId("learn-seconds").hidden = !this.recording;
     document.documentElement.dataset["learn"] = this.recording ? "recording" : "idle";
     document.dispatchEvent(new Event("listening"));
     enable(byId("learn-start"), !this.isBusy && enough >= 2 && Boolean(this.app.engine));

@@ -23,8 +23,8 @@ import { sampleRow, titleOf } from "../parts/sample-row.js";
 import { saveButton } from "../parts/save-button.js";
 import { Summary } from "../parts/summary.js";
 import { sure } from "../parts/sure.js";
-import { TimelinePicture } from "../parts/timeline-picture.js";
-import { windowTable } from "../parts/tables.js";
+import { type Shown, TimelinePicture } from "../parts/timeline-picture.js";
+import { spanTable, windowTable } from "../parts/tables.js";
 import { sample } from "../samples.js";
 import { brokenOff, classesOf } from "../series.js";
 import { clock } from "../words.js";
@@ -38,6 +38,7 @@ const ENDED_BY_ITSELF = {
   title: "Listening ended by itself",
   advice: "The microphone was unplugged or taken away, or the server ended a long pause. What was heard until then stays below. Press Start to listen again.",
 };
+const SLEPT = "The device slept, or the browser froze the page. The times below leave that out, as a pause.";
 const PACES = { calm: { windowS: 3, hopS: 1 }, quick: { windowS: 1.5, hopS: 0.5 } };
 
 type State = "idle" | "starting" | "listening" | "interrupted" | "paused" | "ending" | "answering";
@@ -55,6 +56,7 @@ class LiveView {
   private spans: Span[] = [];
   private bursts: VocalBurst[] = [];
   private delay = new Delay();
+  private sleptS = 0;
   private timeline: Timeline | null = null;
   private safe: Timeline | null = null; // kept, or saved
   private readonly now = new LiveNow();
@@ -101,6 +103,10 @@ class LiveView {
         onInterruption: (isInterrupted) => {
           if (this.state === (isInterrupted ? "listening" : "interrupted")) this.become(isInterrupted ? "interrupted" : "listening");
         },
+        onSleep: (seconds) => {
+          this.sleptS += seconds;
+          this.problem.tell({ title: `About ${clock(this.sleptS, 0)} were not heard`, advice: SLEPT });
+        },
         onEvent: (event) => {
           this.hear(event);
         },
@@ -128,7 +134,6 @@ class LiveView {
       const source = await sample(name);
       const timeline = await this.app.ready().timeline(source);
       this.windows = timeline.windows;
-      byId("live-windows").replaceChildren(windowTable("The last windows", this.windows.slice(-20)));
       this.show(timeline, `The sample “${titleOf(name)}”, synthetic speech`);
       URL.revokeObjectURL(this.sound.src);
       this.sound.src = URL.createObjectURL(source.file);
@@ -200,6 +205,7 @@ class LiveView {
   private clear(): void {
     [this.events, this.windows, this.spans, this.bursts, this.timeline] = [[], [], [], [], null];
     this.delay = new Delay();
+    this.sleptS = 0;
     this.problem.clear();
     this.now.clear();
     this.summary.hide();
@@ -208,7 +214,6 @@ class LiveView {
     this.sound.pause();
     this.sound.hidden = true;
     byId("live-so-far").hidden = false;
-    byId("live-windows").replaceChildren();
     if (!this.listening) this.become("idle");
     this.draw();
   }
@@ -241,10 +246,17 @@ class LiveView {
     const lastS = this.windows.at(-1)?.end_s ?? 0;
     const endS = Math.max(lastS, 20);
     const startS = Math.max(endS - SEEN_S, 0);
-    const windows = this.windows.filter((window) => window.end_s > startS);
     const classes = this.app.engine?.about.classes ?? Object.keys(this.windows.at(-1)?.probabilities ?? {});
-    this.picture.show({ startS, endS, classes, windows, spans: this.spansSoFar(), bursts: this.bursts, peaks: null });
-    byId("live-windows").replaceChildren(windowTable("The last windows", this.windows.slice(-20)));
+    const isSeen = ({ end_s }: { end_s: number }): boolean => end_s > startS;
+    const shown = { windows: this.windows.filter(isSeen), spans: this.spansSoFar().filter(isSeen), bursts: this.bursts.filter(isSeen) };
+    this.showTime({ startS, endS, classes, ...shown, peaks: null });
+  }
+
+  /** As a picture, and as tables of the same. */
+  private showTime(shown: Shown): void {
+    this.picture.show(shown);
+    byId("live-spans").replaceChildren(spanTable(shown.spans, shown.bursts, null));
+    byId("live-windows").replaceChildren(windowTable("Windows", shown.windows));
   }
 
   /** Spans are certain late; until then the last windows speak for themselves. */
@@ -268,7 +280,7 @@ class LiveView {
     byId("live-so-far").hidden = hasWindows; // the summary says it
     const endS = timeline.duration_s ?? 0;
     const classes = classesOf(timeline.windows, timeline.probabilities); // another engine may have been chosen
-    if (hasTime) this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks: null });
+    if (hasTime) this.showTime({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks: null });
     this.now.ended(timeline, title);
   }
 
