@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from earnest.errors import (
     AudioError,
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from earnest.own.bundle import Learned
     from earnest.progress import Progress
     from earnest.runtime.embedding import Embeddings
+    from earnest.runtime.engine import Backend, Provider
     from earnest.runtime.events import Segment, Span, VocalBurst, Window
     from earnest.runtime.frames import PredictionRows
     from earnest.runtime.prediction import Prediction
-    from earnest.runtime.predictor import Predictor
+    from earnest.runtime.predictor import AdaptedWords, Predictor
     from earnest.runtime.profile import Profile
     from earnest.runtime.timeline import Timeline
 
@@ -96,7 +97,11 @@ def __dir__() -> list[str]:
 
 
 def load(
-    name_or_path: str | Path | Sequence[str | Path] | None = None, threads: int = 1, tta: str = "none"
+    name_or_path: str | Path | Sequence[str | Path] | None = None,
+    threads: int = 1,
+    tta: str = "none",
+    provider: "Provider" = "cpu",
+    backend: "Backend" = "auto",
 ) -> "Predictor":
     """Load a model: the default one, a shipped one by name, or a bundle's folder; several are averaged.
 
@@ -106,22 +111,27 @@ def load(
     threads : cores that one prediction may use, 0 for all
     tta : average over variants of each clip: "none", "gain", "speed", "gain-and-speed", "noise",
         "stretch", "pitch", "masks" or "multitask"; what they bring and cost: docs/results/tta.md
+    provider : what the backend computes on: "cpu", "cuda" with onnxruntime-gpu, "gpu" or "auto" with OpenVINO
+    backend : "onnxruntime", "openvino", or "auto": onnxruntime unless the bundle was exported for OpenVINO
 
     Raises
     ------
     BundleError
         When it is missing, damaged or no bundle, or several don't go together.
     EarnestError
-        For another value of ``threads`` or ``tta``.
+        For another value of the others, or a backend that doesn't have the provider.
     """
     from earnest.bundle import DEFAULT_BUNDLE
     from earnest.runtime.predictor import Predictor
 
-    return Predictor.load(DEFAULT_BUNDLE if name_or_path is None else name_or_path, threads, tta=tta)
+    name = DEFAULT_BUNDLE if name_or_path is None else name_or_path
+    return Predictor.load(name, threads, provider, tta=tta, backend=backend)
 
 
 def predict(
-    source: "AudioInput", model: str | Path | Sequence[str | Path] | None = None, **request: Any
+    source: "AudioInput",
+    model: str | Path | Sequence[str | Path] | None = None,
+    **request: "Unpack[AdaptedWords]",
 ) -> "Prediction":
     """Predict the emotion of one recording; for more of them `load` a model once, and use its methods.
 

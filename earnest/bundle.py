@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -178,6 +178,23 @@ class BundleInfo(Validated):
     def non_commercial(self) -> tuple[TrainingCorpus, ...]:
         """The training corpora whose licences forbid commercial use, and so of the weights."""
         return tuple(line for line in self.training_corpora if _NON_COMMERCIAL.search(line.licence))
+
+    @property
+    def forbidden_use(self) -> str:
+        """What these corpora forbid, in words; empty where there are none."""
+        heard = " and ".join(f"{line.name}, {line.licence}" for line in self.non_commercial)
+        return f"for non-commercial use only, as its weights have heard {heard}" if heard else ""
+
+    @property
+    def licence_in_words(self) -> str:
+        """Its licence; where it doesn't say what the corpora forbid, that first."""
+        return licence_in_words(self.licence, self.training_corpora)
+
+
+def licence_in_words(licence: str, heard: Iterable[TrainingCorpus]) -> str:
+    """Return a licence of weights; where it doesn't say what the corpora forbid that they heard, that first."""
+    is_told = _NON_COMMERCIAL.search(licence) or not any(_NON_COMMERCIAL.search(line.licence) for line in heard)
+    return licence if is_told else f"non-commercial use only: {licence}"
 
 
 @dataclass(frozen=True)

@@ -160,12 +160,12 @@ def unwritable(path: Path, error: OSError) -> EarnestError:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with a file into words."""
+def told(path: Path, hint: str = "") -> Iterator[None]:
+    """Turn what goes wrong with a file into words, which end with the hint."""
     try:
         yield
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise EarnestError(f"{unwritable(path, error)} {hint}".rstrip()) from error
 
 
 def first_line(error: BaseException) -> str:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-_SIGKILL = 9
+SIGKILL = 9  # Windows' module signal has none
 
 # Landlock has one number for each call on every machine (https://docs.kernel.org/userspace-api/landlock.html).
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446
@@ -81,7 +81,7 @@ _MEMORY_CALLS = {"mmap": (9, 222), "mprotect": (10, 226)}  # but not for code
 _LIMIT_CALL = {"prlimit64": (302, 261)}  # of its own CPU seconds alone
 
 
-def die_with_parent(parent: int, signal: int = _SIGKILL) -> None:
+def die_with_parent(parent: int, signal: int = SIGKILL) -> None:
     """Have the system end this process when the thread that started it ends; Linux only."""
     if sys.platform != "linux":
         return

@@ -8,9 +8,11 @@ import re
 import struct
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from io import BufferedReader, BytesIO, FileIO
 from itertools import pairwise
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -399,6 +401,16 @@ class SoundFileReader:
     def close(self) -> None:
         """Close the decoder, not the file."""
         self._file.close()
+
+
+def length_by_header_s(path: Path) -> float:
+    """Return the length of a file by its header, NaN where libsndfile can't read it, it was cut, or it has no sound."""
+    try:
+        # Unbuffered: libsndfile goes on where the file's descriptor stands.
+        with path.open("rb", buffering=0) as file, closing(SoundFileReader(file, path.name)) as reader:
+            return reader.promised_s or float("nan")
+    except (AudioError, OSError):
+        return float("nan")
 
 
 def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:

@@ -128,12 +128,22 @@ class AsyncClient:
 
 
 class AsyncRemoteStream:
-    """`earnest.client.sync.RemoteStream` with methods to be awaited."""
+    """`earnest.client.sync.RemoteStream` with methods to be awaited.
+
+    Parameters
+    ----------
+    opening : how its user opens it, for messages
+    """
 
     def __init__(
-        self, address: str, sample_rate_hz: int, headers: dict[str, str], profile: Profile | None = None
+        self,
+        address: str,
+        sample_rate_hz: int,
+        headers: dict[str, str],
+        profile: Profile | None = None,
+        opening: str = "async with",
     ) -> None:
-        self._address, self._headers, self._profile = address, headers, profile
+        self._address, self._headers, self._profile, self._opening = address, headers, profile, opening
         self._expected = calls.expected_errors()
         self._heard = calls.ServerMessages(sample_rate_hz)
         self._closing = AsyncExitStack()
@@ -166,21 +176,26 @@ class AsyncRemoteStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._reader is not None
+        self._heard.close()
         await self._closing.aclose()
         await asyncio.gather(self._reader, return_exceptions=True)
 
     async def accept_waveform(self, waveform: npt.ArrayLike) -> list[Event]:
         """Send the next samples and return what the server has told by now; for errors see the other client's."""
-        self._heard.refuse("async with")
+        self.refuse_unless_open()
         self._heard.refuse_when_ended()
         for piece in calls.pieces(waveform, self._heard.mixer):
             self._heard.note_sent(piece)
             await self._send(piece)
+        assert self._reader is not None
+        if self._reader.done():
+            await self._reader  # tells why it ended
         return self._heard.events()
 
     async def finish(self) -> list[Event]:
         """End the recording and return the rest; for errors see the other client's."""
-        self._heard.finish("async with")
+        self.refuse_unless_open()
+        self._heard.finish()
         await self._send(calls.FINISH)
         assert self._reader is not None
         await self._reader
@@ -190,6 +205,10 @@ class AsyncRemoteStream:
     def prediction(self) -> Prediction:
         """Return what all windows say together, once the stream is finished."""
         return self._heard.prediction()
+
+    def refuse_unless_open(self) -> None:
+        """Raise an `EarnestError` when the stream was not opened yet, or is finished."""
+        self._heard.refuse(self._opening)
 
     async def _read(self) -> None:
         try:

@@ -353,7 +353,7 @@ def _model(name: str | None) -> dict[str, str]:
 
 
 def _asked(options: Options) -> dict[str, str | float]:
-    named: dict[str, str | float] = {"classes": ",".join(options.classes)} if options.classes else {}
+    named: dict[str, str | float] = {"classes": options.classes_text} if options.classes else {}
     return named if options.abstain_below is None else named | {"abstain_below": options.abstain_below}
 
 
@@ -506,14 +506,17 @@ class ServerMessages:
         new, self._events = self._events, []
         return new
 
-    def finish(self, opening: str) -> None:
-        """Note that the caller has sent all; ``opening`` shows how a stream is opened, see `refuse`."""
-        self.refuse(opening)
-        self._is_finished = True
+    def finish(self) -> None:
+        """Note that the caller has sent all."""
+        self.close()
         self.mixer.check("stream")
 
+    def close(self) -> None:
+        """Note that the caller sends no more."""
+        self._is_finished = True
+
     def refuse(self, opening: str) -> None:
-        """Raise an `EarnestError` when the stream was not opened, or the caller has finished it."""
+        """Raise an `EarnestError` when the stream was not opened, or the caller has finished or closed it."""
         if self._is_finished:
             raise EarnestError("This stream is finished. Open another one with client.stream(…).")
         if not self.model:  # what the greeting names
@@ -582,11 +585,3 @@ def expected_errors() -> tuple[type[Exception], ...]:
     except ImportError:
         raise MissingExtraError("the client", "client") from None
     return WebSocketException, OSError, TimeoutError, EOFError
-
-
-def take_all(heard: ServerMessages, messages: Iterable[str | bytes]) -> None:
-    """Take messages until the server has said all."""
-    for message in messages:
-        heard.take(message)
-        if heard.is_ended:
-            return

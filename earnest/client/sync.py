@@ -1,14 +1,15 @@
 """The client for ordinary code."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from earnest.audio.source import AudioInput
 from earnest.client import calls
+from earnest.client.aio import AsyncRemoteStream
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile
 from earnest.errors import EarnestError
 from earnest.runtime.events import Event
@@ -16,6 +17,9 @@ from earnest.runtime.prediction import Classes, Options, Prediction
 from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
 
 
 class Client:
@@ -144,36 +148,26 @@ class Client:
 
 
 class RemoteStream:
-    """`earnest.runtime.stream.Stream` on a server: events come as soon as the network brings them."""
+    """`earnest.runtime.stream.Stream` on a server: events come as soon as the network brings them.
+
+    The connection has a thread of its own, which alone writes to it and reads from it: OpenSSL may lose what one thread
+    writes while another reads (TLS 1.3, whose server speaks at once).
+    """
 
     def __init__(
         self, address: str, sample_rate_hz: int, headers: dict[str, str], profile: Profile | None = None
     ) -> None:
-        self._address, self._headers, self._profile = address, headers, profile
-        self._expected = calls.expected_errors()
-        self._heard = calls.ServerMessages(sample_rate_hz)
+        self._stream = AsyncRemoteStream(address, sample_rate_hz, headers, profile, opening="with")
         self._closing = ExitStack()
-        self._socket: Any = None
+        self._portal: BlockingPortal
 
     def __enter__(self) -> "RemoteStream":
-        from websockets.sync.client import connect
+        from anyio.from_thread import start_blocking_portal
 
-        try:
-            with ExitStack() as closing:  # where the greeting fails, __exit__ is not called
-                opening = connect(
-                    self._address,
-                    additional_headers=self._headers,
-                    open_timeout=calls.OPEN_S,
-                    ping_timeout=calls.PONG_S,
-                    compression=None,
-                )
-                self._socket = closing.enter_context(opening)
-                self._heard.take(self._socket.recv())
-                if self._profile:
-                    self._socket.send(calls.profile_message(self._profile))
-                self._closing = closing.pop_all()
-        except self._expected as error:
-            raise calls.refused(error, self._address) from error
+        with ExitStack() as closing:  # where it can't be opened, __exit__ is not called
+            portal = closing.enter_context(start_blocking_portal())
+            closing.enter_context(portal.wrap_async_context_manager(self._stream))
+            self._portal, self._closing = portal, closing.pop_all()
         return self
 
     def __exit__(
@@ -189,16 +183,7 @@ class RemoteStream:
         ServerError
             When the stream broke off, or the server ended it and its last events were returned before.
         """
-        self._heard.refuse("with")
-        self._heard.refuse_when_ended()
-        try:
-            for piece in calls.pieces(waveform, self._heard.mixer):
-                self._heard.note_sent(piece)
-                self._send(piece)
-                self._take_waiting()
-        except self._expected as error:
-            self._refuse_unless_ended(error)
-        return self._heard.events()
+        return self._asked(self._stream.accept_waveform, waveform)
 
     def finish(self) -> list[Event]:
         """End the recording and return the rest.
@@ -208,35 +193,12 @@ class RemoteStream:
         ServerError
             When the stream broke off, or the server ended it before it had heard all; `prediction` says what it heard.
         """
-        self._heard.finish("with")
-        try:
-            self._send(calls.FINISH)
-            calls.take_all(self._heard, iter(self._socket.recv, None))
-        except self._expected as error:
-            self._refuse_unless_ended(error)
-        self._heard.refuse_lost()
-        return self._heard.events()
+        return self._asked(self._stream.finish)
 
     def prediction(self) -> Prediction:
         """Return what all windows say together, once the stream is finished."""
-        return self._heard.prediction()
+        return self._stream.prediction()
 
-    def _refuse_unless_ended(self, error: Exception) -> None:
-        if not self._heard.is_ended:
-            raise calls.refused(error) from error
-
-    def _send(self, message: str | bytes) -> None:
-        from websockets.exceptions import ConnectionClosed
-
-        try:
-            self._socket.send(message)
-        except ConnectionClosed:
-            self._take_waiting()  # the server's reason came before it closed
-            raise
-
-    def _take_waiting(self) -> None:
-        while True:
-            try:
-                self._heard.take(self._socket.recv(timeout=0))
-            except TimeoutError:
-                return
+    def _asked(self, method: Callable[..., Coroutine[Any, Any, list[Event]]], *arguments: Any) -> list[Event]:
+        self._stream.refuse_unless_open()
+        return self._portal.call(method, *arguments)

@@ -31,12 +31,12 @@ class Session(Protocol):
     ----------
     inputs : name → kind of number, such as "float32"
     outputs : name → size of the last axis, None where it varies
-    classes : as the graph itself names them, with commas between; None where it doesn't
+    facts : what the graph itself says, as far as it does: "classes", with commas between, and "sample_rate_hz"
     """
 
     inputs: Mapping[str, str]
     outputs: Mapping[str, int | None]
-    classes: str | None
+    facts: Mapping[str, str]
 
     def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
         """Return the outputs called ``names``."""

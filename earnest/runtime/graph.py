@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
-from earnest.bundle import Bundle, classes_text
+from earnest.bundle import Bundle, BundleInfo, classes_text
 from earnest.errors import BundleError, EarnestError, NoPicturesError, counted, first_line, printable, shown
 from earnest.onnx.surgery import CUT, CutError, Part
 from earnest.runtime.engine import Backend, Engine, Hint, Provider, Session
@@ -37,8 +37,12 @@ def engine_for(
     MissingExtraError
         Where OpenVINO is wanted and not installed.
     EarnestError
-        When the backend doesn't have the provider, or for a number of threads that no machine has.
+        For a backend or provider that there is not, or that don't go together, or a number of threads that no machine
+        has.
     """
+    for name, value, known in (("backend", backend, get_args(Backend)), ("provider", provider, get_args(Provider))):
+        if value not in known:
+            raise EarnestError(f"{name}: expected one of {', '.join(known)}, got {shown(value)}.")
     if not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
         raise EarnestError(f"threads: expected 1 to {MOST_THREADS}, or 0 for all cores, got {shown(threads)}.")
     if backend == "openvino" or (backend == "auto" and "model.xml" in bundle.info.files):
@@ -89,9 +93,9 @@ class Graph:
     def __init__(self, bundle: Bundle, engine: Engine | None = None) -> None:
         self._engine = engine or engine_for(bundle)
         self._where = f"{bundle.folder / self._engine.file}"
-        self._classes, self._n_sounds = bundle.info.classes, len(bundle.info.sounds)
+        self._classes = bundle.info.classes
         self._whole = self._session("whole")
-        self._check_signature()
+        self._check_signature(bundle.info)
 
     def _session(self, part: Part) -> Session:
         try:
@@ -102,7 +106,7 @@ class Graph:
             message = f"{self._where}: {self._engine.name} refuses it ({first_line(error)[:200]}). Export it again."
             raise BundleError(message) from error
 
-    def _check_signature(self) -> None:
+    def _check_signature(self, info: BundleInfo) -> None:
         inputs, sizes = dict(self._whole.inputs), self._whole.outputs
         if inputs != _INPUTS:
             raise BundleError(f"{self._where}: the inputs must be {_INPUTS}, they are {inputs}. Export it again.")
@@ -115,15 +119,20 @@ class Graph:
             raise BundleError(
                 f"{self._where}: {counted(width, 'output')} for {len(self._classes)} classes. Export it again."
             )
-        if self._n_sounds and sizes.get("sound", self._n_sounds) not in (self._n_sounds, None):
-            raise BundleError(f"{self._where}: {sizes['sound']} sounds for {self._n_sounds} names. Export it again.")
-        if self._n_sounds and "sound" not in sizes:
-            raise BundleError(f"{self._where}: has no output 'sound', which bundle.json names. Export it again.")
+        n_sounds = len(info.sounds)
+        if n_sounds and sizes.get("sound", n_sounds) not in (n_sounds, None):
+            raise BundleError(f"{self._where}: {sizes['sound']} sounds for {n_sounds} names. Export it again.")
+        if unfound := [name for name in _promised(info) if name not in sizes]:
+            raise BundleError(f"{self._where}: has no output '{unfound[0]}', which bundle.json names. Export it again.")
         # Bundles of before have commas of labels as they are.
         expected = (classes_text(self._classes), ",".join(self._classes))
-        if self._whole.classes not in (None, *expected):
-            told = printable(f"{self._whole.classes}, and those of bundle.json are {expected[0]}")
+        classes, rate_hz = self._whole.facts.get("classes"), self._whole.facts.get("sample_rate_hz")
+        if classes not in (None, *expected):
+            told = printable(f"{classes}, and those of bundle.json are {expected[0]}")
             raise BundleError(f"{self._where}: its classes are {told}. Export or download the bundle again.")
+        if rate_hz not in (None, str(info.sample_rate_hz)):
+            told = printable(f"{rate_hz} Hz, and that of bundle.json {info.sample_rate_hz} Hz")
+            raise BundleError(f"{self._where}: its sample rate is {told}. Export or download the bundle again.")
         self.outputs, self.embedding_width = tuple(sizes), sizes["embedding"]
         self.predicted = tuple(name for name in _PREDICTED if name in sizes)
 
@@ -211,6 +220,12 @@ class Graph:
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise BundleError(f"{self._where}: output '{name}' is not finite. Export it again.")
+
+
+def _promised(info: BundleInfo) -> tuple[str, ...]:
+    """Return the outputs that this needs beside those of every bundle."""
+    heads = ("sound",) * bool(info.sounds) + ("distance",) * (info.out_of_domain_from is not None)
+    return *heads, *(name for name in _PREDICTED if name in info.learned)
 
 
 def padded(waveforms: Sequence[Waveform]) -> tuple[Waveform, npt.NDArray[np.int64]]:

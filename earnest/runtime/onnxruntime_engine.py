@@ -124,7 +124,7 @@ class OnnxRuntimeSession:
     def __init__(self, session: Any, most_bytes: int | None = None) -> None:
         self._session, self._most_bytes, self._turns = session, most_bytes, Turns()
         self.inputs: Mapping[str, str] = {item.name: _KINDS.get(item.type, item.type) for item in session.get_inputs()}
-        self.classes: str | None = session.get_modelmeta().custom_metadata_map.get("classes")
+        self.facts: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
         sizes = {item.name: item.shape[-1] if item.shape else None for item in session.get_outputs()}
         self.outputs: Mapping[str, int | None] = {
             name: size if isinstance(size, int) else None for name, size in sizes.items()

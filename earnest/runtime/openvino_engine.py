@@ -1,12 +1,12 @@
 """A bundle's graph on OpenVINO: from its own files, or from ``model.onnx``."""
 
+import hashlib
 import math
 import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,13 @@ import numpy as np
 from earnest.audio.deadline import stopped_at_deadline
 from earnest.bundle import Bundle, BundleInfo
 from earnest.errors import BundleError, MissingExtraError
-from earnest.files.cache import FOLDER, warn_of_unkept
+from earnest.files.cache import FOLDER, disk_cache
 from earnest.installation import without_telemetry
 from earnest.onnx.surgery import CUT, CutError, Part
 from earnest.runtime.engine import MIB, Hint, Provider, few_addresses, most_of_one
 
 MODEL, WEIGHTS = "model.xml", "model.bin"
 FACTS = "framework"  # where OpenVINO keeps the metadata of an ONNX file
-CLASSES = [FACTS, "classes"]
 # Without them CPUs that can compute in bfloat16 do so, silently, and products with weights stored in 8 bits round their
 # activations to 8 bits too: logits differ by 0.3, probabilities by 0.01.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
@@ -49,9 +48,9 @@ def openvino() -> Any:
 class OpenVinoSession:
     """A compiled model by names; each thread has an inference request of its own."""
 
-    def __init__(self, compiled: Any, classes: str | None = None) -> None:
+    def __init__(self, compiled: Any, facts: Mapping[str, str]) -> None:
         self._compiled, self._of_thread = compiled, threading.local()
-        self.classes = classes
+        self.facts = facts
         self.inputs: Mapping[str, str] = {
             port.get_any_name(): np.dtype(port.get_element_type().to_dtype()).name for port in compiled.inputs
         }
@@ -75,7 +74,8 @@ class OpenVinoSession:
 class OpenVinoEngine:
     """Makes sessions from the bytes that were checked, so no other file is read.
 
-    Where the environment variable ``EARNEST_CACHE`` names a folder, compiled models are kept there.
+    Where the environment variable ``EARNEST_CACHE`` names a folder, compiled models are kept there, each with its
+    checksum: OpenVINO's own ``CACHE_DIR`` answers from a damaged file without a word.
     """
 
     name = "OpenVINO"
@@ -91,8 +91,7 @@ class OpenVinoEngine:
         self._settings: dict[str, Any] = {**EXACT, "PERFORMANCE_HINT": hint.upper()}
         if device == "CPU":
             self._settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False, **FEW_KEPT}
-        if folder := os.environ.get(FOLDER):
-            self._settings |= _kept_in(Path(folder).expanduser() / "openvino")
+        self._kept = disk_cache() if os.environ.get(FOLDER) else None
 
     def session(self, part: Part) -> OpenVinoSession:
         """Prepare the graph or a part of it."""
@@ -105,19 +104,39 @@ class OpenVinoEngine:
             model = self._read(*files)
             if not self._bundle.is_shipped:
                 _refuse_large(model, round(BundleInfo.longest_s * self._bundle.info.sample_rate_hz), n_bytes)
-            classes = str(model.get_rt_info(CLASSES).value) if model.has_rt_info(CLASSES) else None
-            return self._compiled(model if part == "whole" else cut_model(model, part), classes)
+            paths = {name: [FACTS, name] for name in ("classes", "sample_rate_hz")}
+            facts = {
+                name: str(model.get_rt_info(path).value) for name, path in paths.items() if model.has_rt_info(path)
+            }
+            return self._compiled(model if part == "whole" else cut_model(model, part), facts, part.encode(), *files)
 
     def open(self, data: bytes) -> OpenVinoSession:
         """Prepare a graph from the bytes of an ONNX file."""
         with self._little_memory(len(data)):
-            return self._compiled(self._read(data), None)
+            return self._compiled(self._read(data), {}, data)
 
     def _read(self, data: bytes, *weights: bytes) -> Any:
         return self._core.read_model(data, *(openvino().Tensor(np.frombuffer(one, np.uint8)) for one in weights))
 
-    def _compiled(self, model: Any, classes: str | None) -> OpenVinoSession:
-        return OpenVinoSession(self._core.compile_model(model, self._device, self._settings), classes)
+    def _compile(self, model: Any) -> Any:
+        return self._core.compile_model(model, self._device, self._settings)
+
+    def _compiled(self, model: Any, facts: Mapping[str, str], *made_of: bytes) -> OpenVinoSession:
+        """Compile a model, or take what was compiled of the same bytes, by the same OpenVINO on the same processor."""
+        if self._kept is None:
+            return OpenVinoSession(self._compile(model), facts)
+        processor = self._core.get_property(self._device, "FULL_DEVICE_NAME") if self._device != "AUTO" else ""
+        circumstances = repr((openvino().__version__, self._device, processor, sorted(self._settings.items())))
+        digests = (hashlib.sha256(data).digest() for data in (circumstances.encode(), *made_of))
+        fresh: list[Any] = []
+
+        def compiled() -> bytes:
+            fresh.append(self._compile(model))
+            return bytes(fresh[0].export_model().getvalue())
+
+        data = self._kept.found(hashlib.sha256(b"".join(digests)).hexdigest(), compiled)
+        taken = fresh[0] if fresh else self._core.import_model(data, self._device, self._settings)
+        return OpenVinoSession(taken, facts)
 
     def _little_memory(self, n_bytes: int) -> AbstractContextManager[None]:
         if self._bundle.is_shipped or self._device != "CPU":
@@ -127,16 +146,6 @@ class OpenVinoEngine:
     def errors(self) -> tuple[type[Exception], ...]:
         """Return all that OpenVINO raises."""
         return (RuntimeError, ValueError, TypeError, MemoryError)
-
-
-def _kept_in(folder: Path) -> dict[str, str]:
-    """Return the setting that keeps compiled models in a folder; none where it can't be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        warn_of_unkept(folder, error)
-        return {}
-    return {"CACHE_DIR": str(folder)}
 
 
 def cut_model(model: Any, part: Part) -> Any:

@@ -1,16 +1,19 @@
 """What a caller asks, and the answer about one recording."""
 
+import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from html import escape
-from typing import Any, Literal, TypeAlias
+from io import StringIO
+from itertools import chain
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, shown, suggestion
-from earnest.labels import UNSURE
+from earnest.labels import UNSURE, composed
 from earnest.runtime.events import VocalBurst
 from earnest.settings.limits import Share, Validated
 
@@ -19,6 +22,13 @@ Classes: TypeAlias = Sequence[str] | str | None
 """Names of classes, or a text of them with commas; None for all."""
 _LEAST = 1e-12  # probability of a class; where all that are asked for have less, they are equal
 _SAME_WITHOUT = {"calm": "neutral"}  # where the first is not asked for, it counts as the second
+
+
+class OptionWords(TypedDict, total=False):
+    """What is asked, by name."""
+
+    classes: Classes
+    abstain_below: float | None
 
 
 @dataclass(frozen=True)
@@ -36,16 +46,28 @@ class Options(Validated):
 
     @classmethod
     def of(cls, classes: Classes = None, abstain_below: float | None = None) -> "Options":
-        """Read what a caller gave: names in a list, or in one text with commas between them."""
-        given = classes.split(",") if isinstance(classes, str) else () if classes is None else classes
+        """Read what a caller gave: names in a list, or in one text with commas between them, as a row of CSV."""
+        given: Any = () if classes is None else classes
+        if isinstance(given, str):
+            given = chain.from_iterable(csv.reader(StringIO(given, newline=""), skipinitialspace=True))
         names = list(given) if isinstance(given, Iterable) else [given]
         if strange := next((name for name in names if not isinstance(name, str)), None):
             raise EarnestError(f"classes: expected names such as 'angry', got {shown(strange)}.")
-        return cls(tuple(dict.fromkeys(name.strip() for name in names if name.strip())), abstain_below)
+        asked = tuple(dict.fromkeys(composed(name.strip()) for name in names if name.strip()))
+        if not asked and not isinstance(classes, str | None):
+            raise EarnestError("classes: the list is empty. Name two classes or more, or give None for all.")
+        return cls(asked, abstain_below)
 
-    def words(self) -> dict[str, Any]:
+    @property
+    def classes_text(self) -> str:
+        """The classes in one text, as `of` reads it."""
+        text = StringIO()
+        csv.writer(text, lineterminator="").writerow(self.classes)
+        return text.getvalue()
+
+    def words(self) -> OptionWords:
         """Return what the methods of `earnest.runtime.predictor.Predictor` take by name."""
-        return {"classes": self.classes, "abstain_below": self.abstain_below}
+        return {"classes": self.classes or None, "abstain_below": self.abstain_below}
 
 
 class ClassChoice:
@@ -63,6 +85,7 @@ class ClassChoice:
         unknown = next((name for name in self.classes if name not in info.classes), None)
         if unknown is not None:
             hint = suggestion(unknown, info.classes)
+            hint += ' A name with a comma stands in double quotes: "a, b",c.' if "," in "".join(info.classes) else ""
             raise EarnestError(f"'{info.name}' has no class '{unknown}', but {', '.join(info.classes)}.{hint}")
         if len(self.classes) < 2:
             raise EarnestError(f"Ask for two classes or more, not for '{self.classes[0]}' alone.")
@@ -114,8 +137,8 @@ class Prediction:
     intensity : how strongly the emotion is expressed, 0 to 1: 0 as neutral, 1/3, 2/3 and 1 as actors who were asked for
         little, some or much; None where the model doesn't answer it
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
-        millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
-        ones, "too-quiet" when no moment is louder than -55 dBFS (a microphone that is muted or far away),
+        hundred-thousandth of the power lies above 4.6 kHz (telephone), "noisy" when quiet moments come within 10 dB of
+        loud ones, "too-quiet" when no moment is louder than -55 dBFS (a microphone that is muted or far away),
         "separate-channels" when its channels take turns like two sides of a call and were all heard at once (ask for
         one with `earnest.Channel`), "other-tracks" when its file has more sound tracks, of which the first was heard,
         "out-of-domain" when it is far from what the model was trained on (the graph's

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property, partial
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from earnest.runtime.events import Envelope, Event
 from earnest.runtime.frames import PredictionRows
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
-from earnest.runtime.prediction import ClassChoice, Classes, Options, Prediction
+from earnest.runtime.prediction import ClassChoice, Classes, Options, OptionWords, Prediction
 from earnest.runtime.profile import Profile
 from earnest.runtime.seen import draw
 from earnest.runtime.stream import Stream
@@ -41,6 +41,25 @@ _TWO_SPEAKERS = (
     "--channel 1, in Python earnest.Channel(path, 1)."
 )
 TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the answer
+
+
+class AdaptedWords(OptionWords, total=False):
+    """What `Predictor.predict` takes by name."""
+
+    adapter: Listener | None
+
+
+class RowWords(AdaptedWords, total=False):
+    """What `Predictor.predict_many` takes by name."""
+
+    speakers: Iterable[str | float | None] | str | None
+
+
+class TimelineWords(AdaptedWords, total=False):
+    """What `Predictor.timeline` takes by name."""
+
+    windowing: Windowing | None
+    max_seconds: float
 
 
 class Predictor:
@@ -412,14 +431,16 @@ class Predictor:
         told = stream.prediction(path_of(recording), notes=notes)
         return Timeline.of(told, events, stream.activity, stream.classes, envelope)
 
-    async def apredict(self, source: AudioInput, adapter: Listener | None = None, **request: Any) -> Prediction:
+    async def apredict(
+        self, source: AudioInput, adapter: Listener | None = None, **request: Unpack[OptionWords]
+    ) -> Prediction:
         """Do what `predict` does, in a thread."""
         from asyncio import to_thread
 
         return await to_thread(self.predict, source, adapter, **request)
 
     async def apredict_many(
-        self, sources: Iterable[AudioInput], jobs: int = 1, **request: Any
+        self, sources: Iterable[AudioInput], jobs: int = 1, **request: Unpack[RowWords]
     ) -> AsyncIterator[Prediction]:
         """Do what `predict_many` does, in a thread: ``async for row in model.apredict_many(paths)``."""
         from asyncio import to_thread
@@ -428,7 +449,7 @@ class Predictor:
         while (row := await to_thread(next, rows, None)) is not None:
             yield row
 
-    async def atimeline(self, source: AudioInput, **request: Any) -> Timeline:
+    async def atimeline(self, source: AudioInput, **request: Unpack[TimelineWords]) -> Timeline:
         """Do what `timeline` does, in a thread."""
         from asyncio import to_thread
 
@@ -484,9 +505,8 @@ def _loaded_again(
 
 
 def _tell_licence(info: BundleInfo) -> None:
-    heard = " and ".join(f"{line.name}, {line.licence}" for line in info.non_commercial)
-    if heard:
-        _warn_once(f"{info.name}: for non-commercial use only, as its weights have heard {heard}.")
+    if told := info.forbidden_use:
+        _warn_once(f"{info.name}: {told}.")
 
 
 @cache

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.app import create_app
 from earnest.apps.server.problems import MEDIA_TYPE
+from earnest.apps.server.settings import Settings
 from earnest.testing.sounds import write_voice
 
 CHECKS = [
@@ -73,6 +74,19 @@ def test_good_answers_and_examples_fit_their_schemas(app: FastAPI, tmp_path: Pat
             assert answer.status_code == 200
             validator.validate(answer.json())
             assert not validator.is_valid({"path": "x"})
+
+
+def test_all_that_is_said_of_a_model_has_a_schema() -> None:
+    with TestClient(create_app(Settings(models=("small",), host_names=(TEST_HOST,)))) as client:
+        described = client.get("/openapi.json").json()
+        content = described["paths"]["/v1/models"]["get"]["responses"]["200"]["content"]["application/json"]
+        told = client.get("/v1/models").json()
+    for values in (told, content["example"]):
+        validator_for(described | content["schema"]).validate(values)
+    (model,) = told["models"]
+    some = {"Model": model, "TrainingCorpus": model["training_corpora"][0], "ProtocolResult": model["results"][0]}
+    for name, values in some.items():
+        assert values.keys() == described["components"]["schemas"][name]["properties"].keys()
 
 
 def test_each_answer_in_json_has_one_schema_by_name(app: FastAPI) -> None:

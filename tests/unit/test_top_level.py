@@ -2,11 +2,12 @@
 
 import asyncio
 import copy
+import inspect
 import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from stand_in import write_adapting, write_bundle
 
 import earnest
 from earnest.errors import AudioError, BundleError, EarnestError
+from earnest.runtime import predictor
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice, write_voice
 
@@ -181,6 +183,19 @@ def test_answers_can_be_awaited(model: Predictor, tmp_path: Path) -> None:
     assert one == model.predict(paths[0], abstain_below=0.0)
     assert timeline == model.timeline(paths[0])
     assert rows == list(model.predict_many([*paths, "none.wav"]))
+
+
+def test_what_is_handed_through_by_name_is_typed_as_where_it_goes() -> None:
+    for function, through in (
+        (Predictor.predict, earnest.predict),
+        (Predictor.predict, Predictor.apredict),
+        (Predictor.predict_many, Predictor.apredict_many),
+        (Predictor.timeline, Predictor.atimeline),
+    ):
+        (words,) = get_args(get_type_hints(through, vars(predictor))["request"])
+        taken, own = get_type_hints(function), inspect.signature(through).parameters.keys()
+        named = {name: kind for name, kind in taken.items() if name not in {*own, "source", "sources", "return"}}
+        assert get_type_hints(words) == named
 
 
 def test_the_event_loop_goes_on_while_a_recording_is_answered(model: Predictor) -> None:

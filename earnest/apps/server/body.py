@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from io import BytesIO
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -153,8 +154,7 @@ async def read_body(request: Request, limits: Limits, share: Share, expected: Ex
             data = BytesIO()  # not a list of chunks, which would be held once more beside the whole
             async for chunk in _counted(request, limits, share):
                 data.write(chunk)
-            name = _shown(_file_name(request.headers.get("content-disposition", "")))
-            return Body([Upload(name, data.getvalue())])
+            return Body([Upload(_name_in(request.headers), data.getvalue())])
     except TimeoutError:
         raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
     except ClientDisconnect:
@@ -182,6 +182,12 @@ class _MemoryParser(MultiPartParser):
 
     spool_max_size = sys.maxsize
 
+    def on_headers_finished(self) -> None:
+        """Take a part with ``filename*`` alone for a file, too: so clients send names that are not ASCII."""
+        part = self._current_part
+        part.content_disposition = (part.content_disposition or b"").replace(b"filename*=", b"filename=")
+        super().on_headers_finished()
+
 
 async def _form(request: Request, chunks: AsyncGenerator[bytes, None], expected: Expected) -> Body:
     limits = {"max_files": expected.most_files + 1, "max_fields": 0, "max_part_size": MOST_FIELD_BYTES}
@@ -189,8 +195,9 @@ async def _form(request: Request, chunks: AsyncGenerator[bytes, None], expected:
         form = await _MemoryParser(request.headers, chunks, **limits).parse()
     except MultiPartException as error:
         if error.message.startswith("Too many fields"):
-            told = "holds a part that is no file. What is asked stands in the address, such as /v1/predict?channel=2."
-            raise ProblemError("not-valid", f"The form {told}") from None
+            told = "The form holds a part without filename, which is no file. Give each recording a filename."
+            where = "What is asked stands in the address, such as /v1/predict?channel=2."
+            raise ProblemError("not-valid", f"{told} {where}") from None
         if error.message.startswith("Too many files"):
             raise expected.too_many("too many") from None
         raise ProblemError("not-valid", f"The form can't be read: {printable(error.message)}") from None
@@ -206,21 +213,25 @@ async def _form(request: Request, chunks: AsyncGenerator[bytes, None], expected:
             raise ProblemError("not-valid", told)
         if len(files) > expected.most_files:
             raise expected.too_many(str(len(files)))
-        uploads = [Upload(_shown(file.filename or ""), await file.read()) for file in files]
+        uploads = [Upload(_name_in(file.headers), await file.read()) for file in files]
         return Body(uploads, await profiles[0].read() if profiles else None)
     finally:
         await form.close()
 
 
-def _file_name(disposition: str) -> str:
-    """Return the file name in a header (RFC 6266), "" for none; curl sends UTF-8, which Starlette reads as Latin-1."""
+def _name_in(headers: Headers) -> str:
+    """Return the last part of the file name in a header, whatever system it comes from; `NAMELESS` for none.
+
+    ``filename*`` counts before ``filename`` (RFC 6266). Many clients send UTF-8, which Starlette reads as Latin-1.
+    """
+    disposition = headers.get("content-disposition", "")
     with suppress(UnicodeError):
         disposition = disposition.encode("latin-1").decode("utf-8")
     message = Message()
     message["Content-Disposition"] = disposition[:MOST_HEADER_LETTERS]
-    return message.get_filename("")
-
-
-def _shown(name: str) -> str:
-    """Return the last part of a file name, whatever system it comes from."""
-    return printable(name.replace("\\", "/").rpartition("/")[2])[:NAME_LETTERS] or NAMELESS
+    parameters = message.get_params([], "content-disposition")
+    names = [value for name, value in parameters if name.lower() == "filename"]
+    name = ""
+    with suppress(ValueError):  # a charset that is none of text
+        name = collapse_rfc2231_value(max(names, key=lambda value: isinstance(value, tuple), default=""))
+    return printable(name.strip().replace("\\", "/").rpartition("/")[2])[:NAME_LETTERS] or NAMELESS

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +16,7 @@ from threading import BoundedSemaphore, Lock
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from prometheus_client import Gauge
+from starlette.types import Receive
 
 from earnest.apps.server.body import Body
 from earnest.apps.server.problems import ProblemError
@@ -141,7 +142,8 @@ class Shared:
         if not together:
             return
         # The latest one: who still has time must not lose an answer because another one's time is over.
-        last = max((wanted.deadline for wanted in together), key=lambda deadline: deadline.ends)
+        # It is the run's own: that of a request ends when its client leaves.
+        last = Deadline(max(wanted.deadline.left_s for wanted in together), "The time for this request is over.")
         try:
             with until(last):
                 outputs = self._network.run([wanted.waveform for wanted in together], together[0].names)
@@ -200,7 +202,7 @@ class ModelThreads:
     ) -> None:
         self.predictors, self._limits, self._waiting = predictors, limits, waiting
         self._jobs, self._isolate = jobs, isolate
-        self._under_way: dict[asyncio.Future[Any], Deadline] = {}
+        self._under_way: dict[asyncio.Future[Any], float] = {}  # and when each should have ended
         self._last_change = time.monotonic()  # of who has a turn
 
     @classmethod
@@ -246,7 +248,7 @@ class ModelThreads:
         """
         if len(self._under_way) < self._jobs:
             return False
-        is_over = all(deadline.left_s == 0 for deadline in self._under_way.values())
+        is_over = all(ends < time.monotonic() for ends in self._under_way.values())
         return is_over or time.monotonic() - self._last_change > STUCK_SHARE * self._limits.request_s
 
     def predictor(self, name: str | None) -> Predictor:
@@ -259,16 +261,31 @@ class ModelThreads:
             raise ProblemError("not-valid", f"There is no model '{name[:50]}' here.{hint}")
         return self.predictors[name]
 
-    async def run(
-        self, predictor: Predictor, work: Callable[[Predictor], T], is_gone: Callable[[], Awaitable[bool]]
-    ) -> T:
-        """Do the work of a request in its turn; it ends soon after its time is over.
+    async def run(self, predictor: Predictor, work: Callable[[Predictor], T], receive: Receive) -> T:
+        """Do the work of a request in its turn; it ends soon after its time is over, or its client is gone.
+
+        Parameters
+        ----------
+        receive : of the request, whose body has been read
 
         Raises
         ------
         ProblemError
-            When its time is over, or the client went away before its turn.
+            When its time is over, or the client went away.
         """
+        answering = asyncio.create_task(self._in_turn(predictor, work))
+        leaving = asyncio.create_task(_until_gone(receive))
+        try:
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                raise ProblemError("not-understood", "The client closed the connection.")
+            return answering.result()
+        finally:
+            leaving.cancel()
+            answering.cancel()
+            del answering  # an error in it would keep this frame, and with it the recording
+
+    async def _in_turn(self, predictor: Predictor, work: Callable[[Predictor], T]) -> T:
         deadline = Deadline(self._limits.request_s, "The time for this request is over.")
 
         def in_time() -> T:
@@ -279,22 +296,16 @@ class ModelThreads:
         try:
             # Waiting for a turn counts as well.
             async with asyncio.timeout(self._limits.request_s):
-                had_to_wait = self._turns.locked()
                 with self._waiting.track_inprogress():
                     await self._turns.acquire()
-                try:
-                    if had_to_wait and await is_gone():
-                        raise ProblemError("not-understood", "The client closed the connection.")
-                    future = asyncio.get_running_loop().run_in_executor(self._pool, in_time)
-                except BaseException:
-                    self._turns.release()
-                    raise
-                self._under_way[future], self._last_change = deadline, time.monotonic()
+                future = asyncio.get_running_loop().run_in_executor(self._pool, in_time)
+                self._under_way[future], self._last_change = deadline.ends, time.monotonic()
                 future.add_done_callback(self._finished)  # a turn ends when the thread does, whoever waits
                 try:
                     return await asyncio.shield(future)  # a thread can't be cancelled: it ends by its own deadline
                 finally:
-                    del future  # an error in it would keep this frame, and with it the recording
+                    deadline.end()
+                    del future  # as above
         except (TimeoutError, TooLateError):
             detail = f"There was no answer within {self._limits.request_s:g} s, the time for a request. Send less."
             raise ProblemError("too-long-to-answer", detail) from None
@@ -320,6 +331,11 @@ class ModelThreads:
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(self._stream_pool, in_time)
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def adapter_for(predictor: Predictor, adapt: Adapt) -> Adapter | None:

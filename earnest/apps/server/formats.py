@@ -5,11 +5,13 @@ FastAPI sees neither the bodies of requests nor these answers: their schemas and
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter
 
 from earnest.apps.server.problems import HEADERS, KINDS, MEDIA_TYPE, ProblemError
+from earnest.bundle import SOUNDS, BundleInfo, ProtocolResult, TrainingCorpus
 from earnest.runtime.events import Segment, Span, Window
 from earnest.runtime.formats import csv_header, csv_line, json_line
 from earnest.runtime.prediction import Prediction
@@ -196,24 +198,51 @@ def body(most_files: int) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}, **raw}}}
 
 
+@dataclass(frozen=True)
+class Model:
+    """What the server says about a model."""
+
+    name: str
+    version: str
+    classes: tuple[str, ...]
+    sample_rate_hz: int
+    licence: str
+    network: str
+    n_parameters: int
+    shortest_s: float
+    notes: str
+    abstain_below: float
+    sounds: tuple[str, ...]
+    training_corpora: tuple[TrainingCorpus, ...]
+    results: tuple[ProtocolResult, ...]
+    adapts: bool
+
+    @classmethod
+    def of(cls, info: BundleInfo) -> "Model":
+        """Return it from a bundle."""
+        told = {name: getattr(info, name) for name in cls.__annotations__ if name != "adapts"}
+        return cls(**told, adapts=info.adaptation is not None)
+
+
+MODEL = Model(
+    name="base",
+    version="1",
+    classes=("neutral", "happy"),
+    sample_rate_hz=16_000,
+    licence="Apache-2.0",
+    network="whisper-statistics",
+    n_parameters=5_000_000,
+    shortest_s=0.1,
+    notes="",
+    abstain_below=0.5,
+    sounds=SOUNDS,
+    training_corpora=(TrainingCorpus("emodb", "CC0-1.0", n_utterances=440, n_speakers=10, hours=0.336),),
+    results=(ProtocolResult("emodb-loso", True, 0.91, 0.04, 0.89, 0.07, 521, "earnest evaluate recipes/base.toml"),),
+    adapts=True,
+)
 MODELS: dict[str, Any] = {
     "description": "The models",
-    "content": {
-        "application/json": {
-            "schema": _schema("Models"),
-            "example": {
-                "models": [
-                    {
-                        "name": "base",
-                        "version": "1",
-                        "classes": ["neutral", "happy"],
-                        "sample_rate_hz": 16_000,
-                        "licence": "Apache-2.0",
-                    }
-                ]
-            },
-        }
-    },
+    "content": {"application/json": {"schema": _schema("Models"), "example": {"models": [asdict(MODEL)]}}},
 }
 TICKET: dict[str, Any] = {
     "description": "A ticket, and for how many seconds it can be used",
@@ -244,12 +273,12 @@ def complete(described: dict[str, Any], has_keys: bool) -> None:
 
 
 def _schemas() -> dict[str, Any]:
-    """Return the schemas of JSON by name; those of predictions come from the dataclasses.
+    """Return the schemas of JSON by name; those of predictions and models come from the dataclasses.
 
     A timeline is a prediction with further members, which are not required: of two schemas side by side (``anyOf``)
     generated clients make one, and expect of each answer what either requires.
     """
-    kinds: tuple[Any, ...] = Prediction, Segment, Span, Window
+    kinds: tuple[Any, ...] = Prediction, Segment, Span, Window, Model
     found: dict[str, Any] = TypeAdapter.json_schemas(
         [(kind.__name__, "serialization", TypeAdapter(kind)) for kind in kinds],
         ref_template=_schema("{model}")["$ref"],
@@ -258,12 +287,10 @@ def _schemas() -> dict[str, Any]:
     found["Prediction"]["properties"] |= {
         name: {**kind, "description": "With kind=timeline."} for name, kind in {"activity": _TEXT, **lists}.items()
     }
-    model = {"name": _TEXT, "version": _TEXT, "classes": {"type": "array", "items": _TEXT}}
     return {
         **found,
         "Batch": _object(predictions=_list_of("Prediction")),
         "Models": _object(models=_list_of("Model")),
-        "Model": _object(**model, sample_rate_hz={"type": "integer"}, licence=_TEXT),
         "Ticket": _object(ticket=_TEXT, expires_s={"type": "number"}),
         "Problem": _object(type=_TEXT, title=_TEXT, status={"type": "integer"}, detail=_TEXT),
     }

@@ -31,10 +31,10 @@ from earnest.apps.server.protocols import (
     TimedProtocol,
 )
 from earnest.apps.server.settings import Settings
-from earnest.audio.confinement import die_with_parent
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError
-from earnest.files.locks import has_lock, held_folder
+from earnest.experiments.workers import end_with_parent
+from earnest.files.locks import held_folder
 
 _log = logging.getLogger("earnest.server")
 WORKERS = "earnest-workers-"  # how the folder of a supervisor's workers is called
@@ -108,10 +108,11 @@ def _folder_of_workers() -> Iterator[Path]:
     with made as name, held_folder(own := Path(name)):
         for other in own.parent.glob(f"{WORKERS}*"):
             with suppress(OSError, EarnestError):  # it is held, or gone by now
-                # A folder without a lock was just made; another user's name may be a link to anywhere.
-                if other != own and other.lstat().st_uid == own.lstat().st_uid and has_lock(other):
+                # An empty folder was just made; another user's name may be a link to anywhere.
+                if other != own and other.lstat().st_uid == own.lstat().st_uid and any(other.iterdir()):
                     with held_folder(other):
-                        shutil.rmtree(other)
+                        shutil.rmtree(other, ignore_errors=True)  # Windows keeps the lock, which is open
+                    other.rmdir()
         yield own
 
 
@@ -144,9 +145,9 @@ def _tell_error(settings: Settings, address: Address, telling: Connection) -> No
     telling.send(told)
 
 
-def _create_worker(settings: Settings, host: str, supervisor: int) -> FastAPI:
+def _create_worker(settings: Settings, host: str) -> FastAPI:
     """Return the application of a worker: it ends with its supervisor, whatever ended that, and frees the port."""
-    die_with_parent(supervisor, signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
     return create_app(settings, host)
 
 
@@ -155,7 +156,7 @@ def _renewed_worker(settings: Settings, keys_file: Path, host: str) -> Callable[
     keys = renewed_keys(keys_file)
     if keys is None:
         return None
-    return functools.partial(_create_worker, replace(settings, api_keys=keys), host, os.getpid())
+    return functools.partial(_create_worker, replace(settings, api_keys=keys), host)
 
 
 def _tell_listening(host: str, port: int, on_listening: Callable[[int], None] | None) -> None:
@@ -187,9 +188,7 @@ def config_of(settings: Settings, address: Address, workers: int, log_level: str
     """Return how uvicorn is to run."""
     limits = settings.limits
     config = Config(
-        functools.partial(create_app, settings, address.host)
-        if workers == 1
-        else functools.partial(_create_worker, settings, address.host, os.getpid()),
+        functools.partial(create_app if workers == 1 else _create_worker, settings, address.host),
         factory=True,
         host=address.host,
         port=address.port,

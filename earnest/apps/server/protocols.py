@@ -47,12 +47,16 @@ class Config(uvicorn.Config):
 
 
 class _Wire(h11.Connection):
-    """Says in a refusal that it is the last answer, where more of the body may come than is dropped behind it.
+    """Says of an answer that it is the last: at the end of the process, or as more comes than is dropped behind it.
 
     Clients then open another connection. The next request on this one would be lost when it is closed.
     """
 
     _is_long = False
+
+    def __init__(self, most_bytes: int, is_ending: Callable[[], bool]) -> None:
+        super().__init__(h11.SERVER, most_bytes)
+        self._is_ending = is_ending
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Take what comes next, and note how long the body of a request is."""
@@ -64,7 +68,8 @@ class _Wire(h11.Connection):
 
     def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]  # the parent has an overload for each
         """Give the bytes of an answer."""
-        if isinstance(event, h11.Response) and self.their_state is h11.SEND_BODY and self._is_long:
+        is_refused = self.their_state is h11.SEND_BODY and self._is_long
+        if isinstance(event, h11.Response) and (is_refused or self._is_ending()):
             headers = [*event.headers, LAST_ANSWER]
             event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
         return super().send(event)
@@ -104,7 +109,8 @@ class TimedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
         super().connection_made(transport)
-        self.conn = _Wire(h11.SERVER, self.config.h11_max_incomplete_event_size or HEADER_BYTES)
+        most_bytes = self.config.h11_max_incomplete_event_size or HEADER_BYTES
+        self.conn = _Wire(most_bytes, self.app_state[ENDING].is_set)
         self._start_clock()
 
     def handle_events(self) -> None:
@@ -134,7 +140,7 @@ class TimedProtocol(H11Protocol):
         return self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY
 
     def data_received(self, data: bytes) -> None:
-        """Drop what comes after a refusal; what comes when the process ends is answered as the connection's last."""
+        """Drop what comes after a refusal."""
         if self.is_refused():
             self._n_spare -= len(data)
             if self._n_spare < 0:
@@ -143,8 +149,6 @@ class TimedProtocol(H11Protocol):
             if self.conn.our_state is not h11.DONE:  # that was the connection's last answer
                 return
         super().data_received(data)
-        if self.app_state[ENDING].is_set() and self.cycle is not None:
-            self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
         """End, after a moment in which a request that is on its way arrives."""

@@ -6,7 +6,7 @@ That is its models, health, statistics, and a page.
 import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query
@@ -138,7 +138,7 @@ def recordings_router(service: Service) -> APIRouter:
             asked = classes_of(predictor, options)
             body = replace(await read_body(request, limits, share, ONE), channel=query.channel)
             try:
-                answer = await service.engine.run(predictor, lambda model: task(model, body), request.is_disconnected)
+                answer = await service.engine.run(predictor, lambda model: task(model, body), request.receive)
             except RecordingTooLongError as error:
                 raise ProblemError("too-large", f"{error}{_longer(query, limits.timeline_s)}") from None
             text = _text(answer, chosen, asked)
@@ -161,7 +161,7 @@ def recordings_router(service: Service) -> APIRouter:
             asked = classes_of(predictor, options)
             body = replace(await read_body(request, limits, share, recordings), channel=query.channel)
             task = functools.partial(engine.batch, body=body, adapt=query.adapt, options=options)
-            rows = await service.engine.run(predictor, task, request.is_disconnected)
+            rows = await service.engine.run(predictor, task, request.receive)
             text = batch_text(rows, chosen, asked)
             await service.keeper.keep(body.uploads, text)
         service.count("/v1/batch", rows)
@@ -234,7 +234,8 @@ def info_router(service: Service) -> APIRouter:
     async def models(request: Request) -> JSONResponse:
         """List the models that answer here; the first one answers where a request names none."""
         service.client(request)
-        return JSONResponse({"models": [_described(item) for item in service.engine.predictors.values()]})
+        described = [asdict(formats.Model.of(predictor.info)) for predictor in service.engine.predictors.values()]
+        return JSONResponse({"models": described})
 
     @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", responses=formats.problems(421))
@@ -274,14 +275,3 @@ def landing_router(service: Service) -> APIRouter:
         return LANDING % {"base": request.base_url, "kept": kept}
 
     return router
-
-
-def _described(predictor: Predictor) -> dict[str, Any]:
-    info = predictor.info
-    told = ("name", "version", "classes", "sample_rate_hz", "licence", "network", "n_parameters", "shortest_s", "notes")
-    values = info.to_dict()
-    return {name: values[name] for name in (*told, "abstain_below", "sounds")} | {
-        "adapts": info.adaptation is not None,
-        "training_corpora": values["training_corpora"],
-        "results": values["results"],
-    }

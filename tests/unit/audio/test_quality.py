@@ -1,11 +1,15 @@
 """Quality words on made-up voices of known quality; the level says what is silence."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+import soundfile
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import butter, sosfilt
 
 from earnest.audio.quality import QualityMeter, active_part, frame_levels_dbfs, is_silent
 from earnest.testing.sounds import voice
@@ -44,6 +48,18 @@ def test_telephone_band_is_measured_in_the_spectrum_whatever_the_rate_says(sampl
     assert words(soxr.resample(spoken(), 16_000, sample_rate_hz), sample_rate_hz) == ()
 
 
+def test_images_that_a_resampler_leaves_above_the_telephone_band_hide_it_not() -> None:
+    telephone = soxr.resample(soxr.resample(spoken(), 16_000, 8_000), 8_000, 16_000)
+    noise = np.random.default_rng(0).normal(0, 0.01, len(telephone))
+    image = butter(8, [4_100, 4_400], "bandpass", fs=16_000, output="sos")  # ffmpeg's reach up to about 4.5 kHz
+    assert words((telephone + sosfilt(image, noise)).astype(np.float32)) == ("low-bandwidth",)
+
+
+def test_rumble_below_a_voice_makes_no_bandwidth_low() -> None:
+    rumble = np.sin(2 * np.pi * 20 * np.arange(len(spoken())) / 16_000)
+    assert "low-bandwidth" not in words((0.1 * spoken() + 0.5 * rumble).astype(np.float32))
+
+
 def test_sound_sampled_at_8_khz_has_a_low_bandwidth() -> None:
     assert words(voice(1.0, 8_000), 8_000) == ("low-bandwidth",)
 
@@ -56,8 +72,20 @@ def test_clipped_is_more_than_a_thousandth_at_full_scale() -> None:
     assert "clipped" in words(wave)
 
 
+@pytest.mark.parametrize("subtype", ["ULAW", "ALAW", "PCM_U8", "PCM_16"])
+def test_clipped_is_told_of_telephone_formats_too(subtype: str, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "loud.wav", np.clip(spoken() * 20, -1, 1), 8_000, subtype)
+    assert "clipped" in words(soundfile.read(tmp_path / "loud.wav", dtype="float32")[0], 8_000)
+
+
 def test_noise_as_loud_as_the_voice_is_noisy() -> None:
     assert words(with_noise(-3.0)) == ("noisy",)
+
+
+def test_digital_silence_is_no_quiet_moment() -> None:
+    padded = np.concatenate([with_noise(-3.0), np.zeros(6_000, np.float32)])
+    assert words(padded) == ("noisy",)
+    assert words(np.concatenate([spoken(), np.zeros(6_000, np.float32)])) == ()
 
 
 def test_silence_is_too_quiet_but_neither_noisy_nor_narrow() -> None:

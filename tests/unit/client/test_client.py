@@ -516,7 +516,7 @@ def test_a_path_prefix_of_a_proxy_is_kept() -> None:
         asked = client._http.build_request(call.method, **call.arguments())
         stream = client.stream(16_000)
     assert str(asked.url) == "https://example.org/speech/v1/models"
-    assert stream._address.startswith("wss://example.org/speech/v1/stream?")
+    assert stream._stream._address.startswith("wss://example.org/speech/v1/stream?")
 
 
 def test_a_closed_client_says_so(address: str, clip: Path) -> None:

@@ -10,19 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 from command_line import earnest_cli
 from memory_in_use import IS_TOLD, kept_by_each
 from stand_in import CLASSES, CUTTABLE_FRONT_END, cuttable_model, write_bundle
 
 import earnest
 from attacks.readers import doubling
+from earnest.apps.cli.main import cli
 from earnest.audio.io import load_waveform
 from earnest.bundle import classes_text, load_bundle
 from earnest.errors import BundleError, EarnestError, MissingExtraError
 from earnest.export.forms import to_ir
 from earnest.export.onnx import finished
 from earnest.runtime.graph import Graph, engine_for
-from earnest.runtime.openvino_engine import most_alive
+from earnest.runtime.openvino_engine import OpenVinoEngine, most_alive
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice, write_voice
 
@@ -69,8 +71,8 @@ def test_openvino_answers_as_onnxruntime_does(name: str, folder: Path, request: 
 
 
 @pytest.mark.parametrize("form", ["onnx", "openvino"])
-def test_labels_that_somebody_changed_are_refused(tmp_path: Path, form: str) -> None:
-    facts = {"classes": classes_text(CLASSES)}
+def test_labels_or_a_rate_that_somebody_changed_are_refused(tmp_path: Path, form: str) -> None:
+    facts = {"classes": classes_text(CLASSES), "sample_rate_hz": "16000"}
     if form == "onnx":
         folder = write_bundle(tmp_path / "bundle", finished(cuttable_model(), facts), front_end=CUTTABLE_FRONT_END)
     else:
@@ -80,10 +82,15 @@ def test_labels_that_somebody_changed_are_refused(tmp_path: Path, form: str) -> 
     values["files"] = {name: told for name, told in values["files"].items() if (folder / name).exists()}
     (folder / "bundle.json").write_text(json.dumps(values))
     assert graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"].shape == (1, len(CLASSES))
-    values["classes"] = ["merry" if name == "happy" else name for name in values["classes"]]
-    (folder / "bundle.json").write_text(json.dumps(values))
-    with pytest.raises(BundleError, match=r"its classes are .*happy.* and those of bundle\.json are .*merry"):
-        graph_of(folder, "openvino")
+    merry = ["merry" if name == "happy" else name for name in values["classes"]]
+    changes = (
+        ({"classes": merry}, r"its classes are .*happy.* and those of bundle\.json are .*merry"),
+        ({"sample_rate_hz": 8_000}, r"its sample rate is 16000 Hz, and that of bundle\.json 8000 Hz"),
+    )
+    for change, told in changes:
+        (folder / "bundle.json").write_text(json.dumps(values | change))
+        with pytest.raises(BundleError, match=told):
+            graph_of(folder, "openvino")
 
 
 @pytest.mark.parametrize("name", ["folder", "own"])
@@ -133,11 +140,21 @@ def test_a_bundle_for_openvino_runs_there_without_being_asked_and_nowhere_else(o
         ("onnxruntime", "gpu", "onnxruntime has no provider gpu"),
         ("auto", "auto", "onnxruntime has no provider auto"),
         ("openvino", "cuda", "OpenVINO has no provider cuda"),
+        ("auto", "tpu", "provider: expected one of cpu, cuda, gpu, auto, got 'tpu'"),
+        ("tpu", "cpu", "backend: expected one of auto, onnxruntime, openvino, got 'tpu'"),
     ],
 )
 def test_each_backend_has_providers_of_its_own(folder: Path, backend: str, provider: str, message: str) -> None:
     with pytest.raises(EarnestError, match=message):
         Predictor.load(folder, provider=provider, backend=backend)  # type: ignore[arg-type]
+
+
+def test_a_model_is_loaded_on_the_backend_that_is_named(folder: Path) -> None:
+    model = earnest.load(folder, backend="openvino", provider="auto")
+    assert isinstance(model.graph, Graph)
+    assert isinstance(model.graph._engine, OpenVinoEngine)
+    with pytest.raises(EarnestError, match="onnxruntime has no provider gpu"):
+        earnest.load(folder, provider="gpu")
 
 
 def test_a_device_that_is_not_there_is_an_error_that_names_those_that_are(folder: Path) -> None:
@@ -153,20 +170,36 @@ def test_without_openvino_the_extra_is_named(folder: Path, monkeypatch: pytest.M
         Predictor.load(folder, backend="openvino")
 
 
-def test_compiled_models_are_kept_where_the_environment_says(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def kept_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where the environment says that compiled models are kept."""
     monkeypatch.setenv("EARNEST_CACHE", str(tmp_path / "cache"))
-    answers = [graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"] for _ in range(2)]
-    assert list((tmp_path / "cache" / "openvino").glob("*.blob"))
-    np.testing.assert_array_equal(*answers)
+    monkeypatch.setenv("EARNEST_CACHE_GB", "1")
+    return tmp_path / "cache"
+
+
+@pytest.mark.usefixtures("kept_in")
+def test_compiled_models_are_kept_where_the_environment_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"]
+    monkeypatch.setattr(openvino.Core, "compile_model", lambda *_: pytest.fail("compiled again"))
+    np.testing.assert_array_equal(graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"], first)
+
+
+def test_a_compiled_model_that_was_damaged_on_disk_answers_nothing(folder: Path, kept_in: Path) -> None:
+    first = graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"]
+    (kept,) = kept_in.glob("features/*/*")
+    whole = kept.read_bytes()
+    middle = len(whole) // 2
+    damaged = whole[:middle] + bytes(255 - byte for byte in whole[middle : middle + 999]) + whole[middle + 999 :]
+    kept.write_bytes(damaged)
+    np.testing.assert_array_equal(graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"], first)
+    assert kept.read_bytes() != damaged
 
 
 def test_where_nothing_can_be_kept_the_answer_is_there_all_the_same(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path, kept_in: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("EARNEST_CACHE", str(tmp_path / "file"))
+    kept_in.touch()
     assert graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"].shape == (1, len(CLASSES))
     assert "nothing can be kept there" in caplog.text
 
@@ -234,6 +267,12 @@ def test_edge_tells_what_it_could_not_read_and_says_so_in_the_exit_code(folder: 
     assert "not a readable spectrogram" in told[1]
     rows = [json.loads(line) for line in earnest_cli(*words, "--json", "--device", "auto", exit_code=3).splitlines()]
     assert [row["status"] for row in rows] == ["ok", "error"]
+
+
+def test_edge_takes_its_threads_from_the_environment_as_other_commands_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARNEST_THREADS", "many")
+    told = CliRunner().invoke(cli, ["edge", "clip.wav"]).output
+    assert "'many' is not a valid integer range" in " ".join(told.split())
 
 
 @pytest.mark.parametrize("words", [(), ("clip.wav", "--microphone")])

@@ -1,5 +1,8 @@
 """What a caller asks: classes, and how sure an answer must be; and which words of quality it gets."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +16,7 @@ SHARES = np.array([0.1, 0.2, 0.3, 0.4])
 
 
 def asked(*classes: str) -> list[float]:
-    return list(ClassChoice(INFO, Options.of(classes)).of(SHARES))
+    return list(ClassChoice(INFO, Options.of(classes or None)).of(SHARES))
 
 
 def test_the_classes_asked_for_share_all_of_the_probability_in_the_order_asked() -> None:
@@ -36,15 +39,32 @@ def test_rows_are_chosen_one_by_one_and_classes_that_are_impossible_are_equal() 
 
 def test_names_come_in_a_list_or_in_a_text() -> None:
     assert Options.of(" happy,sad ,,happy").classes == Options.of(["happy", "sad"]).classes == ("happy", "sad")
+    with_comma = Options.of('"sad, deeply",happy, "say ""no"""')
+    assert with_comma.classes == ("sad, deeply", "happy", 'say "no"') == Options.of(with_comma.classes_text).classes
     assert Options.of("").classes == Options.of(None).classes == ()
     assert Options.of(np.array(["happy", "sad"])).classes == ("happy", "sad")  # type: ignore[arg-type]
     with pytest.raises(EarnestError, match="classes: expected names such as 'angry', got 3"):
         Options.of([3, 4])  # type: ignore[list-item]
+    assert Options.of("happy\rsad\n").classes == ("happy", "sad")
+
+
+def test_a_class_that_macos_wrote_is_the_class_as_typed() -> None:
+    choice = ClassChoice(replace(INFO, classes=("neutral", "fröhlich")), Options.of("fro\u0308hlich,fröhlich,neutral"))
+    assert choice.classes == ("fröhlich", "neutral")
+
+
+@pytest.mark.parametrize("empty", [[], (), [" "], np.array([], str)])
+def test_an_empty_list_of_classes_is_not_taken_for_all(empty: Any) -> None:
+    with pytest.raises(EarnestError, match="classes: the list is empty"):
+        Options.of(empty)
+    assert Options.of(**Options().words()) == Options()
 
 
 def test_an_unknown_class_names_the_nearest_and_all() -> None:
     with pytest.raises(EarnestError, match=r"'m' has no class 'hapy', but neutral, calm, .*Did you mean 'happy'"):
         asked("sad", "hapy")
+    with pytest.raises(EarnestError, match="A name with a comma stands in double quotes"):
+        ClassChoice(replace(INFO, classes=("sad, deeply", "happy")), Options.of("happy,sad, deeply"))
 
 
 def test_one_class_alone_is_refused() -> None:

@@ -9,6 +9,7 @@ from copy import copy
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -410,11 +411,28 @@ def test_long_recordings_are_handed_on_before_many_were_heard(folder: Path, monk
     assert given == [0, 1]
 
 
-def test_labels_that_somebody_changed_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "output"), [({"out_of_domain_from": 2.5}, "distance"), ({"learned": ("gender",)}, "gender")]
+)
+def test_a_head_that_bundle_json_names_and_the_graph_lacks_is_refused(
+    change: dict[str, Any], output: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BundleError, match=f"no output '{output}', which bundle.json names"):
+        earnest.load(write_bundle(tmp_path / "model", **change))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ('"happy"', '"merry"', r"its classes are neutral,happy,.*bundle\.json are neutral,merry"),
+        ('"sample_rate_hz": 16000', '"sample_rate_hz": 8000', r"its sample rate is 16000 Hz, .*bundle\.json 8000 Hz"),
+    ],
+)
+def test_labels_or_a_rate_that_somebody_changed_are_refused(tmp_path: Path, was: str, now: str, told: str) -> None:
     folder = shutil.copytree(SHIPPED / "small", tmp_path / "small")
-    text = (folder / "bundle.json").read_text("utf-8").replace('"happy"', '"merry"')
-    (folder / "bundle.json").write_text(text, "utf-8")
-    with pytest.raises(BundleError, match=r"its classes are neutral,happy,.*bundle\.json are neutral,merry"):
+    text = (folder / "bundle.json").read_text("utf-8")
+    (folder / "bundle.json").write_text(text.replace(was, now), "utf-8")
+    with pytest.raises(BundleError, match=told):
         earnest.load(folder)
 
 

@@ -5,8 +5,10 @@ import io
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,15 @@ import pytest
 import soundfile
 from patience import PATIENCE_S, wait_for
 from prometheus_client import CollectorRegistry, Gauge
-from serving import application, settings_for
+from server_process import ask, connected, head, metrics
+from serving import application, listening, settings_for
 from starlette.testclient import TestClient
 
 from attacks import decoding
 from earnest.apps.server import engine
 from earnest.apps.server.engine import ModelThreads, Threads
 from earnest.apps.server.settings import Limits
-from earnest.audio.deadline import Deadline
+from earnest.audio.deadline import Deadline, check_deadline
 from earnest.bundle import load_bundle
 from earnest.errors import TooLateError
 from earnest.runtime.decoder_pool import DecoderPool
@@ -111,6 +114,34 @@ def test_a_server_whose_turns_are_all_lost_is_not_ready(
         wait_for(lambda: client.get("/readyz").text == "ready")
 
 
+@pytest.mark.parametrize("n_left", [1, 3])  # one has its turn; the others wait for it
+def test_work_for_clients_that_left_ends_and_who_comes_next_is_answered(
+    n_left: int, folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, original = threading.Event(), engine.utterance
+
+    def endless(*arguments: Any, **more: Any) -> Any:
+        if began.is_set():
+            return original(*arguments, **more)
+        began.set()
+        while True:
+            check_deadline()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(engine, "utterance", endless)
+    with listening(settings_for(folder, {"request_s": PATIENCE_S}, jobs=1)) as address, ExitStack() as connections:
+        for _ in range(n_left):
+            connection = connections.enter_context(connected(address))
+            connection.sendall(head("/v1/predict", f"Content-Length: {len(sound)}") + sound)
+        wait_for(began.is_set)
+        wait_for(lambda: f"earnest_requests_under_way {n_left}.0" in metrics(address))
+        connections.close()
+        assert ask(address, sound).status_code == 200
+        told = 'earnest_requests_total{method="POST",route="/v1/predict",status="%s"} %s.0'
+        wait_for(lambda: told % (400, n_left) in metrics(address))
+        assert told % (200, 1) in metrics(address)
+
+
 def test_a_server_that_is_merely_busy_is_ready() -> None:
     limits = Limits(request_s=1_000.0)
     engine = ModelThreads({}, limits, 2, Gauge("waiting", "", registry=CollectorRegistry()), isolate=False)
@@ -118,7 +149,7 @@ def test_a_server_that_is_merely_busy_is_ready() -> None:
     async def busy() -> None:
         loop = asyncio.get_running_loop()
         for _ in range(2):
-            engine._under_way[loop.create_future()] = Deadline(limits.request_s)
+            engine._under_way[loop.create_future()] = Deadline(limits.request_s).ends
 
     asyncio.run(busy())
     assert not engine.is_stuck

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import earnest_cli
-from patience import PATIENCE_S
+from patience import PATIENCE_S, wait_for
 from stand_in import write_bundle
 
 from earnest.apps.server import metrics
@@ -23,7 +23,7 @@ from earnest.apps.server.formats import ROWS, chosen_format
 from earnest.apps.server.metrics import Seldom
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
-from earnest.audio.deadline import Deadline
+from earnest.audio.deadline import Deadline, check_deadline
 from earnest.errors import RecipeError, TooLateError
 from earnest.installation import install_command
 
@@ -100,6 +100,37 @@ def test_who_shares_a_run_has_its_own_deadline() -> None:
         assert shared.run([A_SECOND])
     with Deadline(0), pytest.raises(TooLateError):
         shared.run([A_SECOND])
+
+
+def test_who_leaves_ends_no_run_that_another_shares() -> None:
+    leaving = Deadline(60)
+
+    class Left(Network):
+        """Its client leaves while it shares a run."""
+
+        def run(self, waveforms: Sequence[Any], names: Sequence[str] | None = None) -> dict[str, Any]:
+            answers = super().run(waveforms, names)
+            if len(waveforms) > 1:
+                leaving.end()
+                check_deadline()
+            return answers
+
+    network = Left()
+    shared = Shared(network, 4, 1)
+
+    def asked(deadline: Deadline) -> list[list[float]]:
+        with deadline:
+            return list(shared.run([A_SECOND])["probabilities"].tolist())
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(asked, Deadline(60))
+        wait_for(lambda: not shared._turns._value and not shared._waiting)  # it runs alone
+        gone, stays = pool.submit(asked, leaving), pool.submit(asked, Deadline(30))
+        wait_for(lambda: len(shared._waiting) == 2)
+        network.go.set()
+        assert isinstance(gone.exception(), TooLateError)
+        assert first.result() == stays.result() == [[0.0]]
+    assert sorted(map(len, network.batches)) == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 import socket
 import tempfile
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -66,3 +68,25 @@ def test_workers_without_a_temporary_folder_are_told_what_they_need(monkeypatch:
         EarnestError, match=r"--workers needs .*\(TMPDIR\).* with --workers 1 none is needed. No usable"
     ):
         process.serve(Settings(models=("small",)), process.Address("127.0.0.1", 0), workers=2)
+
+
+def test_where_an_open_lock_cant_be_removed_the_folder_of_a_killed_supervisor_goes_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rmtree(folder: Path, **_: object) -> None:  # as on Windows
+        for path in folder.iterdir():
+            if path.name != ".lock":
+                path.unlink()
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    held, emptied, new = (tmp_path / f"{process.WORKERS}{name}" for name in ("held", "emptied", "new"))
+    for folder, names in ((held, ("tickets", ".lock")), (emptied, ("tickets",)), (new, ())):
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch()
+    folders = process._folder_of_workers()
+    own = folders.__enter__()
+    assert {*tmp_path.iterdir()} == {own, new}
+    monkeypatch.undo()
+    folders.__exit__(None, None, None)

@@ -163,6 +163,8 @@ def test_what_is_no_recording_is_not_readable(client: TestClient, body: bytes) -
         ('attachment; filename="/home/anna/C:\\\\a b.wav"', "a b.wav"),
         ('attachment; filename="größe.wav"', "größe.wav"),
         ("attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.wav", "größe.wav"),
+        ("attachment; filename=\"x.wav\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.wav", "größe.wav"),
+        ("attachment; filename*=undefined''a.wav", ""),  # no charset of text
         ("attachment; filename*=UTF-8''%1b%5b2J.wav", "\N{REPLACEMENT CHARACTER}[2J.wav"),
         ("attachment; filename=" + "a" * 2000, "a" * 200),
     ],
@@ -181,6 +183,27 @@ def test_a_recording_as_it_is_has_the_name_of_its_header_and_else_none(
 
 def part(headers: bytes, content: bytes = b"abc") -> bytes:
     return b"--xyz\r\n" + headers + b"\r\n\r\n" + content + b"\r\n--xyz--\r\n"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        'filename="größe.wav"',
+        "filename*=utf-8''gr%C3%B6%C3%9Fe.wav",  # alone
+        "filename=\"=?utf-8?B?Z3LDtsOfZS53YXY=?=\"; filename*=utf-8''gr%C3%B6%C3%9Fe.wav",  # .NET
+    ],
+)
+def test_a_recording_in_a_form_has_its_name_however_a_client_writes_it(
+    client: TestClient, sound: bytes, names: str
+) -> None:
+    body = part(f'Content-Disposition: form-data; name="file"; {names}'.encode(), sound)
+    assert client.post("/v1/predict", content=body, headers=FORM).json()["path"] == "größe.wav"
+
+
+def test_a_recording_in_a_form_without_a_filename_is_told_that_it_lacks_one(client: TestClient, sound: bytes) -> None:
+    body = part(b'Content-Disposition: form-data; name="file"', sound)
+    problem = refused(client.post("/v1/predict", content=body, headers=FORM), 422, "not-valid")
+    assert "Give each recording a filename." in problem["detail"]
 
 
 @pytest.mark.parametrize(
