@@ -50,6 +50,13 @@ CANCELS = """
       clearInterval(watching);
     }, 5);
 """
+LIT = """
+    [window.lit, window.asked] = [0, 0];
+    navigator.wakeLock.request = async () => {
+      [lit, asked] = [lit + 1, asked + 1];
+      return { release: async () => { lit -= 1 } };
+    };
+"""
 SEEN = """
     window.seen = [];
     const words = ["live-state", "live-confidence", "live-emotion"];
@@ -143,6 +150,26 @@ def test_until_a_window_is_full_the_page_says_that_it_listens(driver: Any, addre
     assert text_of(driver, "live-emotion") != "–"
     press(driver, "live-start")
     wait_live(driver, "idle")
+
+
+def test_the_screen_stays_on_while_the_page_listens_or_answers_a_file(driver: Any, address: str) -> None:
+    def lit(n_locks: int, n_asked: int) -> None:
+        harness.wait_for(driver, f"lit === {n_locks} && asked === {n_asked}")
+
+    open_page(driver, address)
+    driver.execute_script(LIT)
+    listen_for(driver, 1)
+    lit(1, 1)
+    press(driver, "live-pause")
+    lit(0, 1)
+    press(driver, "live-pause")
+    lit(1, 2)
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    lit(0, 2)
+    go(driver, "files")
+    choose_file(driver, DEMO / "lively.flac")
+    lit(0, 3)
 
 
 def test_the_browser_asks_before_the_page_is_left_while_it_listens_and_only_then(driver: Any, address: str) -> None:

@@ -2,6 +2,7 @@
 
 import { answerOf } from "../answer.js";
 import type { App, Clip } from "../app.js";
+import { Awake } from "../awake.js";
 import { askBeforeLeaving, byId, h, say } from "../dom.js";
 import { Job } from "../job.js";
 import { filesDropped } from "../own/found.js";
@@ -18,6 +19,7 @@ export function filesView(app: App): void {
 
 class FilesView {
   private readonly jobs: Job[] = [];
+  private readonly awake = new Awake();
   private untold: Job[] = []; // answered, or failed, since something was said
   private readonly rows = new Map<Job, HTMLElement>();
   private readonly detail = new ClipDetail(byId("clip"), (clip, channel) => {
@@ -91,7 +93,9 @@ class FilesView {
     job.onChange = () => {
       this.draw(job);
       this.tell(job);
+      this.awake.keep(this.isBusy);
     };
+    this.awake.keep(true);
     this.draw(job);
     this.working = this.working.then(() => job.run());
   }

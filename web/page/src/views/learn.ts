@@ -2,6 +2,7 @@
 
 import { checkedLabel, EarnestError, FEWEST_A_CLASS } from "../../../src/index.js";
 import { type App, LEARNT, type LearntModel } from "../app.js";
+import { Awake } from "../awake.js";
 import { askBeforeLeaving, byId, download, enable, h, onClick, say } from "../dom.js";
 import { BrowserEngine } from "../browser-engine.js";
 import { fileName, unzipped, zipped } from "../own/archive.js";
@@ -20,6 +21,7 @@ export function learnView(app: App): void {
 
 class LearnView {
   private readonly own = new OwnClasses();
+  private readonly awake = new Awake();
   private readonly problem = new ProblemBox(byId("learn-problem"));
   private readonly label = byId<HTMLInputElement>("learn-class");
   private readonly speaker = byId<HTMLInputElement>("learn-speaker");
@@ -198,6 +200,7 @@ class LearnView {
     byId("learn-record").textContent = this.recording ? "Stop recording" : "Record one";
     byId("learn-level").hidden = byId("learn-seconds").hidden = !this.recording;
     document.documentElement.dataset["learn"] = this.recording ? "recording" : "idle";
+    this.awake.keep(this.recording !== null || this.isBusy);
     document.dispatchEvent(new Event("listening"));
     enable(byId("learn-start"), !this.isBusy && enough >= 2 && Boolean(this.app.engine));
     this.progress.hidden = !this.isBusy;

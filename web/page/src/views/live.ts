@@ -13,6 +13,7 @@ import {
 } from "../../../src/index.js";
 import { likeliestOf, UNSURE } from "../answer.js";
 import type { App } from "../app.js";
+import { Awake } from "../awake.js";
 import { askBeforeLeaving, byId, enable, fillSelect, onClick } from "../dom.js";
 import { Delay } from "../delay.js";
 import type { About } from "../engine.js";
@@ -56,6 +57,7 @@ class LiveView {
   private spans: Span[] = [];
   private bursts: VocalBurst[] = [];
   private delay = new Delay();
+  private readonly awake = new Awake();
   private sleptS = 0;
   private timeline: Timeline | null = null;
   private safe: Timeline | null = null; // kept, or saved
@@ -289,6 +291,7 @@ class LiveView {
     this.state = state;
     const isStill = state === "paused" || state === "interrupted";
     const isOn = state === "listening" || isStill;
+    this.awake.keep(isOn && state !== "paused");
     document.documentElement.dataset["live"] = state;
     byId("live-start").textContent = isOn ? "Stop" : state === "ending" ? "Ending …" : "Start";
     const isWithoutModel = !isOn && !this.app.engine;

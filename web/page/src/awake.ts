@@ -1,0 +1,28 @@
+/** A phone whose screen locks freezes the page: the screen stays on while a view works. */
+
+export class Awake {
+  private isNeeded = false;
+  private asked: Promise<WakeLockSentinel | null> | null = null;
+
+  constructor() {
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible") this.keep(this.isNeeded);
+      else this.asked = null; // the browser has let go
+    });
+  }
+
+  /** Let the screen go dark again with false. Browsers without wake locks, and empty batteries, refuse silently. */
+  keep(isNeeded: boolean): void {
+    this.isNeeded = isNeeded;
+    if (isNeeded) this.asked ??= request();
+    else {
+      void this.asked?.then((lock) => lock?.release());
+      this.asked = null;
+    }
+  }
+}
+
+async function request(): Promise<WakeLockSentinel | null> {
+  const wakeLock = navigator.wakeLock as WakeLock | undefined; // on http: pages there is none
+  return (await wakeLock?.request("screen").catch(() => null)) ?? null;
+}
