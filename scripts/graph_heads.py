@@ -1,16 +1,17 @@
 """Heads on a network's embedding that are fitted after training, as parts of the graph: every runtime has them.
 
-What `fit_heads.py`, `fit_intensity.py` and `fit_affect.py` add to the bundles that ship, beside the ``distance`` d that
-`earnest.export.onnx.add_distance` adds to every one:
+What `fit_heads.py`, `fit_overlap.py`, `fit_intensity.py` and `fit_affect.py` add to the bundles that ship, beside the
+``distance`` d that `earnest.export.onnx.add_distance` adds to every one:
 
 * ``sound`` (batch, sounds): probabilities of speech, of vocal bursts by their kind and of all other sound,
   softmax(W e + b);
+* ``overlap`` (batch,): probability that several people speak at once, p = 1 / (1 + e^−o) with o = w·e + b;
 * ``intensity`` (batch,): how strongly the emotion is expressed, clip(w·e + b, 0, 1);
 * ``affect_derived`` (batch, 2): valence and arousal, learnt from emotions and not from ratings, clip(W e + b, 0, 1);
-* ``probabilities`` of strange sound and of short speech are less sure: softmax(z·min(t/t₀, 1) / (T·s)) with
-  ln s = max(d − d₀, 0), d₀ being the distance from which sound is out of domain, t the seconds that are heard once
-  silence at both ends is cut off, and t₀ = 1.5 s. Of a word cut out of a clip a network is as sure as of the clip and
-  right far less often; odds whose logarithm grows with the time mend that in every corpus
+* ``probabilities`` of strange sound, of overlapped and of short speech are less sure: softmax(z·min(t/t₀, 1) / (T·s·v))
+  with ln s = max(d − d₀, 0), d₀ being the distance from which sound is out of domain, v = max(p/(1 − p), 1), t the
+  seconds that are heard once silence at both ends is cut off, and t₀ = 1.5 s. Of a word cut out of a clip a network is
+  as sure as of the clip and right far less often; odds whose logarithm grows with the time mend that in every corpus
   (docs/results/experiments.md, "Words: half the time, half as sure").
 """
 
@@ -19,7 +20,19 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
-from earnest.onnx.surgery import FLOAT, HEADS, SURE_FROM_S, GraphParts, Table, add_length, add_sharper
+from earnest.onnx.surgery import (
+    FLOAT,
+    HEADS,
+    LARGEST_LOG,
+    SURE_FROM_S,
+    GraphParts,
+    Table,
+    add_length,
+    add_sharper,
+)
+
+OVERLAP = HEADS + "overlap_score"
+"""The log-odds o of overlapped speech, (batch, 1)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +41,14 @@ class SoundHead:
 
     weight: Table
     bias: Table
+
+
+@dataclass(frozen=True, eq=False)
+class OverlapHead:
+    """w, shape (width,), and b."""
+
+    weight: Table
+    bias: float
 
 
 def add_sounds(proto: ModelProto, head: SoundHead) -> None:
@@ -46,6 +67,21 @@ def refit_sounds(proto: ModelProto, head: SoundHead) -> None:
         for table in (table for name, table in tables.items() if tensor.name.startswith(name)):
             kind = numpy_helper.to_array(tensor).dtype
             tensor.CopyFrom(numpy_helper.from_array(table.astype(kind), tensor.name))
+
+
+def add_overlap(proto: ModelProto, head: OverlapHead) -> None:
+    """Add the output ``overlap``, in place; one that is there already is replaced. `soften` has to follow."""
+    is_told = any(told.name == "overlap" for told in proto.graph.output)
+    _forget(proto, "probabilities")
+    _forget(proto, "overlap")
+    with GraphParts.appended(proto) as add:
+        half = add.constant("overlap_weight", head.weight[:, None], np.float16)
+        inputs = ["embedding", add.node("Cast", [half], "overlap_weights", to=FLOAT)]
+        score = add.node("Gemm", [*inputs, add.constant("overlap_bias", [head.bias])], "overlap_score")
+        flat = add.node("Reshape", [score, add.constant("overlap_flat", [-1], np.int64)], "overlap_scores")
+        add.node("Sigmoid", [flat], "overlap")
+        if not is_told:
+            add.output("overlap")
 
 
 def add_intensity(proto: ModelProto, weight: Table, bias: float) -> None:
@@ -98,6 +134,13 @@ def _forget(proto: ModelProto, output: str) -> None:
             values.remove(one)
 
 
+def _alone(add: GraphParts) -> str:
+    """Add 1/v = exp(clip(−o, −3, 0)), the odds that one voice is alone, at most 1; return its name, (batch, 1)."""
+    limits = [add.constant("alone_lowest", -LARGEST_LOG), add.constant("alone_highest", 0.0)]
+    odds = add.node("Neg", [OVERLAP], "alone_odds")
+    return add.node("Exp", [add.node("Clip", [odds, *limits], "alone_log")], "alone")
+
+
 def soften(proto: ModelProto, temperature: float, out_of_domain_from: float, frames_per_s: float) -> None:
     """Let the ``probabilities`` of a graph with a distance be those of the module's formula, in place.
 
@@ -106,8 +149,11 @@ def soften(proto: ModelProto, temperature: float, out_of_domain_from: float, fra
     frames_per_s : of the graph's value ``n_frames`` (batch,), what is left between the silences
     """
     _forget(proto, "probabilities")
+    has_overlap = any(OVERLAP in node.output for node in proto.graph.node)
     with GraphParts.appended(proto) as add:
         sharper = add_sharper(add, f"{HEADS}distances", out_of_domain_from)
+        if has_overlap:
+            sharper = add.node("Mul", [sharper, _alone(add)], "sharper_alone")
         frames = add.node("Cast", ["n_frames"], "frames", to=FLOAT)
         heard = add.node("Mul", [frames, add.constant("enough", 1 / (SURE_FROM_S * frames_per_s))], "heard")
         by_length = add_length(add, heard)

@@ -29,6 +29,7 @@ from earnest.augment.stress import clipped
 from earnest.augment.telephone import over_telephone
 from earnest.corpora.load import corpus_root, load_utterances, usable
 from earnest.corpora.manifest import Utterance
+from earnest.runtime.prediction import OVERLAPPED
 from earnest.runtime.predictor import Predictor
 
 OUTPUT = Path(__file__).parent.parent / "docs" / "results" / "hard-speech.md"
@@ -40,7 +41,8 @@ HEAD = """# Speech that is hard to hear
 
 Written by `python scripts/hard_speech.py {words}`: {n_clips} clips each of two corpora that these models never
 heard. Per cent: refused (no speech, or a vocal burst), the share of all that is right (WA, weighted accuracy), told
-(not unsure), and the share of the told answers that is right ("–": of fewer than ten).
+(not unsure), the share of the told answers that is right ("–": of fewer than ten), and overlap: how many are called
+"overlapped-speech" (of *voices* from 10 dB and *one voice* from 5 dB on, that is true).
 
 *Voices* are {fewest} to {most} other speakers' clips at once, so many decibels below the speech. *Noise* is of kinds
 that no training heard ({noises}). *A hall*: the sound falls by
@@ -51,17 +53,18 @@ before and behind. The beep is as loud as the peak, and so is the deviation of t
 overtones, so many decibels below the speech; with −12 dB it is louder.
 
 *Voices alone* are {n_crowds} mixtures of 6 s of speakers who are equally loud, none of them in front. No emotion is
-right there, so every told one is a mistake: per cent told, what most of them say, and the mean confidence of the told.
+right there, so every told one is a mistake: per cent told, what most of them say, the mean confidence of the told, and
+per cent called "overlapped-speech".
 """
 TABLE = """
 ## `{name}`
 
-| | RAVDESS: refused | WA | told | right | nEMO: refused | WA | told | right |
-|---|---:|---:|---:|---:|---:|---:|---:|---:|
+| | RAVDESS: refused | WA | told | right | overlap | nEMO: refused | WA | told | right | overlap |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 CROWD_TABLE = """
-| voices alone | RAVDESS: told | as | confidence | nEMO: told | as | confidence |
-|---|---:|---|---:|---:|---|---:|
+| voices alone | RAVDESS: told | as | confidence | overlap | nEMO: told | as | confidence | overlap |
+|---|---:|---|---:|---:|---:|---|---:|---:|
 """
 Change: TypeAlias = Callable[[Waveform, Sequence[str], np.random.Generator], Waveform]
 """A clip (samples,), paths of other clips and a generator to a changed copy."""
@@ -194,24 +197,26 @@ def rows_of(model: Predictor, corpus: str) -> list[Utterance]:
 
 
 def crowd_cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[str]]:
-    """Predict mixtures of a corpus's voices with one model; yield the three cells of each number of voices."""
+    """Predict mixtures of a corpus's voices with one model; yield the four cells of each number of voices."""
     rng = np.random.default_rng(SEED)
     for n_voices in CROWDS:
-        told = []
+        told, n_overlapped = [], 0
         for _ in range(N_CROWDS):
             drawn = [str(path) for path in rng.choice([str(row.path) for row in rows], n_voices, replace=False)]
             crowd = at_level(together(drawn, CROWD_S * RATE_HZ, rng), -22.0)
             answer = model.predict((in_range(crowd), RATE_HZ))
+            n_overlapped += OVERLAPPED in answer.quality
             if answer.status == "ok":
                 told.append((answer.emotion, answer.confidence))
         emotions = [emotion for emotion, _ in told]
         most = max(sorted(set(emotions)), key=emotions.count, default="–")
         confidence = f"{np.mean([one for _, one in told]):.2f}" if told else "–"
-        yield [f"{100 * len(told) / N_CROWDS:.0f}", f"{most} {emotions.count(most)}" if told else "–", confidence]
+        shares = [f"{100 * number / N_CROWDS:.0f}" for number in (len(told), n_overlapped)]
+        yield [shares[0], f"{most} {emotions.count(most)}" if told else "–", confidence, shares[1]]
 
 
 def cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[str]]:
-    """Predict clips of one corpus with one model; yield the four cells of each condition."""
+    """Predict clips of one corpus with one model; yield the five cells of each condition."""
     rng = np.random.default_rng(SEED)
     chosen = [rows[at] for at in sorted(rng.permutation(len(rows))[:N_CLIPS])]
     clips = [load_waveform(row.path, RATE_HZ, row.start_s, row.end_s) for row in chosen]
@@ -221,10 +226,11 @@ def cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[str]]:
         for row, clip in zip(chosen, clips, strict=True):
             answer = model.predict((in_range(change(clip, others[row.speaker], rng)), RATE_HZ))
             likeliest = max(answer.probabilities, key=answer.probabilities.__getitem__, default="")
-            answers.append((not answer.probabilities, likeliest == row.emotion, answer.status == "ok"))
-        refused, right, told = np.array(answers).T
-        shares = [f"{100 * share.mean():.1f}" for share in (refused, right, told)]
-        yield [*shares, f"{100 * right[told].mean():.1f}" if told.sum() >= 10 else "–"]
+            facts = (answer.status == "ok", OVERLAPPED in answer.quality)
+            answers.append((not answer.probabilities, likeliest == row.emotion, *facts))
+        refused, right, told, overlapped = np.array(answers).T
+        shares = [f"{100 * share.mean():.1f}" for share in (refused, right, told, overlapped)]
+        yield [*shares[:3], f"{100 * right[told].mean():.1f}" if told.sum() >= 10 else "–", shares[3]]
 
 
 def lines(names: Iterable[object], corpora: Iterable[Iterator[list[str]]]) -> str:

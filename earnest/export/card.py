@@ -160,6 +160,14 @@ SOUNDS_TOLD = (
     "leave classes out: the same for kinds of noise, each left out of learning once. Command: `python "
     "scripts/fit_heads.py`."
 )
+OVERLAP_TOLD = (
+    "Recordings that are called overlapped-speech, per cent. The part of the network that hears whether several people "
+    "speak at once learnt from mixtures of crema-d and of emodb; rows of these two are of one that learnt from the "
+    "other alone. In turn: two people one after the other. Far behind: one other voice, 15 to 30 dB below. The next "
+    "ones are overlapped: one other voice at most 6 dB below, from the beginning or from somewhere in the first half "
+    "on, or two to five others. Some are heard over a made-up microphone, or changed as in training. Command: `python "
+    "scripts/fit_overlap.py BUNDLE`."
+)
 FOLDERS = (
     "In this table, no kind of stream of speech loses more than a point by adaptation. So `earnest predict FOLDER` "
     "adapts to the recordings of each folder, unless you give `--adapt off`."
@@ -260,6 +268,11 @@ def _left_out(info: BundleInfo) -> list[str]:
     if sounds := told.get("sounds"):
         lines += ["", "## Sound that is no speech", "", SOUNDS_TOLD, ""]
         lines += [f"* {what}: {_listed(shares)}" for what, shares in sounds.items() if isinstance(shares, Mapping)]
+    if overlap := told.get("overlap"):
+        ways = list(next(iter(overlap.values())))
+        rows = ((corpus, *(f"{shares[way]:.1f}" for way in ways)) for corpus, shares in overlap.items())
+        lines += ["", "## Several people at once", "", OVERLAP_TOLD, ""]
+        lines += markdown_table(("corpus", *ways), "l" + "r" * len(ways), rows)
     return lines
 
 

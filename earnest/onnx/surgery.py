@@ -105,7 +105,7 @@ def _needed(graph: Sequence[Field], wanted: set[str], given: Collection[str] = (
 
 Table = npt.NDArray[np.float32]
 REPLACED = ("logits", "probabilities", "distance")
-_OUTPUTS = (*REPLACED, "sound", "intensity", "affect_derived")
+_OUTPUTS = (*REPLACED, "sound", "overlap", "intensity", "affect_derived")
 _PREFIX = "learned."
 HEADS = "network.heads_"  # before names of what is added to a traced graph
 HEARD = HEADS + "heard"

@@ -14,12 +14,22 @@ from earnest.bundle import BundleInfo
 from earnest.labels import AFFECT, UNSURE
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.events import Event, Segment, Span, VocalBurst, Window
-from earnest.runtime.prediction import STRANGE, ClassChoice, Options, Prediction, Status, polarity_of, with_notes
+from earnest.runtime.prediction import (
+    OVERLAPPED,
+    STRANGE,
+    ClassChoice,
+    Options,
+    Prediction,
+    Status,
+    polarity_of,
+    with_notes,
+)
 from earnest.runtime.smoothing import Label, Run, Smoother, verdict_of
 from earnest.runtime.windows import Job, Over, Windowing, WindowSound
 
 HELD_FROM = 0.6  # of the speech that was answered: what one emotion must hold to be the recording's
 ANSWERED_FROM = 0.5  # of all speech: what must have been answered
+OVERLAPPED_FROM = 0.5  # the probability of overlapped speech, mean over windows, above which it is said
 
 
 @dataclass
@@ -92,13 +102,15 @@ class Tally:
         self.held[label] = (n_before + n_samples, sum_before + n_samples * confidence)
 
     def quality(self, strange_from: float | None = None, notes: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Return the words that apply; the distance to known sound is the mean over windows, weighted by length."""
+        """Return the words that apply; what the graph says of sound is the mean over windows, weighted by length."""
         words = with_notes(self._meter.words(), notes)
-        if strange_from is None or not self.n_answered or "distance" not in self.sums:
-            return words
-        # Mean distance > limit, without dividing.
-        is_strange = float(self.sums["distance"]) > strange_from * self.n_answered
-        return (*words, STRANGE) if is_strange else words
+        if self._is_above("overlap", OVERLAPPED_FROM):
+            words = (*words, OVERLAPPED)
+        return (*words, STRANGE) if strange_from is not None and self._is_above("distance", strange_from) else words
+
+    def _is_above(self, output: str, limit: float) -> bool:
+        # Mean > limit, without dividing.
+        return output in self.sums and float(self.sums[output]) > limit * self.n_answered
 
     def answer(self, measured: Prediction, is_summary: bool) -> Prediction:
         """Return ``measured`` with the recording's answer.

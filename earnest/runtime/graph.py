@@ -20,11 +20,16 @@ LogMel: TypeAlias = npt.NDArray[np.float32]
 _INPUTS = {"waveform": "float32", "lengths": "int64"}
 _REQUIRED = ("logits", "probabilities", "embedding")
 _SHARES = ("probabilities", "sound", "gender")  # outputs of a softmax
-_SHAPES: Mapping[str, tuple[int, ...]] = {"distance": (), "intensity": (), "affect_derived": (2,)}  # of a recording's
-_CLIPPED = ("intensity", "affect_derived")  # to 0 to 1
+_SHAPES: Mapping[str, tuple[int, ...]] = {  # of a recording's
+    "distance": (),
+    "overlap": (),
+    "intensity": (),
+    "affect_derived": (2,),
+}
+_CLIPPED = ("overlap", "intensity", "affect_derived")  # to 0 to 1
 _TOLERANCE = 1e-2  # of float16
 MOST_THREADS = 512
-_PREDICTED = ("probabilities", "sound", "distance", "gender", "affect", "affect_derived", "intensity")
+_PREDICTED = ("probabilities", "sound", "distance", "overlap", "gender", "affect", "affect_derived", "intensity")
 
 
 def engine_for(

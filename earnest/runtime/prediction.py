@@ -107,7 +107,7 @@ class ClassChoice:
 Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
-STRANGE, PLAIN = "out-of-domain", "not-adapted"  # words of `Prediction.quality`
+OVERLAPPED, STRANGE, PLAIN = "overlapped-speech", "out-of-domain", "not-adapted"  # words of `Prediction.quality`
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
 
 
@@ -141,6 +141,7 @@ class Prediction:
         loud ones, "too-quiet" when no moment is louder than -55 dBFS (a microphone that is muted or far away),
         "separate-channels" when its channels take turns like two sides of a call and were all heard at once (ask for
         one with `earnest.Channel`), "other-tracks" when its file has more sound tracks, of which the first was heard,
+        "overlapped-speech" when several people speak at once (the graph's output ``overlap``),
         "out-of-domain" when it is far from what the model was trained on (the graph's
         output ``distance``); of a server "not-adapted" when that was asked for and the model can't
     adapted : whether other recordings or windows of the speaker had a say, see `earnest.runtime.adaptation`
@@ -210,7 +211,7 @@ def polarity_of(probabilities: Mapping[str, float]) -> float:
 
 def with_notes(quality: tuple[str, ...], notes: tuple[str, ...]) -> tuple[str, ...]:
     """Return the quality words of sound, and those for what was heard of a whole (`earnest.audio.io.AudioStream`)."""
-    place = quality.index(STRANGE) if STRANGE in quality else len(quality)
+    place = next((at for at, word in enumerate(quality) if word in (OVERLAPPED, STRANGE)), len(quality))
     return (*quality[:place], *notes, *quality[place:])
 
 

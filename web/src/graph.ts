@@ -16,6 +16,8 @@ export interface Outputs {
   sound?: Values;
   /** one number: how far the sound is from what the model was trained on */
   distance?: Values;
+  /** one number, 0 to 1: probability that several people speak at once */
+  overlap?: Values;
   gender?: Values;
   affect?: Values;
   /** valence and arousal, 0 to 1, learnt from emotions and not from ratings */
@@ -28,7 +30,7 @@ export interface Outputs {
 
 const INPUTS = ["waveform", "lengths"];
 const REQUIRED = ["logits", "probabilities", "embedding"];
-const PREDICTED = ["probabilities", "sound", "distance", "gender", "affect", "affect_derived", "intensity"];
+const PREDICTED = ["probabilities", "sound", "distance", "overlap", "gender", "affect", "affect_derived", "intensity"];
 
 /** WebAssembly to onnxruntime-web, and to onnxruntime-node its own code. */
 const ON_CPU = { executionProviders: ["cpu"] };

@@ -28,7 +28,7 @@ export interface Prediction {
   /** whether `affect` was learnt from emotions and where they lie on the two scales, not from ratings: no measurement */
   affect_derived: boolean;
   intensity: number | null;
-  /** "clipped", "low-bandwidth", "noisy", "too-quiet", "separate-channels", "out-of-domain"; of a server also "other-tracks", "not-adapted" */
+  /** "clipped", "low-bandwidth", "noisy", "too-quiet", "separate-channels", "overlapped-speech", "out-of-domain"; of a server also "other-tracks", "not-adapted" */
   quality: string[];
   /** whether other recordings or windows of the speaker had a say */
   adapted: boolean;

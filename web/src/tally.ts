@@ -5,6 +5,8 @@ import { namedShares, polarityOf, type Prediction, type Shares, type VocalBurst 
 import { QualityMeter } from "./quality.js";
 import { isSpoken, type Label, UNSURE } from "./smoothing.js";
 
+const OVERLAPPED = "overlapped-speech";
+const OVERLAPPED_FROM = 0.5; // the probability, mean over windows, above which it is said
 const STRANGE = "out-of-domain";
 const SEPARATE = "separate-channels";
 const HELD_FROM = 0.6; // of the speech that was answered: what one emotion must hold to be the recording's
@@ -78,12 +80,17 @@ export class Tally {
     this.held.set(key, { label, nSamples: before.nSamples + nSamples, weighted: before.weighted + nSamples * confidence });
   }
 
-  /** The words that apply; the distance to known sound is the mean over windows, weighted by length. */
+  /** The words that apply; what the graph says of the sound is the mean over windows, weighted by length. */
   quality(strangeFrom: number | null, hasSeparateChannels = false): string[] {
-    const distance = this.sums.get("distance");
-    const isStrange = strangeFrom !== null && distance !== undefined && distance[0] > strangeFrom * this.nAnswered;
     const words = hasSeparateChannels ? [...this.meter.words(), SEPARATE] : this.meter.words();
-    return isStrange ? [...words, STRANGE] : words;
+    if (this.isAbove("overlap", OVERLAPPED_FROM)) words.push(OVERLAPPED);
+    if (strangeFrom !== null && this.isAbove("distance", strangeFrom)) words.push(STRANGE);
+    return words;
+  }
+
+  private isAbove(output: string, limit: number): boolean {
+    const sum = this.sums.get(output);
+    return sum !== undefined && sum[0] > limit * this.nAnswered;
   }
 
   /**

@@ -145,6 +145,16 @@ test("the distance decides what is out-of-domain, where the bundle says from whe
   assert.deepEqual((await answered([[[SAD]]])).prediction.quality, ["too-quiet"]);
 });
 
+test("overlapped speech is told where its mean over windows is above a half", () => {
+  const told = (...overlaps: number[]): string[] => {
+    const tally = new Tally(RATE, ["happy", "sad"]);
+    for (const overlap of overlaps) tally.add({ probabilities: [0.5, 0.5], overlap: [overlap], distance: [2] }, 10);
+    return tally.quality(1.5);
+  };
+  assert.deepEqual(told(0.9, 0.9, 0.1), ["overlapped-speech", "out-of-domain"]);
+  assert.deepEqual(told(0.9, 0.1), ["out-of-domain"]);
+});
+
 test("affect that was learnt from ratings goes before what is derived, which has no dominance", () => {
   const told = (more: { affect?: number[]; affect_derived?: number[] }): [Prediction["affect"], boolean] => {
     const tally = new Tally(RATE, ["happy", "sad"]);

@@ -21,7 +21,10 @@ FOLDER = Path(__file__).parent / "translations"
 LANGUAGES: Mapping[str, str] = {"system": "", "en": "English", "de": "Deutsch"}
 TEXTS, WORDS = "earnest", "words"  # contexts of the translation
 STATUSES = ("ok", UNSURE, "mixed", "vocal-burst", "no-speech", "too-short", "error", "waiting", "hearing", "cancelled")
-QUALITIES = ("clipped", "low-bandwidth", "noisy", "too-quiet", "separate-channels", "other-tracks", "out-of-domain")
+QUALITIES = (
+    *("clipped", "low-bandwidth", "noisy", "too-quiet", "separate-channels", "other-tracks"),
+    *("overlapped-speech", "out-of-domain"),
+)
 BURSTS = ("(laughter)", "(crying)", "(scream)", "(sigh)", "(other)")
 SAID = (*EMOTIONS, *STATUSES, *QUALITIES, *BURSTS)
 

@@ -92,6 +92,15 @@ def test_far_from_training_is_the_mean_over_windows_by_their_length() -> None:
     assert tally().quality(0.0) == ()  # the graph doesn't tell a distance
 
 
+def test_overlapped_speech_is_the_mean_over_windows_by_their_length() -> None:
+    found = Tally(16_000, CLASSES)
+    for overlap, n_samples in ((0.9, 30), (0.1, 10)):
+        found.add({"probabilities": np.ones(3) / 3, "overlap": np.array(overlap), "distance": np.array(2.0)}, n_samples)
+    assert found.quality(1.0, ("other-tracks",)) == ("other-tracks", "overlapped-speech", "out-of-domain")
+    found.add({"probabilities": np.ones(3) / 3, "overlap": np.array(0.1), "distance": np.array(2.0)}, 30)
+    assert found.quality(3.0) == ()
+
+
 @pytest.mark.parametrize(
     ("confidence", "text"), [(0.0, "0%"), (0.734, "73%"), (0.95, "95%"), (0.9501, "> 95%"), (1.0, "> 95%")]
 )

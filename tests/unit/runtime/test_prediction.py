@@ -84,6 +84,7 @@ def test_a_threshold_is_a_probability(below: float) -> None:
         ((), ("other-tracks",)),
         (("noisy",), ("noisy", "other-tracks")),
         (("noisy", "out-of-domain"), ("noisy", "other-tracks", "out-of-domain")),
+        (("overlapped-speech", "out-of-domain"), ("other-tracks", "overlapped-speech", "out-of-domain")),
         (("out-of-domain", "not-adapted"), ("other-tracks", "out-of-domain", "not-adapted")),  # of a server
     ],
 )

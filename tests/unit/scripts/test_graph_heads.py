@@ -8,7 +8,16 @@ from stand_in import stand_in_model
 
 from earnest.bundle import SOUNDS
 from earnest.export.onnx import add_distance, store_small
-from scripts.graph_heads import SoundHead, add_affect, add_intensity, add_sounds, refit_sounds, soften
+from scripts.graph_heads import (
+    OverlapHead,
+    SoundHead,
+    add_affect,
+    add_intensity,
+    add_overlap,
+    add_sounds,
+    refit_sounds,
+    soften,
+)
 
 WIDTH, N_DIRECTIONS = 3, 2
 FRAMES_PER_S = 4_000  # of the stand-in, a sample a frame: 2 s, 0.75 s and 2 s
@@ -109,6 +118,30 @@ def test_strange_sound_and_short_speech_are_answered_less_surely(tables: dict[st
     assert (scale > 1).all() == (start < 1)
     of_time = np.array([[1.0], [0.5], [1.0]])  # of 1.5 s
     np.testing.assert_allclose(found["probabilities"], softmax(found["logits"] * of_time / (2.0 * scale)), atol=1e-5)
+
+
+def test_overlapped_speech_is_answered_less_surely_and_its_head_can_be_fitted_again(
+    tables: dict[str, np.ndarray],
+) -> None:
+    model, once = framed_model(), framed_model()
+    weight = tables["weight"][:, 0].astype(np.float16).astype(np.float32)
+    bias = -float((answers(model, ["embedding"])["embedding"] @ weight).mean())
+    for tried, heads in (
+        (model, (OverlapHead(-weight, 3.0), OverlapHead(weight, bias))),
+        (once, (OverlapHead(weight, bias),)),
+    ):
+        add_distance(tried, tables["mean"], tables["directions"])
+        for head in heads:
+            add_overlap(tried, head)
+            soften(tried, 2.0, 1e6, FRAMES_PER_S)
+    assert model.SerializeToString() == once.SerializeToString()
+    found = answers(model, ["logits", "embedding", "overlap", "probabilities"])
+    odds = found["embedding"] @ weight + bias
+    np.testing.assert_allclose(found["overlap"], 1 / (1 + np.exp(-odds)), atol=1e-5)
+    assert {*(odds > 0)} == {True, False}
+    scale = 2.0 * np.exp(np.clip(odds, 0, 3))[:, None]
+    of_time = np.array([[1.0], [0.5], [1.0]])  # of 1.5 s
+    np.testing.assert_allclose(found["probabilities"], softmax(found["logits"] * of_time / scale), atol=1e-5)
 
 
 def test_softened_again_a_graph_has_the_second_temperature_alone(tables: dict[str, np.ndarray]) -> None:

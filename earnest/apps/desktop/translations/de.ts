@@ -1167,6 +1167,10 @@
       <translation>fremdartig</translation>
     </message>
     <message>
+      <source>overlapped-speech</source>
+      <translation>mehrere sprechen zugleich</translation>
+    </message>
+    <message>
       <source>sad</source>
       <translation>traurig</translation>
     </message>

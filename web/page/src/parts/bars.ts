@@ -64,6 +64,7 @@ const QUALITY: Partial<Record<string, string>> = {
   "low-bandwidth": "telephone bandwidth",
   noisy: "noisy",
   "too-quiet": "too quiet",
+  "overlapped-speech": "several people speak at once",
   "out-of-domain": "unlike what the model learnt from",
 };
 

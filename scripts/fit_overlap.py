@@ -1,0 +1,196 @@
+"""Do several people speak at once? Fit a head for it beside a bundle's classes, and put it into its graph.
+
+Usage: python scripts/fit_overlap.py BUNDLE [BUNDLE ...]
+
+Heard is speech of CREMA-D and EmoDB: alone (two people in turn among it, and voices far behind), and while others
+speak, both as it is, changed as recipes/base.toml changes training clips, and over anybody's microphone. The head is a
+discriminant on the embedding. Its log-odds are scaled by what it says of the corpus that it was not fitted on, where
+one recording of ten has overlapped speech. Printed, and written into bundle.json, is the share called overlapped: of
+each corpus by a head of the other one, of RAVDESS and nEMO by the head that is written. Corpora come from
+$EARNEST_DATA.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from fit_heads import halves, softened, write
+from graph_heads import OverlapHead, add_overlap
+from hard_speech import in_range
+from hear_sounds import over_microphone
+from onnx import ModelProto
+
+from earnest.audio.io import load_waveform
+from earnest.audio.quality import active_part
+from earnest.audio.waveform import Waveform
+from earnest.augment.level import at_level, mix_at_snr
+from earnest.bundle import BundleInfo, load_bundle
+from earnest.corpora.load import load_utterances, usable
+from earnest.corpora.manifest import Utterance
+from earnest.runtime.predictor import Predictor
+from earnest.settings.recipe import read_recipe
+from earnest.training.batches import change_of
+
+ROOT = Path(__file__).parent.parent
+RATE_HZ, SEED = 16_000, 33
+CLIPS = {"crema-d": 1_600, "emodb": 535, "ravdess": 300, "nemo": 300}  # each alone, and with others
+FITTED = ("crema-d", "emodb")
+SHRINKAGE, EXPECTED = 0.6, 0.1  # of the covariance towards a sphere; share of recordings with overlapped speech
+LONGEST_S, SHORTEST_S = 4.0, 0.5
+BEHIND_DB, FAR_BEHIND_DB = (-1.0, 6.0), (15.0, 30.0)  # how far all others are below the voice
+OVERLAPPED_FROM = 0.5  # of the recording
+
+Floats = npt.NDArray[np.floating]
+Change = Callable[[Waveform, np.random.Generator], Waveform]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A recording to be heard: who speaks, who else does, and in what way."""
+
+    corpus: str
+    way: str  # a key of ALONE or TOGETHER
+    path: str
+    others: tuple[str, ...]
+
+    @property
+    def overlapped(self) -> bool:
+        return self.way in TOGETHER
+
+
+ALONE = {"alone": 0.6, "in turn": 0.25, "far behind": 0.15}  # how often
+TOGETHER = {"one other": 0.6, "one other, in part": 0.2, "several others": 0.2}
+
+
+def items(corpus: str) -> Iterator[Item]:
+    """Yield what is heard of one corpus, in a fixed order."""
+    rng = np.random.default_rng([SEED, len(corpus)])
+    rows: Sequence[Utterance] = usable(load_utterances([corpus], {})).utterances
+    for at in sorted(rng.permutation(len(rows))[: CLIPS[corpus]]):
+        strangers = [str(row.path) for row in rows if row.speaker != rows[at].speaker]
+        for ways in (ALONE, TOGETHER):
+            way = str(rng.choice(list(ways), p=list(ways.values())))
+            n_others = int(rng.integers(2, 6)) if way == "several others" else 1
+            yield Item(corpus, way, str(rows[at].path), tuple(str(one) for one in rng.choice(strangers, n_others)))
+
+
+def voice(path: str) -> Waveform:
+    """Read a recording without the silence at its ends, at one level."""
+    waveform = load_waveform(path, RATE_HZ)
+    first, end = active_part(waveform, RATE_HZ) or (0, len(waveform))
+    return at_level(waveform[first:end], -25.0)
+
+
+def sound_of(item: Item, rng: np.random.Generator, change: Change) -> Waveform:
+    """Return what is heard of one item, shape (samples,), at most four seconds."""
+    speech, others = voice(item.path), [voice(path) for path in item.others]
+    if item.way == "in turn":
+        speech = np.concatenate([speech[: RATE_HZ * 2], others[0][: RATE_HZ * 2]])
+    elif item.way != "alone":
+        speech = _together(speech, others, item.way, rng)
+    speech = np.pad(speech[: int(LONGEST_S * RATE_HZ)], RATE_HZ // 10)
+    kind = rng.random()
+    if kind < 0.35:
+        speech = change(speech, rng)
+    elif kind < 0.65:
+        speech = over_microphone(speech, rng)
+    return in_range(speech)
+
+
+def _together(speech: Waveform, others: Sequence[Waveform], way: str, rng: np.random.Generator) -> Waveform:
+    n_samples = max(min(len(speech), *map(len, others)), int(SHORTEST_S * RATE_HZ))
+    speech = speech[:n_samples]
+    behind = np.zeros(len(speech), np.float32)
+    for other in others:
+        part = other[: len(speech)]
+        behind[: len(part)] += part
+    if way == "one other, in part":
+        n_alone = int(rng.uniform(0, 1 - OVERLAPPED_FROM) * len(speech))
+        behind = np.concatenate([np.zeros(n_alone, np.float32), behind[: len(behind) - n_alone]])
+    return mix_at_snr(speech, behind, rng.uniform(*(FAR_BEHIND_DB if way == "far behind" else BEHIND_DB)))
+
+
+def heard(numbered: tuple[int, Item]) -> list[Floats]:
+    """Return the embedding (width,) of one item from each network."""
+    number, item = numbered
+    waveform = sound_of(item, np.random.default_rng([SEED, number]), CHANGE)
+    return [network.graph.run([waveform], ("embedding",))["embedding"][0] for network in NETWORKS]
+
+
+def prepare(names: list[str]) -> None:
+    """Load what a worker needs, once."""
+    global NETWORKS, CHANGE  # noqa: PLW0603 (a worker process has nothing else to keep them in)
+    NETWORKS = [Predictor.load(name) for name in names]
+    CHANGE = change_of(read_recipe(ROOT / "recipes" / "base.toml"))
+
+
+def fitted(embedding: Floats, overlapped: npt.NDArray[np.bool_]) -> tuple[Floats, float]:
+    """Fit a shrunk discriminant, w = Σ⁻¹(m₁ − m₀) and b = −w·(m₁ + m₀)/2, on standardised embeddings (rows, width)."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    mean, deviation = embedding.mean(axis=0), embedding.std(axis=0) + 1e-6
+    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE, priors=[0.5, 0.5])
+    model.fit((embedding - mean) / deviation, overlapped)
+    weight = model.coef_[0] / deviation
+    return weight, float(model.intercept_[0] - mean @ weight)
+
+
+def scaled(scores: Floats, overlapped: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Return a and b of log-odds a·s + b (Platt, 1999), where one recording of ten is overlapped."""
+    from sklearn.linear_model import LogisticRegression
+
+    share = np.where(overlapped, EXPECTED / overlapped.mean(), (1 - EXPECTED) / (1 - overlapped.mean()))
+    model = LogisticRegression(C=1e6).fit(scores[:, None], overlapped, sample_weight=share)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def head_of(embedding: Floats, every: Sequence[Item]) -> tuple[OverlapHead, Mapping[str, Mapping[str, float]]]:
+    """Fit, scale, and tell what is called overlapped: corpus → way → per cent."""
+    overlapped = np.array([item.overlapped for item in every])
+    corpus = np.array([item.corpus for item in every])
+    own = np.isin(corpus, FITTED)
+    scores = np.full(len(every), np.nan)
+    for name in FITTED:
+        weight, bias = fitted(embedding[own & (corpus != name)], overlapped[own & (corpus != name)])
+        scores[corpus == name] = embedding[corpus == name] @ weight + bias
+    scale, shift = scaled(scores[own], overlapped[own])
+    weight, bias = fitted(embedding[own], overlapped[own])
+    scores[~own] = embedding[~own] @ weight + bias
+    called = scale * scores + shift > 0
+    told = {
+        name: {
+            way: round(100 * float(called[[item.corpus == name and item.way == way for item in every]].mean()), 1)
+            for way in (*ALONE, *TOGETHER)
+        }
+        for name in CLIPS
+    }
+    return OverlapHead(halves(scale * weight), scale * bias + shift), told
+
+
+def main(folders: list[str]) -> None:
+    """Hear everything once, and write into each bundle."""
+    every = [item for corpus in CLIPS for item in items(corpus)]
+    with ProcessPoolExecutor(2, get_context("spawn"), initializer=prepare, initargs=(folders,)) as pool:
+        answers = list(pool.map(heard, enumerate(every), chunksize=32))
+    for at, folder in enumerate(folders):
+        head, told = head_of(np.stack([answer[at] for answer in answers]).astype(np.float64), every)
+        sys.stdout.write(f"{folder}, per cent called overlapped: {json.dumps(told, indent=1)}\n")
+        bundle = load_bundle(Path(folder))
+
+        def with_head(model: ModelProto, head: OverlapHead = head, info: BundleInfo = bundle.info) -> None:
+            add_overlap(model, head)
+            softened(model, info, info.temperature, info.out_of_domain_from)
+
+        write(bundle, Path(folder), with_head, {"left_out": {**(bundle.info.left_out or {}), "overlap": told}})
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main(sys.argv[1:])
