@@ -75,6 +75,7 @@ class Compared:
                     "result": result.name,
                     "protocol": result.facts.protocol or None,
                     "speaker_independent": result.facts.speaker_independent,
+                    "stamp": result.facts.stamp or None,
                     **result.scores.to_dict(),
                 }
                 for result in self.results

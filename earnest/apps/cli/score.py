@@ -371,7 +371,7 @@ def command(
         echo(UNKNOWN, err=True)
 
 
-def _told_by_run(predictions: Path) -> Mapping[str, Any]:
+def _told_by_run(predictions: Path) -> dict[str, Any]:
     """Return what metrics.json of `evaluate` or `train` says of the predictions beside it, empty where none is there.
 
     It is how speakers were kept apart and what chose the epoch.
@@ -397,11 +397,11 @@ def _places(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, Path
     return {name: corpus_root(name, folders) for name in names or folders}
 
 
-def _document(protocol: str | None, told: Mapping[str, Any], scores: Scores, found: ToScore) -> dict[str, Any]:
+def _document(protocol: str | None, told: dict[str, Any], scores: Scores, found: ToScore) -> dict[str, Any]:
     facts = {"notes": list(found.notes), **found.more}
     if protocol is None:
         return {"protocol": None, "speaker_independent": None, **told, **facts, **scores.to_dict()}
-    return metrics_document(protocol, scores, facts)
+    return metrics_document(protocol, scores, told | facts)
 
 
 def _title(predictions: Path, protocol: str | None, told: Mapping[str, Any]) -> str:

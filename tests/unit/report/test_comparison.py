@@ -11,6 +11,7 @@ from command_line import earnest_cli
 from made_up_results import made_up, write_result
 
 from earnest.errors import CorpusError
+from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.comparison import compare, holm
 from earnest.evaluation.predictions import joined, same_text, text_column
 from earnest.report.comparison import compare_results
@@ -92,7 +93,9 @@ def test_other_clips_are_said_and_scored_on_what_is_common(tmp_path: Path) -> No
 def test_other_protocols_are_said(tmp_path: Path) -> None:
     honest = write_result(tmp_path / "honest")
     other = write_result(tmp_path / "other", protocol="emocatcher-5fold", speaker_independent=False, selected_on="test")
-    notes = " ".join(compare_results(read_results([honest, other])).notes)
+    compared = compare_results(read_results([honest, other]))
+    assert [one["stamp"] for one in compared.to_dict()["results"]] == [None, STAMP]
+    notes = " ".join(compared.notes)
     assert "Different protocols: honest: speaker-5fold, speaker-independent; other: emocatcher-5fold" in notes
     assert "speaker-dependent, author's protocol: epoch chosen on TEST" in notes
     assert "too good" in notes
