@@ -271,7 +271,7 @@ def _lies_elsewhere(name: str, row: Utterance) -> bool:
 
     Of the recording it is those of its utterance_id, where that is the end of its path, or else the last folder.
     """
-    if name in (row.utterance_id, row.key):
+    if composed(name) in map(composed, (row.utterance_id, row.key)):
         return False
     folders, inner = _folders(name), _folders(row.utterance_id)
     own = _folders(str(row.path))

@@ -17,6 +17,7 @@ from earnest.evaluation.splits import SETS, Digests, Split, group_of, identical,
 from earnest.evaluation.splitters import Parts
 from earnest.files.reading import read_json, read_text
 from earnest.files.tables import has_text, text_rows
+from earnest.labels import composed
 
 _log = logging.getLogger(__name__)
 NAME = "split-files"
@@ -78,7 +79,7 @@ class Plan:
         if len(rows) > 1:
             could_be = named([row.path.as_posix() for row in rows])
             raise SplitError(f"{self.source}: '{clip.name}' fits several files: {could_be}. Write more of its path.")
-        if clip.speaker and clip.key and rows[0].speaker and clip.speaker != rows[0].speaker:
+        if clip.speaker and clip.key and rows[0].speaker and composed(clip.speaker) != composed(rows[0].speaker):
             raise SplitError(
                 f"{self.source}: {clip.name} has the speaker {clip.speaker}, but {rows[0].speaker} in the "
                 "data. Correct one of them."
@@ -93,9 +94,9 @@ class Lookup:
         self._by_key: dict[str, list[Utterance]] = defaultdict(list)
         self._by_file: dict[str, list[Utterance]] = defaultdict(list)
         for row in utterances:
-            for name in {row.key, row.utterance_id}:
+            for name in {composed(row.key), composed(row.utterance_id)}:
                 self._by_key[name].append(row)
-            self._by_file[row.path.stem].append(row)
+            self._by_file[composed(row.path.stem)].append(row)
 
     def candidates(self, clip: SplitEntry) -> list[Utterance]:
         """Return all that the clip's names fit.
@@ -104,7 +105,7 @@ class Lookup:
         such clips, those whose paths agree the furthest up.
         """
         if clip.key:
-            return self._by_key.get(clip.key, [])
+            return self._by_key.get(composed(clip.key), [])
         wanted = _parts(PurePosixPath(clip.path.replace("\\", "/")))
         agreed = {row.key: _n_agreed(row.path, wanted) for row in self._by_file.get(wanted[-1], ())}
         most = max(agreed.values(), default=0)
@@ -115,7 +116,7 @@ class Lookup:
 
 def _parts(path: PurePath) -> tuple[str, ...]:
     """Return folders and name, without its suffix."""
-    return (*path.parent.parts, path.stem)
+    return (*map(composed, path.parent.parts), composed(path.stem))
 
 
 def _n_agreed(path: Path, wanted: Sequence[str]) -> int:
@@ -302,7 +303,8 @@ def checked(plan: Plan, lookup: Lookup, speaker_independent: bool, digests: Dige
         for problem in _leaks(plan, (first, second), (sets[first], sets[second]), speaker_independent, digests)
     ]
     if digests is not None:
-        changed = [clip.key for clip in plan.clips if clip.sha256 and digests.get(clip.key) != clip.sha256]
+        pairs = [pair for name in SETS for pair in zip(plan.sets.get(name, ()), sets[name], strict=True)]
+        changed = [clip.key for clip, row in pairs if clip.sha256 and digests.get(row.key) != clip.sha256]
         problems += [f"the audio is not what was published: {named(changed, MOST_NAMED)}"] if changed else []
     if not problems:
         try:

@@ -116,6 +116,8 @@ def test_a_name_that_macos_wrote_is_the_name_as_typed():
         for ending in ("", ".wav"):
             joined = join(said(*((name + ending, "sad") for name in names)), [clip(one) for one in ids])
             assert (joined.predictions.utterance_id.tolist(), joined.n_by_name) == (ids, 0)
+        elsewhere = [clip(one, path=Path(f"/data/{place}.wav")) for place, one in enumerate(ids)]
+        assert join(said(*((name, "sad") for name in names)), elsewhere).n_by_name == 0
 
 
 def test_two_recordings_of_one_name_in_a_manifest_are_refused():

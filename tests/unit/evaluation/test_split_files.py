@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,24 @@ def test_a_split_file_whose_clips_are_absent_is_refused_by_name(tmp_path):
 def test_clips_are_found_by_id_and_by_the_end_of_their_path(tmp_path, header, names):
     lines = [header, *(f"{name},{word}" for name, word in zip(names, ("train", "dev", "TEST"), strict=True))]
     assert sets_of(write(tmp_path / "folds.csv", "\n".join(lines))) == {"train": ["a"], "valid": ["b"], "test": ["c"]}
+
+
+@pytest.mark.parametrize(("here", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_that_macos_wrote_are_those_that_were_typed(tmp_path, here, there):
+    rows = [
+        Utterance(name, Path(f"/data/{name}/{name}.wav"), corpus="made", speaker=name)
+        for name in (unicodedata.normalize(here, name) for name in ("ä", "ö", "ü"))
+    ]
+    digests = {row.key: str(number) for number, row in enumerate(rows)}
+    published = json.dumps(split_document(Split(*([row] for row in rows)), digests), ensure_ascii=False)
+    for name, text in {
+        "published.json": published,
+        "id.csv": "utterance_id,corpus,set\nä,made,train\nö,made,valid\nü,made,test\n",
+        "path.csv": "path,set\nä/ä.wav,train\nö\\ö.wav,valid\nü,test\n",
+    }.items():
+        (plan,) = read_plans([write(tmp_path / name, unicodedata.normalize(there, text))])
+        assert [*plan.found(Lookup(rows)).values()] == [[row] for row in rows]
+        assert not checked(plan, Lookup(rows), True, digests).problems
 
 
 @pytest.mark.parametrize("name", ["z/c.wav", "/data/z/c.wav", "y/e.wav", "."])
