@@ -16,7 +16,7 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.base import SILENT, Corpus, Parser
 from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance
-from earnest.errors import AudioError, CorpusError, MissingExtraError, counted
+from earnest.errors import AudioError, CorpusError, MissingExtraError, counted, printable
 
 MOST_NAMED = 5
 
@@ -286,7 +286,7 @@ def _names(
     else:
         yield from (Finding("missing", (utterance_id,), "published, but not here") for utterance_id in missing)
     for path, why in sorted(unexpected.items()):
-        yield Finding("unexpected", (_relative(path, root),), why.removeprefix(f"{path}: "))
+        yield Finding("unexpected", (_relative(path, root),), why.removeprefix(f"{printable(str(path))}: "))
     listed = set(by_id if published is None or corpus.lists_one_of_several else published)
     for utterance_id, paths in by_id.items():
         if utterance_id not in listed:

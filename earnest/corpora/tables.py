@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -76,9 +77,9 @@ def read_audiofolder(root: Path, emotions: Mapping[str, str] | None = None, corp
     header = set(_first_row(table))
     columns = {"path": "file_name"} | ({} if "emotion" in header else {"emotion": "label"})
     rows = read_table(table, columns, emotions, corpus or root.resolve().name)
-    named = {row.path.resolve() for row in rows}
+    named = {os.path.realpath(row.path) for row in rows}  # unlike resolve(), takes a link that points to itself
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.resolve() not in named:
+        if path.suffix.lower() in AUDIO_SUFFIXES and os.path.realpath(path) not in named:
             raise CorpusError(f"{path}: not named in {table.name}. Add its row or move the file elsewhere.")
     return rows
 

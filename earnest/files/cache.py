@@ -173,7 +173,9 @@ def cache_folder() -> Path:
             return Path.home() / "Library" / "Caches" / "earnest"
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earnest"
     except RuntimeError as error:
-        raise EarnestError(f"No folder for caches: no home is known. Name one: {FOLDER}, or {LIMIT}=0.") from error
+        raise EarnestError(
+            f"No folder for caches: no home is known. Name one without ~: {FOLDER}, or {LIMIT}=0."
+        ) from error
 
 
 def disk_cache() -> DiskCache | None:

@@ -152,7 +152,7 @@ def summed_in(sums: Path) -> list[tuple[str, str]]:
         lines = os.fsdecode(sums.read_bytes()).replace("\r\n", "\n").split("\n")
     except FileNotFoundError:
         return []
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:  # Windows decodes no byte that is not of UTF-8
         raise EarnestError(f"{sums}: not readable ({error}). Delete it to continue without a check.") from error
     return [_from_sum_line(line) for line in lines if line]
 

@@ -3,6 +3,7 @@
 Of folders: those of a class in a folder of its name, with or without train, valid and test above.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -223,8 +224,9 @@ def _audiofolder(source: Path, tables: Sequence[Path], hints: Hints) -> FoundLay
         found += (
             replace(one, path=(below / one.path).as_posix(), split=one.split or split) for one in layouts[-1].found
         )
-    named = {path_in(source, one.path).resolve() for one in found if one.path and "\0" not in one.path}
-    strangers = [path for path in audio_files_and_links(source)[0] if path.resolve() not in named]
+    # Unlike Path.resolve, realpath doesn't fail at a link that points to itself.
+    named = {os.path.realpath(path_in(source, one.path)) for one in found if one.path and "\0" not in one.path}
+    strangers = [path for path in audio_files_and_links(source)[0] if os.path.realpath(path) not in named]
     first = layouts[0]
     return replace(first, name="an audiofolder with metadata", found=found, base=source, strangers=strangers)
 

@@ -60,8 +60,10 @@ def test_removed_doubled_silenced_cut_and_foreign_files_are_found_and_nothing_el
         ("short", "08a01Fd.flac"),
     }
     assert report.problems == list(report.findings)
-    (why,) = [finding.detail for finding in report.findings if finding.kind == "unexpected"]
-    assert why == "expected a name like 03a01Fa.wav. Move the file elsewhere if it is not of this corpus."
+    told = "expected a name like 03a01Fa.wav. Move the file elsewhere if it is not of this corpus."
+    assert [finding.detail for finding in report.findings if finding.kind == "unexpected"] == [told]
+    (copy / "03a01Nc again.flac").rename(copy / "03a01Nc \u2028again.flac")  # which messages show otherwise
+    assert [one.detail for one in check_corpus("emodb", copy).findings if one.kind == "unexpected"] == [told]
 
 
 def test_a_copy_under_another_valid_name_is_unexpected_and_its_labels_contradict(copy):

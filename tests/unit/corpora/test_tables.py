@@ -96,6 +96,9 @@ def test_an_audiofolder_must_name_all_its_recordings(root):
         read_audiofolder(root)
     write(root / "metadata.csv", "file_name,label\nwav/a.wav,happy\nwav/b.wav,fear\n")
     assert [row.emotion for row in read_audiofolder(root)] == ["happy", "fearful"]
+    (root / "wav/itself.wav").symlink_to("itself.wav")
+    with pytest.raises(CorpusError, match=r"itself\.wav: not named"):
+        read_audiofolder(root)
 
 
 def test_a_folder_without_metadata_is_no_audiofolder(root):

@@ -126,7 +126,7 @@ def test_the_environment_says_where_and_how_much(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Path, "home", no_home)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("LOCALAPPDATA", raising=False)
-    with pytest.raises(EarnestError, match=r"no home is known\. Name one: EARNEST_CACHE"):
+    with pytest.raises(EarnestError, match=r"no home is known\. Name one without ~: EARNEST_CACHE"):
         cache_folder()
     for wrong in ("much", "-1", "nan", "inf"):
         monkeypatch.setenv("EARNEST_CACHE_GB", wrong)

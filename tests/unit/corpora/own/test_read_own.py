@@ -114,6 +114,8 @@ def test_an_audiofolder_has_its_speakers_and_tells_what_is_not_named(tmp_path, n
     assert labels(found) == {"a": "yes", "b": "no"} and found.speakers == ("own-1", "own-2")
     assert found.speaker_from == "column 'speaker_id'"
     assert [one.where for one in found.refused] == [str(tmp_path / "stranger.wav")]
+    (tmp_path / "itself.wav").symlink_to("itself.wav")
+    assert str(tmp_path / "itself.wav") in [one.where for one in read_own(tmp_path).refused]
 
 
 def write_rows(path: Path, rows: list[dict]) -> Path:
