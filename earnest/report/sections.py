@@ -218,11 +218,12 @@ def learning_section(result: Result) -> Section:
     if not result.runs:
         return Section("learning", title, missing="There is no run folder beside the predictions.")
     learned = [run for run in result.runs if run.history]
+    warnings = [f"Fold {run.name}: {sentence}" for run in result.runs for sentence in run.record.warnings]
     if not learned:
         told = "The model was fitted in closed form, without epochs"
         tuned = any((run.folder / FINETUNING / HISTORY).exists() for run in result.runs)
         told += f", on an encoder whose fine-tuning is told in {FINETUNING}/{HISTORY}" if tuned else ""
-        return Section("learning", title, missing=f"{told}.")
+        return Section("learning", title, warnings, missing=f"{told}.")
     pictures, rows = [], []
     for run in learned:
         chosen, epochs = run.record.best_epoch, run.record.epochs
@@ -239,7 +240,6 @@ def learning_section(result: Result) -> Section:
         if any("valid_ua" in row for run in learned for row in run.history)
         else "the last one, as there were no validation clips"
     )
-    warnings = [f"Fold {run.name}: {sentence}" for run in learned for sentence in run.record.warnings]
     lead = (f"The dashed line is the epoch that was kept: {chosen_on}.", *warnings)
     return Section("learning", title, lead, pictures, {"Epochs": Table(columns, rows)})
 

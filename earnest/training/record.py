@@ -45,7 +45,7 @@ class RunRecord:
     learned : tasks beside the emotion that training clips had labels for; the model answers no others
     adaptation, domain : as in the bundle, None where there is none
     calibration : ECE and NLL of the clips that the temperature was fitted on; None without any
-    warnings : signs that the network did not learn, see `earnest.training.health`
+    warnings : signs that the network did not learn, see `earnest.training.health`, and doubts about what it learnt from
     gender_temperature, gender_calibration : the same of the gender, over clips whose gender is known
     package : name and version of the package that the network is of; "" where it is ours
     selected_on : of imported weights: which clips chose the epoch, as in metrics.json; "" where the protocol says it

@@ -108,8 +108,10 @@ def test_what_was_wrong_with_a_training_stands_beside_its_curve(tmp_path) -> Non
 
 def test_a_closed_form_has_no_learning_curve(tmp_path) -> None:
     folder = write_result(tmp_path / "made")
-    write_run(folder / "f1")
+    path = write_run(folder / "f1") / "run.json"
     assert "closed form" in learning_section(read_result(folder)).missing
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"warnings": ["Nobody rated valence."]}))
+    assert list(learning_section(read_result(folder)).lead) == ["Fold f1: Nobody rated valence."]
 
 
 def test_the_confusion_matrix_is_there_in_counts_and_names_the_most_frequent_mistake(result) -> None:
