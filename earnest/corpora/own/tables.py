@@ -3,6 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
+from earnest.corpora.tables import number_in
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
 from earnest.files.reading import read_text
 from earnest.files.tables import (
@@ -109,6 +111,9 @@ def columns_of(
         raise CorpusError(f"{source}: which column is the label? Say --label-column NAME. There are {_listed(table)}.")
     speaker = _guessed(table, SPEAKER, speaker_column, source)
     guessed = {ours: _guessed(table, ours, None, source) for ours in NAMES if ours not in (PATH, LABEL, SPEAKER)}
+    for name in AFFECT:
+        if (theirs := guessed[name]) and not _holds_a_number(table, theirs):
+            guessed[name] = None  # words are no ratings
     if guessed["end_s"] is None and guessed["duration_s"] is None:
         offset = next((name for name in table.columns if _plain(name) == "offset"), None)
         if guessed["start_s"] == offset:
@@ -235,6 +240,14 @@ def _column_of_files(table: OwnTable) -> str | None:
     rows = [row for _, row in table.rows[:20]]
     found = [name for name in table.columns if all(_is_recording(text_of(row.get(name))) for row in rows)]
     return found[0] if len(found) == 1 else None
+
+
+def _holds_a_number(table: OwnTable, column: str) -> bool:
+    for _, row in table.rows:
+        with suppress(CorpusError):
+            if (text := text_of(row.get(column))) and number_in(with_point(text, table.delimiter), "") is not None:
+                return True
+    return False
 
 
 def _plain(name: str) -> str:

@@ -164,6 +164,14 @@ def test_ratings_are_read_under_the_names_that_msp_podcast_gives_them(tmp_path):
     assert (row.valence, row.arousal, row.dominance) == (4, 3.5, 4.25)
 
 
+def test_ratings_in_words_are_none_and_one_wrong_number_is_refused(tmp_path):
+    record(tmp_path / "a.wav", tmp_path / "b.wav")
+    text = "path;label;Valence;Arousal\na.wav;yes;positive;3,5\nb.wav;no;negative;high\n"
+    found = read_own(write(tmp_path / "mine.csv", text))
+    assert [(row.native_emotion, row.valence, row.arousal) for row in found.utterances] == [("yes", None, 3.5)]
+    assert [one.reason for one in found.refused] == ["arousal: expected a number, got 'high'."]
+
+
 def test_a_folder_with_one_table_is_that_table(tmp_path):
     record(tmp_path / "wav/a.wav", tmp_path / "wav/b.wav")
     write(tmp_path / "labels.csv", "filename;emotion;speaker\nwav/a.wav;yes;1\nwav/b.wav;no;2\n")
