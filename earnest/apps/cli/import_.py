@@ -97,7 +97,10 @@ def command(
     progress = progress_for(as_json, quiet)
     outcome = _scored(output, protocol, fold, data, shlex.join(typed), progress) if protocol else None
     if as_json:
-        headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
+        headline = None
+        if outcome:
+            scores = outcome.scores
+            headline = {"wa": scores.wa, "ua": scores.ua, "n": scores.n, "stamp": stamp_of(outcome.document) or None}
         echo_json({"run": output, "classes": record.classes, "parameters": record.n_parameters, "test": headline})
         return
     echo(f"{output}: {record.n_parameters:,} parameters, {', '.join(record.classes)}. {record.origin}.")

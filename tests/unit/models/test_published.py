@@ -1,5 +1,6 @@
 """Weights of others: taken over tensor by tensor, or refused with every name and shape."""
 
+import json
 import math
 import pickle
 import re
@@ -9,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -22,6 +24,7 @@ from torch import Tensor
 from earnest.apps.cli.import_ import NETWORKS
 from earnest.apps.cli.main import cli
 from earnest.errors import EarnestError
+from earnest.evaluation.author_protocols import STAMP
 from earnest.experiments import evaluate
 from earnest.export import bundle
 from earnest.export.onnx import to_moody
@@ -349,6 +352,18 @@ def test_the_command_that_a_result_names_makes_it_again(tmp_path: Path, monkeypa
     earnest_cli(*shlex.split(told[0])[1:])
     assert told[0] == told[1]
     assert {str(path), "emocatcher-5fold", "f2"} <= set(shlex.split(told[0]))
+
+
+@pytest.mark.parametrize(("selected_on", "stamp"), [("test", STAMP), ("nothing", None)])
+def test_scores_of_an_epoch_that_was_chosen_on_test_are_stamped_in_json_too(
+    selected_on: str, stamp: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = SimpleNamespace(scores=SimpleNamespace(wa=0.5, ua=0.25, n=2), document={"selected_on": selected_on})
+    monkeypatch.setattr(evaluate, "require_fold", lambda *_: None)
+    monkeypatch.setattr(evaluate, "train", lambda *_, progress: scored)
+    path = checkpoint(tmp_path / "theirs.pth", state(EMOCATCHER))
+    words = ("import", "emocatcher", path, "-o", tmp_path / "run", "--protocol", "emocatcher-5fold", "--json")
+    assert json.loads(earnest_cli(*words))["test"] == {"wa": 0.5, "ua": 0.25, "n": 2, "stamp": stamp}
 
 
 def test_an_export_says_what_its_licence_hides(
