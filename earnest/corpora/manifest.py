@@ -103,6 +103,7 @@ class Utterance:
 
 COLUMNS = tuple(field.name for field in fields(Utterance))
 _FLOATS = frozenset({"start_s", "end_s", *AFFECT})
+_APART = frozenset({"corpus", "speaker", "session", "group"})  # what splits keep in one set, however it is written
 
 
 def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | None = None) -> None:
@@ -177,6 +178,7 @@ def _from_cells(row: Mapping[str, str], base: Path, where: str) -> Utterance:
         raise CorpusError(f"{where}: 'gender' must be female, male or empty, got {shown(values['gender'])}.")
     values["gender"] = values.get("gender") or None
     values["path"] = path_in(base, values["path"])
+    values |= {name: composed(values[name]) for name in _APART & values.keys()}
     values["native_emotion"] = composed(values.get("native_emotion", "").strip())
     return Utterance(**values)
 

@@ -1,6 +1,7 @@
 """The manifest file: what is written comes back, what is wrong is named."""
 
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 
 from earnest.corpora.manifest import Utterance, read_manifest, write_manifest
 from earnest.errors import CorpusError
-from earnest.labels import EMOTIONS
+from earnest.labels import EMOTIONS, composed
 
 words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
+names = words.map(composed)
 ratings = st.none() | st.floats(-10, 10)
 utterances = st.builds(
     Utterance,
@@ -18,17 +20,17 @@ utterances = st.builds(
     path=st.sampled_from(["wav/a b.wav", 'ünï/ç,"x".flac', "/elsewhere/c.opus"]).map(Path),
     start_s=st.floats(0, 10),
     end_s=st.none() | st.floats(11, 20),
-    corpus=words,
-    speaker=words,
+    corpus=names,
+    speaker=names,
     gender=st.sampled_from(["female", "male", None]),
     text_id=words,
     emotion=st.sampled_from(EMOTIONS),
-    native_emotion=words.map(str.strip),
+    native_emotion=names.map(str.strip),
     valence=ratings,
     arousal=ratings,
     dominance=ratings,
     style=words,
-    group=words,
+    group=names,
 )
 
 
@@ -128,6 +130,13 @@ def test_a_manifest_that_a_spreadsheet_saved_with_a_byte_order_mark_is_read(tmp_
 def test_white_space_around_the_corpus_own_word_is_no_part_of_it(tmp_path):
     (tmp_path / "m.csv").write_text("utterance_id,path,emotion,native_emotion\na,a.wav,sad, so sad \n")
     assert read_manifest(tmp_path / "m.csv")[0].native_emotion == "so sad"
+
+
+def test_a_speaker_whom_macos_wrote_is_the_one_that_was_typed(tmp_path):
+    lines = [f"{form},{form}.wav,sad,{normalize(form, 'Köln,Köln-Jürgen,ä,ö')}\n" for form in ("NFC", "NFD")]
+    (tmp_path / "m.csv").write_text("utterance_id,path,emotion,corpus,speaker,session,group\n" + "".join(lines))
+    rows = {(row.corpus, row.native_speaker, row.session, row.group) for row in read_manifest(tmp_path / "m.csv")}
+    assert rows == {("Köln", "Jürgen", "ä", "ö")}
 
 
 def test_a_manifest_with_semicolons_is_read(tmp_path):
