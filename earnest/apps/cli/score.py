@@ -372,14 +372,14 @@ def command(
 
 
 def _told_by_run(predictions: Path) -> dict[str, Any]:
-    """Return what metrics.json of `evaluate` or `train` says of the predictions beside it, empty where none is there.
+    """Return what the metrics.json beside the predictions says of them, empty where it names no protocol.
 
     It is how speakers were kept apart and what chose the epoch.
     """
     file = predictions_file(predictions)
-    document = _evaluated(file.parent) if file.name == PREDICTIONS else {}
+    document = _metrics(file.parent) if file.name == PREDICTIONS else {}
     names = ("protocol", "speaker_independent", "title", "selected_on")
-    return {name: document[name] for name in names if name in document}
+    return {name: document[name] for name in names if name in document} if document.get("protocol") else {}
 
 
 def _refuse_other_protocol(protocol: str, predictions: Path, told: Mapping[str, Any]) -> None:
@@ -413,7 +413,7 @@ def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) 
     """Refuse what is called as a file is, results that may not be overwritten, and a folder of another command."""
     if folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir():
         raise click.UsageError(f"--output {folder}: is a folder here, for metrics.json and predictions.csv. Name one.")
-    if _evaluated(folder):
+    if "recipe" in _metrics(folder):
         raise EarnestError(f"{folder}: holds results of `earnest evaluate`. Choose another --output.")
     refuse_existing(folder / METRICS, overwrite)
     if _is_apart(folder, scored):
@@ -425,13 +425,13 @@ def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) 
         raise EarnestError(f"{folder}: holds {min(foreign)} of something else. Choose another --output.")
 
 
-def _evaluated(folder: Path) -> Mapping[str, Any]:
-    """Return the metrics.json of `evaluate` or `train` in a folder, empty where none is there."""
+def _metrics(folder: Path) -> Mapping[str, Any]:
+    """Return what the metrics.json of a folder holds, empty where none is there."""
     try:
         found = read_json(folder / METRICS)
     except EarnestError:
         return {}
-    return found if isinstance(found, dict) and "recipe" in found else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _is_apart(folder: Path, scored: Path) -> bool:

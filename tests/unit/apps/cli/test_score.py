@@ -72,6 +72,15 @@ def test_what_a_run_says_of_its_predictions_is_kept_and_not_contradicted(predict
     assert "was made under stratified-3fold (speaker-dependent)" in str(refused)
     named = run(str(tmp_path), "--protocol", "stratified-3fold", "--json").stdout
     assert {**told, "selected_on": "test"}.items() <= json.loads(named).items()
+    again = run(str(tmp_path / "scored"), "--json").stdout
+    assert {**told, "selected_on": "test"}.items() <= json.loads(again).items()
+
+
+def test_a_folder_that_was_scored_without_a_protocol_says_none(predictions, tmp_path):
+    run(predictions, "-o", str(tmp_path / "scored"))
+    assert "doesn't say" in run(str(tmp_path / "scored")).stderr
+    named = run(str(tmp_path / "scored"), "--protocol", "stratified-3fold", "--json").stdout
+    assert json.loads(named)["speaker_independent"] is False
 
 
 def test_of_a_folder_of_batch_it_is_said_how_one_table_comes_of_it(tmp_path):
