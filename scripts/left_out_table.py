@@ -458,7 +458,7 @@ def page(name: str, table: dict[str, Any], numbers: dict[str, float]) -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case [bundle]:
+        case [bundle] if not bundle.startswith("-"):
             main(bundle)
         case [bundle, "--shipped"]:
             tell_shipped(bundle)

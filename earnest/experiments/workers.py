@@ -62,7 +62,8 @@ def ray_cluster(jobs: int, address: str | None) -> Iterator[Any]:
         _require_listener(address or "")
         ray.init(address or "local", **options)
     except (OSError, RuntimeError, ValueError) as error:
-        raise EarnestError(f"Ray at {address or 'this machine'}: {first_line(error)}. Check --address.") from error
+        do = "Check --address." if address else "Leave out --engine ray, or make room for it."
+        raise EarnestError(f"Ray at {address or 'this machine'}: {first_line(error)}. {do}") from error
     try:
         yield ray
     finally:
