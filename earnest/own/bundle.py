@@ -131,7 +131,7 @@ def bundle_of(
         f"The last layer was learnt from own recordings{also} with earnest {__version__}; the rest is that of "
         f"'{base.info.name}' {base.info.version}. Gender and what is no speech are answered as by that.",
         "It does not adapt to a speaker: that network was made for other classes.",
-        f"Licence of the base: {base.info.licence}.",
+        f"Licence of the base: {base.info.licence_in_words}.",
         *notes,
     )
     info = replace(

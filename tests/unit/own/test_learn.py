@@ -472,6 +472,7 @@ def test_a_base_for_non_commercial_use_is_said_and_no_local_path_is_in_the_bundl
     base = write_bundle(tmp_path / "base", training_corpora=[line])
     learned = learn(clips, tmp_path / "mine", base, licence="CC0-1.0")
     assert any("non-commercial" in one for one in learned.warnings)
+    assert "Licence of the base: non-commercial use only: " in (learned.path / "card.md").read_text()
     for name in ("bundle.json", "card.md"):
         assert str(clips.parent) not in (learned.path / name).read_text()
 
