@@ -18,12 +18,14 @@ from earnest.frontends.log_mel import LogMel
 from earnest.models.classifier import NetworkOutput, SpeechClassifier
 from earnest.settings.front_end import FrontEnd, Image
 from earnest.settings.recipe import Recipe, Training
+from earnest.settings.training import Finetune, FrameChanges
+from earnest.testing.sounds import write_voice
 from earnest.training import learn as teach_module
 from earnest.training.batches import predict_outputs
 from earnest.training.examples import Example, kept
 from earnest.training.learn import Clips
 from earnest.training.record import read_record
-from earnest.training.run import predictions_from, run_split
+from earnest.training.run import noise_ledger, predictions_from, run_split
 
 pytestmark = pytest.mark.long
 
@@ -106,6 +108,22 @@ def test_what_no_training_recording_teaches_and_ratings_beyond_their_scale_are_t
     lost = list(MANNERS)[3]
     assert f"no training recording is {lost}, though 2 validation or test recordings should be" in warnings
     assert any(one.startswith("1 of 33 ratings lie beyond the ends of their scale (such as 7.5)") for one in warnings)
+
+
+def test_noise_of_the_augmentations_and_of_a_fine_tuning_is_in_the_ledger_a_folder_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARNEST_DATA", str(tmp_path))
+    for name in ("mine/rain", "mine/sea", "theirs/wind"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_voice(tmp_path / f"{name}.wav", 0.2)
+    finetune = Finetune(epochs=1, changes=FrameChanges(noise="mine", noise_names=("rain",)))
+    plain = Recipe("made-up", "cabg", training=Training(method="discriminant"))
+    tuned = replace(plain, finetune=finetune)
+    tables = tuple({"name": "noise-files", "folder": name} for name in ("mine", "theirs"))
+    both = replace(tuned, augment=tables, training=replace(plain.training, augmented_copies=1))
+    told = [[(line.name, line.n_utterances) for line in noise_ledger(one)] for one in (plain, tuned, both)]
+    assert told == [[], [("mine", 1)], [("mine", 2), ("theirs", 1)]]
 
 
 @pytest.mark.parametrize("refit", [False, True])
