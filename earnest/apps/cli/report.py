@@ -71,7 +71,7 @@ def command(
     new_figure(1, 1)  # without matplotlib, this says so at once
     page = output or (runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE))
     check_page(page, overwrite)
-    if (folder := folder_of_page(page)).resolve() in {run.resolve() for run in runs}:
+    if (folder := folder_of_page(page)).resolve() in {(run if run.is_dir() else run.parent).resolve() for run in runs}:
         raise EarnestError(
             f"{folder}: the page's pictures would go among the run's files. Say --output {folder / PAGE}."
         )

@@ -70,10 +70,11 @@ def test_pictures_go_into_no_run_of_the_pages_name_even_when_asked(tmp_path: Pat
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
     run = tmp_path / "mine"
     run.mkdir()
-    with pytest.raises(
-        EarnestError, match=r"the page's pictures would go among the run's files\. Say --output .*mine/report"
-    ):
-        earnest_cli("report", run, "--output", tmp_path / "mine.html", "--overwrite")
+    for given in (run, run / "predictions.csv"):
+        with pytest.raises(
+            EarnestError, match=r"the page's pictures would go among the run's files\. Say --output .*mine/report"
+        ):
+            earnest_cli("report", given, "--output", tmp_path / "mine.html", "--overwrite")
 
 
 def test_pictures_go_into_no_folder_of_something_else_unasked(table: Path, tmp_path: Path) -> None:
