@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Unpack
 
 from earnest.errors import (
@@ -92,6 +93,9 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of ours
         return getattr(import_module(_LAZY[name]), name)
 
 
+_LOADING = Lock()
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
@@ -154,8 +158,13 @@ def predict(
     return predictor.predict(source, **request)
 
 
-@lru_cache(maxsize=1)
 def _shipped(name: str) -> "Predictor":
+    with _LOADING:  # of threads that ask at once, one loads it
+        return _loaded(name)
+
+
+@cache
+def _loaded(name: str) -> "Predictor":
     return load(name)
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from earnest.errors import BundleError, RecipeError, shown, suggestion
+from earnest.errors import BundleError, RecipeError, printable, shown, suggestion
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.onnx.check import check_onnx
@@ -249,6 +249,9 @@ def find_bundle(name_or_path: str | Path) -> Path:
     with suppress(OSError):  # of a name that is too long, or behind a circle of links
         if path.is_dir():
             return path
+    if not shipped:  # frozen without the package's data, or run from a zip file
+        told = f"This installation lacks its models: no files in {printable(str(SHIPPED))}"
+        raise BundleError(f"{told}. Install earnest as files; with PyInstaller: --collect-data earnest.")
     hint = suggestion(str(name_or_path), shipped)
     raise BundleError(f"There is no bundle {shown(str(name_or_path))}, neither shipped nor a folder.{hint}")
 

@@ -33,6 +33,7 @@ def frame_levels_dbfs(waveform: Waveform, sample_rate_hz: int) -> Levels:
     return levels_dbfs(waveform[: len(waveform) // n_frame * n_frame].reshape(-1, n_frame))
 
 
+@np.errstate(under="ignore")  # of sound that fades out, where a program has numpy raise it
 def levels_dbfs(frames: Waveform) -> Levels:
     """Return the level of each of ``frames``, shape (frames, samples), as `frame_levels_dbfs` does."""
     centred = frames - frames.mean(axis=1, keepdims=True)  # a constant offset is no sound
@@ -114,6 +115,7 @@ class QualityMeter:
         self._rest = samples[n_whole * self._n_frame :].copy()
         self._measure(frames)
 
+    @np.errstate(under="ignore")
     def _measure(self, frames: npt.NDArray[np.float32]) -> None:
         # −n mod k skips to the next frame whose number is a multiple of k, whatever came in earlier blocks.
         levels = np.rint(levels_dbfs(frames[-self._n_frames % LEVELS_EVERY :: LEVELS_EVERY]))

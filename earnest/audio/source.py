@@ -64,6 +64,7 @@ AudioInput: TypeAlias = Source | bytearray | memoryview | _Samples | Mapping[str
 """A path, the bytes of a file, an open binary file, (array, sample rate in Hz) in any order, or a dict as a column
 ``Audio`` of Hugging Face's datasets has: with "array" and "sampling_rate", or with "bytes" or "path"."""
 
+LONGEST_PATH, SHOWN_OF_LONG = 4_096, 100  # of Linux, in letters; what is shown of what is longer
 _WITH_RATE = "Give array and sample rate together: model.predict((array, 16000))."
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # such as https://; a drive has one letter
 _CHANNEL = re.compile(r"(.*\.[^./#]+|-|array|bytes|stream)#([1-9][0-9]{0,2})", re.DOTALL)
@@ -164,16 +165,25 @@ def path_of(source: object) -> str:
     if isinstance(source, Channel):
         return channel_path(path_of(source.source), source.number)
     if isinstance(source, str | os.PathLike):
-        raw = os.fsencode(source)
+        raw = _encoded(os.fspath(source))
         if os.sep == "/":  # elsewhere a backslash is no letter of a name
             raw = re.sub(rb"\\(?=x[0-9a-f]{2})", rb"\\x5c", raw)
-        return raw.decode("utf-8", "backslashreplace")
+        path = raw.decode("utf-8", "backslashreplace")
+        return path if len(path) <= LONGEST_PATH else f"{path[:SHOWN_OF_LONG]}…"  # such as a recording in base64
     if isinstance(source, bytes | tuple):
         return path_of(getattr(source, "name", "") or ("array" if isinstance(source, tuple) else "bytes"))
     if hasattr(source, "__array__"):
         return "array"
     name = getattr(source, "name", None if hasattr(source, "read") else type(source).__name__)
     return "-" if name == "<stdin>" else str(name or "stream")
+
+
+def _encoded(path: str | bytes) -> bytes:
+    """Return the bytes of a path; what no file can be called keeps a name that can be written."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        return str(path).encode("utf-8", "backslashreplace")
 
 
 def place_of(path: str) -> str:
@@ -312,6 +322,8 @@ def _whole(given: object) -> WholeSource:
         return given  # type: ignore[return-value]  # what it gives is checked when it is read
     if isinstance(given, list) and given and not isinstance(given[0], Real | list):
         raise AudioError(f"Expected one recording, got a list of {len(given)}. Use model.predict_many(…).")
+    if hasattr(given, "columns") or getattr(getattr(given, "dtype", None), "kind", "") in ("O", "U", "T"):
+        raise AudioError(f"Expected one recording, got a {type(given).__name__}. Use model.predict_many(…).")
     if _is_array(given):
         raise AudioError(f"array: an array without its sample rate. {_WITH_RATE}")
     what = "None" if given is None else f"{type(given).__name__} {shown(given)}"

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property, partial
 from numbers import Real
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 
+from earnest.audio.deadline import Deadline, current_deadline, until
 from earnest.audio.io import MAX_SECONDS, SEPARATE, check_form
 from earnest.audio.source import AudioInput, path_of, rate_of, refuse_single, source_of
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
@@ -32,6 +33,8 @@ from earnest.runtime.seen import draw
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
+
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger("earnest")
 _AGAIN = "Export the bundle again."
@@ -434,26 +437,20 @@ class Predictor:
     async def apredict(
         self, source: AudioInput, adapter: Listener | None = None, **request: Unpack[OptionWords]
     ) -> Prediction:
-        """Do what `predict` does, in a thread."""
-        from asyncio import to_thread
-
-        return await to_thread(self.predict, source, adapter, **request)
+        """Do what `predict` does, in a thread; where the task is cancelled, the thread stops soon."""
+        return await _while_awaited(partial(self.predict, source, adapter, **request))
 
     async def apredict_many(
         self, sources: Iterable[AudioInput], jobs: int = 1, **request: Unpack[RowWords]
     ) -> AsyncIterator[Prediction]:
         """Do what `predict_many` does, in a thread: ``async for row in model.apredict_many(paths)``."""
-        from asyncio import to_thread
-
-        rows = await to_thread(self.predict_many, sources, jobs, **request)
-        while (row := await to_thread(next, rows, None)) is not None:
+        rows = await _while_awaited(partial(self.predict_many, sources, jobs, **request))
+        while (row := await _while_awaited(partial(next, rows, None))) is not None:
             yield row
 
     async def atimeline(self, source: AudioInput, **request: Unpack[TimelineWords]) -> Timeline:
-        """Do what `timeline` does, in a thread."""
-        from asyncio import to_thread
-
-        return await to_thread(self.timeline, source, **request)
+        """Do what `timeline` does, in a thread; where the task is cancelled, the thread stops soon."""
+        return await _while_awaited(partial(self.timeline, source, **request))
 
     def _bulk(
         self, adapter: Listener | None, options: Options | None = None, outputs: Sequence[str] | None = None
@@ -461,6 +458,23 @@ class Predictor:
         windowing = Windowing(activity=self.activity)
         reading = Reading(self.max_seconds, self.decoders, self.file_s)
         return Bulk(self.graph, self.info, reading, adapter, self.batch_s, options, windowing, outputs)
+
+
+async def _while_awaited(work: Callable[[], Answer]) -> Answer:
+    """Do work in a thread, until the current deadline, and no longer than somebody waits for it."""
+    from asyncio import CancelledError, to_thread
+
+    deadline = Deadline(current_deadline().left_s)
+
+    def done() -> Answer:
+        with until(deadline):
+            return work()
+
+    try:
+        return await to_thread(done)
+    except CancelledError:
+        deadline.end()
+        raise
 
 
 def _check_count(speakers: Sequence[str], n_recordings: int) -> None:
@@ -486,18 +500,18 @@ def _check_jobs(jobs: int) -> None:
         raise EarnestError(f"jobs must be a whole number of threads, 1 or more; got {shown(jobs)}.")
 
 
-def _origin(bundle: Bundle) -> tuple[str, Mapping[str, str]]:
-    """Return where a bundle is found again, by name where it is shipped, and the digests of its files."""
-    return bundle.folder.name if bundle.is_shipped else str(bundle.folder.absolute()), dict(bundle.info.files)
+def _origin(bundle: Bundle) -> tuple[str, BundleInfo]:
+    """Return where a bundle is found again, by name where it is shipped, and what it says, with its files' digests."""
+    return bundle.folder.name if bundle.is_shipped else str(bundle.folder.absolute()), bundle.info
 
 
 def _loaded_again(
-    origins: Sequence[tuple[str, Mapping[str, str]]], settings: Mapping[str, Any], activity: str, file_s: float
+    origins: Sequence[tuple[str, BundleInfo]], settings: Mapping[str, Any], activity: str, file_s: float
 ) -> Predictor:
     """Make the predictor that was pickled; a bundle that has changed since then is refused."""
     bundles = [load_bundle(where) for where, _ in origins]
-    for bundle, (where, files) in zip(bundles, origins, strict=True):
-        if bundle.info.files != files:
+    for bundle, (where, info) in zip(bundles, origins, strict=True):
+        if bundle.info != info:
             raise BundleError(f"{where}: the bundle has changed since it was pickled. Load it, and pickle it again.")
     predictor = Predictor(bundles, **settings)
     predictor.activity, predictor.file_s = activity, file_s

@@ -3,9 +3,14 @@
 import asyncio
 import copy
 import inspect
+import json
 import pickle
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -14,6 +19,7 @@ import pytest
 from stand_in import write_adapting, write_bundle
 
 import earnest
+from earnest.audio.deadline import check_deadline
 from earnest.errors import AudioError, BundleError, EarnestError
 from earnest.runtime import predictor
 from earnest.runtime.predictor import Predictor
@@ -165,6 +171,15 @@ def test_a_bundle_that_changed_after_pickling_is_refused(tmp_path: Path) -> None
         pickle.loads(data)
 
 
+def test_a_bundle_that_says_something_else_since_pickling_is_refused(tmp_path: Path) -> None:
+    info = write_bundle(tmp_path / "bundle") / "bundle.json"
+    data = pickle.dumps(earnest.load(info.parent))
+    said = json.loads(info.read_text("utf-8"))
+    info.write_text(json.dumps({**said, "abstain_below": 0.9}), encoding="utf-8")
+    with pytest.raises(BundleError, match="bundle has changed since it was pickled"):
+        pickle.loads(data)
+
+
 def test_a_model_with_decoder_processes_is_not_pickled(folder: Path) -> None:
     model = earnest.load(folder)
     model.decoders = object()  # type: ignore[assignment]
@@ -183,6 +198,50 @@ def test_answers_can_be_awaited(model: Predictor, tmp_path: Path) -> None:
     assert one == model.predict(paths[0], abstain_below=0.0)
     assert timeline == model.timeline(paths[0])
     assert rows == list(model.predict_many([*paths, "none.wav"]))
+
+
+def test_work_that_nobody_awaits_any_more_stops(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    def endless(*_: object, **__: object) -> Any:
+        began.set()
+        try:
+            while True:
+                check_deadline()
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    async def cancelled(work: str) -> None:
+        task = asyncio.ensure_future(getattr(model, f"a{work}")(CLIP))
+        while not began.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for work in ("predict", "timeline"):
+        monkeypatch.setattr(Predictor, work, endless)
+        asyncio.run(cancelled(work))  # which waits for its threads
+        assert ended.is_set()
+        began.clear()
+        ended.clear()
+
+
+def test_threads_that_ask_at_once_load_a_shipped_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[object] = []
+    monkeypatch.setattr(earnest, "_loaded", cache(lambda name: loaded.append(name) or earnest.load(name)))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: earnest.predict(CLIP, "small"), range(8)))
+    assert loaded == ["small"]
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_errors_of_numpys_that_a_program_has_raised_change_nothing(model: Predictor) -> None:
+    fading = (voice(2.0) * np.exp(-np.arange(32_000) / 200.0)).astype(np.float32)
+    told = model.predict((fading, 16_000)), model.timeline((fading, 16_000))
+    with np.errstate(all="raise"):
+        assert (model.predict((fading, 16_000)), model.timeline((fading, 16_000))) == told
 
 
 def test_what_is_handed_through_by_name_is_typed_as_where_it_goes() -> None:

@@ -117,6 +117,8 @@ class Upload:
         (VOICE, "an array without its sample rate. Give array and sample rate together"),
         (VOICE.tolist(), "an array without its sample rate"),
         (16_000, "int 16000 is not a recording"),
+        (pandas.Series(["a.wav", "b.wav"]), r"Expected one recording, got a Series\. Use model\.predict_many"),
+        (polars.DataFrame({"path": ["a.wav"]}), r"Expected one recording, got a DataFrame\. Use model\.predict_many"),
         (["a.wav", "b.wav"], r"Expected one recording, got a list of 2\. Use model\.predict_many"),
         ((VOICE, "16000"), "must be a whole number in Hz, got '16000'. Write 16000, without quotes"),
         ((VOICE, None), "must be a whole number in Hz, got None"),
@@ -229,6 +231,15 @@ def test_a_path_that_leads_to_no_recording_is_told_what_to_do(
     with pytest.raises(AudioError) as caught:
         decode(path)
     assert str(caught.value) == f"{path}: {told}"
+
+
+def test_a_path_that_no_file_can_have_is_told_shortly() -> None:
+    assert path_of("a\ud800.wav") == r"a\ud800.wav"
+    assert path_of("A" * 70_000) == "A" * 100 + "…"
+    for given in ("a\ud800.wav", "A" * 70_000):
+        with pytest.raises(AudioError, match="not readable") as caught:
+            decode(given)
+        assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("data", [b"RIFF\xac\x00", b"no sound"])
