@@ -3,11 +3,11 @@
 Usage: python scripts/fit_overlap.py BUNDLE [BUNDLE ...]
 
 Heard is speech of CREMA-D and EmoDB: alone (two people in turn among it, and voices far behind), and while others
-speak, both as it is, changed as recipes/base.toml changes training clips, and over anybody's microphone. The head is a
-discriminant on the embedding. Its log-odds are scaled by what it says of the corpus that it was not fitted on, where
-one recording of ten has overlapped speech. Printed, and written into bundle.json, is the share called overlapped: of
-each corpus by a head of the other one, of RAVDESS and nEMO by the head that is written. Corpora come from
-$EARNEST_DATA.
+speak, both as it is, changed as recipes/base.toml changes training clips, over anybody's microphone, and in halls. The
+head is a discriminant on the embedding. Its log-odds are scaled by what it says of the corpus that it was not fitted
+on, where one recording of ten has overlapped speech. Printed, and written into bundle.json, is the share called
+overlapped: of each corpus by a head of the other one, of RAVDESS and nEMO by the head that is written. Corpora come
+from $EARNEST_DATA.
 """
 
 import json
@@ -23,13 +23,14 @@ import numpy.typing as npt
 from fit_heads import halves, softened, write
 from graph_heads import OverlapHead, add_overlap
 from hard_speech import in_range
-from hear_sounds import over_microphone
+from hear_sounds import DIRECT_DB, RT60_S, over_microphone
 from onnx import ModelProto
 
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
 from earnest.augment.level import at_level, mix_at_snr
+from earnest.augment.reverb import reverberated, room_response
 from earnest.bundle import BundleInfo, load_bundle
 from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance
@@ -96,10 +97,13 @@ def sound_of(item: Item, rng: np.random.Generator, change: Change) -> Waveform:
         speech = _together(speech, others, item.way, rng)
     speech = np.pad(speech[: int(LONGEST_S * RATE_HZ)], RATE_HZ // 10)
     kind = rng.random()
-    if kind < 0.35:
+    if kind < 0.3:
         speech = change(speech, rng)
-    elif kind < 0.65:
+    elif kind < 0.55:
         speech = over_microphone(speech, rng)
+    elif kind < 0.75:
+        response = room_response(rng.uniform(*RT60_S), rng.uniform(*DIRECT_DB), RATE_HZ, rng)
+        speech = reverberated(speech, response)
     return in_range(speech)
 
 
