@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from earnest.progress import Progress
     from earnest.runtime.embedding import Embeddings
     from earnest.runtime.engine import Backend, Provider
-    from earnest.runtime.events import Segment, Span, VocalBurst, Window
+    from earnest.runtime.events import Gap, Segment, Span, VocalBurst, Window
     from earnest.runtime.frames import PredictionRows
     from earnest.runtime.prediction import Prediction
     from earnest.runtime.predictor import AdaptedWords, Predictor
@@ -48,6 +48,7 @@ __all__ = [
     "CorpusError",
     "EarnestError",
     "Embeddings",
+    "Gap",
     "MissingExtraError",
     "Prediction",
     "PredictionRows",
@@ -71,6 +72,7 @@ _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
     "AudioInput": "earnest.audio.source",
     "Channel": "earnest.audio.source",
     "Embeddings": "earnest.runtime.embedding",
+    "Gap": "earnest.runtime.events",
     "Prediction": "earnest.runtime.prediction",
     "PredictionRows": "earnest.runtime.frames",
     "Predictor": "earnest.runtime.predictor",

@@ -11,6 +11,7 @@ from earnest.runtime.frames import FrameColumn, Framed
 from earnest.runtime.prediction import Prediction
 
 Vector = npt.NDArray[np.float32]
+_KNOWN = ("path", "status", "duration_s", "speech_s", "model", "error")  # of a recording, beside its vector
 _HEARD = frozenset({"unsure", "mixed"})  # of the emotion, which is not asked here
 
 
@@ -48,6 +49,12 @@ class EmbeddedRecording:
             )
         return cls(answer.path, status, answer.duration_s, answer.speech_s, vector, answer.model, error)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, as a line of `earnest embed --json`; the vector is the list ``embedding``."""
+        # str() of a float32 has the digits that tell it from its neighbours, and no more.
+        vector = None if self.vector is None else [float(str(value)) for value in self.vector]
+        return {name: getattr(self, name) for name in _KNOWN} | {"embedding": vector}
+
 
 @dataclass(frozen=True, eq=False)
 class Embeddings(Framed):
@@ -75,6 +82,11 @@ class Embeddings(Framed):
         return cls(tuple(row.path for row in rows), vectors, rows)
 
     @property
+    def model(self) -> str:
+        """Name of the bundle; "" where there is no row."""
+        return self.rows[0].model if self.rows else ""
+
+    @property
     def width(self) -> int:
         """Values of one embedding."""
         return int(self.vectors.shape[1])
@@ -96,9 +108,12 @@ class Embeddings(Framed):
         return np.array(self.vectors, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
-        model = self.rows[0].model if self.rows else ""
         n_without = int((~self.found).sum())
-        return f"<Embeddings {len(self)} × {self.width} of '{model}', {n_without} without>"
+        return f"<Embeddings {len(self)} × {self.width} of '{self.model}', {n_without} without>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON: the model, the width, and each of ``rows``, see `EmbeddedRecording.to_dict`."""
+        return {"model": self.model, "width": self.width, "rows": [row.to_dict() for row in self.rows]}
 
     def columns(self) -> Mapping[str, FrameColumn]:
         """Return what is known of each recording, with the vectors in the column ``embedding``."""
@@ -110,9 +125,6 @@ def embedding_columns(rows: Iterable[EmbeddedRecording], width: int) -> Mapping[
     rows = list(rows)
     columns = {
         name: FrameColumn("text" if name in ("path", "status", "model", "error") else "number", values)
-        for name, values in (
-            (name, [getattr(row, name) for row in rows])
-            for name in ("path", "status", "duration_s", "speech_s", "model", "error")
-        )
+        for name, values in ((name, [getattr(row, name) for row in rows]) for name in _KNOWN)
     }
     return {**columns, "embedding": FrameColumn("vector", [row.vector for row in rows], width)}

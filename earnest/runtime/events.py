@@ -1,8 +1,8 @@
 """What is told about sound over time: windows, spans, segments, vocal bursts, gaps, and their form in JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -10,25 +10,49 @@ import numpy.typing as npt
 ENVELOPE_STEPS = 4096
 
 
+class _Told:
+    """What all events can do."""
+
+    __slots__ = ()
+    event: ClassVar[str]  # its kind, in JSON
+    start_s: float
+    end_s: float
+
+    def values(self) -> dict[str, Any]:
+        """Return plain values for JSON, as the lists of a timeline or a prediction hold them."""
+        return {"start_s": self.start_s, "end_s": self.end_s}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, as `earnest listen --json` writes them; ``event`` says which kind it is."""
+        return {"event": self.event} | self.values()
+
+
 @dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(_Told):
     """Somebody speaks; seconds from the start of the recording, to the millisecond, as all times here."""
 
+    event: ClassVar[str] = "segment"
     start_s: float
     end_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Window(_Told):
     """What the network said about one window: class → probability."""
 
+    event: ClassVar[str] = "window"
     start_s: float
     end_s: float
     probabilities: Mapping[str, float]
 
+    def values(self) -> dict[str, Any]:
+        """Return plain values for JSON; probabilities are rounded to six decimals."""
+        probabilities = {name: round(share, 6) for name, share in self.probabilities.items()}
+        return {"start_s": self.start_s, "end_s": self.end_s, "probabilities": probabilities}
+
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Span(_Told):
     """One emotion, from a segment's start or a change to the next change or the segment's end.
 
     Attributes
@@ -37,14 +61,20 @@ class Span:
     confidence : mean of the emotion's smoothed probability, 0 to 1; where it is "unsure", of the likeliest's
     """
 
+    event: ClassVar[str] = "span"
     start_s: float
     end_s: float
     emotion: str
     confidence: float
 
+    def values(self) -> dict[str, Any]:
+        """Return plain values for JSON; the confidence is rounded to six decimals."""
+        confidence = round(self.confidence, 6)
+        return {"start_s": self.start_s, "end_s": self.end_s, "emotion": self.emotion, "confidence": confidence}
+
 
 @dataclass(frozen=True, slots=True)
-class VocalBurst:
+class VocalBurst(_Told):
     """A laugh, a cry, a scream, a sigh or another sound of a voice without words (Cowen et al., 2019).
 
     Attributes
@@ -52,28 +82,29 @@ class VocalBurst:
     kind : "laughter", "crying", "scream", "sigh" or, where none of these is likely, "other"
     """
 
+    event: ClassVar[str] = "vocal-burst"
     start_s: float
     end_s: float
     kind: str
     confidence: float
 
+    def values(self) -> dict[str, Any]:
+        """Return plain values for JSON; the confidence is rounded to six decimals."""
+        confidence = round(self.confidence, 6)
+        return {"start_s": self.start_s, "end_s": self.end_s, "kind": self.kind, "confidence": confidence}
+
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(_Told):
     """Sound that was lost because the listener was too slow; the clock went on, nothing was heard."""
 
+    event: ClassVar[str] = "gap"
     start_s: float
     end_s: float
 
 
 Event: TypeAlias = Window | Span | Segment | VocalBurst | Gap
-_EVENT_NAMES: Mapping[type[Event], str] = {
-    Window: "window",
-    Span: "span",
-    Segment: "segment",
-    VocalBurst: "vocal-burst",
-    Gap: "gap",
-}
+_KINDS: Mapping[str, type[Event]] = {kind.event: kind for kind in get_args(Event)}
 
 
 class Envelope:
@@ -163,31 +194,6 @@ def burst_span(burst: VocalBurst) -> Span:
     return Span(burst.start_s, burst.end_s, f"({burst.kind})", burst.confidence)
 
 
-def span_dict(span: Span) -> dict[str, Any]:
-    """Return a span's values for JSON."""
-    confidence = round(span.confidence, 6)
-    return {"start_s": span.start_s, "end_s": span.end_s, "emotion": span.emotion, "confidence": confidence}
-
-
-def window_dict(window: Window) -> dict[str, Any]:
-    """Return a window's values for JSON."""
-    probabilities = {name: round(share, 6) for name, share in window.probabilities.items()}
-    return {"start_s": window.start_s, "end_s": window.end_s, "probabilities": probabilities}
-
-
-def event_dict(event: Event) -> dict[str, Any]:
-    """Return an event's values for JSON; ``event`` says which it is: window, span, segment, vocal-burst or gap."""
-    values: dict[str, Any] = {"event": _EVENT_NAMES[type(event)]}
-    if isinstance(event, Span):
-        return values | span_dict(event)
-    if isinstance(event, Window):
-        return values | window_dict(event)
-    if isinstance(event, VocalBurst):
-        return values | asdict(event) | {"confidence": round(event.confidence, 6)}
-    return values | {"start_s": event.start_s, "end_s": event.end_s}
-
-
 def event_from_dict(values: Mapping[str, Any]) -> Event:
-    """Return the event that `event_dict` was made from, but for rounding."""
-    kinds: dict[str, type[Event]] = {name: kind for kind, name in _EVENT_NAMES.items()}
-    return kinds[values["event"]](**{name: value for name, value in values.items() if name != "event"})
+    """Return the event that its `to_dict` gave, but for rounding."""
+    return _KINDS[values["event"]](**{name: value for name, value in values.items() if name != "event"})

@@ -103,17 +103,22 @@ class Profile:
         names = written.model, written.model_version
         return cls(*names, written.classes, written.speech_s, probabilities, weights)
 
-    def to_json(self) -> str:
-        """Return its JSON, a row of probabilities a line."""
-        head = {
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON: what `earnest adapt` writes, rounded to six decimals."""
+        return {
             "format": FORMAT,
             "model": self.model,
             "model_version": self.model_version,
-            "classes": self.classes,
+            "classes": list(self.classes),
             "speech_s": round(self.speech_s, 3),
             "weights": [round(weight, 6) for weight in self.weights.tolist()],
+            "probabilities": [[round(share, 6) for share in row] for row in self.probabilities.tolist()],
         }
-        rows = ",\n".join(json.dumps([round(share, 6) for share in row]) for row in self.probabilities.tolist())
+
+    def to_json(self) -> str:
+        """Return its JSON, a row of probabilities a line."""
+        head = self.to_dict()
+        rows = ",\n".join(map(json.dumps, head.pop("probabilities")))
         return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "probabilities": [\n{rows}\n]}}\n'
 
     def write(self, path: str | Path) -> None:

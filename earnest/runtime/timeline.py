@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from html import escape
 from itertools import accumulate
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Generic, TypeVar
 from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
@@ -26,17 +26,31 @@ from earnest.audio.source import NOT_FILES, file_and_channel
 from earnest.errors import REPLACEMENT, EarnestError, printable, suggestion
 from earnest.files.reading import read_text
 from earnest.files.tables import csv_row, lines_of
-from earnest.runtime.events import Envelope, Event, Recorded, Segment, Span, Window, burst_span, span_dict, window_dict
+from earnest.runtime.events import Envelope, Event, Recorded, Segment, Span, VocalBurst, Window, burst_span
 from earnest.runtime.frames import Frame, FrameColumn, Framed
-from earnest.runtime.prediction import Prediction, percent
+from earnest.runtime.prediction import Prediction, Status, percent
 
 MOST_BYTES = 1 << 26
+Value = TypeVar("Value")
 _CSV_HEADER = csv_row(("path", "start_s", "end_s", "emotion", "confidence")) + "\n"
+
+
+class _Whole(Generic[Value]):
+    """A field of `Timeline.prediction`, read under the same name."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, timeline: "Timeline", owner: type) -> Value:
+        value: Value = getattr(timeline.prediction, self._name)
+        return value
 
 
 @dataclass(frozen=True)
 class Timeline(Framed):
     """Emotion over time in one recording; as a data frame one span a row, as in `to_csv`.
+
+    What `prediction` says has its names here too: ``timeline.emotion``, ``timeline.confidence``, and so on.
 
     Attributes
     ----------
@@ -54,6 +68,23 @@ class Timeline(Framed):
     classes: tuple[str, ...] = ()
     speakers: tuple[str, ...] = ()
     envelope: Envelope | None = field(default=None, compare=False, repr=False)
+
+    status = _Whole[Status]()
+    emotion = _Whole[str | None]()
+    confidence = _Whole[float | None]()
+    probabilities = _Whole[Mapping[str, float]]()
+    polarity = _Whole[float | None]()
+    gender = _Whole[Mapping[str, float] | None]()
+    affect = _Whole[Mapping[str, float | None] | None]()
+    affect_derived = _Whole[bool]()
+    intensity = _Whole[float | None]()
+    quality = _Whole[tuple[str, ...]]()
+    adapted = _Whole[bool]()
+    adaptation_weight = _Whole[float]()
+    shares = _Whole[Mapping[str, float] | None]()
+    vocal_bursts = _Whole[tuple[VocalBurst, ...]]()
+    model = _Whole[str]()
+    error = _Whole[str | None]()
 
     @classmethod
     def of(
@@ -108,14 +139,14 @@ class Timeline(Framed):
 
     def head_dict(self) -> dict[str, Any]:
         """Return what `to_dict` does, without spans and windows."""
-        segments = [{"start_s": segment.start_s, "end_s": segment.end_s} for segment in self.segments]
+        segments = [segment.values() for segment in self.segments]
         return self.prediction.to_dict() | {"activity": self.activity, "segments": segments}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON: the prediction's, and ``activity``, ``segments``, ``spans``, ``windows``."""
         return self.head_dict() | {
-            "spans": [span_dict(span) for span in self.spans],
-            "windows": [window_dict(window) for window in self.windows],
+            "spans": [span.values() for span in self.spans],
+            "windows": [window.values() for window in self.windows],
         }
 
     @classmethod
@@ -235,9 +266,9 @@ def _json(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
     for name, value in head.items():
         yield f" {_compact(name)}: {_compact(value)},\n"
     yield ' "spans": ['
-    yield from _lines(map(span_dict, timeline.spans))
+    yield from _lines(map(Span.values, timeline.spans))
     yield '],\n "windows": ['
-    yield from _lines(map(window_dict, timeline.windows))
+    yield from _lines(map(Window.values, timeline.windows))
     yield "]\n}\n"
 
 
@@ -259,7 +290,7 @@ def written_spans(timelines: Iterable[Recorded], form: str) -> Iterator[str]:
 def _jsonl(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
     """One span a line."""
     for span in timeline.spans:
-        yield _compact({"path": timeline.path} | span_dict(span)) + "\n"
+        yield _compact({"path": timeline.path} | span.values()) + "\n"
 
 
 def _compact(value: object) -> str:

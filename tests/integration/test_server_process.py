@@ -38,7 +38,6 @@ from websockets.sync.client import ClientConnection, connect
 import earnest
 from attacks import web
 from earnest.apps.server.metrics import SELDOM_S
-from earnest.runtime.events import event_dict
 from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
@@ -132,7 +131,7 @@ def assert_all_was_told(talk: Talk, bundle: Path) -> float:
     model = earnest.load(bundle)
     stream = model.stream(RATE_HZ, earnest.runtime.stream.Windowing(1.0, 0.5))
     heard = np.round(TALK[: round(heard_s * RATE_HZ)] * 32767).astype("<i2")
-    assert events == [event_dict(event) for event in [*stream.accept_waveform(heard), *stream.finish()]]
+    assert events == [event.to_dict() for event in [*stream.accept_waveform(heard), *stream.finish()]]
     assert end["prediction"] == stream.prediction("stream").to_dict()
     return heard_s
 

@@ -13,7 +13,6 @@ from earnest.apps.cli.output import EXIT_SOME_FAILED, encode_output, output_opti
 from earnest.audio.feed import microphone
 from earnest.errors import printable_json
 from earnest.runtime.engine import Hint, Provider
-from earnest.runtime.events import event_dict
 from earnest.runtime.formats import json_line
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
@@ -107,6 +106,6 @@ def _listen(predictor: Predictor, options: Options, device: str | None, as_json:
     with microphone(rate_hz, device) as feed:
         for event in events_of(predictor.stream(rate_hz, **options.words()), feed):
             if as_json:
-                click.echo(printable_json(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False)))
+                click.echo(printable_json(json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False)))
             else:
                 tell(event)

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -104,13 +105,12 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
 def journal_line(row: EmbeddedRecording) -> str:
     """Return a row as one line of JSON, the vector as float32, little-endian, in base64."""
     vector = None if row.vector is None else b64encode(row.vector.astype("<f4").tobytes()).decode()
-    return _json_line(row, vector)
+    return _one_line(replace(row, vector=None).to_dict() | {"embedding": vector})
 
 
 def json_line(row: EmbeddedRecording) -> str:
     """Return a row as one line of JSON, the vector as a list of numbers."""
-    # str() of a float32 has the digits that tell it from its neighbours, and no more.
-    return _json_line(row, None if row.vector is None else [float(str(value)) for value in row.vector])
+    return _one_line(row.to_dict())
 
 
 def arrays(found: Embeddings) -> Mapping[str, Any]:
@@ -120,9 +120,8 @@ def arrays(found: Embeddings) -> Mapping[str, Any]:
     return {"embedding": found.vectors, **texts, **seconds}
 
 
-def _json_line(row: EmbeddedRecording, vector: str | list[float] | None) -> str:
-    values = {name: getattr(row, name) for name in (*TEXTS[:2], *SECONDS, *TEXTS[2:])}
-    return printable_json(json.dumps({**values, "embedding": vector}, ensure_ascii=False, allow_nan=False))
+def _one_line(values: Mapping[str, Any]) -> str:
+    return printable_json(json.dumps(values, ensure_ascii=False, allow_nan=False))
 
 
 def _npz_rows(path: Path) -> Iterator[dict[str, Any]]:

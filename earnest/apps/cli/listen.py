@@ -30,7 +30,7 @@ from earnest.apps.cli._recordings import standard_input
 from earnest.apps.cli.output import echo_json, echo_table, encode_output, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import AudioError, printable, printable_json
-from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, event_dict
+from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span
 from earnest.runtime.prediction import percent
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline_plot import label_colour
@@ -181,7 +181,7 @@ def command(
         if as_json:
             encode_output("json")
             for event in events_of(stream, sound):
-                click.echo(printable_json(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False)))
+                click.echo(printable_json(json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False)))
         elif sys.stdout.isatty() and not quiet:
             _show(stream, sound, stream.classes)
         else:

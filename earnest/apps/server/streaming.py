@@ -27,7 +27,7 @@ from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
 from earnest.errors import AudioError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.events import Event, event_dict
+from earnest.runtime.events import Event
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.stream import Stream
 
@@ -234,7 +234,7 @@ class Conversation:
 
     async def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
-            await self._send(event_dict(event))
+            await self._send(event.to_dict())
 
     async def _send(self, values: dict[str, Any]) -> None:
         await self.websocket.send_text(json.dumps(values, ensure_ascii=False, allow_nan=False))

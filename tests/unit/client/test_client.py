@@ -26,7 +26,7 @@ from earnest.audio.source import AudioInput, Channel
 from earnest.client import AsyncClient, Client, ServerError, calls
 from earnest.client.calls import Call
 from earnest.errors import AudioError, EarnestError, RecordingTooLongError
-from earnest.runtime.events import Event, Span, VocalBurst, event_dict
+from earnest.runtime.events import Event, Span, VocalBurst
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
@@ -161,11 +161,11 @@ def test_vocal_bursts_come_as_objects(tmp_path: Path) -> None:
             told = [*stream.accept_waveform(laugh), *stream.finish()]
     (burst,) = told
     assert isinstance(burst, VocalBurst)
-    assert event_dict(burst) == event_dict(expected.prediction.vocal_bursts[0])
+    assert burst.to_dict() == expected.prediction.vocal_bursts[0].to_dict()
 
 
 def rounded(events: list[Event]) -> list[dict[str, object]]:
-    return [event_dict(event) for event in events]
+    return [event.to_dict() for event in events]
 
 
 def test_a_stream_tells_what_the_models_stream_tells(client: Client, model: Predictor) -> None:

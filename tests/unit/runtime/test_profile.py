@@ -33,6 +33,12 @@ def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
     other.check(INFO)
 
 
+def test_a_profiles_dictionary_is_what_is_written() -> None:
+    one = profile()
+    assert one.to_dict() == json.loads(one.to_json())
+    assert Profile.from_values(one.to_dict(), "profile").to_json() == one.to_json()
+
+
 def test_of_many_rows_some_of_all_of_the_time_are_kept() -> None:
     long = profile(5 * MOST_ROWS)
     assert long.probabilities.shape == (MOST_ROWS, 2)

@@ -3,15 +3,16 @@
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from io import StringIO
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.runtime.events import Envelope, Segment, Span, VocalBurst, Window
+from earnest.runtime.events import Envelope, Event, Gap, Segment, Span, VocalBurst, Window, event_from_dict
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
 from earnest.runtime.timeline_plot import COLOURS
@@ -26,6 +27,13 @@ SPANS = (
 BURSTS = (VocalBurst(2.0, 3.25, "laughter", 0.9), VocalBurst(36_002.5, 36_003.0, "sigh", 0.6))
 PICTURED = ("srt", "vtt", "textgrid", "eaf", "audacity")  # formats that people look at hold vocal bursts too
 Read = list[tuple[int, int, str]]
+EVENTS: tuple[Event, ...] = (
+    Window(0.0, 3.0, {"sad": 0.25, "happy": 0.75}),
+    Span(0.5, 2.5, "happy", 0.75),
+    Segment(0.5, 2.5),
+    VocalBurst(3.0, 3.5, "laughter", 0.5),
+    Gap(4.0, 4.25),
+)
 
 
 def timeline(
@@ -197,6 +205,27 @@ def test_json_is_the_dictionary_and_holds_the_windows() -> None:
     assert value["segments"] == [{"start_s": 0.0, "end_s": 2.0}]
     bursts = json.loads(timeline(bursts=BURSTS[:1]).to_json())["vocal_bursts"]
     assert bursts == [{"start_s": 2.0, "end_s": 3.25, "kind": "laughter", "confidence": 0.9}]
+
+
+def test_a_timeline_answers_about_the_whole_recording_as_its_prediction_does() -> None:
+    one = timeline()
+    of_time = {"duration_s", "speech_s"}  # 0 where they are unknown
+    for name in {field.name for field in fields(Prediction)} - of_time:
+        assert getattr(one, name) == getattr(one.prediction, name)
+    assert set(one.prediction.to_dict()) <= set(one.to_dict())
+    with pytest.raises(FrozenInstanceError):
+        one.emotion = "sad"  # type: ignore[misc, assignment]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.event)
+def test_an_event_comes_back_from_its_dictionary(event: Event) -> None:
+    values = json.loads(json.dumps(event.to_dict()))
+    assert event_from_dict(values) == event
+    assert list(values) == ["event", *(field.name for field in fields(event))]
+
+
+def test_there_is_an_example_of_every_event() -> None:
+    assert {type(event) for event in EVENTS} == set(get_args(Event))
 
 
 def test_each_format_has_its_method_and_one_suffix() -> None:

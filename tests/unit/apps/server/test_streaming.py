@@ -21,7 +21,6 @@ import earnest
 from earnest.apps.server import streaming
 from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.service import ENDING
-from earnest.runtime.events import event_dict
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
 from earnest.runtime.stream import Stream
@@ -62,7 +61,7 @@ def test_events_are_those_of_the_models_stream(
     samples = voice(6.0)
     data = samples.astype("<f4") if encoding == "f32le" else np.round(samples * 32767).astype("<i2")
     stream = model.stream(16_000, Windowing(2.0, 0.5))
-    events = [event_dict(event) for event in [*stream.accept_waveform(data), *stream.finish()]]
+    events = [event.to_dict() for event in [*stream.accept_waveform(data), *stream.finish()]]
     sent = data.tobytes()
     with client.websocket_connect(f"{ADDRESS}&encoding={encoding}&window_s=2&hop_s=0.5") as websocket:
         for start in range(0, len(sent), n_bytes):
@@ -346,7 +345,7 @@ def test_when_the_process_ends_a_stream_is_told_all_of_what_it_sent(
     monkeypatch.setattr(streaming, "_QUIET_S", 1.0)  # the rest comes within it, also on a busy machine
     data = np.round(voice(4.0) * 32767).astype("<i2")
     stream = model.stream(16_000)
-    events = [event_dict(event) for event in [*stream.accept_waveform(data), *stream.finish()]]
+    events = [event.to_dict() for event in [*stream.accept_waveform(data), *stream.finish()]]
     with application(settings_for(folder)) as client, client.websocket_connect(ADDRESS) as websocket:
         websocket.send_bytes(data[:40_000].tobytes())
         client.app_state[ENDING].set()
