@@ -13,7 +13,7 @@ from earnest.evaluation.folds import fold_and_repeat
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.protocols import Protocol, protocol_called
-from earnest.evaluation.texts import NONE, percent, pooled_text, spread_text
+from earnest.evaluation.texts import NONE, ShownNumber, percent, pooled_text, spread_text
 
 MARK = "within"
 NOTE = "within: unseen speakers of the corpus that was trained on; all other cells: a corpus that was never heard"
@@ -176,10 +176,10 @@ def _found(protocol: str | Protocol) -> Protocol:
     return protocol_called(protocol) if isinstance(protocol, str) else protocol
 
 
-def _published_text(value: float | None, sd: float | None) -> str:
+def _published_text(value: float | None, sd: float | None) -> ShownNumber:
     if value is None:
-        return NONE
-    return f"{value:g}" if sd is None else f"{value:g} ± {sd:g}"
+        return ShownNumber(NONE, None)
+    return ShownNumber(f"{value:g}" if sd is None else f"{value:g} ± {sd:g}", {"mean": value, "sd": sd})
 
 
 @dataclass(frozen=True)

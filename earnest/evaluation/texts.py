@@ -2,15 +2,43 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 from earnest.evaluation.intervals import Interval, Spread
 
 NONE = "–"
 
 
-def percent(share: float | None) -> str:
+class ShownNumber(str):
+    """What people are shown of a number or several, with the numbers themselves for JSON.
+
+    Attributes
+    ----------
+    value : in the unit of the text; several by name; None where there is none
+    """
+
+    value: Any
+
+    def __new__(cls, text: str, value: Any) -> "ShownNumber":
+        shown = super().__new__(cls, text)
+        shown.value = value
+        return shown
+
+
+def shown_number(value: float | None, form: str = "") -> ShownNumber:
+    """Write a number in one of Python's formats, such as ".2f"."""
+    if value is None or math.isnan(value):
+        return ShownNumber(NONE, None)
+    return ShownNumber(f"{value:{form}}", value.item() if isinstance(value, np.generic) else value)
+
+
+def percent(share: float | None) -> ShownNumber:
     """Write a share in per cent: "84.2"."""
-    return NONE if share is None or math.isnan(share) else f"{100 * share:.1f}"
+    if share is None or math.isnan(share):
+        return ShownNumber(NONE, None)
+    return ShownNumber(f"{100 * share:.1f}", _hundredfold(share))
 
 
 def points(difference: float) -> str:
@@ -18,20 +46,27 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.1f}".replace("-", "−")
 
 
-def range_text(interval: Interval) -> str:
+def range_text(interval: Interval) -> ShownNumber:
     """Write an interval in per cent: "70.8 to 79.7"."""
-    return f"{percent(interval.low)} to {percent(interval.high)}".replace("-", "−")
+    low, high = percent(interval.low), percent(interval.high)
+    return ShownNumber(f"{low} to {high}".replace("-", "−"), {"low": low.value, "high": high.value})
 
 
-def pooled_text(share: float, interval: Interval) -> str:
+def pooled_text(share: float, interval: Interval) -> ShownNumber:
     """Write a share of all folds together and its interval in per cent: "75.4 (70.8 to 79.7)"."""
-    return f"{percent(share)} ({range_text(interval)})"
+    pooled, limits = percent(share), range_text(interval)
+    return ShownNumber(f"{pooled} ({limits})", {"value": pooled.value, **limits.value})
 
 
-def spread_text(value: Spread) -> str:
+def spread_text(value: Spread) -> ShownNumber:
     """Write shares in per cent: "84.2 ± 2.4", without ± for a single fold."""
     deviation = "" if value.sd is None else f" ± {100 * value.sd:.1f}"
-    return f"{100 * value.mean:.1f}{deviation}"
+    numbers = {"mean": _hundredfold(value.mean), "sd": None if value.sd is None else _hundredfold(value.sd)}
+    return ShownNumber(f"{100 * value.mean:.1f}{deviation}", numbers)
+
+
+def _hundredfold(share: float) -> float:
+    return round(100 * float(share), 6)
 
 
 def markdown_row(cells: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from earnest.bundle import Bundle, BundleInfo, ProtocolResult, TrainingCorpus, c
 from earnest.corpora.own import Refused
 from earnest.errors import EarnestError, shown
 from earnest.evaluation.calibration import FittedCalibration, quality, softmax
+from earnest.evaluation.texts import NONE, ShownNumber, percent, shown_number
 from earnest.export.files import MODEL, NOTICE
 from earnest.installation import __version__
 from earnest.learning.crossval import LabelledEmbeddings, OutOfFold, abstain_below
@@ -22,6 +23,7 @@ from earnest.runtime.timeline_plot import clock
 
 PAGE = "report.html"  # in the folder of the model
 CLASS_COLUMNS = ("class", "n", "speakers", "recall %", "most often taken for")
+CLASS_NAMES = ("class", "n", "n_speakers", "recall_percent", "taken_for")  # in JSON
 NOT_STATED = "not stated: ask whoever made it before you pass it on"
 
 
@@ -160,6 +162,13 @@ class ClassResult:
     taken_share: float
 
 
+def _taken_for(one: ClassResult) -> ShownNumber:
+    if not one.taken_share:
+        return ShownNumber(NONE, None)
+    numbers = {"class": one.taken_for, "percent": percent(one.taken_share).value}
+    return ShownNumber(f"{one.taken_for} {100 * one.taken_share:.0f} %", numbers)
+
+
 @dataclass(frozen=True)
 class Learned:
     """A model that was learnt from own recordings, and what it is worth.
@@ -253,10 +262,10 @@ class Learned:
         return [
             (
                 one.name,
-                str(one.n),
-                str(one.n_speakers or "?"),
-                f"{100 * one.recall:.1f}",
-                f"{one.taken_for} {100 * one.taken_share:.0f} %" if one.taken_share else "–",
+                shown_number(one.n),
+                shown_number(one.n_speakers) if one.n_speakers else ShownNumber("?", None),
+                percent(one.recall),
+                _taken_for(one),
             )
             for one in self.classes
         ]

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import counted
+from earnest.evaluation.texts import shown_number
 from earnest.learning.discriminant import standardised
-from earnest.own.bundle import CLASS_COLUMNS, PAGE, Learned
+from earnest.own.bundle import CLASS_COLUMNS, CLASS_NAMES, PAGE, Learned
 from earnest.own.recordings import OwnEmbeddings
 from earnest.plots.networks import draw_map
 from earnest.plots.style import new_figure
@@ -57,7 +58,7 @@ def write_page(output: Path, learned: Learned, own: OwnEmbeddings, seed: int) ->
 def _summary(learned: Learned) -> Section:
     tables = {
         "Cross-validation": Table(("", "value"), learned.rows(), words=2),
-        "Classes, out of fold": Table(CLASS_COLUMNS, learned.class_rows()),
+        "Classes, out of fold": Table(CLASS_COLUMNS, learned.class_rows(), names=CLASS_NAMES),
     }
     lead = [*learned.warnings, *(f"What would help: {one}" for one in learned.advice)]
     return Section("own", "What was learnt", lead, tables=tables)
@@ -68,7 +69,7 @@ def _refused(learned: Learned) -> Section:
         return Section("refused", "Recordings left out", ["None: all could be used."])
     counts = Counter(one.reason for one in learned.refused)
     lead = [f"{len(learned.refused)} could not be used; the reasons, most frequent first."]
-    rows = [[reason, str(n)] for reason, n in counts.most_common(20)]
+    rows = [[reason, shown_number(n)] for reason, n in counts.most_common(20)]
     some = [[one.where, one.reason] for one in learned.refused[:50]]
     tables = {"Reasons": Table(("reason", "n"), rows), "The first 50": Table(("recording", "reason"), some, words=2)}
     return Section("refused", "Recordings left out", lead, tables=tables)

@@ -15,7 +15,7 @@ from earnest.audio.source import file_and_channel
 from earnest.corpora.own.tables import Row, read_table
 from earnest.errors import EarnestError, first_line, shown
 from earnest.evaluation.importers import SPANS, recognised
-from earnest.evaluation.texts import NONE, percent
+from earnest.evaluation.texts import NONE, percent, shown_number
 from earnest.files.reading import parsed_json
 from earnest.files.tables import text_of
 from earnest.files.writing import write_atomically, write_json
@@ -59,12 +59,29 @@ class AnswersPage:
     """All that is shown of one table."""
 
     name: str
-    facts: Mapping[str, str]
+    n_recordings: int
+    n_with_emotion: int
+    speech_s: float
     sections: Sequence[Section]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What stands at the top of the page."""
+        return {
+            "recordings": str(self.n_recordings),
+            "with an emotion": f"{self.n_with_emotion} ({percent(self.n_with_emotion / self.n_recordings)} %)",
+            "speech": clock(round(self.speech_s, 1)),
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for ``report.json``."""
-        return {"answers": self.name, **self.facts, "sections": [section.to_dict() for section in self.sections]}
+        return {
+            "answers": self.name,
+            "n_recordings": self.n_recordings,
+            "n_with_emotion": self.n_with_emotion,
+            "speech_s": round(self.speech_s, 3),
+            "sections": [section.to_dict() for section in self.sections],
+        }
 
 
 def read_answers_alone(path: Path) -> list[Answer] | None:
@@ -142,11 +159,6 @@ def answers_page(path: Path) -> AnswersPage | None:
     if rows is None:
         return None
     n_answered, speech_s = sum(bool(row.emotion) for row in rows), sum(row.speech_s for row in rows)
-    facts = {
-        "recordings": str(len(rows)),
-        "with an emotion": f"{n_answered} ({percent(n_answered / len(rows))} %)",
-        "speech": clock(round(speech_s, 1)),
-    }
     keys: Mapping[str, Callable[[Answer], str]] = {
         "folder": lambda row: str(PurePath(row.path).parent),
         "channel": lambda row: str(file_and_channel(row.path)[1] or NONE),
@@ -160,7 +172,7 @@ def answers_page(path: Path) -> AnswersPage | None:
         *(_groups(rows, name, own) for name, own in groups.items() if len(set(own)) > 1),
         _counted("error", Counter(row.error for row in rows if row.error), len(rows)),
     ]
-    return AnswersPage(path.stem, facts, sections)
+    return AnswersPage(path.stem, len(rows), n_answered, speech_s, sections)
 
 
 def write_answers_page(page: AnswersPage, place: Path) -> Path:
@@ -184,11 +196,15 @@ def _emotions(rows: Sequence[Answer]) -> Section:
     for name in dict.fromkeys((*counts, *(name for name, own_s in seconds.most_common() if own_s))):
         sure = [row.confidence for row in rows if row.emotion == name and not math.isnan(row.confidence)]
         shares = (counts.get(name, 0) / total, seconds[name] / total_s if total_s else None)
-        cells.append([name, str(counts.get(name, 0)), *map(percent, (*shares, median(sure) if sure else None))])
+        cells.append(
+            [name, shown_number(counts.get(name, 0)), *map(percent, (*shares, median(sure) if sure else None))]
+        )
     figure = new_figure(6.4, 0.9 + 0.36 * len(counts))
     draw_counts(figure.subplots(), counts)
     alt = "Bars of the number of recordings: " + ", ".join(f"{name} {count}" for name, count in counts.items())
-    table = Table(("", "recordings", "% of those with an emotion", "% of all speech", "median confidence, %"), cells)
+    columns = ("", "recordings", "% of those with an emotion", "% of all speech", "median confidence, %")
+    percentages = ("percent_of_those_with_an_emotion", "percent_of_all_speech", "median_confidence_percent")
+    table = Table(columns, cells, names=("emotion", "n_recordings", *percentages))
     drawing = picture(figure, "emotions", "Recordings by emotion", alt)
     return Section("emotion", "Emotions", pictures=[drawing], tables={"Emotions, and speech without one": table})
 
@@ -196,8 +212,8 @@ def _emotions(rows: Sequence[Answer]) -> Section:
 def _counted(name: str, counts: Counter[str], total: int) -> Section:
     if not counts:
         return Section(name, name.capitalize(), missing="None.")
-    cells = [[what, str(count), percent(count / total)] for what, count in counts.most_common(MOST_ROWS)]
-    table = Table((name, "recordings", "% of all"), cells)
+    cells = [[what, shown_number(count), percent(count / total)] for what, count in counts.most_common(MOST_ROWS)]
+    table = Table((name, "recordings", "% of all"), cells, names=(name, "n_recordings", "percent_of_all"))
     return Section(name, name.capitalize(), tables={_caption("Recordings", len(counts)): table})
 
 
@@ -209,9 +225,11 @@ def _groups(rows: Sequence[Answer], name: str, groups: Sequence[str]) -> Section
     emotions = [emotion for emotion, _ in sum(counts.values(), Counter[str]()).most_common()]
     cells = []
     for group, own in list(counts.items())[:MOST_ROWS]:
-        shares = [percent(own[emotion] / own.total()) if own else NONE for emotion in emotions]
-        cells.append([group, str(groups.count(group)), str(own.total()), *shares])
-    table = Table((name, "recordings", "with an emotion", *(f"{emotion}, %" for emotion in emotions)), cells)
+        shares = [percent(own[emotion] / own.total() if own else None) for emotion in emotions]
+        cells.append([group, shown_number(groups.count(group)), shown_number(own.total()), *shares])
+    columns = (name, "recordings", "with an emotion", *(f"{emotion}, %" for emotion in emotions))
+    names = (name, "n_recordings", "n_with_emotion", *(f"{emotion}_percent" for emotion in emotions))
+    table = Table(columns, cells, names=names)
     caption = _caption("Shares of the emotions among recordings with one", len(counts))
     return Section(name, f"Each {name}", tables={caption: table})
 

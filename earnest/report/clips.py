@@ -15,6 +15,7 @@ from earnest.corpora.load import corpus_root, load_corpus
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, counted
 from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.texts import NONE, ShownNumber
 from earnest.frontends.mel import FLOOR_DB, log_mel
 from earnest.report.section import Card, Section, Table, data_address
 
@@ -113,6 +114,7 @@ def licence_note(rows: Iterable[Utterance]) -> str:
 
 N_WORST = 8
 COLUMNS = ("clip", "speaker", "spoken", "answered", "probability of the answer")
+NAMES = ("utterance_id", "speaker", "truth", "predicted", "confidence")  # in JSON
 
 
 def examples_section(
@@ -183,13 +185,19 @@ def _section(
         cards.append(_card(predictions, index, image, audio))
     if not any(card.image for card in cards):
         cells = [(card.utterance_id, card.speaker, card.truth, card.predicted, card.confidence) for card in cards]
-        tables = {title: Table(COLUMNS, cells, words=4)} if cells else {}
+        tables = {title: Table(COLUMNS, cells, words=4, names=NAMES)} if cells else {}
         return Section(name, title, lead, tables=tables, missing=recordings.missing if cells else "")
     heard = [row for row, card in zip(rows, cards, strict=True) if row and card.audio]
     note = f"Recordings: {licence_note(heard)}." if heard else ""
     refused = f"There are {'; '.join(sorted(budget.refused))}." if budget and budget.refused else ""
     missing = " ".join(filter(None, [recordings.missing, refused]))
     return Section(name, title, [*lead, *([note] if note else [])], cards=cards, missing=missing)
+
+
+def _confidence(probability: float) -> ShownNumber:
+    if np.isnan(probability):
+        return ShownNumber(NONE, None)
+    return ShownNumber(f"{100 * probability:.0f} %", round(probability, 6))
 
 
 def _card(predictions: Predictions, index: int, image: str, audio: str) -> Card:
@@ -202,7 +210,7 @@ def _card(predictions: Predictions, index: int, image: str, audio: str) -> Card:
         speaker=str(predictions.speaker[index]),
         truth=predictions.classes[true],
         predicted=predictions.classes[answer] if answer >= 0 else "no answer",
-        confidence="–" if np.isnan(probability) else f"{100 * probability:.0f} %",
+        confidence=_confidence(probability),
         right=true == answer,
         image=image,
         audio=audio,

@@ -14,7 +14,7 @@ from earnest.evaluation.comparison import Comparison, Difference, clip_names, co
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import text_column
-from earnest.evaluation.texts import percent, points, range_text
+from earnest.evaluation.texts import percent, points, range_text, shown_number
 from earnest.files.writing import write_atomically
 from earnest.plots.results import draw_differences
 from earnest.report.result import BOOTSTRAP_SEED, Result
@@ -171,8 +171,10 @@ def _on_common_clips(results: Sequence[Result]) -> tuple[Table | None, int]:
             bootstrap(part, np.random.default_rng(BOOTSTRAP_SEED)),
         )
         cells = [cell for name in ("wa", "ua") for cell in (percent(getattr(scores, name)), range_text(limits[name]))]
-        rows.append([result.name, str(scores.n_recordings), *cells])
-    return Table(("on the clips in common", "clips", "WA", "WA interval", "UA", "UA interval"), rows), len(common)
+        rows.append([result.name, shown_number(scores.n_recordings), *cells])
+    columns = ("on the clips in common", "clips", "WA", "WA interval", "UA", "UA interval")
+    names = ("result", "n_clips", "wa_percent", "wa_interval_percent", "ua_percent", "ua_interval_percent")
+    return Table(columns, rows, names=names), len(common)
 
 
 def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: int) -> list[str]:

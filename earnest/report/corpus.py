@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from earnest.augment.chain import build_chain
 from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
+from earnest.evaluation.texts import percent, shown_number
 from earnest.files.writing import write_atomically, write_json
 from earnest.frontends.mel import log_mel
 from earnest.labels import AFFECT
@@ -55,20 +57,43 @@ class CorpusPage:
 
     Attributes
     ----------
-    facts : what → value, for the top of the page
+    n_speakers : None where nobody names them
+    hours : of the recordings that can be read
+    licence : "" where it is not known
     unreadable : names of files that can't be decoded
     """
 
     name: str
     title: str
-    facts: Mapping[str, str]
+    n_recordings: int
+    n_speakers: int | None
+    hours: float
+    licence: str
     parts: Sequence[Shown]
     unreadable: Sequence[str]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What stands at the top of the page."""
+        return {
+            "recordings": f"{self.n_recordings:,}",
+            "speakers": "unknown" if self.n_speakers is None else f"{self.n_speakers:,}",
+            "hours": f"{self.hours:.2f}",
+            "licence": self.licence or "not known",
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for ``corpus.json``."""
         sections = [part.section.to_dict() for part in self.parts]
-        return {"corpus": self.name, **self.facts, "unreadable": list(self.unreadable), "sections": sections}
+        return {
+            "corpus": self.name,
+            "n_recordings": self.n_recordings,
+            "n_speakers": self.n_speakers,
+            "hours": round(self.hours, 6),
+            "licence": self.licence or None,
+            "unreadable": list(self.unreadable),
+            "sections": sections,
+        }
 
 
 def build_page(name: str, rows: Sequence[Utterance], with_audio: bool, show: Show) -> CorpusPage:
@@ -93,13 +118,6 @@ def build_page(name: str, rows: Sequence[Utterance], with_audio: bool, show: Sho
             f"{name}: none of its recordings can be read ({len(rows):,}). Run: earnest corpus check {name}"
         )
     known = CORPORA.get(name) if name in CORPORA.names() else None
-    n_speakers = len({row.speaker for row in rows if row.speaker})
-    facts = {
-        "recordings": f"{len(rows):,}",
-        "speakers": f"{n_speakers:,}" if n_speakers else "unknown",
-        "hours": f"{sum(lengths_s[row.key] for row in heard) / 3600:.2f}",
-        "licence": known.licence if known else "not known",
-    }
     budget = PlayerBudget() if with_audio else None
     parts = [
         Shown(_counts(rows)),
@@ -108,8 +126,16 @@ def build_page(name: str, rows: Sequence[Utterance], with_audio: bool, show: Sho
         _forms(_middle(heard, lengths_s), budget),
         _one_a_class(heard, lengths_s, budget),
     ]
-    unreadable = [row.path.name for row in rows if np.isnan(lengths_s[row.key])]
-    return CorpusPage(name, known.title if known else name, facts, parts, unreadable)
+    return CorpusPage(
+        name,
+        known.title if known else name,
+        n_recordings=len(rows),
+        n_speakers=len({row.speaker for row in rows if row.speaker}) or None,
+        hours=sum(lengths_s[row.key] for row in heard) / 3600,
+        licence=known.licence if known else "",
+        parts=parts,
+        unreadable=[row.path.name for row in rows if np.isnan(lengths_s[row.key])],
+    )
 
 
 def write_page(page: CorpusPage, folder: Path) -> Path:
@@ -166,10 +192,14 @@ def _counts(rows: Sequence[Utterance]) -> Section:
     draw_counts(figure.subplots(), ordered)
     cells = []
     for name, own in by_class.items():
-        genders = [str(sum(row.gender == gender for row in own)) for gender in ("female", "male")]
+        genders = [shown_number(sum(row.gender == gender for row in own)) for gender in ("female", "male")]
         speakers = {row.speaker for row in own if row.speaker}
-        cells.append((name, str(len(own)), f"{100 * len(own) / len(rows):.1f}", *genders, str(len(speakers))))
-    table = Table(("emotion", "recordings", "per cent", "female", "male", "speakers"), cells)
+        cells.append(
+            (name, shown_number(len(own)), percent(len(own) / len(rows)), *genders, shown_number(len(speakers)))
+        )
+    columns = ("emotion", "recordings", "per cent", "female", "male", "speakers")
+    names = ("emotion", "n_recordings", "percent", "n_female", "n_male", "n_speakers")
+    table = Table(columns, cells, names=names)
     alt = "Bars of the number of recordings: " + ", ".join(f"{name} {count}" for name, count in ordered.items())
     return Section("counts", "Classes", pictures=[picture(figure, "counts", "Recordings a class", alt, table)])
 
@@ -180,9 +210,10 @@ def _durations(rows: Sequence[Utterance], lengths_s: Mapping[str, float]) -> Sec
     draw_durations(figure.subplots(), all_s)
     cells = []
     for name, of_class in _by_class(rows).items():
-        own = np.array([lengths_s[row.key] for row in of_class])
-        cells.append((name, *(f"{value:.2f}" for value in (own.min(), np.median(own), own.max()))))
-    table = Table(("emotion", "shortest in s", "median in s", "longest in s"), cells)
+        own = sorted(lengths_s[row.key] for row in of_class)
+        cells.append((name, *(shown_number(value, ".2f") for value in (own[0], median(own), own[-1]))))
+    columns = ("emotion", "shortest in s", "median in s", "longest in s")
+    table = Table(columns, cells, names=("emotion", "shortest_s", "median_s", "longest_s"))
     alt = f"Histogram of durations, {min(all_s):.2f} to {max(all_s):.2f} s, median {np.median(all_s):.2f} s"
     return Section(
         "durations", "Durations", pictures=[picture(figure, "durations", "How long recordings are", alt, table)]
@@ -198,10 +229,15 @@ def _affect(rows: Sequence[Utterance]) -> Section:
     for axes, (name, values) in zip(figure.subplots(1, len(rated), squeeze=False)[0], rated.items(), strict=True):
         draw_affect(axes, values, name)
     cells = [
-        (name, str(len(values)), *(f"{value:.2f}" for value in (min(values), np.mean(values), max(values))))
+        (
+            name,
+            shown_number(len(values)),
+            *(shown_number(value, ".2f") for value in (min(values), mean(values), max(values))),
+        )
         for name, values in rated.items()
     ]
-    table = Table(("rating", "recordings", "lowest", "mean", "highest"), cells)
+    columns = ("rating", "recordings", "lowest", "mean", "highest")
+    table = Table(columns, cells, names=("rating", "n_recordings", "lowest", "mean", "highest"))
     alt = "Histograms of " + ", ".join(f"{name} with mean {np.mean(values):.2f}" for name, values in rated.items())
     lead = ("In the unit of the corpus.",)
     return Section("affect", "Affect", lead, [picture(figure, "affect", "Rated affect", alt, table)])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earnest.errors import MissingExtraError, printable_lines
-from earnest.evaluation.texts import markdown_row, spread_text
+from earnest.evaluation.texts import ShownNumber, markdown_row, spread_text
 from earnest.files.writing import write_atomically
 from earnest.installation import __version__
 from earnest.plots.style import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY, save_as
@@ -35,20 +35,28 @@ NOT_IN_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 @dataclass(frozen=True)
 class Table:
-    """Text ready to show.
+    """Text ready to show; numbers among it are `ShownNumber`.
 
     Attributes
     ----------
     words : how many of the first columns hold words; the others hold numbers
+    names : of the columns in JSON, with units; empty where ``columns`` will do
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     words: int = 1
+    names: Sequence[str] = ()
 
-    def to_list(self) -> list[dict[str, str]]:
-        """Return one object a row, for JSON."""
-        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return one object a row, for JSON, with numbers in place of their texts."""
+        names = self.names or self.columns
+        return [dict(zip(names, map(plain, row), strict=True)) for row in self.rows]
+
+    def taken(self, columns: Sequence[str]) -> list[list[str]]:
+        """Return the rows with these columns alone."""
+        places = [self.columns.index(name) for name in columns]
+        return [[row[place] for place in places] for row in self.rows]
 
     def markdown(self) -> str:
         """Return the table as Markdown; what would break its cells is escaped."""
@@ -86,6 +94,11 @@ class ReportPicture:
     def source(self) -> str:
         """The drawing as a ``data:`` address; its colours follow the reader's choice of light or dark."""
         return data_address(_following_the_reader(self.svg), "image/svg+xml")
+
+
+def plain(cell: str) -> Any:
+    """Return the number of a `ShownNumber`, and any other text as it is."""
+    return cell.value if isinstance(cell, ShownNumber) else cell
 
 
 def picture(figure: "Figure", name: str, title: str, alt: str, table: Table | None = None) -> ReportPicture:
@@ -131,7 +144,8 @@ class Card:
 
     Attributes
     ----------
-    utterance_id, speaker, truth, predicted, confidence : text to show; ``confidence`` is the probability of the answer
+    utterance_id, speaker, truth, predicted : text to show
+    confidence : probability of the answer, 0 to 1, shown in per cent
     image, audio : ``data:`` addresses, "" for none
     """
 
@@ -139,7 +153,7 @@ class Card:
     speaker: str
     truth: str
     predicted: str
-    confidence: str
+    confidence: ShownNumber
     right: bool
     image: str = ""
     audio: str = ""
@@ -185,7 +199,7 @@ class Section:
                     "speaker": card.speaker,
                     "truth": card.truth,
                     "predicted": card.predicted,
-                    "confidence": card.confidence,
+                    "confidence": card.confidence.value,
                 }
                 for card in self.cards
             ],

@@ -10,7 +10,7 @@ from earnest.errors import counted
 from earnest.evaluation.calibration import Reliability, reliability, selective
 from earnest.evaluation.report import published_rows
 from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
-from earnest.evaluation.texts import NONE, percent, pooled_text, range_text, spread_text
+from earnest.evaluation.texts import NONE, ShownNumber, percent, pooled_text, range_text, shown_number, spread_text
 from earnest.plots.comparisons import draw_noise_curves
 from earnest.plots.results import (
     SELECTED,
@@ -35,12 +35,23 @@ COLUMNS = (
     "pooled UA",
     "answered",
 )
+NAMES = (  # in JSON
+    "result",
+    "protocol",
+    "speakers",
+    "wa_percent",
+    "ua_percent",
+    "macro_f1_percent",
+    "pooled_wa_percent",
+    "pooled_ua_percent",
+    "answered_percent",
+)
 N_WORDS = 3
 
 
 def headline_table(results: Sequence[Result]) -> Table:
     """Return one line a result; scores in per cent."""
-    return Table(COLUMNS, [headline_row(result) for result in results], N_WORDS)
+    return Table(COLUMNS, [headline_row(result) for result in results], N_WORDS, NAMES)
 
 
 def published_table(results: Sequence[Result]) -> Table | None:
@@ -51,7 +62,7 @@ def published_table(results: Sequence[Result]) -> Table | None:
         for protocol in protocols
         for row in published_rows(protocol)
     ]
-    return Table(("published by others", *COLUMNS[1:5]), rows, N_WORDS) if rows else None
+    return Table(("published by others", *COLUMNS[1:5]), rows, N_WORDS, NAMES[:5]) if rows else None
 
 
 def headline_row(result: Result) -> list[str]:
@@ -114,8 +125,9 @@ def calibration_section(result: Result) -> Section:
             f"Accuracy over coverage: {answer}",
             Table(
                 ("coverage, %", "right, %"),
-                [[f"{share}", percent(kept.accuracy_at(share / 100))] for share in range(10, 101, 10)],
+                [[shown_number(share), percent(kept.accuracy_at(share / 100))] for share in range(10, 101, 10)],
                 words=0,
+                names=("coverage_percent", "right_percent"),
             ),
         ),
     ]
@@ -135,16 +147,18 @@ def calibration_section(result: Result) -> Section:
 
 def _bins(curve: Reliability) -> Table:
     bins = zip(curve.counts.tolist(), curve.confidence.tolist(), curve.accuracy.tolist(), strict=True)
-    rows = [[str(n), percent(sure), percent(right)] for n, sure, right in bins if n]
-    return Table(("clips", "mean confidence, %", "right, %"), rows, words=0)
+    rows = [[shown_number(n), percent(sure), percent(right)] for n, sure, right in bins if n]
+    names = ("n_clips", "mean_confidence_percent", "right_percent")
+    return Table(("clips", "mean confidence, %", "right, %"), rows, words=0, names=names)
 
 
 def _ece_table(result: Result) -> Table:
     rows = []
     for fold, scores in result.scores.folds.items():
         errors = [scores.get(name) for name in ("ece", "expected_ece", "expected_ece_q95")]
-        rows.append([fold or "all", f"{scores['n']:g}", *(NONE if one is None else f"{one:.3f}" for one in errors)])
-    return Table(("fold", "clips", "ECE", "ECE by chance, mean", "95 % of chance below"), rows)
+        rows.append([fold or "all", shown_number(scores["n"], "g"), *(shown_number(one, ".3f") for one in errors)])
+    columns = ("fold", "clips", "ECE", "ECE by chance, mean", "95 % of chance below")
+    return Table(columns, rows, names=("fold", "n_clips", "ece", "ece_by_chance_mean", "ece_by_chance_q95"))
 
 
 def _fitted_table(runs: Sequence[FoldRun]) -> Table | None:
@@ -154,9 +168,11 @@ def _fitted_table(runs: Sequence[FoldRun]) -> Table | None:
         fitted = run.record.calibration
         if fitted is not None:
             numbers = (fitted.before.ece, fitted.after.ece, fitted.before.nll, fitted.after.nll)
-            rows.append([run.name, fitted.method, f"{run.record.temperature:.2f}", *(f"{one:.3f}" for one in numbers)])
+            shown = (shown_number(run.record.temperature, ".2f"), *(shown_number(one, ".3f") for one in numbers))
+            rows.append([run.name, fitted.method, *shown])
     columns = ("fold", "method", "temperature", "ECE before", "ECE after", "NLL before", "NLL after")
-    return Table(columns, rows, words=2) if rows else None
+    names = [name.lower().replace(" ", "_") for name in columns]
+    return Table(columns, rows, words=2, names=names) if rows else None
 
 
 MOST_SPEAKERS = 100
@@ -203,10 +219,11 @@ def _most(shared: Mapping[tuple[str, str], Mapping[str, Sequence[int]]], kind: s
     return max((count for sets, kinds in shared.items() if "test" in sets for count in kinds.get(kind, [])), default=0)
 
 
-def _range(counts: Sequence[int]) -> str:
+def _range(counts: Sequence[int]) -> ShownNumber:
     if not counts:
-        return NONE
-    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
+        return ShownNumber(NONE, None)
+    low, high = min(counts), max(counts)
+    return ShownNumber(str(low) if low == high else f"{low}–{high}", {"low": low, "high": high})
 
 
 FINETUNING = "finetuning"  # the folder of a run where a fine-tuning is told, see earnest/training/finetune.py
@@ -233,15 +250,17 @@ def learning_section(result: Result) -> Section:
         at = next((row for row in run.history if float(row["epoch"]) == chosen), {})
         best = float(at["valid_ua"]) if "valid_ua" in at else None
         tested = result.scores.folds.get(run.name)
-        rows.append([run.name, f"{chosen} of {epochs}", percent(best), percent(tested["ua"] if tested else None)])
+        kept = ShownNumber(f"{chosen} of {epochs}", {"chosen": chosen, "of": epochs})
+        rows.append([run.name, kept, percent(best), percent(tested["ua"] if tested else None)])
     columns = ("fold", "epoch chosen", "UA on validation, %", "UA on test, %")
+    names = ("fold", "epoch", "valid_ua_percent", "test_ua_percent")
     chosen_on = result.facts.stamp or (
         "chosen on validation clips; test clips were scored once, after that"
         if any("valid_ua" in row for run in learned for row in run.history)
         else "the last one, as there were no validation clips"
     )
     lead = (f"The dashed line is the epoch that was kept: {chosen_on}.", *warnings)
-    return Section("learning", title, lead, pictures, {"Epochs": Table(columns, rows)})
+    return Section("learning", title, lead, pictures, {"Epochs": Table(columns, rows, names=names)})
 
 
 def confusion_section(result: Result) -> Section:
@@ -251,7 +270,7 @@ def confusion_section(result: Result) -> Section:
     with_none = scores.n_answered < scores.n
     columns = ["true ↓ predicted →", *names, *(["no answer"] if with_none else [])]
     rows = [
-        [name, *map(str, counts), *([str(scores.unanswered[name])] if with_none else [])]
+        [name, *map(shown_number, counts), *([shown_number(scores.unanswered[name])] if with_none else [])]
         for name, counts in zip(names, scores.confusion, strict=True)
     ]
     often = _most_frequent_mistake(names, scores.confusion)
@@ -260,7 +279,7 @@ def confusion_section(result: Result) -> Section:
         "confusion-by-true",
         "Of each true class (rows sum to 100 %)",
         f"Confusion matrix of {scores.size('clip')} in shares of the true class; {often}",
-        Table(columns, rows),
+        Table(columns, rows, names=["true", *columns[1:]]),
     )
     by_predicted = picture(
         draw_confusion(scores, "predicted"),
@@ -291,7 +310,7 @@ def classes_section(result: Result) -> Section:
     """Draw precision, recall and F1."""
     scores = result.scores
     rows = [
-        [name, str(one.n), percent(one.precision), percent(one.recall), percent(one.f1)]
+        [name, shown_number(one.n), percent(one.precision), percent(one.recall), percent(one.f1)]
         for name, one in scores.per_class.items()
     ]
     known = {name: one.recall for name, one in scores.per_class.items() if one.recall is not None}
@@ -300,7 +319,8 @@ def classes_section(result: Result) -> Section:
         f"Precision, recall and F1 of {len(rows)} classes; recall is lowest for {lowest} "
         f"({percent(known[lowest])} %) and highest for {highest} ({percent(known[highest])} %)"
     )
-    table = Table(("class", "n", "precision", "recall", "F1"), rows)
+    names = ("class", "n", "precision_percent", "recall_percent", "f1_percent")
+    table = Table(("class", "n", "precision", "recall", "F1"), rows, names=names)
     drawing = picture(draw_classes(scores), "classes", "Precision, recall and F1 in per cent", alt, table)
     return Section("classes", "Classes", pictures=[drawing])
 
@@ -312,16 +332,18 @@ def gender_and_affect_section(result: Result) -> Section:
     lead, tables = [], {}
     if gender:
         lead.append(f"Gender right: {percent(gender.wa)} % of {counted(gender.n, 'clip')}.")
-        rows = [["all", str(gender.n), percent(gender.wa), range_text(gender.intervals["wa"])]]
+        rows = [["all", shown_number(gender.n), percent(gender.wa), range_text(gender.intervals["wa"])]]
         for name, one in gender.recalls.items():
-            rows.append([name, str(one.n), percent(one.recall), range_text(one.interval)])
-        tables["Gender"] = Table(("gender", "clips", "right, %", "95 % interval"), rows)
+            rows.append([name, shown_number(one.n), percent(one.recall), range_text(one.interval)])
+        names = ("gender", "n_clips", "right_percent", "interval_percent")
+        tables["Gender"] = Table(("gender", "clips", "right, %", "95 % interval"), rows, names=names)
     if ratings:
         lead.append(
             "The root mean square error (RMSE) is in the unit of the corpus' ratings; the concordance correlation "
             "coefficient (CCC, −1 to 1) is the same in any."
         )
-        tables["Affect"] = Table(("affect", "ratings", "clips", "CCC", "RMSE"), ratings, words=2)
+        of_affect = ("affect", "ratings", "n_clips", "ccc", "rmse")
+        tables["Affect"] = Table(("affect", "ratings", "clips", "CCC", "RMSE"), ratings, 2, of_affect)
     if not tables:
         return Section(
             "gender-and-affect", title, missing="The predictions answer neither gender nor affect of rated clips."
@@ -334,8 +356,8 @@ def _affect_row(line: tuple[str, Any]) -> list[str] | None:
     name, scores = line
     try:
         (low, high), ccc, rmse = scores["scale"], scores["ccc"], scores["rmse"]
-        numbers = (NONE if ccc is None else f"{ccc:.3f}", f"{rmse:.3f}")
-        return [name, f"{low:g} to {high:g}", f"{scores['n']:d}", *numbers]
+        scale = ShownNumber(f"{low:g} to {high:g}", {"low": low, "high": high})
+        return [name, scale, shown_number(scores["n"], "d"), shown_number(ccc, ".3f"), shown_number(rmse, ".3f")]
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -359,7 +381,7 @@ def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) ->
     recalls = recall_gaps(predictions, columns["gender"]) if "gender" in columns else {}
     if any(gap is not None for gap in recalls.values()):
         rows_of_gaps = [[name, percent(gap)] for name, gap in recalls.items()]
-        tables["Recall gap between genders, points"] = Table(("class", "gap"), rows_of_gaps)
+        tables["Recall gap between genders, points"] = Table(("class", "gap"), rows_of_gaps, 1, ("class", "gap_points"))
     pictures = []
     if speakers:
         lowest, highest = min(speakers, key=lambda one: one.ua), max(speakers, key=lambda one: one.ua)
@@ -367,7 +389,8 @@ def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) ->
         lead.append(f"UA of the {len(speakers)} speakers goes {told}.")
         table = Table(
             ("speaker", "clips", "WA", "UA"),
-            [[one.value, str(one.n), percent(one.wa), percent(one.ua)] for one in speakers],
+            [[one.value, shown_number(one.n), percent(one.wa), percent(one.ua)] for one in speakers],
+            names=("speaker", "n_clips", "wa_percent", "ua_percent"),
         )
         if len(speakers) <= MOST_SPEAKERS:
             alt = f"UA of {len(speakers)} speakers, {told}"
@@ -380,9 +403,10 @@ def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) ->
 def _slice_table(parts: Sequence[Slice]) -> Table:
     rows = []
     for one in parts:
-        interval = NONE if one.interval is None else range_text(one.interval)
-        rows.append([one.name, one.value, str(one.n), percent(one.wa), percent(one.ua), interval])
-    return Table(("of", "value", "clips", "WA", "UA", "95 % interval"), rows, words=2)
+        interval = ShownNumber(NONE, None) if one.interval is None else range_text(one.interval)
+        rows.append([one.name, one.value, shown_number(one.n), percent(one.wa), percent(one.ua), interval])
+    names = ("of", "value", "n_clips", "wa_percent", "ua_percent", "ua_interval_percent")
+    return Table(("of", "value", "clips", "WA", "UA", "95 % interval"), rows, words=2, names=names)
 
 
 def noise_section(result: Result) -> Section:
@@ -391,9 +415,10 @@ def noise_section(result: Result) -> Section:
     if curve is None or not curve.levels:
         missing = "Not evaluated: earnest evaluate --noise FOLDER adds it."
         return Section("noise", "Noise", missing=missing)
-    rows = [["clean", *map(spread_text, curve.clean)]]
-    rows += [[f"{db:g} dB", *map(spread_text, curve.levels[db])] for db in sorted(curve.levels, reverse=True)]
-    loudest = min(curve.levels)
+    rows: list[list[str]] = [[ShownNumber("clean", None), *map(spread_text, curve.clean)]]
+    loudest_last = sorted(curve.levels, reverse=True)
+    rows += [[ShownNumber(f"{db:g} dB", db), *map(spread_text, curve.levels[db])] for db in loudest_last]
+    loudest = loudest_last[-1]
     alt = (
         f"UA over the signal-to-noise ratio: {percent(curve.clean[1].mean)} % clean, "
         f"{percent(curve.levels[loudest][1].mean)} % at {loudest:g} dB"
@@ -403,6 +428,6 @@ def noise_section(result: Result) -> Section:
         "noise",
         "UA over the noise level",
         alt,
-        Table(("noise", "WA", "UA"), rows),
+        Table(("noise", "WA", "UA"), rows, names=("snr_db", "wa_percent", "ua_percent")),
     )
     return Section("noise", "Noise", (f"Noise mixed into {curve.n} test clips.",), [drawing])

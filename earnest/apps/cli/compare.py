@@ -44,17 +44,16 @@ def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_jso
     if as_json:
         echo_json(compared.to_dict())
         return
-    rows = [[row[name] for name in SHOWN] for row in compared.headline.to_list()]
-    echo_table(SHOWN, rows, "Each result on all of its clips, per cent, mean over folds", right=SHOWN[2:])
+    title = "Each result on all of its clips, per cent, mean over folds"
+    echo_table(SHOWN, compared.headline.taken(SHOWN), title, right=SHOWN[2:])
     if compared.on_common:
         echo()
         echo_table(compared.on_common.columns, compared.on_common.rows, right=compared.on_common.columns[1:])
     echo()
     paired = compared.paired
     title = f"Against {compared.results[0].name}, in points; two-sided p-values"
-    for row in paired.to_list():  # one below the other: eleven columns don't fit beside each other
-        name = row.pop(paired.columns[0])
-        echo_table(("", name), list(row.items()), title, right=(name,))
+    for name, *cells in paired.rows:  # one below the other: eleven columns don't fit beside each other
+        echo_table(("", name), list(zip(paired.columns[1:], cells, strict=True)), title, right=(name,))
         echo()
     for note in compared.notes:
         echo(note)

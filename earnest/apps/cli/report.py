@@ -89,8 +89,7 @@ def command(
     if as_json:
         echo_json({"page": page, "folder": folder, **report.to_dict()})
         return
-    rows = [[row[name] for name in SHOWN] for row in report.headline.to_list()]
-    echo_table(SHOWN, rows, "Per cent, mean over folds", right=SHOWN[2:])
+    echo_table(SHOWN, report.headline.taken(SHOWN), "Per cent, mean over folds", right=SHOWN[2:])
     echo()
     for note in report.notes:
         echo(note)

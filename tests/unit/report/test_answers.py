@@ -36,17 +36,18 @@ def test_answers_without_the_truth_become_a_page_of_shares_sound_and_groups(tabl
     pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
     page = tmp_path / "page.html"
     told = json.loads(earnest_cli("report", table, "--output", page, "--json"))
-    assert (told["with an emotion"], told["speech"]) == ("2 (50.0 %)", "8 s")
+    assert (told["n_recordings"], told["n_with_emotion"], told["speech_s"]) == (4, 2, 8)
     found = {section["name"]: next(iter(section["tables"].values()), []) for section in told["sections"]}
-    emotions = {row[""]: row for row in found["emotion"]}
-    assert [emotions[name]["% of all speech"] for name in ("sad", "happy", "unsure")] == ["37.5", "12.5", "50.0"]
-    assert emotions["sad"]["median confidence, %"] == "80.0"
-    assert {row["status"]: row["recordings"] for row in found["status"]} == {"ok": "2", "unsure": "1", "error": "1"}
+    emotions = {row["emotion"]: row for row in found["emotion"]}
+    assert [emotions[name]["percent_of_all_speech"] for name in ("sad", "happy", "unsure")] == [37.5, 12.5, 50]
+    assert emotions["sad"]["median_confidence_percent"] == 80
+    assert {row["status"]: row["n_recordings"] for row in found["status"]} == {"ok": 2, "unsure": 1, "error": 1}
     assert [row["quality"] for row in found["quality"]] == ["noisy"]
-    assert [(row["folder"], row["sad, %"]) for row in found["folder"]] == [("calls", "50.0"), ("old", "–")]
+    assert [(row["folder"], row["sad_percent"]) for row in found["folder"]] == [("calls", 50), ("old", None)]
     assert [row["channel"] for row in found["channel"]] == ["1", "2"]
     assert "speaker" not in found and "no audio" in found["error"][0]["error"]
     text = page.read_text(encoding="utf-8")
+    assert "<dd>2 (50.0 %)</dd>" in text and "<dd>8 s</dd>" in text and "% of all speech" in text
     assert "Nobody said what is true" in text and "old/=c.wav" in text
     assert (tmp_path / "page" / "emotions.png").exists()
 

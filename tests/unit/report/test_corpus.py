@@ -1,5 +1,6 @@
 """The page about a corpus."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,16 @@ def test_affect_is_shown_in_its_own_unit_or_its_absence_is_told(mine: CorpusPage
     rated = [replace(row, arousal=1.0 + number) for number, row in enumerate(rows_of(tmp_path))]
     shown = section(build_page("mine", rated, False, nothing), "affect").section
     assert shown.pictures[0].table.rows == [("arousal", "4", "1.00", "2.50", "4.00")]
+
+
+def test_json_of_a_corpus_holds_numbers_in_named_units(mine: CorpusPage, tmp_path: Path) -> None:
+    told = json.loads((write_page(mine, tmp_path / "shown").parent / "corpus.json").read_text(encoding="utf-8"))
+    lengths_s = [length_s(row) for row in rows_of(tmp_path)]
+    assert (told["n_recordings"], told["n_speakers"], told["licence"]) == (4, 4, None)
+    assert told["hours"] == pytest.approx(sum(lengths_s) / 3600, abs=1e-6)
+    parts = {part["name"]: next(iter(part["tables"].values()), []) for part in told["sections"]}
+    assert sum(row["n_recordings"] for row in parts["counts"]) == 4
+    assert min(row["shortest_s"] for row in parts["durations"]) == pytest.approx(min(lengths_s))
 
 
 def test_a_length_is_that_of_the_part_that_the_row_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

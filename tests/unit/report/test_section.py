@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import earnest_cli
@@ -123,9 +124,33 @@ def test_pictures_json_and_markdown_lie_beside_the_page(folder: Path) -> None:
     (result,) = document["results"]
     assert result["wa"] == read_result(folder).scores.wa
     assert [line["speakers"] for line in document["headline"]] == ["speaker-independent"]
-    assert document["published"][0]["UA"] == "75.3"
+    assert document["published"][0]["ua_percent"] == {"mean": 75.3, "sd": None}
     lines = (folder / "report" / "report.md").read_text().splitlines()
     assert any(line.startswith("| made | ravdess-6fold | speaker-independent |") for line in lines)
+
+
+def numbers_as_text(value: Any, where: str = "") -> list[str]:
+    """Return where in JSON a text is a number, or a number with its unit."""
+    if isinstance(value, dict):
+        return [found for name, item in value.items() for found in numbers_as_text(item, f"{where}/{name}")]
+    if isinstance(value, list):
+        return [found for item in value for found in numbers_as_text(item, where)]
+    is_number = isinstance(value, str) and re.fullmatch(r"[–<]|[-−+<> ]*\d[\d., ]*( ?(%|±|s|\(|to|of|–).*)?", value)
+    return [f"{where}: {value}"] if is_number else []
+
+
+def test_json_holds_numbers_where_the_page_shows_them(folder: Path) -> None:
+    document = json.loads((folder / "report" / "report.json").read_text())
+    assert numbers_as_text(document) == []
+    (line,), scores = document["headline"], read_result(folder).scores
+    assert line["wa_percent"]["mean"] == pytest.approx(100 * scores.over_folds["wa"].mean)
+    assert line["pooled_ua_percent"]["low"] == pytest.approx(100 * scores.intervals["ua"].low)
+    parts = {section["name"]: section["tables"] for section in document["results"][0]["sections"]}
+    confusion = next(iter(parts["confusion"].values()))
+    assert [[row[name] for name in scores.classes] for row in confusion] == [list(row) for row in scores.confusion]
+    assert {row["class"]: row["n"] for row in next(iter(parts["classes"].values()))} == {
+        name: one.n for name, one in scores.per_class.items()
+    }
 
 
 def test_strings_from_files_are_escaped(tmp_path: Path) -> None:

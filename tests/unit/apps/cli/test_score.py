@@ -270,7 +270,8 @@ def test_results_of_two_models_on_own_recordings_are_compared(tmp_path):
         refuse_changed(Path(path.replace(".csv", "-scored")))
     words = [path.replace(".csv", "-scored") for path in both]
     document = json.loads(CliRunner().invoke(cli, ["compare", *words, "--json"]).stdout)
-    assert [(row["result"], row["WA"]) for row in document["headline"]] == [("A-scored", "100.0"), ("B-scored", "50.0")]
+    found = [(row["result"], row["wa_percent"]["mean"]) for row in document["headline"]]
+    assert found == [("A-scored", 100), ("B-scored", 50)]
     assert document["pairs"][0]["n"] == 2
 
 
