@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from earnest.evaluation.calibration import N_BINS
 from earnest.evaluation.intervals import Interval, Spread
 
 NONE = "–"
+SCORES_IN_WORDS = (  # once on each page, and below printed scores
+    "WA: weighted accuracy, the share of recordings that are right. UA: unweighted accuracy, the mean recall over "
+    f"classes. ECE: expected calibration error, {N_BINS} bins."
+)
 
 
 class ShownNumber(str):

@@ -10,7 +10,16 @@ from earnest.errors import counted
 from earnest.evaluation.calibration import Reliability, reliability, selective
 from earnest.evaluation.report import published_rows
 from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
-from earnest.evaluation.texts import NONE, ShownNumber, percent, pooled_text, range_text, shown_number, spread_text
+from earnest.evaluation.texts import (
+    NONE,
+    SCORES_IN_WORDS,
+    ShownNumber,
+    percent,
+    pooled_text,
+    range_text,
+    shown_number,
+    spread_text,
+)
 from earnest.plots.comparisons import draw_noise_curves
 from earnest.plots.results import (
     SELECTED,
@@ -80,14 +89,15 @@ def headline_row(result: Result) -> list[str]:
 
 
 def headline_notes(results: Sequence[Result]) -> list[str]:
-    """Say how the numbers were made, and what makes them hard to compare."""
+    """Say what the scores are, how the numbers were made, and what makes them hard to compare."""
     over = sorted({result.scores.intervals["wa"].over for result in results})
     n_folds = {result.n_folds for result in results}
     parts = [f"{result.name} {percent(result.scores.coverage)} %" for result in results if result.scores.coverage < 1]
     notes = [
+        SCORES_IN_WORDS,
         ("Mean ± standard deviation over folds" if max(n_folds) > 1 else "One fold")
         + f", in per cent. Pooled: all folds together, with 95 % intervals by bootstrap over {' or '.join(over)}. "
-        f"A clip without an answer counts as wrong{'; answered: ' if parts else ''}{', '.join(parts)}."
+        f"A clip without an answer counts as wrong{'; answered: ' if parts else ''}{', '.join(parts)}.",
     ]
     for result in results:
         notes += [f"{result.name}: {told}" for told in [*result.scores.notes, *filter(None, [result.not_read])]]

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import earnest
 from earnest.apps.cli.main import cli
 from earnest.bundle import SHIPPED
+from earnest.evaluation.texts import SCORES_IN_WORDS
 
 DEMO = SHIPPED.parent / "demo"  # synthetic speech
 NAMES = ("plain", "lively", "loud-and-fast")
@@ -52,6 +53,7 @@ def test_the_table_says_what_was_learnt_and_the_model_answers(table: Path, tmp_p
         "What would help most",
     ):
         assert words in said
+    assert said.count(SCORES_IN_WORDS) == 1
     assert "report.html" not in said  # it was not asked for
     code, said = invoke("predict", DEMO / "plain.flac", "--model", tmp_path / "mine", "--json")
     assert code == 0 and json.loads(said)["probabilities"].keys() == set(NAMES)

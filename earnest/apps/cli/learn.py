@@ -23,6 +23,7 @@ from earnest.apps.cli.output import (
 )
 from earnest.bundle import path_of_bundle
 from earnest.errors import counted
+from earnest.evaluation.texts import SCORES_IN_WORDS
 from earnest.export.files import refuse_full
 from earnest.installation import install_command
 from earnest.own.bundle import CLASS_COLUMNS, Learned
@@ -132,6 +133,7 @@ def _tell(learned: Learned, quiet: bool, wants_report: bool) -> None:
     echo()
     echo_table(CLASS_COLUMNS, learned.class_rows(), right=("n", "speakers", "recall %"))
     _tell_refused(learned)
+    echo(f"\n{SCORES_IN_WORDS}")
     if quiet:
         return
     echo("\nWhat would help most:")

@@ -37,7 +37,7 @@ from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document
 from earnest.evaluation.slices import Slice, manifest_columns
 from earnest.evaluation.splits import named
-from earnest.evaluation.texts import NONE, percent, range_text, spread_text
+from earnest.evaluation.texts import NONE, SCORES_IN_WORDS, percent, range_text, spread_text
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
 from earnest.files.writing import SUMS, refuse_existing, summed_in, write_json, write_sums
@@ -367,6 +367,7 @@ def command(
     echo_scores(scores, found.more, title)
     for note in found.notes:
         echo(note)
+    echo(f"\n{SCORES_IN_WORDS}")
     if protocol is None and not (told or quiet):
         echo(UNKNOWN, err=True)
 

@@ -17,6 +17,7 @@ from made_up_results import HISTORY, made_up, write_result, write_run
 
 from earnest.errors import CorpusError, MissingExtraError
 from earnest.evaluation.predictions import joined, text_column
+from earnest.evaluation.texts import SCORES_IN_WORDS
 from earnest.report.clips import recordings_of
 from earnest.report.result import read_result
 from earnest.report.section import render
@@ -86,6 +87,14 @@ def test_the_page_holds_every_part_and_says_what_is_left_out(text: str) -> None:
     assert "The recordings of made-up are not at hand; --data made-up=PATH says where." in said
     assert "earnest evaluate --noise FOLDER adds it" in said
     assert "earnest evaluate recipe.toml --protocol speaker-5fold" in said
+
+
+def test_scores_are_spelled_out_once_in_each_form_of_the_report(folder: Path, text: str, tmp_path: Path) -> None:
+    second = write_result(tmp_path / "second", made_up())
+    earnest_cli("compare", folder, second, "--output", tmp_path / "compare.html", "-q")
+    other = (tmp_path / "compare.html").read_text(encoding="utf-8")
+    for page in (text, other, (folder / "report" / "report.md").read_text(encoding="utf-8")):
+        assert page.count(SCORES_IN_WORDS) == 1
 
 
 def test_published_numbers_stand_beside_ours(text: str) -> None:

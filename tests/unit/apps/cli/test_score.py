@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from earnest.apps.cli.main import cli
 from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.errors import CorpusError, RecipeError
+from earnest.evaluation.texts import SCORES_IN_WORDS
 from earnest.files.writing import refuse_changed, write_sums
 
 LINES = [
@@ -88,6 +89,11 @@ def test_of_a_folder_of_batch_it_is_said_how_one_table_comes_of_it(tmp_path):
     (tmp_path / "answers" / "shards" / "00000.parquet").touch()
     told = str(run(str(tmp_path / "answers")).exception)
     assert """pandas.read_parquet("shards").to_parquet("answers.parquet")'`""" in told
+
+
+def test_scores_are_spelled_out_once_at_the_end(predictions):
+    output = run(predictions, "-q").stdout
+    assert output.count(SCORES_IN_WORDS) == 1 and output.endswith(f"\n\n{SCORES_IN_WORDS}\n")
 
 
 def test_unanswered_rows_are_shown(predictions):
