@@ -353,7 +353,7 @@ def _first(names: Sequence[str], share: float) -> list[str]:
     return drawn[: ceil(round(share * len(drawn), 6))]
 
 
-DATA_CURVE = "data_curve.json"
+LEARNING_CURVE = "learning_curve.json"
 
 
 def with_share(task: Task, share: float) -> Task:
@@ -383,7 +383,7 @@ def evaluate_learning_curve(
     ----------
     whole : the outcome with all training data
     less : of `with_shares`
-    output : gets a folder ``train-share-SHARE`` each and data_curve.json
+    output : gets a folder ``train-share-SHARE`` each and learning_curve.json
     """
     amounts = []
     for share, part in less.items():
@@ -391,7 +391,7 @@ def evaluate_learning_curve(
         amounts.append(Amount.of(share, part.splits, outcome.scores))
     amounts.append(Amount.of(1.0, task.splits, whole.scores))
     document = {"title": task.title, "command": command, "amounts": [amount.to_dict() for amount in amounts]}
-    write_json(output / DATA_CURVE, document)
+    write_json(output / LEARNING_CURVE, document)
     return amounts
 
 

@@ -3,7 +3,7 @@
 from earnest.frontends.mel import log_mel
 from earnest.plots.networks import draw_attention, draw_feature_maps, draw_filters, draw_saliency
 from earnest.plots.recordings import draw_affect, draw_counts, draw_durations, draw_spectrogram, draw_waveform
-from earnest.plots.results import draw_confusion, draw_curves, draw_learning_curve, draw_prediction, draw_top
+from earnest.plots.results import draw_confusion, draw_curves, draw_history, draw_prediction, draw_top
 from earnest.plots.style import headline, new_figure
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "draw_durations",
     "draw_feature_maps",
     "draw_filters",
-    "draw_learning_curve",
+    "draw_history",
     "draw_prediction",
     "draw_saliency",
     "draw_spectrogram",

@@ -1,4 +1,4 @@
-"""Pictures of results: confusion, learning curves of one run and of several, the probabilities of one answer.
+"""Pictures of results: confusion, training histories of one run and of several, the probabilities of one answer.
 
 Also classes, calibration, speakers, embeddings and attention, as reports show them.
 """
@@ -93,15 +93,15 @@ def draw_confusion(scores: Scores, by: Literal["true", "predicted"]) -> "Figure"
 
 
 def plot_history(history: Sequence[Mapping[str, Any]], path: Path, title: str, chosen_epoch: int) -> None:
-    """Save what `draw_learning_curve` draws, with a title."""
+    """Save what `draw_history` draws, with a title."""
     if not history:
         raise EarnestError(f"{path}: there is no history to draw.")
-    figure = draw_learning_curve(history, chosen_epoch)
+    figure = draw_history(history, chosen_epoch)
     headline(figure, title, "")
     save(figure, path)
 
 
-def draw_learning_curve(history: Sequence[Mapping[str, Any]], chosen_epoch: int) -> "Figure":
+def draw_history(history: Sequence[Mapping[str, Any]], chosen_epoch: int) -> "Figure":
     """Draw loss and UA over epochs, with the epoch that validation data chose marked.
 
     Parameters
@@ -131,7 +131,7 @@ def draw_curves(axes: "Axes", runs: Mapping[str, Sequence[Mapping[str, Any]]], q
 
     Parameters
     ----------
-    runs : name → history as in `draw_learning_curve`
+    runs : name → history as in `draw_history`
     quantity : a column of the histories, such as "valid_ua"; the best of a loss is the lowest
     """
     from matplotlib.ticker import MaxNLocator

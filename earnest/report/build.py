@@ -18,8 +18,8 @@ from earnest.report.sections import (
     groups_section,
     headline_notes,
     headline_table,
+    history_section,
     leakage_section,
-    learning_section,
     noise_section,
     published_table,
 )
@@ -111,7 +111,7 @@ def _sections(
     recordings = recordings_of(result.predictions.corpus, folders)
     return [
         leakage_section(result.facts),
-        learning_section(result),
+        history_section(result),
         confusion_section(result),
         classes_section(result),
         calibration_section(result),

@@ -25,7 +25,7 @@ from earnest.plots.results import (
     SELECTED,
     draw_classes,
     draw_confusion,
-    draw_learning_curve,
+    draw_history,
     draw_reliability,
     draw_risk_coverage,
     draw_speakers,
@@ -239,24 +239,24 @@ def _range(counts: Sequence[int]) -> ShownNumber:
 FINETUNING = "finetuning"  # the folder of a run where a fine-tuning is told, see earnest/training/finetune.py
 
 
-def learning_section(result: Result) -> Section:
+def history_section(result: Result) -> Section:
     """Draw each fold's training."""
-    title = "Learning curves"
+    title = "Training history"
     if not result.runs:
-        return Section("learning", title, missing="There is no run folder beside the predictions.")
+        return Section("history", title, missing="There is no run folder beside the predictions.")
     learned = [run for run in result.runs if run.history]
     warnings = [f"Fold {run.name}: {sentence}" for run in result.runs for sentence in run.record.warnings]
     if not learned:
         told = "The model was fitted in closed form, without epochs"
         tuned = any((run.folder / FINETUNING / HISTORY).exists() for run in result.runs)
         told += f", on an encoder whose fine-tuning is told in {FINETUNING}/{HISTORY}" if tuned else ""
-        return Section("learning", title, warnings, missing=f"{told}.")
+        return Section("history", title, warnings, missing=f"{told}.")
     pictures, rows = [], []
     for run in learned:
         chosen, epochs = run.record.best_epoch, run.record.epochs
         alt = f"Loss and UA over {counted(epochs, 'epoch')} of fold {run.name}; epoch {chosen} was chosen"
-        drawing = draw_learning_curve(run.history, chosen)
-        pictures.append(picture(drawing, f"learning-{run.name}", f"Fold {run.name}: epoch {chosen} of {epochs}", alt))
+        drawing = draw_history(run.history, chosen)
+        pictures.append(picture(drawing, f"history-{run.name}", f"Fold {run.name}: epoch {chosen} of {epochs}", alt))
         at = next((row for row in run.history if float(row["epoch"]) == chosen), {})
         best = float(at["valid_ua"]) if "valid_ua" in at else None
         tested = result.scores.folds.get(run.name)
@@ -270,7 +270,7 @@ def learning_section(result: Result) -> Section:
         else "the last one, as there were no validation clips"
     )
     lead = (f"The dashed line is the epoch that was kept: {chosen_on}.", *warnings)
-    return Section("learning", title, lead, pictures, {"Epochs": Table(columns, rows, names=names)})
+    return Section("history", title, lead, pictures, {"Epochs": Table(columns, rows, names=names)})
 
 
 def confusion_section(result: Result) -> Section:

@@ -124,8 +124,8 @@ def test_less_data_is_tested_on_the_same_clips_and_says_how_much_it_was(corpus: 
     assert metrics["over_folds"]["ua"] == half["ua"]
     with pytest.raises(EarnestError, match=r"0\.5 of the training data"):
         read_result(folder)
-    assert (tmp_path / "run" / "data_curve.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads((tmp_path / "run" / "data_curve.json").read_text())["amounts"] == document["train_share"]
+    assert (tmp_path / "run" / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "run" / "learning_curve.json").read_text())["amounts"] == document["train_share"]
 
 
 def test_corpora_are_trained_on_once_and_tested_against_each_other(corpus: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_what_happens_inside_the_network_is_shown(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "with a bar of attention weight under each time step" in text
     assert "laid out by t-SNE" in text
-    assert {"1-attention.png", "1-embeddings.png", "1-learning-f1.png"} <= {
+    assert {"1-attention.png", "1-embeddings.png", "1-history-f1.png"} <= {
         path.name for path in page.with_suffix("").iterdir()
     }
     assert "no players for made-up, whose licence is not known" in text

@@ -125,7 +125,7 @@ def test_parity_with_a_bundle_of_other_classes_is_refused(trained: Trained, tmp_
 
 
 def test_a_finished_run_is_read_not_trained_again(trained: Trained) -> None:
-    drawn_anew = ("metrics.json", "learning_curve.png")
+    drawn_anew = ("metrics.json", "history.png")
     trained_once = [path for path in trained.run.iterdir() if path.name not in drawn_anew]
     before = {path: path.stat().st_mtime_ns for path in trained_once}
     metrics = (trained.run / "metrics.json").read_bytes()

@@ -401,7 +401,7 @@ def _less(
     from earnest.plots.comparisons import plot_learning_curve
 
     amounts = evaluate_learning_curve(task, whole, less, folder, shlex.join(words), engine, on_fold, space)
-    plot_learning_curve(amounts, folder / "data_curve.png", f"{Path(words[2]).stem}, {task.title}")
+    plot_learning_curve(amounts, folder / "learning_curve.png", f"{Path(words[2]).stem}, {task.title}")
     return amounts
 
 

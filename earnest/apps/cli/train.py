@@ -107,7 +107,7 @@ def command(
     with resumable(output, "", quiet), held_folder(output), joined_ranks() as ranks:
         outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress, ranks)
         record = read_record(output)
-        _draw_curve(output, record.best_epoch)
+        _draw_history(output, record.best_epoch)
     if as_json:
         headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
         told = {"best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline}
@@ -182,12 +182,12 @@ def _echo_test(outcome: "Evaluation") -> None:
     echo_leakage(outcome.leakage)
 
 
-def _draw_curve(run: Path, chosen_epoch: int) -> None:
-    """Draw ``learning_curve.png`` where the run has epochs and matplotlib is installed."""
+def _draw_history(run: Path, chosen_epoch: int) -> None:
+    """Draw ``history.png`` where the run has epochs and matplotlib is installed."""
     history = run / "history.csv"
     if not history.exists() or not find_spec("matplotlib"):
         return
     from earnest.plots.results import plot_history
 
     with history.open(newline="", encoding="utf-8") as file:
-        plot_history(list(csv.DictReader(file)), run / "learning_curve.png", run.name, chosen_epoch)
+        plot_history(list(csv.DictReader(file)), run / "history.png", run.name, chosen_epoch)

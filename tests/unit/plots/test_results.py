@@ -68,7 +68,7 @@ def test_the_words_are_not_repeated_in_a_title_that_has_them():
     assert plots.titled("p", True) == "p (speaker-independent)"
 
 
-def test_the_learning_curve_marks_the_chosen_epoch_and_skips_what_was_not_measured(drawn, tmp_path):
+def test_the_training_history_marks_the_chosen_epoch_and_skips_what_was_not_measured(drawn, tmp_path):
     history = [{"epoch": epoch, "train_loss": 2 / epoch, "valid_loss": "", "valid_ua": epoch / 10} for epoch in (1, 2)]
     plots.plot_history(history, tmp_path / "curve.png", "f1", chosen_epoch=2)
     loss, ua = drawn[0].axes

@@ -80,7 +80,7 @@ def test_a_page_tells_recordings_and_answers_of_repeated_trainings_apart(tmp_pat
 
 def test_the_page_holds_every_part_and_says_what_is_left_out(text: str) -> None:
     said = html.unescape(text)
-    for heading in ("Leakage report", "Learning curves", "Confusion", "Classes", "Speakers and groups", "Noise"):
+    for heading in ("Leakage report", "Training history", "Confusion", "Classes", "Speakers and groups", "Noise"):
         assert f">{heading}</h3>" in said
     assert "SI · speaker-independent" in said
     assert "Fold f1: epoch 2 of 3" in said
@@ -126,7 +126,7 @@ def test_every_picture_has_words_and_follows_light_and_dark(text: str) -> None:
 
 def test_pictures_json_and_markdown_lie_beside_the_page(folder: Path) -> None:
     names = {path.stem for path in (folder / "report").glob("*.svg")}
-    expected = {"confusion-by-true", "confusion-by-predicted", "classes", "reliability", "risk-coverage", "learning-f1"}
+    expected = {"confusion-by-true", "confusion-by-predicted", "classes", "reliability", "risk-coverage", "history-f1"}
     assert expected <= names
     assert names == {path.stem for path in (folder / "report").glob("*.png")}
     document = json.loads((folder / "report" / "report.json").read_text())

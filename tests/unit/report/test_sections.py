@@ -18,8 +18,8 @@ from earnest.report.sections import (
     confusion_section,
     gender_and_affect_section,
     groups_section,
+    history_section,
     leakage_section,
-    learning_section,
     noise_section,
 )
 
@@ -88,7 +88,7 @@ def test_the_chosen_epoch_stands_beside_validation_and_test(tmp_path) -> None:
     folder = write_result(tmp_path / "made")
     write_run(folder / "f2", "f2", HISTORY)
     read = read_result(folder)
-    section = learning_section(read)
+    section = history_section(read)
     assert section.tables is not None
     ((fold, epoch, valid, test),) = section.tables["Epochs"].rows
     assert (fold, epoch, valid) == ("f2", "2 of 3", "62.5")
@@ -103,15 +103,15 @@ def test_what_was_wrong_with_a_training_stands_beside_its_curve(tmp_path) -> Non
         path = write_run(folder / fold, fold, HISTORY) / "run.json"
         record = json.loads(path.read_text())
         path.write_text(json.dumps(record | {"warnings": ["The loss explodes."] if fold == "f2" else []}))
-    assert learning_section(read_result(folder)).lead[1:] == ("Fold f2: The loss explodes.",)
+    assert history_section(read_result(folder)).lead[1:] == ("Fold f2: The loss explodes.",)
 
 
-def test_a_closed_form_has_no_learning_curve(tmp_path) -> None:
+def test_a_closed_form_has_no_training_history(tmp_path) -> None:
     folder = write_result(tmp_path / "made")
     path = write_run(folder / "f1") / "run.json"
-    assert "closed form" in learning_section(read_result(folder)).missing
+    assert "closed form" in history_section(read_result(folder)).missing
     path.write_text(json.dumps(json.loads(path.read_text()) | {"warnings": ["Nobody rated valence."]}))
-    assert list(learning_section(read_result(folder)).lead) == ["Fold f1: Nobody rated valence."]
+    assert list(history_section(read_result(folder)).lead) == ["Fold f1: Nobody rated valence."]
 
 
 def test_the_confusion_matrix_is_there_in_counts_and_names_the_most_frequent_mistake(result) -> None:
