@@ -28,7 +28,7 @@ from earnest.runtime.predictor import Predictor
     type=click.Choice(["CPU", "GPU", "AUTO"], case_sensitive=False),
     default="CPU",
     show_default=True,
-    help="What OpenVINO computes on.",
+    help="What OpenVINO computes on. A microphone is chosen with --input.",
 )
 @click.option("--microphone", "listens", is_flag=True, help="Listen to the microphone instead, until Ctrl-C.")
 @click.option("--input", "microphone_name", metavar="NAME", help="Microphone to use: its number, or part of its name.")

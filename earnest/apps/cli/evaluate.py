@@ -171,7 +171,7 @@ class ConditionOptions:
         type=click.Choice(["causal", "ten", "all", "one-emotion"]),
         help="Also answer adapted to each test speaker, without labels; repeatable. causal: one recording after the "
         "other, in a drawn order; ten, all: after ten drawn recordings or all were heard; one-emotion: causal, "
-        "streams of one emotion, the hardest case.",
+        "streams of one emotion, the hardest case. (`earnest predict --adapt` takes auto or recordings.)",
     )
     tta: tuple[str, ...] = option(
         "--tta",

@@ -49,17 +49,17 @@ if TYPE_CHECKING:
     type=click.Choice(FORMATS),
     default="onnx",
     show_default=True,
-    help="onnx and web: exact, for onnxruntime everywhere. onnx-fp16, onnx-int8: smaller, unless weights are stored in "
-    "8 bits already. onnx-int8 is a little faster, changes about one label in fifty, and needs the run's corpora. "
-    "openvino, openvino-fp16, openvino-int8: for OpenVINO.",
+    help="Of the model's file. onnx and web: exact, for onnxruntime everywhere. onnx-fp16, onnx-int8: smaller, unless "
+    "weights are stored in 8 bits already. onnx-int8 is a little faster, changes about one label in fifty, and needs "
+    "the run's corpora. openvino, openvino-fp16, openvino-int8: for OpenVINO.",
 )
 @click.option(
     "--profile",
     type=click.Choice(["bundle", "moody"]),
     default="bundle",
     show_default=True,
-    help="bundle: a bundle of earnest. moody: one ONNX file, whose input and output have the names of Moody's web "
-    "application.",
+    help="For which application, not a speaker's profile. bundle: a bundle of earnest. moody: one ONNX file, whose "
+    "input and output have the names of Moody's web application.",
 )
 @data_option
 @output_options

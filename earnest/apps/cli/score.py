@@ -285,7 +285,7 @@ PATH = click.Path(path_type=Path)
     "--format",
     "form",
     type=click.Choice(list(READERS)),
-    help="What wrote the file. Default: what its content looks like.",
+    help="What wrote the file that is read; scores as JSON are --json. Default: what its content looks like.",
 )
 @click.option(
     "--manifest", type=PATH, help="A manifest (CSV or Parquet): recordings, speakers and true emotions come from there."
