@@ -74,8 +74,9 @@ class OpenVinoSession:
 class OpenVinoEngine:
     """Makes sessions from the bytes that were checked, so no other file is read.
 
-    Where the environment variable ``EARNEST_CACHE`` names a folder, compiled models are kept there, each with its
-    checksum: OpenVINO's own ``CACHE_DIR`` answers from a damaged file without a word.
+    Where the environment variable ``EARNEST_CACHE`` names a folder, models that were compiled for a device that is
+    named are kept there, each with its checksum: OpenVINO's own ``CACHE_DIR`` answers from a damaged file without a
+    word.
     """
 
     name = "OpenVINO"
@@ -91,7 +92,8 @@ class OpenVinoEngine:
         self._settings: dict[str, Any] = {**EXACT, "PERFORMANCE_HINT": hint.upper()}
         if device == "CPU":
             self._settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False, **FEW_KEPT}
-        self._kept = disk_cache() if os.environ.get(FOLDER) else None
+        # What AUTO compiled can't be exported: each device compiles on its own.
+        self._kept = disk_cache() if os.environ.get(FOLDER) and device != "AUTO" else None
 
     def session(self, part: Part) -> OpenVinoSession:
         """Prepare the graph or a part of it."""
@@ -125,7 +127,7 @@ class OpenVinoEngine:
         """Compile a model, or take what was compiled of the same bytes, by the same OpenVINO on the same processor."""
         if self._kept is None:
             return OpenVinoSession(self._compile(model), facts)
-        processor = self._core.get_property(self._device, "FULL_DEVICE_NAME") if self._device != "AUTO" else ""
+        processor = self._core.get_property(self._device, "FULL_DEVICE_NAME")
         circumstances = repr((openvino().__version__, self._device, processor, sorted(self._settings.items())))
         digests = (hashlib.sha256(data).digest() for data in (circumstances.encode(), *made_of))
         fresh: list[Any] = []

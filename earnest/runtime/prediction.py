@@ -49,7 +49,10 @@ class Options(Validated):
         """Read what a caller gave: names in a list, or in one text with commas between them, as a row of CSV."""
         given: Any = () if classes is None else classes
         if isinstance(given, str):
-            given = chain.from_iterable(csv.reader(StringIO(given, newline=""), skipinitialspace=True))
+            try:
+                given = [*chain.from_iterable(csv.reader(StringIO(given, newline=""), skipinitialspace=True))]
+            except csv.Error as error:
+                raise EarnestError(f"classes: the text can't be read ({error}). Give names in a list.") from None
         names = list(given) if isinstance(given, Iterable) else [given]
         if strange := next((name for name in names if not isinstance(name, str)), None):
             raise EarnestError(f"classes: expected names such as 'angry', got {shown(strange)}.")

@@ -229,9 +229,9 @@ def _name_in(headers: Headers) -> str:
         disposition = disposition.encode("latin-1").decode("utf-8")
     message = Message()
     message["Content-Disposition"] = disposition[:MOST_HEADER_LETTERS]
-    parameters = message.get_params([], "content-disposition")
-    names = [value for name, value in parameters if name.lower() == "filename"]
     name = ""
-    with suppress(ValueError):  # a charset that is none of text
+    with suppress(ValueError, TypeError):  # a charset that is none of text; parts of a name of which one has no number
+        parameters = message.get_params([], "content-disposition")
+        names = [value for name, value in parameters if name.lower() == "filename"]
         name = collapse_rfc2231_value(max(names, key=lambda value: isinstance(value, tuple), default=""))
     return printable(name.strip().replace("\\", "/").rpartition("/")[2])[:NAME_LETTERS] or NAMELESS

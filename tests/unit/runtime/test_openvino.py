@@ -185,6 +185,12 @@ def test_compiled_models_are_kept_where_the_environment_says(folder: Path, monke
     np.testing.assert_array_equal(graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"], first)
 
 
+def test_what_openvino_compiled_for_a_device_of_its_choice_answers_and_is_not_kept(folder: Path, kept_in: Path) -> None:
+    model = Predictor.load(folder, provider="auto", backend="openvino")
+    assert model.graph.run([CLIPS[0]])["probabilities"].shape == (1, len(CLASSES))
+    assert not [*kept_in.glob("features/*/*")]
+
+
 def test_a_compiled_model_that_was_damaged_on_disk_answers_nothing(folder: Path, kept_in: Path) -> None:
     first = graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"]
     (kept,) = kept_in.glob("features/*/*")

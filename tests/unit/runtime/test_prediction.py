@@ -46,6 +46,8 @@ def test_names_come_in_a_list_or_in_a_text() -> None:
     with pytest.raises(EarnestError, match="classes: expected names such as 'angry', got 3"):
         Options.of([3, 4])  # type: ignore[list-item]
     assert Options.of("happy\rsad\n").classes == ("happy", "sad")
+    with pytest.raises(EarnestError, match="Give names in a list"):
+        Options.of("a" * 200_000)  # more than csv reads
 
 
 def test_a_class_that_macos_wrote_is_the_class_as_typed() -> None:

@@ -165,6 +165,7 @@ def test_what_is_no_recording_is_not_readable(client: TestClient, body: bytes) -
         ("attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.wav", "größe.wav"),
         ("attachment; filename=\"x.wav\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.wav", "größe.wav"),
         ("attachment; filename*=undefined''a.wav", ""),  # no charset of text
+        ("attachment; filename*0=a; filename*=b.wav", ""),  # which part comes first is unknown
         ("attachment; filename*=UTF-8''%1b%5b2J.wav", "\N{REPLACEMENT CHARACTER}[2J.wav"),
         ("attachment; filename=" + "a" * 2000, "a" * 200),
     ],
