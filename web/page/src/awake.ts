@@ -6,8 +6,8 @@ export class Awake {
 
   constructor() {
     document.addEventListener("visibilitychange", () => {
+      this.asked = null; // a page that is hidden keeps no lock, and gets none
       if (document.visibilityState === "visible") this.keep(this.isNeeded);
-      else this.asked = null; // the browser has let go
     });
   }
 

@@ -90,7 +90,6 @@ async function chosen(app: App, wanted = remembered("model")): Promise<void> {
 
 /** After a failure: the model that was chosen, or, where none could be, whichever there is. */
 function tryAgain(app: App): void {
-  byId("main").focus({ preventScroll: true }); // what was pressed goes
   app.leave();
   void chosen(app, model.value || null);
 }
@@ -107,6 +106,7 @@ function showEngine(app: App): void {
   byId("engine-loaded").textContent = "";
   if (failure) {
     problem.show(failure, () => {
+      byId("main").focus({ preventScroll: true }); // what was pressed goes
       tryAgain(app);
     });
     say(status, problemOf(failure).title);

@@ -56,6 +56,7 @@ class CompareView {
       }
       say(byId("compare-said"), n ? `${counted(n, "sample")} added.` : "All samples are there already.");
     } catch (error) {
+      say(byId("compare-said"), "");
       this.problem.show(error);
     }
     enable(button, true);

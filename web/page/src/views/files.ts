@@ -53,7 +53,7 @@ class FilesView {
 
   /** As a chosen file, shown at once. */
   private async trySample(name: string): Promise<void> {
-    this.problem.clear();
+    this.begin();
     const known = this.jobs.find(({ file, state }) => file.name === name && state.is === "done");
     if (known?.state.is === "done") {
       this.open(known.state.clip);
@@ -79,10 +79,16 @@ class FilesView {
   }
 
   private take(files: readonly File[]): void {
-    this.problem.clear();
+    this.begin();
     for (const file of files) this.add(new Job(this.app, file), (row) => {
       byId("file-list").append(row);
     });
+  }
+
+  /** What is said next is new, also in the same words. */
+  private begin(): void {
+    this.problem.clear();
+    say(byId("files-said"), "");
   }
 
   private add(job: Job, place: (row: HTMLElement) => void): void {
@@ -124,7 +130,7 @@ class FilesView {
     const nFailed = this.untold.filter(({ state }) => state.is === "failed").length;
     const nAnswered = this.untold.length - nFailed;
     const all = [nAnswered && `${counted(nAnswered, "recording")} answered`, nFailed && `${nFailed} can't be used`];
-    say(byId("files-said"), this.untold.length > 1 ? `${all.filter(Boolean).join(", ")}.` : endOf(job));
+    say(byId("files-said"), this.untold.length > 1 ? `${all.filter(Boolean).join(", ")}.` : endOf(this.untold[0]));
     this.untold = [];
   }
 
