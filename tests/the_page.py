@@ -111,6 +111,11 @@ def listen_for(driver: Any, n_windows: int) -> None:
     harness.wait_for(driver, f"document.querySelectorAll('#live-windows tbody tr').length >= {n_windows}")
 
 
+def recorded(driver: Any, seconds: int) -> None:
+    """Wait until Learn has recorded for so many seconds, or more: a slow machine doesn't see each."""
+    harness.wait_for(driver, f"parseInt(document.getElementById('learn-seconds').textContent) >= {seconds}")
+
+
 def listen_in(driver: Any) -> None:
     """Note from here on what a screen reader reads out by itself."""
     driver.execute_script("""
@@ -134,6 +139,22 @@ def choose_file(driver: Any, path: Path, seconds: float = PATIENCE_S) -> None:
     driver.find_element("id", "files-input").send_keys(str(path))
     answered = "document.querySelector('#file-list li:last-child .with-dot, #file-list li:last-child .problem')"
     harness.wait_for(driver, answered, seconds)
+
+
+def cancel_at_work(driver: Any, place: str = "#file-list") -> None:
+    """Cancel the file in ``place`` as soon as some of it was answered; in the page, which no test is too slow for."""
+    driver.execute_script(
+        """
+        const [place] = arguments;
+        const watching = setInterval(() => {
+          const isCancel = (one) => one.textContent === "Cancel";
+          if (!(document.querySelector(`${place} progress`)?.value > 0)) return;
+          [...document.querySelectorAll(`${place} button`)].find(isCancel).click();
+          clearInterval(watching);
+        }, 5);
+        """,
+        place,
+    )
 
 
 def drop(driver: Any, element_id: str, path: Path) -> None:

@@ -48,19 +48,21 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def full(driver: Any, address: str) -> Any:
-    """Open the page and fill every view."""
+    """Open the page and fill every view; tests that open it anew stand below those that need it full."""
     the_page.resize(driver, 1280, 900)
     open_page(driver, address)
     listen_for(driver, 2)
     press(driver, "live-start")
     wait_live(driver, "idle")
     driver.find_element("css selector", "#live-keep button").click()
+    harness.wait_for(driver, "document.getElementById('live-keep').textContent.includes('Kept')")
     go(driver, "files")
     choose_file(driver, DEMO / "lively.flac")
     go(driver, "compare")
     press(driver, "compare-samples")
     harness.wait_for(driver, "document.querySelectorAll('#compare-cards article').length >= 5")
     go(driver, "recordings")
+    harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
     driver.find_element("css selector", "#recordings-list button").click()
     go(driver, "debug")
     driver.find_element("css selector", "#debug-clips button").click()
@@ -189,72 +191,6 @@ def test_bars_and_the_view_that_is_open_are_seen_in_the_few_colours_of_high_cont
         full.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def test_how_recordings_ended_is_read_out_once(driver: Any, address: str, tmp_path: Path) -> None:
-    bad = tmp_path / "text.wav"
-    bad.write_text("no sound at all")
-    open_page(driver, address, "files")
-    the_page.listen_in(driver)
-    choose_file(driver, DEMO / "lively.flac")
-    answer = driver.find_element("css selector", "#file-list .with-dot").text
-    assert the_page.read_out(driver) == [f"lively.flac: {answer}"]
-    choose_file(driver, bad)
-    (said,) = the_page.read_out(driver)
-    assert said.startswith("text.wav: This recording can't be used. ")
-    driver.find_element("id", "files-input").send_keys(f"{bad}\n{DEMO / 'plain.flac'}\n{bad}")
-    harness.wait_for(driver, "document.querySelectorAll('#file-list .problem').length === 3")
-    assert the_page.read_out(driver) == ["1 recording answered, 2 can't be used."]
-    go(driver, "compare")
-    press(driver, "compare-samples")
-    harness.wait_for(driver, "document.getElementById('compare-said').textContent.includes('added')")
-    assert the_page.read_out(driver) == ["Hearing the samples …", "3 samples added."]
-
-
-def test_a_finger_scrolls_the_page_over_a_picture_and_moves_the_picture_sideways(driver: Any, address: str) -> None:
-    the_page.resize(driver, 360, 740)
-    driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
-    try:
-        open_page(driver, address, "files")
-        choose_file(driver, DEMO / "lively.flac")
-        assert swiped(driver, "clip-timeline", 0, -200) > 100
-        press(driver, "clip-closer")
-        drawn = "return document.querySelector('#clip-timeline canvas').toDataURL()"
-        before = driver.execute_script(drawn)
-        assert abs(swiped(driver, "clip-timeline", -100, 0)) < 10
-        assert driver.execute_script(drawn) != before
-    finally:
-        driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
-
-
-def swiped(driver: Any, element_id: str, x_px: int, y_px: int) -> float:
-    """Return by how much the page scrolls when a finger goes so far, from the middle of an element."""
-    to_the_middle = 'document.getElementById(arguments[0]).scrollIntoView({ block: "center" })'
-    driver.execute_script(to_the_middle, element_id)
-    before = at_rest(driver)
-    x, y = driver.execute_script(
-        """
-        const { x, y, width, height } = document.getElementById(arguments[0]).getBoundingClientRect();
-        return [x + width / 2, y + height / 2];
-        """,
-        element_id,
-    )
-    touch = "Input.dispatchTouchEvent"
-    driver.execute_cdp_cmd(touch, {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
-    for step in range(1, 11):
-        at = {"x": x + x_px * step / 10, "y": y + y_px * step / 10}
-        driver.execute_cdp_cmd(touch, {"type": "touchMove", "touchPoints": [at]})
-    driver.execute_cdp_cmd(touch, {"type": "touchEnd", "touchPoints": []})
-    return at_rest(driver) - before
-
-
-def at_rest(driver: Any) -> float:
-    """Return how far down the page is, once it has stopped for 0.3 s: a flick's last pixels come late."""
-    while True:
-        before = driver.execute_script("return scrollY")
-        driver.execute_async_script("setTimeout(arguments[0], 300)")
-        if (now := driver.execute_script("return scrollY")) == before:
-            return float(now)
-
-
 @pytest.mark.parametrize("look", ["spaced", "twice as large"])
 def test_on_the_smallest_screen_wide_spacing_and_large_letters_fit(full: Any, look: str) -> None:
     spacing = "* { letter-spacing: 0.12em !important; word-spacing: 0.16em !important; line-height: 1.5 !important }"
@@ -269,7 +205,7 @@ def test_on_the_smallest_screen_wide_spacing_and_large_letters_fit(full: Any, lo
     try:
         for view in VIEWS:
             go(full, view)
-            harness.wait_for(full, "document.documentElement.scrollWidth <= 320", 10)
+            harness.wait_for(full, "document.documentElement.scrollWidth <= 320")
     finally:
         full.execute_script("document.adoptedStyleSheets = []")
         full.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": {"standard": 16}})
@@ -336,6 +272,88 @@ def test_axe_finds_nothing_serious_in_the_model_card(full: Any) -> None:
         assert serious(full) == []
     finally:
         full.execute_script("document.getElementById('card').close()")
+
+
+def test_how_recordings_ended_is_read_out_once(driver: Any, address: str, tmp_path: Path) -> None:
+    bad = tmp_path / "text.wav"
+    bad.write_text("no sound at all")
+    open_page(driver, address, "files")
+    the_page.listen_in(driver)
+    choose_file(driver, DEMO / "lively.flac")
+    answer = driver.find_element("css selector", "#file-list .with-dot").text
+    assert the_page.read_out(driver) == [f"lively.flac: {answer}"]
+    choose_file(driver, bad)
+    (said,) = the_page.read_out(driver)
+    assert said.startswith("text.wav: This recording can't be used. ")
+    choose_file(driver, bad)
+    assert the_page.read_out(driver) == [said]  # in the same words once more
+    driver.find_element("id", "files-input").send_keys(f"{bad}\n{DEMO / 'plain.flac'}\n{bad}")
+    harness.wait_for(driver, "document.querySelectorAll('#file-list .problem').length === 4")
+    assert the_page.read_out(driver) == ["1 recording answered, 2 can't be used."]
+    go(driver, "compare")
+    press(driver, "compare-samples")
+    harness.wait_for(driver, "document.getElementById('compare-said').textContent.includes('added')")
+    assert the_page.read_out(driver) == ["Hearing the samples …", "3 samples added."]
+
+
+def test_how_a_recording_ended_is_read_out_when_the_next_one_is_cancelled(
+    driver: Any, address: str, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "long.wav", the_page.joined([DEMO / "plain.flac"], 120), RATE_HZ)
+    open_page(driver, address, "files")
+    the_page.listen_in(driver)
+    the_page.cancel_at_work(driver, "#file-list li:last-child")
+    driver.find_element("id", "files-input").send_keys(f"{DEMO / 'lively.flac'}\n{tmp_path / 'long.wav'}")
+    harness.wait_for(driver, "document.getElementById('file-list').textContent.includes('cancelled')")
+    answer = driver.find_element("css selector", "#file-list .with-dot").text
+    assert the_page.read_out(driver) == [f"lively.flac: {answer}"]
+
+
+def test_a_finger_scrolls_the_page_over_a_picture_and_moves_the_picture_sideways(driver: Any, address: str) -> None:
+    drawn = "document.querySelector('#clip-timeline canvas').toDataURL()"
+    the_page.resize(driver, 360, 740)
+    driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        open_page(driver, address, "files")
+        choose_file(driver, DEMO / "lively.flac")
+        swipe(driver, "clip-timeline", 0, -200)
+        harness.wait_for(driver, "scrollY - before > 100")
+        press(driver, "clip-closer")
+        driver.execute_script(f"window.drawn = () => {drawn}; window.first = drawn()")
+        swipe(driver, "clip-timeline", -100, 0)
+        harness.wait_for(driver, "drawn() !== first")
+        assert abs(at_rest(driver) - driver.execute_script("return before")) < 10
+    finally:
+        driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def swipe(driver: Any, element_id: str, x_px: int, y_px: int) -> None:
+    """Go so far with a finger, from the middle of an element; `before` in the page is how far down it was."""
+    to_the_middle = 'document.getElementById(arguments[0]).scrollIntoView({ block: "center" })'
+    driver.execute_script(to_the_middle, element_id)
+    driver.execute_script("window.before = arguments[0]", at_rest(driver))
+    x, y = driver.execute_script(
+        """
+        const { x, y, width, height } = document.getElementById(arguments[0]).getBoundingClientRect();
+        return [x + width / 2, y + height / 2];
+        """,
+        element_id,
+    )
+    touch = "Input.dispatchTouchEvent"
+    driver.execute_cdp_cmd(touch, {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for step in range(1, 11):
+        at = {"x": x + x_px * step / 10, "y": y + y_px * step / 10}
+        driver.execute_cdp_cmd(touch, {"type": "touchMove", "touchPoints": [at]})
+    driver.execute_cdp_cmd(touch, {"type": "touchEnd", "touchPoints": []})
+
+
+def at_rest(driver: Any) -> float:
+    """Return how far down the page is, once it has stopped for 0.3 s: a flick's last pixels come late."""
+    while True:
+        before = driver.execute_script("return scrollY")
+        driver.execute_async_script("setTimeout(arguments[0], 300)")
+        if (now := driver.execute_script("return scrollY")) == before:
+            return float(now)
 
 
 def test_the_colours_follow_the_system_until_the_switch_says_otherwise(driver: Any, address: str) -> None:

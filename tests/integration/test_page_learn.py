@@ -129,7 +129,7 @@ def test_classes_are_named_by_speaker_recorded_and_a_downloaded_model_is_opened_
     fill(driver, "learn-class", CLASSES[1])
     fill(driver, "learn-speaker", "c")
     press(driver, "learn-record")  # 3 s of the microphone's loop are speech wherever it begins, 2 s not always
-    harness.wait_for(driver, "document.getElementById('learn-seconds').textContent === '3 s'")
+    the_page.recorded(driver, 3)
     press(driver, "learn-record")
     harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 5")
     fill(driver, "learn-name", "by speaker")
@@ -249,7 +249,7 @@ def test_the_browser_asks_before_what_was_spoken_or_learnt_is_lost_and_only_then
     fill(driver, "learn-class", "tired")
     press(driver, "learn-record")
     assert not driver.execute_script(leaves)
-    harness.wait_for(driver, "document.getElementById('learn-seconds').textContent === '1 s'")
+    the_page.recorded(driver, 1)
     press(driver, "learn-record")
     harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 3")
     assert not driver.execute_script(leaves)
@@ -263,7 +263,7 @@ def test_the_browser_asks_before_what_was_spoken_or_learnt_is_lost_and_only_then
     arrived(folder / "mine.zip").unlink()
     assert driver.execute_script(leaves)
     press(driver, "learn-record")
-    harness.wait_for(driver, "document.getElementById('learn-seconds').textContent === '1 s'")
+    the_page.recorded(driver, 1)
     press(driver, "learn-record")
     harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 3")
     press(driver, "learn-download")  # the older model, which has not learnt from it
@@ -276,7 +276,7 @@ def test_nothing_is_read_out_into_a_recording(driver: Any, address: str) -> None
     the_page.listen_in(driver)
     fill(driver, "learn-class", "tired")
     press(driver, "learn-record")
-    harness.wait_for(driver, "document.getElementById('learn-seconds').textContent === '1 s'")
+    the_page.recorded(driver, 1)
     assert the_page.read_out(driver) == ["Recording “tired”"]
     press(driver, "learn-record")
     harness.wait_for(driver, "document.getElementById('learn-count').textContent.startsWith('1')")
@@ -292,7 +292,7 @@ def test_a_recording_ends_when_the_microphone_is_unplugged(driver: Any, address:
     """)
     fill(driver, "learn-class", "tired")
     press(driver, "learn-record")
-    harness.wait_for(driver, "document.getElementById('learn-seconds').textContent === '1 s'")
+    the_page.recorded(driver, 1)
     driver.execute_script("media.getTracks()[0].dispatchEvent(new Event('ended'))")
     harness.wait_for(driver, "document.getElementById('learn-groups').textContent.includes('1 recording')")
     assert text_of(driver, "learn-record") == "Record one"

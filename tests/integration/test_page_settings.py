@@ -94,6 +94,7 @@ def test_gender_is_in_no_file_unless_it_was_asked_for(driver: Any, folder: Path)
         assert set(saved(folder, driver, "lively.json")["gender"]) == {"female", "male"}
 
         go(driver, "recordings")  # where it was kept before somebody asked
+        harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
         driver.find_element("css selector", "button[aria-label='Export lively.flac']").click()
         exported = arrived(folder / "lively.flac.json")
         assert json.loads(exported.read_text("utf-8"))["timeline"]["gender"] is None
@@ -226,6 +227,7 @@ def test_answers_of_other_kinds_have_their_words(driver: Any, address: str, fold
     driver.find_element("css selector", "button[aria-label='Open mixed']").click()
     assert [row[1] for row in rows_of(driver, "kept-spans")] == ["unsure"]
     go(driver, "compare")
+    harness.wait_for(driver, f"document.querySelectorAll('#compare-choices label').length >= {len(kinds)}")
     for name in kinds:
         driver.find_element("xpath", f"//fieldset[@id='compare-choices']/label[contains(., '{name} ')]").click()
     cards = {

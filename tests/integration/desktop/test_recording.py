@@ -151,8 +151,8 @@ def test_names_of_emotions_lie_within_their_spans_and_colours_are_those_of_the_t
     window.annotations.change(window.files.current, (), tuple(spans), "")
     for width in (1200, 700, 1200):
         window.resize(width, 600)
+        driver.bot.wait(100)  # until sizes are handed down
         driver.until(lambda: not views._settle.isActive())
-        driver.bot.wait(100)
         box = views._emotions.getViewBox()
         pixels = box.width() / (views.visible_s[1] - views.visible_s[0])
         texts = [item.textItem for item in views._names]
