@@ -88,7 +88,7 @@ def _plain(path: str) -> str:
 
 
 def answer_words(prediction: Prediction) -> str:
-    """Say an answer in words: "sad 73%", or a status with its details in parentheses."""
+    """Format an answer in words: "sad 73%", or a status with its details in parentheses."""
     if prediction.emotion is not None and prediction.confidence is not None:
         shares = _of_the_speech(prediction)
         return f"{prediction.emotion} {percent(prediction.confidence)}" + (f" ({shares})" if shares else "")
@@ -97,7 +97,7 @@ def answer_words(prediction: Prediction) -> str:
 
 
 def details(prediction: Prediction) -> str:
-    """Say what stands beside a status without an emotion: the likeliest two or shares of the speech, kinds of bursts.
+    """Format the details of a status without an emotion: the likeliest two or shares of the speech, kinds of bursts.
 
     Where no speech was found, what is wrong with the sound.
     """
@@ -128,7 +128,7 @@ class NoteCounter:
         self.n_of_tracks += OTHER_TRACKS in prediction.quality
 
     def tell(self, n_recordings: int) -> None:
-        """Say it on standard error, and how to hear the rest; nothing where there is none."""
+        """Write a note on standard error, with the command that hears the rest; nothing where there is none."""
         if self.n_separate:
             of_all = f"In {self.n_separate} of {n_recordings} recordings channels"
             whose = "Its channels" if n_recordings == 1 else of_all
@@ -143,7 +143,7 @@ class NoteCounter:
 
 
 def _of_the_speech(prediction: Prediction) -> str:
-    """Say what held how much of a recording's speech; "" where it was answered as a whole, or one emotion held all."""
+    """Format the emotions' shares of the speech; "" where it was answered as a whole, or one emotion held all."""
     shares = prediction.shares or {}
     if len(shares) == 1 and prediction.emotion in shares:
         return ""

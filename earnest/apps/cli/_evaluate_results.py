@@ -1,4 +1,4 @@
-"""What ``earnest evaluate`` tells on a terminal: results beside each other, leakage, tables."""
+"""Terminal output of ``earnest evaluate``: results beside each other, leakage, tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,7 @@ def _means(outcome: "Evaluation") -> str:
 
 
 def echo_leakage(lines: Sequence[Leakage]) -> None:
-    """Write what sets have in common, each different line once."""
+    """Write the leakage between sets, each different line once."""
     echo("Leakage, over all folds:")
     sentences = sentences_over(lines)
     for sentence in sentences[:MOST_LINES]:

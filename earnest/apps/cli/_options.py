@@ -164,7 +164,7 @@ CHANNELS: Mapping[str, Any] = {
 
 
 def channel_option(told: str = "") -> Callable[[F], F]:
-    """Return what adds ``--channel`` to a command that hears one at a time; ``told`` ends its help."""
+    """Return a decorator that adds ``--channel`` to a command that hears one at a time; ``told`` ends its help."""
     settings: dict[str, Any] = {"type": CHANNEL_NUMBER, "multiple": True, "metavar": "N", "callback": _one_channel}
     return click.option("--channel", "channels", help=f"{CHANNEL}{told}", **settings)
 
@@ -191,7 +191,7 @@ THREADS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class ComputingOptions:
-    """How a model is computed."""
+    """Options of computation: threads, provider, backend."""
 
     threads: int = option("--threads", **THREADS)
     provider: Provider = option(
@@ -214,7 +214,7 @@ class ComputingOptions:
 
 @dataclass(frozen=True)
 class ModelOptions(ComputingOptions):
-    """Which bundle answers, and how it is computed."""
+    """Options of the model: bundle and computation."""
 
     model: str = option("--model", **MODEL)
 
@@ -225,7 +225,7 @@ class ModelOptions(ComputingOptions):
 
 @dataclass(frozen=True)
 class AveragingOptions(ComputingOptions):
-    """Which models and variants of each clip are averaged over, and how they are computed."""
+    """Options of averaging: models (ensemble), variants of each recording (test-time augmentation), computation."""
 
     models: tuple[str, ...] = option(
         "--model",
@@ -254,7 +254,7 @@ class AveragingOptions(ComputingOptions):
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """What is asked of an answer."""
+    """Options of answers: classes, abstention."""
 
     classes: str | None = option(
         "--classes",
@@ -271,7 +271,7 @@ class AnswerOptions:
     )
 
     def of(self, info: BundleInfo) -> Options:
-        """Return what is asked of this bundle; names of classes are checked."""
+        """Return the options for a bundle; names of classes are checked."""
         if self.no_abstain and self.abstain_below is not None:
             raise click.UsageError("--no-abstain and --abstain-below can't be used together.")
         options = Options.of(self.classes, 0.0 if self.no_abstain else self.abstain_below)
@@ -307,7 +307,7 @@ class AdaptationOptions:
             raise click.UsageError("--adapt and --profile can't be used together.")
 
     def adapter(self, predictor: Predictor, channels: Sequence[int] = ()) -> Adapter | None:
-        """Return what is asked for, None for "off"; "auto" is off where the model can't adapt.
+        """Return the adapter; None for "off", and for "auto" where the model can't adapt.
 
         Parameters
         ----------

@@ -47,7 +47,7 @@ class OwnOptions:
 
     @property
     def words(self) -> list[str]:
-        """What to type for the same."""
+        """The same options as words of a command line."""
         return typed({name: value for name, value in vars(self).items() if value is not None})
 
     def read(self, path: Path, root: Path | None = None) -> OwnData:
@@ -89,7 +89,7 @@ def manifest_rows(data: OwnData, corpus: str, meanings: Mapping[str, str]) -> li
 
 
 def echo_manifest(data: OwnData, output: Path) -> None:
-    """Tell what was read from where, what was left out, and what to do next."""
+    """Report the rows and their source, what was left out, and the next command."""
     echo(f"{output}: {counted(len(data.utterances), 'row')} of {data.layout}: {counts_text(data.class_counts)}")
     speakers = f"{counted(len(data.speakers), 'speaker')} from {data.speaker_from}. " if data.speakers else ""
     notes = " ".join((*data.notes, *doubts_about(data.class_counts, data.utterances)))

@@ -1,4 +1,4 @@
-"""What commands that train share: which recipe, with what other settings, and which protocol.
+"""Options of commands that train: recipe, changed settings, protocol.
 
 Apart from the other options, so that `earnest predict` loads no protocols.
 """
@@ -43,7 +43,7 @@ def recipe_argument(function: F) -> F:
 
 
 def tell_unused(recipe: Recipe, quiet: bool) -> Recipe:
-    """Say which settings that were given change nothing, and return the recipe."""
+    """Report given settings without effect, and return the recipe."""
     training = recipe.training
     for what, unused in ((f'method = "{training.method}"', training.unused), ("The recipe", training.idle)):
         if unused and not quiet:
@@ -53,7 +53,7 @@ def tell_unused(recipe: Recipe, quiet: bool) -> Recipe:
 
 @dataclass(frozen=True)
 class RecipeOptions:
-    """What is another than in the recipe."""
+    """Options that change the recipe."""
 
     scheme: str | None = option(
         "--scheme",
@@ -78,7 +78,7 @@ class RecipeOptions:
 
     @property
     def changes(self) -> Mapping[str, Any]:
-        """What was typed as key → value."""
+        """The typed settings as key → value."""
         changes = changes_of(self.settings)
         if self.corpora:
             changes["corpus"] = [name for name, _ in map(named_corpus, self.corpora)]
@@ -93,7 +93,7 @@ class RecipeOptions:
 
     @property
     def words(self) -> list[str]:
-        """What to type for the same."""
+        """The same options as words of a command line."""
         words = [] if self.scheme is None else ["--scheme", self.scheme]
         words += [word for text in self.corpora for word in ("--corpus", text)]
         return words + [word for text in self.settings for word in ("--set", text)]

@@ -1,4 +1,4 @@
-"""Which recordings the words of a command line mean, which come later, and who speaks in them.
+"""Recordings of a command line: those that its words mean, those that come later, and their speakers.
 
 Who speaks, in this order: the column ``speaker`` of a list, ``--speaker-pattern``, the first folder below one that was
 given, the folder itself. A folder of several speakers is adapted to as what it is: a channel with several speakers.
@@ -197,7 +197,7 @@ class Speakers:
         return f"folder {PurePath(folder) / below.parts[0]}" if len(below.parts) > 1 else f"folder {folder}"
 
     def tell_unmatched(self) -> None:
-        """Say on standard error which recordings a pattern left without a speaker."""
+        """Report, on standard error, recordings that a pattern left without a speaker."""
         if self._unmatched:
             first, count = printable(self._unmatched[min(self._unmatched)]), len(self._unmatched)
             told = f"--speaker-pattern finds no speaker in {count} of the paths below their folders, such as {first}; "
@@ -216,7 +216,7 @@ ChannelCount: TypeAlias = Callable[[Source], int | None]
 
 
 def counter_of(predictor: Predictor) -> ChannelCount:
-    """Return what opens a recording, as a predictor will open it to hear it, to count its channels."""
+    """Return a counter of a recording's channels, which opens it as a predictor will."""
     reading = Reading(predictor.max_seconds, predictor.decoders, predictor.file_s)
 
     def counted(source: Source) -> int | None:
@@ -293,14 +293,14 @@ def sources_of(
 
 
 def standard_input() -> BinaryIO:
-    """Return what "-" names; `EarnestError` where whoever started the command has closed it."""
+    """Return standard input, named "-"; `EarnestError` where whoever started the command has closed it."""
     if sys.stdin is None:
         raise EarnestError("-: standard input is closed. Send a recording to it, or name a file.")
     return sys.stdin.buffer
 
 
 def _recordings_in(folder: str) -> list[str]:
-    """Return what has the name of a recording, sorted; a folder with such a name is listed, to become an error."""
+    """Return paths named as recordings, sorted; a folder with such a name is listed, to become an error."""
     found, links = search(folder)
     linked = unfollowed(Path(folder), links)
     if not found:
@@ -313,7 +313,7 @@ def _recordings_in(folder: str) -> list[str]:
 
 
 def search(folder: str) -> tuple[list[str], list[Path]]:
-    """Return what has the name of a recording, sorted, and the links to folders, which are not followed."""
+    """Return paths named as recordings, sorted, and the links to folders, which are not followed."""
     found: list[str] = []
     links: list[Path] = []
     for parent, folders, files in os.walk(folder):

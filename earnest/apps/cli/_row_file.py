@@ -181,7 +181,7 @@ class JournaledFile(ABC, Generic[R]):
 
     @abstractmethod
     def _sample(self, row: R) -> Sample | None:
-        """Return what `check_samples` compares; None for a row that says little or takes long."""
+        """Return a sample for `check_samples`; None for a row that says little or takes long."""
 
     @abstractmethod
     def _write_whole(self, path: Path) -> None:
@@ -312,7 +312,7 @@ def _journal_line(row: Prediction | AnsweredRecording) -> str:
 
 
 def _journal_rows(path: Path, are_heard: bool) -> Iterator[AnsweredRecording]:
-    """Yield what a journal holds; that of a run that adapted has other lines than that of one that didn't."""
+    """Yield the rows of a journal; a run that adapted writes other lines than one that didn't."""
     for number, line in whole_lines(path):
         if line.startswith(_HEARD) != are_heard:
             how = "without" if are_heard else "with"

@@ -83,7 +83,7 @@ def command(
 
 
 def _tell_speakers(speakers: set[str]) -> None:
-    """Say where the recordings seem to be of several speakers: a profile of all of them may still be meant."""
+    """Warn of several speakers in the recordings: a profile of all of them may still be meant."""
     if len(speakers) > 1:
         names = printable(", ".join(sorted(speakers)[:MOST_TOLD])) + (", …" if len(speakers) > MOST_TOLD else "")
         echo(

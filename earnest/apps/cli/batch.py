@@ -75,7 +75,7 @@ def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "P
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """How many workers there are, and what runs them."""
+    """Options of the workers: their number and engine."""
 
     jobs: int = option(
         "--jobs",
@@ -102,7 +102,7 @@ class WorkerOptions:
             raise click.UsageError("--address needs --engine ray.")
 
     def begun(self) -> "BatchEngine":
-        """Return what runs them."""
+        """Start the engine that runs the workers."""
         from earnest.apps.batch import engines
 
         return engines.RayActors(self.jobs, self.address) if self.engine == "ray" else engines.Processes(self.jobs)
@@ -227,7 +227,7 @@ def _exit(outcome: "Outcome") -> None:
 def _requested(
     source: str, table: str, models: AveragingOptions, answer: AnswerOptions, channels: Sequence[int]
 ) -> tuple[dict[str, Any], Any]:
-    """Return what `earnest.apps.batch.plan.Request` keeps, and the options of answers."""
+    """Return the fields of `earnest.apps.batch.plan.Request`, and the options of answers."""
     bundles = [load_bundle(name) for name in models.models]
     chosen = answer.of(bundles[0].info)  # of several the classes are the same, which each worker checks
     words = {
@@ -298,7 +298,7 @@ def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet:
 @click.argument("folder", metavar="DIR|URL")
 @output_options
 def summary(folder: str, as_json: bool, quiet: bool) -> None:
-    """Tell what the shards hold: counts, errors, shares, the slowest inputs; is there one row an input?
+    """Sum up the shards: rows, errors, shares, the slowest inputs; is there one row an input?
 
     Each shard is compared with its checksum, and its keys with the list of the inputs.
 

@@ -290,7 +290,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Child:
-    """What one process took."""
+    """Time and memory of one process."""
 
     wall_s: float
     cpu_s: float
@@ -398,7 +398,7 @@ def measure_folder(model: Predictor, paths: Sequence[str], jobs: int) -> float:
 
 
 def write_long(sources: Sequence[Path], hours: float, path: Path) -> Path:
-    """Write hours of speech as FLAC: clips in random order, pauses of 0.3 to 2 seconds between them."""
+    """Write hours of speech as FLAC: recordings in random order, pauses of 0.3 to 2 seconds between them."""
     import soundfile
 
     rng = np.random.default_rng(0)

@@ -29,7 +29,7 @@ def command(context: click.Context, as_json: bool, quiet: bool) -> None:
 @command.command()
 @output_options
 def show(as_json: bool, quiet: bool) -> None:
-    """Tell where the cache is, how large it is and may be.
+    """Show the cache: its folder, its size and its limit.
 
     \b
     Example:

@@ -49,7 +49,7 @@ from earnest.labels import EMOTIONS
 
 
 def facts(name: str) -> dict[str, Any]:
-    """Return what is known of a corpus without its data."""
+    """Return the facts about a corpus, without its data."""
     corpus: type[Corpus] = CORPORA.get(name)
     return {
         "name": name,
@@ -134,7 +134,7 @@ PATH = click.Path(path_type=Path)
 
 @dataclass(frozen=True)
 class _OwnTable:
-    """What was said about a table of one's own recordings."""
+    """Options for a table of one's own recordings."""
 
     corpus: str = ""
     audio: Path | None = None
@@ -202,7 +202,7 @@ def list_(as_json: bool, quiet: bool) -> None:
 @click.argument("name", shell_complete=names_from(corpus_names))
 @output_options
 def info(name: str, as_json: bool, quiet: bool) -> None:
-    """Show what is known of one corpus, where to get it and how its folder looks.
+    """Show the facts about one corpus, where to get it and how its folder looks.
 
     \b
     Example:

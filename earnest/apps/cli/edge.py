@@ -54,7 +54,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Tell emotions on a small device, with OpenVINO alone.
+    """Recognise emotions on a small device, with OpenVINO alone.
 
     It runs without onnxruntime. PATHS are recordings, folders, lists (.csv or .tsv with the column path), - for
     standard input, or pictures from `earnest spectrogram`. If the environment variable EARNEST_CACHE names a folder,
@@ -94,14 +94,14 @@ def command(
 
 
 def _line(row: Prediction, quiet: bool) -> str:
-    """Say one answer in a line, or only the word for it."""
+    """Format one answer as a line, or only as the word for it."""
     if quiet:
         return row.emotion or row.status
     return row.error or f"{row.path}: {answer_words(row)}"  # an error names its recording
 
 
 def _listen(predictor: Predictor, options: Options, device: str | None, as_json: bool) -> None:
-    """Tell spans and vocal bursts as they end."""
+    """Print spans and vocal bursts as they end."""
     rate_hz = predictor.info.sample_rate_hz
     with microphone(rate_hz, device) as feed:
         for event in events_of(predictor.stream(rate_hz, **options.words()), feed):

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """Which folds are trained and scored."""
+    """Options of the protocol: the folds to train and score."""
 
     protocol: str | None = option(
         "--protocol",
@@ -107,13 +107,13 @@ class TaskOptions:
 
     @property
     def n_repeats(self) -> int:
-        """How often each fold is trained."""
+        """Number of trainings of each fold."""
         return self.repeats or len(self.chosen_protocol().training_seeds) or 1
 
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What is trained and scored, as it was typed."""
+    """The request of an evaluation: recipe, protocol, folds, as typed."""
 
     recipe: Path
     of: TaskOptions
@@ -121,7 +121,7 @@ class EvaluationRequest:
 
     @property
     def words(self) -> list[str]:
-        """What to type for the same."""
+        """The same request as words of a command line."""
         words, of = ["earnest", "evaluate", recipe_word(self.recipe)], self.of
         words += ["--protocol", of.protocol] if of.protocol else []
         words += [word for path in of.splits for word in ("--splits", str(path))]
@@ -163,7 +163,7 @@ DEFAULT_LEVELS = "0,5,10,20"
 
 @dataclass(frozen=True)
 class ConditionOptions:
-    """Under which conditions the test clips are answered again."""
+    """Under which conditions the test recordings are answered again."""
 
     adapt: "tuple[How, ...]" = option(
         "--adapt",

@@ -42,7 +42,7 @@ class LayoutOptions(OwnOptions):
 
 @dataclass(frozen=True)
 class CardOptions:
-    """What the card says; nobody but the maker knows it."""
+    """Options for the model card; nobody but the maker knows them."""
 
     name: str = option("--name", default="", help="Name of the model. Default: that of its folder.")
     licence: str = option("--licence", default="", help="Licence of the model: may others use it?")
@@ -52,7 +52,7 @@ class CardOptions:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How the model is learnt."""
+    """Options of the fit."""
 
     model: str = option("--from", **{**MODEL, "help": "Bundle whose network is kept; its last layer is learnt."})
     balance: bool = option(

@@ -42,7 +42,7 @@ _LOWEST_DBFS = -60.0
 
 
 class LiveView:
-    """Keeps what is shown, no more."""
+    """The state of the live view, no more."""
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self._classes = classes
@@ -59,7 +59,7 @@ class LiveView:
             self._level_dbfs = float(10 * np.log10(np.var(item) + 1e-20))
 
     def take(self, event: Event) -> None:
-        """Note what is certain."""
+        """Take an event: windows change, spans, bursts and segments are final."""
         if isinstance(event, Window):
             self._now = dict(event.probabilities)
         elif isinstance(event, Span):
@@ -72,7 +72,7 @@ class LiveView:
             self._lost_s += event.end_s - event.start_s
 
     def picture(self) -> Any:
-        """Return what rich draws."""
+        """Build the picture that rich draws."""
         parts: list[Any] = [self._head(), self._bars()]
         if self._spans:
             parts.append(self._last_spans())
@@ -152,7 +152,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Tell emotions live, until Ctrl-C or the end of the pipe.
+    """Recognise emotions live, until Ctrl-C or the end of the pipe.
 
     Without - it listens to the microphone. With - it reads WAV, or raw 16-bit samples, from standard input. Spans
     below the model's threshold are "unsure". Vocal bursts stand in parentheses. With --json each event (window, span,

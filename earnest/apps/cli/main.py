@@ -27,9 +27,9 @@ OTHER = "Other"
 
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "Recognise": {
-        "predict": "Tell the emotion of recordings.",
-        "timeline": "Tell the emotion over time of a recording of any length.",
-        "listen": "Tell emotions live, until Ctrl-C or the end of the pipe.",
+        "predict": "Recognise the emotion of recordings.",
+        "timeline": "Recognise emotions over time in recordings of any length.",
+        "listen": "Recognise emotions live, until Ctrl-C or the end of the pipe.",
         "models": "List bundles and networks.",
     },
     "Own data": {
@@ -60,7 +60,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "desktop": "Open the window: files, folders, microphone, corrections.",
         "batch": "Answer a million recordings, by many processes or machines.",
         "serve": "Answer over HTTP and WebSocket, until SIGTERM or Ctrl-C.",
-        "edge": "Tell emotions on a small device, with OpenVINO alone.",
+        "edge": "Recognise emotions on a small device, with OpenVINO alone.",
         "spectrogram": "Draw the log-mel spectrogram that the model's network hears.",
     },
 }
@@ -134,7 +134,7 @@ class _Lines(logging.Formatter):
     """Messages alone, in which names of files and speakers may stand."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return what can go to a terminal."""
+        """Format a log line so that a terminal can show it."""
         return printable_lines(super().format(record))
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: options, exit codes, tables and JSON on standard output."""
+"""Output of the commands: options, exit codes, tables and JSON on standard output."""
 
 import codecs
 import json
@@ -48,7 +48,7 @@ def chosen_format(form: str | None, as_json: bool, output: Path | None, suffixes
 
 
 def command_line(*words: object) -> str:
-    """Return what to type for a command of earnest, quoted for a shell."""
+    """Quote a command of earnest for a shell."""
     typed = ["earnest", *map(str, words)]
     return list2cmdline(typed) if sys.platform == "win32" else shlex.join(typed)
 
@@ -70,7 +70,7 @@ def refuse_input(output: Path | None, inputs: Iterable[str | Path]) -> None:
 
 @contextmanager
 def resumable(kept: str | Path, how: str, quiet: bool) -> Iterator[None]:
-    """Say, where Ctrl-C ends the block, where the work done so far is and ``how`` the same command continues."""
+    """Explain, where Ctrl-C ends the block, where the work so far is kept and ``how`` the same command continues."""
     try:
         yield
     except KeyboardInterrupt:
@@ -142,7 +142,7 @@ _WITHOUT_BLOCKS = str.maketrans("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉",
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """Write what an encoding lacks: bars from ASCII, another letter as a backslash and its number."""
+    """Replace letters that an encoding lacks: bars by ASCII, others by a backslash and their number."""
     assert isinstance(error, UnicodeEncodeError)
     letters = error.object[error.start : error.end].translate(_WITHOUT_BLOCKS)
     return letters.encode("ascii", "backslashreplace").decode("ascii"), error.end

@@ -63,7 +63,7 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 
 @dataclass(frozen=True)
 class DecodingOptions:
-    """How recordings are read, and how many share a run of the network."""
+    """Options of decoding and batching."""
 
     channels: tuple[int, ...] = option("--channel", **CHANNELS)
     batch_s: float = option(
@@ -101,7 +101,7 @@ class DecodingOptions:
 
 @dataclass(frozen=True)
 class ExistingOptions:
-    """What becomes of a file of rows that is there already."""
+    """Options for an output file that exists: resume, retry, overwrite."""
 
     resume: bool = option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
     retry_failed: bool = option(
@@ -110,7 +110,7 @@ class ExistingOptions:
     overwrite: bool = option("--overwrite", is_flag=True, help="Replace what is at --output.")
 
     def choice(self, output: Path | None) -> Existing:
-        """Return what to do with an output that is there."""
+        """Return the choice for an output that exists."""
         goes_on = "--retry-failed" if self.retry_failed else "--resume" if self.resume else ""
         asked = [word for word in (goes_on, "--overwrite" if self.overwrite else "") if word]
         if asked and output is None:
@@ -163,7 +163,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Tell the emotion of recordings.
+    """Recognise the emotion of recordings.
 
     PATHS are files, folders (searched for recordings), lists (.csv or .tsv with the column path, and perhaps speaker
     and channel) or - for standard input. JSON is one object a line.
@@ -240,7 +240,7 @@ class Written:
             writer(row)
 
     def end(self, quiet: bool) -> None:
-        """Say how to hear what was not heard by itself, and end the command with its exit code."""
+        """Write the note about channels that were not heard, and end the command with its exit code."""
         if not quiet:
             self.notes.tell(self.n_rows)
         if self.n_failed or self.n_held_failed:
@@ -268,7 +268,7 @@ class PredictRun:
 
     @property
     def adapted(self) -> "Adapted | None":
-        """What answers again, adapted, what `journaled` yielded; None where that are the answers."""
+        """The adapter of journaled rows, which answers them again; None where they are the answers."""
         return self._adapted if self._batch else None
 
     def plain(self, source: Source) -> list[float]:
@@ -277,7 +277,7 @@ class PredictRun:
         return [row.probabilities[name] for name in self.info.classes if name in row.probabilities]
 
     def journaled(self, some: Sequence[Source], shown: bool) -> Iterable[Prediction | AnsweredRecording]:
-        """Yield what a file keeps while it grows: the answers, or what was heard."""
+        """Yield the rows of a journal: the answers, or the windows that were heard."""
         progress, jobs = Progress(shown), min(self._jobs, len(some) or 1)
         if self._batch:
             return progress.counted("Hearing", self._predictor.hear_many(some, jobs, self._asked), len(some))

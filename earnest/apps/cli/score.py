@@ -76,7 +76,7 @@ class Source:
         return self.has_truth or bool(self.words) or self.scheme is not None
 
     def utterances(self) -> list[Utterance]:
-        """Return the rows of manifest and corpora, clips that are not usable too."""
+        """Return the rows of manifest and corpora, recordings that are not usable too."""
         rows = [] if self.manifest is None else read_manifest(self.manifest)
         for name, root in self.corpora.items():
             rows += load_corpus(name, corpus_root(name, {name: root}))
@@ -155,14 +155,14 @@ def _notes(found: Relabelled, joined: Joined | None, source: Source) -> list[str
 
 
 def _no_label(found: Relabelled, source: Source) -> str:
-    """Say what is the matter with answers that count as none; a manifest's own words may be others for the same."""
+    """Explain answers that count as none; a manifest's own words may be others for the same."""
     if source.scheme is not None:
         return "not in the scheme"
     return f"no label of the manifest ({named(found.outside, N_NAMED)}; say --map ANSWER=TRUTH for what they mean)"
 
 
 def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
-    """Say what makes it likely that a file doesn't mean what is scored.
+    """List reasons to doubt that a file means what is scored.
 
     Parameters
     ----------
@@ -373,7 +373,7 @@ def command(
 
 
 def _told_by_run(predictions: Path) -> dict[str, Any]:
-    """Return what the metrics.json beside the predictions says of them, empty where it names no protocol.
+    """Read the facts about predictions from the metrics.json beside them, empty where it names no protocol.
 
     It is how speakers were kept apart and what chose the epoch.
     """

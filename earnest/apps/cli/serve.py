@@ -174,7 +174,7 @@ def command(
 
 
 def _announcement(host: str, token: str | None, as_json: bool, is_for_people: bool) -> Callable[[int], None] | None:
-    """Return what tells where the server is, given its port; None where nobody needs to be told."""
+    """Return a function that announces the server's port; None where nobody needs to be told."""
     if as_json:
         return functools.partial(_show_as_json, host, token)
     if token:
@@ -217,7 +217,7 @@ def _is_terminal() -> bool:
 
 
 def _show_page(host: str, port: int) -> None:
-    """Say to people where the page is; the logs beside it are for machines."""
+    """Print the page's address for people; the logs beside it are for machines."""
     click.echo(f"Open http://{_in_address(host)}:{port}/ in a browser on this machine; Ctrl-C ends the server.")
 
 
@@ -226,7 +226,7 @@ def _in_address(host: str) -> str:
 
 
 def _show_as_json(host: str, token: str | None, port: int) -> None:
-    """Say to a program where the server is, and the key that was made for it, in one line."""
+    """Print the server's address and key as one line of JSON, for a program."""
     name = "127.0.0.1" if host in EVERYWHERE else _in_address(host)
     click.echo(json.dumps({"url": f"http://{name}:{port}", "token": token}))
 

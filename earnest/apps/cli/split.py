@@ -36,7 +36,7 @@ COMPARED = "Samples were compared: copies as MP3, at another level or moved in t
 
 
 def _refuse_words(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> None:
-    """Say which options recordings and split files are given with."""
+    """Refuse plain words: recordings and split files are given with options."""
     if words:
         write = shlex.join(["earnest", "split", "--corpus", words[0], "--protocol", "speaker-5fold", "-o", "splits"])
         search = shlex.join(["earnest", "split", "--check", words[0]])

@@ -1,4 +1,4 @@
-"""``earnest stress``: a finished evaluation on noisy, coded, distorted and otherwise changed clips."""
+"""``earnest stress``: a finished evaluation on noisy, coded, distorted and otherwise changed recordings."""
 
 import shlex
 from importlib.util import find_spec
@@ -118,7 +118,7 @@ def _refuse_other_result(path: Path, command: str, overwrite: bool) -> None:
 
 
 def sentence_of(found: "Stress") -> str:
-    """Say which clips were heard, and which noise."""
+    """Describe the recordings and the noise in a sentence."""
     facts = found.document
     which = "" if len(facts["folds"]) == facts["of_folds"] else f" of {', '.join(facts['folds'])}"
     few = f", at most {facts['n_clips_a_fold']} a fold" if facts["n_clips_a_fold"] else ""

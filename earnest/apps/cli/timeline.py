@@ -85,7 +85,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Tell the emotion over time of a recording of any length.
+    """Recognise emotions over time in recordings of any length.
 
     PATH is a file or - for standard input. Several files, folders and lists (.csv or .tsv with the column path) are
     for --format csv and jsonl: their spans become the rows of one table.
@@ -153,7 +153,7 @@ class TimelineRun:
                 echo(f"earnest: {error}", err=True)
 
     def tell(self, files: Mapping[Path | None, bool], n_recordings: int) -> None:
-        """Say on standard error what was written, and what of the recordings was not heard by itself.
+        """Report, on standard error, the files written and the channels not heard.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class TimelineRun:
 def _adapters(
     adaptation: AdaptationOptions, predictor: Predictor, channels: Sequence[int]
 ) -> Callable[[], Adapter | None]:
-    """Return what adapts to each recording: to what was heard before in it alone, or to one speaker in all."""
+    """Return a maker of adapters: one for each recording, or one for a single speaker in all."""
     adapter = adaptation.adapter(predictor, channels)
     return predictor.adapter if adapter and adaptation.adapt == ("auto",) else lambda: adapter
 

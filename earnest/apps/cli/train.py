@@ -151,7 +151,7 @@ def protocol_of(recipe: "Recipe", other: RecipeOptions, folders: Mapping[str, Pa
 
 
 def _echo_training(output: Path, record: "RunRecord") -> None:
-    """Write what was trained on, what chose the epoch, and what is wrong with the model."""
+    """Write the training set, the chosen epoch, and the model's faults."""
     from earnest.training.record import NO_VALIDATION
 
     chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
@@ -172,7 +172,7 @@ def _echo_training(output: Path, record: "RunRecord") -> None:
 
 
 def _echo_test(outcome: "Evaluation") -> None:
-    """Write the scores on test clips, of all heads, and what train and test share."""
+    """Write the scores on test recordings, of all heads, and what train and test share."""
     wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
     if not outcome.coverage.complete:
         echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
