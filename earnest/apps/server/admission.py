@@ -111,18 +111,18 @@ class Tickets:
 
 
 def _secret_of(api_keys: Sequence[str]) -> bytes:
-    """Return what signs tickets wherever the same keys are; slowly: short keys can't be tried out."""
+    """Derive the key that signs tickets from the API keys; slowly, so that short keys can't be tried out."""
     # 128 · n · r bytes: each try takes 16 MiB.
     return hashlib.scrypt("".join(api_keys).encode(), salt=b"earnest: tickets for streams", n=2**14, r=8, p=1)
 
 
 def digest_of_key(key: str) -> str:
-    """Return what is kept of an API key."""
+    """Return the digest kept of an API key."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def keys_in(path: Path) -> tuple[str, ...]:
-    """Return what is kept of the keys in a file, one a line; empty lines and those that start with # are left out.
+    """Return digests of the keys in a file, one a line; empty lines and those that start with # are left out.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def _checked_key(key: str, where: str) -> str:
 
 
 def client_of(connection: HTTPConnection, api_keys: Sequence[str], tickets: Tickets, ticket: str | None = None) -> str:
-    """Return what tells one client from another: its key where keys are asked for, else its address.
+    """Return a client's identity: its key where keys are asked for, else its address.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class Gate:
 
     @property
     def count(self) -> int:
-        """How many are inside."""
+        """Number of requests inside."""
         return self._by_client.total()
 
     @property

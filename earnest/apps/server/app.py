@@ -71,7 +71,7 @@ Errors are `application/problem+json` (RFC 9457)."""
 
 
 def _completed(headers: Iterable[tuple[bytes, bytes]], number: str, origin: bytes | None) -> list[tuple[bytes, bytes]]:
-    """Add what every answer says to its own headers, whose names are in lower case (ASGI); ours replace theirs.
+    """Add the headers of every answer to its own, whose names are in lower case (ASGI); ours replace theirs.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class Outermost:
 
 @contextmanager
 def _at_hangup(service: Service) -> Iterator[None]:
-    """Tell the service of SIGHUP until the block ends; Windows has none, and only the main thread hears signals."""
+    """Pass SIGHUP to the service until the block ends; Windows has none, and only the main thread hears signals."""
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
         return

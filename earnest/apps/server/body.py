@@ -39,7 +39,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Body:
-    """What one request brings: recordings, which channel is to be heard, and the profile of whose they are, as sent."""
+    """The body of one request: recordings, the channel to hear, and the speaker's profile, as sent."""
 
     uploads: list[Upload]
     profile: bytes | None = None
@@ -47,18 +47,18 @@ class Body:
 
     @property
     def sounds(self) -> list[Source]:
-        """What is to be heard of each recording."""
+        """The sources to predict, one channel of each or all."""
         files = [upload.data for upload in self.uploads]
         return [Channel(data, self.channel) for data in files] if self.channel else [*files]
 
     @property
     def names(self) -> list[str]:
-        """What each is called in an answer."""
+        """The names of the recordings in an answer."""
         return [channel_path(upload.name, self.channel) for upload in self.uploads]
 
     @property
     def told(self) -> str:
-        """What messages call the one recording."""
+        """The name of the one recording in messages."""
         if self.uploads[0].name != NAMELESS:
             return self.names[0]
         return f"{THE_RECORDING}, channel {self.channel}" if self.channel else THE_RECORDING
@@ -81,7 +81,7 @@ class BodyBudget:
 
 
 class Share:
-    """What one request holds."""
+    """One request's share of the memory for bodies."""
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget, self.n_taken = budget, 0
@@ -96,7 +96,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a route reads: a form with so many files, and perhaps a recording as it is.
+    """The body that a route expects: a form with so many files, and perhaps a recording as it is.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Expected:
         raise ProblemError("not-audio", f"Content-Type must be {self.told}, {told}. With curl: {self.example}.")
 
     def too_many(self, files: str) -> ProblemError:
-        """Return what is said to a form with more files."""
+        """Return the error for a form with more files."""
         most = f"the most is {self.most_files}{self.limit and f' (the limit {self.limit})'}"
         advice = "Send the others in further requests." if self.limit else "Send several to POST /v1/batch."
         return ProblemError("not-valid", f"The form holds {files} files, {most}. {advice}")
@@ -129,7 +129,7 @@ ONE = Expected(RAW, f"audio/…, video/…, application/octet-stream or {FORM}",
 
 
 def several(most_files: int) -> Expected:
-    """Return what is read where recordings come together."""
+    """Return the body that a route for several recordings expects."""
     return Expected((), FORM, "-F file=@a.wav -F file=@b.wav", most_files, "batch_files")
 
 

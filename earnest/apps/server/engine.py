@@ -339,18 +339,18 @@ async def _until_gone(receive: Receive) -> None:
 
 
 def adapter_for(predictor: Predictor, adapt: Adapt) -> Adapter | None:
-    """Return what adapts to one speaker, None for "off" and where the model can't."""
+    """Return an adapter to one speaker, None for "off" and where the model can't."""
     return predictor.adapter() if adapt == "auto" and predictor.can_adapt else None
 
 
 def told_plain(predictor: Predictor, adapt: Adapt, answer: Prediction) -> Prediction:
-    """Say in an answer that it is plain where adaptation was asked for, and the model can't adapt."""
+    """Mark an answer as plain where adaptation was asked for, and the model can't adapt."""
     is_in_vain = adapt == "auto" and not predictor.can_adapt and answer.error is None
     return replace(answer, quality=(*answer.quality, PLAIN)) if is_in_vain else answer
 
 
 def known_adapter(predictor: Predictor, profile: object) -> Adapter:
-    """Return what adapts to the speaker of a profile: its JSON's bytes or values; what is none is a `ProblemError`."""
+    """Return an adapter by a profile, its JSON's bytes or values; `ProblemError` for an invalid one."""
     try:
         if isinstance(profile, bytes):
             return predictor.adapter(Profile.parsed(profile.decode(), "profile"))
@@ -384,7 +384,7 @@ def utterance(predictor: Predictor, body: Body, adapt: Adapt, options: Options) 
 def timeline(
     predictor: Predictor, body: Body, adapt: Adapt, windowing: Windowing, most_s: float, options: Options
 ) -> Timeline:
-    """Tell the emotion over time; `AudioError` when it can't be read."""
+    """Predict the emotion over time; `AudioError` when it can't be read."""
     (sound,), (name,) = body.sounds, body.names
     try:
         answer = predictor.timeline(sound, windowing, _adapter(predictor, body, adapt), most_s, **options.words())

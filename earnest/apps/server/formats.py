@@ -1,4 +1,4 @@
-"""Which format an answer has (the ``format`` parameter, else ``Accept``), and what ``/openapi.json`` says about them.
+"""Formats of answers: by the ``format`` parameter, else ``Accept``; and their description in ``/openapi.json``.
 
 FastAPI sees neither the bodies of requests nor these answers: their schemas and examples stand here.
 """
@@ -200,7 +200,7 @@ def body(most_files: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Model:
-    """What the server says about a model."""
+    """The server's description of a model."""
 
     name: str
     version: str

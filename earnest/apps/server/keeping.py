@@ -51,7 +51,7 @@ class Keeper:
 
     @asynccontextmanager
     async def clearing(self) -> AsyncIterator[None]:
-        """Remove what is too old, now and every hour, until the block ends."""
+        """Remove recordings kept too long, now and every hour, until the block ends."""
         if self._folder is None:
             yield
             return
@@ -70,7 +70,7 @@ class Keeper:
             await asyncio.sleep(CLEAR_S)
 
     def clear(self, folder: Path) -> None:
-        """Remove what is older than ``keep_days``, and count the rest."""
+        """Remove recordings older than ``keep_days``, and count the rest."""
         before = time.time() - self._limits.keep_days * DAY_S
         with _ledger(folder) as ledger:
             for entry in _ours(folder):
@@ -134,7 +134,7 @@ def _ledger(folder: Path) -> Iterator[TextIO]:
 
 
 def _noted(ledger: TextIO) -> int | None:
-    """Return what stands there; None where it is no number."""
+    """Read the number in a ledger; None where it is none."""
     text = ledger.read(30)
     return int(text) if text.isdecimal() and text.isascii() else None
 

@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells Prometheus, and logs as one JSON object a line: nothing of a recording or a person."""
+"""Metrics for Prometheus in ``/metrics``, and logs as one JSON object a line: nothing of a recording or a person."""
 
 import json
 import logging
@@ -56,7 +56,7 @@ class Seldom(logging.Filter):
         self._told: dict[tuple[str, int], tuple[float, int]] = {}  # line of code → when one passed, how many since
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a line passes; one that follows others that did not has their number as ``left_out``."""
+        """Limit the rate of a log line; the next one that passes has the number of skipped ones as ``left_out``."""
         if record.levelno != logging.WARNING or record.name != UVICORN:
             return True
         place, now = (record.pathname, record.lineno), time.monotonic()
@@ -161,7 +161,7 @@ def _n_bytes(path: Path) -> int:
 
 
 def forget_dead_processes() -> None:
-    """Take what a killed process was doing out of the sums; its counters stay, without their room for more."""
+    """Remove the gauges of killed processes from the sums; their counters stay, without room for more."""
     folder = os.environ.get(FOLDER)
     for path in Path(folder).glob("*.db") if folder else ():
         number = path.stem.rpartition("_")[2]

@@ -1,4 +1,4 @@
-"""The page of `web/page`, with models and clips that it answers with in the browser; files are sent compressed."""
+"""The page of `web/page`, with models and recordings that it answers with in the browser; files are sent compressed."""
 
 import gzip
 import hashlib
@@ -102,7 +102,7 @@ class Files(StaticFiles):
 
 
 def accepted_codings(header: str) -> frozenset[str]:
-    """Return those of "br" and "gzip" that a header Accept-Encoding takes (RFC 9110, 12.5.3)."""
+    """Return the codings, of "br" and "gzip", that a header Accept-Encoding takes (RFC 9110, 12.5.3)."""
     weights = {}
     for item in header.lower().split(","):
         coding, *parameters = (part.strip() for part in item.split(";"))

@@ -1,4 +1,4 @@
-"""What goes wrong, as ``application/problem+json`` (RFC 9457)."""
+"""Errors as ``application/problem+json`` (RFC 9457)."""
 
 import re
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ class ProblemError(EarnestError):
 
 
 def problem_of(error: Exception) -> ProblemError:
-    """Return what to tell about an exception; of what nobody foresaw, nothing but that it happened."""
+    """Return an exception as a problem; of an unforeseen one, nothing but that it happened."""
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, RecordingTooLongError):
@@ -98,7 +98,7 @@ def problem_of(error: Exception) -> ProblemError:
 
 
 def _wrong(item: Mapping[str, Any]) -> str:
-    """Say what is wrong with a value; of one of several words which there are, or which is near."""
+    """Explain an invalid value; of one of several words which there are, or which is near."""
     if item["type"] != "literal_error":
         return str(item["msg"])
     known = re.findall(r"'([^']*)'", item["ctx"]["expected"])  # pydantic tells them as "'auto' or 'off'"

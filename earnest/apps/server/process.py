@@ -152,7 +152,7 @@ def _create_worker(settings: Settings, host: str) -> FastAPI:
 
 
 def _renewed_worker(settings: Settings, keys_file: Path, host: str) -> Callable[[], FastAPI] | None:
-    """Return what makes the application of a worker with the keys that stand in their file now; None where none do."""
+    """Return a factory of a worker's application with the keys in their file now; None where there are none."""
     keys = renewed_keys(keys_file)
     if keys is None:
         return None

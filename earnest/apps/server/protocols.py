@@ -1,4 +1,4 @@
-"""What differs from uvicorn's protocols and supervisor: the one file that leans on its internals.
+"""Changes to uvicorn's protocols and supervisor: the one file that leans on its internals.
 
 Its settings know no time for headers (uvicorn's issue 157), no bound for pings and fragments, and no end of a stream in
 the application's own words. The classes here override methods that uvicorn doesn't document: pyproject.toml bounds its
@@ -47,7 +47,7 @@ class Config(uvicorn.Config):
 
 
 class _Wire(h11.Connection):
-    """Says of an answer that it is the last: at the end of the process, or as more comes than is dropped behind it.
+    """An HTTP/1.1 connection that closes after its last answer: at the end of the process, or after a refused body.
 
     Clients then open another connection. The next request on this one would be lost when it is closed.
     """
@@ -59,7 +59,7 @@ class _Wire(h11.Connection):
         self._is_ending = is_ending
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Take what comes next, and note how long the body of a request is."""
+        """Parse the next event, and note the length of a request's body."""
         event = super().next_event()
         if isinstance(event, h11.Request):
             declared = dict(event.headers).get(b"content-length")  # a chunked body has none
@@ -140,7 +140,7 @@ class TimedProtocol(H11Protocol):
         return self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY
 
     def data_received(self, data: bytes) -> None:
-        """Drop what comes after a refusal."""
+        """Drop the bytes after a refusal."""
         if self.is_refused():
             self._n_spare -= len(data)
             if self._n_spare < 0:
@@ -259,7 +259,7 @@ class GuardedStream(WebSocketsSansIOProtocol):
         self.loop.call_later(LINGER_S, self.transport.abort)
 
     def shutdown(self) -> None:
-        """Tell the application, which may be waiting for sound; it closes with 1012."""
+        """Notify the application, which may be waiting for sound; it closes with 1012."""
         if self.close_sent:
             super().shutdown()
             return

@@ -44,7 +44,7 @@ LANDING = """<!doctype html>
 
 
 class AnswerQuery(BaseModel):
-    """What every request may ask for, in its query; checked as one model, which is faster than one by one."""
+    """Query of every request; checked as one model, which is faster than one by one."""
 
     model: str | None = Field(None, description="Which model answers; default: the first one.")
     classes: str | None = Field(
@@ -65,7 +65,7 @@ class AnswerQuery(BaseModel):
         raise ProblemError("not-valid", f"There is no parameter {shown(unknown)}.{suggestion(unknown, names)}")
 
     def options(self) -> Options:
-        """Return what an answer is to be like."""
+        """Return the options of an answer."""
         return Options.of(self.classes, self.abstain_below)
 
 
@@ -77,7 +77,7 @@ def refuse_repeated(connection: HTTPConnection) -> None:
 
 
 class RowsQuery(AnswerQuery):
-    """What a request for rows may ask for."""
+    """Query of a request for rows."""
 
     channel: int | None = Field(
         None, ge=1, le=MAX_CHANNELS, description="One channel by itself, 1 for the left one; default: the mean of all."
@@ -86,13 +86,13 @@ class RowsQuery(AnswerQuery):
 
 
 class BatchQuery(RowsQuery):
-    """What a request about several recordings may ask for."""
+    """Query of a request about several recordings."""
 
     adapt: Adapt = Field("off", description="To the speaker of all the recordings, which are all heard first.")
 
 
 class WindowsQuery(AnswerQuery):
-    """What may be asked of answers over time."""
+    """Query of a request for answers over time."""
 
     adapt: Adapt = Field("off", description="To the speaker, by what was heard before.")
     window_s: float = Field(Windowing.window_s, ge=0.1, le=60, description="Seconds heard at a time.")
@@ -107,7 +107,7 @@ class WindowsQuery(AnswerQuery):
 
 
 class PredictQuery(WindowsQuery, RowsQuery):
-    """What a request about one recording may ask for."""
+    """Query of a request about one recording."""
 
     kind: Kind = "utterance"
 
@@ -123,7 +123,7 @@ def recordings_router(service: Service) -> APIRouter:
 
     @router.post("/v1/predict", responses={200: one, **REFUSED}, openapi_extra=formats.body(1), response_class=Response)
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
-        """Tell the emotion of one recording, as a whole or over time.
+        """Predict the emotion of one recording, as a whole or over time.
 
         The body is the recording, or a form with the part `file`, and perhaps `profile`, the file of `earnest adapt`
         about its speaker. Window and hop are for timelines; so are all formats but json, jsonl and csv.
@@ -150,7 +150,7 @@ def recordings_router(service: Service) -> APIRouter:
         "/v1/batch", responses={200: many, **REFUSED}, openapi_extra=_many_files(service), response_class=Response
     )
     async def batch(request: Request, query: Annotated[BatchQuery, Query()]) -> Response:
-        """Tell the emotions of several recordings, in their order; one that can't be read is a row with its error.
+        """Predict the emotions of several recordings, in their order; one that can't be read is a row with its error.
 
         The body is a form with one part `file` a recording, and perhaps one `profile` of their speaker.
         """
@@ -240,13 +240,13 @@ def info_router(service: Service) -> APIRouter:
     @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", responses=formats.problems(421))
     async def healthz() -> str:
-        """Say that the process is alive."""
+        """Liveness: the process runs."""
         return "ok"
 
     @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", responses=formats.problems(421, 503))
     async def readyz() -> str:
-        """Say whether the next recording would be taken on."""
+        """Readiness: the next recording would be taken on."""
         service.refuse_when_ending()
         if service.requests.is_full:
             raise ProblemError("overloaded", "The most requests that may run are running. Try again soon.")

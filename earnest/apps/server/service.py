@@ -1,4 +1,4 @@
-"""What the routes of one application share."""
+"""The service that the routes of one application share."""
 
 import asyncio
 import logging
@@ -45,7 +45,7 @@ class Service:
         self.keeper = Keeper(self.settings.keep, limits, metrics.not_kept)
 
     def client(self, connection: HTTPConnection, ticket: str | None = None) -> str:
-        """Return who asks, or raise a `ProblemError`."""
+        """Return the client of a request, or raise a `ProblemError`."""
         return client_of(connection, self.api_keys, self.tickets, ticket)
 
     def hang_up(self) -> None:

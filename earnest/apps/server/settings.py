@@ -1,4 +1,4 @@
-"""What a server is told: models, bounds, who may ask. Every bound but those of ``--keep`` holds for one process."""
+"""Settings of a server: models, limits, keys. Every limit but those of ``--keep`` holds for one process."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +64,7 @@ class Limits(Validated):
 
 @dataclass(frozen=True)
 class Settings:
-    """What one process serves.
+    """Settings of one process.
 
     Attributes
     ----------

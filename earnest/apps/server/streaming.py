@@ -269,7 +269,7 @@ def _command(text: str) -> object:
 
 
 class StreamQuery(WindowsQuery):
-    """What a stream says of its sound, and asks of its answers."""
+    """Query of a stream: the form of its sound, and the options of its answers."""
 
     sample_rate_hz: int = Field(ge=4_000, le=192_000)
     encoding: Encoding = "s16le"
