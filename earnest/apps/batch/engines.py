@@ -31,7 +31,7 @@ class BatchEngine(Protocol):
     """Answers shards by several workers."""
 
     def reports(self, work: Work, numbers: Sequence[int]) -> Iterator[ShardReport]:
-        """Yield what became of each shard, in the order in which they end.
+        """Yield a report of each shard, in the order in which they end.
 
         A shard whose worker dies is done again by another one, at most `MOST_DEATHS` times.
         """
@@ -194,7 +194,7 @@ class _Actors:
             self._start()
 
     def reports(self, waiting: Waiting) -> Iterator[ShardReport]:
-        """Yield what became of the shards; see `earnest.apps.batch.engines.BatchEngine`."""
+        """Yield reports of the shards; see `earnest.apps.batch.engines.BatchEngine`."""
         while waiting or self._busy:
             if not (self._busy or self._starting):
                 raise EarnestError(f"Ray: {counted(self._n_started, 'worker')} died. Give the same command again.")
@@ -237,7 +237,7 @@ class _Actors:
             self._ray.kill(actor)
 
     def _result(self, done: Any) -> tuple[ShardReport | None, str]:
-        """Return what an actor said, or why it says nothing any more."""
+        """Return an actor's report, or the reason of its death."""
         errors = self._ray.exceptions
         try:
             return self._ray.get(done), ""

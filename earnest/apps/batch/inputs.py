@@ -1,4 +1,4 @@
-"""What a batch run is to answer: recordings in folders, lists, tables and tar files; read ahead, each with a key."""
+"""Inputs of a batch run: recordings in folders, lists, tables and tar files; read ahead, each with a key."""
 
 import os
 import tarfile
@@ -112,7 +112,7 @@ def _location(path: str) -> bytes:
 
 
 def _remote_folder(url: str) -> Iterator[Input]:
-    """Yield what lies below an address: recordings, or else tar files; a recording's own address is one of itself."""
+    """Yield the inputs below an address: recordings, or else tar files; a recording's own address is one of itself."""
     system, root = filesystem_of(url)
 
     def found() -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _remote_folder(url: str) -> Iterator[Input]:
 
 
 def _listed(source: str) -> Iterator[Input]:
-    """Yield what a list names; relative paths start at its folder."""
+    """Yield the inputs that a list names; relative paths start at its folder."""
     with read_location(source) as file:
         data = file.read(MOST_LIST_BYTES + 1)
     if len(data) > MOST_LIST_BYTES:
@@ -205,7 +205,7 @@ def _members(location: str) -> Iterator[Input]:
 
 
 def _table_rows(location: str) -> Iterator[Input]:
-    """Yield what a Parquet table holds or names: sounds in bytes, or paths."""
+    """Yield the sounds of a Parquet table: bytes, or paths."""
     pyarrow = load_pyarrow()
     try:
         with read_location(location) as file, pyarrow.parquet.ParquetFile(file) as table:
@@ -293,7 +293,7 @@ _PIECE_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a predictor takes for an input.
+    """An input fetched for a predictor: its sound, or an error.
 
     Attributes
     ----------

@@ -78,7 +78,7 @@ def url_of(system: Any, path: str) -> str:
 
 
 def patiently(act: Callable[[], T], what: str) -> T:
-    """Do what asks another machine, again where it is busy or the network fails, with longer and longer waits.
+    """Call another machine, again where it is busy or the network fails, with longer and longer waits.
 
     Raises
     ------
@@ -209,7 +209,7 @@ class LocalPlace:
                 raise
 
     def forget_rests(self) -> None:
-        """Remove what killed workers were writing a day ago."""
+        """Remove unfinished files that killed workers left a day ago."""
         for fresh in self.folder.glob(f"*/{_PARTIAL}*"):
             with suppress(OSError):
                 if time.time() - fresh.stat().st_mtime > FORGOTTEN_S:

@@ -28,7 +28,7 @@ LEAST_SHARDS = 16  # so that a few workers end at about the same time
 
 @dataclass(frozen=True)
 class Request:
-    """What a batch run was asked; a run that goes on with it must be asked the same.
+    """The request of a batch run; a run that goes on with it must have the same.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Request:
     channel: int | None = None
 
     def words(self) -> dict[str, Any]:
-        """Return what a person asked, without what was found."""
+        """Return the settings that a person gave, without those that were found."""
         return {name: value for name, value in asdict(self).items() if not name.startswith(("n_", "inputs_"))}
 
 
@@ -64,7 +64,7 @@ class Part:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What there is to do at a place, and what of it is done."""
+    """The plan of a batch run at a place: its shards, done or not."""
 
     place: Place
     request: Request

@@ -40,7 +40,7 @@ _COLUMNS = ("path", "status", "emotion", "duration_s", "speech_s", "quality", "r
 
 @dataclass
 class Outcome:
-    """What a run did.
+    """The outcome of a run: rows, failures, seconds of sound.
 
     Attributes
     ----------
@@ -84,12 +84,12 @@ def planned(
 
 
 def _inputs(source: str, channel: int | None) -> Iterator[Input]:
-    """Yield what a source means; the rows of one channel are called by it."""
+    """Yield the inputs of a source; rows of one channel are named by it."""
     return (replace(one, key=channel_path(one.key, channel)) for one in inputs_of(source))
 
 
 def tell_new(plan: BatchPlan, tell: Callable[[str], None]) -> None:
-    """Say which recordings came after a run was planned: its plan doesn't change any more.
+    """Report recordings that came after a run was planned: its plan doesn't change any more.
 
     A source that is elsewhere, or is not there any more, is passed over: what was planned can be done without it.
     """

@@ -179,7 +179,7 @@ class TimedDecoders:
     """
 
     def __init__(self, decoders: Decoders, channel: int | None = None) -> None:
-        """Take what decodes, and the channel that is read of each recording; None for the mean of all."""
+        """Wrap decoders; they read one channel of each recording, or the mean of all (None)."""
         self._channel = channel
         self._decoders, self._seconds, self._is_isolated = decoders, dict[str | int, float](), False
 
@@ -191,7 +191,7 @@ class TimedDecoders:
             self._decoders, self._is_isolated = start_decoders(1), True
 
     def heard(self, source: Source) -> Source:
-        """Return what is read of a recording."""
+        """Return the source to decode: a recording, or its one channel."""
         return Channel(source, self._channel) if self._channel else source
 
     @contextmanager
@@ -219,7 +219,7 @@ class TimedDecoders:
 
 
 def _name(source: Source | None) -> str | int:
-    """Return what a source is known by while it is in memory."""
+    """Return the key of a source while it is in memory."""
     return source if isinstance(source, str) else id(source)
 
 
@@ -234,7 +234,7 @@ METADATA = "earnest.batch"
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker is told; it can be sent to another machine.
+    """A worker's settings; they can be sent to another machine.
 
     Attributes
     ----------
@@ -257,7 +257,7 @@ class Work:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What became of a shard.
+    """The report of a shard: rows, failures, time, error.
 
     Attributes
     ----------

@@ -53,7 +53,7 @@ class Listening:
         return predictor.timeline(path, adapter=self.adapter(), **self.options.words())
 
     def adapter(self) -> Adapter | None:
-        """Return what a new recording adapts by, None for nothing."""
+        """Return the adapter for a new recording, None for none."""
         if self.profile:
             return self.predictor.adapter(self.profile)
         return self.predictor.adapter() if self.adapts else None

@@ -70,7 +70,7 @@ class Annotations(QObject):
         self._parts: dict[str, Parts] = {}
 
     def recover(self) -> None:
-        """Read what earlier windows left; of several windows, the first one alone writes there.
+        """Recover the annotations of earlier windows; of several windows, the first one alone writes there.
 
         Raises
         ------
@@ -372,7 +372,7 @@ class AnnotationPanel(QWidget):
             self.table.selectionModel().select(self.model.index(number, 0), flags)
 
     def set_selection(self, start_s: float, end_s: float) -> None:
-        """Note what is selected in the waveform."""
+        """Set the selection of the waveform."""
         self._selection = start_s, end_s
 
     def choose(self, number: int) -> None:
@@ -402,7 +402,7 @@ class AnnotationPanel(QWidget):
             self.relabel(self._classes[number])
 
     def confirm(self) -> None:
-        """Say that the chosen parts are right as they are."""
+        """Confirm the chosen parts as they are."""
         self.take_typed()
         parts, rows = self.model.parts, [row for row in self._rows() if self.model.parts[row].has_label]
         if self._rows() and not rows:

@@ -48,14 +48,14 @@ class AnswerPanel(QScrollArea):
         self.clear()
 
     def clear(self) -> None:
-        """Say that there is no answer."""
+        """Clear the panel: no recording is chosen."""
         self.about.setText("")
         self.emotion.setText(tr("No recording is chosen"))
         self.meaning.setText(tr("Open recordings or folders, drop them here, or record yourself."))
         self._empty()
 
     def say(self, about: str, what: str) -> None:
-        """Say why there is no answer yet."""
+        """Show why there is no answer yet."""
         self.about.setText(about)
         self.emotion.setText(what)
         self.meaning.setText("")
@@ -110,7 +110,7 @@ def _text(name: str) -> QLabel:
 
 
 def headline(prediction: Prediction) -> str:
-    """Say an answer in a few words: "sad, 73%", or its status."""
+    """Format an answer in a few words: "sad, 73%", or its status."""
     said = word(prediction.emotion or prediction.status)
     if prediction.emotion and prediction.confidence is not None:
         return f"{said}, {localised(percent(prediction.confidence))}"
@@ -118,7 +118,7 @@ def headline(prediction: Prediction) -> str:
 
 
 def meaning(prediction: Prediction, info: BundleInfo) -> str:
-    """Say what an answer is worth, or why there is none."""
+    """Explain how far an answer can be believed, or why there is none."""
     if prediction.error:
         return short_error(prediction)
     if prediction.status == "ok" and prediction.confidence is not None:
@@ -145,7 +145,7 @@ def meaning(prediction: Prediction, info: BundleInfo) -> str:
 
 
 def about_notes(prediction: Prediction) -> str:
-    """Say what channels that take turns, or more tracks, mean for the answer, and what to do; "" where neither is."""
+    """Explain channels that take turns, or several tracks, and what to do; "" where neither is."""
     turns = tr(
         "Its channels take turns, like two sides of a call: the answer is about their mean. "
         "“Save each channel as a file” in the menu File opens each by itself."
@@ -161,7 +161,7 @@ def short_error(prediction: Prediction) -> str:
 
 
 def facts(prediction: Prediction) -> list[tuple[str, str]]:
-    """Return what else is known, as names and values."""
+    """Return further facts about an answer, as names and values."""
     rows = []
     if prediction.duration_s is not None:
         rows.append((tr("Length"), localised(clock(round(prediction.duration_s, 2), prediction.duration_s))))

@@ -18,7 +18,7 @@ _log = logging.getLogger("earnest")
 
 
 def reason(error: BaseException) -> str:
-    """Say why something failed, in a sentence; what nobody foresaw is logged with its place."""
+    """Explain a failure in a sentence; an unforeseen error is logged with its place."""
     if isinstance(error, EarnestError):
         return str(error)
     if isinstance(error, OSError):

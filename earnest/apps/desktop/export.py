@@ -1,4 +1,4 @@
-"""What is chosen, as files: formats of `earnest predict` and `earnest timeline`, annotations, single channels."""
+"""Export of the chosen files: formats of `earnest predict` and `earnest timeline`, annotations, single channels."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ TIMELINES = {form: suffix for suffix, form in SUFFIXES.items()} | {"textgrid": "
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: how many files or rows, and where; and how many recordings were left out, being unreadable."""
+    """The outcome of an export: number of files or rows, place, and recordings left out as unreadable."""
 
     count: int
     place: Path

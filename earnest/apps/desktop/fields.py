@@ -64,7 +64,7 @@ class EmotionField(ChoiceField):
         self.show_emotion(self._shown)
 
     def show_emotion(self, emotion: str) -> None:
-        """Show what a part has; it may be in no list."""
+        """Show the emotion of a part; it may be in no list."""
         self._shown = emotion
         self._known.hide()
         self.setCurrentIndex(self.findData(emotion))  # where the keys ↑ and ↓ go on
@@ -72,7 +72,7 @@ class EmotionField(ChoiceField):
 
     @property
     def emotion(self) -> str:
-        """What the field names, "" for nothing; what it says in another language is the emotion of that name."""
+        """The emotion in the field, "" for none; a word of another language stands for the emotion of that name."""
         text = self.currentText().strip()
         place = self.findText(text, Qt.MatchFlag.MatchFixedString)
         if place >= 0:

@@ -62,7 +62,7 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """What is said of it in a word: emotion or status, else the state."""
+        """The entry in a word: emotion or status, else the state."""
         found = self.prediction
         return (found.emotion or found.status) if found else self.state
 
@@ -258,7 +258,7 @@ class FileFilter(QSortFilterProxyModel):
 
 
 class TimeLeft:
-    """How long work still takes, from how long what is done took; unknown while a piece takes longer than expected."""
+    """Estimate of the time left, from the time taken so far; unknown while a piece takes longer than expected."""
 
     def __init__(self) -> None:
         self._since, self._took_s, self._done = time.monotonic(), 0.0, 0
@@ -481,7 +481,7 @@ class FilesPanel(QWidget):
         self._count()
 
     def _count(self) -> None:
-        """Say how many files there are, how many failed, and how long it takes."""
+        """Show the number of files, of failures, and the time left."""
         counts = self.model.counts()
         n_left, n_all = self.analysis.n_waiting, len(self.model.entries)
         said = [tr("1 file") if n_all == 1 else tr("{count} files").format(count=n_all)]

@@ -53,14 +53,14 @@ class Learning(QObject):
         self._background.run(work, self._take, self._fail)
 
     def close(self) -> None:
-        """Keep what is to be said of a model that nobody was told of, once the threads have ended."""
+        """Keep the news of a model that nobody was told of, once the threads have ended."""
         if self._untold:
             not_yet = tr("It does not answer yet: choose it in the tab Model, with “Other bundle …”.")
             self._preferences.set_text(UNTOLD, f"{self._untold}\n{not_yet}")
             self._preferences.save()
 
     def told_late(self) -> str:
-        """Return what the window before could not say, once; "" for nothing."""
+        """Return the news that the window before could not tell, once; "" for none."""
         said = self._preferences.text(UNTOLD)
         self._preferences.set_text(UNTOLD, "")
         return said
@@ -104,7 +104,7 @@ def _free(path: Path) -> Path:
 
 
 def about_learned(learned: "Learned", annotated: Mapping[str, Parts]) -> str:
-    """Say what a model learnt, how well it did, and what it left out; the reasons are the library's, in English."""
+    """Describe a learnt model: data, scores, and what it left out; the reasons are the library's, in English."""
     lines = [
         tr(
             "{model} has learnt from {count} labels. Tested on labels that it had not learnt from, it named {share} of "

@@ -1,4 +1,4 @@
-"""Which model answers and how: bundle, backend, profile, adaptation, threshold; with the bundle's card."""
+"""The tab Model: bundle, backend, profile, adaptation, threshold; with the bundle's card."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ LARGEST_CARD = 1 << 22
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What the user chose."""
+    """The user's choice of a model."""
 
     model: str = DEFAULT_BUNDLE
     backend: Backend = "auto"
@@ -138,7 +138,7 @@ class ModelPanel(QWidget):
 
     @property
     def choice(self) -> ModelChoice:
-        """What is chosen."""
+        """The current choice."""
         backend: Backend = self.backends.currentData()
         return ModelChoice(
             str(self.bundles.currentData()), backend, self._profile, self.adapts.isChecked(), self.tells.isChecked()
@@ -156,7 +156,7 @@ class ModelPanel(QWidget):
         self.tells.setChecked(choice.tells_unsure)
 
     def show_loaded(self, listening: Listening, card: str) -> None:
-        """Show what answers now, and keep the choice."""
+        """Show the loaded model, and keep the choice."""
         info, choice = listening.predictor.info, self.choice
         words = ", ".join(word(printable(name)) for name in info.classes)
         said = tr("{name} {version} tells: {words}. Unsure below {limit}. Licence: {licence}.")

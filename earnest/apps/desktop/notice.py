@@ -1,4 +1,4 @@
-"""What is wrong, or finished, above everything in the window until a person closes it."""
+"""The notice of an error or a finished task, above everything in the window until a person closes it."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
@@ -35,7 +35,7 @@ class Notice(QFrame):
         self.show()
 
     def text(self) -> str:
-        """Return what was said last."""
+        """Return the last notice."""
         return self._said.text()
 
     def _close(self) -> None:

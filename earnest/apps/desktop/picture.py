@@ -1,4 +1,4 @@
-"""What the network sees of a recording, as a picture that can be saved and dropped back."""
+"""The log-mel spectrogram that the network sees, as a picture that can be saved and dropped back."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -69,7 +69,7 @@ class PicturePanel(QWidget):
         self.button.setEnabled(False)
 
     def draw(self, path: str, listening: Listening | None) -> None:
-        """Show what the network sees of a recording or picture, when a thread has drawn it."""
+        """Show the log-mel spectrogram of a recording or picture, when a thread has drawn it."""
         self.path = path
         if not path or listening is None:
             self.clear(tr("Choose a recording."))

@@ -32,7 +32,7 @@ Opener = Callable[..., Any]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What can be drawn and played of one recording.
+    """The samples of one recording, to draw and to play.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ class Player(QObject):
 
 
 class _Head:
-    """What PortAudio's thread asks for sound."""
+    """The playing position of one recording; PortAudio's thread asks it for samples."""
 
     def __init__(self, samples: Samples | None = None, first: int = 0, last: int = 0, loop: bool = False) -> None:
         self._samples, self._first, self._last = samples, first, last

@@ -1,4 +1,4 @@
-"""What survives the window: settings, its colours, recent files, and the folder for recordings and corrections."""
+"""Preferences kept after the window: settings, colours, recent files, the folder for recordings and corrections."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class Preferences:
         self._values.setValue("recent", [path, *(one for one in self.recent if one != path)][:MOST_RECENT])
 
     def save(self) -> None:
-        """Write what changed."""
+        """Write changed preferences to disk."""
         self._values.sync()
 
 

@@ -136,7 +136,7 @@ class RecordingPanel(QWidget):
         self._turns[path] = list(turns)
 
     def speakers(self, timeline: Timeline | None) -> list[str]:
-        """Return who speaks in each entry of a timeline, as far as a diarisation file said so."""
+        """Return the speaker of each entry of a timeline, as far as a diarisation file names them."""
         turns = self._turns.get(timeline.path if timeline else "")
         return speakers_of(timeline.entries(), turns) if timeline and turns else []
 

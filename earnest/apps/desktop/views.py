@@ -358,7 +358,7 @@ class RecordingViews(QWidget):
         self._look_at(0, self._duration_s)
 
     def show_selection(self) -> None:
-        """Show what is selected as large as it gets."""
+        """Zoom to the selection."""
         if self.selection[1] > self.selection[0]:
             self._look_at(*self.selection)
 

@@ -527,11 +527,11 @@ class DesktopWindow(QMainWindow):
         return bool(has_answers or not self.notice.isHidden())
 
     def tell(self, what: str) -> None:
-        """Say what is wrong, above everything, until it is closed."""
+        """Show an error above everything, until it is closed."""
         self.notice.say(what)
 
     def _tell_failure(self, what: str) -> None:
-        """Say what is wrong with work that the status bar told of."""
+        """Show the error of work that the status bar told of."""
         self.statusBar().clearMessage()
         self.tell(what)
 
@@ -552,7 +552,7 @@ class DesktopWindow(QMainWindow):
         self.keys.open()
 
     def show_about(self) -> None:
-        """Say what this is."""
+        """Show the window About."""
         import earnest
 
         said = tr(
@@ -576,7 +576,7 @@ class DesktopWindow(QMainWindow):
         self.box.open()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        """Keep what was set, typed and recorded, and end the threads."""
+        """Keep settings, typed text and recordings, and end the threads."""
         self.parts.take_typed()
         self.preferences.set_shape("window", self.saveGeometry())
         self.preferences.set_shape("split", self.split.saveState())
