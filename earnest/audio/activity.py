@@ -1,9 +1,9 @@
-"""How likely somebody speaks, frame by frame, as the samples arrive; segments of speech and the windows in them.
+"""Voice activity detection, frame by frame, as the samples arrive; segments of speech and the windows in them.
 
 The detector is Silero's network (MIT; the notice lies beside it) in the graph that ``scripts/make_silero.py`` writes.
-onnxruntime runs it, or OpenVINO; where neither is installed, a rule on the level finds speech. Compared on real clips
-in noise, silence and music by ``benchmarks/voice_activity.py``: the level alone takes every noise for speech, and so
-does WebRTC's detector from 10 dB signal-to-noise ratio downwards.
+onnxruntime runs it, or OpenVINO; where neither is installed, a rule on the level finds speech. Compared on real
+recordings in noise, silence and music by ``benchmarks/voice_activity.py``: the level alone takes every noise for
+speech, and so does WebRTC's detector from 10 dB signal-to-noise ratio downwards.
 
 Positions of segments are samples at the model's rate. None depends on how the sound was divided into blocks.
 """
@@ -121,7 +121,7 @@ class _OpenVinoNetwork:
 
 
 class _Loudest:
-    """How loud the loudest frame so far is, which fades from frame to frame."""
+    """A peak meter: the level of the loudest frame so far, which fades from frame to frame."""
 
     def __init__(self, begins_dbfs: float, fade_db: float) -> None:
         self._dbfs, self._fade_db = begins_dbfs, fade_db

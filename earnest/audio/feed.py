@@ -59,7 +59,7 @@ class Feed:
             self._changed.notify()
 
     def close(self) -> None:
-        """Tell the listener that nothing more comes."""
+        """End the feed: nothing more comes."""
         with self._changed:
             self._tell_loss()
             self._closed = True
@@ -233,14 +233,14 @@ def _chunks(
 
 
 def _parts(file: BinaryIO, n_bytes: int, n_most: int) -> Iterator[bytes]:
-    """Yield what comes, ``n_most`` at a time, until the end or ``n_bytes``: what is behind these is no sound."""
+    """Yield pieces of at most ``n_most`` bytes until the end or ``n_bytes``: bytes behind these are no sound."""
     while n_bytes and (part := _some(file, min(n_most, n_bytes))):
         n_bytes -= len(part)
         yield part
 
 
 def _some(file: BinaryIO, n_bytes: int) -> bytes:
-    """Return what has come, at most ``n_bytes``; wait for the first byte; empty at the end."""
+    """Read the bytes that have come, at most ``n_bytes``; wait for the first byte; empty at the end."""
     read1 = getattr(file, "read1", file.read)
     return bytes(read1(n_bytes))
 

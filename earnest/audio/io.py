@@ -249,13 +249,13 @@ def tolerated_s(max_seconds: float) -> float:
 
 
 def _affordable(reader: SoundFileReader | MediaReader, max_seconds: float) -> float:
-    """How many samples of all channels may be decoded."""
+    """Highest number of samples, of all channels, that may be decoded."""
     is_dense = reader.sample_rate_hz * reader.n_channels > DENSE_PER_S
     return VALUES_PER_S * (min(max_seconds, DENSE_S) if is_dense else max_seconds)
 
 
 def _most_values(reader: SoundFileReader | MediaReader, max_seconds: float) -> float:
-    """How many of them are decoded; fewer where the header promises no such length."""
+    """Highest number of samples that are decoded; fewer where the header promises no such length."""
     most = _affordable(reader, max_seconds)
     # Headers round: a tenth and a second more than they say.
     promised = 1.1 * ((reader.promised_s or 0.0) + 1) * reader.sample_rate_hz * reader.n_channels

@@ -205,7 +205,7 @@ class MediaReader:
             raise AudioError(f"{self._name}: damaged or cut off ({_first_line(error)}). {AGAIN}") from error
 
     def _parts(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield what each packet of the track holds, mostly a thousand frames, and silence where it has a gap."""
+        """Yield the samples of each packet of the track, mostly a thousand frames, and silence in its gaps."""
         ended_s, n_given = 0.0, 0
         for packet in self._container.demux():  # of all tracks: this one may begin later, have gaps and end sooner
             check_deadline()
@@ -223,7 +223,7 @@ class MediaReader:
             check_end(self._name, ended_s, self._file_s)
 
     def _silence(self, frame: Any, n_given: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield what is missing before a frame, so that times are those of the file, as a player shows them."""
+        """Yield silence for a gap before a frame, so that times are those of the file, as a player shows them."""
         has_start = self._starts_s is not None and (self._has_gaps or not n_given)
         if not has_start or frame.time is None or frame.sample_rate != self.sample_rate_hz:
             return

@@ -1,4 +1,4 @@
-"""How loud each moment of a recording is, and what the recording is like; measured while it passes."""
+"""Levels over time, and the quality of a recording; measured while it passes."""
 
 from functools import lru_cache
 from typing import TypeAlias

@@ -64,7 +64,7 @@ def is_joined(file: BinaryIO) -> bool:
 
 
 def _looked_at(file: BinaryIO, look: Callable[[BinaryIO, int], T]) -> T:
-    """Return what ``look`` finds in the file of so many bytes, which is at its start again then."""
+    """Call ``look`` on the file of so many bytes, and go back to its start."""
     if isinstance(file, FileIO):
         buffered = BufferedReader(file)  # a file of many small parts is no file of many small reads
         try:

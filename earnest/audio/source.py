@@ -99,7 +99,7 @@ class NamedSamples(tuple[Any, int]):
 
 
 def source_name(source: object) -> str:
-    """Return what to call a source in messages and tables: printable, one line."""
+    """Return the name of a source for messages and tables: printable, one line."""
     if isinstance(source, Channel):
         told = source_name(source.source)
         return f"{told}, channel {source.number}" if _is_nameless(source.source) else channel_path(told, source.number)
@@ -118,7 +118,7 @@ def _is_nameless(source: object) -> TypeGuard[bytes]:
 
 
 def channel_path(path: str, channel: int | None) -> str:
-    """Return what the channel of a recording is called, such as ``call.wav#2``; the path itself for all of them."""
+    """Return the name of a recording's channel, such as ``call.wav#2``; the path itself for all of them."""
     return f"{path}#{channel}" if channel else path
 
 
@@ -157,7 +157,7 @@ def path_in(folder: Path, name: str) -> Path:
 
 
 def path_of(source: object) -> str:
-    """Return what to write in the ``path`` column: the path as given, "-" for standard input, else what it is.
+    """Return the text for the column ``path``: the path as given, "-" for standard input, else the kind of source.
 
     A byte that is not UTF-8 becomes ``\\xff``, and a backslash before what looks so ``\\x5c``: no two files are called
     the same.
@@ -187,7 +187,7 @@ def _encoded(path: str | bytes) -> bytes:
 
 
 def place_of(path: str) -> str:
-    """Return what names a recording however its path is spelled: ``./a.wav`` and ``/here/a.wav`` are one recording."""
+    """Return a recording's absolute path, however it is spelled: ``./a.wav`` and ``/here/a.wav`` are one recording."""
     return path if path in NOT_FILES or _ADDRESS.match(path) else os.path.abspath(path)  # noqa: PTH100
 
 
@@ -235,7 +235,7 @@ def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iter
 
 
 def _pieces(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """Yield what a file gives up to its end; asked for all at once, it would take as much memory as the most may be."""
+    """Yield pieces of a file up to its end; one read of all would take as much memory as the most may be."""
     n_bytes = 0
     while piece := _read(file, name):
         if not isinstance(piece, bytes):
@@ -388,7 +388,7 @@ def _samples(pair: tuple[Any, ...], name: str = "") -> WholeSource:
 
 
 def _cell(cell: Mapping[str, Any]) -> WholeSource:
-    """Return what a cell of an ``Audio`` column holds: samples, else the bytes of a file, else its path."""
+    """Return the sound in a cell of an ``Audio`` column: samples, else the bytes of a file, else its path."""
     name = str(cell.get("path") or "")
     if cell.get("array") is not None:
         return _samples((cell["array"], cell.get("sampling_rate")), name)

@@ -1,4 +1,4 @@
-"""What every corpus reader offers, the registry that finds them, and the classes and scales of affect of their rows."""
+"""The interface of corpus readers, the registry that finds them, and the classes and scales of affect of their rows."""
 
 import logging
 import math
@@ -47,13 +47,13 @@ class Corpus(ABC):
     citation : authors and year
     n_speakers : in the whole corpus
     n_utterances : in the whole corpus
-    class_counts : canonical emotion → clips in the whole corpus; empty where it is not fixed
+    class_counts : canonical emotion → utterances in the whole corpus; empty where it is not fixed
     affect_range : lowest and highest rating of valence, arousal and dominance; empty where there are none
     example : relative path → canonical emotion; tests build these files (made-up audio) and read them
     extra_files : relative path → text of label files that the example needs
     label_files : relative paths of files that hold labels or speakers, for `earnest corpus check`
     shortest_s : no published recording is shorter; `earnest corpus check` reports what is
-    unusable : utterance id → why; `earnest.corpora.load` leaves these clips out and counts them
+    unusable : utterance id → why; `earnest.corpora.load` leaves these utterances out and counts them
     speakers_of : the corpus whose speakers these are too; "" where they are its own
     groups_share_audio : two recordings of one group have the same samples, as published
     lists_one_of_several : `published` names one recording of a group (one microphone), not all

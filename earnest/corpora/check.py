@@ -96,12 +96,12 @@ def examine(path: Path) -> Sound:
 
 
 def digest_of_sound(waveform: Waveform, sample_rate_hz: int) -> str:
-    """Return what is equal for equal samples (samples,) at equal rates."""
+    """Return a digest of samples (samples,) and their rate."""
     return hashlib.sha256(waveform.tobytes() + sample_rate_hz.to_bytes(4, "little")).hexdigest()
 
 
 def is_blank(waveform: Waveform) -> bool:
-    """Say whether samples (samples,) hold no sound, so that equality with others means nothing."""
+    """Whether samples (samples,) hold no sound, so that equality with others means nothing."""
     return not waveform.size or float(np.abs(waveform).max()) < SILENT_PEAK
 
 
@@ -148,14 +148,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """What `check_corpus` found.
+    """The report of `check_corpus`.
 
     Attributes
     ----------
     hours : sum of what could be decoded
     class_counts : canonical emotion → rows; ``expected_`` fields are the published numbers
-    has_list : whether the names of all published clips are known, so that each can be looked for
-    n_missing : published clips that are not here; without a list, by their number alone
+    has_list : whether the names of all published utterances are known, so that each can be looked for
+    n_missing : published utterances that are not here; without a list, by their number alone
     """
 
     corpus: str
@@ -181,7 +181,7 @@ class CorpusReport:
 
     @property
     def verdict(self) -> str:
-        """Say in a sentence or two whether this copy is what was published."""
+        """Return the verdict in a sentence or two: is this copy as published?"""
         if self.as_published:
             return "As published."
         problems = f" {counted(len(self.problems), 'problem')}." if self.problems else ""
@@ -256,7 +256,7 @@ def check_corpus(name: str, root: Path, on_progress: OnProgress | None = None) -
 
 
 def _parsed(paths: Iterable[Path], parse: Parser) -> tuple[list[Utterance], dict[Path, str]]:
-    """Return what the corpus knows, and why it doesn't know the others."""
+    """Parse paths to utterances; the others are returned with the reason."""
     rows, errors = [], {}
     for path in paths:
         try:
@@ -349,7 +349,7 @@ def _labels(corpus: Corpus, root: Path, rows: Sequence[Utterance]) -> Iterable[F
 
 
 def _numbers(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[str] | None) -> Iterable[Finding]:
-    """What the published numbers show beyond the list of names, of which every difference has been told."""
+    """Findings from published numbers beyond the list of names, whose differences are reported already."""
     if published is not None:
         if unlisted := _n_unlisted(corpus, published):
             detail = f"{unlisted} published clips are in no list that is here: this is a part of the corpus"
@@ -365,7 +365,7 @@ def _numbers(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[str]
 
 
 def _n_missing(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[str] | None) -> int:
-    """Count the published clips that are not here: by name, and by number where names end."""
+    """Count the published utterances that are not here: by name, and by number where names end."""
     here = {row.utterance_id for row in rows}
     if published is None:
         return max(corpus.n_utterances - len(here), 0)
@@ -373,7 +373,7 @@ def _n_missing(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[st
 
 
 def _n_unlisted(corpus: Corpus, published: Sequence[str]) -> int:
-    """Count the clips that a list lacks that was made of the copy's own label files (IEMOCAP) or names (TESS)."""
+    """Count the utterances that a list lacks that was made of the copy's own label files (IEMOCAP) or names (TESS)."""
     return 0 if corpus.lists_one_of_several else max(corpus.n_utterances - len(published), 0)
 
 

@@ -32,7 +32,7 @@ SAME_AUDIO = (
 class CremaD(Corpus):
     """The label is the *intended* emotion, from the file name: actor, sentence, emotion, intensity.
 
-    Listeners who only heard the clips named it in 40.9 % of their answers, say its authors.
+    Listeners who only heard the utterances named it in 40.9 % of their answers, say its authors.
     The actors' sex comes from ``VideoDemographics.csv``; without that file the gender stays unknown.
     """
 

@@ -1,4 +1,4 @@
-"""From corpus names to rows: where a corpus is, which of its clips are usable."""
+"""From corpus names to rows: where a corpus is, which of its utterances are usable."""
 
 import logging
 import os
@@ -102,7 +102,7 @@ def _own_rows(name: str, root: Path) -> list[Utterance]:
 
 
 def refused_sentences(found: OwnData) -> list[str]:
-    """Tell how many recordings are left out, and why the first ones are."""
+    """Report how many recordings are left out, and why the first ones are."""
     if not found.refused:
         return []
     first = "; ".join(f"{one.where}: {one.reason}" for one in found.refused[:N_NAMED])
@@ -118,9 +118,9 @@ def of_corpus(row: Utterance, name: str) -> Utterance:
 
 
 def usable(utterances: Sequence[Utterance]) -> Usable:
-    """Leave out the clips that their corpus' reader calls unusable: of CREMA-D 7,435 of 7,442 stay.
+    """Leave out the utterances that their corpus' reader calls unusable: of CREMA-D 7,435 of 7,442 stay.
 
-    Those are three recordings that each appear under two different labels, and one silent clip.
+    Those are three recordings that each appear under two different labels, and one silent utterance.
     """
     known = set(CORPORA.names())
     reasons = {

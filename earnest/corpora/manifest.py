@@ -116,7 +116,7 @@ def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | Non
 
 
 def read_manifest(path: Path) -> list[Utterance]:
-    """Read what `write_manifest` wrote, or the same in Parquet; relative audio paths start at the file's folder."""
+    """Read a manifest of `write_manifest`, or the same in Parquet; relative audio paths start at the file's folder."""
     base = path.parent
     if path.is_dir():
         raise CorpusError(f"{path}: a folder, not a manifest. {_another(path)}")

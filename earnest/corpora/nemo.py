@@ -50,7 +50,7 @@ class Nemo(Corpus):
         return audio_files(root / "samples" if (root / "samples").is_dir() else root)
 
     def published(self, root: Path) -> list[str] | None:
-        """What ``data.tsv`` lists."""
+        """Names of the published utterances, from ``data.tsv``."""
         if not (root / LIST).is_file():
             return None
         return [Path(name).stem for name, _ in column(root / LIST, "file_id")]

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class CacheUsage(NamedTuple):
-    """How much is in a cache."""
+    """Number and size of a cache's entries."""
 
     entries: int
     bytes: int
@@ -54,7 +54,7 @@ class DiskCache:
         self._since_look, self._fails = most_bytes, False
 
     def found(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """Return what is kept under a key, or make and keep it.
+        """Return the entry of a key, or make and keep it.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class DiskCache:
         return data
 
     def usage(self) -> CacheUsage:
-        """Count what is there."""
+        """Count entries and bytes."""
         entries = list(self._entries())
         return CacheUsage(len(entries), sum(entry.size for entry in entries))
 

@@ -45,7 +45,7 @@ class Owner(NamedTuple):
     command: str
 
     def sentence(self) -> str:
-        """Say it in words that can go to a terminal."""
+        """Describe the owner in words that can go to a terminal."""
         return printable(f"process {self.pid} on {self.host} since {self.since} ({self.command})")
 
 

@@ -116,7 +116,7 @@ def decoded(data: bytes, where: str, kind: Kind = EarnestError, what: str = "tex
 
 
 def why_no_text(error: UnicodeDecodeError, where: str, line: int, what: str) -> str:
-    """Say what is wrong with bytes that are no text, and what to do; see `decoded`.
+    """Explain bytes that are no text, and what to do; see `decoded`.
 
     Spreadsheets that save plain "CSV" write another encoding.
     """
@@ -128,14 +128,14 @@ def why_no_text(error: UnicodeDecodeError, where: str, line: int, what: str) -> 
 
 
 def read_json(path: Path, kind: Kind = EarnestError, missing: str = MISSING, hint: str = "") -> Any:
-    """Return what a JSON file holds; ``hint`` ends the message about a file that holds none."""
+    """Read a JSON file; ``hint`` ends the message about a file that is none."""
     return parsed_json(read_text(path, kind, missing, MOST_JSON_BYTES, "JSON file"), str(path), kind, hint)
 
 
 def parsed_json(
     text: str, where: str, kind: Kind = EarnestError, hint: str = "", constants: Callable[[str], Any] | None = None
 ) -> Any:
-    """Return what a JSON text holds.
+    """Parse a JSON text.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def parsed_json(
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file holds.
+    """Read a TOML file.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parsed_toml(text: str, where: str) -> dict[str, Any]:
-    """Return what a TOML text holds; see `read_toml`."""
+    """Parse a TOML text; see `read_toml`."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") > MOST_DOTS or line.count("[") > MOST_DOTS or line.count("{") > MOST_DOTS:
             raise RecipeError(
@@ -192,7 +192,7 @@ def parsed_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def is_deep(value: Any) -> bool:
-    """Say whether tables and lists lie in each other more than `DEEPEST` times."""
+    """Whether tables and lists lie in each other more than `DEEPEST` times."""
     # Level by level: recursion is what such a value would break.
     level = [value]
     for _ in range(DEEPEST + 1):
@@ -254,7 +254,7 @@ def _is_link(folder: Path) -> bool:
 
 
 def unfollowed(root: Path, links: Sequence[Path]) -> str:
-    """Say which links to folders below a folder are not followed, and what to do; "" without any."""
+    """Name the links to folders below a folder that are not followed, and what to do; "" without any."""
     if not links:
         return ""
     names = ", ".join(printable(str(path.relative_to(root))) for path in links[:MOST_NAMED])

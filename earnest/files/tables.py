@@ -20,7 +20,7 @@ from earnest.files.reading import opened, parsed_json
 
 
 class SupportsWrite(Protocol):
-    """What text can be written to."""
+    """A file or stream for text."""
 
     def write(self, text: str, /) -> object:
         """Write it."""
@@ -73,7 +73,7 @@ def csv_row(cells: Iterable[object]) -> str:
 
 
 def delimiter_of(text: str, name: str) -> str:
-    """Return what stands between cells: a tab in a file called .tsv, else what is commonest in the first line.
+    """Return the delimiter of cells: a tab in a file called .tsv, else the commonest in the first line.
 
     Spreadsheets of countries with decimal commas write semicolons.
     """

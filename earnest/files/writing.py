@@ -1,4 +1,4 @@
-"""How files and run folders are written: whole or not at all, over nothing that was there, with checksums; journals.
+"""Writing of files and run folders: whole or not at all, over nothing that was there, with checksums; journals.
 
 `SUMS` in a finished folder, and ``NAME.sha256`` beside a finished file, are what ``sha256sum --check`` reads.
 

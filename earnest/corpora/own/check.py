@@ -20,7 +20,7 @@ SAME, TWICE, KEEP_ONE = "same audio", "listed twice", "keep one of them"
 
 @dataclass(frozen=True)
 class OwnReport:
-    """What `check_own` found.
+    """The report of `check_own`.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ def _by_part(rows: Iterable[Utterance]) -> Iterable[list[Utterance]]:
 
 
 def _contradiction(rows: Sequence[Utterance]) -> str:
-    """Say whose label or speaker can't be right, of rows with one sound; one of the rows may stay where none is."""
+    """Describe contradicting labels or speakers of rows with one sound; one of the rows may stay if none contradict."""
     labels = {row.native_emotion for row in rows}
     speakers = {row.native_speaker for row in rows if row.speaker}
     for what, told in ("labels", labels), ("speakers", speakers):

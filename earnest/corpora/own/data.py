@@ -1,4 +1,4 @@
-"""What a reader of own recordings finds: recordings that become rows, what was refused, where labels came from."""
+"""Own recordings as a reader finds them: rows, refused recordings, the source of labels."""
 
 import re
 from collections import Counter, defaultdict
@@ -159,7 +159,7 @@ def cleaned(text: str) -> str:
 
 
 def problem_with_label(label: str) -> str | None:
-    """Say why a text is no name of a class, None where it is one."""
+    """Return why a text is no name of a class, None where it is one."""
     if not label:
         return _NO_LABEL
     if label == UNSURE:  # as tables of `earnest timeline` have it; a class of this name could not be told from it

@@ -46,7 +46,7 @@ _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 @dataclass(frozen=True)
 class Hints:
-    """What whoever made the data says about it; see `read_own`."""
+    """Hints of the data's maker; see `read_own`."""
 
     label_column: str | None
     speaker_column: str | None
@@ -64,7 +64,7 @@ class Hints:
 
 @dataclass(frozen=True)
 class FoundLayout:
-    """What a layout found.
+    """The recordings that a layout found.
 
     Attributes
     ----------
@@ -266,7 +266,7 @@ def _with_patterns(layout: FoundLayout, hints: Hints) -> FoundLayout:
 
 
 def matched(pattern: re.Pattern[str], path: str, group: str) -> str | None:
-    """Return what a composed pattern finds in a path: the group of this name, or else the first one, or all."""
+    """Search a path with a composed pattern: the group of this name, or else the first one, or all."""
     found = pattern.search(composed(path)) if len(path) <= LONGEST_PATH else None
     if found is None:
         return None
@@ -326,7 +326,7 @@ def level_in(column: str | None) -> int:
 
 
 def _unmatched(speaker_pattern: re.Pattern[str] | None, path: str) -> list[str]:
-    """Say of a pattern that was given, and found no speaker, what it was looked for in."""
+    """Describe a given pattern that found no speaker, and the path that it was tried on."""
     if speaker_pattern is None:
         return []
     pattern = shown(speaker_pattern.pattern)

@@ -73,7 +73,7 @@ class OwnTable:
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """Which column of a table says what; None where none does."""
+    """Names of a table's columns; None where there is no such column."""
 
     path: str
     label: str | None
@@ -81,7 +81,7 @@ class ColumnNames:
     others: Mapping[str, str]
 
     def found(self, table: OwnTable) -> Iterator[FoundRecording]:
-        """Yield what the rows name."""
+        """Yield the recordings that the rows name."""
         for where, row in table.rows:
             more = {ours: cell for ours, theirs in self.others.items() if (cell := text_of(row.get(theirs)))}
             more |= {name: with_point(more[name], table.delimiter) for name in _NUMBERS & more.keys()}
@@ -131,7 +131,7 @@ def columns_of(
 
 
 def doubts_about_parts(columns: ColumnNames, found: Sequence[FoundRecording]) -> list[str]:
-    """Tell of rows that may be parts of recordings, where no column says so: each is the whole of it, or its rest."""
+    """Warn of rows that may be parts of recordings, where no column says so: each is the whole of it, or its rest."""
     several = _of_channels(found)
     if "start_s" in columns.others:
         has_ends = not columns.others.keys().isdisjoint(("end_s", "duration_s"))
@@ -148,7 +148,7 @@ def doubts_about_parts(columns: ColumnNames, found: Sequence[FoundRecording]) ->
 
 
 def _of_channels(found: Iterable[FoundRecording]) -> list[str]:
-    """Tell that the channels of a recording are heard together where rows name several of one."""
+    """Warn that the channels of a recording are heard together where rows name several of one."""
     channels: dict[str, set[str]] = {}
     for one in found:
         if one.path and "channel" in one.more:
