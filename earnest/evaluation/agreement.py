@@ -1,4 +1,4 @@
-"""How far two people agree who labelled the same recordings: Cohen's kappa (Cohen, 1960)."""
+"""Agreement of two annotators who labelled the same recordings: Cohen's kappa (Cohen, 1960)."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class SharedStretch:
 
 @dataclass(frozen=True)
 class AnnotatorAgreement:
-    """What two annotators said about the same stretches.
+    """Labels of two annotators for the same stretches.
 
     Attributes
     ----------

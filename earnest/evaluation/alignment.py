@@ -30,7 +30,7 @@ from earnest.labels import EMOTIONS, Scheme, composed
 
 @dataclass(frozen=True)
 class LabelMapping:
-    """How labels are read.
+    """A mapping of labels to emotions.
 
     Attributes
     ----------
@@ -174,15 +174,15 @@ N_NAMED = 3
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """Predictions whose truth is a manifest's: the answers in their order, then the clips without any.
+    """Predictions whose truth is a manifest's: the answers in their order, then the utterances without any.
 
     Attributes
     ----------
     utterances : the manifest's row of each prediction
     kept : which rows of the file the first predictions are
-    n_unanswered : clips of the manifest that the file doesn't name
-    n_unknown : rows of the file that name no clip of the manifest, left out
-    n_dropped : clips of the manifest that aren't scored: ``left_out``, or their label is not in the scheme
+    n_unanswered : utterances of the manifest that the file doesn't name
+    n_unknown : rows of the file that name no utterance of the manifest, left out
+    n_dropped : utterances of the manifest that aren't scored: ``left_out``, or their label is not in the scheme
     n_by_name : rows of the file that were found by the name of the file alone, in another folder than they say
     """
 
@@ -202,7 +202,7 @@ def join(
     ignore_unknown: bool = False,
     left_out: Container[str] = (),
 ) -> Joined:
-    """Look up each answer's clip, by corpus and utterance_id, or by the name of its file.
+    """Look up each answer's utterance, by corpus and utterance_id, or by the name of its file.
 
     Parameters
     ----------
@@ -213,8 +213,8 @@ def join(
     Raises
     ------
     CorpusError
-        For a clip that is not in the manifest, in doubt which of several, or answered twice in a fold; and for two
-        clips of the manifest with one name.
+        For an utterance that is not in the manifest, in doubt which of several, or answered twice in a fold; and for
+        two utterances of the manifest with one name.
     """
     _check_names(utterances)
     places = _places(answers, utterances)
@@ -245,7 +245,7 @@ def join(
 def _are_namesakes(
     names: TextColumn, utterances: Sequence[Utterance], places: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
-    """Which rows name another folder than the recording's that they were found for, beside another path that fits it.
+    """Mark rows that name another folder than their recording's, beside another path that fits it.
 
     Files of several folders often have the same names: they are other recordings, not the same one twice.
     """
@@ -326,7 +326,7 @@ def _check_names(utterances: Sequence[Utterance]) -> None:
 
 
 def _check_once(answers: SystemAnswers, places: npt.NDArray[np.int64]) -> None:
-    """Refuse two rows of the same fold about one clip, such as "a" and "folder/a.wav"."""
+    """Refuse two rows of the same fold about one utterance, such as "a" and "folder/a.wav"."""
     seen: dict[tuple[int, str], int] = {}
     for row, key in enumerate(zip(places.tolist(), answers.text("fold"), strict=True)):
         first = seen.setdefault(key, row)
@@ -357,7 +357,7 @@ def _places(answers: SystemAnswers, utterances: Sequence[Utterance]) -> npt.NDAr
 
 
 class _Index:
-    """Finds clips by name."""
+    """Finds utterances by name."""
 
     def __init__(self, utterances: Sequence[Utterance]) -> None:
         self.utterances = utterances
@@ -381,7 +381,7 @@ class _Index:
         return found
 
     def _with_nearest_path(self, places: Sequence[int], name: str) -> list[int]:
-        """Return those whose paths have the most folders in common with ``name``, from the end."""
+        """Return the places whose paths share the most folders with ``name``, from the end."""
         wanted = _folders(name)[::-1]
         shared = []
         for place in places:

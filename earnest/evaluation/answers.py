@@ -108,7 +108,7 @@ class SystemAnswers:
 
     @property
     def not_read(self) -> str:
-        """Say which columns say nothing here; "" where there are none."""
+        """Name the columns that are not read; "" where there are none."""
         names = [excerpt(name) or "one without a name" for name in dict.fromkeys(self.unread)]
         return f"Columns that are not read: {named(names)}." if names else ""
 
@@ -117,7 +117,7 @@ class SystemAnswers:
         return self.texts[name] if name in self.texts else same_text("", len(self))
 
     def place(self, row: int) -> str:
-        """Say where a row stands, for messages."""
+        """Return the place of a row, for messages."""
         return _place(self.source, self.unit, self.line[row])
 
     def take(self, rows: npt.NDArray[np.integer[Any]]) -> "SystemAnswers":
@@ -173,7 +173,7 @@ def _place(source: Path, unit: str, number: int) -> str:
 
 
 def _spoken(label: str) -> str:
-    """Return what a label is, however it is written: "Sad" and "sad", "1" and "1.0" are the same."""
+    """Normalise a label's spelling: "Sad" and "sad", "1" and "1.0" are the same."""
     try:
         return f"{float(label):g}"
     except ValueError:
@@ -187,7 +187,7 @@ def twins(labels: Iterable[str], others: Iterable[str]) -> list[tuple[str, str]]
 
 
 def map_words(pairs: Sequence[tuple[str, str]]) -> str:
-    """Return what to type so that each first label is read as the second; of many pairs the first ones."""
+    """Return ``--map`` options that read each first label as the second; of many pairs the first ones."""
     words = [f"--map {shlex.quote(f'{theirs}={ours}')}" for theirs, ours in pairs[:MOST_TOLD]]
     return " ".join(words) + (f" and {len(pairs) - MOST_TOLD} more" if len(pairs) > MOST_TOLD else "")
 
@@ -231,7 +231,7 @@ LABEL_CELLS = ("emotion", "predicted")
 
 @dataclass(frozen=True)
 class Layout:
-    """Which column of a table holds what.
+    """The layout of a table: its columns by what they hold.
 
     Attributes
     ----------
@@ -379,7 +379,7 @@ class _Table:
         return answers
 
     def _wrong(self, name: str, text: str) -> str:
-        """Say what is wrong with a text of a column; nothing where it is right."""
+        """Explain a wrong text of a column; nothing where it is right."""
         if name in ("name", "emotion") and not text:
             return "it is empty"
         if name == "predicted_gender" and text not in ("female", "male", ""):

@@ -1,8 +1,8 @@
-"""How published numbers were made, where it was otherwise than ours: for comparison, and for nothing else.
+"""Authors' protocols: published numbers made otherwise than ours; for comparison, and for nothing else.
 
-Some were chosen on test data. `fit` has no parameter for test data. Here the test clips take the place of the
-validation clips, in a split of a type of its own whose protocol, fold and title say so, so that whatever comes of it
-carries the words.
+Some were chosen on test data. `fit` has no parameter for test data. Here the test utterances take the place of the
+validation utterances, in a split of a type of its own whose protocol, fold and title say so, so that whatever comes of
+it carries the words.
 """
 
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ SUFFIX = "-epoch-on-test"
 
 @dataclass(frozen=True)
 class PublishedNumber:
-    """How a published number was made.
+    """The origin of a published number.
 
     Attributes
     ----------
     honest : the protocol of the same task with unseen speakers; the published one itself where it has them
-    chosen_on : which clips chose the epoch
+    chosen_on : which utterances chose the epoch
     """
 
     honest: str
@@ -47,12 +47,12 @@ AUTHOR_PROTOCOLS: Mapping[str, PublishedNumber] = {
 
 @dataclass(frozen=True)
 class ChosenOnTest(Split):
-    """A split whose validation clips are its test clips.
+    """A split whose validation utterances are its test utterances.
 
     Raises
     ------
     SplitError
-        When they aren't the same, when a clip of them is trained on, or when protocol and fold don't say it.
+        When they aren't the same, when an utterance of them is trained on, or when protocol and fold don't say it.
     """
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class ChosenOnTest(Split):
 
 
 def chosen_on_test(split: Split) -> ChosenOnTest:
-    """Return the author's version of a split: train on all but the test clips, choose on those."""
+    """Return the author's version of a split: train on all but the test utterances, choose on those."""
     fold, repeat = fold_and_repeat(split.fold)
     return ChosenOnTest(
         train=(*split.train, *split.valid),
@@ -105,15 +105,15 @@ def published_as(name: str) -> PublishedNumber:
 
 
 def honest_protocol(name: str) -> Protocol:
-    """Return what a published number is compared with: a protocol with unseen speakers."""
+    """Return the protocol with unseen speakers that a published number is compared with."""
     return protocol_called(published_as(name).honest)
 
 
 def is_chosen_on_test(protocol: str) -> bool:
-    """Say whether a run or a result of this protocol was chosen on test clips."""
+    """Whether a run or a result of this protocol was chosen on test utterances."""
     return protocol.endswith(SUFFIX)
 
 
 def stamp_of(document: Mapping[str, Any]) -> str:
-    """Return `STAMP` where a result, as in its ``metrics.json``, is of an epoch that test clips chose, else ""."""
+    """Return `STAMP` where a result, as in its ``metrics.json``, is of an epoch that test utterances chose, else ""."""
     return STAMP if document.get("selected_on") == "test" else ""

@@ -73,7 +73,7 @@ def expected_ece(
 ) -> ExpectedEce:
     """Return the ECE of a model whose probabilities are true: its labels are drawn from them, again and again.
 
-    A few hundred clips in 15 bins never match exactly; an ECE below the quantile is no sign of bad calibration.
+    A few hundred utterances in 15 bins never match exactly; an ECE below the quantile is no sign of bad calibration.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ SMALLEST = float(np.finfo(np.float32).tiny)  # probabilities come as float32
 
 
 def bound_warnings(what: str, temperature: float) -> list[str]:
-    """Say of a fit that ended at the lowest or highest temperature that is tried what that means."""
+    """Warn of a fit that ended at the lowest or highest temperature that is tried."""
     if 1.001 * LOWEST < temperature < 0.999 * HIGHEST:
         return []
     return [
@@ -240,7 +240,7 @@ def undone(probabilities: npt.NDArray[np.floating], temperature: float) -> Float
 
 @dataclass(frozen=True)
 class Quality:
-    """Expected calibration error and mean negative log-likelihood (natural logarithm) of ``n`` clips."""
+    """Expected calibration error and mean negative log-likelihood (natural logarithm) of ``n`` utterances."""
 
     ece: float
     nll: float
@@ -256,12 +256,13 @@ def quality(probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.intege
 
 @dataclass(frozen=True)
 class FittedCalibration:
-    """What ``run.json`` and ``bundle.json`` say about how probabilities were calibrated.
+    """The calibration of probabilities, as in ``run.json`` and ``bundle.json``.
 
     Attributes
     ----------
     weight, bias : empty; one a class in bundles that were made with vector scaling, whose graph does it
-    before, after : on the clips that it was fitted on, which the weights had not seen, at temperature 1 and calibrated
+    before, after : on the utterances that it was fitted on, which the weights had not seen, at temperature 1 and
+        calibrated
     """
 
     method: Literal["temperature", "vector"]

@@ -1,4 +1,4 @@
-"""Two systems on the same clips: paired bootstrap over speakers, McNemar's exact test, Holm's correction."""
+"""Two systems on the same utterances: paired bootstrap over speakers, McNemar's exact test, Holm's correction."""
 
 import math
 from collections.abc import Sequence
@@ -46,16 +46,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """System b beside system a, on the clips that both answered for.
+    """System b beside system a, on the utterances that both answered for.
 
     Attributes
     ----------
-    n : clips in common
-    n_pairs : answers that were compared: more than clips where trainings were repeated
-    only_in_a, only_in_b : clips that only one file has; they are left out
+    n : utterances in common
+    n_pairs : answers that were compared: more than utterances where trainings were repeated
+    only_in_a, only_in_b : utterances that only one file has; they are left out
     wa, ua : b minus a
     only_a_right, only_b_right : pairs of answers of which one is right
-    p_mcnemar : exact, two-sided; it takes pairs for independent, which those of one speaker or one clip are not
+    p_mcnemar : exact, two-sided; it takes pairs for independent, which those of one speaker or one utterance are not
     """
 
     n: int
@@ -79,7 +79,7 @@ class Comparison:
 
 
 def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> Comparison:
-    """Compare two systems clip by clip; clips are matched by corpus and utterance.
+    """Compare two systems utterance by utterance; utterances are matched by corpus and utterance id.
 
     Of repeated trainings the first of one system is compared with the first of the other, and so on; where one was
     repeated more often, each of its answers counts alike.
@@ -87,8 +87,8 @@ def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resample
     Raises
     ------
     CorpusError
-        When no clip is in both, a clip is in one file twice in different folds that are no repeats, or the files name
-        different true classes for a clip.
+        When no utterance is in both, an utterance is in one file twice in different folds that are no repeats, or the
+        files name different true classes for an utterance.
     """
     rows_a, rows_b, n = _matched(a, b)
     answers = _Answers.of(a.take(rows_a), b.take(rows_b))
@@ -109,7 +109,7 @@ def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resample
 
 
 def clip_names(predictions: Predictions) -> list[tuple[str, str]]:
-    """Return corpus and utterance of each row, by which clips of two files are matched; see `composed`."""
+    """Return corpus and utterance of each row, by which utterances of two files are matched; see `composed`."""
     pairs = zip(predictions.corpus, predictions.utterance_id, strict=True)
     return [(composed(corpus), composed(utterance)) for corpus, utterance in pairs]
 
@@ -117,7 +117,7 @@ def clip_names(predictions: Predictions) -> list[tuple[str, str]]:
 def difference_in_ua(
     a: Predictions, b: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
 ) -> Difference:
-    """Compare two answers to the same clips, row by row; a clip that two folds test is there twice."""
+    """Compare two answers to the same utterances, row by row; an utterance that two folds test is there twice."""
     return _differences(_Answers.of(a, b), rng, n_resamples)[1]
 
 
@@ -150,7 +150,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _matched(a: Predictions, b: Predictions) -> tuple[Indices, Indices, int]:
-    """Return the rows of a and of b that are about the same clips, in the order of a, and how many clips these are."""
+    """Match the rows of a and b by utterance, in the order of a; return them, and how many utterances both have."""
     places_a, places_b = _places(a), _places(b)
     common = [place for place in places_a if place in places_b]
     if not common:
@@ -175,7 +175,7 @@ def _matched(a: Predictions, b: Predictions) -> tuple[Indices, Indices, int]:
 
 
 def _places(predictions: Predictions) -> dict[tuple[str, str], dict[int, int]]:
-    """Return clip → number of the repeat → row."""
+    """Return utterance → number of the repeat → row."""
     names = predictions.folds
     repeats = {name: fold_and_repeat(name, names)[1] for name in names}
     places: dict[tuple[str, str], dict[int, int]] = {}
@@ -193,7 +193,7 @@ def _name(place: tuple[str, str]) -> str:
 
 @dataclass(frozen=True)
 class _Answers:
-    """True class and both answers of each clip, shape (rows,), numbered over the classes of both; −1 is no answer."""
+    """True class and both answers an utterance, shape (rows,), numbered over the classes of both; −1 is no answer."""
 
     true: npt.NDArray[np.int64]
     a: npt.NDArray[np.int64]
@@ -215,7 +215,7 @@ class _Answers:
         return confusion_counts(self.true, predicted, self.n_classes)
 
     def cells(self, predicted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the cell of each clip in a confusion matrix with a last column for no answer."""
+        """Return the cell of each utterance in a confusion matrix with a last column for no answer."""
         # Cell (t, p) is number t·(C + 1) + p; column C holds those without an answer.
         return self.true * (self.n_classes + 1) + np.where(predicted < 0, self.n_classes, predicted)
 
@@ -240,8 +240,8 @@ def _differences(answers: _Answers, rng: np.random.Generator, n_resamples: int) 
 def _clusters(answers: _Answers) -> tuple[Counts, Counts, Counts, Over]:
     """Return cell counts of both systems a kind of cluster, shape (kinds, cells), and how many clusters are of it.
 
-    Clusters that are single clips are of one kind where true class and both answers are the same; others are each a
-    kind of their own.
+    Clusters that are single utterances are of one kind where true class and both answers are the same; others are each
+    a kind of their own.
     """
     n_cells = answers.n_classes * (answers.n_classes + 1)
     cells_a, cells_b = answers.cells(answers.a), answers.cells(answers.b)

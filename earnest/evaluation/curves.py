@@ -16,7 +16,7 @@ from earnest.files.reading import read_text
 
 @dataclass(frozen=True)
 class NoiseCurve:
-    """WA and UA (shares from 0 to 1, over folds) of clean test clips and of each level; ``n`` clips each.
+    """WA and UA (shares from 0 to 1, over folds) of clean test utterances and of each level; ``n`` utterances each.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class NoiseCurve:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], where: str) -> "NoiseCurve":
-        """Read what `to_list` made of it in a ``metrics-noise.json``."""
+        """Read the curve from a ``metrics-noise.json``."""
         try:
             rows = {row["snr_db"]: (Spread(**row["wa"]), Spread(**row["ua"])) for row in document["levels"]}
             return cls(rows.pop(None), rows, document["n"])
@@ -53,12 +53,12 @@ class NoiseCurve:
 
 @dataclass(frozen=True)
 class Amount:
-    """How well a recipe does with a share of the training data.
+    """A point of the learning curve: scores with a share of the training data.
 
     Attributes
     ----------
     clips, speakers : trained on, mean over folds
-    wa, ua : on the same test clips as with all data, over folds
+    wa, ua : on the same test utterances as with all data, over folds
     """
 
     share: float
@@ -69,7 +69,7 @@ class Amount:
 
     @classmethod
     def of(cls, share: float, splits: Sequence[Split], scores: Scores) -> "Amount":
-        """Count what was trained on."""
+        """Average training sizes and scores over splits."""
         n = len(splits)
         clips = sum(len(split.train) for split in splits) / n
         speakers = sum(len({row.speaker for row in split.train}) for split in splits) / n
@@ -96,7 +96,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
 
 def has_flattened(history: Sequence[Mapping[str, float]]) -> bool:
-    """Say whether the validation loss had stopped falling when training ended.
+    """Whether the validation loss had stopped falling when training ended.
 
     It had, if the lowest loss of the last quarter of the epochs is not more than 1% below the lowest before. A
     curve that rises again has flattened too. One of fewer than ten epochs, or without validation, has not: nothing can

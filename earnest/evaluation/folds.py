@@ -1,4 +1,4 @@
-"""Which protocol suits recordings, which of its folds are trained, and how often."""
+"""Choice of a protocol for recordings, of its folds, and of repeats."""
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Mapping, Sequence
@@ -26,7 +26,7 @@ def repeated(splits: Sequence[Split], n: int) -> list[Split]:
 
 
 def repeat_name(fold: str, number: int) -> str:
-    """Return what a repeat of a fold is called; the first is the fold itself."""
+    """Return the name of a fold's repeat; the first has the fold's own."""
     return fold if number == 1 else f"{fold}{MARK}{number}"
 
 
@@ -73,7 +73,7 @@ def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[i
 
 
 def seeds_apart(scores: Scores) -> tuple[Scores, dict[str, Spread]]:
-    """Tell the spread over folds from that over repeats.
+    """Separate the spread over folds from the spread over repeats.
 
     Returns
     -------
@@ -116,12 +116,12 @@ class FoldChoice:
 
     @property
     def some_folds(self) -> str:
-        """Which folds, where some are left out: "only f1 of 6 folds"; otherwise empty."""
+        """Names of the chosen folds: "only f1 of 6 folds"; empty for all."""
         return "" if len(self.folds) == self.n_folds else f"only {', '.join(self.folds)} of {self.n_folds} folds"
 
     @property
     def part(self) -> str:
-        """What sets the result apart from the whole protocol's; otherwise empty."""
+        """Difference from a result of the whole protocol; empty for none."""
         return ", ".join(filter(None, [self.some_folds, self.note]))
 
     def title(self, protocol: Protocol) -> str:

@@ -211,7 +211,7 @@ def read_nkululeko(path: Path) -> SystemAnswers:
 
 
 def read_predict(path: Path) -> SystemAnswers:
-    """Read what `earnest predict` writes, a table or JSON lines: a row without an emotion ("unsure", an error) is none.
+    """Read the output of `earnest predict`, table or JSON lines: a row without an emotion ("unsure", an error) is none.
 
     Of JSON lines emotion and probabilities alone are read. Tables have the truth in the column ``truth``, where
     somebody added one, and valence, arousal and dominance are answers; ratings come from a corpus.
@@ -245,7 +245,7 @@ def read_any(path: Path, form: str | None = None) -> SystemAnswers:
 
 
 def _recognised_layout(header: list[str], path: Path) -> Layout:
-    """Return what the header says the columns are."""
+    """Return the layout of a table by its header."""
     form = _form_of(header)
     _refuse_spans(form, path)
     return {"nkululeko": _nkululeko_layout, "predict": _predict_layout}.get(form, layout_of)(header, path=path)
@@ -258,7 +258,7 @@ def _refuse_spans(form: str, path: Path) -> None:
 
 
 def recognised(path: Path) -> str:
-    """Return what a file looks like.
+    """Recognise the form of a file.
 
     A table with a column ``file`` is nkululeko's; with ``path`` and ``status`` it is that of `earnest predict`, with
     spans that of `earnest timeline`, and so are JSON lines. Other JSON is a pipeline's output.

@@ -1,4 +1,4 @@
-"""How sure a score is: its spread over folds, and bootstrap intervals that draw whole speakers."""
+"""Confidence intervals of scores: spread over folds, and a bootstrap that draws whole speakers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,8 +64,8 @@ def bootstrap(
 ) -> dict[str, Interval]:
     """Draw whole speakers with replacement and return an interval for each headline score.
 
-    The clips of one speaker resemble each other, so drawing clips would make the interval far too narrow. The order of
-    the rows doesn't matter. Without any row there is a `CorpusError`.
+    The utterances of one speaker resemble each other, so drawing utterances would make the interval far too narrow. The
+    order of the rows doesn't matter. Without any row there is a `CorpusError`.
     """
     if not len(predictions):
         raise CorpusError("There is no recording to score: the predictions are empty.")
@@ -154,12 +154,12 @@ class ScoredSpeakers:
 
     @property
     def notes(self) -> list[str]:
-        """What must be known of the speakers to read intervals and p-values."""
+        """Notes on the speakers for readers of intervals and p-values."""
         return [*filter(None, (self._few, self._shared))]
 
     @property
     def _few(self) -> str:
-        """Say what so few speakers do to an interval; "" where there are enough."""
+        """Warn of intervals over few speakers; "" where there are enough."""
         n_drawn = len(self.corpora) + self.n_unnamed
         if len(self.corpora) < 2:
             return (

@@ -133,7 +133,7 @@ GENDERS = ("female", "male")
 
 @dataclass(frozen=True)
 class GenderRecall:
-    """The share of one gender's ``n`` clips that was answered right, 0 to 1, and its interval."""
+    """The share of one gender's ``n`` utterances that was answered right, 0 to 1, and its interval."""
 
     n: int
     recall: float
@@ -146,11 +146,11 @@ class GenderRecall:
 
 @dataclass(frozen=True)
 class GenderScores:
-    """WA and UA of the gender, 0 to 1; a clip without an answer counts as wrong.
+    """WA and UA of the gender, 0 to 1; an utterance without an answer counts as wrong.
 
     Attributes
     ----------
-    n : clips whose gender is known
+    n : utterances whose gender is known
     intervals : of ``wa`` and ``ua``, over speakers
     recalls : gender → its recall, of those that occur
     """
@@ -172,14 +172,14 @@ class GenderScores:
         }
 
     def sentence(self) -> str:
-        """Say all of it in per cent."""
+        """Write the scores as a sentence, in per cent."""
         whole = f"Gender right: {100 * self.wa:.1f} % of {counted(self.n, 'clip')} ({range_text(self.intervals['wa'])}"
         parts = (f"{name} {100 * one.recall:.1f} ({range_text(one.interval)})" for name, one in self.recalls.items())
         over = self.intervals["wa"].over
         return f"{whole}), {', '.join(parts)}; 95 % intervals over {over}.{self._without_errors()}"
 
     def _without_errors(self) -> str:
-        """Say what each interval of 100 to 100 leaves out."""
+        """Explain intervals of 100 to 100."""
         shares = {"of all": (self.wa, self.n)}
         shares |= {f"of {name}": (one.recall, one.n) for name, one in self.recalls.items()}
         most = [f"{100 * most_wrong(n):.1f} % {what}" for what, (right, n) in shares.items() if right == 1]
@@ -196,7 +196,7 @@ def most_wrong(n: int) -> float:
 def gender_scores(
     predictions: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
 ) -> GenderScores | None:
-    """Score the answers; None where the system gives none, or no clip's gender is known.
+    """Score the answers; None where the system gives none, or no utterance's gender is known.
 
     Parameters
     ----------
@@ -343,7 +343,7 @@ class Scores:
     calibration, confidence : None when the file has no probabilities
     slices : by gender, speaker and corpus, where the file tells several apart, and by what else was asked for; those
         by gender have intervals
-    recall_gaps : class → largest difference in recall between genders; None where there are too few clips
+    recall_gaps : class → largest difference in recall between genders; None where there are too few utterances
     gender : of the answers to it, None where there are none
     """
 
@@ -374,13 +374,13 @@ class Scores:
         return self.n_answered / self.n
 
     def size(self, what: str) -> str:
-        """Say how much was scored: "60 clips"; where several trainings answered them "60 clips, 120 answers"."""
+        """Describe the size of the test: "60 clips"; where several trainings answered them "60 clips, 120 answers"."""
         recordings = counted(self.n_recordings, what)
         return recordings if self.n == self.n_recordings else f"{recordings}, {counted(self.n, 'answer')}"
 
     @property
     def lacking(self) -> str:
-        """Say that folds lack classes, and what that does to their UA and macro-F1; "" where none does."""
+        """Warn of folds that lack classes, and of their UA and macro-F1; "" where none does."""
         n_classes = sum(one.n > 0 for one in self.per_class.values())
         n_lacking = sum(one.get("n_classes", n_classes) < n_classes for one in self.folds.values())
         if not n_lacking:
@@ -393,7 +393,7 @@ class Scores:
 
     @property
     def repeated(self) -> str:
-        """Say what is counted where several trainings answered the same recordings; "" where none did."""
+        """Explain the count where several trainings answered the same recordings; "" where none did."""
         if self.n == self.n_recordings:
             return ""
         return (
@@ -403,7 +403,7 @@ class Scores:
 
     @property
     def without_errors(self) -> str:
-        """Say what an interval of 100 to 100 leaves out; "" where an answer is wrong."""
+        """Explain an interval of 100 to 100; "" where an answer is wrong."""
         if self.wa < 1:
             return ""
         return (
@@ -414,7 +414,7 @@ class Scores:
 
     @property
     def notes(self) -> list[str]:
-        """What must be known to read the headline and its intervals."""
+        """Notes for readers of the headline and its intervals."""
         return [*filter(None, (self.repeated, *self.speakers.notes, self.without_errors, self.lacking))]
 
     def to_dict(self) -> dict[str, Any]:
@@ -443,7 +443,7 @@ class Scores:
         }
 
     def confusion_shares(self, by: Literal["true", "predicted"]) -> list[list[float]]:
-        """Return the confusion matrix divided by the clips of each true class, or by the answers of each class."""
+        """Return the confusion matrix divided by the utterances of each true class, or by the answers of each class."""
         counts = np.column_stack([np.array(self.confusion), [self.unanswered[name] for name in self.classes]])
         shares: list[list[float]] = normalised(counts, by)[:, :-1].tolist()
         return shares

@@ -64,7 +64,7 @@ class Predictions:
     predicted_gender : "female", "male" or ""; None where the system doesn't answer it
     predicted_affect : valence, arousal and dominance, shape (rows, 3), float32, NaN where not answered; None when
         nowhere
-    intensity : the corpus' own word of each clip, "" for none; None where no clip has one
+    intensity : the corpus' own word of each utterance, "" for none; None where no utterance has one
     affect : rated valence, arousal and dominance in the corpus' own unit, shape (rows, 3), float32, NaN where not
         rated; None when nowhere
     """
@@ -125,7 +125,7 @@ class Predictions:
 
     @property
     def n_recordings(self) -> int:
-        """How many recordings there are, which is fewer than answers where several trainings answered the same ones."""
+        """Number of recordings; fewer than answers where several trainings answered the same ones."""
         return int(self.recording.max(initial=-1)) + 1
 
     @property
@@ -148,7 +148,7 @@ _COLUMNS = tuple(name for name in Predictions.__dataclass_fields__ if name != "c
 
 
 def identified(utterances: Sequence[Utterance]) -> dict[str, Any]:
-    """Return the columns of `Predictions` that say which clips they are about, and who speaks there."""
+    """Return the columns of `Predictions` that say which utterances they are about, and who speaks there."""
     return {
         "utterance_id": text_column(row.utterance_id for row in utterances),
         "corpus": text_column(row.corpus for row in utterances),
@@ -158,7 +158,7 @@ def identified(utterances: Sequence[Utterance]) -> dict[str, Any]:
 
 
 def rated(utterances: Sequence[Utterance]) -> dict[str, Any]:
-    """Return what a corpus says of clips beside emotion and gender: ``intensity`` and ``affect`` of `Predictions`."""
+    """Return a corpus' labels beside emotion and gender: ``intensity`` and ``affect`` of `Predictions`."""
     intensity = text_column(row.intensity for row in utterances)
     ratings = [(row.valence, row.arousal, row.dominance) for row in utterances]
     affect = np.array(ratings, dtype=np.float32).reshape(-1, len(AFFECT))  # None becomes NaN
@@ -169,12 +169,12 @@ def rated(utterances: Sequence[Utterance]) -> dict[str, Any]:
 
 
 def of_emotion(predictions: Predictions) -> Predictions:
-    """Return predictions without the answers beside the emotion, for clips whose emotion alone is asked anew."""
+    """Return predictions without the answers beside the emotion, for utterances whose emotion alone is asked anew."""
     return replace(predictions, predicted_gender=None, predicted_affect=None)
 
 
 def of_classes(predictions: Predictions, classes: Sequence[str]) -> Predictions:
-    """Return the clips of some classes, answered among these alone: p_k / Σ_j p_j over the classes j asked for.
+    """Return the utterances of some classes, answered among these alone: p_k / Σ_j p_j over the classes j asked for.
 
     Raises
     ------

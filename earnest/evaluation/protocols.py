@@ -42,10 +42,10 @@ class Protocol:
     Attributes
     ----------
     corpora : what it is defined on; empty for any manifest
-    scheme : label scheme that chooses (and for stratified draws, groups) the clips
+    scheme : label scheme that chooses (and for stratified draws, groups) the utterances
     speaker_independent : no speaker in two sets
     divide : makes the sets
-    n_utterances : usable clips on complete corpora, 0 if that isn't fixed
+    n_utterances : usable utterances on complete corpora, 0 if that isn't fixed
     speakers : the speakers it has on complete corpora, empty if that isn't fixed; each of them must be there
     exact : refuse an incomplete corpus instead of warning
     optional_corpora : any of ``corpora`` may be absent, as long as one is there
@@ -53,7 +53,7 @@ class Protocol:
     training_seeds : seeds with which the published protocol repeats each fold
     dialogue_partners : see `Split`
     is_matrix : each fold trains on one corpus and tests on several, see `earnest.evaluation.report`
-    class_subset : a label scheme of fewer classes; the same answers are scored a second time, on the clips of its
+    class_subset : a label scheme of fewer classes; the same answers are scored a second time, on the utterances of its
         classes and with the probabilities of these alone, renormalised
     stamp : words that must stand beside every result, where test data chose something
     """
@@ -88,7 +88,7 @@ def kind_words(speaker_independent: bool) -> str:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of what a protocol is defined on is there."""
+    """Coverage of a protocol: the part of its utterances and speakers that is there."""
 
     protocol: str
     found: int
@@ -97,7 +97,7 @@ class Coverage:
 
     @property
     def complete(self) -> bool:
-        """Whether all clips are there, or their number isn't fixed."""
+        """Whether all utterances are there, or their number isn't fixed."""
         return not self.missing_speakers and self.expected in (0, self.found)
 
     def sentence(self) -> str:
@@ -219,7 +219,7 @@ def _is_zoom(utterance: Utterance) -> bool:
 
 
 def _is_improvised_once(utterance: Utterance) -> bool:
-    """Say whether a turn of THAI SER is improvised, and from the microphone that the label file names.
+    """Whether a turn of THAI SER is improvised, and from the microphone that the label file names.
 
     NTU's code keeps one of a studio's microphones, the one that a listing of folders ends with. All three would test
     each turn three times.
@@ -469,7 +469,7 @@ def splits_of(protocol: str | Protocol, utterances: Sequence[Utterance]) -> list
 
 
 def _what_keeps_groups_together(rows: Sequence[Utterance]) -> str:
-    """Name the first protocol for any manifest that can divide these clips, so that a refusal says what to type."""
+    """Name the first protocol for any manifest that can split these utterances, for the refusal's message."""
     for name in ("session-loso", "speaker-holdout", f"group-{FEWEST_FOLDS}fold"):
         try:
             _divided(protocol_called(name), rows)
@@ -515,7 +515,7 @@ def rows_of(protocol: Protocol, utterances: Iterable[Utterance]) -> list[Utteran
 
 
 def coverage_of(protocol: Protocol, rows: Sequence[Utterance]) -> Coverage:
-    """Count how many of a protocol's clips and speakers are among ``rows``, which all belong to it."""
+    """Count how many of a protocol's utterances and speakers are among ``rows``, which all belong to it."""
     speakers = {row.speaker for row in rows}
     missing = tuple(speaker for speaker in protocol.speakers if speaker not in speakers)
     return Coverage(protocol.name, len(rows), protocol.n_utterances, missing)

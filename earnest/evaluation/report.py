@@ -196,7 +196,7 @@ class Matrix:
 
     @classmethod
     def of(cls, predictions: Predictions, prefix: str = "from-") -> "Matrix":
-        """Score the predictions of folds ``from-CORPUS``, their repeats together, by the corpus of their clips."""
+        """Score the predictions of folds ``from-CORPUS``, their repeats together, by the corpus of their utterances."""
         trained_on = {
             fold: fold_and_repeat(fold, predictions.folds)[0].removeprefix(prefix) for fold in predictions.folds
         }

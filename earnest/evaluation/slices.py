@@ -1,4 +1,4 @@
-"""Scores of parts of the clips, one a value: gender, speaker, corpus, style, intensity; and the gaps between them."""
+"""Scores of slices, one a value: gender, speaker, corpus, style, intensity; and the gaps between them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ FEWEST = 30  # clips of a value from which on its UA is more than chance
 
 @dataclass(frozen=True)
 class Slice:
-    """The clips with one value of a column; WA and UA from 0 to 1.
+    """The utterances with one value of a column; WA and UA from 0 to 1.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class SliceGap:
 
 
 def own_columns(predictions: Predictions, names: Iterable[str] = OWN_COLUMNS) -> dict[str, TextColumn]:
-    """Return those columns of a predictions file that tell at least two values apart."""
+    """Return the columns of a predictions file with at least two values."""
     columns: dict[str, TextColumn] = {name: getattr(predictions, name) for name in names}
     return {name: column for name, column in columns.items() if len(set(column) - {""}) > 1}
 
@@ -101,7 +101,7 @@ def slices(
 
 
 def gaps(parts: Iterable[Slice], fewest: int = FEWEST) -> dict[str, SliceGap]:
-    """Return column → gap in UA over its values with at least ``fewest`` clips, where there are two such values."""
+    """Return column → gap in UA over its values with at least ``fewest`` utterances, where two values have so many."""
     by_name: dict[str, list[Slice]] = {}
     for part in parts:
         if part.n >= fewest:
@@ -112,7 +112,7 @@ def gaps(parts: Iterable[Slice], fewest: int = FEWEST) -> dict[str, SliceGap]:
 def recall_gaps(predictions: Predictions, texts: TextColumn, fewest: int = FEWEST) -> dict[str, float | None]:
     """Return class → largest minus smallest recall over the values of a column, such as gender.
 
-    A value counts for a class with at least ``fewest`` clips of it; None where fewer than two values do.
+    A value counts for a class with at least ``fewest`` utterances of it; None where fewer than two values do.
 
     Parameters
     ----------

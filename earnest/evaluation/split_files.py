@@ -28,7 +28,7 @@ _FILE_NAME = re.compile(rf"(?:(.*?)[-_.])?({'|'.join(_SET_WORDS)})(?:[-_.](.*))?
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """A clip as a file names it; what the file doesn't say is empty."""
+    """An utterance as a file names it; what the file doesn't say is empty."""
 
     key: str = ""
     path: str = ""
@@ -37,7 +37,7 @@ class SplitEntry:
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """The utterance's name in messages."""
         return self.key or self.path
 
 
@@ -67,7 +67,7 @@ class Plan:
         Raises
         ------
         SplitError
-            For clips that aren't in the data, that several there could be, or that have another speaker there.
+            For utterances that aren't in the data, that several there could be, or that have another speaker there.
         """
         absent = [clip.name for clip in self.clips if not lookup.candidates(clip)]
         if absent:
@@ -99,10 +99,10 @@ class Lookup:
             self._by_file[composed(row.path.stem)].append(row)
 
     def candidates(self, clip: SplitEntry) -> list[Utterance]:
-        """Return all that the clip's names fit.
+        """Return all that the utterance's names fit.
 
         Of paths, name (without its suffix) and folder must agree, for others keep their corpora elsewhere; of several
-        such clips, those whose paths agree the furthest up.
+        such utterances, those whose paths agree the furthest up.
         """
         if clip.key:
             return self._by_key.get(composed(clip.key), [])
@@ -251,7 +251,7 @@ def _clip_of(row: Mapping[str, str], where: str) -> SplitEntry:
 
 
 def _fold_and_set(path: Path) -> tuple[str, str]:
-    """Return what a file's name says: fold1_train.csv; a bare train.csv is of the fold that its folder is called."""
+    """Parse fold and set from a file's name: fold1_train.csv; a bare train.csv is of the fold named by its folder."""
     match = _FILE_NAME.fullmatch(path.stem)
     if match is None:
         return path.stem, ""
@@ -264,11 +264,11 @@ MOST_NAMED = 20
 
 @dataclass(frozen=True)
 class Checked:
-    """What is wrong with one fold of a split file.
+    """The check of one fold of a split file: its problems.
 
     Attributes
     ----------
-    n : set → clips
+    n : set → utterances
     problems : one sentence a kind of leak, with the names of what leaks
     """
 

@@ -127,7 +127,7 @@ def named(names: Sequence[str], most: int = N_NAMED) -> str:
 
 
 def problem_with(values: object) -> str | None:
-    """Say what is wrong with the content of a split file, None for nothing."""
+    """Explain a wrong content of a split file, None for a right one."""
     if not isinstance(values, dict):
         return "it must hold one JSON object."
     kinds = {"protocol": str, "fold": str, "speaker_independent": bool, "dialogue_partners": bool}
@@ -169,13 +169,14 @@ _SHARED: Mapping[str, KeyOf] = {
 
 @dataclass(frozen=True)
 class Leakage:
-    """How much two sets have in common; shared sentences are no error, but matter.
+    """Leakage between two sets; shared sentences are no error, but matter.
 
     Attributes
     ----------
     speakers, sentences : None where no set names any
     recordings : files of which both hold parts
-    duplicates : clips of the second whose samples are those of a clip of the first; None where nobody compared
+    duplicates : utterances of the second whose samples are those of an utterance of the first; None where nobody
+        compared
     """
 
     first: str
@@ -199,7 +200,7 @@ class Leakage:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Leakage":
-        """Read what `to_dict` wrote."""
+        """Read the leakage from the values of `to_dict`."""
         return cls(*values["sets"], **values["shared"])
 
 
@@ -208,7 +209,7 @@ def _told(count: int | None) -> str:
 
 
 def leakage(split: Split, digests: Digests | None = None) -> list[Leakage]:
-    """Count what each two sets of a split share; identical clips only where digests are given."""
+    """Count the leakage between each two sets of a split; identical utterances only where digests are given."""
     found = []
     for first, second in combinations(SETS, 2):
         rows = split.sets[first], split.sets[second]
@@ -222,7 +223,7 @@ def leakage(split: Split, digests: Digests | None = None) -> list[Leakage]:
 
 
 def identical(first: Iterable[Utterance], second: Iterable[Utterance], digests: Digests) -> list[tuple[str, str]]:
-    """Return (key, key) of the clips of two sets that sound the same; silence is not compared."""
+    """Return (key, key) of the utterances of two sets that sound the same; silence is not compared."""
     by_digest: dict[str, list[str]] = defaultdict(list)
     for row in first:
         if digest := digests.get(row.key):
@@ -236,7 +237,7 @@ def refuse_identical(split: Split, digests: Digests) -> None:
     Raises
     ------
     SplitError
-        Naming the clips.
+        Naming the utterances.
     """
     if not split.speaker_independent:
         return

@@ -1,7 +1,7 @@
 """Splitters: ways to divide utterances into train, validation and test sets; a protocol is one with its settings.
 
-Some follow the order in which published code met its files: a seeded draw over clips follows from it, and from nothing
-else.
+Some follow the order in which published code met its files: a seeded draw over utterances follows from it, and from
+nothing else.
 """
 
 import math
@@ -233,7 +233,7 @@ class PartHoldOut:
 
 @dataclass(frozen=True)
 class StratifiedFolds:
-    """scikit-learn's shuffled stratified folds over clips: speakers are shared; a tenth of train is for validation."""
+    """scikit-learn's shuffled stratified folds over utterances; speakers are shared; a tenth of train is validation."""
 
     n: int
     seed: int
@@ -255,12 +255,12 @@ class StratifiedFolds:
 
 @dataclass(frozen=True)
 class StratifiedHoldOut:
-    """scikit-learn's stratified random hold-out over clips: speakers are shared.
+    """scikit-learn's stratified random hold-out over utterances: speakers are shared.
 
     Attributes
     ----------
-    test_share : of all clips
-    valid_share : of the clips that are left for training
+    test_share : of all utterances
+    valid_share : of the utterances that are left for training
     """
 
     test_share: float
@@ -277,12 +277,12 @@ class StratifiedHoldOut:
 
 @dataclass(frozen=True)
 class ApartFromGroups:
-    """Draws clips one by one, turns of one dialogue apart: what published random draws did, which makes them easy."""
+    """Draws utterances one by one, turns of one dialogue apart, as published random draws did: this makes them easy."""
 
     divide: Divide
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return the `Parts` of ``divide``, whose clips name no group any more."""
+        """Return the `Parts` of ``divide``, whose utterances name no group any more."""
         return self.divide([replace(utterance, group="") for utterance in utterances], classes)
 
 
@@ -304,7 +304,7 @@ class SpeakerHoldOut:
 def with_validation(
     fold: str, utterances: Sequence[Utterance], labels: Indices, tested: npt.NDArray[np.bool_], share: float
 ) -> Parts:
-    """Take a stratified ``share`` of the clips that are not ``tested`` for validation (seed 0)."""
+    """Take a stratified ``share`` of the utterances that are not ``tested`` for validation (seed 0)."""
     rest = np.flatnonzero(~tested)
     chosen = _drawn(labels[rest], share, 0)
     keep_groups_together(chosen, [utterances[int(index)] for index in rest])
@@ -318,8 +318,8 @@ def with_validation(
 def keep_groups_together(assigned: npt.NDArray[np.generic], utterances: Sequence[Utterance]) -> None:
     """Move the later members of each group, in place, to where its first member was drawn.
 
-    A seeded draw over clips can put two clips with identical audio (RAVDESS has one such pair) into different sets.
-    Moving the later one changes the drawn sets by one clip and leaves all others as scikit-learn drew them.
+    A seeded draw over utterances can put two utterances with identical audio (RAVDESS has one such pair) into different
+    sets. Moving the later one changes the drawn sets by one utterance and leaves all others as scikit-learn drew them.
     """
     first: dict[str, int] = {}
     for index, utterance in enumerate(utterances):
@@ -407,7 +407,7 @@ class CorpusMatrix:
     """
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a corpus, whose test set is all that its training clips aren't from, and the held-out."""
+        """Return one `Parts` a corpus: train on it, test on all other corpora and its own held-out utterances."""
         usable = _of_shared_classes(utterances, classes)
         parts = []
         for corpus in sorted({row.corpus for row in usable}):
@@ -431,11 +431,11 @@ def _of_shared_classes(utterances: Sequence[Utterance], classes: Sequence[str]) 
 
 @dataclass(frozen=True)
 class InPublishedOrder:
-    """Divides the clips in the order of a published list of file names instead of in that of their names.
+    """Divides the utterances in the order of a published list of file names instead of in that of their names.
 
     Attributes
     ----------
-    names : file names without suffix, called when clips are divided
+    names : file names without suffix, called when utterances are divided
     source : what published the list, for messages
     divide : draws by position
     """
@@ -458,10 +458,10 @@ class InPublishedOrder:
 
 
 def emocatcher_order() -> list[str]:
-    """Return RAVDESS' 1,440 speech clips in the row order of ``meta.csv`` in EmoCatcher's repository (hwang9u, 2022).
+    """Return RAVDESS' 1,440 speech files in the row order of ``meta.csv`` in EmoCatcher's repository (hwang9u, 2022).
 
     That is how one directory listing gave them. The table has a line an actor: its number, then emotion, intensity,
-    statement and repetition of each clip, one digit each.
+    statement and repetition of each utterance, one digit each.
     """
     lines = (files("earnest.corpora") / "published" / "emocatcher.txt").read_text(encoding="utf-8").splitlines()
     return [

@@ -74,12 +74,12 @@ HOWS: Mapping[How, tuple[Way, str]] = {
 
 
 def adapted_predictions(predictions: Predictions, answer: SetAnswer, how: How, seed: int) -> Predictions:
-    """Answer the clips of each speaker again; labels only divide the streams of "one-emotion".
+    """Answer the utterances of each speaker again; labels only divide the streams of "one-emotion".
 
     Parameters
     ----------
-    predictions : plain answers with probabilities, of one model, to clips whose speakers are known
-    seed : draws the order of each speaker's clips
+    predictions : plain answers with probabilities, of one model, to utterances whose speakers are known
+    seed : draws the order of each speaker's utterances
     """
     assert predictions.probabilities is not None
     emotions = predictions.emotion if how == "one-emotion" else np.zeros_like(predictions.emotion)
@@ -105,7 +105,7 @@ def blind_mean(plain: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
-    """What streams are drawn from: speakers and emotions of recordings.
+    """Labels that streams are drawn from: speakers and emotions of recordings.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class LabelledRows:
         return {name: np.flatnonzero(self.speaker == name) for name in sorted(set(self.speaker))}
 
     def of(self, rows: Rows, *emotions: int) -> Rows:
-        """Return those of some emotions."""
+        """Return the rows of some emotions."""
         return rows[np.isin(self.emotion[rows], emotions)]
 
     def emotions_of(self, rows: Rows) -> list[int]:
@@ -229,7 +229,7 @@ class AnsweredStreams:
 
 @dataclass(frozen=True)
 class StreamScores:
-    """How one way to answer does on streams of one kind; shares from 0 to 1.
+    """Scores of one way to answer, on streams of one kind; shares from 0 to 1.
 
     Attributes
     ----------
@@ -419,7 +419,7 @@ def speakers_table(document: Mapping[str, Any]) -> list[list[str]]:
 
 
 def losses_sentence(document: Mapping[str, Any]) -> str:
-    """Say where each way to adapt lies lowest against the plain answers, in points of the mean WA over speakers."""
+    """Name the lowest gain of each way to adapt over the plain answers, in points of the mean WA over speakers."""
     parts = []
     for way in WAYS:
         gains = [one["ways"][way]["speaker_wa"] - one["ways"][PLAIN]["speaker_wa"] for one in document["cells"]]
@@ -430,7 +430,7 @@ def losses_sentence(document: Mapping[str, Any]) -> str:
 
 
 def streams_legend(document: Mapping[str, Any]) -> str:
-    """Return what rows and columns of the tables are, as Markdown."""
+    """Return the legend of the tables, as Markdown."""
     lines = [
         _wrapped(
             "UA (unweighted accuracy, the mean recall over classes) / WA (weighted accuracy, the share that is right) "

@@ -1,4 +1,4 @@
-"""The stress table: what changed clips do to UA and to the answers, beside the thresholds of audEERING's ser-tests."""
+"""The stress table: UA and answers under changes of the sound, beside the thresholds of audEERING's ser-tests."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Limit:
-    """What ser-tests asks of a change.
+    """Limits of audEERING's ser-tests for a change.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Limit:
         return ", ".join(parts) or "–"
 
     def holds(self, change: float, unchanged: float) -> bool | None:
-        """Say whether a result is within the limits, None where there are none."""
+        """Whether a result is within the limits, None where there are none."""
         if self.change is None and self.unchanged is None:
             return None
         return change >= (-1 if self.change is None else self.change) and unchanged >= (self.unchanged or 0)
@@ -64,9 +64,9 @@ class StressRow:
     Attributes
     ----------
     group : see `LIMITS`
-    change : UA minus that of the same clips as they are, with an interval of drawing the same speakers for both
-    unchanged : share of the clips with the same answer as before
-    n_untouched : clips that the change left as they are, such as silence with noise relative to it
+    change : UA minus that of the same utterances as they are, with an interval of drawing the same speakers for both
+    unchanged : share of the utterances with the same answer as before
+    n_untouched : utterances that the change left as they are, such as silence with noise relative to it
     """
 
     condition: str
@@ -82,7 +82,7 @@ class StressRow:
     def of(
         cls, condition: str, group: str, clean: Predictions, changed: Predictions, n_untouched: int = 0
     ) -> "StressRow":
-        """Compare the answers to changed clips with those to the same clips as they are, row by row."""
+        """Compare the answers to changed utterances with those to the same utterances as they are, row by row."""
         rng = np.random.default_rng(SEED)
         difference = difference_in_ua(clean, changed, rng, N_RESAMPLES)
         return cls(
@@ -124,7 +124,7 @@ class StressRow:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> "StressRow":
-        """Read what `to_dict` made of it in a ``metrics-stress.json``."""
+        """Read the row from a ``metrics-stress.json``."""
         try:
             return cls(
                 values["condition"],
@@ -141,7 +141,7 @@ class StressRow:
 
 
 def clean_row(clean: Predictions) -> StressRow:
-    """Return the first line of the table: the clips as they are."""
+    """Return the first line of the table: the utterances as they are."""
     interval = bootstrap(clean, np.random.default_rng(SEED), N_RESAMPLES)["ua"]
     return StressRow(CLEAN, "", ua_of(_counts(clean)), interval, 0.0, Interval(0.0, 0.0, interval.over), 1.0)
 
@@ -197,7 +197,7 @@ class StressCheck:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> "StressCheck":
-        """Read what `to_dict` made of it in a ``metrics-stress.json``."""
+        """Read the check from a ``metrics-stress.json``."""
         try:
             return cls(**{name: values[name] for name in ("name", "value", "limit", "at_least", "where")})
         except (KeyError, TypeError) as error:
@@ -205,7 +205,7 @@ class StressCheck:
 
 
 def clean_checks(predictions: Predictions) -> list[StressCheck]:
-    """Check the answers to clean clips; those of sexes need both."""
+    """Check the answers to clean utterances; those of sexes need both."""
     counts, classes = _counts(predictions), predictions.classes
     return [*_correctness(counts, classes), _distribution(counts, classes), *_sexes(predictions)]
 
@@ -232,7 +232,7 @@ def _correctness(counts: Counts, classes: Sequence[str]) -> Iterator[StressCheck
 
 
 def _distribution(counts: Counts, classes: Sequence[str]) -> StressCheck:
-    """Compare how often a class is answered with how often it is true, as shares of all clips."""
+    """Compare how often a class is answered with how often it is true, as shares of all utterances."""
     # |answered_c − true_c| / n, (classes,)
     shifts = np.abs(counts[:, :-1].sum(axis=0) - counts.sum(axis=1)) / counts.sum()
     worst = int(shifts.argmax())
@@ -240,7 +240,7 @@ def _distribution(counts: Counts, classes: Sequence[str]) -> StressCheck:
 
 
 def _sexes(predictions: Predictions) -> Iterator[StressCheck]:
-    """Compare each sex with all clips together."""
+    """Compare each sex with all utterances together."""
     names = sorted(set(predictions.gender) - {""})
     if len(names) < 2:
         return
