@@ -83,14 +83,14 @@ class AsyncClient:
         abstain_below: float | None = None,
         profile: GivenProfile = None,
     ) -> Timeline:
-        """Tell the emotion over time of one recording."""
+        """Predict the emotion over time of one recording."""
         call = await asyncio.to_thread(
             calls.timeline_call, source, windowing, model, adapt, Options.of(classes, abstain_below), profile
         )
         return calls.timeline_in(await self._ask(call), call.recording)
 
     async def models(self) -> list[dict[str, Any]]:
-        """Return what the server says about its models."""
+        """Return the server's descriptions of its models."""
         return calls.models_in(await self._ask(Call("GET", "/v1/models")))
 
     def stream(
@@ -203,7 +203,7 @@ class AsyncRemoteStream:
         return self._heard.events()
 
     def prediction(self) -> Prediction:
-        """Return what all windows say together, once the stream is finished."""
+        """Return the answer of all windows together, once the stream is finished."""
         return self._heard.prediction()
 
     def refuse_unless_open(self) -> None:

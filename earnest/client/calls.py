@@ -1,4 +1,4 @@
-"""What both clients share: questions as data, answers and messages of streams as objects, problems as errors."""
+"""Calls of both clients: questions as data, answers and messages of streams as objects, problems as errors."""
 
 import json
 import os
@@ -101,7 +101,7 @@ class Call:
     advice: str = ""
 
     def arguments(self) -> dict[str, Any]:
-        """Return what httpx2's ``request`` takes."""
+        """Return the arguments of httpx2's ``request``."""
         headers = {"Accept": "application/json"}
         if self.content is not None:
             headers["Content-Type"] = "application/octet-stream"
@@ -154,13 +154,13 @@ def http_module() -> Any:
 
 
 def broken_connections() -> tuple[type[Exception], ...]:
-    """Return what httpx2 raises where a connection ends before an answer."""
+    """Return httpx2's exceptions for a connection that ends before an answer."""
     http = http_module()
     return http.ReadError, http.WriteError, http.RemoteProtocolError
 
 
 def no_answer(url: str, error: Exception, timeout_s: float) -> ServerError:
-    """Return what an exception of httpx2 means: the server can't be reached, or takes too long."""
+    """Return the error for an exception of httpx2: the server can't be reached, or takes too long."""
     http, place = http_module(), without_password(url)
     if isinstance(error, http.ReadTimeout | http.WriteTimeout):
         return ServerError(f"{place}: no answer within {timeout_s:g} s. Send less, or give more time: timeout_s=…")
@@ -168,7 +168,7 @@ def no_answer(url: str, error: Exception, timeout_s: float) -> ServerError:
 
 
 def proxy_hint(url: str) -> str:
-    """Say that a proxy of the environment stands before an address, "" where none does."""
+    """Hint at a proxy of the environment before an address, "" without one."""
     parts = urlsplit(url)
     host, proxies = parts.hostname or "", getproxies()
     if not {parts.scheme.replace("ws", "http"), "all"} & proxies.keys() or proxy_bypass(host):
@@ -232,7 +232,7 @@ def _profile_part(given: GivenProfile) -> list[tuple[str, tuple[str, bytes]]]:
 
 
 def profile_message(profile: Profile) -> str:
-    """Return what is sent in a stream before its sound."""
+    """Return the message with the profile, which a stream sends before its sound."""
     return f'{{"type": "profile", "profile": {profile.to_json()}}}'
 
 
@@ -287,7 +287,7 @@ class BatchRows:
             yield self._call(channel, files)
 
     def _read(self, place: int, given: AudioInput) -> tuple[bytes, int | None]:
-        """Return what is sent of a recording; its row and its errors call it as those of a model do."""
+        """Read the bytes of a recording to send; its row and its errors name it as those of a model do."""
         self._paths[place] = path_of(given)  # of what is no recording
         source = source_of(given)
         self._paths[place], self._names[place] = path_of(source), source_name(source)
@@ -434,7 +434,7 @@ def prediction_in(values: Mapping[str, Any], path: str) -> Prediction:
 
 
 def models_in(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what the server says about its models."""
+    """Return the server's descriptions of its models."""
     with understood():
         return [dict(model) for model in values["models"]]
 
@@ -459,7 +459,7 @@ def understood() -> Iterator[None]:
 
 
 class ServerMessages:
-    """What came from the server.
+    """Messages of a stream from the server.
 
     Attributes
     ----------
@@ -502,7 +502,7 @@ class ServerMessages:
         self._n_sent += len(piece) // 4
 
     def events(self) -> list[Event]:
-        """Return what is new."""
+        """Return new events."""
         new, self._events = self._events, []
         return new
 
@@ -541,7 +541,7 @@ class ServerMessages:
         )
 
     def prediction(self) -> Prediction:
-        """Return what all windows say together, once the stream is finished."""
+        """Return the answer of all windows together, once the stream is finished."""
         if self._prediction is None:
             raise EarnestError("This stream is not finished. Call finish() first.")
         quality = with_notes(self._prediction.quality, notes_of(self.mixer))
@@ -549,7 +549,7 @@ class ServerMessages:
 
 
 def headers_of(api_key: str | None) -> dict[str, str]:
-    """Return what tells the server who asks; a key that no header can hold is an `EarnestError`."""
+    """Return the headers with the API key; a key that no header can hold is an `EarnestError`."""
     if api_key is not None and not (isinstance(api_key, str) and api_key.isascii() and api_key.isprintable()):
         raise EarnestError("api_key: expected letters, digits and signs of ASCII in one line. Was it copied whole?")
     return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}

@@ -105,12 +105,12 @@ class Client:
         abstain_below: float | None = None,
         profile: GivenProfile = None,
     ) -> Timeline:
-        """Tell the emotion over time of one recording; for errors see `predict`."""
+        """Predict the emotion over time of one recording; for errors see `predict`."""
         call = calls.timeline_call(source, windowing, model, adapt, Options.of(classes, abstain_below), profile)
         return calls.timeline_in(self._ask(call), call.recording)
 
     def models(self) -> list[dict[str, Any]]:
-        """Return what the server says about its models."""
+        """Return the server's descriptions of its models."""
         return calls.models_in(self._ask(Call("GET", "/v1/models")))
 
     def stream(
@@ -196,7 +196,7 @@ class RemoteStream:
         return self._asked(self._stream.finish)
 
     def prediction(self) -> Prediction:
-        """Return what all windows say together, once the stream is finished."""
+        """Return the answer of all windows together, once the stream is finished."""
         return self._stream.prediction()
 
     def _asked(self, method: Callable[..., Coroutine[Any, Any, list[Event]]], *arguments: Any) -> list[Event]:

@@ -151,7 +151,7 @@ class Adaptation:
 
 
 class Listener(Protocol):
-    """What is told each window's plain answer in turn, and may know a better one."""
+    """A listener to each window's plain answer in turn, which may know a better one."""
 
     def hear(self, plain: npt.NDArray[np.floating], seconds: float, new_s: float) -> AdaptedAnswer | None:
         """Answer one window, or a recording that is heard at once.
@@ -249,7 +249,7 @@ class BatchAdapter:
             self._answers = self._adaptation.answer(self._set.probabilities, self._set.weights)
 
     def profile(self, model: str, model_version: str, classes: Sequence[str]) -> Profile:
-        """Return what was heard as a profile of the speaker."""
+        """Return the profile of the speaker who was heard."""
         rows = self._set
         return Profile.of(model, model_version, tuple(classes), self.speech_s, rows.probabilities, rows.weights)
 

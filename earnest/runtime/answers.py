@@ -1,4 +1,4 @@
-"""What windows say, one after the other: events over time, and one answer about the whole recording."""
+"""Answers of windows, one after the other: events over time, and one answer about the whole recording."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -143,7 +143,7 @@ class Tally:
         return replace(whole, status=status, emotion=emotion if status == "ok" else None, confidence=confidence)
 
     def _summary(self, whole: Prediction) -> Prediction:
-        """Tell what held longest: "ok" where it holds most of what was answered, and enough was answered."""
+        """Find the sound that held longest: "ok" where an emotion holds most of the answered speech, and enough."""
         n_speech = self.n_speech
         spoken = {label: both for label, both in self.held.items() if label.is_speech}
         longest_first = sorted(spoken.items(), key=lambda item: -item[1][0])
@@ -159,7 +159,7 @@ class Tally:
 
 
 def summary_of(held: Mapping[str, float]) -> tuple[Status, str | None]:
-    """Tell what held longest: "ok" and its name where it holds most of what was answered, and enough was answered.
+    """Find the emotion that held longest: "ok" and its name where it holds most of the answered speech, and enough.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def _named(names: tuple[str, ...], values: Sequence[Any] | None) -> dict[str, An
 
 
 def _affect(means: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is told of affect: as a network learnt it from ratings, else as it was derived, without dominance."""
+    """Return the affect: as a network learnt it from ratings, else as it was derived, without dominance."""
     is_derived = "affect" not in means and "affect_derived" in means
     values = [*means["affect_derived"], None] if is_derived else means.get("affect")
     return {"affect": _named(AFFECT, values), "affect_derived": is_derived}
@@ -219,7 +219,7 @@ class AnswerBuilder:
         return isinstance(job, Over) or len(job.sound) >= self._info.shortest_s * self._rate
 
     def window(self, heard: WindowSound, outputs: Outputs) -> Iterator[Event]:
-        """Take what the network says about one window, each output without its batch axis."""
+        """Take the network's outputs for one window, each without its batch axis."""
         verdict = verdict_of(outputs, self._info.sounds)
         if verdict.is_speech and self._adapter:
             self._adapt(self._adapter, heard.extent, outputs)
@@ -242,7 +242,7 @@ class AnswerBuilder:
         self._has_spoken = False
 
     def prediction(self, path: str, is_whole: bool = False, notes: tuple[str, ...] = ()) -> Prediction:
-        """Return what all windows so far say together.
+        """Return the answer of all windows so far together.
 
         Parameters
         ----------

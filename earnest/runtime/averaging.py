@@ -1,4 +1,4 @@
-"""Averaged answers about one clip: over its variants (test-time augmentation), over several models (an ensemble)."""
+"""Averaged answers to one recording: over its variants (test-time augmentation), over several models (an ensemble)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from earnest.runtime.graph import Graph, Outputs, WindowNetwork, engine_for
 
 
 class Variants:
-    """Hears a clip and its variants and gives the mean of the answers; the embedding is the clip's own.
+    """Hears a recording and its variants and gives the mean of the answers; the embedding is the recording's own.
 
     A variant longer than the network takes loses its end; one that is too short is left out.
     """
@@ -75,11 +75,11 @@ def network_of(
     backend: Backend = "auto",
     hint: Hint = "latency",
 ) -> tuple[WindowNetwork, BundleInfo]:
-    """Return what answers for one or several bundles, and how it describes itself.
+    """Build the network of one or several bundles, and its description.
 
     Parameters
     ----------
-    tta : variants by name, see `earnest.augment.tta`; "none" for the clip alone
+    tta : variants by name, see `earnest.augment.tta`; "none" for the recording alone
 
     Raises
     ------
@@ -95,7 +95,7 @@ def network_of(
 
 
 def ensemble_info(infos: Sequence[BundleInfo]) -> BundleInfo:
-    """Return what several bundles are together: the first one's classes and rate, which all must share."""
+    """Return the description of an ensemble: the first bundle's classes and rate, which all must share."""
     first = infos[0]
     for info in infos[1:]:
         if info.classes != first.classes:

@@ -59,7 +59,7 @@ class AnsweredRecording:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "AnsweredRecording":
-        """Return what `to_dict` was made from, but for rounding.
+        """Read the values of `to_dict`, which were rounded.
 
         Raises
         ------

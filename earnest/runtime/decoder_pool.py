@@ -459,7 +459,7 @@ def _why(code: int | None, error: str) -> str:
 
 
 def _environment() -> Mapping[str, str]:
-    """Return what a child needs of the environment; it may hold secrets, which it doesn't."""
+    """Return the environment of a child, without secrets."""
     # Each thread and each arena of malloc reserves addresses, which `confine` counts as memory.
     threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
     paths = os.pathsep.join(path for path in sys.path if path)

@@ -1,4 +1,4 @@
-"""What a decoder process and its parent say to each other, over a socket.
+"""Messages between a decoder process and its parent, over a socket.
 
 The parent sends a job: four bytes (length), JSON, and with them the descriptor of an open file; a length of 0 is the
 wish that the job under way ends. The child answers with messages of
@@ -21,14 +21,14 @@ _HEAD = struct.Struct(">cI")  # kind, length of the payload
 
 
 class Reader(Protocol):
-    """What messages come from."""
+    """A source of messages."""
 
     def read(self, n_bytes: int, /) -> bytes:
         """Return so many bytes, or fewer where there are no more."""
 
 
 class Kind(enum.Enum):
-    """What a message from the child holds."""
+    """The kind of a child's message."""
 
     READY = b"r"  # words of `earnest.audio.confinement.confine`, once, as soon as it can work
     OPENED = b"o"  # what a recording is: rate, channels, encoding
@@ -78,7 +78,7 @@ def read_message(link: Reader) -> tuple[Kind, bytes]:
 
 
 def values_of(payload: bytes) -> dict[str, Any]:
-    """Return what `as_json` packed."""
+    """Unpack a payload of `as_json`."""
     try:
         values = json.loads(payload) if len(payload) <= MOST_TEXT else None
     except (ValueError, RecursionError):
@@ -89,7 +89,7 @@ def values_of(payload: bytes) -> dict[str, Any]:
 
 
 def error_payload(error: BaseException, name: str) -> bytes:
-    """Return what a child tells about an error; of what nobody foresaw its kind alone."""
+    """Return the payload about a child's error; of an unforeseen one its kind alone."""
     if isinstance(error, MissingExtraError):
         return as_json({"type": "MissingExtraError", "what": error.what, "extra": error.extra})
     if isinstance(error, EarnestError):

@@ -1,4 +1,4 @@
-"""What decodes: this process, or child processes that have nothing to lose."""
+"""Decoders: this process, or child processes that have nothing to lose."""
 
 import math
 from contextlib import AbstractContextManager
@@ -42,7 +42,7 @@ class InProcess:
 
 @dataclass(frozen=True)
 class Reading:
-    """How recordings are read.
+    """Settings of reading recordings.
 
     Attributes
     ----------

@@ -116,7 +116,7 @@ class Embeddings(Framed):
         return {"model": self.model, "width": self.width, "rows": [row.to_dict() for row in self.rows]}
 
     def columns(self) -> Mapping[str, FrameColumn]:
-        """Return what is known of each recording, with the vectors in the column ``embedding``."""
+        """Return the facts about each recording, with the vectors in the column ``embedding``."""
         return embedding_columns(self.rows, self.width)
 
 

@@ -1,4 +1,4 @@
-"""What computes a bundle's graph: onnxruntime or OpenVINO, behind one small surface; how much memory a graph may take.
+"""Engines that compute a bundle's graph, onnxruntime or OpenVINO, behind one small surface; a graph's memory limit.
 
 Graphs that do not ship have bounds; those that ship were measured. What such a graph computes while it is prepared
 (constants that follow from constants) comes from malloc: for so long the process gets few more addresses; Linux only.

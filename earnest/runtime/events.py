@@ -1,4 +1,4 @@
-"""What is told about sound over time: windows, spans, segments, vocal bursts, gaps, and their form in JSON."""
+"""Events of sound over time: windows, spans, segments, vocal bursts, gaps, and their form in JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ class FrameColumn:
 
 
 class Framed(ABC):
-    """What has rows, and gives them as a data frame."""
+    """Rows that can become a data frame."""
 
     @abstractmethod
     def columns(self) -> Mapping[str, FrameColumn]:

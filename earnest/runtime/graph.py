@@ -35,7 +35,7 @@ _PREDICTED = ("probabilities", "sound", "distance", "overlap", "gender", "affect
 def engine_for(
     bundle: Bundle, threads: int = 1, provider: Provider = "cpu", backend: Backend = "auto", hint: Hint = "latency"
 ) -> Engine:
-    """Return what computes a bundle; "auto" is onnxruntime unless the bundle was exported for OpenVINO.
+    """Return the engine of a bundle; "auto" is onnxruntime unless the bundle was exported for OpenVINO.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def engine_for(
 
 
 class WindowNetwork(Protocol):
-    """What hears windows: a bundle's graph, or several answers averaged (`earnest.runtime.averaging`).
+    """A network that answers windows: a bundle's graph, or several averaged (`earnest.runtime.averaging`).
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class WindowNetwork(Protocol):
 
 @runtime_checkable
 class PictureNetwork(Protocol):
-    """What answers about spectrograms too."""
+    """A network that answers spectrograms too."""
 
     def run_log_mel(self, log_mel: LogMel, names: Sequence[str] | None = None) -> Outputs:
         """Answer about one spectrogram; see `Graph.run_log_mel`."""
@@ -166,7 +166,7 @@ class Graph:
         return self._answer(self._whole, {"waveform": batch, "lengths": lengths}, names)
 
     def log_mel(self, waveform: Waveform) -> LogMel:
-        """Return what the network sees of one waveform, shape (samples,): decibels, silence at the ends cut off.
+        """Return the log-mel spectrogram of one waveform, shape (samples,): decibels, silence at the ends cut off.
 
         Raises
         ------

@@ -151,7 +151,7 @@ class OpenVinoEngine:
 
 
 def cut_model(model: Any, part: Part) -> Any:
-    """Return what lies before or behind the values `CUT`, as `earnest.onnx.surgery.part_of` does."""
+    """Return the part before or behind the values `CUT`, as `earnest.onnx.surgery.part_of` does."""
     found = {name: port for node in model.get_ops() for port in node.outputs() for name in port.get_names()}
     if not found.keys() >= set(CUT):
         raise CutError

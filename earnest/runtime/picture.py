@@ -59,7 +59,7 @@ class SeenSegment(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What a network sees of one recording.
+    """The log-mel spectrogram of one recording, as a network sees it.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ def is_picture(source: Source) -> bool:
 
 
 def read_picture(source: Source) -> Picture:
-    """Read what `Picture.to_png` wrote.
+    """Read a picture of `Picture.to_png`.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def greys_of(file: BinaryIO, name: str) -> tuple[Any, str]:
 
 
 def picture_of(greys: Any, text: str, name: str) -> Picture:
-    """Return what `greys_of` decoded as a spectrogram, or raise `AudioError`."""
+    """Decode the grey values of `greys_of` to a spectrogram, or raise `AudioError`."""
     try:
         return _picture(greys, json.loads(text))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:

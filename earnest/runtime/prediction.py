@@ -1,4 +1,4 @@
-"""What a caller asks, and the answer about one recording."""
+"""A caller's options, and the answer about one recording."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ _SAME_WITHOUT = {"calm": "neutral"}  # where the first is not asked for, it coun
 
 
 class OptionWords(TypedDict, total=False):
-    """What is asked, by name."""
+    """Options by name."""
 
     classes: Classes
     abstain_below: float | None
@@ -33,7 +33,7 @@ class OptionWords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Options(Validated):
-    """What a caller asks.
+    """A caller's options: classes, abstention.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Options(Validated):
 
     @classmethod
     def of(cls, classes: Classes = None, abstain_below: float | None = None) -> "Options":
-        """Read what a caller gave: names in a list, or in one text with commas between them, as a row of CSV."""
+        """Parse a caller's options: names in a list, or in one text with commas between them, as a row of CSV."""
         given: Any = () if classes is None else classes
         if isinstance(given, str):
             try:
@@ -69,7 +69,7 @@ class Options(Validated):
         return text.getvalue()
 
     def words(self) -> OptionWords:
-        """Return what the methods of `earnest.runtime.predictor.Predictor` take by name."""
+        """Return the keywords for the methods of `earnest.runtime.predictor.Predictor`."""
         return {"classes": self.classes or None, "abstain_below": self.abstain_below}
 
 
@@ -177,7 +177,7 @@ class Prediction:
 
     @property
     def answered_shares(self) -> Mapping[str, float]:
-        """How much of the speech each emotion holds, "unsure" left out; empty where it was answered as a whole."""
+        """Shares of the speech by emotion, "unsure" left out; empty where it was answered as a whole."""
         return {name: share for name, share in (self.shares or {}).items() if name != UNSURE}
 
     def top(self, count: int = 3) -> list[tuple[str, float]]:

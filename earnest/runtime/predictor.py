@@ -47,19 +47,19 @@ TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the ans
 
 
 class AdaptedWords(OptionWords, total=False):
-    """What `Predictor.predict` takes by name."""
+    """Keywords of `Predictor.predict`."""
 
     adapter: Listener | None
 
 
 class RowWords(AdaptedWords, total=False):
-    """What `Predictor.predict_many` takes by name."""
+    """Keywords of `Predictor.predict_many`."""
 
     speakers: Iterable[str | float | None] | str | None
 
 
 class TimelineWords(AdaptedWords, total=False):
-    """What `Predictor.timeline` takes by name."""
+    """Keywords of `Predictor.timeline`."""
 
     windowing: Windowing | None
     max_seconds: float
@@ -126,7 +126,7 @@ class Predictor:
         threads : cores that one prediction may use
         provider : "cpu", or "cuda" with onnxruntime-gpu; with OpenVINO "cpu", "gpu" or "auto"
         batch_s : seconds of sound, padding included, that share a run of the network
-        tta : variants of each clip to average over, by a name of `earnest.augment.tta.VARIANTS`
+        tta : variants of each recording to average over, by a name of `earnest.augment.tta.VARIANTS`
         backend : "onnxruntime", "openvino", or "auto" for onnxruntime where the bundle holds a graph for it
         hint : what OpenVINO is tuned to: "latency", or "throughput" for many recordings at once
 
@@ -201,7 +201,7 @@ class Predictor:
         raise BundleError(f"The model '{self.info.name}' can't adapt to a speaker. Use another one, or no adaptation.")
 
     def adapter(self, known: Iterable[AudioInput] | Profile | str | os.PathLike[str] = ()) -> Adapter:
-        """Return what adapts to one speaker and its channel; see `earnest.runtime.adaptation`.
+        """Return an adapter to one speaker and its channel; see `earnest.runtime.adaptation`.
 
         Parameters
         ----------
@@ -273,7 +273,7 @@ class Predictor:
         return self._bulk(adapter, Options.of(classes, abstain_below)).predict_one(source)
 
     def spectrogram(self, source: AudioInput) -> Picture:
-        """Return what the network sees of one recording, as a picture that `predict` takes in its place.
+        """Return the log-mel spectrogram of one recording, as a picture that `predict` takes in its place.
 
         Of a recording that is heard in windows (longer than 4 s) these stand side by side.
 
@@ -372,7 +372,7 @@ class Predictor:
         return self._bulk(None, options).hear(sources, jobs)
 
     def batch(self, options: Options) -> BatchAnswers:
-        """Return what answers again, adapted, what `hear_many` heard."""
+        """Return a batch adapter, which answers the recordings of `hear_many` again."""
         return BatchAnswers(self.adaptation, self.info, Windowing(activity=self.activity), options)
 
     def stream(
@@ -409,7 +409,7 @@ class Predictor:
         classes: Classes = None,
         abstain_below: float | None = None,
     ) -> Timeline:
-        """Tell the emotion over time of a recording of any length; memory stays bounded.
+        """Predict the emotion over time of a recording of any length; memory stays bounded.
 
         Parameters
         ----------
@@ -485,7 +485,7 @@ def _check_count(speakers: Sequence[str], n_recordings: int) -> None:
 
 
 def _speaker(name: object, number: int) -> str:
-    """Return who speaks in a recording; one of whom that is not known is a speaker of its own."""
+    """Return the speaker of a recording; an unknown one is a speaker of its own."""
     if isinstance(name, str) and name:
         return name
     if isinstance(name, Real) and not math.isnan(name):  # an empty cell of a table is NaN

@@ -37,7 +37,7 @@ class _Written:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """What is known of a speaker or a channel; it holds no sound, and no words that were said.
+    """The profile of a speaker or a channel; it holds no sound, and no words that were said.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Profile:
 
     @classmethod
     def read(cls, path: str | Path) -> "Profile":
-        """Read what `write` wrote; what is none is an `EarnestError`."""
+        """Read a file of `write`; an invalid one is an `EarnestError`."""
         return cls.parsed(read_text(Path(path), most=MOST_BYTES, what="profile of `earnest adapt`"), str(path))
 
     @classmethod
@@ -91,7 +91,7 @@ class Profile:
 
     @classmethod
     def from_values(cls, values: Any, where: str) -> "Profile":
-        """Return what a profile's JSON says; see `parsed`."""
+        """Read a profile from the values of its JSON; see `parsed`."""
         try:
             written = from_mapping(_Written, values, where)
         except RecipeError as error:

@@ -1,4 +1,4 @@
-"""What a network sees of a recording: drawn as a picture, and answered about from one.
+"""Spectrogram images: a network's input drawn as a picture, and predicted from one.
 
 A recording of up to 4 s is one spectrogram. A longer one is heard in windows (`earnest.runtime.windows`), each with its
 own level and its own silence cut off at the ends, so the spectrogram of the whole would be something that the network
@@ -28,7 +28,7 @@ _NOTHING = np.empty(0, np.float32)
 
 
 def draw(graph: Graph, info: BundleInfo, audio: AudioStream, windowing: Windowing) -> Picture:
-    """Return what the network sees of one recording.
+    """Draw the log-mel spectrogram of one recording, as the network sees it.
 
     Raises
     ------

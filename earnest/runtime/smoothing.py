@@ -25,7 +25,7 @@ KIND_FROM = 0.5  # of a burst's kind among all kinds; below it the kind is "othe
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was heard: "speech", "no-speech" or a burst's kind, with its probability."""
+    """The kind of sound: "speech", "no-speech" or a burst's kind, with its probability."""
 
     sound: str
     confidence: float
@@ -68,7 +68,7 @@ Shares = npt.NDArray[np.float64]
 
 
 class Label(NamedTuple):
-    """What a run is, and which: an emotion, "unsure", a vocal burst by its kind, or "no-speech"."""
+    """The label of a run: an emotion, "unsure", a vocal burst by its kind, or "no-speech"."""
 
     kind: Literal["emotion", "unsure", "vocal-burst", "no-speech"]
     name: str
@@ -156,7 +156,7 @@ class Smoother:
         self._next = end
 
     def _labelled(self, holding: list[_Answered]) -> tuple[Label, float]:
-        """Return what a step is, from the windows that hold its start, and how sure that is."""
+        """Return the label of a step, from the windows that hold its start, and its confidence."""
         spoken = [item.shares for item in holding if item.verdict.is_speech]
         if 2 * len(spoken) < len(holding):  # most windows say that it is no speech
             others = [item.verdict for item in holding if not item.verdict.is_speech]

@@ -86,7 +86,7 @@ class Stream:
         return self._accept(waveform)
 
     def accept_frames(self, frames: npt.NDArray[np.floating | np.integer]) -> list[Event]:
-        """Do what `accept_waveform` does, without a guess: there one sample of 16 channels is 16 samples of one.
+        """Accept frames as `accept_waveform` does, without a guess: here one sample of 16 channels is one frame.
 
         Parameters
         ----------
@@ -102,7 +102,7 @@ class Stream:
         return [event for piece in pieces for event in self._heard(piece)]
 
     def skip(self, seconds: float) -> list[Event]:
-        """Tell that sound was lost: it is heard as silence, so speech ends there where the gap is as long as a pause.
+        """Skip lost sound: it is heard as silence, so speech ends there where the gap is as long as a pause.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Stream:
         return list(self._answered(self._windower.finish()))
 
     def prediction(self, path: str = "-", *, notes: tuple[str, ...] = ()) -> Prediction:
-        """Return what all windows so far say together; see `earnest.runtime.prediction`.
+        """Return the answer of all windows so far together; see `earnest.runtime.prediction`.
 
         Parameters
         ----------

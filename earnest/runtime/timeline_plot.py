@@ -191,7 +191,7 @@ def _draw_probabilities(axes: "Axes", timeline: Recorded, colours: Mapping[str, 
 
 
 def _draw_legend(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
-    """Name what is seen: classes as they are stacked, below them "unsure" and kinds of vocal bursts."""
+    """Draw the legend: classes as they are stacked, below them "unsure" and kinds of vocal bursts."""
     from matplotlib.patches import Patch
 
     seen = [name for name in timeline.classes if any(window.probabilities[name] >= 0.01 for window in timeline.windows)]

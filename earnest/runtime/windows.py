@@ -39,7 +39,7 @@ _TAIL_SAMPLES = 2**14  # one second at 16 kHz, and a little
 
 @dataclass(frozen=True)
 class Windowing:
-    """How sound is cut: windows of ``window_s`` seconds every ``hop_s`` seconds; see `earnest.audio.activity`."""
+    """Windowing of sound: windows of ``window_s`` seconds every ``hop_s`` seconds; see `earnest.audio.activity`."""
 
     window_s: float = 3.0
     hop_s: float = 1.0
