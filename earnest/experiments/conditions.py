@@ -1,9 +1,9 @@
-"""Conditions: ways in which the finished folds of an evaluation answer their clips again, without training.
+"""Conditions: ways in which the finished folds of an evaluation answer their utterances again, without training.
 
-A condition changes the clips (noise, coding, …), asks the model several times (test-time augmentation) or adapts it to
-the speakers. `answer_conditions` goes through the folds once and asks under every condition; what belongs together is a
-`ConditionSet`, which says how results are scored and written. The stress table (`earnest.experiments.finished`) is made
-of the same conditions. A learning curve is none: its models are trained anew.
+A condition changes the utterances (noise, coding, …), asks the model several times (test-time augmentation) or adapts
+it to the speakers. `answer_conditions` goes through the folds once and asks under every condition; what belongs
+together is a `ConditionSet`, which says how results are scored and written. The stress table
+(`earnest.experiments.finished`) is made of the same conditions. A learning curve is none: its models are trained anew.
 """
 
 import shlex
@@ -54,7 +54,7 @@ ClipChange: TypeAlias = Callable[[Waveform, str, int], Waveform]
 
 @dataclass(frozen=True)
 class FoldClips:
-    """Clips of one set of a finished fold, its model, and what the model says of each clip as it is.
+    """Utterances of one set of a finished fold, its model, and what the model says of each utterance as it is.
 
     Attributes
     ----------
@@ -92,11 +92,11 @@ class FoldClips:
 
     @cached_property
     def waveforms(self) -> list[Waveform]:
-        """The clips as they are, decoded once, each (samples,)."""
+        """The utterances as they are, decoded once, each (samples,)."""
         return [load_waveform(row.path, self.rate_hz, row.start_s, row.end_s) for row in self.rows]
 
     def take(self, indices: npt.NDArray[np.intp]) -> "FoldClips":
-        """Return some of the clips."""
+        """Return some of the utterances."""
         return replace(self, plain=self.plain.take(indices), rows=[self.rows[index] for index in indices])
 
     def probabilities(self, waveform: Waveform) -> Probabilities:
@@ -106,7 +106,7 @@ class FoldClips:
         return np.asarray(outputs["probabilities"][0].numpy(), np.float32)
 
     def answered(self, answers: Sequence[Probabilities]) -> Predictions:
-        """Return the predictions with other probabilities, (classes,) for each clip."""
+        """Return the predictions with other probabilities, (classes,) for each utterance."""
         probabilities = np.stack(answers)  # (clips, classes)
         predicted = probabilities.argmax(axis=1).astype(np.int64)
         return replace(of_emotion(self.plain), probabilities=probabilities, predicted=predicted)
@@ -114,11 +114,11 @@ class FoldClips:
 
 @dataclass(frozen=True)
 class ConditionAnswers:
-    """What was answered under one condition.
+    """Answers under one condition.
 
     Attributes
     ----------
-    n_untouched : clips that the condition left as they are, such as silence with noise relative to it
+    n_untouched : utterances that the condition left as they are, such as silence with noise relative to it
     """
 
     predictions: Predictions
@@ -139,7 +139,7 @@ class Condition(ABC):
 
     @property
     def file_name(self) -> str:
-        """What stands in the names of its files."""
+        """The condition's part of file names."""
         return f"{self.kind}-{self.name}"
 
     def refuse_untrained(self, recipe: Recipe, split: Split) -> None:  # noqa: B027 - most need nothing
@@ -150,10 +150,10 @@ class Condition(ABC):
 
     @abstractmethod
     def answer(self, clips: FoldClips) -> ConditionAnswers:
-        """Answer the clips of one fold, in the order of the plain predictions."""
+        """Answer the utterances of one fold, in the order of the plain predictions."""
 
     def facts(self, found: Predictions) -> dict[str, Any]:
-        """Return what a metrics.json of its own says of it."""
+        """Return the condition's facts for its metrics.json."""
         return {}
 
 
@@ -174,12 +174,12 @@ class AsTheyAre(Condition):
 
 @dataclass(frozen=True)
 class Changed(Condition):
-    """Each clip is heard changed: with noise, coded, from afar, …"""
+    """Each utterance is heard changed: with noise, coded, from afar, …"""
 
     change: ClipChange
 
     def answer(self, clips: FoldClips) -> ConditionAnswers:
-        """Answer a changed copy of each clip."""
+        """Answer a changed copy of each utterance."""
         answers, n_untouched = [], 0
         for row, waveform in zip(clips.rows, clips.waveforms, strict=True):
             changed = self.change(waveform, row.key, clips.rate_hz)
@@ -190,20 +190,20 @@ class Changed(Condition):
 
 @dataclass(frozen=True)
 class Averaged(Condition):
-    """The mean over variants of each clip (test-time augmentation); ``name`` as in `earnest.augment.tta.VARIANTS`."""
+    """Test-time augmentation, the mean over an utterance's variants; ``name`` as in `earnest.augment.tta.VARIANTS`."""
 
     def answer(self, clips: FoldClips) -> ConditionAnswers:
-        """Answer with p = (1/V) Σ_v p_v over the V variants of each clip."""
+        """Answer with p = (1/V) Σ_v p_v over the V variants of each utterance."""
         answers = [self._mean(clips, waveform) for waveform in clips.waveforms]
         return ConditionAnswers(clips.answered(answers))
 
     def _mean(self, clips: FoldClips, waveform: Waveform) -> Probabilities:
-        """Return the mean of the calibrated probabilities (classes,) of one clip's variants."""
+        """Return the mean of the calibrated probabilities (classes,) of one utterance's variants."""
         answers = [clips.probabilities(heard) for heard in variants_of(waveform, self.name, clips.rate_hz)]
         return np.asarray(np.mean(answers, axis=0, dtype=np.float64), np.float32)
 
     def facts(self, found: Predictions) -> dict[str, Any]:
-        """Say how many variants there are."""
+        """Return name and number of the variants."""
         return {"tta": {"name": self.name, "variants": len(variants_called(self.name))}}
 
 
@@ -216,7 +216,7 @@ class Adapted(Condition):
 
     Attributes
     ----------
-    how : which clips are heard before which is answered, see `earnest.evaluation.streams.HOWS`
+    how : which utterances are heard before which is answered, see `earnest.evaluation.streams.HOWS`
     """
 
     how: How
@@ -227,7 +227,7 @@ class Adapted(Condition):
         return cls("adapted", how, how)
 
     def refuse_untrained(self, recipe: Recipe, split: Split) -> None:
-        """Refuse what can't learn to adapt, and clips without a speaker."""
+        """Refuse what can't learn to adapt, and utterances without a speaker."""
         if recipe.training.method != "discriminant" or recipe.network.get("speaker_dependent"):
             raise EarnestError(f"--adapt: {split.title} can't learn to adapt. {_TAKES}")
         # Changed copies teach as other speakers do.
@@ -237,7 +237,7 @@ class Adapted(Condition):
         self._refuse_silent(split)
 
     def refuse(self, run: Path, split: Split) -> None:
-        """Refuse runs that can't adapt, and clips without a speaker."""
+        """Refuse runs that can't adapt, and utterances without a speaker."""
         read_adaptation(run)
         self._refuse_silent(split)
 
@@ -249,12 +249,12 @@ class Adapted(Condition):
             )
 
     def answer(self, clips: FoldClips) -> ConditionAnswers:
-        """Answer as the runtime does; the order of each speaker's clips is drawn by the run's seed."""
+        """Answer as the runtime does; the order of each speaker's utterances is drawn by the run's seed."""
         adaptation, seed = read_adaptation(clips.run), read_record(clips.run).seed
         return ConditionAnswers(adapted_predictions(clips.plain, adaptation.answer, self.how, seed))
 
     def facts(self, found: Predictions) -> dict[str, Any]:
-        """Say how many answers were adapted."""
+        """Return the share of adapted answers."""
         assert found.adapted is not None
         return {"adapted": {"how": self.how, "means": HOWS[self.how][1], "share": float(np.mean(found.adapted))}}
 
@@ -274,7 +274,7 @@ LOWEST_DB, HIGHEST_DB = -30.0, 60.0
 
 @dataclass(frozen=True)
 class NoiseTest:
-    """Which noise is mixed into test clips, and how loud.
+    """Noise to mix into test utterances, and its levels.
 
     Attributes
     ----------
@@ -305,7 +305,7 @@ class NoiseTest:
         return Changed("noise", f"{snr_db:g}", partial(self.mixed_into, snr_db=snr_db))
 
     def mixed_into(self, waveform: Waveform, key: str, sample_rate_hz: int, snr_db: float) -> Waveform:
-        """Return a noisy copy of a clip (samples,); the draw depends on ``key`` and level alone.
+        """Return a noisy copy of an utterance (samples,); the draw depends on ``key`` and level alone.
 
         Silence stays as it is: its own, or ten times the recording's.
         """
@@ -323,7 +323,7 @@ class NoiseTest:
         return len(heard & {path.resolve() for path, _ in self.files.recordings})
 
     def facts(self, recipe: Recipe) -> dict[str, Any]:
-        """Return what a result says of the noise."""
+        """Return the facts about the noise for a result."""
         return {
             "folder": self.folder,
             "names": list(self.names),
@@ -416,13 +416,13 @@ PLAIN = AsTheyAre()
 
 @dataclass(frozen=True)
 class NoiseSet(ConditionSet):
-    """Noise at several levels: one result, a curve from the clean clips to the loudest noise."""
+    """Noise at several levels: one result, a curve from the clean utterances to the loudest noise."""
 
     noise: NoiseTest = field(kw_only=True)
 
     @classmethod
     def of(cls, noise: NoiseTest, words: Sequence[str]) -> "NoiseSet":
-        """Return a condition a level, and the clean clips."""
+        """Return a condition a level, and the clean utterances."""
         return cls("noise", words, (PLAIN, *map(noise.at, noise.snr_db)), noise=noise)
 
     def write(
@@ -455,7 +455,7 @@ class NoiseSet(ConditionSet):
 
 
 def noise_sentence(noise: Mapping[str, Any]) -> str:
-    """Say what was mixed in, and whether training had heard it, of what `NoiseTest.facts` gave."""
+    """Describe the noise, and whether training had heard it, from the facts of `NoiseTest.facts`."""
     names = ", ".join(noise["names"]) or noise["folder"]
     heard = f"{noise['heard_in_training']} of them" if noise["heard_in_training"] else "none"
     return f"{counted(noise['recordings'], 'recording')} ({names}), {heard} heard in training"
@@ -471,7 +471,7 @@ def refuse_untrained(task: Task, sets: Sequence[ConditionSet]) -> None:
 def evaluate_conditions(
     task: Task, output: Path, sets: Sequence[ConditionSet], words: Sequence[str], progress: Progress
 ) -> list[ConditionResults]:
-    """Let the finished folds of an evaluation answer their test clips under all conditions, score and write.
+    """Let the finished folds of an evaluation answer their test utterances under all conditions, score and write.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ class Job:
 
     Attributes
     ----------
-    space : where settings are chosen first, on training and validation clips of this split alone
+    space : where settings are chosen first, on training and validation utterances of this split alone
     """
 
     recipe: Recipe
@@ -87,7 +87,7 @@ class FoldEngine(Protocol):
 
         Parameters
         ----------
-        make_clips : returns the clips of all jobs; called once a process
+        make_clips : returns the utterances of all jobs; called once a process
         """
 
 
@@ -156,7 +156,7 @@ class RayTasks:
 
 
 def fold_engine(name: Literal["processes", "ray"], jobs: int, address: str | None) -> FoldEngine:
-    """Return what runs ``jobs`` folds at a time."""
+    """Return an engine that runs ``jobs`` folds at a time."""
     if name == "ray":
         return RayTasks(jobs, address)
     return WorkerProcesses(jobs) if jobs > 1 else ONE_BY_ONE

@@ -102,7 +102,7 @@ def evaluate(
     command : what to type for this result; kept in metrics.json
     engine : runs the folds; the numbers don't depend on it
     on_fold : told each fold as it is done; with it, progress is shown
-    space : settings that each fold chooses by its own validation clips, before its test clips are scored
+    space : settings that each fold chooses by its own validation utterances, before its test utterances are scored
     """
     _refuse_other_results(task, output)
     all_jobs = [job_of(task, split, output, space) for split in task.splits]
@@ -156,7 +156,7 @@ def train(  # noqa: PLR0913, PLR0917 - all that one training depends on
     Parameters
     ----------
     output : the run folder; the same call again resumes a killed run
-    keep_test : without it the test set is trained on, and so are, in the end, the validation clips: for shipping
+    keep_test : without it the test set is trained on, and so are, in the end, the validation utterances: for shipping
     ranks : the processes that learn together, of which this is the first
 
     Returns
@@ -235,7 +235,7 @@ def scored(
 
 
 def class_subset_scores(protocol: Protocol, predictions: Predictions) -> dict[str, Scores]:
-    """Score the clips and answers of fewer classes, where the protocol asks for it: label scheme → scores."""
+    """Score the utterances and answers of fewer classes, where the protocol asks for it: label scheme → scores."""
     if not protocol.class_subset:
         return {}
     fewer = of_classes(predictions, scheme_called(protocol.class_subset).classes)
@@ -317,13 +317,13 @@ def _checked_network(recipe: Recipe, classes: tuple[str, ...], ranks: Ranks) -> 
 def with_train_share(split: Split, share: float) -> Split:
     """Keep a share of the training data; validation and test sets stay as they are.
 
-    Speaker-independent splits keep whole speakers, others clips of each emotion. Who stays depends on names alone, and
-    who stays at a small share stays at every larger one.
+    Speaker-independent splits keep whole speakers, others utterances of each emotion. Who stays depends on names alone,
+    and who stays at a small share stays at every larger one.
 
     Raises
     ------
     SplitError
-        When an emotion would have no training clips left.
+        When an emotion would have no training utterances left.
     """
     if not 0 < share <= 1:
         raise RecipeError(f"A share of the training data must be above 0 and at most 1, got {share:g}.")
@@ -377,7 +377,7 @@ def evaluate_learning_curve(
     on_fold: Callable[[str], object] | None,
     space: SearchSpace | None,
 ) -> list[Amount]:
-    """Train and score with each share; validation and test clips stay.
+    """Train and score with each share; validation and test utterances stay.
 
     Parameters
     ----------
@@ -404,9 +404,9 @@ class AsPublished:
 
     Attributes
     ----------
-    columns : "epoch_on_test", the author's number where test clips chose it, which is no result; "same_split", the
-        same splits with the epoch chosen on validation clips; "unseen_speakers", the honest protocol of the same task,
-        where that is another
+    columns : "epoch_on_test", the author's number where test utterances chose it, which is no result; "same_split", the
+        same splits with the epoch chosen on validation utterances; "unseen_speakers", the honest protocol of the same
+        task, where that is another
     """
 
     columns: Mapping[str, Evaluation]
@@ -436,7 +436,7 @@ class AsPublished:
         return {name: wa[first] - value for name, value in wa.items() if name != first}
 
     def sentences(self) -> list[str]:
-        """Say the gaps."""
+        """Describe the gaps in sentences."""
         gaps = self.gaps()
         if not gaps:
             return ["Its authors chose the epoch on validation clips and tested unseen speakers, as we do."]

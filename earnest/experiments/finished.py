@@ -1,8 +1,8 @@
-"""A finished evaluation measured further: clips changed in many ways, and streams drawn from its answers.
+"""A finished evaluation measured further: utterances changed in many ways, and streams drawn from its answers.
 
-Under stress the models of its folds answer their clips again. For streams the plain answers to the test recordings are
-there; each fold's adaptation network answers streams drawn of them, whatever the speakers speak. The models, the splits
-and the plain predictions stay as they are; what is new lies beside them or elsewhere.
+Under stress the models of its folds answer their utterances again. For streams the plain answers to the test recordings
+are there; each fold's adaptation network answers streams drawn of them, whatever the speakers speak. The models, the
+splits and the plain predictions stay as they are; what is new lies beside them or elsewhere.
 """
 
 from collections import Counter
@@ -64,7 +64,7 @@ class Finished:
 
     @classmethod
     def read(cls, folder: Path, folders: Mapping[str, Path], folds: Sequence[str] = ()) -> "Finished":
-        """Read what was evaluated; each fold's clips are those of its ``split.json``.
+        """Read a finished evaluation; each fold's utterances are those of its ``split.json``.
 
         Parameters
         ----------
@@ -87,12 +87,12 @@ class Finished:
 
 @dataclass(frozen=True)
 class StressTest:
-    """What is wanted.
+    """Settings of a stress test.
 
     Attributes
     ----------
     noise : recordings to mix in, None for none
-    part : "valid" for choosing what helps, without a look at test clips
+    part : "valid" for choosing what helps, without a look at test utterances
     n_clips : the most of each fold, drawn evenly from its speakers and classes; None for all
     keeps_predictions : whether each condition's predictions are written too
     """
@@ -103,20 +103,20 @@ class StressTest:
     keeps_predictions: bool = False
 
     def changes(self, split: Split) -> list[StressChange]:
-        """Return what is done to clips of one fold; babble is made of clips that are not asked about.
+        """Return the changes for utterances of one fold; babble is made of utterances that are not asked about.
 
-        They are its validation clips, or its training clips where it has none or these are asked about. Names and
-        groups are the same in every fold.
+        They are its validation utterances, or its training utterances where it has none or these are asked about. Names
+        and groups are the same in every fold.
         """
         voices = [row.path for row in (self.part == "test" and split.valid) or split.train]
         return stress_changes(voices, self.noise.files if self.noise else None)
 
     def conditions(self, split: Split) -> list[Condition]:
-        """Return the conditions of one fold, the clips as they are first."""
+        """Return the conditions of one fold, the utterances as they are first."""
         return [PLAIN, *(Changed("stress", change.file_name, change.applied) for change in self.changes(split))]
 
     def clips(self, run: Path, split: Split) -> FoldClips:
-        """Return all clips of the part that is asked for."""
+        """Return all utterances of the part that is asked for."""
         if self.part == "test":
             return FoldClips.tested(run, split)
         if not split.valid or read_record(run).refitted:
@@ -127,7 +127,7 @@ class StressTest:
 
 @dataclass(frozen=True)
 class Stress:
-    """The table, the checks of clean clips, and what is in ``metrics-stress.json``."""
+    """The table, the checks of clean utterances, and what is in ``metrics-stress.json``."""
 
     rows: Sequence[StressRow]
     checks: Sequence[StressCheck]
@@ -136,7 +136,7 @@ class Stress:
 
 @holding("output")
 def stress(finished: Finished, wanted: StressTest, output: Path, command: str, progress: Progress = SILENT) -> Stress:
-    """Answer the clips of every fold again under every condition, and compare with the answers to them as they are.
+    """Answer the utterances of every fold again under every condition, and compare with the plain answers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What an evaluation is about: a recipe under a protocol, the folds that are wanted, and the clips, decoded once."""
+"""The task of an evaluation: a recipe under a protocol, the folds that are wanted, and the utterances, decoded once."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -99,7 +99,7 @@ def with_weights_of(recipe: Recipe, fold: str) -> Recipe:
 
     Parameters
     ----------
-    fold : `ALL_DATA` where no clip is left out
+    fold : `ALL_DATA` where no utterance is left out
     """
     weights = recipe.network.get("weights")
     if not isinstance(weights, str) or FOLD not in weights:
@@ -120,7 +120,7 @@ def under(protocol: Protocol, recipe: Recipe) -> Recipe:
 
 
 def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:
-    """Load the usable clips of the corpora of a protocol, or of the recipe's where it takes any."""
+    """Load the usable utterances of the corpora of a protocol, or of the recipe's where it takes any."""
     wanted = recipe.corpora
     _refuse_misspelt(folders, {*wanted, *recipe.finetune.corpus}, protocol)
     if protocol.optional_corpora:
@@ -142,13 +142,13 @@ def _refuse_misspelt(folders: Mapping[str, Path], used: set[str], protocol: Prot
 
 
 def auxiliary_utterances(recipe: Recipe, folders: Mapping[str, Path]) -> list[Utterance]:
-    """Load the clips of corpora that a fine-tuning learns from beside the recipe's own."""
+    """Load the utterances of corpora that a fine-tuning learns from beside the recipe's own."""
     wanted = tuple(name for name in recipe.finetune.corpus if name not in recipe.corpora)
     return load_utterances(wanted, folders) if recipe.finetune else []
 
 
 def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
-    """Say whether a corpus that may be absent is there; one that was named with --data must be."""
+    """Whether a corpus that may be absent is there; one that was named with --data must be."""
     try:
         corpus_root(name, folders)
     except CorpusError:
@@ -157,11 +157,11 @@ def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
 
 
 def label_counts(task: Task, used: Sequence[Utterance]) -> SchemeCounts:
-    """Count what is kept and merged of the clips of the splits, and dropped of those that the protocol is about.
+    """Count labels: kept and merged among the utterances of the splits, dropped among those of the protocol.
 
     Parameters
     ----------
-    used : the clips of the splits; the scheme "native" has their emotions as classes
+    used : the utterances of the splits; the scheme "native" has their emotions as classes
     """
     scheme, belongs, keys = scheme_of(task.recipe, used), task.protocol.belongs, {row.key for row in used}
     part = [row for row in task.utterances if belongs is None or belongs(row)]
@@ -215,11 +215,11 @@ def split_called(protocol: Protocol, fold: str | None, utterances: Sequence[Utte
 
 
 class SharedClips:
-    """The clips of ``rows`` as recipes see them that differ in front end, network or training alone.
+    """The utterances of ``rows`` as recipes see them that differ in front end, network or training alone.
 
     Parameters
     ----------
-    auxiliary : clips of other corpora that a fine-tuning learns from too
+    auxiliary : utterances of other corpora that a fine-tuning learns from too
     """
 
     def __init__(
@@ -236,9 +236,9 @@ class SharedClips:
         return scheme_of(recipe, self.rows).classes
 
     def of(self, recipe: Recipe) -> Clips:
-        """Return the clips as the recipe's front end and network see them; a new front end decodes anew.
+        """Return the utterances as the recipe's front end and network see them; a new front end decodes anew.
 
-        Trainings share the embeddings of clips where nothing changes the embedding.
+        Trainings share the embeddings of utterances where nothing changes the embedding.
         """
         if recipe.front_end != self._front_end:
             self._caches = {}

@@ -1,4 +1,4 @@
-"""The search for settings named in ``[tune]``: trials learn from training clips, and validation clips judge them."""
+"""The search for settings named in ``[tune]``: trials learn from ``train`` and are judged on ``valid``."""
 
 import io
 import json
@@ -108,7 +108,7 @@ class SearchSpace:
         return recipe
 
     def distributions(self) -> "dict[str, BaseDistribution]":
-        """Return what Optuna draws from; choices are drawn by their JSON text, so that lists can be among them."""
+        """Return Optuna's distributions; choices are drawn by their JSON text, so that lists can be among them."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         found: dict[str, BaseDistribution] = {}
@@ -122,7 +122,7 @@ class SearchSpace:
         return found
 
     def settings_of(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what Optuna drew as key → value."""
+        """Return drawn settings as key → value."""
         return {key: json.loads(value) if key in self.tune.choices else value for key, value in drawn.items()}
 
     def own(self) -> dict[str, Any] | None:
@@ -184,12 +184,12 @@ SELECTION, SELECTED = "selection", "selected.json"
 
 
 def claim_selection(space: SearchSpace, split: Split, run: Path) -> None:
-    """Note down in a run folder what is searched on which clips, or refuse the folder of another search."""
+    """Note down in a run folder what is searched on which utterances, or refuse the folder of another search."""
     claim_search(space, replace(split, test=()), run / SELECTION)
 
 
 def selected_recipe(space: SearchSpace, split: Split, run: Path, clips: SharedClips) -> Recipe:
-    """Search on the training and validation clips of a split and return the recipe with the best settings.
+    """Search on the training and validation utterances of a split and return the recipe with the best settings.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def selected_recipe(space: SearchSpace, split: Split, run: Path, clips: SharedCl
 
 
 def selected_settings(folders: Sequence[Path]) -> dict[str, Any]:
-    """Return what was chosen in each run folder, by its name."""
+    """Return the chosen settings of each run folder, by its name."""
     found = {}
     for folder in folders:
         found[folder.name] = read_json(folder / SELECTED)
@@ -227,7 +227,7 @@ class Trial:
     Attributes
     ----------
     number : from 1, in the order of trying
-    value : the metric on validation clips, from 0 to 1; None where the training failed or was ended early
+    value : the metric on validation utterances, from 0 to 1; None where the training failed or was ended early
     settings : key → value
     error : why it failed
     """
@@ -307,7 +307,7 @@ def tune_split(
 
 
 def claim_search(space: SearchSpace, split: Split, output: Path) -> None:
-    """Note down what is tried on which clips, or refuse a folder of another search; more trials are welcome."""
+    """Note down what is tried on which utterances, or refuse a folder of another search; more trials are welcome."""
     if split.test:
         raise SplitError(f"{split.title}: it has test recordings, and settings are never chosen on those.")
     if not split.valid:
@@ -319,7 +319,7 @@ def claim_search(space: SearchSpace, split: Split, output: Path) -> None:
 
 
 def _has_learnt(output: Path, settings: Tune) -> bool:
-    """Say whether a trial has a value, or has learnt an epoch at least."""
+    """Whether a trial has a value, or has learnt an epoch at least."""
     if any(one.name not in BEFORE_LEARNING for one in output.glob(f"{FOLDERS}/*/[!.]*")):
         return True
     if not (output / STUDY).exists():
@@ -337,7 +337,7 @@ def _forget(output: Path) -> None:
 
 @dataclass(frozen=True)
 class _Workplace:
-    """What trials share."""
+    """The split, folder and utterances that trials share."""
 
     split: Split
     output: Path
@@ -370,7 +370,7 @@ def _try_next(study: "Study", space: SearchSpace, workplace: _Workplace, n_done:
 
 @dataclass
 class _Watch:
-    """Tells Optuna about each epoch, and training when to end."""
+    """Reports each epoch to Optuna, and ends a training that is pruned."""
 
     trial: "OptunaTrial"
     metric: str
@@ -387,7 +387,7 @@ class _Watch:
 
 
 def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -> float:
-    """Train, and return the metric on the validation clips."""
+    """Train, and return the metric on the validation utterances."""
     split, clips = workplace.split, workplace.clips.of(recipe)
     if (folder / "recipe.toml").exists() and not read_recipe(folder).trains_as(recipe):
         shutil.rmtree(folder)  # begun by a search that was killed, with an Optuna that drew otherwise

@@ -1,4 +1,4 @@
-"""What training goes through in an epoch: shuffled batches, of clips as they are or augmented anew."""
+"""Batches of an epoch: shuffled, of utterances as they are or augmented anew."""
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -30,17 +30,17 @@ _ROUNDS = {"minority": 1, "minority-twice": 2}
 
 
 def oversampled(targets: npt.ArrayLike, strategy: Strategy, rng: np.random.Generator) -> Indices:
-    """Return every clip once and, after them, more of the small classes, drawn with replacement.
+    """Return every utterance once and, after them, more of the small classes, drawn with replacement.
 
     Parameters
     ----------
-    targets : shape (clips,), whole numbers: the class of each
+    targets : shape (utterances,), whole numbers: the class of each
     strategy : "minority" brings the smallest class to the size of the largest, "minority-twice" then does so with
         what is the smallest now (NTU's oversampling), "balanced" all of them
 
     Returns
     -------
-    shape (clips and repetitions,), positions in ``targets``
+    shape (utterances and repetitions,), positions in ``targets``
     """
     classes = np.asarray(targets, np.int64)
     chosen = np.arange(len(classes))
@@ -65,7 +65,7 @@ class Batch(NamedTuple):
     targets : (batch,) class indices
     genders : (batch,) indices in `GENDERS`, or `UNKNOWN`
     affect : (batch, 3) valence, arousal, dominance from 0 to 1, NaN where unknown
-    noisy_frames, n_noisy_frames : the same clips augmented, for stability training
+    noisy_frames, n_noisy_frames : the same utterances augmented, for stability training
     """
 
     frames: Tensor
@@ -95,7 +95,7 @@ class EpochShuffle(Sampler[int]):
 
     Parameters
     ----------
-    targets : the class of each clip, or how many clips there are
+    targets : the class of each utterance, or how many utterances there are
     """
 
     def __init__(self, targets: Sequence[int] | int, seed: int, oversample: Oversample = "none") -> None:
@@ -123,7 +123,7 @@ class EpochShuffle(Sampler[int]):
 
 
 def padded(clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return frames (batch, n_mels, frames) in float32, zero behind each clip's end, and their numbers (batch,)."""
+    """Pad frames to (batch, n_mels, frames), float32, with zeros behind the end; with their numbers (batch,)."""
     n_frames = torch.tensor([clip.shape[1] for clip in clips])
     longest = int(n_frames.max())
     return torch.stack([functional.pad(clip.float(), (0, longest - clip.shape[1])) for clip in clips]), n_frames
@@ -132,7 +132,7 @@ def padded(clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 def pad_batch(examples: Sequence[Example]) -> Batch:
     """Stack examples, each continued at its own floor, waveforms with zero; models mask what lies behind ``n_frames``.
 
-    Mixup hears the continuation of the shorter clip.
+    Mixup hears the continuation of the shorter utterance.
     """
     n_frames = torch.tensor([example.frames.shape[1] for example in examples])
     longest = int(n_frames.max())
@@ -152,12 +152,12 @@ def pad_batch(examples: Sequence[Example]) -> Batch:
 
 
 def _silence(frames: Tensor) -> float:
-    """Return what silence is: zero in a waveform (1, samples), the lowest level of a spectrogram."""
+    """Return the value of silence: zero in a waveform (1, samples), the lowest level of a spectrogram."""
     return 0.0 if len(frames) == 1 else float(frames.min())
 
 
 def plain_batches(examples: Sequence[Example]) -> "DataLoader[Example]":
-    """Return batches in the given order, of the clips as they are."""
+    """Return batches in the given order, of the utterances as they are."""
     return DataLoader(Examples(examples), batch_size=TOGETHER, shuffle=False, collate_fn=pad_batch)
 
 
@@ -165,7 +165,7 @@ AHEAD = 3  # batches made while the network learns from another one
 
 
 class Draw(NamedTuple):
-    """Which clip, in which epoch, and how often that epoch had it before."""
+    """The draw of an utterance: its epoch, and how often that epoch had it before."""
 
     clip: int
     epoch: int
@@ -173,7 +173,7 @@ class Draw(NamedTuple):
 
 
 class Augmented(Sequence[Example]):
-    """Training clips that sound different every epoch; as a sequence they are as they are.
+    """Training utterances that sound different every epoch; as a sequence they are as they are.
 
     What a draw sounds like depends on the seed and the draw alone: not on the batch, the order or a resumption.
 
@@ -202,11 +202,11 @@ class Augmented(Sequence[Example]):
         return self.examples[index]
 
     def of(self, examples: Sequence[Example]) -> "Augmented":
-        """Return other clips that are changed alike."""
+        """Return other utterances that are changed alike."""
         return Augmented(examples, self.front_end, self.change, self.settings)
 
     def drawn(self, draw: Draw) -> Example:
-        """Return one clip as it sounds in this draw."""
+        """Return one utterance as it sounds in this draw."""
         example = self.examples[draw.clip]
         # The draw alone decides: a resumed epoch and another batch size hear the same.
         rng = np.random.default_rng([self.settings.seed, draw.epoch, draw.clip, draw.repetition])
@@ -222,7 +222,7 @@ class Augmented(Sequence[Example]):
         return replace(example, frames=compute_frames(self.front_end, waveform))
 
     def batch(self, draws: Sequence[Draw]) -> Batch:
-        """Return the drawn clips; for stability training, beside the same ones as they are."""
+        """Return the drawn utterances; for stability training, beside the same ones as they are."""
         batch = pad_batch([self.drawn(draw) for draw in draws])
         if not self.settings.stability_weight:
             return batch
@@ -231,14 +231,14 @@ class Augmented(Sequence[Example]):
 
 
 def change_of(recipe: Recipe) -> Transform:
-    """Make what changes the recipe's training clips."""
+    """Build the augmentation of the recipe's training utterances."""
     return build_change(recipe.augment, recipe.training.changes, recipe.front_end.sample_rate_hz)
 
 
 class SharedBatches(Sampler[list[int]]):
     """The slices of one rank of an epoch's batches, so that ``batch_size`` is that of all ranks together.
 
-    A last batch without two clips for each rank is dropped: batch normalisation can't use one clip.
+    A last batch without two utterances for each rank is dropped: batch normalisation can't use one utterance.
     """
 
     def __init__(self, sampler: EpochShuffle, batch_size: int, ranks: Ranks = ALONE) -> None:
@@ -263,7 +263,7 @@ class SharedBatches(Sampler[list[int]]):
         Parameters
         ----------
         number : of the batch in its epoch, from 0
-        n_own : clips in the slice
+        n_own : utterances in the slice
         """
         # L = (1/N)·Σ_r n_r·L_r, and the ranks' gradients are averaged: (1/R)·Σ_r w_r·L_r with w_r = R·n_r/N.
         n_clips = min(self.batch_size, len(self.sampler) - number * self.batch_size)
@@ -273,8 +273,8 @@ class SharedBatches(Sampler[list[int]]):
 class AugmentedBatches:
     """Batches of `Augmented`, a few of them made ahead in a thread of their own.
 
-    A thread, because NumPy and torch leave Python's lock while they compute, and the clips needn't be copied. The draws
-    of torch's global generator are the network's alone: nothing here touches it.
+    A thread, because NumPy and torch leave Python's lock while they compute, and the utterances needn't be copied. The
+    draws of torch's global generator are the network's alone: nothing here touches it.
     """
 
     def __init__(self, clips: Augmented, batches: SharedBatches) -> None:
@@ -305,7 +305,7 @@ class AugmentedBatches:
 
 
 def predict_outputs(network: nn.Module, examples: Sequence[Example]) -> NetworkOutput:
-    """Return what a network gives for examples, in the order given; without attention, whose steps differ."""
+    """Return a network's outputs for examples, in the order given; without attention, whose steps differ."""
     network.eval()
     with torch.no_grad():
         return joined_outputs([network(batch.frames, batch.n_frames) for batch in plain_batches(examples)])

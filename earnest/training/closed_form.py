@@ -23,13 +23,13 @@ from earnest.training.examples import Example, digest_of_words, network_digest
 
 
 class EmbeddingCache:
-    """Embeddings of one network that training leaves as it is: each clip goes through it once; folds share them.
+    """Embeddings of one network that training leaves as it is: each utterance goes through it once; folds share them.
 
     Parameters
     ----------
     keeps_frames : whether the frames of changed copies are kept too, for other networks that hear the same copies
         (`for_another_network`): each fold of a fine-tuning has an embedding of its own
-    disk : where embeddings of clips as they are outlive the process, by what the clips are and by the weights
+    disk : where embeddings of utterances as they are outlive the process, by what the utterances are and by the weights
     made_by : of the network, what its weights don't say: its settings
     """
 
@@ -50,7 +50,7 @@ class EmbeddingCache:
     def embed(self, network: Network, examples: Sequence[Example]) -> Tensor:
         """Return the embeddings (examples, width) in the order given; what was embedded before is remembered.
 
-        Clips go through the network alone: in batches, the last bits would depend on the neighbours.
+        Utterances go through the network alone: in batches, the last bits would depend on the neighbours.
         """
         network.eval()
         with torch.no_grad():
@@ -140,7 +140,7 @@ def last_layer(network: Network, layer: Layer = "output") -> nn.Linear:
 
 
 def is_speaker_dependent(network: Network) -> bool:
-    """Say whether the last layer has class means of each training speaker."""
+    """Whether the last layer has class means of each training speaker."""
     return isinstance(last_layer(network), SpeakerDependentHead)
 
 
@@ -161,13 +161,13 @@ def out_of_fold_logits(
     n_classes: int,
     cache: EmbeddingCache,
 ) -> tuple[Tensor, npt.NDArray[np.int64]]:
-    """Return logits (rows, classes) of clips whose speakers the discriminant had not heard, and their classes (rows,).
+    """Return out-of-fold logits (rows, classes) and classes (rows,): no discriminant has heard the speakers it answers.
 
     Validation takes turns: the speakers of ``train`` are divided into groups as large as ``valid``, and each group is
     answered by a discriminant fitted on all others. A temperature fitted on these logits depends less on who happens
-    to be in ``valid``, and still on no test clip. Speakers whose labels the embedding's own weights were fitted on
+    to be in ``valid``, and still on no test utterance. Speakers whose labels the embedding's own weights were fitted on
     are no measure of unheard ones: they are learnt from, but not answered, unless there are hardly any others; nor are
-    copies of clips.
+    copies of utterances.
     """
     examples, shrunk = [*valid, *train], Shrinkage(shrinkage, network.value_weights)
     embeddings = cache.embed(network, examples).double().numpy()
@@ -203,7 +203,7 @@ def _new_to(network: Network, examples: Sequence[Example]) -> list[int]:
 
 
 def _turns(valid: Sequence[str], train: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Number the group of each clip from its speaker: 0 for ``valid``, then those of ``train`` in turn."""
+    """Number the group of each utterance from its speaker: 0 for ``valid``, then those of ``train`` in turn."""
     speakers = sorted(set(train))
     # As many speakers a group as ``valid`` has, so that each turn leaves out about as much as the real split does.
     n_groups = max(1, round(len(speakers) / len(set(valid))))

@@ -57,7 +57,7 @@ class Features:
     key: str = ""
 
     def to_bytes(self) -> bytes:
-        """Return what `from_bytes` reads."""
+        """Return bytes for `from_bytes`."""
         numbers = torch.tensor([self.n_samples])
         digest = torch.frombuffer(bytearray(self.digest.encode()) or bytearray(1), dtype=torch.uint8)
         parts = {"frames": self.frames, "waveform": self.waveform, "n_samples": numbers, "digest": digest}
@@ -86,7 +86,7 @@ class FeatureCache:
         self._made_by = json.dumps(made_by, sort_keys=True)
 
     def of(self, utterance: Utterance, make: Callable[[], Features]) -> Features:
-        """Return what is kept of a recording, or make and keep it; errors of ``make`` are raised."""
+        """Return a recording's features from the cache, or make and keep them; errors of ``make`` are raised."""
         try:
             found = utterance.path.stat()
             content = _digest_of_file(utterance.path, (found.st_size, found.st_mtime_ns))
@@ -115,7 +115,7 @@ def code_digest(parts: Iterable[str]) -> str:
 
 
 def network_digest(network: Network) -> str:
-    """Return what is equal where a network gives equal embeddings: its code, its sizes, and all but its last layers."""
+    """Return a digest of a network's embedding: its code, its sizes, and all but its last layers."""
     layers: tuple[Layer, ...] = ("output", "gender")
     last = [layer for name in layers if (layer := network.last_layer(name)) is not None]
     left_out = {id(weight) for layer in last for weight in layer.parameters()}
@@ -143,7 +143,7 @@ def _code_of_others(network: Network) -> list[str]:
 
 
 def numerics() -> list[str]:
-    """Return what moves the last bits of a result: libraries, processor, number of threads."""
+    """Return the parts that move the last bits of a result: libraries, processor, number of threads."""
     libraries = [f"{name} {version(name)}" for name in ("numpy", "soxr", "soundfile")]
     threads = f"{torch.get_num_threads()} threads"
     processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
@@ -174,8 +174,8 @@ class Example:
     gender : index in `GENDERS`, or `UNKNOWN`
     affect : valence, arousal, dominance from 0 to 1, NaN where unknown
     waveform : (samples,) int16 at the front end's rate, where the recipe augments
-    digest : of its samples, by which identical clips are found; "" for silence
-    copy : 0 for the clip as it is, from 1 on for a changed copy, see `earnest.training.learn`
+    digest : of its samples, by which identical utterances are found; "" for silence
+    copy : 0 for the utterance as it is, from 1 on for a changed copy, see `earnest.training.learn`
     content : equal for equal frames, by which their embedding is kept on disk; "" where it isn't
     """
 
@@ -192,7 +192,7 @@ class Example:
 
     @property
     def key(self) -> str:
-        """Unique over all clips and their copies."""
+        """Unique over all utterances and their copies."""
         return f"{self.utterance.key}#{self.copy}" if self.copy else self.utterance.key
 
     @property
@@ -284,7 +284,7 @@ def clips_of_corpora(
     progress: Progress = SILENT,
     disk: DiskCache | None = None,
 ) -> list[Example]:
-    """Decode clips; targets are positions among the emotions of their corpus. ``disk`` as in `compute_examples`."""
+    """Decode utterances; targets are positions among their corpus' emotions. ``disk`` as in `compute_examples`."""
     examples: list[Example] = []
     with progress.bar("decoding", len(rows)) as advance:
         for corpus in dict.fromkeys(row.corpus for row in rows):

@@ -1,4 +1,4 @@
-"""What the answer of a trained network depends on: filters, feature maps, attention, saliency and embeddings."""
+"""Explanations of a trained network's answer: filters, feature maps, attention, saliency and embeddings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ def explain(run: Path, recording: Source) -> Explanation:
 
 @dataclass(frozen=True)
 class _Keep:
-    """Keeps what a layer gives for the first item of its batch: the clip, or its first segment."""
+    """Keeps a layer's output for the first item of its batch: the utterance, or its first segment."""
 
     name: str
     maps: dict[str, Floats]
@@ -109,14 +109,14 @@ def _filters(weights: Tensor, upside_down: bool) -> Floats:
 
 @dataclass(frozen=True)
 class Inside:
-    """One clip, seen from inside.
+    """One utterance, seen from inside.
 
     Attributes
     ----------
     frames : shape (bands, frames), what the front end gives; (1, samples) where the network hears the waveform
     shows_frames : whether ``frames`` is a spectrogram
     embedding : shape (width,)
-    attention : shape (steps,), weights that sum to one over the whole clip, or None
+    attention : shape (steps,), weights that sum to one over the whole utterance, or None
     """
 
     frames: Floats
@@ -126,7 +126,7 @@ class Inside:
 
 
 def look_inside(run: Path, utterances: Sequence[Utterance]) -> list[Inside]:
-    """Let the network of a finished run hear clips one by one."""
+    """Let the network of a finished run hear utterances one by one."""
     classifier = load_run(run)
     shows_frames = input_kind(read_recipe(run).model) != "waveform"
     rate_hz = classifier.front_end.settings.sample_rate_hz

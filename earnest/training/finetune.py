@@ -39,7 +39,7 @@ from earnest.training.record import CHECKPOINT
 
 
 def moved_by(start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> str:
-    """Say how far each part moved, in words for a model card."""
+    """Describe how far each part's weights moved, in words for a model card."""
     parts = (f"{part} {100 * how_far:.1f} %" for part, how_far in movements(start, end).items())
     return f"weights moved by: {', '.join(parts)}"
 
@@ -233,7 +233,7 @@ def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
 
 
 def collated(clips: Sequence[tuple[Tensor, int, str]]) -> FinetuneBatch:
-    """Pad clips to one length."""
+    """Pad utterances to one length."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(speaker for _, _, speaker in clips))}
     speakers = torch.tensor([numbers[speaker] for _, _, speaker in clips])
     frames, n_frames = padded([frames for frames, _, _ in clips])
@@ -327,7 +327,7 @@ class TwoHeadLoop(Remembering):
         self._right.append(torch.stack(answers))  # (2 heads, clips)
 
     def on_train_epoch_end(self) -> None:
-        """Note the epoch's losses and the shares of held-out clips that are right."""
+        """Note the epoch's losses and the shares of held-out utterances that are right."""
         row: dict[str, float] = {"epoch": self.current_epoch + 1}
         row["train_loss"], row["train_centred_loss"] = torch.stack(self._losses).mean(dim=0).tolist()
         if self._right:
@@ -338,7 +338,7 @@ class TwoHeadLoop(Remembering):
 
 
 class ChangedClips(Dataset[tuple[Tensor, int, str]]):
-    """Clips by (epoch, position), each epoch's changed anew; without changes by position."""
+    """Utterances by (epoch, position), each epoch's changed anew; without changes by position."""
 
     def __init__(
         self, examples: Sequence[Example], changes: FrameChanges, noises: Sequence[Tensor], top_db: float, seed: int
@@ -359,9 +359,9 @@ class ChangedClips(Dataset[tuple[Tensor, int, str]]):
 
 
 class FewSpeakers(EpochBatches[list[tuple[int, int]]]):
-    """Batches of several clips of each of a few speakers.
+    """Batches of several utterances of each of a few speakers.
 
-    A speaker is drawn by the number of their clips, and corpora as often as each other.
+    A speaker is drawn by the number of their utterances, and corpora as often as each other.
     """
 
     def __init__(self, examples: Sequence[Example], settings: Finetune, seed: int) -> None:
@@ -388,7 +388,7 @@ class FewSpeakers(EpochBatches[list[tuple[int, int]]]):
         )
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Draw speakers, and clips of each in turn."""
+        """Draw speakers, and utterances of each in turn."""
         rng = np.random.default_rng([self.seed, self.epoch])
         names = sorted(self.rows)
         shares = [self.shares[name] for name in names]
@@ -422,13 +422,14 @@ def train_two_heads(  # noqa: PLR0913, PLR0917 - all that one training depends o
     ----------
     network : stays as it is
     train : targets are positions in ``corpora``
-    unseen : clips of speakers that are scored after each epoch and not learnt from; may be empty
+    unseen : utterances of speakers that are scored after each epoch and not learnt from; may be empty
     corpora : of each class, the name of the corpus that it belongs to
     folder : holds the checkpoint; it stays, until `drop_checkpoint`
 
     Returns
     -------
-    the trunk's tensors, averaged over steps, and of each epoch the losses and the shares of unseen clips that are right
+    the trunk's tensors, averaged over steps, and of each epoch the losses and the shares of unseen utterances that are
+    right
     """
     # (classes, classes): whether two classes belong to one corpus
     own = torch.tensor([[one == other for other in corpora] for one in corpora])
@@ -475,8 +476,8 @@ def finetune_embedding(
 
     Parameters
     ----------
-    train : the training clips; each corpus has classes of its own
-    auxiliary : clips of other corpora, of speakers who are in no other set
+    train : the training utterances; each corpus has classes of its own
+    auxiliary : utterances of other corpora, of speakers who are in no other set
     folder : of the run; gets `FINETUNING`/history.csv and, until `drop_finetuned`, what a killed run resumes from
     """
     network = classifier.network.inner

@@ -1,4 +1,4 @@
-"""Heads: what a network is taught to answer of a clip. Each has its labels, its losses and its place in files."""
+"""Heads: what a network is taught to answer of an utterance. Each has its labels, its losses and its place in files."""
 
 import logging
 import math
@@ -45,7 +45,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float, weigh
 
 
 def divergence(clean: Tensor, noisy: Tensor) -> Tensor:
-    """KL(clean‖noisy) of two answers to the same clips, as in stability training (Zheng et al., 2016).
+    """KL(clean‖noisy) of two answers to the same utterances, as in stability training (Zheng et al., 2016).
 
     Zero for equal logits and positive otherwise. The clean answer is the goal: no gradient reaches it.
 
@@ -63,7 +63,7 @@ def divergence(clean: Tensor, noisy: Tensor) -> Tensor:
 
 
 def gender_loss(logits: Tensor, shares: Tensor) -> Tensor | None:
-    """Cross-entropy over the clips whose speaker's gender is known; None where none is.
+    """Cross-entropy over the utterances whose speaker's gender is known; None where none is.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def gender_loss(logits: Tensor, shares: Tensor) -> Tensor | None:
 
 
 def ccc_loss(predicted: Tensor, rated: Tensor) -> Tensor | None:
-    """One minus Lin's concordance correlation (1989) over the rated clips of a batch; None for fewer than two.
+    """One minus Lin's concordance correlation (1989) over the rated utterances of a batch; None for fewer than two.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def ccc_loss(predicted: Tensor, rated: Tensor) -> Tensor | None:
 
 
 def squared_error(predicted: Tensor, rated: Tensor) -> Tensor | None:
-    """Mean squared error over the rated clips of a batch; None without any. Shapes as in `ccc_loss`."""
+    """Mean squared error over the rated utterances of a batch; None without any. Shapes as in `ccc_loss`."""
     known = ~rated.isnan()
     return functional.mse_loss(predicted[known], rated[known]) if known.any() else None
 
@@ -197,7 +197,7 @@ _log = logging.getLogger(__name__)
 
 
 class Targets(NamedTuple):
-    """What a batch should be answered with.
+    """Targets of a batch.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ class Head(ABC):
 
     @abstractmethod
     def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
-        """Say whether clips have labels for it; a closed form needs clips of every class."""
+        """Whether utterances have labels for it; a closed form needs utterances of every class."""
 
     @abstractmethod
     def losses(
@@ -244,18 +244,18 @@ class Head(ABC):
 
     @abstractmethod
     def chance_losses(self, settings: Training) -> dict[str, float]:
-        """Return about what each of its losses is where the answer doesn't depend on the clip."""
+        """Return about what each of its losses is where the answer doesn't depend on the utterance."""
 
     @abstractmethod
     def shares(self, answer: Tensor) -> dict[str, Tensor]:
         """Return its answers by name, each (batch, numbers from 0 to 1)."""
 
     def measures(self, answer: Tensor, targets: Targets) -> dict[str, float]:
-        """Return how right it is on validation clips, by columns of ``history.csv``; nothing where nobody knows."""
+        """Return scores on validation utterances by columns of ``history.csv``; nothing where none has a label."""
         return {}
 
     def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
-        """Return what it adds to a table of predictions."""
+        """Return the head's columns of a table of predictions."""
         return {}
 
 
@@ -279,7 +279,7 @@ class ClassHead(Head):
         """Return the examples that have a label for it, with its class as their target."""
 
     def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
-        """Say whether clips have labels for it; a closed form needs clips of every class."""
+        """Whether utterances have labels for it; a closed form needs utterances of every class."""
         found = {example.target for example in self.relabelled(train)}
         return len(found) >= (self.n_classes if every_class else 1)
 
@@ -292,12 +292,12 @@ class ClassHead(Head):
         return {self.name: answer.softmax(dim=1)}
 
     def entries(self, temperature: float, calibration: FittedCalibration | None) -> dict[str, Any]:
-        """Return what ``run.json`` says of its calibration."""
+        """Return the entries about its calibration for ``run.json``."""
         return {f"{self.prefix}temperature": temperature, f"{self.prefix}calibration": calibration}
 
 
 class EmotionHead(ClassHead):
-    """The emotion, which every clip has."""
+    """The emotion, which every utterance has."""
 
     name, tasks, layer, prefix = EMOTION, (EMOTION,), "output", ""
 
@@ -317,7 +317,7 @@ class EmotionHead(ClassHead):
 
 
 class GenderHead(ClassHead):
-    """The speaker's gender, over the clips where it is known."""
+    """The speaker's gender, over the utterances where it is known."""
 
     name, tasks, layer, prefix = GENDER, (GENDER,), "gender", "gender_"
 
@@ -326,7 +326,7 @@ class GenderHead(ClassHead):
         return output.gender
 
     def relabelled(self, examples: Sequence[Example]) -> list[Example]:
-        """Return the clips whose gender is known, with its index in `GENDERS` as their target."""
+        """Return the utterances whose gender is known, with its index in `GENDERS` as their target."""
         return [replace(example, target=example.gender) for example in examples if example.gender != UNKNOWN]
 
     def losses(
@@ -336,20 +336,20 @@ class GenderHead(ClassHead):
         return {GENDER: gender_loss(answer, targets.gender)}
 
     def measures(self, answer: Tensor, targets: Targets) -> dict[str, float]:
-        """Return the share of clips whose gender is right."""
+        """Return the share of utterances whose gender is right."""
         known = ~targets.gender.isnan().any(dim=1)
         right = answer.argmax(dim=1)[known] == targets.gender[known].argmax(dim=1)
         return {f"valid_{GENDER}_wa": float(right.float().mean())} if known.any() else {}
 
     def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
-        """Return the likelier gender of each clip."""
+        """Return the likelier gender of each utterance."""
         if output.gender is None:
             return {}
         return {"predicted_gender": text_column(GENDERS[index] for index in output.gender.argmax(dim=1).tolist())}
 
 
 class AffectHead(Head):
-    """Valence, arousal and dominance, each from 0 to 1, over the clips that somebody rated."""
+    """Valence, arousal and dominance, each from 0 to 1, over the utterances that somebody rated."""
 
     name, tasks = "affect", AFFECT
 
@@ -358,7 +358,7 @@ class AffectHead(Head):
         return output.affect
 
     def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
-        """Say whether a clip has a rating."""
+        """Whether an utterance has a rating."""
         return len(self.unrated(train)) < len(AFFECT)
 
     @staticmethod
@@ -389,7 +389,7 @@ class AffectHead(Head):
         return {f"valid_{name}_ccc": 1 - float(loss) for name, loss in lost.items() if loss is not None}
 
     def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
-        """Return the values of each clip, (clips, 3)."""
+        """Return the values of each utterance, (utterances, 3)."""
         return {} if output.affect is None else {"predicted_affect": output.affect.numpy()}
 
 
@@ -400,16 +400,16 @@ def heads_of(n_classes: int, auxiliary: Collection[Task]) -> tuple[Head, ...]:
 
 
 def class_heads(heads: Sequence[Head]) -> list[ClassHead]:
-    """Return those of the heads that answer classes."""
+    """Return the heads that answer classes."""
     return [head for head in heads if isinstance(head, ClassHead)]
 
 
 def learned_tasks(settings: Training, train: Sequence[Example], every_class: bool = False) -> tuple[Task, ...]:
-    """Return what training teaches beside the emotion: what the recipe asks for and some clip has a label for.
+    """Return the tasks beside the emotion: those that the recipe asks for and some utterance has a label for.
 
     Parameters
     ----------
-    every_class : whether it takes clips of both genders, as a closed form does; gradients also go without
+    every_class : whether it takes utterances of both genders, as a closed form does; gradients also go without
     """
     able = {head.name for head in heads_of(0, settings.auxiliary) if head.can_learn(train, every_class)}
     return tuple(task for task in settings.auxiliary if task in able)
@@ -447,7 +447,7 @@ class Objective(nn.Module):
 
         Parameters
         ----------
-        noisy : answers to the same clips augmented; each loss is then the mean of both sides, and their emotions'
+        noisy : answers to the same utterances augmented; each loss is then the mean of both sides, and their emotions'
             divergence is added
         """
         losses = self.losses(answer, targets)
@@ -462,7 +462,7 @@ class Objective(nn.Module):
         return combined
 
     def chance_loss(self) -> float:
-        """Return about what the loss is where no answer depends on the clip, before loss weights are learnt."""
+        """Return about what the loss is where no answer depends on the utterance, before loss weights are learnt."""
         losses = {task: loss for head in self.heads for task, loss in head.chance_losses(self.settings).items()}
         with torch.no_grad():
             return float(self.combination({task: torch.tensor(loss) for task, loss in losses.items()}))

@@ -14,13 +14,13 @@ N_NAMED = 3
 
 @dataclass
 class Health:
-    """What was found wrong with one training, after each epoch.
+    """Faults of one training, checked after each epoch.
 
     Attributes
     ----------
     epochs : planned
     n_classes : of the emotion
-    chance_loss : of answers that don't depend on the clip
+    chance_loss : of answers that don't depend on the utterance
     found : sign → sentence, in the order in which they were found
     """
 
@@ -31,7 +31,7 @@ class Health:
     _constant_before: list[str] = field(default_factory=list)
 
     def state_dict(self) -> dict[str, object]:
-        """Return what a resumed training needs."""
+        """Return the state for a resumed training."""
         return {"found": self.found, "constant_before": self._constant_before}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
@@ -48,14 +48,14 @@ class Health:
         dead: Collection[str],
         class_counts: Sequence[int],
     ) -> list[str]:
-        """Return what is found after an epoch for the first time.
+        """Return faults that an epoch shows for the first time.
 
         Parameters
         ----------
         history : of all epochs so far
-        constant : answers that were the same for all validation clips of this epoch, see `constant_answers`
+        constant : answers that were the same for all validation utterances of this epoch, see `constant_answers`
         dead : weights that no gradient reached in this epoch, see `SilentWeights`
-        class_counts : validation clips of each class that has any
+        class_counts : validation utterances of each class that has any
         """
         told = {
             "exploding": self._exploding(history[-1]),
@@ -117,11 +117,11 @@ def _dead(row: Mapping[str, float], dead: Collection[str]) -> str:
 
 
 def constant_answers(answers: Mapping[str, Tensor]) -> list[str]:
-    """Return the names of answers that are the same for all clips.
+    """Return the names of answers that are the same for all utterances.
 
     Parameters
     ----------
-    answers : name → (clips, numbers), probabilities or values from 0 to 1
+    answers : name → (utterances, numbers), probabilities or values from 0 to 1
     """
     # max − min over clips of each number, (numbers,)
     spread = {name: values.amax(dim=0) - values.amin(dim=0) for name, values in answers.items() if len(values) > 1}

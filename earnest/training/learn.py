@@ -39,14 +39,14 @@ from earnest.training.runtime_statistics import RuntimeStatistics, fit_runtime_s
 
 @dataclass(frozen=True)
 class Clips:
-    """What runs of one recipe share.
+    """The utterances and caches that runs of one recipe share.
 
     Attributes
     ----------
     examples : utterance key → frames, for every utterance that the recipe's scheme keeps
     cache : of the embeddings that a network which training leaves as it is gives for them
-    classes : what the examples' targets count, in output order; empty where a split's own clips say it
-    auxiliary : clips of other corpora that a fine-tuning learns from too, with targets of their own
+    classes : what the examples' targets count, in output order; empty where a split's own utterances say it
+    auxiliary : utterances of other corpora that a fine-tuning learns from too, with targets of their own
     progress : shows the epochs of a training on them
     ranks : the processes that learn from them together
     """
@@ -63,18 +63,18 @@ class Clips:
         return [self.examples[utterance.key] for utterance in utterances if utterance.key in self.examples]
 
     def auxiliary_of(self, split: Split) -> list[Example]:
-        """Return the auxiliary clips by speakers who are neither validated nor tested."""
+        """Return the auxiliary utterances by speakers who are neither validated nor tested."""
         others = {row.speaker for row in (*split.valid, *split.test)}
         return [example for example in self.auxiliary if example.utterance.speaker not in others]
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a network learnt from, and how long.
+    """The result of a fit: utterances learnt from, epochs, warnings.
 
     Attributes
     ----------
-    heard : clips with their changed copies
+    heard : utterances with their changed copies
     best_epoch : the one that is kept; 0 where training has no epochs
     epochs : how many there were
     stop_reason : why no more
@@ -91,18 +91,18 @@ class FitResult:
 
 
 class Learner(ABC):
-    """What finds the weights of a recipe's network."""
+    """A learner, which fits the weights of a recipe's network."""
 
     def __init__(self, recipe: Recipe, clips: Clips) -> None:
         self.recipe, self.settings, self.clips = recipe, recipe.training, clips
 
     @abstractmethod
     def check(self, network: Network) -> None:
-        """Refuse a network that can't be learnt so, before any clip is decoded."""
+        """Refuse a network that can't be learnt so, before any utterance is decoded."""
 
     @abstractmethod
     def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
-        """Return what these clips teach beside the emotion."""
+        """Return the tasks beside the emotion that these utterances have labels for."""
 
     @abstractmethod
     def fit(
@@ -114,11 +114,11 @@ class Learner(ABC):
         stop_after: int | None = None,
         ends_now: Callable[[History], bool] = lambda _history: False,
     ) -> FitResult:
-        """Let the network learn what it takes from the clips themselves, then find the weights from its start.
+        """Let the network learn what it takes from the utterances themselves, then find the weights from its start.
 
         Parameters
         ----------
-        parts : sets of clips that are learnt from; the copies of a set come behind its clips
+        parts : sets of utterances that are learnt from; the copies of a set come behind its utterances
         valid : chooses the epoch; empty where ``stop_after`` says it
         folder : of the run
         ends_now : asked after each epoch, with the history so far; training ends when it says so
@@ -133,7 +133,7 @@ class Learner(ABC):
         """Return one head's logits (examples, classes) in the order given."""
 
     def answers_out_of_fold(self, network: Network) -> bool:
-        """Say whether training speakers may be answered too, by a last layer that was fitted without them.
+        """Whether training speakers may be answered too, by a last layer that was fitted without them.
 
         By default not: that would take a training for each group of speakers.
         """
@@ -157,9 +157,9 @@ class Learner(ABC):
         valid: Sequence[Example],
         before: RuntimeStatistics | None = None,
     ) -> RuntimeStatistics:
-        """Return what a bundle carries beside its graph; see `fit_runtime_statistics`.
+        """Return a bundle's runtime statistics; see `fit_runtime_statistics`.
 
-        By default nothing: the embedding was trained on the clips that would say how embeddings are spread.
+        By default nothing: the embedding was trained on the utterances that would say how embeddings are spread.
         """
         return RuntimeStatistics()
 
@@ -167,7 +167,7 @@ class Learner(ABC):
 class ClosedForm(Learner):
     """Linear discriminants of embeddings that stay as they are, or that are fine-tuned first.
 
-    It is augmented by changed copies of its training clips.
+    It is augmented by changed copies of its training utterances.
     """
 
     def __init__(self, recipe: Recipe, clips: Clips) -> None:
@@ -182,7 +182,7 @@ class ClosedForm(Learner):
             last_layer(network, head.layer)
 
     def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
-        """Return what these clips teach beside the emotion: a discriminant needs clips of every class."""
+        """Return the tasks beside the emotion: a discriminant needs utterances of every class."""
         return learned_tasks(self.settings, train, every_class=True)
 
     def fit(
@@ -231,7 +231,7 @@ class ClosedForm(Learner):
         return discriminant_logits(network, examples, self.cache, head.layer)
 
     def answers_out_of_fold(self, network: Network) -> bool:
-        """Say so where the embedding has not learnt from the training speakers, nor the last layer by voice."""
+        """Whether neither the embedding has learnt from the training speakers, nor the last layer by voice."""
         return not self.recipe.finetune and not is_speaker_dependent(network)
 
     def out_of_fold_logits(
@@ -264,7 +264,7 @@ class GradientDescent(Learner):
             )
 
     def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
-        """Return what these clips teach beside the emotion."""
+        """Return the tasks beside the emotion that these utterances have labels for."""
         return learned_tasks(self.settings, train)
 
     def fit(
@@ -303,7 +303,7 @@ class GradientDescent(Learner):
         return FitResult(heard, keeper.best_epoch, len(keeper.history), keeper.stop_reason, warnings=found)
 
     def output(self, classifier: SpeechClassifier, examples: Sequence[Example]) -> NetworkOutput:
-        """Return what the network gives."""
+        """Return the network's output."""
         return predict_outputs(classifier.network, examples)
 
     def logits(self, network: Network, head: ClassHead, examples: Sequence[Example]) -> Tensor:
@@ -314,11 +314,11 @@ class GradientDescent(Learner):
 
 
 def learner_for(recipe: Recipe, clips: Clips) -> Learner:
-    """Return what finds the weights of a recipe: the one place that asks for its ``method``.
+    """Return the learner of a recipe: the one place that asks for its ``method``.
 
     Parameters
     ----------
-    clips : whose cache is used, whose auxiliary clips a fine-tuning learns from too, and whose progress is shown
+    clips : whose cache is used, whose auxiliary utterances a fine-tuning learns from too, and whose progress is shown
     """
     return (ClosedForm if recipe.training.method == "discriminant" else GradientDescent)(recipe, clips)
 
@@ -331,14 +331,14 @@ def calibration_of(
     valid: Sequence[Example],
     speaker_independent: bool,
 ) -> tuple[float, FittedCalibration | None]:
-    """Return the temperature of a head's logits, and what it changed; 1 without validation clips of known class.
+    """Return the temperature of a head's logits, and what it changed; 1 without validation utterances of known class.
 
-    It is fitted on clips that the weights have not seen. Of a speaker-independent split, where a fit is cheap, training
-    speakers are answered out of fold too: then the temperature depends less on who happens to be in ``valid``.
+    It is fitted on utterances that the weights have not seen. Of a speaker-independent split, where a fit is cheap,
+    training speakers are answered out of fold too: then the temperature depends less on who happens to be in ``valid``.
 
     Parameters
     ----------
-    heard : clips that were learnt from, with their changed copies
+    heard : utterances that were learnt from, with their changed copies
     """
     unseen, train = head.relabelled(valid), head.relabelled(heard)
     if not unseen:
@@ -352,9 +352,9 @@ def calibration_of(
 def with_copies(
     train: Sequence[Example], recipe: Recipe, classifier: SpeechClassifier, cache: EmbeddingCache
 ) -> list[Example]:
-    """Return the clips and, behind them, as many changed copies of each as the recipe's ``augmented_copies`` says.
+    """Return the utterances and, behind them, as many changed copies of each as the recipe's ``augmented_copies`` says.
 
-    What a copy sounds like depends on its clip, its number and the seed alone: folds share their embeddings.
+    What a copy sounds like depends on its utterance, its number and the seed alone: folds share their embeddings.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ class EpochKeeper(Checkpoint):
         self._started = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs."""
+        """Return the state for a resumed run."""
         names = ("history", "best_epoch", "best_value", "best_weights")
         return {name: getattr(self, name) for name in names} | {"health": self.health.state_dict()}
 
@@ -178,7 +178,7 @@ class EpochProgressBar(RichProgressBar):
     """Shows loss, WA and UA, without the logger's version number."""
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Return what stands behind the bar."""
+        """Return the metrics behind the bar."""
         return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
@@ -199,7 +199,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
     Parameters
     ----------
     train, valid : examples; without ``valid`` all epochs are run and the last one counts. Only `Augmented` training
-        clips are changed from epoch to epoch
+        utterances are changed from epoch to epoch
     stop_after : epochs after which to stop, where it isn't all of the settings'; the schedule stays that of all
     ends_now : asked after each epoch, with the history so far; training ends when it says so
     ranks : the processes that learn together; the others of them are in `follow`
@@ -250,11 +250,11 @@ def _run(trainer: pl.Trainer, module: EmotionTraining, train: Sequence[Example],
 
 @dataclass(frozen=True)
 class Led:
-    """One training, as the first rank tells it to the others before the clips.
+    """One training, as the first rank tells it to the others before the utterances.
 
     Attributes
     ----------
-    augmented : what makes `Augmented` clips of them, without clips; None where they stay as they are
+    augmented : what makes `Augmented` utterances of them, without utterances; None where they stay as they are
     checkpoint : from which a killed run goes on
     """
 

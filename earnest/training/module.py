@@ -116,7 +116,7 @@ class EmotionTraining(pl.LightningModule):
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
 
     def on_train_epoch_end(self) -> None:
-        """Score the validation clips, and step the schedule by the epoch's loss; all ranks go by the first one's."""
+        """Score the validation utterances, and step the schedule by the epoch's loss, the first rank's on all."""
         loss = float(self.ranks.mean(torch.stack(self._losses).mean()))
         measured = self._validated() if self.valid and self.ranks.is_first else {}
         self.train_loss, self.validation = self.ranks.told((loss, measured))
@@ -126,7 +126,7 @@ class EmotionTraining(pl.LightningModule):
         advance(self.schedule, losses.get(self.settings.plateau_monitor, self.train_loss))
 
     def _validated(self) -> dict[str, float]:
-        """Compute loss, WA and UA over all validation clips, and how right the other heads are."""
+        """Compute loss, WA and UA over all validation utterances, and how right the other heads are."""
         output, truth = self._answered()
         logits, targets = output.logits, truth.emotion
         wa, ua = accuracies(logits.argmax(dim=1) == targets, targets)
@@ -145,7 +145,7 @@ class EmotionTraining(pl.LightningModule):
         return validation
 
     def _answered(self) -> tuple[NetworkOutput, Targets]:
-        """Return the answers to all validation clips, and what they should be."""
+        """Return the answers to all validation utterances, and what they should be."""
         trained = [module for module in self.network.modules() if module.training]  # frozen modules stay as they are
         self.network.eval()
         found, known = [], []
@@ -181,7 +181,7 @@ class EmotionTraining(pl.LightningModule):
         return frames, n_frames
 
     def _mixed(self, frames: Tensor, n_frames: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Targets]:
-        """Blend clips and all that is known of them; what is unknown of one of two is unknown of the blend."""
+        """Blend utterances and all that is known of them; what is unknown of one of two is unknown of the blend."""
         settings = self.settings
         # One tensor (batch, classes + 2 + 3), so that all labels are blended by the same shares.
         widths = [self.n_classes, targets.gender.shape[1], targets.affect.shape[1]]
@@ -207,8 +207,8 @@ def accuracies(right: Tensor, targets: Tensor) -> tuple[float, float]:
 
     Parameters
     ----------
-    right : whether each answer is, shape (clips,), bool
-    targets : class numbers, shape (clips,), at least one
+    right : whether each answer is, shape (utterances,), bool
+    targets : class numbers, shape (utterances,), at least one
     """
     # WA = (1/N)·Σ [ŷ = y]; UA = (1/C)·Σ_c recall_c over the classes that have clips.
     of_classes = [right[targets == index] for index in set(targets.tolist())]
@@ -316,7 +316,7 @@ def _layers(module: nn.Module, prefix: str) -> Iterator[Iterable[tuple[str, nn.P
 
 
 def below(name: str, wanted: str) -> bool:
-    """Say whether a dotted name is ``wanted`` or a part of it."""
+    """Whether a dotted name is ``wanted`` or a part of it."""
     return name == wanted or name.startswith(f"{wanted}.")
 
 

@@ -43,7 +43,7 @@ class Ranks:
         return self.rank == 0
 
     def share(self, batch: Sequence[T]) -> Sequence[T]:
-        """Return this rank's slice of a batch; the slices differ by one clip at most."""
+        """Return this rank's slice of a batch; the slices differ by one utterance at most."""
         return batch[self.rank :: self.size]
 
     def told(self, value: Any) -> Any:
@@ -111,6 +111,6 @@ def joined_ranks() -> Iterator[Ranks]:
 
 
 def is_lost_rank(error: RuntimeError) -> bool:
-    """Say whether an error is that of a connection whose other end is gone."""
+    """Whether an error comes from a connection whose other end is gone."""
     words = ("gloo", "nccl", "connection closed by peer", "connection reset", "socket")
     return isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in words)

@@ -29,7 +29,7 @@ History: TypeAlias = Sequence[dict[str, float]]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What ``run.json`` says about a finished run.
+    """The record of a finished run, ``run.json``.
 
     Attributes
     ----------
@@ -42,13 +42,14 @@ class RunRecord:
         there are none; "" in runs of earlier versions
     temperature : fitted on validation data
     training_corpora : what the weights have heard
-    learned : tasks beside the emotion that training clips had labels for; the model answers no others
+    learned : tasks beside the emotion that training utterances had labels for; the model answers no others
     adaptation, domain : as in the bundle, None where there is none
-    calibration : ECE and NLL of the clips that the temperature was fitted on; None without any
+    calibration : ECE and NLL of the utterances that the temperature was fitted on; None without any
     warnings : signs that the network did not learn, see `earnest.training.health`, and doubts about what it learnt from
-    gender_temperature, gender_calibration : the same of the gender, over clips whose gender is known
+    gender_temperature, gender_calibration : the same of the gender, over utterances whose gender is known
     package : name and version of the package that the network is of; "" where it is ours
-    selected_on : of imported weights: which clips chose the epoch, as in metrics.json; "" where the protocol says it
+    selected_on : of imported weights: which utterances chose the epoch, as in metrics.json; "" where the protocol says
+        it
     """
 
     classes: tuple[str, ...]
@@ -91,7 +92,7 @@ def fit_calibration(logits: "Tensor", true: npt.NDArray[np.integer]) -> tuple[fl
 
     Parameters
     ----------
-    logits : (rows, classes), of clips that the weights have not seen
+    logits : (rows, classes), of utterances that the weights have not seen
     true : shape (rows,), class numbers
     """
     values = logits.numpy()
@@ -108,7 +109,7 @@ def calibrate(classifier: "SpeechClassifier", record: RunRecord) -> None:
 
 
 def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord]) -> dict[str, Any] | None:
-    """Return ECE and NLL of test clips before calibration and after, over all folds and of each.
+    """Return ECE and NLL of test utterances before calibration and after, over all folds and of each.
 
     Parameters
     ----------

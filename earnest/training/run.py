@@ -48,7 +48,7 @@ N_NAMED = 3
 
 
 def ledger_of(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
-    """Say which corpora the weights have heard, validation data included: it chose the epoch."""
+    """List the corpora that the weights have heard, validation data included: it chose the epoch."""
     lines = []
     unique = {example.utterance.key: example for example in examples}.values()
     for name in sorted({example.utterance.corpus for example in unique}):
@@ -68,7 +68,7 @@ def ledger_of(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
 
 
 def noise_ledger(recipe: Recipe) -> tuple[TrainingCorpus, ...]:
-    """Say whose noise the weights have heard behind speech, a folder once."""
+    """List the noise that the weights have heard behind speech, a folder once."""
     changes = recipe.finetune.changes if recipe.finetune else None
     noise = NoiseFiles(changes.noise, names=changes.noise_names).ledger() if changes and changes.noise else ()
     return tuple({line.name: line for line in (*noise, *ledger_of_tables(recipe.augment))}.values())
@@ -168,7 +168,7 @@ def scheme_of(recipe: Recipe, utterances: Sequence[Utterance]) -> Scheme:
 
 
 def is_finished(folder: Path, split: Split) -> bool:
-    """Say whether a run has ended, predictions of the test set included."""
+    """Whether a run has ended, predictions of the test set included."""
     return (folder / RECORD).exists() and (not split.test or (folder / PREDICTIONS).exists())
 
 
@@ -185,7 +185,7 @@ def seal(folder: Path) -> None:
 
 
 def leakage_of(folder: Path, split: Split) -> list[Leakage]:
-    """Return what the sets of a run's split share; identical clips where training, which heard them, noted it down."""
+    """Count the overlap of the sets of a run's split; identical utterances only where training noted them down."""
     path = folder / LEAKAGE
     if not path.exists():  # a run of an earlier version
         return leakage(split)
@@ -232,7 +232,7 @@ def claim(folder: Path, recipe: Recipe, split: Split) -> None:
 
 
 def _digest_of_labels(split: Split) -> str:
-    """Return what changes with any label, rating, speaker or time of a recording; where files lie doesn't count."""
+    """Return a digest of a split's labels, ratings, speakers and times; where files lie doesn't count."""
     names = [one.name for one in fields(Utterance) if one.name != "path"]
     rows = ([str(getattr(row, name)) for name in names] for row in chain(*split.sets.values()))
     return sha256(json.dumps(sorted(rows)).encode()).hexdigest()
@@ -305,7 +305,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
 
 
 def _unheard_classes(classes: Sequence[str], train: Sequence[Example], others: Sequence[Example]) -> Iterator[str]:
-    """Say which classes validation and test ask for, though nobody can learn them."""
+    """Warn of classes that validation and test ask for, though nobody can learn them."""
     asked = [example.target for example in others]
     for target in sorted(set(asked) - {example.target for example in train}):
         told = counted(asked.count(target), "validation or test recording")
@@ -313,7 +313,7 @@ def _unheard_classes(classes: Sequence[str], train: Sequence[Example], others: S
 
 
 def _doubts_about_ratings(settings: Training, train: Sequence[Example], others: Sequence[Example]) -> Iterator[str]:
-    """Say which dimensions nobody rated, and how many ratings are beyond the ends of their scale."""
+    """Warn of dimensions that nobody rated, and of ratings beyond the ends of their scale."""
     if unrated := AffectHead.unrated(train):
         yield f"nobody rated {' and '.join(unrated)}: what the model says of it was not learnt"
     n_ratings, beyond = 0, list[float]()
@@ -400,7 +400,7 @@ def import_run(name: str, path: Path, folder: Path, recipe: Recipe) -> RunRecord
 
 
 def _inner(network: nn.Module) -> nn.Module:
-    """Return the published network, without what cuts clips into segments before it."""
+    """Return the published network, without what cuts utterances into segments before it."""
     inner = getattr(network, "network", network)
     assert isinstance(inner, nn.Module)
     return inner

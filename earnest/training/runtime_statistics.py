@@ -87,7 +87,7 @@ def answered_in_views(
 
     Parameters
     ----------
-    embeddings : (clips, width); ``targets``, ``speakers`` and ``corpora`` are of each
+    embeddings : (utterances, width); ``targets``, ``speakers`` and ``corpora`` are of each
 
     Returns
     -------
@@ -104,7 +104,7 @@ def answered_in_views(
 
 
 def turns_of(voices: npt.NDArray[np.str_]) -> Numbers:
-    """Return the turn (clips,) in which each clip is answered: all clips of a voice in one."""
+    """Return the turn (utterances,) in which each utterance is answered: all utterances of a voice in one."""
     order = np.random.default_rng(0).permutation(sorted(set(voices.tolist())))
     turn_of = {voice: position % N_TURNS for position, voice in enumerate(order)}
     return np.array([turn_of[voice] for voice in voices])
@@ -127,7 +127,7 @@ def answered_by_turns(
 
     Parameters
     ----------
-    embeddings : (clips, width); ``targets``, ``speakers`` and ``corpora`` are of each
+    embeddings : (utterances, width); ``targets``, ``speakers`` and ``corpora`` are of each
     """
     names, sources = np.array(speakers), np.array(corpora)
     voices = np.array([speaker.partition(COPY)[0] for speaker in speakers])
@@ -172,7 +172,7 @@ def answered_by_turns(
 
 @dataclass(frozen=True, kw_only=True)
 class StreamDraw:
-    """How streams are drawn.
+    """Settings of the streams that are drawn.
 
     Attributes
     ----------
@@ -358,15 +358,15 @@ LEAST_SPEECH_S = 6.0  # before a stream is adapted
 
 @dataclass(frozen=True)
 class SpeakerEmbeddings:
-    """Clips of known speakers.
+    """Utterances of known speakers.
 
     Attributes
     ----------
-    embeddings : shape (clips, width)
-    targets : shape (clips,), numbers of the classes
-    speakers : one name a clip, made unique over corpora
-    seconds : shape (clips,)
-    corpora : of each clip; None for one
+    embeddings : shape (utterances, width)
+    targets : shape (utterances,), numbers of the classes
+    speakers : one name an utterance, made unique over corpora
+    seconds : shape (utterances,)
+    corpora : of each utterance; None for one
     """
 
     embeddings: Floats
@@ -387,7 +387,7 @@ class LearnedAdaptation:
     least_speech_s: float = LEAST_SPEECH_S
 
     def entry(self) -> AdaptationEntry:
-        """Return what goes into ``bundle.json``."""
+        """Return the entry for ``bundle.json``."""
         return AdaptationEntry(ADAPTATION, self.least_speech_s)
 
     def to_bytes(self) -> bytes:
@@ -401,13 +401,13 @@ def learned_adaptation(
     classes: Sequence[str],
     seed: int,
 ) -> LearnedAdaptation | None:
-    """Learn to adapt from training clips; None where fewer than three speakers are named.
+    """Learn to adapt from training utterances; None where fewer than three speakers are named.
 
-    Changed copies of clips teach as the clips of other speakers do: another channel, another voice.
+    Changed copies of utterances teach as the utterances of other speakers do: another channel, another voice.
 
     Parameters
     ----------
-    shrinkage : of the discriminants that answer the clips
+    shrinkage : of the discriminants that answer the utterances
     """
     if any(not speaker.partition(COPY)[0] for speaker in train.speakers) or len(set(train.speakers)) < FEWEST_SPEAKERS:
         return None
@@ -422,7 +422,7 @@ def learned_adaptation(
 
 @dataclass(frozen=True)
 class RuntimeStatistics:
-    """Either may be absent: too few speakers or clips, or a network whose embedding is trained.
+    """Either may be absent: too few speakers or utterances, or a network whose embedding is trained.
 
     Nor does a network get used to voices that it knows.
     """
@@ -431,7 +431,7 @@ class RuntimeStatistics:
     domain: Domain | None = None
 
     def entries(self) -> dict[str, Any]:
-        """Return what ``run.json`` and ``bundle.json`` say about them."""
+        """Return the entries for ``run.json`` and ``bundle.json``."""
         return {
             "adaptation": asdict(self.adaptation.entry()) if self.adaptation else None,
             "domain": self.domain.entry().to_dict() if self.domain else None,
@@ -453,14 +453,15 @@ def fit_runtime_statistics(
     cache: EmbeddingCache,
     before: RuntimeStatistics | None = None,
 ) -> RuntimeStatistics:
-    """Learn to adapt, and fit what is known of the domain; its threshold is that of validation clips.
+    """Learn to adapt, and fit what is known of the domain; its threshold is that of validation utterances.
 
     Parameters
     ----------
-    train : with their changed copies, which adaptation learns from; sound that is known is that of the clips themselves
+    train : with their changed copies, which adaptation learns from; sound that is known is that of the utterances
+        themselves
     cache : of the network's embeddings
-    before : of a network that was not trained on the validation clips, where they are in ``train`` now; its adaptation
-        stays, as it is about speakers that a classifier has not seen, and so does its threshold
+    before : of a network that was not trained on the validation utterances, where they are in ``train`` now; its
+        adaptation stays, as it is about speakers that a classifier has not seen, and so does its threshold
     """
     if before is None:
         heard = speaker_embeddings(network, train, cache)
@@ -480,7 +481,7 @@ def fit_runtime_statistics(
 
 
 def speaker_embeddings(network: Network, examples: Sequence[Example], cache: EmbeddingCache) -> SpeakerEmbeddings:
-    """Return the embeddings of clips with what is known about them; changed copies count as other speakers."""
+    """Return the embeddings of utterances with what is known about them; changed copies count as other speakers."""
     speakers = [example.utterance.speaker for example in examples]
     return SpeakerEmbeddings(
         cache.embed(network, examples).double().numpy(),
@@ -492,7 +493,7 @@ def speaker_embeddings(network: Network, examples: Sequence[Example], cache: Emb
 
 
 def domain_of(run: Path, entry: Mapping[str, Any] | None) -> Domain | None:
-    """Read what a run knows of its training clips' embeddings; None where nothing was fitted."""
+    """Read the domain of a run's training utterances; None where nothing was fitted."""
     if entry is None:
         return None
     (data,) = statistics_files(run, [entry]).values()
