@@ -1,4 +1,4 @@
-"""Placing a clip at the left or right end of a length."""
+"""Placing an utterance at the left or right end of a length."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -13,7 +13,7 @@ Side = Literal["left", "right"]
 
 
 def aligned(waveform: Waveform, n_samples: int, side: Side = "left") -> Waveform:
-    """Put a clip at one end of a length: shorter clips are completed by zeros, longer ones keep that end.
+    """Put an utterance at one end of a length: shorter utterances are completed by zeros, longer ones keep that end.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Align(Augmentation):
     Attributes
     ----------
     sides : one of these is drawn
-    length_s : of the result; None keeps the clip's own
+    length_s : of the result; None keeps the utterance's own
     top_db : ends so far below the peak are quiet; None cuts nothing
     """
 

@@ -1,4 +1,4 @@
-"""What every augmentation of a waveform offers, and the registry that finds them."""
+"""The interface of waveform augmentations, and the registry that finds them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -25,8 +25,8 @@ class Augmentation(Validated, ABC):
 
     Attributes
     ----------
-    probability : with which a clip is changed, from 0 to 1
-    keeps_length : whether a clip has as many samples afterwards, whatever is drawn
+    probability : with which an utterance is changed, from 0 to 1
+    keeps_length : whether an utterance has as many samples afterwards, whatever is drawn
     is_random : whether two generators give two results; otherwise only ``probability`` is drawn
     """
 
@@ -65,7 +65,7 @@ class Augmentation(Validated, ABC):
         """
 
     def made_for(self, sample_rate_hz: int) -> Transform:
-        """Return ``(waveform, rng) -> waveform`` for clips of one rate; it can be sent to another process."""
+        """Return ``(waveform, rng) -> waveform`` for utterances of one rate; it can be sent to another process."""
         self.check_ready()
         return partial(self._maybe, sample_rate_hz=sample_rate_hz)
 
@@ -81,5 +81,5 @@ AUGMENTATIONS: Registry[type[Augmentation]] = Registry(
 
 
 def generator_for(words: str) -> np.random.Generator:
-    """Return a generator that depends on ``words`` alone, such as the key of a clip and what is done to it."""
+    """Return a generator that depends on ``words`` alone, such as the key of an utterance and what is done to it."""
     return np.random.default_rng(int.from_bytes(sha256(words.encode()).digest()[:8], "big"))

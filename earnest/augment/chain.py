@@ -44,7 +44,7 @@ class CheckedTransform:
 
 @dataclass(frozen=True)
 class Chain:
-    """Several transforms in their order; without any, a clip comes back as it is."""
+    """Several transforms in their order; without any, an utterance comes back as it is."""
 
     transforms: tuple[Transform, ...]
 
@@ -57,7 +57,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several transforms, drawn anew for each clip.
+    """One of several transforms, drawn anew for each utterance.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def build_chain(tables: Tables, sample_rate_hz: int) -> Chain:
     Parameters
     ----------
     tables : each with ``name`` and the settings of that augmentation
-    sample_rate_hz : of the clips
+    sample_rate_hz : of the utterances
 
     Raises
     ------
@@ -89,7 +89,7 @@ def build_chain(tables: Tables, sample_rate_hz: int) -> Chain:
 
 
 def build_choice(tables: Tables, sample_rate_hz: int) -> Choice:
-    """Make the transforms of which one is drawn a clip, in proportion to the tables' ``probability``.
+    """Build a choice: one transform is drawn for each utterance, in proportion to the tables' ``probability``.
 
     Parameters and errors as in `build_chain`.
     """
@@ -102,7 +102,7 @@ def build_choice(tables: Tables, sample_rate_hz: int) -> Choice:
 
 
 def build_change(tables: Tables, changes: Literal["all", "one"], sample_rate_hz: int) -> Chain | Choice:
-    """Make what changes a clip: all transforms in their order, or one of them; see `build_chain` and `build_choice`."""
+    """Build an augmentation of all transforms in their order, or of one drawn; see `build_chain` and `build_choice`."""
     build = build_choice if changes == "one" else build_chain
     return build(tables, sample_rate_hz)
 

@@ -27,7 +27,7 @@ _AT_ONCE = 2**18  # libsndfile 1.2.2 puts all of one write of Vorbis on the stac
 
 
 def coded(waveform: Waveform, sample_rate_hz: int, codec: Format, compression: float) -> Waveform:
-    """Encode and decode a clip in memory, at its sample rate or the next that the format knows.
+    """Encode and decode an utterance in memory, at its sample rate or the next that the format knows.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def coded(waveform: Waveform, sample_rate_hz: int, codec: Format, compression: f
 @AUGMENTATIONS.register("codec")
 @dataclass(frozen=True)
 class Codec(Augmentation):
-    """Code a clip at a low bit rate.
+    """Code an utterance at a low bit rate.
 
     Attributes
     ----------

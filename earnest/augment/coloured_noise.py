@@ -43,7 +43,7 @@ class ColouredNoise(Augmentation):
     Attributes
     ----------
     colours : one of these is drawn
-    snr_db : lowest and highest, over the whole clip
+    snr_db : lowest and highest, over the whole utterance
     """
 
     colours: Annotated[tuple[Colour, ...], NotEmpty()] = ("white", "pink", "brown", "blue")

@@ -11,7 +11,7 @@ from earnest.settings.limits import LowHigh
 
 
 def with_gain(waveform: Waveform, gain_db: float) -> Waveform:
-    """Multiply a clip of any shape by 10^(gain_db/20); float32, not clipped to [-1, 1]."""
+    """Multiply an utterance of any shape by 10^(gain_db/20); float32, not clipped to [-1, 1]."""
     return (waveform * np.float32(10 ** (gain_db / 20))).astype(np.float32)
 
 

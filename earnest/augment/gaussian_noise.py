@@ -14,14 +14,14 @@ Unit = Literal["clip", "peak", "one"]
 
 
 def reference_level(waveform: Waveform, relative_to: Unit) -> float:
-    """Return what a deviation is a share of: the clip's own root mean square, its highest sample, or one."""
+    """Return the level that a deviation is a share of: the utterance's root mean square, its highest sample, or one."""
     if relative_to == "one":
         return 1.0
     return float(np.abs(waveform).max()) if relative_to == "peak" else float(np.sqrt(power(waveform)))
 
 
 def with_gaussian_noise(waveform: Waveform, deviation: float, rng: np.random.Generator) -> Waveform:
-    """Add noise of a standard deviation (full scale is one) to a clip, shape (samples,); float32."""
+    """Add noise of a standard deviation (full scale is one) to an utterance, shape (samples,); float32."""
     noise = rng.standard_normal(len(waveform), dtype=np.float32)
     return (waveform + np.float32(deviation) * noise).astype(np.float32)
 
@@ -33,8 +33,8 @@ class GaussianNoise(Augmentation):
 
     Attributes
     ----------
-    deviation : lowest and highest, in units of ``relative_to``; 0.075 of the clip is 22.5 dB below it
-    relative_to : the clip's root mean square, its peak, or one (full scale)
+    deviation : lowest and highest, in units of ``relative_to``; 0.075 of the utterance is 22.5 dB below it
+    relative_to : the utterance's root mean square, its peak, or one (full scale)
     """
 
     deviation: Annotated[Range, LowHigh(ge=0, le=10)] = (0.0, 0.075)

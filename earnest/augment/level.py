@@ -1,4 +1,4 @@
-"""Level: the root mean square of a clip, and speech and noise at a signal-to-noise ratio."""
+"""Level: the root mean square of an utterance, and speech and noise at a signal-to-noise ratio."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,12 +12,12 @@ from earnest.settings.limits import LowHigh
 
 
 def power(waveform: npt.NDArray[np.floating]) -> float:
-    """Return the mean square of a clip, shape (samples,), added up in double precision."""
+    """Return the mean square of an utterance, shape (samples,), added up in double precision."""
     return float(np.mean(np.square(waveform, dtype=np.float64)))
 
 
 def at_level(waveform: Waveform, level_dbfs: float) -> Waveform:
-    """Scale a clip so that 20·log10 of its root mean square is ``level_dbfs``; silence stays silence.
+    """Scale an utterance so that 20·log10 of its root mean square is ``level_dbfs``; silence stays silence.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def at_level(waveform: Waveform, level_dbfs: float) -> Waveform:
 @AUGMENTATIONS.register("level")
 @dataclass(frozen=True)
 class Level(Augmentation):
-    """Bring clips to one level, or to one drawn from a range.
+    """Bring utterances to one level, or to one drawn from a range.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ def mix_at_snr(speech: Waveform, noise: Waveform, snr_db: float) -> Waveform:
     Parameters
     ----------
     speech, noise : shape (samples,), same length, float32
-    snr_db : power ratio in decibels, over the whole clip
+    snr_db : power ratio in decibels, over the whole utterance
 
     Returns
     -------

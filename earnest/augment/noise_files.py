@@ -92,7 +92,7 @@ class NoiseFiles(Augmentation):
     Attributes
     ----------
     folder : with recordings in folders of any depth; first looked for in the folder that ``EARNEST_DATA`` names
-    snr_db : lowest and highest, over the whole clip
+    snr_db : lowest and highest, over the whole utterance
     names : use only recordings with one of these in their path below ``folder``; empty: all
     levels_db : part of a path → its fixed ratio in dB; only recordings named here or in ``names`` are used
     preset : levels of a published system, completed by ``levels_db``

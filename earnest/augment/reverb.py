@@ -38,7 +38,7 @@ def room_response(rt60_s: float, direct_db: float, sample_rate_hz: int, rng: np.
 
 
 def reverberated(waveform: Waveform, response: Waveform) -> Waveform:
-    """Convolve a clip with a room response, cut what rings on after its end, and keep its level.
+    """Convolve an utterance with a room response, cut what rings on after its end, and keep its level.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
 """Changes to log-mel frames that stand for changes to the sound: nearly free, where recomputing frames is not.
 
-On batches: masks over time and frequency (Park et al., 2019) and mixup (Zhang et al., 2018). On a clip (`changed`):
-time stretching without pitch, another length of the throat (Jaitly and Hinton, 2013), another microphone, quieter
-pauses, a room, noise (powers add), a narrow band, a part of a clip and masks. Clips played backwards or spliced from
-several make sounds follow each other as nobody said them: for networks that should know speech beyond the few
-sentences of their corpus.
+On batches: masks over time and frequency (Park et al., 2019) and mixup (Zhang et al., 2018). On an utterance
+(`changed`): time stretching without pitch, another length of the throat (Jaitly and Hinton, 2013), another microphone,
+quieter pauses, a room, noise (powers add), a narrow band, a part of an utterance and masks. Utterances played backwards
+or spliced from several make sounds follow each other as nobody said them: for networks that should know speech beyond
+the few sentences of their corpus.
 """
 
 import math
@@ -23,7 +23,7 @@ from earnest.settings.training import FrameChanges
 
 
 def mask_time(frames: Tensor, n_frames: Tensor, longest: int, generator: torch.Generator) -> Tensor:
-    """Replace one stretch of up to ``longest`` frames a clip (at most a fifth of it) by the clip's mean.
+    """Replace one stretch of up to ``longest`` frames an utterance (at most a fifth of it) by the utterance's mean.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def mask_time(frames: Tensor, n_frames: Tensor, longest: int, generator: torch.G
 
 
 def mask_bands(frames: Tensor, n_frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Replace up to ``most`` neighbouring mel bands a clip by the clip's mean; shapes as in `mask_time`."""
+    """Replace up to ``most`` neighbouring mel bands an utterance by the utterance's mean; shapes as in `mask_time`."""
     n_mels = frames.shape[1]
     # Width ~ U[0, F], first band ~ U[0, ν − width), ν being the number of bands.
     width = (_uniform(frames, generator) * most).round()
@@ -56,12 +56,12 @@ def mask_bands(frames: Tensor, n_frames: Tensor, most: int, generator: torch.Gen
 def mix_up(
     frames: Tensor, n_frames: Tensor, targets: Tensor, alpha: float, generator: torch.Generator, dominant: bool = True
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Blend each clip with another of the batch, in shares drawn from Beta(alpha, alpha).
+    """Blend each utterance with another of the batch, in shares drawn from Beta(alpha, alpha).
 
     Parameters
     ----------
-    targets : (batch, values), blended as the clips are
-    dominant : the larger share stays with the clip itself (NTU's variant)
+    targets : (batch, values), blended as the utterances are
+    dominant : the larger share stays with the utterance itself (NTU's variant)
 
     Returns
     -------
@@ -79,7 +79,7 @@ def mix_up(
 
 
 def _uniform(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw one number from 0 to 1 a clip, (batch,): on the processor, so that a device draws the same ones."""
+    """Draw one number from 0 to 1 an utterance, (batch,): on the processor, so that a device draws the same ones."""
     return torch.rand(len(frames), generator=generator).to(frames.device)
 
 
@@ -103,14 +103,14 @@ def changed(
     rng: np.random.Generator,
     others: Sequence[Tensor] = (),
 ) -> Tensor:
-    """Return a clip's frames changed at random; what comes in stays as it is.
+    """Return an utterance's frames changed at random; what comes in stays as it is.
 
     Parameters
     ----------
     frames : (n_mels, frames), decibels
     noises : frames of noise, each (n_mels, frames); without any, no noise is added
     top_db : the front end's: nothing lies further below the loudest value
-    others : clips that pieces are taken from, each (n_mels, frames); without any, nothing is spliced
+    others : utterances that pieces are taken from, each (n_mels, frames); without any, nothing is spliced
     """
     return another_recording(another_speech(frames, changes, top_db, rng, others), changes, noises, top_db, rng)
 

@@ -12,7 +12,7 @@ from earnest.settings.limits import LowHigh
 
 
 def at_speed(waveform: Waveform, rate: float) -> Waveform:
-    """Resample a clip so that at its old sample rate it plays ``rate`` times as fast.
+    """Resample an utterance so that at its old sample rate it plays ``rate`` times as fast.
 
     Parameters
     ----------

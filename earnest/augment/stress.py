@@ -1,4 +1,4 @@
-"""What the stress table does to clips: noise, babble, telephone, codecs, rooms, level, clipping, filters.
+"""Changes of the stress table: noise, babble, telephone, codecs, rooms, level, clipping, filters.
 
 Some of the changes are hardly heard by anybody, after audEERING's ser-tests; further turned up, everybody hears them.
 """
@@ -45,7 +45,7 @@ def clipped(waveform: Waveform, share: float) -> Waveform:
 
 
 def with_tone(waveform: Waveform, frequency_hz: float, below_peak_db: float, sample_rate_hz: int) -> Waveform:
-    """Add a sine whose peak is so many decibels below that of the clip, shape (samples,); float32."""
+    """Add a sine whose peak is so many decibels below that of the utterance, shape (samples,); float32."""
     # x + A·sin(2πft), with A = peak·10^(−dB/20).
     amplitude = float(np.abs(waveform).max()) * 10 ** (-below_peak_db / 20)
     phase = 2 * np.pi * frequency_hz * np.arange(len(waveform)) / sample_rate_hz
@@ -83,7 +83,7 @@ def tilted(waveform: Waveform, db_per_khz: float, sample_rate_hz: int) -> Wavefo
 
 
 def padded(waveform: Waveform, before: int, after: int) -> Waveform:
-    """Put so many zeros before and after a clip; negative numbers crop, and leave a sample at least.
+    """Put so many zeros before and after an utterance; negative numbers crop, and leave a sample at least.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class StressChange:
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
     def applied(self, waveform: Waveform, key: str, sample_rate_hz: int) -> Waveform:
-        """Return the changed copy of a clip (samples,); what is drawn depends on ``key`` and name alone."""
+        """Return the changed copy of an utterance (samples,); what is drawn depends on ``key`` and name alone."""
         return self.change(waveform, sample_rate_hz, generator_for(f"{key} {self.name}"))
 
 
@@ -170,7 +170,7 @@ def stress_changes(voices: Sequence[Path], noise: NoiseFiles | None = None) -> l
 
     Parameters
     ----------
-    voices : other clips of the corpus, of which babble is made
+    voices : other utterances of the corpus, of which babble is made
     noise : recordings to mix in; without, those lines are left out
     """
     return [*_noises(voices, noise), *_channels(), *_small_changes(), *_tilts(), *_strong_changes()]

@@ -32,7 +32,7 @@ def mu_law(waveform: Waveform) -> Waveform:
 
 
 def over_telephone(waveform: Waveform, sample_rate_hz: int) -> Waveform:
-    """Send a clip over a telephone line and back to its sample rate.
+    """Send an utterance over a telephone line and back to its sample rate.
 
     Parameters
     ----------

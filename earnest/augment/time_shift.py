@@ -1,4 +1,4 @@
-"""Moving a clip in time."""
+"""Moving an utterance in time."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ Fill = Literal["circular", "zeros"]
 
 
 def shifted(waveform: Waveform, n_samples: int, fill: Fill = "circular") -> Waveform:
-    """Move a clip to later (positive) or earlier; what leaves at one end comes in at the other, or zeros do.
+    """Move an utterance to later (positive) or earlier; what leaves at one end comes in at the other, or zeros do.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def shifted(waveform: Waveform, n_samples: int, fill: Fill = "circular") -> Wave
 @AUGMENTATIONS.register("time-shift")
 @dataclass(frozen=True)
 class TimeShift(Augmentation):
-    """Move a clip by a whole number of steps, earlier or later.
+    """Move an utterance by a whole number of steps, earlier or later.
 
     Attributes
     ----------
     step_s, most_s : 0.2 and 0.8 draw from -0.8, -0.6 … 0.8 s
-    fill : what comes in at the other end; with zeros at most half of the clip leaves
+    fill : what comes in at the other end; with zeros at most half of the utterance leaves
     """
 
     step_s: Annotated[float, Bounds(gt=0, le=60)] = 0.2

@@ -14,7 +14,7 @@ TOLERANCE_S = 0.008  # both ways: 16 ms hold a whole period of voices from 62 Hz
 
 
 def stretched(waveform: Waveform, rate: float, sample_rate_hz: int) -> Waveform:
-    """Play a clip ``rate`` times as fast and keep its pitch.
+    """Play an utterance ``rate`` times as fast and keep its pitch.
 
     Windows of 30 ms are taken where time has come to, moved by up to 8 ms to where they go on best from the window
     before, and overlapped by half.

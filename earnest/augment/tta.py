@@ -1,4 +1,4 @@
-"""Test-time augmentation: variants of a clip whose probabilities are averaged. Nothing is drawn anew, no torch.
+"""Test-time augmentation: variants of an utterance whose probabilities are averaged. Nothing is drawn anew, no torch.
 
 What they bring, and what they cost, is measured in docs/results/tta.md.
 """
@@ -27,17 +27,17 @@ class AsItIs(Augmentation):
     """Change nothing."""
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
-        """Return the clip itself."""
+        """Return the utterance itself."""
         return waveform
 
 
 @dataclass(frozen=True)
 class WithoutStretch(Augmentation):
-    """Silence one thirteenth of a clip, with edges of 5 ms.
+    """Silence one thirteenth of an utterance, with edges of 5 ms.
 
     Attributes
     ----------
-    start : share of the clip's length, from 0 to 1
+    start : share of the utterance's length, from 0 to 1
     """
 
     start: float = 0.4
@@ -104,7 +104,7 @@ def variants_called(name: str) -> tuple[Augmentation, ...]:
 
 
 def variants_of(waveform: Waveform, name: str, sample_rate_hz: int) -> list[Waveform]:
-    """Return the variants of a clip, the clip itself first.
+    """Return the variants of an utterance, the utterance itself first.
 
     Parameters
     ----------
@@ -124,5 +124,5 @@ def variants_of(waveform: Waveform, name: str, sample_rate_hz: int) -> list[Wave
 
 
 def apply_variant(waveform: Waveform, variant: Augmentation, sample_rate_hz: int) -> Waveform:
-    """Return one variant of a clip of shape (samples,); noise is the same for every clip."""
+    """Return one variant of an utterance of shape (samples,); noise is the same for every utterance."""
     return variant.apply(waveform, sample_rate_hz, np.random.default_rng(0))

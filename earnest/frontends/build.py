@@ -1,7 +1,7 @@
 """The front end that a kind of network needs.
 
-Two of them are here: the clip's own samples, and one clip three times, as it is, with a little noise, and in a room
-(the "lognrevspec" of NTU's features).
+Two of them are here: the utterance's own samples, and one utterance three times, as it is, with a little noise, and in
+a room (the "lognrevspec" of NTU's features).
 """
 
 import copy
@@ -34,7 +34,7 @@ class RawWaveform(nn.Module):
         self.n_rows = 1
 
     def n_frames(self, n_samples: int) -> int:
-        """Return how many frames a clip of so many samples has."""
+        """Return how many frames an utterance of so many samples has."""
         return n_samples
 
     def exportable(self) -> Self:
@@ -42,7 +42,7 @@ class RawWaveform(nn.Module):
         return copy.deepcopy(self)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (batch, samples) with lengths (batch,) to (batch, 1, samples), zero behind a clip's end, and lengths."""
+        """Map (batch, samples), lengths (batch,) to (batch, 1, samples), zero behind utterances' ends, and lengths."""
         lengths = lengths.clamp(min=1, max=waveform.shape[1])
         return prepared(waveform, lengths, self.settings)[:, None], lengths
 
@@ -54,10 +54,10 @@ SEED = 100
 
 
 class NoiseAndReverb(nn.Module):
-    """Spectrograms of three versions of each clip, their rows below one another.
+    """Spectrograms of three versions of each utterance, their rows below one another.
 
-    Noise and echo are drawn once from a fixed seed and stored in the graph, so that a clip's answer never varies. The
-    room is made up: exponentially decaying noise behind the direct sound, with as much energy as that.
+    Noise and echo are drawn once from a fixed seed and stored in the graph, so that an utterance's answer never varies.
+    The room is made up: exponentially decaying noise behind the direct sound, with as much energy as that.
     """
 
     noise: Tensor
@@ -83,7 +83,7 @@ class NoiseAndReverb(nn.Module):
         self.register_buffer("echo", torch.from_numpy(echo.astype(np.float32)), persistent=False)
 
     def n_frames(self, n_samples: int) -> int:
-        """Return how many frames a clip of so many samples has."""
+        """Return how many frames an utterance of so many samples has."""
         return self.front_end.n_frames(n_samples)
 
     def exportable(self) -> Self:

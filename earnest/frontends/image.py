@@ -16,7 +16,7 @@ SMALLEST_RANGE_DB = 1e-3  # a bin that never varies would divide by zero
 
 
 class ImageSize(NamedTuple):
-    """What a network on images sees."""
+    """The image that a network takes."""
 
     channels: int
     height: int
@@ -38,13 +38,13 @@ class SpectrogramImage(nn.Module):
     """Decibels to an image of one size: channels, scaling, resizing, normalisation.
 
     ``deltas`` are those of ``librosa.feature.delta`` (order 1 and 2, the window of ``delta_width``, mode "interp"), on
-    the frames of one segment. Resizing is torch's bilinear one without antialiasing (``align_corners=False``); where a
-    clip is seen as a whole, each one is resized from its own length.
+    the frames of one segment. Resizing is torch's bilinear one without antialiasing (``align_corners=False``); where an
+    utterance is seen as a whole, each one is resized from its own length.
 
     Parameters
     ----------
     n_rows : rows that come in, those of all sources below one another
-    length : frames that come in, 0 where each clip has its own number
+    length : frames that come in, 0 where each utterance has its own number
     """
 
     lowest: Tensor

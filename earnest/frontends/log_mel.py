@@ -22,7 +22,7 @@ SMALLEST_MEAN_SQUARE = 1e-12  # −120 dBFS; silence stays silent
 
 
 def prepared(waveform: Tensor, lengths: Tensor, settings: FrontEnd) -> Tensor:
-    """Zero what lies behind each clip's end, then level and pre-emphasise; (batch, samples) with lengths (batch,)."""
+    """Mask (batch, samples) behind each utterance's end by lengths (batch,), then level and pre-emphasise."""
     inside, zeros = frame_mask(lengths, waveform.shape[1]), torch.zeros_like(waveform)
     waveform = torch.where(inside, waveform, zeros)
     if settings.level == "deviation":
@@ -176,10 +176,10 @@ def _products(n_fft: int, win_length: int, n_bins: int, q: int) -> int:
 
 
 class LogMel(nn.Module):
-    """Log spectrogram as librosa computes it, with a clip's result independent of its neighbours in the batch.
+    """Log spectrogram as librosa computes it, with an utterance's result independent of its neighbours in the batch.
 
-    Level, reference, floor and silence are found per clip over its own samples; what lies behind a clip's end is at the
-    clip's floor and not counted in ``n_frames``.
+    Level, reference, floor and silence are found per utterance over its own samples; what lies behind an utterance's
+    end is at the utterance's floor and not counted in ``n_frames``.
     """
 
     filters: Tensor | None
@@ -198,7 +198,7 @@ class LogMel(nn.Module):
         self.gradient_trim = GradientTrim() if settings.trim == "gradient" else None
 
     def n_frames(self, n_samples: int) -> int:
-        """Return how many frames a clip of so many samples has before it is trimmed."""
+        """Return how many frames an utterance of so many samples has before it is trimmed."""
         return n_samples // self.hop_length + 1
 
     def exportable(self) -> Self:
@@ -214,13 +214,13 @@ class LogMel(nn.Module):
 
         Parameters
         ----------
-        waveform : (batch, samples) float32; samples behind a clip's length are ignored
-        lengths : (batch,) int64, samples of each clip, at least 1
+        waveform : (batch, samples) float32; samples behind an utterance's length are ignored
+        lengths : (batch,) int64, samples of each utterance, at least 1
 
         Returns
         -------
         log_mel : (batch, bands, frames) decibels
-        n_frames : (batch,) int64, frames of each clip
+        n_frames : (batch,) int64, frames of each utterance
         """
         lengths = lengths.clamp(min=1, max=waveform.shape[1])
         waveform = prepared(waveform, lengths, self.settings)
@@ -290,7 +290,7 @@ def _mel_filters(settings: FrontEnd) -> Tensor:
 
 
 def _mirrored(waveform: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-    """Return the samples at ``positions`` (batch, n) of clips mirrored at both ends, again and again."""
+    """Return the samples at ``positions`` (batch, n) of utterances mirrored at both ends, again and again."""
     last = lengths[:, None] - 1
     # Reflection has period 2·(n − 1): 0 1 2 | 1 0 1 2 …
     wrapped = torch.remainder(positions, (2 * last).clamp(min=1))

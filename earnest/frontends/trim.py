@@ -1,4 +1,4 @@
-"""Which frames a network is given: where the speech is, found inside the graph, and segments of clips, cut there.
+"""Trimming of silence inside the graph, and segments of utterances, cut there: the frames that a network is given.
 
 So no runtime implements either again.
 """
@@ -15,14 +15,14 @@ RANGE_DB = 40.0  # energies further below the clip's peak count as equal
 
 
 def frame_mask(n_frames: Tensor, frames: int) -> Tensor:
-    """Return (batch, frames), True where a frame belongs to its clip."""
+    """Return (batch, frames), True where a frame belongs to its utterance."""
     # 32 bits: in the graph, comparing the positions of all samples takes half the time.
     positions = torch.arange(frames, device=n_frames.device, dtype=torch.int32)
     return positions[None, :] < n_frames.to(torch.int32)[:, None]
 
 
 def first_and_end(active: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the first active frame and the one after the last, both (batch,); the whole clip where none is active."""
+    """Return the first active frame and the one after the last, both (batch,); the whole length if none is active."""
     positions = torch.arange(active.shape[1], device=active.device)[None, :]
     far = active.shape[1] + 1  # behind every frame
     first = torch.where(active, positions, far).amin(dim=1)
@@ -34,9 +34,9 @@ def first_and_end(active: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
 class GradientTrim(nn.Module):
     """EmoCatcher's rule: the threshold lies where the sorted curve of frame energies rises fastest.
 
-    Decibels are limited to 40 below the clip's peak and scaled to [0, 1], summed over mel bands, sorted, smoothed with
-    a Gaussian of 10 frames; frames above the smoothed value at the steepest point count as speech, and from the first
-    to the last of them, three spare frames before and two after, the clip is kept.
+    Decibels are limited to 40 below the utterance's peak and scaled to [0, 1], summed over mel bands, sorted, smoothed
+    with a Gaussian of 10 frames; frames above the smoothed value at the steepest point count as speech, and from the
+    first to the last of them, three spare frames before and two after, the utterance is kept.
     """
 
     kernel: Tensor
@@ -106,19 +106,19 @@ def peak_trim(frame_power: Tensor, n_frames: Tensor, below_peak_db: float) -> tu
 
 
 def floor_of(frames: Tensor, n_frames: Tensor) -> Tensor:
-    """Return the lowest value of each clip's own frames, (batch, 1, 1)."""
+    """Return the lowest value of each utterance's own frames, (batch, 1, 1)."""
     inside = frame_mask(n_frames, frames.shape[2])[:, None]
     return torch.where(inside, frames, torch.full_like(frames, torch.inf)).amin(dim=(1, 2), keepdim=True)
 
 
 def crop(frames: Tensor, n_frames: Tensor, length: int, padding: Tensor, place: Tensor | None = None) -> Tensor:
-    """Cut ``length`` frames from every clip; a shorter one is continued at both ends.
+    """Cut ``length`` frames from every utterance; a shorter one is continued at both ends.
 
     Parameters
     ----------
     frames : (batch, bands, frames)
     n_frames : (batch,)
-    padding : (batch, 1, 1), the value outside a clip
+    padding : (batch, 1, 1), the value outside an utterance
     place : (batch,) from 0 to below 1, where in its spare room the crop lies; default: in the middle
 
     Returns
@@ -138,21 +138,21 @@ def crop(frames: Tensor, n_frames: Tensor, length: int, padding: Tensor, place: 
 
 
 def blocks(frames: Tensor, n_frames: Tensor, length: int, padding: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut every clip into blocks of ``length`` frames without overlap; the last one is continued at its end.
+    """Cut every utterance into blocks of ``length`` frames without overlap; the last one is continued at its end.
 
-    The last frame of a spectrogram is centred on the clip's end, so a clip of exactly so many hops needs no block for
-    it alone.
+    The last frame of a spectrogram is centred on the utterance's end, so an utterance of exactly so many hops needs no
+    block for it alone.
 
     Parameters
     ----------
     frames : (batch, bands, frames)
     n_frames : (batch,)
-    padding : (batch, 1, 1), the value behind a clip
+    padding : (batch, 1, 1), the value behind an utterance
 
     Returns
     -------
     pieces : (batch, blocks, bands, length)
-    live : (batch, blocks), True where a block holds frames of its clip
+    live : (batch, blocks), True where a block holds frames of its utterance
     """
     # ⌈(frames − 1) / length⌉ blocks, one at least: the last frame alone makes none.
     behind_first = torch.sym_max(frames.shape[2] - 2, 0)  # type: ignore[no-untyped-call]

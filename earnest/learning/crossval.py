@@ -56,7 +56,7 @@ class LastLayer:
 
 @dataclass(frozen=True, eq=False)
 class LabelledEmbeddings:
-    """What is learnt from.
+    """Embeddings with labels and groups, to learn from.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class LabelledEmbeddings:
 
     @cached_property
     def _values(self) -> tuple[Floats, Floats | None]:
-        """Return what is learnt from (rows, values), and what each value counts."""
+        """Return the values (rows, values) to learn from, and their weights."""
         if self.base is None:
             return self.embeddings, None
         scores = self.base.centred().scores(self.embeddings)
@@ -116,7 +116,7 @@ class LabelledEmbeddings:
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """What heads say about recordings of groups that they haven't learnt from; rows without copies.
+    """Out-of-fold answers of heads to groups that they haven't learnt from; rows without copies.
 
     Attributes
     ----------
@@ -193,7 +193,7 @@ def calibrated(logits: Floats, targets: Numbers, folds: Numbers) -> Floats:
 
 
 def with_shares(out: OutOfFold, targets: Numbers) -> tuple[OutOfFold, Floats]:
-    """Return what is said where classes are as frequent as in the recordings, and what that adds to a head's bias.
+    """Return the answers for class priors as in the recordings, with the offset of a head's bias.
 
     p_c ∝ π_c·exp(z_c/T) = exp((z_c + T·ln π_c)/T), π_c the share of the class.
     """

@@ -48,7 +48,7 @@ def standardised(embeddings: Floats, value_weights: Floats | None = None) -> tup
 
 @dataclass(frozen=True, eq=False)
 class Shrinkage:
-    """How far the covariance within classes is taken for noise: (1 − s)·S + s·tr(S)/D·I of weighted values.
+    """Shrinkage of the covariance within classes: (1 − s)·S + s·tr(S)/D·I of weighted values.
 
     Attributes
     ----------
@@ -189,10 +189,10 @@ def speaker_discriminant(
     """Return weights (speakers · classes, width), bias (speakers · classes,) of the scores of embeddings (rows, width).
 
     Every pair of a speaker and a class is a class of its own in a linear discriminant (mixture discriminant analysis;
-    Hastie and Tibshirani, 1996, where subclasses are found by clustering). A pair has few clips, often none, so that
-    its mean is that of these and of ``prior`` clips at the point that the class's mean and the speaker's own offset
-    from all class means add up to. Speakers are in alphabetical order, and a speaker's classes side by side. Scores are
-    less their mean over all pairs, which changes no probability and keeps them small.
+    Hastie and Tibshirani, 1996, where subclasses are found by clustering). A pair has few utterances, often none, so
+    that its mean is that of these and of ``prior`` utterances at the point that the class's mean and the speaker's own
+    offset from all class means add up to. Speakers are in alphabetical order, and a speaker's classes side by side.
+    Scores are less their mean over all pairs, which changes no probability and keeps them small.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is known sound: how far an embedding lies from those that were learnt from."""
+"""Out-of-domain detection: the distance of an embedding from those that were learnt from."""
 
 import io
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ Table = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class DomainEntry:
-    """What ``bundle.json`` and ``run.json`` say under ``domain``: the file, and the largest numbers it stands for."""
+    """The entry ``domain`` of ``bundle.json`` and ``run.json``: the file, and the largest numbers it stands for."""
 
     file: str
     threshold: float
@@ -41,7 +41,7 @@ class DomainEntry:
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """Where the training clips lie.
+    """Where the training utterances lie.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Domain:
         return np.asarray(np.sqrt(np.mean(projected**2, axis=-1)))
 
     def entry(self) -> DomainEntry:
-        """Return what goes into ``bundle.json``."""
+        """Return the entry for ``bundle.json``."""
         return DomainEntry(FILE, self.threshold, self.longest_s)
 
     def to_bytes(self) -> bytes:
@@ -80,7 +80,7 @@ class Domain:
 
     @classmethod
     def read(cls, entry: DomainEntry, data: bytes, where: str) -> "Domain":
-        """Read what `to_bytes` wrote; what doesn't fit is a `BundleError`."""
+        """Read the bytes of `to_bytes`; an invalid file is a `BundleError`."""
         try:
             table = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
         except UNREADABLE as error:
@@ -92,7 +92,7 @@ class Domain:
 
 
 def domain_entry(values: Mapping[str, Any], where: str) -> DomainEntry:
-    """Read what `DomainEntry.to_dict` gave."""
+    """Read an entry of `DomainEntry.to_dict`."""
     try:
         return from_mapping(DomainEntry, values, f"{where}: domain")
     except RecipeError as error:
@@ -100,7 +100,7 @@ def domain_entry(values: Mapping[str, Any], where: str) -> DomainEntry:
 
 
 def fit_domain(train: Floats, valid: Floats, longest_s: float) -> Domain | None:
-    """Fit on embeddings (clips, width); None where the training clips are too few, or nothing sets the threshold.
+    """Fit on embeddings (utterances, width); None where training utterances are too few, or nothing sets the threshold.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def fit_domain(train: Floats, valid: Floats, longest_s: float) -> Domain | None:
 
 
 def _principal(scaled: Floats, n_directions: int) -> Floats:
-    """Return principal directions of standardised rows (clips, width), each over its deviation, (directions, width)."""
+    """Return principal directions (directions, width) of standardised rows (rows, width), each over its deviation."""
     n_clips, width = scaled.shape
     # Of the correlation matrix R = ZᵀZ/n (width, width): R·v_k = λ_k·v_k. eigh sorts λ upwards, so the last columns are
     # the largest. Of few clips ZZᵀ/n has the same λ, and v = Zᵀu/√(n·λ). The floor keeps a direction without variance
@@ -133,6 +133,6 @@ def _principal(scaled: Floats, n_directions: int) -> Floats:
 
 
 def longest_known(seconds: Floats) -> float:
-    """Return the length that all but a hundredth of the training clips, of ``seconds`` (clips,), stay below."""
+    """Return the 99th percentile of the training utterances' lengths ``seconds`` (utterances,)."""
     # Longer windows were hardly ever seen: a distance there says more about length than about sound.
     return float(np.quantile(seconds, KNOWN_SHARE))

@@ -10,7 +10,7 @@ class _Models(ModuleType):
     """The package itself: importing a network binds the name ``earnest.models`` to it, so it must be what is called."""
 
     def __call__(self) -> list[BundleInfo]:
-        """Return what each shipped bundle says of itself: name, classes, licence, what it learnt from, results."""
+        """Return the description of each shipped bundle: name, classes, licence, training corpora, results."""
         return [load_bundle(name).info for name in shipped_bundles()]
 
 

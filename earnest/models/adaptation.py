@@ -141,7 +141,7 @@ def adaptation_graph(network: AdaptationNetwork) -> bytes:
 
 
 def _forget_source(proto: onnx.ModelProto) -> None:
-    """Remove what the exporter notes of the machine: files and lines that nodes come from."""
+    """Remove the exporter's notes of the machine: files and lines that nodes come from."""
     del proto.metadata_props[:], proto.graph.metadata_props[:]
     for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
         del part.metadata_props[:]

@@ -22,7 +22,7 @@ class BidirectionalGru(nn.GRU):
         super().__init__(input_width, width, batch_first=True, bidirectional=True)
 
     def forward(self, steps: Tensor, n_steps: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        """Run both directions over each clip's own steps.
+        """Run both directions over each utterance's own steps.
 
         Parameters
         ----------
@@ -31,7 +31,7 @@ class BidirectionalGru(nn.GRU):
 
         Returns
         -------
-        states : (batch, steps, 2·width), zero behind a clip's end
+        states : (batch, steps, 2·width), zero behind an utterance's end
         final : (batch, 2·width), the last state of each direction
         """
         if torch.onnx.is_in_onnx_export():

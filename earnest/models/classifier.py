@@ -1,4 +1,4 @@
-"""What every model is: a front end, a network behind it, and class probabilities; segments of long clips."""
+"""Classifiers: a front end, a network behind it, and class probabilities; segments of long utterances."""
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ from earnest.settings.training import Task
 
 
 class NetworkOutput(NamedTuple):
-    """What a network gives for a batch.
+    """A network's output for a batch.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class NetworkOutput(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What a network was published with."""
+    """The front end, classes and segments that a network was published with."""
 
     front_end: FrontEnd
     n_classes: int
@@ -55,7 +55,7 @@ Layer: TypeAlias = Literal["output", "gender"]
 
 
 class Network(nn.Module):
-    """What a class in `MODELS` builds on: a module of torch, with defaults for all that only some networks can do.
+    """Base of the classes in `MODELS`: a module of torch, with defaults for all that only some networks can do.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Network(nn.Module):
 
     @property
     def value_weights(self) -> npt.NDArray[np.float64] | None:
-        """What each value of the embedding counts in a discriminant (width,); None where all count the same."""
+        """Weights of the embedding's values in a discriminant (width,); None where all count the same."""
         return None
 
     @property
@@ -126,15 +126,15 @@ class Network(nn.Module):
 
 
 class Segmented(Network):
-    """Cuts clips into segments, makes images of them where the network sees images, and joins the answers.
+    """Cuts utterances into segments, makes images of them where the network sees images, and joins the answers.
 
-    A crop lies in the middle of its clip; while training, anywhere (torch's global generator). Blocks are joined by
-    their mean log-probability, mean embedding and mean affect, also while training.
+    A crop lies in the middle of its utterance; while training, anywhere (torch's global generator). Blocks are joined
+    by their mean log-probability, mean embedding and mean affect, also while training.
 
     Parameters
     ----------
-    length : frames of a segment, 0 for whole clips
-    pads_with_zero : for waveforms, whose silence is zero; spectrograms are continued at their clip's lowest value
+    length : frames of a segment, 0 for whole utterances
+    pads_with_zero : for waveforms, whose silence is zero; spectrograms are continued at their utterance's lowest value
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Segmented(Network):
         return self.network.last_layer(name)
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
-        """Map (batch, rows, frames) with ``n_frames`` (batch,) to the clips' outputs."""
+        """Map (batch, rows, frames) with ``n_frames`` (batch,) to the utterances' outputs."""
         if self.mode == "whole":
             return self._answer(frames, n_frames)
         padding = torch.zeros_like(frames[:, :1, :1]) if self.pads_with_zero else floor_of(frames, n_frames)
@@ -317,7 +317,7 @@ def build_network(name: str, n_inputs: int | ImageSize, n_classes: int, settings
 
 
 def input_kind(name: str) -> InputKind:
-    """Return what the network called ``name`` sees."""
+    """Return the input of the network called ``name``."""
     return MODELS.get(name).input
 
 
@@ -336,7 +336,7 @@ def build_classifier(recipe: Recipe, classes: tuple[str, ...], seed: int) -> Spe
 
 
 def assembled(recipe: Recipe, front_end: FrontEndModule, n_classes: int) -> Network:
-    """Put segments and image before the network; a network on whole clips' frames stays as it is."""
+    """Put segments and image before the network; a network on whole utterances' frames stays as it is."""
     kind, segments = input_kind(recipe.model), recipe.segments
     length = 0
     if segments.mode != "whole":
@@ -352,7 +352,7 @@ def assembled(recipe: Recipe, front_end: FrontEndModule, n_classes: int) -> Netw
 
 
 def wrong_in(output: object, n_clips: int, n_classes: int) -> str:
-    """Say what is wrong in a network's output for a batch, "" where it is what `NetworkOutput` promises."""
+    """Explain a network's wrong output for a batch, "" where it is as `NetworkOutput` promises."""
     if not isinstance(output, NetworkOutput):
         return f"must return a NetworkOutput, got {type(output).__name__}"
     for part, width in {"logits": n_classes, "embedding": None, "gender": 2, "affect": 3}.items():
@@ -368,9 +368,10 @@ def wrong_in(output: object, n_clips: int, n_classes: int) -> str:
 
 
 def refuse_wrong_answers(classifier: SpeechClassifier, name: str) -> None:
-    """Let a network of another package answer two clips of noise, and refuse it where the answers are wrong.
+    """Let a network of another package answer two utterances of noise, and refuse it where the answers are wrong.
 
-    Tests hold ours to what they promise. The network learns from the noise what it takes from clips, see `prepare`.
+    Tests hold ours to what they promise. The network learns from the noise what it takes from utterances, see
+    `prepare`.
     """
     inner, sample_rate_hz = classifier.network.inner, classifier.front_end.settings.sample_rate_hz
     if type(inner).__module__.startswith("earnest."):

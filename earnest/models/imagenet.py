@@ -1,4 +1,4 @@
-"""What networks made for photographs share: width, published weights, pooling to one size."""
+"""Networks made for photographs (ImageNet): width, published weights, pooling to one size."""
 
 import logging
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ WidthFactor: TypeAlias = Annotated[float, Bounds(gt=0, le=4)]
 
 @dataclass(frozen=True)
 class ImagenetSettings(Validated):
-    """What all of them have.
+    """Settings of all ImageNet networks.
 
     Attributes
     ----------

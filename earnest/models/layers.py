@@ -69,9 +69,9 @@ def masked_mean(steps: Tensor, mask: Tensor) -> Tensor:
 class SpeakerDependentHead(nn.Linear):
     """A linear layer with rows for every pair of a speaker and a class; a class scores as the log of its pairs' sum.
 
-    With scores that are logarithms of chances, the speaker is thereby made out from the clip itself, and what a class
-    sounds like in that speaker decides (mixture discriminant analysis; Hastie and Tibshirani, 1996, speakers being the
-    subclasses). There is one speaker until `take` or a checkpoint brings more.
+    With scores that are logarithms of chances, the speaker is thereby made out from the utterance itself, and what a
+    class sounds like in that speaker decides (mixture discriminant analysis; Hastie and Tibshirani, 1996, speakers
+    being the subclasses). There is one speaker until `take` or a checkpoint brings more.
     """
 
     def __init__(self, width: int, n_classes: int) -> None:

@@ -35,7 +35,7 @@ class MultitaskSettings(Validated):
     task_hidden : widths of the layers that each task has for itself
     tasks : heads beside emotion; valence, arousal and dominance come together
     affect_range : what holds valence, arousal and dominance in their range: "relu" as published (an output that falls
-        below zero for all clips never learns again), or "sigmoid"
+        below zero for all utterances never learns again), or "sigmoid"
     initialisation : of all layers: "torch", its own small uniform weights (the notebooks of Arch 8 say "Weight Init –
         False"), or "he" (He et al., 2015), which suits batch normalisation. Without it, and with dropout of 0.8, He's
         weights answer affect with values around 4 instead of 0.5, and the first steps end all learning

@@ -152,7 +152,7 @@ def _opened(name: Path) -> tuple[Path, _Safetensors | _Graph]:
 
 
 def read_origin(name: Path) -> str:
-    """Return what a file of tensors says about where they come from, "" where it says nothing."""
+    """Return the origin that a file of tensors names, "" where it names none."""
     return _opened(name)[1].metadata.get(ORIGIN, "")
 
 

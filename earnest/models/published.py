@@ -34,7 +34,7 @@ _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})\.pth$")  # torchvision's files are n
 
 @dataclass(frozen=True)
 class CorpusShare:
-    """What weights were trained on, as far as their authors say: a corpus, and how much of it."""
+    """A training corpus of published weights, and how much of it, as far as their authors say."""
 
     corpus: str
     n_utterances: int
@@ -51,7 +51,7 @@ class CorpusShare:
 
 @dataclass(frozen=True)
 class ReadTensors:
-    """What was read: tensors by our names, and what else the file says.
+    """Tensors read from a file, by our names, with its metadata.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class ReadTensors:
 
 @dataclass(frozen=True)
 class EpochChoice:
-    """How the epoch of a published checkpoint was chosen.
+    """The choice of a published checkpoint's epoch.
 
     Attributes
     ----------

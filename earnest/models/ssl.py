@@ -18,7 +18,7 @@ from earnest.settings.limits import Count, ShareBelowOne, Validated
 
 @dataclass(frozen=True)
 class SslSettings(Validated):
-    """Which encoder, and the head behind it.
+    """Settings of a self-supervised encoder and the head behind it.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class SslSettings(Validated):
         ``architecture``
     architecture : where there is no source: wav2vec2, hubert, wavlm, or another of the same build
     sizes : where there is no source: entries of the library's configuration that differ from its defaults
-    standardise : each clip to mean zero and deviation one, as these encoders are trained with
+    standardise : each utterance to mean zero and deviation one, as these encoders are trained with
     pooling : mean, or mean and deviation under learned weights
     frozen : the encoder stays as it is
     """
@@ -46,8 +46,9 @@ class SelfSupervised(Network):
     """A pre-trained encoder on waveforms, a learned mix of its layers, pooling over time, and one linear layer.
 
     It takes encoders built like wav2vec 2.0: convolutions over samples, a projection, a transformer. Padding is masked
-    in every one of them, also in the group norm over time that the smaller ones have, so that a clip's answer does not
-    depend on its neighbours; pre-trained weights that never saw masked padding are used for lone clips alike.
+    in every one of them, also in the group norm over time that the smaller ones have, so that an utterance's answer
+    does not depend on its neighbours; pre-trained weights that never saw masked padding are used for lone utterances
+    alike.
     """
 
     settings_type = SslSettings
@@ -120,7 +121,7 @@ class SelfSupervised(Network):
         return NetworkOutput(self.output(embedding), embedding, weights)
 
     def _layer_outputs(self, hidden: Tensor, mask: Tensor) -> list[Tensor]:
-        """Return what goes into the first block and what comes out of each, (batch, steps, width)."""
+        """Return the input of the first block and the outputs of each, (batch, steps, width)."""
         found: list[Tensor] = []
 
         def keep(_: nn.Module, inputs: tuple[Tensor, ...], keywords: dict[str, Tensor]) -> None:
@@ -138,7 +139,7 @@ class SelfSupervised(Network):
         return [*found, last]
 
     def _convolved(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the convolutions over (batch, 1, samples); return (batch, steps, width) and each clip's steps."""
+        """Run the convolutions over (batch, 1, samples); return (batch, steps, width) and each utterance's steps."""
         for layer in self.encoder.feature_extractor.conv_layers:
             kernel, stride = layer.conv.kernel_size[0], layer.conv.stride[0]
             samples = layer.conv(samples)
@@ -204,7 +205,7 @@ def _standardised(samples: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _masked_group_norm(norm: nn.GroupNorm, samples: Tensor, lengths: Tensor) -> Tensor:
-    """Normalise every channel of (batch, channels, steps) over its clip's own steps."""
+    """Normalise every channel of (batch, channels, steps) over its utterance's own steps."""
     # (x − µ) / √(σ² + ε) · γ + β, one channel a group, as wav2vec 2.0 has it.
     inside = frame_mask(lengths, samples.shape[2])[:, None]
     count = lengths[:, None, None]

@@ -145,7 +145,7 @@ class StudentStatistics(Network):
 
     @property
     def trunk(self) -> StudentEncoder:
-        """What the embedding is computed by."""
+        """The encoder that computes the embedding."""
         return self.student
 
     @property

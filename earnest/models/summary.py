@@ -1,4 +1,4 @@
-"""What every architecture costs, counted from the instantiated network."""
+"""Costs of every architecture, counted from the instantiated network."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -23,8 +23,8 @@ class NetworkSummary:
     ----------
     parameters : of the network, without the front end; None where the network can't be built here
     megabytes : of the parameters as float32
-    multiply_adds : for a clip of three seconds: matrix products and convolutions of the network and what it sees, as
-        torch's `FlopCounterMode` counts them (two operations are one multiply-add), without the front end
+    multiply_adds : for an utterance of three seconds: matrix products and convolutions of the network and what it sees,
+        as torch's `FlopCounterMode` counts them (two operations are one multiply-add), without the front end
     note : why there are no numbers
     """
 

@@ -112,7 +112,7 @@ class WhisperSettings(EncoderSettings):
 
     @property
     def value_weights(self) -> npt.NDArray[np.float64]:
-        """What each value of the embedding counts in a discriminant (width,)."""
+        """Weights of the embedding's values in a discriminant (width,)."""
         weight = {"mean": 1.0, "deviation": self.deviation_weight}
         block = np.repeat([weight[statistic] for statistic in self.statistics], self.width)
         return np.tile(block, len(self.pooled_blocks))
@@ -161,7 +161,7 @@ class EncoderBlock(nn.Module):
         return self.fed(self.attended(steps, mask), mask)[0]
 
     def attended(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Return what the feed-forward layer starts from, (batch, steps, width)."""
+        """Return the input of the feed-forward layer, (batch, steps, width)."""
         heard: Tensor = self.self_attn(self.self_attn_layer_norm(steps), mask)
         return steps + heard
 
@@ -205,13 +205,13 @@ class Encoder(nn.Module):
         return outputs
 
     def first_tokens(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the first block hears, (batch, tokens, width) and (batch, tokens)."""
+        """Return the input of the first block, (batch, tokens, width) and (batch, tokens)."""
         steps = functional.gelu(self.conv2(self.widened(frames, n_frames))).transpose(1, 2)
         mask = step_mask(n_frames, steps.shape[1])
         return merged(steps + sinusoids(steps), mask, self.n_together(0))
 
     def widened(self, frames: Tensor, n_frames: Tensor) -> Tensor:
-        """Return what the second convolution hears, (batch, stem_width, frames)."""
+        """Return the input of the second convolution, (batch, stem_width, frames)."""
         inside = frame_mask(n_frames, frames.shape[2])[:, None]
         # Zeros behind a clip's end, for both convolutions: what a lone clip is padded with.
         return functional.gelu(self.conv1(frames * inside)) * inside
@@ -330,12 +330,12 @@ class WhisperStatistics(PretrainedEncoder):
 
     @property
     def trunk(self) -> Encoder:
-        """What the embedding is computed by."""
+        """The encoder that computes the embedding."""
         return self.encoder
 
     @property
     def value_weights(self) -> npt.NDArray[np.float64]:
-        """What each value of the embedding counts in a discriminant (width,)."""
+        """Weights of the embedding's values in a discriminant (width,)."""
         return self.settings.value_weights
 
     def heard(self, frames: Tensor, n_frames: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -46,7 +46,7 @@ class _Inspection:
         self._huge: set[str] = set()  # names of constants that hold, or multiply to, more than `MOST_MADE`
 
     def problem_with(self, data: bytes) -> str | None:
-        """Return what is wrong, None for nothing."""
+        """Return a problem of the graph, None for none."""
         fields = self._fields(data)
         graphs = [field.message for field in fields if field.number == 7]
         if not graphs:
