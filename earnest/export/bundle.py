@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Identity:
-    """What a person decides about a bundle."""
+    """The identity of a bundle, which a person decides."""
 
     name: str
     version: str
@@ -50,7 +50,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Form:
-    """What is wanted, and where the corpora are that ranges are measured on.
+    """The form of a bundle, and folders of the corpora that ranges are measured on.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ def _graph(classifier: SpeechClassifier, domain: Domain | None) -> ModelProto:
 
 
 def adaptation_of(record: RunRecord) -> AdaptationEntry | None:
-    """Return what a run says of its adaptation network; the rule that earlier runs hold is none."""
+    """Return the entry of a run's adaptation network; the rule that earlier runs hold is none."""
     entry = record.adaptation
     if entry is None or entry.get("file") != ADAPTATION:
         return None
@@ -154,7 +154,7 @@ def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]
 
 
 def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str, str]:
-    """Return what an ONNX file says about itself, so that it can be used without ``bundle.json``."""
+    """Return the metadata of an ONNX file, so that it can be used without ``bundle.json``."""
     limits = BundleInfo.shortest_s, BundleInfo.longest_s
     return {
         "name": identity.name,
@@ -169,7 +169,7 @@ def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str,
 
 
 def start_facts(record: RunRecord, network: Network) -> dict[str, str]:
-    """Return what must be known where a bundle's weights are the start of another training."""
+    """Return the metadata for a training that starts from a bundle's weights."""
     return {ORIGIN: record.origin, KNOWN_SPEAKERS: json.dumps(sorted(network.known_speakers))}
 
 

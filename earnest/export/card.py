@@ -26,7 +26,7 @@ def read_result(folder: Path, recipe: Recipe | None = None) -> ProtocolResult:
     Raises
     ------
     EarnestError
-        When the file is none, is of another recipe, holds only some folds, or its epoch was chosen on test clips.
+        When the file is none, is of another recipe, holds only some folds, or its epoch was chosen on test utterances.
     """
     path = folder / "metrics.json"
     values = read_json(path)
@@ -226,7 +226,7 @@ def model_card(info: BundleInfo) -> str:
 
 
 def _only_validated(info: BundleInfo) -> list[str]:
-    """The table counts validation clips too; without a refit the weights have not learnt from these."""
+    """The table counts validation utterances too; without a refit the weights have not learnt from these."""
     refitted = info.recipe.get("training", {}).get("refit", True)
     if refitted or info.calibration is None:
         return []
@@ -349,7 +349,7 @@ def _results(info: BundleInfo) -> list[str]:
 
 
 def _fairness(info: BundleInfo) -> list[str]:
-    """Return what differs between classes, genders and voices, for each result that says so."""
+    """Return the differences between classes, genders and voices, for each result that has them."""
     told = [result for result in info.results if result.recall]
     if not told:
         return []
@@ -385,7 +385,7 @@ def _fairness(info: BundleInfo) -> list[str]:
 
 
 def _gender(info: BundleInfo) -> list[str]:
-    """Return what the answer is, and how often it is right."""
+    """Return the section on gender: the answer, and how often it is right."""
     fitted = _calibrated("Its probabilities", info.gender_temperature, info.gender_calibration)
     lines = ["", "## Gender", "", GENDER if info.gender_calibration is None else f"{GENDER} {fitted}"]
     told = [result for result in info.results if result.gender_wa is not None]

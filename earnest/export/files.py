@@ -1,4 +1,4 @@
-"""How the files of a bundle are written: all of them or none; here without torch."""
+"""Writing of a bundle's files: all of them or none; here without torch."""
 
 import json
 import shutil

@@ -1,8 +1,9 @@
 """Forms of a bundle's graph: for onnxruntime whole numbers of 8 bits or weights of 16 bits; for OpenVINO its own.
 
-For 8 bits, ranges are measured on clips of the run's own split, and others show whether accuracy was lost. OpenVINO's
-form has weights in 32 or 16 bits, or whole numbers of 8 bits by NNCF. The front end computes in float in all forms;
-where weights have 16 bits, so have its tables (log-mels move by less than 0.01 dB in the mean, a few by up to 1 dB).
+For 8 bits, ranges are measured on utterances of the run's own split, and others show whether accuracy was lost.
+OpenVINO's form has weights in 32 or 16 bits, or whole numbers of 8 bits by NNCF. The front end computes in float in all
+forms; where weights have 16 bits, so have its tables (log-mels move by less than 0.01 dB in the mean, a few by up to 1
+dB).
 """
 
 import io
@@ -50,16 +51,16 @@ class QuantisationClips:
     targets: npt.NDArray[np.int64]
 
     def feeds(self) -> list[dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]]:
-        """Return what the graph takes, a clip at a time."""
+        """Return the graph's inputs, an utterance at a time."""
         return [
             {"waveform": waveform[None], "lengths": np.array([len(waveform)], np.int64)} for waveform in self.waveforms
         ]
 
 
 def int8_clips(run: Path, folders: Mapping[str, Path]) -> tuple[QuantisationClips, QuantisationClips]:
-    """Draw at most 120 training clips of a run, to measure ranges on, and at most 400 validation clips, to judge by.
+    """Draw at most 120 utterances of a run's ``train``, to measure ranges on, and 400 of ``valid``, to judge by.
 
-    Validation speakers were not trained on, unless the run was refitted; test clips are left alone.
+    Validation speakers were not trained on, unless the run was refitted; test utterances are left alone.
     """
     found = split_clips(run, folders)
     return _drawn(run, "train", found, N_CALIBRATION), _drawn(run, "valid", found, N_VALIDATION)
@@ -122,11 +123,11 @@ Model = TypeVar("Model")
 
 @dataclass(frozen=True)
 class Judge:
-    """Clips of validation speakers, and what the exact graph says about them.
+    """Utterances of validation speakers, and what the exact graph says about them.
 
     Attributes
     ----------
-    exact : shape (clips, classes)
+    exact : shape (utterances, classes)
     """
 
     clips: QuantisationClips
@@ -135,7 +136,7 @@ class Judge:
     def slack(self, found: Probabilities) -> float:
         """Return how far answers are from the limits on lost accuracy and changed labels: negative beyond them.
 
-        Of a few hundred clips half a point is one or two, so accuracy counts as lost only beyond chance
+        Of a few hundred utterances half a point is one or two, so accuracy counts as lost only beyond chance
         (McNemar, 1947): were a changed answer as likely to become right as wrong, lost minus won would vary by the root
         of their sum.
         """
@@ -149,15 +150,15 @@ class Judge:
     def changed(self, found: Probabilities) -> float:
         """Return the share of labels that change.
 
-        How far each clip moves is held against how sure each other one was too: by these pairs the share varies half as
-        much from one set of clips to the next as by counting the few labels that did change.
+        How far each utterance moves is held against how sure each other one was too: by these pairs the share varies
+        half as much from one set of utterances to the next as by counting the few labels that did change.
         """
         margins = self._margins(self.exact)
         moves = margins - self._margins(found)  # (clips,): how far the label's lead shrinks
         return float((moves[:, None] > margins).mean())  # over all pairs (clip that moves, clip that leads)
 
     def _margins(self, answers: Probabilities) -> Probabilities:
-        """Return by how much the exact label's log-probability exceeds the best other one's, shape (clips,)."""
+        """Return by how much the exact label's log-probability exceeds the best other one's, shape (utterances,)."""
         logs = np.log(np.maximum(answers, np.finfo(np.float32).tiny))
         is_label = np.arange(logs.shape[1]) == self.exact.argmax(axis=1)[:, None]
         best_other: Probabilities = np.where(is_label, -np.inf, logs).max(axis=1)
@@ -170,7 +171,7 @@ class Judge:
         return float(np.abs(found - self.exact).mean())
 
     def only(self, numbers: Sequence[int]) -> "Judge":
-        """Return a judge of some of the clips."""
+        """Return a judge of some of the utterances."""
         waveforms = [self.clips.waveforms[number] for number in numbers]
         return Judge(QuantisationClips(waveforms, self.clips.targets[numbers]), self.exact[numbers])
 
@@ -216,11 +217,10 @@ PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # spares the advice 
 
 
 def to_int8(traced: ModelProto, calibration: QuantisationClips, validation: QuantisationClips) -> ModelProto:
-    """Quantise the graph of `earnest.export.onnx.traced`: weights per channel, activations by ranges over clips.
+    """Quantise the graph of `earnest.export.onnx.traced`: weights per channel, activations by ranges over utterances.
 
-    Ranges are fixed, not found anew for each batch: so a clip's answer doesn't depend on its neighbours. In float stays
-    what `layers_of` leaves out, and what `controlled` finds to cost too much on
-    ``validation``.
+    Ranges are fixed, not found anew for each batch: so an utterance's answer doesn't depend on its neighbours. In float
+    stays what `layers_of` leaves out, and what `controlled` finds to cost too much on ``validation``.
     """
     layers, judge = layers_of(traced), Judge(validation, _answers(traced, validation))
     with TemporaryDirectory() as folder:
@@ -273,7 +273,7 @@ class _Quantiser:
 
 
 def _answers(model: ModelProto, clips: QuantisationClips) -> Probabilities:
-    """Return probabilities of each clip, shape (clips, classes)."""
+    """Return probabilities of each utterance, shape (utterances, classes)."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry(*WITHOUT_OVERFLOW)
@@ -309,13 +309,13 @@ def _last_layers(traced: ModelProto) -> set[str]:
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Hands out one clip after another."""
+    """Hands out one utterance after another."""
 
     def __init__(self, feeds: Sequence[Mapping[str, Any]]) -> None:
         self._feeds: Iterator[Mapping[str, Any]] = iter(feeds)
 
     def get_next(self) -> Mapping[str, Any] | None:
-        """Return the next clip, None at the end."""
+        """Return the next utterance, None at the end."""
         return next(self._feeds, None)
 
 
@@ -362,7 +362,7 @@ def _all_but(layers: Sequence[str], model: Any) -> list[str]:
 
 
 def _openvino_answers(model: Any, clips: QuantisationClips) -> Probabilities:
-    """Return probabilities of each clip, shape (clips, classes)."""
+    """Return probabilities of each utterance, shape (utterances, classes)."""
     compiled = openvino().Core().compile_model(model, "CPU", EXACT)
     return np.concatenate([compiled(feed)["probabilities"] for feed in clips.feeds()])
 

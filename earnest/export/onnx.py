@@ -104,7 +104,7 @@ VARYING = {
 
 
 class _Network(nn.Module):
-    """What stands behind the front end, with its outputs as a tuple, in the order of ``names``."""
+    """The network behind the front end, with its outputs as a tuple, in the order of ``names``."""
 
     def __init__(self, classifier: SpeechClassifier, names: Sequence[str]) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ def name_products(proto: ModelProto, network: nn.Module) -> None:
 
 
 def drop_masked_frames(front: ModelProto, names: tuple[str, str], n_least: int) -> None:
-    """Cut the frames behind the longest clip of a batch off, which trimming left there: the network masks them anyway.
+    """Cut off the frames that trimming left behind the longest utterance of a batch: the network masks them anyway.
 
     Parameters
     ----------
@@ -294,7 +294,7 @@ def quiet_export(
 
 
 def remove_traces(proto: ModelProto) -> None:
-    """Remove what names a machine or only weighs."""
+    """Remove names of the machine, and data that nothing needs."""
     del proto.graph.value_info[:]
     del proto.metadata_props[:]
     for node in proto.graph.node:
@@ -324,7 +324,7 @@ def _check_dynamic(proto: ModelProto) -> None:
 
 
 def add_distance(proto: ModelProto, mean: Table, directions: Table) -> None:
-    """Add the output ``distance`` (batch,): how far sound is from the training clips; speech like theirs has about 1.
+    """Add the output ``distance`` (batch,) from the training utterances (out-of-domain); like theirs has about 1.
 
     d = √(mean_k ((e − m)·v_k)²) over their principal directions v_k, each divided by its deviation
     (`earnest.training.runtime_statistics`).
@@ -354,7 +354,7 @@ MOODY_EIGHT = (*MOODY_SEVEN, "calm")
 
 
 class _MoodyClassifier(nn.Module):
-    """The classifier for clips of one length, its classes in Moody's order."""
+    """The classifier for utterances of one length, its classes in Moody's order."""
 
     order: Tensor
 
@@ -389,8 +389,8 @@ def moody_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
 def to_moody(classifier: SpeechClassifier, facts: Mapping[str, str]) -> ModelProto:
     """Export with input ``input`` (batch, 46305) float32 at 22,050 Hz and output ``output`` (batch, 7 or 8) logits.
 
-    Moody's page scales every clip to a root mean square of one before; with a front end that does so itself nothing
-    changes. The logits are divided by the temperature, so that its softmax gives calibrated probabilities.
+    Moody's page scales every utterance to a root mean square of one before; with a front end that does so itself
+    nothing changes. The logits are divided by the temperature, so that its softmax gives calibrated probabilities.
     """
     rate_hz = classifier.front_end.settings.sample_rate_hz
     if rate_hz != MOODY_RATE_HZ:

@@ -35,12 +35,12 @@ Answers: TypeAlias = dict[str, npt.NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Parity:
-    """Largest absolute differences to torch's answer for the lone clip, over clips and classes.
+    """Largest absolute differences to torch's answer for the lone utterance, over utterances and classes.
 
     Attributes
     ----------
-    logits, probabilities : onnxruntime, each clip alone
-    batched_logits, batched_probabilities : onnxruntime, clips of different lengths padded to one batch
+    logits, probabilities : onnxruntime, each utterance alone
+    batched_logits, batched_probabilities : onnxruntime, utterances of different lengths padded to one batch
     gender, batched_gender : probabilities of female and male, None where the model doesn't answer it
     torch_batched_logits : torch, the same batches
     temperature : that logits are divided by before they are probabilities
@@ -81,7 +81,7 @@ def spread(paths: Sequence[Path], limit: int | None) -> list[Path]:
 
 
 def compare(run: Path, bundle: Path, paths: Sequence[Path]) -> Parity:
-    """Run clips through torch and onnxruntime, alone and in batches of mixed lengths."""
+    """Run utterances through torch and onnxruntime, alone and in batches of mixed lengths."""
     classifier, checked = load_run(run), load_bundle(bundle)
     rate_hz = classifier.front_end.settings.sample_rate_hz
     if (checked.info.classes, checked.info.sample_rate_hz) != (classifier.classes, rate_hz):
@@ -184,8 +184,8 @@ class Row:
 
     Attributes
     ----------
-    largest, mean : absolute difference of probabilities to torch's, over clips and classes
-    same_label : share of clips, 0 to 1
+    largest, mean : absolute difference of probabilities to torch's, over utterances and classes
+    same_label : share of utterances, 0 to 1
     n_bytes : of the files that hold the graph
     latency_ms, best_ms : median and least for 3 s on one thread; all rows took turns in one run
     cold_start_s, memory_mb : of a new process until its first answer, the least of three; largest resident memory;
@@ -213,7 +213,7 @@ class Row:
         latencies_ms: Sequence[float],
         start: tuple[float | None, float | None],
     ) -> "Row":
-        """Compare probabilities with torch's, both of shape (clips, classes)."""
+        """Compare probabilities with torch's, both of shape (utterances, classes)."""
         differences = np.abs(probabilities - reference)
         return cls(
             runtime=key[0],
@@ -290,7 +290,7 @@ def read_rows(path: Path) -> list[Row]:
 def varied(paths: Sequence[Path], rate_hz: int) -> list[Waveform]:
     """Return recordings as a careless world has them: of other lengths, rates and levels, at ``rate_hz`` in the end.
 
-    Lengths are drawn from half a second up to the clip's own, or it is said three times; rates and gains from the
+    Lengths are drawn from half a second up to the utterance's own, or it is said three times; rates and gains from the
     constants above; what is too loud is clipped. What would be silent to `earnest predict` is left as it was.
     """
     rng = np.random.default_rng(0)
@@ -353,7 +353,7 @@ def _graph_bytes(bundle: Bundle) -> int:
 
 
 def _latencies(answers: Mapping[Any, Answer], waveform: Waveform) -> dict[Any, list[float]]:
-    """Return what each call took, in ms; they take turns, so that what else the machine does is spread evenly."""
+    """Measure each call, in ms; they take turns, so that other work of the machine is spread evenly."""
     taken: dict[Any, list[float]] = {key: [] for key in answers}
     for _ in range(N_TIMED):
         for key, answer in answers.items():

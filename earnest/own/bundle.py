@@ -1,4 +1,4 @@
-"""What learning from own recordings gives: the files and the description of a bundle, and what the model is worth."""
+"""A bundle learnt from own recordings: its files, its description, and its scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +29,7 @@ NOT_STATED = "not stated: ask whoever made it before you pass it on"
 
 @dataclass(frozen=True)
 class Answers:
-    """What a person says about the model and the recordings.
+    """A person's description of the model and the recordings.
 
     Attributes
     ----------
@@ -238,7 +238,7 @@ class Learned:
 
     @property
     def title(self) -> str:
-        """What the numbers are of, in one line."""
+        """The protocol of the scores, in one line."""
         kind = "speaker-independent" if self.speaker_independent else "NOT speaker-independent"
         return f"{kind}, {self.folds}"
 

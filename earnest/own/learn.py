@@ -68,7 +68,7 @@ GAIN = 0.02  # of UA from twice as much: worth a word
 
 @dataclass(frozen=True)
 class LearnOptions(Validated):
-    """How is learnt; see `earnest.learn`."""
+    """Options of learning; see `earnest.learn`."""
 
     model: str | Path = DEFAULT_BUNDLE
     seed: NumberFromZero = 0
@@ -219,7 +219,7 @@ def _summary(
 
 
 def _command(data: OwnData, base: Bundle, options: LearnOptions) -> str:
-    """Return what to type for the same model; names without folders, as where recordings lie is nobody's business."""
+    """Return the command for the same model; names without folders, as where recordings lie is nobody's business."""
     words = ["earnest", "learn", data.source.resolve().name, "--from", base.info.name, *typed(data.hints)]
     words += ["--continue", options.continued.name] if options.continued else []
     words += ["--seed", str(options.seed)] if options.seed else []
@@ -229,7 +229,7 @@ def _command(data: OwnData, base: Bundle, options: LearnOptions) -> str:
 
 
 def folds_in_words(own: OwnEmbeddings, n_folds: int) -> str:
-    """Say how recordings were divided."""
+    """Describe the folds."""
     if not own.knows_speakers:
         return f"{n_folds} folds of recordings"
     alone = n_folds == own.n_speakers
@@ -237,7 +237,7 @@ def folds_in_words(own: OwnEmbeddings, n_folds: int) -> str:
 
 
 def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence[str]) -> Iterator[str]:
-    """Yield what makes the numbers worth less, and what a reader of the data should know."""
+    """Yield warnings that make the numbers worth less, and notes for readers of the data."""
     if known:
         heard = [name for name in known if name in base.info.origin]
         if heard:
@@ -273,7 +273,7 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
 
 
 def _late_ends(own: OwnEmbeddings) -> Iterator[str]:
-    """Tell of parts that end after their recording: times that are wrong, such as milliseconds."""
+    """Warn of parts that end after their recording: times that are wrong, such as milliseconds."""
     heard_to = (row.start_s + seconds for row, seconds in zip(own.rows, own.seconds.tolist(), strict=True))
     rows = zip(own.rows, heard_to, strict=True)
     if late := [row for row, heard_s in rows if row.end_s is not None and row.end_s > heard_s + LATE_S]:

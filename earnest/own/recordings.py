@@ -93,7 +93,7 @@ class OwnRecording:
 
 
 def hear(predictor: Predictor, sources: Iterable[AudioInput], jobs: int = 1) -> Iterator[OwnRecording]:
-    """Yield what was heard of each recording, in order, by `earnest.runtime.predictor.Predictor.embed_many`."""
+    """Yield the embeddings of each recording, in order, by `earnest.runtime.predictor.Predictor.embed_many`."""
     yield from map(OwnRecording.of, predictor.embed_many(sources, jobs))
 
 
@@ -127,7 +127,7 @@ class OwnEmbeddings:
 
     @property
     def n_speakers(self) -> int:
-        """How many speakers there are; 0 where a recording names none."""
+        """Number of speakers; 0 where a recording names none."""
         return len({row.speaker for row in self.rows}) if all(row.speaker for row in self.rows) else 0
 
     @property
@@ -159,7 +159,7 @@ class OwnEmbeddings:
         )
 
     def labelled(self, base: LastLayer | None) -> LabelledEmbeddings:
-        """Return what a head is fitted on: the recordings, then their copies.
+        """Return the embeddings that a head is fitted on: the recordings, then their copies.
 
         Recordings of one speaker stay together, or parts and channels of one file where speakers are unknown.
         """
@@ -217,7 +217,7 @@ def _stacked_copies(copies: Sequence[OwnRecording], found: Sequence[OwnRecording
 
 
 def _sources(rows: Iterable[Utterance], predictor: Predictor) -> Iterator[Source]:
-    """Yield what is to be heard; a part of a recording is decoded here, at the model's rate."""
+    """Yield the sources of rows; a part of a recording is decoded here, at the model's rate."""
     rate_hz = predictor.info.sample_rate_hz
     for row in rows:
         if not row.start_s and row.end_s is None:
@@ -373,7 +373,7 @@ def _is_of(name: str, rows: Sequence[Utterance]) -> bool:
 
 
 def write_kept(folder: Path, own: OwnEmbeddings, base: Bundle) -> None:
-    """Write what `read_kept` needs."""
+    """Write embeddings and labels for `read_kept`."""
     stored = io.BytesIO()
     np.savez_compressed(stored, **{name: getattr(own, name) for name in KEPT})
     lines = [{"base": base.info.files["model.onnx"]}, *(_plain(row) for row in own.rows)]
@@ -398,7 +398,7 @@ def _plain(row: Utterance) -> dict[str, Any]:
 
 
 def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
-    """Read what a model keeps.
+    """Read the embeddings and labels that a model keeps.
 
     Raises
     ------

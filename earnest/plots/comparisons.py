@@ -102,7 +102,7 @@ def draw_noise_curves(curves: Mapping[str, NoiseCurve]) -> "Figure":
 
 
 def plot_learning_curve(amounts: Sequence[Amount], path: Path, title: str) -> None:
-    """Draw UA over the number of training clips; bars are standard deviations over folds, where there are several."""
+    """Draw the learning curve: UA over the number of training utterances; bars are deviations over folds, if any."""
     figure = new_figure(6.6, 4.3)
     axes = figure.subplots()
     ordered = sorted(amounts, key=lambda amount: amount.share)

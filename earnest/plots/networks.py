@@ -1,4 +1,4 @@
-"""What a network does with recordings: filters, feature maps, attention, a map of embeddings, what answers depend on.
+"""Pictures of a network: filters, feature maps, attention, a map of embeddings, saliency.
 
 The numbers come from `earnest.training.explain`; here they are drawn, without torch.
 """
@@ -112,12 +112,12 @@ def _draw_tiles(axes: "Axes", tiles: Floats, colours: str, limits: tuple[float, 
 
 
 def draw_map(places: Floats, colourings: Mapping[str, Sequence[str]]) -> "Figure":
-    """Draw one point a clip, once for each way to colour them.
+    """Draw one point an utterance, once for each way to colour them.
 
     Parameters
     ----------
-    places : shape (clips, 2)
-    colourings : title → one name a clip
+    places : shape (utterances, 2)
+    colourings : title → one name an utterance
     """
     figure = new_figure(5.2 * len(colourings), 5.0)
     panels = np.atleast_1d(figure.subplots(1, len(colourings)))
@@ -144,7 +144,7 @@ def _scatter(axes: "Axes", places: Floats, names: Sequence[str]) -> None:
 
 
 def draw_attention_panels(clips: Sequence[tuple[str, Floats, Floats]]) -> "Figure":
-    """Draw log-mels with the attention over them, one panel a clip.
+    """Draw log-mels with the attention over them, one panel an utterance.
 
     Parameters
     ----------

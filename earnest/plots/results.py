@@ -249,7 +249,7 @@ def draw_classes(scores: Scores) -> "Figure":
 
 
 def draw_reliability(curve: Reliability) -> "Figure":
-    """Draw the share right over confidence, and below it how many clips each bin holds."""
+    """Draw the share right over confidence, and below it how many utterances each bin holds."""
     figure = new_figure(4.6, 4.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     full = curve.counts > 0
@@ -273,7 +273,7 @@ def draw_reliability(curve: Reliability) -> "Figure":
 
 
 def draw_risk_coverage(curve: RiskCoverage) -> "Figure":
-    """Draw accuracy over the share of clips that is answered, the most confident first."""
+    """Draw accuracy over the share of utterances that is answered, the most confident first."""
     figure = new_figure(4.6, 4.6)
     axes = figure.subplots()
     full, selected = 100 * curve.accuracy_at(1.0), 100 * curve.accuracy_at(SELECTED)

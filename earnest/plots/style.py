@@ -1,4 +1,4 @@
-"""What all pictures share: colours, figures without matplotlib's global state and without a screen, plain axes."""
+"""Style of all pictures: colours, figures without matplotlib's global state and without a screen, plain axes."""
 
 import warnings
 from pathlib import Path

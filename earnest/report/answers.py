@@ -35,7 +35,7 @@ LEAD = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What the page tells of a row."""
+    """One row of the page."""
 
     path: str
     status: str

@@ -27,12 +27,12 @@ from earnest.report.sections import (
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a person may choose.
+    """Options of a report.
 
     Attributes
     ----------
     audio : put players into the page, where the licence allows it
-    n_examples : clips shown
+    n_examples : utterances shown
     """
 
     audio: bool = True

@@ -27,13 +27,13 @@ Key = tuple[str, str]
 
 @dataclass
 class PlayerBudget:
-    """Bytes of sound that may still go into a page; each kind of clip that got none is told once."""
+    """Bytes of sound that may still go into a page; each kind of utterance that got none is told once."""
 
     left: int = 6_000_000
     refused: set[str] = field(default_factory=set)
 
     def player(self, row: Utterance, waveform: Waveform) -> str:
-        """Return a clip as a ``data:`` address, or "" and remember why not."""
+        """Return an utterance as a ``data:`` address, or "" and remember why not."""
         known = CORPORA.get(row.corpus) if row.corpus in CORPORA.names() else None
         if known is None or not known.licence.startswith(OPEN_LICENCES):
             licence = known.licence if known else "not known"
@@ -80,7 +80,7 @@ def recordings_of(corpora: Iterable[str], folders: Mapping[str, Path]) -> Record
 
 
 def waveform_of(row: Utterance) -> Waveform | None:
-    """Decode one clip at 16 kHz, shape (samples,); None where it can't be read."""
+    """Decode one utterance at 16 kHz, shape (samples,); None where it can't be read."""
     try:
         return load_waveform(row.path, RATE_HZ, row.start_s, row.end_s)
     except AudioError:
@@ -88,7 +88,7 @@ def waveform_of(row: Utterance) -> Waveform | None:
 
 
 def spectrogram(waveform: Waveform) -> str:
-    """Return a picture of a clip's log-mels as a ``data:`` address; low frequencies lie below."""
+    """Return a picture of an utterance's log-mels as a ``data:`` address; low frequencies lie below."""
     from matplotlib.image import imsave
 
     content = io.BytesIO()
@@ -97,7 +97,7 @@ def spectrogram(waveform: Waveform) -> str:
 
 
 def flac(waveform: Waveform) -> bytes:
-    """Encode a clip as 16-bit FLAC, which every browser plays."""
+    """Encode an utterance as 16-bit FLAC, which every browser plays."""
     import soundfile
 
     content = io.BytesIO()
@@ -106,7 +106,7 @@ def flac(waveform: Waveform) -> bytes:
 
 
 def licence_note(rows: Iterable[Utterance]) -> str:
-    """Say whose recordings these are and under which licence they may be passed on."""
+    """Name the recordings' corpora, and the licences under which they may be passed on."""
     names = sorted({row.corpus for row in rows} & set(CORPORA.names()))
     known = [(name, CORPORA.get(name)) for name in names]
     return "; ".join(f"{name}: {one.citation}, licence {one.licence}, {one.url}" for name, one in known)

@@ -1,4 +1,4 @@
-"""Several results side by side, and each of them paired clip by clip with the first."""
+"""Several results side by side, and each of them paired utterance by utterance with the first."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -44,10 +44,10 @@ class Compared:
 
     Attributes
     ----------
-    headline : each result on all of its clips, mean over folds
-    on_common : each result over the clips that all have, where they have different ones
+    headline : each result on all of its utterances, mean over folds
+    on_common : each result over the utterances that all have, where they have different ones
     pairs : one for each result after the first; p-values are corrected for their number
-    notes : what must be known to read the numbers: other clips, other protocols
+    notes : what must be known to read the numbers: other utterances, other protocols
     """
 
     results: Sequence[Result]
@@ -93,7 +93,7 @@ def compare_results(results: Sequence[Result]) -> Compared:
     Raises
     ------
     CorpusError
-        When a pair has no clip in common, or disagrees about a clip's true class.
+        When a pair has no utterance in common, or disagrees about an utterance's true class.
     """
     results, notes = _under_one_name(results)
     first = results[0]
@@ -158,7 +158,7 @@ def _corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _on_common_clips(results: Sequence[Result]) -> tuple[Table | None, int]:
-    """Score each result on the clips that all have; None where all have the same, or none in common."""
+    """Score each result on the utterances that all have; None where all have the same, or none in common."""
     keys = [clip_names(result.predictions) for result in results]
     common = set(keys[0]).intersection(*keys[1:])
     if not common or all(set(own) == common for own in keys):
@@ -218,7 +218,7 @@ def _too_few(name: str, one: Difference) -> str:
 
 
 def _folds(first: Result, other: Result) -> str:
-    """Say which folds of the first result the common clips are from; "" where it names none."""
+    """Name the folds of the first result with the common utterances; "" where it names none."""
     there = set(clip_names(other.predictions))
     folds = dict.fromkeys(
         fold for key, fold in zip(clip_names(first.predictions), first.predictions.fold, strict=True) if key in there

@@ -45,7 +45,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Shown:
-    """A section, and the clips that may be heard below it."""
+    """A section, and the utterances that may be heard below it."""
 
     section: Section
     clips: Sequence[Clip] = ()

@@ -1,4 +1,4 @@
-"""What needs a trained network and recordings: attention over log-mels, and a map of embeddings."""
+"""Sections that need a trained network and recordings: attention over log-mels, and a map of embeddings."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.floating]
 
 
 def inside_sections(result: Result, recordings: Recordings, seed: int = 0) -> list[Section]:
-    """Return the sections on attention and embeddings, of the first fold's network and its test clips."""
+    """Return the sections on attention and embeddings, of the first fold's network and its test utterances."""
     missing = _why_not(result, recordings)
     if missing:
         return [Section("inside", "Attention and embeddings", missing=missing)]
@@ -129,7 +129,7 @@ def _embeddings(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]"
 
 
 def laid_out(embeddings: npt.NDArray[np.float64], seed: int) -> Floats:
-    """Return a place for each embedding (clips, width), shape (clips, 2): t-SNE of standardised values."""
+    """Return a place for each embedding (utterances, width), shape (utterances, 2): t-SNE of standardised values."""
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(embeddings) - 1) / 3)
@@ -139,7 +139,7 @@ def laid_out(embeddings: npt.NDArray[np.float64], seed: int) -> Floats:
 
 
 def nearest_neighbours(embeddings: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """Return the row of the nearest other embedding of each, shape (clips,)."""
+    """Return the row of the nearest other embedding of each, shape (utterances,)."""
     values = standardised(embeddings)[0]
     # ‖a − b‖² = ‖a‖² + ‖b‖² − 2·a·b, for all pairs at once: (clips, clips).
     squares = (values**2).sum(axis=1)

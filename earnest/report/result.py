@@ -1,4 +1,4 @@
-"""What a report is about: a folder of ``earnest train`` or ``earnest evaluate``, or anybody's predictions file."""
+"""A result to report: a folder of ``earnest train`` or ``earnest evaluate``, or anybody's predictions file."""
 
 import csv
 import shlex
@@ -43,7 +43,7 @@ class FoldRun:
 
 @dataclass(frozen=True)
 class Facts:
-    """What ``metrics.json`` says beside scores; texts are empty and ``speaker_independent`` None where nothing does.
+    """Facts in ``metrics.json`` beside scores; texts are empty and ``speaker_independent`` None where it has none.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class Result:
 
     @property
     def n_folds(self) -> int:
-        """How many folds there are, each with its repeats."""
+        """Number of folds, each with its repeats."""
         return len(without_repeats(self.scores.folds))
 
     def named(self, name: str) -> "Result":
@@ -157,7 +157,7 @@ def _facts(folder: Path) -> Facts:
 
 
 def _noise(folder: Path, predictions: Predictions) -> NoiseCurve | None:
-    """Read what noise does to the same folds; None where nobody asked, or of other folds."""
+    """Read the noise curve of the same folds; None where nobody asked, or of other folds."""
     path = folder / METRICS_NOISE
     if not path.exists():
         return None

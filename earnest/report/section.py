@@ -140,7 +140,7 @@ def _escaped(cell: str) -> str:
 
 @dataclass(frozen=True)
 class Card:
-    """One clip with its answer.
+    """One utterance with its answer.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ class Card:
 
     @property
     def alt(self) -> str:
-        """What the image shows."""
+        """A description of the image."""
         return f"Log-mel spectrogram of {self.utterance_id}: spoken {self.truth}, answered {self.predicted}"
 
 

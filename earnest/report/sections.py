@@ -64,7 +64,7 @@ def headline_table(results: Sequence[Result]) -> Table:
 
 
 def published_table(results: Sequence[Result]) -> Table | None:
-    """Return what others published under the protocols of the results, None if that is nothing."""
+    """Return a table of published results under the protocols of the results, None without any."""
     protocols = filter(None, dict.fromkeys(result.facts.protocol for result in results))
     rows = [
         [row.result, row.protocol, row.speakers, row.wa, row.ua]
@@ -172,7 +172,7 @@ def _ece_table(result: Result) -> Table:
 
 
 def _fitted_table(runs: Sequence[FoldRun]) -> Table | None:
-    """Say what calibration changed on the clips that it was fitted on."""
+    """Tabulate calibration before and after, on the utterances that it was fitted on."""
     rows = []
     for run in runs:
         fitted = run.record.calibration
