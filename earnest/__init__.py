@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from earnest.runtime.timeline import Timeline
 
     def models() -> list[BundleInfo]:
-        """Return what each shipped bundle says of itself; see `earnest.models`."""
+        """Return the description of each shipped bundle; see `earnest.models`."""
 
 
 __all__ = [
@@ -115,7 +115,7 @@ def load(
     ----------
     name_or_path : one, or a list of models with the same classes and sample rate
     threads : cores that one prediction may use, 0 for all
-    tta : average over variants of each clip: "none", "gain", "speed", "gain-and-speed", "noise",
+    tta : average over variants of each recording: "none", "gain", "speed", "gain-and-speed", "noise",
         "stretch", "pitch", "masks" or "multitask"; what they bring and cost: docs/results/tta.md
     provider : what the backend computes on: "cpu", "cuda" with onnxruntime-gpu, "gpu" or "auto" with OpenVINO
     backend : "onnxruntime", "openvino", or "auto": onnxruntime unless the bundle was exported for OpenVINO
@@ -194,7 +194,7 @@ def learn(  # noqa: PLR0913, each is a word of the command line
     overwrite: bool = False,
     progress: "Progress | None" = None,
 ) -> "Learned":
-    """Learn a model of one's own from labelled recordings, and test it: without torch, about a minute for 500 clips.
+    """Learn a model of one's own from labelled recordings, and test it: without torch, in a minute for 500 recordings.
 
     The last layer of a shipped model is fitted anew; labels are whatever words stand there.
 

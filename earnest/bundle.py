@@ -56,13 +56,13 @@ class ProtocolResult:
     ----------
     wa, ua : mean over folds, from 0 to 1; ``_sd`` their standard deviation, None for a single fold
     wa_interval : lowest and highest WA of the 95 % interval over speakers, empty where unknown
-    ece : calibration error of all test clips together
-    wa_at_80 : WA over the 80 % of the clips that the model is surest of
-    recall : class → share of its clips that were recognised
+    ece : calibration error of all test utterances together
+    wa_at_80 : WA over the 80 % of the utterances that the model is surest of
+    recall : class → share of its utterances that were recognised
     ua_by_gender : gender → UA
     wa_of_speakers : lowest, median and highest WA of a speaker, empty where speakers are unknown
-    gender_wa : share of the clips whose gender was answered right, None where it isn't answered
-    gender_recalls : gender → share of its clips for which it was answered
+    gender_wa : share of the utterances whose gender was answered right, None where it isn't answered
+    gender_recalls : gender → share of its utterances for which it was answered
     class_subsets : label scheme of fewer classes, among which the answers were scored, too → (WA, UA), means over folds
     """
 
@@ -87,7 +87,7 @@ class ProtocolResult:
 
 @dataclass(frozen=True)
 class AdaptationEntry(Validated):
-    """What ``bundle.json`` says under ``adaptation``.
+    """The entry ``adaptation`` of ``bundle.json``.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class AdaptationEntry(Validated):
 
 @dataclass(frozen=True)
 class BundleInfo(Validated):
-    """What ``bundle.json`` says.
+    """The description of a bundle, ``bundle.json``.
 
     Attributes
     ----------
@@ -181,7 +181,7 @@ class BundleInfo(Validated):
 
     @property
     def forbidden_use(self) -> str:
-        """What these corpora forbid, in words; empty where there are none."""
+        """The use that the corpora's licences forbid, in words; empty where there are none."""
         heard = " and ".join(f"{line.name}, {line.licence}" for line in self.non_commercial)
         return f"for non-commercial use only, as its weights have heard {heard}" if heard else ""
 
@@ -322,7 +322,7 @@ def _read_info(path: Path) -> BundleInfo:
 
 
 def _missing_in(folder: Path) -> str:
-    """Say what a folder without ``bundle.json`` is, and how a trained run becomes a bundle."""
+    """Explain a folder without ``bundle.json``, and how a trained run becomes a bundle."""
     if not (folder / "run.json").is_file():
         return "no such file. A bundle is a folder with bundle.json and model.onnx."
     words = ["earnest", "export", str(folder), "--output", f"bundles/{folder.resolve().name}"]

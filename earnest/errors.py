@@ -151,7 +151,7 @@ class MissingExtraError(EarnestError):
 
 
 def unwritable(path: Path, error: OSError) -> EarnestError:
-    """Return what to tell a person whose file can't be written."""
+    """Return the error for a file that can't be written."""
     if error.errno in _FULL:
         return EarnestError(f"{path}: the disk is full, or a quota. Free some space and give the same command again.")
     is_open = sys.platform == "win32" and isinstance(error, PermissionError)  # or a folder is protected

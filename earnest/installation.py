@@ -1,4 +1,4 @@
-"""Which earnest this is, how it was installed, what to type for one of its extras, and what these may not do."""
+"""The installed version, how it was installed, commands that add its extras, and limits of these."""
 
 import sys
 from pathlib import Path

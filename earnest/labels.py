@@ -46,7 +46,7 @@ class Scheme:
 
 @dataclass(frozen=True)
 class SchemeCounts:
-    """What a scheme did to a set of labels: nothing is merged or dropped silently."""
+    """Counts of a label scheme: nothing is merged or dropped silently."""
 
     kept: Mapping[str, int]
     merged: Mapping[tuple[str, str], int]
@@ -61,7 +61,7 @@ class SchemeCounts:
 
 
 def count_labels(scheme: Scheme, labels: Iterable[tuple[str, str, str]]) -> SchemeCounts:
-    """Count what ``scheme`` keeps, merges and drops of (emotion, corpus, native emotion) triples."""
+    """Count the (emotion, corpus, native emotion) triples that ``scheme`` keeps, merges and drops."""
     kept: Counter[str] = Counter()
     merged: Counter[tuple[str, str]] = Counter()
     dropped: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""How far long work is: bars on standard error, or nothing."""
+"""Progress of long work: bars on standard error, or nothing."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

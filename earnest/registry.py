@@ -68,7 +68,7 @@ class Registry(Generic[T]):
 
     @cached_property
     def _entry_points(self) -> Mapping[str, "list[EntryPoint]"]:
-        """What installed packages add, by name; only their metadata is read."""
+        """Entry points of installed packages, by name; only their metadata is read."""
         from importlib.metadata import entry_points
 
         found: dict[str, list[EntryPoint]] = {}

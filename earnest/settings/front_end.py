@@ -19,11 +19,11 @@ class FrontEnd(Validated):
     scale : rows are mel bands, or ("linear") the transform's own bins from ``fmin_hz`` to below ``fmax_hz``, where
         ``n_mels`` says nothing
     fmin_hz, fmax_hz : lowest and highest frequency; None (in TOML "none") means half the sample rate
-    pad_mode : what continues the clip at both ends, where the frames are centred
-    decibel_reference : 0 dB is a power of one, or the loudest value of the clip
+    pad_mode : what continues the utterance at both ends, where the frames are centred
+    decibel_reference : 0 dB is a power of one, or the loudest value of the utterance
     window : shape of a frame
     pre_emphasis : share of the previous sample that is taken from each one, 0 for none
-    top_db : floor below the loudest value of the clip, None (in TOML "none") for no floor
+    top_db : floor below the loudest value of the utterance, None (in TOML "none") for no floor
     level : scale of the waveform before the transform: as it is, with a root mean square of ``level_dbfs``, or less its
         mean (a microphone's constant offset) and with a standard deviation of ``level_dbfs``
     trim : frames kept: all, from the first to the last above the gradient threshold (EmoCatcher), or above
@@ -117,12 +117,12 @@ class Image(Validated):
     ----------
     channels : 1, or 3 that are made as ``channels_from`` says
     channels_from : the same thing three times; the spectrogram with its first and second derivative over time; or the
-        spectrogram of the clip, of the clip with a little noise, and of the clip in a room
+        spectrogram of the utterance, of the utterance with a little noise, and of the utterance in a room
     delta_width : frames of the derivatives' window
-    scaling : none; each frequency's range over the training clips becomes 0 to 1 (clipped); or ``lowest_db`` to
+    scaling : none; each frequency's range over the training utterances becomes 0 to 1 (clipped); or ``lowest_db`` to
         ``highest_db`` becomes 0 to 1 (clipped)
     height, width : pixels after bilinear resizing; 0 keeps the bands and the frames
-    normalise : none; mean and deviation of ImageNet's channels; or those of the training clips
+    normalise : none; mean and deviation of ImageNet's channels; or those of the training utterances
     low_at_bottom : low frequencies come last, as in a picture
     """
 
@@ -153,7 +153,7 @@ class Image(Validated):
 
     @property
     def sources(self) -> int:
-        """How many different channels there are before copying."""
+        """Number of different channels before copying."""
         return 1 if self.channels_from == "copies" else 3
 
 
@@ -162,12 +162,12 @@ SHORTEST_S, LONGEST_S = 0.01, 600.0
 
 @dataclass(frozen=True)
 class Segments(Validated):
-    """Which stretch of a clip the network sees; it becomes part of the exported graph.
+    """Segmentation: the stretch of an utterance that the network sees; part of the exported graph.
 
     Attributes
     ----------
-    mode : the whole clip; a crop from its middle (in training: from anywhere), shorter clips padded at both ends; or
-        blocks one after another, whose mean log-probability is the clip's answer
+    mode : the whole utterance; a crop from its middle (in training: from anywhere), shorter utterances padded at both
+        ends; or blocks one after another, whose mean log-probability is the utterance's answer
     length_s : of the crop or of one block
     """
 
@@ -183,7 +183,7 @@ class Segments(Validated):
             require(right, f"length_s must be {SHORTEST_S:g} to {LONGEST_S:g} seconds, got {self.length_s:g}")
 
     def frames(self, sample_rate_hz: int, hop_length: int) -> int:
-        """Return frames of one segment: a crop has those of a lone clip of its length, blocks tile the time.
+        """Return frames of one segment: a crop has those of a lone utterance of its length, blocks tile the time.
 
         Moody's 2.1 s are 91 frames, one at each end of 90 hops; NTU's 3 s are 300.
         """

@@ -45,7 +45,7 @@ class Bounds:
         )
 
     def __str__(self) -> str:
-        """Say it as messages do: "from 0 to below 1"."""
+        """Format the bounds as messages do: "from 0 to below 1"."""
         low = f"above {_number(self.gt)}" if self.gt is not None else ""
         high = f"below {_number(self.lt)}" if self.lt is not None else ""
         if self.ge is not None:
@@ -66,7 +66,7 @@ class LowHigh(Bounds):
         return len(value) == 2 and all(map(super().holds, value)) and bool(value[0] <= value[1])
 
     def __str__(self) -> str:
-        """Say it as messages do: "[low, high] from 0 to 1"."""
+        """Format the range as messages do: "[low, high] from 0 to 1"."""
         return "[low, high]" if self == LowHigh() else f"[low, high] {super().__str__()}"
 
 
@@ -79,7 +79,7 @@ class NotEmpty:
         return len(value) > 0
 
     def __str__(self) -> str:
-        """Say it as messages do."""
+        """Format the condition as messages do."""
         return "a list of at least one"
 
 

@@ -31,10 +31,10 @@ class Recipe(Validated):
 
     Attributes
     ----------
-    protocol : which clips are for training, validation and test, unless a command names another protocol
+    protocol : which utterances are for training, validation and test, unless a command names another protocol
     authors_protocol : the one of the published number, where it is another; "" where it is not known
-    finetune : what a pre-trained embedding learns from the training clips before the last layer is fitted
-    augment : settings of each augmentation of training clips, in their order; read by `earnest.augment.chain`
+    finetune : what a pre-trained embedding learns from the training utterances before the last layer is fitted
+    augment : settings of each augmentation of training utterances, in their order; read by `earnest.augment.chain`
     """
 
     corpus: str | tuple[str, ...]
@@ -93,7 +93,7 @@ class Recipe(Validated):
         return (self.corpus,) if isinstance(self.corpus, str) else self.corpus
 
     def trains_as(self, other: "Recipe") -> bool:
-        """Whether the same weights come out where the clips are the same; which clips they are, a split says."""
+        """Whether two recipes train the same weights, given the same utterances."""
         return replace(other, protocol=self.protocol, authors_protocol=self.authors_protocol) == self
 
     def to_dict(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def recipe_word(path: Path) -> str:
-    """Return what to type for a recipe: its name where it comes with earnest and was found by that, else the path."""
+    """Return a recipe's word on a command line: its name if it ships with earnest and was found so, else its path."""
     return path.stem if path in shipped_recipes().values() else str(path)
 
 

@@ -33,7 +33,7 @@ _OF_DISCRIMINANTS = frozenset({"shrinkage", "speaker_prior", "augmented_copies"}
 
 @dataclass(frozen=True)
 class Unfreezing(Validated):
-    """What is trained from an epoch on; the first epoch is 1."""
+    """Layers that are unfrozen at an epoch; the first epoch is 1."""
 
     epoch: Annotated[int, Bounds(ge=2)]
     names: Annotated[tuple[str, ...], NotEmpty()]
@@ -41,22 +41,22 @@ class Unfreezing(Validated):
 
 @dataclass(frozen=True)
 class Training(Validated):
-    """How the weights are found.
+    """Settings of training.
 
     Attributes
     ----------
     method : by gradient descent over epochs, or the last layer in closed form (`earnest.training.closed_form`)
     shrinkage : of the discriminant's covariance, from 0 to 1
-    speaker_prior : of a last layer ``speaker_dependent``, how many clips the usual place of an emotion counts as
-    augmented_copies : of each training clip, changed by the ``[[augment]]`` tables, that the discriminant is fitted on
-        beside the clips as they are
+    speaker_prior : of a last layer ``speaker_dependent``, how many utterances the usual place of an emotion counts as
+    augmented_copies : of each training utterance, changed by the ``[[augment]]`` tables, that the discriminant is
+        fitted on beside the utterances as they are
     epochs : the most; training ends earlier when ``patience`` epochs in a row brought no better validation ``monitor``
     monitor : what chooses the epoch, on validation data: UA (mean recall) or loss
     refit : train once more on training and validation data for the chosen number of epochs
     momentum : of "sgd"
     schedule : "plateau" multiplies the learning rate by ``plateau_factor`` when ``plateau_monitor`` has not fallen for
-        so many epochs (where there are no validation clips, the training loss); "multistep" by ``step_factor`` after
-        each of ``milestones``; "cosine" falls to ``lowest_learning_rate``
+        so many epochs (where there are no validation utterances, the training loss); "multistep" by ``step_factor``
+        after each of ``milestones``; "cosine" falls to ``lowest_learning_rate``
     warmup_epochs : over which the learning rate rises evenly, before any schedule but "plateau"
     layer_decay : the learning rate of a layer is that of the layer behind it times this
     head_learning_rate : of the layers that ``head`` names, or of the last one where it names none; None (in TOML
@@ -66,13 +66,13 @@ class Training(Validated):
     gradient_clip : the longest gradient, as a Euclidean norm over all weights; 0 for any
     class_weights : "balanced" weighs a class inversely to its share
     oversample : which classes are seen more often, see `earnest.training.examples`
-    mixup : "dominant" keeps the larger share with the clip itself, "plain" doesn't care
-    stability_weight : of the divergence between the answers to a clip as it is and augmented; 0 trains on either
-    clean_share : probability that a training clip is left as it is where the recipe augments
-    changes : "all" puts a clip through the ``[[augment]]`` tables in their order, each with its ``probability``; "one"
-        through one of them, drawn in proportion to their probabilities
-    auxiliary : what is learned beside the emotion; a task that no training clip has a label for is left out, of the
-        model's answers too. In closed form, the gender alone
+    mixup : "dominant" keeps the larger share with the utterance itself, "plain" doesn't care
+    stability_weight : of the divergence between the answers to an utterance as it is and augmented; 0 trains on either
+    clean_share : probability that a training utterance is left as it is where the recipe augments
+    changes : "all" puts an utterance through the ``[[augment]]`` tables in their order, each with its ``probability``;
+        "one" through one of them, drawn in proportion to their probabilities
+    auxiliary : what is learned beside the emotion; a task that no training utterance has a label for is left out, of
+        the model's answers too. In closed form, the gender alone
     affect_loss : one minus Lin's concordance over the batch, or the mean squared error
     affect_range : lowest and highest rating of the corpus; where it is empty, as the corpus reader says
     multitask : how losses become one, see `earnest.training.heads`
@@ -196,15 +196,15 @@ SHARES = (
 
 @dataclass(frozen=True)
 class FrameChanges(Validated):
-    """How often frames are changed, and how much.
+    """Settings of augmentation on log-mel frames.
 
     Attributes
     ----------
     noise : folder of recordings below ``$EARNEST_DATA``, "" for none; ``noise_names`` are the parts of paths used
-    backward, spliced, crop, stretch, warped, expanded, coloured, reverberant, noisy, narrow, masked : share of clips
-        that each happens to
-    most_pieces, piece_frames : how many pieces of other clips take a place in a spliced one, and their lengths
-    shortest_part : of a clip that a crop leaves
+    backward, spliced, crop, stretch, warped, expanded, coloured, reverberant, noisy, narrow, masked : share of
+        utterances that each happens to
+    most_pieces, piece_frames : how many pieces of other utterances take a place in a spliced one, and their lengths
+    shortest_part : of an utterance that a crop leaves
     stretch_range : of durations
     warp_range : of factors by which mel bands move
     expansion_db : range of levels below the peak from which on an expander makes what is quiet quieter
@@ -251,13 +251,13 @@ class FrameChanges(Validated):
 
 @dataclass(frozen=True, kw_only=True)
 class Finetune(Validated):
-    """How an embedding is fine-tuned with two heads, see `earnest.training.finetune`.
+    """Settings of fine-tuning with two heads, see `earnest.training.finetune`.
 
     Attributes
     ----------
     corpus : corpora whose labels are learnt, each its own classes; in a recipe, beside its own
     epochs : 0 leaves the embedding as it is
-    steps_an_epoch : batches; 0 for so many that every clip comes about once
+    steps_an_epoch : batches; 0 for so many that every utterance comes about once
     speakers_a_batch, clips_a_speaker : how a batch is made up
     learning_rate : of the blocks; ``convolution_share`` of it for the convolutions
     average : of the weights, the share that a step keeps
@@ -322,12 +322,12 @@ class Range(Validated):
 
 @dataclass(frozen=True)
 class Tune(Validated):
-    """What is tried, how often, and what counts.
+    """Settings of the hyperparameter search: trials, metric, ranges.
 
     Attributes
     ----------
     trials : settings to try, the recipe's own first
-    metric : on the validation clips, the higher the better
+    metric : on the validation utterances, the higher the better
     pruner : "median" ends a training early that is worse than half of the others were at the same epoch
     ranges, choices : setting, such as "training.learning_rate" → what it may be
     """

@@ -1,4 +1,4 @@
-"""What every augmentation of a waveform promises, tried on made-up voices and hard clips."""
+"""Contract of augmentations of a waveform, tried on made-up voices and hard utterances."""
 
 import pickle
 import warnings
@@ -109,7 +109,7 @@ def result_is_finite_float32_at_every_rate(name: str) -> None:
 
 
 def hard_clips_are_survived_without_a_warning(name: str) -> None:
-    """Silence, one sample, clicks, very loud, very quiet and long clips."""
+    """Silence, one sample, clicks, very loud, very quiet and long utterances."""
     with _transform(name) as transform:
         for case, waveform in HARD.items():
             for seed in range(3):
@@ -126,7 +126,7 @@ def _expect_samples(result: Waveform, what: str) -> None:
 
 
 def length_is_kept_where_that_is_promised(name: str) -> None:
-    """``keeps_length`` is true, for clips of 1 to 30,011 samples."""
+    """``keeps_length`` is true, for utterances of 1 to 30,011 samples."""
     if not AUGMENTATIONS.get(name).keeps_length:
         return
     with _transform(name) as transform:
@@ -145,7 +145,7 @@ def probability_zero_changes_nothing(name: str) -> None:
 
 
 def probability_a_half_leaves_about_half_of_the_clips_alone(name: str) -> None:
-    """70 to 130 of 200 clips come back as they are."""
+    """70 to 130 of 200 utterances come back as they are."""
     waveform, rng = voice(0.1), _rng(0)
     with _transform(name, probability=0.5) as transform:
         n_untouched = sum(transform(waveform, rng) is waveform for _ in range(200))
@@ -161,7 +161,7 @@ def transform_can_be_sent_to_another_process(name: str) -> None:
 
 
 def resolved_table_names_every_setting_and_gives_the_same_samples(name: str) -> None:
-    """What a run folder keeps is enough to repeat it."""
+    """The settings kept in a run folder are enough to repeat it."""
     with _settings(name) as settings:
         table = {"name": name, **settings}
         resolved = resolved_tables([table])

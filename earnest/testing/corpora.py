@@ -1,4 +1,4 @@
-"""What every corpus reader promises, tried on the files of its example with made-up audio."""
+"""Contract of corpus readers, tried on the files of their example with made-up audio."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +76,7 @@ def rows_name_their_corpus_and_speaker_and_are_unique(name: str) -> None:
 
 
 def manifest_comes_back_unchanged(name: str) -> None:
-    """What `write_manifest` writes of the rows, `read_manifest` reads."""
+    """A manifest of `write_manifest` is read by `read_manifest` as the same rows."""
     with _example(name) as (corpus, root):
         rows = list(corpus.read(root))
         write_manifest(rows, root / "manifest.csv")

@@ -1,4 +1,4 @@
-"""What every network promises, tried on a small one (its ``reduced`` settings) and made-up voices."""
+"""Contract of networks, tried on a small one (its ``reduced`` settings) and made-up voices."""
 
 import fnmatch
 from collections.abc import Sequence
@@ -67,13 +67,13 @@ def clips(seconds: Sequence[float] = (0.1, 0.35, 0.6, 1.1), seed: int = 0) -> li
 
 
 def padded(waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return a batch (batch, samples) with zeros behind the clips, and their lengths (batch,)."""
+    """Return a batch (batch, samples) with zeros behind the utterances, and their lengths (batch,)."""
     lengths = torch.tensor([len(waveform) for waveform in waveforms])
     return torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True), lengths
 
 
 def frames_of(model: SpeechClassifier, waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return what the network is handed: (batch, bands, frames) and the valid frames (batch,)."""
+    """Return the network's input: (batch, bands, frames) and the valid frames (batch,)."""
     with torch.no_grad():
         frames: tuple[Tensor, Tensor] = model.front_end(*padded(waveforms))
     return frames
@@ -177,7 +177,7 @@ def _told(name: str, key: str, row: int) -> Any:
 
 
 def frames_behind_a_clip_change_nothing(name: str) -> None:
-    """Whatever stands there: padding is masked."""
+    """Padding is masked, with any values there."""
     model = model_called(name)
     frames, n_frames = frames_of(model, clips())
     noise = 100 * torch.randn(frames.shape, generator=torch.Generator().manual_seed(2))

@@ -26,7 +26,7 @@ class ServerProcess:
 
     @property
     def address(self) -> str:
-        """What requests begin with."""
+        """The address that requests begin with."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
