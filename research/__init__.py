@@ -1,1 +1,1 @@
-"""What makes the weights that ship: distillation, pruning and fine-tuning of encoders; not installed."""
+"""Tools for the weights that ship: distillation, pruning and fine-tuning of encoders; not installed."""

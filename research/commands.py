@@ -61,7 +61,7 @@ def finetune_command(
 
     The result is weights that a recipe's model can start from ([network] weights = FOLDER). Some protocols test on a
     corpus that the encoder was fine-tuned on. A score under such a protocol is honest only if you named that protocol
-    and fold here: then its test clips are left out.
+    and fold here: then its test utterances are left out.
 
     \b
     Example:

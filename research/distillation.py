@@ -1,4 +1,4 @@
-"""What a distillation is told."""
+"""Settings of distillation, and the distillation."""
 
 import json
 import math
@@ -59,7 +59,7 @@ from research.students import (
 
 @dataclass(frozen=True)
 class Distillation(Validated):
-    """What is imitated, on which recordings, by what.
+    """Settings of a distillation: teacher, student, recordings.
 
     Attributes
     ----------
@@ -69,16 +69,16 @@ class Distillation(Validated):
     teacher : `WhisperSettings`; its ``pooled_blocks`` are imitated
     student : `StudentSettings`; what its ``weights`` name is where it starts
     changes : of the frames that both hear
-    denoising : the teacher hears clips before microphones, rooms and noise change them
+    denoising : the teacher hears utterances before microphones, rooms and noise change them
     repeats : how often a changed batch is heard in an epoch; the teacher hears it once
     listeners : processes in which the teacher listens beside the training, 0 for none; 1 spares waiting
-    pooled_weight : weight of means and deviations over a clip, against the one of single tokens
+    pooled_weight : weight of means and deviations over an utterance, against the one of single tokens
     matrix_rate : learning rate of the blocks' matrices, whose steps are orthogonal (Jordan et al., 2024: Muon);
         ``learning_rate`` is that of all else. 0: that of the matrices too, and their steps are Adam's
     encoder : `WhisperSettings` of an encoder that learns in place of a student: one that has become narrower, or whose
         tokens become one, and gets back what that cost
-    teacher_speakers_only : only clips of speakers are heard whose labels the teacher was fitted on; all others stay
-        unheard
+    teacher_speakers_only : only utterances of speakers are heard whose labels the teacher was fitted on; all others
+        stay unheard
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"known_voices": "teacher_speakers_only"}
@@ -121,7 +121,8 @@ class DistillationState(Remembering):
 
     Parameters
     ----------
-    spread : (2·width,) how much means and deviations over a clip differ between clips: the unit of their errors
+    spread : (2·width,) how much means and deviations over an utterance differ between utterances: the unit of their
+        errors
     n_steps : optimiser steps of the whole training
     """
 
@@ -189,7 +190,7 @@ class DistillationState(Remembering):
 def distillation_errors(
     student: nn.Module, frames: Tensor, n_frames: Tensor, tokens: Tensor, spread: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return how far a student is from its teacher: in single tokens, and in means and deviations over clips.
+    """Return how far a student is from its teacher: in single tokens, and in means and deviations over utterances.
 
     Parameters
     ----------
@@ -209,7 +210,7 @@ def distillation_errors(
 
 
 def sound_of(settings: Distillation, folders: Mapping[str, Path]) -> list[Utterance]:
-    """Return what is heard: the clips of the corpora, and recordings by nobody in particular.
+    """Return the sound to hear: the utterances of the corpora, and recordings by nobody in particular.
 
     Parameters
     ----------

@@ -46,14 +46,14 @@ from research.settings import held_out_speakers, read_settings
 
 @dataclass(frozen=True)
 class Pruning(Validated):
-    """How a tuned encoder becomes narrower, and so faster.
+    """Settings of structured pruning, which makes a tuned encoder smaller, and so faster.
 
     Attributes
     ----------
     width : neurons that each block's feed-forward layer keeps; 0 for all, here and below
     stem_width : channels between the convolutions
     key_width : values of a head's query and key
-    n_clips : so many clips, drawn at random, show what the neurons do
+    n_clips : so many utterances, drawn at random, show what the neurons do
     tokens_per_step, merged_after : as the encoder is used later
     """
 
@@ -72,7 +72,7 @@ class Pruning(Validated):
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuning(Finetune):
-    """What is learnt, on which recordings, how.
+    """Settings of fine-tuning: encoder, recordings, epochs.
 
     Attributes
     ----------
@@ -105,12 +105,12 @@ def clips_for(
     fold: str | None = None,
     progress: Progress = SILENT,
 ) -> tuple[list[Example], list[str]]:
-    """Decode the clips of every corpus; targets are positions in what is returned second.
+    """Decode the utterances of every corpus; targets are positions in what is returned second.
 
     Parameters
     ----------
     folders : corpus name → folder
-    protocol, fold : whose test clips, and all clips of their speakers, are left out
+    protocol, fold : whose test utterances, and all utterances of their speakers, are left out
 
     Returns
     -------
@@ -255,7 +255,7 @@ def _channels(encoder: Encoder, batches: Sequence[FrameBatch]) -> Moments:
 
 
 def _heard(block: EncoderBlock, batches: Sequence[FrameBatch]) -> Tensor:
-    """Return what a block's attention hears, (tokens, width)."""
+    """Return the input of a block's attention, (tokens, width)."""
     return torch.cat([block.self_attn_layer_norm(tokens)[mask] for tokens, mask in batches])
 
 
@@ -351,7 +351,7 @@ def finetune(
 
     Returns
     -------
-    the losses of each epoch, and the shares of clips of held-out speakers that are right
+    the losses of each epoch, and the shares of utterances of held-out speakers that are right
     """
     claim(folder, to_toml(asdict(settings)), "fine-tuning")
     held_out = held_out_speakers(example.utterance.speaker for example in examples)

@@ -1,4 +1,4 @@
-"""What distillation and fine-tuning of encoders share: how settings are read, and who is listened to only."""
+"""Settings that distillation and fine-tuning of encoders share, and speakers who are only listened to."""
 
 from collections.abc import Iterable
 from pathlib import Path

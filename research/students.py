@@ -1,4 +1,4 @@
-"""What imitates a teacher's tokens, and the clips and tokens that it learns from."""
+"""Students, which imitate a teacher's tokens, and their training batches."""
 
 import math
 import pickle
@@ -119,7 +119,7 @@ BatchKey: TypeAlias = tuple[int, int, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class DistillationTarget:
-    """One clip without the silence at its ends: ``frames`` (n_mels, frames), float16."""
+    """One utterance without the silence at its ends: ``frames`` (n_mels, frames), float16."""
 
     frames: Tensor
     speaker: str
@@ -185,7 +185,7 @@ class Teacher:
 
         Returns
         -------
-        (2·width,): how much means and deviations over a clip then differ between clips
+        (2·width,): how much means and deviations over an utterance then differ between utterances
         """
         count, total, squares = 0, torch.zeros(self.width), torch.zeros(self.width)
         pooled = []
@@ -201,13 +201,13 @@ class Teacher:
 
 
 class TargetBatches(Dataset[Taught]):
-    """Batches by (epoch, number, positions): clips changed anew in each epoch, and what the teacher says to them.
+    """Batches by (epoch, number, positions): utterances changed anew in each epoch, and what the teacher says to them.
 
     What is asked for again within an epoch is remembered.
 
     Parameters
     ----------
-    denoising : the teacher hears clips before microphones, rooms and noise change them
+    denoising : the teacher hears utterances before microphones, rooms and noise change them
     """
 
     def __init__(
@@ -253,7 +253,7 @@ class TargetBatches(Dataset[Taught]):
         return frames.float(), n_frames, tokens.float()
 
     def _changed(self, rows: Sequence[int], epoch: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Return what the student hears and what its teacher hears."""
+        """Return the sound for the student and for its teacher."""
         clips = [self.targets[row].frames.float() for row in rows]
         heard, clean = [], []
         for row, clip in zip(rows, clips, strict=True):
@@ -268,7 +268,7 @@ class TargetBatches(Dataset[Taught]):
 
 
 class SimilarLengths(EpochBatches[BatchKey]):
-    """Batches of clips of similar length, each ``repeats`` times, in an order that depends on seed and epoch alone."""
+    """Batches of utterances of similar length, each ``repeats`` times, ordered by seed and epoch alone."""
 
     def __init__(self, targets: Sequence[DistillationTarget], batch_size: int, repeats: int, seed: int) -> None:
         self.targets, self.batch_size, self.repeats, self.seed = (
@@ -296,7 +296,7 @@ class SimilarLengths(EpochBatches[BatchKey]):
 def by_length(
     targets: Sequence[DistillationTarget], batch_size: int, rng: np.random.Generator | None = None
 ) -> Iterator[list[int]]:
-    """Yield batches of positions, clips of similar length together; ``rng`` mixes neighbours."""
+    """Yield batches of positions, utterances of similar length together; ``rng`` mixes neighbours."""
     lengths = np.array([lesson.frames.shape[1] for lesson in targets], np.float64)
     if rng is not None:
         lengths += rng.uniform(0, 0.1 * lengths.mean(), len(lengths))

@@ -1,9 +1,9 @@
-"""What the default model says to real recordings of corpora that it never heard, beside their labels.
+"""Answers of the default model to real recordings of corpora that it never heard, beside their labels.
 
 Usage: python scripts/answers_beside_labels.py [MODEL]
 
-Draws five clips each of RAVDESS and nEMO (seed 0, the model's classes only) and prints a table in Markdown; nothing is
-chosen. Corpora come from $EARNEST_DATA.
+Draws five recordings each of RAVDESS and nEMO (seed 0, the model's classes only) and prints a table in Markdown;
+nothing is chosen. Corpora come from $EARNEST_DATA.
 """
 
 import sys

@@ -25,7 +25,7 @@ def answer(folder: Path, *command: str) -> Any:
 
 
 def python_weaknesses() -> tuple[list[str], list[str]]:
-    """Return what is known about locked Python packages, and which of them nobody answered for."""
+    """Return known weaknesses of locked Python packages, and the packages that nobody answered for."""
     known, unanswered = [], []
     for name, option in PYTHON:
         words = ("--format", "json", "--progress-spinner", "off", "--disable-pip", option, "--requirement", name)
@@ -43,7 +43,7 @@ def python_weaknesses() -> tuple[list[str], list[str]]:
 
 
 def page_weaknesses() -> tuple[list[str], list[str]]:
-    """Return what is known about the packages of the page and of its tools, and whether anybody answered."""
+    """Return known weaknesses of the packages of the page and of its tools, and whether anybody answered."""
     found = answer(ROOT / "web", "npm", "audit", "--json", "--package-lock-only")
     if found is None or "vulnerabilities" not in found:
         return [], ["web/package-lock.json"]

@@ -1,11 +1,11 @@
-"""What costly recordings cost a server, and those whose clips it answers beside them: docs/security/bombs.md.
+"""Cost of decompression bombs for a server, and for recordings answered beside them: docs/security/bombs.md.
 
     python scripts/bombs_beside_traffic.py                     # 50 clips a second, 1 minute
     python scripts/bombs_beside_traffic.py --rate 10 --no-page
 
-Starts `earnest serve`. First clips of 3 s come alone, at an even pace, whether or not the one before was answered; then
-each bomb of `attacks.decoding.bombs` is sent beside them, one after another. A clip is late when its
-answer takes longer than ``--late`` seconds. Ends with exit code 1 when a clip came late, was refused or lost beside
+Starts `earnest serve`. First recordings of 3 s come alone, at an even pace, whether or not the one before was answered;
+then each bomb of `attacks.decoding.bombs` is sent beside them, one after another. A recording is late when its answer
+takes longer than ``--late`` seconds. Ends with exit code 1 when a recording came late, was refused or lost beside
 bombs, or a bomb took longer than two seconds or 200 MiB. Some bombs are harmless by now: they are answered.
 """
 
@@ -42,7 +42,7 @@ HEADERS = {"Content-Type": "application/octet-stream"}
 
 @dataclass
 class Traffic:
-    """Clips at an even pace, and how long each took; None where there was no answer or another one than 200."""
+    """Recordings at an even pace, and how long each took; None where there was no answer or another one than 200."""
 
     port: int
     clip: bytes
@@ -129,7 +129,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """What one bomb cost."""
+    """The cost of one bomb."""
 
     name: str
     n_bytes: int
@@ -180,7 +180,7 @@ def peak_mib(pid: int) -> float:
 
 
 def three_seconds() -> bytes:
-    """Return a clip as WAV."""
+    """Return a recording as WAV."""
     sound, rate_hz = soundfile.read(min(DEMO.glob("*.flac")), dtype="int16")
     file = io.BytesIO()
     soundfile.write(file, np.resize(sound, 3 * rate_hz), rate_hz, format="WAV")

@@ -65,7 +65,7 @@ class Target:
 
 @dataclass
 class Count:
-    """What happened to one target."""
+    """Counts for one target."""
 
     kills: int = 0
     rounds: int = 0
@@ -103,7 +103,7 @@ class Place:
             (root / f"{name}.toml").write_text(recipe_text(epochs) + more, encoding="utf-8")
 
     def prepare(self, names: Sequence[str]) -> None:
-        """Make bundle and clips, a finished training, a finished evaluation, as far as ``names`` need them."""
+        """Make bundle and recordings, a finished training, a finished evaluation, as far as ``names`` need them."""
         from stand_in import write_bundle
 
         from earnest.testing.sounds import write_voice
@@ -229,7 +229,7 @@ class Child:
         self.wait(END_S)
 
     def said(self) -> str:
-        """Return what it wrote on both outputs."""
+        """Return its text on both outputs."""
         self._log.seek(0)
         return self._log.read().decode("utf-8", "replace")
 
@@ -251,7 +251,7 @@ def rows_of(path: Path) -> dict[str, Any]:
 
 
 def files_of(folder: Path) -> dict[str, Any]:
-    """Return what must be equal in a run folder: rows of tables, digests of the rest, and which files there are."""
+    """Return the parts of a run folder that must be equal: rows of tables, digests of the rest, names of files."""
     found: dict[str, Any] = {}
     names = []
     for path in sorted(folder.rglob("*")):
@@ -283,7 +283,7 @@ class Chaos:
         self._n_rounds = 0
 
     def expected(self, target: Target) -> tuple[Mapping[str, Any], float]:
-        """Return what the command leaves undisturbed, and how long it takes."""
+        """Return the outcome of the undisturbed command, and how long it takes."""
         if target.name not in self._expected:
             out = self._folder()
             start = time.monotonic()

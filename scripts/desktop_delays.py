@@ -1,4 +1,4 @@
-"""How long does the window's loop wait? A timer beats every 5 ms while each hard thing happens.
+"""Measure delays of the window's loop: a timer beats every 5 ms while each hard thing happens.
 
     python scripts/desktop_delays.py                 # prints a Markdown table; minutes
     python scripts/desktop_delays.py --only long     # one of them

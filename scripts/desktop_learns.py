@@ -1,10 +1,10 @@
-"""Annotate → learn → better? In the window, on real clips of a speaker whom the model never heard.
+"""Annotate → learn → better? In the window, on real recordings of a speaker whom the model never heard.
 
     python scripts/desktop_learns.py ~/ravdess --speakers 3      # prints a Markdown table
 
-Each speaker's clips of the model's six emotions are opened in a window without a screen. Every other clip is corrected
-by hand (the file's own label), "learn from my corrections" is chosen, and the other half is answered by the model
-before and by the new one, unsure answers told too. WA: share of clips that are right.
+Each speaker's recordings of the model's six emotions are opened in a window without a screen. Every other recording is
+corrected by hand (the file's own label), "learn from my corrections" is chosen, and the other half is answered by the
+model before and by the new one, unsure answers told too. WA: share of recordings that are right.
 """
 
 import argparse

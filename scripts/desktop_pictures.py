@@ -1,4 +1,4 @@
-"""Draw docs/desktop/*.png: the window as it looks, from the bundled clips of synthetic speech alone.
+"""Draw docs/desktop/*.png: the window as it looks, from the bundled recordings of synthetic speech alone.
 
     python scripts/desktop_pictures.py
 
@@ -79,7 +79,7 @@ class Scene:
 
 
 def copied(folder: Path) -> list[Path]:
-    """Copy the clips, so that the pictures name no folder of this computer."""
+    """Copy the recordings, so that the pictures name no folder of this computer."""
     return [Path(shutil.copy(clip, folder)) for clip in CLIPS]
 
 
@@ -98,7 +98,7 @@ def one_file(name: str, folder: Path, **look: str) -> None:
 
 
 def conversation(name: str, folder: Path) -> None:
-    """Draw five clips in a row, as two speakers, with a correction by hand."""
+    """Draw five recordings in a row, as two speakers, with a correction by hand."""
     import numpy as np
     import soundfile
 
@@ -141,7 +141,7 @@ def batch(name: str, folder: Path) -> None:
 
 
 def recording(name: str, folder: Path) -> None:
-    """Draw the microphone at work; what it hears is a clip."""
+    """Draw the microphone at work; what it hears is a recording."""
     import numpy as np
 
     from earnest.audio.io import load_waveform

@@ -1,12 +1,13 @@
-"""Score EmoCatcher's released weights in our network on their own test clips: network, front end and split are theirs.
+"""Score EmoCatcher's released weights in our network on their test recordings: network, front end and split are theirs.
 
     python scripts/emocatcher_release.py [FOLDER]
 
 FOLDER (by default $EARNEST_DATA/emocatcher-release) holds the two checkpoints of its repository; RAVDESS speech is
-found as everywhere. Tensors alone are read, nothing is unpickled. Each checkpoint is scored twice: clips alone, as here
-every clip is answered, and in batches that are padded with zeros which its convolutions see, as its authors did (what
-follows a clip then changes its answer). The second is the published number. A clip by itself with as many zeros behind
-it as in its batch shows that they, and nothing else, are why answers differ; those clips are listed.
+found as everywhere. Tensors alone are read, nothing is unpickled. Each checkpoint is scored twice: recordings alone, as
+here every recording is answered, and in batches that are padded with zeros which its convolutions see, as its authors
+did (what follows a recording then changes its answer). The second is the published number. A recording by itself with
+as many zeros behind it as in its batch shows that they, and nothing else, are why answers differ; those recordings are
+listed.
 """
 
 import os
@@ -82,7 +83,7 @@ def answers_alone(network: Cabg, clips: Frames) -> list[int]:
 
 @torch.inference_mode()
 def answers_padded(network: Cabg, clips: Frames) -> list[int]:
-    """Answer as their code does: convolutions and layer norms run on into the zeros behind a clip."""
+    """Answer as their code does: convolutions and layer norms run on into the zeros behind a recording."""
     answers = []
     for start in range(0, len(clips), BATCH_SIZE):
         batch = clips[start : start + BATCH_SIZE]
@@ -93,7 +94,7 @@ def answers_padded(network: Cabg, clips: Frames) -> list[int]:
 
 @torch.inference_mode()
 def answers_behind_zeros(network: Cabg, clips: Frames) -> list[int]:
-    """Answer each clip by itself, with as many zeros behind it as it has in its batch, and without neighbours."""
+    """Answer each recording by itself, with as many zeros behind it as it has in its batch, and without neighbours."""
     answers = []
     for clip, zeros in zip(clips, zeros_behind(clips), strict=True):
         padded = torch.nn.functional.pad(clip, (0, zeros))[None]
@@ -102,7 +103,7 @@ def answers_behind_zeros(network: Cabg, clips: Frames) -> list[int]:
 
 
 def zeros_behind(clips: Frames) -> list[int]:
-    """Return how many frames of zeros stand behind each clip in its batch."""
+    """Return how many frames of zeros stand behind each recording in its batch."""
     lengths = [clip.shape[1] for clip in clips]
     return [
         max(lengths[number // BATCH_SIZE * BATCH_SIZE :][:BATCH_SIZE]) - length for number, length in enumerate(lengths)
@@ -121,7 +122,7 @@ def _as_published(network: Cabg, frames: Tensor, n_frames: Tensor) -> list[int]:
 
 
 def difference_table(test: Sequence[Utterance], answers: Mapping[str, Sequence[int]], zeros: Sequence[int]) -> str:
-    """Return the clips that the ways of answering don't agree on, as a table in Markdown."""
+    """Return the recordings that the ways of answering don't agree on, as a table in Markdown."""
     rows = []
     for n, row in enumerate(test):
         told = [CORE_EMOTIONS[said[n]] for said in answers.values()]

@@ -59,7 +59,7 @@ Put: TypeAlias = Callable[[Any, Sequence[Path]], list[Any]]
 
 
 class Stream(Protocol):
-    """What hears pieces: the model's stream or a server's."""
+    """A stream of pieces: the model's or a server's."""
 
     def accept_waveform(self, waveform: npt.ArrayLike) -> Any: ...
     def finish(self) -> Any: ...
@@ -200,7 +200,7 @@ def copy_files(tasks: Any, paths: Sequence[Path]) -> list[Any]:
 
 
 def told(values: dict[str, Any]) -> Prediction:
-    """Return what the page said."""
+    """Return the page's answer."""
     if "failure" in values:
         return Prediction("array", "error", error=str(values["failure"]))
     return Prediction.from_dict(values)

@@ -1,4 +1,4 @@
-"""How many recordings does a model of one's own need, and what does its base's knowledge of emotions add?
+"""Learning curve of a model of one's own over few recordings, and the gain by its base's knowledge of emotions.
 
 Usage: python scripts/few_recordings.py [BASE]
 

@@ -49,7 +49,7 @@ NETWORKS: list[Predictor] = []
 
 
 class Said(NamedTuple):
-    """What one bundle says of clips: facts of each, embeddings (clips, width) and probabilities (clips, classes)."""
+    """A bundle's answers to recordings: facts, embeddings (recordings, width), probabilities (recordings, classes)."""
 
     corpus: npt.NDArray[np.str_]
     speaker: npt.NDArray[np.str_]
@@ -58,7 +58,7 @@ class Said(NamedTuple):
     probabilities: Floats
 
     def only(self, rows: npt.NDArray[np.bool_]) -> "Said":
-        """Return some clips."""
+        """Return some recordings."""
         return Said(*(values[rows] for values in self))
 
 
@@ -68,7 +68,7 @@ def prepare(names: Sequence[str]) -> None:
 
 
 def heard(path: str) -> list[dict[str, Floats]]:
-    """Return what each network says of one clip."""
+    """Return each network's outputs for one recording."""
     waveform = load_waveform(path, RATE_HZ)
     runs = (network.graph.run([waveform], ("embedding", "probabilities")) for network in NETWORKS)
     return [{name: values[0] for name, values in run.items()} for run in runs]
@@ -88,7 +88,7 @@ def hear(folder: Path, names: Sequence[str]) -> None:
 
 
 def read(path: Path, bundle: Bundle) -> tuple[Said, npt.NDArray[np.int64]]:
-    """Return what was said of clips whose emotion is one of the bundle's classes, and its number."""
+    """Return the answers to recordings whose emotion is one of the bundle's classes, and its number."""
     with np.load(path) as data:
         said = Said(*(data[name] for name in Said._fields))
     scheme, classes = scheme_called(bundle.info.scheme, said.emotion.tolist()), bundle.info.classes
@@ -99,7 +99,7 @@ def read(path: Path, bundle: Bundle) -> tuple[Said, npt.NDArray[np.int64]]:
 
 
 def points_of(probabilities: Floats) -> Floats:
-    """Return log-probabilities less their mean (clips, classes)."""
+    """Return log-probabilities less their mean (recordings, classes)."""
     logs = np.log(np.maximum(probabilities, 1e-6))
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
@@ -113,7 +113,7 @@ def shrinkage_of(recipe: Mapping[str, Any]) -> Shrinkage:
 
 
 def banks_of(said: Said, targets: npt.NDArray[np.int64], bundle: Bundle) -> tuple[list[Bank], float]:
-    """Answer the clips of the bundle's own corpora; return that, and the sharpness that the bundle's answers need."""
+    """Answer the recordings of the bundle's own corpora; return the answers, and the sharpness that they need."""
     shrinkage, n_classes = shrinkage_of(bundle.info.recipe), len(bundle.info.classes)
     embeddings = said.embedding.astype(np.float64)
     facts = targets, said.speaker.tolist(), said.corpus.tolist()
@@ -190,7 +190,7 @@ def serves_folders(told: Told) -> bool:
 
 
 def largest_loss(told: Told) -> float:
-    """Return what the kind of stream of speech that loses most loses of WA or UA, 0 to 1; the blind mean left out."""
+    """Return the largest loss over kinds of streams of speech, of WA or UA, 0 to 1; the blind mean left out."""
     return max(
         ways["plain"][score] - row[score]
         for corpus, kinds in told.items()

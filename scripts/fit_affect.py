@@ -3,11 +3,11 @@
 Usage: python scripts/fit_affect.py [--compare] FOLDER BUNDLE [BUNDLE ...]
 
 Nobody rated the corpora at hand, so nothing here is learnt from ratings. Each emotion has a place on both scales
-(`PLACES`); a clip's target is halfway between the place of what its actor was asked for, times the level that was asked
-for (low 1/3, medium 2/3, high 1, none said 1), and the place of what most listeners heard who had its sound alone
+(`PLACES`); a recording's target is halfway between the place of what its actor was asked for, times the level that was
+asked for (low 1/3, medium 2/3, high 1, none said 1), and the place of what most listeners heard who had its sound alone
 (CREMA-D's summaryTable.csv; several emotions, where votes are tied, count the same). EmoDB's listeners named no other
-emotion: its clips have the place of their class. A ridge regression of the embedding learns the targets of CREMA-D and
-EmoDB; its penalty is the one whose answers to speakers left out (five folds) correlate best with those places.
+emotion: its recordings have the place of their class. A ridge regression of the embedding learns the targets of CREMA-D
+and EmoDB; its penalty is the one whose answers to speakers left out (five folds) correlate best with those places.
 
 ``FOLDER`` holds what scripts/fit_adaptation.py heard of all corpora, which come from $EARNEST_DATA. RAVDESS and nEMO
 are not fitted on and choose nothing: what is printed of them is written into bundle.json too. A bundle that has the
@@ -61,7 +61,7 @@ Rows = npt.NDArray[np.bool_]
 
 
 class Placed(Heard):
-    """What was heard, with the place of each clip's emotion and of what listeners heard, both (clips, 2), −1 to 1."""
+    """Affect places of the actors' emotions and of the listeners' votes, both (recordings, 2), −1 to 1."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -86,14 +86,14 @@ class Placed(Heard):
 
 
 def votes_of(path: Path) -> dict[str, Floats]:
-    """Return clip → place of what most listeners to its sound heard; the mean of several with as many votes."""
+    """Return recording → place of what most listeners to its sound heard; the mean of several with as many votes."""
     with path.open(newline="", encoding="utf-8") as file:
         heard = {row["FileName"]: row["VoiceVote"].split(":") for row in csv.DictReader(file)}
     return {name: np.mean([PLACES[LETTERS[letter]] for letter in letters], axis=0) for name, letters in heard.items()}
 
 
 class Ridge:
-    """A ridge regression of weighted clips on standardised values, for any targets and penalty."""
+    """A ridge regression of weighted recordings on standardised values, for any targets and penalty."""
 
     def __init__(self, embedding: Floats, weight: Floats) -> None:
         self.share = (weight / weight.sum())[:, None]
@@ -104,7 +104,7 @@ class Ridge:
         self.gram = self.weighed.T @ self.values
 
     def fitted(self, target: Floats, penalty: float) -> tuple[Floats, Floats]:
-        """Return weight (width, targets) and bias (targets,) for targets (clips, targets)."""
+        """Return weight (width, targets) and bias (targets,) for targets (recordings, targets)."""
         middle = (self.share * target).sum(axis=0)
         gram = self.gram.copy()
         gram[np.diag_indices(len(gram))] += penalty
@@ -123,7 +123,7 @@ class LeftOut:
         ]
 
     def answers(self, target: Floats, penalty: float) -> Floats:
-        """Return valence and arousal (clips, 2), −1 to 1; NaN for clips of other corpora."""
+        """Return valence and arousal (recordings, 2), −1 to 1; NaN for recordings of other corpora."""
         told = np.full(target.shape, np.nan)
         for held, rows, ridge in self.folds:
             weight, bias = ridge.fitted(target[rows], penalty)
@@ -189,7 +189,7 @@ def unheard(heard: Placed, told: Floats) -> Iterator[tuple[str, dict[str, float]
 
 
 def arousal_of_levels(heard: Placed, told: Floats, corpus: str) -> dict[str, float]:
-    """Say how often a strong recording has more arousal than a normal one, where a corpus has these levels."""
+    """Measure how often a strong recording has more arousal than a normal one, where a corpus has these levels."""
     return measured(heard, told[:, AROUSAL], corpus) if "strong" in heard.level[heard.corpus == corpus] else {}
 
 

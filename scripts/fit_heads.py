@@ -124,7 +124,7 @@ def with_sounds(ledger: Sequence[TrainingCorpus]) -> list[dict[str, Any]]:
 
 
 def measured(heard: Heard, head: tuple[Floats, Floats]) -> dict[str, Any]:
-    """Say what a head makes of sound that it was not fitted on."""
+    """Measure a head on sound that it was not fitted on."""
     shares = sounds_of(head, heard.embedding)
     is_speech = shares[:, 0] >= SPEECH_FROM
 
@@ -215,7 +215,7 @@ def main(source: Path, embeddings: Path, output: Path) -> None:
 def trusted(
     name: str, sounds: Sequence[str], out_of_domain_from: float | None, measured: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what bundle.json says of a bundle's heads, with the calibration that was fitted for it."""
+    """Return a bundle's entries about its heads for bundle.json, with the calibration that was fitted for it."""
     trust = json.loads((ROOT / "runs" / "left-out" / f"{name}.json").read_text("utf-8"))
     return {
         "temperature": trust["temperature"],

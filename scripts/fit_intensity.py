@@ -37,7 +37,7 @@ Rows = npt.NDArray[np.bool_]
 
 
 class Heard:
-    """Embeddings (clips, width) of all corpora with what is known of each clip."""
+    """Embeddings (recordings, width) of all corpora with what is known of each recording."""
 
     def __init__(self, path: Path) -> None:
         with np.load(path) as data:
@@ -62,7 +62,7 @@ def ridge(embedding: Floats, target: Floats, penalty: float) -> tuple[Floats, fl
 
 
 def left_out(heard: Heard, penalty: float) -> Floats:
-    """Return answers to CREMA-D's clips (clips,) of a regression that has not seen their speaker."""
+    """Return answers to CREMA-D's recordings (recordings,) of a regression that has not seen their speaker."""
     speakers = sorted(set(heard.speaker[heard.learnt_from].tolist()))
     fold = np.array([speakers.index(one) % N_FOLDS if one in speakers else -1 for one in heard.speaker.tolist()])
     answers = np.full(len(fold), np.nan)
@@ -80,7 +80,7 @@ def above(answers: Floats, strong: Rows) -> float:
 
 
 def measured(heard: Heard, answers: Floats, corpus: str) -> dict[str, float]:
-    """Say how well a corpus' two levels are ranked: over all clips, and within each speaker and emotion."""
+    """Measure how well a corpus' two levels are ranked: over all recordings, and within each speaker and emotion."""
     rows = (heard.corpus == corpus) & (heard.emotion != "neutral") & np.isin(heard.level, ("normal", "strong"))
     strong = heard.level == "strong"
     groups = {(who, what) for who, what in zip(heard.speaker[rows], heard.emotion[rows], strict=True)}

@@ -7,8 +7,8 @@ Rows "…, RAVDESS f1" are those of docs/results/recipes (python scripts/recipe_
 others follow the authors' protocols. Every finished row is a line of runs/five/campaign.jsonl with its command, its
 seconds and its scores. A row is skipped where a corpus is not at hand or where it would take more core hours than
 --hours. Seconds an epoch are those of a run that was begun here, else those of docs/results/recipes, scaled by the
-number of training clips: an estimate. All but EmoCatcher see images, which are computed in bfloat16 on a processor that
-multiplies it itself; others take two to three times as long.
+number of training recordings: an estimate. All but EmoCatcher see images, which are computed in bfloat16 on a processor
+that multiplies it itself; others take two to three times as long.
 """
 
 import argparse
@@ -47,7 +47,7 @@ class Row:
     ----------
     words : behind the recipe
     corpora : needed; those behind "?" are taken where they are at hand
-    trainings : in units of one training on fold f1 of ravdess-6fold, 960 clips
+    trainings : in units of one training on fold f1 of ravdess-6fold, 960 recordings
     """
 
     recipe: str
@@ -59,7 +59,7 @@ class Row:
 
     @property
     def folder(self) -> str:
-        """What its run folder is called."""
+        """The name of its run folder."""
         return f"{self.recipe}-{'-'.join(self.name.lower().replace(',', '').split())}"
 
 

@@ -1,4 +1,4 @@
-"""What do INT8 and 16 bits cost? The models of all folds of `earnest evaluate`, in each format, on their test speakers.
+"""Accuracy of INT8 and 16 bits: the models of all folds of `earnest evaluate`, in each format, on their test speakers.
 
 python scripts/format_accuracy.py runs/results/base-ravdess-6fold runs/results/small-ravdess-6fold
 
@@ -45,7 +45,7 @@ per cent; from "WA lost" on compared with `onnx`, which is exact; MB of the grap
 
 
 def answers(run: Path, graph: ModelProto, form: Format, clips: QuantisationClips) -> tuple[np.ndarray, int]:
-    """Write a run's graph in one format; return the probabilities of each clip, (clips, classes), and its bytes."""
+    """Write a run's graph in one format; return its probabilities (recordings, classes) and its size in bytes."""
     copy = ModelProto()
     copy.CopyFrom(graph)
     files = model_files(copy, Form(form), run, {})
@@ -62,7 +62,7 @@ def answers(run: Path, graph: ModelProto, form: Format, clips: QuantisationClips
 
 
 def measure(run: Path, forms: Sequence[Format], found: dict[str, Any]) -> Iterator[None]:
-    """Add what each format does with the test clips of a fold; pause after each."""
+    """Add the answers of each format to the test recordings of a fold; pause after each."""
     missing = [form for form in forms if form not in found]
     if not missing:
         return

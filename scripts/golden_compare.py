@@ -1,4 +1,4 @@
-"""What golden runs keep of their outputs, what is neutralised in it, and how two of them are compared.
+"""Comparison of golden runs: the outputs that they keep, neutralised, and compared with others.
 
 Neutralised, in text alone (`neutral`): the folders of the run and of the tree; in ``SHA256SUMS`` the digests, because
 each file that it names is compared itself; in ``history.csv`` the seconds of an epoch. Left out (`LEFT_OUT`), because
@@ -27,7 +27,7 @@ TEXT = frozenset({".txt", ".json", ".jsonl", ".csv", ".toml", ".md", ".html", ".
 
 @dataclass(frozen=True)
 class Mapping:
-    """What was renamed on purpose since the golden runs were frozen.
+    """Names changed on purpose since the golden runs were frozen.
 
     Attributes
     ----------

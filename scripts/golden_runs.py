@@ -15,9 +15,9 @@ noisy, less data, repeats, chosen settings), `stress`, `report`, `score`, `compa
 `parity`; bundles as onnx and int8; `predict`, `timeline`, `spectrogram`, `listen`,
 `edge` with the shipped bundles, `models`, `corpus`.
 Not covered: servers, the page, `desktop`, `bench`; other forms of bundles (openvino, fp16, web, Moody's); real corpora
-and their readers; quality (a network that hears 20 clips for two epochs learns nothing); `distil` and `finetune` as
-commands; several processes at a time (``--jobs``); killed and resumed runs; what a terminal shows (colours, progress,
-help, warnings); TensorBoard's events.
+and their readers; quality (a network that hears 20 recordings for two epochs learns nothing); `distil` and `finetune`
+as commands; several processes at a time (``--jobs``); killed and resumed runs; what a terminal shows (colours,
+progress, help, warnings); TensorBoard's events.
 
 Numbers are the same for one machine and its packages, not for another: freeze where you compare.
 """
@@ -267,7 +267,7 @@ def since(revision: str) -> int:
 
 
 def write_inputs(folder: Path) -> None:
-    """Write recordings of six made-up speakers with ratings, noises, the demo clips and the recipes."""
+    """Write recordings of six made-up speakers with ratings, noises, the demo recordings and the recipes."""
     sys.path.append(str(ROOT / "tests"))
     import numpy as np
     import soundfile
@@ -354,7 +354,7 @@ def _with_what_they_read(only: Sequence[str]) -> list[Run]:
 
 
 def _call(words: Sequence[str]) -> None:
-    """Do what ``python -m earnest`` does."""
+    """Run ``python -m earnest`` in this process."""
     sys.argv = ["earnest", *words]
     runpy.run_module("earnest", run_name="__main__", alter_sys=True)
 

@@ -2,9 +2,10 @@
 
 Usage: python scripts/hard_speech.py [MODEL ...]
 
-200 clips each of RAVDESS and of nEMO (seed 0; the models' classes only), which no permissive model heard, are predicted
-as they are and under each condition (`CONDITIONS`). The voices behind are other clips of the same corpus; the noise is
-kinds of ESC-10 that nothing was trained with. Writes docs/results/hard-speech.md. Corpora come from $EARNEST_DATA.
+200 recordings each of RAVDESS and of nEMO (seed 0; the models' classes only), which no permissive model heard, are
+predicted as they are and under each condition (`CONDITIONS`). The voices behind are other recordings of the same
+corpus; the noise is kinds of ESC-10 that nothing was trained with. Writes docs/results/hard-speech.md. Corpora come
+from $EARNEST_DATA.
 """
 
 import sys
@@ -71,7 +72,7 @@ Change: TypeAlias = Callable[[Waveform, Sequence[str], np.random.Generator], Wav
 
 
 def with_voices(waveform: Waveform, voices: Sequence[str], snr_db: float, rng: np.random.Generator) -> Waveform:
-    """Put stretches of recordings behind a clip (samples,), each at the same level, all together at ``snr_db``."""
+    """Put stretches of recordings behind a recording (samples,), each at the same level, all together at ``snr_db``."""
     return mix_at_snr(waveform, together(voices, len(waveform), rng), snr_db)
 
 
@@ -87,7 +88,7 @@ def drawn_voices(others: Sequence[str], rng: np.random.Generator) -> tuple[str, 
 
 
 def quiet(waveform: Waveform, level_dbfs: float, room_dbfs: float, rng: np.random.Generator) -> Waveform:
-    """Bring a clip (samples,) to a low level, in a room with white noise."""
+    """Bring a recording (samples,) to a low level, in a room with white noise."""
     room = rng.standard_normal(len(waveform)).astype(np.float32)
     return at_level(waveform, level_dbfs) + at_level(room, room_dbfs)
 
@@ -99,7 +100,7 @@ def beep(level: float) -> Waveform:
 
 
 def click(waveform: Waveform, rng: np.random.Generator) -> Waveform:
-    """Make 0.4 s with 5 ms of white noise in it whose deviation is the clip's peak, as a key that ends a recording."""
+    """Make a key click: 0.4 s with 5 ms of white noise in it, whose deviation is the recording's peak."""
     pause = np.zeros(int(0.4 * RATE_HZ), np.float32)
     n_click = RATE_HZ // 200
     pause[n_click * 20 : n_click * 21] = rng.standard_normal(n_click) * np.abs(waveform).max()
@@ -107,7 +108,7 @@ def click(waveform: Waveform, rng: np.random.Generator) -> Waveform:
 
 
 def in_a_room(waveform: Waveform, snr_db: float, rng: np.random.Generator) -> Waveform:
-    """Put a clip's loud part, at most 2.4 s, into a room with pink noise, which is heard 0.8 s before and behind."""
+    """Put a recording's loud part, at most 2.4 s, into a room with pink noise, heard 0.8 s before and behind too."""
     first, end = active_part(waveform, RATE_HZ) or (0, len(waveform))
     speech = waveform[first : min(end, first + int(2.4 * RATE_HZ))]
     pause = np.zeros(int(0.8 * RATE_HZ), np.float32)
@@ -123,7 +124,7 @@ def in_range(waveform: Waveform) -> Waveform:
 
 
 def with_hum(waveform: Waveform, snr_db: float) -> Waveform:
-    """Put mains hum, 50 Hz and its second, third and fifth multiple, under a clip (samples,)."""
+    """Put mains hum, 50 Hz and its second, third and fifth multiple, under a recording (samples,)."""
     time = np.arange(len(waveform)) / RATE_HZ
     parts = ((1, 1.0), (2, 0.2), (3, 0.5), (5, 0.25))
     hum = sum(level * np.sin(2 * np.pi * 50 * multiple * time) for multiple, level in parts)
@@ -216,7 +217,7 @@ def crowd_cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[st
 
 
 def cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[str]]:
-    """Predict clips of one corpus with one model; yield the five cells of each condition."""
+    """Predict recordings of one corpus with one model; yield the five cells of each condition."""
     rng = np.random.default_rng(SEED)
     chosen = [rows[at] for at in sorted(rng.permutation(len(rows))[:N_CLIPS])]
     clips = [load_waveform(row.path, RATE_HZ, row.start_s, row.end_s) for row in chosen]

@@ -1,4 +1,4 @@
-"""What networks say to speech, vocal bursts and other sound: embeddings that `scripts/fit_heads.py` learns from.
+"""Embeddings of speech, vocal bursts and other sound, that `scripts/fit_heads.py` learns from.
 
 Usage: python scripts/hear_sounds.py OUTPUT BUNDLE [BUNDLE ...]
 
@@ -169,7 +169,7 @@ def _of(row: Utterance, others: Sequence[str], rng: np.random.Generator) -> Iter
 
 
 def sound_of(item: Item, number: int) -> Waveform | None:
-    """Return what is heard of one item, at most three or four seconds; None for silence."""
+    """Return the sound of one item, at most three or four seconds; None for silence."""
     rng = np.random.default_rng([SEED, number])
     n_most = int(LONGEST_S * RATE_HZ)
     if item.kind == NO_SPEECH and item.more:
@@ -231,7 +231,7 @@ def said_alone(waveform: Waveform, seconds: tuple[float, float], rng: np.random.
 
 
 def over_microphone(waveform: Waveform, rng: np.random.Generator) -> Waveform:
-    """Return what somebody's microphone, room, noise and codec make of a clip, at some level.
+    """Simulate a microphone, room, noise and codec on a recording, at some level.
 
     Vocal bursts come from hundreds of homes, speech from studios: without this a head tells these apart.
     """
@@ -253,7 +253,7 @@ def over_microphone(waveform: Waveform, rng: np.random.Generator) -> Waveform:
 
 @cache
 def behind_speech() -> list[str]:
-    """Return what may stand behind speech: made-up sounds, and the kinds of ESC-10 that training has heard."""
+    """Return sounds to put behind speech: made-up ones, and the kinds of ESC-10 that training has heard."""
     esc = [path for path in corpus_root("noise-esc10", {}).glob("*/*.opus") if path.parent.name not in ESC_FOR_TESTS]
     return sorted(str(path) for path in (*esc, *(ROOT / "cache" / "sounds").glob("*/*.flac")))
 

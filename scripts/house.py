@@ -85,12 +85,12 @@ class Module:
 
     @property
     def n_written(self) -> int:
-        """How many lines are not blank."""
+        """Number of lines that are not blank."""
         return sum(bool(line.strip()) for line in self.lines)
 
     @property
     def n_commented(self) -> int:
-        """How many lines have a comment for a reader, not one for a tool alone."""
+        """Number of lines with a comment for a reader, not one for a tool alone."""
         tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
         comments = (token for token in tokens if token.type == tokenize.COMMENT)
         return len({token.start[0] for token in comments if not FOR_TOOLS.match(token.string)})
@@ -208,7 +208,7 @@ class House:
         }
 
     def names(self) -> str:
-        """Return what is counted, by name."""
+        """Return the names of the counted things."""
         lines = [f"one importer: {module.name} ({len(module.lines)} lines)" for module in self.imported_once]
         lines += [f"two meanings: {name}: {', '.join(modules)}" for name, modules in self.ambiguous.items()]
         for rooms in (False, True):

@@ -3,7 +3,7 @@
 Usage: python scripts/house_walk.py TREE
 
 Both are command lines as people type them: `earnest evaluate` of one fold of the golden recipe "cabg" on made-up
-recordings, and `earnest predict` of one demo clip with the default bundle. Two things are counted:
+recordings, and `earnest predict` of one demo recording with the default bundle. Two things are counted:
 
 called: files of which a function is called, in any thread, from the command line's first function to its end. What is
 called because a module is being imported (decorators, registries, classes being made) doesn't count, nor does the
@@ -90,23 +90,23 @@ class Walk:
 
     @property
     def _importing(self) -> int:
-        """How many modules are being imported in this thread, one by another."""
+        """Number of modules being imported in this thread, one by another."""
         return getattr(self._of_thread, "importing", 0)
 
     def _counts(self, code: CodeType) -> bool:
-        """Tell whether it is a function of the package; bodies of classes are not optimised."""
+        """Whether it is a function of the package; bodies of classes are not optimised."""
         return bool(code.co_flags & inspect.CO_OPTIMIZED) and code.co_filename.startswith(self.folder)
 
 
 def _is_handed_the_task(frame: FrameType) -> bool:
-    """Tell whether a function that begins is given a waveform, or what stands for the task."""
+    """Whether a function that begins is given a waveform, or an object for the task."""
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return any(_is_of_the_task(frame.f_locals.get(name)) for name in names)
 
 
 def _is_of_the_task(value: Any) -> bool:
-    """Tell whether it is a waveform, a batch of them, one of `SEAMS`, or a list that begins with one of these."""
+    """Whether it is a waveform, a batch of them, one of `SEAMS`, or a list that begins with one of these."""
     if isinstance(value, list | tuple) and value:
         value = value[0]
     kind = type(value)

@@ -1,4 +1,4 @@
-"""How often do intervals over few speakers hold the truth? A simulation with the bootstrap that `earnest score` uses.
+"""Coverage of intervals over few speakers: a simulation with the bootstrap that `earnest score` uses.
 
 Usage: python scripts/interval_coverage.py
 

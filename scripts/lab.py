@@ -1,10 +1,10 @@
-"""Choose closed-form heads on validation speakers; test clips are never read.
+"""Choose closed-form heads on validation speakers; test recordings are never read.
 
 Usage: python scripts/lab.py heads RECIPE PROTOCOL [KEY=VALUE ...]
 
-In every fold of PROTOCOL, heads are fitted on the training clips and scored on the validation clips: WA / UA, per cent,
-mean over folds. KEY=VALUE changes the recipe (network.pooled_blocks=[1,2]). Corpora come from $EARNEST_DATA. The lab
-book, docs/results/experiments.md, quotes what this prints.
+In every fold of PROTOCOL, heads are fitted on the training recordings and scored on the validation recordings: WA / UA,
+per cent, mean over folds. KEY=VALUE changes the recipe (network.pooled_blocks=[1,2]). Corpora come from $EARNEST_DATA.
+The lab book, docs/results/experiments.md, quotes what this prints.
 """
 
 import sys
@@ -31,7 +31,7 @@ SHRINKAGES = (0.2, 0.4, 0.6, 0.8)
 
 @dataclass(frozen=True)
 class Fold:
-    """What a fold knows and what it is asked."""
+    """A fold's training data and its questions."""
 
     train: SpeakerEmbeddings
     valid: SpeakerEmbeddings
@@ -47,7 +47,7 @@ def main(recipe_path: str, protocol: str, changes: list[str]) -> None:
 
 
 def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fold]:
-    """Embed the training and validation clips of every fold; each clip once."""
+    """Embed the training and validation recordings of every fold; each recording once."""
     recipe = read_recipe(Path(recipe_path), changes_of(changes))
     task = task_of(recipe, protocol_called(protocol), {})
     wanted = {row.key: row for split in task.splits for row in (*split.train, *split.valid)}
@@ -75,7 +75,7 @@ def print_heads(folds: list[Fold]) -> None:
 
 
 def logits_of(fold: Fold, shrinkage: float) -> np.ndarray:
-    """Answer a fold's validation clips (rows, classes) by the discriminant of its training clips."""
+    """Answer a fold's validation recordings (rows, classes) by the discriminant of its training recordings."""
     train, asked, shrunk = fold.train, fold.valid.embeddings, Shrinkage(shrinkage, fold.value_weights)
     if not fold.speaker_dependent:
         weights, bias = discriminant(train.embeddings, train.targets, shrunk, fold.n_classes, train.corpora)

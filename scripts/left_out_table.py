@@ -1,4 +1,4 @@
-"""How true a recipe's percentages are: on corpora left out of training, and on new speakers of its own corpora.
+"""Calibration of a recipe's percentages: on corpora left out of training, and on new speakers of its own corpora.
 
 Usage: python scripts/left_out_table.py NAME [--shipped]
 
@@ -7,9 +7,9 @@ With --shipped the table of the bundle as it ships is printed, on corpora that i
 Without --shipped it needs the run of the shipped bundle, runs/NAME, and finished evaluations, as far as there are:
 runs/left-out/NAME (protocol leave-one-corpus-out; where a fold is missing, the shipped bundle stands in for corpora
 that it never heard), runs/results/NAME-ravdess-6fold and NAME-emodb-loso. Every fold's model is exported and hears its
-test clips one by one (adapted: after those of the speaker before; folder adapted: after all of the speaker's), and each
-test speaker's clips as one recording with pauses of 0.75 s, in an order drawn with seed 7, in a quiet room (noise of
-−60 dBFS all through it).
+test recordings one by one (adapted: after those of the speaker before; folder adapted: after all of the speaker's), and
+each test speaker's recordings as one recording with pauses of 0.75 s, in an order drawn with seed 7, in a quiet room
+(noise of −60 dBFS all through it).
 
 * Fitted, on RAVDESS, CREMA-D and EmoDB as corpora left out: a ratio, by which a model's temperature is greater than its
   validation speakers say, with which none of them is told surer than it is right, and the threshold for "unsure".
@@ -94,7 +94,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What a network said to one recording, window by window, and what is true of its parts (samples, class).
+    """A network's answers to one recording, window by window, and the truth of its parts (samples, class).
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Recording:
 
 
 def places(name: str) -> Iterator[Place]:
-    """Yield what is there."""
+    """Yield the models and test sets that are there."""
     shipped = ROOT / "earnest" / "bundles" / name
     heard_already = {line.name for line in load_bundle(shipped).info.training_corpora}
     for corpus in (*FITTED, "nemo"):
@@ -145,7 +145,7 @@ def _tested(run: Path, corpus: str) -> tuple[Utterance, ...]:
 
 
 def heard(task: tuple[Path, str, str, Sequence[Utterance]]) -> list[Recording]:
-    """Hear one speaker's clips, one by one and as one recording."""
+    """Hear one speaker's recordings, one by one and as one recording."""
     folder, where, speaker, rows = task
     predictor = Predictor([load_bundle(folder)])
     rate_hz = predictor.info.sample_rate_hz
@@ -192,7 +192,7 @@ def _recording(
 
 
 def heard_share(sound: Numbers, rate_hz: int) -> float:
-    """Return what logits of short speech are multiplied with, as the graphs that ship do (scripts/graph_heads.py)."""
+    """Return the factor for logits of short speech, as in the graphs that ship (scripts/graph_heads.py)."""
     first, end = active_part(sound, rate_hz) or (0, len(sound))
     return min((end - first) / (SURE_FROM_S * rate_hz), 1.0)
 
@@ -223,7 +223,7 @@ class Replay:
         return [row for (folder, *_), heard in speakers.items() for row in self._of_speaker(folder, heard, way)]
 
     def _of_speaker(self, folder: Path, heard: Sequence[Recording], way: str) -> Iterator[Row]:
-        """Answer a speaker's clips in turn, or the stream of them."""
+        """Answer a speaker's recordings in turn, or the stream of them."""
         bundle, adaptation = _bundle(folder), _adaptation(folder, self._ratio)
         adapter: Listener | None = None
         if way.endswith("adapted"):

@@ -1,4 +1,4 @@
-"""Make the bundled demo clips with espeak-ng: synthetic speech in different manners, no person's voice.
+"""Make the bundled demo recordings with espeak-ng: synthetic speech in different manners, no person's voice.
 
 python scripts/make_demo_clips.py [FOLDER]
 """
@@ -18,7 +18,7 @@ SAMPLE_RATE_HZ = 16_000
 
 @dataclass(frozen=True)
 class Clip:
-    """What is said, and how: espeak-ng's voice, pitch (0–99), speed (words a minute), loudness (0–200), range."""
+    """Text and manner of a recording: espeak-ng's voice, pitch (0–99), speed (words a minute), loudness (0–200)."""
 
     name: str
     text: str
@@ -39,7 +39,7 @@ CLIPS = (
 
 
 def main() -> None:
-    """Write the clips as 16 kHz FLAC."""
+    """Write the recordings as 16 kHz FLAC."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     for clip in CLIPS:
         waveform = load_waveform(spoken(clip), SAMPLE_RATE_HZ)

@@ -1,4 +1,4 @@
-"""Train the shipped bundles anew, on all clips of their corpora, and export them with their results.
+"""Train the shipped bundles anew, on all recordings of their corpora, and export them with their results.
 
 Usage: python scripts/make_models.py [NAME ...]
 
@@ -42,7 +42,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Shipped:
-    """What is said of a bundle, and which protocols its recipe is scored under."""
+    """Licence and notes of a bundle, and the protocols that its recipe is scored under."""
 
     licence: str
     notes: str

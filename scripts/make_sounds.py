@@ -63,7 +63,7 @@ def write(folder: Path, name: str, number: int) -> None:
 
 
 def main(folder: Path, per_class: int) -> None:
-    """Make what is missing."""
+    """Make missing sounds."""
     if not music.font():
         sys.stderr.write("No music-* classes: fluidsynth or a General MIDI sound font is not installed.\n")
     for name in classes():

@@ -6,8 +6,8 @@ EARNEST_DATA=… PYTHONPATH=web/bench python scripts/no_emotion.py [--model base
 1. Recordings of no speech, of classes that no fitting saw: ESC-10's baby-cry, helicopter, person-sneeze and sea-waves
    (as they are, 5 s, and the loudest 2.5 s of each, which are heard at once) and what scripts/unheard_sounds.py makes,
    --sounds of each class; all of them as they are, as MP3 and as Opus of low rate.
-2. Speech that is refused: all clips of RAVDESS, CREMA-D, EmoDB and nEMO (--speech bounds their number) by `predict`,
-   and --clips of each by the other faces.
+2. Speech that is refused: all recordings of RAVDESS, CREMA-D, EmoDB and nEMO (--speech bounds their number) by
+   `predict`, and --clips of each by the other faces.
 3. Vocal bursts of EmoGator's contributors that no fitting saw, by `predict` (--bursts bounds their number).
 
 Draws have seed 0. Writes docs/results/no-emotion-NAME.md and prints it.

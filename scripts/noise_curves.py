@@ -86,7 +86,7 @@ class Result:
         return NoiseCurve.from_document(self.document, str(self.folder))
 
     def right(self, level: float | None) -> npt.NDArray[np.bool_]:
-        """Say of each clip whether its answer is right, shape (clips,); None is clean."""
+        """Whether the answer to each recording is right, shape (recordings,); None is clean."""
         names = (
             [f"predictions-noise-{level:g}.csv"]
             if level is not None

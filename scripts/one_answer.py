@@ -2,8 +2,9 @@
 
 EARNEST_DATA=… PYTHONPATH=web/bench python scripts/one_answer.py [--model base] [--clips 100] [--faces predict,browser]
 
-Asks all faces of scripts/faces.py about clips of RAVDESS, CREMA-D, EmoDB and nEMO, drawn with seed 0 among those whose
-emotion the model has. Writes docs/results/one-answer-NAME.md and prints it, with clips on which a face differs.
+Asks all faces of scripts/faces.py about recordings of RAVDESS, CREMA-D, EmoDB and nEMO, drawn with seed 0 among those
+whose emotion the model has. Writes docs/results/one-answer-NAME.md and prints it, with recordings on which a face
+differs.
 """
 
 import argparse
@@ -41,7 +42,7 @@ timeline's spans; `browser` hears the samples that Python decoded; `browser-file
 
 @dataclass(frozen=True)
 class Compared:
-    """A face's answers to some clips beside `predict`'s."""
+    """A face's answers to some recordings beside `predict`'s."""
 
     face: str
     rows: Sequence[Utterance]
@@ -84,7 +85,7 @@ def scores(truth: Sequence[str], answers: Sequence[str | None]) -> tuple[float, 
 
 
 def draw(corpus: str, classes: Sequence[str], count: int) -> list[Utterance]:
-    """Draw clips of a corpus whose emotion is one of the model's classes, in the order of their names."""
+    """Draw recordings of a corpus whose emotion is one of the model's classes, in the order of their names."""
     rows = [row for row in load_utterances([corpus], {}) if row.emotion in classes]
     chosen = np.random.default_rng(SEED).choice(len(rows), min(count, len(rows)), replace=False)
     return [rows[number] for number in sorted(chosen)]
@@ -116,7 +117,7 @@ def main() -> None:
 
 
 def tell(compared: Compared) -> None:
-    """Print how a face compares, and clips on which it differs."""
+    """Print how a face compares, and recordings on which it differs."""
     say(compared.line("all"))
     for one, other in list(compared.differing())[:N_SHOWN]:
         said = (f"{answer.status} {answer.emotion} {dict(answer.top(2))}" for answer in (one, other))

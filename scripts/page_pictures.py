@@ -2,8 +2,8 @@
 
 EARNEST_DATA=… PYTHONPATH=tests:web/bench python scripts/page_pictures.py
 
-The clips are RAVDESS's, which the model was not trained on. Of each emotion one is taken that the model gets right, so
-that a picture shows several; how often it is right is in docs/results.
+The recordings are RAVDESS's, which the model was not trained on. Of each emotion one is taken that the model gets
+right, so that a picture shows several; how often it is right is in docs/results.
 """
 
 import os
@@ -37,7 +37,7 @@ SETTINGS = Settings(models=(MODEL, "small"), host_names=(OTHER_HOST,))
 
 
 def right_clips(data: Path) -> list[Path]:
-    """Return clips of some speakers, one of each emotion in turn, that the model gets right."""
+    """Return recordings of some speakers, one of each emotion in turn, that the model gets right."""
     predictor = Predictor.load(MODEL)
     utterances = [row for row in CORPORA.get("ravdess")().read(data / "ravdess") if row.speaker.endswith(ACTORS)]
     found: list[Path] = []
@@ -49,7 +49,7 @@ def right_clips(data: Path) -> list[Path]:
 
 
 def speech(paths: list[Path], seconds: float, folder: Path, name: str) -> Path:
-    """Write clips without their silent edges, one after the other."""
+    """Write recordings without their silent edges, one after the other."""
     cut = []
     for number, path in enumerate(paths):
         recording = decode(path)
@@ -157,7 +157,7 @@ def seen(driver: Any, view: str, name: str) -> Iterator[None]:
 
 
 def problems(driver: Any, address: str, folder: Path) -> None:
-    """What goes wrong, one after the other."""
+    """Draw the page's error messages, one after the other."""
     permission = {"permission": {"name": "microphone"}, "origin": address, "setting": "denied"}
     driver.execute_cdp_cmd("Browser.setPermission", permission)
     open_page(driver, address)

@@ -1,8 +1,9 @@
-"""Draw docs/augmentations.png: one bundled clip of synthetic speech, and what each augmentation makes of it.
+"""Draw docs/augmentations.png: one bundled recording of synthetic speech, and what each augmentation makes of it.
 
 python scripts/plot_augmentations.py [FILE]
 
-Nothing but the bundled clips is used: the "noise" of `noise-files` is another of them. The same picture every time.
+Nothing but the bundled recordings is used: the "noise" of `noise-files` is another of them. The same picture every
+time.
 """
 
 import sys
@@ -77,7 +78,7 @@ def main(path: Path) -> None:
 
 
 def augmented(clip: Waveform, name: str, settings: dict[str, object]) -> Waveform:
-    """Return what one augmentation draws with a fixed seed; a name that is none leaves the clip alone."""
+    """Augment a recording with a fixed seed; a name that is none leaves the recording alone."""
     tables = [{"name": name, **settings}] if name != PANELS[0][0] else []
     return build_chain(tables, RATE_HZ)(clip, np.random.default_rng(SEED))
 

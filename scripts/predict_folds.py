@@ -2,9 +2,9 @@
 
     python scripts/predict_folds.py runs/results/small-ravdess-6fold --formats onnx onnx-int8
 
-Exports each fold's model with `earnest export`, runs `earnest predict` on the files of its test clips, and compares
-with the predictions of `earnest evaluate`. Writes docs/results/parity/predict-folds.md; what an earlier call measured
-of other evaluations stays in its JSON file. Corpora come from $EARNEST_DATA.
+Exports each fold's model with `earnest export`, runs `earnest predict` on the files of its test recordings, and
+compares with the predictions of `earnest evaluate`. Writes docs/results/parity/predict-folds.md; what an earlier call
+measured of other evaluations stays in its JSON file. Corpora come from $EARNEST_DATA.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def likeliest(row: dict[str, str]) -> str:
 
 
 def measure(run: Path, form: str) -> dict[str, Any]:
-    """Compare the two answers to each test clip of a fold."""
+    """Compare the two answers to each test recording of a fold."""
     classes = read_record(run).classes
     clips = split_clips(run, {})["test"]
     with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:

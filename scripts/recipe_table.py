@@ -1,4 +1,4 @@
-"""Write docs/results/recipes/README.md: what recipes of all systems reach on the same clips, and at what cost.
+"""Write docs/results/recipes/README.md: what recipes of all systems reach on the same recordings, and at what cost.
 
 Usage: python scripts/recipe_table.py RUN [RUN ...]
 
@@ -96,7 +96,7 @@ def spread(metrics: dict[str, Any], name: str, n_folds: int) -> float:
 
 
 def latency_ms(run: Path) -> float:
-    """Return the least milliseconds of one clip in onnxruntime, one thread, from waveform to probabilities."""
+    """Return the least milliseconds of one recording in onnxruntime, one thread, from waveform to probabilities."""
     import onnxruntime  # after earnest, which forbids it to tell its makers
 
     classifier = load_run(run)

@@ -2,8 +2,9 @@
 
 Usage: python scripts/research_splits.py FOLDER
 
-Tested and validated are RAVDESS' speech clips, as in ravdess-6fold; trained on are its training clips, CREMA-D, EmoDB
-and RAVDESS' songs, less those of speakers who are tested or validated. Corpora come from $EARNEST_DATA. Then:
+Tested and validated are RAVDESS' speech recordings, as in ravdess-6fold; trained on are its training recordings,
+CREMA-D, EmoDB and RAVDESS' songs, less those of speakers who are tested or validated. Corpora come from $EARNEST_DATA.
+Then:
 
     earnest evaluate recipes/research-small.toml --splits FOLDER --output runs/results/research-small
 """

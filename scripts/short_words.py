@@ -1,9 +1,9 @@
-"""How short may speech be? Words cut out of real clips of a corpus that the model never heard, by length.
+"""Accuracy over the length of speech: words cut out of real recordings of a corpus that the model never heard.
 
 Usage: python scripts/short_words.py [MODEL]
 
-From each of 400 clips of RAVDESS and of nEMO (seed 0; the model's classes only) one stretch of each length is cut out
-of the part that is not silent, and predicted. Writes docs/results/short-words.md. Corpora come from $EARNEST_DATA.
+From each of 400 recordings of RAVDESS and of nEMO (seed 0; the model's classes only) one stretch of each length is cut
+out of the part that is not silent, and predicted. Writes docs/results/short-words.md. Corpora come from $EARNEST_DATA.
 """
 
 import sys

@@ -42,7 +42,7 @@ def command(*words: str) -> str:
 
 
 def predicts_files(folder: Path) -> None:
-    """Hear the demo clips, at another rate and as mp4 too."""
+    """Hear the demo recordings, at another rate and as mp4 too."""
     files = [str(DEMO / name) for name in SAID]
     sound, rate_hz = soundfile.read(files[0], dtype="float32")
     soundfile.write(folder / "half.wav", sound[::2], rate_hz // 2)
@@ -71,7 +71,7 @@ def mp4(sound: np.ndarray, rate_hz: int, folder: Path) -> Path:
 
 
 def follows_a_stream() -> None:
-    """Hear a clip in pieces and as a timeline."""
+    """Hear a recording in pieces and as a timeline."""
     sound, rate_hz = soundfile.read(DEMO / "lively.flac", dtype="float32")
     with earnest.load().stream(sample_rate_hz=rate_hz) as stream:
         events = [

@@ -4,8 +4,8 @@
     python scripts/soak.py --minutes 10 --workers 2 --folder /tmp/soak
 
 Writes soak.csv (a line every ten seconds, the mean of five looks: memory, descriptors and threads of the server and its
-children, latencies of clips), soak.png and soak.md into docs/security. Ends with 1 where something rises or surprises.
-The clients are in soak_traffic.py. The plot needs earnest[report].
+children, latencies of recordings), soak.png and soak.md into docs/security. Ends with 1 where something rises or
+surprises. The clients are in soak_traffic.py. The plot needs earnest[report].
 
 What it wants to know, and the rule for each, set before a run:
 
@@ -49,7 +49,7 @@ UNITS = {"rss_mib": "MiB", "server_mib": "MiB", "descriptors": "", "threads": ""
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a soak found.
+    """The outcome of a soak.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Outcome:
     exit_s: float
 
     def surprises(self) -> dict[str, dict[str, int]]:
-        """Return what was not fine, by kind of client."""
+        """Return surprises, by kind of client."""
         wrong = {
             name: {word: n for word, n in words.items() if word not in ACTORS[name].fine}
             for name, words in self.ended.items()
@@ -72,12 +72,12 @@ class Outcome:
 
     @property
     def n_killed(self) -> int:
-        """How many decoders were killed; each may cost one answer."""
+        """Number of killed decoders; each may cost one answer."""
         return self.ended["killer of decoders"]["killed"]
 
     @property
     def n_surprises(self) -> int:
-        """How many clients were surprised."""
+        """Number of surprised clients."""
         return sum(n for words in self.surprises().values() for n in words.values())
 
 
@@ -146,7 +146,7 @@ def slopes(samples: Sequence[Sample]) -> dict[str, Slope]:
 
 
 def verdicts(samples: Sequence[Sample]) -> dict[str, str]:
-    """Say of each bounded column whether it is flat."""
+    """Judge whether each bounded column is flat."""
     found = {}
     for column, slope in slopes(samples).items():
         first, last = grown(samples, column, warm_up_s(samples))

@@ -1,4 +1,4 @@
-"""What `soak.py` lets happen to a server: good and bad clients, each a function that does one thing once.
+"""Traffic for `soak.py`: good and bad clients, each a function that does one thing once.
 
 An actor returns a word for how it ended: a status ("200"), "closed" where the server closed the connection without an
 answer, "end" for a stream that was told its end. What words are fine for whom is in `ACTORS`; all others are surprises.
@@ -41,7 +41,7 @@ REFUSED = ("413", "415", "422")
 
 
 class Sounds:
-    """What is sent: files in several formats, long ones, and samples for streams; all from the demo clips."""
+    """Sounds to send: files in several formats, long ones, and samples for streams; all from the demo recordings."""
 
     def __init__(self, folder: Path) -> None:
         read = [soundfile.read(path, dtype="float32") for path in sorted(folder.glob("*.flac"))]
@@ -70,7 +70,7 @@ class Visitor:
 
     Attributes
     ----------
-    latencies_s : of answered clips, taken away by who writes them down
+    latencies_s : of answered recordings, taken away by who writes them down
     """
 
     def __init__(self, port: int, server: int, body_bytes: int, sounds: Sounds, seed: int) -> None:
@@ -80,7 +80,7 @@ class Visitor:
         self.over = threading.Event()
 
     def clip(self) -> str:
-        """Ask about one clip: three seconds in any of the formats, or, as often, a WAV file of any length."""
+        """Ask about one recording: three seconds in any of the formats, or, as often, a WAV file of any length."""
         kind, sound = self.sounds.clips[self.rng.integers(len(self.sounds.clips))]
         if self.rng.random() < 0.5:
             n_samples = int(self.rng.integers(STREAM_HZ, 8 * STREAM_HZ))
@@ -111,7 +111,7 @@ class Visitor:
         return self.asked("/v1/predict", self.broken_file(), "audio/wav")
 
     def broken_file(self) -> bytes:
-        """Damage one of the clips."""
+        """Damage one of the recordings."""
         sound = bytearray(self.sounds.clips[self.rng.integers(len(self.sounds.clips))][1])
         way = self.rng.integers(3)
         if way == 0:
@@ -231,7 +231,7 @@ class Visitor:
         return f"ws://127.0.0.1:{self.port}/v1/stream?sample_rate_hz={STREAM_HZ}"
 
     def pcm(self, seconds: float) -> bytes:
-        """Return samples of 16 bits from anywhere in the demo clips."""
+        """Return samples of 16 bits from anywhere in the demo recordings."""
         n_samples = min(int(seconds * STREAM_HZ), len(self.sounds.samples))
         start = int(self.rng.integers(len(self.sounds.samples) - n_samples + 1))
         return (self.sounds.samples[start : start + n_samples] * 32_767).astype("<i2").tobytes()

@@ -1,4 +1,4 @@
-"""What `soak.py` reads in /proc of a server and its children, and what it makes of the numbers."""
+"""Measurements of `soak.py` in /proc, of a server and its children, and verdicts on them."""
 
 import math
 import re
@@ -19,7 +19,7 @@ _LEVELS = ("rss_mib", "server_mib", "processes", "descriptors", "threads")
 
 @dataclass(frozen=True)
 class Sample:
-    """The server and all its children at some moments; latencies are those of clips answered since the sample before.
+    """The server and all its children at some moments; latencies of the recordings answered since the sample before.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ def sampled(server: int, t_s: float) -> Sample:
 
 
 def averaged(looks: Sequence[Sample], latencies_s: Sequence[float]) -> Sample:
-    """Make one sample of several looks, at the time of the last one: their means, and the clips answered meanwhile."""
+    """Average several looks to one sample, at the time of the last one, with the recordings answered meanwhile."""
     means = {name: float(np.mean([getattr(look, name) for look in looks])) for name in _LEVELS}
     p50, p99 = map(float, np.percentile(latencies_s, (50, 99)) * 1000) if latencies_s else (math.nan, math.nan)
     return Sample(looks[-1].t_s, **means, n_clips=len(latencies_s), p50_ms=p50, p99_ms=p99)
@@ -121,7 +121,7 @@ class Slope:
         return self.per_hour - Z_95 * self.error, self.per_hour + Z_95 * self.error
 
     def verdict(self, most_per_hour: float) -> str:
-        """Say whether it rises more than this, as far as the measurement can tell."""
+        """Judge whether it rises more than this, as far as the measurement shows."""
         low, high = self.interval
         if low > most_per_hour:
             return RISES

@@ -111,7 +111,7 @@ LETTERS, NUMBERS = tuple("abcdefghijklmnopqrstuvwxyz"), tuple(map(str, range(13)
 
 
 class Texts(NamedTuple):
-    """What is said: one text after another, each in a manner of its own, and at most how many in a clip."""
+    """Texts to speak, one after another, each in a manner of its own, and at most how many in a recording."""
 
     text: Callable[[np.random.Generator], str]
     most: int
@@ -177,7 +177,7 @@ def flite_command(path: Path, rng: np.random.Generator, texts: Texts) -> list[st
 
 
 def speak(folder: Path, number: int, texts: Texts) -> None:
-    """Write one clip, unless it is there."""
+    """Write one recording, unless it is there."""
     path = folder / f"{number:05d}.wav"
     if path.exists():
         return

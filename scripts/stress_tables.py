@@ -2,7 +2,7 @@
 
     python scripts/stress_tables.py runs/stress/small-plain runs/stress/small
 
-Each folder holds a metrics-stress.json, both of the same clips and conditions; copies of them are kept.
+Each folder holds a metrics-stress.json, both of the same recordings and conditions; copies of them are kept.
 """
 
 import json
@@ -47,7 +47,7 @@ WHAT = (
 
 @dataclass(frozen=True)
 class Table:
-    """What one metrics-stress.json holds."""
+    """The content of one metrics-stress.json."""
 
     name: str
     document: dict[str, Any]
@@ -94,7 +94,7 @@ def read(folder: Path) -> Table:
 
 
 def sentence(document: dict[str, Any]) -> str:
-    """Say which clips these are."""
+    """Describe the recordings in a sentence."""
     few = f", at most {document['n_clips_a_fold']} of each fold" if document["n_clips_a_fold"] else ""
     folds = f"{len(document['folds'])} of {document['of_folds']} folds"
     return f"{document['title']}: {document['n']} {document['part']} clips of {folds}{few}."
@@ -121,7 +121,7 @@ def cells(row: StressRow) -> list[str]:
 
 
 def checks_beside(first: Table, second: Table) -> str:
-    """Return the checks of clean clips as a Markdown table."""
+    """Return the checks of clean recordings as a Markdown table."""
     lines = [["", "ser-tests", first.name, "holds", second.name, "holds"], ["---", "---", "---:", "---", "---:", "---"]]
     for one, other in zip(first.checks, second.checks, strict=True):
         name, _, _, limit, _ = one.cells()

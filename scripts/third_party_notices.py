@@ -114,7 +114,7 @@ def pinned(name: str) -> dict[str, str]:
 
 
 def licence(package: Distribution) -> str:
-    """Return what a package says, in its shortest form."""
+    """Return a package's licence, in its shortest form."""
     said = package.metadata
     if expression := said.get("License-Expression"):
         return str(expression)

@@ -1,4 +1,4 @@
-"""What test-time augmentation brings and costs, on a corpus that the bundles never heard.
+"""Gain and cost of test-time augmentation, on a corpus that the bundles never heard.
 
 Usage: python scripts/tta_table.py CORPUS BUNDLE... [--variants none,noise]
 

@@ -2,11 +2,11 @@
 
 EARNEST_DATA=… python scripts/two_speaker_hour.py FOLDER [--model base] [--minutes 60] [--before CHECKOUT]
 
-Writes FOLDER/hour.flac and FOLDER/hour.json (the truth): a woman and a man of CREMA-D take turns of 1 to 4 clips of one
-emotion, with pauses of 0.3 to 1.5 s, in faint noise at −60 dBFS. 70 % of the turns are neutral; two stretches of a
-twelfth of the recording each (5 minutes of an hour) are only neutral, and in two as long four turns of five are angry.
-The stretches lie beside it as recordings of their own. The same seed (0) gives the same samples; a clip is heard more
-than once, as nobody in CREMA-D has said an hour.
+Writes FOLDER/hour.flac and FOLDER/hour.json (the truth): a woman and a man of CREMA-D take turns of 1 to 4 recordings
+of one emotion, with pauses of 0.3 to 1.5 s, in faint noise at −60 dBFS. 70 % of the turns are neutral; two stretches of
+a twelfth of the recording each (5 minutes of an hour) are only neutral, and in two as long four turns of five are
+angry. The stretches lie beside it as recordings of their own. The same seed (0) gives the same samples; a recording is
+heard more than once, as nobody in CREMA-D has said an hour.
 
 Then the two commands hear all of it, each in a process of its own: CPU seconds and peak memory are the process'. With
 --before the same is done with another checkout of the package, put first on PYTHONPATH. What the timeline calls each
@@ -49,7 +49,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Turn:
-    """Clips of one speaker and one emotion, one after the other."""
+    """Recordings of one speaker and one emotion, one after the other."""
 
     start_s: float
     end_s: float
@@ -68,7 +68,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command used."""
+    """Time and memory of a command."""
 
     wall_s: float
     cpu_s: float
@@ -143,7 +143,7 @@ def fitted(stretch: Stretch, turns: Sequence[Turn]) -> Stretch:
 
 
 def chosen_speakers(rng: np.random.Generator) -> Iterator[list[Utterance]]:
-    """Yield the clips of a woman, then of a man."""
+    """Yield the recordings of a woman, then of a man."""
     rows = load_utterances(["crema-d"], {})
     for gender in ("female", "male"):
         speaker = rng.choice(sorted({row.speaker for row in rows if row.gender == gender}))
@@ -151,7 +151,7 @@ def chosen_speakers(rng: np.random.Generator) -> Iterator[list[Utterance]]:
 
 
 def by_emotion(rows: Sequence[Utterance]) -> dict[str, list[Utterance]]:
-    """Group clips."""
+    """Group recordings."""
     return {emotion: [row for row in rows if row.emotion == emotion] for emotion in {row.emotion for row in rows}}
 
 
@@ -166,7 +166,7 @@ def drawn_emotion(rng: np.random.Generator, at_s: float, stretches: Sequence[Str
 
 @dataclass(frozen=True)
 class Measured:
-    """What one checkout says of the hour and of each stretch alone, and what it used for the hour."""
+    """One checkout's answers to the hour and to each stretch alone, and the cost of the hour."""
 
     prediction: Mapping[str, Any]
     timeline: Mapping[str, Any]
@@ -234,7 +234,7 @@ def named(shares: Mapping[str, float] | None) -> str:
 
 
 def calm_share(shares: Mapping[str, float]) -> float:
-    """Return what is neutral or unsure."""
+    """Return the share of neutral and unsure."""
     return shares.get("neutral", 0.0) + shares.get("unsure", 0.0)
 
 

@@ -75,7 +75,7 @@ def coloured_noise(rng: np.random.Generator, n_samples: int) -> Array:
 
 
 def room(rng: np.random.Generator, n_samples: int) -> Array:
-    """What an empty room sounds like, at −60 dBFS: low noise and a trace of hum."""
+    """Sound of an empty room, at −60 dBFS: low noise and a trace of hum."""
     sound = noise(rng, n_samples, slope=rng.uniform(0.8, 1.6)) + 0.1 * hum(rng, n_samples)
     return np.asarray(sound / np.sqrt(np.mean(sound**2)) * 10 ** (ROOM_DBFS / 20))
 

@@ -32,7 +32,7 @@ PAGE = ("apps/web/index.html", "apps/web/licences.txt")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one extra."""
+    """The outcome of one extra's trial."""
 
     extra: str
     wheel: str  # sha256
@@ -67,7 +67,7 @@ def build() -> Path:
 
 
 def lacking(wheel: Path) -> list[str]:
-    """Return what should be in the wheel and is not; the page only where it was built."""
+    """Return files missing in the wheel; the page only where it was built."""
     done = subprocess.run(
         [sys.executable, "-m", "zipfile", "--list", str(wheel)], capture_output=True, text=True, check=True
     )
@@ -134,7 +134,7 @@ def _environment() -> Mapping[str, str]:
 
 
 def before(extra: str, wheel: Path) -> Outcome | None:
-    """Return what this wheel's trial said before; None where it failed or was another wheel's."""
+    """Return the earlier outcome of this wheel's trial; None where it failed or was another wheel's."""
     try:
         outcome = Outcome(**json.loads((WORK / f"{extra}.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

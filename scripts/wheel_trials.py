@@ -35,7 +35,7 @@ def command(*words: str | Path, code: int = 0) -> str:
 
 
 def emotion(*words: str | Path) -> str:
-    """Return what `earnest predict` says about one clip."""
+    """Return the emotion of one recording by `earnest predict`."""
     return str(json.loads(command("predict", *words, "--json", "--quiet").splitlines()[0])["emotion"])
 
 
@@ -53,7 +53,7 @@ def media() -> str:
 
 
 def client() -> str:
-    """Say in one sentence that nobody answers."""
+    """Try the client without a server: one sentence says that nobody answers."""
     from earnest.client import Client
 
     try:
@@ -203,7 +203,7 @@ def polars() -> str:
 
 
 def sklearn() -> str:
-    """Fit a classifier on embeddings of the demo clips, in a pipeline."""
+    """Fit a classifier on embeddings of the demo recordings, in a pipeline."""
     from sklearn.pipeline import make_pipeline
 
     from earnest.sklearn import EmotionClassifier, EmotionEmbedder

@@ -103,7 +103,7 @@ def spread(one: dict[str, Any], score: str) -> str:
 
 
 def sentence(first: str, second: str, comparison: Comparison) -> str:
-    """Say how far the second lies from the first, on the same clips."""
+    """Describe the difference of the second from the first, on the same recordings."""
     wa = comparison.wa
     text = (
         f"- {COLUMNS[first]} → {COLUMNS[second]}: WA {100 * wa.value:+.1f} points "

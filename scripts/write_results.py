@@ -319,7 +319,7 @@ def gender_line(metrics: dict[str, Any]) -> str:
 
 
 def calibration(metrics: dict[str, Any]) -> str:
-    """Say how far probabilities can be believed, beside what chance gives a perfectly calibrated model."""
+    """Describe the calibration, beside the chance level of a perfectly calibrated model."""
     if not metrics["calibration"]:
         return ""
     text = f"; ECE {metrics['calibration']['ece']:.3f}"

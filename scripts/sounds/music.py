@@ -119,7 +119,7 @@ def font() -> Path | None:
 
 
 def played(midi: bytes, font: Path, n_samples: int) -> NDArray[np.float64]:
-    """What fluidsynth makes of a MIDI file, mono at 16 kHz, cut or filled up with zeros to a length."""
+    """A MIDI file played by fluidsynth, mono at 16 kHz, cut or filled up with zeros to a length."""
     with tempfile.TemporaryDirectory() as folder:
         score, wav = Path(folder) / "score.mid", Path(folder) / "played.wav"
         score.write_bytes(midi)

@@ -1,4 +1,4 @@
-"""What the made-up sounds are put together from: random curves, noises, oscillators, decays, resonances, rooms."""
+"""Parts of made-up sounds: random curves, noises, oscillators, decays, resonances, rooms."""
 
 from collections.abc import Callable, Sequence
 
@@ -38,14 +38,14 @@ def noise(rng: np.random.Generator, n_samples: int, slope: float = 0.0) -> Array
 
 
 def band(waveform: Array, low_hz: float, high_hz: float, order: int = 2) -> Array:
-    """What lies between two frequencies (Butterworth)."""
+    """Band-pass filter between two frequencies (Butterworth)."""
     low_hz = min(max(low_hz, 10.0), 0.8 * NYQUIST_HZ)
     high_hz = min(max(high_hz, 1.1 * low_hz), 0.98 * NYQUIST_HZ)
     return signal.sosfilt(signal.butter(order, (low_hz, high_hz), "bandpass", fs=RATE_HZ, output="sos"), waveform)
 
 
 def low_pass(waveform: Array, high_hz: float, order: int = 2) -> Array:
-    """What lies below a frequency (Butterworth)."""
+    """Low-pass filter below a frequency (Butterworth)."""
     high_hz = min(high_hz, 0.98 * NYQUIST_HZ)
     return signal.sosfilt(signal.butter(order, high_hz, "lowpass", fs=RATE_HZ, output="sos"), waveform)
 
@@ -168,7 +168,7 @@ def room(rng: np.random.Generator, waveform: Array) -> Array:
 
 
 def recorded(rng: np.random.Generator, waveform: Array) -> NDArray[np.float32]:
-    """What a microphone makes of a sound: a room, a band, a noise floor, overload, a peak of -60 to 0 dBFS."""
+    """Simulate a microphone: a room, a band, a noise floor, overload, a peak of -60 to 0 dBFS."""
     heard = waveform - waveform.mean()
     heard = heard / (np.abs(heard).max() + 1e-12)
     if rng.random() < 0.4:

@@ -25,7 +25,7 @@ from sounds.parts import (
 
 
 def speed(rng: np.random.Generator, n_samples: int, low_hz: float, high_hz: float) -> Array:
-    """How often a machine turns in a second: up, down, or about steady, never quite even."""
+    """The speed of a machine in turns a second: up, down, or about steady, never quite even."""
     start_hz, end_hz = log_uniform(rng, low_hz, high_hz), log_uniform(rng, low_hz, high_hz)
     if rng.random() < 0.4:
         end_hz = start_hz * rng.uniform(0.95, 1.05)
