@@ -127,7 +127,7 @@ MODEL: Mapping[str, Any] = {
     "envvar": "EARNEST_MODEL",
     "metavar": "NAME|PATH",
     "shell_complete": names_from(bundle_names, files=True),
-    "help": "Which bundle answers.",
+    "help": "The bundle that answers.",
 }
 
 
@@ -158,8 +158,8 @@ CHANNELS: Mapping[str, Any] = {
     "type": CHANNEL_NUMBER,
     "multiple": True,
     "metavar": "N",
-    "help": f"{CHANNEL} Repeatable: a row for each, called NAME#N; of recordings found in a folder, for those that "
-    "they have. A channel is a speaker of its own.",
+    "help": f"{CHANNEL} Repeatable: a row for each, called NAME#N. A recording found in a folder has rows for the "
+    "channels that it has. A channel is a speaker of its own.",
 }
 
 
@@ -200,7 +200,7 @@ class ComputingOptions:
         default="cpu",
         show_default=True,
         envvar="EARNEST_PROVIDER",
-        help="What computes. cuda needs onnxruntime-gpu; gpu and auto are OpenVINO's.",
+        help="Processor or GPU. cuda needs onnxruntime-gpu; gpu and auto are OpenVINO's.",
     )
     backend: Backend = option(
         "--backend",
@@ -208,7 +208,7 @@ class ComputingOptions:
         default="auto",
         show_default=True,
         envvar="EARNEST_BACKEND",
-        help="What runs the network. auto is OpenVINO for bundles that were exported for it, else onnxruntime.",
+        help="Runtime of the network. auto is OpenVINO for bundles that were exported for it, else onnxruntime.",
     )
 
 
@@ -236,7 +236,7 @@ class AveragingOptions(ComputingOptions):
         type=click.Path(),  # so that several in EARNEST_MODEL are split as in PATH
         metavar="NAME|PATH",
         shell_complete=names_from(bundle_names, files=True),
-        help="Which bundle answers. Repeatable: the probabilities of several are averaged.",
+        help="The bundle that answers. Repeatable: the probabilities of several are averaged.",
     )
     tta: str = option(
         "--tta",
@@ -293,7 +293,7 @@ class AdaptationOptions:
     profile: Path | None = option(
         "--profile",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Adapt to the speaker whose profile this is; see `earnest adapt`.",
+        help="Adapt to the speaker of this profile; see `earnest adapt`.",
     )
 
     def __post_init__(self) -> None:
@@ -349,8 +349,9 @@ class SpeakerOptions(AdaptationOptions):
     speaker_pattern: str | None = option(
         "--speaker-pattern",
         metavar="REGEX",
-        help="Adapt to each speaker. This finds who it is in a path below its folder, in the group (?P<speaker>…) or "
-        "the first one. Default: the column speaker of a list, else the sub-folder, else the folder.",
+        help="Adapt to each speaker. The pattern finds the speaker in a path below its folder, by the group "
+        "(?P<speaker>…) or the first group. Default: the column speaker of a list, else the sub-folder, else the "
+        "folder.",
     )
 
     def __post_init__(self) -> None:

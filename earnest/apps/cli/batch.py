@@ -89,7 +89,7 @@ class WorkerOptions:
         type=click.Choice(["processes", "ray"]),
         default="processes",
         show_default=True,
-        help="What runs the workers: this machine, or a Ray cluster.",
+        help="Run the workers on this machine, or on a Ray cluster.",
     )
     address: str | None = option(
         "--address",
@@ -111,9 +111,7 @@ class WorkerOptions:
 @command.command()
 @click.argument("source")
 @click.option("-o", "--output", required=True, metavar="DIR|URL", help="Folder of the shards.")
-@click.option(
-    "--table", type=click.Choice(_TABLES), default="predictions", show_default=True, help="What a row of a shard holds."
-)
+@click.option("--table", type=click.Choice(_TABLES), default="predictions", show_default=True, help="Content of a row.")
 @options("workers", WorkerOptions)
 @click.option(
     "--shard",
@@ -129,7 +127,7 @@ class WorkerOptions:
     show_default="500, fewer of few inputs",
     help="Inputs in a shard, of a new run.",
 )
-@click.option("--retry-failed", is_flag=True, help="Do shards again that hold recordings that failed.")
+@click.option("--retry-failed", is_flag=True, help="Do shards with failed recordings again.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only list the inputs and cut them into shards.")
 @options("models", AveragingOptions)
 @options("answer", AnswerOptions)

@@ -77,10 +77,10 @@ PARTS = ("clip", "start", "folder", "long")
 @click.command()
 @options("model", ModelOptions)
 @click.option(
-    "--folder", type=click.Path(path_type=Path, file_okay=False), help="Recordings; default: those of the demo."
+    "--folder", type=click.Path(path_type=Path, file_okay=False), help="Folder of recordings. Default: the demo's."
 )
 @click.option("--baseline", type=click.Path(path_type=Path, exists=True), help="benchmarks/baseline.py of a checkout.")
-@click.option("--parts", default=",".join(PARTS), show_default=True, metavar="LIST", help="What to measure.")
+@click.option("--parts", default=",".join(PARTS), show_default=True, metavar="LIST", help="Parts to measure.")
 @click.option(
     "--hours", default="1", show_default=True, metavar="LIST", help="Hours of the long recordings, such as 1,10."
 )

@@ -10,13 +10,13 @@ from earnest.files.cache import ENTRIES, LIMIT, CacheUsage, DiskCache, cache_fol
 @output_options
 @click.pass_context
 def command(context: click.Context, as_json: bool, quiet: bool) -> None:
-    """Show or clear what is kept on disk of recordings and models.
+    """Show or clear the cache of recordings and models on disk.
 
     `train`, `evaluate` and `tune` keep decoded sound, frames, and embeddings of networks that stay as they are, by
     content and settings: a file that changed, another front end or another version of earnest never finds an old entry.
     Where EARNEST_CACHE is set, models that OpenVINO has compiled are kept too. EARNEST_CACHE names the folder,
-    EARNEST_CACHE_GB its largest size (default 10; 0 keeps nothing). When it is full, what was not used for the longest
-    time is removed first.
+    EARNEST_CACHE_GB its largest size (default 10; 0 keeps nothing). When it is full, the entries not used for
+    the longest time are removed first.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def show(as_json: bool, quiet: bool) -> None:
 @command.command()
 @output_options
 def clear(as_json: bool, quiet: bool) -> None:
-    """Remove all entries, those of other projects too; running trainings go on, and make anew what they need.
+    """Remove all entries, also of other projects. Running trainings go on, and compute them anew.
 
     \b
     Example:

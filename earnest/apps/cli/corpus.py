@@ -223,7 +223,7 @@ def info(name: str, as_json: bool, quiet: bool) -> None:
 @options("hints", OwnOptions)
 @output_options
 def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, as_json: bool, quiet: bool) -> None:
-    """Compare a copy with what was published, and decode all of it; or look through your own recordings.
+    """Compare a copy with the published corpus, and decode all of it; or check your own recordings.
 
     It finds recordings that are missing, unexpected, unreadable, cut, silent or the same sound twice, and counts
     labels. Without ROOT it looks in the folder that --data or $EARNEST_DATA names. The exit code is 3 when there are
@@ -268,14 +268,14 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
     "columns",
     multiple=True,
     metavar="OURS=YOURS",
-    help="Which column of a table is which, such as path=file; repeatable.",
+    help="Our name for a column of the table, such as path=file; repeatable.",
 )
 @click.option(
     "--emotion",
     "emotions",
     multiple=True,
     metavar="YOURS=OURS",
-    help="Which of our emotions a word of the table means, such as joy=happy; repeatable.",
+    help="Our emotion for a word of the table, such as joy=happy; repeatable.",
 )
 @options("hints", OwnOptions)
 @click.option(
@@ -302,9 +302,9 @@ def manifest(
     """Write the rows of a corpus, or of your own recordings, as a manifest.
 
     A manifest is a table with one row an utterance. It can stand for its corpus in --data NAME=DIR, such as --data
-    mine=mine.csv, and for your recordings in --corpus mine.csv. NAME is a corpus, ROOT its folder (or that of --data
-    or $EARNEST_DATA). PATH alone is a folder or table of your own, in any layout; where it can't be guessed, say which
-    column or folder is what. FORMAT (csv, jsonl, audiofolder, audformat or emobox) says how to read ROOT.
+    mine=mine.csv, and for your recordings in --corpus mine.csv. NAME is a corpus, ROOT its folder (default: from --data
+    or $EARNEST_DATA). PATH alone is a folder or table of your own, in any layout. Where a label or a speaker can't be
+    guessed, name its column or folder. FORMAT (csv, jsonl, audiofolder, audformat or emobox) says how to read ROOT.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ from earnest.runtime.formats import json_line
     envvar="EARNEST_MODEL",
     metavar="NAME|PATH",
     shell_complete=names_from(bundle_names, files=True),
-    help="Which bundle answers. Default: the one that was used last.",
+    help="The bundle that answers. Default: the one that was used last.",
 )
 @click.option(
     "--folder",

@@ -59,8 +59,8 @@ class TaskOptions:
         "--protocol",
         metavar="NAME",
         shell_complete=names_from(protocol_names),
-        help="Which recordings are for training, validation and test. In names such as speaker-10fold the number is "
-        "free. Default: as the recipe says.",
+        help="How recordings are split into training, validation and test. In names such as speaker-10fold the "
+        "number is free. Default: the recipe's.",
     )
     splits: tuple[Path, ...] = option(
         "--splits",
@@ -274,7 +274,7 @@ AS_PUBLISHED = "as_published.json"
     "--as-published",
     is_flag=True,
     help="For comparison only: one of the five systems as its authors trained it, under their protocol, beside the "
-    "honest numbers. Where they chose the epoch on test recordings, so does this, and the result is stamped.",
+    "honest numbers. Where they chose the epoch on test recordings, this does too, and stamps the result.",
 )
 @output_options
 def command(

@@ -46,7 +46,7 @@ STARTS = ("alexnet", "densenet121", "resnet18", "vgg11")
     shell_complete=names_from(protocol_names),
     help="Also answer the test recordings of this protocol, such as emocatcher-holdout, and score them.",
 )
-@click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
+@click.option("--fold", default=None, metavar="NAME", help="Fold of the protocol. Default: its first.")
 @data_option
 @output_options
 def command(

@@ -36,7 +36,9 @@ class LayoutOptions(OwnOptions):
     """Where labels and speakers stand, and where paths start."""
 
     root: Path | None = option(
-        "--root", type=click.Path(path_type=Path, file_okay=False), help="Where relative paths of a table start."
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder in which relative paths of a table start.",
     )
 
 
@@ -44,7 +46,7 @@ class LayoutOptions(OwnOptions):
 class CardOptions:
     """Options for the model card; nobody but the maker knows them."""
 
-    name: str = option("--name", default="", help="Name of the model. Default: that of its folder.")
+    name: str = option("--name", default="", help="Name of the model. Default: the name of its folder.")
     licence: str = option("--licence", default="", help="Licence of the model: may others use it?")
     data_licence: str = option("--data-licence", default="", help="Licence of the recordings.")
     attribution: str = option("--attribution", default="", help="Who made the recordings; the card names them.")
@@ -101,7 +103,7 @@ def command(
     SOURCE is a folder with a folder for each class (with or without train and test above), an audiofolder with
     metadata, an audformat database, a table (CSV, JSON lines, Parquet; parts of recordings too) or a list of files.
     Labels are your words. Nothing but the last layer is learnt: about a minute for 500 short recordings, no torch.
-    Numbers are of cross-validation: with whole speakers left out, where speakers are known.
+    Scores come from cross-validation. Where speakers are known, whole speakers are left out.
 
     \b
     Examples:

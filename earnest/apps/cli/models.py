@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 def command(names: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """List bundles and networks.
 
-    With names or folders of bundles, an own one's too, these alone.
-    A bundle is listed with its parameters, size, width of its embedding, licence and results. A network that can be
-    trained is listed with its costs: parameters, and multiply-adds for a recording of three seconds, without the front
-    end. They are counted from the network as it was published. That needs the packages for training, and takes seconds.
-    With --quiet only the names of networks are listed in JSON.
+    Name bundles, or their folders, to list these alone. A bundle is listed with its parameters, size, width of its
+    embedding, licence and results. A network that can be trained is listed with its costs: parameters, and
+    multiply-adds for a recording of three seconds, without the front end. They are counted from the network as it was
+    published. That needs the packages for training, and takes seconds. With --quiet only the names of networks are
+    listed in JSON.
 
     \b
     Examples:

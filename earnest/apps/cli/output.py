@@ -55,7 +55,7 @@ def command_line(*words: object) -> str:
 
 def overwrite_option(function: F) -> F:
     """Add ``--overwrite``, which every command has that writes a file of a name that people choose."""
-    return click.option("--overwrite", is_flag=True, help="Replace what is at --output.")(function)
+    return click.option("--overwrite", is_flag=True, help="Replace an --output that exists.")(function)
 
 
 def refuse_input(output: Path | None, inputs: Iterable[str | Path]) -> None:
@@ -93,7 +93,7 @@ def data_option(function: F) -> F:
         "data",
         multiple=True,
         metavar="NAME=DIR",
-        help="Where a corpus is; repeatable. Without it: the folder NAME in $EARNEST_DATA.",
+        help="Folder of a corpus; repeatable. Without it: the folder NAME in $EARNEST_DATA.",
     )(function)
 
 

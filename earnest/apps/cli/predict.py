@@ -105,9 +105,9 @@ class ExistingOptions:
 
     resume: bool = option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
     retry_failed: bool = option(
-        "--retry-failed", is_flag=True, help="Go on with --output, and answer again those of PATHS that failed."
+        "--retry-failed", is_flag=True, help="Go on with --output, and answer failed recordings of PATHS again."
     )
-    overwrite: bool = option("--overwrite", is_flag=True, help="Replace what is at --output.")
+    overwrite: bool = option("--overwrite", is_flag=True, help="Replace an --output that exists.")
 
     def choice(self, output: Path | None) -> Existing:
         """Return the choice for an output that exists."""

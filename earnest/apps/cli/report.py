@@ -53,9 +53,9 @@ def command(
     """Write one self-contained HTML page about results.
 
     RUNs are folders of train or evaluate, or any predictions.csv; or one file of predict or timeline (.csv, .jsonl,
-    .parquet), whose answers are counted: nobody said what is true. A part is left out where recordings or PyTorch are
-    missing, and the page says why. Recordings go into the page only where the licence of their corpus allows
-    passing them on.
+    .parquet): its answers are counted, not scored, because it has no true labels. A part is left out where recordings
+    or PyTorch are missing, and the page says why. Recordings go into the page only where the licence of their corpus
+    allows passing them on.
 
     \b
     Examples:

@@ -296,7 +296,7 @@ PATH = click.Path(path_type=Path)
     multiple=True,
     metavar="NAME",
     shell_complete=names_from(corpus_names),
-    help="A corpus instead of a manifest. Default: those that --data names.",
+    help="A corpus instead of a manifest. Default: the corpora that --data names.",
 )
 @data_option
 @click.option(
@@ -334,8 +334,8 @@ def command(
     predicted and, where known, p_<class>, speaker, corpus, gender, fold; commas, semicolons or tabs between, or
     Parquet. Other columns are not read.
 
-    With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every recording counts: one
-    without an answer ("unsure" and the like are none) counts as wrong. The table of `earnest predict -o`, output of
+    With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every recording counts.
+    Without an answer ("unsure" and the like are none) it counts as wrong. The table of `earnest predict -o`, output of
     Hugging Face's pipelines (JSON) and result tables of nkululeko (CSV with a column "file") are read too. UA
     (unweighted accuracy) is the mean recall over the classes that occur.
 

@@ -54,7 +54,7 @@ EVERYWHERE = ("0.0.0.0", "::")  # where to listen means all addresses of this ma
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
     show_default=True,
-    help="What computes: the processor or a GPU.",
+    help="Processor or GPU.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Number of processes.")
 @click.option(
@@ -91,7 +91,7 @@ EVERYWHERE = ("0.0.0.0", "::")  # where to listen means all addresses of this ma
     "host_names",
     multiple=True,
     metavar="NAME",
-    help="Another name of this server, such as that of a proxy. Other names in the header Host are refused.",
+    help="Another name of this server, such as its proxy's. Other names in the header Host are refused.",
 )
 @click.option(
     "--cors-origin",

@@ -53,7 +53,7 @@ def _refuse_words(_context: click.Context, _parameter: click.Parameter, words: t
     help="Write the folds of this protocol.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Where the files go, one a fold."
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the files, one a fold."
 )
 @overwrite_option
 @click.option("--hash", "with_hashes", is_flag=True, help="Also write a SHA-256 of every recording's samples.")

@@ -21,12 +21,12 @@ MARKDOWN = "streams.md"
 def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
     """Adapt to streams of recordings with any shares of emotions.
 
-    The models are those of finished `earnest evaluate`. A stream is the test recordings of a speaker: as recorded, 80
-    % neutral, one emotion, two emotions, three speakers mixed. Each stream is answered without adaptation, with its
-    mean subtracted (for comparison), and with the adaptation of the fold: to all recordings, to ten of them, and to
-    those heard before. The table has UA (unweighted accuracy, the mean recall over classes), WA (weighted accuracy,
-    the share that is right), ECE (expected calibration error, 15 bins) and the worst speaker. Draws are seeded;
-    nothing is decoded.
+    FOLDERs are results of `earnest evaluate`; the models of their folds answer. A stream is the test recordings of a
+    speaker: as recorded, 80 % neutral, one emotion, two emotions, three speakers mixed. Each stream is answered without
+    adaptation, with its mean subtracted (for comparison), and with the adaptation of the fold: to all recordings, to
+    ten of them, and to those heard before. The table has UA (unweighted accuracy, the mean recall over classes), WA
+    (weighted accuracy, the share that is right), ECE (expected calibration error, 15 bins) and the worst speaker. Draws
+    are seeded; nothing is decoded.
 
     \b
     Example:

@@ -71,10 +71,11 @@ def command(
 ) -> None:
     """Answer test recordings again, changed in some thirty ways.
 
-    The models are those of a finished `earnest evaluate`. Changes: noise, babble (many people who speak at once),
-    telephone, codecs, rooms, level, clipping, filters. The table has UA (unweighted accuracy, the mean recall over
-    classes) with and without the change, the share of answers that stay the same, and the thresholds of audEERING's
-    ser-tests. A change depends on nothing but the recording and the condition, so that results can be compared.
+    FOLDER is a result of `earnest evaluate`; the models of its folds answer. Changes: noise, babble (many people who
+    speak at once), telephone, codecs, rooms, level, clipping, filters. The table has UA (unweighted accuracy, the mean
+    recall over classes) with and without the change, the share of answers that stay the same, and the thresholds of
+    audEERING's ser-tests. A change depends on nothing but the recording and the condition, so that results can be
+    compared.
 
     \b
     Example:

@@ -66,7 +66,7 @@ _ROWS = ("csv", "jsonl")  # formats that hold the spans of several recordings
     type=click.Choice(DETECTORS),
     default="auto",
     show_default=True,
-    help="What finds speech (voice activity detection).",
+    help="Voice activity detection: how speech is found.",
 )
 @output_options
 def command(

@@ -55,9 +55,9 @@ def require_training() -> None:
     "--protocol",
     metavar="NAME",
     shell_complete=names_from(protocol_names),
-    help="Which recordings are for training, validation and test; default: as the recipe says.",
+    help="How recordings are split into training, validation and test. Default: the recipe's.",
 )
-@click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
+@click.option("--fold", default=None, metavar="NAME", help="Fold of the protocol. Default: its first.")
 @click.option(
     "--all-data", is_flag=True, help="For shipping: keep no test set, also refit on the validation recordings."
 )

@@ -38,9 +38,9 @@ MOST_ROWS = 10
     "--protocol",
     metavar="NAME",
     shell_complete=names_from(protocol_names),
-    help="Which recordings are for training, validation and test; default: as the recipe says.",
+    help="How recordings are split into training, validation and test. Default: the recipe's.",
 )
-@click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
+@click.option("--fold", default=None, metavar="NAME", help="Fold of the protocol. Default: its first.")
 @click.option("--trials", type=click.IntRange(1), help="Settings to try; default: what the recipe says.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL-tune."
