@@ -1,4 +1,4 @@
-/** How likely somebody speaks, frame by frame, as the samples arrive; the same rules as `earnest.audio.activity`. */
+/** Voice activity detection, frame by frame, as the samples arrive; the same rules as `earnest.audio.activity`. */
 
 import { BundleError } from "./errors.js";
 import { type InferenceSession, openSession, type Ort } from "./graph.js";
@@ -24,7 +24,7 @@ export interface Activity {
   probability(frame: Float32Array): Promise<number> | number;
 }
 
-/** How loud the loudest frame so far is, which fades from frame to frame. */
+/** A peak meter: the level of the loudest frame so far, which fades from frame to frame. */
 class Loudest {
   constructor(
     private dbfs: number,

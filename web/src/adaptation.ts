@@ -93,7 +93,7 @@ export class Adaptation {
   }
 }
 
-/** What is told each window's plain answer in turn, and may know a better one. */
+/** Listens to each window's plain answer in turn, and may know a better one. */
 export interface AnswerListener {
   /**
    * Answer one window.

@@ -1,5 +1,5 @@
 /**
- * What windows say, one after the other → events over time, and one answer about the whole recording; as in
+ * Answers of windows, one after the other → events over time, and one answer about the whole recording; as in
  * `earnest.runtime.answers`.
  */
 
@@ -15,7 +15,7 @@ import { type Extent, lengthOf } from "./speech.js";
 import { Tally } from "./tally.js";
 import { type Heard, inSamples, type Job, type Over, type Windowing } from "./windows.js";
 
-/** What an answer is made with, beside the bundle. */
+/** Options of an answer, beside the bundle. */
 export interface AnswerOptions extends Options, Windowing {
   /** Follows one speaker; without it the model as it is. */
   adapter?: AnswerListener | null;
@@ -25,7 +25,7 @@ export interface AnswerOptions extends Options, Windowing {
 export class Answers {
   /** Those that were asked for. */
   readonly classes: readonly string[];
-  /** What the recording is like, and what its answers add up to. */
+  /** Quality of the recording, and the sum of its answers. */
   readonly tally: Tally;
   private readonly rate: number;
   private readonly adapter: AnswerListener | null;

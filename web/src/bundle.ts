@@ -13,7 +13,7 @@ export interface AdaptationEntry {
   least_speech_s: number;
 }
 
-/** What `bundle.json` says; fields that only the Python package reads are passed on as they are. */
+/** The description of a bundle, `bundle.json`; fields that only the Python package reads are passed on as they are. */
 export interface BundleInfo {
   name: string;
   version: string;
@@ -82,7 +82,7 @@ export async function fetchListed(
   return bytes;
 }
 
-/** What `fetchBundle` fetches from, where a bundle's files are at hand. */
+/** A `fetch` for `fetchBundle`, from a bundle's files at hand. */
 export function fetchFrom(files: BundleFiles): Fetch {
   return async (url) => {
     const name = url.slice(url.lastIndexOf("/") + 1);
@@ -121,7 +121,7 @@ async function download(
   return joined(parts, loadedBytes);
 }
 
-/** What comes from an address; that it can't be reached, or breaks off, is told with the address. */
+/** Await an answer from an address; errors that it can't be reached, or breaks off, name the address. */
 export async function reached<Answer>(url: string, answer: Promise<Answer>): Promise<Answer> {
   return answer.catch((error: unknown) => {
     if (error instanceof BundleError) throw error;
@@ -146,7 +146,7 @@ export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> 
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** What older bundles don't say. */
+/** Defaults for fields that older bundles lack. */
 const DEFAULTS = { adaptation: null, sounds: [], out_of_domain_from: null, abstain_below: 0.5 };
 
 /** Parse `bundle.json`; what this package can't read is refused. */

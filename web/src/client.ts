@@ -4,7 +4,7 @@ import type { Progress } from "./bundle.js";
 import { EarnestError, errorOf } from "./errors.js";
 import type { Answer, Arguments, Call, Method, Reply } from "./messages.js";
 
-/** What the client needs of a `Worker`. */
+/** The part of a `Worker` that the client needs. */
 export interface WorkerLike {
   postMessage(call: Call, transfer?: Transferable[]): void;
   terminate(): unknown;

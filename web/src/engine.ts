@@ -1,4 +1,4 @@
-/** What runs in the worker: one model, its streams and its adapters, by number. */
+/** The engine in the worker: one model, its streams and its adapters, by number. */
 
 import type { Adapter } from "./adaptation.js";
 import type { AnswerOptions } from "./answers.js";
@@ -15,7 +15,7 @@ import type { Stream } from "./stream.js";
 /** Options as they cross to the worker: its adapters have numbers there. */
 type Sent<Given> = Omit<Given, "adapter">;
 
-/** What a stream's caller is told after each piece. */
+/** News for a stream's caller after each piece. */
 export interface Told {
   events: StreamEvent[];
   isSpeaking: boolean;

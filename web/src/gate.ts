@@ -11,7 +11,7 @@ export const SOUNDS: readonly string[] = [SPEECH, ...BURSTS, NO_SPEECH];
 const SPEECH_FROM = 0.5; // probability of speech
 const KIND_FROM = 0.5; // of a burst's kind among all kinds; below it the kind is "other"
 
-/** What was heard: "speech", "no-speech" or a vocal burst's kind, with its probability. */
+/** The kind of sound: "speech", "no-speech" or a vocal burst's kind, with its probability. */
 export interface Verdict {
   sound: string;
   confidence: number;

@@ -1,8 +1,8 @@
-/** What a caller handed over, where the compiler didn't look: plain JavaScript, JSON, a forgotten `await`. */
+/** Checks of a caller's values, where the compiler didn't look: plain JavaScript, JSON, a forgotten `await`. */
 
 const LONGEST_SHOWN = 40; // letters of a text
 
-/** What a value is, ready to end an error message: "5", "the text 'x'", "an Array", "a Promise". */
+/** Description of a value, ready to end an error message: "5", "the text 'x'", "an Array", "a Promise". */
 export function described(value: unknown): string {
   if (typeof value === "string") return `the text '${value.slice(0, LONGEST_SHOWN)}'`;
   if (typeof value === "function") return "a function";

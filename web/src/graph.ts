@@ -9,7 +9,7 @@ export type Ort = typeof OrtModule;
 export type InferenceSession = OrtModule.InferenceSession;
 export type Values = ArrayLike<number>;
 
-/** What the network says about one window. */
+/** The network's outputs for one window. */
 export interface Outputs {
   probabilities: Values;
   /** probabilities of the bundle's `sounds` */

@@ -1,4 +1,4 @@
-/** How loud each moment is; the same rules as `earnest.audio.quality`. */
+/** Levels over time; the same rules as `earnest.audio.quality`. */
 
 import { roundHalfEven } from "./numbers.js";
 import type { Extent } from "./speech.js";
@@ -37,7 +37,7 @@ function isSilent(levels: readonly number[]): boolean {
 }
 
 /**
- * Where sound louder than -65 dBFS and than `rangeDb` below the loudest frame starts and ends, in samples; null without.
+ * Start and end of sound louder than -65 dBFS and than `rangeDb` below the loudest frame, in samples; null without.
  */
 export function activePart(waveform: Float32Array, sampleRateHz: number, rangeDb = SPEECH_RANGE_DB): Extent | null {
   const levels = frameLevelsDbfs(waveform, sampleRateHz);

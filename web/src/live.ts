@@ -14,7 +14,7 @@ export interface StreamOptions extends Options, Windowing {
   adapter?: Adapter;
 }
 
-/** What answers about sound that arrives piece by piece, here or elsewhere. */
+/** A stream that answers sound piece by piece, here or elsewhere. */
 export interface SoundStream {
   readonly isSpeaking: boolean;
   /** Settled when it ends by itself, with all it was told answered. */
@@ -53,7 +53,7 @@ export class Adapter {
 export class LiveStream implements SoundStream {
   isSpeaking = false;
   receivedS = 0;
-  /** What finds speech: "silero" or "energy". */
+  /** Voice activity detection: "silero" or "energy". */
   readonly activity: string;
   private readonly number: number;
 
@@ -72,7 +72,7 @@ export class LiveStream implements SoundStream {
     return this.told(await this.client.call("accept", [this.number, piece], [piece.buffer]));
   }
 
-  /** Tell that sound was lost: it is heard as silence, so speech ends there where the gap is as long as a pause. */
+  /** Skip lost sound: it is heard as silence, so speech ends there where the gap is as long as a pause. */
   async skip(seconds: number): Promise<StreamEvent[]> {
     return this.told(await this.client.call("skip", [this.number, seconds]));
   }
@@ -83,7 +83,7 @@ export class LiveStream implements SoundStream {
   }
 
   /**
-   * What all windows so far say together.
+   * The answer of all windows so far together.
    *
    * @param hasSeparateChannels what `decode` says of the recording, where all of one is handed over
    */

@@ -1,4 +1,4 @@
-/** What page and worker tell each other: calls of the engine's methods, their answers, and progress. */
+/** Messages between page and worker: calls of the engine's methods, their answers, and progress. */
 
 import type { Progress } from "./bundle.js";
 import type { Engine } from "./engine.js";
@@ -15,7 +15,7 @@ export interface Call<Name extends Method = Method> {
   args: Arguments<Name>;
 }
 
-/** Where the runtime's files are, if not beside the worker; told before the first call. */
+/** Address of the runtime's files, if not beside the worker; told before the first call. */
 export interface RuntimeFiles {
   runtime: { mjs: string; wasm: string };
 }

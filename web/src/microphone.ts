@@ -9,7 +9,7 @@ const START_S = 5; // within which a browser's sound starts, where it does
 const SLEPT_S = 2; // without sound, though the browser says that it runs
 const QUEUE_S = 10; // sound that may wait for the worker; what comes beyond it is dropped, and told as a gap
 
-/** What opens such streams; a `Model` does. */
+/** An object that opens such streams; a `Model` does. */
 export interface Listener {
   stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream>;
 }
@@ -22,9 +22,9 @@ export interface ListenOptions extends StreamOptions {
   onInterruption?: (isInterrupted: boolean) => void;
   /** Called when so many seconds were not heard, as the device slept or the browser froze the page; the clock stood still. */
   onSleep?: (seconds: number) => void;
-  /** What the browser may do to the sound; by default nothing, as in the training recordings. */
+  /** Processing of the sound by the browser; by default none, as in the training recordings. */
   constraints?: MediaTrackConstraints;
-  /** Where `earnest.worklet.js` is, if not beside this module. */
+  /** Address of `earnest.worklet.js`, if not beside this module. */
   workletUrl?: string | URL;
 }
 
@@ -34,7 +34,7 @@ export interface Listening {
   /** Stop and go on hearing; the clock stands still between. After the end both do nothing. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** What was said so far; after the end, everything. */
+  /** The answer so far; after the end, about everything. */
   soFar(): Promise<Prediction>;
   stop(): Promise<Prediction>;
 }
@@ -98,7 +98,7 @@ class Clocks {
     this.isStill = this.context.state !== "running";
   }
 
-  /** How many seconds the sound has fallen behind since the last call. */
+  /** Seconds by which the sound has fallen behind since the last call. */
   apartS(): number {
     const before = this.isStill ? Infinity : this.behindS;
     this.behindS = Date.now() / 1000 - this.context.currentTime;

@@ -27,7 +27,7 @@ export interface LoadOptions {
   voiceActivityUrl?: string | URL;
   /** Cores for one prediction; more than one needs a page with COOP and COEP headers. */
   threads?: number;
-  /** Where `earnest.worker.js` is, if not beside this module. */
+  /** Address of `earnest.worker.js`, if not beside this module. */
   workerUrl?: string | URL;
   /** Folder of `ort-wasm-simd-threaded.mjs` and `.wasm`; default: beside this module, with `workerUrl` beside the worker. */
   runtimeUrl?: string | URL;
@@ -36,9 +36,9 @@ export interface LoadOptions {
 export interface PredictOptions extends Options {
   /** Of this speaker; without it the model as it is. */
   adapter?: Adapter;
-  /** What to call the recording in the result. */
+  /** Name of the recording in the result. */
   path?: string;
-  /** What `decode` says of the recording; then `quality` tells it too. */
+  /** Notes of `decode` on the recording; then `quality` has them too. */
   hasSeparateChannels?: boolean;
 }
 
@@ -103,7 +103,7 @@ function startWorker(url: string): Worker {
   }
 }
 
-/** What `work` comes to, or the signal's reason as soon as it is aborted, whatever `work` does then. */
+/** The result of `work`, or the signal's reason as soon as it is aborted, whatever `work` does then. */
 async function unlessAborted<Value>(work: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
   if (!signal) return work;
   let abort: () => void = () => undefined;
@@ -152,7 +152,7 @@ function absolute(url: string | URL, what: string): string {
 }
 
 export class Model {
-  /** What the bundle says about itself. */
+  /** The bundle's description. */
   readonly info: BundleInfo;
 
   constructor(
@@ -179,7 +179,7 @@ export class Model {
     return this.client.call("predict", [waveform, sampleRateHz, asked, Adapter.numberOf(adapter, this.client)]);
   }
 
-  /** Tell the emotion over time of one recording. */
+  /** Predict the emotion over time of one recording. */
   async timeline(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions = {}): Promise<Timeline> {
     checkNames(options, FOLLOWING);
     checkRecording(waveform, sampleRateHz);
@@ -205,7 +205,7 @@ export class Model {
     }
   }
 
-  /** Return what adapts to one speaker and its channel: by recordings or their profile, or by what it will hear. */
+  /** Return an adapter to one speaker and its channel: by recordings or their profile, or by the sound it will hear. */
   async adapter(known: Recording[] | Profile = []): Promise<Adapter> {
     if (!isRecordings(known) && !(isObject(known) && "format" in known)) {
       throw new EarnestError(`Expected recordings of the speaker, ${RECORDINGS}, or their profile, got ${described(known)}.`);

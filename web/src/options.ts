@@ -1,4 +1,4 @@
-/** What a caller asks of an answer: of which classes, and how sure it must be; as in `earnest.runtime.prediction`. */
+/** A caller's options: classes, and the least confidence; as in `earnest.runtime.prediction`. */
 
 import type { BundleInfo } from "./bundle.js";
 import { EarnestError } from "./errors.js";

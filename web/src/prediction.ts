@@ -1,4 +1,4 @@
-/** What a model says about one recording: the same fields as the Python package's JSON. */
+/** The answer of a model to one recording: the same fields as the Python package's JSON. */
 
 import { roundHalfEven } from "./numbers.js";
 
@@ -62,14 +62,14 @@ export interface Span {
   confidence: number;
 }
 
-/** What the network said about one window. */
+/** The network's answer to one window. */
 export interface Window {
   start_s: number;
   end_s: number;
   probabilities: Shares;
 }
 
-/** What a stream tells; "segment": somebody spoke, "gap": sound was lost because the listener was too slow. */
+/** An event of a stream; "segment": somebody spoke, "gap": sound was lost because the listener was too slow. */
 export type StreamEvent =
   | ({ event: "window" } & Window)
   | ({ event: "span" } & Span)

@@ -26,16 +26,16 @@ export interface Recording {
   sampleRateHz: number;
   /** Whether it is the mean of channels that take turns, like two sides of a call, as `decode` finds. */
   hasSeparateChannels?: boolean;
-  /** How many channels its file has, as `decode` finds. */
+  /** Number of channels of its file, as `decode` finds. */
   nChannels?: number;
 }
 
 export interface RecordingOptions extends Options {
   /** Follows one speaker; without it the model as it is. */
   adapter?: AnswerListener | null;
-  /** What to call the recording in the result. */
+  /** Name of the recording in the result. */
   path?: string;
-  /** What `decode` says of the recording; then `quality` tells it too. */
+  /** Notes of `decode` on the recording; then `quality` has them too. */
   hasSeparateChannels?: boolean;
 }
 
@@ -56,7 +56,7 @@ export class Predictor {
     return new Predictor(ort, graph, info, await Adaptation.of(ort, bundle), detector);
   }
 
-  /** What adapts to one speaker and its channel: by recordings or their profile, or by what it hears. */
+  /** Adapter to one speaker and its channel: by recordings or their profile, or by the sound it hears. */
   async adapter(known: readonly Recording[] | Profile = []): Promise<Adapter> {
     const adaptation = this.adapting();
     if (!isRecordings(known)) return new Adapter(adaptation, checkedProfile(known, this.info));
@@ -119,7 +119,7 @@ export class Predictor {
     return new Stream(this.graph, this.info, sampleRateHz, () => this.activity(), options);
   }
 
-  /** Tell the emotion over time of a recording. */
+  /** Predict the emotion over time of a recording. */
   async timeline(waveform: Float32Array, sampleRateHz: number, options: AnswerOptions & RecordingOptions = {}): Promise<Timeline> {
     checkRecording(waveform, sampleRateHz);
     const { path = "array", hasSeparateChannels = false, ...how } = options;

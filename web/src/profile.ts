@@ -7,7 +7,7 @@ export const MOST_ROWS = 600;
 const LEAST_WEIGHT = 1e-6;
 const TOLERANCE = 1e-2;
 
-/** What a profile's JSON holds: no sound, and no words that were said. */
+/** The content of a profile's JSON: no sound, and no words that were said. */
 export interface Profile {
   format: 1;
   /** of the bundle that gave the answers */
@@ -22,7 +22,7 @@ export interface Profile {
   weights: number[];
 }
 
-/** What a profile is made with. */
+/** The model that a profile is made with. */
 type Made = Pick<BundleInfo, "name" | "version" | "classes">;
 
 /** The values of a profile's JSON, once it is known that they are one and of this model. */

@@ -1,4 +1,4 @@
-/** What a recording is like, measured while it passes; the same words as `earnest.audio.quality`. */
+/** Quality of a recording, measured while it passes; the same words as `earnest.audio.quality`. */
 
 import { FRAME_S, levelDbfs, SILENCE_DBFS } from "./levels.js";
 import { joined, roundHalfEven } from "./numbers.js";

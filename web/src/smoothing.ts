@@ -14,7 +14,7 @@ import { type Extent, lengthOf } from "./speech.js";
 const SWITCH_MARGIN = 0.1; // probability by which a new emotion must lead
 export const UNSURE = "unsure";
 
-/** What a run is, and which: an emotion, "unsure", a vocal burst by its kind, or "no-speech". */
+/** The label of a run: an emotion, "unsure", a vocal burst by its kind, or "no-speech". */
 export interface Label {
   kind: "emotion" | "unsure" | "vocal-burst" | "no-speech";
   name: string;
@@ -95,7 +95,7 @@ export class Smoother {
     return runs;
   }
 
-  /** What a step is, from the windows that hold its start, and how sure that is. */
+  /** The label of a step, from the windows that hold its start, and its confidence. */
   private labelled(holding: readonly Answered[]): { label: Label; confidence: number } {
     const spoken = holding.filter(({ verdict }) => isSpeech(verdict)).map(({ shares }) => shares);
     if (2 * spoken.length < holding.length) {

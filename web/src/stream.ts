@@ -17,9 +17,9 @@ import { type Job, Windower } from "./windows.js";
 
 const PIECE_S = 10; // what is worked on at a time, however much is handed over
 
-/** What is no longer than a window and a hop is answered at its end; in what is longer, windows are told as soon as they are whole. */
+/** A stream of sound: a recording of at most a window and a hop is answered at its end; of longer ones, windows are told as soon as they are whole. */
 export class Stream {
-  /** What finds speech: "silero" or "energy". */
+  /** Voice activity detection: "silero" or "energy". */
   readonly activity: string;
   /** Those that were asked for. */
   readonly classes: readonly string[];
@@ -60,7 +60,7 @@ export class Stream {
     return events;
   }
 
-  /** Tell that sound was lost: it is heard as silence, so speech ends there where the gap is as long as a pause. */
+  /** Skip lost sound: it is heard as silence, so speech ends there where the gap is as long as a pause. */
   async skip(seconds: number): Promise<StreamEvent[]> {
     this.refuseWhenFinished();
     const startS = milliseconds(this.receivedS);
@@ -80,7 +80,7 @@ export class Stream {
   }
 
   /**
-   * What all windows so far say together.
+   * The answer of all windows so far together.
    *
    * @param hasSeparateChannels whether that was found where channels were mixed before they were handed over
    */

@@ -1,4 +1,4 @@
-/** What adds up while a recording passes; as in `earnest.runtime.answers`. */
+/** Sums over a recording while it passes; as in `earnest.runtime.answers`. */
 
 import type { Outputs, Values } from "./graph.js";
 import { namedShares, polarityOf, type Prediction, type Shares, type VocalBurst } from "./prediction.js";
@@ -12,7 +12,7 @@ const SEPARATE = "separate-channels";
 const HELD_FROM = 0.6; // of the speech that was answered: what one emotion must hold to be the recording's
 const ANSWERED_FROM = 0.5; // of all speech: what must have been answered
 
-/** How long a label held, in samples at the model's rate, and its confidence, summed over them. */
+/** Time that a label held, in samples at the model's rate, and its confidence, summed over them. */
 interface Held {
   label: Label;
   nSamples: number;
@@ -125,7 +125,7 @@ export class Tally {
     return { ...whole, status: isSure ? "ok" : "unsure", emotion: isSure ? emotion : null, confidence };
   }
 
-  /** Tell what held longest: "ok" where it holds most of what was answered, and enough was answered. */
+  /** Find what held longest: "ok" where an emotion holds most of the answered speech, and enough was answered. */
   private summary(measured: Prediction): Prediction {
     const { nSpeech } = this;
     const longestFirst = this.spoken().sort((one, other) => other.nSamples - one.nSamples);

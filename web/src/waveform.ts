@@ -1,4 +1,4 @@
-/** What is accepted as sound; the same limits as `earnest.audio.io`. */
+/** Waveforms that are accepted; the same limits as `earnest.audio.io`. */
 
 import { AudioError } from "./errors.js";
 import { described, isA } from "./given.js";

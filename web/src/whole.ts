@@ -40,7 +40,7 @@ export function checkWhole(view: DataView, name: string): void {
   if (silentStart(view) !== null) throw new AudioError(`${name}: has a header, but no sound. Record or copy it again.`);
 }
 
-/** How long the header of a FLAC file says that it is; 0 where it doesn't say, and for other files. */
+/** Length of a FLAC file by its header; 0 where it doesn't say, and for other files. */
 export function promisedSeconds(view: DataView): number {
   if (!isMarked(view, 0, "fLaC") || view.byteLength < 26) return 0;
   const rate = view.getUint32(18) >>> 12; // 20 bits of the rate, 8 of form, 36 of the number of samples, 0 if unknown
@@ -73,7 +73,7 @@ function bytes(count: number): string {
   return `${count.toLocaleString("en")} byte${count === 1 ? "" : "s"}`;
 }
 
-/** How many bytes of sound the header promises beyond the end of the file, 0 for none or unknown. */
+/** Number of bytes of sound that the header promises beyond the end of the file, 0 for none or unknown. */
 function missingBytes(view: DataView): number {
   let [end, tolerated]: [number | null, number] = [null, TOLERATED];
   if (isMarked(view, 8, "WAVE")) end = waveEnd(view);
@@ -83,7 +83,7 @@ function missingBytes(view: DataView): number {
   return missing > tolerated ? missing : 0;
 }
 
-/** Where the sound ends by the header. */
+/** End of the sound by the header. */
 function waveEnd(view: DataView): number | null {
   const start = chunkStart(view, "data");
   if (start === null) return null;
@@ -95,14 +95,14 @@ function waveEnd(view: DataView): number | null {
   return isMarked(view, 0, "RIFF") && promised < UNKNOWN ? start + promised : null;
 }
 
-/** How many bytes lie behind a WAV header whose sizes were not filled in when its recorder ended. */
+/** Number of bytes behind a WAV header whose sizes were not filled in when its recorder ended. */
 function unfinishedBytes(view: DataView): number {
   const start = silentStart(view);
   // Behind sound of no length other chunks may lie; then the first size counts them.
   return start === null || 8 + view.getUint32(4, true) > start ? 0 : view.byteLength - start;
 }
 
-/** Where the sound of a WAV file would begin that has none by its header; null for all other files. */
+/** Start of the sound of a WAV file that has none by its header; null for all other files. */
 function silentStart(view: DataView): number | null {
   if (!isMarked(view, 0, "RIFF") || !isMarked(view, 8, "WAVE")) return null;
   const start = chunkStart(view, "data");
@@ -126,7 +126,7 @@ function oggPages(view: DataView): { flags: number; end: number }[] {
   return pages;
 }
 
-/** Where the sound that begins at `start` ends, as a Xing or Info header counts it; null without one. */
+/** End of the sound that begins at `start`, as a Xing or Info header counts it; null without one. */
 function mp3End(view: DataView, start: number): number | null {
   const frame = behindId3(view, start);
   if (!isMp3Frame(view, frame)) return null;
@@ -143,7 +143,7 @@ function isMp3Frame(view: DataView, place: number): boolean {
   return place + 4 <= view.byteLength && (view.getUint16(place) & 0xffe6) === 0xffe2; // frame sync, layer III
 }
 
-/** Where the tag that begins at `start` ends, `start` itself without one. */
+/** End of the tag that begins at `start`, `start` itself without one. */
 function behindId3(view: DataView, start: number): number {
   if (!isMarked(view, start, "ID3") || start + 10 > view.byteLength) return start;
   // Four bytes of seven bits each ("synchsafe"): none looks like a frame's beginning.

@@ -21,7 +21,7 @@ const NOISE_S = CONTEXT_S + 0.1;
 const NOISE_DB = [20, 45]; // below the loudest frame
 const TAIL_SAMPLES = 2 ** 14;
 
-/** How sound is cut: windows of `windowS` seconds every `hopS` seconds. */
+/** Windowing of sound: windows of `windowS` seconds every `hopS` seconds. */
 export interface Windowing {
   /** 3 by default */
   windowS?: number;
@@ -105,7 +105,7 @@ export class Windower {
     this.cutter = new WindowCutter(nWindow, nHop);
   }
 
-  /** What finds speech: "silero" or "energy". */
+  /** Voice activity detection: "silero" or "energy". */
   get activity(): string {
     return this.finding().name;
   }

@@ -19,7 +19,7 @@ export interface Answer {
 
 const WITHOUT: Partial<Record<string, string>> = { "no-speech": "No speech", "too-short": "Too short to tell", error: "No answer" };
 
-/** What the status says; "mixed" with the shares that the answer has, or those of its spans. */
+/** Text of the status; "mixed" with the shares that the answer has, or those of its spans. */
 export function answerOf(timeline: Timeline): Answer {
   const { status, emotion } = timeline;
   if (status === "vocal-burst") return burst(timeline.vocal_bursts);
@@ -42,7 +42,7 @@ export function unsure(probabilities: Shares): Answer {
   return { text: "Unsure", detail: detail && `likeliest: ${detail}`, line, emotion: UNSURE };
 }
 
-/** What less than half of the speech was answered with; nothing where no part was. */
+/** Emotions of an answer to less than half of the speech; nothing where no part was answered. */
 function ofTheSpeech(shares: Shares): Partial<Answer> {
   const told = threeOf(emotionsOf(shares));
   return told ? { detail: `of the speech: ${told}`, line: "Unsure" } : {};

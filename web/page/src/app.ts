@@ -1,4 +1,4 @@
-/** What all views share: who answers, and the recordings of this visit. */
+/** State that all views share: the engine, and the recordings of this visit. */
 
 import type { BundleFiles, Timeline } from "../../src/index.js";
 import { BrowserEngine } from "./browser-engine.js";
@@ -99,7 +99,7 @@ export class App extends EventTarget {
     this.tell("engine");
   }
 
-  /** Tell that there will be no engine, and why. */
+  /** Report that there will be no engine, and why. */
   fail(error: unknown): void {
     this.failure = error;
     this.tell("engine");

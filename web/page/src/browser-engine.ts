@@ -105,7 +105,7 @@ export class BrowserEngine implements Engine {
     }
   }
 
-  /** Who listens ends a stream when another engine is chosen; until then its model is needed. */
+  /** Close the model when its streams have ended: listeners end them when another engine is chosen, and need it until then. */
   close(): void {
     this.isClosed = true;
     this.closeModel();

@@ -1,4 +1,4 @@
-/** What a person chose in the settings; everything that is shown, saved or kept passes here. */
+/** A person's settings; everything that is shown, saved or kept passes here. */
 
 import type { Prediction } from "../../src/index.js";
 import { remember, remembered } from "./remembered.js";

@@ -1,4 +1,4 @@
-/** How far the answers are behind the voice. */
+/** Delay of the answers behind the voice. */
 
 const CHUNK_S = 0.1; // the microphone hands over ten pieces a second
 

@@ -1,10 +1,10 @@
-/** Who answers: the network in this browser's worker, or the server that sent the page. */
+/** The engine that answers: the network in this browser's worker, or the server that sent the page. */
 
 import type { Example, HeardRecording, LearnOptions, Learnt, Listener, Prediction, Profile, Recording, Timeline } from "../../src/index.js";
 
 export type Place = "browser" | "server";
 
-/** What a model says about itself, here and there. */
+/** A model's description, here and there. */
 export interface About {
   name: string;
   version: string;
@@ -51,7 +51,7 @@ export interface Learner {
 export interface Engine extends Listener {
   readonly place: Place;
   readonly about: About;
-  /** Which of the model's classes answer; null for all of them. */
+  /** Classes of the model that answer; null for all of them. */
   classes: string[] | null;
   readonly canAdapt: boolean;
   adapt: Adapt;

@@ -102,7 +102,7 @@ export class Job {
   }
 }
 
-/** What is played: the file, or its one channel alone. */
+/** The sound to play: the file, or its one channel alone. */
 function heard({ waveform, sampleRateHz }: Recording, { file, channel }: Job): Blob {
   return channel === null ? file : wave(waveform, sampleRateHz);
 }

@@ -1,4 +1,4 @@
-/** What went wrong, in plain words, and what to do about it. */
+/** Error messages in plain words, with a remedy. */
 
 import { AudioError, BundleError, ChannelError, EarnestError, MicrophoneError, type MicrophoneReason } from "../../src/index.js";
 

@@ -48,7 +48,7 @@ function meanOf(windows: readonly Window[], name: string): number {
   return windows.reduce((sum, { probabilities }) => sum + (probabilities[name] ?? 0), 0) / windows.length;
 }
 
-/** How often the emotion is another one than before. */
+/** Number of changes of the emotion. */
 export function changesOf(spans: readonly Span[]): number {
   return spans.filter(({ emotion }, index) => index > 0 && emotion !== spans[index - 1].emotion).length;
 }
@@ -65,7 +65,7 @@ export function shareOfTime(spans: readonly Span[]): Shares {
 }
 
 /**
- * What was told of a recording until it broke off, as a timeline: its answer follows the same rules.
+ * A broken recording's events so far, as a timeline: its answer follows the same rules.
  *
  * @param abstainBelow confidence below which an answer is "unsure"
  */
@@ -94,7 +94,7 @@ export function barometer(windows: readonly Window[], count = BAROMETER_WINDOWS)
   return last.reduce((sum, { probabilities }) => sum + polarityOf(probabilities), 0) / last.length;
 }
 
-/** How many points a rollercoaster's smoothing joins: more where it jumps and where there are many (Moody's rule). */
+/** Number of points that a rollercoaster's smoothing joins: more where it jumps and where there are many (Moody's rule). */
 export function smoothingWidth(values: readonly number[]): number {
   if (!values.length) return 1;
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;

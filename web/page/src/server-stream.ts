@@ -125,7 +125,7 @@ export class ServerStream implements SoundStream {
     }
   }
 
-  /** What is new; a stream that broke off says why once there is nothing else. */
+  /** New events; a stream that broke off gives the reason once there is nothing else. */
   private told(): StreamEvent[] {
     if (this.failure && this.events.length === 0) throw this.failure;
     return this.events.splice(0);

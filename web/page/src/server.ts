@@ -36,7 +36,7 @@ export async function answered(url: string, request: RequestInit = {}): Promise<
   throw new ServerError(response.status, typeof problem.detail === "string" ? problem.detail : `It answers ${response.status}.`);
 }
 
-/** What opens one stream in place of the key, which a browser can't send with it; null where none is needed. */
+/** Ticket that opens one stream in place of the key, which a browser can't send with it; null where none is needed. */
 export async function ticket(): Promise<string | null> {
   if (token === null) return null;
   const response = await answered("v1/tickets", { method: "POST" });

@@ -25,7 +25,7 @@ export async function sourceOf(file: Blob, name: string, channel: number | null 
   }
 }
 
-/** How long the file is, null where the browser can't say. What a browser recorded names no length; where it ends is looked up. */
+/** Length of the file, null where the browser can't say. A recording by a browser names no length; its end is looked up. */
 async function secondsOf(file: Blob): Promise<number | null> {
   const url = URL.createObjectURL(file);
   const audio = new Audio();

@@ -10,11 +10,11 @@ const KNOWN_SHARE = 0.99; // of recordings that count as in domain
 const FEWEST_FOR_THRESHOLD = 50;
 const HIGHEST_THRESHOLD = 0.9;
 
-/** What heads say about recordings of groups that they haven't learnt from. */
+/** Out-of-fold answers of heads to recordings of groups that they haven't learnt from. */
 export interface OutOfFold {
   folds: readonly number[];
   logits: Rows;
-  /** How far each lies from what the fold's head learnt from; null of too few rows. */
+  /** Distance of each from the embeddings that the fold's head learnt from; null of too few rows. */
   distances: Float64Array | null;
   temperature: number;
   /** Each fold's by the temperature of the others, whose heads have learnt from it: answers are nested, these aren't. */

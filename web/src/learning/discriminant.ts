@@ -13,7 +13,7 @@ export const ABSENT = -1e4; // the score of a class without rows: it is never th
 const N_INNER = 3; // folds that choose the shrinkage
 const SCORE_COUNTS = 24; // what a score of the base counts beside a value of the embedding
 
-/** What is learnt from: embeddings (rows, width), numbers of classes, and which rows stay together. */
+/** Data to learn from: embeddings (rows, width), numbers of classes, and groups of rows that stay together. */
 export interface Labelled {
   rows: Rows;
   targets: readonly number[];
@@ -21,7 +21,7 @@ export interface Labelled {
   nClasses: number;
   /** The last layer of the base, whose scores are learnt from beside the embeddings. */
   base?: Head | null;
-  /** What each value of a row counts, (width,); without it all count the same. */
+  /** Weight of each value of a row, (width,); without it all count the same. */
   counts?: Float64Array;
 }
 

@@ -1,4 +1,4 @@
-/** What is known sound: how far an embedding lies from those that were learnt from; as in `earnest.learning.domain`. */
+/** Out-of-domain detection: the distance of an embedding from those that were learnt from; as in `earnest.learning.domain`. */
 
 import { dot, eigen, products, type Rows, scaledBy, standardised, weightedSum } from "./rows.js";
 

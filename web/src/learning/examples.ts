@@ -13,7 +13,7 @@ const MOST_CLASSES = 256;
 const LONGEST_LABEL = 64;
 const IN_ORDER = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised", "boredom", "excited", "frustration", "contempt", "other"];
 
-/** What the model heard in one recording; `embedding` is null where there is no speech, and `problem` says why. */
+/** The model's embedding of one recording; `embedding` is null where there is no speech, and `problem` says why. */
 export interface HeardRecording {
   embedding: Float32Array | null;
   seconds: number;
@@ -39,7 +39,7 @@ export interface RefusedExample {
   reason: string;
 }
 
-/** What can be learnt from. */
+/** Recordings to learn from, and refused ones. */
 export interface OwnExamples {
   kept: Example[];
   refused: RefusedExample[];

@@ -1,4 +1,4 @@
-/** Who is tested together; as in `earnest.learning.crossval` and `earnest.learning.discriminant`, with the seed 0. */
+/** Folds of cross-validation; as in `earnest.learning.crossval` and `earnest.learning.discriminant`, with the seed 0. */
 
 import { permutation } from "./draws.js";
 import { different, meanOfNumbers } from "./rows.js";

@@ -21,7 +21,7 @@ const BY_HEART = 0.95; // of recordings that a base's answers tell apart: of emo
 const NOT_STATED = "not stated: ask whoever made it before you pass it on";
 export const NOTICE = "NOTICE.txt";
 
-/** What a person says about the model. */
+/** A person's description of the model. */
 export interface LearnOptions {
   /** Of the model. */
   name: string;

@@ -1,4 +1,4 @@
-/** What a learnt model is worth, in numbers and in words; as in `earnest.own.bundle` and `earnest.own.learn`. */
+/** Scores of a learnt model, in numbers and in words; as in `earnest.own.bundle` and `earnest.own.learn`. */
 
 import type { BundleInfo } from "../bundle.js";
 import { indexOfLargest } from "../numbers.js";
@@ -46,9 +46,9 @@ export interface Summary {
   shrinkage: number;
   classes: ClassResult[];
   refused: RefusedExample[];
-  /** What makes the numbers worth less. */
+  /** Warnings that make the numbers worth less. */
   warnings: string[];
-  /** What would help most. */
+  /** Advice: the data that would help most. */
   advice: string[];
 }
 
@@ -120,7 +120,7 @@ interface Corpus {
   licence: string;
 }
 
-/** What a bundle says that it has learnt from, as far as that can be read. */
+/** Training data that a bundle names, as far as that can be read. */
 export function corporaOf({ training_corpora: corpora }: BundleInfo): Corpus[] {
   const isCorpus = (one: unknown): one is Corpus =>
     typeof one === "object" && one !== null && "name" in one && "licence" in one && typeof one.name === "string" && typeof one.licence === "string";

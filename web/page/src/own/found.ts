@@ -1,4 +1,4 @@
-/** What was chosen or dropped → recordings with the folder that each lies in. */
+/** Chosen or dropped files → recordings with the folder that each lies in. */
 
 import { EarnestError } from "../../../src/index.js";
 
@@ -18,7 +18,7 @@ export function amongChosen(files: Iterable<File>): Found[] {
   return recordings(all);
 }
 
-/** What was dropped; where a folder is among it, the recordings alone, with the name of their folder. Call it while the event is handled. */
+/** Dropped files; where a folder is among them, the recordings alone, with the name of their folder. Call it while the event is handled. */
 export async function filesDropped(data: DataTransfer): Promise<File[]> {
   const files = [...data.files];
   const isFolder = [...data.items].map((item) => item.webkitGetAsEntry()?.isDirectory);

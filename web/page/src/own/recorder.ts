@@ -56,7 +56,7 @@ export class Recorder {
     return { waveform, sampleRateHz: this.sampleRateHz };
   }
 
-  /** What takes sound as a model would, and says nothing. */
+  /** A stream that takes sound as a model's would, and gives no answers. */
   private stream(sampleRateHz: number): SoundStream {
     this.sampleRateHz = sampleRateHz;
     return {

@@ -69,7 +69,7 @@ const QUALITY: Partial<Record<string, string>> = {
 };
 
 export const SEPARATE = "separate-channels";
-/** What was heard of a whole. */
+/** Sentences for words of `quality`: the part of the file that was heard. */
 const HEARD: Partial<Record<string, string>> = {
   [SEPARATE]: "Its channels take turns, like two sides of a call: the answer is about their mean.",
   "other-tracks": "It has more sound tracks; the first was heard.",

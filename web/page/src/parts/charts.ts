@@ -20,7 +20,7 @@ export type Option = echarts.EChartsCoreOption;
 type Instance = echarts.ECharts;
 export const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
-/** How wide a text is, in pixels. */
+/** Width of a text in pixels. */
 export function widthOf(text: string, fontPx: number): number {
   return echarts.format.getTextRect(text, `${fontPx}px ${FONT}`).width;
 }

@@ -1,4 +1,4 @@
-/** What a model that was learnt here is worth: one honest table. */
+/** Scores of a model that was learnt here: one honest table. */
 
 import type { ClassResult, Summary } from "../../../src/index.js";
 import { h, scrolling, table } from "../dom.js";

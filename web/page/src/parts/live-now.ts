@@ -118,7 +118,7 @@ export class LiveNow {
     this.emptyBars();
   }
 
-  /** What the recording so far is, where the model tells it. */
+  /** The answer to the recording so far, where the model gives one. */
   whole(told: Prediction): void {
     this.told = told;
     fact("live-gender", genderOf(told));
@@ -172,7 +172,7 @@ export class LiveNow {
   }
 }
 
-/** Say a fact that not every model tells; null hides it. */
+/** Show a fact that not every model has; null hides it. */
 function fact(id: string, text: string | null): void {
   byId(id).textContent = text;
   byId(id).parentElement!.hidden = text === null;

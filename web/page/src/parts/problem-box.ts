@@ -1,4 +1,4 @@
-/** Where a view says what went wrong and what to do; read out at once. */
+/** The box for a view's error message and its remedy; read out at once. */
 
 import { h } from "../dom.js";
 import { type Problem, problemOf } from "../problems.js";

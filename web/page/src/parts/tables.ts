@@ -15,7 +15,7 @@ export function windowTable(caption: string, windows: readonly Window[]): HTMLTa
 }
 
 /**
- * What was spoken and the vocal bursts, in order of time.
+ * Spans of speech and vocal bursts, in order of time.
  *
  * @param onPlay called with a row's start; without it there are no buttons
  */

@@ -48,7 +48,7 @@ export class TimelinePicture extends Picture {
     return seconds >= this.shown.startS && seconds <= this.shown.endS ? seconds : null;
   }
 
-  /** Where a moment is, in pixels; null where it is not in view. */
+  /** Position of a moment in pixels; null where it is not in view. */
   placeOf(seconds: number): number | null {
     if (this.shown === NOTHING) return null; // a chart without an axis knows no places
     const x = this.chart.convertToPixel({ xAxisIndex: 0 }, seconds);
@@ -76,7 +76,7 @@ export class TimelinePicture extends Picture {
   }
 }
 
-/** What the picture shows, for those who don't see it. */
+/** Description of the picture, for those who don't see it. */
 export function inWords(shown: Pick<Shown, "spans" | "bursts" | "startS" | "endS">): string {
   const seen = blocks(shown).filter(({ startS, endS }) => endS > shown.startS && startS < shown.endS);
   const told = seen.map(({ startS, endS, name }) => `${name} from ${startS.toFixed(1)} to ${endS.toFixed(1)} seconds`);

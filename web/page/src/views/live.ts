@@ -175,7 +175,7 @@ class LiveView {
     this.become("idle");
   }
 
-  /** What is on the screen, as the timeline of a recording that ends here. */
+  /** The answers on the screen, as the timeline of a recording that ends here. */
   private untilNow(): Timeline {
     return brokenOff(this.heardBy?.name ?? "", this.threshold(), this.windows, this.spansSoFar(), this.bursts);
   }

@@ -1,4 +1,4 @@
-/** What was kept in this browser: opened, named, handed on, deleted. */
+/** Recordings kept in this browser: opened, named, handed on, deleted. */
 
 import { answerOf } from "../answer.js";
 import { asChosen } from "../chosen.js";
