@@ -1,4 +1,4 @@
-"""Teach shipped bundles to adapt: from simulated streams of answers to the corpora that they learnt from.
+"""Fit the adaptation of shipped bundles: from simulated streams of answers to the corpora that they learnt from.
 
 Usage: python scripts/fit_adaptation.py FOLDER BUNDLE [BUNDLE ...]
 

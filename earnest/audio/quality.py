@@ -11,7 +11,7 @@ from earnest.audio.waveform import Waveform
 Levels: TypeAlias = npt.NDArray[np.float64]
 
 FRAME_S = 0.025
-SILENCE_DBFS = -65.0  # the quietest clips of RAVDESS reach -53
+SILENCE_DBFS = -65.0  # the quietest recordings of RAVDESS reach -53
 SPEECH_RANGE_DB = 35.0
 TOO_QUIET_DBFS = -55.0  # of the loudest frame; of quieter speech a part is below silence
 

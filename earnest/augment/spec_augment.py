@@ -85,14 +85,14 @@ def _uniform(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 def _clip_mean(frames: Tensor, n_frames: Tensor) -> Tensor:
     inside = (torch.arange(frames.shape[2], device=frames.device)[None, :] < n_frames[:, None])[:, None]
-    # Over the clip's own frames and all bands, (batch, 1, 1).
+    # Over the utterance's own frames and all bands, (batch, 1, 1).
     return ((frames * inside).sum(dim=(1, 2)) / (n_frames * frames.shape[1]))[:, None, None]
 
 
 DECIBELS = 10.0
 TINY = 1e-12
 N_COLOURS = 7
-WARP_SLOPE_DB = 1.5  # a band, above what a warped clip knows
+WARP_SLOPE_DB = 1.5  # a band, above what a warped utterance knows
 
 
 def changed(

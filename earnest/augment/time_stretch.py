@@ -32,9 +32,9 @@ def stretched(waveform: Waveform, rate: float, sample_rate_hz: int) -> Waveform:
     hop = max(round(WINDOW_S * sample_rate_hz / 2), 1)
     reach = round(TOLERANCE_S * sample_rate_hz)
     n_windows = -(-n_out // hop) + 1
-    # WSOLA (Verhelst and Roelands, 1993): hops of the result, times rate, are hops of the clip.
+    # WSOLA (Verhelst and Roelands, 1993): hops of the result, times rate, are hops of the utterance.
     centres = np.round(np.arange(n_windows) * hop * rate).astype(int)
-    # Window k is centred on sample k·hop of the result and on centres[k] of the clip; both begin one hop early.
+    # Window k is centred on sample k·hop of the result and on centres[k] of the utterance; both begin one hop early.
     padded = np.pad(waveform, (hop + reach, max(centres[-1] - len(waveform), 0) + 3 * hop + 2 * reach))
     window = np.hanning(2 * hop + 1)[:-1].astype(np.float32)  # two of them, half a window apart, add up to one
     result = np.zeros((n_windows + 1) * hop, np.float32)

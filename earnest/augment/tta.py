@@ -18,7 +18,7 @@ from earnest.augment.speed import Speed
 from earnest.augment.time_stretch import TimeStretch
 from earnest.errors import EarnestError, shown, suggestion
 
-MASKED = 20 / 256  # the widest mask of the multitask network's authors, of the clip's length and of the mel scale
+MASKED = 20 / 256  # the widest mask of the multitask network's authors, of the utterance's length and of the mel scale
 FADE_S = 0.005
 
 
@@ -74,7 +74,7 @@ class WithoutBand(Augmentation):
 
 _GAINS = (Gain(gain_db=(-6, -6)), Gain(gain_db=(6, 6)))
 _SPEEDS = (Speed(rate=(0.95, 0.95)), Speed(rate=(1.05, 1.05)))
-# The changes of the multitask network's authors: noise 22.5 dB below the clip, and these.
+# The changes of the multitask network's authors: noise 22.5 dB below the utterance, and these.
 _NOISES = (GaussianNoise(deviation=(0.075, 0.075)),)
 _STRETCHES = (TimeStretch(rate=(0.75, 0.75)), TimeStretch(rate=(1.25, 1.25)))
 _PITCHES = (PitchShift(semitones=(-1, -1)), PitchShift(semitones=(1, 1)))

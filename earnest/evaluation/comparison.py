@@ -247,7 +247,7 @@ def _clusters(answers: _Answers) -> tuple[Counts, Counts, Counts, Over]:
     cells_a, cells_b = answers.cells(answers.a), answers.cells(answers.b)
     owner, over = cluster_of(answers.speaker, answers.recording)
     if owner is None:
-        # Drawing clips one by one is drawing their kinds by a multinomial: far fewer columns.
+        # Drawing utterances one by one is drawing their kinds by a multinomial: far fewer columns.
         # A kind is a pair of cells (a, b), as the one number a·n + b.
         kinds, sizes = np.unique(cells_a * n_cells + cells_b, return_counts=True)
         one_hot = np.eye(n_cells, dtype=np.int64)

@@ -15,7 +15,7 @@ from earnest.evaluation.predictions import Predictions
 
 OWN_COLUMNS = ("gender", "speaker", "corpus")
 MANIFEST_COLUMNS = ("style", "intensity", "text_id", "session")
-FEWEST = 30  # clips of a value from which on its UA is more than chance
+FEWEST = 30  # utterances of a value from which on its UA is more than chance
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def recall_gaps(predictions: Predictions, texts: TextColumn, fewest: int = FEWES
     """
     _, counts = _counts_by(predictions, texts)  # (values, classes, classes + 1)
     support = counts.sum(axis=2)
-    # (values, classes), TP / (TP + FN); 0 where there is no clip, which ``enough`` leaves out.
+    # (values, classes), TP / (TP + FN); 0 where there is no utterance, which ``enough`` leaves out.
     recall = np.diagonal(counts, axis1=1, axis2=2) / np.maximum(support, 1)
     enough = support >= max(fewest, 1)
     return {

@@ -330,7 +330,7 @@ def keep_groups_together(assigned: npt.NDArray[np.generic], utterances: Sequence
 
 def _drawn(labels: Indices, share: float, seed: int) -> npt.NDArray[np.bool_]:
     indices, n_classes = np.arange(len(labels)), len(set(labels.tolist()))
-    # Of few clips at least one of each class; else the share itself, which published draws depend on.
+    # Of few utterances at least one of each class; else the share itself, which published draws depend on.
     size = share if math.ceil(share * len(labels)) >= n_classes else n_classes
     try:
         _, chosen = _model_selection().train_test_split(indices, test_size=size, random_state=seed, stratify=labels)

@@ -107,7 +107,7 @@ class FoldClips:
 
     def answered(self, answers: Sequence[Probabilities]) -> Predictions:
         """Return the predictions with other probabilities, (classes,) for each utterance."""
-        probabilities = np.stack(answers)  # (clips, classes)
+        probabilities = np.stack(answers)  # (utterances, classes)
         predicted = probabilities.argmax(axis=1).astype(np.int64)
         return replace(of_emotion(self.plain), probabilities=probabilities, predicted=predicted)
 
@@ -230,7 +230,7 @@ class Adapted(Condition):
         """Refuse what can't learn to adapt, and utterances without a speaker."""
         if recipe.training.method != "discriminant" or recipe.network.get("speaker_dependent"):
             raise EarnestError(f"--adapt: {split.title} can't learn to adapt. {_TAKES}")
-        # Changed copies teach as other speakers do.
+        # Changed copies count as other speakers.
         n_voices = len({row.speaker for row in split.train if row.speaker}) * (1 + recipe.training.augmented_copies)
         if n_voices < FEWEST_SPEAKERS or any(not row.speaker for row in split.train):
             raise EarnestError(f"--adapt: {split.title} has too few training speakers, or not all named. {_TAKES}")

@@ -111,11 +111,11 @@ def _drawn(
     return load_clips(run, [rows[index] for index in sorted(chosen)])
 
 
-MOST_LOST = 0.005  # of accuracy, as a share of clips
+MOST_LOST = 0.005  # of accuracy, as a share of utterances
 MOST_CHANGED = 0.015  # of labels; 0.03 may, on clips that nobody has heard: more change there, 400 clips err by 0.005
 BY_CHANCE = 1.645  # standard errors; one time in twenty chance alone goes further
 
-RANKED = 4  # layers are ranked by every fourth clip
+RANKED = 4  # layers are ranked by every fourth utterance
 
 Probabilities: TypeAlias = npt.NDArray[np.float32]
 Model = TypeVar("Model")
@@ -154,15 +154,15 @@ class Judge:
         half as much from one set of utterances to the next as by counting the few labels that did change.
         """
         margins = self._margins(self.exact)
-        moves = margins - self._margins(found)  # (clips,): how far the label's lead shrinks
-        return float((moves[:, None] > margins).mean())  # over all pairs (clip that moves, clip that leads)
+        moves = margins - self._margins(found)  # (utterances,): how far the label's lead shrinks
+        return float((moves[:, None] > margins).mean())  # over all pairs (one that moves, one that leads)
 
     def _margins(self, answers: Probabilities) -> Probabilities:
         """Return by how much the exact label's log-probability exceeds the best other one's, shape (utterances,)."""
         logs = np.log(np.maximum(answers, np.finfo(np.float32).tiny))
         is_label = np.arange(logs.shape[1]) == self.exact.argmax(axis=1)[:, None]
         best_other: Probabilities = np.where(is_label, -np.inf, logs).max(axis=1)
-        # Each row has one True, so the boolean index gives (clips,).
+        # Each row has one True, so the boolean index gives (utterances,).
         margins: Probabilities = logs[is_label] - best_other
         return margins
 

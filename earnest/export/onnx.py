@@ -196,7 +196,7 @@ def drop_masked_frames(front: ModelProto, names: tuple[str, str], n_least: int) 
     least = f"{FRONT}kept_least"
     for name, value in ((least, n_least), (axis, 2), (start, 0)):
         front.graph.initializer.append(onnx.numpy_helper.from_array(np.array([value], np.int64), name))
-    # frames = whole[:, :, 0 : max(n_frames of the longest clip, n_least)].
+    # frames = whole[:, :, 0 : max(n_frames of the longest utterance, n_least)].
     front.graph.node.extend(
         onnx.helper.make_node(operation, inputs, [output], name=output if output != frames else f"{FRONT}kept")
         for operation, inputs, output in (

@@ -96,7 +96,7 @@ def compare(run: Path, bundle: Path, paths: Sequence[Path]) -> Parity:
         raise BundleError(f"{bundle}: not exported from {run}: one of them answers no gender.")
     waveforms = [load_waveform(path, rate_hz) for path in paths]
     batches = [waveforms[start : start + BATCH] for start in range(0, len(waveforms), BATCH)]
-    # torch hears each clip alone, so that a fault in its masks can't hide one in the graph's.
+    # torch hears each utterance alone, so that a fault in its masks can't hide one in the graph's.
     reference = _stacked([torch_outputs(classifier, [waveform]) for waveform in waveforms])
     alone = _differences(_stacked([_onnx(session, [waveform]) for waveform in waveforms]), reference)
     answers = _stacked([_onnx(session, batch) for batch in batches])

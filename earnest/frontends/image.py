@@ -88,7 +88,7 @@ class SpectrogramImage(nn.Module):
         if self.settings.normalise == "statistics":
             scaled = [self.scaled(clip).double() for clip in clips]
             count = sum(clip.shape[1] * clip.shape[2] for clip in scaled)
-            # (sources,), over all pixels of all clips.
+            # (sources,), over all pixels of all utterances.
             mean = torch.stack([clip.sum(dim=(1, 2)) for clip in scaled]).sum(dim=0) / count
             # A second pass: no difference of large sums.
             squares = torch.stack([(clip - mean[:, None, None]).square().sum(dim=(1, 2)) for clip in scaled])
@@ -128,7 +128,7 @@ class SpectrogramImage(nn.Module):
 
     def _deltas(self, own: Tensor, n_frames: Tensor) -> Tensor:
         width = self.settings.delta_width
-        # A spare window behind the clip, at its floor, so that even one frame has a window.
+        # A spare window behind the utterance, at its floor, so that even one frame has a window.
         extended = torch.cat([own, own.amin(dim=(2, 3), keepdim=True).expand(-1, -1, own.shape[2], width)], dim=3)
         slopes = functional.conv2d(extended, self.kernels)  # (batch, 2, bands, frames + 1)
         # At both ends the slope is that of the outermost whole window.
@@ -157,7 +157,7 @@ def bilinear_rows(n_rows: int, height: int) -> Tensor:
 def resized_columns(image: Tensor, n_columns: Tensor, width: int) -> Tensor:
     """Resize (batch, channels, rows, columns) to ``width`` columns from each image's own number (batch,)."""
     last = (n_columns - 1)[:, None]
-    # Column j of the result has its centre at (j + ½)·n/width − ½ of the clip's own n columns.
+    # Column j of the result has its centre at (j + ½)·n/width − ½ of the utterance's own n columns.
     step = n_columns[:, None] / width
     centres = ((torch.arange(width, device=image.device) + 0.5)[None] * step - 0.5).clamp(min=0)  # (batch, width)
     left = torch.minimum(centres.floor().to(last.dtype), last)

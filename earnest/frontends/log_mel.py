@@ -240,7 +240,7 @@ class LogMel(nn.Module):
         after = settings.win_length - before
         if settings.pad_mode == "constant":
             return functional.pad(waveform, (before, after))
-        # Only what lies outside the clip is looked up: indices for every sample would cost more than the spectrum.
+        # Only what lies outside the utterance is looked up: indices for every sample would cost more than the spectrum.
         device = waveform.device
         behind = lengths[:, None] + torch.arange(after, device=device)[None, :]  # (batch, after)
         ahead = torch.arange(-before, 0, device=device)[None, :].expand(waveform.shape[0], before)
@@ -249,7 +249,7 @@ class LogMel(nn.Module):
 
     def _decibels(self, power: Tensor, n_frames: Tensor) -> Tensor:
         settings = self.settings
-        power = power * frame_mask(n_frames, power.shape[2])[:, None]  # silence behind the clip's end
+        power = power * frame_mask(n_frames, power.shape[2])[:, None]  # silence behind the utterance's end
         # 10·log10(power) = 10/ln 10 · ln(power).
         decibels = DECIBELS_PER_NEPER * torch.log(power.clamp(min=LOWEST_POWER))
         peak = decibels.amax(dim=(1, 2), keepdim=True)  # (batch, 1, 1)
@@ -267,7 +267,7 @@ class LogMel(nn.Module):
             power = mean_power(padded, settings.win_length, settings.hop_length)
             start, end = peak_trim(power, n_frames, settings.trim_db)
         kept = end - start
-        # Kept frames move to the front, so that a clip with silence equals the same clip without.
+        # Kept frames move to the front, so that an utterance with silence equals the same utterance without.
         positions = torch.arange(log_mel.shape[2], device=log_mel.device)[None, :]
         source = torch.minimum(positions + start[:, None], (end - 1)[:, None])  # (batch, frames)
         moved = log_mel.gather(2, source[:, None, :].expand(log_mel.shape))

@@ -11,7 +11,7 @@ from torch.nn import functional
 SMOOTHING_FRAMES = 10  # standard deviation of the Gaussian over the sorted energies
 RADIUS = 4 * SMOOTHING_FRAMES  # there the Gaussian has come down to e^(−8) = 0.0003
 SPARE_FRAMES = 3
-RANGE_DB = 40.0  # energies further below the clip's peak count as equal
+RANGE_DB = 40.0  # energies further below the utterance's peak count as equal
 
 
 def frame_mask(n_frames: Tensor, frames: int) -> Tensor:
@@ -71,7 +71,7 @@ class GradientTrim(nn.Module):
         # What lies outside is sorted behind all energies, which are at most n_mels.
         ascending = torch.where(inside, energy, torch.full_like(energy, 1e6)).sort(dim=1).values
         last = n_frames[:, None] - 1
-        # Half-sample symmetric extension at both ends of each clip, however short: … b a | a b c | c b …
+        # Half-sample symmetric extension at both ends of each utterance, however short: … b a | a b c | c b …
         positions = torch.arange(frames + 2 * RADIUS, device=energy.device)[None, :] - RADIUS
         wrapped = torch.remainder(positions, 2 * n_frames[:, None])
         mirrored = torch.minimum(wrapped, 2 * last + 1 - wrapped)
@@ -125,11 +125,11 @@ def crop(frames: Tensor, n_frames: Tensor, length: int, padding: Tensor, place: 
     -------
     (batch, bands, length)
     """
-    spare = n_frames - length  # negative where a clip is shorter
+    spare = n_frames - length  # negative where an utterance is shorter
     if place is None:
         start = torch.div(spare, 2, rounding_mode="floor")
     else:
-        # Uniform over 0 … spare; negative: zeros before the clip.
+        # Uniform over 0 … spare; negative: zeros before the utterance.
         start = spare.sign() * (place * (spare.abs() + 1)).floor().to(spare.dtype)
     positions = start[:, None] + torch.arange(length, device=frames.device)[None]
     inside = (positions >= 0) & (positions < n_frames[:, None])

@@ -39,7 +39,7 @@ def standardised(embeddings: Floats, value_weights: Floats | None = None) -> tup
     # z = w·(x − μ)/σ, value by value: shrinkage towards a multiple of I then means the same for every value of x, but
     # for the weights w.
     mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
-    # A value that is the same for all clips tells nothing; divided by one it stays zero.
+    # A value that is the same for all utterances tells nothing; divided by one it stays zero.
     deviation[deviation == 0] = 1.0
     if value_weights is not None:
         deviation = deviation / value_weights
@@ -159,7 +159,7 @@ def pooled_discriminant(
     centres, within = np.empty((n_classes, width)), np.zeros((width, width))
     for target in range(n_classes):
         parts = [scaled[rows] for rows in rows_by_corpus(targets == target, corpora)]
-        # m_c = mean over corpora k of m_ck: a corpus counts once, however many clips it has.
+        # m_c = mean over corpora k of m_ck: a corpus counts once, however many utterances it has.
         centres[target] = np.mean([own.mean(axis=0) for own in parts], axis=0)
         for own in parts:
             off = own - centres[target]
@@ -206,12 +206,12 @@ def speaker_discriminant(
     class_means = np.stack([scaled[targets == target].mean(axis=0) for target in range(n_classes)])
     means = np.empty((n_speakers, n_classes, width))
     for speaker in range(n_speakers):
-        # o_v (width,): how far this speaker lies from the class means, on average over its clips: its timbre.
+        # o_v (width,): how far this speaker lies from the class means, on average over its utterances: its timbre.
         offset = (scaled[speaker_of == speaker] - class_means[targets[speaker_of == speaker]]).mean(axis=0)
         for target in range(n_classes):
             own = scaled[(speaker_of == speaker) & (targets == target)]
             # p_vc = (Σ x + n₀·(m_c + o_v)) / (n + n₀): the posterior mean of a normal whose prior mean is m_c + o_v and
-            # whose prior counts as n₀ clips.
+            # whose prior counts as n₀ utterances.
             means[speaker, target] = (own.sum(axis=0) + prior * (class_means[target] + offset)) / (len(own) + prior)
     # One covariance within all pairs (MDA's M-step with fixed memberships): S = (1/N)·Σ (x − p_vc)(x − p_vc)ᵀ.
     off = scaled - means[speaker_of, targets]

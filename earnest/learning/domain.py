@@ -16,7 +16,7 @@ from earnest.settings.config import from_mapping
 FILE = "domain.npy"
 N_DIRECTIONS = 64  # of 32 to 256 the one that best kept noises (ESC-10) from speech of an unseen corpus (RAVDESS)
 CLIPS_PER_DIRECTION = 10
-KNOWN_SHARE = 0.99  # of validation clips that count as in domain
+KNOWN_SHARE = 0.99  # of validation utterances that count as in domain
 UNREADABLE = (
     *(OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, RuntimeError),
     *(SyntaxError, TokenError),
@@ -64,7 +64,7 @@ class Domain:
                 "Export the bundle again."
             )
         # d(x) = √(1/K·Σ_k (v_k·(x − μ)/(σ·√λ_k))²): the Mahalanobis distance in K principal directions, about one for a
-        # training clip whatever K is. (…, width)·(width, K) → (…, K).
+        # training utterance whatever K is. (…, width)·(width, K) → (…, K).
         projected = (embeddings - self.mean) @ self.directions.T
         return np.asarray(np.sqrt(np.mean(projected**2, axis=-1)))
 
@@ -106,7 +106,7 @@ def fit_domain(train: Floats, valid: Floats, longest_s: float) -> Domain | None:
     ----------
     longest_s : what windows may have for a verdict; see `longest_known`
     """
-    # A direction needs ten clips or so to be more than chance; there are no more than values.
+    # A direction needs ten utterances or so to be more than chance; there are no more than values.
     n_directions = min(N_DIRECTIONS, train.shape[1], len(train) // CLIPS_PER_DIRECTION)
     if n_directions < 1 or not len(valid):
         return None

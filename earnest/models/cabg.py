@@ -43,7 +43,7 @@ class BidirectionalGru(nn.GRU):
 
     def _as_onnx_operator(self, steps: Tensor, n_steps: Tensor) -> tuple[Tensor, Tensor]:
         # Both directions run forwards, the second over each clip's steps turned round: OpenVINO's backward direction
-        # doesn't begin at the end of a clip that is shorter than the batch.
+        # doesn't begin at the end of an utterance that is shorter than the batch.
         positions = torch.arange(steps.shape[1], device=steps.device)[None]  # (1, steps)
         inside = positions < n_steps[:, None]
         # Step t comes from n − 1 − t.
@@ -172,7 +172,7 @@ class Cabg(Network):
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels (batch, n_mels, frames) with ``n_frames`` (batch,) to logits, embedding and attention."""
-        # One silent frame behind every clip, so that pooling pairs of frames leaves at least one step.
+        # One silent frame behind every utterance, so that pooling pairs of frames leaves at least one step.
         frames = functional.pad(frames, (0, 1))
         mask = frame_mask(n_frames, frames.shape[2])[:, None]
         for block in self.blocks:

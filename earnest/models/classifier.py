@@ -196,10 +196,10 @@ class Segmented(Network):
         if self.mode == "crop":
             place = torch.rand(len(frames), device=frames.device) if self.training else None
             answer = self._segment(crop(frames, n_frames, self.length, padding, place))
-            return answer._replace(attention=None)  # its steps would be the crop's, not the clip's
+            return answer._replace(attention=None)  # its steps would be the crop's, not the utterance's
         pieces, live = blocks(frames, n_frames, self.length, padding)  # (batch, blocks, rows, length), (batch, blocks)
         flat = pieces.flatten(0, 1)  # (batch · blocks, rows, length)
-        # A graph takes all blocks of the longest clip; otherwise the empty ones would only cost time and, while
+        # A graph takes all blocks of the longest utterance; otherwise the empty ones would only cost time and, while
         # training, move the statistics of batch normalisation.
         if torch.onnx.is_in_onnx_export() or frames.is_meta:
             return _joined(self._segment(flat), live)

@@ -137,7 +137,7 @@ REFERENCES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-# The whole clip, however long, becomes 128 by 128.
+# The whole utterance, however long, becomes 128 by 128.
 MULTITASK = Usage(PRESETS["multitask"], 8, image=Image(height=128, width=128, scaling="fixed", normalise="statistics"))
 LAMBDA = 1e-4  # of eq. 5, the paper's value
 

@@ -104,7 +104,7 @@ class StudentEncoder(nn.Module):
         steps = normalised(frames)  # (batch, n_mels, frames)
         for convolution in (self.conv1, self.conv2):
             mask = frame_mask(n_frames, steps.shape[2])
-            # Zeros behind a clip's end are what a lone clip is padded with.
+            # Zeros behind an utterance's end are what a lone utterance is padded with.
             steps = functional.gelu(convolution(steps * mask[:, None].to(steps.dtype)))
             n_frames = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1  # stride 2 keeps frames 0, 2, 4 …
         heard = frame_mask(n_frames, steps.shape[2])

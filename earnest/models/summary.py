@@ -72,7 +72,7 @@ def _counts(name: str, usage: Usage) -> tuple[int, int]:
     device = "meta"
     is_ours = type(network.inner).__module__.startswith("earnest.")
     if not is_ours or any(isinstance(module, nn.RNNBase) for module in network.modules()):
-        # Recurrent layers are counted while they run, and code of strangers may ask how long a clip is.
+        # Recurrent layers are counted while they run, and code of strangers may ask how long an utterance is.
         network, device = network.to_empty(device="cpu"), "cpu"
     n_frames = front_end.n_frames(round(CLIP_S * recipe.front_end.sample_rate_hz))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -213,7 +213,7 @@ class Encoder(nn.Module):
     def widened(self, frames: Tensor, n_frames: Tensor) -> Tensor:
         """Return the input of the second convolution, (batch, stem_width, frames)."""
         inside = frame_mask(n_frames, frames.shape[2])[:, None]
-        # Zeros behind a clip's end, for both convolutions: what a lone clip is padded with.
+        # Zeros behind an utterance's end, for both convolutions: what a lone utterance is padded with.
         return functional.gelu(self.conv1(frames * inside)) * inside
 
     def n_together(self, number: int) -> int:

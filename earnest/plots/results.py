@@ -255,7 +255,7 @@ def draw_reliability(curve: Reliability) -> "Figure":
     full = curve.counts > 0
     edges = np.linspace(0, 100, len(curve.counts) + 1)
     above.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1, label="perfectly calibrated")
-    # Area of a dot: 14 square points, and up to 120 more in proportion to the clips of its bin.
+    # Area of a dot: 14 square points, and up to 120 more in proportion to the utterances of its bin.
     sizes = 14 + 120 * curve.counts[full] / curve.counts.max()
     above.plot(100 * curve.confidence[full], 100 * curve.accuracy[full], color=BLUE, linewidth=1.4)
     dots = 100 * curve.confidence[full], 100 * curve.accuracy[full], sizes
@@ -284,7 +284,7 @@ def draw_risk_coverage(curve: RiskCoverage) -> "Figure":
     axes.axhline(full, color=MUTED, linestyle="--", linewidth=1, label=f"all clips: {full:.1f} %")
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower left")
     axes.set_xlim(0, 101)
-    # The very first clips alone say little: a curve of one wrong answer would begin at 0.
+    # The very first utterances alone say little: a curve of one wrong answer would begin at 0.
     lowest = 100 * float(curve.accuracy[curve.coverage >= FEWEST_SHOWN].min())
     axes.set_ylim(max(0.0, min(full, lowest) - 20), 101)
     axes.set_xlabel("coverage: clips answered, per cent", color=MUTED)

@@ -141,7 +141,7 @@ def laid_out(embeddings: npt.NDArray[np.float64], seed: int) -> Floats:
 def nearest_neighbours(embeddings: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     """Return the row of the nearest other embedding of each, shape (utterances,)."""
     values = standardised(embeddings)[0]
-    # ‖a − b‖² = ‖a‖² + ‖b‖² − 2·a·b, for all pairs at once: (clips, clips).
+    # ‖a − b‖² = ‖a‖² + ‖b‖² − 2·a·b, for all pairs at once: (utterances, utterances).
     squares = (values**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * values @ values.T
     np.fill_diagonal(distances, np.inf)

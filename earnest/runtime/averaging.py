@@ -41,7 +41,7 @@ class Variants:
                 for name, values in self._network.run([heard[row] for row in rows], averaged).items():
                     # No row occurs twice, so += by index adds each answer once.
                     sums[name][rows] += values
-        # p = Σ_v p_v / V over the V variants that are long enough, the clip itself among them.
+        # p = Σ_v p_v / V over the V variants that are long enough, the recording itself among them.
         return {**outputs, **{name: _divided(total, counts) for name, total in sums.items()}}
 
 

@@ -121,9 +121,9 @@ def _check(picture: Picture, info: BundleInfo, name: str) -> None:
         raise AudioError(f"{name}: {told}. Predict the recording itself.")
     n_rows = picture.log_mel.shape[0]
     n_frames = max(window.n_frames for segment in _segments(picture, 1) for window in segment.windows)
-    # ⌊samples / hop⌋ + 1 frames, as the front end has them of the longest clip.
+    # ⌊samples / hop⌋ + 1 frames, as the front end has them of the longest recording.
     n_most = int(info.longest_s * settings.sample_rate_hz) // settings.hop_length + 1
-    if n_rows % settings.n_bands or n_frames > n_most:  # networks on several versions of a clip see more bands
+    if n_rows % settings.n_bands or n_frames > n_most:  # networks on several versions of a recording see more bands
         expected = f"{counted(settings.n_bands, 'row')} and at most {counted(n_most, 'column')}"
         raise AudioError(
             f"{name}: {counted(n_rows, 'row')} and {counted(n_frames, 'column')}, the model takes {expected}."

@@ -24,7 +24,7 @@ RATE_HZ = 16_000
 FRONT_END = FrontEnd(RATE_HZ, n_fft=512, win_length=400, hop_length=160, n_mels=40, trim="gradient")
 IMAGE = Image(height=64, width=80, normalise="imagenet", channels=3)
 WITHIN = 1e-4  # of the probabilities, between the exported graph and torch
-# Seconds of the clips of each batch that an exported graph is handed; it was traced with others.
+# Seconds of the utterances of each batch that an exported graph is handed; it was traced with others.
 BATCHES_S = ((0.1,), (0.1, 0.1, 0.1), (0.7, 0.1, 1.9), (4.3,))
 Session: TypeAlias = Any  # onnxruntime has no types
 

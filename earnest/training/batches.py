@@ -25,7 +25,7 @@ from earnest.training.ranks import ALONE, Ranks
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 Strategy = Literal["minority", "minority-twice", "balanced"]
-TOGETHER = 64  # clips of a batch that is not learnt from
+TOGETHER = 64  # utterances of a batch that is not learnt from
 _ROUNDS = {"minority": 1, "minority-twice": 2}
 
 
@@ -210,7 +210,7 @@ class Augmented(Sequence[Example]):
         example = self.examples[draw.clip]
         # The draw alone decides: a resumed epoch and another batch size hear the same.
         rng = np.random.default_rng([self.settings.seed, draw.epoch, draw.clip, draw.repetition])
-        # With probability ``clean_share`` the clip as it is.
+        # With probability ``clean_share`` the utterance as it is.
         if rng.random() < self.settings.clean_share:
             return example
         assert example.waveform is not None

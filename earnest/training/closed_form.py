@@ -180,7 +180,7 @@ def out_of_fold_logits(
     logits, rows = [], []
     for number in range(turn.max() + 1):
         held = turn == number
-        # A group without which a class has no clips has no turn.
+        # A group without which a class has no utterances has no turn.
         if len(np.unique(targets[~held])) == n_classes:
             others = corpora[~held].tolist()
             weights, bias = discriminant(embeddings[~held], targets[~held], shrunk, n_classes, others)

@@ -204,7 +204,7 @@ class Pair(nn.Module):
     def forward(self, clips: FinetuneBatch, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
         """Return logits of both heads (batch, classes); other corpora's classes are out of the question."""
         points = self.embedding(clips.frames, clips.n_frames).float()
-        # (batch, classes): −∞ for classes of other corpora, so that softmax is over a clip's own corpus alone.
+        # (batch, classes): −∞ for classes of other corpora, so that softmax is over an utterance's own corpus alone.
         others = ~self.own[clips.targets]
         return (
             self.plain(functional.dropout(points, dropout)).masked_fill(others, -math.inf),
@@ -244,13 +244,13 @@ def collated(clips: Sequence[tuple[Tensor, int, str]]) -> FinetuneBatch:
 def start_heads(pair: Pair, examples: Sequence[Example]) -> None:
     """Standardise the embedding on ``examples`` and set both heads to the discriminant of each corpus."""
     embedding = pair.embedding.eval()
-    # Clips of about one length go together, so that little of a batch is padding.
-    points = torch.empty(len(examples), len(embedding.mean))  # (clips, width)
+    # Utterances of about one length go together, so that little of a batch is padding.
+    points = torch.empty(len(examples), len(embedding.mean))  # (utterances, width)
     by_length = np.argsort([example.frames.shape[1] for example in examples])
     for rows in np.array_split(by_length, math.ceil(len(by_length) / EMBEDDED_TOGETHER)):
         clips = collated([(examples[row].frames, 0, "") for row in rows])
         points[rows] = embedding(clips.frames, clips.n_frames)
-    # z = (x − μ)/σ over the training clips, so that both heads start from values of one size.
+    # z = (x − μ)/σ over the training utterances, so that both heads start from values of one size.
     embedding.mean.copy_(points.mean(dim=0))
     embedding.deviation.copy_(points.std(dim=0) + 1e-6)
     points = (points - embedding.mean) / embedding.deviation
@@ -324,7 +324,7 @@ class TwoHeadLoop(Remembering):
     def validation_step(self, clips: FinetuneBatch, _: int) -> None:
         """Answer held-out voices, one a batch, with the averaged weights."""
         answers = [logits.argmax(dim=1) == clips.targets for logits in self.averaged(clips)]
-        self._right.append(torch.stack(answers))  # (2 heads, clips)
+        self._right.append(torch.stack(answers))  # (2 heads, utterances)
 
     def on_train_epoch_end(self) -> None:
         """Note the epoch's losses and the shares of held-out utterances that are right."""
@@ -378,7 +378,7 @@ class FewSpeakers(EpochBatches[list[tuple[int, int]]]):
         self.settings, self.seed, self._n_clips = settings, seed, len(examples)
         sizes = Counter(example.utterance.corpus for example in examples)
         corpus_of = {example.speaker: example.utterance.corpus for example in examples}
-        # P(speaker) = (1/K)·n_speaker/n_corpus: each of K corpora as often, and in it each clip as often.
+        # P(speaker) = (1/K)·n_speaker/n_corpus: each of K corpora as often, and in it each utterance as often.
         self.shares = {name: len(rows) / sizes[corpus_of[name]] / len(sizes) for name, rows in self.rows.items()}
 
     def __len__(self) -> int:
@@ -396,7 +396,7 @@ class FewSpeakers(EpochBatches[list[tuple[int, int]]]):
         for _ in range(len(self)):
             batch = []
             for name in rng.choice(names, self.settings.speakers_a_batch, replace=False, p=shares):
-                # All clips of a speaker come, in drawn order, before one comes again.
+                # All utterances of a speaker come, in drawn order, before one comes again.
                 while len(waiting[name]) < self.settings.clips_a_speaker:
                     waiting[name] += rng.permutation(self.rows[name]).tolist()
                 taken = waiting[name][: self.settings.clips_a_speaker]

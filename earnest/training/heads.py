@@ -1,4 +1,4 @@
-"""Heads: what a network is taught to answer of an utterance. Each has its labels, its losses and its place in files."""
+"""Heads: the answers of a network to an utterance. Each has its labels, its losses and its place in files."""
 
 import logging
 import math
@@ -25,7 +25,7 @@ SMALLEST_SPREAD = 1e-8  # keeps the concordance of constants finite
 
 def balanced_weights(targets: Sequence[int], n_classes: int) -> Tensor:
     """Return one weight a class, inverse to its share and one on average over the examples, shape (classes,)."""
-    # w_c = N/(C·n_c) over the C classes that have clips: Σ_c n_c·w_c = N, so the mean over examples is one.
+    # w_c = N/(C·n_c) over the C classes that have utterances: Σ_c n_c·w_c = N, so the mean over examples is one.
     counts = Counter(targets)
     return torch.tensor(
         [len(targets) / (len(counts) * counts[index]) if counts[index] else 0.0 for index in range(n_classes)]
@@ -57,7 +57,7 @@ def divergence(clean: Tensor, noisy: Tensor) -> Tensor:
     -------
     mean over the batch, in nats
     """
-    # KL = Σ_c p_c·(log p_c − log q_c), p from the clean clip (held fixed), q from the noisy one.
+    # KL = Σ_c p_c·(log p_c − log q_c), p from the clean utterance (held fixed), q from the noisy one.
     goal_logs, answer_logs = clean.detach().log_softmax(dim=1), noisy.log_softmax(dim=1)
     return (goal_logs.exp() * (goal_logs - answer_logs)).sum(dim=1).mean()
 
@@ -70,7 +70,7 @@ def gender_loss(logits: Tensor, shares: Tensor) -> Tensor | None:
     logits : (batch, 2), female and male
     shares : (batch, 2) that sum to one, NaN where unknown
     """
-    # (batch,): a clip of unknown gender takes no part, and the mean is over the others.
+    # (batch,): an utterance of unknown gender takes no part, and the mean is over the others.
     known = ~shares.isnan().any(dim=1)
     return functional.cross_entropy(logits[known], shares[known]) if known.any() else None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 EXPLODED = 10.0  # times the loss of constant answers
-SAME = 1e-3  # answers that differ by less, over all clips, are one answer
+SAME = 1e-3  # answers that differ by less, over all utterances, are one answer
 FEWEST_EPOCHS = 5  # before it is asked whether answers are better than chance
 N_NAMED = 3
 
@@ -123,7 +123,7 @@ def constant_answers(answers: Mapping[str, Tensor]) -> list[str]:
     ----------
     answers : name → (utterances, numbers), probabilities or values from 0 to 1
     """
-    # max − min over clips of each number, (numbers,)
+    # max − min over utterances of each number, (numbers,)
     spread = {name: values.amax(dim=0) - values.amin(dim=0) for name, values in answers.items() if len(values) > 1}
     return [name for name, ranges in spread.items() if float(ranges.max()) < SAME]
 

@@ -282,7 +282,7 @@ class GradientDescent(Learner):
         heard = [example for part in parts for example in part]
         classifier.network.prepare(example.frames for example in heard)
         train: Sequence[Example] = heard
-        # (epochs · clips) changed waveforms, none kept; validation clips stay as they are.
+        # (epochs · utterances) changed waveforms, none kept; validation utterances stay as they are.
         if self.recipe.augment:
             train = Augmented(heard, classifier.front_end, change_of(self.recipe), self.settings)
         n_classes, progress = len(classifier.classes), self.clips.progress

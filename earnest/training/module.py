@@ -98,7 +98,7 @@ class EmotionTraining(pl.LightningModule):
                 frames, n_frames, targets = self._mixed(frames, n_frames, targets)
             loss: Tensor = self.objective(in_float32(self.network(frames, n_frames)), targets)
         else:
-            # Two passes of the same clips; each has its own dropout and its own statistics of batch normalisation.
+            # Two passes of the same utterances; each has its own dropout and its own statistics of batch normalisation.
             clean = in_float32(self.network(batch.frames, batch.n_frames))
             noisy = in_float32(self.network(*self._masked(batch.noisy_frames, batch.n_noisy_frames)))
             loss = self.objective(clean, targets, noisy)
@@ -122,7 +122,7 @@ class EmotionTraining(pl.LightningModule):
         self.train_loss, self.validation = self.ranks.told((loss, measured))
         self.log_dict({"train_loss": self.train_loss, **self.validation}, prog_bar=True)
         losses = {"train_loss": self.train_loss, **self.validation}
-        # Without validation clips a plateau is one of the training loss.
+        # Without validation utterances a plateau is one of the training loss.
         advance(self.schedule, losses.get(self.settings.plateau_monitor, self.train_loss))
 
     def _validated(self) -> dict[str, float]:
@@ -210,7 +210,7 @@ def accuracies(right: Tensor, targets: Tensor) -> tuple[float, float]:
     right : whether each answer is, shape (utterances,), bool
     targets : class numbers, shape (utterances,), at least one
     """
-    # WA = (1/N)·Σ [ŷ = y]; UA = (1/C)·Σ_c recall_c over the classes that have clips.
+    # WA = (1/N)·Σ [ŷ = y]; UA = (1/C)·Σ_c recall_c over the classes that have utterances.
     of_classes = [right[targets == index] for index in set(targets.tolist())]
     recalls = [Fraction(int(some.sum()), len(some)) for some in of_classes]
     return int(right.sum()) / len(right), float(sum(recalls) / len(recalls))

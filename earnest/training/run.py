@@ -125,7 +125,7 @@ def run_split(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> Predi
 def predictions_from(
     output: NetworkOutput, classifier: SpeechClassifier, examples: Sequence[Example], fold: str
 ) -> Predictions:
-    """Turn a network's output into rows with calibrated probabilities; gender and affect where they were taught."""
+    """Turn a network's output into rows with calibrated probabilities; gender and affect where they were learnt."""
     probabilities = classifier.probabilities(output.logits).numpy()
     columns: dict[str, Any] = {}
     for head in heads_of(len(classifier.classes), classifier.learned):
@@ -144,7 +144,7 @@ def predictions_from(
 
 
 def load_run(folder: Path) -> SpeechClassifier:
-    """Build the classifier of a finished run with its weights and calibration, answering what it was taught."""
+    """Build the classifier of a finished run with its weights and calibration, answering the tasks it was fitted on."""
     record, recipe = read_record(folder), read_recipe(folder)
     if record.package and recipe.model not in MODELS.names():
         raise EarnestError(

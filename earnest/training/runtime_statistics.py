@@ -91,7 +91,7 @@ def answered_in_views(
 
     Returns
     -------
-    banks of the whole embedding, and of each view; what few answers can teach needs no views
+    banks of the whole embedding, and of each view; few answers need no views
     """
     labels = targets, speakers, corpora
     whole = answered_by_turns(embeddings, *labels, shrinkage, n_classes)
@@ -403,7 +403,7 @@ def learned_adaptation(
 ) -> LearnedAdaptation | None:
     """Learn to adapt from training utterances; None where fewer than three speakers are named.
 
-    Changed copies of utterances teach as the utterances of other speakers do: another channel, another voice.
+    Changed copies of utterances count as utterances of other speakers: another channel, another voice.
 
     Parameters
     ----------
@@ -415,7 +415,7 @@ def learned_adaptation(
     labels = train.targets, train.speakers, corpora
     views = answered_in_views(train.embeddings, *labels, shrinkage, len(classes))
     banks = [bank for view in views for bank in view]
-    # What few answers can teach is soon learnt; more would be learnt by heart.
+    # Few answers are soon learnt from; more steps would learn them by heart.
     n_steps = min(N_STEPS, STEPS_PER_CLIP * len(train))
     return LearnedAdaptation(adaptation_graph(fit_adaptation(banks, classes, seed, n_steps))) if banks else None
 
@@ -475,7 +475,7 @@ def fit_runtime_statistics(
     plain = speaker_embeddings(network, [example for example in train if not example.copy], cache)
     domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
     if before is not None:
-        # After a refit no clip is unseen any more: the threshold stays the one that unseen clips have set.
+        # After a refit no utterance is unseen any more: the threshold stays the one that unseen utterances have set.
         domain = domain and before.domain and replace(domain, threshold=before.domain.threshold)
     return RuntimeStatistics(adaptation, domain)
 
