@@ -70,7 +70,7 @@ TOGETHER = {"one other": 0.6, "one other, in part": 0.2, "several others": 0.2}
 
 
 def items(corpus: str) -> Iterator[Item]:
-    """Yield what is heard of one corpus, in a fixed order."""
+    """Yield the sounds of one corpus, in a fixed order."""
     rng = np.random.default_rng([SEED, len(corpus)])
     rows: Sequence[Utterance] = usable(load_utterances([corpus], {})).utterances
     for at in sorted(rng.permutation(len(rows))[: CLIPS[corpus]]):
@@ -89,7 +89,7 @@ def voice(path: str) -> Waveform:
 
 
 def sound_of(item: Item, rng: np.random.Generator, change: Change) -> Waveform:
-    """Return what is heard of one item, shape (samples,), at most four seconds."""
+    """Return the sound of one item, shape (samples,), at most four seconds."""
     speech, others = voice(item.path), [voice(path) for path in item.others]
     if item.way == "in turn":
         speech = np.concatenate([speech[: RATE_HZ * 2], others[0][: RATE_HZ * 2]])

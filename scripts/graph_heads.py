@@ -10,9 +10,9 @@ What `fit_heads.py`, `fit_overlap.py`, `fit_intensity.py` and `fit_affect.py` ad
 * ``affect_derived`` (batch, 2): valence and arousal, learnt from emotions and not from ratings, clip(W e + b, 0, 1);
 * ``probabilities`` of strange sound, of overlapped and of short speech are less sure: softmax(z·min(t/t₀, 1) / (T·s·v))
   with ln s = max(d − d₀, 0), d₀ being the distance from which sound is out of domain, v = max(p/(1 − p), 1), t the
-  seconds that are heard once silence at both ends is cut off, and t₀ = 1.5 s. Of a word cut out of a recording a network is
-  as sure as of the recording and right far less often; odds whose logarithm grows with the time mend that in every corpus
-  (docs/results/experiments.md, "Words: half the time, half as sure").
+  seconds that are heard once silence at both ends is cut off, and t₀ = 1.5 s. Of a word cut out of a recording a
+  network is as sure as of the whole and right far less often; odds whose logarithm grows with the time mend that in
+  every corpus (docs/results/experiments.md, "Words: half the time, half as sure").
 """
 
 from dataclasses import dataclass

@@ -427,7 +427,7 @@ def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) 
 
 
 def _metrics(folder: Path) -> Mapping[str, Any]:
-    """Return what the metrics.json of a folder holds, empty where none is there."""
+    """Read the metrics.json of a folder, empty where none is there."""
     try:
         found = read_json(folder / METRICS)
     except EarnestError:
