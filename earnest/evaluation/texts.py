@@ -17,7 +17,7 @@ SCORES_IN_WORDS = (  # once on each page, and below printed scores
 
 
 class ShownNumber(str):
-    """What people are shown of a number or several, with the numbers themselves for JSON.
+    """Texts of one or several numbers for people, with the numbers themselves for JSON.
 
     Attributes
     ----------

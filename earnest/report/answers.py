@@ -66,7 +66,7 @@ class AnswersPage:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What stands at the top of the page."""
+        """Facts at the top of the page."""
         return {
             "recordings": str(self.n_recordings),
             "with an emotion": f"{self.n_with_emotion} ({percent(self.n_with_emotion / self.n_recordings)} %)",

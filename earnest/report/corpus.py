@@ -74,7 +74,7 @@ class CorpusPage:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What stands at the top of the page."""
+        """Facts at the top of the page."""
         return {
             "recordings": f"{self.n_recordings:,}",
             "speakers": "unknown" if self.n_speakers is None else f"{self.n_speakers:,}",

@@ -89,7 +89,7 @@ def headline_row(result: Result) -> list[str]:
 
 
 def headline_notes(results: Sequence[Result]) -> list[str]:
-    """Say what the scores are, how the numbers were made, and what makes them hard to compare."""
+    """Describe the scores, how the numbers were made, and what makes them hard to compare."""
     over = sorted({result.scores.intervals["wa"].over for result in results})
     n_folds = {result.n_folds for result in results}
     parts = [f"{result.name} {percent(result.scores.coverage)} %" for result in results if result.scores.coverage < 1]

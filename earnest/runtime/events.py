@@ -11,7 +11,7 @@ ENVELOPE_STEPS = 4096
 
 
 class _Told:
-    """What all events can do."""
+    """Methods of all events."""
 
     __slots__ = ()
     event: ClassVar[str]  # its kind, in JSON
@@ -38,7 +38,7 @@ class Segment(_Told):
 
 @dataclass(frozen=True, slots=True)
 class Window(_Told):
-    """What the network said about one window: class → probability."""
+    """The network's answer to one window: class → probability."""
 
     event: ClassVar[str] = "window"
     start_s: float

@@ -437,19 +437,19 @@ class Predictor:
     async def apredict(
         self, source: AudioInput, adapter: Listener | None = None, **request: Unpack[OptionWords]
     ) -> Prediction:
-        """Do what `predict` does, in a thread; where the task is cancelled, the thread stops soon."""
+        """Run `predict` in a thread; where the task is cancelled, the thread stops soon."""
         return await _while_awaited(partial(self.predict, source, adapter, **request))
 
     async def apredict_many(
         self, sources: Iterable[AudioInput], jobs: int = 1, **request: Unpack[RowWords]
     ) -> AsyncIterator[Prediction]:
-        """Do what `predict_many` does, in a thread: ``async for row in model.apredict_many(paths)``."""
+        """Run `predict_many` in a thread: ``async for row in model.apredict_many(paths)``."""
         rows = await _while_awaited(partial(self.predict_many, sources, jobs, **request))
         while (row := await _while_awaited(partial(next, rows, None))) is not None:
             yield row
 
     async def atimeline(self, source: AudioInput, **request: Unpack[TimelineWords]) -> Timeline:
-        """Do what `timeline` does, in a thread; where the task is cancelled, the thread stops soon."""
+        """Run `timeline` in a thread; where the task is cancelled, the thread stops soon."""
         return await _while_awaited(partial(self.timeline, source, **request))
 
     def _bulk(

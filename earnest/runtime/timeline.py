@@ -138,7 +138,7 @@ class Timeline(Framed):
         return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
     def head_dict(self) -> dict[str, Any]:
-        """Return what `to_dict` does, without spans and windows."""
+        """Return the values of `to_dict`, without spans and windows."""
         segments = [segment.values() for segment in self.segments]
         return self.prediction.to_dict() | {"activity": self.activity, "segments": segments}
 
