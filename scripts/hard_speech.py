@@ -55,8 +55,8 @@ overtones, so many decibels below the speech; with −12 dB it is louder.
 
 *Voices alone* are {n_crowds} mixtures of 6 s of speakers who are equally loud, none of them in front. No emotion is
 right there, so every told one is a mistake: per cent told, what most of them say, the mean confidence of the told, and
-per cent called "overlapped-speech". Half of a recording of RAVDESS is silence (of nEMO a twentieth): two of them overlap for a quarter of
-the time.
+per cent called "overlapped-speech". Half of a recording of RAVDESS is silence (of nEMO a twentieth): two of them
+overlap for a quarter of the time.
 """
 TABLE = """
 ## `{name}`
