@@ -91,8 +91,15 @@ def _clip_mean(frames: Tensor, n_frames: Tensor) -> Tensor:
 
 DECIBELS = 10.0
 TINY = 1e-12
-N_COLOURS = 7
+MOST_PIECES, PIECE_FRAMES = 4, (20, 90)  # of other utterances that take a place in a spliced one, and their lengths
+SHORTEST_PART = 0.6  # of an utterance that a crop leaves
+WARP_RANGE = (0.82, 1.22)  # of factors by which mel bands move
 WARP_SLOPE_DB = 1.5  # a band, above what a warped utterance knows
+EXPANSION_DB = (25.0, 50.0)  # below the peak, from there on an expander makes what is quiet quieter
+N_COLOURS, COLOUR_DB = 7, 4.0  # bands of another microphone, and the deviation of their gains
+RT60_FRAMES, DIRECT_DB = (20.0, 100.0), (-6.0, 10.0)  # of rooms, see `reverberant`
+LOWEST_BAND, HIGHEST_BAND = 50, 62  # a narrow band ends at one drawn from here
+MASK_BANDS, MASK_FRAMES = 10, 20  # most that a mask hides
 
 
 def changed(
@@ -122,9 +129,9 @@ def another_speech(
     if _happens(changes.backward, rng):
         frames = frames.flip(1)
     if others and _happens(changes.spliced, rng):
-        frames = _spliced(frames, changes, others, rng)
+        frames = _spliced(frames, others, rng)
     if rng.random() < changes.crop:
-        n_kept = max(1, int(frames.shape[1] * rng.uniform(changes.shortest_part, 1)))
+        n_kept = max(1, int(frames.shape[1] * rng.uniform(SHORTEST_PART, 1)))
         start = int(rng.integers(frames.shape[1] - n_kept + 1))
         frames = frames[:, start : start + n_kept]
     if rng.random() < changes.stretch:
@@ -132,7 +139,7 @@ def another_speech(
         # Along time alone: bands stay where they are, and with them the pitch.
         frames = functional.interpolate(frames[None], size=n_frames, mode="linear")[0]
     if _happens(changes.warped, rng):
-        frames = _as_loud(_warped(frames, rng.uniform(*changes.warp_range)), frames, top_db)
+        frames = _as_loud(_warped(frames, rng.uniform(*WARP_RANGE)), frames, top_db)
     return frames
 
 
@@ -142,7 +149,7 @@ def another_recording(
     """Change pauses, microphone, room, noise, band and what is heard at all, not the length; as `changed`."""
     frames = _another_microphone(frames, changes, top_db, rng)
     if _happens(changes.reverberant, rng):
-        frames = reverberant(frames, rng.uniform(*changes.rt60_frames), rng.uniform(*changes.direct_db), top_db)
+        frames = reverberant(frames, rng.uniform(*RT60_FRAMES), rng.uniform(*DIRECT_DB), top_db)
     if noises and rng.random() < changes.noisy:
         noise = noises[int(rng.integers(len(noises)))]
         frames = with_noise(frames, noise, rng.uniform(*changes.snr_db), top_db, int(rng.integers(noise.shape[1])))
@@ -150,9 +157,9 @@ def another_recording(
         frames = frames.clone()
         # All bands from a drawn one on are at the floor; without one they are as low as anything is.
         floor = frames.max() - top_db if math.isfinite(top_db) else frames.min()
-        frames[int(rng.integers(changes.lowest_band, changes.highest_band + 1)) :] = floor
+        frames[int(rng.integers(LOWEST_BAND, HIGHEST_BAND + 1)) :] = floor
     if rng.random() < changes.masked:
-        frames = _masked(frames, changes, rng)
+        frames = _masked(frames, rng)
     return frames
 
 
@@ -161,11 +168,11 @@ def _happens(share: float, rng: np.random.Generator) -> bool:
     return share > 0 and rng.random() < share
 
 
-def _spliced(frames: Tensor, changes: FrameChanges, others: Sequence[Tensor], rng: np.random.Generator) -> Tensor:
+def _spliced(frames: Tensor, others: Sequence[Tensor], rng: np.random.Generator) -> Tensor:
     frames = frames.clone()
-    for _ in range(int(rng.integers(1, changes.most_pieces + 1))):
+    for _ in range(int(rng.integers(1, MOST_PIECES + 1))):
         other = others[int(rng.integers(len(others)))]
-        length = int(rng.integers(changes.piece_frames[0], changes.piece_frames[1] + 1))
+        length = int(rng.integers(PIECE_FRAMES[0], PIECE_FRAMES[1] + 1))
         length = min(length, frames.shape[1], other.shape[1])
         start, first = (int(rng.integers(one.shape[1] - length + 1)) for one in (frames, other))
         frames[:, start : start + length] = other[:, first : first + length]
@@ -176,12 +183,12 @@ def _another_microphone(frames: Tensor, changes: FrameChanges, top_db: float, rn
     before = frames
     if _happens(changes.expanded, rng):
         # An expander: what lies more than a threshold below the peak is moved down, in proportion.
-        below = frames.max() - rng.uniform(*changes.expansion_db) - frames
+        below = frames.max() - rng.uniform(*EXPANSION_DB) - frames
         # L' = L − r·max(threshold − L, 0)
         frames = frames - below.clamp(min=0) * rng.uniform(0.3, 2)
     if _happens(changes.coloured, rng):
         # A smooth frequency response: seven gains in dB, linear between.
-        gains = torch.from_numpy(rng.normal(0, changes.colour_db, N_COLOURS).astype(np.float32))
+        gains = torch.from_numpy(rng.normal(0, COLOUR_DB, N_COLOURS).astype(np.float32))
         smooth = functional.interpolate(gains[None, None], size=len(frames), mode="linear", align_corners=True)
         frames = frames + smooth[0, 0][:, None]
     return frames if frames is before else _as_loud(frames, before, top_db)
@@ -251,9 +258,9 @@ def _power(decibels: Tensor) -> Tensor:
     return torch.pow(10.0, decibels / DECIBELS)
 
 
-def _masked(frames: Tensor, changes: FrameChanges, rng: np.random.Generator) -> Tensor:
+def _masked(frames: Tensor, rng: np.random.Generator) -> Tensor:
     frames, mean = frames.clone(), frames.mean()
-    for dimension, most in ((0, changes.mask_bands), (1, changes.mask_frames)):
+    for dimension, most in ((0, MASK_BANDS), (1, MASK_FRAMES)):
         size = frames.shape[dimension]
         width = int(rng.integers(1, most + 1))
         frames.narrow(dimension, int(rng.integers(max(1, size - width))), min(width, size)).fill_(mean)

@@ -144,6 +144,8 @@ def resuming_trainer(epochs: int, folder: Path, progress: Progress, **more: Any)
     )
 
 
+CONVOLUTION_SHARE = 0.3  # of the blocks' learning rate
+WEIGHT_DECAY, DROPOUT, LABEL_SMOOTHING = 0.01, 0.2, 0.1
 SCORE_SCALE = 0.15  # of discriminant scores, about what makes them honest
 SHRINKAGE = Shrinkage(0.6)
 EMBEDDED_TOGETHER = 32
@@ -291,10 +293,10 @@ class TwoHeadLoop(Remembering):
         heads = [*self.pair.plain.parameters(), *self.pair.centred.parameters()]
         groups = [
             {"params": [one for one in trunk.parameters() if id(one) not in first], "lr": settings.learning_rate},
-            {"params": convolutions, "lr": settings.learning_rate * settings.convolution_share},
+            {"params": convolutions, "lr": settings.learning_rate * CONVOLUTION_SHARE},
             {"params": heads, "lr": settings.head_learning_rate},
         ]
-        optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
+        optimiser = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
 
         def share(step: int) -> float:
             # rate(t)/rate = min(1, (t + 1)/w) · ½·(1 + cos(π·t/T))
@@ -305,13 +307,9 @@ class TwoHeadLoop(Remembering):
 
     def training_step(self, clips: FinetuneBatch, _: int) -> Tensor:
         """Return the loss of one batch."""
-        settings = self.settings
         # What dropout hides depends on seed and step alone: resuming changes nothing.
         torch.manual_seed(int(np.random.SeedSequence([self.seed, self.global_step]).generate_state(1)[0]))
-        losses = [
-            smoothed_loss(logits, clips.targets, settings.label_smoothing)
-            for logits in self.pair(clips, settings.dropout)
-        ]
+        losses = [smoothed_loss(logits, clips.targets, LABEL_SMOOTHING) for logits in self.pair(clips, DROPOUT)]
         self._losses.append(torch.stack(losses).detach())
         # Both heads pull at one embedding: to tell emotions as they are, and apart from who speaks.
         return losses[0] + losses[1]

@@ -97,7 +97,6 @@ OUTSIDE: list[tuple[Any, dict[str, Any]]] = [
     (Training, {"seed": 2**31}),
     (FrameChanges, {"narrow": 1.1}),
     (FrameChanges, {"stretch_range": (0.4, 1.0)}),
-    (FrameChanges, {"lowest_band": 63}),
     (Finetune, {"average": 1.0}),
     (Tune, {"trials": 0}),
     (WhisperSettings, {"pooled_blocks": (0,)}),

@@ -17,7 +17,7 @@ from earnest.settings import config
 from earnest.settings.config import from_mapping, to_toml
 from earnest.settings.limits import Validated
 from earnest.settings.recipe import read_recipe
-from earnest.settings.training import Training
+from earnest.settings.training import Finetune, FrameChanges, Training
 from research.distillation import Distillation
 from research.finetuning import FineTuning, Pruning
 
@@ -77,8 +77,12 @@ def test_the_command_line_says_it_in_one_line(tmp_path: Path) -> None:
     assert done.stderr.count("voice_prior") == 1
 
 
-def test_a_key_that_is_gone_is_read_where_it_did_nothing() -> None:
-    assert from_mapping(Training, Training.removed, "run") == Training()
+@pytest.mark.parametrize("kind", [Training, Finetune, FrameChanges])
+def test_a_key_that_is_gone_is_read_where_it_did_nothing(kind: type[Validated]) -> None:
+    assert from_mapping(kind, kind.removed, "run") == kind()
+
+
+def test_a_key_that_is_gone_is_refused_where_it_did_something() -> None:
     with pytest.raises(RecipeError, match=r"run: 'loss' is gone; only 'cross-entropy' is left\. Leave the key out"):
         from_mapping(Training, {"loss": "focal"}, "run")
 
