@@ -129,6 +129,15 @@ MODEL: Mapping[str, Any] = {
     "shell_complete": names_from(bundle_names, files=True),
     "help": "The bundle that answers.",
 }
+MODELS: Mapping[str, Any] = {
+    "multiple": True,
+    "default": (DEFAULT_BUNDLE,),
+    "show_default": DEFAULT_BUNDLE,
+    "envvar": "EARNEST_MODEL",
+    "type": click.Path(),  # so that several in EARNEST_MODEL are split as in PATH
+    "metavar": "NAME|PATH",
+    "shell_complete": names_from(bundle_names, files=True),
+}
 
 
 def window_options(function: F) -> F:
@@ -189,6 +198,10 @@ THREADS: Mapping[str, Any] = {
 }
 
 
+JOBS: Mapping[str, Any] = {"type": click.IntRange(1, 256), "default": os.cpu_count() or 1, "show_default": "cores"}
+ENGINE: Mapping[str, Any] = {"type": click.Choice(["processes", "ray"]), "default": "processes", "show_default": True}
+
+
 @dataclass(frozen=True)
 class ComputingOptions:
     """Options of computation: threads, provider, backend."""
@@ -228,15 +241,7 @@ class AveragingOptions(ComputingOptions):
     """Options of averaging: models (ensemble), variants of each recording (test-time augmentation), computation."""
 
     models: tuple[str, ...] = option(
-        "--model",
-        multiple=True,
-        default=(DEFAULT_BUNDLE,),
-        show_default=DEFAULT_BUNDLE,
-        envvar="EARNEST_MODEL",
-        type=click.Path(),  # so that several in EARNEST_MODEL are split as in PATH
-        metavar="NAME|PATH",
-        shell_complete=names_from(bundle_names, files=True),
-        help="The bundle that answers. Repeatable: the probabilities of several are averaged.",
+        "--model", **MODELS, help="The bundle that answers. Repeatable: the probabilities of several are averaged."
     )
     tta: str = option(
         "--tta",

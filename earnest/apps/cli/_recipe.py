@@ -36,6 +36,21 @@ def protocol_names() -> list[str]:
     return [protocol.name for protocol in PROTOCOL_TABLE]
 
 
+PROTOCOL: Mapping[str, Any] = {"metavar": "NAME", "shell_complete": names_from(protocol_names)}
+
+
+def protocol_option(function: F) -> F:
+    """Add ``--protocol`` to a command that trains by one."""
+    told = "How recordings are split into training, validation and test. Default: the recipe's."
+    return click.option("--protocol", **PROTOCOL, help=told)(function)
+
+
+def fold_option(function: F) -> F:
+    """Add ``--fold`` to a command of one fold."""
+    told = "Fold of the protocol. Default: its first."
+    return click.option("--fold", default=None, metavar="NAME", help=told)(function)
+
+
 def recipe_argument(function: F) -> F:
     """Add the argument RECIPE."""
     complete = names_from(shipped_recipes, files=True)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from earnest.apps.cli._options import AnswerOptions, AveragingOptions, NumberRange, channel_option, option, options
+from earnest.apps.cli._options import (
+    ENGINE,
+    AnswerOptions,
+    AveragingOptions,
+    NumberRange,
+    channel_option,
+    option,
+    options,
+)
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_SOME_FAILED,
@@ -85,11 +93,7 @@ class WorkerOptions:
         help="Workers, each with the model. With --engine ray as many as the cluster has cores at most.",
     )
     engine: Literal["processes", "ray"] = option(
-        "--engine",
-        type=click.Choice(["processes", "ray"]),
-        default="processes",
-        show_default=True,
-        help="Run the workers on this machine, or on a Ray cluster.",
+        "--engine", **ENGINE, help="Run the workers on this machine, or on a Ray cluster."
     )
     address: str | None = option(
         "--address",

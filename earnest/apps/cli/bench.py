@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 import earnest
-from earnest.apps.cli._options import ModelOptions, options
+from earnest.apps.cli._options import JOBS, ModelOptions, options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli.output import echo_json, echo_table, output_options, overwrite_option
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
@@ -91,13 +91,7 @@ PARTS = ("clip", "start", "folder", "long")
     show_default=True,
     help="How often one recording is timed.",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 256),
-    default=os.cpu_count() or 1,
-    show_default="cores",
-    help="Recordings of the folder to decode at a time.",
-)
+@click.option("--jobs", **JOBS, help="Recordings of the folder to decode at a time.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for bench.json and .png."
 )

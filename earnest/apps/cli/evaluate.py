@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from earnest.apps.cli import _evaluate_results as tables
-from earnest.apps.cli._options import (
-    VARIANT_HELP,
-    listed,
-    names_from,
-    numbers,
-    option,
-    options,
-    variant_names,
-)
-from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument, tell_unused
+from earnest.apps.cli._options import ENGINE, VARIANT_HELP, listed, names_from, numbers, option, options, variant_names
+from earnest.apps.cli._recipe import EPILOG, PROTOCOL, RecipeOptions, recipe_argument, tell_unused
 from earnest.apps.cli.output import (
     command_line,
     corpus_folders,
@@ -57,8 +49,7 @@ class TaskOptions:
 
     protocol: str | None = option(
         "--protocol",
-        metavar="NAME",
-        shell_complete=names_from(protocol_names),
+        **PROTOCOL,
         help="How recordings are split into training, validation and test. In names such as speaker-10fold the "
         "number is free. Default: the recipe's.",
     )
@@ -231,9 +222,7 @@ class EngineOptions:
     )
     engine: Literal["processes", "ray"] = option(
         "--engine",
-        type=click.Choice(["processes", "ray"]),
-        default="processes",
-        show_default=True,
+        **ENGINE,
         help="Where folds are trained: on this machine, or on a Ray cluster. The numbers are the same.",
     )
     address: str | None = option(

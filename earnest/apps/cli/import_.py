@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._options import names_from
-from earnest.apps.cli._recipe import protocol_names
+from earnest.apps.cli._recipe import PROTOCOL, fold_option
 from earnest.apps.cli.output import (
     command_line,
     corpus_folders,
@@ -42,11 +41,10 @@ STARTS = ("alexnet", "densenet121", "resnet18", "vgg11")
 @overwrite_option
 @click.option(
     "--protocol",
-    metavar="NAME",
-    shell_complete=names_from(protocol_names),
+    **PROTOCOL,
     help="Also answer the test recordings of this protocol, such as emocatcher-holdout, and score them.",
 )
-@click.option("--fold", default=None, metavar="NAME", help="Fold of the protocol. Default: its first.")
+@fold_option
 @data_option
 @output_options
 def command(

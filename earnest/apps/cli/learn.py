@@ -1,6 +1,5 @@
 """``earnest learn``: labelled recordings of one's own to a tested model."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import click
 
 import earnest
-from earnest.apps.cli._options import MODEL, option, options
+from earnest.apps.cli._options import JOBS, MODEL, option, options
 from earnest.apps.cli._own_recordings import OwnOptions
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
@@ -70,9 +69,7 @@ class FitOptions:
         "--keep/--forget", default=True, help="Keep embeddings for --continue (personal data), or don't."
     )
     seed: int = option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all draws.")
-    jobs: int = option(
-        "--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, show_default="cores", help="Threads."
-    )
+    jobs: int = option("--jobs", **JOBS, help="Threads.")
     report: bool = option("--report/--no-report", default=True, help="Write report.html too (default).")
 
 

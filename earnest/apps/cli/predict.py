@@ -1,7 +1,6 @@
 """``earnest predict``: recordings to emotions."""
 
 import math
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ import click
 from earnest.apps.cli._answers import NoteCounter, PredictionTable
 from earnest.apps.cli._options import (
     CHANNELS,
+    JOBS,
     AnswerOptions,
     AveragingOptions,
     ModelOptions,
@@ -73,13 +73,7 @@ class DecodingOptions:
         show_default=True,
         help="Seconds of sound that the network hears in one run.",
     )
-    jobs: int = option(
-        "--jobs",
-        type=click.IntRange(1, 256),
-        default=os.cpu_count() or 1,
-        show_default="cores",
-        help="Recordings to decode at a time.",
-    )
+    jobs: int = option("--jobs", **JOBS, help="Recordings to decode at a time.")
     isolate: bool = option(
         "--isolate", is_flag=True, help="Decode in processes without files and network: for files from strangers."
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from earnest.apps.cli._evaluate_results import echo_affect
 from earnest.apps.cli._options import corpus_names, names_from
-from earnest.apps.cli._recipe import protocol_names
+from earnest.apps.cli._recipe import PROTOCOL
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -275,12 +275,7 @@ PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("predictions", type=PATH, callback=lambda _context, _argument, path: predictions_file(path))
-@click.option(
-    "--protocol",
-    metavar="NAME",
-    shell_complete=names_from(protocol_names),
-    help="The protocol that the predictions follow; it goes into the title.",
-)
+@click.option("--protocol", **PROTOCOL, help="The protocol that the predictions follow; it goes into the title.")
 @click.option(
     "--format",
     "form",

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from earnest.apps.cli._options import bundle_names, names_from
+from earnest.apps.cli._options import JOBS, MODELS
 from earnest.apps.cli.output import output_options, word_pairs
-from earnest.bundle import DEFAULT_BUNDLE
 from earnest.errors import MissingExtraError
 from earnest.runtime.engine import Provider
 
@@ -39,13 +38,7 @@ EVERYWHERE = ("0.0.0.0", "::")  # where to listen means all addresses of this ma
 @click.option(
     "--model",
     "models",
-    multiple=True,
-    default=(DEFAULT_BUNDLE,),
-    show_default=DEFAULT_BUNDLE,
-    envvar="EARNEST_MODEL",
-    type=click.Path(),
-    metavar="NAME|PATH",
-    shell_complete=names_from(bundle_names, files=True),
+    **MODELS,
     help="Bundle that answers; repeatable. The first one answers where a request names none.",
 )
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for one prediction.")
@@ -57,13 +50,7 @@ EVERYWHERE = ("0.0.0.0", "::")  # where to listen means all addresses of this ma
     help="Processor or GPU.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Number of processes.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 256),
-    default=os.cpu_count() or 1,
-    show_default="cores",
-    help="Recordings that a process works on at a time.",
-)
+@click.option("--jobs", **JOBS, help="Recordings that a process works on at a time.")
 @click.option(
     "--micro-batch",
     type=click.IntRange(1, 256),

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import corpus_names, named_corpus, names_from
-from earnest.apps.cli._recipe import EPILOG, protocol_names
+from earnest.apps.cli._recipe import EPILOG, PROTOCOL
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_OK,
@@ -46,12 +46,7 @@ def _refuse_words(_context: click.Context, _parameter: click.Parameter, words: t
 
 @click.command(epilog=EPILOG)
 @click.argument("words", nargs=-1, metavar="", expose_value=False, callback=_refuse_words)
-@click.option(
-    "--protocol",
-    metavar="NAME",
-    shell_complete=names_from(protocol_names),
-    help="Write the folds of this protocol.",
-)
+@click.option("--protocol", **PROTOCOL, help="Write the folds of this protocol.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the files, one a fold."
 )

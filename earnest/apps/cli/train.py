@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._evaluate_results import echo_leakage, echo_other_heads
-from earnest.apps.cli._options import names_from, options
-from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument, tell_unused
+from earnest.apps.cli._options import options
+from earnest.apps.cli._recipe import EPILOG, RecipeOptions, fold_option, protocol_option, recipe_argument, tell_unused
 from earnest.apps.cli.output import (
     command_line,
     corpus_folders,
@@ -51,13 +51,8 @@ def require_training() -> None:
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make."
 )
-@click.option(
-    "--protocol",
-    metavar="NAME",
-    shell_complete=names_from(protocol_names),
-    help="How recordings are split into training, validation and test. Default: the recipe's.",
-)
-@click.option("--fold", default=None, metavar="NAME", help="Fold of the protocol. Default: its first.")
+@protocol_option
+@fold_option
 @click.option(
     "--all-data", is_flag=True, help="For shipping: keep no test set, also refit on the validation recordings."
 )

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._options import names_from
-from earnest.apps.cli._recipe import EPILOG, protocol_names, recipe_argument
+from earnest.apps.cli._recipe import EPILOG, fold_option, protocol_option, recipe_argument
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -34,13 +33,8 @@ MOST_ROWS = 10
 @click.command(epilog=EPILOG)
 @recipe_argument
 @data_option
-@click.option(
-    "--protocol",
-    metavar="NAME",
-    shell_complete=names_from(protocol_names),
-    help="How recordings are split into training, validation and test. Default: the recipe's.",
-)
-@click.option("--fold", default=None, metavar="NAME", help="Fold of the protocol. Default: its first.")
+@protocol_option
+@fold_option
 @click.option("--trials", type=click.IntRange(1), help="Settings to try; default: what the recipe says.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL-tune."
