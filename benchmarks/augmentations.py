@@ -21,8 +21,11 @@ import earnest  # noqa: E402
 from earnest.audio.io import load_waveform  # noqa: E402
 from earnest.audio.waveform import Waveform  # noqa: E402
 from earnest.augment.align import aligned  # noqa: E402
-from earnest.augment.base import AUGMENTATIONS, Transform  # noqa: E402
-from earnest.augment.chain import build_chain  # noqa: E402
+from earnest.augment.base import (  # noqa: E402
+    AUGMENTATIONS,
+    Transform,
+    build_chain,
+)
 from earnest.augment.noise_files import NoiseFiles, noise_recording  # noqa: E402
 
 RATE_HZ = 16_000

@@ -23,7 +23,7 @@ from PIL import Image
 import earnest
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
-from earnest.augment.chain import build_chain
+from earnest.augment.base import build_chain
 
 RATE_HZ = 16_000
 N_FFT, HOP = 512, 128  # 32 and 8 ms

@@ -1,18 +1,20 @@
-"""The interface of waveform augmentations, and the registry that finds them."""
+"""The interface of waveform augmentations, the registry that finds them, and a recipe's tables of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.bundle import TrainingCorpus
+from earnest.errors import EarnestError, RecipeError, suggestion
 from earnest.registry import Registry
+from earnest.settings.config import from_mapping
 from earnest.settings.limits import Share, Validated
 
 Transform: TypeAlias = Callable[[Waveform, np.random.Generator], Waveform]
@@ -83,3 +85,121 @@ AUGMENTATIONS: Registry[type[Augmentation]] = Registry(
 def generator_for(words: str) -> np.random.Generator:
     """Return a generator that depends on ``words`` alone, such as the key of an utterance and what is done to it."""
     return np.random.default_rng(int.from_bytes(sha256(words.encode()).digest()[:8], "big"))
+
+
+Tables = Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class CheckedTransform:
+    """A transform that may be of another package, and gives what an augmentation promises or an error.
+
+    Attributes
+    ----------
+    where : number and name of its table
+    keeps_length : see `Augmentation`
+    """
+
+    transform: Transform
+    where: str
+    keeps_length: bool
+
+    def __call__(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
+        """Return an augmented copy, shape (samples,), float32, finite."""
+        changed = self.transform(waveform, rng)
+        is_right = changed.shape == waveform.shape if self.keeps_length else changed.ndim == 1 and changed.size > 0
+        n_finite = int(np.isfinite(changed).sum())
+        if not is_right or n_finite < changed.size:
+            shape = f"({len(waveform) if self.keeps_length else 'samples'},)"
+            raise EarnestError(
+                f"{self.where}: must give finite samples of the shape {shape}, got {changed.shape}, {n_finite} finite."
+            )
+        return changed
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Several transforms in their order; without any, an utterance comes back as it is."""
+
+    transforms: tuple[Transform, ...]
+
+    def __call__(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
+        """Return an augmented copy, shape (samples,), float32; ``waveform`` itself where nothing was drawn."""
+        for transform in self.transforms:
+            waveform = transform(waveform, rng)
+        return waveform
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several transforms, drawn anew for each utterance.
+
+    Attributes
+    ----------
+    shares : of each transform, from 0 to 1; they sum to one
+    """
+
+    transforms: tuple[Transform, ...]
+    shares: tuple[float, ...]
+
+    def __call__(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
+        """Return an augmented copy, shape (samples,), float32."""
+        return self.transforms[rng.choice(len(self.transforms), p=self.shares)](waveform, rng)
+
+
+def build_chain(tables: Tables, sample_rate_hz: int) -> Chain:
+    """Make the transforms that a recipe asks for.
+
+    Parameters
+    ----------
+    tables : each with ``name`` and the settings of that augmentation
+    sample_rate_hz : of the utterances
+
+    Raises
+    ------
+    RecipeError
+        For an unknown name or key (the nearest right one is named), a wrong value, or a folder that isn't there.
+    """
+    return Chain(tuple(_made(where, found, sample_rate_hz) for where, found in _read(tables)))
+
+
+def build_choice(tables: Tables, sample_rate_hz: int) -> Choice:
+    """Build a choice: one transform is drawn for each utterance, in proportion to the tables' ``probability``.
+
+    Parameters and errors as in `build_chain`.
+    """
+    read = list(_read(tables))
+    total = sum(found.probability for _, found in read)
+    if not total > 0:
+        raise RecipeError("augment: no table has a probability above 0. Set one.")
+    shares = tuple(found.probability / total for _, found in read)
+    return Choice(tuple(_made(where, replace(found, probability=1.0), sample_rate_hz) for where, found in read), shares)
+
+
+def build_change(tables: Tables, changes: Literal["all", "one"], sample_rate_hz: int) -> Chain | Choice:
+    """Build an augmentation of all transforms in their order, or of one drawn; see `build_chain` and `build_choice`."""
+    build = build_choice if changes == "one" else build_chain
+    return build(tables, sample_rate_hz)
+
+
+def ledger_of_tables(tables: Tables) -> list[TrainingCorpus]:
+    """Return whose recordings the augmentations of a recipe mix in, as lines of the licence ledger."""
+    return [line for _, found in _read(tables) for line in found.ledger()]
+
+
+def _read(tables: Tables) -> Iterator[tuple[str, Augmentation]]:
+    for number, table in enumerate(tables, start=1):
+        name = table.get("name")
+        if name not in AUGMENTATIONS.names():
+            wrong = "the key 'name' is missing" if name is None else f"there is no augmentation called {name!r}"
+            raise RecipeError(f"augment {number}: {wrong}.{suggestion(str(name), AUGMENTATIONS.names())}")
+        where = f"augment {number} ({name})"
+        settings = {key: value for key, value in table.items() if key != "name"}
+        yield where, from_mapping(AUGMENTATIONS.get(name), settings, where)
+
+
+def _made(where: str, augmentation: Augmentation, sample_rate_hz: int) -> Transform:
+    try:
+        return CheckedTransform(augmentation.made_for(sample_rate_hz), where, augmentation.keeps_length)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None

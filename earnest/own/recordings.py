@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from earnest.audio.io import load_waveform
 from earnest.audio.source import AudioInput, Source, file_and_channel
-from earnest.augment.base import generator_for
-from earnest.augment.chain import Choice, build_choice
+from earnest.augment.base import Choice, build_choice, generator_for
 from earnest.bundle import Bundle
 from earnest.corpora.base import CORPORA
 from earnest.corpora.check import audio_digests

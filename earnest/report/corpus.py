@@ -12,7 +12,7 @@ import numpy as np
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, SpeechFinder, activity_called
 from earnest.audio.sound_file import length_by_header_s
 from earnest.audio.waveform import Waveform
-from earnest.augment.chain import build_chain
+from earnest.augment.base import build_chain
 from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError

@@ -34,7 +34,7 @@ class Recipe(Validated):
     protocol : which utterances are for training, validation and test, unless a command names another protocol
     authors_protocol : the one of the published number, where it is another; "" where it is not known
     finetune : what a pre-trained embedding learns from the training utterances before the last layer is fitted
-    augment : settings of each augmentation of training utterances, in their order; read by `earnest.augment.chain`
+    augment : settings of each augmentation of training utterances, in their order; read by `earnest.augment.base`
     """
 
     corpus: str | tuple[str, ...]

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from earnest.augment.base import Transform
-from earnest.augment.chain import build_change
+from earnest.augment.base import Transform, build_change
 from earnest.errors import CorpusError
 from earnest.frontends.build import FrontEndModule, compute_frames
 from earnest.models.classifier import NetworkOutput

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from earnest.augment.chain import ledger_of_tables
+from earnest.augment.base import ledger_of_tables
 from earnest.augment.noise_files import NoiseFiles
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA, affect_range, scheme_of_rows

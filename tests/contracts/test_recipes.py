@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from earnest.augment.chain import Choice
+from earnest.augment.base import Choice
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.protocols import protocol_called

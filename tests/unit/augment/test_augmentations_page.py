@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from earnest.augment.base import AUGMENTATIONS
-from earnest.augment.chain import build_chain
+from earnest.augment.base import AUGMENTATIONS, build_chain
 from earnest.settings.recipe import read_recipe
 from earnest.testing.augmentations import resolved_tables
 from earnest.testing.sounds import write_voice

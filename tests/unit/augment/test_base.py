@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation
-from earnest.augment.chain import build_chain, build_choice
+from earnest.augment.base import AUGMENTATIONS, Augmentation, build_chain, build_choice
 from earnest.augment.gain import with_gain
 from earnest.augment.telephone import over_telephone
 from earnest.errors import EarnestError, RecipeError
