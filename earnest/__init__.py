@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from earnest.progress import Progress
     from earnest.runtime.embedding import Embeddings
     from earnest.runtime.engine import Backend, Provider
-    from earnest.runtime.events import Gap, Segment, Span, VocalBurst, Window
     from earnest.runtime.frames import PredictionRows
-    from earnest.runtime.prediction import Prediction
+    from earnest.runtime.prediction import Gap, Prediction, Segment, Span, VocalBurst, Window
     from earnest.runtime.predictor import AdaptedWords, Predictor
     from earnest.runtime.profile import Profile
     from earnest.runtime.timeline import Timeline
@@ -72,16 +71,16 @@ _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
     "AudioInput": "earnest.audio.source",
     "Channel": "earnest.audio.source",
     "Embeddings": "earnest.runtime.embedding",
-    "Gap": "earnest.runtime.events",
+    "Gap": "earnest.runtime.prediction",
     "Prediction": "earnest.runtime.prediction",
     "PredictionRows": "earnest.runtime.frames",
     "Predictor": "earnest.runtime.predictor",
     "Profile": "earnest.runtime.profile",
-    "Segment": "earnest.runtime.events",
-    "Span": "earnest.runtime.events",
+    "Segment": "earnest.runtime.prediction",
+    "Span": "earnest.runtime.prediction",
     "Timeline": "earnest.runtime.timeline",
-    "VocalBurst": "earnest.runtime.events",
-    "Window": "earnest.runtime.events",
+    "VocalBurst": "earnest.runtime.prediction",
+    "Window": "earnest.runtime.prediction",
 }
 
 

@@ -45,8 +45,7 @@ from earnest.models.adaptation import with_temperatures
 from earnest.onnx.surgery import SURE_FROM_S
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.answers import AnswerBuilder
-from earnest.runtime.events import Span, Window
-from earnest.runtime.prediction import Options
+from earnest.runtime.prediction import Options, Span, Window
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Over, Windower, Windowing, WindowSound
 from earnest.training.record import read_record

@@ -12,8 +12,7 @@ from earnest.audio.source import AudioInput
 from earnest.client import calls
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile
 from earnest.errors import EarnestError
-from earnest.runtime.events import Event
-from earnest.runtime.prediction import Classes, Options, Prediction
+from earnest.runtime.prediction import Classes, Event, Options, Prediction
 from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing

@@ -31,8 +31,7 @@ from earnest.audio.source import (
     whole_and_channel,
 )
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError, first_line, shown
-from earnest.runtime.events import Event, event_from_dict
-from earnest.runtime.prediction import Options, Prediction, with_notes
+from earnest.runtime.prediction import Event, Options, Prediction, event_from_dict, with_notes
 from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing

@@ -13,14 +13,18 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.labels import AFFECT, UNSURE
 from earnest.runtime.adaptation import Listener
-from earnest.runtime.events import Event, Segment, Span, VocalBurst, Window
 from earnest.runtime.prediction import (
     OVERLAPPED,
     STRANGE,
     ClassChoice,
+    Event,
     Options,
     Prediction,
+    Segment,
+    Span,
     Status,
+    VocalBurst,
+    Window,
     polarity_of,
     with_notes,
 )

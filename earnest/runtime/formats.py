@@ -9,8 +9,7 @@ from typing import Any, get_args
 from earnest.errors import printable_json
 from earnest.files.tables import csv_row
 from earnest.labels import AFFECT
-from earnest.runtime.events import VocalBurst
-from earnest.runtime.prediction import Prediction, Status
+from earnest.runtime.prediction import Prediction, Status, VocalBurst
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
 _AFTER = ("polarity", "gender_female", "gender_male", *AFFECT, "affect_derived", "intensity")

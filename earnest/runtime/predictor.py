@@ -23,11 +23,10 @@ from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings
 from earnest.runtime.engine import Backend, Hint, Provider
-from earnest.runtime.events import Envelope, Event
 from earnest.runtime.frames import PredictionRows
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
-from earnest.runtime.prediction import ClassChoice, Classes, Options, OptionWords, Prediction
+from earnest.runtime.prediction import ClassChoice, Classes, Envelope, Event, Options, OptionWords, Prediction
 from earnest.runtime.profile import Profile
 from earnest.runtime.seen import draw
 from earnest.runtime.stream import Stream

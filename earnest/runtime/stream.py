@@ -20,9 +20,8 @@ from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, shown
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.answers import AnswerBuilder
-from earnest.runtime.events import Event, Gap
 from earnest.runtime.graph import WindowNetwork
-from earnest.runtime.prediction import Options, Prediction
+from earnest.runtime.prediction import Event, Gap, Options, Prediction
 from earnest.runtime.windows import Job, Over, Windower, Windowing
 
 PIECE_S = 10.0  # what is worked on at a time, however much is handed over

@@ -26,9 +26,20 @@ from earnest.audio.source import NOT_FILES, file_and_channel
 from earnest.errors import REPLACEMENT, EarnestError, printable, suggestion
 from earnest.files.reading import read_text
 from earnest.files.tables import csv_row, lines_of
-from earnest.runtime.events import Envelope, Event, Recorded, Segment, Span, VocalBurst, Window, burst_span
 from earnest.runtime.frames import Frame, FrameColumn, Framed
-from earnest.runtime.prediction import Prediction, Status, percent
+from earnest.runtime.prediction import (
+    Envelope,
+    Event,
+    Prediction,
+    Recorded,
+    Segment,
+    Span,
+    Status,
+    VocalBurst,
+    Window,
+    burst_span,
+    percent,
+)
 
 MOST_BYTES = 1 << 26
 Value = TypeVar("Value")

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from earnest.errors import EarnestError, MissingExtraError, printable, told
 from earnest.files.writing import replacing
 from earnest.labels import UNSURE
-from earnest.runtime.events import Recorded, Segment, Span
-from earnest.runtime.prediction import percent
+from earnest.runtime.prediction import Recorded, Segment, Span, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -28,8 +28,7 @@ from the_page import (
 )
 
 from earnest.apps.server.page import PAGE
-from earnest.runtime.events import Span, Window
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, Span, Window
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 

@@ -11,8 +11,7 @@ import harness
 import pytest
 
 from earnest.files.locks import held_folder
-from earnest.runtime.events import Segment, Span, VocalBurst, Window
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, Segment, Span, VocalBurst, Window
 from earnest.runtime.timeline import FORMATS, Timeline
 from earnest.runtime.timeline_plot import COLOURS
 

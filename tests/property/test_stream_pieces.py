@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stand_in import write_bundle, write_hearing
 
 import earnest
-from earnest.runtime.events import Event, Span
+from earnest.runtime.prediction import Event, Span
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing

@@ -9,8 +9,7 @@ import click
 from earnest.audio.io import OTHER_TRACKS, SEPARATE
 from earnest.errors import counted, printable
 from earnest.labels import UNSURE
-from earnest.runtime.events import Span, VocalBurst
-from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
+from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, Span, VocalBurst, percent
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour, shares_over_time, tick_step_s
 

@@ -30,8 +30,7 @@ from earnest.apps.cli._recordings import standard_input
 from earnest.apps.cli.output import echo_json, echo_table, encode_output, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import AudioError, printable, printable_json
-from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span
-from earnest.runtime.prediction import percent
+from earnest.runtime.prediction import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, percent
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline_plot import label_colour
 from earnest.runtime.windows import Windowing

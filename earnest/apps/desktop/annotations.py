@@ -40,7 +40,7 @@ from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement
 from earnest.files.locks import OTHERWISE, held_file
 from earnest.labels import EMOTIONS
-from earnest.runtime.events import Span
+from earnest.runtime.prediction import Span
 from earnest.runtime.timeline import SpeakerTurn, Timeline, speakers_of
 from earnest.runtime.timeline_plot import label_colour
 

@@ -32,8 +32,7 @@ from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable, told
 from earnest.files.locks import held_file, lock_of
 from earnest.files.writing import PARTIAL, new_file, put_in_place, refuse_existing
-from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span
-from earnest.runtime.prediction import percent
+from earnest.runtime.prediction import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, percent
 from earnest.runtime.timeline_plot import clock, colours_of
 
 RATE_HZ = 16_000

@@ -15,7 +15,7 @@ from earnest.apps.desktop.player import Samples
 from earnest.apps.desktop.texts import localised, tr, word
 from earnest.errors import printable
 from earnest.labels import EMOTIONS
-from earnest.runtime.events import Span, Window
+from earnest.runtime.prediction import Span, Window
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, colours_of, label_colour
 

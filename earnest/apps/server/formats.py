@@ -12,9 +12,8 @@ from pydantic import TypeAdapter
 
 from earnest.apps.server.problems import HEADERS, KINDS, MEDIA_TYPE, ProblemError
 from earnest.bundle import SOUNDS, BundleInfo, ProtocolResult, TrainingCorpus
-from earnest.runtime.events import Segment, Span, Window
 from earnest.runtime.formats import csv_header, csv_line, json_line
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, Segment, Span, Window
 from earnest.runtime.timeline import FORMATS
 
 Form: TypeAlias = Literal["json", "jsonl", "csv", "srt", "vtt", "textgrid", "eaf", "rttm", "audacity"]

@@ -27,8 +27,7 @@ from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
 from earnest.errors import AudioError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.events import Event
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Event, Prediction
 from earnest.runtime.stream import Stream
 
 _log = logging.getLogger("earnest.server")

@@ -22,8 +22,7 @@ from earnest.corpora.annotations import Annotation, AnnotationJournal
 from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.corpora.own import Refused
 from earnest.errors import EarnestError
-from earnest.runtime.events import Span
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, Span
 from earnest.runtime.timeline import Timeline
 
 

@@ -10,8 +10,7 @@ from patience import PATIENCE_S
 from stand_in import CLASSES, cuttable_model, write_adapting, write_bundle, write_hearing
 
 import earnest
-from earnest.runtime.events import VocalBurst
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, VocalBurst
 from earnest.runtime.profile import Profile
 
 

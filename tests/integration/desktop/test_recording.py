@@ -479,7 +479,7 @@ def test_the_spectrogram_of_a_long_recording_shows_its_sound_and_not_the_pauses_
 @pytest.mark.parametrize(("language", "said"), [("en", "2.5 s"), ("de", "2,5 s")])
 def test_lost_sound_is_told(opened: Any, language: str, said: str) -> None:
     from earnest.apps.desktop.texts import install
-    from earnest.runtime.events import Gap
+    from earnest.runtime.prediction import Gap
 
     window = opened().window
     install(language)

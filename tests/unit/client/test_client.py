@@ -26,8 +26,7 @@ from earnest.audio.source import AudioInput, Channel
 from earnest.client import AsyncClient, Client, ServerError, calls
 from earnest.client.calls import Call
 from earnest.errors import AudioError, EarnestError, RecordingTooLongError
-from earnest.runtime.events import Event, Span, VocalBurst
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Event, Prediction, Span, VocalBurst
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice

@@ -10,9 +10,8 @@ from earnest.corpora.own.tables import read_table
 from earnest.errors import EarnestError
 from earnest.report import answers
 from earnest.report.answers import answers_page, read_answers_alone
-from earnest.runtime.events import Span
 from earnest.runtime.formats import csv_header, csv_line, flat_values, json_line
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, Span
 from earnest.runtime.timeline import Timeline, written_spans
 
 CLASSES = ("happy", "sad")

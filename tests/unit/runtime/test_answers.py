@@ -5,8 +5,7 @@ import pytest
 
 from earnest.labels import UNSURE
 from earnest.runtime.answers import Tally
-from earnest.runtime.events import VocalBurst
-from earnest.runtime.prediction import Prediction, percent
+from earnest.runtime.prediction import Prediction, VocalBurst, percent
 from earnest.runtime.smoothing import Label
 
 CLASSES = ("happy", "sad", "angry")

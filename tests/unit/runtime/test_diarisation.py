@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.runtime.events import Span
+from earnest.runtime.prediction import Span
 from earnest.runtime.timeline import SpeakerTurn, read_rttm, speakers_of
 
 TEXT = """;; a comment

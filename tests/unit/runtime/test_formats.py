@@ -6,9 +6,8 @@ from io import StringIO
 
 import pytest
 
-from earnest.runtime.events import VocalBurst
 from earnest.runtime.formats import csv_header, csv_line, flat_values, from_flat_values, json_line
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, VocalBurst
 
 FIELDS = (
     "path status duration_s speech_s emotion confidence probabilities polarity gender affect affect_derived intensity "

@@ -12,7 +12,7 @@ from stand_in import write_bundle
 import earnest
 from earnest import Prediction, PredictionRows
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.runtime.events import VocalBurst
+from earnest.runtime.prediction import VocalBurst
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice, write_voice
 

@@ -13,7 +13,7 @@ from stand_in import write_bundle
 
 import earnest
 from earnest.errors import AudioError, EarnestError
-from earnest.runtime.events import Event, Gap, Segment, Span, Window
+from earnest.runtime.prediction import Event, Gap, Segment, Span, Window
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import CONTEXT_S, Windowing
 from earnest.testing.sounds import voice

@@ -12,8 +12,17 @@ import numpy as np
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.runtime.events import Envelope, Event, Gap, Segment, Span, VocalBurst, Window, event_from_dict
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import (
+    Envelope,
+    Event,
+    Gap,
+    Prediction,
+    Segment,
+    Span,
+    VocalBurst,
+    Window,
+    event_from_dict,
+)
 from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
 from earnest.runtime.timeline_plot import COLOURS
 

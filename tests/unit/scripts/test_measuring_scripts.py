@@ -13,8 +13,7 @@ from made_up_corpus import MANNERS, spoken
 from stand_in import write_adapting, write_bundle
 
 from earnest.corpora.manifest import Utterance
-from earnest.runtime.events import Span
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, Span
 from earnest.runtime.timeline import Timeline
 from earnest.testing.sounds import voice, write_voice
 

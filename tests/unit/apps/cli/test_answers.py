@@ -9,8 +9,7 @@ from rich.cells import cell_len
 
 from earnest.apps.cli import _answers
 from earnest.apps.cli._answers import PredictionTable, answer_words, bar
-from earnest.runtime.events import VocalBurst
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, VocalBurst
 
 SHARES = {"happy": 0.41, "sad": 0.32, "angry": 0.27}
 BURSTS = (VocalBurst(0.0, 1.0, "laughter", 0.97), VocalBurst(3.0, 3.5, "sigh", 0.6), VocalBurst(4, 5, "laughter", 0.9))

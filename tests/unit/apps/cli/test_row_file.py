@@ -17,8 +17,7 @@ from earnest.apps.cli._row_file import Form, RowFile
 from earnest.apps.cli.predict import is_done
 from earnest.audio.source import path_of, place_of
 from earnest.errors import EarnestError
-from earnest.runtime.events import VocalBurst
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, VocalBurst
 
 CLASSES = ("happy", "sad")
 INFO: Any = SimpleNamespace(name="m", classes=CLASSES, abstain_below=0.5)

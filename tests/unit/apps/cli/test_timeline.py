@@ -25,7 +25,7 @@ from earnest.apps.cli._answers import exact_clock
 from earnest.apps.cli.main import cli
 from earnest.audio.feed import Lost
 from earnest.errors import AudioError, EarnestError, MissingExtraError
-from earnest.runtime.events import Gap, Segment, Span, VocalBurst, Window
+from earnest.runtime.prediction import Gap, Segment, Span, VocalBurst, Window
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR, clock
 from earnest.testing.sounds import voice
