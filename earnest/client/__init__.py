@@ -6,8 +6,7 @@
 'happy'
 """
 
-from earnest.client.aio import AsyncClient
 from earnest.client.calls import ServerError
-from earnest.client.sync import Client
+from earnest.client.clients import AsyncClient, Client
 
 __all__ = ["AsyncClient", "Client", "ServerError"]

@@ -36,7 +36,7 @@ TORCH = {"torch", "lightning", "pytorch_optimizer", "torchmetrics", "safetensors
 # The server is what these packages are for: `earnest serve` imports it, and explains when they are not there.
 SERVER = "apps/server/"
 SERVER_PACKAGES = {"anyio", "fastapi", "starlette", "uvicorn", "h11", "prometheus_client", "pydantic"}
-CLIENT = "client/sync.py"  # whose streams have a thread of anyio's
+CLIENT = "client/clients.py"  # whose streams have a thread of anyio's
 # What the module earnest.sklearn is for: it explains when that is not there.
 SKLEARN = "sklearn.py"
 # So is the application with a window: `earnest desktop` imports it, and explains.

@@ -1,10 +1,10 @@
-"""The client for asyncio."""
+"""The clients: for ordinary code, and for asyncio. What one of them does the other does too."""
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack, ExitStack
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -17,9 +17,12 @@ from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
 
 class AsyncClient:
-    """`earnest.client.Client` with methods to be awaited."""
+    """`Client` with methods to be awaited."""
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
@@ -127,7 +130,7 @@ class AsyncClient:
 
 
 class AsyncRemoteStream:
-    """`earnest.client.sync.RemoteStream` with methods to be awaited.
+    """`RemoteStream` with methods to be awaited.
 
     Parameters
     ----------
@@ -180,7 +183,7 @@ class AsyncRemoteStream:
         await asyncio.gather(self._reader, return_exceptions=True)
 
     async def accept_waveform(self, waveform: npt.ArrayLike) -> list[Event]:
-        """Send the next samples and return what the server has told by now; for errors see the other client's."""
+        """Send the next samples and return what the server has told by now; for errors see `RemoteStream`."""
         self.refuse_unless_open()
         self._heard.refuse_when_ended()
         for piece in calls.pieces(waveform, self._heard.mixer):
@@ -192,7 +195,7 @@ class AsyncRemoteStream:
         return self._heard.events()
 
     async def finish(self) -> list[Event]:
-        """End the recording and return the rest; for errors see the other client's."""
+        """End the recording and return the rest; for errors see `RemoteStream`."""
         self.refuse_unless_open()
         self._heard.finish()
         await self._send(calls.FINISH)
@@ -225,3 +228,185 @@ class AsyncRemoteStream:
             if self._heard.is_ended:
                 return
             raise calls.refused(error) from error
+
+
+class Client:
+    """Asks a server; methods and answers are those of `earnest.load`'s model.
+
+    Parameters
+    ----------
+    api_key : where the server wants one
+    timeout_s : for one answer
+    """
+
+    def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
+        self._timeout_s = calls.checked_timeout(timeout_s)
+        self._http = calls.made_client(calls.http_module().Client, url, headers=self._headers, timeout=timeout_s)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections."""
+        self._http.close()
+
+    def predict(
+        self,
+        source: AudioInput,
+        model: str | None = None,
+        adapt: Adapt = "off",
+        classes: Classes = None,
+        abstain_below: float | None = None,
+        profile: GivenProfile = None,
+    ) -> Prediction:
+        """Predict the emotion of one recording.
+
+        Parameters
+        ----------
+        adapt : "auto" for adaptation to the speaker by what was heard before in the recording
+        profile : of the speaker, see `Predictor.profile`, or its file; then ``adapt`` is of no meaning
+
+        Raises
+        ------
+        AudioError
+            When the server can't read it.
+        ServerError
+            When it refuses, or can't be reached.
+        """
+        call = calls.predict_call(source, model, adapt, Options.of(classes, abstain_below), profile)
+        return calls.prediction_in(self._ask(call), call.recording)
+
+    def predict_many(
+        self,
+        sources: Iterable[AudioInput],
+        model: str | None = None,
+        adapt: Adapt = "off",
+        classes: Classes = None,
+        abstain_below: float | None = None,
+        profile: GivenProfile = None,
+    ) -> list[Prediction]:
+        """Predict several recordings; what can't be read, here or there, is a row with status "error".
+
+        Many are sent in parts. An error of the first one is raised; one of a later part is a row for each of its
+        recordings, so that no answer is lost. With ``adapt="auto"`` and without a profile they are those of one
+        speaker: all go in one request, within the server's limits, and are heard before they are answered.
+        """
+        batch = calls.BatchRows(sources, model, Options.of(classes, abstain_below), adapt, profile)
+        for call, places in batch.calls():
+            with batch.answering(places):
+                batch.take(self._ask(call), call, places)
+        return batch.rows()
+
+    def timeline(
+        self,
+        source: AudioInput,
+        windowing: Windowing | None = None,
+        model: str | None = None,
+        adapt: Adapt = "off",
+        classes: Classes = None,
+        abstain_below: float | None = None,
+        profile: GivenProfile = None,
+    ) -> Timeline:
+        """Predict the emotion over time of one recording; for errors see `predict`."""
+        call = calls.timeline_call(source, windowing, model, adapt, Options.of(classes, abstain_below), profile)
+        return calls.timeline_in(self._ask(call), call.recording)
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return the server's descriptions of its models."""
+        return calls.models_in(self._ask(Call("GET", "/v1/models")))
+
+    def stream(
+        self,
+        sample_rate_hz: int,
+        windowing: Windowing | None = None,
+        model: str | None = None,
+        adapt: Adapt = "off",
+        classes: Classes = None,
+        abstain_below: float | None = None,
+        profile: GivenProfile = None,
+    ) -> "RemoteStream":
+        """Return a stream to be used in a ``with`` block."""
+        address = calls.stream_address(
+            self._url, sample_rate_hz, windowing, model, adapt, Options.of(classes, abstain_below)
+        )
+        return RemoteStream(address, sample_rate_hz, self._headers, calls.known_profile(profile))
+
+    def _ask(self, call: Call) -> Any:
+        http = calls.http_module()
+        if self._http.is_closed:
+            raise EarnestError(calls.CLOSED)
+        try:
+            response = self._answered(call)
+        except (http.HTTPError, http.InvalidURL) as error:
+            raise calls.no_answer(self._url, error, self._timeout_s) from error
+        return calls.values_in(response, call)
+
+    def _answered(self, call: Call) -> Any:
+        """Ask, and once more where the connection broke: servers close what was idle, or sent what they refused."""
+        try:
+            return self._http.request(call.method, **call.arguments())
+        except calls.broken_connections():  # asking again changes nothing
+            return self._http.request(call.method, **call.arguments())
+
+
+class RemoteStream:
+    """`earnest.runtime.stream.Stream` on a server: events come as soon as the network brings them.
+
+    The connection has a thread of its own, which alone writes to it and reads from it: OpenSSL may lose what one thread
+    writes while another reads (TLS 1.3, whose server speaks at once).
+    """
+
+    def __init__(
+        self, address: str, sample_rate_hz: int, headers: dict[str, str], profile: Profile | None = None
+    ) -> None:
+        self._stream = AsyncRemoteStream(address, sample_rate_hz, headers, profile, opening="with")
+        self._closing = ExitStack()
+        self._portal: BlockingPortal
+
+    def __enter__(self) -> "RemoteStream":
+        from anyio.from_thread import start_blocking_portal
+
+        with ExitStack() as closing:  # where it can't be opened, __exit__ is not called
+            portal = closing.enter_context(start_blocking_portal())
+            closing.enter_context(portal.wrap_async_context_manager(self._stream))
+            self._portal, self._closing = portal, closing.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    def accept_waveform(self, waveform: npt.ArrayLike) -> list[Event]:
+        """Send the next samples and return what the server has told by now; for shapes see the model's stream.
+
+        Raises
+        ------
+        ServerError
+            When the stream broke off, or the server ended it and its last events were returned before.
+        """
+        return self._asked(self._stream.accept_waveform, waveform)
+
+    def finish(self) -> list[Event]:
+        """End the recording and return the rest.
+
+        Raises
+        ------
+        ServerError
+            When the stream broke off, or the server ended it before it had heard all; `prediction` says what it heard.
+        """
+        return self._asked(self._stream.finish)
+
+    def prediction(self) -> Prediction:
+        """Return the answer of all windows together, once the stream is finished."""
+        return self._stream.prediction()
+
+    def _asked(self, method: Callable[..., Coroutine[Any, Any, list[Event]]], *arguments: Any) -> list[Event]:
+        self._stream.refuse_unless_open()
+        return self._portal.call(method, *arguments)
