@@ -49,6 +49,7 @@ class Corpus(ABC):
     n_utterances : in the whole corpus
     class_counts : canonical emotion → utterances in the whole corpus; empty where it is not fixed
     affect_range : lowest and highest rating of valence, arousal and dominance; empty where there are none
+    folder : where recordings lie, if there is such a folder below the corpus' own; else they lie anywhere in it
     example : relative path → canonical emotion; tests build these files (made-up audio) and read them
     extra_files : relative path → text of label files that the example needs
     label_files : relative paths of files that hold labels or speakers, for `earnest corpus check`
@@ -71,6 +72,7 @@ class Corpus(ABC):
     n_utterances: int
     class_counts: Mapping[str, int] = {}
     affect_range: tuple[float, ...] = ()
+    folder: str = ""
     example: Mapping[str, str]
     extra_files: Mapping[str, str] = {}
     label_files: Sequence[str] = ()
@@ -91,7 +93,8 @@ class Corpus(ABC):
 
     def recordings(self, root: Path) -> list[Path]:
         """All recordings of this corpus below ``root``, whether their names are right or not."""
-        return audio_files(root)
+        inside = root / self.folder
+        return audio_files(inside if inside.is_dir() else root)
 
     def published(self, root: Path) -> Sequence[str] | None:
         """The ids of all utterances that the authors published, or None where no list is known.
@@ -126,6 +129,18 @@ class Corpus(ABC):
         if not paths:
             raise CorpusError(f"No recordings of {self.title} under {root}, where {min(self.example)} is expected.")
         return paths
+
+
+class LabelsInNames(Corpus):
+    """A corpus whose files' names say everything, so that there is nothing to load."""
+
+    def parser(self, root: Path) -> Parser:
+        """Return `utterance`."""
+        return self.utterance
+
+    @abstractmethod
+    def utterance(self, path: Path) -> Utterance:
+        """Turn one recording into its row, or raise `CorpusError` for one that the corpus doesn't know."""
 
 
 _log = logging.getLogger(__name__)

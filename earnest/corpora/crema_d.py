@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, SILENT, Corpus, Parser, audio_files, unknown_name
+from earnest.corpora.base import CORPORA, SILENT, Corpus, Parser, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
 from earnest.corpora.tables import column
 from earnest.errors import CorpusError
@@ -52,6 +52,7 @@ class CremaD(Corpus):
         "neutral": 1087,
         "sad": 1271,
     }
+    folder = "AudioWAV"  # beside MP3 copies
     example: Mapping[str, str] = {"AudioWAV/1001_IEO_HAP_HI.wav": "happy", "AudioWAV/1002_DFA_NEU_XX.wav": "neutral"}
     extra_files: Mapping[str, str] = {
         DEMOGRAPHICS: '"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","",""\n1002,21,"Female","",""\n'
@@ -63,10 +64,6 @@ class CremaD(Corpus):
         "1076_MTI_SAD_XX": SILENT,
     }
     access = f"Clone {url} with Git LFS, or only its folder AudioWAV and the file {DEMOGRAPHICS}."
-
-    def recordings(self, root: Path) -> list[Path]:
-        """The files in ``AudioWAV``, or below ``root`` where there is no such folder; not the MP3 copies beside it."""
-        return audio_files(root / "AudioWAV" if (root / "AudioWAV").is_dir() else root)
 
     def parser(self, root: Path) -> Parser:
         """Load the actors' sexes."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Archive, Corpus, Parser, unknown_name
+from earnest.corpora.base import CORPORA, Archive, LabelsInNames, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
 
 EMOTIONS = {  # letters of the German words: Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral
@@ -25,7 +25,7 @@ NAME = re.compile(rf"({'|'.join(sorted(GENDERS))})([ab]\d\d)([{''.join(EMOTIONS)
 
 
 @CORPORA.register("emodb")
-class EmoDb(Corpus):
+class EmoDb(LabelsInNames):
     """Labels are in the names: speaker, text, emotion's letter, version."""
 
     title = "Berlin EmoDB (2005)"
@@ -52,16 +52,13 @@ class EmoDb(Corpus):
         "wav/16b10Ad.wav": "fearful",
     }
 
-    def parser(self, root: Path) -> Parser:
-        """Nothing to load: everything is in the names."""
-        return self._utterance
-
     def published(self, root: Path) -> list[str]:
         """All 535 names; not every speaker spoke every text in every emotion."""
         lines = (files("earnest.corpora") / "published" / "emodb.txt").read_text(encoding="utf-8").splitlines()
         return [start + end for start, *ends in map(str.split, lines) for end in ends]
 
-    def _utterance(self, path: Path) -> Utterance:
+    def utterance(self, path: Path) -> Utterance:
+        """See `LabelsInNames`."""
         match = NAME.fullmatch(path.stem)
         if not match:
             raise unknown_name(path, "03a01Fa.wav")

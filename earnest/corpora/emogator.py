@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Corpus, Parser, unknown_name
+from earnest.corpora.base import CORPORA, LabelsInNames, unknown_name
 from earnest.corpora.manifest import Utterance
 
 # In the order of their numbers, 01 to 30. The authors write "Romantic Love" and "Surprise (Negative)".
@@ -40,7 +40,7 @@ NAME = re.compile(r"(\d{6})-(\d\d)-([123])")
 
 
 @CORPORA.register("emogator")
-class EmoGator(Corpus):
+class EmoGator(LabelsInNames):
     """Labels are in the names: contributor, category, instance. No burst has words.
 
     Each contributor recorded three bursts of each of 30 emotions, with a microphone of their own; 22 of the 30 have
@@ -65,10 +65,6 @@ class EmoGator(Corpus):
     }
     access = f"git clone {url}"
 
-    def parser(self, root: Path) -> Parser:
-        """Nothing to load: everything is in the names."""
-        return _utterance
-
     def published(self, root: Path) -> list[str]:
         """Three bursts of each category by each contributor."""
         return [
@@ -78,25 +74,25 @@ class EmoGator(Corpus):
             for instance in INSTANCES
         ]
 
+    def utterance(self, path: Path) -> Utterance:
+        """See `LabelsInNames`."""
+        match = NAME.fullmatch(path.stem)
+        if not match or int(match[1]) not in CONTRIBUTORS or not 1 <= int(match[2]) <= len(CATEGORIES):
+            raise unknown_name(path, "000001-03-1.mp3")
+        contributor, number, instance = match.groups()
+        category = CATEGORIES[int(number) - 1]
+        return Utterance(
+            utterance_id=path.stem,
+            path=path,
+            corpus="emogator",
+            speaker=f"emogator-{contributor}",
+            emotion=EMOTIONS.get(category, "other"),
+            native_emotion=category,
+            style="vocal-burst",
+            repetition=instance,
+        )
+
 
 def burst_kind(native_emotion: str) -> str:
     """The likely sound of a category's bursts: laughter, crying, scream, sigh or other (see `KINDS`)."""
     return KINDS.get(native_emotion, "other")
-
-
-def _utterance(path: Path) -> Utterance:
-    match = NAME.fullmatch(path.stem)
-    if not match or int(match[1]) not in CONTRIBUTORS or not 1 <= int(match[2]) <= len(CATEGORIES):
-        raise unknown_name(path, "000001-03-1.mp3")
-    contributor, number, instance = match.groups()
-    category = CATEGORIES[int(number) - 1]
-    return Utterance(
-        utterance_id=path.stem,
-        path=path,
-        corpus="emogator",
-        speaker=f"emogator-{contributor}",
-        emotion=EMOTIONS.get(category, "other"),
-        native_emotion=category,
-        style="vocal-burst",
-        repetition=instance,
-    )

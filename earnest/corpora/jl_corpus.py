@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Corpus, Parser, unknown_name
+from earnest.corpora.base import CORPORA, LabelsInNames, unknown_name
 from earnest.corpora.manifest import Utterance
 
 PRIMARY = {"angry": "angry", "excited": "excited", "happy": "happy", "neutral": "neutral", "sad": "sad"}
@@ -13,7 +13,7 @@ NAME = re.compile(rf"((?:fe)?male)([12])_({'|'.join((*PRIMARY, *SECONDARY))})_(\
 
 
 @CORPORA.register("jl-corpus")
-class JlCorpus(Corpus):
+class JlCorpus(LabelsInNames):
     """Five primary emotions and five secondary ones, which have no canonical name and count as "other".
 
     Names: speaker, emotion, sentence and session, repetition. The primary emotions share their sentences.
@@ -34,25 +34,21 @@ class JlCorpus(Corpus):
     }
     access = f"Download it from {url} (a free account is needed)."
 
-    def parser(self, root: Path) -> Parser:
-        """Nothing to load: everything is in the names."""
-        return _utterance
-
-
-def _utterance(path: Path) -> Utterance:
-    match = NAME.fullmatch(path.stem)
-    if not match:
-        raise unknown_name(path, "female1_angry_10a_1.wav")
-    gender, number, emotion, sentence, session, repetition = match.groups()
-    return Utterance(
-        utterance_id=path.stem,
-        path=path,
-        corpus="jl-corpus",
-        speaker=f"jl-corpus-{gender}{number}",
-        gender="female" if gender == "female" else "male",
-        session=session,
-        text_id=sentence if emotion in PRIMARY else f"{emotion}-{sentence}",
-        emotion=PRIMARY.get(emotion, "other"),
-        native_emotion=emotion,
-        repetition=repetition,
-    )
+    def utterance(self, path: Path) -> Utterance:
+        """See `LabelsInNames`."""
+        match = NAME.fullmatch(path.stem)
+        if not match:
+            raise unknown_name(path, "female1_angry_10a_1.wav")
+        gender, number, emotion, sentence, session, repetition = match.groups()
+        return Utterance(
+            utterance_id=path.stem,
+            path=path,
+            corpus="jl-corpus",
+            speaker=f"jl-corpus-{gender}{number}",
+            gender="female" if gender == "female" else "male",
+            session=session,
+            text_id=sentence if emotion in PRIMARY else f"{emotion}-{sentence}",
+            emotion=PRIMARY.get(emotion, "other"),
+            native_emotion=emotion,
+            repetition=repetition,
+        )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Corpus, Parser, audio_files, unknown_name
+from earnest.corpora.base import CORPORA, LabelsInNames, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
 from earnest.corpora.tables import column
 
@@ -23,7 +23,7 @@ LIST = "data.tsv"
 
 
 @CORPORA.register("nemo")
-class Nemo(Corpus):
+class Nemo(LabelsInNames):
     """Names hold speaker, emotion and sentence; ``data.tsv`` lists all recordings."""
 
     title = "nEMO (2024)"
@@ -33,6 +33,7 @@ class Nemo(Corpus):
     url = "https://github.com/amu-cai/nEMO"
     citation = "Christop (2024), LREC-COLING"
     n_speakers, n_utterances = 9, 4481
+    folder = "samples"
     example: Mapping[str, str] = {f"samples/WR0_{native}_6.wav": emotion for native, emotion in EMOTIONS.items()}
     extra_files: Mapping[str, str] = {
         LIST: "file_id\temotion\tspeaker_id\tgender\tage\n"
@@ -41,33 +42,25 @@ class Nemo(Corpus):
     label_files = (LIST,)
     access = f"git clone {url}"
 
-    def parser(self, root: Path) -> Parser:
-        """Nothing to load: everything is in the names."""
-        return _utterance
-
-    def recordings(self, root: Path) -> list[Path]:
-        """The files in the folder ``samples``, or in ``root`` itself where there is none."""
-        return audio_files(root / "samples" if (root / "samples").is_dir() else root)
-
     def published(self, root: Path) -> list[str] | None:
         """Names of the published utterances, from ``data.tsv``."""
         if not (root / LIST).is_file():
             return None
         return [Path(name).stem for name, _ in column(root / LIST, "file_id")]
 
-
-def _utterance(path: Path) -> Utterance:
-    match = NAME.fullmatch(path.stem)
-    if not match:
-        raise unknown_name(path, "EB0_anger_1.wav")
-    speaker, emotion, sentence = match.groups()
-    return Utterance(
-        utterance_id=path.stem,
-        path=path,
-        corpus="nemo",
-        speaker=f"nemo-{speaker}",
-        gender=GENDERS[speaker],
-        text_id=sentence,
-        emotion=EMOTIONS[emotion],
-        native_emotion=emotion,
-    )
+    def utterance(self, path: Path) -> Utterance:
+        """See `LabelsInNames`."""
+        match = NAME.fullmatch(path.stem)
+        if not match:
+            raise unknown_name(path, "EB0_anger_1.wav")
+        speaker, emotion, sentence = match.groups()
+        return Utterance(
+            utterance_id=path.stem,
+            path=path,
+            corpus="nemo",
+            speaker=f"nemo-{speaker}",
+            gender=GENDERS[speaker],
+            text_id=sentence,
+            emotion=EMOTIONS[emotion],
+            native_emotion=emotion,
+        )

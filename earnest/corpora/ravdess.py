@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Archive, Corpus, Parser, audio_files, unknown_name
+from earnest.corpora.base import CORPORA, Archive, LabelsInNames, audio_files, unknown_name
 from earnest.corpora.manifest import Utterance
 from earnest.labels import CORE_EMOTIONS
 
@@ -17,7 +17,7 @@ AUDIO_ONLY = "03"
 SAME_AUDIO = ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
 
 
-class _Ravdess(Corpus):
+class _Ravdess(LabelsInNames):
     """Labels are in the names: modality, channel, emotion, intensity, statement, repetition, actor."""
 
     language = "English"
@@ -38,10 +38,6 @@ class _Ravdess(Corpus):
     def _is_another_part(self, fields: list[str]) -> bool:
         return len(fields) == 7 and fields[0] in ("01", "02", "03") and fields[:2] != [AUDIO_ONLY, self.channel]
 
-    def parser(self, root: Path) -> Parser:
-        """Nothing to load: everything is in the names."""
-        return self._utterance
-
     def published(self, root: Path) -> list[str]:
         """Two takes of two statements in two intensities by every actor; neutral has the normal intensity only."""
         kinds = [(emotion, intensity) for emotion in self.emotions for intensity in INTENSITIES]
@@ -54,7 +50,8 @@ class _Ravdess(Corpus):
             for repetition in ("01", "02")
         ]
 
-    def _utterance(self, path: Path) -> Utterance:
+    def utterance(self, path: Path) -> Utterance:
+        """See `LabelsInNames`."""
         fields = path.stem.split("-")
         if len(fields) != 7 or not self._known(fields):
             raise unknown_name(path, Path(min(self.example)).name)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Corpus, Parser, audio_files, unknown_name
+from earnest.corpora.base import CORPORA, LabelsInNames, unknown_name
 from earnest.corpora.manifest import Utterance
 
 EMOTIONS = {
@@ -21,7 +21,7 @@ NAME = re.compile(r"(?:(DC|JE|JK|KL)_)?(sa|su|[adfhn])(\d\d)")
 
 
 @CORPORA.register("savee")
-class Savee(Corpus):
+class Savee(LabelsInNames):
     """Four men; ``AudioData/DC/a01.wav``, or flat as ``DC_a01.wav``: speaker, emotion, number of the sentence."""
 
     title = "SAVEE (2009)"
@@ -34,36 +34,29 @@ class Savee(Corpus):
     class_counts: Mapping[str, int] = {"neutral": 120} | dict.fromkeys(
         ("angry", "disgust", "fearful", "happy", "sad", "surprised"), 60
     )
+    folder = "AudioData"  # beside the videos
     example: Mapping[str, str] = {"AudioData/DC/a01.wav": "angry", "AudioData/KL/su15.wav": "surprised"}
     access = f"Register at {url}; the authors send a password for the download."
-
-    def recordings(self, root: Path) -> list[Path]:
-        """The files in ``AudioData``, or below ``root`` where there is no such folder; not the videos beside it."""
-        return audio_files(root / "AudioData" if (root / "AudioData").is_dir() else root)
-
-    def parser(self, root: Path) -> Parser:
-        """Nothing to load: everything is in the names."""
-        return _utterance
 
     def published(self, root: Path) -> list[str]:
         """Fifteen sentences an emotion, thirty neutral ones, by each speaker."""
         counts = {emotion: 30 if emotion == "n" else 15 for emotion in EMOTIONS}
         return [f"{man}_{emotion}{k:02d}" for man in SPEAKERS for emotion, n in counts.items() for k in range(1, n + 1)]
 
-
-def _utterance(path: Path) -> Utterance:
-    match = NAME.fullmatch(path.stem)
-    speaker = (match[1] or path.parent.name) if match else ""
-    if not match or speaker not in SPEAKERS:
-        raise unknown_name(path, "DC/a01.wav")
-    emotion, native = EMOTIONS[match[2]]
-    return Utterance(
-        utterance_id=f"{speaker}_{match[2]}{match[3]}",
-        path=path,
-        corpus="savee",
-        speaker=f"savee-{speaker}",
-        gender="male",
-        text_id=match[2] + match[3],
-        emotion=emotion,
-        native_emotion=native,
-    )
+    def utterance(self, path: Path) -> Utterance:
+        """See `LabelsInNames`."""
+        match = NAME.fullmatch(path.stem)
+        speaker = (match[1] or path.parent.name) if match else ""
+        if not match or speaker not in SPEAKERS:
+            raise unknown_name(path, "DC/a01.wav")
+        emotion, native = EMOTIONS[match[2]]
+        return Utterance(
+            utterance_id=f"{speaker}_{match[2]}{match[3]}",
+            path=path,
+            corpus="savee",
+            speaker=f"savee-{speaker}",
+            gender="male",
+            text_id=match[2] + match[3],
+            emotion=emotion,
+            native_emotion=native,
+        )

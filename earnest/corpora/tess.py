@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Corpus, Parser, unknown_name
+from earnest.corpora.base import CORPORA, LabelsInNames, unknown_name
 from earnest.corpora.manifest import Utterance
 
 EMOTIONS = {
@@ -20,7 +20,7 @@ NAME = re.compile(rf"(OAF|YAF|OA)_([a-z]+)_({'|'.join(EMOTIONS)})", re.IGNORECAS
 
 
 @CORPORA.register("tess")
-class Tess(Corpus):
+class Tess(LabelsInNames):
     """Two women, one older (OAF) and one younger (YAF), say "Say the word …": speaker, word, emotion.
 
     "ps" is the authors' "pleasant surprise"; one file of speaker OAF is spelt ``OA_bite_neutral``.
@@ -41,29 +41,25 @@ class Tess(Corpus):
     }
     access = f"Download all files of {url}, without registration."
 
-    def parser(self, root: Path) -> Parser:
-        """Nothing to load: everything is in the names."""
-        return _utterance
-
     def published(self, root: Path) -> list[str]:
         """Both speakers said every word in every emotion; the words are those of the recordings that are there."""
         words = {match[2].lower() for path in self.recordings(root) if (match := NAME.fullmatch(path.stem))}
         return [f"{who}_{word}_{emotion}" for who in ("OAF", "YAF") for word in sorted(words) for emotion in EMOTIONS]
 
-
-def _utterance(path: Path) -> Utterance:
-    match = NAME.fullmatch(path.stem)
-    if not match:
-        raise unknown_name(path, "OAF_back_angry.wav")
-    speaker = "YAF" if match[1].upper() == "YAF" else "OAF"
-    word, emotion = match[2].lower(), match[3].lower()
-    return Utterance(
-        utterance_id=f"{speaker}_{word}_{emotion}",
-        path=path,
-        corpus="tess",
-        speaker=f"tess-{speaker}",
-        gender="female",
-        text_id=word,
-        emotion=EMOTIONS[emotion],
-        native_emotion=emotion,
-    )
+    def utterance(self, path: Path) -> Utterance:
+        """See `LabelsInNames`."""
+        match = NAME.fullmatch(path.stem)
+        if not match:
+            raise unknown_name(path, "OAF_back_angry.wav")
+        speaker = "YAF" if match[1].upper() == "YAF" else "OAF"
+        word, emotion = match[2].lower(), match[3].lower()
+        return Utterance(
+            utterance_id=f"{speaker}_{word}_{emotion}",
+            path=path,
+            corpus="tess",
+            speaker=f"tess-{speaker}",
+            gender="female",
+            text_id=word,
+            emotion=EMOTIONS[emotion],
+            native_emotion=emotion,
+        )

@@ -36,6 +36,13 @@ class MoodyResNetSettings(Validated):
     width_factor: WidthFactor = 1.0
 
 
+def _head(width: int, hidden: int, dropout: float) -> nn.Sequential:
+    """Return what stands before the last layer: one hidden linear layer of normalised values."""
+    return nn.Sequential(
+        nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.LayerNorm(hidden)
+    )
+
+
 @MODELS.register("moody-alexnet")
 class MoodyAlexNet(Network):
     """AlexNet for one channel, with batch normalisation and one hidden linear layer."""
@@ -73,13 +80,7 @@ class MoodyAlexNet(Network):
             nn.Dropout2d(settings.late_channel_dropout),
             nn.BatchNorm2d(second),
         )
-        self.head = nn.Sequential(
-            nn.Dropout(settings.dropout),
-            nn.Linear(second * left.height * left.width, hidden),
-            nn.ReLU(),
-            nn.Dropout(settings.dropout),
-            nn.LayerNorm(hidden),
-        )
+        self.head = _head(second * left.height * left.width, hidden, settings.dropout)
         self.output = nn.Linear(hidden, n_classes)
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
@@ -101,13 +102,7 @@ class MoodyResNet18(ResidualNetwork):
     def __init__(self, size: ImageSize, n_classes: int, settings: MoodyResNetSettings) -> None:
         super().__init__(size, ImagenetSettings(width_factor=settings.width_factor))
         hidden = scaled(256, settings.width_factor)
-        self.head = nn.Sequential(
-            nn.Dropout(settings.dropout),
-            nn.Linear(self.width, hidden),
-            nn.ReLU(),
-            nn.Dropout(settings.dropout),
-            nn.LayerNorm(hidden),
-        )
+        self.head = _head(self.width, hidden, settings.dropout)
         self.output = nn.Linear(hidden, n_classes)
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from earnest.augment.base import AUGMENTATIONS, Augmentation
-from earnest.corpora.base import CORPORA, Corpus, unknown_name
+from earnest.corpora.base import CORPORA, Corpus, LabelsInNames, unknown_name
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.testing import (
@@ -132,16 +132,13 @@ def test_a_broken_promise_of_an_augmentation_is_found(
         check_augmentation("broken")
 
 
-class Whispers(Corpus):
+class Whispers(LabelsInNames):
     """Names are SPEAKER_EMOTION_TAKE."""
 
     title, language, licence, commercial_use = "Whispers", "English", "CC0-1.0", True
     url, citation, access = "https://example.org", "Nobody (2026)", "Ask nobody."
     n_speakers, n_utterances = 2, 2
     example: ClassVar[dict[str, str]] = {"anna_happy_1.wav": "happy", "bert_sad_1.wav": "sad"}
-
-    def parser(self, root: Path) -> Any:
-        return self.utterance
 
     def utterance(self, path: Path) -> Utterance:
         words = path.stem.split("_")
