@@ -1,7 +1,7 @@
 """Calibration of probabilities (Guo et al., 2017), fitted on validation logits, never on test; its error and curves."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -62,10 +62,6 @@ class ExpectedEce:
 
     mean: float
     q95: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"mean": self.mean, "q95": self.q95}
 
 
 def expected_ece(
@@ -157,11 +153,6 @@ class CalibrationScores:
     brier: float
     n: int
     expected_ece: ExpectedEce | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        expected = None if self.expected_ece is None else self.expected_ece.to_dict()
-        return {"ece": self.ece, "brier": self.brier, "n": self.n, "expected_ece": expected}
 
 
 def calibration_scores(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ class Difference:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"value": self.value, "interval": self.interval.to_dict(), "p": self.p}
+        return {"value": self.value, "interval": asdict(self.interval), "p": self.p}
 
 
 @dataclass(frozen=True)

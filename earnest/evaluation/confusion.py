@@ -6,7 +6,7 @@ scikit-learn's ``balanced_accuracy_score`` and ``f1_score`` compute.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -89,10 +89,6 @@ class ClassScores:
     recall: float | None
     f1: float | None
     n: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"precision": self.precision, "recall": self.recall, "f1": self.f1, "n": self.n}
 
 
 def class_scores(counts: Counts) -> list[ClassScores]:

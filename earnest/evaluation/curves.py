@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class NoiseCurve:
     def to_list(self) -> list[dict[str, Any]]:
         """Return one row a level, clean (``snr_db`` null) first."""
         rows = [(None, self.clean), *self.levels.items()]
-        return [{"snr_db": db, "wa": wa.to_dict(), "ua": ua.to_dict(), "n": self.n} for db, (wa, ua) in rows]
+        return [{"snr_db": db, "wa": asdict(wa), "ua": asdict(ua), "n": self.n} for db, (wa, ua) in rows]
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,6 @@ class Amount:
         clips = sum(len(split.train) for split in splits) / n
         speakers = sum(len({row.speaker for row in split.train}) for split in splits) / n
         return cls(share, clips, speakers, scores.over_folds["wa"], scores.over_folds["ua"])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        values: Mapping[str, Any] = {"share": self.share, "clips": self.clips, "speakers": self.speakers}
-        return {**values, "wa": self.wa.to_dict(), "ua": self.ua.to_dict()}
 
 
 FEWEST_EPOCHS = 10

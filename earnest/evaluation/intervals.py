@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +28,6 @@ class Spread:
     mean: float
     sd: float | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"mean": self.mean, "sd": self.sd}
-
 
 def spread(values: Sequence[float]) -> Spread:
     """Return mean and sample standard deviation."""
@@ -53,10 +49,6 @@ class Interval:
     high: float
     over: Over
     confidence: float = CONFIDENCE
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"low": self.low, "high": self.high, "over": self.over, "confidence": self.confidence}
 
 
 def bootstrap(

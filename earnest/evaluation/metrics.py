@@ -4,7 +4,7 @@ Also what its probabilities are good for beside the answer: top-k, ROC and preci
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -139,10 +139,6 @@ class GenderRecall:
     recall: float
     interval: Interval
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"n": self.n, "recall": self.recall, "interval": self.interval.to_dict()}
-
 
 @dataclass(frozen=True)
 class GenderScores:
@@ -160,16 +156,6 @@ class GenderScores:
     ua: float
     intervals: Mapping[str, Interval]
     recalls: Mapping[str, GenderRecall]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
-            "n": self.n,
-            "wa": self.wa,
-            "ua": self.ua,
-            "intervals": {name: interval.to_dict() for name, interval in self.intervals.items()},
-            "recalls": {name: one.to_dict() for name, one in self.recalls.items()},
-        }
 
     def sentence(self) -> str:
         """Write the scores as a sentence, in per cent."""
@@ -424,11 +410,11 @@ class Scores:
             "n_recordings": self.n_recordings,
             "coverage": self.coverage,
             **{name: getattr(self, name) for name in HEADLINES},
-            "over_folds": {name: value.to_dict() for name, value in self.over_folds.items()},
-            "intervals": {name: value.to_dict() for name, value in self.intervals.items()},
-            "calibration": None if self.calibration is None else self.calibration.to_dict(),
+            "over_folds": {name: asdict(value) for name, value in self.over_folds.items()},
+            "intervals": {name: asdict(value) for name, value in self.intervals.items()},
+            "calibration": None if self.calibration is None else asdict(self.calibration),
             "confidence": None if self.confidence is None else self.confidence.to_dict(),
-            "per_class": {name: value.to_dict() for name, value in self.per_class.items()},
+            "per_class": {name: asdict(value) for name, value in self.per_class.items()},
             "classes": list(self.classes),
             "confusion": [list(row) for row in self.confusion],
             "confusion_axes": {"rows": "true", "columns": "predicted"},
@@ -437,9 +423,9 @@ class Scores:
             "unanswered": dict(self.unanswered),
             "folds": {name: dict(value) for name, value in self.folds.items()},
             "slices": {name: [part.to_dict() for part in parts] for name, parts in self._slices_by_column().items()},
-            "gaps": {name: gap.to_dict() for name, gap in gaps(self.slices).items()},
+            "gaps": {name: asdict(gap) for name, gap in gaps(self.slices).items()},
             "recall_gaps": {"gender": dict(self.recall_gaps)},
-            "gender": None if self.gender is None else self.gender.to_dict(),
+            "gender": None if self.gender is None else asdict(self.gender),
         }
 
     def confusion_shares(self, by: Literal["true", "predicted"]) -> list[list[float]]:

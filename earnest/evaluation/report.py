@@ -4,7 +4,7 @@ Cross-corpus results are a matrix: trained on rows, tested on columns.
 """
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -225,7 +225,7 @@ class Matrix:
                     "n": scores.n,
                     "wa": scores.wa,
                     "ua": scores.ua,
-                    "intervals": {name: scores.intervals[name].to_dict() for name in ("wa", "ua")},
+                    "intervals": {name: asdict(scores.intervals[name]) for name in ("wa", "ua")},
                 }
                 for (trained, tested), scores in self.cells.items()
             ],

@@ -1,7 +1,7 @@
 """Scores of slices, one a value: gender, speaker, corpus, style, intensity; and the gaps between them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,7 @@ class Slice:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        interval = None if self.interval is None else self.interval.to_dict()
-        return {"value": self.value, "n": self.n, "wa": self.wa, "ua": self.ua, "interval": interval}
+        return {name: value for name, value in asdict(self).items() if name != "name"}
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,6 @@ class SliceGap:
     ua: float
     best: str
     worst: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"ua": self.ua, "best": self.best, "worst": self.worst}
 
 
 def own_columns(predictions: Predictions, names: Iterable[str] = OWN_COLUMNS) -> dict[str, TextColumn]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from math import ceil
@@ -227,7 +227,7 @@ def scored(
     if repeats:
         facts["repeats"] = {
             "seeds": list(task.seeds),
-            "over_repeats": {name: value.to_dict() for name, value in repeats.items()},
+            "over_repeats": {name: asdict(value) for name, value in repeats.items()},
         }
     document = metrics_document(protocol, scores, facts)
     write_json(path, document)
@@ -390,7 +390,7 @@ def evaluate_learning_curve(
         outcome = evaluate(part, output / f"train-share-{share:g}", command, engine, on_fold, space)
         amounts.append(Amount.of(share, part.splits, outcome.scores))
     amounts.append(Amount.of(1.0, task.splits, whole.scores))
-    document = {"title": task.title, "command": command, "amounts": [amount.to_dict() for amount in amounts]}
+    document = {"title": task.title, "command": command, "amounts": [asdict(amount) for amount in amounts]}
     write_json(output / LEARNING_CURVE, document)
     return amounts
 

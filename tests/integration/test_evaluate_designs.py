@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,8 @@ def test_repeats_train_with_other_seeds_tell_both_spreads_and_are_not_lost_to_fe
     ua = {name: fold["ua"] for name, fold in twice["folds"].items()}
     folds = [(ua[fold] + ua[f"{fold}#2"]) / 2 for fold in ("f1", "f2", "f3")]
     repeats = [sum(ua[f"{fold}{end}"] for fold in ("f1", "f2", "f3")) / 3 for end in ("", "#2")]
-    assert twice["over_folds"]["ua"] == pytest.approx(spread(folds).to_dict())
-    assert twice["repeats"]["over_repeats"]["ua"] == pytest.approx(spread(repeats).to_dict())
+    assert twice["over_folds"]["ua"] == pytest.approx(asdict(spread(folds)))
+    assert twice["repeats"]["over_repeats"]["ua"] == pytest.approx(asdict(spread(repeats)))
     assert "--repeats 2" in twice["command"]
     assert "repeats" not in once
     written = (tmp_path / "run" / "predictions.csv").read_bytes()

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -398,7 +398,7 @@ def _echo_json(
     outcome: "Evaluation", again: "Sequence[ConditionResults]", matrix: "Matrix | None", amounts: "Sequence[Amount]"
 ) -> None:
     more: dict[str, Any] = {"matrix": matrix.to_dict()} if matrix else {}
-    more |= {"train_share": [amount.to_dict() for amount in amounts]} if amounts else {}
+    more |= {"train_share": [asdict(amount) for amount in amounts]} if amounts else {}
     echo_json({**outcome.document, **{one.kind: one.document for one in again}, **more})
 
 

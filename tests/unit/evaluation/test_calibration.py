@@ -1,6 +1,7 @@
 """Temperatures, calibration error and reliability diagrams, on answers whose truth is known."""
 
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -203,4 +204,4 @@ def test_calibration_scores_carry_the_expected_error_when_they_are_given_draws()
     assert with_draws is not None
     assert plain.expected_ece is None
     assert with_draws.expected_ece == expected_ece(probabilities, np.random.default_rng(0))
-    assert with_draws.to_dict()["expected_ece"].keys() == {"mean", "q95"}
+    assert asdict(with_draws)["expected_ece"].keys() == {"mean", "q95"}

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -61,4 +62,4 @@ def test_the_curve_over_training_data_is_drawn(tmp_path: Path):
     amounts = [much, Amount(0.1, 10, 1, Spread(0.5, None), Spread(0.4, None))]
     plot_learning_curve(amounts, tmp_path / "curve.png", "made-up")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    assert amounts[1].to_dict()["ua"] == {"mean": 0.4, "sd": None}
+    assert asdict(amounts[1])["ua"] == {"mean": 0.4, "sd": None}
