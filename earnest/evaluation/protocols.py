@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.load import usable
@@ -41,10 +42,10 @@ class Protocol:
 
     Attributes
     ----------
+    divide : makes the sets
     corpora : what it is defined on; empty for any manifest
     scheme : label scheme that chooses (and for stratified draws, groups) the utterances
     speaker_independent : no speaker in two sets
-    divide : makes the sets
     n_utterances : usable utterances on complete corpora, 0 if that isn't fixed
     speakers : the speakers it has on complete corpora, empty if that isn't fixed; each of them must be there
     exact : refuse an incomplete corpus instead of warning
@@ -60,9 +61,9 @@ class Protocol:
 
     name: str
     description: str
-    corpora: tuple[str, ...]
-    scheme: str
     divide: Divide
+    corpora: tuple[str, ...] = ()
+    scheme: str = "native"
     speaker_independent: bool = True
     n_utterances: int = 0
     speakers: tuple[str, ...] = ()
@@ -130,8 +131,6 @@ def _speaker_folds(k: int) -> Protocol:
     return Protocol(
         name=f"speaker-{k}fold",
         description=f"any manifest, the k-th speaker in fold k mod {k}",
-        corpora=(),
-        scheme="native",
         divide=SpeakerFolds(k),
     )
 
@@ -140,8 +139,6 @@ def _group_folds(k: int) -> Protocol:
     return Protocol(
         name=f"group-{k}fold",
         description=f"any manifest whose clips name a group, the k-th group in fold k mod {k}; speakers may be shared",
-        corpora=(),
-        scheme="native",
         divide=KeyFolds(k, group_named, "groups"),
         speaker_independent=False,
     )
@@ -151,8 +148,6 @@ def _stratified_folds(k: int) -> Protocol:
     return Protocol(
         name=f"stratified-{k}fold",
         description=f"any manifest, {k} stratified random folds over clips; speakers are shared",
-        corpora=(),
-        scheme="native",
         divide=StratifiedFolds(k, seed=0),
         speaker_independent=False,
     )
@@ -203,6 +198,9 @@ _RAVDESS_FOLDS = {  # EmoBox (Ma et al., 2024)
 _RAVDESS_SPEAKERS = tuple(f"ravdess-{number:02d}" for number in range(1, 25))
 _EMODB_SPEAKERS = tuple(f"emodb-{number:02d}" for number in (3, *range(8, 17)))
 _CREMA_D_SPEAKERS = tuple(f"crema-d-{number}" for number in range(1001, 1092))
+_RAVDESS_SPEECH = partial(
+    Protocol, corpora=("ravdess",), scheme="ravdess8", n_utterances=1440, speakers=_RAVDESS_SPEAKERS
+)
 _NTU_SEEDS = (111, 211, 411, 711, 1111)
 
 
@@ -250,16 +248,12 @@ PROTOCOL_TABLE = (
         optional_corpora=True,
         class_subset="four",
     ),
-    Protocol(
+    _RAVDESS_SPEECH(
         name="ravdess-6fold",
         description="RAVDESS speech, the six folds of four actors of EmoBox",
-        corpora=("ravdess",),
-        scheme="ravdess8",
         divide=NamedFolds(
             {fold: [f"ravdess-{number}" for number in actors.split()] for fold, actors in _RAVDESS_FOLDS.items()}
         ),
-        n_utterances=1440,
-        speakers=_RAVDESS_SPEAKERS,
     ),
     Protocol(
         name="emodb-loso",
@@ -279,25 +273,17 @@ PROTOCOL_TABLE = (
         n_utterances=7435,
         speakers=_CREMA_D_SPEAKERS,
     ),
-    Protocol(
+    _RAVDESS_SPEECH(
         name="emocatcher-5fold",
         description="RAVDESS speech, EmoCatcher's own five stratified random folds over clips",
-        corpora=("ravdess",),
-        scheme="ravdess8",
         divide=_in_emocatchers_order(StratifiedFolds(5, seed=999)),
         speaker_independent=False,
-        n_utterances=1440,
-        speakers=_RAVDESS_SPEAKERS,
     ),
-    Protocol(
+    _RAVDESS_SPEECH(
         name="emocatcher-holdout",
         description="RAVDESS speech, EmoCatcher's own stratified random 80:20 over clips",
-        corpora=("ravdess",),
-        scheme="ravdess8",
         divide=_in_emocatchers_order(StratifiedHoldOut(0.2, seed=999)),
         speaker_independent=False,
-        n_utterances=1440,
-        speakers=_RAVDESS_SPEAKERS,
     ),
     Protocol(
         name="iemocap-5session",
@@ -394,38 +380,28 @@ PROTOCOL_TABLE = (
     Protocol(
         name="cross-corpus",
         description="each corpus tested once, trained on the others, on the classes they share",
-        corpora=(),
-        scheme="native",
         divide=CrossCorpus(),
     ),
     Protocol(
         name="cross-corpus-matrix",
         description="trained on each corpus, tested on every other and on its own held-out speakers, on shared classes",
-        corpora=(),
-        scheme="native",
         divide=CorpusMatrix(),
         is_matrix=True,
     ),
     Protocol(
         name="loso",
         description="any manifest, leave one speaker out",
-        corpora=(),
-        scheme="native",
         divide=LeaveOneOut(),
     ),
     Protocol(
         name="session-loso",
         description="any manifest whose clips name a session, leave one session out",
-        corpora=(),
-        scheme="native",
         divide=LeaveOneOut(session_of, n_valid=1),
     ),
     *examples(),
     Protocol(
         name="speaker-holdout",
         description="any manifest, one split: every fifth speaker for test, as many for validation",
-        corpora=(),
-        scheme="native",
         divide=SpeakerHoldOut(),
     ),
 )

@@ -158,8 +158,6 @@ def protocol_of_files(paths: Sequence[Path], speaker_dependent: bool = False) ->
     return Protocol(
         name=NAME,
         description=f"sets read from {names}",
-        corpora=(),
-        scheme="native",
         divide=FromFiles(plans),
         speaker_independent=bool(stated.pop()) if stated else not speaker_dependent,
         dialogue_partners=all(plan.dialogue_partners for plan in plans),
