@@ -306,7 +306,7 @@ ATTACKS = (
         f"{DEADLINES}::test_a_run_of_the_network_that_does_not_end_is_stopped",
     ),
     Attack(
-        "clips of ever new lengths, 1,500 of them, at `small`",
+        "recordings of ever new lengths, 1,500 of them, at `small`",
         "onnxruntime kept a plan of memory for each: 9.8 MiB more in use (malloc), without an end",
         "keeps none (`enable_mem_pattern` is off since commit 3b2c3b3): 0.4 MiB more",
         "tests/unit/runtime/test_onnxruntime_engine.py::test_a_graph_keeps_nothing_for_each_length_that_it_heard",
