@@ -225,7 +225,8 @@ def in_typescript(asked: dict[str, Any]) -> dict[str, Any]:
 
 def test_predictions_and_timelines_of_speech_are_pythons(tasks: harness.Tasks) -> None:
     predictor, expected = Predictor.load("small"), []
-    for waveform in (*(demo(*names) for names in SPOKEN.values()), np.zeros(48_000, np.float32)):
+    both = demo("lively")[:32_000] + demo("whispered")[:32_000]
+    for waveform in (*(demo(*names) for names in SPOKEN.values()), both, np.zeros(48_000, np.float32)):
         for asked in ASKED:
             for call in ("predict", "timeline"):
                 tasks.add(call, waveform, 16_000, path="array", options=in_typescript(asked))
@@ -233,6 +234,7 @@ def test_predictions_and_timelines_of_speech_are_pythons(tasks: harness.Tasks) -
                 expected.append(method((waveform, 16_000), **asked).to_dict())
     assert {row["status"] for row in expected} >= {"ok", "unsure", "no-speech"}
     assert any(row["shares"] and len(row["shares"]) > 1 for row in expected)
+    assert {"overlapped-speech" in row["quality"] for row in expected} == {True, False}
     for found, row in zip(tasks.by_node(SHIPPED / "small", NETWORK), expected, strict=True):
         assert list(found["shares"] or {}) == list(row["shares"] or {})  # the largest first
         assert list(found["probabilities"]) == list(row["probabilities"])

@@ -5,10 +5,14 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import earnest
-from earnest.audio.io import decode
+from earnest.audio.io import decode, load_waveform
+from earnest.audio.quality import active_part
+from earnest.audio.waveform import Waveform
+from earnest.augment.level import at_level
 
 REPOSITORY = Path(__file__).parents[2]
 CLIPS = sorted((Path(earnest.__file__).parent / "demo").glob("*.flac"))
@@ -39,6 +43,24 @@ def test_the_bundles_that_ship_derive_valence_and_arousal_and_say_so(name: str) 
     assert said.affect is not None and said.affect_derived
     assert said.affect.keys() == {"valence", "arousal", "dominance"} and said.affect["dominance"] is None
     assert all(0 <= said.affect[side] <= 1 for side in ("valence", "arousal"))
+
+
+@pytest.mark.parametrize("name", ["base", "large", "small"])
+def test_two_voices_at_once_are_overlapped_speech_and_one_alone_is_none(name: str) -> None:
+    model, (one, other) = earnest.load(name), (alone("lively"), alone("whispered"))
+    n_samples = min(len(one), len(other))
+    both = model.predict((one[:n_samples] + other[:n_samples], 16_000))
+    assert (both.status, both.quality) == ("unsure", ("overlapped-speech",))
+    assert max(both.probabilities.values()) < 0.4
+    for clip in (alone("plain"), other, np.concatenate([alone("plain"), other])):
+        assert "overlapped-speech" not in model.predict((clip, 16_000)).quality
+
+
+def alone(name: str) -> Waveform:
+    """Read a clip without the silence at its ends, at one level."""
+    waveform = load_waveform(CLIPS[0].with_stem(name), 16_000)
+    first, end = active_part(waveform, 16_000) or (0, 0)
+    return at_level(waveform[first:end], -26.0)
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
