@@ -17,6 +17,7 @@ from earnest.settings.config import from_mapping
 
 MOST_ROWS = 600  # ten minutes of windows: more change no answer
 MOST_BYTES = 1 << 22  # 600 rows of 256 classes, seven digits each: 1.5 MB
+MOST_BRACKETS = 2 * MOST_ROWS  # that open: a list for each row, and what names of classes may hold
 FORMAT: Literal[1] = 1
 _TOLERANCE, _LEAST_WEIGHT = 1e-2, 1e-6
 _AGAIN = "Make it again with `earnest adapt`."
@@ -87,6 +88,10 @@ class Profile:
     @classmethod
     def parsed(cls, text: str, where: str) -> "Profile":
         """Read a profile's JSON; what is none is an `EarnestError` that begins with ``where``."""
+        if len(text) > MOST_BYTES:
+            raise EarnestError(f"{where}: larger than a profile may be ({MOST_BYTES:,} bytes). {_AGAIN}")
+        if has_too_many_lists(text):
+            raise EarnestError(f"{where}: holds more lists than a profile does. {_AGAIN}")
         return cls.from_values(parsed_json(text, where, hint=_AGAIN), where)
 
     @classmethod
@@ -133,6 +138,14 @@ class Profile:
             raise EarnestError(f"{where}: {made_for}. {_AGAIN}")
         if self.classes != info.classes:
             raise EarnestError(f"{where}: its classes are {shown(', '.join(self.classes))}. {_AGAIN}")
+
+
+def has_too_many_lists(text: str) -> bool:
+    """Whether a JSON opens more brackets than a profile does.
+
+    ``json.loads`` makes a list of each, half a gigabyte of those in 16 MiB, and lets no other thread run meanwhile.
+    """
+    return text.count("[") + text.count("{") > MOST_BRACKETS
 
 
 def _averaged(name: str, version: str) -> tuple[list[tuple[str, str]], str]:

@@ -17,6 +17,7 @@ from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
 from earnest.audio.source import Channel, Source, channel_path
 from earnest.errors import printable
+from earnest.runtime.profile import MOST_BYTES as MOST_PROFILE_BYTES
 
 NAME_LETTERS = 200
 FORM = "multipart/form-data"
@@ -177,16 +178,31 @@ async def _counted(request: Request, limits: Limits, share: Share) -> AsyncGener
         yield chunk
 
 
+def refuse_large_profile(n_bytes: int) -> None:
+    """Raise a `ProblemError` for a profile that is larger than any."""
+    if n_bytes > MOST_PROFILE_BYTES:
+        told = f"The part 'profile' may have {MOST_PROFILE_BYTES:,} bytes."
+        raise ProblemError("too-large", f"{told} Make it again with `earnest adapt`.")
+
+
 class _MemoryParser(MultiPartParser):
     """Starlette's parser, but files stay in memory: their size is bounded already."""
 
     spool_max_size = sys.maxsize
+    _n_profile = 0
 
     def on_headers_finished(self) -> None:
         """Take a part with ``filename*`` alone for a file, too: so clients send names that are not ASCII."""
         part = self._current_part
         part.content_disposition = (part.content_disposition or b"").replace(b"filename*=", b"filename=")
         super().on_headers_finished()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """Take some more of a part, of profiles no more than one may have."""
+        if self._current_part.field_name == "profile":
+            self._n_profile += end - start
+            refuse_large_profile(self._n_profile)
+        super().on_part_data(data, start, end)
 
 
 async def _form(request: Request, chunks: AsyncGenerator[bytes, None], expected: Expected) -> Body:

@@ -18,7 +18,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 from prometheus_client import Gauge
 from starlette.types import Receive
 
-from earnest.apps.server.body import Body
+from earnest.apps.server.body import Body, refuse_large_profile
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits, Settings
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline, until
@@ -353,6 +353,7 @@ def known_adapter(predictor: Predictor, profile: object) -> Adapter:
     """Return an adapter by a profile, its JSON's bytes or values; `ProblemError` for an invalid one."""
     try:
         if isinstance(profile, bytes):
+            refuse_large_profile(len(profile))
             return predictor.adapter(Profile.parsed(profile.decode(), "profile"))
         return predictor.adapter(Profile.from_values(profile, "profile"))
     except (EarnestError, UnicodeDecodeError) as error:

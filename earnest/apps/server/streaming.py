@@ -28,6 +28,7 @@ from earnest.apps.server.settings import Limits
 from earnest.errors import AudioError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.prediction import Event, Prediction
+from earnest.runtime.profile import has_too_many_lists
 from earnest.runtime.stream import Stream
 
 _log = logging.getLogger("earnest.server")
@@ -168,6 +169,8 @@ class Conversation:
         text = message.get("text", "")
         if len(text) > self.limits.stream_frame_bytes:
             raise StreamEndedError("too-big", f"A message may have {self.limits.stream_frame_bytes:,} bytes.")
+        if has_too_many_lists(text):
+            raise StreamEndedError("bad-message", "A profile holds fewer lists. Make it again with `earnest adapt`.")
         match _command(text):
             case {"type": "finish"}:
                 return None

@@ -10,7 +10,8 @@ import pytest
 
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
-from earnest.runtime.profile import MOST_ROWS, Profile
+from earnest.runtime import profile as profiles
+from earnest.runtime.profile import MOST_BYTES, MOST_ROWS, Profile
 
 CLASSES = ("happy", "sad")
 INFO = BundleInfo("base", "3", CLASSES, 16_000, "CC0-1.0", {})
@@ -116,3 +117,20 @@ def test_what_is_no_json_object_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "voice.json").write_text(text)
     with pytest.raises(EarnestError, match=r"voice\.json"):
         Profile.read(tmp_path / "voice.json")
+
+
+@pytest.mark.parametrize(("text", "told"), [(" " * (MOST_BYTES + 1), "larger than"), ("[[],", "more lists")])
+def test_what_is_larger_than_any_profile_is_refused_before_its_json_is_read(
+    text: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiles, "parsed_json", None)
+    with pytest.raises(EarnestError, match=rf"^profile: .*{told}.*Make it again"):
+        Profile.parsed(text if text[0] == " " else text * MOST_ROWS * 2, "profile")
+
+
+def test_the_largest_profile_with_brackets_in_its_names_is_read() -> None:
+    n_classes = 256
+    names = tuple(f"[{number}]" for number in range(n_classes))
+    shares = np.full((MOST_ROWS, n_classes), 1 / n_classes)
+    largest = Profile.of("base", "1", names, 600.0, shares, np.ones(MOST_ROWS))
+    assert Profile.parsed(largest.to_json(), "profile").classes == names

@@ -16,11 +16,13 @@ from stand_in import write_adapting, write_hearing
 from starlette.testclient import TestClient
 
 import earnest
+from earnest.apps.server import engine
 from earnest.apps.server.formats import MEDIA_TYPES
 from earnest.apps.server.settings import Limits, Settings
 from earnest.audio.source import Channel
 from earnest.bundle import SOUNDS
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.profile import MOST_BYTES
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice
 
@@ -159,7 +161,12 @@ def test_a_profile_comes_with_a_recording_or_several(
 
 @pytest.mark.parametrize(
     ("content", "detail"),
-    [(b"no JSON", "profile: not valid JSON"), (b"{}", "profile: the key 'model' is missing"), (b"\xff", "utf-8")],
+    [
+        (b"no JSON", "profile: not valid JSON"),
+        (b"{}", "profile: the key 'model' is missing"),
+        (b"\xff", "utf-8"),
+        (b"[" + b"[]," * 2_000 + b"[]]", "more lists"),
+    ],
 )
 def test_what_is_no_profile_is_not_valid(
     adapting_client: TestClient, tmp_path: Path, content: bytes, detail: str
@@ -168,6 +175,16 @@ def test_what_is_no_profile_is_not_valid(
     answer = adapting_client.post("/v1/predict", files=[*form(clip), ("profile", ("a", content))])
     assert answer.status_code == 422
     assert detail in answer.json()["detail"]
+
+
+def test_a_profile_beyond_what_one_may_have_is_refused_while_it_arrives(
+    adapting_client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_voice(tmp_path / "clip.wav", 1.0)
+    monkeypatch.setattr(engine, "known_adapter", None)  # nobody comes so far as to read it
+    answer = adapting_client.post("/v1/predict", files=[*form(clip), ("profile", ("a", b" " * (MOST_BYTES + 1)))])
+    assert (answer.status_code, answer.json()["type"]) == (413, "urn:earnest:problem:too-large")
+    assert "'profile' may have 4,194,304 bytes" in answer.json()["detail"]
 
 
 def test_one_profile_at_most_and_no_recording_more_than_may_be(

@@ -414,6 +414,7 @@ def test_a_profile_that_is_none_or_comes_late_ends_the_stream(adapting_client: T
     for messages, detail in (
         (['{"type": "profile", "profile": {}}'], "the key 'model' is missing"),
         (['{"type": "profile", "profile": 1}'], "or a profile"),
+        (['{"type": "profile", "profile": {"classes": [' + "[]," * 2_000 + "[]]}}"], "fewer lists"),
         (["x" * 300_000], "262,144 bytes"),
         ([bytes(3_200), good], "before all sound"),
     ):
