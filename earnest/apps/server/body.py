@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
-from email.utils import collapse_rfc2231_value
+from email.utils import unquote
 from io import BytesIO
 
 from starlette.datastructures import Headers, UploadFile
@@ -28,6 +28,8 @@ MOST_FIELD_BYTES = 1024
 NAMELESS = "bytes"  # path of a recording that was sent without a name
 THE_RECORDING = "the recording"  # what messages call it, here and in the client and the page
 MOST_HEADER_LETTERS = 1024  # of Content-Disposition
+# Of a form and of names in headers. Python keeps every name of a charset that it was asked for, for ever.
+CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1")
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,18 @@ class _MemoryParser(MultiPartParser):
         super().on_part_data(data, start, end)
 
 
+def _refuse_other_charset(headers: Headers) -> None:
+    from python_multipart.multipart import parse_options_header
+
+    # Read as Starlette's parser reads it, which looks the charset up.
+    charset = parse_options_header(headers["content-type"])[1].get(b"charset", b"utf-8").decode("latin-1")
+    if charset.lower() not in CHARSETS:
+        told = f"The form's charset is '{printable(charset[:NAME_LETTERS])}'. Leave it out: forms are UTF-8."
+        raise ProblemError("not-valid", told)
+
+
 async def _form(request: Request, chunks: AsyncGenerator[bytes, None], expected: Expected) -> Body:
+    _refuse_other_charset(request.headers)
     limits = {"max_files": expected.most_files + 1, "max_fields": 0, "max_part_size": MOST_FIELD_BYTES}
     try:
         form = await _MemoryParser(request.headers, chunks, **limits).parse()
@@ -246,8 +259,18 @@ def _name_in(headers: Headers) -> str:
     message = Message()
     message["Content-Disposition"] = disposition[:MOST_HEADER_LETTERS]
     name = ""
-    with suppress(ValueError, TypeError):  # a charset that is none of text; parts of a name of which one has no number
+    with suppress(ValueError, TypeError):  # parts of a name of which one has no number
         parameters = message.get_params([], "content-disposition")
         names = [value for name, value in parameters if name.lower() == "filename"]
-        name = collapse_rfc2231_value(max(names, key=lambda value: isinstance(value, tuple), default=""))
+        name = _told_name(max(names, key=lambda value: isinstance(value, tuple), default=""))
     return printable(name.strip().replace("\\", "/").rpartition("/")[2])[:NAME_LETTERS] or NAMELESS
+
+
+def _told_name(value: str | tuple[str | None, str | None, str]) -> str:
+    """Return a name as `email` gives it: with charset and language (RFC 8187), or as it is."""
+    if isinstance(value, str):
+        return unquote(value)
+    charset = (value[0] or "us-ascii").lower()
+    if charset not in CHARSETS:
+        return ""
+    return value[2].encode("raw-unicode-escape").decode(charset, "replace")

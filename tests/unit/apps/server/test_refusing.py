@@ -1,6 +1,7 @@
 """What is wrong, too large, too much or too slow is refused with the right status, and the next request is answered."""
 
 import asyncio
+import encodings
 import gc
 import io
 import json
@@ -165,6 +166,8 @@ def test_what_is_no_recording_is_not_readable(client: TestClient, body: bytes) -
         ("attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.wav", "größe.wav"),
         ("attachment; filename=\"x.wav\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.wav", "größe.wav"),
         ("attachment; filename*=undefined''a.wav", ""),  # no charset of text
+        ("attachment; filename*=iso-8859-1''gr%F6%DFe.wav", "größe.wav"),
+        ("attachment; filename*=''talk.wav", "talk.wav"),
         ("attachment; filename*0=a; filename*=b.wav", ""),  # which part comes first is unknown
         ("attachment; filename*=UTF-8''%1b%5b2J.wav", "\N{REPLACEMENT CHARACTER}[2J.wav"),
         ("attachment; filename=" + "a" * 2000, "a" * 200),
@@ -233,6 +236,24 @@ def test_a_broken_form_is_not_valid(client: TestClient, body: bytes) -> None:
 def test_a_form_without_a_boundary_is_not_valid(client: TestClient, kind: str) -> None:
     answer = client.post("/v1/predict", content=b"abc", headers={"Content-Type": kind.encode("latin-1")})
     refused(answer, 422, "not-valid")
+
+
+def test_no_charset_that_a_client_names_is_looked_up(client: TestClient, sound: bytes) -> None:
+    for number in range(3):
+        kind = f"multipart/form-data; boundary=xyz; charset=made-up-{number}"
+        named = part(f"Content-Disposition: form-data; name=file; filename*=made-up-{number}''a.wav".encode(), sound)
+        problem = refused(client.post("/v1/predict", content=named, headers={"Content-Type": kind}), 422, "not-valid")
+        assert f"charset is 'made-up-{number}'" in problem["detail"]
+        assert client.post("/v1/predict", content=named, headers=FORM).json()["path"] == "bytes"
+    kept = encodings._cache  # type: ignore[attr-defined]  # by Python, for ever
+    assert not [name for name in kept if name.startswith("made")]
+
+
+@pytest.mark.parametrize("charset", ["utf-8", '"UTF-8"', "iso-8859-1", "US-ASCII"])
+def test_a_form_may_name_a_charset_of_the_web(client: TestClient, sound: bytes, charset: str) -> None:
+    kind = f"multipart/form-data; boundary=xyz; charset={charset}"
+    named = part(b'Content-Disposition: form-data; name="file"; filename="a.wav"', sound)
+    assert client.post("/v1/predict", content=named, headers={"Content-Type": kind}).json()["path"] == "a.wav"
 
 
 def test_too_many_files_are_not_valid(client: TestClient, sound: bytes) -> None:
