@@ -35,6 +35,7 @@ READ: Mapping[type, Mapping[str, str]] = {
         "on_response_complete": "9cf99b16494d",
         "data_received": "451973e755ad",
         "handle_events": "6eb3e68cf3bd",
+        "send_400_response": "1e1ffd817fc1",
         "shutdown": "710460996525",
         "connection_lost": "9a376c9a75b7",
         "pause_writing": "942adeb76e2e",

@@ -24,7 +24,10 @@ from server_process import (
     head,
     memory_mb,
     said,
+    wav,
 )
+
+from earnest.apps.server.protocols import MOST_PIECES
 
 FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}
 
@@ -84,6 +87,23 @@ def test_a_declared_giant_is_refused_unread(address: str) -> None:
     with connected(address) as connection:
         connection.sendall(head("/v1/predict", f"Content-Length: {10**15}"))
         assert b"HTTP/1.1 413" in said(connection)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/predict", 400), ("/v1/predict?kind=none", 422)])
+def test_a_body_in_crumbs_is_refused_before_it_is_whole(address: str, path: str, status: int) -> None:
+    # The second is refused at once, and its rest is not kept.
+    with connected(address) as connection:
+        connection.sendall(head(path, "Transfer-Encoding: chunked") + b"1\r\nx\r\n" * (MOST_PIECES + 10))
+        assert said(connection).startswith(f"HTTP/1.1 {status}".encode())
+    assert answers(address)
+
+
+def test_a_recording_in_many_pieces_of_some_size_is_answered(address: str) -> None:
+    sound, piece = wav(20.5), 160  # bytes: 10 ms of telephone sound
+    pieces = [sound[start : start + piece] for start in range(0, len(sound), piece)]
+    assert len(pieces) > MOST_PIECES
+    answer = httpx2.post(f"{address}/v1/predict", content=iter(pieces), headers=WAV, timeout=PATIENCE_S)
+    assert answer.status_code == 200
 
 
 def test_slow_clients_are_let_go(address: str) -> None:

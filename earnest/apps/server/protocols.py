@@ -35,7 +35,9 @@ SPARE_S, SPARE_BYTES = 2.0, 2**20  # for the rest of a body after a refusal, whi
 POLICY_VIOLATION, MESSAGE_TOO_BIG = 1008, 1009  # why a WebSocket is closed
 AT_ONCE = struct.pack("ii", 1, 0)  # linger, for no time
 NO_OPENING = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-READ_BYTES, MOST_FRAGMENTS, MOST_PINGS = 16 * 1024, 1024, 256  # of a WebSocket; in one message; within PING_S
+READ_BYTES = 16 * 1024  # what of one reading comes is taken before anybody else has a turn
+MOST_FRAGMENTS, MOST_PINGS = 1024, 256  # in one message of a WebSocket; within PING_S
+MOST_PIECES, LEAST_PIECE_BYTES = 4096, 128  # of a body; its mean, where there are more: each costs as much as 1 KiB
 LAST_ANSWER = (b"Connection", b"close")
 
 
@@ -53,24 +55,31 @@ class _Wire(h11.Connection):
     """
 
     _is_long = False
+    _n_pieces, _n_bytes = 0, 0
 
     def __init__(self, most_bytes: int, is_ending: Callable[[], bool]) -> None:
         super().__init__(h11.SERVER, most_bytes)
         self._is_ending = is_ending
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Parse the next event, and note the length of a request's body."""
+        """Parse the next event, and note the length of a request's body; refuse one that comes in crumbs."""
         event = super().next_event()
         if isinstance(event, h11.Request):
             declared = dict(event.headers).get(b"content-length")  # a chunked body has none
             self._is_long = declared is None or int(declared) > SPARE_BYTES
+            self._n_pieces, self._n_bytes = 0, 0
+        elif isinstance(event, h11.Data):
+            self._n_pieces += 1
+            self._n_bytes += len(event.data)
+            if self._n_pieces > MOST_PIECES and self._n_bytes < LEAST_PIECE_BYTES * self._n_pieces:
+                raise h11.RemoteProtocolError("The body comes in too many pieces.")
         return event
 
     def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]  # the parent has an overload for each
         """Give the bytes of an answer."""
         is_refused = self.their_state is h11.SEND_BODY and self._is_long
         if isinstance(event, h11.Response) and (is_refused or self._is_ending()):
-            headers = [*event.headers, LAST_ANSWER]
+            headers = [*(header for header in event.headers if header[0] != b"connection"), LAST_ANSWER]
             event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
         return super().send(event)
 
@@ -107,8 +116,9 @@ class TimedProtocol(H11Protocol):
     _n_spare, _n_unread = 0, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock."""
+        """Start the clock, and read little at a time."""
         super().connection_made(transport)
+        self.transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         most_bytes = self.config.h11_max_incomplete_event_size or HEADER_BYTES
         self.conn = _Wire(most_bytes, self.app_state[ENDING].is_set)
         self._start_clock()
@@ -149,6 +159,13 @@ class TimedProtocol(H11Protocol):
             if self.conn.our_state is not h11.DONE:  # that was the connection's last answer
                 return
         super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, or close where an answer has begun."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
 
     def shutdown(self) -> None:
         """End, after a moment in which a request that is on its way arrives."""
