@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -68,32 +69,47 @@ class Body:
 
 
 class BodyBudget:
-    """Bytes that all requests together may hold; used by the event loop only."""
+    """Bytes that all requests together may hold, and those of one client half as many; used by the event loop only.
 
-    def __init__(self, n_bytes: int) -> None:
-        self.n_left = n_bytes
+    Attributes
+    ----------
+    most_of_client : half of all, but one whole body at least
+    by_client : bytes that requests of each client hold
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.n_left = limits.held_bytes
+        self.most_of_client = max(limits.held_bytes // 2, limits.body_bytes)
+        self.by_client: Counter[str] = Counter()
 
     @contextmanager
-    def share(self) -> Iterator["Share"]:
+    def share(self, client: str) -> Iterator["Share"]:
         """Give back at the end what was taken."""
-        share = Share(self)
+        share = Share(self, client)
         try:
             yield share
         finally:
             self.n_left += share.n_taken
+            self.by_client[client] -= share.n_taken
+            if not self.by_client[client]:  # else every address that ever asked would stay
+                del self.by_client[client]
 
 
 class Share:
     """One request's share of the memory for bodies."""
 
-    def __init__(self, budget: BodyBudget) -> None:
-        self._budget, self.n_taken = budget, 0
+    def __init__(self, budget: BodyBudget, client: str) -> None:
+        self._budget, self._client, self.n_taken = budget, client, 0
 
     def take(self, n_bytes: int) -> None:
         """Take some more, or raise a `ProblemError`."""
+        if n_bytes > self._budget.most_of_client - self._budget.by_client.get(self._client, 0):
+            told = "Your other requests use all the memory for bodies of one client."
+            raise ProblemError("too-many", f"{told} Wait for their answers.")
         if n_bytes > self._budget.n_left:
             raise ProblemError("overloaded", "Other requests use all the memory for bodies. Try again soon.")
         self._budget.n_left -= n_bytes
+        self._budget.by_client[self._client] += n_bytes
         self.n_taken += n_bytes
 
 

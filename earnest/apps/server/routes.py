@@ -133,7 +133,8 @@ def recordings_router(service: Service) -> APIRouter:
         offered = list(MEDIA_TYPES) if query.kind == "timeline" else ROWS
         chosen = chosen_format(query.form, _accept(request), offered)
         task = _task(query, options, limits.timeline_s)
-        with service.requests.inside(service.client(request)), service.budget.share() as share:
+        client = service.client(request)
+        with service.requests.inside(client), service.budget.share(client) as share:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
             body = replace(await read_body(request, limits, share, ONE), channel=query.channel)
@@ -156,7 +157,8 @@ def recordings_router(service: Service) -> APIRouter:
         """
         refuse_repeated(request)
         options, chosen = query.options(), chosen_format(query.form, _accept(request), ROWS)
-        with service.requests.inside(service.client(request)), service.budget.share() as share:
+        client = service.client(request)
+        with service.requests.inside(client), service.budget.share(client) as share:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
             body = replace(await read_body(request, limits, share, recordings), channel=query.channel)

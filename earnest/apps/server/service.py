@@ -40,7 +40,7 @@ class Service:
         self.api_keys = self.settings.api_keys
         self.requests = Gate("requests", limits.requests, limits.client_requests, metrics.under_way)
         self.streams = Gate("streams", limits.streams, limits.client_streams, metrics.streams)
-        self.budget = BodyBudget(limits.held_bytes)
+        self.budget = BodyBudget(limits)
         self.tickets = Tickets(self.api_keys, limits.ticket_s, self.settings.shared)
         self.keeper = Keeper(self.settings.keep, limits, metrics.not_kept)
 

@@ -17,7 +17,7 @@ class Limits(Validated):
     Attributes
     ----------
     body_bytes : of one request, counted while they arrive
-    held_bytes : of all requests together, so that memory is bounded whatever many clients send
+    held_bytes : of all requests together, so that memory is bounded whatever many clients send; of one client half
     header_s, body_s : a client must have sent the headers, the body within
     read_s : a client that reads nothing of its answer for so long is let go
     request_s : from the whole body to the answer, waiting included

@@ -81,7 +81,7 @@ def test_a_body_is_held_once_while_it_arrives() -> None:
     async def peak() -> int:
         scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"audio/wav")]}
         tracemalloc.start()
-        with BodyBudget(2**30).share() as share:
+        with BodyBudget(Limits()).share("") as share:
             read = await read_body(Request(scope, receive), Limits(), share, ONE)
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
