@@ -20,6 +20,7 @@ from pathlib import Path
 from prometheus_client import Gauge
 from starlette.requests import HTTPConnection
 
+from earnest.apps.server.front_door import network_of
 from earnest.apps.server.problems import ProblemError
 from earnest.errors import EarnestError
 from earnest.files.reading import read_text
@@ -159,7 +160,7 @@ def _checked_key(key: str, where: str) -> str:
 
 
 def client_of(connection: HTTPConnection, api_keys: Sequence[str], tickets: Tickets, ticket: str | None = None) -> str:
-    """Return a client's identity: its key where keys are asked for, else its address.
+    """Return a client's identity: its key where keys are asked for, else its address, of IPv6 the network /64.
 
     Parameters
     ----------
@@ -171,7 +172,7 @@ def client_of(connection: HTTPConnection, api_keys: Sequence[str], tickets: Tick
         When a key is needed and missing or wrong; all keys are compared, each in constant time.
     """
     if not api_keys:
-        return connection.client.host if connection.client else ""
+        return network_of(connection.client.host) if connection.client else ""
     if ticket is not None:
         return tickets.take(ticket)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")

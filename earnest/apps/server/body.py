@@ -167,20 +167,30 @@ async def read_body(request: Request, limits: Limits, share: Share, expected: Ex
         told = f"Content-Encoding: {printable(coding[:NAME_LETTERS])}"
         raise ProblemError("not-audio", f"{told} is not read. Send the recording as it is, not compressed once more.")
     try:
-        async with asyncio.timeout(limits.body_s):
+        async with asyncio.timeout(None) as clock:
+            chunks = _counted(request, limits, share, clock)
             if kind == FORM:
-                return await _form(request, _counted(request, limits, share), expected)
+                return await _form(request, chunks, expected)
             data = BytesIO()  # not a list of chunks, which would be held once more beside the whole
-            async for chunk in _counted(request, limits, share):
+            async for chunk in chunks:
                 data.write(chunk)
             return Body([Upload(_name_in(request.headers), data.getvalue())])
     except TimeoutError:
-        raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
+        told = f"after {limits.body_start_s:g} s with {limits.body_rate:g} bytes a second at least"
+        raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s, {told}.") from None
     except ClientDisconnect:
         raise ProblemError("not-understood", "The client closed the connection.") from None
 
 
-async def _counted(request: Request, limits: Limits, share: Share) -> AsyncGenerator[bytes, None]:
+async def _counted(
+    request: Request, limits: Limits, share: Share, clock: asyncio.Timeout
+) -> AsyncGenerator[bytes, None]:
+    """Yield what arrives, while it may: not too much, and not too slowly."""
+    begun = asyncio.get_running_loop().time()
+
+    def wait_on() -> None:
+        clock.reschedule(begun + min(limits.body_s, limits.body_start_s + n_bytes / limits.body_rate))
+
     most = f"{limits.body_bytes:,} bytes at most (the limit body_bytes)"
     too_large = ProblemError("too-large", f"A body may have {most}. Send it in parts.")
     declared = request.headers.get("content-length", "")
@@ -188,11 +198,13 @@ async def _counted(request: Request, limits: Limits, share: Share) -> AsyncGener
         raise too_large
     # What arrives is counted whatever is declared: a chunked body declares nothing.
     n_bytes = 0
+    wait_on()
     async for chunk in request.stream():
         n_bytes += len(chunk)
         if n_bytes > limits.body_bytes:
             raise too_large
         share.take(len(chunk))
+        wait_on()
         yield chunk
 
 

@@ -25,6 +25,16 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]
 _PORTS = {"http": ":80", "https": ":443"}  # which go without saying
 
 
+def network_of(host: str) -> str:
+    """Return what one machine has of addresses: of IPv6 a network /64, else the address itself."""
+    address = _address(host)
+    if not isinstance(address, ipaddress.IPv6Address) or address.is_link_local or address.is_loopback:
+        return host
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address), 64), strict=False))
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address or name is reached from this machine only."""
     address = _address(host)

@@ -19,12 +19,14 @@ class Limits(Validated):
     body_bytes : of one request, counted while they arrive
     held_bytes : of all requests together, so that memory is bounded whatever many clients send; of one client half
     header_s, body_s : a client must have sent the headers, the body within
+    body_start_s, body_rate : after so many seconds a body must have brought so many bytes for each second more
     read_s : a client that reads nothing of its answer for so long is let go
     request_s : from the whole body to the answer, waiting included
     recording_s : decoded length of an utterance, which is held in memory
     timeline_s : decoded length of a timeline, which passes block by block
     batch_files : recordings in one ``POST /v1/batch``
-    requests, client_requests : under way at a time, in all and of one client (its key, else its address)
+    requests, client_requests : under way at a time, in all and of one client (its key, else its address, of
+        IPv6 the network /64)
     connections : open at a time, streams included
     streams, client_streams : open at a time, in all and of one client
     stream_s : length of one stream
@@ -41,6 +43,8 @@ class Limits(Validated):
     held_bytes: Count = 512 * MIB
     header_s: Positive = 10.0
     body_s: Positive = 60.0
+    body_start_s: Positive = 10.0
+    body_rate: Positive = 512.0
     read_s: Positive = 60.0
     request_s: Positive = 60.0
     recording_s: Positive = 600.0

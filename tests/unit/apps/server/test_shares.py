@@ -1,8 +1,15 @@
 """One client has a share of the server: of memory for bodies, of places, of connections; the others have theirs."""
 
-import pytest
+import asyncio
+from collections.abc import Sequence
+from typing import Any
 
-from earnest.apps.server.body import BodyBudget
+import pytest
+from patience import PATIENCE_S
+from starlette.requests import Request
+
+from earnest.apps.server.body import ONE, BodyBudget, read_body
+from earnest.apps.server.front_door import network_of
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
 
@@ -25,3 +32,46 @@ def test_one_client_holds_half_of_the_memory_for_bodies_at_most() -> None:
 def test_one_client_may_send_one_whole_body_whatever_the_memory_is() -> None:
     with BodyBudget(Limits(held_bytes=100, body_bytes=100)).share("anna") as share:
         share.take(100)
+
+
+def read(chunks: Sequence[bytes], limits: Limits) -> bytes:
+    """Return a body that comes in these chunks, after which the client says nothing more."""
+    left = iter(chunks)
+
+    async def receive() -> dict[str, Any]:
+        chunk = next(left, None)
+        if chunk is None:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": chunk, "more_body": chunk != b""}
+
+    async def body() -> bytes:
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"audio/wav")]}
+        with BodyBudget(limits).share("") as share:
+            return (await read_body(Request(scope, receive), limits, share, ONE)).uploads[0].data
+
+    return asyncio.run(asyncio.wait_for(body(), PATIENCE_S))
+
+
+def test_a_body_that_does_not_come_is_given_up_long_before_the_time_for_bodies() -> None:
+    limits = Limits(body_s=2 * PATIENCE_S, body_start_s=0.01, body_rate=1000.0)
+    for chunks in ([], [b"x"], [b"x"] * 10):
+        with pytest.raises(ProblemError, match="1000 bytes a second at least") as refused:
+            read(chunks, limits)
+        assert refused.value.kind == "body-too-slow"
+    assert read([b"x", b"yz", b""], Limits(body_s=2 * PATIENCE_S, body_start_s=PATIENCE_S)) == b"xyz"
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::1", "::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),  # every neighbour of a network has one of these
+        ("testclient", "testclient"),
+    ],
+)
+def test_one_machine_s_addresses_are_one_client(host: str, network: str) -> None:
+    assert network_of(host) == network
