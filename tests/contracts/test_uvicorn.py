@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import Server as PlainServer
@@ -58,6 +59,10 @@ READ: Mapping[type, Mapping[str, str]] = {
         "send": "0f5eebb35c44",
         "send_receive_event_to_app": "6e70462ac67d",
         "shutdown": "ba98819a4e60",
+    },
+    _TrustedHosts: {
+        "__init__": "3c9277ec5e75",
+        "__contains__": "a61ae01fe077",
     },
     PlainServer: {
         "startup": "b912bccc00bb",

@@ -6,8 +6,9 @@ import logging
 import re
 import select
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -264,3 +265,44 @@ def web_status(address: str, ticket: str) -> tuple[int, int]:
             connection.sendall(web.upgrade(path=f"{web.STREAM}&ticket={ticket}"))
             found.append(int(connection.recv(12).split()[1]))
     return found[0], found[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one address of this machine, not a whole net")
+def test_one_address_has_its_share_of_connections_and_others_have_theirs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "127.0.0.3")  # the proxy
+    limits = {"client_connections": 3, "header_s": 2 * PATIENCE_S}
+    with listening(settings_for(folder, limits)) as address, ExitStack() as stack:
+        port = int(address.rpartition(":")[2])
+
+        def health(host: str) -> bytes:
+            connection = socket.create_connection(("127.0.0.1", port), PATIENCE_S, (host, 0))
+            with connection, suppress(OSError):  # closed before it was asked
+                connection.sendall(web.request("GET /healthz", "Connection: close"))
+                return connection.recv(12)
+            return b""
+
+        for host in ("127.0.0.1", "127.0.0.3"):
+            many = [socket.create_connection(("127.0.0.1", port), PATIENCE_S, (host, 0)) for _ in range(3)]
+            for connection in many:
+                stack.enter_context(connection)
+        stack.enter_context(refused := socket.create_connection(("127.0.0.1", port), PATIENCE_S, ("127.0.0.1", 0)))
+        assert refused.recv(12) == b"HTTP/1.1 429"
+        assert health("127.0.0.1") != b"HTTP/1.1 200"
+        assert health("127.0.0.2") == health("127.0.0.3") == b"HTTP/1.1 200"
+        stack.close()  # also the places of who left are free
+        wait_for(lambda: health("127.0.0.1") == b"HTTP/1.1 200")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one address of this machine, not a whole net")
+def test_streams_count_among_the_connections_of_an_address(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "127.0.0.3")
+    with listening(settings_for(folder, {"client_connections": 2})) as address, ExitStack() as stack:
+        for _ in range(2):
+            stream = stack.enter_context(connected(address))
+            stream.sendall(web.upgrade())
+            assert stream.recv(12) == b"HTTP/1.1 101"
+        for _ in range(2):
+            stack.enter_context(opened := connected(address))
+            assert opened.recv(12) == b"HTTP/1.1 429"

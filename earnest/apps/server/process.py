@@ -211,4 +211,5 @@ def config_of(settings: Settings, address: Address, workers: int, log_level: str
         timeout_graceful_shutdown=int(limits.body_s + limits.request_s + LAST_S),
     )
     config.header_s, config.read_s = limits.header_s, limits.read_s
+    config.client_connections = limits.client_connections
     return config

@@ -12,14 +12,17 @@ import signal
 import socket
 import struct
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import h11
 import uvicorn
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import Multiprocess
 
+from earnest.apps.server.front_door import network_of
 from earnest.apps.server.metrics import QUIET
 from earnest.apps.server.service import ENDING
 
@@ -38,14 +41,30 @@ NO_OPENING = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 
 READ_BYTES = 16 * 1024  # what of one reading comes is taken before anybody else has a turn
 MOST_FRAGMENTS, MOST_PINGS = 1024, 256  # in one message of a WebSocket; within PING_S
 MOST_PIECES, LEAST_PIECE_BYTES = 4096, 128  # of a body; its mean, where there are more: each costs as much as 1 KiB
+ONE_TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 LAST_ANSWER = (b"Connection", b"close")
 
 
+def _peer(client: tuple[str, int] | None) -> str:
+    return network_of(client[0]) if client else ""
+
+
 class Config(uvicorn.Config):
-    """Uvicorn's, and the seconds in which headers must come, and answers must be read on."""
+    """Uvicorn's, and what it has no words for.
+
+    Attributes
+    ----------
+    header_s, read_s : seconds in which headers must come, and answers must be read on
+    client_connections : of one address, unless it is a proxy whose word about addresses counts
+    """
 
     header_s: float = 10.0
     read_s: float = 60.0
+    client_connections: int = 512
+
+    def is_proxy(self, host: str) -> bool:
+        """Whether an address is trusted to name the client's; see FORWARDED_ALLOW_IPS."""
+        return host in _TrustedHosts(self.forwarded_allow_ips)
 
 
 class _Wire(h11.Connection):
@@ -116,12 +135,26 @@ class TimedProtocol(H11Protocol):
     _n_spare, _n_unread = 0, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock, and read little at a time."""
+        """Start the clock, and read little at a time; end at once what is one too many of a client."""
         super().connection_made(transport)
         self.transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         most_bytes = self.config.h11_max_incomplete_event_size or HEADER_BYTES
         self.conn = _Wire(most_bytes, self.app_state[ENDING].is_set)
-        self._start_clock()
+        self.peer = _peer(self.client)
+        if self._is_one_too_many():
+            self.logger.warning("Too many connections of one client.")
+            self.transport.write(ONE_TOO_MANY)
+            self.transport.close()
+        else:
+            self._start_clock()
+
+    def _is_one_too_many(self) -> bool:
+        most = self.config.client_connections
+        if len(self.connections) <= most or self.client is None or self.config.is_proxy(self.client[0]):
+            return False
+        # Counted anew: nothing can be forgotten when a connection becomes a stream, or ends.
+        own = islice((True for other in self.connections if getattr(other, "peer", None) == self.peer), most + 1)
+        return sum(own) > most
 
     def handle_events(self) -> None:
         """Begin a request as uvicorn does, but let its answer linger."""
@@ -233,6 +266,7 @@ class GuardedStream(WebSocketsSansIOProtocol):
         """Read little at a time: the frames of one reading are taken before anybody else has a turn."""
         self.logger = self.conn.logger = _quiet
         super().connection_made(transport)
+        self.peer = _peer(self.client)
         self.transport.max_size = READ_BYTES  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:

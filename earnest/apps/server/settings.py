@@ -27,7 +27,8 @@ class Limits(Validated):
     batch_files : recordings in one ``POST /v1/batch``
     requests, client_requests : under way at a time, in all and of one client (its key, else its address, of
         IPv6 the network /64)
-    connections : open at a time, streams included
+    connections, client_connections : open at a time, streams included, in all and of one address; those of a proxy
+        whose word about addresses counts are not bounded by the second
     streams, client_streams : open at a time, in all and of one client
     stream_s : length of one stream
     stream_idle_s : a stream without sound for so long is closed
@@ -53,6 +54,7 @@ class Limits(Validated):
     requests: Count = 64
     client_requests: Count = 32
     connections: Count = 2048
+    client_connections: Count = 512
     streams: Count = 256
     client_streams: Count = 128
     stream_s: Positive = 4 * 3600.0
