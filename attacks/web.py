@@ -269,4 +269,40 @@ ATTACKS = (
         "`uvicorn>=0.53,<0.55`, each method that earnest relies on is compared with the one that was read",
         "tests/contracts/test_uvicorn.py::test_a_method_of_uvicorn_is_the_one_that_was_read",
     ),
+    Attack(
+        "A form whose `profile` is 62 MiB of `[],[],…`",
+        "503 after 61 s, others waited up to 31 s, +1.8 GB",
+        "413 after 4 MiB of it; `[` are counted before JSON is read",
+        f"{SERVER}test_routes.py::test_a_profile_beyond_what_one_may_have_is_refused_while_it_arrives",
+    ),
+    Attack(
+        "Forms that name charsets which don't exist, 2,500 of 28 KB each; file names too",
+        "Python keeps each name: +65 MiB for ever",
+        "422, nothing more is held; only UTF-8, ASCII and Latin-1 are looked up",
+        f"{SERVER}test_refusing.py::test_no_charset_that_a_client_names_is_looked_up",
+    ),
+    Attack(
+        "A body of 6 MB in chunks of one byte",
+        "6.3 s of CPU in the event loop; `/healthz` took 9.8 s",
+        "400 after 4,097 of them, less than 0.1 s of CPU; `/healthz` 0.04 s",
+        "tests/integration/test_server_hostile.py::test_a_body_in_crumbs_is_refused_before_it_is_whole",
+    ),
+    Attack(
+        "Eight bodies of 64 MiB from one client, whose last bytes never come",
+        "no other client's body was taken for 52 s (503)",
+        "half of `held_bytes` is the most of one client (429); others are answered",
+        f"{SERVER}test_shares.py::test_one_client_holds_half_of_the_memory_for_bodies_at_most",
+    ),
+    Attack(
+        "64 bodies from two clients, of which the first byte alone comes",
+        "all places for requests were taken for 60 s",
+        "for 10 s (`body_start_s`); a body must go on with 512 bytes a second (`body_rate`)",
+        f"{SERVER}test_shares.py::test_a_body_that_does_not_come_is_given_up_long_before_the_time_for_bodies",
+    ),
+    Attack(
+        "2,100 connections from one address, with half a header",
+        "503 for everybody, of `/healthz` too",
+        "512 are open (`client_connections`), the others get 429 at once; other addresses are answered",
+        f"{DOOR}test_one_address_has_its_share_of_connections_and_others_have_theirs",
+    ),
 )
