@@ -20,7 +20,7 @@ from earnest.files.tables import (
     unmarked,
     with_point,
 )
-from earnest.files.writing import replacing
+from earnest.files.writing import replacing, unfollowed
 from earnest.labels import AFFECT, EMOTIONS, composed
 
 Gender = Literal["female", "male"]
@@ -109,7 +109,11 @@ _APART = frozenset({"corpus", "speaker", "session", "group"})  # what splits kee
 def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | None = None) -> None:
     """Write rows as CSV; paths of audio below ``root`` (default: its folder) become relative to it, others absolute."""
     base = (root or path.parent).resolve()
-    with told(path), replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+    with (
+        told(path),
+        replacing(path) as beside,
+        open(beside, "w", newline="", encoding="utf-8", opener=unfollowed) as file,
+    ):
         writer = RowWriter(file)
         writer.write_rows([COLUMNS])
         writer.write_rows([_to_cell(getattr(utterance, name), base) for name in COLUMNS] for utterance in utterances)

@@ -27,7 +27,7 @@ from earnest.evaluation.answers import (
     text_column,
 )
 from earnest.files.tables import RowWriter, marked
-from earnest.files.writing import replacing
+from earnest.files.writing import replacing, unfollowed
 from earnest.labels import AFFECT, composed
 
 __all__ = [
@@ -293,7 +293,11 @@ def read_answers(path: Path, needed: Sequence[str] = ("predicted",)) -> SystemAn
 def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write ``predictions.csv``, whole or not; probabilities get the fewest digits that give the same float32 again."""
     names = (*predictions.classes, "")
-    with told(path), replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+    with (
+        told(path),
+        replacing(path) as beside,
+        open(beside, "w", newline="", encoding="utf-8", opener=unfollowed) as file,
+    ):
         writer = RowWriter(file)
         writer.write_rows([_header(predictions)])
         labels = ([names[code] for code in codes] for codes in (predictions.emotion, predictions.predicted))

@@ -4,14 +4,19 @@
 
 A journal is a file of lines that survives a kill: each line is there or it isn't, and a half-written last one is cut
 off.
+
+Others may write in a shared folder too, and may put a link or a pipe where a file is about to be written: nothing is
+written through these.
 """
 
+import errno
 import hashlib
 import json
 import os
 import re
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +29,7 @@ from earnest.files.locks import held_file
 SUMS = "SHA256SUMS"
 SUM_SUFFIX = ".sha256"
 PARTIAL = ".partial-"
+_PLANTED = "a link or no regular file, where a file is about to be written"
 _TRIES, _WAIT_S = 20, 0.1  # on Windows, where a virus scanner or an index may hold a new file for a moment
 
 
@@ -56,8 +62,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Replace the file at ``path`` in one step; its folder is made."""
     with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as beside:
-            beside.write_bytes(data)
+        with replacing(path) as beside, open(beside, "wb", opener=unfollowed) as file:
+            file.write(data)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -68,8 +74,9 @@ def write_json(path: Path, value: object) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a place to write to; when the block ends well, what is there becomes the file at ``path``, in one step."""
-    beside = path.with_name(PARTIAL + path.name)  # one name, so that a killed run leaves one file, which the next uses
+    """Give an empty file to write; when the block ends well, it becomes the file at ``path``, in one step."""
+    beside = path.with_name(PARTIAL + path.name)  # one name: what a killed run left there goes when the next begins
+    _make_anew(beside)
     try:
         yield beside
         # First the bytes, then the name: after a loss of power no name stands for half a file.
@@ -79,6 +86,71 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             beside.unlink()
         raise
+
+
+def _make_anew(path: Path) -> None:
+    """Make an empty file of this process: a link or a pipe that has its name goes, unopened."""
+    for left in reversed(range(_TRIES)):
+        try:
+            path.unlink(missing_ok=True)
+            path.touch(exist_ok=False)
+        except (FileExistsError, PermissionError) as error:  # another one put something there just then
+            if not left or (isinstance(error, PermissionError) and sys.platform != "win32"):
+                raise
+            if sys.platform == "win32":
+                time.sleep(_WAIT_S)
+        else:
+            return
+
+
+def unfollowed(path: str, flags: int) -> int:
+    """Open a regular file as an ``opener`` of `open` does; no link, pipe or second name of a file is opened.
+
+    Raises
+    ------
+    OSError
+        When something else is there.
+    """
+    no_follow = getattr(os, "O_NOFOLLOW", 0)
+    if not no_follow and os.path.islink(path):  # noqa: PTH114 # Windows, where making a link needs a right
+        raise OSError(errno.ELOOP, _PLANTED, path)
+    flags |= no_follow | getattr(os, "O_NONBLOCK", 0)  # a pipe that nobody reads doesn't keep it waiting
+    descriptor = os.open(path, flags & ~os.O_TRUNC, 0o666)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise OSError(errno.ELOOP, _PLANTED, path)
+        if flags & os.O_TRUNC:
+            os.ftruncate(descriptor, 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def refuse_planted(path: Path) -> None:
+    """Raise `EarnestError` where a journal would be, for what no run of this user left there.
+
+    A link, a dangling one too, a pipe, a second name of a file, another user's file.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        raise EarnestError(f"{path}: {_PLANTED}. Delete it, or choose another --output.")
+    if _is_foreign(status, path.parent):
+        raise EarnestError(f"{path}: belongs to another user. Let its owner go on, or choose another --output.")
+
+
+def _is_foreign(status: os.stat_result, folder: Path) -> bool:
+    """Whether another user owns a file; a file system without owners says one and the same of all files."""
+    if sys.platform == "win32" or status.st_uid == os.geteuid():
+        return False
+    with tempfile.TemporaryFile(dir=folder) as own:
+        return os.fstat(own.fileno()).st_uid != status.st_uid
 
 
 def put_in_place(fresh: Path, path: Path) -> None:
@@ -111,7 +183,7 @@ def new_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _to_disk(path: Path) -> None:
-    with path.open("rb+") as file:
+    with open(path, "rb+", opener=unfollowed) as file:
         os.fsync(file.fileno())
 
 
@@ -213,8 +285,9 @@ class Journal:
     def __init__(self, path: Path, hint: str = "") -> None:
         """Open the file to go on behind its last line; it is made where there is none."""
         self.path, self.hint = path, hint
-        self._file = path.open("ab", buffering=0)  # a line is one write
-        self._size = path.stat().st_size
+        refuse_planted(path)
+        self._file = open(path, "ab", buffering=0, opener=unfollowed)  # noqa: SIM115 # a line is one write
+        self._size = os.fstat(self._file.fileno()).st_size
 
     def append(self, text: str) -> None:
         """Add a line; it is safe when this returns, and not there at all when this raises."""
@@ -235,7 +308,7 @@ class Journal:
 
 def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the number of each line, from one, and the line; a last one without an end was just being written."""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=unfollowed) as file:
         for number, line in enumerate(file, 1):
             if line.endswith(b"\n"):
                 yield number, line
@@ -244,5 +317,5 @@ def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def cut_half_line(path: Path) -> None:
     """Cut off a last line without an end."""
     end = sum(len(line) for _, line in whole_lines(path))
-    with path.open("r+b") as file:
+    with open(path, "r+b", opener=unfollowed) as file:
         file.truncate(end)

@@ -22,8 +22,10 @@ from earnest.files.writing import (
     cut_half_line,
     refuse_changed,
     refuse_existing,
+    refuse_planted,
     replacing,
     undone,
+    unfollowed,
     whole_lines,
     write_sum,
 )
@@ -85,6 +87,7 @@ class JournaledFile(ABC, Generic[R]):
         self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self._journal = self._output.with_name(f"{self._output.name}.partial")
         refuse_existing(output, existing != "refuse", GO_ON)
+        refuse_planted(self._journal)
         refuse_existing(self._journal, existing != "refuse", f"That run did not end. {GO_ON}")
         with told(output):
             if existing == "overwrite":
@@ -160,7 +163,7 @@ class JournaledFile(ABC, Generic[R]):
             self._begin_journal(row for row in self._journaled() if not is_forgotten(row))
 
     def _begin_journal(self, rows: Iterable[R]) -> None:
-        with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
+        with replacing(self._journal) as begun, open(begun, "w", encoding="utf-8", opener=unfollowed) as file:
             file.writelines(f"{self._line(row)}\n" for row in rows)
 
     @abstractmethod
@@ -281,9 +284,10 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         if self._form == "parquet":
             _write_parquet(path, self._rows(), self._classes)
         elif self._form == "json" and not self._adapted:
-            shutil.copyfile(self._journal, path)
+            with open(self._journal, "rb", opener=unfollowed) as rows, open(path, "wb", opener=unfollowed) as file:
+                shutil.copyfileobj(rows, file)
         else:
-            with path.open("w", encoding="utf-8", newline="") as file:
+            with open(path, "w", encoding="utf-8", newline="", opener=unfollowed) as file:
                 file.writelines(f"{line}\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -384,6 +388,9 @@ def _not_ours(where: str, why: str) -> EarnestError:
 def _write_parquet(path: Path, rows: Iterator[Prediction], classes: Sequence[str]) -> None:
     pyarrow = load_pyarrow()
     schema = prediction_schema(classes)
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+    with (
+        open(path, "wb", opener=unfollowed) as file,
+        pyarrow.parquet.ParquetWriter(file, schema) as writer,
+    ):
         while group := [flat_values(row, classes) for row in islice(rows, PARQUET_ROWS)]:
             writer.write_table(pyarrow.Table.from_pylist(group, schema))

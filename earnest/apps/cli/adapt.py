@@ -17,7 +17,7 @@ from earnest.apps.cli.output import (
 )
 from earnest.audio.source import Source, path_of
 from earnest.errors import EarnestError, counted, printable
-from earnest.files.writing import new_file
+from earnest.files.writing import new_file, unfollowed
 
 MOST_TOLD = 4  # names of speakers
 
@@ -66,9 +66,12 @@ def command(
         failed.append(error)
         echo(f"Left out: {error}", err=True)
 
-    with new_file(output, overwrite) as place:
+    with (
+        new_file(output, overwrite) as place,
+        open(place, "w", encoding="utf-8", opener=unfollowed) as file,
+    ):
         profile = models.load().profile(hearing(), leave_out)
-        place.write_text(profile.to_json(), encoding="utf-8")
+        file.write(profile.to_json())
     _tell_speakers(set(heard))
     facts = {"rows": len(profile.weights), "speech_s": round(profile.speech_s, 3), "model": profile.model}
     if as_json:

@@ -32,7 +32,7 @@ from earnest.audio.source import Source
 from earnest.errors import EarnestError, printable, printable_json
 from earnest.files.locks import held_file
 from earnest.files.tables import load_pyarrow
-from earnest.files.writing import whole_lines
+from earnest.files.writing import unfollowed, whole_lines
 from earnest.learning.domain import UNREADABLE
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings, Vector
 from earnest.runtime.predictor import Predictor
@@ -69,10 +69,10 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
 
     def _write_whole(self, path: Path) -> None:
         found = Embeddings.of(self._journaled(), self._width)
-        if self._form == "parquet":
-            load_pyarrow().parquet.write_table(found.to_arrow(), path)
-        else:
-            with path.open("wb") as file:
+        with open(path, "wb", opener=unfollowed) as file:
+            if self._form == "parquet":
+                load_pyarrow().parquet.write_table(found.to_arrow(), file)
+            else:
                 np.savez(file, **arrays(found))
 
     def _journaled(self) -> Iterator[EmbeddedRecording]:

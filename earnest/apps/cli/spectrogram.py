@@ -6,7 +6,7 @@ import click
 
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli.output import echo, echo_json, output_options, overwrite_option, refuse_input
-from earnest.files.writing import new_file
+from earnest.files.writing import new_file, unfollowed
 
 
 @click.command()
@@ -39,9 +39,9 @@ def command(
     if output.suffix.lower() != ".png":
         raise click.UsageError(f"--output {output}: the name must end in .png.")
     refuse_input(output, [path])
-    with new_file(output, overwrite) as place:
+    with new_file(output, overwrite) as place, open(place, "wb", opener=unfollowed) as file:
         picture = model.load().spectrogram(path)
-        place.write_bytes(picture.to_png())
+        file.write(picture.to_png())
     rows, frames = picture.log_mel.shape
     lowest, highest = float(picture.log_mel.min()), float(picture.log_mel.max())
     if as_json:

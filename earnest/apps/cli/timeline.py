@@ -33,7 +33,7 @@ from earnest.apps.cli.output import (
 from earnest.audio.activity import DETECTORS
 from earnest.audio.source import Source
 from earnest.errors import AudioError, MissingExtraError, counted
-from earnest.files.writing import new_file
+from earnest.files.writing import new_file, unfollowed
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
@@ -227,5 +227,5 @@ def _write(text: Iterable[str], form: str, output: Path | None) -> None:
         for part in text:
             (click.echo if form == "table" else echo_whole)(part, nl=False)
         return
-    with output.open("w", encoding="utf-8", newline="") as file:
+    with open(output, "w", encoding="utf-8", newline="", opener=unfollowed) as file:
         file.writelines(map(click.unstyle, text) if form == "table" else text)

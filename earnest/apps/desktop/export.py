@@ -18,7 +18,7 @@ from earnest.bundle import BundleInfo
 from earnest.corpora.manifest import write_manifest
 from earnest.errors import EarnestError, printable, told
 from earnest.files.locks import held_file
-from earnest.files.writing import new_file
+from earnest.files.writing import new_file, unfollowed
 from earnest.runtime.predictor import TIMELINE_MAX_SECONDS
 from earnest.runtime.timeline import SUFFIXES, Timeline, written
 
@@ -89,7 +89,10 @@ class TimelineFiles:
         """
         there = set(self.there)
         for place, timeline in self._timelines.items():
-            with new_file(place, place in there) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
+            with (
+                new_file(place, place in there) as fresh,
+                open(fresh, "w", encoding="utf-8", newline="", opener=unfollowed) as file,
+            ):
                 file.writelines(written(timeline, self._form, self._folder))
         return Exported(len(self._timelines), self._folder, self._n_left_out)
 

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.texts import PlainLabel, localised, tr
-from earnest.files.writing import new_file
+from earnest.files.writing import new_file, unfollowed
 from earnest.runtime.picture import Picture, is_picture
 
 
@@ -124,6 +124,6 @@ class PicturePanel(QWidget):
 
 def save_picture(picture: Picture, path: Path) -> Path:
     """Write a picture as `earnest spectrogram` does; what was there is replaced."""
-    with new_file(path, overwrite=True) as place:
-        place.write_bytes(picture.to_png())
+    with new_file(path, overwrite=True) as place, open(place, "wb", opener=unfollowed) as file:
+        file.write(picture.to_png())
     return path

@@ -31,7 +31,7 @@ from earnest.apps.desktop.texts import PlainLabel, explained, localised, tr, wor
 from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable, told
 from earnest.files.locks import held_file, lock_of
-from earnest.files.writing import PARTIAL, new_file, put_in_place, refuse_existing
+from earnest.files.writing import PARTIAL, new_file, put_in_place, refuse_existing, unfollowed
 from earnest.runtime.prediction import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, percent
 from earnest.runtime.timeline_plot import clock, colours_of
 
@@ -170,7 +170,7 @@ def recovered(folder: Path) -> list[str]:
             if partial.stat().st_size <= HEADER_BYTES:
                 partial.unlink()
                 continue
-            with partial.open("r+b") as file:
+            with open(partial, "r+b", opener=unfollowed) as file:
                 n_bytes = file.seek(0, os.SEEK_END)
                 for place in (4, HEADER_BYTES - 4):  # two lengths of what follows, which are written at the end
                     file.seek(place)

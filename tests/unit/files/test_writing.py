@@ -20,6 +20,7 @@ from earnest.files.writing import (
     new_file,
     refuse_changed,
     refuse_existing,
+    unfollowed,
     whole_lines,
     write_atomically,
     write_sum,
@@ -83,12 +84,10 @@ def test_what_goes_wrong_with_a_disk_is_told_and_leaves_the_old_file(
     path = tmp_path / "a.json"
     path.write_text("old")
 
-    def fails(self: Path, data: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(data[:2])
+    def fails(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, "write_bytes", fails)
+    monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(EarnestError, match=re.escape(words)):
         write_atomically(path, b"new and long")
     assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
@@ -186,3 +185,82 @@ def test_a_line_that_cant_be_written_is_told_with_its_hint(tmp_path: Path) -> No
     with pytest.raises(EarnestError, match=r"rows\.partial.*--resume keeps the rows so far\."):
         journal.append("one")
     journal.close()
+
+
+def plant(path: Path, what: str, victim: Path) -> None:
+    """Put what another user of a shared folder may put where a file will be written."""
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "second name":
+        path.hardlink_to(victim)
+    else:
+        path.symlink_to(victim if what == "link" else victim.with_name("new"))
+
+
+REFUSED = "a link or no regular file|symbolic links|No such device"  # this module's words, and those of systems
+PLANTED = ["link", "dangling link", "pipe", "second name"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes, and links need a right")
+@pytest.mark.parametrize("what", PLANTED)
+def test_nothing_is_written_through_what_others_put_beside_a_file(what: str, tmp_path: Path) -> None:
+    (victim := tmp_path / "victim").write_text("theirs")
+    path, beside = tmp_path / "a.csv", tmp_path / ".partial-a.csv"
+    plant(beside, what, victim)
+    with new_file(path) as place:
+        place.write_text("mine")
+    assert (path.read_text(), path.is_symlink(), victim.read_text()) == ("mine", False, "theirs")
+    plant(beside, what, victim)
+    write_atomically(path, b"new")
+    assert (path.read_text(), path.is_symlink(), victim.read_text()) == ("new", False, "theirs")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "victim"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes, and links need a right")
+@pytest.mark.parametrize("what", PLANTED)
+def test_what_is_put_there_later_is_not_opened_and_gets_no_name(what: str, tmp_path: Path) -> None:
+    (victim := tmp_path / "victim").write_text("theirs")
+    path = tmp_path / "a.csv"
+    with pytest.raises(EarnestError, match="not writable"), new_file(path) as place:
+        place.unlink()
+        plant(place, what, victim)
+        for mode in ("w", "a", "r+"):
+            with pytest.raises(OSError, match=REFUSED), open(place, mode, opener=unfollowed):
+                pass
+    assert (victim.read_text(), [*tmp_path.iterdir()]) == ("theirs", [victim])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes, and links need a right")
+@pytest.mark.parametrize("what", PLANTED)
+def test_a_journal_is_no_link_and_no_pipe(what: str, tmp_path: Path) -> None:
+    (victim := tmp_path / "victim").write_text("theirs")
+    path = tmp_path / "a.csv.partial"
+    plant(path, what, victim)
+    with pytest.raises(EarnestError, match=r"a\.csv\.partial: a link or no regular file.*Delete it, or choose"):
+        Journal(path)
+    with pytest.raises(OSError, match=REFUSED):
+        cut_half_line(path)
+    assert (victim.read_text(), {*tmp_path.iterdir()}) == ("theirs", {victim, path})
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="the system has no owners")
+def test_a_journal_of_another_user_is_refused_where_files_have_owners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path := tmp_path / "a.csv.partial").write_text("a row\n")
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    Journal(path).close()  # all files have one owner there, new ones too
+    if me == 0:
+        os.chown(path, 12345, -1)
+        with pytest.raises(EarnestError, match=r"belongs to another user\. Let its owner go on, or choose"):
+            Journal(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_without_the_flag_of_the_system_links_are_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (link := tmp_path / "link").symlink_to(tmp_path / "new")
+    monkeypatch.delattr(os, "O_NOFOLLOW")
+    with pytest.raises(OSError, match="a link or no regular file"), open(link, "w", opener=unfollowed):
+        pass
+    assert [*tmp_path.iterdir()] == [link]

@@ -56,6 +56,26 @@ def answer(confidence: float, **words: Any) -> Prediction:
     )
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes, and links need a right")
+@pytest.mark.parametrize("existing", ["refuse", "resume", "overwrite"])
+@pytest.mark.parametrize("what", ["link", "dangling link", "pipe"])
+@suffixes
+def test_rows_go_through_no_link_or_pipe_in_a_shared_folder(
+    suffix: str, what: str, existing: Any, tmp_path: Path
+) -> None:
+    path, journal, victim = tmp_path / f"a.{suffix}", tmp_path / f"a.{suffix}.partial", tmp_path / "victim"
+    if what == "pipe":
+        os.mkfifo(journal)
+    else:
+        journal.symlink_to(victim)
+    if what == "link":
+        victim.write_text("theirs")
+    with pytest.raises(EarnestError, match=r"\.partial: a link or no regular file.* Delete it, or choose another"):
+        RowFile(path, FORMS[suffix], INFO, existing)
+    assert not path.exists()
+    assert victim.read_text() == "theirs" if what == "link" else not victim.exists()
+
+
 @pytest.mark.parametrize(
     ("held", "below", "adapts", "message"),
     [
