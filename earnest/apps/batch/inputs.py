@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently, url_of
+from earnest.apps.batch.tar import members
 from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, is_recording, rows_of_list, search, sources_of
 from earnest.audio.source import path_in, path_of
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
@@ -192,14 +193,15 @@ def open_url(url: str) -> BinaryIO:
 def _members(location: str) -> Iterator[Input]:
     """Yield the recordings in a tar file, by the place of their bytes; nothing is ever unpacked."""
     try:
-        with read_location(location) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
-                tar.members = []  # type: ignore[attr-defined] # else it keeps all of them
-                if member.isreg() and not member.issparse() and is_recording(PurePosixPath(member.name).name):
+        with read_location(location) as file:
+            for member in members(file):
+                if is_recording(PurePosixPath(member.name).name):
                     key = f"{path_of(location)}/{member.name}"
-                    yield Input(path_of(key), "member", _location(location), member.offset_data, member.size)
+                    yield Input(path_of(key), "member", _location(location), member.offset, member.n_bytes)
     except tarfile.TarError as error:
-        raise EarnestError(f"{location}: not a readable tar file ({first_line(error)}).") from error
+        raise EarnestError(
+            f"{location}: not a readable tar file ({first_line(error)}). Write it anew with tar."
+        ) from error
     except OSError as error:
         raise EarnestError(f"{location}: not readable ({first_line(error)}).") from error
 
