@@ -24,6 +24,9 @@ Kind: TypeAlias = Literal["file", "member", "row"]
 _LISTS = (".csv", ".tsv", ".txt")
 _PACKED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
 _SOUND_COLUMNS, _PATH_COLUMNS, _KEY_COLUMNS = ("audio", "bytes"), ("path", "url"), ("key", "utterance_id", "id")
+MOST_ROWS = 2**31
+MOST_NAME_BYTES = 2**16
+_NAMES_AT_ONCE = 100  # rows of a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,28 +220,47 @@ def _table_rows(location: str) -> Iterator[Input]:
             if not (sound or path):
                 sounds, paths = " or ".join(_SOUND_COLUMNS), " or ".join(_PATH_COLUMNS)
                 raise EarnestError(f"{location}: needs a column {sounds} with bytes, or {paths} with paths.")
-            yield from _rows(location, table, None if sound else path, key)
+            columns = list(filter(None, (None if sound else path, key)))
+            # As dictionaries: a cell of many MiB is held once, however many rows name it.
+            texts = [name for name in columns if _is_text(table.schema_arrow.field(name).type)]
+            names_apart = pyarrow.parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=texts)
+            yield from _rows(location, names_apart, None if sound else path, key)
     except (pyarrow.ArrowException, OSError, MemoryError) as error:
         raise EarnestError(f"{location}: not a readable Parquet table ({first_line(error)}).") from error
 
 
 def _rows(location: str, table: Any, path: str | None, key: str | None) -> Iterator[Input]:
-    number = 0
-    for batch in table.iter_batches(10_000, columns=[name for name in (path, key) if name] or None, use_threads=False):
-        for row in _cells(batch, path, key):
-            if path:
-                (whole,) = named_in(location, [str(row[path])])
-                yield _file(whole)
-            else:
-                name = str(row[key]) if key else f"{number:08d}"
-                yield Input(path_of(f"{location}/{name}"), "row", _location(location), number)
-            number += 1
+    columns, n_rows = list(filter(None, (path, key))), table.metadata.num_rows
+    if n_rows > MOST_ROWS:
+        raise EarnestError(f"{location}: says that it has {n_rows} rows, more than {MOST_ROWS}. Split it.")
+    rows = _names_in(location, table, columns) if columns else ({} for _ in range(n_rows))
+    for number, row in enumerate(rows):
+        if path:
+            (whole,) = named_in(location, [str(row[path])])
+            yield _file(whole)
+        else:
+            name = str(row[key]) if key else f"{number:08d}"
+            yield Input(path_of(f"{location}/{name}"), "row", _location(location), number)
 
 
-def _cells(batch: Any, path: str | None, key: str | None) -> list[dict[str, Any]]:
-    if path or key:
-        return cast(list[dict[str, Any]], batch.to_pylist())
-    return [{}] * batch.num_rows
+def _names_in(location: str, table: Any, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the cells of columns that hold paths or keys, row by row."""
+    for batch in table.iter_batches(_NAMES_AT_ONCE, columns=columns, use_threads=False):
+        for name, cells in zip(batch.schema.names, batch.columns, strict=True):
+            n_bytes = getattr(cells, "dictionary", cells).nbytes
+            if n_bytes > _NAMES_AT_ONCE * MOST_NAME_BYTES:
+                raise EarnestError(
+                    f"{location}: its column {name} holds {n_bytes >> 20} MiB in {_NAMES_AT_ONCE} rows. "
+                    "Names are shorter: is it the right table?"
+                )
+        yield from batch.to_pylist()
+
+
+def _is_text(kind: Any) -> bool:
+    types = load_pyarrow().types
+    return any(
+        is_so(kind) for is_so in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    )
 
 
 def _first(wanted: Iterable[str], names: list[str]) -> str | None:
@@ -259,8 +281,11 @@ def sound_column(schema: Any) -> str | None:
     return None
 
 
-def table_sounds(location: str, numbers: Iterable[int]) -> Iterator[bytes | None]:
-    """Yield the bytes in rows of a table, of rising numbers; a group of rows that has none of them is not read."""
+def table_sounds(location: str, numbers: Iterable[int]) -> Iterator[memoryview | None]:
+    """Yield the bytes in rows of a table, of rising numbers; a group of rows that has none of them is not read.
+
+    One row at a time: rows may all name one cell, so that a small table holds more than the memory of the machine.
+    """
     pyarrow = load_pyarrow()
     with read_location(location) as file, pyarrow.parquet.ParquetFile(file) as table:
         column, begin, group = sound_column(table.schema_arrow), 0, 0
@@ -278,18 +303,22 @@ def table_sounds(location: str, numbers: Iterable[int]) -> Iterator[bytes | None
                 if at == number:
                     yield value
                     break
+            else:
+                yield None  # the table says that it has more rows than it has
 
 
-def _values(table: Any, group: int, column: str | None) -> Iterator[bytes | None]:
-    for batch in table.iter_batches(16, row_groups=[group], columns=[column], use_threads=False):
+def _values(table: Any, group: int, column: str | None) -> Iterator[memoryview | None]:
+    for batch in table.iter_batches(1, row_groups=[group], columns=[column], use_threads=False):
         values = batch.column(0)
         for value in values.field("bytes") if column and column.endswith(".bytes") else values:
-            yield value.as_py()
+            held = value.as_buffer()
+            yield None if held is None else memoryview(held)
 
 
 AHEAD = 16  # inputs that are read beyond the one that is decoded
 IN_MEMORY_BYTES = 8 * 2**20  # a larger one goes through a file: up to a hundred wait to be answered
 MOST_BYTES = 16 * 2**30
+MOST_CELL_BYTES = 256 * 2**20  # of a sound in a table
 _PIECE_BYTES = 2**20
 
 
@@ -342,7 +371,7 @@ class Fetcher:
         with _tables_errors(location):
             sounds = table_sounds(location, [one.start for one in inputs])
             for one, data in zip(inputs, sounds, strict=True):
-                yield Fetched(one, data, None) if data else Fetched(one, None, f"{one.key}: empty, no bytes at all.")
+                yield _fetched_cell(one, data)
 
     def _fetch(self, one: Input) -> Fetched:
         location = os.fsdecode(one.location)
@@ -376,6 +405,21 @@ class Fetcher:
 def _fetched_from(one: Input, url: str) -> Fetched:
     with open_url(url) as file:
         return _copied(one, file)
+
+
+def _fetched_cell(one: Input, data: memoryview | None) -> Fetched:
+    if not data:
+        return Fetched(one, None, f"{one.key}: empty, no bytes at all.")
+    if data.nbytes > MOST_CELL_BYTES:
+        most = f"{MOST_CELL_BYTES >> 20} MiB"
+        return Fetched(one, None, f"{one.key}: larger than {most}. Keep it as a file, and its path in the table.")
+    if data.nbytes <= IN_MEMORY_BYTES:
+        return Fetched(one, bytes(data))
+    with ExitStack() as failing, tempfile.NamedTemporaryFile(prefix="earnest-", delete=False) as copy:
+        failing.callback(Path(copy.name).unlink)  # when it is closed, see `_copied`
+        copy.write(data)
+        failing.pop_all()
+    return Fetched(one, copy.name, copy=Path(copy.name))
 
 
 def _copied(one: Input, file: BinaryIO) -> Fetched:
@@ -428,5 +472,5 @@ def _result(fetched: Future[Fetched] | Fetched) -> Fetched:
 def _tables_errors(location: str) -> Iterator[None]:
     try:
         yield
-    except (load_pyarrow().ArrowException, OSError) as error:
+    except (load_pyarrow().ArrowException, OSError, MemoryError) as error:
         raise EarnestError(f"{location}: can't be read ({first_line(error)}). Is it still as it was?") from error

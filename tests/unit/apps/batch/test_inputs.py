@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -139,3 +141,54 @@ def test_rows_of_a_table_are_read_where_they_lie(tmp_path: Path) -> None:
     (tmp_path / "none.parquet").write_bytes(b"no table")
     with pytest.raises(EarnestError, match="not a readable Parquet table"):
         list(inputs_of(str(tmp_path / "none.parquet")))
+
+
+def one_cell_in_many_rows(path: Path, column: str, cell: bytes | str, n_rows: int) -> None:
+    """Write a table whose rows all name one cell: a small file that holds much."""
+    import pyarrow.parquet
+
+    words = pyarrow.array([cell])
+    cells = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * n_rows, pyarrow.int32()), words)
+    table = pyarrow.table({column: cells})
+    pyarrow.parquet.write_table(
+        table, path, compression="zstd", dictionary_pagesize_limit=2**30, store_schema=False, write_statistics=False
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is counted otherwise")
+def test_a_small_table_takes_no_memory_a_row(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    n_rows, cell = 100, 20 * 2**20
+    one_cell_in_many_rows(tmp_path / "sounds.parquet", "audio", bytes(cell), n_rows)
+    one_cell_in_many_rows(tmp_path / "names.parquet", "path", "x" * cell, n_rows)
+    assert all(path.stat().st_size < 20_000 for path in tmp_path.iterdir())
+    script = f"""
+from pathlib import Path
+from earnest.apps.batch.inputs import Fetcher, inputs_of
+from earnest.errors import EarnestError
+inputs = list(inputs_of({str(tmp_path / "sounds.parquet")!r}))
+for fetched in Fetcher("").fetched(inputs):
+    assert fetched.copy.stat().st_size == {cell}
+    fetched.forget()
+try:
+    list(inputs_of({str(tmp_path / "names.parquet")!r}))
+except EarnestError as error:
+    (most,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    print(len(inputs), int(most.split()[1]) // 1024, error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    n_inputs, mib, why = done.stdout.split(" ", 2)
+    assert int(n_inputs) == n_rows
+    assert int(mib) < 600  # sixteen rows at once took 320 more, 100 names 2,000
+    assert "names.parquet: its column path holds 20 MiB in 100 rows. Names are shorter" in why
+
+
+def test_a_cell_that_is_too_large_is_a_row_with_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    one_cell_in_many_rows(tmp_path / "a.parquet", "audio", bytes(2**20 + 1), 3)
+    monkeypatch.setattr(inputs, "MOST_CELL_BYTES", 2**20)
+    found = list(Fetcher("").fetched(list(inputs_of(str(tmp_path / "a.parquet")))))
+    assert [one.error for one in found] == [
+        f"{tmp_path}/a.parquet/{number:08d}: larger than 1 MiB. Keep it as a file, and its path in the table."
+        for number in range(3)
+    ]
