@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QAbstractItemView, QComboBox, QCompleter, QHeaderV
 
 from earnest.apps.desktop.texts import word
 from earnest.errors import printable
+from earnest.files.tables import marked
 from earnest.labels import EMOTIONS, UNSURE
 
 
@@ -85,6 +86,11 @@ class EmotionField(ChoiceField):
         return bool(self.typing.isModified() and self.emotion)
 
 
+def _copied(cell: object) -> str:
+    """Return a cell as a spreadsheet takes it: in one line, without tabs, and no formula, whatever a file is called."""
+    return marked(" ".join(str(cell).splitlines()).replace("\t", " "))
+
+
 class RowsTable(QTableView):
     """A table whose rows are chosen and copied as a whole; Tab goes on to what comes behind it."""
 
@@ -102,7 +108,7 @@ class RowsTable(QTableView):
         rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
-        """Copy the chosen rows as spreadsheets take them: a line each, cells between tabs."""
+        """Copy the chosen rows as spreadsheets take them: a line each, cells between tabs, none that is computed."""
         if not event.matches(QKeySequence.StandardKey.Copy):
             super().keyPressEvent(event)
             return
@@ -110,5 +116,5 @@ class RowsTable(QTableView):
         if not rows:
             return
         columns = range(self.model().columnCount())
-        lines = ("\t".join(str(self.model().index(row, column).data()) for column in columns) for row in rows)
+        lines = ("\t".join(_copied(self.model().index(row, column).data()) for column in columns) for row in rows)
         QGuiApplication.clipboard().setText("\n".join(lines))

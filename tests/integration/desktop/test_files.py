@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,24 @@ def test_chosen_rows_are_copied_whole(opened: Any, voices: Path) -> None:
     rows = [line.split("\t") for line in QGuiApplication.clipboard().text().splitlines()]
     assert [(row[0], row[3]) for row in rows] == [("voice-0.wav", "1 s"), ("voice-1.wav", "1.5 s")]
     assert {row[-1] for row in rows} == {str(voices)}
+
+
+def test_copied_rows_are_no_formulas_and_keep_their_columns(opened: Any, voices: Path, tmp_path: Path) -> None:
+    from PySide6.QtGui import QGuiApplication
+
+    (folder := tmp_path / "=1+1").mkdir()
+    strange = ("=1+1.wav", "@SUM(1)\t+2.wav", "new\nline.wav")
+    for name in strange:
+        shutil.copyfile(min(voices.iterdir()), folder / name)
+    driver = opened(folder)
+    driver.answered()
+    table = driver.window.files.table
+    press(table, "Ctrl+A")
+    press(table, "Ctrl+C")
+    rows = [line.split("\t") for line in QGuiApplication.clipboard().text().split("\n")]
+    assert [len(row) for row in rows] == [driver.window.files.table.model().columnCount()] * len(strange)
+    assert not [cell for row in rows for cell in row if cell[:1] in "=+-@" and cell]
+    assert any(row[0] == "'=1+1.wav" for row in rows)
 
 
 def test_a_broken_file_is_a_row_with_its_error(opened: Any, voices: Path, tmp_path: Path) -> None:
