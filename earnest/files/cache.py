@@ -1,17 +1,20 @@
 """A cache on disk that processes share: bounded, and checked whenever it is read.
 
 An entry's name says what it was made of, so an entry is never wrong, only missing. It appears whole, by a rename; one
-that was damaged since is noticed by its checksum, removed, and made anew by whoever wanted it.
+that was damaged since is noticed by its checksum, removed, and made anew by whoever wanted it. The checksum has no
+key, so an entry is taken only where this user or root wrote it; new folders are the user's alone.
 """
 
 import hashlib
 import logging
 import os
+import stat
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +55,7 @@ class DiskCache:
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self.folder, self.most_bytes = folder, most_bytes
         self._since_look, self._fails = most_bytes, False
+        self._owners: frozenset[int] | None = None
 
     def found(self, key: str, make: Callable[[], bytes]) -> bytes:
         """Return the entry of a key, or make and keep it.
@@ -85,8 +89,11 @@ class DiskCache:
     def _read(self, key: str) -> bytes | None:
         path = self._path(key)
         try:
-            held = path.read_bytes()
+            held = self._held(path)
         except OSError:
+            return None
+        if held is None:
+            _log.info("%s: no file of this user's; it is made anew.", path)
             return None
         data = held[_DIGEST_BYTES:]
         if hashlib.sha256(data).digest() != held[:_DIGEST_BYTES]:
@@ -98,12 +105,32 @@ class DiskCache:
             os.utime(path)
         return data
 
+    def _held(self, path: Path) -> bytes | None:
+        """Return what a regular file of this user's or of root's holds; None of anything else that is there."""
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(path, flags)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read() if self._is_trusted(status.st_uid) else None
+
+    def _is_trusted(self, owner: int) -> bool:
+        if sys.platform == "win32" or owner in (0, os.geteuid()):
+            return True
+        if self._owners is None:
+            # Some file systems have no owners, and say one of all files, new ones too.
+            with tempfile.TemporaryFile(dir=self.folder) as own:
+                self._owners = frozenset({os.fstat(own.fileno()).st_uid})
+        return owner in self._owners
+
     def _write(self, key: str, data: bytes) -> None:
         if self._fails or len(data) > self.most_bytes // _LOOKS_A_FILLING:
             return
         path = self._path(key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_private(path.parent)
             # A name of its own: others may write the same entry now. No fsync: the checksum tells what was lost.
             with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_PARTIAL, delete=False) as file:
                 file.write(hashlib.sha256(data).digest() + data)
@@ -149,6 +176,13 @@ class DiskCache:
             with suppress(OSError):
                 found = path.stat()
                 yield _Entry(found.st_mtime_ns, found.st_size, path)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone; what is there stays as it is."""
+    missing = takewhile(lambda place: not place.is_dir(), (folder, *folder.parents))
+    for place in reversed(list(missing)):
+        place.mkdir(mode=0o700, exist_ok=True)
 
 
 def warn_of_unkept(folder: Path, error: OSError) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -132,3 +133,56 @@ def test_the_environment_says_where_and_how_much(tmp_path: Path, monkeypatch: py
         monkeypatch.setenv("EARNEST_CACHE_GB", wrong)
         with pytest.raises(EarnestError, match="EARNEST_CACHE_GB must be a number of gigabytes"):
             disk_cache()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such rights")
+def test_its_folders_are_this_users_alone(tmp_path: Path) -> None:
+    before = os.umask(0o002)  # where each user has a group, and shares a folder by another one
+    try:
+        DiskCache(tmp_path / "new" / "features", 10**6).found(key("a"), lambda: b"sound")
+    finally:
+        os.umask(before)
+    made = [*tmp_path.rglob("*")]
+    assert len(made) == 4
+    assert {path.stat().st_mode & 0o077 for path in made} == {0}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes, and links need a right")
+@pytest.mark.parametrize("what", ["link", "pipe", "folder"])
+def test_an_entry_is_a_regular_file(what: str, tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path / "cache", 10**6)
+    cache.found(key("a"), lambda: b"poison")
+    (path,) = cache.folder.glob("*/*")
+    path.rename(tmp_path / "elsewhere")
+    if what == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        (os.mkfifo if what == "pipe" else os.mkdir)(path)
+    assert cache.found(key("a"), lambda: b"sound") == b"sound"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to others")
+@pytest.mark.parametrize(("owner", "me", "is_taken"), [(12345, 0, False), (12345, 12346, False), (0, 12345, True)])
+def test_an_entry_of_another_user_is_made_anew(
+    owner: int, me: int, is_taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = DiskCache(tmp_path, 10**6)
+    cache.found(key("a"), lambda: b"theirs")
+    (path,) = tmp_path.glob("*/*")
+    os.chown(path, owner, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: me)
+    assert cache.found(key("a"), lambda: b"sound") == (b"theirs" if is_taken else b"sound")
+    assert cache.found(key("a"), never) == (b"theirs" if is_taken else b"sound")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no owners")
+def test_a_file_system_without_owners_keeps_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    me, fstat = os.geteuid(), os.fstat
+
+    def squashed(descriptor: int) -> os.stat_result:
+        return os.stat_result([*fstat(descriptor)[:4], 65534, *fstat(descriptor)[5:10]])
+
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    monkeypatch.setattr(os, "fstat", squashed)
+    DiskCache(tmp_path, 10**6).found(key("a"), lambda: b"sound")
+    assert DiskCache(tmp_path, 10**6).found(key("a"), never) == b"sound"
