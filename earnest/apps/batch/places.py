@@ -38,6 +38,12 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
+def machine_of(url: str) -> str:
+    """Return the part of an address that says who is asked, such as ``s3://calls``, without a name and password."""
+    protocol, _, rest = url.partition("://")
+    return f"{protocol}://{rest.partition('/')[0].rpartition('@')[2]}"
+
+
 def filesystem_of(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of an address, and the path in it.
 

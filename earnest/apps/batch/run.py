@@ -1,5 +1,6 @@
 """A batch run: its plan is made or found, and what is left of it is done; what its shards hold is summed up."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -9,7 +10,7 @@ from typing import Any
 
 from earnest.apps.batch.engines import BatchEngine
 from earnest.apps.batch.inputs import Input, inputs_of
-from earnest.apps.batch.places import LocalPlace, Place, is_sound, is_url
+from earnest.apps.batch.places import LocalPlace, Place, is_sound, is_url, machine_of
 from earnest.apps.batch.plan import (
     LEAST_SHARDS,
     REQUEST,
@@ -34,6 +35,7 @@ from earnest.progress import Progress
 PLANNING_S = 3600.0  # that the other tasks of an array wait for the one that makes the plan
 SHARDS_A_PART = 4  # of `--shard 3/64`, at least
 N_SLOWEST = N_ERRORS = 10
+N_MACHINES, MOST_LETTERS = 10, 100  # that are told, and of each name
 MOST_FAILED = 1_000  # that a summary names
 _COLUMNS = ("path", "status", "emotion", "duration_s", "speech_s", "quality", "read_s", "error")
 
@@ -77,7 +79,11 @@ def planned(
             check_same(plan, words)
             return plan
         n_least = max(LEAST_SHARDS, SHARDS_A_PART * part.count)
-        shards, n_doubled = cut(_inputs(words["source"], words["channel"]), shard_size, n_least)
+        asked = Counter[str]()
+        inputs = _inputs(words["source"], words["channel"])
+        shards, n_doubled = cut(_counted_elsewhere(inputs, words["source"], asked), shard_size, n_least)
+        if asked:
+            tell(_elsewhere(words["source"], asked))
         if n_doubled:
             tell(f"{counted(n_doubled, 'input')} named more than once; one row for each.")
         return write_plan(place, shards, words)
@@ -86,6 +92,25 @@ def planned(
 def _inputs(source: str, channel: int | None) -> Iterator[Input]:
     """Yield the inputs of a source; rows of one channel are named by it."""
     return (replace(one, key=channel_path(one.key, channel)) for one in inputs_of(source))
+
+
+def _counted_elsewhere(inputs: Iterator[Input], source: str, asked: Counter[str]) -> Iterator[Input]:
+    """Yield inputs; count those that a list or table names on other machines than its own, by machine."""
+    own = machine_of(source) if is_url(source) else None
+    for one in inputs:
+        location = os.fsdecode(one.location)
+        if one.kind == "file" and is_url(location) and (machine := machine_of(location)) != own:
+            asked[machine] += 1
+        yield one
+
+
+def _elsewhere(source: str, asked: Counter[str]) -> str:
+    machines = ", ".join(
+        f"{printable(name[:MOST_LETTERS])} ({number})" for name, number in asked.most_common(N_MACHINES)
+    )
+    more = f" and {len(asked) - N_MACHINES} more" if len(asked) > N_MACHINES else ""
+    named = f"{printable(source)} names {counted(asked.total(), 'recording')} elsewhere"
+    return f"{named}, which a run fetches with what you may do there: {machines}{more}. (--plan fetches none.)"
 
 
 def tell_new(plan: BatchPlan, tell: Callable[[str], None]) -> None:

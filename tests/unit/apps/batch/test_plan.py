@@ -21,6 +21,7 @@ from earnest.apps.batch.plan import (
     shard_name,
     write_plan,
 )
+from earnest.apps.batch.run import planned
 from earnest.errors import EarnestError
 
 pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
@@ -140,3 +141,17 @@ def test_what_is_no_plan_is_told(tmp_path: Path, text: str) -> None:
     place.write("batch.json", text.encode())
     with pytest.raises(EarnestError, match=r"batch\.json"):
         read_plan(place)
+
+
+def test_a_plan_says_which_other_machines_its_list_names(tmp_path: Path) -> None:
+    addresses = ["https://me@a.example:8/x.wav?key=1", "s3://calls/a.wav", "s3://calls/b.wav", "here.wav"]
+    told = list[str]()
+    for name, lines in (("some", addresses), ("own", ["here.wav"]), ("many", [f"http://{n}/x" for n in range(12)])):
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+        words = WORDS | {"source": str(tmp_path / f"{name}.txt"), "channel": None}
+        planned(LocalPlace(tmp_path / name), words, None, Part(), told.append)
+        planned(LocalPlace(tmp_path / name), words, None, Part(), told.append)  # it is there: nothing is told again
+    some, many = told
+    what = "names 3 recordings elsewhere, which a run fetches with what you may do there"
+    assert some == f"{tmp_path}/some.txt {what}: s3://calls (2), https://a.example:8 (1). (--plan fetches none.)"
+    assert many.endswith("http://8 (1), http://9 (1) and 2 more. (--plan fetches none.)")
