@@ -98,12 +98,13 @@ def answer_words(prediction: Prediction) -> str:
 def details(prediction: Prediction) -> str:
     """Format the details of a status without an emotion: the likeliest two or shares of the speech, kinds of bursts.
 
-    Where no speech was found, what is wrong with the sound.
+    Where no speech was found, what is wrong with the sound; beside an unsure answer too, in brackets.
     """
-    if prediction.status == "unsure" and not prediction.answered_shares:
-        return ", ".join(f"{name} {percent(share)}" for name, share in prediction.top(2))
     if prediction.status in ("unsure", "mixed"):
-        return _of_the_speech(prediction)
+        is_whole = prediction.status == "unsure" and not prediction.answered_shares
+        likeliest = ", ".join(f"{name} {percent(share)}" for name, share in prediction.top(2))
+        told = likeliest if is_whole else _of_the_speech(prediction)
+        return f"{told} [{', '.join(prediction.quality)}]" if prediction.quality else told
     kinds = dict.fromkeys(burst.kind for burst in prediction.vocal_bursts)
     return ", ".join(kinds or prediction.quality)
 

@@ -34,6 +34,10 @@ ROWS = {
         Prediction("a.wav", "mixed", probabilities=SHARES, shares={"sad": 0.5, "happy": 0.3, "unsure": 0.2}),
         "mixed (sad 50%, happy 30%, unsure 20% of the speech)",
     ),
+    "overlapped": (
+        Prediction("a.wav", "unsure", confidence=0.41, probabilities=SHARES, quality=("noisy", "overlapped-speech")),
+        "unsure (happy 41%, sad 32% [noisy, overlapped-speech])",
+    ),
     "burst": (Prediction("a.wav", "vocal-burst", vocal_bursts=BURSTS), "vocal-burst (laughter, sigh)"),
     "nothing": (Prediction("a.wav", "no-speech"), "no-speech"),
     "clipped": (Prediction("a.wav", "no-speech", quality=("clipped", "noisy")), "no-speech (clipped, noisy)"),
@@ -50,7 +54,7 @@ def test_an_answer_in_words(kind: str) -> None:
     assert answer_words(prediction) == words
 
 
-@pytest.mark.parametrize("kind", ["unsure", "unsure parts", "mixed", "burst", "nothing", "clipped"])
+@pytest.mark.parametrize("kind", ["unsure", "unsure parts", "mixed", "overlapped", "burst", "nothing", "clipped"])
 def test_a_row_without_an_emotion_says_what_there_is_instead(kind: str) -> None:
     prediction, words = ROWS[kind]
     assert " ".join(row(prediction).split()) == f"a.wav {words.replace('(', '').replace(')', '')}"
