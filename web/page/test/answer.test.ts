@@ -65,6 +65,8 @@ test("bad sound makes an answer worth less, and may be why there is none", () =>
   assert.equal(said("too-short"), `${bad}.`);
   assert.equal(qualityOf(NOTHING), "");
   assert.match(qualityOf(told("no-speech", { quality: ["separate-channels"] })), /^Its channels take turns/);
+  const both = "This recording is noisy, of several people at once: that may be why there is no emotion.";
+  assert.equal(qualityOf(told("unsure", { quality: ["noisy", "overlapped-speech"] })), both);
 });
 
 test("an unsure span is grey, and no emotion's grey", () => {

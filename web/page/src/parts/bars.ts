@@ -64,7 +64,7 @@ const QUALITY: Partial<Record<string, string>> = {
   "low-bandwidth": "telephone bandwidth",
   noisy: "noisy",
   "too-quiet": "too quiet",
-  "overlapped-speech": "several people speak at once",
+  "overlapped-speech": "of several people at once",
   "out-of-domain": "unlike what the model learnt from",
 };
 
