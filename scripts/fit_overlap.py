@@ -18,27 +18,23 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+import hear_sounds
 import numpy as np
 import numpy.typing as npt
 from fit_heads import halves, softened, write
 from graph_heads import OverlapHead, add_overlap
 from hard_speech import in_range
-from hear_sounds import DIRECT_DB, RT60_S, over_microphone
+from hear_sounds import in_a_hall, over_microphone, prepare
 from onnx import ModelProto
 
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
 from earnest.augment.level import at_level, mix_at_snr
-from earnest.augment.reverb import reverberated, room_response
 from earnest.bundle import BundleInfo, load_bundle
 from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance
-from earnest.runtime.predictor import Predictor
-from earnest.settings.recipe import read_recipe
-from earnest.training.batches import change_of
 
-ROOT = Path(__file__).parent.parent
 RATE_HZ, SEED = 16_000, 33
 CLIPS = {"crema-d": 1_600, "emodb": 535, "ravdess": 300, "nemo": 300}  # each alone, and with others
 FITTED = ("crema-d", "emodb")
@@ -102,8 +98,7 @@ def sound_of(item: Item, rng: np.random.Generator, change: Change) -> Waveform:
     elif kind < 0.55:
         speech = over_microphone(speech, rng)
     elif kind < 0.75:
-        response = room_response(rng.uniform(*RT60_S), rng.uniform(*DIRECT_DB), RATE_HZ, rng)
-        speech = reverberated(speech, response)
+        speech = in_a_hall(speech, rng)
     return in_range(speech)
 
 
@@ -123,15 +118,8 @@ def _together(speech: Waveform, others: Sequence[Waveform], way: str, rng: np.ra
 def heard(numbered: tuple[int, Item]) -> list[Floats]:
     """Return the embedding (width,) of one item from each network."""
     number, item = numbered
-    waveform = sound_of(item, np.random.default_rng([SEED, number]), CHANGE)
-    return [network.graph.run([waveform], ("embedding",))["embedding"][0] for network in NETWORKS]
-
-
-def prepare(names: list[str]) -> None:
-    """Load what a worker needs, once."""
-    global NETWORKS, CHANGE  # noqa: PLW0603 (a worker process has nothing else to keep them in)
-    NETWORKS = [Predictor.load(name) for name in names]
-    CHANGE = change_of(read_recipe(ROOT / "recipes" / "base.toml"))
+    waveform = sound_of(item, np.random.default_rng([SEED, number]), hear_sounds.CHANGE)
+    return [network.graph.run([waveform], ("embedding",))["embedding"][0] for network in hear_sounds.NETWORKS]
 
 
 def fitted(embedding: Floats, overlapped: npt.NDArray[np.bool_]) -> tuple[Floats, float]:

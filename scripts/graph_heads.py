@@ -18,6 +18,7 @@ What `fit_heads.py`, `fit_overlap.py`, `fit_intensity.py` and `fit_affect.py` ad
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from onnx import ModelProto, numpy_helper
 
 from earnest.onnx.surgery import (
@@ -75,9 +76,7 @@ def add_overlap(proto: ModelProto, head: OverlapHead) -> None:
     _forget(proto, "probabilities")
     _forget(proto, "overlap")
     with GraphParts.appended(proto) as add:
-        half = add.constant("overlap_weight", head.weight[:, None], np.float16)
-        inputs = ["embedding", add.node("Cast", [half], "overlap_weights", to=FLOAT)]
-        score = add.node("Gemm", [*inputs, add.constant("overlap_bias", [head.bias])], "overlap_score")
+        score = _linear(add, "overlap", head.weight[:, None], [head.bias], "overlap_score")
         flat = add.node("Reshape", [score, add.constant("overlap_flat", [-1], np.int64)], "overlap_scores")
         add.node("Sigmoid", [flat], "overlap")
         if not is_told:
@@ -111,13 +110,18 @@ def add_affect(proto: ModelProto, weight: Table, bias: Table) -> None:
     is_told = any(told.name == "affect_derived" for told in proto.graph.output)
     _forget(proto, "affect_derived")
     with GraphParts.appended(proto) as add:
-        half = add.constant("affect_weight", weight, np.float16)
-        inputs = ["embedding", add.node("Cast", [half], "affect_weights", to=FLOAT)]
-        scores = add.node("Gemm", [*inputs, add.constant("affect_bias", bias)], "affect_scores")
+        scores = _linear(add, "affect", weight, bias, "affect_scores")
         limits = [add.constant("affect_least", 0.0), add.constant("affect_most", 1.0)]
         add.node("Clip", [scores, *limits], "affect_derived")
         if not is_told:
             add.output("affect_derived", weight.shape[1])
+
+
+def _linear(add: GraphParts, head: str, weight: Table, bias: npt.ArrayLike, output: str) -> str:
+    """Add W e + b, (batch, outputs), with W (width, outputs) stored with 16 bits; return its name."""
+    half = add.constant(f"{head}_weight", weight, np.float16)
+    inputs = ["embedding", add.node("Cast", [half], f"{head}_weights", to=FLOAT)]
+    return add.node("Gemm", [*inputs, add.constant(f"{head}_bias", bias)], output)
 
 
 def _forget(proto: ModelProto, output: str) -> None:

@@ -251,6 +251,11 @@ def over_microphone(waveform: Waveform, rng: np.random.Generator) -> Waveform:
     return heard
 
 
+def in_a_hall(waveform: Waveform, rng: np.random.Generator) -> Waveform:
+    """Put a recording far away in a hall."""
+    return reverberated(waveform, room_response(rng.uniform(*RT60_S), rng.uniform(*DIRECT_DB), RATE_HZ, rng))
+
+
 @cache
 def behind_speech() -> list[str]:
     """Return sounds to put behind speech: made-up ones, and the kinds of ESC-10 that training has heard."""
@@ -271,7 +276,7 @@ def hard(waveform: Waveform, item: Item, rng: np.random.Generator) -> Waveform:
     if item.change == "narrow":
         return band_limited(waveform, rng.uniform(*HIGHEST_HZ), RATE_HZ)
     if item.change == "far":
-        return reverberated(waveform, room_response(rng.uniform(*RT60_S), rng.uniform(*DIRECT_DB), RATE_HZ, rng))
+        return in_a_hall(waveform, rng)
     if item.change in ("telephone", "sounds"):
         noise = drawn_stretch(Path(str(rng.choice(behind_speech()))), len(waveform), RATE_HZ, rng)
         noisy = mix_at_snr(waveform, noise, rng.uniform(*SOUNDS_SNR_DB))

@@ -18,10 +18,10 @@ for part in "tests/unit tests/property tests/golden" tests/contracts; do
   # shellcheck disable=SC2086 # a list of folders
   nice -n 10 "$python" -m pytest -W error -m 'not slow' --durations=20 -n 2 --dist loadfile $part || failed=1
 done
-if wait $beside; then
-  cat "$logs/first"
-else
-  cat "$logs/first"
+wait $beside
+first=$?
+cat "$logs/first"
+if [ $first -ne 0 ]; then
   echo "Once more, alone, what failed beside the rest:"
   integration --last-failed --last-failed-no-failures=none --maxfail=3 || failed=1
 fi
