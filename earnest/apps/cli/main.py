@@ -44,6 +44,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "train": "Train one model on one split, or continue a killed run.",
         "tune": "Try the settings of a recipe's [tune] table, or continue.",
         "evaluate": "Train and score every fold of a protocol, or continue.",
+        "new": "Write a package that adds a corpus, network or augmentation.",
         "cache": "Show or clear the cache of recordings and models on disk.",
         "export": "Export a trained model as one graph with its metadata.",
         "parity": "Compare torch with onnxruntime, one by one and in batches.",
