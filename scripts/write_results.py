@@ -100,7 +100,8 @@ them differ by a few tenths: `base` has WA 60.3 and UA 62.9 on RAVDESS (1,056 cl
 **EmoCatcher's recipe.** `emocatcher` was trained anew on 27 November 2026: on EmoCatcher's own folds, drawn in its
 published order of files, and with torch's own threshold of the plateau (1e-4), as its code leaves it.
 `emocatcher-refit` is older: its five folds were drawn with the same seed over sorted file names, its threshold was
-1e-3, and a new run has other numbers.
+1e-3, and a new run has other numbers. The tables of `base-known-voices` and `small-known-voices` on `emocatcher-5fold`
+are of these older folds, too.
 
 **What was chosen on what.** Epoch and temperature were chosen on validation recordings. Where the last layer alone is
 fitted (`base`), every training speaker is a validation speaker once for the temperature (speaker cross-fitting). That

@@ -26,7 +26,7 @@ from earnest.files.tables import (
     unmarked,
 )
 
-README = Path(__file__).parents[3] / "README.md"
+TERMINAL_PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "terminal.md"
 TEXTS = st.text(st.one_of(st.sampled_from("'=+-@\t\r\n\",;＝ a1"), st.characters(codec="utf-8")), max_size=8)
 
 
@@ -55,7 +55,7 @@ def test_a_name_with_a_line_end_makes_one_row_for_any_reader() -> None:
 
 
 def test_the_expression_that_the_documentation_gives_takes_the_marks_away() -> None:
-    (expression,) = re.findall(r'str\.replace\(r"(.+?)", "", regex=True\)', README.read_text("utf-8"))
+    (expression,) = re.findall(r'str\.replace\(r"(.+?)", "", regex=True\)', TERMINAL_PAGE.read_text("utf-8"))
     names = [os.fsdecode(name) for name in ODD_NAMES]
     assert [re.sub(expression, "", marked(name), flags=re.DOTALL) for name in names] == names
 
