@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.activity import SpeechFinder, activity_called
+from earnest.audio.activity import segments_in
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import frame_levels_dbfs
 from earnest.audio.waveform import Waveform
@@ -193,11 +193,8 @@ def energy(waveform: Waveform) -> Marks:
 
 def earnest_segments(waveform: Waveform) -> Marks:
     """What a timeline takes for speech: Silero's network, hysteresis, margins."""
-    finder = SpeechFinder()
-    shares = activity_called("silero").probabilities(waveform[: len(waveform) // 512 * 512].reshape(-1, 512))
-    found = [finder.accept(float(share)) for share in shares]
     marks = np.zeros(len(waveform) // STEP, bool)
-    for first, end in filter(None, [*found, finder.finish()]):
+    for first, end in segments_in(waveform[: len(waveform) // 512 * 512].reshape(-1, 512), "silero"):
         marks[first * 512 // STEP : end * 512 // STEP] = True
     return marks
 

@@ -134,7 +134,8 @@ What the percentages of the shipped models are worth on corpora that were left o
 [research-base](left-out-research-base.md), [research-small](left-out-research-small.md). Sound that is no speech: [no
 emotion](no-emotion-base.md). Whether predict, timeline and streams answer alike: [one answer](one-answer-base.md),
 [an hour of two speakers](two-speaker-hour-base.md). Short words: [measured](short-words.md).
-Voices behind, another speed, cut off, quiet: [measured](hard-speech.md). Words and dialogues of strangers: [are they
+Voices behind, another speed, cut off, quiet: [measured](hard-speech.md). Calls over a telephone, by emotion:
+[measured](telephone-calls.md). Words and dialogues of strangers: [are they
 heard as speech](strangers.md)?
 Test-time augmentation: [measured](tta.md). Valence and arousal derived from emotions: [how, and how well](affect.md).
 

@@ -40,6 +40,12 @@ BEGINS_AT, ENDS_BELOW = 0.5, 0.35  # probability of speech: what began ends late
 LONGEST_GAP = 12  # frames of 32 ms: pauses up to 0.38 s are within speech
 SHORTEST_SPEECH = 8  # frames: what is shorter than 0.26 s is a click or a cough
 MARGIN = 4  # frames: 0.13 s before and after, where consonants are too faint to be noticed
+# Of shouting on a telephone Silero's network is not sure for whole sentences. So loud sound that it doubts to be speech
+# is a segment too, once it is over, where no speech follows within a pause: the model's own answer to "is it speech?"
+# decides (docs/results/experiments.md, "Shouting on a telephone").
+DOUBT_BEGINS_AT, DOUBT_ENDS_BELOW = 0.05, 0.03
+SHORTEST_DOUBT, LONGEST_DOUBT = 16, 125  # frames: 0.5 s; 4 s, so that the sound that is kept is bounded
+LOUD_DBFS, LOUD_RANGE_DB = -50.0, 20.0  # loud is no frame below the first, nor so far below the loudest frame
 
 
 class Activity(Protocol):
@@ -238,35 +244,76 @@ class SpeechFinder:
         self.n_frames = 0
         self.start: int | None = None
         self.certain_end = 0
-        self._first = 0
-        self._last_end = 0
+        self._first = self._last_end = 0
+        self._doubt: tuple[int, int] | None = None  # first and last frame + 1 of loud sound that is perhaps speech
+        self._loudest_dbfs = SILENCE_DBFS  # so far; fades by 1 dB a second
+        self._end_before = 0  # of the last segment
 
-    def accept(self, share: float) -> tuple[int, int] | None:
-        """Take the next frame's probability; return (first, end) in frames when a segment is over."""
+    def accept(self, share: float, level_dbfs: float) -> tuple[int, int] | None:
+        """Take the next frame's probability and level; return (first, end) in frames when a segment is over."""
         self.n_frames += 1
+        self._loudest_dbfs = max(level_dbfs, self._loudest_dbfs - FRAME_S)
         if self.start is None:
             # Two thresholds (hysteresis): speech begins at the higher one, so that it doesn't flicker, and ends below
             # the lower.
-            if share >= BEGINS_AT:
-                self._first, self._last_end = self.n_frames - 1, self.n_frames
-                self.start = max(self._first - MARGIN, 0)
+            if share < BEGINS_AT:
+                is_loud = level_dbfs >= max(LOUD_DBFS, self._loudest_dbfs - LOUD_RANGE_DB)
+                return self._doubted(share if is_loud else 0.0)
+            self._first, self._last_end = self.n_frames - 1, self.n_frames
+            self.start, self._doubt = max(self._first - MARGIN, self._end_before), None
         elif share >= ENDS_BELOW:
             self._last_end = self.n_frames
         elif self.n_frames - self._last_end > LONGEST_GAP:  # a shorter pause is part of the speech
             return self.finish()
-        if self.start is not None and self._last_end - self._first >= SHORTEST_SPEECH:
+        if self._last_end - self._first >= SHORTEST_SPEECH:
             self.certain_end = min(self._last_end + MARGIN, self.n_frames)
         return None
 
+    def _doubted(self, share: float) -> tuple[int, int] | None:
+        if self._doubt is None:
+            if share >= DOUBT_BEGINS_AT:
+                self._doubt = self.n_frames - 1, self.n_frames
+            return None
+        first, end = self._doubt
+        if share >= DOUBT_ENDS_BELOW:
+            end = self.n_frames
+            self._doubt = first, end
+        is_over = self.n_frames - end > LONGEST_GAP or self.n_frames - first >= LONGEST_DOUBT
+        return self.finish() if is_over else None
+
     def finish(self) -> tuple[int, int] | None:
-        """End the speech that is going on."""
+        """End the speech that is going on, or what was perhaps speech."""
         found = (self.start, self.certain_end) if self.start is not None and self.certain_end else None
-        self.start, self.certain_end = None, 0
+        if self._doubt is not None and self._doubt[1] - self._doubt[0] >= SHORTEST_DOUBT:
+            first, end = self._doubt
+            found = max(first - MARGIN, self._end_before), min(end + MARGIN, self.n_frames)
+        self.start, self.certain_end, self._doubt = None, 0, None
+        if found:
+            self._end_before = found[1]
         return found
 
     def needed_from(self) -> int:
         """Return the first frame that a later segment may hold."""
-        return self.start if self.start is not None else max(self.n_frames - MARGIN, 0)
+        if self.start is not None:
+            return self.start
+        return max((self._doubt[0] if self._doubt else self.n_frames) - MARGIN, 0)
+
+
+def segments_in(frames: Waveform, detector: str = "auto") -> list[tuple[int, int]]:
+    """Find speech in a whole recording.
+
+    Parameters
+    ----------
+    frames : shape (frames, 512), at 16 kHz
+
+    Returns
+    -------
+    (first frame, last frame + 1) of each segment
+    """
+    finder = SpeechFinder()
+    heard = zip(activity_called(detector).probabilities(frames).tolist(), levels_dbfs(frames).tolist(), strict=True)
+    found = [finder.accept(share, level) for share, level in heard]
+    return [segment for segment in (*found, finder.finish()) if segment]
 
 
 class WindowCutter:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, SpeechFinder, activity_called
+from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, segments_in
 from earnest.audio.sound_file import length_by_header_s
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import build_chain
@@ -168,9 +168,7 @@ def speech_extent(waveform: Waveform) -> tuple[float, float]:
     """
     assert RATE_HZ == ACTIVITY_HZ
     padded = np.pad(waveform, (0, -len(waveform) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
-    finder = SpeechFinder()
-    found = [finder.accept(float(share)) for share in activity_called().probabilities(padded)]
-    segments = [segment for segment in (*found, finder.finish()) if segment]
+    segments = segments_in(padded)
     if not segments:
         return 0.0, len(waveform) / RATE_HZ
     return segments[0][0] * FRAME_S, min(segments[-1][1] * FRAME_S, len(waveform) / RATE_HZ)

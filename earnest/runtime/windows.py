@@ -27,7 +27,7 @@ from earnest.audio.activity import (
     frame_start,
 )
 from earnest.audio.io import Resampler
-from earnest.audio.quality import active_part
+from earnest.audio.quality import active_part, levels_dbfs
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 
@@ -189,9 +189,11 @@ class Windower:
             n_whole += FRAME_SAMPLES
             samples = np.concatenate([samples, np.zeros(n_whole - len(samples), np.float32)])
         self._unsearched = [samples[n_whole:].copy()]  # a view would keep all samples in memory
+        frames = samples[:n_whole].reshape(-1, FRAME_SAMPLES)
+        shares = self._activity().probabilities(frames)
         # Frame by frame, so that windows are the same however the sound was divided into pieces.
-        for share in self._activity().probabilities(samples[:n_whole].reshape(-1, FRAME_SAMPLES)).tolist():
-            if found := self._finder.accept(share):
+        for share, level in zip(shares.tolist(), levels_dbfs(frames).tolist(), strict=True):
+            if found := self._finder.accept(share, level):
                 self._end_segment(found)
             self._advance()
 
@@ -211,6 +213,7 @@ class Windower:
 
     def _end_segment(self, frames: tuple[int, int]) -> None:
         start, end = (frame_start(frame, self._rate) for frame in frames)
+        self._close(start)  # the segment before, where this one is known only at its end
         self._closing = Extent(start, self._arrived(end))
 
     def _arrived(self, end: int) -> int:

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from stand_in import CLASSES, stand_in_model
 
-from earnest.audio.activity import FRAME_SAMPLES, SpeechFinder, activity_called
+from earnest.audio.activity import FRAME_SAMPLES, segments_in
 from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
 from earnest.runtime.graph import Graph
@@ -160,8 +160,6 @@ def demo(name: str) -> Waveform:
 
 def segments_of(samples: Waveform) -> list[tuple[int, int]]:
     """Speech as `earnest predict` finds it, in samples at 16 kHz."""
-    finder, n_missing = SpeechFinder(), -len(samples) % FRAME_SAMPLES
-    frames = np.append(samples, np.zeros(n_missing, np.float32)).reshape(-1, FRAME_SAMPLES)
-    told = [finder.accept(share) for share in activity_called().probabilities(frames).tolist()]
-    found = [frame for frame in [*told, finder.finish()] if frame]
+    n_missing = -len(samples) % FRAME_SAMPLES
+    found = segments_in(np.append(samples, np.zeros(n_missing, np.float32)).reshape(-1, FRAME_SAMPLES))
     return [(start * FRAME_SAMPLES, min(end * FRAME_SAMPLES, len(samples))) for start, end in found]

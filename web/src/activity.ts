@@ -9,6 +9,11 @@ export const FRAME_SAMPLES = 512; // 32 ms, what Silero's network was trained on
 export const FRAME_SECONDS = FRAME_SAMPLES / ACTIVITY_HZ;
 export const BEGINS_AT = 0.5; // probability of speech: what began ends later than it would not have begun
 export const ENDS_BELOW = 0.35;
+// Loud sound that Silero's network doubts to be speech, such as shouting on a telephone: the model's own answer decides.
+export const DOUBT_BEGINS_AT = 0.05;
+export const DOUBT_ENDS_BELOW = 0.03;
+const LOUD_DBFS = -50; // loud is no frame below it, nor so far below the loudest frame
+const LOUD_RANGE_DB = 20;
 const CONTEXT = 64; // samples of the frame before, which Silero's network hears too
 const STATE = [1, 1, 128];
 const BLOCK = 16; // frames: half a second
@@ -33,6 +38,15 @@ class Loudest {
 
   follow(levelDbfs: number): number {
     return (this.dbfs = Math.max(levelDbfs, this.dbfs - this.fadeDb));
+  }
+}
+
+/** Which frames are loud, handed over in order; the loudest so far fades by 1 dB a second. */
+export class Loudness {
+  private readonly loudest = new Loudest(SILENCE_DBFS, FRAME_SECONDS);
+
+  isLoud(levelDbfs: number): boolean {
+    return levelDbfs >= Math.max(LOUD_DBFS, this.loudest.follow(levelDbfs) - LOUD_RANGE_DB);
   }
 }
 

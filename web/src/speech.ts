@@ -1,11 +1,13 @@
 /** Segments of speech and the windows in them, found while the sound arrives; as in `earnest.audio.activity`. */
 
-import { BEGINS_AT, ENDS_BELOW, FRAME_SECONDS } from "./activity.js";
+import { BEGINS_AT, DOUBT_BEGINS_AT, DOUBT_ENDS_BELOW, ENDS_BELOW, FRAME_SECONDS, Loudness } from "./activity.js";
 import { roundHalfEven } from "./numbers.js";
 
 const LONGEST_GAP = 12; // frames of 32 ms
 const SHORTEST_SPEECH = 8;
 const MARGIN = 4;
+const SHORTEST_DOUBT = 16; // half a second
+const LONGEST_DOUBT = 125;
 
 /** A part of a recording in samples: first one and the one after the last. */
 export interface Extent {
@@ -24,38 +26,58 @@ export class SpeechFinder {
   certainEnd = 0;
   private first = 0;
   private lastEnd = 0;
+  private doubt: Extent | null = null; // frames of loud sound that is perhaps speech
+  private readonly loudness = new Loudness();
+  private endBefore = 0; // of the last segment
 
-  /** Take the next frame's probability; return (first, end) in frames when a segment is over. */
-  accept(share: number): Extent | null {
+  /** Take the next frame's probability and level; return (first, end) in frames when a segment is over. */
+  accept(share: number, levelDbfs: number): Extent | null {
     this.nFrames++;
+    const isLoud = this.loudness.isLoud(levelDbfs);
     if (this.start === null) {
-      if (share >= BEGINS_AT) {
-        this.first = this.nFrames - 1;
-        this.lastEnd = this.nFrames;
-        this.start = Math.max(this.first - MARGIN, 0);
-      }
+      if (share < BEGINS_AT) return this.doubted(isLoud ? share : 0);
+      this.first = this.nFrames - 1;
+      this.lastEnd = this.nFrames;
+      this.start = Math.max(this.first - MARGIN, this.endBefore);
+      this.doubt = null;
     } else if (share >= ENDS_BELOW) {
       this.lastEnd = this.nFrames;
     } else if (this.nFrames - this.lastEnd > LONGEST_GAP) {
       return this.finish();
     }
-    if (this.start !== null && this.lastEnd - this.first >= SHORTEST_SPEECH) {
+    if (this.lastEnd - this.first >= SHORTEST_SPEECH) {
       this.certainEnd = Math.min(this.lastEnd + MARGIN, this.nFrames);
     }
     return null;
   }
 
-  /** End the speech that is going on. */
+  private doubted(share: number): Extent | null {
+    if (!this.doubt) {
+      if (share >= DOUBT_BEGINS_AT) this.doubt = { start: this.nFrames - 1, end: this.nFrames };
+      return null;
+    }
+    if (share >= DOUBT_ENDS_BELOW) this.doubt.end = this.nFrames;
+    const isOver = this.nFrames - this.doubt.end > LONGEST_GAP || this.nFrames - this.doubt.start >= LONGEST_DOUBT;
+    return isOver ? this.finish() : null;
+  }
+
+  /** End the speech that is going on, or what was perhaps speech. */
   finish(): Extent | null {
-    const found = this.start !== null && this.certainEnd ? { start: this.start, end: this.certainEnd } : null;
+    let found = this.start !== null && this.certainEnd ? { start: this.start, end: this.certainEnd } : null;
+    if (this.doubt && lengthOf(this.doubt) >= SHORTEST_DOUBT) {
+      const end = Math.min(this.doubt.end + MARGIN, this.nFrames);
+      found = { start: Math.max(this.doubt.start - MARGIN, this.endBefore), end };
+    }
     this.start = null;
     this.certainEnd = 0;
+    this.doubt = null;
+    if (found) this.endBefore = found.end;
     return found;
   }
 
   /** The first frame that a later segment may hold. */
   neededFrom(): number {
-    return this.start ?? Math.max(this.nFrames - MARGIN, 0);
+    return this.start ?? Math.max((this.doubt?.start ?? this.nFrames) - MARGIN, 0);
   }
 }
 

@@ -10,7 +10,7 @@
 
 import { type Activity, ACTIVITY_HZ, FRAME_SAMPLES } from "./activity.js";
 import { EarnestError } from "./errors.js";
-import { activePart } from "./levels.js";
+import { activePart, levelDbfs } from "./levels.js";
 import { concatenated, roundHalfEven } from "./numbers.js";
 import { Resampler } from "./resample.js";
 import { type Extent, frameStart, SpeechFinder, WindowCutter } from "./speech.js";
@@ -175,7 +175,8 @@ export class Windower {
     this.unsearched = [samples.slice(frames.length)];
     const detector = this.finding();
     for (let start = 0; start < frames.length; start += FRAME_SAMPLES) {
-      const found = this.finder.accept(await detector.probability(frames.subarray(start, start + FRAME_SAMPLES)));
+      const frame = frames.subarray(start, start + FRAME_SAMPLES);
+      const found = this.finder.accept(await detector.probability(frame), levelDbfs(frame));
       if (found) this.endSegment(found);
       this.advance();
     }
@@ -196,8 +197,9 @@ export class Windower {
   }
 
   private endSegment(frames: Extent): void {
-    const end = this.arrived(frameStart(frames.end, this.rate));
-    this.closing = { start: frameStart(frames.start, this.rate), end };
+    const start = frameStart(frames.start, this.rate);
+    this.close(start); // the segment before, where this one is known only at its end
+    this.closing = { start, end: this.arrived(frameStart(frames.end, this.rate)) };
   }
 
   /** No place lies after the end: the last frame is filled up with silence. */

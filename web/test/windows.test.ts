@@ -124,3 +124,29 @@ test("a window's extent is never longer than a window", async () => {
   const { jobs } = await cut(Float32Array.from(loud(9.3)), 1_000, { windowS: 2.5, hopS: 0.7 });
   for (const job of jobs) if (job.sound) assert.ok(lengthOf(job.extent) <= 2.5 * RATE);
 });
+
+test("loud sound that is perhaps speech is heard too, once it is over, and the segment before it is not lost", async () => {
+  const inDoubt = (): Activity => ({ name: "silero", probability: (frame) => (Math.abs(frame[1]) > 0.15 ? 1 : Math.abs(frame[1]) > 0.05 ? 0.1 : 0) });
+  const scaled = (seconds: number, factor: number): number[] => loud(seconds).map((value) => value * factor);
+  const parts = [silent(1), scaled(2, 4), silent(0.6), loud(2), silent(0.6), scaled(2, 4), silent(1)];
+  const hear = async (factor: number): Promise<number[][]> => {
+    const windower = new Windower(RATE, RATE, inDoubt);
+    const sound = Float32Array.from(parts.map((part, index) => (index === 3 ? scaled(2, factor) : part)).flat());
+    const jobs = [...(await all(windower.accept(sound))), ...(await all(windower.finish()))];
+    return jobs.filter(({ sound: heard }) => !heard).map(({ extent }) => [extent.start / RATE, extent.end / RATE]);
+  };
+  const near = (found: number[][], expected: number[][]): void => {
+    assert.equal(found.length, expected.length);
+    const wanted = expected.flat();
+    for (const [at, time] of found.flat().entries()) assert.ok(Math.abs(time - wanted[at]) < 0.2, `${time}`);
+  };
+  near(await hear(1), [[1, 3], [3.6, 5.6], [6.2, 8.2]]);
+  near(await hear(0.3), [[1, 3], [6.2, 8.2]]); // softer: no segment
+});
+
+test("what is in doubt for long is cut into parts that don't overlap", async () => {
+  const windower = new Windower(RATE, RATE, () => ({ name: "silero", probability: () => 0.1 }));
+  const jobs = [...(await all(windower.accept(Float32Array.from(loud(10))))), ...(await all(windower.finish()))];
+  const frames = jobs.filter(({ sound }) => !sound).map(({ extent }) => [extent.start / 512, extent.end / 512]);
+  assert.deepEqual(frames, [[0, 125], [125, 250], [250, 312.5]]);
+});

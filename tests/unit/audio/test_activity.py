@@ -147,9 +147,12 @@ def test_an_unknown_detector_is_an_error_that_names_the_nearest() -> None:
         activity_called("silreo")
 
 
-def segments(shares: list[float]) -> list[tuple[int, int]]:
+SOFT_DBFS = -51.0
+
+
+def segments(shares: list[float], level_dbfs: float = -20.0) -> list[tuple[int, int]]:
     finder = SpeechFinder()
-    found = [finder.accept(share) for share in shares]
+    found = [finder.accept(share, level_dbfs) for share in shares]
     return [segment for segment in [*found, finder.finish()] if segment]
 
 
@@ -164,8 +167,46 @@ def test_a_click_is_no_speech() -> None:
 
 
 def test_what_would_not_begin_speech_can_go_on_with_it() -> None:
-    assert segments([0.4] * 50) == []
+    assert segments([0.4] * 50, SOFT_DBFS) == []
     assert segments([0] * 10 + [0.6] * 8 + [0.4] * 30 + [0] * 20) == [(6, 52)]
+
+
+def test_loud_sound_that_is_perhaps_speech_is_a_segment_once_it_is_over() -> None:
+    assert segments([0] * 10 + [0.1] * 16 + [0] * 20) == [(6, 30)]
+    assert segments([0] * 10 + [0.1] * 15 + [0] * 20) == []  # too short
+    assert segments([0] * 10 + [0.04] * 30 + [0] * 20) == []  # surely no speech
+    assert segments([0] * 10 + [0.1] + [0.04] * 29 + [0] * 20) == [(6, 44)]
+    assert segments([0] * 10 + [0.1] * 30 + [0] * 20, SOFT_DBFS) == []
+
+
+def test_loud_is_what_is_near_the_loudest_so_far() -> None:
+    finder = SpeechFinder()
+    heard = [(0.0, 0.0)] * 10 + [(0.1, -21.0)] * 30 + [(0.0, -60.0)] * 20
+    assert not any(finder.accept(*frame) for frame in heard)
+    heard = [(0.1, -19.0)] * 30 + [(0.0, -60.0)] * 20
+    assert any(finder.accept(*frame) for frame in heard)
+
+
+def test_what_leads_to_speech_or_hangs_on_it_is_no_segment_of_its_own() -> None:
+    assert segments([0.1] * 30 + [1] * 20 + [0] * 30) == [(26, 54)]
+    assert segments([1] * 20 + [0.1] * 12 + [0] * 30) == [(0, 24)]
+    assert segments([1] * 20 + [0.1] * 40 + [0] * 30) == [(0, 24), (29, 64)]
+
+
+def test_what_is_long_in_doubt_is_cut_and_segments_never_overlap() -> None:
+    assert segments([0.1] * 300) == [(0, 125), (125, 250), (250, 300)]
+    assert segments([0.1] * 125 + [1] * 20) == [(0, 125), (125, 145)]
+
+
+def test_the_sound_of_what_is_in_doubt_is_needed() -> None:
+    finder = SpeechFinder()
+    for _ in range(20):
+        finder.accept(0.1, -20.0)
+    assert finder.needed_from() == 0
+    for _ in range(200):
+        finder.accept(0.1, -20.0)
+    assert finder.needed_from() == 121
+    assert finder.start is None  # nobody is said to speak while it is in doubt
 
 
 def test_segments_stay_inside_the_recording() -> None:
@@ -177,7 +218,7 @@ def test_segments_never_touch_or_shrink_while_they_grow() -> None:
     finder = SpeechFinder()
     certain = 0
     for share in [1.0] * 9 + [0.0] * 12 + [1.0] * 9:
-        finder.accept(share)
+        finder.accept(share, -20.0)
         assert finder.certain_end >= certain
         certain = finder.certain_end
     assert finder.finish() == (0, certain)

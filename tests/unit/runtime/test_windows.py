@@ -39,6 +39,14 @@ class LoudSound:
         return (levels_dbfs(frames) > -45).astype(np.float32)
 
 
+class InDoubt(LoudSound):
+    """Is sure of what is louder than -15 dBFS alone."""
+
+    def probabilities(self, frames: Samples) -> npt.NDArray[np.float32]:
+        levels = levels_dbfs(frames)
+        return np.select([levels > -15, levels > -45], [1.0, 0.1], 0.0).astype(np.float32)
+
+
 def in_a_room(before_s: float, speech: Samples, after_s: float) -> Samples:
     """Return speech with a room's noise, 30 dB softer, under it and around it."""
     sound = np.concatenate([silence(before_s), speech, silence(after_s)])
@@ -169,3 +177,34 @@ def test_memory_stays_bounded(speaks: bool) -> None:
 def test_windows_that_leave_holes_are_refused(window_s: float, hop_s: float) -> None:
     with pytest.raises(EarnestError, match=r"Expected 0\.1 ≤ hop ≤ window ≤ 60"):
         Windowing(window_s, hop_s)
+
+
+@pytest.mark.parametrize("size", [160, 4_321, 10**6])
+def test_loud_sound_in_doubt_is_heard_too_and_the_segment_before_it_is_not_lost(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "activity_called", lambda name: InDoubt())
+    tone = np.sin(2 * np.pi * 440 * np.arange(2 * RATE_HZ) / RATE_HZ).astype(np.float32)
+    sound = np.concatenate([silence(1), 0.9 * tone, silence(0.6), 0.2 * tone, silence(0.6), 0.9 * tone, silence(1)])
+    found, windower = jobs(sound, size, Windowing(1.0, 0.5))
+    ends = [job.extent for job in found if isinstance(job, Over)]
+    expected = [(1, 3), (3.6, 5.6), (6.2, 8.2)]
+    assert [(extent.start / RATE_HZ, extent.end / RATE_HZ) for extent in ends] == [
+        pytest.approx(times, abs=0.2) for times in expected
+    ]
+    heard = [job for job in found if isinstance(job, WindowSound)]
+    assert {job.segment_start for job in heard} == {extent.start for extent in ends}
+    assert not windower.is_speaking
+
+
+def test_what_is_in_doubt_for_minutes_is_heard_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "activity_called", lambda name: InDoubt())
+    tone = (0.2 * np.sin(2 * np.pi * 440 * np.arange(10 * RATE_HZ) / RATE_HZ)).astype(np.float32)
+    windower, n_over = Windower(RATE_HZ, RATE_HZ, Windowing(), live=False), 0
+    tracemalloc.start()
+    for _ in range(30):
+        n_over += sum(isinstance(job, Over) for job in windower.accept(tone))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert n_over > 30 * 10 / 4 - 2
+    assert peak < 8 * tone.nbytes
