@@ -275,6 +275,9 @@ class ModelThreads:
         """
         answering = asyncio.create_task(self._in_turn(predictor, work))
         leaving = asyncio.create_task(_until_gone(receive))
+        for task in (answering, leaving):
+            task.add_done_callback(_look_at)
+        del task  # as below
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not answering.done():
@@ -302,7 +305,10 @@ class ModelThreads:
                 self._under_way[future], self._last_change = deadline.ends, time.monotonic()
                 future.add_done_callback(self._finished)  # a turn ends when the thread does, whoever waits
                 try:
-                    return await asyncio.shield(future)  # a thread can't be cancelled: it ends by its own deadline
+                    # A thread can't be cancelled: it ends by its own deadline, and `asyncio.wait` leaves it alone. From
+                    # Python 3.14 on `asyncio.shield` logs errors of what nobody waits for any more.
+                    await asyncio.wait((future,))
+                    return future.result()
                 finally:
                     deadline.end()
                     del future  # as above
@@ -314,8 +320,7 @@ class ModelThreads:
         self._turns.release()
         del self._under_way[future]
         self._last_change = time.monotonic()
-        if not future.cancelled():
-            future.exception()  # somebody has looked: nothing to complain about when the request is gone
+        _look_at(future)
 
     async def run_piece(self, work: Callable[[], T]) -> T:
         """Do a piece of a stream's work; streams bring the next piece when this one is done.
@@ -331,6 +336,12 @@ class ModelThreads:
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(self._stream_pool, in_time)
+
+
+def _look_at(future: "asyncio.Future[Any]") -> None:
+    """Look at an error, so that asyncio doesn't complain that nobody did when the request is gone."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _until_gone(receive: Receive) -> None:

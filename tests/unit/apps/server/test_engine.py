@@ -1,6 +1,7 @@
 """Work that does not end: its turn is told about, its network stopped, its process ended; and others are answered."""
 
 import asyncio
+import gc
 import io
 import os
 import signal
@@ -24,6 +25,7 @@ from starlette.testclient import TestClient
 from attacks import decoding
 from earnest.apps.server import engine
 from earnest.apps.server.engine import ModelThreads, Threads
+from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
 from earnest.audio.deadline import Deadline, check_deadline
 from earnest.bundle import load_bundle
@@ -39,8 +41,6 @@ WAV = {"Content-Type": "audio/wav"}
 
 def pool_of(client: TestClient) -> DecoderPool:
     """Return the decoders of a server in this process."""
-    import gc
-
     (pool,) = [item for item in gc.get_objects() if type(item) is DecoderPool and item.pids()]
     return pool
 
@@ -140,6 +140,48 @@ def test_work_for_clients_that_left_ends_and_who_comes_next_is_answered(
         told = 'earnest_requests_total{method="POST",route="/v1/predict",status="%s"} %s.0'
         wait_for(lambda: told % (400, n_left) in metrics(address))
         assert told % (200, 1) in metrics(address)
+
+
+def test_what_fails_after_its_client_has_left_is_no_complaint_of_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
+    complaints: list[dict[str, Any]] = []
+    original = asyncio.shield
+
+    def as_from_3_14_on(inner: "asyncio.Future[Any]") -> "asyncio.Future[Any]":
+        def watch(outer: "asyncio.Future[Any]") -> None:
+            if outer.cancelled():
+                told = {"message": "exception in shielded future"}
+                inner.add_done_callback(lambda _: inner.get_loop().call_exception_handler(told))
+
+        outer = original(inner)
+        outer.add_done_callback(watch)
+        return outer
+
+    async def left(engine: ModelThreads) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        began = asyncio.Event()
+
+        def endless(_: Any) -> None:
+            loop.call_soon_threadsafe(began.set)
+            while True:
+                check_deadline()
+
+        async def receive() -> dict[str, Any]:
+            await began.wait()
+            return {"type": "http.disconnect"}
+
+        loop = asyncio.get_running_loop()
+        with engine.running():
+            for _ in range(3):
+                with pytest.raises(ProblemError, match="closed the connection"):
+                    await engine.run(Any, endless, receive)  # type: ignore[arg-type]  # no model is needed
+            while engine._under_way:
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(asyncio, "shield", as_from_3_14_on)
+    waiting = Gauge("waiting", "", registry=CollectorRegistry())
+    asyncio.run(left(ModelThreads({}, Limits(), 1, waiting, isolate=False)))
+    gc.collect()  # a task whose error nobody looked at complains at its end
+    assert complaints == []
 
 
 def test_a_server_that_is_merely_busy_is_ready() -> None:
