@@ -14,7 +14,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from prometheus_client import Gauge
@@ -184,9 +184,14 @@ def client_of(connection: HTTPConnection, api_keys: Sequence[str], tickets: Tick
 
 
 class Gate:
-    """Counts what is under way, in all and by client; used by the event loop only."""
+    """Counts what is under way, in all and by client; used by the event loop only.
 
-    def __init__(self, what: str, most: int, most_of_client: int, gauge: Gauge) -> None:
+    Parameters
+    ----------
+    most_of_client, gauge : None where another gate bounds each client, tells the count in the statistics
+    """
+
+    def __init__(self, what: str, most: int, most_of_client: int | None = None, gauge: Gauge | None = None) -> None:
         self._what, self._most, self._most_of_client, self._gauge = what, most, most_of_client, gauge
         self._by_client: Counter[str] = Counter()
 
@@ -200,20 +205,24 @@ class Gate:
         """Whether the next one would be refused."""
         return self.count >= self._most
 
-    @contextmanager
-    def inside(self, client: str) -> Iterator[None]:
-        """Let one in until the block ends, or raise a `ProblemError`."""
-        if self._by_client.get(client, 0) >= self._most_of_client:
-            raise ProblemError(
-                "too-many", f"{self._most_of_client} {self._what} of one client at a time. Wait for their answers."
-            )
+    def refuse_when_full(self) -> None:
+        """Raise a `ProblemError` where the next one would be refused, whoever sends it."""
         if self.is_full:
             raise ProblemError(
                 "overloaded", f"{self._most} {self._what} are running, which is the limit. Try again soon."
             )
+
+    @contextmanager
+    def inside(self, client: str) -> Iterator[None]:
+        """Let one in until the block ends, or raise a `ProblemError`."""
+        if self._most_of_client is not None and self._by_client.get(client, 0) >= self._most_of_client:
+            raise ProblemError(
+                "too-many", f"{self._most_of_client} {self._what} of one client at a time. Wait for their answers."
+            )
+        self.refuse_when_full()
         self._by_client[client] += 1
         try:
-            with self._gauge.track_inprogress():
+            with self._gauge.track_inprogress() if self._gauge else nullcontext():
                 yield
         finally:
             self._by_client[client] -= 1

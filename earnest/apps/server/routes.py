@@ -134,16 +134,17 @@ def recordings_router(service: Service) -> APIRouter:
         chosen = chosen_format(query.form, _accept(request), offered)
         task = _task(query, options, limits.timeline_s)
         client = service.client(request)
-        with service.requests.inside(client), service.budget.share(client) as share:
+        with service.arriving(client) as share:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
             body = replace(await read_body(request, limits, share, ONE), channel=query.channel)
-            try:
-                answer = await service.engine.run(predictor, lambda model: task(model, body), request.receive)
-            except RecordingTooLongError as error:
-                raise ProblemError("too-large", f"{error}{_longer(query, limits.timeline_s)}") from None
-            text = _text(answer, chosen, asked)
-            await service.keeper.keep(body.uploads, text)
+            with service.requests.inside(client):
+                try:
+                    answer = await service.engine.run(predictor, lambda model: task(model, body), request.receive)
+                except RecordingTooLongError as error:
+                    raise ProblemError("too-large", f"{error}{_longer(query, limits.timeline_s)}") from None
+                text = _text(answer, chosen, asked)
+                await service.keeper.keep(body.uploads, text)
         service.count("/v1/predict", [answer.prediction if isinstance(answer, Timeline) else answer])
         return Response(text, media_type=MEDIA_TYPES[chosen])
 
@@ -158,14 +159,15 @@ def recordings_router(service: Service) -> APIRouter:
         refuse_repeated(request)
         options, chosen = query.options(), chosen_format(query.form, _accept(request), ROWS)
         client = service.client(request)
-        with service.requests.inside(client), service.budget.share(client) as share:
+        with service.arriving(client) as share:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
             body = replace(await read_body(request, limits, share, recordings), channel=query.channel)
             task = functools.partial(engine.batch, body=body, adapt=query.adapt, options=options)
-            rows = await service.engine.run(predictor, task, request.receive)
-            text = batch_text(rows, chosen, asked)
-            await service.keeper.keep(body.uploads, text)
+            with service.requests.inside(client):
+                rows = await service.engine.run(predictor, task, request.receive)
+                text = batch_text(rows, chosen, asked)
+                await service.keeper.keep(body.uploads, text)
         service.count("/v1/batch", rows)
         return Response(text, media_type=MEDIA_TYPES[chosen])
 

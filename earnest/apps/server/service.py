@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
 from earnest.apps.server.admission import Gate, Tickets, client_of, renewed_keys
-from earnest.apps.server.body import BodyBudget
+from earnest.apps.server.body import BodyBudget, Share
 from earnest.apps.server.engine import ModelThreads
 from earnest.apps.server.keeping import Keeper
 from earnest.apps.server.metrics import Metrics
@@ -38,7 +39,8 @@ class Service:
     def __post_init__(self) -> None:
         limits, metrics = self.settings.limits, self.metrics
         self.api_keys = self.settings.api_keys
-        self.requests = Gate("requests", limits.requests, limits.client_requests, metrics.under_way)
+        self._arriving = Gate("requests", limits.connections, limits.client_requests, metrics.under_way)
+        self.requests = Gate("requests", limits.requests)
         self.streams = Gate("streams", limits.streams, limits.client_streams, metrics.streams)
         self.budget = BodyBudget(limits)
         self.tickets = Tickets(self.api_keys, limits.ticket_s, self.settings.shared)
@@ -47,6 +49,16 @@ class Service:
     def client(self, connection: HTTPConnection, ticket: str | None = None) -> str:
         """Return the client of a request, or raise a `ProblemError`."""
         return client_of(connection, self.api_keys, self.tickets, ticket)
+
+    @contextmanager
+    def arriving(self, client: str) -> Iterator[Share]:
+        """Let a request in whose body is read now; `requests` lets it in once more when the body has come.
+
+        So bodies that come slowly, of however many clients, take no place of those that have come.
+        """
+        with self._arriving.inside(client), self.budget.share(client) as share:
+            self.requests.refuse_when_full()
+            yield share
 
     def hang_up(self) -> None:
         """Answer SIGHUP: ask for the keys that stand in their file now; where there is no file, end as at SIGTERM."""

@@ -25,8 +25,9 @@ class Limits(Validated):
     recording_s : decoded length of an utterance, which is held in memory
     timeline_s : decoded length of a timeline, which passes block by block
     batch_files : recordings in one ``POST /v1/batch``
-    requests, client_requests : under way at a time, in all and of one client (its key, else its address, of
-        IPv6 the network /64)
+    requests : whose body has come, worked on or waiting at a time
+    client_requests : under way of one client (its key, else its address, of IPv6 the network /64), also those whose
+        body is still coming
     connections, client_connections : open at a time, streams included, in all and of one address; those of a proxy
         whose word about addresses counts are not bounded by the second
     streams, client_streams : open at a time, in all and of one client

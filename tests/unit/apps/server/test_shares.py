@@ -1,13 +1,22 @@
 """One client has a share of the server: of memory for bodies, of places, of connections; the others have theirs."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
-from patience import PATIENCE_S
+from patience import PATIENCE_S, wait_for
+from server_process import WAV, ask, connected, head, metrics, said
+from serving import listening, settings_for
 from starlette.requests import Request
 
+from earnest.apps.server import engine
+from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.body import ONE, BodyBudget, read_body
 from earnest.apps.server.front_door import network_of
 from earnest.apps.server.problems import ProblemError
@@ -59,6 +68,47 @@ def test_a_body_that_does_not_come_is_given_up_long_before_the_time_for_bodies()
             read(chunks, limits)
         assert refused.value.kind == "body-too-slow"
     assert read([b"x", b"yz", b""], Limits(body_s=2 * PATIENCE_S, body_start_s=PATIENCE_S)) == b"xyz"
+
+
+@pytest.mark.long
+def test_bodies_that_come_slowly_keep_nobody_from_the_server(folder: Path, sound: bytes) -> None:
+    anna, ben, cleo = keys = [f"the key of {name}".replace(" ", "-") for name in ("anna", "ben", "cleo")]
+    limits = {"requests": 4, "client_requests": 2}
+    settings = settings_for(folder, limits, api_keys=tuple(map(digest_of_key, keys)))
+    with listening(settings) as address, ExitStack() as connections:
+        for key in (anna, ben) * 2:
+            connection = connections.enter_context(connected(address))
+            connection.sendall(head("/v1/predict", f"Content-Length: {len(sound)}", f"X-API-Key: {key}") + sound[:1])
+        told = "earnest_requests_under_way 4.0"
+        wait_for(lambda: told in httpx2.get(f"{address}/metrics", headers={"X-API-Key": cleo}).text)
+        assert httpx2.get(f"{address}/readyz").text == "ready"
+        assert ask(address, sound, {**WAV, "X-API-Key": cleo}).status_code == 200
+        refused = ask(address, sound, {**WAV, "X-API-Key": anna})
+        assert (refused.status_code, refused.json()["type"]) == (429, "urn:earnest:problem:too-many")
+
+
+@pytest.mark.long
+def test_a_body_that_has_come_is_refused_where_others_took_the_last_place(
+    folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, begun, original = threading.Event(), threading.Event(), engine.utterance
+
+    def held(*arguments: Any, **more: Any) -> Any:
+        begun.set()
+        assert go.wait(PATIENCE_S)
+        return original(*arguments, **more)
+
+    monkeypatch.setattr(engine, "utterance", held)
+    with listening(settings_for(folder, {"requests": 1})) as address, ThreadPoolExecutor() as threads:
+        with connected(address) as connection:
+            connection.sendall(head("/v1/predict", f"Content-Length: {len(sound)}", "Connection: close") + sound[:-1])
+            wait_for(lambda: "earnest_requests_under_way 1.0" in metrics(address))
+            waiting = threads.submit(ask, address, sound)
+            assert begun.wait(PATIENCE_S)
+            connection.sendall(sound[-1:])
+            assert b"urn:earnest:problem:overloaded" in said(connection)
+        go.set()
+        assert waiting.result().status_code == 200
 
 
 @pytest.mark.parametrize(
