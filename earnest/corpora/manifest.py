@@ -128,7 +128,7 @@ def read_manifest(path: Path) -> list[Utterance]:
         with opened_parquet(path) as file:
             header = list(file.schema_arrow.names)
             _check_header(path, header)
-            rows = enumerate(parquet_texts(file, header), 1)
+            rows = enumerate(parquet_texts(path, file, header), 1)
             return [_from_cells(dict(zip(header, row, strict=True)), base, f"{path}, row {n}") for n, row in rows]
     text = read_text(path, CorpusError, what="manifest")
     reader = named_rows(text, path.name)

@@ -286,7 +286,7 @@ def _read_parquet(path: Path, layout_of: Callable[[list[str]], Layout]) -> Syste
         layout = layout_of(list(file.schema_arrow.names))
         wanted = list(dict.fromkeys((*layout.columns.values(), *layout.probabilities.values())))
         table = _Table(path, wanted, layout, unit="row")
-        for number, row in enumerate(parquet_texts(file, wanted), 1):
+        for number, row in enumerate(parquet_texts(path, file, wanted), 1):
             table.add(row, number)
     return table.answers()
 

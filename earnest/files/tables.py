@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, first_line, printable
+from earnest.files.parquet_pages import largest_shared_page
 from earnest.files.reading import opened, parsed_json
 
 
@@ -131,7 +132,7 @@ def named_rows(text: str, name: str) -> "csv.DictReader[str]":
 
 
 MAGIC = b"PAR1"  # how every such file begins
-_ROWS = 1024  # at a time
+_ROWS, _BATCH_BYTES = 1024, 2**30  # at a time, of a column's shared cells
 
 
 def json_rows(text: str, path: Path, example: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -201,9 +202,17 @@ def parquet_columns(path: Path) -> list[str]:
         return list(file.schema_arrow.names)
 
 
-def parquet_texts(file: Any, columns: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the cells of each row in these columns as texts, of what `opened_parquet` gave."""
-    for batch in file.iter_batches(_ROWS, columns=list(columns), use_threads=False):
+def parquet_texts(path: Path, file: Any, columns: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the cells of each row in these columns as texts, of what `opened_parquet` gave.
+
+    Raises
+    ------
+    CorpusError
+        When its pages take much more memory than they are in the file.
+    """
+    # Rows may all name one large cell, of which each gets a copy.
+    n_rows = _BATCH_BYTES // max(largest_shared_page(path, file.metadata, columns), 1)
+    for batch in file.iter_batches(min(max(n_rows, 1), _ROWS), columns=list(columns), use_threads=False):
         for row in batch.to_pylist():
             yield [text_of(row[name]) for name in columns]
 

@@ -17,6 +17,7 @@ from earnest.apps.batch.tar import members
 from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, is_recording, rows_of_list, search, sources_of
 from earnest.audio.source import path_in, path_of
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
+from earnest.files.parquet_pages import largest_shared_page
 from earnest.files.reading import decoded, opened
 from earnest.files.tables import lines_of, load_pyarrow
 
@@ -221,6 +222,8 @@ def _table_rows(location: str) -> Iterator[Input]:
                 sounds, paths = " or ".join(_SOUND_COLUMNS), " or ".join(_PATH_COLUMNS)
                 raise EarnestError(f"{location}: needs a column {sounds} with bytes, or {paths} with paths.")
             columns = list(filter(None, (None if sound else path, key)))
+            if not is_url(location):  # of an address all pages would be fetched for that
+                largest_shared_page(Path(location), table.metadata, [*filter(None, (sound, *columns))])
             # As dictionaries: a cell of many MiB is held once, however many rows name it.
             texts = [name for name in columns if _is_text(table.schema_arrow.field(name).type)]
             names_apart = pyarrow.parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=texts)

@@ -13,6 +13,7 @@ from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
 from earnest.corpora.tables import number_in
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
+from earnest.files.parquet_pages import largest_shared_page
 from earnest.files.reading import read_text
 from earnest.files.tables import (
     csv_rows,
@@ -334,6 +335,7 @@ def _parquet(path: Path) -> OwnTable:
         wanted = [name for name in file.schema_arrow.names if not _holds_sound(file.schema_arrow.field(name))]
         if len(wanted) < len(file.schema_arrow.names) and guessed_name(wanted, PATH) is None:
             raise CorpusError(f"{path}: holds the sound itself. {_NAME_FILES}")
+        largest_shared_page(path, file.metadata, wanted)  # refuses pages that swell
         rows = file.read(wanted).to_pylist()
     return OwnTable(tuple(wanted), tuple((f"{path}, row {number}", row) for number, row in enumerate(rows, 1)))
 
