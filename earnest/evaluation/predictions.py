@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import LONGEST, CorpusError, told
+from earnest.errors import LONGEST, CorpusError, EarnestError, told
 from earnest.evaluation.answers import (
     TEXTS,
     Layout,
@@ -26,6 +26,7 @@ from earnest.evaluation.answers import (
     same_text,
     text_column,
 )
+from earnest.files.reading import read_json
 from earnest.files.tables import RowWriter, marked
 from earnest.files.writing import replacing, unfollowed
 from earnest.labels import AFFECT, composed
@@ -47,7 +48,7 @@ __all__ = [
     "write_predictions",
 ]
 
-PREDICTIONS = "predictions.csv"
+PREDICTIONS, METRICS = "predictions.csv", "metrics.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,6 +248,25 @@ KNOWN = (*TEXT_COLUMNS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSI
 PREFIX = "p_"
 SLIP_FROM = 0.82  # share of letters in common: "speaker_id" is near "speaker" (0.82), "folder" not near "fold" (0.80)
 MOST_COMPARED = 1000  # columns that are not ours; a file of features may have thousands
+
+
+def told_by_run(predictions: Path) -> dict[str, Any]:
+    """Return what a run says of its predictions, in the file `METRICS` beside them; empty where it names no protocol.
+
+    Such as how speakers were kept apart, and what chose the epoch.
+    """
+    file = predictions_file(predictions)
+    document = metrics_in(file.parent) if file.name == PREDICTIONS else {}
+    return document if document.get("protocol") else {}
+
+
+def metrics_in(folder: Path) -> dict[str, Any]:
+    """Return the file `METRICS` in a folder, empty where there is none that can be read."""
+    try:
+        found = read_json(folder / METRICS)
+    except EarnestError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def predictions_file(path: Path) -> Path:

@@ -16,12 +16,19 @@ from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, score
-from earnest.evaluation.predictions import WITH_TRUTH, Predictions, predictions_file, read_answers
+from earnest.evaluation.predictions import (
+    METRICS,
+    WITH_TRUTH,
+    Predictions,
+    predictions_file,
+    read_answers,
+    told_by_run,
+)
 from earnest.evaluation.protocols import kind_words
 from earnest.files.reading import read_json, read_text
 from earnest.training.record import RECORD, RunRecord, read_record
 
-METRICS, METRICS_NOISE, HISTORY = "metrics.json", "metrics-noise.json", "history.csv"
+METRICS_NOISE, HISTORY = "metrics-noise.json", "history.csv"
 _FORMS = {
     "predict": "answers of `earnest predict`",
     SPANS: "spans of `earnest timeline`",
@@ -126,10 +133,10 @@ def read_result(path: Path) -> Result:
     predictions = Predictions.of(answers)
     scores, _ = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
     if not path.is_dir():
-        facts = Facts(affect=affect_results(predictions) or {})
+        facts = replace(_facts(told_by_run(path)), affect=affect_results(predictions) or {})
         return Result(path.stem, predictions, scores, facts, not_read=answers.not_read)
-    name = path.resolve().name
-    return Result(name, predictions, scores, _facts(path), _runs(path, predictions.folds), _noise(path, predictions))
+    name, facts = path.resolve().name, _facts(_document(path / METRICS))
+    return Result(name, predictions, scores, facts, _runs(path, predictions.folds), _noise(path, predictions))
 
 
 def _refuse_other_forms(file: Path) -> None:
@@ -143,8 +150,7 @@ def _refuse_other_forms(file: Path) -> None:
         )
 
 
-def _facts(folder: Path) -> Facts:
-    document = _document(folder / METRICS)
+def _facts(document: Mapping[str, Any]) -> Facts:
     known = document.get("speaker_independent")
     leakage, affect = document.get("leakage"), document.get("affect")
     return Facts(

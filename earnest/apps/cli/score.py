@@ -32,14 +32,21 @@ from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.metrics import Scores, affect_results, score
-from earnest.evaluation.predictions import PREDICTIONS, Predictions, predictions_file, write_predictions
+from earnest.evaluation.predictions import (
+    METRICS,
+    PREDICTIONS,
+    Predictions,
+    metrics_in,
+    predictions_file,
+    told_by_run,
+    write_predictions,
+)
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document
 from earnest.evaluation.slices import Slice, manifest_columns
 from earnest.evaluation.splits import named
 from earnest.evaluation.texts import NONE, SCORES_IN_WORDS, percent, range_text, spread_text
 from earnest.files.locks import holding
-from earnest.files.reading import read_json
 from earnest.files.writing import SUMS, refuse_existing, summed_in, write_json, write_sums
 from earnest.labels import Scheme, composed, scheme_called
 
@@ -268,7 +275,7 @@ def _short(classes: Sequence[str]) -> list[str]:
 
 
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
-METRICS, CONFUSION = "metrics.json", "confusion.png"
+CONFUSION = "confusion.png"
 FILE_SUFFIXES = (".html", ".json", ".jsonl", ".csv", ".png", ".md", ".txt")  # no folder is called so
 PATH = click.Path(path_type=Path)
 
@@ -342,7 +349,7 @@ def command(
       earnest score results.csv --manifest mine.csv --scheme iemocap4 -o scored
       earnest score other.csv --manifest mine.csv --scheme iemocap4 -o other && earnest compare scored other
     """
-    told = _told_by_run(predictions)
+    told = _facts_of_run(predictions)
     if protocol is not None:
         _refuse_other_protocol(protocol, predictions, told)
     places = _places(corpora, corpus_folders(data))
@@ -367,15 +374,11 @@ def command(
         echo(UNKNOWN, err=True)
 
 
-def _told_by_run(predictions: Path) -> dict[str, Any]:
-    """Read the facts about predictions from the metrics.json beside them, empty where it names no protocol.
-
-    It is how speakers were kept apart and what chose the epoch.
-    """
-    file = predictions_file(predictions)
-    document = _metrics(file.parent) if file.name == PREDICTIONS else {}
+def _facts_of_run(predictions: Path) -> dict[str, Any]:
+    """Return the facts of the run that are told again with other scores."""
+    document = told_by_run(predictions)
     names = ("protocol", "speaker_independent", "title", "selected_on")
-    return {name: document[name] for name in names if name in document} if document.get("protocol") else {}
+    return {name: document[name] for name in names if name in document}
 
 
 def _refuse_other_protocol(protocol: str, predictions: Path, told: Mapping[str, Any]) -> None:
@@ -409,7 +412,7 @@ def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) 
     """Refuse what is called as a file is, results that may not be overwritten, and a folder of another command."""
     if folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir():
         raise click.UsageError(f"--output {folder}: is a folder here, for metrics.json and predictions.csv. Name one.")
-    if "recipe" in _metrics(folder):
+    if "recipe" in metrics_in(folder):
         raise EarnestError(f"{folder}: holds results of `earnest evaluate`. Choose another --output.")
     refuse_existing(folder / METRICS, overwrite)
     if _is_apart(folder, scored):
@@ -419,15 +422,6 @@ def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) 
         raise EarnestError(f"{scored}: {told}. Choose another --output.")
     if foreign := {name for name, _ in summed_in(folder / SUMS)} - {METRICS, PREDICTIONS, CONFUSION}:
         raise EarnestError(f"{folder}: holds {min(foreign)} of something else. Choose another --output.")
-
-
-def _metrics(folder: Path) -> Mapping[str, Any]:
-    """Read the metrics.json of a folder, empty where none is there."""
-    try:
-        found = read_json(folder / METRICS)
-    except EarnestError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _is_apart(folder: Path, scored: Path) -> bool:

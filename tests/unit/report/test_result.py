@@ -28,8 +28,16 @@ def test_a_result_chosen_on_test_is_stamped(tmp_path: Path) -> None:
     assert read_result(write_result(tmp_path / "made", selected_on="test")).facts.stamp == STAMP
 
 
+def test_predictions_in_a_run_are_told_as_the_run_is(tmp_path: Path) -> None:
+    folder = write_result(tmp_path / "made", speaker_independent=False, selected_on="test", part="only f1 of 5 folds")
+    facts = read_result(folder / "predictions.csv").facts
+    assert (facts.stamp, facts.speakers, facts.part) == (STAMP, "speaker-dependent", "only f1 of 5 folds")
+    assert facts == read_result(folder).facts
+
+
 def test_a_predictions_file_alone_knows_no_protocol(tmp_path: Path) -> None:
-    result = read_result(write_result(tmp_path / "made") / "predictions.csv")
+    folder = write_result(tmp_path / "made", selected_on="test")
+    result = read_result((folder / "predictions.csv").rename(tmp_path / "predictions.csv"))
     assert (result.name, result.facts.protocol, result.facts.speakers) == ("predictions", "", "speakers unknown")
     assert result.runs == ()
 
