@@ -1,6 +1,6 @@
 """Own recordings named by path in ``earnest corpus``: how they are read, and what is told of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,9 +8,10 @@ import click
 
 from earnest.apps.cli._options import named_corpus, option
 from earnest.apps.cli.output import command_line, counts_text, echo, echo_table
+from earnest.corpora.check import Finding
 from earnest.corpora.load import of_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.own.check import OwnReport, without_faulty
+from earnest.corpora.own.check import KEEP_ONE, TWICE, OwnReport, without_faulty
 from earnest.corpora.own.data import OwnData, doubts_about, typed
 from earnest.corpora.own.read import read_own
 from earnest.errors import SplitError, counted
@@ -21,6 +22,7 @@ NO_SPEAKERS = (
     "--speaker-pattern REGEX: without them a result says nothing about new speakers."
 )
 RECIPE = "recipes/own.toml"
+MOST_TWICE = 3  # recordings in several rows that have a row of their own
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,19 @@ def next_command(data: OwnData, report: OwnReport, name: str, hints: OwnOptions)
     return command_line("corpus", "manifest", name, "-o", "mine.csv", *hints.words, *readable)
 
 
+def _finding_rows(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
+    """Return a row a finding; all recordings that are listed twice share one, as several people may label each."""
+    twice = [finding for finding in findings if finding.kind == TWICE]
+    together = twice if len(twice) > MOST_TWICE else []
+    rows = [(one.kind, "\n".join(one.files), one.detail) for one in findings if one not in together]
+    if together:
+        names = [file for finding in together[:MOST_TWICE] for file in finding.files]
+        n_contradict = sum(finding.detail != KEEP_ONE for finding in together)
+        told = f"{n_contradict} with labels or speakers that contradict" if n_contradict else "keep one row of each"
+        rows.append((TWICE, "\n".join([*names, "…"]), f"{counted(len(together), 'recording')}, {told}"))
+    return rows
+
+
 def echo_own_report(report: OwnReport, following: str) -> None:
     """Write counts, findings, advice and the command that follows, "" for none."""
     length = clock(round(3600 * report.hours, 1))
@@ -133,8 +148,7 @@ def echo_own_report(report: OwnReport, following: str) -> None:
     echo_table(("label", "here"), [(one, str(n)) for one, n in report.class_counts.items()], right=("here",))
     if report.findings:
         echo()
-        rows = [(finding.kind, "\n".join(finding.files), finding.detail) for finding in report.findings]
-        echo_table(("finding", "files", "what"), rows)
+        echo_table(("finding", "files", "what"), _finding_rows(report.findings))
     echo()
     for sentence in report.advice:
         echo(sentence)

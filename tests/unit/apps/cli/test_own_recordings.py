@@ -152,3 +152,17 @@ def test_labels_are_the_classes_unless_a_scheme_is_named(folder: Path) -> None:
     assert asked.words == ["--corpus", str(folder), "--corpus", "emodb"]
     assert RecipeOptions(scheme="four", corpora=(str(folder),), settings=()).changes["scheme"] == "four"
     assert "scheme" not in RecipeOptions(scheme=None, corpora=("emodb",), settings=()).changes
+
+
+@pytest.mark.parametrize(("others", "told"), [("sad", "6 recordings, keep one row of each"), ("froh", "3 with labels")])
+def test_recordings_that_several_people_labelled_are_one_line_of_a_check(folder: Path, others: str, told: str) -> None:
+    rows = [f"{path.relative_to(folder)},{path.parts[-3]}" for path in sorted(folder.rglob("*.wav"))]
+    again = [row if row.startswith("froh") else row.replace(",sad", f",{others}") for row in rows]
+    table = folder / "labels.csv"
+    table.write_text("\n".join(["path,label", *rows, *again]) + "\n")
+    done = run("check", table)
+    (line,) = [line for line in done.output.splitlines() if "listed twice" in line]
+    assert "6 recordings" in line
+    assert told in " ".join(done.output.split())
+    found = json.loads(run("check", table, "--json").output)["findings"]
+    assert [one["kind"] for one in found] == ["listed twice"] * 6
