@@ -49,6 +49,10 @@ TOO_LARGE = 413
 ROUNDED_S = 0.01  # of the server's count of seconds
 THE_RECORDING = "the recording"  # what the server's messages call one that was sent without a name
 CLOSED = "This client is closed. Make another one: Client(url)."
+OTHER_LOOP = (
+    "This AsyncClient belongs to another event loop, such as that of an earlier asyncio.run(…). Ask all in one, or "
+    "make a client in each: async with AsyncClient(url) as client. Without asyncio it is Client(url)."
+)
 FRAME_SAMPLES = 16_000  # of one WebSocket message: 64 kB
 FINISH = json.dumps({"type": "finish"})
 OPEN_S, PONG_S = 30.0, 60.0  # a pong may wait behind sound that the server reads no faster than it allows

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 
 class AsyncClient:
-    """`Client` with methods to be awaited."""
+    """`Client` with methods to be awaited, all in one event loop: that of its first request."""
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
-        self._timeout_s = calls.checked_timeout(timeout_s)
+        self._timeout_s, self._api_key = calls.checked_timeout(timeout_s), api_key
         self._http = calls.made_client(calls.http_module().AsyncClient, url, headers=self._headers, timeout=timeout_s)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._url, self._api_key, self._timeout_s)  # with connections of its own
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -39,6 +43,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close connections."""
+        self._refuse_other_loop()
         await self._http.aclose()
 
     async def predict(
@@ -115,11 +120,19 @@ class AsyncClient:
         http = calls.http_module()
         if self._http.is_closed:
             raise EarnestError(calls.CLOSED)
+        self._refuse_other_loop()
         try:
             response = await self._answered(call)
         except (http.HTTPError, http.InvalidURL) as error:
             raise calls.no_answer(self._url, error, self._timeout_s) from error
         return calls.values_in(response, call)
+
+    def _refuse_other_loop(self) -> None:
+        """Raise an `EarnestError` in another event loop than that of the first request, to which connections belong."""
+        running = asyncio.get_running_loop()
+        self._loop = self._loop or running
+        if running is not self._loop:
+            raise EarnestError(calls.OTHER_LOOP)
 
     async def _answered(self, call: Call) -> Any:
         """Ask, and once more where the connection broke: servers close what was idle, or sent what they refused."""
@@ -241,8 +254,11 @@ class Client:
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
-        self._timeout_s = calls.checked_timeout(timeout_s)
+        self._timeout_s, self._api_key = calls.checked_timeout(timeout_s), api_key
         self._http = calls.made_client(calls.http_module().Client, url, headers=self._headers, timeout=timeout_s)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._url, self._api_key, self._timeout_s)  # with connections of its own
 
     def __enter__(self) -> "Client":
         return self

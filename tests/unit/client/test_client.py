@@ -1,6 +1,8 @@
 """The clients give the same objects as the model itself, and its errors."""
 
 import asyncio
+import copy
+import pickle
 import re
 import socket
 import threading
@@ -66,6 +68,30 @@ def client(address: str) -> Iterator[Client]:
 
 def test_a_prediction_equals_the_models(client: Client, model: Predictor, clip: Path) -> None:
     assert client.predict(clip) == Prediction.from_dict(model.predict(clip).to_dict())
+
+
+def test_a_client_can_be_sent_to_another_process(client: Client, address: str, clip: Path) -> None:
+    for one in (client, AsyncClient(address, KEY, 7.0)):
+        other, copied = pickle.loads(pickle.dumps(one)), copy.deepcopy(one)  # of bytes that we made
+        assert type(other) is type(copied) is type(one)
+        assert other.__reduce__() == copied.__reduce__() == one.__reduce__()
+    with pickle.loads(pickle.dumps(client)) as other:
+        assert other.predict(clip) == client.predict(clip)
+    assert client.predict(clip).emotion  # has connections of its own
+
+
+def test_a_client_of_another_event_loop_says_what_to_do(address: str, clip: Path) -> None:
+    client = AsyncClient(address, KEY)
+
+    async def first() -> None:
+        assert (await client.predict(clip)).emotion == (await client.predict(clip)).emotion
+        await client._http.aclose()  # else its connection would be found open at the end of the test
+        client._http = AsyncClient(address, KEY)._http
+
+    asyncio.run(first())
+    for ask in (lambda: client.predict(clip), client.models, client.close):
+        with pytest.raises(EarnestError, match=r"another event loop.*async with AsyncClient\(url\) as client"):
+            asyncio.run(ask())  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("kind", ["bytes", "file", "array"])
