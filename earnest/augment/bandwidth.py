@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, Transform
+from earnest.errors import RecipeError
 from earnest.settings.limits import LowHigh
 
 Spectrum: TypeAlias = npt.NDArray[np.floating]
@@ -71,10 +72,18 @@ class Bandwidth(Augmentation):
 
     Attributes
     ----------
-    highest_hz : lowest and highest frequency up to which all is kept
+    highest_hz : lowest and highest frequency up to which all is kept; above half of the sample rate nothing changes
     """
 
     highest_hz: Annotated[Range, LowHigh(ge=100, le=100_000)] = (3000.0, 7000.0)
+
+    def made_for(self, sample_rate_hz: int) -> Transform:
+        """See `Augmentation.made_for`; a range that changes no utterance of this rate is a `RecipeError`."""
+        if self.highest_hz[0] >= sample_rate_hz / 2:
+            (low, high), half_hz = self.highest_hz, sample_rate_hz / 2
+            told = f"[{low:g}, {high:g}] changes nothing: at {sample_rate_hz} Hz recordings end at {half_hz:g} Hz"
+            raise RecipeError(f"highest_hz: {told}. Lower it, or leave bandwidth out.")
+        return super().made_for(sample_rate_hz)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `band_limited`."""

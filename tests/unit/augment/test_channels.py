@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earnest.augment.bandwidth import band_limited, fast_length, filtered
+from earnest.augment.base import build_chain
 from earnest.augment.codec import Format, coded
 from earnest.augment.level import power
 from earnest.augment.telephone import mu_law, over_telephone
+from earnest.errors import RecipeError
 from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
@@ -29,6 +31,14 @@ def change_db(after: np.ndarray, before: np.ndarray) -> float:
 
 def delay_of(after: np.ndarray, before: np.ndarray) -> int:
     return int(np.correlate(after, before, mode="full").argmax()) - (len(before) - 1)
+
+
+@pytest.mark.parametrize(("highest_hz", "rate_hz"), [([8_000, 9_000], 16_000), ([4_000, 7_000], 8_000)])
+def test_a_bandwidth_that_changes_nothing_is_told(highest_hz: list[int], rate_hz: int) -> None:
+    with pytest.raises(RecipeError, match=rf"augment 1 \(bandwidth\): highest_hz: .* end at {rate_hz // 2} Hz"):
+        build_chain([{"name": "bandwidth", "highest_hz": highest_hz}], rate_hz)
+    some = build_chain([{"name": "bandwidth", "highest_hz": [highest_hz[0] - 1, highest_hz[1]]}], rate_hz)
+    assert some(voice(0.4, rate_hz), np.random.default_rng(0)).shape == voice(0.4, rate_hz).shape
 
 
 @pytest.mark.parametrize("frequency_hz", [320, 500, 1_000, 2_500, 3_350])
