@@ -208,7 +208,7 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],
             expose_headers=_TOLD,
         )
@@ -217,11 +217,24 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
     return app
 
 
+def _headers_of(error: Exception) -> Mapping[str, str] | None:
+    """Return the headers of an error, with all methods that are answered there where its method is not.
+
+    Starlette tells those of one route; HEAD, which has a route of its own, is answered wherever GET is. Of files it
+    tells none.
+    """
+    headers: Mapping[str, str] | None = getattr(error, "headers", None)
+    if getattr(error, "status_code", None) != HTTPStatus.METHOD_NOT_ALLOWED:
+        return headers
+    allowed = (headers or {}).get("Allow", "GET")
+    return {**(headers or {}), "Allow": "GET, HEAD" if "GET" in allowed else allowed}
+
+
 async def _answer_with_problem(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
     problem = problem_of(error)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("failed", extra={"path": connection.url.path}, exc_info=error)
-    response = problem.response(getattr(error, "headers", None))
+    response = problem.response(_headers_of(error))
     if not isinstance(connection, WebSocket):
         return response
     if connection.application_state is not WebSocketState.CONNECTING:

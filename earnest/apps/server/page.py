@@ -148,7 +148,7 @@ def _page_router(settings: Settings) -> APIRouter:
     text = json.dumps(site)
     headers = {**REVALIDATED, "ETag": f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'}
 
-    @router.get("/site.json")
+    @router.api_route("/site.json", methods=["GET", "HEAD"])
     async def described(request: Request) -> Response:
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
@@ -156,7 +156,7 @@ def _page_router(settings: Settings) -> APIRouter:
 
     networks = Files(NETWORK.parent)
 
-    @router.get("/models/silero_vad.onnx")
+    @router.api_route("/models/silero_vad.onnx", methods=["GET", "HEAD"])
     async def voice_activity(request: Request) -> Response:
         return await networks.get_response(NETWORK.name, request.scope)
 

@@ -320,7 +320,7 @@ def stream_router(service: Service) -> APIRouter:
                 metrics.ended.labels(how).inc()
                 websocket.state.end = {"ended": how, "close": code}
 
-    @router.get("/v1/stream", include_in_schema=False)
+    @router.api_route("/v1/stream", methods=["GET", "HEAD"], include_in_schema=False)
     async def without_upgrade() -> None:
         told = "A plain request came. A proxy on the way must pass the headers Upgrade and Connection on."
         raise ProblemError("upgrade-needed", told)

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from serving import application, settings_for
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
+from earnest.apps.server import app, page
 from earnest.apps.server.page import PIECE_BYTES, Files, InPieces, accepted_codings
 
 TEXT = "const answer = 42;\n" * 200
@@ -155,3 +157,17 @@ def test_a_kept_body_is_sent_in_pieces() -> None:
     assert b"".join(pieces) == body
     assert max(map(len, pieces)) <= PIECE_BYTES
     assert [message["more_body"] for message in sent[1:]] == [True, True, False]
+
+
+def test_the_page_is_asked_for_by_get_and_head_alone_and_says_so(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "index.html").write_text("<!doctype html>")
+    monkeypatch.setattr(page, "PAGE", folder)
+    monkeypatch.setattr(app, "is_built", lambda: True)
+    with application(settings_for(tmp_path, isolate=False)) as client:
+        for path in ("/", f"/{FIXED}", "/site.json", "/models/silero_vad.onnx", "/models/small/bundle.json"):
+            assert (client.head(path).status_code, client.head(path).content) == (200, b"")
+            for method in ("OPTIONS", "PUT"):
+                answer = client.request(method, path)
+                assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")

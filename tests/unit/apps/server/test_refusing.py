@@ -339,6 +339,22 @@ def test_what_is_got_can_be_asked_for_without_its_body(client: TestClient, addre
         assert answer.headers["content-length"] == got.headers["content-length"]
 
 
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        *((address, "GET, HEAD") for address in ("/", "/healthz", "/v1/models", "/v1/stream", "/openapi.json")),
+        *((address, "POST") for address in ("/v1/predict", "/v1/tickets")),
+    ],
+)
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT"])
+def test_a_wrong_method_is_told_which_are_answered(client: TestClient, address: str, allowed: str, method: str) -> None:
+    answer = client.request(method, address)
+    refused(answer, 405, "wrong-method")
+    assert answer.headers["allow"] == allowed
+    for right in allowed.split(", "):
+        assert client.request(right, address).status_code != 405
+
+
 @pytest.mark.parametrize("address", ["/v1/predict", "/v1/batch"])
 def test_a_body_that_was_compressed_on_its_way_is_refused_by_its_coding(
     client: TestClient, sound: bytes, address: str
@@ -554,6 +570,8 @@ def test_a_browser_that_asks_for_a_page_elsewhere_is_told_what_the_server_needs(
         answer = client.options("/v1/predict", headers=asked)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == "https://page.example"
+        head = client.options("/v1/models", headers=asked | {"Access-Control-Request-Method": "HEAD"})
+        assert head.status_code == 200
         other = client.options("/v1/predict", headers=asked | {"Origin": "https://other.example"})
         refused(other, 403, "foreign-origin")
 
