@@ -1,11 +1,12 @@
 """Style of all pictures: colours, figures without matplotlib's global state and without a screen, plain axes."""
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from earnest.errors import MissingExtraError
-from earnest.files.writing import replacing
+from earnest.files.writing import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,7 @@ def headline(figure: "Figure", title: str, subtitle: str) -> None:
     figure.suptitle(text, x=0.02, ha="left", fontsize=11, color=INK, wrap=True)
 
 
-def save_as(figure: "Figure", place: Path | IO[bytes], **look: Any) -> None:
+def save_as(figure: "Figure", place: IO[bytes], **look: Any) -> None:
     """Save a figure that may hold names of others: a dollar is a dollar, a letter that no font here has is a box."""
     from matplotlib.font_manager import fontManager
     from matplotlib.text import Text
@@ -76,11 +77,22 @@ N_COLOURS = 256  # of a PNG: a third of the size, and nothing to see
 
 def save(figure: "Figure", path: Path) -> None:
     """Save a figure, in the format that the name ends in; it appears whole or not at all."""
-    with replacing(path) as beside:
-        save_as(figure, beside, dpi=DPI)
-        if path.suffix == ".png":
-            from PIL import Image
+    data = drawn(figure, path.suffix)
+    if path.suffix == ".png":
+        from PIL import Image
 
-            with Image.open(beside) as image:
-                few = image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE)
-            few.save(beside, "PNG", optimize=True)
+        few = BytesIO()
+        with Image.open(BytesIO(data)) as image:
+            image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE).save(few, "PNG", optimize=True)
+        data = few.getvalue()
+    write_atomically(path, data)
+
+
+def drawn(figure: "Figure", suffix: str) -> bytes:
+    """Return the file of a figure, in the format of a suffix such as ".png"; matplotlib's `ValueError` for none.
+
+    In memory: a file that is opened again by its name may be a link by then, in a folder that others write to.
+    """
+    content = BytesIO()
+    save_as(figure, content, dpi=DPI, format=suffix.lower().removeprefix(".") or None)
+    return content.getvalue()

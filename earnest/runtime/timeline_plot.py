@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import EarnestError, MissingExtraError, printable, told
-from earnest.files.writing import replacing
+from earnest.errors import EarnestError, MissingExtraError, printable
+from earnest.files.writing import write_atomically
 from earnest.labels import UNSURE
 from earnest.runtime.prediction import Recorded, Segment, Span, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DPI = 160
 INK, MUTED, GRID, WAVE = "#1a1a1a", "#666666", "#dddddd", "#cfd3da"
 # Okabe and Ito (2008), distinct in every common colour blindness; the rest are darker or lighter relatives.
 COLOURS: Mapping[str, str] = {
@@ -59,7 +58,7 @@ def plot_timeline(timeline: Recorded, path: Path, title: str | None = None) -> N
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("drawing", "report") from None
-    from earnest.plots.style import save_as
+    from earnest.plots.style import drawn
 
     figure = Figure(figsize=(11, 4.8), layout="constrained", facecolor="white")
     strip, wave, stack = figure.subplots(3, 1, sharex=True, height_ratios=(0.45, 1, 1.7))
@@ -72,12 +71,10 @@ def plot_timeline(timeline: Recorded, path: Path, title: str | None = None) -> N
     _time_axis(stack, timeline.duration_s)
     figure.suptitle(title or _headline(timeline), x=0.01, ha="left", fontsize=11, color=INK)
     try:
-        with told(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as beside:
-                save_as(figure, beside, dpi=DPI)
+        data = drawn(figure, path.suffix)
     except ValueError as error:
         raise EarnestError(f"{path}: can't be drawn ({error}). Use a name that ends in .png, .svg or .pdf.") from error
+    write_atomically(path, data)
 
 
 def colours_of(classes: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.slices import Slice
+from earnest.files import writing
 from earnest.plots import results as plots
 from earnest.plots import style
 from earnest.plots.comparisons import draw_noise_curves
@@ -154,3 +155,23 @@ def test_a_name_in_another_script_is_drawn_by_a_font_that_is_installed(monkeypat
     plain, other = figure.text(0, 0.8, "talk $5.wav"), figure.text(0, 0.2, "面接.wav")
     style.save(figure, tmp_path / "names.png")
     assert other.get_fontfamily() == [*plain.get_fontfamily(), "STIXGeneral"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="on Windows a link needs a right")
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_a_picture_is_not_written_through_a_link_that_others_put_there(
+    scores: Scores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    (victim := tmp_path / "victim").write_text("theirs")
+    (folder := tmp_path / "folder").mkdir()
+    made_anew = writing._make_anew
+
+    def planted(path: Path) -> None:
+        made_anew(path)
+        path.unlink()
+        path.symlink_to(victim)
+
+    monkeypatch.setattr(writing, "_make_anew", planted)
+    with pytest.raises(EarnestError, match="not writable"):
+        plots.plot_confusion(scores, folder / f"cm{suffix}", "p", speaker_independent=True)
+    assert (victim.read_text(), [*folder.iterdir()]) == ("theirs", [])
