@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from earnest.audio.deadline import Deadline, check_deadline, current_deadline
+from earnest.audio.deadline import Deadline, check_deadline, current_deadline, until
 from earnest.audio.io import MAX_SECONDS, NOTES, AudioStream, check_form, checked, open_audio
 from earnest.audio.source import Channel, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
@@ -37,7 +37,7 @@ from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of
 START_S = 60.0  # on a busy machine
 MOST_JOBS = 1_000
 MOST_GROWN_BYTES, LOOK_EVERY = 96 * 2**20, 10  # jobs
-STOP_S = 1.0  # for a job that nobody wants to go on
+STOP_S, LATE_STOP_S = 1.0, 0.25  # for a job that nobody wants to go on, where the time is over too
 CPU_S, CPU_SHARE = 30.0, 0.1  # computing, and for each second of the longest recording: a tenth of it
 _MOST_WAIT_S = 1e9
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
@@ -262,6 +262,7 @@ class _Child:
         self._words: tuple[str, ...] | None = None
         self._first_bytes, self._since_s = 0, time.monotonic()
         self._name, self._n_jobs, self._works, self.is_alive = "", 0, False, True
+        self._is_between = True  # messages: no part of one was read
         self.notes: tuple[str, ...] = ()
 
     @property
@@ -369,10 +370,12 @@ class _Child:
         return bool(poll.poll(None if math.isinf(left_s) else math.ceil(1e3 * left_s)))
 
     def _is_stopped(self) -> bool:
-        """Ask it to stop, and hear it out; what nobody waits for any more takes no second."""
-        if self._words is None or current_deadline().left_s == 0:
+        """Ask it to stop, and hear it out: that takes less than the start of another one."""
+        if self._words is None or not self._is_between:
             return False
-        with suppress(EarnestError, OSError), Deadline(STOP_S):
+        patience_s = max(min(current_deadline().left_s, STOP_S), LATE_STOP_S)
+        # Where the time is over, as where the client has left, this has a little of its own.
+        with suppress(EarnestError, OSError), until(Deadline(patience_s)):
             self._socket.sendall(STOP)
             # What it sent before it heard of the wish lies in the socket, and would be taken for the next job's.
             while self._works:
@@ -381,9 +384,12 @@ class _Child:
 
     def _message(self) -> tuple[Kind, bytes]:
         """Return the next message; an error is raised, and so is the deadline's."""
+        check_deadline()  # before any of it is read, so that the process can be stopped instead of ended
         self._link.wait_for(current_deadline().left_s)
+        self._is_between = False
         try:
             kind, payload = read_message(self._link)
+            self._is_between = True
         except BlockingIOError:  # nothing came in time
             self.kill()
             check_deadline()

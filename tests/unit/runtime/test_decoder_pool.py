@@ -19,7 +19,7 @@ import soundfile
 from patience import PATIENCE_S, wait_for
 
 from attacks import decoding
-from earnest.audio.deadline import Deadline
+from earnest.audio.deadline import Deadline, check_deadline
 from earnest.audio.io import open_audio
 from earnest.audio.source import Source
 from earnest.errors import AudioError, DecoderDiedError, EarnestError, RecordingTooLongError, TooLateError
@@ -151,6 +151,54 @@ def test_a_job_that_nobody_reads_to_its_end_is_stopped(pool: DecoderPool) -> Non
         next(stream.blocks)
     assert pool.pids() == before
     assert heard(pool.open_audio, b"RIFF" + coded("WAV", "PCM_16")[4:])
+
+
+def test_a_job_whose_client_has_left_is_stopped_and_costs_no_process(pool: DecoderPool) -> None:
+    expected = heard(pool.open_audio, coded("WAV", "PCM_16"))
+    before = pool.pids()
+    for _ in range(3):
+        deadline = Deadline(PATIENCE_S)
+        with pytest.raises(TooLateError), deadline, pool.open_audio(LONG, 600) as stream:
+            next(stream.blocks)
+            deadline.end()
+            list(stream.blocks)
+        assert heard(pool.open_audio, coded("WAV", "PCM_16")) == expected
+    assert pool.pids() == before
+
+
+def test_a_process_of_whose_message_a_part_was_read_is_not_used_again(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = heard(pool.open_audio, coded("WAV", "PCM_16"))
+    before = pool.pids()
+    read = decoder_pool._Link.read
+    deadline = Deadline(PATIENCE_S)
+
+    def ended_within(link: Any, n_bytes: int) -> bytes:
+        data = read(link, n_bytes)
+        deadline.end()
+        check_deadline()
+        return data
+
+    with pytest.raises(TooLateError), deadline, pool.open_audio(LONG, 600) as stream:
+        next(stream.blocks)
+        monkeypatch.setattr(decoder_pool._Link, "read", ended_within)
+        list(stream.blocks)
+    monkeypatch.undo()
+    assert heard(pool.open_audio, coded("WAV", "PCM_16")) == expected
+    assert pool.pids() != before
+
+
+def test_a_process_that_never_stops_talking_is_ended(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard(pool.open_audio, coded("WAV", "PCM_16"))
+    before = pool.pids()
+    block = Kind.BLOCK, np.zeros(100, np.float32).tobytes()
+    with pool.open_audio(LONG, 600) as stream:
+        next(stream.blocks)
+        monkeypatch.setattr(decoder_pool, "read_message", lambda _: block)
+    monkeypatch.undo()
+    assert heard(pool.open_audio, coded("WAV", "PCM_16"))
+    assert pool.pids() != before
 
 
 def test_a_process_that_dies_is_one_error_and_replaced(pool: DecoderPool, caplog: pytest.LogCaptureFixture) -> None:
