@@ -159,3 +159,18 @@ def test_standard_input_is_a_recording(corpus: Path) -> None:
     assert done.returncode == 0
     assert (row["path"], row["status"]) == ("-", "ok")
     assert earnest(corpus, "-", stdin=b"").returncode == 3
+
+
+def test_files_without_a_header_in_a_folder_are_counted(corpus: Path) -> None:
+    calls = corpus / "calls"
+    calls.mkdir()
+    (calls / "call.ulaw").write_bytes(b"\xff" * 800)
+    (calls / "other.GSM").write_bytes(b"\xd0" * 330)
+    told = "2 files without a header can't be read (.gsm .ulaw). With ffmpeg: ffmpeg -f mulaw"
+    alone = earnest(corpus, "calls")
+    assert alone.returncode == 1
+    assert told in alone.stderr.decode()
+    write_voice(calls / "talk.wav")
+    beside = earnest(corpus, "calls")
+    assert beside.returncode == 0
+    assert f"calls: {told}" in beside.stderr.decode()

@@ -84,7 +84,7 @@ def _local(source: str) -> Iterator[Input]:
         raise EarnestError(f"{source}: no such file or folder. Check the path.")
     tars = [str(path) for path in sorted(folder.rglob("*.tar"))] if folder.is_dir() else []
     if tars:
-        _refuse_both(source, search(source)[0], tars)
+        _refuse_both(source, search(source).recordings, tars)
         for tar in tars:
             yield from _members(tar)
         return

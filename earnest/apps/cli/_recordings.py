@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 import click
 
@@ -44,6 +44,7 @@ MOST_LIST_BYTES = 1 << 26
 CHANNEL_NUMBERS = "expected 1 for the left one, 2 for the right one, and so on"
 _COLUMNS = ("path", "speaker", "channel", "start_s", "end_s")  # of a list, that mean something
 _OF_MACOS = "._"  # before the name of a file with what macOS knows of another file
+_HEADERLESS = (".al", ".alaw", ".g722", ".g729", ".gsm", ".mulaw", ".pcm", ".sln", ".ul", ".ulaw", ".vox")
 POLL_S, LOOK_S = 1.0, 0.1
 _log = logging.getLogger("earnest")
 
@@ -301,32 +302,64 @@ def standard_input() -> BinaryIO:
 
 def _recordings_in(folder: str) -> list[str]:
     """Return paths named as recordings, sorted; a folder with such a name is listed, to become an error."""
-    found, links = search(folder)
-    linked = unfollowed(Path(folder), links)
-    if not found:
+    found = search(folder)
+    left_out = " ".join(filter(None, (unfollowed(Path(folder), found.links), found.without_header())))
+    if not found.recordings:
         endings = " ".join(sorted(AUDIO_SUFFIXES))
-        told = linked or "Name another one."
+        told = left_out or "Name another one."
         raise AudioError(f"{printable(folder)}: no recordings in this folder ({endings}). {told}")
-    if linked:
-        _log.warning("%s: %s", printable(folder), linked)
+    if left_out:
+        _log.warning("%s: %s", printable(folder), left_out)
+    return found.recordings
+
+
+class Found(NamedTuple):
+    """What a folder holds.
+
+    Attributes
+    ----------
+    recordings : paths named as recordings, sorted
+    links : to folders, which are not followed
+    headerless : names of files with samples alone, as telephone systems write them; nothing tells their rate and coding
+    """
+
+    recordings: list[str]
+    links: list[Path]
+    headerless: list[str]
+
+    def without_header(self) -> str:
+        """Return a sentence about files without a header, "" where there is none."""
+        if not self.headerless:
+            return ""
+        endings = sorted({ending_of(name) for name in self.headerless})
+        return (
+            f"{counted(len(self.headerless), 'file')} without a header can't be read ({' '.join(endings)}). "
+            "With ffmpeg: ffmpeg -f mulaw -ar 8000 -i call.ulaw call.wav (or -f alaw, gsm, s16le)."
+        )
+
+
+def search(folder: str) -> Found:
+    """Look for recordings in a folder and below."""
+    found = Found([], [], [])
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        found.links.extend(take_links(Path(folder), parent, folders))
+        named = [os.path.join(parent, name) for name in [*files, *folders] if is_recording(name)]  # noqa: PTH118
+        found.recordings.extend(named)
+        found.headerless.extend(name for name in files if ending_of(name) in _HEADERLESS)
+        folders[:] = [name for name in folders if not is_recording(name)]
+    found.recordings.sort()
     return found
 
 
-def search(folder: str) -> tuple[list[str], list[Path]]:
-    """Return paths named as recordings, sorted, and the links to folders, which are not followed."""
-    found: list[str] = []
-    links: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders.sort()
-        links += take_links(Path(folder), parent, folders)
-        found += [os.path.join(parent, name) for name in [*files, *folders] if is_recording(name)]  # noqa: PTH118
-        folders[:] = [name for name in folders if not is_recording(name)]
-    return sorted(found), links
+def ending_of(name: str) -> str:
+    """Return the ending of a file's name, in lower case, with its point."""
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122
 
 
 def is_recording(name: str) -> bool:
     """Whether a file is called as recordings are."""
-    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES and not name.startswith(_OF_MACOS)  # noqa: PTH122
+    return ending_of(name) in AUDIO_SUFFIXES and not name.startswith(_OF_MACOS)
 
 
 class Interrupt:
@@ -367,7 +400,7 @@ def arriving(folders: Sequence[str], known: set[str]) -> Iterator[list[str]]:
     n_bytes = {path: state[0] for path in known if (state := _state(path))}  # when yielded
     with Interrupt() as interrupt:
         while not interrupt.is_asked:
-            found = {path: _state(path) for folder in folders for path in search(folder)[0]}
+            found = {path: _state(path) for folder in folders for path in search(folder).recordings}
             seen = {path: state for path, state in found.items() if state and n_bytes.get(path) != state[0]}
             ready = [path for path, state in seen.items() if growing.get(path) == state]
             growing = {path: state for path, state in seen.items() if path not in ready}
