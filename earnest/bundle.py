@@ -19,6 +19,7 @@ from earnest.settings.config import from_mapping
 from earnest.settings.limits import Bounds, Positive, Share, Validated, require
 
 Format: TypeAlias = Literal["onnx", "onnx-int8", "onnx-fp16", "openvino", "openvino-fp16", "openvino-int8", "web"]
+NETWORK_FILES = ("model.onnx", "model.xml", "model.bin")
 COMPANIONS = ("adaptation", "distance")
 FORMATS: tuple[Format, ...] = get_args(Format)
 SCHEMA = 1
@@ -173,6 +174,12 @@ class BundleInfo(Validated):
         """Twelve letters, of its graphs' sha256, that another model of the same name and version has differently."""
         graphs = [(name, told) for name, told in sorted(self.files.items()) if name.endswith((".onnx", ".xml", ".bin"))]
         return sha256_of(json.dumps(graphs).encode())[:12]
+
+    @property
+    def network_digest(self) -> str:
+        """The first twelve letters of the graph's sha256, without its adaptation's; of several files joined by "+"."""
+        graphs = (told for name, told in self.files.items() if name.rpartition("/")[2] in NETWORK_FILES)
+        return "+".join(sorted(told[:12] for told in graphs))
 
     @property
     def non_commercial(self) -> tuple[TrainingCorpus, ...]:

@@ -9,14 +9,13 @@ It needs nothing but probabilities. So it serves every engine, averages over mod
 kept in a table. The order of a set is of no meaning, and its cost grows as the set does.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from earnest.bundle import ADAPTATION, AdaptationEntry, Bundle
+from earnest.bundle import ADAPTATION, AdaptationEntry, Bundle, BundleInfo
 from earnest.errors import BundleError, EarnestError, counted, first_line
 from earnest.onnx.check import check_onnx
 from earnest.runtime.engine import Runner
@@ -169,7 +168,7 @@ class Adapter:
 
     Attributes
     ----------
-    model : whose answers it is for, name and version; "" where that is not known
+    model : whose answers it is for, name, version and digest; "" where that is not known
     is_active : whether enough was heard for anything to be adapted
     """
 
@@ -248,10 +247,10 @@ class BatchAdapter:
         if self.speech_s >= self._adaptation.least_speech_s and len(self._set) >= LEAST_SET:
             self._answers = self._adaptation.answer(self._set.probabilities, self._set.weights)
 
-    def profile(self, model: str, model_version: str, classes: Sequence[str]) -> Profile:
-        """Return the profile of the speaker who was heard."""
-        rows = self._set
-        return Profile.of(model, model_version, tuple(classes), self.speech_s, rows.probabilities, rows.weights)
+    def profile(self, info: BundleInfo) -> Profile:
+        """Return the profile of the speaker who was heard by this model."""
+        rows, model = self._set, (info.name, info.version, info.classes)
+        return Profile.of(*model, self.speech_s, rows.probabilities, rows.weights, info.network_digest)
 
 
 class _Rows:

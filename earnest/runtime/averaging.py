@@ -114,7 +114,8 @@ def ensemble_info(infos: Sequence[BundleInfo]) -> BundleInfo:
         classes=first.classes,
         sample_rate_hz=first.sample_rate_hz,
         licence=" and ".join(dict.fromkeys(info.licence for info in infos)),
-        files={},
+        # By content: which networks these are, in any order.
+        files={f"{told}/{name}": told for info in infos for name, told in info.files.items()},
         scheme=first.scheme,
         adaptation=next((info.adaptation for info in infos if info.adaptation), None),
         n_parameters=sum(info.n_parameters for info in infos),

@@ -163,7 +163,7 @@ class Predictor:
 
     @property
     def _called(self) -> str:
-        return f"{self.info.name} {self.info.version}"
+        return f"{self.info.name} {self.info.version} ({self.info.network_digest})"
 
     def _check_adapter(self, adapter: Listener | None) -> None:
         if adapter is not None and not hasattr(adapter, "hear"):
@@ -245,7 +245,7 @@ class Predictor:
                 if unreadable is None:
                     raise
                 unreadable(error)
-        return listener.profile(self.info.name, self.info.version, self.info.classes)
+        return listener.profile(self.info)
 
     def predict(
         self,

@@ -1,7 +1,9 @@
 """A speaker's or channel's profile: the plain answers to some of its recordings, from which others are adapted."""
 
 import json
+import logging
 from dataclasses import dataclass
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import LONGEST_NAME, MOST_CLASSES, BundleInfo
-from earnest.errors import EarnestError, RecipeError, shown
+from earnest.errors import EarnestError, RecipeError, printable, shown
 from earnest.files.reading import parsed_json, read_text
 from earnest.files.writing import write_atomically
 from earnest.settings.config import from_mapping
@@ -21,6 +23,7 @@ MOST_BRACKETS = 2 * MOST_ROWS  # that open: a list for each row, and what names 
 FORMAT: Literal[1] = 1
 _TOLERANCE, _LEAST_WEIGHT = 1e-2, 1e-6
 _AGAIN = "Make it again with `earnest adapt`."
+_log = logging.getLogger("earnest")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class _Written:
     speech_s: float
     probabilities: tuple[tuple[float, ...], ...]
     weights: tuple[float, ...]
+    model_digest: str = ""
     format: Literal[1] = FORMAT
 
 
@@ -47,6 +51,7 @@ class Profile:
     speech_s : seconds of speech that they are about
     probabilities : plain, calibrated, shape (rows, classes)
     weights : how much of a window no window before it held, above 0 to 1, shape (rows,)
+    model_digest : `BundleInfo.network_digest`, of the network that gave the answers; "" in files of earlier versions
     """
 
     model: str
@@ -55,6 +60,7 @@ class Profile:
     speech_s: float
     probabilities: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
+    model_digest: str = ""
 
     @classmethod
     def of(
@@ -65,6 +71,7 @@ class Profile:
         speech_s: float,
         probabilities: npt.NDArray[np.floating],
         weights: npt.NDArray[np.floating],
+        model_digest: str = "",
     ) -> "Profile":
         """Make one of rows in any number; of more than `MOST_ROWS` every n-th is kept.
 
@@ -78,7 +85,7 @@ class Profile:
         # (kept,): spread evenly from the first row to the last, so that every part of the speech has a say.
         rows = np.linspace(0, len(probabilities) - 1, min(len(probabilities), MOST_ROWS)).round().astype(int)
         kept = np.asarray(probabilities, np.float32)[rows], np.asarray(weights, np.float32)[rows]
-        return cls(model, model_version, classes, speech_s, *kept)
+        return cls(model, model_version, classes, speech_s, *kept, model_digest)
 
     @classmethod
     def read(cls, path: str | Path) -> "Profile":
@@ -106,7 +113,7 @@ class Profile:
         probabilities = np.array(written.probabilities, np.float32)
         weights = np.array(written.weights, np.float32)
         names = written.model, written.model_version
-        return cls(*names, written.classes, written.speech_s, probabilities, weights)
+        return cls(*names, written.classes, written.speech_s, probabilities, weights, written.model_digest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON: what `earnest adapt` writes, rounded to six decimals."""
@@ -114,6 +121,7 @@ class Profile:
             "format": FORMAT,
             "model": self.model,
             "model_version": self.model_version,
+            "model_digest": self.model_digest,
             "classes": list(self.classes),
             "speech_s": round(self.speech_s, 3),
             "weights": [round(weight, 6) for weight in self.weights.tolist()],
@@ -131,13 +139,28 @@ class Profile:
         write_atomically(Path(path), self.to_json().encode())
 
     def check(self, info: BundleInfo, where: str = "profile") -> None:
-        """Raise `EarnestError` unless its answers are those of this model."""
+        """Raise `EarnestError` unless its answers are those of this model.
+
+        Where it doesn't say whose network gave them (it was made by an earlier version), there is a warning: a model
+        that was learnt anew under its name and version answers otherwise.
+        """
         ours, theirs = (info.name, info.version), (self.model, self.model_version)
         if _averaged(*ours) != _averaged(*theirs):
             made_for = f"made with the model {shown(' '.join(theirs))}, not with {shown(' '.join(ours))}"
             raise EarnestError(f"{where}: {made_for}. {_AGAIN}")
         if self.classes != info.classes:
             raise EarnestError(f"{where}: its classes are {shown(', '.join(self.classes))}. {_AGAIN}")
+        if not self.model_digest:
+            told = f"an earlier earnest wrote it, which didn't note the network of {shown(info.name)}"
+            _warn_once(f"{where}: {told}. If the model has changed since then, it adapts wrongly: {_AGAIN}")
+        elif self.model_digest != info.network_digest:
+            told = f"made with another network than the {shown(' '.join(ours))} that answers now"
+            raise EarnestError(f"{where}: {told} (an earlier one, learnt anew, or exported otherwise). {_AGAIN}")
+
+
+@cache
+def _warn_once(message: str) -> None:
+    _log.warning("%s", printable(message))
 
 
 def has_too_many_lists(text: str) -> bool:
@@ -162,8 +185,8 @@ def _problem_with(written: _Written) -> str | None:
     names = (written.model, *written.classes)
     if not all(name.isprintable() and 0 < len(name) <= LONGEST_NAME for name in written.classes):
         return f"'classes' must be names of 1 to {LONGEST_NAME} letters"
-    if not all(name.isprintable() for name in (*names, written.model_version)):
-        return "'model' and 'model_version' must be printable"
+    if not all(name.isprintable() for name in (*names, written.model_version, written.model_digest)):
+        return "'model', 'model_version' and 'model_digest' must be printable"
     if not 2 <= n_classes <= MOST_CLASSES or len(set(written.classes)) != n_classes:
         return f"'classes' must hold 2 to {MOST_CLASSES} different names"
     if not 1 <= n_rows <= MOST_ROWS or len(written.weights) != n_rows:

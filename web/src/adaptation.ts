@@ -8,7 +8,7 @@ import type { Bundle, BundleInfo } from "./bundle.js";
 import { BundleError, EarnestError } from "./errors.js";
 import { described } from "./given.js";
 import { firstLine, type InferenceSession, openSession, type Ort, type Values } from "./graph.js";
-import { MOST_ROWS, type Profile } from "./profile.js";
+import { MOST_ROWS, networkDigest, type Profile } from "./profile.js";
 
 const LEAST_SET = 2; // rows: one alone says nothing about what its speaker does to others
 const LEAST_WEIGHT = 1e-3; // of a window that adds nothing to those before it
@@ -168,12 +168,12 @@ export class ProfileListener implements AnswerListener {
   }
 
   /** The profile of whom it heard; of more rows than a profile takes, every n-th is kept. */
-  profile({ name, version, classes }: BundleInfo): Profile {
+  profile({ name, version, classes, files }: BundleInfo): Profile {
     const nRows = this.set.weights.length;
     const step = Math.max(nRows - 1, 0) / Math.max(Math.min(nRows, MOST_ROWS) - 1, 1);
     const kept = Array.from({ length: Math.min(nRows, MOST_ROWS) }, (_, row) => Math.round(row * step));
     return {
-      ...{ format: 1, model: name, model_version: version, classes, speech_s: this.speechS },
+      ...{ format: 1, model: name, model_version: version, model_digest: networkDigest(files), classes, speech_s: this.speechS },
       probabilities: kept.map((row) => this.set.probabilities[row]),
       weights: kept.map((row) => this.set.weights[row]),
     };

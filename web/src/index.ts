@@ -24,4 +24,4 @@ export {
   type Window,
 } from "./prediction.js";
 export type { Recording } from "./predictor.js";
-export { checkedProfile, type Profile } from "./profile.js";
+export { checkedProfile, OLD_PROFILE, type Profile } from "./profile.js";

@@ -20,23 +20,37 @@ export interface Profile {
   probabilities: number[][];
   /** how much of a window no window before it held, above 0 to 1 */
   weights: number[];
+  /** of the network that gave the answers, see `networkDigest`; absent or "" in profiles of earlier versions */
+  model_digest?: string;
 }
 
 /** The model that a profile is made with. */
-type Made = Pick<BundleInfo, "name" | "version" | "classes">;
+type Made = Pick<BundleInfo, "name" | "version" | "classes"> & { files?: BundleInfo["files"] }; // a server's has no files
+
+const NETWORK_FILES = ["model.onnx", "model.xml", "model.bin"];
+
+/** The first twelve letters of the graph's sha256, without its adaptation's; of several files joined by "+". */
+export function networkDigest(files: BundleInfo["files"]): string {
+  return NETWORK_FILES.flatMap((name) => files[name]?.slice(0, 12) ?? []).sort().join("+");
+}
+
+/** Of a profile that is used nevertheless. */
+export const OLD_PROFILE = "An earlier earnest wrote this profile, which didn't note its network. If the model has changed since then, it adapts wrongly.";
 
 /** The values of a profile's JSON, once it is known that they are one and of this model. */
 export function checkedProfile(values: unknown, info: Made): Profile {
   const profile = values as Profile; // until it is known
   const problem = problemWith(profile, info);
   if (problem) throw new EarnestError(`The profile ${problem}. Make it again.`);
+  if (!profile.model_digest) console.warn(`${OLD_PROFILE} Make it again.`);
   return profile;
 }
 
 function problemWith(profile: Partial<Record<keyof Profile, unknown>> | null, info: Made): string | null {
   if (typeof profile !== "object" || profile === null || profile.format !== 1) return "is none of format 1";
-  const { model, model_version: version, classes, speech_s: speechS, probabilities, weights } = profile;
+  const { model, model_version: version, classes, speech_s: speechS, probabilities, weights, model_digest: digest } = profile;
   if (model !== info.name || version !== info.version) return `was not made with the model ${info.name} ${info.version}`;
+  if (digest && info.files && digest !== networkDigest(info.files)) return `was made with another network than the ${info.name} ${info.version} that answers now`;
   if (!Array.isArray(classes) || classes.join() !== info.classes.join()) return "is of other classes";
   if (!isNumber(speechS) || speechS < 0) return "has no seconds of speech";
   if (!Array.isArray(probabilities) || !probabilities.length || probabilities.length > MOST_ROWS) return `must have 1 to ${MOST_ROWS} rows`;

@@ -218,3 +218,13 @@ def test_the_command_line_averages_too(
     assert json.loads(earnest_cli("timeline", clip, "--json"))["model"] == "a+b"
     monkeypatch.delenv("EARNEST_MODEL")
     assert json.loads(earnest_cli("predict", clip, "--json"))["model"] == earnest.load().info.name
+
+
+def test_an_ensemble_has_the_digest_of_its_networks_in_any_order(folders: tuple[Path, Path]) -> None:
+    first, second = folders
+    both = earnest.load([first, second]).info
+    assert both.network_digest == earnest.load([second, first]).info.network_digest
+    assert both.digest == earnest.load([second, first]).info.digest
+    alone = {earnest.load(folder).info.network_digest for folder in folders}
+    assert set(both.network_digest.split("+")) == alone
+    assert len(alone) == 2

@@ -14,12 +14,13 @@ from earnest.runtime import profile as profiles
 from earnest.runtime.profile import MOST_BYTES, MOST_ROWS, Profile
 
 CLASSES = ("happy", "sad")
-INFO = BundleInfo("base", "3", CLASSES, 16_000, "CC0-1.0", {})
+INFO = BundleInfo("base", "3", CLASSES, 16_000, "CC0-1.0", {"model.onnx": "a" * 64, "adaptation.onnx": "b" * 64})
 
 
 def profile(n_rows: int = 3) -> Profile:
     happy = np.linspace(0, 1, n_rows)
-    return Profile.of("base", "3", CLASSES, 12.5, np.stack([happy, 1 - happy], axis=1), np.linspace(0.1, 1, n_rows))
+    rows, weights = np.stack([happy, 1 - happy], axis=1), np.linspace(0.1, 1, n_rows)
+    return Profile.of("base", "3", CLASSES, 12.5, rows, weights, INFO.network_digest)
 
 
 def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -29,6 +30,7 @@ def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
     other = Profile.read(str(tmp_path / "voice.json"))
     assert Profile.read(tmp_path / "named.json").to_json() == other.to_json()
     assert (other.model, other.model_version, other.classes, other.speech_s) == ("base", "3", CLASSES, 12.5)
+    assert other.model_digest == "a" * 12
     np.testing.assert_allclose(other.probabilities, one.probabilities, atol=1e-6)
     np.testing.assert_allclose(other.weights, one.weights, atol=1e-6)
     other.check(INFO)
@@ -55,12 +57,27 @@ def test_of_many_rows_some_of_all_of_the_time_are_kept() -> None:
         ({"model": "small"}, "made with the model 'small 3', not with 'base 3'"),
         ({"model_version": "2"}, "made with the model 'base 2'"),
         ({"classes": ["sad", "happy"]}, "its classes are 'sad, happy'"),
+        ({"model_digest": "c" * 12}, r"made with another network than the 'base 3'.*Make it again"),
     ],
 )
 def test_a_profile_of_another_model_is_refused(changes: dict[str, Any], message: str) -> None:
     values = json.loads(profile().to_json()) | changes
     with pytest.raises(EarnestError, match=message):
         Profile.parsed(json.dumps(values), "voice.json").check(INFO, "voice.json")
+
+
+def test_a_profile_outlives_a_new_adaptation_and_one_without_a_digest_is_used_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    profile().check(replace(INFO, files={**INFO.files, "adaptation.onnx": "d" * 64}))
+    assert not caplog.records
+    values = json.loads(profile().to_json())
+    del values["model_digest"]
+    for _ in range(2):
+        Profile.from_values(values, "old.json").check(INFO, "old.json")
+    (record,) = caplog.records
+    assert "old.json: an earlier earnest wrote it" in record.message
+    assert "adapts wrongly: Make it again with `earnest adapt`." in record.message
 
 
 @pytest.mark.parametrize("variants", ["", " (tta speed)"])

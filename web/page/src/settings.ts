@@ -2,7 +2,7 @@
 
 import type { App } from "./app.js";
 import { chooseGender, showsGender } from "./chosen.js";
-import { checkedProfile, type Profile } from "../../src/index.js";
+import { checkedProfile, OLD_PROFILE, type Profile } from "../../src/index.js";
 import { byId, download, h } from "./dom.js";
 import type { Engine, Source } from "./engine.js";
 import { problemOf } from "./problems.js";
@@ -104,7 +104,7 @@ function take(name: string, app: App, read: (files: File[], engine: Engine) => P
         profile = found.profile;
         choose("profile", engine);
         const leftOut = found.unread.length ? ` This browser can't read and left out: ${found.unread.join(", ")}.` : "";
-        status.textContent = `A profile of ${Math.round(profile.speech_s)} s of speech.${leftOut}`;
+        status.textContent = `A profile of ${Math.round(profile.speech_s)} s of speech.${leftOut}${profile.model_digest ? "" : ` ${OLD_PROFILE}`}`;
       },
       (error: unknown) => {
         const { title, advice } = problemOf(error);
