@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from earnest.apps.cli._made_by import MadeBy
 from earnest.apps.cli._row_file import Form, RowFile
 from earnest.apps.cli.embed import EmbeddingFile, journal_line
 from earnest.apps.cli.embed import Form as EmbeddingForm
@@ -25,7 +26,7 @@ from earnest.runtime.prediction import Options, Prediction, VocalBurst
 from earnest.runtime.windows import Over, Windowing, WindowSound
 from fuzz.readers import Reader
 
-INFO: Any = SimpleNamespace(name="m", classes=("happy", "sad"), abstain_below=0.5)
+INFO = BundleInfo("m", "1", ("happy", "sad"), 16_000, "CC0-1.0", {"model.onnx": "0" * 64}, abstain_below=0.5)
 SHARES = {"happy": 0.25, "sad": 0.75}
 ROWS = (
     Prediction("=a\nb.wav", "ok", 1.5, 1.0, "sad", 0.75, SHARES, -0.5, model="m"),
@@ -54,7 +55,7 @@ def resumed_readers() -> list[Reader]:
         Reader(f"resumed {end}", f"rows.{end}", _finished(end, form), _go_on(end, form), kind=kind)
         for end, form, kind in FORMS
     ]
-    journal = Reader("journal", "rows.csv.partial", _finished("jsonl", "json"), _go_on("csv", "csv"), kind="lines")
+    journal = Reader("journal", "rows.csv.partial", _journal, _go_on("csv", "csv"), kind="lines")
     heard = Reader("journal of heard", "rows.csv.partial", _heard, _go_on_adapting, kind="lines")
     embedded = [Reader(f"embedded {form}", f"rows.{form}", _embedded(form), _embed_on) for form in EMBEDDING_FORMS]
     lines = "".join(f"{journal_line(row)}\n" for row in EMBEDDED).encode()
@@ -97,7 +98,7 @@ def _embedded(form: EmbeddingForm) -> Callable[[], tuple[bytes, ...]]:
     def seeds() -> tuple[bytes, ...]:
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"rows.{form}"
-            with EmbeddingFile(path, form, "m", 3, "overwrite") as file:
+            with EmbeddingFile(path, form, INFO, 3, "overwrite") as file:
                 for row in EMBEDDED:
                     file.write(row)
                 file.close()
@@ -111,7 +112,7 @@ def _embed_on(path: Path) -> None:
     form: EmbeddingForm = "parquet" if ".parquet" in path.name else "npz"
     with TemporaryDirectory() as folder:
         (Path(folder) / path.name).write_bytes(path.read_bytes())
-        with EmbeddingFile(Path(folder) / f"rows.{form}", form, "m", 3, "resume") as file:
+        with EmbeddingFile(Path(folder) / f"rows.{form}", form, INFO, 3, "resume") as file:
             file.close()
 
 
@@ -147,6 +148,12 @@ def _go_on_adapting(path: Path) -> None:
     with TemporaryDirectory() as folder:
         (Path(folder) / path.name).write_bytes(path.read_bytes())
         RowFile(Path(folder) / "rows.csv", "csv", INFO, "resume", adapted).close()
+
+
+def _journal() -> tuple[bytes, ...]:
+    """Return the journal of this version, and of an earlier one, without the line that says who made it."""
+    (rows,) = _finished("jsonl", "json")()
+    return (f"{MadeBy.of(INFO).to_json()}\n".encode() + rows, rows)
 
 
 def _finished(end: str, form: Form) -> Callable[[], tuple[bytes, ...]]:

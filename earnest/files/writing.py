@@ -27,6 +27,7 @@ from earnest.errors import EarnestError, told, unwritable
 from earnest.files.locks import held_file
 
 SUMS = "SHA256SUMS"
+COMMENT = "# "  # begins a line of a file of checksums that is none
 SUM_SUFFIX = ".sha256"
 PARTIAL = ".partial-"
 _PLANTED = "a link or no regular file, where a file is about to be written"
@@ -199,9 +200,15 @@ def write_sums(folder: Path, names: Iterable[str]) -> None:
     write_atomically(folder / SUMS, os.fsencode("".join(lines)))
 
 
-def write_sum(path: Path) -> None:
-    """Write the checksum of a finished file beside it."""
-    write_atomically(_sum_of(path), os.fsencode(_sum_line(path)))
+def write_sum(path: Path, note: str = "") -> None:
+    """Write the checksum of a finished file beside it, and a line that sha256sum takes for a comment."""
+    write_atomically(_sum_of(path), os.fsencode(f"{_sum_line(path)}{COMMENT}{note}\n" if note else _sum_line(path)))
+
+
+def note_on_sum(path: Path) -> str:
+    """Return the note that stands beside the checksum of a finished file; "" without one."""
+    comments = (line for line in _sum_lines(_sum_of(path)) if line.startswith(COMMENT))
+    return next(comments, "").removeprefix(COMMENT)
 
 
 def _sum_line(path: Path) -> str:
@@ -220,13 +227,16 @@ def _from_sum_line(line: str) -> tuple[str, str]:
 
 def summed_in(sums: Path) -> list[tuple[str, str]]:
     """Return the names and checksums that a file of checksums holds, none where it is not there."""
+    return [_from_sum_line(line) for line in _sum_lines(sums) if line and not line.startswith(COMMENT)]
+
+
+def _sum_lines(sums: Path) -> list[str]:
     try:
-        lines = os.fsdecode(sums.read_bytes()).replace("\r\n", "\n").split("\n")
+        return os.fsdecode(sums.read_bytes()).replace("\r\n", "\n").split("\n")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:  # Windows decodes no byte that is not of UTF-8
         raise EarnestError(f"{sums}: not readable ({error}). Delete it to continue without a check.") from error
-    return [_from_sum_line(line) for line in lines if line]
 
 
 def refuse_changed(path: Path) -> None:
@@ -288,6 +298,11 @@ class Journal:
         refuse_planted(path)
         self._file = open(path, "ab", buffering=0, opener=unfollowed)  # noqa: SIM115 # a line is one write
         self._size = os.fstat(self._file.fileno()).st_size
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no line yet."""
+        return not self._size
 
     def append(self, text: str) -> None:
         """Add a line; it is safe when this returns, and not there at all when this raises."""

@@ -45,11 +45,11 @@ def killed(root: Path, output: str, after_rows: int) -> int:
     """Start a run, kill it with SIGKILL when that many rows are there; return how many were there then."""
     partial = root / f"{output}.partial"
     run = subprocess.Popen([*PROGRAM, "clips", "--output", output, "--resume", "--model", "bundle", "-q"], cwd=root)
-    while run.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") >= after_rows):
+    while run.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") > after_rows):
         time.sleep(0.002)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    return partial.read_bytes().count(b"\n") if partial.exists() else N_CLIPS
+    return partial.read_bytes().count(b"\n") - 1 if partial.exists() else N_CLIPS  # the first line says who made it
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -2,9 +2,9 @@
 
 import csv
 import json
+import logging
 import math
 import os
-import shutil
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from operator import sub
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
+from earnest.apps.cli._made_by import MadeBy, is_head, made_by_in_journal, made_by_of_finished
 from earnest.audio.source import Source, found_channel, place_of
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, counted, printable, printable_json, told
@@ -58,6 +59,7 @@ RESUMES = "Add --resume: it keeps the rows so far."
 GO_ON = "Continue it with --resume, replace it with --overwrite"
 _HEARD = b'{"plain":'  # a line of what was heard begins so
 NOT_OURS = "Name another --output, or replace it with --overwrite."
+_log = logging.getLogger(__name__)
 _WRONG = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
@@ -76,14 +78,16 @@ class JournaledFile(ABC, Generic[R]):
     n_failed : how many of these have an error
     """
 
-    def __init__(self, output: Path, existing: "Existing", retried: Container[str] = ()) -> None:
+    def __init__(self, output: Path, made_by: MadeBy, existing: "Existing", retried: Container[str] = ()) -> None:
         """Begin a file, or go on with one; what a subclass needs to read rows is set before.
 
         Parameters
         ----------
+        made_by : whose rows are added
         retried : places of recordings whose rows with an error are forgotten, so that they are answered again
         """
         self.n_failed, self.done, self._samples = 0, Counter[str](), list[Sample]()
+        self._ours, self._noted = made_by, ""
         self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self._journal = self._output.with_name(f"{self._output.name}.partial")
         refuse_existing(output, existing != "refuse", GO_ON)
@@ -96,6 +100,9 @@ class JournaledFile(ABC, Generic[R]):
                 with undone(self._journal):
                     self._go_on(retried)
             self._file = Journal(self._journal, RESUMES)
+        if self._file.is_empty:
+            self._noted = made_by.to_json()
+            self._file.append(self._noted)
 
     def __enter__(self) -> Self:
         return self
@@ -112,6 +119,9 @@ class JournaledFile(ABC, Generic[R]):
         EarnestError
             When one is answered otherwise than the file tells.
         """
+        if self._samples and not self._noted:
+            told = "an earlier earnest wrote it, which didn't note the network. A few recordings are answered again"
+            _log.warning("%s", printable(f"{self._output}: {told}; after an upgrade, rather begin another --output."))
         for path, numbers in self._samples:
             if not Path(found_channel(path)[0]).is_file():
                 continue
@@ -131,7 +141,7 @@ class JournaledFile(ABC, Generic[R]):
         """Write the file from all rows so far, beside its place, and move it there."""
         with told(self._output, RESUMES), replacing(self._output) as whole:
             self._write_whole(whole)
-        write_sum(self._output)
+        write_sum(self._output, self._noted)
 
     def close(self) -> None:
         """Publish, and forget the journal."""
@@ -147,9 +157,11 @@ class JournaledFile(ABC, Generic[R]):
 
         if not self._journal.exists() and self._output.exists():
             refuse_changed(self._output)
+            self._note(made_by_of_finished(self._output))
             self._begin_journal(self._rows_of_output())
         if not self._journal.exists():
             return
+        self._note(made_by_in_journal(self._journal))
         for row in self._journaled():
             self._check(row)
             path, is_failed = self._path_and_failed(row)
@@ -162,9 +174,20 @@ class JournaledFile(ABC, Generic[R]):
         if retried:
             self._begin_journal(row for row in self._journaled() if not is_forgotten(row))
 
+    def _note(self, made_by: MadeBy | None) -> None:
+        """Keep who made the rows so far, which must be as this run; "" where an earlier version didn't say it."""
+        if made_by:
+            self._ours.refuse_mixing(made_by, self._output, NOT_OURS)
+        self._noted = made_by.to_json() if made_by else ""
+
     def _begin_journal(self, rows: Iterable[R]) -> None:
         with replacing(self._journal) as begun, open(begun, "w", encoding="utf-8", opener=unfollowed) as file:
+            file.writelines([f"{self._noted}\n"] if self._noted else [])
             file.writelines(f"{self._line(row)}\n" for row in rows)
+
+    def _lines_of_rows(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the number and the content of each line of the journal that holds a row."""
+        return ((number, line) for number, line in whole_lines(self._journal) if number > 1 or not is_head(line))
 
     @abstractmethod
     def _line(self, row: R) -> str:
@@ -223,7 +246,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         self._form, self._classes, self._model = form, info.classes, info.name
         if form == "parquet":
             load_pyarrow()
-        super().__init__(output, existing, retried)
+        super().__init__(output, MadeBy.of(info), existing, retried)
 
     def _check(self, heard: "Prediction | AnsweredRecording") -> None:
         assert isinstance(heard, AnsweredRecording)
@@ -246,8 +269,9 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
             if abs(row.confidence - self._below) > ROUNDED and is_below != (row.status == "unsure"):
                 percent = f"{100 * row.confidence:g} % as {'an answer' if row.status == 'ok' else 'unsure'}"
                 raise EarnestError(
-                    f"{self._output}: tells {percent}, and here the threshold is {100 * self._below:g} %. Give "
-                    f"--abstain-below or --no-abstain as before. {NOT_OURS}"
+                    f"{self._output}: tells {percent}, and here the threshold is {100 * self._below:g} %. The "
+                    "model has changed since then, or other options were given: then give --abstain-below or "
+                    f"--no-abstain as before. {NOT_OURS}"
                 )
         if row.probabilities and self._adapts is not None and row.adapted != self._adapts:
             held = "adapted" if row.adapted else "not adapted"
@@ -284,8 +308,8 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         if self._form == "parquet":
             _write_parquet(path, self._rows(), self._classes)
         elif self._form == "json" and not self._adapted:
-            with open(self._journal, "rb", opener=unfollowed) as rows, open(path, "wb", opener=unfollowed) as file:
-                shutil.copyfileobj(rows, file)
+            with open(path, "wb", opener=unfollowed) as file:
+                file.writelines(line for _, line in self._lines_of_rows())
         else:
             with open(path, "w", encoding="utf-8", newline="", opener=unfollowed) as file:
                 file.writelines(f"{line}\n" for line in self._lines())
@@ -303,7 +327,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         return (heard.plain for heard in self._journaled())
 
     def _journaled(self) -> Iterator[AnsweredRecording]:
-        return _journal_rows(self._journal, bool(self._adapted))
+        return _journal_rows(self._journal, self._lines_of_rows(), bool(self._adapted))
 
     def _rows_of_output(self) -> Iterator[AnsweredRecording]:
         return map(AnsweredRecording, _rows_of_output(self._output, self._form))
@@ -315,9 +339,9 @@ def _journal_line(row: Prediction | AnsweredRecording) -> str:
     return printable_json(json.dumps(row.to_dict(), ensure_ascii=False, allow_nan=False))
 
 
-def _journal_rows(path: Path, are_heard: bool) -> Iterator[AnsweredRecording]:
-    """Yield the rows of a journal; a run that adapted writes other lines than one that didn't."""
-    for number, line in whole_lines(path):
+def _journal_rows(path: Path, lines: Iterable[tuple[int, bytes]], are_heard: bool) -> Iterator[AnsweredRecording]:
+    """Yield the rows of a journal's lines; a run that adapted writes other lines than one that didn't."""
+    for number, line in lines:
         if line.startswith(_HEARD) != are_heard:
             how = "without" if are_heard else "with"
             raise EarnestError(f"{path}: was started {how} --adapt auto. Give the same options, or --overwrite.")

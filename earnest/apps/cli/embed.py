@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 import click
 import numpy as np
 
+from earnest.apps.cli._made_by import MadeBy
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, Sample
@@ -29,10 +30,11 @@ from earnest.apps.cli.output import (
 )
 from earnest.apps.cli.predict import DecodingOptions, Existing, ExistingOptions, held_words, is_done
 from earnest.audio.source import Source
+from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, printable, printable_json
 from earnest.files.locks import held_file
 from earnest.files.tables import load_pyarrow
-from earnest.files.writing import unfollowed, whole_lines
+from earnest.files.writing import unfollowed
 from earnest.learning.domain import UNREADABLE
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings, Vector
 from earnest.runtime.predictor import Predictor
@@ -49,12 +51,12 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
     """Collects embeddings for a file."""
 
     def __init__(
-        self, output: Path, form: Form, model: str, width: int, existing: Existing, retried: Container[str] = ()
+        self, output: Path, form: Form, info: BundleInfo, width: int, existing: Existing, retried: Container[str] = ()
     ) -> None:
-        self._form, self._model, self._width = form, model, width
+        self._form, self._model, self._width = form, info.name, width
         if form == "parquet":
             load_pyarrow()
-        super().__init__(output, existing, retried)
+        super().__init__(output, MadeBy.of_embeddings(info), existing, retried)
 
     def _line(self, row: EmbeddedRecording) -> str:
         return journal_line(row)
@@ -76,7 +78,7 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
                 np.savez(file, **arrays(found))
 
     def _journaled(self) -> Iterator[EmbeddedRecording]:
-        for number, line in whole_lines(self._journal):
+        for number, line in self._lines_of_rows():
             yield self._checked(f"{self._journal}, line {number}", line)
 
     def _rows_of_output(self) -> Iterator[EmbeddedRecording]:
@@ -243,7 +245,7 @@ def _write_file(
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
-        EmbeddingFile(output, form, predictor.info.name, width, existing, retried) as file,
+        EmbeddingFile(output, form, predictor.info, width, existing, retried) as file,
     ):
         file.check_samples(embedded)
         n_held = file.done.total()

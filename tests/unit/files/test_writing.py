@@ -18,6 +18,7 @@ from earnest.files.writing import (
     Journal,
     cut_half_line,
     new_file,
+    note_on_sum,
     refuse_changed,
     refuse_existing,
     unfollowed,
@@ -122,10 +123,11 @@ def test_checksums_are_those_of_sha256sum_and_tell_what_was_changed(
     for name in ("a.csv", "b.json"):
         (tmp_path / name).write_text(name)
     write_sums(tmp_path, ("b.json", "a.csv"))
-    write_sum(tmp_path / "a.csv")
+    write_sum(tmp_path / "a.csv", "a note: what made it")
+    assert (note_on_sum(tmp_path / "a.csv"), note_on_sum(tmp_path / "b.json")) == ("a note: what made it", "")
     for sums in (SUMS, "a.csv.sha256"):
         done = subprocess.run(["sha256sum", "--check", sums], cwd=tmp_path, capture_output=True, check=False)
-        assert done.returncode == 0
+        assert (done.returncode, done.stderr) == (0, b"")
     refuse_changed(tmp_path)
     refuse_changed(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("A.csv")

@@ -317,7 +317,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
         CliRunner().invoke(cli, [*map(str, words), "--model", str(bundle)])
     assert not output.exists()
     journal = tmp_path / "rows.jsonl.partial"
-    assert len(journal.read_text().splitlines()) == 4
+    assert len(journal.read_text().splitlines()) == 1 + 4
     journal.write_bytes(journal.read_bytes()[:-30])  # the last line was just being written
     result = run(bundle, *words[:2], "--output", output, "--resume", code=1)
     assert "was started with --adapt auto" in str(result.exception)

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from stand_in import write_bundle
 
 import earnest
 from earnest.apps.cli.embed import EmbeddingFile, arrays, journal_line
+from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings
 from earnest.testing.sounds import write_voice
@@ -108,6 +111,7 @@ def test_a_file_of_another_model_is_left_as_it_is(suffix: str, bundle: Path, fol
     assert not (tmp_path / f"found.{suffix}.partial").exists()
 
 
+INFO = BundleInfo("m", "1", ("happy", "sad"), 16_000, "CC0-1.0", {"model.onnx": "a" * 64})
 ROW = EmbeddedRecording("a.wav", "ok", 1.0, 0.5, np.ones(3, np.float32), "m")
 
 
@@ -130,7 +134,25 @@ def test_a_journal_of_something_else_is_told(change: Callable[[str], str], tmp_p
     assert "AACAPwAAgD8AAIA/" in journal_line(ROW)
     (tmp_path / "a.npz.partial").write_text(change(journal_line(ROW)) + "\n")
     with pytest.raises(EarnestError, match="not written by `earnest embed`, or damaged"):
-        EmbeddingFile(tmp_path / "a.npz", "npz", "m", 3, "resume")
+        EmbeddingFile(tmp_path / "a.npz", "npz", INFO, 3, "resume")
+
+
+@pytest.mark.parametrize("form", ["npz", "parquet"])
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_embeddings_of_an_earlier_network_are_not_mixed(form: Any, is_finished: bool, tmp_path: Path) -> None:
+    if form == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    path = tmp_path / f"a.{form}"
+    with EmbeddingFile(path, form, INFO, 3, "refuse") as file:
+        file.write(ROW)
+        if is_finished:
+            file.close()
+    with EmbeddingFile(path, form, replace(INFO, abstain_below=0.6), 3, "resume") as file:  # they have no threshold
+        assert file.done.total() == 1
+        if is_finished:
+            file.close()
+    with pytest.raises(EarnestError, match=r"was made by another network \('m 1', \w{12}\)"):
+        EmbeddingFile(path, form, replace(INFO, files={"model.onnx": "b" * 64}), 3, "resume")
 
 
 def test_a_damaged_or_foreign_file_is_told(tmp_path: Path) -> None:
@@ -157,7 +179,7 @@ def test_a_damaged_or_foreign_file_is_told(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.npz"
         path.write_bytes(content)
         with pytest.raises(EarnestError, match="not written by `earnest embed`, or damaged"):
-            EmbeddingFile(path, "npz", "m", 3, "resume")
+            EmbeddingFile(path, "npz", INFO, 3, "resume")
         assert path.read_bytes() == content
 
 

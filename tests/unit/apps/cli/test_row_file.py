@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -16,11 +15,12 @@ from attacks.run_files import N_DAMAGED, ODD_NAMES, damaged, foreign_tables
 from earnest.apps.cli._row_file import Form, RowFile
 from earnest.apps.cli.predict import is_done
 from earnest.audio.source import path_of, place_of
+from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
 from earnest.runtime.prediction import Prediction, VocalBurst
 
 CLASSES = ("happy", "sad")
-INFO: Any = SimpleNamespace(name="m", classes=CLASSES, abstain_below=0.5)
+INFO = BundleInfo("m", "1", CLASSES, 16_000, "CC0-1.0", {"model.onnx": "a" * 64}, abstain_below=0.5)
 ROWS = (
     Prediction("a\nb.wav", "ok", 1.5, 1.0, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, -0.5, model="m"),
     Prediction("=b.wav", "error", error="-1 is no file", model="m"),
@@ -92,7 +92,8 @@ def test_answers_of_other_options_are_not_mixed(
 ) -> None:
     path = tmp_path / "rows.csv"
     write(path, [held])
-    info: Any = SimpleNamespace(**{**vars(INFO), "abstain_below": below})
+    path.with_name("rows.csv.sha256").unlink()  # as an earlier version left it
+    info = replace(INFO, abstain_below=below)
     if not message:
         RowFile(path, "csv", info, "resume", adapts=adapts).close()
         return
@@ -205,10 +206,74 @@ def test_what_was_refused_leaves_nothing_behind(suffix: str, tmp_path: Path) -> 
     path = tmp_path / f"rows.{suffix}"
     data = write(path, ROWS)
     with pytest.raises(EarnestError, match="answers of the model 'm'"):
-        RowFile(path, FORMS[suffix], SimpleNamespace(**{**vars(INFO), "name": "n"}), "resume")
+        RowFile(path, FORMS[suffix], replace(INFO, name="n"), "resume")
     assert sorted(one.name for one in tmp_path.iterdir()) == [path.name, f"{path.name}.sha256"]
     assert path.read_bytes() == data
     assert len(resumed(path)) == len(ROWS)
+
+
+@suffixes
+@pytest.mark.parametrize("is_finished", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": {"model.onnx": "b" * 64}}, r"was made by another network \('m 1', \w{12}\) than the one here"),
+        ({"version": "2", "files": {"model.onnx": "b" * 64}}, r"\('m 1', \w{12}\) than the one here \('m 2', \w{12}\)"),
+        ({"abstain_below": 0.53}, r"with the threshold 50 %, and here it is 53 %\. Give --abstain-below 0\.5, as then"),
+        ({"version": "2"}, ""),  # new words about the same network
+    ],
+)
+def test_rows_of_an_earlier_network_or_threshold_are_not_mixed_even_where_samples_agree(
+    suffix: str, is_finished: bool, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path, form = tmp_path / f"rows.{suffix}", FORMS[suffix]
+    with RowFile(path, form, INFO, "overwrite") as file:
+        file.write(ROWS[1])  # says nothing about network or threshold
+        if is_finished:
+            file.close()
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    if message:
+        for retried in ((), (place_of(ROWS[1].path),)):
+            with pytest.raises(EarnestError, match=f"{message}.*Name another --output, or replace it with"):
+                RowFile(path, form, replace(INFO, **changes), "resume", retried=retried)
+        assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+        return
+    with RowFile(path, form, replace(INFO, **changes), "resume") as file:
+        file.close()
+    with pytest.raises(EarnestError, match="was made by another network"):  # it still says who made it
+        RowFile(path, form, replace(INFO, files={"model.onnx": "b" * 64}), "resume")
+
+
+@suffixes
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_rows_of_an_earlier_version_stay_of_nobody(
+    suffix: str, is_finished: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, journal = tmp_path / f"rows.{suffix}", tmp_path / f"rows.{suffix}.partial"
+    with RowFile(path, FORMS[suffix], INFO, "overwrite") as file:
+        file.write(ROWS[0])
+        if is_finished:
+            file.close()
+    if is_finished:
+        path.with_name(f"{path.name}.sha256").unlink()
+    else:
+        journal.write_bytes(journal.read_bytes().split(b"\n", 1)[1])
+    for _ in range(2):  # nobody vouches for them after the first time either
+        with RowFile(path, FORMS[suffix], replace(INFO, files={"model.onnx": "b" * 64}), "resume") as file:
+            file.check_samples(lambda _: [0.25, 0.75])
+            file.close()
+        assert list(file.done) == [place_of(ROWS[0].path)]
+        assert "an earlier earnest wrote it, which didn't note the network" in caplog.text
+        caplog.clear()
+
+
+@pytest.mark.parametrize(
+    "head", [b'{"made_by": 1}', b'{"made_by": {"model": "m"}}', b'{"made_by": {', b'{"made_by": []}x']
+)
+def test_a_damaged_first_line_is_refused_in_words(head: bytes, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv.partial").write_bytes(head + b"\n")
+    with pytest.raises(EarnestError, match=r"rows\.csv\.partial, line 1"):
+        RowFile(tmp_path / "rows.csv", "csv", INFO, "resume")
 
 
 @suffixes
