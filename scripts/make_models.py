@@ -27,14 +27,21 @@ What is exported then gets its heads (speech, vocal bursts and other sound; dist
     python scripts/fit_adaptation.py runs/adaptation base large small
     python scripts/fit_intensity.py runs/adaptation base large small
     python scripts/fit_affect.py runs/adaptation base large small    # again whenever embeddings change
+
+Whatever changes a graph changes the bundle's version below: people know by it that a profile is of an earlier one, and
+`tests/unit/test_shipped_bundles.py` lists them. This writes the versions into bundle.json and card.md alone:
+
+    python scripts/make_models.py --versions
 """
 
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from earnest.bundle import load_bundle
+from earnest.export.files import write_bundle
 from earnest.onnx.surgery import SURE_FROM_S
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +49,9 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Shipped:
-    """Licence and notes of a bundle, and the protocols that its recipe is scored under."""
+    """Version, licence and notes of a bundle, and the protocols that its recipe is scored under."""
+
+    version: str
 
     licence: str
     notes: str
@@ -87,26 +96,31 @@ OF_TUNED_FOLDS = (
 )
 BUNDLES = {
     "base": Shipped(
+        "0.2.0",
         OPEN.format("encoder: MIT"),
         f"{ENCODER} {OF_FOLDS.format('encoder')}",
         ("ravdess-6fold", "emodb-loso"),
     ),
     "small": Shipped(
+        "0.2.0",
         OPEN.format("distilled from Whisper tiny.en: MIT"),
         f"{TUNED_STUDENT} {OF_TUNED_FOLDS}",
         ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
     ),
     "large": Shipped(
+        "0.2.0",
         OPEN.format("encoder: multilingual Whisper base, MIT"),
         f"{LARGE_ENCODER} {OF_FOLDS.format('encoder')}",
         ("emodb-loso",),
     ),
     "research-base": Shipped(
+        "0.2.0",
         RESEARCH.format("encoder: MIT"),
         f"{ENCODER} {NEW_ACTORS.format('encoder', 'tested or validated')}",
         (AND_MORE,),
     ),
     "research-small": Shipped(
+        "0.2.0",
         RESEARCH.format("distilled from Whisper tiny.en: MIT"),
         f"{STUDENT} {NEW_ACTORS.format('student', 'tested')}",
         (AND_MORE,),
@@ -129,7 +143,16 @@ def make(name: str, shipped: Shipped) -> None:
     earnest("train", recipe, "--all-data", "--output", f"runs/{name}")
     told = [word for folder in results.values() for word in ("--results", folder)]
     words = ("--leave-out", "distance", "--licence", shipped.licence, "--notes", f"{shipped.notes} {SHORT}")
+    words += ("--bundle-version", shipped.version)
     earnest("export", f"runs/{name}", "--output", f"earnest/bundles/{name}", "--overwrite", *words, *told)
+
+
+def write_versions() -> None:
+    """Write the versions into the bundles as they are; their graphs stay, byte for byte."""
+    for name, shipped in BUNDLES.items():
+        bundle = load_bundle(name)
+        files = {told: bundle.listed_bytes(told) for told in bundle.info.files}
+        write_bundle(bundle.folder, files, replace(bundle.info, version=shipped.version))
 
 
 def folds_of(protocol: str) -> tuple[str, str]:
@@ -148,6 +171,9 @@ def earnest(*words: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--versions"]:
+        write_versions()
+        sys.exit()
     if unknown := set(sys.argv[1:]) - set(BUNDLES):
         sys.exit(f"{', '.join(sorted(unknown))}: no such bundle; there are {', '.join(BUNDLES)}.\n\n{__doc__}")
     main(sys.argv[1:])
