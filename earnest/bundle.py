@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 from earnest.errors import BundleError, RecipeError, printable, shown, suggestion
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.files.reading import parsed_json, read_bytes, read_text
+from earnest.installation import __version__
 from earnest.onnx.check import check_onnx
 from earnest.settings.config import from_mapping
 from earnest.settings.limits import Bounds, Positive, Share, Validated, require
@@ -22,7 +23,7 @@ Format: TypeAlias = Literal["onnx", "onnx-int8", "onnx-fp16", "openvino", "openv
 NETWORK_FILES = ("model.onnx", "model.xml", "model.bin")
 COMPANIONS = ("adaptation", "distance")
 FORMATS: tuple[Format, ...] = get_args(Format)
-SCHEMA = 1
+SCHEMA = 1  # higher with every key or value of bundle.json that earlier versions refuse; web/src/bundle.ts has it too
 DEFAULT_BUNDLE = "base"
 SPEECH, NO_SPEECH = "speech", "no-speech"
 BURSTS = ("laughter", "crying", "scream", "sigh", "other")  # kinds of vocal bursts
@@ -310,8 +311,11 @@ def checked_bytes(folder: Path, name: str, sha256: str) -> bytes:
 def _read_info(path: Path) -> BundleInfo:
     text = read_text(path, BundleError, _missing_in(path.parent), LARGEST_DESCRIPTION, "JSON file")
     values = parsed_json(text, str(path), BundleError)
-    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-        found = values.get("schema") if isinstance(values, dict) else None
+    found = values.get("schema") if isinstance(values, dict) else None
+    if isinstance(found, int) and found > SCHEMA:
+        told = f"made by a newer earnest (schema {shown(found)}; this one, {__version__}, reads {SCHEMA})"
+        raise BundleError(f"{path}: {told}. Upgrade earnest.")
+    if not isinstance(values, dict) or found != SCHEMA:
         raise BundleError(
             f"{path}: schema {shown(found)}, this version of earnest reads {SCHEMA}. Export the bundle again."
         )

@@ -15,12 +15,13 @@ from earnest.bundle import LONGEST_NAME, MOST_CLASSES, BundleInfo
 from earnest.errors import EarnestError, RecipeError, printable, shown
 from earnest.files.reading import parsed_json, read_text
 from earnest.files.writing import write_atomically
+from earnest.installation import __version__
 from earnest.settings.config import from_mapping
 
 MOST_ROWS = 600  # ten minutes of windows: more change no answer
 MOST_BYTES = 1 << 22  # 600 rows of 256 classes, seven digits each: 1.5 MB
 MOST_BRACKETS = 2 * MOST_ROWS  # that open: a list for each row, and what names of classes may hold
-FORMAT: Literal[1] = 1
+FORMAT: Literal[1] = 1  # higher with what earlier versions must not skip
 _TOLERANCE, _LEAST_WEIGHT = 1e-2, 1e-6
 _AGAIN = "Make it again with `earnest adapt`."
 _log = logging.getLogger("earnest")
@@ -104,6 +105,10 @@ class Profile:
     @classmethod
     def from_values(cls, values: Any, where: str) -> "Profile":
         """Read a profile from the values of its JSON; see `parsed`."""
+        found = values.get("format") if isinstance(values, dict) else None
+        if isinstance(found, int) and found > FORMAT:
+            told = f"made by a newer earnest (format {shown(found)}; this one, {__version__}, reads {FORMAT})"
+            raise EarnestError(f"{where}: {told}. Upgrade earnest, or make another profile with `earnest adapt`.")
         try:
             written = from_mapping(_Written, values, where)
         except RecipeError as error:

@@ -93,7 +93,7 @@ BAD = {
     "sha256": (lambda f: (write_bundle(f) / "model.onnx").write_bytes(b"other") and None, "sha256 is not the one in"),
     "another file": (changed_notice, "NOTICE.txt: its sha256 is not the one in"),
     "nested model": (nested_without_end, "may run without end"),
-    "schema": (in_json(lambda values: values.update(schema=99)), "schema 99, this version of earnest reads 1"),
+    "schema": (in_json(lambda values: values.update(schema=99)), r"made by a newer earnest \(schema 99;"),
     "no schema": (in_json(lambda values: values.pop("schema") and None), "schema None"),
     "unknown key": (in_json(lambda values: values.update(clases=[])), "Did you mean 'classes'"),
     "missing key": (in_json(lambda values: values.pop("classes") and None), "classes"),

@@ -1,12 +1,18 @@
 """Which folder a bundle's name means."""
 
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from stand_in import write_bundle
 
+import earnest
 from earnest import bundle
-from earnest.bundle import BundleInfo, ProtocolResult, find_bundle, load_bundle
+from earnest.bundle import ADAPTATION, FORMATS, SCHEMA, SOUNDS, BundleInfo, ProtocolResult, find_bundle, load_bundle
 from earnest.errors import BundleError
 from earnest.export.card import model_card
 
@@ -30,6 +36,37 @@ def test_a_run_that_was_not_exported_is_told_how_it_becomes_a_bundle(tmp_path: P
     with pytest.raises(BundleError) as refused:
         load_bundle(run)
     assert str(refused.value).endswith(f"make a bundle of it: earnest export '{run}' --output 'bundles/my run'")
+
+
+# Who adds a key, a format or a sound raises SCHEMA (here and in web/src/bundle.ts), reads the ones before too, and adds
+# a line; no line is changed.
+SCHEMAS = {1: "98462fdc3bc5"}
+
+
+def keys_of(kind: Any) -> Iterator[str]:
+    """Yield the keys of a dataclass and of those in it."""
+    for field in fields(kind):
+        yield f"{kind.__name__}.{field.name}"
+        hint = get_type_hints(kind)[field.name]
+        inside = [one for part in (hint, *get_args(hint)) for one in (part, *get_args(part))]
+        yield from (key for one in dict.fromkeys(inside) if is_dataclass(one) for key in keys_of(one))
+
+
+def test_what_earlier_versions_would_refuse_has_another_schema() -> None:
+    told = [*sorted(keys_of(BundleInfo)), *FORMATS, *SOUNDS, ADAPTATION]
+    assert {"BundleInfo.sounds", "AdaptationEntry.folders", "ProtocolResult.class_subsets"} <= {*told}
+    digest = hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
+    assert SCHEMAS.get(SCHEMA) == digest, f"raise SCHEMA, and add a line: {SCHEMA + 1}: {digest!r}"
+
+
+@pytest.mark.parametrize("changes", [{}, {"recording_rate": 3}, {"format": "onnx-int4"}])
+def test_a_bundle_of_a_newer_version_says_that(changes: dict[str, Any], tmp_path: Path) -> None:
+    path = write_bundle(tmp_path) / "bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": SCHEMA + 1} | changes))
+    with pytest.raises(BundleError) as refused:
+        load_bundle(tmp_path)
+    told = f"made by a newer earnest (schema {SCHEMA + 1}; this one, {earnest.__version__}, reads {SCHEMA})"
+    assert str(refused.value) == f"{path}: {told}. Upgrade earnest."
 
 
 def test_a_single_fold_has_no_deviation_in_the_card() -> None:

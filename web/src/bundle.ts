@@ -4,7 +4,7 @@ import { BundleError } from "./errors.js";
 import { SOUNDS } from "./gate.js";
 import { isObject, isTexts } from "./given.js";
 
-export const SCHEMA = 1;
+export const SCHEMA = 1; // as in earnest/bundle.py
 
 /** The adaptation network, see `adaptation.ts`. */
 export interface AdaptationEntry {
@@ -158,6 +158,9 @@ export function checkedInfo(text: string, where: string): BundleInfo {
     throw new BundleError(`${where}: not readable JSON (${String(error)}).`);
   }
   const schema = isObject(values) ? values["schema"] : undefined;
+  if (typeof schema === "number" && schema > SCHEMA) {
+    throw new BundleError(`${where}: made by a newer earnest (schema ${schema}, this package reads ${SCHEMA}). Upgrade this package.`);
+  }
   if (!isObject(values) || schema !== SCHEMA) {
     throw new BundleError(`${where}: schema ${String(schema)}, this package reads ${SCHEMA}. Export the bundle again.`);
   }

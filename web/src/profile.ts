@@ -47,7 +47,9 @@ export function checkedProfile(values: unknown, info: Made): Profile {
 }
 
 function problemWith(profile: Partial<Record<keyof Profile, unknown>> | null, info: Made): string | null {
-  if (typeof profile !== "object" || profile === null || profile.format !== 1) return "is none of format 1";
+  if (typeof profile !== "object" || profile === null) return "is none of format 1";
+  if (isNumber(profile.format) && profile.format > 1) return `was made by a newer earnest (format ${profile.format}; this one reads 1: upgrade it)`;
+  if (profile.format !== 1) return "is none of format 1";
   const { model, model_version: version, classes, speech_s: speechS, probabilities, weights, model_digest: digest } = profile;
   if (model !== info.name || version !== info.version) return `was not made with the model ${info.name} ${info.version}`;
   if (digest && info.files && digest !== networkDigest(info.files)) return `was made with another network than the ${info.name} ${info.version} that answers now`;

@@ -95,7 +95,8 @@ test("of files at hand, one that is missing is called missing, and no server is 
 });
 
 const WRONG: [string, object, RegExp][] = [
-  ["another schema", { schema: 2 }, /schema 2, this package reads 1/],
+  ["a newer schema", { schema: 2 }, /made by a newer earnest \(schema 2, this package reads 1\)\. Upgrade this package/],
+  ["another schema", { schema: "1" }, /schema 1, this package reads 1. Export/],
   ["one class", { classes: ["happy"] }, /'classes'/],
   ["a class twice", { classes: ["happy", "happy"] }, /'classes'/],
   ["a rate that is no number", { sample_rate_hz: "16000" }, /'sample_rate_hz'/],

@@ -39,3 +39,9 @@ test("a profile of an earlier version is used with a warning", async (context) =
   assert.deepEqual(checkedProfile(old, INFO), old);
   assert.match(String(warn.mock.calls[0]?.arguments[0]), /earlier earnest wrote this profile.*Make it again/);
 });
+
+test("a profile of a newer version says that", async () => {
+  const newer = { ...(await profile()), format: 2 };
+  const isRight = (error: unknown): boolean => error instanceof EarnestError && /was made by a newer earnest \(format 2; this one reads 1/.test(error.message);
+  assert.throws(() => checkedProfile(newer, INFO), isRight);
+});

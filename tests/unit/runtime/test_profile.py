@@ -99,7 +99,8 @@ def test_a_profile_of_several_models_is_theirs_in_any_order(variants: str) -> No
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 2},
+        {"format": 0},
+        {"format": "2"},
         {"other": 1},
         {"model": "a\x1b[2J"},
         {"model": 3},
@@ -127,6 +128,12 @@ def test_what_is_no_profile_is_refused(changes: dict[str, Any]) -> None:
     text = json.dumps(json.loads(profile().to_json()) | changes)
     with pytest.raises(EarnestError, match=r"voice\.json.*Make it again with `earnest adapt`\."):
         Profile.parsed(text, "voice.json")
+
+
+def test_a_profile_of_a_newer_version_says_that() -> None:
+    values = profile().to_dict() | {"format": 2, "tempo": 1}
+    with pytest.raises(EarnestError, match=r"^voice\.json: made by a newer earnest \(format 2; .* reads 1\)\. Upgrade"):
+        Profile.parsed(json.dumps(values), "voice.json")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "[" * 100_000, '{"format": 1}'])
