@@ -74,6 +74,14 @@ _MOST_DIRECTORY_BYTES = 2**24  # of a ZIP archive: a hundred thousand tensors; e
 COUNTER = "num_batches_tracked"  # in newer files only, and without meaning here
 
 
+GONE = {
+    "earnest-encoder": "they were the encoder of an earlier base. Take network.weights = 'base', that of today, and "
+    "train again. A run that began with them is exported by the earnest that made it: install that version beside this "
+    "one, which reads the bundle."
+}
+"""Name of weights that came with an earlier version → what to do without them."""
+
+
 def find_weights(name: Path, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the file of pre-trained tensors: a file, a folder with a safetensors file or a bundle's graph, or a name.
 
@@ -86,6 +94,8 @@ def find_weights(name: Path, environ: Mapping[str, str] = os.environ) -> Path:
         for path in (place, place / FILE_NAME, place / GRAPH_NAME):
             if path.is_file():
                 return path
+    if name.as_posix() in GONE:
+        raise WeightsNotFoundError(f"The pre-trained weights '{name}' don't come any more: {GONE[name.as_posix()]}")
     raise WeightsNotFoundError(
         f"No pre-trained weights '{name}'. Put its {FILE_NAME} into a folder of that name and set {ENVIRONMENT} to the "
         "folder above it (Whisper's are public: openai/whisper-tiny.en; ImageNet's: torchvision's .pth files)."

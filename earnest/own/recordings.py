@@ -20,7 +20,7 @@ import numpy.typing as npt
 from earnest.audio.io import load_waveform
 from earnest.audio.source import AudioInput, Source, file_and_channel
 from earnest.augment.base import Choice, build_choice, generator_for
-from earnest.bundle import Bundle
+from earnest.bundle import Bundle, BundleInfo, load_bundle
 from earnest.corpora.base import CORPORA
 from earnest.corpora.check import audio_digests
 from earnest.corpora.load import corpus_called
@@ -411,7 +411,7 @@ def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
     lines = [parsed_json(line, f"{where / ROWS}:{number}") for number, line in enumerate(texts, 1)]
     try:
         if lines[0]["base"] != base.info.files["model.onnx"]:
-            raise EarnestError(f"{folder}: was learnt from another model than '{base.info.name}'. Name that: --from.")
+            raise EarnestError(f"{folder}: {_other_base(folder, base.info)}")
         rows = [_row(line) for line in lines[1:]]
         with np.load(io.BytesIO(read_bytes(where / ARRAYS)), allow_pickle=False) as arrays:
             # What was kept before the seconds of speech were counts as speech from end to end.
@@ -420,6 +420,21 @@ def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
         raise EarnestError(f"{where}: damaged ({error}). Learn from all recordings again.") from error
     _check(found, where)
     return found
+
+
+def _other_base(folder: Path, base: BundleInfo) -> str:
+    """Explain that a model was learnt from another base, or from an earlier one of this name."""
+    origin = ""
+    with suppress(EarnestError):
+        origin = load_bundle(folder.absolute()).info.origin  # "base 0.1.0"
+    if origin.rpartition(" ")[0] == base.name:
+        return (
+            f"was learnt from an earlier '{base.name}' ({origin}; here is {base.version}), and what that one heard "
+            "can't be mixed with what this one hears. It goes on answering as it is. To add recordings, learn from all "
+            "of them again, without --continue."
+        )
+    other = f"from '{origin}', not from '{base.name}'" if origin else f"from another model than '{base.name}'"
+    return f"was learnt {other}. Name that: --from."
 
 
 def _row(line: dict[str, Any]) -> Utterance:

@@ -43,6 +43,14 @@ def test_absent_weights_are_an_error_that_says_where_to_put_them() -> None:
         find_weights(Path("absent"), {})
 
 
+def test_weights_of_an_earlier_version_say_what_to_do_without_them() -> None:
+    with pytest.raises(EarnestError, match=r"'earnest-encoder' don't come any more") as refused:
+        find_weights(Path("earnest-encoder"), {})
+    assert "network.weights = 'base'" in str(refused.value)
+    assert "is exported by the earnest that made it" in str(refused.value)
+    assert ENVIRONMENT not in str(refused.value)
+
+
 def test_tensors_come_as_float32_by_their_published_names(weights: Path) -> None:
     found = read_tensors(weights, "encoder.", WANTED)
     assert found.keys() == WANTED.keys()

@@ -301,7 +301,12 @@ def test_a_model_that_forgot_or_was_damaged_cannot_be_continued(
     assert not (forgot / "learned").exists()
     assert not (forgot / "report.html").exists()
     other = write_hearing(tmp_path / "other")
-    with pytest.raises(EarnestError, match="another model than"):
+    earlier = r"was learnt from an earlier 'stand-in' \(stand-in 1; here is 1\).* learn from all of them again, without"
+    with pytest.raises(EarnestError, match=earlier):
+        learn(clips, tmp_path / "x", other, continued=model)
+    described = other / "bundle.json"
+    described.write_text(described.read_text().replace('"stand-in"', '"other"'))
+    with pytest.raises(EarnestError, match=r"was learnt from 'stand-in 1', not from 'other'\. Name that: --from\."):
         learn(clips, tmp_path / "x", other, continued=model)
     kept = learn(clips, tmp_path / "kept", base).path
     for name, content in (
