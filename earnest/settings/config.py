@@ -58,19 +58,22 @@ def _of_today(kind: type[Any], values: Mapping[str, Any], where: str) -> Mapping
     return with_new_keys(values, kind.renamed, where)
 
 
-def with_new_keys(values: Mapping[str, Any], renamed: Mapping[str, str], where: str) -> dict[str, Any]:
+def with_new_keys(
+    values: Mapping[str, Any], renamed: Mapping[str, str], where: str, is_stored: bool = False
+) -> dict[str, Any]:
     """Return values with the keys of today; one warning for each key of an earlier version.
 
     Parameters
     ----------
     renamed : old key → new key; both together are an error
     where : file and table, for messages
+    is_stored : whether a run wrote them, with every default spelled out: then nobody has to change them
     """
     for old in filter(values.__contains__, renamed):
         new = renamed[old]
         if new in values:
             raise RecipeError(f"{where}: '{old}' and '{new}' are one setting. Keep '{new}', its new name.")
-        if old not in _TOLD:
+        if not is_stored and old not in _TOLD:
             _TOLD.add(old)
             told = f"{where}: '{old}' is now called '{new}'. The next release won't read the old name."
             _log.warning("%s", printable(told))

@@ -120,8 +120,10 @@ def read_recipe_and_tune(path: Path, changes: Mapping[str, Any] = MappingProxyTy
         _put(values, key, value)
     if isinstance(values.get("front_end"), dict):
         values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
-    if isinstance(values.get("network"), dict):
-        values["network"] = with_new_keys(values["network"], RENAMED_NETWORK_KEYS, f"{path}: network")
+    is_stored = path.is_dir() or (path.name == "recipe.toml" and (path.parent / "run.json").is_file())
+    for table, renamed in (("network", RENAMED_NETWORK_KEYS), ("training", Training.renamed)):
+        if isinstance(values.get(table), dict):
+            values[table] = with_new_keys(values[table], renamed, f"{path}: {table}", is_stored)
     tune = read_tune(values.pop("tune"), f"{path}: tune") if "tune" in values else None
     return from_mapping(Recipe, values, str(path)), tune
 

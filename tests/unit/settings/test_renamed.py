@@ -87,11 +87,15 @@ def test_a_key_that_is_gone_is_refused_where_it_did_something() -> None:
         from_mapping(Training, {"loss": "focal"}, "run")
 
 
-def test_the_recipe_of_a_shipped_bundle_can_still_be_read(tmp_path: Path) -> None:
+def test_the_recipe_of_a_shipped_bundle_can_still_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     values = json.loads((SHIPPED / "research-base" / "bundle.json").read_text(encoding="utf-8"))["recipe"]
     (tmp_path / "recipe.toml").write_text(to_toml(values), encoding="utf-8")
     assert tomllib.loads((tmp_path / "recipe.toml").read_text(encoding="utf-8"))["training"]["voice_prior"] == 10.0
+    (tmp_path / "run.json").touch()
+    caplog.set_level(logging.WARNING, "earnest")
     recipe = read_recipe(tmp_path)
+    assert read_recipe(tmp_path / "recipe.toml") == recipe
+    assert not caplog.records  # nobody wrote these keys, so nobody is told to change them
     assert recipe.training.speaker_prior == 10.0
     assert recipe.network["tokens_per_step"] == 4
     assert "steps_a_token" not in recipe.network  # nor in the recipes of run folders that are written now
