@@ -3,7 +3,6 @@
 import json
 import logging
 from dataclasses import dataclass
-from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +24,7 @@ FORMAT: Literal[1] = 1  # higher with what earlier versions must not skip
 _TOLERANCE, _LEAST_WEIGHT = 1e-2, 1e-6
 _AGAIN = "Make it again with `earnest adapt`."
 _log = logging.getLogger("earnest")
+_TOLD: set[str] = set()  # models of whose old profiles this process has warned
 
 
 @dataclass(frozen=True)
@@ -157,15 +157,17 @@ class Profile:
             raise EarnestError(f"{where}: its classes are {shown(', '.join(self.classes))}. {_AGAIN}")
         if not self.model_digest:
             told = f"an earlier earnest wrote it, which didn't note the network of {shown(info.name)}"
-            _warn_once(f"{where}: {told}. If the model has changed since then, it adapts wrongly: {_AGAIN}")
+            _warn_once(info.name, f"{where}: {told}. If the model has changed since then, it adapts wrongly. {_AGAIN}")
         elif self.model_digest != info.network_digest:
             told = f"made with another network than the {shown(' '.join(ours))} that answers now"
             raise EarnestError(f"{where}: {told} (an earlier one, learnt anew, or exported otherwise). {_AGAIN}")
 
 
-@cache
-def _warn_once(message: str) -> None:
-    _log.warning("%s", printable(message))
+def _warn_once(model: str, message: str) -> None:
+    """Warn once for each model: a profile may be checked where it is read, and again where it is used."""
+    if model not in _TOLD:
+        _TOLD.add(model)
+        _log.warning("%s", printable(message))
 
 
 def has_too_many_lists(text: str) -> bool:

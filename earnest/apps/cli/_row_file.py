@@ -50,7 +50,7 @@ Form = Literal["json", "csv", "parquet"]
 T = TypeVar("T")
 R = TypeVar("R")
 PARQUET_ROWS = 10_000
-N_SAMPLES, LONGEST_SAMPLE_S = 3, 60.0
+N_SAMPLES, N_SAMPLES_UNNOTED, LONGEST_SAMPLE_S = 3, 50, 60.0  # more where no network is noted: some agree by chance
 SAME = 0.02  # of a probability, or of an embedding's largest value: other batches and other processors differ by less
 Sample = tuple[str, Sequence[float]]
 """The path of a recording, and the numbers that were answered."""
@@ -120,8 +120,9 @@ class JournaledFile(ABC, Generic[R]):
             When one is answered otherwise than the file tells.
         """
         if self._samples and not self._noted:
-            told = "an earlier earnest wrote it, which didn't note the network. A few recordings are answered again"
-            _log.warning("%s", printable(f"{self._output}: {told}; after an upgrade, rather begin another --output."))
+            told = "nothing says which network made it, as in files of earlier versions"
+            count = f"{counted(len(self._samples), 'recording')} of it are answered again to compare"
+            _log.warning("%s", printable(f"{self._output}: {told}. {count}; to be sure, begin another --output."))
         for path, numbers in self._samples:
             if not Path(found_channel(path)[0]).is_file():
                 continue
@@ -162,13 +163,14 @@ class JournaledFile(ABC, Generic[R]):
         if not self._journal.exists():
             return
         self._note(made_by_in_journal(self._journal))
+        n_samples = N_SAMPLES if self._noted else N_SAMPLES_UNNOTED
         for row in self._journaled():
             self._check(row)
             path, is_failed = self._path_and_failed(row)
             if not is_forgotten(row):
                 self.n_failed += is_failed
                 self.done[place_of(path)] += 1
-            if len(self._samples) < N_SAMPLES and (sample := self._sample(row)):
+            if len(self._samples) < n_samples and (sample := self._sample(row)):
                 self._samples.append(sample)
         cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
         if retried:

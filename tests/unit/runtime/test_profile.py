@@ -67,17 +67,18 @@ def test_a_profile_of_another_model_is_refused(changes: dict[str, Any], message:
 
 
 def test_a_profile_outlives_a_new_adaptation_and_one_without_a_digest_is_used_with_a_warning(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(profiles, "_TOLD", set())
     profile().check(replace(INFO, files={**INFO.files, "adaptation.onnx": "d" * 64}))
     assert not caplog.records
     values = json.loads(profile().to_json())
     del values["model_digest"]
-    for _ in range(2):
-        Profile.from_values(values, "old.json").check(INFO, "old.json")
+    for where in ("old.json", "profile"):  # where it is read, and where it is used
+        Profile.from_values(values, where).check(INFO, where)
     (record,) = caplog.records
     assert "old.json: an earlier earnest wrote it" in record.message
-    assert "adapts wrongly: Make it again with `earnest adapt`." in record.message
+    assert "adapts wrongly. Make it again with `earnest adapt`." in record.message
 
 
 @pytest.mark.parametrize("variants", ["", " (tta speed)"])

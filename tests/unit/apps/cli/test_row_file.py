@@ -263,8 +263,27 @@ def test_rows_of_an_earlier_version_stay_of_nobody(
             file.check_samples(lambda _: [0.25, 0.75])
             file.close()
         assert list(file.done) == [place_of(ROWS[0].path)]
-        assert "an earlier earnest wrote it, which didn't note the network" in caplog.text
+        assert "nothing says which network made it, as in files of earlier versions" in caplog.text
         caplog.clear()
+
+
+def test_without_a_note_more_recordings_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [f"{number}.wav" for number in range(10)]
+    for name in names:
+        Path(name).touch()
+    write(Path("rows.csv"), [replace(ROWS[0], path=name) for name in names])
+
+    def answered(path: Any) -> list[float]:
+        return [0.75, 0.25] if path == "9.wav" else [0.25, 0.75]
+
+    with RowFile(Path("rows.csv"), "csv", INFO, "resume") as file:
+        file.check_samples(answered)
+        file.close()
+    Path("rows.csv.sha256").unlink()
+    told = r"9\.wav is answered otherwise"
+    with RowFile(Path("rows.csv"), "csv", INFO, "resume") as file, pytest.raises(EarnestError, match=told):
+        file.check_samples(answered)
 
 
 @pytest.mark.parametrize(
