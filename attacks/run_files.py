@@ -217,6 +217,18 @@ ATTACKS = (
         "tests/integration/test_one_writer.py::test_recordings_of_any_name_are_one_row_each_and_are_found_again",
     ),
     Attack(
+        "a Parquet table of 1.5 MB with one page of 1.5 GiB, as predictions, manifest, own recordings or for `batch`",
+        "5.9 GiB, read as predictions",
+        "refused by the page's header, before anything is unpacked",
+        "tests/unit/files/test_parquet_pages.py::test_a_page_that_swells_is_refused_before_it_is_unpacked",
+    ),
+    Attack(
+        "a Parquet table of predictions of 3 KB whose rows name one cell of 60 MiB",
+        "a copy of it for each of 1,024 rows",
+        "1 GiB at a time at most",
+        "tests/unit/files/test_parquet_pages.py::test_rows_that_share_a_large_cell_are_read_a_few_at_a_time",
+    ),
+    Attack(
         "names that are no UTF-8, `\\xff.wav` and `\\xfe.wav`",
         "one and the same path in every file",
         "two paths, found again in CSV, JSON lines and Parquet",

@@ -80,7 +80,9 @@ def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
         lambda: model.stream(16_000, adapter=adapter),
         lambda: model.timeline(CLIP, adapter=adapter),
     ):
-        with pytest.raises(EarnestError, match=r"made by the model 'bert 1', not by 'anna 1'\. Make it with this"):
+        with pytest.raises(
+            EarnestError, match=r"made by the model 'bert 1 \(\w{12}\)', not by 'anna 1 \(\w{12}\)'\. Make it"
+        ):
             call()
     with pytest.raises(EarnestError, match=r"An adapter is given by name: adapter=…"):
         model.stream(16_000, adapter)  # type: ignore[arg-type]
