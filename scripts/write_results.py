@@ -24,6 +24,7 @@ from typing import Any
 from earnest.bundle import SHIPPED, load_bundle
 from earnest.corpora.load import corpus_root
 from earnest.errors import CorpusError
+from earnest.evaluation.calibration import ExpectedEce
 from earnest.evaluation.intervals import Interval, Spread
 from earnest.evaluation.protocols import PROTOCOLS
 from earnest.evaluation.report import published_rows
@@ -72,11 +73,13 @@ The command under each table printed its numbers, with the corpora in the folder
 right; UA (unweighted accuracy) is the mean recall over classes; macro-F1 is the mean F1 over classes. They are in per
 cent, mean ± standard deviation over folds. Pooled WA is over all recordings together; behind it is its 95 % bootstrap
 interval over speakers (2,000 resamples, seed 0). It is no interval of the mean over folds.
-ECE is the expected calibration error, in 15 bins. Published numbers are quoted, not measured
-here. An interval of 100.0 to 100.0 has seen no error ([what it leaves out](../protocols.md#what-a-result-can-be)).
-This page has today's networks; earlier networks and their numbers are in the [lab book](experiments.md) and in
-the history of the repository. What the shipped models do on corpora that they never heard, in short: the
-[README](../../README.md#how-good-is-it).
+ECE is the expected calibration error, in 15 bins, of all recordings together; *chance* is what a perfectly calibrated
+model would have on as many, if each were independent of the others. (Until 29 November 2026 the verdict was told of
+single folds alone, which have too few recordings to tell: "in 6 of 6 folds no more than chance explains" was said where
+all recordings together have more.) Published numbers are quoted, not measured here. An interval of 100.0 to 100.0 has
+seen no error ([what it leaves out](../protocols.md#what-a-result-can-be)). This page has today's networks; earlier
+networks and their numbers are in the [lab book](experiments.md) and in the history of the repository. What the shipped
+models do on corpora that they never heard, in short: the [README](../../README.md#how-good-is-it).
 
 **Same numbers again.** The same command gives the same bytes on the same machine. On another processor last bits
 differ, and after 120 epochs single folds of a network can differ by five points: `emocatcher` had 53.6 ± 6.3 WA on
@@ -324,20 +327,25 @@ def calibration(metrics: dict[str, Any]) -> str:
     """Describe the calibration, beside the chance level of a perfectly calibrated model."""
     if not metrics["calibration"]:
         return ""
-    text = f"; ECE {metrics['calibration']['ece']:.3f}"
+    ece = metrics["calibration"]["ece"]
     chance = metrics["calibration"].get("expected_ece")
     if not chance:
-        return text
-    folds = metrics["folds"].values()
-    within = sum(fold["ece"] <= fold["expected_ece_q95"] for fold in folds)
-    low, high = (choose(fold["ece"] for fold in folds) for choose in (min, max))
+        return f"; ECE {ece:.3f}"
     surest = metrics["confidence"]["accuracy_at"]["0.8"]
     gain = f"{100 * (surest - metrics['wa']):+.1f}"
-    return (
-        f"{text} (a perfectly calibrated model has {chance['mean']:.3f} by chance), by fold {low:.3f} to {high:.3f}, "
-        f"in {within} of {len(folds)} folds no more than chance explains (95 %); WA of the surest 80 %: "
-        f"{100 * surest:.1f} ({gain})"
-    )
+    verdict = ExpectedEce(**chance).verdict(ece)
+    folds = calibration_by_fold(metrics["folds"])
+    return f"; ECE {ece:.3f}, {verdict}{folds}; WA of the surest 80 %: {100 * surest:.1f} ({gain})"
+
+
+def calibration_by_fold(folds: dict[str, dict[str, Any]]) -> str:
+    """Describe the calibration of single folds, of which fewer recordings tell less; nothing of one fold."""
+    if len(folds) < 2:
+        return ""
+    within = sum(fold["ece"] <= fold["expected_ece_q95"] for fold in folds.values())
+    low, high = (choose(fold["ece"] for fold in folds.values()) for choose in (min, max))
+    told = f"{within} of {len(folds)} no more than chance explains"
+    return f"; by fold, where fewer recordings tell less, {low:.3f} to {high:.3f}, {told}"
 
 
 if __name__ == "__main__":

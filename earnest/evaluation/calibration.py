@@ -63,6 +63,11 @@ class ExpectedEce:
     mean: float
     q95: float
 
+    def verdict(self, ece: float) -> str:
+        """Say whether an error is more than chance explains, and what chance gives."""
+        more = "more" if ece > self.q95 else "no more"
+        return f"{more} than chance explains (chance: {self.mean:.3f} on average, 95 % below {self.q95:.3f})"
+
 
 def expected_ece(
     probabilities: npt.NDArray[np.floating], rng: np.random.Generator, n_draws: int = N_DRAWS
@@ -70,6 +75,7 @@ def expected_ece(
     """Return the ECE of a model whose probabilities are true: its labels are drawn from them, again and again.
 
     A few hundred utterances in 15 bins never match exactly; an ECE below the quantile is no sign of bad calibration.
+    Answers are taken for independent: where speakers differ, a calibrated model is above the quantile more often.
 
     Parameters
     ----------
@@ -153,6 +159,12 @@ class CalibrationScores:
     brier: float
     n: int
     expected_ece: ExpectedEce | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Write the error, beside what chance gives where that is known."""
+        verdict = "" if self.expected_ece is None else f", {self.expected_ece.verdict(self.ece)}"
+        return f"ECE {self.ece:.3f}{verdict}"
 
 
 def calibration_scores(

@@ -142,13 +142,13 @@ def calibration_section(result: Result) -> Section:
         ),
     ]
     lead = (
-        f"ECE over all clips {curve.ece:.3f}, Brier score {scores.calibration.brier:.3f}, area under the "
+        f"Over all clips: {scores.calibration.sentence}, Brier score {scores.calibration.brier:.3f}, area under the "
         f"risk–coverage curve {kept.aurc:.3f}.",
         f"{answer[0].upper()}{answer[1:]}: {100 * (selected - full):+.1f} points.",
-        "Even a perfectly calibrated model has an ECE above zero on so few clips; the table puts the error of each "
-        "fold beside what chance alone gives such a model.",
+        "Even a perfectly calibrated model has an ECE above zero on few clips; the table puts each error beside what "
+        "chance alone gives such a model, if clips are independent. All clips together tell more than a fold does.",
     )
-    tables = {"Calibration error of each fold, test clips": _ece_table(result)}
+    tables = {"Calibration error of all test clips and of each fold": _ece_table(result)}
     fitted = _fitted_table(result.runs)
     if fitted:
         tables["Before and after calibration, on the clips that it was fitted on: not those of the test"] = fitted
@@ -162,11 +162,18 @@ def _bins(curve: Reliability) -> Table:
     return Table(("clips", "mean confidence, %", "right, %"), rows, words=0, names=names)
 
 
+_ECE_OF_FOLD = ("n", "ece", "expected_ece", "expected_ece_q95")
+
+
 def _ece_table(result: Result) -> Table:
-    rows = []
-    for fold, scores in result.scores.folds.items():
-        errors = [scores.get(name) for name in ("ece", "expected_ece", "expected_ece_q95")]
-        rows.append([fold or "all", shown_number(scores["n"], "g"), *(shown_number(one, ".3f") for one in errors)])
+    whole, folds = result.scores.calibration, result.scores.folds
+    lines = {fold or "all": [one.get(name) for name in _ECE_OF_FOLD] for fold, one in folds.items()}
+    if len(folds) > 1 and whole and whole.expected_ece:
+        lines = {"all": [whole.n, whole.ece, whole.expected_ece.mean, whole.expected_ece.q95], **lines}
+    rows = [
+        [fold, shown_number(n, "g"), *(shown_number(one, ".3f") for one in errors)]
+        for fold, (n, *errors) in lines.items()
+    ]
     columns = ("fold", "clips", "ECE", "ECE by chance, mean", "95 % of chance below")
     return Table(columns, rows, names=("fold", "n_clips", "ece", "ece_by_chance_mean", "ece_by_chance_q95"))
 

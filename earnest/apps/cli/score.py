@@ -231,7 +231,7 @@ def _echo_headlines(scores: Scores, title: str) -> None:
     echo_table(columns, rows, title, right=columns[1:])
     echo(f"\n{scores.size('utterance')}, {percent(scores.coverage)} % answered", nl=False)
     if scores.calibration is not None:
-        echo(f" · ECE {scores.calibration.ece:.3f} · Brier {scores.calibration.brier:.3f}", nl=False)
+        echo(f" · Brier {scores.calibration.brier:.3f} · {scores.calibration.sentence}", nl=False)
     echo("\n")
     for note in scores.notes:
         echo(f"{note}\n")

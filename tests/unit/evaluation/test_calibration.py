@@ -8,6 +8,8 @@ import pytest
 
 from earnest.evaluation.calibration import (
     HIGHEST,
+    CalibrationScores,
+    ExpectedEce,
     bound_warnings,
     calibration_scores,
     expected_ece,
@@ -205,3 +207,11 @@ def test_calibration_scores_carry_the_expected_error_when_they_are_given_draws()
     assert plain.expected_ece is None
     assert with_draws.expected_ece == expected_ece(probabilities, np.random.default_rng(0))
     assert asdict(with_draws)["expected_ece"].keys() == {"mean", "q95"}
+
+
+def test_an_error_is_judged_by_what_chance_gives():
+    chance = ExpectedEce(0.027, 0.038)
+    told = "than chance explains (chance: 0.027 on average, 95 % below 0.038)"
+    assert CalibrationScores(0.041, 0.3, 1440, chance).sentence == f"ECE 0.041, more {told}"
+    assert CalibrationScores(0.038, 0.3, 1440, chance).sentence == f"ECE 0.038, no more {told}"
+    assert CalibrationScores(0.041, 0.3, 1440).sentence == "ECE 0.041"

@@ -130,15 +130,19 @@ def test_classes_are_listed_as_scored(result) -> None:
     assert ["sad", "20", *(f"{100 * value:.1f}" for value in (one.precision, one.recall, one.f1))] in table.rows
 
 
-def test_each_folds_calibration_error_stands_beside_what_chance_gives(result) -> None:
+def test_the_calibration_error_of_all_and_of_each_fold_stands_beside_what_chance_gives(result) -> None:
     section = calibration_section(result)
     assert section.tables is not None
-    rows = section.tables["Calibration error of each fold, test clips"].rows
+    rows = section.tables["Calibration error of all test clips and of each fold"].rows
+    whole = result.scores.calibration
+    limits = whole.expected_ece.mean, whole.expected_ece.q95
+    assert rows[0] == ["all", "60", f"{whole.ece:.3f}", *(f"{one:.3f}" for one in limits)]
+    assert whole.sentence in section.lead[0]
     part = result.predictions.of_fold("f2")
     ece = reliability(part.probabilities, part.emotion).ece
     chance = result.scores.folds["f2"]["expected_ece"], result.scores.folds["f2"]["expected_ece_q95"]
-    assert [row[0] for row in rows] == ["f1", "f2"]
-    assert rows[1] == ["f2", "30", f"{ece:.3f}", f"{chance[0]:.3f}", f"{chance[1]:.3f}"]
+    assert [row[0] for row in rows] == ["all", "f1", "f2"]
+    assert rows[2] == ["f2", "30", f"{ece:.3f}", f"{chance[0]:.3f}", f"{chance[1]:.3f}"]
     order = np.argsort(-result.predictions.probabilities.max(axis=1))[:48]
     right = 100 * (result.predictions.predicted == result.predictions.emotion)[order].mean()
     assert f"{right:.1f} % are right instead of {100 * result.scores.wa:.1f} %" in section.lead[1]

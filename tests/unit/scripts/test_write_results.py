@@ -1,0 +1,45 @@
+"""What the page of results says of a result, from its metrics.json alone."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+RESULTS = Path(__file__).parents[3] / "docs" / "results"
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    yield
+    sys.modules.pop("write_results", None)
+
+
+def result(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_calibration_error_of_all_recordings_is_judged_by_their_own_limit() -> None:
+    from write_results import calibration
+
+    told = calibration(result("base-ravdess-6fold"))
+    chance = "more than chance explains (chance: 0.027 on average, 95 % below 0.038)"
+    assert told.startswith(f"; ECE 0.041, {chance}; by fold, where fewer recordings tell less, ")
+    assert "6 of 6 no more than chance explains" in told
+    assert calibration(result("large-leave-one-corpus-out")).startswith("; ECE 0.082, more than chance explains (")
+    within = calibration(result("base-known-voices-vino-random"))
+    assert ", no more than chance explains (" in within
+    assert "by fold" not in within  # it has one
+
+
+def test_the_page_holds_what_the_script_writes_of_each_result() -> None:
+    from write_results import fold_line
+
+    page = (RESULTS / "README.md").read_text(encoding="utf-8")
+    for path in sorted(RESULTS.glob("*.json")):
+        assert fold_line(result(path.stem)) in page, path.name
