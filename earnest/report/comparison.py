@@ -35,6 +35,7 @@ PAIRED = (
     "McNemar's p",
 )
 N_NAMED = 3
+WORTH_TELLING = 0.001  # of the smallest p that can be reached: that of ten speakers is 0.002
 NAMELESS = frozenset({"", OWN})
 
 
@@ -198,22 +199,21 @@ def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: 
             "Answers of repeated trainings count one by one in McNemar's test, which takes them for independent: go by "
             "the intervals."
         )
-    notes += [_too_few(other.name, pair.wa) for other, pair in zip(results[1:], pairs, strict=True) if _is_least(pair)]
+    notes += filter(None, map(_too_few, [other.name for other in results[1:]], pairs))
     if len(results) > 2:
         notes.append(f"p-values are corrected for {len(pairs)} pairs (Holm).")
     return notes
 
 
-def _is_least(pair: Comparison) -> bool:
-    """Whether a p-value would be smaller if more speakers had been drawn; before it is corrected."""
-    return any(one.p == one.least_p for one in (pair.wa, pair.ua))
-
-
-def _too_few(name: str, one: Difference) -> str:
-    drawn = counted(one.n_drawn, one.interval.over.removesuffix("s"))
+def _too_few(name: str, pair: Comparison) -> str:
+    """Tell the smallest p that can be reached, where so few speakers make a difference that it matters; else ""."""
+    one = max((pair.wa, pair.ua), key=lambda one: one.least_p)
+    if not one.n_exchanged or one.least_p < WORTH_TELLING:
+        return ""
+    few = counted(one.n_exchanged, one.interval.over.removesuffix("s"))
     return (
-        f"{name}: with {drawn} the bootstrap's p can't be below {one.least_p:.3f} (2/2ⁿ, before any correction), "
-        "however far the interval is from zero."
+        f"{name}: {few} {'differs' if one.n_exchanged == 1 else 'differ'} between both, so p can't be below "
+        f"{one.least_p:.3f} (2/2ⁿ, before any correction), however far the interval is from zero."
     )
 
 

@@ -20,8 +20,8 @@ def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_jso
     """Compare results with the first one, recording by recording.
 
     RUNs are folders of train, evaluate, learn or score, or predictions files. Each difference has an interval, from a
-    bootstrap over whole speakers, and McNemar's test. Results on other recordings or under other protocols can be
-    compared too; then the answer says so.
+    bootstrap over whole speakers, a p-value, from exchanging both for whole speakers, and McNemar's test. Results on
+    other recordings or under other protocols can be compared too; then the answer says so.
 
     \b
     Examples:

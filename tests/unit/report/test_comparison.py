@@ -165,7 +165,7 @@ def test_a_p_value_that_so_few_speakers_cannot_make_smaller_is_told(tmp_path: Pa
     assert compared.pairs[0].wa.p == (0.25 if n == 2 else 0.5)
     notes = [note for note in compared.notes if "can't be below" in note]
     assert len(notes) == n - 1
-    assert notes[0].startswith("r1: with 3 speakers the bootstrap's p can't be below 0.250 (2/2ⁿ")
+    assert notes[0].startswith("r1: 3 speakers differ between both, so p can't be below 0.250 (2/2ⁿ")
     write_result(tmp_path / "same", predictions_of(rows, ["h", "a", "s", "sad"]))
     same = compare_results(read_results([tmp_path / f"r{n - 1}", tmp_path / "same"]))
     assert not any("can't be below" in note for note in same.notes)
@@ -193,7 +193,7 @@ def test_the_command_writes_a_page_and_json(tmp_path: Path) -> None:
     page = tmp_path / "out" / "compare.html"
     answer = json.loads(earnest_cli("compare", *folders(tmp_path), "--output", page, "--json"))
     assert [pair["result"] for pair in answer["pairs"]] == ["s1", "s2"]
-    assert {"value", "interval", "p"} == set(answer["pairs"][0]["ua"])
+    assert {"value", "interval", "p", "least_p"} == set(answer["pairs"][0]["ua"])
     assert [result["result"] for result in answer["results"]] == ["s0", "s1", "s2"]
     assert all(0 <= result["ua"] <= 1 for result in answer["results"])
     text = page.read_text(encoding="utf-8")
