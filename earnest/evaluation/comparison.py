@@ -75,6 +75,7 @@ class Comparison:
     wa, ua : b minus a
     only_a_right, only_b_right : pairs of answers of which one is right
     p_mcnemar : exact, two-sided; it takes pairs for independent, which those of one speaker or one utterance are not
+    resemble : whether pairs may be of one speaker: unless all have speakers of their own
     """
 
     n: int
@@ -86,6 +87,7 @@ class Comparison:
     only_a_right: int
     only_b_right: int
     p_mcnemar: float
+    resemble: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -124,6 +126,7 @@ def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resample
         only_a_right=only_a,
         only_b_right=only_b,
         p_mcnemar=mcnemar(only_a, only_b),
+        resemble=len(set(answers.speaker) - {""}) < n,
     )
 
 

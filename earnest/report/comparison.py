@@ -37,6 +37,18 @@ PAIRED = (
 N_NAMED = 3
 WORTH_TELLING = 0.001  # of the smallest p that can be reached: that of ten speakers is 0.002
 NAMELESS = frozenset({"", OWN})
+RESEMBLING = (
+    "McNemar's test takes clips for independent, which those of one speaker are not: of systems equally good it calls "
+    "too many different. Go by the other p-values and the intervals."
+)
+TRAINED_ONCE = (
+    "Intervals and p-values are about other speakers, with these very trainings. Training again, with another seed, "
+    "may move a result as much: train each several times (earnest evaluate --repeats 5) and compare these."
+)
+REPEATED = (
+    "Repeats are averaged, which makes the noise of training smaller. It is in no interval or p-value: these are about "
+    "other speakers, with these very trainings."
+)
 
 
 @dataclass(frozen=True)
@@ -194,14 +206,21 @@ def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: 
     if len(set(kinds.values())) > 1:
         named = "; ".join(f"{name}: {kind}" for name, kind in kinds.items())
         notes.append(f"Different protocols: {named}. A difference may come from the protocol, not from the system.")
-    if any(pair.n_pairs > pair.n for pair in pairs):
+    are_repeated = any(pair.n_pairs > pair.n for pair in pairs)
+    if are_repeated:
         notes.append(
             "Answers of repeated trainings count one by one in McNemar's test, which takes them for independent: go by "
             "the intervals."
         )
+    elif any(pair.resemble for pair in pairs):
+        notes.append(RESEMBLING)
+    notes.append(REPEATED if are_repeated else TRAINED_ONCE)
     notes += filter(None, map(_too_few, [other.name for other in results[1:]], pairs))
     if len(results) > 2:
-        notes.append(f"p-values are corrected for {len(pairs)} pairs (Holm).")
+        notes.append(
+            f"p-values are corrected for {len(pairs)} pairs (Holm), WA, UA and McNemar's each for itself. Intervals "
+            "are not: where no system differs from the first, one of twenty misses zero all the same."
+        )
     return notes
 
 

@@ -14,7 +14,7 @@ from earnest.errors import CorpusError
 from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.comparison import compare, holm
 from earnest.evaluation.predictions import joined, same_text, text_column
-from earnest.report.comparison import compare_results
+from earnest.report.comparison import REPEATED, RESEMBLING, TRAINED_ONCE, compare_results
 from earnest.report.result import read_results
 from tests.prediction_rows import PredictionRow, predictions_of
 
@@ -34,7 +34,7 @@ def test_each_is_compared_with_the_first_and_corrected_for_their_number(tmp_path
     assert [pair.p_mcnemar for pair in compared.pairs] == holm([pair.p_mcnemar for pair in plain])
     assert compared.pairs[0].p_mcnemar == 2 * plain[0].p_mcnemar
     assert compared.on_common is None
-    assert any("corrected for 2 pairs" in note for note in compared.notes)
+    assert any("corrected for 2 pairs" in note and "Intervals are not:" in note for note in compared.notes)
 
 
 def test_repeats_are_no_other_clips_and_no_row_is_wrapped_in_a_pipe(
@@ -49,8 +49,24 @@ def test_repeats_are_no_other_clips_and_no_row_is_wrapped_in_a_pipe(
     assert compared.on_common is None
     assert (compared.pairs[0].n, compared.pairs[0].n_pairs) == (60, 120)
     assert any("go by the intervals" in note for note in compared.notes)
+    assert REPEATED in compared.notes and TRAINED_ONCE not in compared.notes
     told = earnest_cli("compare", *paths)
     assert any(line.startswith(name) and " speaker-independent " in line for line in told.splitlines())
+
+
+def test_what_intervals_and_p_values_leave_out_is_told_on_the_terminal_and_in_json(tmp_path: Path) -> None:
+    paths = folders(tmp_path, 2)
+    told, document = earnest_cli("compare", *paths), json.loads(earnest_cli("compare", *paths, "--json"))
+    for note in (TRAINED_ONCE, RESEMBLING):
+        assert note in document["notes"]
+        assert note in told
+    assert not any("corrected" in note for note in document["notes"])
+
+
+def test_clips_that_have_a_speaker_each_are_independent(tmp_path: Path) -> None:
+    apart = [replace(made_up(n), speaker=text_column(f"s{row}" for row in range(60))) for n in range(2)]
+    paths = [write_result(tmp_path / f"r{number}", one) for number, one in enumerate(apart)]
+    assert RESEMBLING not in compare_results(read_results(paths)).notes
 
 
 def test_columns_that_are_not_read_are_told(tmp_path: Path) -> None:
