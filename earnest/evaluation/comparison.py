@@ -15,7 +15,7 @@ from earnest.errors import CorpusError
 from earnest.evaluation.answers import TextColumn, text_column
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
 from earnest.evaluation.folds import fold_and_repeat
-from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, Over, cluster_of, counts_by
+from earnest.evaluation.intervals import N_RESAMPLES, Interval, Over, cluster_of, counts_by, limits_of
 from earnest.evaluation.predictions import Predictions
 from earnest.labels import composed
 
@@ -289,7 +289,8 @@ def _differences(answers: _Answers, rng: np.random.Generator, n_resamples: int) 
     for name, weights in _weights(answers.counts(answers.a).sum(axis=1)).items():
         change = resampled[1][name] - resampled[0][name]
         tested = exchange_p(more_right @ weights, sizes, rng)
-        found.append(_difference(float(whole[1][name] - whole[0][name]), change, over, tested))
+        limits = Interval(*limits_of(change, n_drawn), over)
+        found.append(Difference(float(whole[1][name] - whole[0][name]), limits, tested.p, tested.least_p, tested.n))
     return found[0], found[1]
 
 
@@ -317,9 +318,3 @@ def _clusters(answers: _Answers) -> tuple[Counts, Counts, Counts, Over]:
         return one_hot[kinds // n_cells], one_hot[kinds % n_cells], sizes, over
     counts_a, counts_b = (counts_by(owner, cells, n_cells) for cells in (cells_a, cells_b))
     return counts_a, counts_b, np.ones(len(counts_a), np.int64), over
-
-
-def _difference(value: float, resampled: Floats, over: Over, tested: Exchange) -> Difference:
-    tail = (1 - CONFIDENCE) / 2  # 2.5 % at each end
-    low, high = np.quantile(resampled, (tail, 1 - tail))
-    return Difference(value, Interval(float(low), float(high), over), tested.p, tested.least_p, tested.n)

@@ -95,8 +95,8 @@ def test_the_interval_is_over_speakers_and_so_wider_than_over_clips():
     unknown = table("hsa" * 200, "hsa" * 100 + "sah" * 100)
     over_clips = bootstrap(unknown, np.random.default_rng(0))["wa"]
     assert (over_speakers.over, over_clips.over) == ("speakers", "utterances")
-    # Five of ten speakers right: binomial(10, 1/2) / 10 has its 2.5 and 97.5 % quantiles at 0.2 and 0.8.
-    assert (over_speakers.low, over_speakers.high) == (pytest.approx(0.2), pytest.approx(0.8))
+    # Five of ten speakers right: binomial(10, 1/2) / 10 has its 0.86 and 99.14 % quantiles at 0.1 and 0.9.
+    assert (over_speakers.low, over_speakers.high) == (pytest.approx(0.1), pytest.approx(0.9))
     # 300 of 600 clips right: 0.5 ± 1.96 · sqrt(0.25 / 600).
     assert (over_clips.low, over_clips.high) == (pytest.approx(0.46, abs=0.005), pytest.approx(0.54, abs=0.005))
 
@@ -420,7 +420,7 @@ def test_what_so_few_speakers_do_to_intervals_is_told(speakers, told):
 
 def test_intervals_over_two_speakers_are_not_said_to_be_as_good_as_over_three():
     (told,) = score(table("hs" * 2, "hs" * 2, "aabb"), np.random.default_rng(0)).speakers.notes
-    assert "Over two speakers they hold the true value in half of all cases, over three in three of four" in told
+    assert "over two speakers in half of all cases, over three in three of four" in told
 
 
 def test_speakers_whom_two_corpora_name_alike_are_said_to_be_taken_for_one_person():

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,13 @@ def test_the_page_holds_what_the_script_writes_of_each_result() -> None:
     page = (RESULTS / "README.md").read_text(encoding="utf-8")
     for path in sorted(RESULTS.glob("*.json")):
         assert fold_line(result(path.stem)) in page, path.name
+
+
+def test_the_interval_of_a_result_is_that_of_its_speakers_expanded_for_their_number() -> None:
+    from write_results import wa_interval
+
+    low, high = (result("base-emodb-loso")["intervals"]["wa"][end] for end in ("low", "high"))
+    assert (low, high) == pytest.approx((0.876, 0.943), abs=1e-3)  # ten speakers; plain percentiles: 88.3 to 93.8
+    for path in sorted(RESULTS.glob("*.json")):
+        scores = result(path.stem)
+        assert asdict(wa_interval(scores)) == scores["intervals"]["wa"], path.name
