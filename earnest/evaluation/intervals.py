@@ -1,6 +1,7 @@
 """Confidence intervals of scores: spread over folds, and a bootstrap that draws whole speakers."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -9,7 +10,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import CorpusError
+from earnest.corpora.own.data import doubts_about_speakers
+from earnest.errors import CorpusError, counted
 from earnest.evaluation.answers import TextColumn, numbered
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
 from earnest.evaluation.predictions import Predictions
@@ -21,6 +23,9 @@ NORMAL = NormalDist()
 # 95 % intervals over two to nine speakers hold the truth in 50 to 95 % of draws, over ten and more in 90 to 95
 # (scripts/interval_coverage.py).
 ENOUGH_SPEAKERS = 10
+OFTEN = 0.05  # of all resamples: from there on it is told that they lack a class; one of two speakers 13 % do
+N_NAMED = 3
+EVEN = 0.75  # of the speakers is their effective number at least, where they have about equally many recordings
 Over: TypeAlias = Literal["speakers", "utterances"]
 
 
@@ -160,11 +165,17 @@ class ScoredSpeakers:
     Attributes
     ----------
     corpora : speaker → corpora that have recordings of that name
+    n_rows : speaker → rows, also those of repeated trainings
     n_unnamed : recordings without a speaker; who is not named may be anybody
+    n_trainings : rows a recording, on average
+    n_with : class → speakers who have it, recordings without a speaker one each
     """
 
     corpora: Mapping[str, frozenset[str]]
+    n_rows: Mapping[str, int]
     n_unnamed: int
+    n_trainings: float
+    n_with: Mapping[str, int]
 
     @classmethod
     def of(cls, predictions: Predictions) -> "ScoredSpeakers":
@@ -174,17 +185,31 @@ class ScoredSpeakers:
             corpora.setdefault(speaker, set()).add(corpus)
         corpora.pop("", None)
         n_unnamed = predictions.take(np.flatnonzero(predictions.speaker == "")).n_recordings
-        return cls({name: frozenset(found) for name, found in corpora.items()}, n_unnamed)
+        n_rows = Counter(predictions.speaker.tolist())
+        n_trainings = len(predictions) / max(predictions.n_recordings, 1)
+        owner, _ = cluster_of(predictions.speaker, predictions.recording)
+        owner = predictions.recording if owner is None else owner
+        n_with = {
+            name: len(np.unique(owner[predictions.emotion == number]))
+            for number, name in enumerate(predictions.classes)
+            if (predictions.emotion == number).any()
+        }
+        return cls({name: frozenset(found) for name, found in corpora.items()}, n_rows, n_unnamed, n_trainings, n_with)
 
     @property
     def notes(self) -> list[str]:
         """Notes on the speakers for readers of intervals and p-values."""
-        return [*filter(None, (self._few, self._shared))]
+        return [*filter(None, (self._few, self._uneven, self._rare, self._shared)), *self._alike]
+
+    @property
+    def _drawn(self) -> str:
+        """Who is drawn, in words; not all rows have a speaker."""
+        speakers = counted(len(self.corpora), "speaker")
+        return f"{speakers} and {counted(self.n_unnamed, 'recording')} without one" if self.n_unnamed else speakers
 
     @property
     def _few(self) -> str:
         """Warn of intervals over few speakers; "" where there are enough."""
-        n_drawn = len(self.corpora) + self.n_unnamed
         if len(self.corpora) < 2:
             return (
                 "Fewer than two speakers are named, so recordings are taken for independent: where speakers have "
@@ -193,13 +218,60 @@ class ScoredSpeakers:
                 else "Only one speaker: 95 % intervals and p-values are about other recordings of this speaker. They "
                 "say nothing about other speakers."
             )
-        if n_drawn >= ENOUGH_SPEAKERS:
+        if len(self.corpora) + self.n_unnamed >= ENOUGH_SPEAKERS:
             return ""
+        own = ", each drawn as a speaker of its own" if self.n_unnamed else ""
         return (
-            f"Only {n_drawn} speakers: 95 % intervals over few are wide, and yet hold the true value less often than "
+            f"Only {self._drawn}{own}: 95 % intervals over few are wide, and yet hold the true value less often than "
             "19 times of 20: over two speakers in half of all cases, over three in three of four, over four in six of "
             "seven, over five to nine in nine of ten."
         )
+
+    @property
+    def _uneven(self) -> str:
+        """Warn where a few speakers have most recordings, and intervals rest on them; "" elsewhere."""
+        if len(self.corpora) < 2:
+            return ""
+        named = [self.n_rows[name] / self.n_trainings for name in self.corpora]
+        sizes = np.sort([*named, *[1.0] * self.n_unnamed])[::-1]
+        # As many with equally many recordings would vary as much: (Σ n)²/Σ n² (Kish, 1965).
+        n_effective = float(sizes.sum() ** 2 / (sizes**2).sum())
+        if n_effective >= min(ENOUGH_SPEAKERS, EVEN * len(sizes)):
+            return ""
+        n_most = round(n_effective)
+        share = 100 * sizes[:n_most].sum() / sizes.sum()
+        most = "the one with most recordings has" if n_most == 1 else f"the {n_most} with most recordings have"
+        return (
+            f"Of {self._drawn} {most} {share:.0f} %: all together tell as much as {n_effective:.1f} speakers with "
+            "equally many would. Intervals and p-values rest on these few."
+        )
+
+    @property
+    def _rare(self) -> str:
+        """Warn of classes that many resamples lack, as few speakers have them; "" of none."""
+        n_drawn = len(self.corpora) + self.n_unnamed
+        # A resample of n has none of k with (1 − k/n)ⁿ.
+        lacks = {name: (1 - n / n_drawn) ** n_drawn for name, n in self.n_with.items()}
+        rare = [
+            f"'{name}' ({self.n_with[name]}: {100 * share:.0f} %)" for name, share in lacks.items() if share > OFTEN
+        ]
+        if len(self.corpora) < 2 or not rare:
+            return ""
+        return (
+            f"Few speakers of {n_drawn} have the class {named(rare)}: so many of the draws lack it, and their UA is "
+            "over the other classes. The interval of UA is partly of another quantity."
+        )
+
+    @property
+    def _alike(self) -> list[str]:
+        """Name speakers of one corpus who may be one, spelled in several ways."""
+        of_corpus: dict[str, set[str]] = {}
+        for name, found in self.corpora.items():
+            for corpus in found:
+                of_corpus.setdefault(corpus, set()).add(name)
+        told = list(dict.fromkeys(one for members in of_corpus.values() for one in doubts_about_speakers(members)))
+        rest = len(told) - N_NAMED
+        return [*told[:N_NAMED], *([f"And so are the names of {rest} more."] if rest > 0 else [])]
 
     @property
     def _shared(self) -> str:

@@ -112,9 +112,13 @@ def doubts_about(labels: Iterable[str], rows: Iterable[Utterance]) -> list[str]:
     speakers = defaultdict[str, set[str]](set)
     for row in rows:
         speakers[row.corpus].add(row.native_speaker)
+    return found + [told for members in speakers.values() for told in doubts_about_speakers(members)]
+
+
+def doubts_about_speakers(names: Iterable[str]) -> list[str]:
+    """Return sentences about speakers of one corpus that may be one, spelled in several ways."""
     told = "Speakers that may be one are taken for several"
-    alike = (names for members in speakers.values() for names in _alike(members, _spoken_name))
-    return found + [f"{told}: {', '.join(names)}. Write them alike." for names in alike]
+    return [f"{told}: {', '.join(alike)}. Write them alike." for alike in _alike(names, _spoken_name)]
 
 
 AS_TWO = "two people. If it is one, put both into one table, as one corpus"

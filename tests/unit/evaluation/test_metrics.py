@@ -405,7 +405,7 @@ def test_the_macro_mean_is_over_the_classes_that_occur():
     ("speakers", "told"),
     [
         ("aabb", "Only 2 speakers"),
-        ("aab", "Only 3 speakers"),
+        ("aab", "Only 2 speakers and 1 recording without one, each drawn as a speaker of its own"),
         ("aaaa", "Only one speaker: 95 % intervals and p-values are about other recordings of this speaker"),
         ("aaa", "Fewer than two speakers are named, so recordings are taken for independent"),
         ("", "Fewer than two speakers are named, so recordings are taken for independent"),
@@ -416,6 +416,41 @@ def test_what_so_few_speakers_do_to_intervals_is_told(speakers, told):
     for found in (once, joined([once, again])):  # trained twice, the speakers are as many
         (note,) = score(found, np.random.default_rng(0)).speakers.notes
         assert note.startswith(told)
+
+
+def of_sizes(*sizes: int, unnamed: int = 0) -> Predictions:
+    """Answers of speakers who have so many recordings of two classes each."""
+    names = [name for name, n in zip("abcdefghijkl", sizes, strict=False) for _ in range(n)] + [""] * unnamed
+    return replace(table("hs" * (len(names) // 2), "hs" * (len(names) // 2)), speaker=text_column(names))
+
+
+def test_who_has_most_recordings_is_told_where_intervals_rest_on_them():
+    told = "all together tell as much as 2.1 speakers with equally many would"
+    twice = [replace(of_sizes(500, 500, *[2] * 10), fold=same_text(fold, 1020)) for fold in ("f", "f#2")]
+    for found in (of_sizes(500, 500, *[2] * 10), joined(twice)):
+        (note,) = score(found, np.random.default_rng(0), 10).speakers.notes
+        assert note.startswith(f"Of 12 speakers the 2 with most recordings have 98 %: {told}.")
+    (note,) = score(of_sizes(500, 500, unnamed=8), np.random.default_rng(0), 10).speakers.notes
+    assert note.startswith("Of 2 speakers and 8 recordings without one the 2 with most recordings have 99 %: ")
+    for even in (of_sizes(*[10] * 12), of_sizes(60, 40, *[50] * 8), of_sizes(*[20] * 6, *[10] * 6)):
+        assert score(even, np.random.default_rng(0), 10).speakers.notes == []
+
+
+def test_a_class_that_many_draws_lack_is_told_of_uas_interval():
+    found = of_sizes(*[10] * 12)
+    alone = replace(found, emotion=np.where(np.arange(120) < 10, found.emotion, 0))
+    (note,) = score(alone, np.random.default_rng(0), 10).speakers.notes
+    assert note.startswith(f"Few speakers of 12 have the class '{found.classes[1]}' (1: 35 %): so many of the draws")
+
+
+def test_names_that_may_be_one_speaker_are_told():
+    found = of_sizes(*[10] * 12)
+    names = ("Anna", "anna", "01", "1", *"cdefghij")
+    spelt = replace(found, speaker=text_column(name for name in names for _ in range(10)))
+    assert score(spelt, np.random.default_rng(0), 10).speakers.notes == [
+        "Speakers that may be one are taken for several: 01, 1. Write them alike.",
+        "Speakers that may be one are taken for several: Anna, anna. Write them alike.",
+    ]
 
 
 def test_intervals_over_two_speakers_are_not_said_to_be_as_good_as_over_three():
