@@ -158,6 +158,12 @@ def cluster_of(speaker: TextColumn, recording: npt.NDArray[np.int64]) -> tuple[n
     return owner, "speakers"
 
 
+def n_clusters(predictions: Predictions) -> int:
+    """Count what is drawn together: speakers, or recordings as in `cluster_of`."""
+    owner, _ = cluster_of(predictions.speaker, predictions.recording)
+    return predictions.n_recordings if owner is None else len(np.unique(owner))
+
+
 @dataclass(frozen=True)
 class ScoredSpeakers:
     """Whose recordings are scored.

@@ -22,7 +22,16 @@ from earnest.evaluation.confusion import (
     headline_scores,
     normalised,
 )
-from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, ScoredSpeakers, Spread, bootstrap, spread
+from earnest.evaluation.intervals import (
+    CONFIDENCE,
+    N_RESAMPLES,
+    Interval,
+    ScoredSpeakers,
+    Spread,
+    bootstrap,
+    n_clusters,
+    spread,
+)
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
 from earnest.evaluation.texts import range_text
@@ -133,11 +142,12 @@ GENDERS = ("female", "male")
 
 @dataclass(frozen=True)
 class GenderRecall:
-    """The share of one gender's ``n`` utterances that was answered right, 0 to 1, and its interval."""
+    """The share of one gender's ``n`` utterances that was answered right, 0 to 1, its interval, and over how many."""
 
     n: int
     recall: float
     interval: Interval
+    n_drawn: int
 
 
 @dataclass(frozen=True)
@@ -147,11 +157,13 @@ class GenderScores:
     Attributes
     ----------
     n : utterances whose gender is known
+    n_drawn : their speakers, or utterances where fewer than two are named, as in ``intervals``
     intervals : of ``wa`` and ``ua``, over speakers
     recalls : gender → its recall, of those that occur
     """
 
     n: int
+    n_drawn: int
     wa: float
     ua: float
     intervals: Mapping[str, Interval]
@@ -165,10 +177,14 @@ class GenderScores:
         return f"{whole}), {', '.join(parts)}; 95 % intervals over {over}.{self._without_errors()}"
 
     def _without_errors(self) -> str:
-        """Explain intervals of 100 to 100."""
-        shares = {"of all": (self.wa, self.n)}
-        shares |= {f"of {name}": (one.recall, one.n) for name, one in self.recalls.items()}
-        most = [f"{100 * most_wrong(n):.1f} % {what}" for what, (right, n) in shares.items() if right == 1]
+        """Explain intervals of 100 to 100: a voice that is misheard is misheard in all of its recordings."""
+        lines = {"of all": (self.wa, self.n_drawn, self.intervals["wa"].over)}
+        lines |= {f"of {name}": (one.recall, one.n_drawn, one.interval.over) for name, one in self.recalls.items()}
+        most = [
+            f"{100 * most_wrong(n):.1f} % {what} ({counted(n, over.removesuffix('s'))})"
+            for what, (right, n, over) in lines.items()
+            if right == 1
+        ]
         told = f" Where every answer is right, up to {', '.join(most)} can be wrong (rule of three, 95 %)."
         return told if most else ""
 
@@ -202,9 +218,11 @@ def gender_scores(
     for index, (name, one) in enumerate(zip(GENDERS, class_scores(counts), strict=True)):
         if one.recall is not None:
             own = asked.take(np.flatnonzero(asked.emotion == index))
-            recalls[name] = GenderRecall(own.n_recordings, one.recall, bootstrap(own, rng, n_resamples)["wa"])
+            limits = bootstrap(own, rng, n_resamples)["wa"]
+            recalls[name] = GenderRecall(own.n_recordings, one.recall, limits, n_clusters(own))
     return GenderScores(
         n=asked.n_recordings,
+        n_drawn=n_clusters(asked),
         wa=float(whole["wa"]),
         ua=float(whole["ua"]),
         intervals={name: intervals[name] for name in ("wa", "ua")},
@@ -394,9 +412,16 @@ class Scores:
             return ""
         return (
             "Every answer is right, so there is no error for the bootstrap to draw, and its interval is one point. "
-            f"Up to {100 * most_wrong(self.n_recordings):.1f} % can be wrong (rule of three, 95 %), and more where "
-            "recordings of a speaker resemble each other."
+            f"Up to {100 * most_wrong(self.n_recordings):.1f} % of recordings can be wrong (rule of three, 95 %), were "
+            f"they independent; {self._speakers_without_errors}."
         )
+
+    @property
+    def _speakers_without_errors(self) -> str:
+        n = len(self.speakers.corpora)
+        if n < 2:
+            return "those of one speaker are not"
+        return f"as only {n} speakers were heard, up to {100 * most_wrong(n):.1f} % of speakers can be misunderstood"
 
     @property
     def notes(self) -> list[str]:

@@ -352,8 +352,14 @@ def test_the_sentence_says_how_many_errors_there_may_be_where_none_was_found() -
     some, none = (gender_scores(voices(right), np.random.default_rng(0)) for right in ({0: 6}, {}))
     assert some is not None
     assert none is not None
-    assert some.sentence().endswith(" up to 9.5 % of female can be wrong (rule of three, 95 %).")
-    assert " up to 4.9 % of all, 9.5 % of female, 9.5 % of male can be wrong" in none.sentence()
+    # A voice that is misheard is misheard in all of its clips, so voices count: 1 − 0.05^(1/n).
+    assert some.sentence().endswith(" up to 63.2 % of female (3 speakers) can be wrong (rule of three, 95 %).")
+    told = " up to 39.3 % of all (6 speakers), 63.2 % of female (3 speakers), 63.2 % of male (3 speakers) can be wrong"
+    assert told in none.sentence()
+    nameless = replace(voices({}), speaker=same_text("", 60))
+    unknown = gender_scores(nameless, np.random.default_rng(0))
+    assert unknown is not None
+    assert " up to 4.9 % of all (60 utterances), 9.5 % of female (30 utterances), " in unknown.sentence()
     assert "rule of three" not in replace(some, recalls={"male": some.recalls["male"]}).sentence()
 
 
@@ -475,7 +481,11 @@ def test_speakers_whose_name_says_whose_they_are_are_not_doubted():
 def test_an_interval_without_any_error_says_how_many_there_may_be():
     scores = score(table("hs" * 30, "hs" * 30, "abcdefghij" * 6), np.random.default_rng(0))
     assert (scores.intervals["wa"].low, scores.intervals["wa"].high) == (1, 1)
-    assert "Up to 4.9 % can be wrong" in scores.without_errors  # binomtest(60, 60, alternative="greater") of SciPy
+    # As binomtest(n, n, alternative="greater") of SciPy says, of 60 recordings and of ten speakers.
+    assert (
+        "Up to 4.9 % of recordings can be wrong (rule of three, 95 %), were they independent" in scores.without_errors
+    )
+    assert "as only 10 speakers were heard, up to 25.9 % of speakers can be misunderstood" in scores.without_errors
     assert scores.notes == [scores.without_errors]
     assert score(table("hs", "hh"), np.random.default_rng(0)).without_errors == ""
 
