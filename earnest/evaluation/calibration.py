@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from earnest.errors import counted
+
 Floats = npt.NDArray[np.float64]
 N_BINS = 15
 N_DRAWS = 200
@@ -145,7 +147,7 @@ def selective(probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.inte
 
 @dataclass(frozen=True)
 class CalibrationScores:
-    """Calibration in three numbers, over the rows that have probabilities.
+    """Calibration in three numbers, over the rows that have probabilities, by the likeliest class of each.
 
     Attributes
     ----------
@@ -153,18 +155,41 @@ class CalibrationScores:
     brier : mean over rows of the summed squared error over classes, 0 to 2
     n : rows with probabilities
     expected_ece : what chance alone gives, None where it was not asked for
+    n_rows : all rows, 0 where nobody counted
+    n_unsure, n_other : of the ``n`` rows, those without an answer, and with another answer than the likeliest class
+    ece_told : of the rows with an answer, None where all have one
     """
 
     ece: float
     brier: float
     n: int
     expected_ece: ExpectedEce | None = None
+    n_rows: int = 0
+    n_unsure: int = 0
+    n_other: int = 0
+    ece_told: float | None = None
 
     @property
     def sentence(self) -> str:
-        """Write the error, beside what chance gives where that is known."""
+        """Write the error, of how many, and beside it what chance gives where that is known."""
+        some = f" of {self.n} of {self.n_rows} answers" if self.n < self.n_rows else ""
         verdict = "" if self.expected_ece is None else f", {self.expected_ece.verdict(self.ece)}"
-        return f"ECE {self.ece:.3f}{verdict}"
+        return f"ECE {self.ece:.3f}{some}{verdict}"
+
+    @property
+    def notes(self) -> list[str]:
+        """Say where the likeliest class is not what was answered."""
+        notes = []
+        if self.n_unsure:
+            told = "" if self.ece_told is None else f"; of those with one alone it is {self.ece_told:.3f}"
+            rows = f"{self.n_unsure} of {self.n} rows"
+            notes.append(f"ECE counts rows without an answer too ({rows}), by their likeliest class{told}.")
+        if self.n_other:
+            notes.append(
+                f"ECE goes by the likeliest class, which in {counted(self.n_other, 'row')} is another than the one "
+                "answered. WA and UA go by what was answered."
+            )
+        return notes
 
 
 def calibration_scores(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from earnest.corpora.base import affect_range, affect_scale
 from earnest.errors import counted
 from earnest.evaluation.answers import TextColumn, numbered
-from earnest.evaluation.calibration import CalibrationScores, calibration_scores, selective
+from earnest.evaluation.calibration import CalibrationScores, calibration_scores, reliability, selective
 from earnest.evaluation.confusion import (
     HEADLINES,
     ClassScores,
@@ -519,6 +519,17 @@ def _fold_scores(predictions: Predictions, rng: np.random.Generator) -> dict[str
 
 
 def _calibration(predictions: Predictions, rng: np.random.Generator) -> CalibrationScores | None:
-    if predictions.probabilities is None:
+    probabilities, predicted = predictions.probabilities, predictions.predicted
+    if probabilities is None:
         return None
-    return calibration_scores(predictions.probabilities, predictions.emotion, rng)
+    scores = calibration_scores(probabilities, predictions.emotion, rng)
+    if scores is None:
+        return None
+    known = ~np.isnan(probabilities).any(axis=1)
+    answered = known & (predicted >= 0)
+    rows = probabilities[answered]
+    # Of equal probabilities any may be answered.
+    is_other = rows[np.arange(len(rows)), predicted[answered]] < rows.max(axis=1, initial=0)
+    n_unsure = int((known & ~answered).sum())
+    told = reliability(rows, predictions.emotion[answered]).ece if n_unsure and len(rows) else None
+    return replace(scores, n_rows=len(predictions), n_unsure=n_unsure, n_other=int(is_other.sum()), ece_told=told)

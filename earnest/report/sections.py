@@ -7,7 +7,7 @@ import numpy as np
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import counted
-from earnest.evaluation.calibration import Reliability, reliability, selective
+from earnest.evaluation.calibration import CalibrationScores, Reliability, reliability, selective
 from earnest.evaluation.report import published_rows
 from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
 from earnest.evaluation.texts import (
@@ -113,11 +113,12 @@ def calibration_section(result: Result) -> Section:
     if predictions.probabilities is None or scores.calibration is None:
         return Section("calibration", title, missing="The predictions have no probabilities.")
     curve = reliability(predictions.probabilities, predictions.emotion)
-    kept = selective(predictions.probabilities, predictions.emotion)
+    known = ~np.isnan(predictions.probabilities).any(axis=1)
+    kept = selective(predictions.probabilities[known], predictions.emotion[known])
     full, selected = kept.accuracy_at(1.0), kept.accuracy_at(SELECTED)
     answer = (
-        f"answering the surest {100 * SELECTED:.0f} % only, {percent(selected)} % are right instead of "
-        f"{percent(full)} %"
+        f"{_of_which(scores.calibration)}answering the surest {100 * SELECTED:.0f} % only, {percent(selected)} % are "
+        f"right instead of {percent(full)} %"
     )
     pictures = [
         picture(
@@ -142,8 +143,9 @@ def calibration_section(result: Result) -> Section:
         ),
     ]
     lead = (
-        f"Over all clips: {scores.calibration.sentence}, Brier score {scores.calibration.brier:.3f}, area under the "
+        f"All clips: {scores.calibration.sentence}, Brier score {scores.calibration.brier:.3f}, area under the "
         f"risk–coverage curve {kept.aurc:.3f}.",
+        *scores.calibration.notes,
         f"{answer[0].upper()}{answer[1:]}: {100 * (selected - full):+.1f} points.",
         "Even a perfectly calibrated model has an ECE above zero on few clips; the table puts each error beside what "
         "chance alone gives such a model, if clips are independent. All clips together tell more than a fold does.",
@@ -153,6 +155,12 @@ def calibration_section(result: Result) -> Section:
     if fitted:
         tables["Before and after calibration, on the clips that it was fitted on: not those of the test"] = fitted
     return Section("calibration", title, lead, pictures, tables)
+
+
+def _of_which(scores: CalibrationScores) -> str:
+    """Begin a sentence on answers that are not all, or not as they were answered; "" where they are."""
+    some = f"of the {scores.n} of {scores.n_rows} answers with probabilities, " if scores.n < scores.n_rows else ""
+    return some + ("by the likeliest class, " if scores.n_unsure or scores.n_other else "")
 
 
 def _bins(curve: Reliability) -> Table:

@@ -233,7 +233,7 @@ def _echo_headlines(scores: Scores, title: str) -> None:
     if scores.calibration is not None:
         echo(f" · Brier {scores.calibration.brier:.3f} · {scores.calibration.sentence}", nl=False)
     echo("\n")
-    for note in scores.notes:
+    for note in [*scores.notes, *([] if scores.calibration is None else scores.calibration.notes)]:
         echo(f"{note}\n")
 
 

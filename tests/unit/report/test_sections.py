@@ -148,6 +148,31 @@ def test_the_calibration_error_of_all_and_of_each_fold_stands_beside_what_chance
     assert f"{right:.1f} % are right instead of {100 * result.scores.wa:.1f} %" in section.lead[1]
 
 
+def test_words_about_probabilities_say_of_how_many_answers_and_of_which_class(tmp_path) -> None:
+    made = made_up()
+    some = np.where(np.arange(60)[:, None] < 12, made.probabilities, np.nan).astype(np.float32)
+    section = calibration_section(read_result(write_result(tmp_path / "some", replace(made, probabilities=some))))
+    assert " of 12 of 60 answers, " in section.lead[0]
+    right = 100 * (made.probabilities[:12].argmax(axis=1) == made.emotion[:12]).mean()
+    assert section.lead[1].startswith("Of the 12 of 60 answers with probabilities, answering the surest 80 % only, ")
+    assert f"instead of {right:.1f} %" in section.lead[1]  # 48 rows without any are not wrong for that
+
+    unsure = replace(made, predicted=np.where(np.arange(60) < 20, -1, made.predicted))
+    section = calibration_section(read_result(write_result(tmp_path / "unsure", unsure)))
+    told = reliability(made.probabilities[20:], made.emotion[20:]).ece
+    words = (
+        "ECE counts rows without an answer too (20 of 60 rows), by their likeliest class; of those with one alone it is"
+    )
+    assert section.lead[1] == f"{words} {told:.3f}."
+    assert section.lead[2].startswith("By the likeliest class, answering the surest 80 % only, ")
+
+    other = replace(made, predicted=(made.predicted + 1) % 3)
+    section = calibration_section(read_result(write_result(tmp_path / "other", other)))
+    assert section.lead[1].startswith(
+        "ECE goes by the likeliest class, which in 60 rows is another than the one answered"
+    )
+
+
 def test_what_calibration_changed_is_told_where_the_run_says_it(tmp_path) -> None:
     folder = write_result(tmp_path / "made")
     path = write_run(folder / "f1") / "run.json"
