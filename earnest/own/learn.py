@@ -12,7 +12,6 @@ from pathlib import Path
 from shlex import join
 
 import numpy as np
-import numpy.typing as npt
 
 from earnest.bundle import DEFAULT_BUNDLE, LONGEST_NAME, Bundle, TrainingCorpus, load_bundle
 from earnest.corpora.base import CORPORA
@@ -23,7 +22,6 @@ from earnest.corpora.own.data import doubts_about, doubts_about_shared_names, ty
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
-from earnest.evaluation.confusion import confusion_counts, ua_of
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, identified, write_predictions
 from earnest.export.card import result_of
@@ -31,8 +29,6 @@ from earnest.export.files import BUNDLE, refuse_full, write_bundle
 from earnest.files.locks import held_folder
 from earnest.files.writing import SUMS, write_json, write_sums
 from earnest.learning.crossval import (
-    LabelledEmbeddings,
-    OutOfFold,
     cross_validate,
     domain_of,
     folds_of,
@@ -40,6 +36,7 @@ from earnest.learning.crossval import (
     with_shares,
 )
 from earnest.learning.discriminant import Floats, Numbers
+from earnest.own.advice import advice_on
 from earnest.own.bundle import PAGE, Answers, ClassResult, FittedHead, Learned, bundle_of, refuse_other_formats
 from earnest.own.recordings import (
     OWN,
@@ -61,9 +58,6 @@ PREDICTIONS, METRICS = "predictions.csv", "metrics.json"
 LEARNED, MANIFEST = "learn.json", "manifest.csv"
 BESIDE = (BUNDLE, "card.md", PREDICTIONS, METRICS, LEARNED, MANIFEST)  # the files that a bundle lists
 _log = logging.getLogger(__name__)
-FEW_SPEAKERS, FEW_A_CLASS = 8, 20
-OFTEN = 0.15  # of a class that is taken for another one: worth a word
-GAIN = 0.02  # of UA from twice as much: worth a word
 
 
 @dataclass(frozen=True)
@@ -351,83 +345,6 @@ def named(output: Path, name: str) -> str:
             f"A model's name has 1 to {LONGEST_NAME} letters that can be printed. Give it another --name."
         )
     return found
-
-
-def advice_on(
-    data: LabelledEmbeddings, out: OutOfFold, classes: Sequence[ClassResult], n_speakers: int, seed: int
-) -> list[str]:
-    """Return sentences, the most helpful first.
-
-    Parameters
-    ----------
-    n_speakers : 0 where they are unknown
-    """
-    told = []
-    if not n_speakers:
-        told.append(
-            "Name the speakers (--speaker-column or --speaker-pattern): only then the numbers show how well the model "
-            "works for people that it never heard."
-        )
-    elif n_speakers == 1:
-        told.append("Recordings of more speakers: with one, the numbers say nothing about other people.")
-    gain = gain_of_the_second_half(data, out, seed)
-    what = "speakers" if n_speakers > 1 else "recordings"
-    # Guessing among K classes is right in 1/K of N recordings, give or take √(1/K·(1 − 1/K)/N).
-    chance, n_asked = 1 / len(classes), sum(one.n for one in classes)
-    if np.mean([one.recall for one in classes]) < chance + 2 * np.sqrt(chance * (1 - chance) / n_asked):
-        told.append("Its answers can't be told from guesses: the labels can't be heard, are wrong, or are too few.")
-    elif gain > GAIN:
-        told.append(
-            f"More {what}: with half of the {what} UA was {100 * gain:.1f} points lower, and twice as many may help "
-            "as much again."
-        )
-    elif 1 < n_speakers < FEW_SPEAKERS:
-        told.append(f"More speakers: results of {n_speakers} say little about other people.")
-    else:
-        lower = f"{100 * gain:.1f} points lower" if gain >= 0.0005 else "no lower"
-        told.append(f"With half of the {what} UA was {lower}: more of the same kind may help little.")
-    alone = [one.name for one in classes if one.n_speakers == 1 and n_speakers > 1]
-    tested = [one for one in classes if one.name not in alone]
-    confused = max(tested, key=lambda one: one.taken_share * (1 - one.recall), default=None)
-    if confused and confused.taken_share >= OFTEN:
-        told.append(
-            f"Clearer examples of '{confused.name}' against '{confused.taken_for}': "
-            f"{100 * confused.taken_share:.0f} % of the {confused.n} were taken for it. Perhaps their labels overlap."
-        )
-    smallest = min(classes, key=lambda one: one.n)
-    if smallest.n < FEW_A_CLASS:
-        told.append(f"More of '{smallest.name}': {smallest.n} recordings are few.")
-    if alone:
-        told.append(f"A second speaker of {', '.join(alone)}: with one, this class is never tested on another speaker.")
-    return told
-
-
-def gain_of_the_second_half(data: LabelledEmbeddings, out: OutOfFold, seed: int) -> float:
-    """Return how much lower UA is where each fold's head learns from half of the other groups."""
-    asked = np.flatnonzero(~data.is_copy)
-    targets, groups = data.targets[asked], np.array([data.groups[row] for row in asked.tolist()])
-    rng = np.random.default_rng(seed)
-    answers = np.full(len(asked), -1)
-    for fold, shrinkage in zip(np.unique(out.folds).tolist(), out.shrinkages, strict=True):
-        others = np.flatnonzero(out.folds != fold)
-        half = _half(groups[others], targets[others], rng)
-        held = out.folds == fold
-        # And their copies, as the whole head had.
-        weights, bias = data.take(np.isin(data.groups, groups[others[half]])).discriminant(shrinkage)
-        answers[held] = (data.embeddings[asked[held]] @ weights.T + bias + out.offset).argmax(axis=1)
-    n_classes = out.logits.shape[1]
-    whole, halved = (confusion_counts(targets, found, n_classes) for found in (out.logits.argmax(axis=1), answers))
-    return ua_of(whole) - ua_of(halved)
-
-
-def _half(groups: npt.NDArray[np.str_], targets: Numbers, rng: np.random.Generator) -> Numbers:
-    """Return the rows of half of the groups, drawn anew until each class is there, ten times at most."""
-    names = np.unique(groups)
-    for _ in range(10):
-        rows = np.flatnonzero(np.isin(groups, rng.permutation(names)[: max(len(names) // 2, 1)]))
-        if len(np.unique(targets[rows])) == len(np.unique(targets)):
-            break
-    return np.asarray(rows, np.int64)
 
 
 def class_results(
