@@ -1,10 +1,12 @@
 """Scores of slices, one a value: gender, speaker, corpus, style, intensity; and the gaps between them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
@@ -15,6 +17,9 @@ from earnest.evaluation.predictions import Predictions
 
 OWN_COLUMNS = ("gender", "speaker", "corpus")
 MANIFEST_COLUMNS = ("style", "intensity", "text_id", "session")
+Floats = npt.NDArray[np.float64]
+N_DRAWS = 400  # of gaps by chance
+MOSTLY_ONE = 1.5  # values a speaker, below which they are taken for the speaker's, not the recording's
 FEWEST = 30  # utterances of a value from which on its UA is more than chance
 
 
@@ -122,6 +127,72 @@ def recall_gaps(predictions: Predictions, texts: TextColumn, fewest: int = FEWES
         name: float(np.ptp(recall[enough[:, index], index])) if enough[:, index].sum() > 1 else None
         for index, name in enumerate(predictions.classes)
     }
+
+
+@dataclass(frozen=True)
+class GapsByChance:
+    """Gaps between groups that mean nothing, drawn again and again: of UA, and of the recall of each class.
+
+    Attributes
+    ----------
+    ua : shape (draws,)
+    recalls : class → shape (draws,), NaN where fewer than two groups have it
+    """
+
+    ua: Floats
+    recalls: Mapping[str, Floats]
+
+
+def of_many(texts: TextColumn, fewest: int = FEWEST) -> TextColumn:
+    """Return a column with "" for the values of fewer rows than `gaps` counts; all of it where no two have so many."""
+    counts = Counter(texts.tolist())
+    kept = text_column(text if counts[text] >= fewest else "" for text in texts)
+    return kept if len(set(kept) - {""}) > 1 else texts
+
+
+def gaps_by_chance(predictions: Predictions, texts: TextColumn, rng: np.random.Generator) -> GapsByChance:
+    """Draw the gaps between the values of a column that chance gives.
+
+    Values that are speakers: which of a class are right is dealt anew to all recordings of it. Other values are dealt
+    anew to speakers where most have one, as of gender, else to the recordings of each speaker, as of style.
+
+    Parameters
+    ----------
+    texts : shape (rows,), "" where it is unknown; these rows are left out
+    """
+    predictions, texts = predictions.take(np.flatnonzero(texts != "")), texts[texts != ""]
+    values, value = np.unique(texts.astype(str), return_inverse=True)
+    # Who is not named may be anybody.
+    own = [name or f"\0{row}" for name, row in zip(predictions.speaker, predictions.recording.tolist(), strict=True)]
+    names, speaker = np.unique(own, return_inverse=True)
+    parts, part = np.unique(speaker * len(values) + value, return_inverse=True)  # of a speaker, all of one value
+    is_whole = len(parts) < MOSTLY_ONE * len(names)
+    right, emotion = predictions.emotion == predictions.predicted, predictions.emotion
+    uas, recalls = [], []
+    for _ in range(N_DRAWS):
+        if len(parts) == len(names) == len(values):
+            hits, drawn = right[_dealt(emotion, rng)], value
+        else:
+            dealt = rng.permutation(parts % len(values))[part] if is_whole else value[_dealt(speaker, rng)]
+            hits, drawn = right, dealt
+        shape = (len(values), len(predictions.classes))
+        support, found = (
+            np.bincount(drawn * shape[1] + emotion, weights, shape[0] * shape[1]).reshape(shape)
+            for weights in (None, hits)
+        )
+        recall = np.where(support > 0, found / np.maximum(support, 1), np.nan)  # (values, classes)
+        ua = np.nansum(recall, axis=1) / (support > 0).sum(axis=1)
+        uas.append(np.ptp(ua))
+        several = (support > 0).sum(axis=0) > 1
+        recalls.append(np.where(several, np.fmax.reduce(recall) - np.fmin.reduce(recall), np.nan))
+    return GapsByChance(np.array(uas), dict(zip(predictions.classes, np.array(recalls).T, strict=True)))
+
+
+def _dealt(groups: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Return a permutation of rows, shape (rows,), in which each stays in its group."""
+    rows = np.empty(len(groups), np.intp)
+    rows[np.argsort(groups, kind="stable")] = np.lexsort((rng.random(len(groups)), groups))
+    return rows
 
 
 def _counts_by(predictions: Predictions, texts: TextColumn) -> tuple[list[str], Counts]:

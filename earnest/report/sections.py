@@ -4,12 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import counted
 from earnest.evaluation.calibration import CalibrationScores, Reliability, reliability, selective
 from earnest.evaluation.report import published_rows
-from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
+from earnest.evaluation.slices import (
+    Slice,
+    gaps,
+    gaps_by_chance,
+    manifest_columns,
+    of_many,
+    own_columns,
+    recall_gaps,
+    slices,
+)
 from earnest.evaluation.texts import (
     NONE,
     SCORES_IN_WORDS,
@@ -401,17 +411,31 @@ def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) ->
     if not columns and not speakers:
         return Section("groups", title, missing="The predictions name neither gender nor speaker.")
     parts = slices(predictions, columns, np.random.default_rng(BOOTSTRAP_SEED))
-    lead = [f"Gap between {gap.best} and {gap.worst}: {100 * gap.ua:.1f} points of UA." for gap in gaps(parts).values()]
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    chance = {name: gaps_by_chance(predictions, of_many(values), rng) for name, values in columns.items()}
+    lead = [
+        f"Gap between {gap.best} and {gap.worst}: {100 * gap.ua:.1f} points of UA{_by_chance(chance[name].ua)}."
+        for name, gap in gaps(parts).items()
+    ]
     tables = {"UA and WA in per cent; the interval is of UA": _slice_table(parts)} if parts else {}
     recalls = recall_gaps(predictions, columns["gender"]) if "gender" in columns else {}
     if any(gap is not None for gap in recalls.values()):
-        rows_of_gaps = [[name, percent(gap)] for name, gap in recalls.items()]
-        tables["Recall gap between genders, points"] = Table(("class", "gap"), rows_of_gaps, 1, ("class", "gap_points"))
+        drawn = chance["gender"].recalls
+        rows_of_gaps = [
+            [name, *map(percent, (gap, *((None, None) if gap is None else _mean_and_most(drawn[name]))))]
+            for name, gap in recalls.items()
+        ]
+        headers = ("class", "gap", "gap by chance, mean", "95 % of chance below")
+        names = ("class", "gap_points", "gap_by_chance_mean_points", "gap_by_chance_q95_points")
+        tables["Recall gap between genders, points"] = Table(headers, rows_of_gaps, 1, names)
     pictures = []
     if speakers:
         lowest, highest = min(speakers, key=lambda one: one.ua), max(speakers, key=lambda one: one.ua)
         told = f"from {percent(lowest.ua)} % ({lowest.value}) to {percent(highest.ua)} % ({highest.value})"
-        lead.append(f"UA of the {len(speakers)} speakers goes {told}.")
+        gap = _by_chance(gaps_by_chance(predictions, own["speaker"], rng).ua)
+        lead.append(
+            f"UA of the {len(speakers)} speakers goes {told}: {100 * (highest.ua - lowest.ua):.1f} points{gap}."
+        )
         table = Table(
             ("speaker", "clips", "WA", "UA"),
             [[one.value, shown_number(one.n), percent(one.wa), percent(one.ua)] for one in speakers],
@@ -423,6 +447,15 @@ def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) ->
         else:
             tables["Speakers"] = table
     return Section("groups", title, lead, pictures, tables, missing=missing)
+
+
+def _by_chance(drawn: npt.NDArray[np.float64]) -> str:
+    mean, most = _mean_and_most(drawn)
+    return f" (by chance, were all alike: {100 * mean:.1f} on average, 95 % below {100 * most:.1f})"
+
+
+def _mean_and_most(drawn: npt.NDArray[np.float64]) -> tuple[float, float]:
+    return float(np.nanmean(drawn)), float(np.nanquantile(drawn, 0.95))
 
 
 def _slice_table(parts: Sequence[Slice]) -> Table:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,8 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.intervals import bootstrap
-from earnest.evaluation.predictions import Predictions
-from earnest.evaluation.slices import gaps, manifest_columns, own_columns, recall_gaps, slices
+from earnest.evaluation.predictions import Predictions, same_text, text_column
+from earnest.evaluation.slices import gaps, gaps_by_chance, manifest_columns, own_columns, recall_gaps, slices
 from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad")
@@ -46,6 +47,35 @@ def test_intervals_are_those_of_ua_over_the_speakers_of_the_slice():
     part = predictions.take(np.array([index for index, name in enumerate(predictions.gender) if name == "female"]))
     assert female.interval == bootstrap(part, np.random.default_rng(3))["ua"]
     assert female.to_dict()["interval"]["over"] == "speakers"
+
+
+def test_gaps_that_chance_gives_are_those_of_groups_who_are_alike() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        PredictionRow(f"u{row}", "made", f"s{row % 24:02d}", "", "f", true, true if rng.random() < 0.7 else "other", {})
+        for row, true in enumerate(CLASSES[place % 2] for place in range(24 * 60))
+    ]
+    alike = predictions_of(rows, (*CLASSES, "other"))
+    chance = gaps_by_chance(alike, alike.speaker, np.random.default_rng(0)).ua
+    own = [one.ua for one in slices(alike, {"speaker": alike.speaker})]
+    # 60 recordings each, 70 % right: a deviation of 5.9 points, and the range of 24 draws is 3.9 deviations.
+    assert 0.2 < chance.mean() < 0.27
+    assert max(own) - min(own) < np.quantile(chance, 0.99)
+
+
+def test_a_gap_of_genders_is_measured_by_dealing_genders_to_speakers() -> None:
+    found = table(unknown=False)
+    chance = gaps_by_chance(found, found.gender, np.random.default_rng(0))
+    gap = gaps(slices(found, {"gender": found.gender}))["gender"].ua
+    assert gap > np.quantile(chance.ua, 0.95)  # women are answered better than men
+    assert set(chance.recalls) == set(CLASSES)
+    nameless = replace(found, speaker=same_text("", len(found)))
+    # Speakers who are answered alike vary less than those who aren't.
+    assert gaps_by_chance(nameless, found.gender, np.random.default_rng(0)).ua.mean() < chance.ua.mean()
+    half = replace(found, speaker=text_column(name if row % 3 else "" for row, name in enumerate(found.speaker)))
+    assert gaps_by_chance(half, found.gender, np.random.default_rng(0)).ua.mean() < gap / 2
+    style = text_column(("song", "speech")[row // 20 % 2] for row in range(len(found)))  # each speaker has both
+    assert gaps_by_chance(found, style, np.random.default_rng(0)).ua.mean() < 0.1
 
 
 def test_the_gap_is_between_the_best_and_the_worst_value_with_clips_enough():
