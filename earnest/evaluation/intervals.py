@@ -158,10 +158,11 @@ def cluster_of(speaker: TextColumn, recording: npt.NDArray[np.int64]) -> tuple[n
     return owner, "speakers"
 
 
-def n_clusters(predictions: Predictions) -> int:
-    """Count what is drawn together: speakers, or recordings as in `cluster_of`."""
-    owner, _ = cluster_of(predictions.speaker, predictions.recording)
-    return predictions.n_recordings if owner is None else len(np.unique(owner))
+def count_speakers(predictions: Predictions) -> int:
+    """Count speakers, a recording without one as a speaker of its own; 0 where nobody is named."""
+    n_named = len(set(predictions.speaker) - {""})
+    n_unnamed = predictions.take(np.flatnonzero(predictions.speaker == "")).n_recordings
+    return n_named + n_unnamed if n_named else 0
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from earnest.evaluation.intervals import (
     ScoredSpeakers,
     Spread,
     bootstrap,
-    n_clusters,
+    count_speakers,
     spread,
 )
 from earnest.evaluation.predictions import Predictions
@@ -142,12 +142,17 @@ GENDERS = ("female", "male")
 
 @dataclass(frozen=True)
 class GenderRecall:
-    """The share of one gender's ``n`` utterances that was answered right, 0 to 1, its interval, and over how many."""
+    """The share of one gender's ``n`` utterances that was answered right, 0 to 1, its interval, and how many speakers.
+
+    Attributes
+    ----------
+    n_speakers : 0 where none is named
+    """
 
     n: int
     recall: float
     interval: Interval
-    n_drawn: int
+    n_speakers: int
 
 
 @dataclass(frozen=True)
@@ -157,13 +162,13 @@ class GenderScores:
     Attributes
     ----------
     n : utterances whose gender is known
-    n_drawn : their speakers, or utterances where fewer than two are named, as in ``intervals``
+    n_speakers : whose these are, 0 where none is named
     intervals : of ``wa`` and ``ua``, over speakers
     recalls : gender → its recall, of those that occur
     """
 
     n: int
-    n_drawn: int
+    n_speakers: int
     wa: float
     ua: float
     intervals: Mapping[str, Interval]
@@ -178,11 +183,12 @@ class GenderScores:
 
     def _without_errors(self) -> str:
         """Explain intervals of 100 to 100: a voice that is misheard is misheard in all of its recordings."""
-        lines = {"of all": (self.wa, self.n_drawn, self.intervals["wa"].over)}
-        lines |= {f"of {name}": (one.recall, one.n_drawn, one.interval.over) for name, one in self.recalls.items()}
+        lines = {"of all": (self.wa, self.n_speakers, self.n)}
+        lines |= {f"of {name}": (one.recall, one.n_speakers, one.n) for name, one in self.recalls.items()}
         most = [
-            f"{100 * most_wrong(n):.1f} % {what} ({counted(n, over.removesuffix('s'))})"
-            for what, (right, n, over) in lines.items()
+            f"{100 * most_wrong(n_speakers or n):.1f} % {what} "
+            f"({counted(n_speakers, 'speaker') if n_speakers else counted(n, 'clip')})"
+            for what, (right, n_speakers, n) in lines.items()
             if right == 1
         ]
         told = f" Where every answer is right, up to {', '.join(most)} can be wrong (rule of three, 95 %)."
@@ -219,10 +225,10 @@ def gender_scores(
         if one.recall is not None:
             own = asked.take(np.flatnonzero(asked.emotion == index))
             limits = bootstrap(own, rng, n_resamples)["wa"]
-            recalls[name] = GenderRecall(own.n_recordings, one.recall, limits, n_clusters(own))
+            recalls[name] = GenderRecall(own.n_recordings, one.recall, limits, count_speakers(own))
     return GenderScores(
         n=asked.n_recordings,
-        n_drawn=n_clusters(asked),
+        n_speakers=count_speakers(asked),
         wa=float(whole["wa"]),
         ua=float(whole["ua"]),
         intervals={name: intervals[name] for name in ("wa", "ua")},

@@ -356,10 +356,14 @@ def test_the_sentence_says_how_many_errors_there_may_be_where_none_was_found() -
     assert some.sentence().endswith(" up to 63.2 % of female (3 speakers) can be wrong (rule of three, 95 %).")
     told = " up to 39.3 % of all (6 speakers), 63.2 % of female (3 speakers), 63.2 % of male (3 speakers) can be wrong"
     assert told in none.sentence()
+    two = replace(voices({}), speaker=text_column("one" if name == "female" else "two" for name in voices({}).gender))
+    alone = gender_scores(two, np.random.default_rng(0))
+    assert alone is not None  # one voice says next to nothing of others
+    assert " up to 77.6 % of all (2 speakers), 95.0 % of female (1 speaker), " in alone.sentence()
     nameless = replace(voices({}), speaker=same_text("", 60))
     unknown = gender_scores(nameless, np.random.default_rng(0))
     assert unknown is not None
-    assert " up to 4.9 % of all (60 utterances), 9.5 % of female (30 utterances), " in unknown.sentence()
+    assert " up to 4.9 % of all (60 clips), 9.5 % of female (30 clips), " in unknown.sentence()
     assert "rule of three" not in replace(some, recalls={"male": some.recalls["male"]}).sentence()
 
 
