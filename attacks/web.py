@@ -296,8 +296,8 @@ ATTACKS = (
     Attack(
         "64 bodies from two clients, of which the first byte alone comes",
         "all places for requests were taken for 60 s",
-        "none: a body that is coming takes no place. It is given up after 10 s (`body_start_s`) unless it goes on with 512 "
-        "bytes a second (`body_rate`)",
+        "none: a body that is coming takes no place. It is given up after 10 s (`body_start_s`) unless it goes on with "
+        "512 bytes a second (`body_rate`)",
         f"{SERVER}test_shares.py::test_bodies_that_come_slowly_keep_nobody_from_the_server",
     ),
     Attack(
