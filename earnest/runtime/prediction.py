@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from html import escape
 from io import StringIO
 from itertools import chain
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypedDict, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -151,51 +151,6 @@ class Envelope:
     def peaks(self) -> npt.NDArray[np.float32]:
         """Largest absolute sample of each step, shape (steps,)."""
         return self._peaks[: -(-self._n_samples // self._step)]  # rounded up: the last step may be half filled
-
-
-class Recorded(Protocol):
-    """One recording's events in order of time, as writers and drawings read them: `Timeline` is one."""
-
-    @property
-    def path(self) -> str:
-        """The recording, as it was given."""
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds of the recording."""
-
-    @property
-    def speech_s(self) -> float:
-        """Seconds of speech in it."""
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """Emotions that were asked for."""
-
-    @property
-    def spans(self) -> Sequence[Span]:
-        """Emotions of the speech; they don't overlap."""
-
-    @property
-    def windows(self) -> Sequence[Window]:
-        """Answers of the network; they overlap."""
-
-    @property
-    def segments(self) -> Sequence[Segment]:
-        """Stretches of speech; they don't overlap."""
-
-    @property
-    def envelope(self) -> "Envelope | None":
-        """Peaks of the waveform, for drawings."""
-
-    def entries(self) -> Sequence[Span]:
-        """Spans and vocal bursts together."""
-
-    def tiers(self) -> Mapping[str, Sequence[str]]:
-        """Name of a tier → what it says of each entry: emotion, confidence and, where they are known, speaker."""
-
-    def head_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without spans and windows."""
 
 
 def burst_span(burst: VocalBurst) -> Span:

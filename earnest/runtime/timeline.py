@@ -31,7 +31,6 @@ from earnest.runtime.prediction import (
     Envelope,
     Event,
     Prediction,
-    Recorded,
     Segment,
     Span,
     Status,
@@ -80,6 +79,7 @@ class Timeline(Framed):
     speakers: tuple[str, ...] = ()
     envelope: Envelope | None = field(default=None, compare=False, repr=False)
 
+    path = _Whole[str]()
     status = _Whole[Status]()
     emotion = _Whole[str | None]()
     confidence = _Whole[float | None]()
@@ -112,11 +112,6 @@ class Timeline(Framed):
             kinds.setdefault(type(event), []).append(event)
         spans, windows, segments = (tuple(kinds[kind]) for kind in (Span, Window, Segment))
         return cls(prediction, spans, windows, segments, activity, tuple(classes), envelope=envelope)
-
-    @property
-    def path(self) -> str:
-        """The recording, as it was given."""
-        return self.prediction.path
 
     @property
     def duration_s(self) -> float:
@@ -172,7 +167,6 @@ class Timeline(Framed):
 
     def to(self, form: str) -> str:
         """Return the timeline as a file's text; ``form`` is one of the nine of `earnest.runtime.timeline`."""
-
         return "".join(written(self, form))
 
     def to_json(self) -> str:
@@ -253,7 +247,7 @@ class Timeline(Framed):
         return f"<p><b>{head}</b></p><table>{''.join(bars())}</table>"
 
 
-def written(timeline: Recorded, form: str, folder: Path | None = None) -> Iterator[str]:
+def written(timeline: Timeline, form: str, folder: Path | None = None) -> Iterator[str]:
     """Yield the text of a file piece by piece, so that a long timeline is never one string.
 
     Parameters
@@ -270,7 +264,7 @@ def written(timeline: Recorded, form: str, folder: Path | None = None) -> Iterat
     return FORMATS[form](timeline, folder)
 
 
-def _json(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
+def _json(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """One object; spans and windows one a line, so that it is readable and differences show."""
     head = timeline.head_dict()
     yield "{\n"
@@ -290,7 +284,7 @@ def _lines(values: Iterator[object]) -> Iterator[str]:
         between = ",\n  "
 
 
-def written_spans(timelines: Iterable[Recorded], form: str) -> Iterator[str]:
+def written_spans(timelines: Iterable[Timeline], form: str) -> Iterator[str]:
     """Yield the spans of several recordings as one file, "csv" or "jsonl"; the first column is the path."""
     if form == "csv":
         yield _CSV_HEADER
@@ -298,7 +292,7 @@ def written_spans(timelines: Iterable[Recorded], form: str) -> Iterator[str]:
         yield from (_csv_rows if form == "csv" else _jsonl)(timeline)
 
 
-def _jsonl(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
+def _jsonl(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """One span a line."""
     for span in timeline.spans:
         yield _compact({"path": timeline.path} | span.values()) + "\n"
@@ -308,19 +302,19 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _csv(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
+def _csv(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """One span a row."""
     yield _CSV_HEADER
     yield from _csv_rows(timeline)
 
 
-def _csv_rows(timeline: Recorded) -> Iterator[str]:
+def _csv_rows(timeline: Timeline) -> Iterator[str]:
     for span in timeline.spans:
         cells = (timeline.path, _s(span.start_s), _s(span.end_s), span.emotion, f"{span.confidence:.6f}")
         yield csv_row(cells) + "\n"
 
 
-def _srt(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
+def _srt(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """SubRip. Empty lines would end the subtitle and are left out; without any subtitle the file is empty."""
     for number, span in enumerate(timeline.entries(), 1):
         times = f"{_clock(span.start_s, ',')} --> {_clock(span.end_s, ',')}"
@@ -328,7 +322,7 @@ def _srt(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
         yield f"{number}\n{times}\n{_no_empty_lines(span.emotion)}{below}\n\n"
 
 
-def _vtt(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
+def _vtt(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """WebVTT. ``&``, ``<`` and ``>`` are written as entities; empty lines are left out."""
     yield "WEBVTT\n\n"
     for number, span in enumerate(timeline.entries(), 1):
@@ -336,7 +330,7 @@ def _vtt(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
         yield f"{_clock(span.start_s, '.')} --> {_clock(span.end_s, '.')}\n{text}\n\n"
 
 
-def _quality_line(timeline: Recorded) -> str:
+def _quality_line(timeline: Timeline) -> str:
     """Return the line below the first subtitle: "[noisy, not-adapted]"; nothing without such words."""
     words = timeline.head_dict()["quality"]
     return f"\n[{', '.join(words)}]" if words else ""
@@ -352,7 +346,7 @@ def _clock(seconds: float, point: str) -> str:
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{point}{thousandths:03d}"
 
 
-def _textgrid(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
+def _textgrid(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """Praat's long text format; time without speech is an interval without text, quotes are doubled."""
     entries = timeline.entries()
     # At least a millisecond: a tier of Praat's must not be empty.
@@ -381,7 +375,7 @@ def _filled(spans: Iterable[Span], end_s: float) -> Iterator[tuple[float, float,
         yield position, end_s, None
 
 
-def _eaf(timeline: Recorded, folder: Path | None) -> Iterator[str]:
+def _eaf(timeline: Timeline, folder: Path | None) -> Iterator[str]:
     """ELAN 2.8. A recording that is a file is linked from the document; what XML can't hold is replaced."""
     entries = timeline.entries()
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT AUTHOR="earnest"'
@@ -438,7 +432,7 @@ _MEDIA_TYPES = {
 }
 
 
-def _rttm(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
+def _rttm(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """NIST's Rich Transcription Time Marked, the emotion in the speaker's place; "_" for the spaces of a field."""
     path, channel = file_and_channel(timeline.path)
     name = _rttm_name(path)
@@ -458,7 +452,7 @@ def _one_word(text: str) -> str:
     return "_".join(text.split())
 
 
-def _audacity(timeline: Recorded, _: Path | None = None) -> Iterator[str]:
+def _audacity(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """Audacity's label track: start, end and label between tabs; tabs and new lines in a label become spaces."""
     for span in timeline.entries():
         yield f"{_s(span.start_s)}\t{_s(span.end_s)}\t{' '.join(span.emotion.split())}\n"
@@ -472,7 +466,7 @@ def _s(seconds: float) -> str:
     return f"{seconds:.3f}"
 
 
-FORMATS: Mapping[str, Callable[[Recorded, Path | None], Iterator[str]]] = {
+FORMATS: Mapping[str, Callable[[Timeline, Path | None], Iterator[str]]] = {
     "json": _json,
     "jsonl": _jsonl,
     "csv": _csv,
@@ -483,17 +477,7 @@ FORMATS: Mapping[str, Callable[[Recorded, Path | None], Iterator[str]]] = {
     "rttm": _rttm,
     "audacity": _audacity,
 }
-SUFFIXES: Mapping[str, str] = {
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".csv": "csv",
-    ".srt": "srt",
-    ".vtt": "vtt",
-    ".textgrid": "textgrid",
-    ".eaf": "eaf",
-    ".rttm": "rttm",
-    ".txt": "audacity",
-}
+SUFFIXES: Mapping[str, str] = {".txt" if form == "audacity" else f".{form}": form for form in FORMATS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ import numpy.typing as npt
 from earnest.errors import EarnestError, MissingExtraError, printable
 from earnest.files.writing import write_atomically
 from earnest.labels import UNSURE
-from earnest.runtime.prediction import Recorded, Segment, Span, percent
+from earnest.runtime.prediction import Segment, Span, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from earnest.runtime.timeline import Timeline
 
 INK, MUTED, GRID, WAVE = "#1a1a1a", "#666666", "#dddddd", "#cfd3da"
 # Okabe and Ito (2008), distinct in every common colour blindness; the rest are darker or lighter relatives.
@@ -44,7 +46,7 @@ NARROW = 0.045  # share of the width that a span's name needs
 LONGEST_NAME = 80  # letters of a recording's name in the title
 
 
-def plot_timeline(timeline: Recorded, path: Path, title: str | None = None) -> None:
+def plot_timeline(timeline: "Timeline", path: Path, title: str | None = None) -> None:
     """Draw a timeline into a file; its suffix chooses the format.
 
     Raises
@@ -88,13 +90,13 @@ def label_colour(label: str, classes: Sequence[str]) -> str:
     return colours_of(classes).get(label) or (UNSURE_COLOUR if label == UNSURE else BURST_COLOUR)
 
 
-def _entry_colours(timeline: Recorded) -> dict[str, str]:
+def _entry_colours(timeline: "Timeline") -> dict[str, str]:
     """Return label → colour, of all classes and of what else the timeline holds."""
     labels = dict.fromkeys([*timeline.classes, *(entry.emotion for entry in timeline.entries())])
     return {label: label_colour(label, timeline.classes) for label in labels}
 
 
-def _headline(timeline: Recorded) -> str:
+def _headline(timeline: "Timeline") -> str:
     seconds = round(timeline.speech_s, 1), round(timeline.duration_s, 1)
     speech, whole = (clock(value, timeline.duration_s) for value in seconds)
     name = printable(Path(timeline.path).name)
@@ -103,13 +105,13 @@ def _headline(timeline: Recorded) -> str:
     return f"{name}: {speech} of speech in {whole}"
 
 
-def _are_dense(timeline: Recorded, parts: Sequence[Span] | Sequence[Segment]) -> bool:
+def _are_dense(timeline: "Timeline", parts: Sequence[Span] | Sequence[Segment]) -> bool:
     """Whether parts of a recording are too many, or one of them too short, to be drawn one by one with white edges."""
     shortest_s = min((part.end_s - part.start_s for part in parts), default=timeline.duration_s)
     return len(parts) > MANY or shortest_s < NEEDED * timeline.duration_s
 
 
-def _draw_spans(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
+def _draw_spans(axes: "Axes", timeline: "Timeline", colours: Mapping[str, str]) -> None:
     entries = timeline.entries()
     are_dense, least_s = _are_dense(timeline, entries), LEAST * timeline.duration_s
     for name, colour in colours.items():
@@ -141,7 +143,7 @@ def _lightness(colour: str) -> float:
     return 0.299 * red + 0.587 * green + 0.114 * blue  # luma of Rec. 601
 
 
-def _draw_waveform(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
+def _draw_waveform(axes: "Axes", timeline: "Timeline", colours: Mapping[str, str]) -> None:
     envelope = timeline.envelope
     if envelope is not None and len(envelope.peaks):
         # Every peak is a step: times 0 s s 2s 2s 3s … beside peaks p0 p0 p1 p1 p2 p2 …
@@ -159,7 +161,7 @@ def _draw_waveform(axes: "Axes", timeline: Recorded, colours: Mapping[str, str])
     axes.tick_params(length=0)
 
 
-def _emotions_of(timeline: Recorded, steps_s: npt.NDArray[np.float64], names: Sequence[str]) -> npt.NDArray[np.int64]:
+def _emotions_of(timeline: "Timeline", steps_s: npt.NDArray[np.float64], names: Sequence[str]) -> npt.NDArray[np.int64]:
     """Return the number of the label of the last span in each step, -1 for none.
 
     Parameters
@@ -175,7 +177,7 @@ def _emotions_of(timeline: Recorded, steps_s: npt.NDArray[np.float64], names: Se
     return np.where((found >= 0) & (steps_s[:, 0] < ends_s[found]), numbers, -1)
 
 
-def _draw_probabilities(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
+def _draw_probabilities(axes: "Axes", timeline: "Timeline", colours: Mapping[str, str]) -> None:
     for times_s, shares in _curves(timeline):
         axes.stackplot(times_s, *shares, colors=list(colours.values()), edgecolor="white", linewidth=0.4)
     axes.set_ylim(0, 1)
@@ -186,7 +188,7 @@ def _draw_probabilities(axes: "Axes", timeline: Recorded, colours: Mapping[str, 
     axes.tick_params(colors=MUTED, length=2)
 
 
-def _draw_legend(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
+def _draw_legend(axes: "Axes", timeline: "Timeline", colours: Mapping[str, str]) -> None:
     """Draw the legend: classes as they are stacked, below them "unsure" and kinds of vocal bursts."""
     from matplotlib.patches import Patch
 
@@ -200,7 +202,7 @@ def _draw_legend(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -
         axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
 
 
-def _curves(timeline: Recorded) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+def _curves(timeline: "Timeline") -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Yield times and probabilities, (times,) and (classes, times), of each segment; dense ones are one."""
     if _are_dense(timeline, timeline.segments):
         shares = shares_over_time(timeline, COLUMNS)
@@ -217,7 +219,7 @@ def _curves(timeline: Recorded) -> Iterator[tuple[npt.NDArray[np.float64], npt.N
             yield times_s, np.hstack([shares[:, :1], shares, shares[:, -1:]])
 
 
-def shares_over_time(timeline: Recorded, n_columns: int) -> npt.NDArray[np.float64]:
+def shares_over_time(timeline: "Timeline", n_columns: int) -> npt.NDArray[np.float64]:
     """Return, for each of equal parts of a recording, the mean probability of each class over the windows in it.
 
     Returns
