@@ -24,12 +24,10 @@ class _Told:
 
     __slots__ = ()
     event: ClassVar[str]  # its kind, in JSON
-    start_s: float
-    end_s: float
 
     def values(self) -> dict[str, Any]:
-        """Return plain values for JSON, as the lists of a timeline or a prediction hold them."""
-        return {"start_s": self.start_s, "end_s": self.end_s}
+        """Return plain values for JSON, as a timeline's lists hold them; numbers are rounded to six decimals."""
+        return _values(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, as `earnest listen --json` writes them; ``event`` says which kind it is."""
@@ -54,11 +52,6 @@ class Window(_Told):
     end_s: float
     probabilities: Mapping[str, float]
 
-    def values(self) -> dict[str, Any]:
-        """Return plain values for JSON; probabilities are rounded to six decimals."""
-        probabilities = {name: round(share, 6) for name, share in self.probabilities.items()}
-        return {"start_s": self.start_s, "end_s": self.end_s, "probabilities": probabilities}
-
 
 @dataclass(frozen=True, slots=True)
 class Span(_Told):
@@ -76,11 +69,6 @@ class Span(_Told):
     emotion: str
     confidence: float
 
-    def values(self) -> dict[str, Any]:
-        """Return plain values for JSON; the confidence is rounded to six decimals."""
-        confidence = round(self.confidence, 6)
-        return {"start_s": self.start_s, "end_s": self.end_s, "emotion": self.emotion, "confidence": confidence}
-
 
 @dataclass(frozen=True, slots=True)
 class VocalBurst(_Told):
@@ -96,11 +84,6 @@ class VocalBurst(_Told):
     end_s: float
     kind: str
     confidence: float
-
-    def values(self) -> dict[str, Any]:
-        """Return plain values for JSON; the confidence is rounded to six decimals."""
-        confidence = round(self.confidence, 6)
-        return {"start_s": self.start_s, "end_s": self.end_s, "kind": self.kind, "confidence": confidence}
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +315,7 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; numbers are rounded to six decimals."""
-        return {name: _plain(getattr(self, name)) for name in _NAMES}
+        return _values(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Prediction":
@@ -372,11 +355,12 @@ def percent(confidence: float) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
-    if isinstance(value, VocalBurst):
-        value = value.values()
+    if isinstance(value, _Told):
+        return value.values()
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-_NAMES = tuple(field.name for field in fields(Prediction))
+def _values(row: Any) -> dict[str, Any]:
+    return {field.name: _plain(getattr(row, field.name)) for field in fields(row)}
