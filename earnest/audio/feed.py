@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.io import HIGHEST_HZ, LOWEST_HZ, check_channel
+from earnest.audio.sound_file import UNKNOWN, mp3_frame_bytes
 from earnest.audio.source import MAX_CHANNELS
 from earnest.errors import AudioError, MissingExtraError, counted
 
@@ -154,10 +155,10 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
         (sample_rate_hz, n_channels, dtype), n_bytes = _wave_header(file)
         head = b""
-    elif n_frame := _mp3_frame_bytes(head):
+    elif n_frame := mp3_frame_bytes(head):
         # Bare samples may look like one header, but hardly like another one just where the first says.
         head += _exactly(file, n_frame + 4 - len(head))
-        is_mp3 = _mp3_frame_bytes(head[n_frame:]) is not None
+        is_mp3 = mp3_frame_bytes(head[n_frame:]) is not None
     if (known := "MP3" if is_mp3 else _known(head)) is not None:
         raise AudioError(f"-: {known} can't be read as a stream. {_INSTEAD}")
     return Pipe(sample_rate_hz, n_channels, dtype, _chunks(file, head, n_bytes, sample_rate_hz, n_channels, dtype))
@@ -168,28 +169,6 @@ def _known(head: bytes) -> str | None:
     return next((name for start, name in known if start in (head[: len(start)], head[4:8], head[8:])), None)
 
 
-_MP3_KBPS = {
-    True: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG-1, layer III
-    False: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG-2 and 2.5
-}
-_MP3_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
-
-
-def _mp3_frame_bytes(head: bytes) -> int | None:
-    """Return the length of the layer III frame that begins here, None where none does (ISO 11172-3, 2.4.1.3)."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:  # eleven bits of sync, layer III
-        return None
-    version, rate, place = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
-    if version not in _MP3_HZ or not 0 < rate < 15 or place == 3:
-        return None
-    # 1,152 samples a frame (576 in MPEG-2), of 8 bits a byte: 144 or 72 times the bits a sample, and a padding byte.
-    n_bytes = (144_000 if version == 3 else 72_000) * _MP3_KBPS[version == 3][rate - 1] // _MP3_HZ[version][place]
-    return n_bytes + (head[2] >> 1 & 1)
-
-
-_NO_SIZE = 0x7FFF_0000  # from here on a size only fills its place in a live stream's header (SoX, arecord, ffmpeg)
-
-
 def _wave_header(file: BinaryIO) -> tuple[tuple[int, int, str], int]:
     """Return rate, channels and samples' type, and how many bytes are sound: all that come, of a live stream."""
     form: tuple[int, int, str] | None = None
@@ -197,7 +176,7 @@ def _wave_header(file: BinaryIO) -> tuple[tuple[int, int, str], int]:
         # A pipe that has ended gives zeros, which no chunk is called.
         name, size = struct.unpack("<4sI", _exactly(file, 8).ljust(8, b"\0"))
         if name == b"data" and form is not None:
-            return form, size if 0 < size < _NO_SIZE else sys.maxsize
+            return form, size if 0 < size < UNKNOWN else sys.maxsize
         content = _exactly(file, min(size + size % 2, 65_536))  # chunks begin at even places
         if name == b"fmt " and len(content) >= 16:
             form = _wave_form(content)

@@ -20,6 +20,7 @@ from earnest.audio.sound_file import (
     ZIP,
     check_end,
     is_mp3_frame,
+    mp3_frame_bytes,
     refuse_cut,
     refuse_joined,
 )
@@ -85,21 +86,12 @@ def _are_mp3_frames(head: bytes, start: int) -> bool:
     first = head[start : start + 4]
     for _ in range(3):
         frame = head[start : start + 4]
-        if not is_mp3_frame(frame) or (frame[1] ^ first[1]) & 0xFE or (frame[2] ^ first[2]) & 0x0C:
+        n_bytes = mp3_frame_bytes(frame)
+        if n_bytes is None or (frame[1] ^ first[1]) & 0xFE or (frame[2] ^ first[2]) & 0x0C:
             return False
-        version, bit_rate, rate = frame[1] >> 3 & 3, frame[2] >> 4, frame[2] >> 2 & 3
-        if version == 1 or bit_rate in (0, 15) or rate == 3:  # reserved; 0: of any rate
-            return False
-        # Samples of a frame / 8 · bits a second / samples a second, and a byte of padding
-        eighth, kbit_s = (144, _MP3_KBIT_S) if version == 3 else (72, _MP3_KBIT_S_LOW)
-        start += eighth * 1000 * kbit_s[bit_rate - 1] // (_MP3_HZ[rate] >> _MP3_HALVED[version]) + (frame[2] >> 1 & 1)
+        start += n_bytes
     return True
 
-
-_MP3_KBIT_S = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # ISO/IEC 11172-3, table of layer III
-_MP3_KBIT_S_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # ISO/IEC 13818-3: versions 2 and 2.5
-_MP3_HZ = (44_100, 48_000, 32_000)
-_MP3_HALVED = {3: 0, 2: 1, 0: 2}  # version 1, 2, 2.5 → how often
 
 _ENDINGS = {  # FFmpeg's name of a container → what people know it by
     "mov": ".m4a, .mp4, .mov and .3gp",

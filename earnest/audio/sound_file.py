@@ -33,7 +33,7 @@ OTHERS = {
 _LIST = "A list of recordings is a .csv with the column 'path'."
 _READ = "wav, flac, ogg, opus, mp3, aiff, m4a, mp4, webm and others are read"
 # Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
-_UNKNOWN = 0x7FFF_0000
+UNKNOWN = 0x7FFF_0000
 # Some writers count a header or a padding byte too much; that is below 2 ms and no cut.
 _TOLERATED = 64
 _MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is not known to be cut off
@@ -91,7 +91,7 @@ def _missing_bytes(file: BinaryIO, size: int) -> int:
         missing = _wave64(file, size)
     elif head[:4] == b".snd":
         start, promised = struct.unpack(">II", head[4:12]) if len(head) >= 12 else (0, 0)
-        missing = 0 if promised >= _UNKNOWN else start + promised - size
+        missing = 0 if promised >= UNKNOWN else start + promised - size
     elif head[:4] == b"caff":
         missing = _caf(file, size)
     elif head[:7] == b"NIST_1A":
@@ -125,7 +125,7 @@ def _avi(file: BinaryIO, size: int) -> int:
         if head[:4] != b"RIFF" or head[8:] not in _AVI:
             break
         promised = int.from_bytes(head[4:8], "little")
-        if not 0 < promised < _UNKNOWN:
+        if not 0 < promised < UNKNOWN:
             return 0
         end += 8 + promised + promised % 2
     return end - size
@@ -144,7 +144,7 @@ def _chunk(file: BinaryIO, size: int, order: str, wanted: bytes) -> int:
     if start is None:
         return 0
     (promised,) = struct.unpack(f"{order}I", _at(file, start - 4, 4))
-    return 0 if promised >= _UNKNOWN else start + int(promised) - size
+    return 0 if promised >= UNKNOWN else start + int(promised) - size
 
 
 def _chunk_start(file: BinaryIO, size: int, position: int, order: str, wanted: bytes) -> int | None:
@@ -252,6 +252,25 @@ def _mp3_end(file: BinaryIO, start: int) -> int | None:
 
 def is_mp3_frame(data: bytes) -> bool:
     return len(data) >= 4 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2  # frame sync, layer III
+
+
+_MP3_KBIT_S = {
+    True: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # version 1: ISO/IEC 11172-3, layer III
+    False: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # 2 and 2.5: ISO/IEC 13818-3
+}
+_MP3_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+
+
+def mp3_frame_bytes(head: bytes) -> int | None:
+    """Return the length of the layer III frame that begins here, None where none does (ISO 11172-3, 2.4.1.3)."""
+    if not is_mp3_frame(head):
+        return None
+    version, rate, place = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
+    if version not in _MP3_HZ or not 0 < rate < 15 or place == 3:
+        return None
+    # 1,152 samples a frame (576 in MPEG-2), of 8 bits a byte: 144 or 72 times the bits a sample, and a padding byte.
+    n_bytes = (144_000 if version == 3 else 72_000) * _MP3_KBIT_S[version == 3][rate - 1] // _MP3_HZ[version][place]
+    return n_bytes + (head[2] >> 1 & 1)
 
 
 def _behind_id3(file: BinaryIO, start: int) -> int:
