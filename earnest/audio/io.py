@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
 from earnest.audio.media_file import HEAD_BYTES, MediaReader, media_format
-from earnest.audio.mixing import Mixer
+from earnest.audio.quality import Mixer
 from earnest.audio.sound_file import SoundFileReader, check_end
 from earnest.audio.source import MAX_CHANNELS, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform

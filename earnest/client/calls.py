@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.io import SEPARATE, array_frames, mono_chunk, notes_of, open_audio
-from earnest.audio.mixing import Mixer
+from earnest.audio.quality import Mixer
 from earnest.audio.source import (
     AudioInput,
     Source,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.io import mono_chunk, notes_of
-from earnest.audio.mixing import Mixer
+from earnest.audio.quality import Mixer
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, shown

@@ -1,4 +1,4 @@
-/** Whether channels take turns, like two sides of a call; the same rule as `earnest.audio.mixing`. */
+/** Whether channels take turns, like two sides of a call; the same rule as `earnest.audio.quality`. */
 
 import { levelDbfs } from "./levels.js";
 import { roundHalfEven } from "./numbers.js";
