@@ -13,7 +13,7 @@ from inspect import iscoroutinefunction
 from io import BytesIO, FileIO
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, BinaryIO, Self, TypeAlias, TypeGuard, cast
+from typing import Any, BinaryIO, TypeAlias, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -73,29 +73,15 @@ _EXPECTED = "Give a path, bytes, an open binary file or (array, sample_rate_hz).
 
 
 class NamedBytes(bytes):
-    """The bytes of a file whose name is known."""
+    """The bytes of a file whose name is known; an empty one is none."""
 
     name = ""
-
-    @classmethod
-    def of(cls, data: bytes, name: str) -> Self:
-        """Give bytes a name; an empty one is none."""
-        named = cls(data)
-        named.name = name
-        return named
 
 
 class NamedSamples(tuple[Any, int]):
-    """(array, sample rate in Hz) of a file whose name is known."""
+    """(array, sample rate in Hz) of a file whose name is known; an empty one is none."""
 
     name = ""
-
-    @classmethod
-    def of(cls, array: npt.ArrayLike, sample_rate_hz: int, name: str) -> Self:
-        """Give samples a name; an empty one is none."""
-        named = cls((array, sample_rate_hz))
-        named.name = name
-        return named
 
 
 def source_name(source: object) -> str:
@@ -384,7 +370,9 @@ def _samples(pair: tuple[Any, ...], name: str = "") -> WholeSource:
         array, rate_hz = rate_hz, array
     if not _is_array(array):
         raise AudioError(f"{called}: expected (array, sample_rate_hz), got {shown(array)} as array. {_EXPECTED}")
-    return NamedSamples.of(array, rate_of(rate_hz, called), name)
+    samples = NamedSamples((array, rate_of(rate_hz, called)))
+    samples.name = name
+    return samples
 
 
 def _cell(cell: Mapping[str, Any]) -> WholeSource:
@@ -393,7 +381,9 @@ def _cell(cell: Mapping[str, Any]) -> WholeSource:
     if cell.get("array") is not None:
         return _samples((cell["array"], cell.get("sampling_rate")), name)
     if cell.get("bytes"):
-        return NamedBytes.of(bytes(cell["bytes"]), name)
+        data = NamedBytes(cell["bytes"])
+        data.name = name
+        return data
     if name:
         return name
     keys = shown(list(cell))
