@@ -122,7 +122,7 @@ class BundleInfo(Validated):
     format : of the graph; "web" is "onnx" by another name
     network : recipe's model name; ``front_end`` and ``recipe`` are its resolved settings
     adaptation : to a speaker and a channel; None where the bundle can't
-    sounds : names of the numbers of the output ``sound``, see `earnest.runtime.smoothing`; empty without it
+    sounds : names of the numbers of the output ``sound``, see `earnest.runtime.answers`; empty without it
     out_of_domain_from : value of the output ``distance`` above which sound is "out-of-domain"; None without it
     abstain_below : confidence below which an answer is "unsure"
     left_out : what was measured on corpora that were left out of training, see `scripts/left_out_table.py`

@@ -1,4 +1,4 @@
-/** Is it speech at all? What the network's output `sound` says about one window; as in `earnest.runtime.smoothing`. */
+/** Is it speech at all? What the network's output `sound` says about one window; as in `earnest.runtime.answers`. */
 
 import { BundleError, counted } from "./errors.js";
 import type { Outputs } from "./graph.js";

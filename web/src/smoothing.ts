@@ -1,5 +1,5 @@
 /**
- * Overlapping windows → one answer at a time; as in `earnest.runtime.smoothing`.
+ * Overlapping windows → one answer at a time; as in `earnest.runtime.answers`.
  *
  * Time inside a segment is divided into steps as long as the hop between windows. A step is speech where at least half
  * of the windows that hold its beginning are; its probabilities are the mean over those. The emotion changes only when
