@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from earnest.files.locks import held_file
-from earnest.runtime.decoder_wire import Kind, as_json, error_of, packed, read_message, values_of
+from earnest.runtime.decoder_child import Kind, as_json, error_of, packed, read_message, values_of
 from fuzz.readers import Reader
 
 

@@ -30,7 +30,7 @@ from earnest.audio.io import MAX_SECONDS, NOTES, AudioStream, check_form, checke
 from earnest.audio.source import Channel, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import DecoderDiedError, EarnestError, TooLateError, counted, printable
-from earnest.runtime.decoder_wire import LENGTH, STOP, Kind, WireError, error_of, read_message, values_of
+from earnest.runtime.decoder_child import LENGTH, STOP, Kind, WireError, error_of, read_message, values_of
 from earnest.runtime.decoders import Decoders, InProcess
 from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of
 

@@ -39,7 +39,6 @@ JSON_HERE = {
     "corpora/annotations.py",
     "installation.py",  # what pip wrote beside the package
     "runtime/decoder_child.py",
-    "runtime/decoder_wire.py",
     "runtime/picture.py",
     "runtime/formats.py",
     "experiments/tune.py",

@@ -24,8 +24,8 @@ from earnest.audio.io import open_audio
 from earnest.audio.source import Source
 from earnest.errors import AudioError, DecoderDiedError, EarnestError, RecordingTooLongError, TooLateError
 from earnest.runtime import decoder_pool
+from earnest.runtime.decoder_child import Kind, WireError, error_of, packed, read_message
 from earnest.runtime.decoder_pool import DecoderPool, start_decoders
-from earnest.runtime.decoder_wire import Kind, WireError, error_of, packed, read_message
 from earnest.runtime.decoders import InProcess
 from earnest.runtime.picture import Picture, read_picture
 from earnest.testing.sounds import voice, write_voice
