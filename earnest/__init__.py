@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from earnest.bundle import BundleInfo
     from earnest.own.bundle import Learned
     from earnest.progress import Progress
-    from earnest.runtime.embedding import Embeddings
     from earnest.runtime.engine import Backend, Provider
-    from earnest.runtime.frames import PredictionRows
+    from earnest.runtime.frames import Embeddings, PredictionRows
     from earnest.runtime.prediction import Gap, Prediction, Segment, Span, VocalBurst, Window
     from earnest.runtime.predictor import AdaptedWords, Predictor
     from earnest.runtime.profile import Profile
@@ -70,7 +69,7 @@ __all__ = [
 _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
     "AudioInput": "earnest.audio.source",
     "Channel": "earnest.audio.source",
-    "Embeddings": "earnest.runtime.embedding",
+    "Embeddings": "earnest.runtime.frames",
     "Gap": "earnest.runtime.prediction",
     "Prediction": "earnest.runtime.prediction",
     "PredictionRows": "earnest.runtime.frames",

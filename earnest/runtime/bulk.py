@@ -19,7 +19,7 @@ from earnest.runtime.adaptation import Listener
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.batch import KEPT, AnsweredRecording
 from earnest.runtime.decoders import Reading
-from earnest.runtime.embedding import EmbeddedRecording
+from earnest.runtime.frames import EmbeddedRecording
 from earnest.runtime.graph import Outputs, WindowNetwork
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Options, Prediction

@@ -1,4 +1,4 @@
-"""Results as data frames (of pandas, of polars, of Arrow) and as columns of Parquet; none is imported too early."""
+"""Predictions and embeddings as data frames (of pandas, of polars, of Arrow); none is imported too early."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.files.tables import load_pyarrow
@@ -15,6 +16,9 @@ from earnest.runtime.prediction import Prediction
 
 Kind: TypeAlias = Literal["text", "number", "flag", "vector"]
 _TEXTS = frozenset({"path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error"})
+Vector = npt.NDArray[np.float32]
+_KNOWN = ("path", "status", "duration_s", "speech_s", "model", "error")  # of a recording, beside its vector
+_HEARD = frozenset({"unsure", "mixed"})  # of the emotion, which is not asked here
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Framed(ABC):
             import pyarrow
         except ImportError:
             raise MissingExtraError("An Arrow table", "parquet") from None
-        kinds = {"text": pyarrow.string(), "number": pyarrow.float64(), "flag": pyarrow.bool_()}
+        kinds = _arrow_kinds(pyarrow)
         columns = self.columns()
         types = [
             pyarrow.list_(pyarrow.float32(), column.width) if column.kind == "vector" else kinds[column.kind]
@@ -213,6 +217,121 @@ def _known(value: Any) -> Any:
 def prediction_schema(classes: Sequence[str]) -> Any:
     """Return the schema of a table of `earnest.runtime.formats.flat_values`."""
     pyarrow = load_pyarrow()
-    kinds = dict.fromkeys(FLAGS, pyarrow.bool_()) | dict.fromkeys(_TEXTS, pyarrow.string())
-    names = flat_values(Prediction("", "error"), classes)
-    return pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in names])
+    kinds = _arrow_kinds(pyarrow)
+    return pyarrow.schema([(name, kinds[_kind(name)]) for name in flat_values(Prediction("", "error"), classes)])
+
+
+def _arrow_kinds(pyarrow: Any) -> Mapping[str, Any]:
+    return {"text": pyarrow.string(), "number": pyarrow.float64(), "flag": pyarrow.bool_()}
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedRecording:
+    """One recording's embedding.
+
+    Attributes
+    ----------
+    path : as it was given
+    status : "ok"; "vocal-burst" or "no-speech" where no speech was found, and the embedding is of all that was heard;
+        "too-short", "error"
+    vector : shape (width,): the mean over windows of speech, weighted by their length as a prediction's are; None where
+        nothing was heard
+    error : why there is no embedding, in a sentence
+    """
+
+    path: str
+    status: str
+    duration_s: float | None = None
+    speech_s: float | None = None
+    vector: Vector | None = None
+    model: str = ""
+    error: str | None = None
+
+    @classmethod
+    def of(cls, answer: Prediction, mean: npt.NDArray[np.float64] | None) -> "EmbeddedRecording":
+        """Put an answer about a recording and the mean of its windows' embeddings together."""
+        status = "ok" if answer.status in _HEARD else answer.status
+        vector = None if mean is None or status == "error" else mean.astype(np.float32)
+        error = answer.error
+        if vector is None and error is None:
+            error = (
+                f"{answer.path}: {'shorter than the model hears' if status == 'too-short' else 'silent'}. Leave it out."
+            )
+        return cls(answer.path, status, answer.duration_s, answer.speech_s, vector, answer.model, error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, as a line of `earnest embed --json`; the vector is the list ``embedding``."""
+        # str() of a float32 has the digits that tell it from its neighbours, and no more.
+        vector = None if self.vector is None else [float(str(value)) for value in self.vector]
+        return {name: getattr(self, name) for name in _KNOWN} | {"embedding": vector}
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings(Framed):
+    """Embeddings of several recordings; ``numpy.asarray`` gives the vectors.
+
+    Attributes
+    ----------
+    names : the recordings' paths, as they were given
+    vectors : shape (recordings, width), float32; a row without an embedding is NaN
+    rows : what else is known of each, see `EmbeddedRecording`
+    """
+
+    names: tuple[str, ...]
+    vectors: Vector
+    rows: tuple[EmbeddedRecording, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[EmbeddedRecording], width: int) -> "Embeddings":
+        """Gather rows, whose vectors have ``width`` values."""
+        rows = tuple(rows)
+        vectors = np.full((len(rows), width), np.nan, np.float32)
+        for place, row in enumerate(rows):
+            if row.vector is not None:
+                vectors[place] = row.vector
+        return cls(tuple(row.path for row in rows), vectors, rows)
+
+    @property
+    def model(self) -> str:
+        """Name of the bundle; "" where there is no row."""
+        return self.rows[0].model if self.rows else ""
+
+    @property
+    def width(self) -> int:
+        """Values of one embedding."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def found(self) -> npt.NDArray[np.bool_]:
+        """Whether each recording has an embedding, shape (recordings,)."""
+        return np.array([row.vector is not None for row in self.rows], bool)
+
+    @property
+    def errors(self) -> tuple[str | None, ...]:
+        """Why a recording has no embedding, a sentence each; None for the others."""
+        return tuple(row.error for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self.vectors, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        n_without = int((~self.found).sum())
+        return f"<Embeddings {len(self)} × {self.width} of '{self.model}', {n_without} without>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON: the model, the width, and each of ``rows``, see `EmbeddedRecording.to_dict`."""
+        return {"model": self.model, "width": self.width, "rows": [row.to_dict() for row in self.rows]}
+
+    def columns(self) -> Mapping[str, FrameColumn]:
+        """Return the facts about each recording, with the vectors in the column ``embedding``."""
+        return embedding_columns(self.rows, self.width)
+
+
+def embedding_columns(rows: Iterable[EmbeddedRecording], width: int) -> Mapping[str, FrameColumn]:
+    """Return the columns of a table of embeddings, also where none has a vector."""
+    rows = list(rows)
+    columns = {name: FrameColumn(_kind(name), [getattr(row, name) for row in rows]) for name in _KNOWN}
+    return {**columns, "embedding": FrameColumn("vector", [row.vector for row in rows], width)}

@@ -21,9 +21,8 @@ from earnest.runtime.averaging import network_of
 from earnest.runtime.batch import AnsweredRecording, BatchAnswers
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
-from earnest.runtime.embedding import EmbeddedRecording, Embeddings
 from earnest.runtime.engine import Backend, Hint, Provider
-from earnest.runtime.frames import PredictionRows
+from earnest.runtime.frames import EmbeddedRecording, Embeddings, PredictionRows
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import ClassChoice, Classes, Envelope, Event, Options, OptionWords, Prediction

@@ -19,10 +19,9 @@ from earnest.audio.source import Channel, Source, renamed
 from earnest.errors import AudioError, EarnestError, MissingExtraError
 from earnest.files.tables import load_pyarrow
 from earnest.runtime.decoders import Decoders, InProcess, Reading
-from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.formats import flat_values
-from earnest.runtime.frames import prediction_schema
+from earnest.runtime.frames import EmbeddedRecording, prediction_schema
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import TIMELINE_MAX_SECONDS, Predictor
@@ -109,7 +108,7 @@ class TimelineShard(PredictionShard):
 
 
 class EmbeddingShard:
-    """The vector before the network's last layer, in the column ``embedding``; see `earnest.runtime.embedding`."""
+    """The vector before the network's last layer, in the column ``embedding``; see `earnest.runtime.frames`."""
 
     def __init__(self, predictor: Predictor, request: Options) -> None:
         self._predictor = predictor

@@ -36,7 +36,7 @@ from earnest.files.locks import held_file
 from earnest.files.tables import load_pyarrow
 from earnest.files.writing import unfollowed
 from earnest.learning.domain import UNREADABLE
-from earnest.runtime.embedding import EmbeddedRecording, Embeddings, Vector
+from earnest.runtime.frames import EmbeddedRecording, Embeddings, Vector
 from earnest.runtime.predictor import Predictor
 
 Form: TypeAlias = Literal["npz", "parquet"]

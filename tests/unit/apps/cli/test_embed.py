@@ -15,7 +15,7 @@ import earnest
 from earnest.apps.cli.embed import EmbeddingFile, arrays, journal_line
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.runtime.embedding import EmbeddedRecording, Embeddings
+from earnest.runtime.frames import EmbeddedRecording, Embeddings
 from earnest.testing.sounds import write_voice
 
 suffixes = pytest.mark.parametrize("suffix", ["npz", "parquet"])
