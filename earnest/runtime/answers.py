@@ -43,7 +43,7 @@ HELD_FROM = 0.6  # of the speech that was answered: what one emotion must hold t
 ANSWERED_FROM = 0.5  # of all speech: what must have been answered
 OVERLAPPED_FROM = 0.5  # the probability of overlapped speech, mean over windows, above which it is said
 
-Outputs = dict[str, npt.NDArray[np.floating]]
+WindowOutputs = dict[str, npt.NDArray[np.floating]]
 Shares = npt.NDArray[np.float64]
 
 
@@ -383,7 +383,7 @@ class AnswerBuilder:
         """Whether there is anything to do: a window must be long enough for the network."""
         return isinstance(job, Over) or len(job.sound) >= self._info.shortest_s * self._rate
 
-    def window(self, heard: WindowSound, outputs: Outputs) -> Iterator[Event]:
+    def window(self, heard: WindowSound, outputs: WindowOutputs) -> Iterator[Event]:
         """Take the network's outputs for one window, each without its batch axis."""
         verdict = verdict_of(outputs, self._info.sounds)
         if verdict.is_speech and self._adapter:
@@ -426,7 +426,7 @@ class AnswerBuilder:
         is_summary = not is_whole and (self.tally.n_segments > 1 or duration_s > self._info.longest_s)
         return self.tally.answer(measured, is_summary)
 
-    def _adapt(self, adapter: Listener, extent: Extent, outputs: Outputs) -> None:
+    def _adapt(self, adapter: Listener, extent: Extent, outputs: WindowOutputs) -> None:
         """Put the adapted answer in the plain one's place, where the adapter knows enough."""
         # Windows overlap: only what is new counts, else a speaker would seem to have spoken for longer.
         new = extent.end - max(extent.start, self._answered_to)

@@ -18,8 +18,7 @@ from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
 from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
-from earnest.runtime.batch import AnsweredRecording, BatchAnswers
-from earnest.runtime.bulk import BATCH_S, Bulk
+from earnest.runtime.bulk import BATCH_S, AnsweredRecording, BatchAnswers, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.frames import EmbeddedRecording, Embeddings, PredictionRows

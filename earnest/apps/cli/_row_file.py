@@ -30,7 +30,7 @@ from earnest.files.writing import (
     whole_lines,
     write_sum,
 )
-from earnest.runtime.batch import AnsweredRecording
+from earnest.runtime.bulk import AnsweredRecording
 from earnest.runtime.formats import (
     check_columns,
     csv_header,

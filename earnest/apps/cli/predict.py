@@ -45,8 +45,7 @@ from earnest.audio.source import Source, path_of, place_of, whole_and_channel
 from earnest.files.locks import held_file
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.batch import AnsweredRecording, BatchAnswers
-from earnest.runtime.bulk import BATCH_S
+from earnest.runtime.bulk import BATCH_S, AnsweredRecording, BatchAnswers
 from earnest.runtime.decoders import Decoders
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor

@@ -17,7 +17,7 @@ from earnest.errors import BundleError, EarnestError
 from earnest.runtime import adaptation as module
 from earnest.runtime import bulk
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Vector
-from earnest.runtime.batch import AnsweredRecording
+from earnest.runtime.bulk import AnsweredRecording
 from earnest.runtime.graph import engine_for
 from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
