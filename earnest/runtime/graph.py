@@ -108,27 +108,23 @@ class Graph:
         except CutError as error:
             raise NoPicturesError(f"{self._where}: {error}") from None
         except self._engine.errors() as error:
-            message = f"{self._where}: {self._engine.name} refuses it ({first_line(error)[:200]}). Export it again."
-            raise BundleError(message) from error
+            raise self._broken(f"{self._engine.name} refuses it ({first_line(error)[:200]})") from error
 
     def _check_signature(self, info: BundleInfo) -> None:
         inputs, sizes = dict(self._whole.inputs), self._whole.outputs
         if inputs != _INPUTS:
-            raise BundleError(f"{self._where}: the inputs must be {_INPUTS}, they are {inputs}. Export it again.")
-        missing = [name for name in _REQUIRED if name not in sizes]
-        if missing:
-            raise BundleError(f"{self._where}: has no output '{missing[0]}'. Export it again.")
+            raise self._broken(f"the inputs must be {_INPUTS}, they are {inputs}")
+        if missing := [name for name in _REQUIRED if name not in sizes]:
+            raise self._broken(f"has no output '{missing[0]}'")
         width = sizes["probabilities"]
         # None where the graph leaves the size open: then answers are checked (`_answer`).
         if width is not None and width != len(self._classes):
-            raise BundleError(
-                f"{self._where}: {counted(width, 'output')} for {len(self._classes)} classes. Export it again."
-            )
+            raise self._broken(f"{counted(width, 'output')} for {len(self._classes)} classes")
         n_sounds = len(info.sounds)
         if n_sounds and sizes.get("sound", n_sounds) not in (n_sounds, None):
-            raise BundleError(f"{self._where}: {sizes['sound']} sounds for {n_sounds} names. Export it again.")
+            raise self._broken(f"{sizes['sound']} sounds for {n_sounds} names")
         if unfound := [name for name in _promised(info) if name not in sizes]:
-            raise BundleError(f"{self._where}: has no output '{unfound[0]}', which bundle.json names. Export it again.")
+            raise self._broken(f"has no output '{unfound[0]}', which bundle.json names")
         # Bundles of before have commas of labels as they are.
         expected = (classes_text(self._classes), ",".join(self._classes))
         classes, rate_hz = self._whole.facts.get("classes"), self._whole.facts.get("sample_rate_hz")
@@ -201,30 +197,29 @@ class Graph:
             if not values.shape or len(values) != n_rows:
                 raise BundleError(f"{self._where}: expected {counted(n_rows, 'row')} of '{name}', got {values.shape}.")
             if name in _SHAPES and values.shape[1:] != _SHAPES[name]:
-                expected = (n_rows, *_SHAPES[name])
-                raise BundleError(
-                    f"{self._where}: expected '{name}' of {expected}, got {values.shape}. Export it again."
-                )
+                raise self._broken(f"expected '{name}' of {(n_rows, *_SHAPES[name])}, got {values.shape}")
             if name in _CLIPPED and values.size and (values.min() < 0 or values.max() > 1):
-                told = f"from {values.min():.4g} to {values.max():.4g}"
-                raise BundleError(f"{self._where}: '{name}' is not 0 to 1 ({told}). Export it again.")
+                raise self._broken(f"'{name}' is not 0 to 1 (from {values.min():.4g} to {values.max():.4g})")
             if name not in _SHARES or not values.size:
                 continue
             sums = values.sum(axis=-1)
             if values.min() < -_TOLERANCE or abs(sums - 1).max() > _TOLERANCE:
                 told = f"from {values.min():.4g} to {values.max():.4g}, sums up to {sums.max():.4g}"
-                raise BundleError(f"{self._where}: '{name}' holds no probabilities ({told}). Export it again.")
+                raise self._broken(f"'{name}' holds no probabilities ({told})")
 
     def _run(self, session: Session, feeds: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         try:
             return dict(zip(names, session.run(feeds, names), strict=True))
         except self._engine.errors() as error:
-            raise BundleError(f"{self._where}: failed to run ({first_line(error)[:200]}). Export it again.") from error
+            raise self._broken(f"failed to run ({first_line(error)[:200]})") from error
 
     def _check_finite(self, outputs: Mapping[str, Any]) -> None:
         for name, values in outputs.items():
             if not np.isfinite(values).all():
-                raise BundleError(f"{self._where}: output '{name}' is not finite. Export it again.")
+                raise self._broken(f"output '{name}' is not finite")
+
+    def _broken(self, why: str) -> BundleError:
+        return BundleError(f"{self._where}: {why}. Export it again.")
 
 
 def _promised(info: BundleInfo) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Graphs that ship share one arena, each other one has an arena of its own, see `e
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -28,32 +28,12 @@ WITHOUT_OVERFLOW = ("session.x64quantprecision", "1")
 _FATAL = 4  # onnxruntime's log level: its messages arrive as exceptions already
 
 
-@contextmanager
-def shared_arena() -> Iterator[None]:
-    """Have a session that is made here take its memory where those that ship do.
+@cache
+def _share() -> None:
+    """Have sessions take their memory where those that ship do.
 
     An arena is given to sessions when they are made: those made before and after a session with its own have two.
     """
-    with PREPARING:
-        _share()
-        yield
-
-
-@contextmanager
-def own_arena(n_bytes: int, threads: int) -> Iterator[None]:
-    """Have a session that is made here, of a file of ``n_bytes``, take its memory from an arena of its own.
-
-    Nothing else may be made meanwhile; what other threads of the process take counts, too.
-    """
-    with PREPARING:
-        _register(most_of_one(n_bytes))
-        _share.cache_clear()  # the next one that ships must not get this arena
-        with few_addresses(n_bytes, threads):
-            yield
-
-
-@cache
-def _share() -> None:
     _register(MOST_SHARED)
 
 
@@ -218,10 +198,24 @@ class OnnxRuntime:
         is_alone = self._is_bounded and not self._is_ours
         return OnnxRuntimeSession(session, most_of_one(len(data)) if is_alone else None)
 
-    def _arena(self, n_bytes: int) -> AbstractContextManager[None]:
+    @contextmanager
+    def _arena(self, n_bytes: int) -> Iterator[None]:
+        """Have a session that is made here, of a file of ``n_bytes``, take its memory from an arena that has an end.
+
+        Nothing else may be made meanwhile; what other threads of the process take counts, too.
+        """
         if not self._is_bounded:
-            return nullcontext()
-        return shared_arena() if self._is_ours else own_arena(n_bytes, self._threads)
+            yield
+            return
+        with PREPARING:
+            if self._is_ours:
+                _share()
+                yield
+                return
+            _register(most_of_one(n_bytes))
+            _share.cache_clear()  # the next one that ships must not get this arena
+            with few_addresses(n_bytes, self._threads):
+                yield
 
     def errors(self) -> tuple[type[Exception], ...]:
         """Return all that onnxruntime raises."""
