@@ -153,18 +153,15 @@ def predict(
     from earnest.bundle import DEFAULT_BUNDLE, shipped_bundles
 
     name = DEFAULT_BUNDLE if model is None else model
-    # A shipped bundle stays as it is, one's own may be written anew.
-    predictor = _shipped(str(name)) if str(name) in shipped_bundles() else load(name)
+    if str(name) not in shipped_bundles():  # one's own may be written anew
+        return load(name).predict(source, **request)
+    with _LOADING:  # of threads that ask at once, one loads it
+        predictor = _shipped(str(name))
     return predictor.predict(source, **request)
 
 
-def _shipped(name: str) -> "Predictor":
-    with _LOADING:  # of threads that ask at once, one loads it
-        return _loaded(name)
-
-
 @cache
-def _loaded(name: str) -> "Predictor":
+def _shipped(name: str) -> "Predictor":
     return load(name)
 
 

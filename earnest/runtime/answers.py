@@ -383,6 +383,10 @@ class AnswerBuilder:
         """Whether there is anything to do: a window must be long enough for the network."""
         return isinstance(job, Over) or len(job.sound) >= self._info.shortest_s * self._rate
 
+    def take(self, job: Job, outputs: WindowOutputs) -> Iterator[Event]:
+        """Take the next window with what the network says of it, or the end of a segment."""
+        return self.segment(job) if isinstance(job, Over) else self.window(job, outputs)
+
     def window(self, heard: WindowSound, outputs: WindowOutputs) -> Iterator[Event]:
         """Take the network's outputs for one window, each without its batch axis."""
         verdict = verdict_of(outputs, self._info.sounds)

@@ -65,8 +65,7 @@ class AnsweredRecording:
         answers = AnswerBuilder(info, info.sample_rate_hz, windowing, options, adapter)
         answers.tally.n_samples = round((self.plain.duration_s or 0.0) * info.sample_rate_hz)
         for job, outputs in self.steps:
-            events = answers.segment(job) if isinstance(job, Over) else answers.window(job, dict(outputs))
-            deque(events, maxlen=0)
+            deque(answers.take(job, dict(outputs)), maxlen=0)
         again = answers.prediction(self.plain.path, self.is_whole)
         return replace(self.plain, **{name: getattr(again, name) for name in _ANSWER})
 
@@ -184,16 +183,15 @@ class Bulk:
         graph: WindowNetwork,
         info: BundleInfo,
         reading: Reading,
-        adapter: Listener | None = None,
-        batch_s: float = BATCH_S,
-        options: Options | None = None,
-        windowing: Windowing | None = None,
-        outputs: Sequence[str] | None = None,
+        adapter: Listener | None,
+        batch_s: float,
+        options: Options,
+        windowing: Windowing,
+        outputs: Sequence[str] | None,
     ) -> None:
         """Take the network, and its outputs that are wanted; None for those of a prediction."""
-        self._outputs = outputs
-        self._graph, self._info, self._adapter, self._options = graph, info, adapter, options or Options()
-        self._reading, self._batch_s, self._windowing = reading, batch_s, windowing or Windowing()
+        self._graph, self._info, self._adapter, self._options = graph, info, adapter, options
+        self._reading, self._batch_s, self._windowing, self._outputs = reading, batch_s, windowing, outputs
         self._keeps = False
 
     def predict_one(self, given: AudioInput) -> Prediction:
@@ -371,8 +369,7 @@ class Bulk:
         for job, row in clip.outputs:
             if self._keeps:  # before it is changed
                 clip.kept.append((job, {name: row[name].copy() for name in KEPT if name in row}))
-            events = clip.answers.segment(job) if isinstance(job, Over) else clip.answers.window(job, row)
-            deque(events, maxlen=0)
+            deque(clip.answers.take(job, row), maxlen=0)
         clip.outputs = []
 
     def _prediction(self, clip: PendingRecording) -> Prediction:

@@ -281,10 +281,9 @@ class Predictor:
         BundleError
             When there are several models, or the model works on raw samples.
         """
-        if not isinstance(self.graph, Graph):
-            raise BundleError(f"'{self.info.name}' has no spectrogram of its own. Name one model, without variants.")
+        graph = self._own_graph("spectrogram")
         with self.decoders.open_audio(source_of(source), self.max_seconds) as audio:
-            return draw(self.graph, self.info, audio, Windowing(activity=self.activity))
+            return draw(graph, self.info, audio, self._windowing)
 
     def predict_many(
         self,
@@ -346,23 +345,27 @@ class Predictor:
         """Yield embeddings one by one, as `embed` gathers them."""
         refuse_single(sources)
         _check_jobs(jobs)
-        graph = self._own_graph()
+        graph = self._own_graph("embedding")
         return self._bulk(None, outputs=(*graph.predicted, "embedding")).embed(sources, jobs)
 
     @cached_property
     def embedding_width(self) -> int:
         """Values of one embedding."""
-        graph = self._own_graph()
+        graph = self._own_graph("embedding")
         if graph.embedding_width is not None:
             return graph.embedding_width
         second = np.zeros(self.info.sample_rate_hz, np.float32)  # a graph that leaves its width open tells by running
         return int(graph.run([second], ["embedding"])["embedding"].shape[1])
 
-    def _own_graph(self) -> Graph:
-        """Return the one graph; several models have no embedding in common."""
+    def _own_graph(self, what: str) -> Graph:
+        """Return the one graph; several models have no embedding or spectrogram in common."""
         if not isinstance(self.graph, Graph):
-            raise BundleError(f"'{self.info.name}' has no embedding of its own. Name one model, without variants.")
+            raise BundleError(f"'{self.info.name}' has no {what} of its own. Name one model, without variants.")
         return self.graph
+
+    @property
+    def _windowing(self) -> Windowing:
+        return Windowing(activity=self.activity)
 
     def hear_many(self, sources: Iterable[AudioInput], jobs: int, options: Options) -> Iterator[AnsweredRecording]:
         """Answer as `predict_many` does without adaptation, and keep what was heard: see `batch`."""
@@ -370,7 +373,7 @@ class Predictor:
 
     def batch(self, options: Options) -> BatchAnswers:
         """Return a batch adapter, which answers the recordings of `hear_many` again."""
-        return BatchAnswers(self.adaptation, self.info, Windowing(activity=self.activity), options)
+        return BatchAnswers(self.adaptation, self.info, self._windowing, options)
 
     def stream(
         self,
@@ -393,8 +396,7 @@ class Predictor:
             raise EarnestError(f"windowing must be a Windowing, got {shown(windowing)}. {told}")
         check_form("stream", sample_rate_hz := rate_of(sample_rate_hz, "stream"), 1)
         options = Options.of(classes, abstain_below)
-        windowing = windowing or Windowing(activity=self.activity)
-        return Stream(self.graph, self.info, sample_rate_hz, windowing, adapter, options)
+        return Stream(self.graph, self.info, sample_rate_hz, windowing or self._windowing, adapter, options)
 
     def timeline(
         self,
@@ -452,9 +454,10 @@ class Predictor:
     def _bulk(
         self, adapter: Listener | None, options: Options | None = None, outputs: Sequence[str] | None = None
     ) -> Bulk:
-        windowing = Windowing(activity=self.activity)
         reading = Reading(self.max_seconds, self.decoders, self.file_s)
-        return Bulk(self.graph, self.info, reading, adapter, self.batch_s, options, windowing, outputs)
+        return Bulk(
+            self.graph, self.info, reading, adapter, self.batch_s, options or Options(), self._windowing, outputs
+        )
 
 
 async def _while_awaited(work: Callable[[], Answer]) -> Answer:

@@ -39,16 +39,16 @@ class Stream:
         network: WindowNetwork,
         info: BundleInfo,
         sample_rate_hz: int,
-        windowing: Windowing | None = None,
-        adapter: Listener | None = None,
-        options: Options | None = None,
+        windowing: Windowing,
+        adapter: Listener | None,
+        options: Options,
     ) -> None:
-        windowing = windowing or Windowing()
         self._network, self._input_rate = network, sample_rate_hz
-        self._answers = AnswerBuilder(info, sample_rate_hz, windowing, options or Options(), adapter)
+        self._answers = AnswerBuilder(info, sample_rate_hz, windowing, options, adapter)
         self._windower = Windower(info.sample_rate_hz, sample_rate_hz, windowing, needs_activity=not info.sounds)
         self.activity, self.classes = self._windower.activity, self._answers.classes
         self._mixer, self._finished = Mixer(sample_rate_hz), False
+        self._n_piece = max(round(PIECE_S * sample_rate_hz), 1)
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled or copied: it listens to one recording, where the model is."""
@@ -96,8 +96,7 @@ class Stream:
     def _accept(self, waveform: npt.ArrayLike, are_frames: bool = False) -> list[Event]:
         self._refuse_when_finished()
         chunk = mono_chunk(waveform, "stream", self._mixer, are_frames=are_frames)
-        n_piece = max(round(PIECE_S * self._input_rate), 1)
-        pieces = (chunk[start : start + n_piece] for start in range(0, len(chunk), n_piece))
+        pieces = (chunk[start : start + self._n_piece] for start in range(0, len(chunk), self._n_piece))
         return [event for piece in pieces for event in self._heard(piece)]
 
     def skip(self, seconds: float) -> list[Event]:
@@ -114,9 +113,8 @@ class Stream:
         start_s = self.received_s
         n_lost = round(seconds * self._input_rate)
         events: list[Event] = []
-        n_piece = max(round(PIECE_S * self._input_rate), 1)
-        for n_done in range(0, n_lost, n_piece):
-            events += self._heard(np.zeros(min(n_piece, n_lost - n_done), np.float32))
+        for n_done in range(0, n_lost, self._n_piece):
+            events += self._heard(np.zeros(min(self._n_piece, n_lost - n_done), np.float32))
         return [*events, Gap(round(start_s, 3), round(self.received_s, 3))]
 
     def finish(self) -> list[Event]:
@@ -151,8 +149,5 @@ class Stream:
 
     def _answered(self, jobs: Iterable[Job]) -> Iterator[Event]:
         for job in filter(self._answers.wants, jobs):
-            if isinstance(job, Over):
-                yield from self._answers.segment(job)
-            else:
-                batch = self._network.run([job.sound])
-                yield from self._answers.window(job, {name: values[0] for name, values in batch.items()})
+            batch = {} if isinstance(job, Over) else self._network.run([job.sound])
+            yield from self._answers.take(job, {name: values[0] for name, values in batch.items()})

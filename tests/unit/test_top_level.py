@@ -232,7 +232,7 @@ def test_work_that_nobody_awaits_any_more_stops(model: Predictor, monkeypatch: p
 
 def test_threads_that_ask_at_once_load_a_shipped_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[object] = []
-    monkeypatch.setattr(earnest, "_loaded", cache(lambda name: loaded.append(name) or earnest.load(name)))
+    monkeypatch.setattr(earnest, "_shipped", cache(lambda name: loaded.append(name) or earnest.load(name)))
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: earnest.predict(CLIP, "small"), range(8)))
     assert loaded == ["small"]
