@@ -224,10 +224,7 @@ class Bundle:
     def listed_bytes(self, name: str) -> bytes:
         """Return the bytes of a file beside the graph, checked.
 
-        Raises
-        ------
-        BundleError
-            When the bundle doesn't list it, or it is missing or altered.
+        Raises `BundleError` when the bundle doesn't list it, or it is missing or altered.
         """
         if name not in self.info.files:
             raise BundleError(f"{self.info.name}: 'files' doesn't list {name!r}. Export the bundle again.")
@@ -277,11 +274,8 @@ def path_of_bundle(folder: Path) -> str:
 def load_bundle(name_or_path: str | Path) -> Bundle:
     """Read and check a bundle.
 
-    Raises
-    ------
-    BundleError
-        When a file is missing or changed (sha256), ``bundle.json`` breaks its schema, or the model isn't ONNX or keeps
-        weights outside its own file.
+    Raises `BundleError` when a file is missing or changed (sha256), ``bundle.json`` breaks its schema, or the model
+    isn't ONNX or keeps weights outside its own file.
     """
     folder = find_bundle(name_or_path)
     info = _read_info(folder / "bundle.json")

@@ -69,10 +69,7 @@ class Activity(Protocol):
 def activity_called(name: str = "auto") -> Activity:
     """Return a fresh detector: "silero", "energy", or "auto" for the first of the two that can run here.
 
-    Raises
-    ------
-    EarnestError
-        For another name, or for "silero" where neither onnxruntime nor OpenVINO is installed.
+    Raises `EarnestError` for another name, or for "silero" where neither onnxruntime nor OpenVINO is installed.
     """
     if name == "energy":
         return EnergyActivity()

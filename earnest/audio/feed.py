@@ -74,10 +74,7 @@ class Feed:
     def __iter__(self) -> Iterator[npt.NDArray[np.float32] | Lost]:
         """Yield chunks, and between them what was lost, until the feed is closed and empty.
 
-        Raises
-        ------
-        AudioError
-            When nothing comes any more, and nobody closed the feed.
+        Raises `AudioError` when nothing comes any more, and nobody closed the feed.
         """
         while True:
             with self._changed:
@@ -119,13 +116,7 @@ class Pipe:
     chunks: Iterator[npt.NDArray[np.float32]]
 
     def heard(self, channel: int | None) -> Iterator[npt.NDArray[np.float32]]:
-        """Return the chunks, or one channel of them, from 1.
-
-        Raises
-        ------
-        AudioError
-            When there is no such channel.
-        """
+        """Return the chunks, or one channel of them, from 1. Raises `AudioError` when there is no such channel."""
         if channel is None:
             return self.chunks
         check_channel("-", self.n_channels, channel)

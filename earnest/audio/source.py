@@ -348,10 +348,7 @@ def _holds_samples(sources: object) -> bool:
 def rate_of(value: object, name: str = "array") -> int:
     """Return a sample rate in Hz as a whole number; bounds are checked where it is used.
 
-    Raises
-    ------
-    AudioError
-        When it is text, None, or no whole number.
+    Raises `AudioError` when it is text, None, or no whole number.
     """
     if isinstance(value, Integral | Real) and not isinstance(value, bool) and float(value).is_integer():
         return int(float(value))

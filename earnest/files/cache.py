@@ -193,10 +193,7 @@ def warn_of_unkept(folder: Path, error: OSError) -> None:
 def cache_folder() -> Path:
     """Return ``EARNEST_CACHE``, or where this system keeps caches.
 
-    Raises
-    ------
-    EarnestError
-        When neither is known, as for a user without a home.
+    Raises `EarnestError` when neither is known, as for a user without a home.
     """
     try:
         if named := os.environ.get(FOLDER):

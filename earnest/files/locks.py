@@ -169,10 +169,7 @@ def _refuse_doubtful(before: Owner | None, state: str, lock: Path, target: Path)
 def lock_descriptor(descriptor: int, waits: bool = True) -> None:
     """Lock an open file for this descriptor alone, until it is closed or its process dies.
 
-    Raises
-    ------
-    OSError
-        When another one has it and this one doesn't wait, or the file system has no locks.
+    Raises `OSError` when another one has it and this one doesn't wait, or the file system has no locks.
     """
     if sys.platform == "win32":
         import msvcrt

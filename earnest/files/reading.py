@@ -83,13 +83,7 @@ def read_text(
     most: int = MOST_BYTES,
     what: str = "text",
 ) -> str:
-    """Return a file's text as `decoded` does.
-
-    Raises
-    ------
-    EarnestError
-        As `read_bytes` and `decoded` do.
-    """
+    """Return a file's text as `decoded` does. Raises `EarnestError` as `read_bytes` and `decoded` do."""
     return decoded(read_bytes(path, kind, missing, most), _named(path), kind, what)
 
 
@@ -163,10 +157,8 @@ def parsed_json(
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
-    Raises
-    ------
-    RecipeError
-        When the file is missing, no text, no TOML (with line and column), or nested deeper than `DEEPEST`.
+    Raises `RecipeError` when the file is missing, no text, no TOML (with line and column), or nested deeper than
+    `DEEPEST`.
     """
     if path.is_dir():
         raise RecipeError(f"{_named(path)}: a folder, not a settings file.")

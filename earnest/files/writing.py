@@ -107,10 +107,7 @@ def _make_anew(path: Path) -> None:
 def unfollowed(path: str, flags: int) -> int:
     """Open a regular file as an ``opener`` of `open` does; no link, pipe or second name of a file is opened.
 
-    Raises
-    ------
-    OSError
-        When something else is there.
+    Raises `OSError` when something else is there.
     """
     no_follow = getattr(os, "O_NOFOLLOW", 0)
     if not no_follow and os.path.islink(path):  # noqa: PTH114 # Windows, where making a link needs a right
@@ -170,10 +167,8 @@ def put_in_place(fresh: Path, path: Path) -> None:
 def new_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """Claim the name of a file, and give a place to write it to; it appears when the block ends well.
 
-    Raises
-    ------
-    EarnestError
-        When it is there already (unless ``overwrite``), when another process writes it, when it can't be written.
+    Raises `EarnestError` when it is there already (unless ``overwrite``), when another process writes it, when it can't
+    be written.
     """
     real = Path(os.path.realpath(path))
     refuse_existing(path, overwrite)

@@ -129,10 +129,7 @@ def _whole(fields: Sequence[Field]) -> list[int]:
 def output_widths(data: bytes) -> Mapping[str, int | None]:
     """Return output → size of its last axis, None where the file leaves it open or there is no such axis.
 
-    Raises
-    ------
-    BundleError
-        When the bytes are no ONNX model.
+    Raises `BundleError` when the bytes are no ONNX model.
     """
     try:
         graph = next(field.message for field in fields_of(data) if field.number == 7)

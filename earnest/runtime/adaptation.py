@@ -82,13 +82,7 @@ class Adaptation:
 
     @classmethod
     def of(cls, bundle: Bundle, runner: Runner | None = None) -> "Adaptation | None":
-        """Prepare the bundle's, None where it has none; ``runner`` is the engine of its graph, unless another is given.
-
-        Raises
-        ------
-        BundleError
-            See `Adaptation`.
-        """
+        """Prepare the bundle's, None where it has none; ``runner`` is the engine of its graph, unless another is given."""
         entry, info = bundle.info.adaptation, bundle.info
         if entry is None:
             return None

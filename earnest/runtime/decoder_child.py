@@ -67,13 +67,7 @@ def as_json(values: dict[str, Any]) -> bytes:
 
 
 def read_message(link: Reader) -> tuple[Kind, bytes]:
-    """Read one message of the child.
-
-    Raises
-    ------
-    WireError
-        When there is none, or it is no message.
-    """
+    """Read one message of the child. Raises `WireError` when there is none, or it is no message."""
     head = link.read(_HEAD.size)
     if len(head) < _HEAD.size:
         raise WireError("the process ended")

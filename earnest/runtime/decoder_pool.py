@@ -88,10 +88,7 @@ class DecoderPool:
     def confinement(self) -> tuple[str, ...]:
         """Wait for the first child; return what confines it, see `earnest.audio.confinement.confine`.
 
-        Raises
-        ------
-        EarnestError
-            When it doesn't start; the pool is closed then.
+        Raises `EarnestError` when it doesn't start; the pool is closed then.
         """
         try:
             with Deadline(START_S, "it takes too long"), self._child() as child:
@@ -122,10 +119,7 @@ class DecoderPool:
     def open_audio(self, source: Source, max_seconds: float = MAX_SECONDS) -> Iterator[AudioStream]:
         """Open a recording for reading block by block; the samples are those of `earnest.audio.io.open_audio`.
 
-        Raises
-        ------
-        DecoderDiedError
-            When the recording ended the process that decoded it.
+        Raises `DecoderDiedError` when the recording ended the process that decoded it.
         """
         name, (whole, channel) = source_name(source), whole_and_channel(source)
         # An array is nothing to decode, so it needs no child.
@@ -439,10 +433,7 @@ class _Link:
     def read(self, n_bytes: int) -> bytes:
         """Return so many bytes, or fewer where the other side has ended.
 
-        Raises
-        ------
-        BlockingIOError
-            When they don't come in time.
+        Raises `BlockingIOError` when they don't come in time.
         """
         data = self._socket.recv(n_bytes, socket.MSG_WAITALL) if n_bytes else b""
         while 0 < len(data) < n_bytes:  # a signal came between, or the time is over

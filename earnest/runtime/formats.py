@@ -68,10 +68,7 @@ def check_columns(names: Sequence[str]) -> None:
 def from_flat_values(values: Mapping[str, Any]) -> Prediction:
     """Return the prediction that `flat_values` or a row of CSV was made from.
 
-    Raises
-    ------
-    ValueError
-        For what can't have come from there.
+    Raises `ValueError` for what can't have come from there.
     """
     known: dict[str, Any] = {name: None if value == "" else value for name, value in values.items()}
     for name in ("quality", "shares", "vocal_bursts"):

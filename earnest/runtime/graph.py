@@ -164,10 +164,7 @@ class Graph:
     def log_mel(self, waveform: Waveform) -> LogMel:
         """Return the log-mel spectrogram of one waveform, shape (samples,): decibels, silence at the ends cut off.
 
-        Raises
-        ------
-        BundleError
-            When the model works on raw samples, or was exported without a place to cut it.
+        Raises `BundleError` when the model works on raw samples, or was exported without a place to cut it.
         """
         batch, lengths = padded([waveform])
         values = self._run(self._front_end, {"waveform": batch, "lengths": lengths}, CUT)

@@ -30,13 +30,7 @@ FEW_KEPT = {"CPU_RUNTIME_CACHE_CAPACITY": "64"}
 
 
 def openvino() -> Any:
-    """Return the package.
-
-    Raises
-    ------
-    MissingExtraError
-        Where it is not installed.
-    """
+    """Return the package. Raises `MissingExtraError` where it is not installed."""
     without_telemetry()
     try:
         import openvino as package
