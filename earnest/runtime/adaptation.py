@@ -82,7 +82,7 @@ class Adaptation:
 
     @classmethod
     def of(cls, bundle: Bundle, runner: Runner | None = None) -> "Adaptation | None":
-        """Prepare the bundle's, None where it has none; ``runner`` is the engine of its graph, unless another is given."""
+        """Prepare the bundle's, None where it has none; ``runner`` is the engine of its graph by default."""
         entry, info = bundle.info.adaptation, bundle.info
         if entry is None:
             return None
