@@ -85,6 +85,15 @@ def _taper(n_frame: int) -> Waveform:
     return np.hanning(n_frame).astype(np.float32)
 
 
+def _whole_frames(
+    rest: npt.NDArray[np.float32], block: npt.NDArray[np.float32], n_frame: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Join samples and what was left over before them; return whole frames (frames, n_frame, …), and the new rest."""
+    samples = np.concatenate([rest, block]) if len(rest) else block
+    n_samples = len(samples) // n_frame * n_frame
+    return samples[:n_samples].reshape(-1, n_frame, *samples.shape[1:]), samples[n_samples:].copy()
+
+
 class QualityMeter:
     """Counts clipped samples, levels and the power above 4.6 kHz; where blocks end changes nothing.
 
@@ -110,10 +119,7 @@ class QualityMeter:
         self._n_samples += len(block)
         if max(block.max(), -block.min()) >= CLIPPED_LEVEL:
             self._n_clipped += int(np.count_nonzero(np.abs(block) >= CLIPPED_LEVEL))
-        samples = np.concatenate([self._rest, block]) if len(self._rest) else block
-        n_whole = len(samples) // self._n_frame
-        frames = samples[: n_whole * self._n_frame].reshape(n_whole, self._n_frame)
-        self._rest = samples[n_whole * self._n_frame :].copy()
+        frames, self._rest = _whole_frames(self._rest, block, self._n_frame)
         self._measure(frames)
 
     @np.errstate(under="ignore")
@@ -223,14 +229,11 @@ class TurnMeter:
         n_channels = block.shape[1]
         if n_channels != self._rest.shape[1]:
             self._start(n_channels)
-        samples = np.concatenate([self._rest, block]) if len(self._rest) else block
-        n_whole = len(samples) // self._n_frame
-        self._rest = samples[n_whole * self._n_frame :].copy()
-        if n_whole:
-            frames = samples[: n_whole * self._n_frame].reshape(n_whole, self._n_frame, n_channels)
+        frames, self._rest = _whole_frames(self._rest, block, self._n_frame)
+        if len(frames):
             # (frames, samples, channels) → one row of samples for each frame and channel → (frames, channels).
             rows = frames.transpose(0, 2, 1).reshape(-1, self._n_frame)
-            self._count(levels_dbfs(rows).reshape(n_whole, n_channels))
+            self._count(levels_dbfs(rows).reshape(-1, n_channels))
 
     def _count(self, levels: Levels) -> None:
         """Take the levels of the next frames, shape (frames, channels)."""

@@ -193,8 +193,8 @@ class LogMel(nn.Module):
         # Bins above the highest filter are never looked at, so they are not computed either.
         self.n_bins = settings.first_bin + settings.n_bands if filters is None else filters.shape[1]
         self.register_buffer("filters", filters, persistent=False)
-        sizes = (settings.n_fft, settings.win_length, settings.hop_length, self.n_bins, settings.window)
-        self.spectrum: nn.Module = FourierTransform(*sizes)
+        self._sizes = (settings.n_fft, settings.win_length, settings.hop_length, self.n_bins, settings.window)
+        self.spectrum: nn.Module = FourierTransform(*self._sizes)
         self.gradient_trim = GradientTrim() if settings.trim == "gradient" else None
 
     def n_frames(self, n_samples: int) -> int:
@@ -204,9 +204,7 @@ class LogMel(nn.Module):
     def exportable(self) -> Self:
         """Return a copy that computes the spectrum by convolution and products of matrices."""
         other = copy.deepcopy(self)
-        settings = self.settings
-        sizes = (settings.n_fft, settings.win_length, settings.hop_length, self.n_bins, settings.window)
-        other.spectrum = TwoStageTransform(*sizes)
+        other.spectrum = TwoStageTransform(*self._sizes)
         return other
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

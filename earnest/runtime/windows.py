@@ -12,6 +12,7 @@ Nothing here depends on how the sound was divided into pieces.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -106,8 +107,7 @@ class Windower:
         self._rate, self._needs_activity, self._live = model_hz, needs_activity, live
         self._to_model = Resampler(sample_rate_hz, model_hz)
         self._to_activity = None if model_hz == ACTIVITY_HZ else Resampler(sample_rate_hz, ACTIVITY_HZ)
-        self._detector_name = windowing.activity
-        self._detector = activity_called(self._detector_name) if live else None
+        self._windowing = windowing
         self._unsearched: list[Waveform] = []  # at 16 kHz
         self._finder = SpeechFinder()
         self._n_context = round(CONTEXT_S * model_hz)
@@ -120,10 +120,14 @@ class Windower:
         self._spoken = False  # whether a segment was found
         self._finished = self.is_whole = False
 
+    @cached_property
+    def _detector(self) -> Activity:
+        return activity_called(self._windowing.activity)
+
     @property
     def activity(self) -> str:
         """Name of what finds speech: "silero" or "energy"."""
-        return self._activity().name
+        return self._detector.name
 
     @property
     def is_speaking(self) -> bool:
@@ -174,11 +178,6 @@ class Windower:
         self._tail.append(at_model_rate)
         self._unsearched.append(at_model_rate if at_activity_rate is None else at_activity_rate)
 
-    def _activity(self) -> Activity:
-        if self._detector is None:
-            self._detector = activity_called(self._detector_name)
-        return self._detector
-
     def _find_speech(self) -> None:
         """Note down windows and segments, in samples at the model's rate, that are to be answered."""
         samples = np.concatenate(self._unsearched)
@@ -190,7 +189,7 @@ class Windower:
             samples = np.concatenate([samples, np.zeros(n_whole - len(samples), np.float32)])
         self._unsearched = [samples[n_whole:].copy()]  # a view would keep all samples in memory
         frames = samples[:n_whole].reshape(-1, FRAME_SAMPLES)
-        shares = self._activity().probabilities(frames)
+        shares = self._detector.probabilities(frames)
         # Frame by frame, so that windows are the same however the sound was divided into pieces.
         for share, level in zip(shares.tolist(), levels_dbfs(frames).tolist(), strict=True):
             if found := self._finder.accept(share, level):
