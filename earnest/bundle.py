@@ -313,9 +313,10 @@ def _read_info(path: Path) -> BundleInfo:
         raise BundleError(
             f"{path}: schema {shown(found)}, this version of earnest reads {SCHEMA}. Export the bundle again."
         )
-    if strange := _unprintable(values):
+    if strange := next((text for text in _texts(values) if not text.replace("\n", "").isprintable()), None):
         raise BundleError(f"{path}: holds {strange[:40]!a}, which can control a terminal. Don't trust this bundle.")
-    if _is_rule(values.get("adaptation")):
+    adaptation = values.get("adaptation")
+    if isinstance(adaptation, dict) and adaptation.get("file") == RULE:  # of earlier bundles, it can't be run
         values = {**values, "adaptation": None}
     try:
         info = from_mapping(BundleInfo, values, str(path))
@@ -334,17 +335,8 @@ def _missing_in(folder: Path) -> str:
     return f"no such file. This is a trained run; make a bundle of it: {shlex.join(words)}"
 
 
-def _is_rule(entry: object) -> bool:
-    """Whether this is the entry of earlier bundles, whose adaptation was a rule with arrays: it can't be run."""
-    return isinstance(entry, dict) and entry.get("file") == RULE
-
-
-def _unprintable(values: object) -> str | None:
-    """Return the first text, of values or keys, that holds what can't be printed; line breaks can."""
-    return next((text for text in _texts(values) if not text.replace("\n", "").isprintable()), None)
-
-
 def _texts(values: object) -> Iterator[str]:
+    """Yield all texts of JSON, values and keys."""
     if isinstance(values, str):
         yield values
     elif isinstance(values, dict | list):

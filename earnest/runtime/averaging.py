@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.tta import apply_variant, variants_called
-from earnest.bundle import Bundle, BundleInfo, TrainingCorpus
+from earnest.bundle import Bundle, BundleInfo
 from earnest.errors import BundleError
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.graph import Graph, Outputs, WindowNetwork, engine_for
@@ -124,9 +124,5 @@ def ensemble_info(infos: Sequence[BundleInfo]) -> BundleInfo:
         abstain_below=max(info.abstain_below for info in infos),
         shortest_s=max(info.shortest_s for info in infos),
         longest_s=min(info.longest_s for info in infos),
-        training_corpora=_heard_by_any(infos),
+        training_corpora=tuple(dict.fromkeys(line for info in infos for line in info.training_corpora)),
     )
-
-
-def _heard_by_any(infos: Sequence[BundleInfo]) -> tuple[TrainingCorpus, ...]:
-    return tuple(dict.fromkeys(line for info in infos for line in info.training_corpora))

@@ -17,6 +17,12 @@ _LAST = ("quality", "adapted", "adaptation_weight", "shares", "vocal_bursts", "m
 _PREFIX = "p_"
 _GENDERS = ("female", "male")
 FLAGS = ("affect_derived", "adapted")
+_SECONDS, _SHARE = (0.0, math.inf), (0.0, 1.0)
+_LIMITS = {
+    **dict.fromkeys(("duration_s", "speech_s"), _SECONDS),
+    **dict.fromkeys(("confidence", "intensity", "adaptation_weight"), _SHARE),
+    "polarity": (-1.0, 1.0),
+}
 _FLAG_VALUES = {"true": True, "false": False, True: True, False: False}
 
 
@@ -141,30 +147,20 @@ def _checked(row: Prediction) -> Prediction:
     if not all(isinstance(word, str) for word in row.quality):
         raise ValueError("'quality' must be words")
     " ".join(row.quality).encode()
-    seconds, shares = (0.0, math.inf), (0.0, 1.0)
-    _check_number("duration_s", row.duration_s, *seconds)
-    _check_number("speech_s", row.speech_s, *seconds)
-    _check_number("confidence", row.confidence, *shares)
-    _check_number("intensity", row.intensity, *shares)
-    _check_number("adaptation_weight", row.adaptation_weight, *shares)
-    _check_number("polarity", row.polarity, -1.0, 1.0)
-    _check_shares("probabilities", row.probabilities, None)
-    _check_shares("gender", row.gender, _GENDERS)
-    _check_shares("shares", row.shares, None)
+    for name, limits in _LIMITS.items():
+        _check_number(name, getattr(row, name), *limits)
+    for what, names in (("probabilities", None), ("gender", _GENDERS), ("shares", None)):
+        for name, value in _mapping(what, getattr(row, what), names).items():
+            _check_number(f"{what} of '{name}'", value, *_SHARE)
     for name, value in _mapping("affect", row.affect, AFFECT).items():
         _check_number(name, value, -math.inf, math.inf)
     for burst in row.vocal_bursts:
         if not isinstance(burst.kind, str):
             raise ValueError("a vocal burst's kind must be text")
-        _check_number("confidence of a vocal burst", burst.confidence, *shares)
-        _check_number("start_s", burst.start_s, *seconds)
-        _check_number("end_s", burst.end_s, *seconds)
+        _check_number("confidence of a vocal burst", burst.confidence, *_SHARE)
+        _check_number("start_s", burst.start_s, *_SECONDS)
+        _check_number("end_s", burst.end_s, *_SECONDS)
     return row
-
-
-def _check_shares(what: str, values: Any, names: Sequence[str] | None) -> None:
-    for name, value in _mapping(what, values, names).items():
-        _check_number(f"{what} of '{name}'", value, 0.0, 1.0)
 
 
 def _mapping(what: str, values: Any, names: Sequence[str] | None) -> Mapping[str, Any]:

@@ -116,21 +116,12 @@ class Predictor:
         backend: Backend = "auto",
         hint: Hint = "latency",
     ) -> "Predictor":
-        """Load a bundle by name (shipped) or by path, or several, whose probabilities are averaged.
+        """Load a bundle, or several, whose probabilities are averaged, as `earnest.load` does.
 
         Parameters
         ----------
-        threads : cores that one prediction may use
-        provider : "cpu", or "cuda" with onnxruntime-gpu; with OpenVINO "cpu", "gpu" or "auto"
         batch_s : seconds of sound, padding included, that share a run of the network
-        tta : variants of each recording to average over, by a name of `earnest.augment.tta.VARIANTS`
-        backend : "onnxruntime", "openvino", or "auto" for onnxruntime where the bundle holds a graph for it
         hint : what OpenVINO is tuned to: "latency", or "throughput" for many recordings at once
-
-        Raises
-        ------
-        BundleError
-            When one is missing, damaged or no bundle, or several don't share classes and sample rate.
         """
         if isinstance(name_or_path, str | Path) or not isinstance(name_or_path, Iterable):
             name_or_path = [name_or_path]
