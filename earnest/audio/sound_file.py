@@ -9,6 +9,7 @@ import struct
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import wraps
 from io import BufferedReader, BytesIO, FileIO
 from itertools import pairwise
 from operator import itemgetter
@@ -53,30 +54,27 @@ _ID3V1_BYTES = 128  # of a tag at the end
 _OGG_BEGINS, _OGG_ENDS = 2, 4  # the flags of a stream's first and last page
 
 
-def missing_bytes(file: BinaryIO) -> int:
+def _looks_at(look: Callable[[BinaryIO, int], T]) -> Callable[[BinaryIO], T]:
+    """Decorate a function that looks at a file of so many bytes: it is told how many, and the file is rewound."""
+
+    @wraps(look)
+    def looked(file: BinaryIO) -> T:
+        if isinstance(file, FileIO):
+            buffered = BufferedReader(file)  # a file of many small parts is no file of many small reads
+            try:
+                return looked(buffered)
+            finally:
+                buffered.detach().seek(0)
+        found = look(file, file.seek(0, os.SEEK_END))
+        file.seek(0)
+        return found
+
+    return looked
+
+
+@_looks_at
+def missing_bytes(file: BinaryIO, size: int) -> int:
     """Return how many bytes of sound the header promises beyond the end of the file, 0 for none or unknown."""
-    return _looked_at(file, _missing_bytes)
-
-
-def is_joined(file: BinaryIO) -> bool:
-    """Whether recordings of FLAC, MP3, MP4 or Ogg follow each other; unknown where the first MP3 has no header."""
-    return _looked_at(file, _is_joined)
-
-
-def _looked_at(file: BinaryIO, look: Callable[[BinaryIO, int], T]) -> T:
-    """Call ``look`` on the file of so many bytes, and go back to its start."""
-    if isinstance(file, FileIO):
-        buffered = BufferedReader(file)  # a file of many small parts is no file of many small reads
-        try:
-            return _looked_at(buffered, look)
-        finally:
-            buffered.detach().seek(0)
-    found = look(file, file.seek(0, os.SEEK_END))
-    file.seek(0)
-    return found
-
-
-def _missing_bytes(file: BinaryIO, size: int) -> int:
     head = _at(file, 0, 16)
     tolerated = _TOLERATED
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
@@ -316,8 +314,12 @@ def _is_joined_mp4(file: BinaryIO, size: int) -> bool:
     return names.count(b"moov") > 1 and b"moof" not in names
 
 
-def _is_joined(file: BinaryIO, size: int) -> bool:
-    """Whether a second recording follows the first one, as after ``cat a.mp3 b.mp3``; decoders end with the first."""
+@_looks_at
+def is_joined(file: BinaryIO, size: int) -> bool:
+    """Whether recordings of FLAC, MP3, MP4 or Ogg follow each other, as after ``cat a.mp3 b.mp3``.
+
+    Decoders end with the first. Unknown where the first MP3 has no header.
+    """
     start = _behind_id3(file, 0)
     if _at(file, start, 4) == b"fLaC":
         return _is_joined_flac(file, size, start)
