@@ -188,15 +188,10 @@ def is_deep(value: Any) -> bool:
     # Level by level: recursion is what such a value would break.
     level = [value]
     for _ in range(DEEPEST + 1):
-        inner: list[Any] = []
-        for one in level:
-            if isinstance(one, Mapping):
-                inner += [item for item in one.values() if isinstance(item, Mapping | list)]
-            elif isinstance(one, list):
-                inner += [item for item in one if isinstance(item, Mapping | list)]
-        if not inner:
+        within = (one.values() if isinstance(one, Mapping) else one for one in level if isinstance(one, Mapping | list))
+        level = [item for items in within for item in items if isinstance(item, Mapping | list)]
+        if not level:
             return False
-        level = inner
     return True
 
 

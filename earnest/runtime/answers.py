@@ -20,8 +20,8 @@ from earnest.bundle import BURSTS, NO_SPEECH, SPEECH, BundleInfo
 from earnest.labels import AFFECT, UNSURE
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.prediction import (
+    OUT_OF_DOMAIN,
     OVERLAPPED,
-    STRANGE,
     ClassChoice,
     Event,
     Options,
@@ -271,10 +271,12 @@ class Tally:
 
     def quality(self, strange_from: float | None = None, notes: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the words that apply; what the graph says of sound is the mean over windows, weighted by length."""
-        words = with_notes(self._meter.words(), notes)
+        words = [*with_notes(self._meter.words(), notes)]
         if self._is_above("overlap", OVERLAPPED_FROM):
-            words = (*words, OVERLAPPED)
-        return (*words, STRANGE) if strange_from is not None and self._is_above("distance", strange_from) else words
+            words.append(OVERLAPPED)
+        if strange_from is not None and self._is_above("distance", strange_from):
+            words.append(OUT_OF_DOMAIN)
+        return tuple(words)
 
     def _is_above(self, output: str, limit: float) -> bool:
         # Mean > limit, without dividing.

@@ -239,7 +239,8 @@ class ClassChoice:
 Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
-OVERLAPPED, STRANGE, PLAIN = "overlapped-speech", "out-of-domain", "not-adapted"  # words of `Prediction.quality`
+# Words of `Prediction.quality`.
+OVERLAPPED, OUT_OF_DOMAIN, NOT_ADAPTED = "overlapped-speech", "out-of-domain", "not-adapted"
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
 
 
@@ -343,7 +344,7 @@ def polarity_of(probabilities: Mapping[str, float]) -> float:
 
 def with_notes(quality: tuple[str, ...], notes: tuple[str, ...]) -> tuple[str, ...]:
     """Return the quality words of sound, and those for what was heard of a whole (`earnest.audio.io.AudioStream`)."""
-    place = next((at for at, word in enumerate(quality) if word in (OVERLAPPED, STRANGE)), len(quality))
+    place = next((at for at, word in enumerate(quality) if word in (OVERLAPPED, OUT_OF_DOMAIN)), len(quality))
     return (*quality[:place], *notes, *quality[place:])
 
 

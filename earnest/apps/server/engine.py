@@ -30,7 +30,7 @@ from earnest.runtime.adaptation import Adapter
 from earnest.runtime.decoder_pool import start_decoders
 from earnest.runtime.decoders import InProcess
 from earnest.runtime.graph import LogMel, Outputs, PictureNetwork, WindowNetwork
-from earnest.runtime.prediction import PLAIN, Options, Prediction
+from earnest.runtime.prediction import NOT_ADAPTED, Options, Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
@@ -357,7 +357,7 @@ def adapter_for(predictor: Predictor, adapt: Adapt) -> Adapter | None:
 def told_plain(predictor: Predictor, adapt: Adapt, answer: Prediction) -> Prediction:
     """Mark an answer as plain where adaptation was asked for, and the model can't adapt."""
     is_in_vain = adapt == "auto" and not predictor.can_adapt and answer.error is None
-    return replace(answer, quality=(*answer.quality, PLAIN)) if is_in_vain else answer
+    return replace(answer, quality=(*answer.quality, NOT_ADAPTED)) if is_in_vain else answer
 
 
 def known_adapter(predictor: Predictor, profile: object) -> Adapter:
