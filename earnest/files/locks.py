@@ -44,10 +44,6 @@ class Owner(NamedTuple):
     since: str
     command: str
 
-    def sentence(self) -> str:
-        """Describe the owner in words that can go to a terminal."""
-        return printable(f"process {self.pid} on {self.host} since {self.since} ({self.command})")
-
 
 def lock_of(path: Path) -> Path:
     """Return the lock of a file: it is there while somebody writes the file, and after a kill."""
@@ -248,7 +244,10 @@ def _owner_in(descriptor: int, lock: Path) -> Owner | None:
 
 
 def _told(owner: Owner | None) -> str:
-    return "another process" if owner is None else owner.sentence()
+    """Describe an owner in words that can go to a terminal."""
+    if owner is None:
+        return "another process"
+    return printable(f"process {owner.pid} on {owner.host} since {owner.since} ({owner.command})")
 
 
 def _command() -> str:

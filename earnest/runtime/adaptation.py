@@ -19,7 +19,6 @@ from earnest.bundle import ADAPTATION, AdaptationEntry, Bundle, BundleInfo
 from earnest.errors import BundleError, EarnestError, counted, first_line
 from earnest.onnx.check import check_onnx
 from earnest.runtime.engine import Runner
-from earnest.runtime.graph import engine_for
 from earnest.runtime.onnxruntime_engine import OnnxRuntime
 from earnest.runtime.profile import MOST_ROWS, Profile
 
@@ -81,12 +80,12 @@ class Adaptation:
             raise self._broken(f"{counted(sizes['adapted'], 'output')} for {n_classes} classes")
 
     @classmethod
-    def of(cls, bundle: Bundle, runner: Runner | None = None) -> "Adaptation | None":
-        """Prepare the bundle's, None where it has none; ``runner`` is the engine of its graph by default."""
+    def of(cls, bundle: Bundle, runner: Runner) -> "Adaptation | None":
+        """Prepare the bundle's, to be run by the engine of its graph; None where it has none."""
         entry, info = bundle.info.adaptation, bundle.info
         if entry is None:
             return None
-        return cls(bundle.listed_bytes(entry.file), entry, len(info.classes), info.name, runner or engine_for(bundle))
+        return cls(bundle.listed_bytes(entry.file), entry, len(info.classes), info.name, runner)
 
     @classmethod
     def read(cls, data: bytes, n_classes: int, where: str, least_speech_s: float = 0.0) -> "Adaptation":
