@@ -188,7 +188,9 @@ def open_audio_file(
     file: BinaryIO, name: str, max_seconds: float, is_part: bool = False, channel: int | None = None
 ) -> Iterator[AudioStream]:
     """Open a recording whose file is open, or one channel of it, from 1; see `open_audio`."""
-    reader = _reader_of(file, name)
+    container = media_format(file.read(HEAD_BYTES))
+    file.seek(0)
+    reader = MediaReader(file, container, name) if container else SoundFileReader(file, name)
     try:
         check_form(name, reader.sample_rate_hz, reader.n_channels)
         check_channel(name, reader.n_channels, channel)
@@ -202,12 +204,6 @@ def open_audio_file(
         yield AudioStream(*form, blocks, lambda: notes_of(mixer, has_other_tracks=reader.has_other_tracks))
     finally:
         reader.close()
-
-
-def _reader_of(file: BinaryIO, name: str) -> SoundFileReader | MediaReader:
-    container = media_format(file.read(HEAD_BYTES))
-    file.seek(0)
-    return MediaReader(file, container, name) if container else SoundFileReader(file, name)
 
 
 def notes_of(mixer: Mixer, has_other_tracks: bool = False) -> tuple[str, ...]:

@@ -207,13 +207,12 @@ class Timeline(Framed):
 
     def columns(self) -> Mapping[str, FrameColumn]:
         """Return the spans: path, start_s, end_s, emotion, confidence; see `earnest.runtime.frames.Framed`."""
-        texts = {
+        names = ("start_s", "end_s", "emotion", "confidence")
+        columns = {name: [getattr(span, name) for span in self.spans] for name in names}
+        return {
             "path": FrameColumn("text", [self.path] * len(self.spans)),
-            "emotion": FrameColumn("text", [span.emotion for span in self.spans]),
+            **{name: FrameColumn("text" if name == "emotion" else "number", columns[name]) for name in names},
         }
-        names = ("start_s", "end_s", "confidence")
-        numbers = {name: FrameColumn("number", [getattr(span, name) for span in self.spans]) for name in names}
-        return {name: (texts | numbers)[name] for name in ("path", "start_s", "end_s", "emotion", "confidence")}
 
     def window_rows(self) -> Frame:
         """Return the windows as what gives data frames: path, start_s, end_s, and ``p_<class>`` for each class."""
@@ -238,13 +237,13 @@ class Timeline(Framed):
         plot_timeline(self, Path(path), title)
 
     def _repr_html_(self) -> str:
-        def bars() -> Iterator[str]:
-            for span in self.entries():
-                share = f"<td>{escape(span.emotion)}</td><td>{escape(percent(span.confidence))}</td>"
-                yield f"<tr><td>{span.start_s:.1f}–{span.end_s:.1f} s</td>{share}</tr>"
-
         head = escape(f"{self.path}: {self.duration_s:.1f} s, {self.speech_s:.1f} s of speech")
-        return f"<p><b>{head}</b></p><table>{''.join(bars())}</table>"
+        rows = "".join(
+            f"<tr><td>{span.start_s:.1f}–{span.end_s:.1f} s</td><td>{escape(span.emotion)}</td>"
+            f"<td>{escape(percent(span.confidence))}</td></tr>"
+            for span in self.entries()
+        )
+        return f"<p><b>{head}</b></p><table>{rows}</table>"
 
 
 def written(timeline: Timeline, form: str, folder: Path | None = None) -> Iterator[str]:
