@@ -345,7 +345,7 @@ def _array_stream(
     return AudioStream(*form, blocks, lambda: notes_of(mixer))
 
 
-def mono_chunk(array: npt.ArrayLike, name: str, mixer: Mixer, *, are_frames: bool = False) -> Waveform:
+def mono_chunk(array: npt.ArrayLike, mixer: Mixer, *, are_frames: bool = False) -> Waveform:
     """Return one piece of a stream as float32 mono; it may be empty.
 
     Parameters
@@ -360,10 +360,10 @@ def mono_chunk(array: npt.ArrayLike, name: str, mixer: Mixer, *, are_frames: boo
     AudioError
         When it has another shape or type, or holds NaN, infinity or samples beyond 32-bit integers.
     """
-    frames = array_frames(array, name, are_frames)
+    frames = array_frames(array, "stream", are_frames)
     if not frames.size:
         return np.zeros(0, np.float32)
-    return next(checked(iter([mixer.mean(frames)]), name, HIGHEST_HZ, np.inf, None))
+    return next(checked(iter([mixer.mean(frames)]), "stream", HIGHEST_HZ, np.inf, None))
 
 
 def array_frames(array: npt.ArrayLike, name: str, are_frames: bool = False) -> npt.NDArray[np.float32]:

@@ -169,16 +169,11 @@ LEAST_SHARE, LEAST_S = 0.1, 0.5  # of the frames that are heard: what two channe
 
 
 class Mixer:
-    """Makes one channel of all, piece by piece, and notices where they cancel each other or take turns.
+    """Makes one channel of all, piece by piece, and notices where they cancel each other or take turns."""
 
-    Parameters
-    ----------
-    sample_rate_hz : of the recording; None where it is not to be told whether they take turns
-    """
-
-    def __init__(self, sample_rate_hz: int | None = None) -> None:
+    def __init__(self, sample_rate_hz: int) -> None:
         self._power, self._power_left, self._n_channels = 0.0, 0.0, 1
-        self._turns = None if sample_rate_hz is None else TurnMeter(sample_rate_hz)
+        self._turns = TurnMeter(sample_rate_hz)
 
     def mean(self, block: npt.NDArray[np.float32]) -> Waveform:
         """Return the mean over the channels of the next piece (samples, channels)."""
@@ -190,8 +185,7 @@ class Mixer:
             # Σ_t mean_c x² and Σ_t (mean_c x)² over channels c: equal where all channels are the same.
             self._power += float(np.vdot(block, block)) / self._n_channels
             self._power_left += float(np.dot(mean, mean))
-            if self._turns:
-                self._turns.accept(block)
+            self._turns.accept(block)
         return mean
 
     def check(self, name: str) -> None:
@@ -204,7 +198,7 @@ class Mixer:
 
     def has_separate_channels(self) -> bool:
         """Whether the channels of what was mixed so far take turns, like two sides of a call; see `TurnMeter`."""
-        return self._turns is not None and self._turns.are_separate()
+        return self._turns.are_separate()
 
 
 class TurnMeter:

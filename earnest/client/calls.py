@@ -398,7 +398,7 @@ def _wav(source: Source, array: npt.ArrayLike) -> bytes:
 
 def pieces(waveform: npt.ArrayLike, mixer: Mixer) -> Iterator[bytes]:
     """Yield sound as messages of a stream."""
-    chunk = np.asarray(mono_chunk(waveform, "stream", mixer), "<f4")
+    chunk = np.asarray(mono_chunk(waveform, mixer), "<f4")
     for start in range(0, len(chunk), FRAME_SAMPLES):
         yield chunk[start : start + FRAME_SAMPLES].tobytes()
 

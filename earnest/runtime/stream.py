@@ -95,7 +95,7 @@ class Stream:
 
     def _accept(self, waveform: npt.ArrayLike, are_frames: bool = False) -> list[Event]:
         self._refuse_when_finished()
-        chunk = mono_chunk(waveform, "stream", self._mixer, are_frames=are_frames)
+        chunk = mono_chunk(waveform, self._mixer, are_frames=are_frames)
         pieces = (chunk[start : start + self._n_piece] for start in range(0, len(chunk), self._n_piece))
         return [event for piece in pieces for event in self._heard(piece)]
 

@@ -112,7 +112,7 @@ def test_channels_that_cancel_each_other_are_not_taken_for_silence() -> None:
         with pytest.raises(AudioError, match=r"2 channels cancel each other.*--channel 1"):
             decode(source)
         np.testing.assert_array_equal(decode(Channel(source, 1)).waveform, LEFT)
-    mono_chunk(opposite, "a piece of a stream", Mixer())  # too little to judge by
+    mono_chunk(opposite, Mixer(RATE_HZ))  # too little to judge by
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_samples_of_16_bits_in_a_longer_type_are_not_taken_for_silence(kind: Any
 @pytest.mark.parametrize("kind", [np.int64, np.int32])
 def test_zeros_are_silence_in_any_type(kind: type[np.integer[Any]]) -> None:
     assert not heard((np.zeros(RATE_HZ, kind), RATE_HZ)).any()
-    assert not mono_chunk(np.ones(RATE_HZ, np.int32), "a stream", Mixer()).max() > FROM_16_BITS  # quiet for a while
+    assert not mono_chunk(np.ones(RATE_HZ, np.int32), Mixer(RATE_HZ)).max() > FROM_16_BITS  # quiet for a while
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_an_open_file_is_read_to_its_end_piece_by_piece() -> None:
 
 @pytest.mark.parametrize("shape", [(0,), (1, 0), (0, 2), (2, 0)])
 def test_a_piece_of_a_stream_may_be_empty(shape: tuple[int, ...]) -> None:
-    assert mono_chunk(np.zeros(shape, np.float32), "a stream", Mixer()).shape == (0,)
+    assert mono_chunk(np.zeros(shape, np.float32), Mixer(RATE_HZ)).shape == (0,)
 
 
 def test_integers_of_torch_are_scaled() -> None:
@@ -191,12 +191,12 @@ def test_what_a_dataset_calls_its_recordings_is_kept(tmp_path: Path) -> None:
 def test_blocks_of_a_stream_may_have_two_axes(n_samples: int) -> None:
     block = VOICE[:n_samples]
     for given in (block, block[None], block[:, None], np.stack([block, block]), np.stack([block, block], axis=1)):
-        np.testing.assert_allclose(mono_chunk(given, "chunk", Mixer()), block, atol=1e-7)
+        np.testing.assert_allclose(mono_chunk(given, Mixer(RATE_HZ)), block, atol=1e-7)
 
 
 def test_blocks_of_many_channels_stay_samples_by_channels() -> None:
     block = np.repeat(VOICE[:20, None], 64, axis=1)
-    np.testing.assert_allclose(mono_chunk(block, "chunk", Mixer()), VOICE[:20], atol=1e-7)
+    np.testing.assert_allclose(mono_chunk(block, Mixer(RATE_HZ)), VOICE[:20], atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_blocks_of_many_channels_stay_samples_by_channels() -> None:
 )
 def test_a_block_that_is_none_is_told(block: Any, told: str) -> None:
     with pytest.raises(AudioError, match=told):
-        mono_chunk(block, "chunk", Mixer())
+        mono_chunk(block, Mixer(RATE_HZ))
 
 
 def test_a_rate_is_a_whole_number() -> None:
