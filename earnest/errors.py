@@ -168,6 +168,12 @@ def told(path: Path, hint: str = "") -> Iterator[None]:
         raise EarnestError(f"{unwritable(path, error)} {hint}".rstrip()) from error
 
 
+def said_by(error: BaseException) -> str:
+    """Return what the system says in words of an error, else its first line, or its kind."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return printable(str(said).split("\n")[0][:200])
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of what another library's error says, or its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -24,7 +24,7 @@ from earnest.audio.sound_file import (
     refuse_cut,
     refuse_joined,
 )
-from earnest.errors import AudioError, MissingExtraError
+from earnest.errors import AudioError, MissingExtraError, said_by
 
 HEAD_BYTES = 3 * MP3_FRAME_BYTES + 4  # by which `media_format` knows a file
 _MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
@@ -138,7 +138,7 @@ class MediaReader:
         try:
             self._container: Any = av.open(file, format=container_format, options=options, metadata_errors="ignore")
         except (av.FFmpegError, ValueError) as error:
-            raise AudioError(f"{name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
+            raise AudioError(f"{name}: damaged or cut off ({said_by(error)}). Export it again.") from error
         tracks = [track for track in self._container.streams.audio if track.codec_context is not None]
         if not tracks:
             self._container.close()
@@ -194,7 +194,7 @@ class MediaReader:
             if parts:
                 yield np.concatenate(parts)
         except (self._error, ValueError, IndexError) as error:  # the last: PyAV, where a track appears amid an .flv
-            raise AudioError(f"{self._name}: damaged or cut off ({_first_line(error)}). {AGAIN}") from error
+            raise AudioError(f"{self._name}: damaged or cut off ({said_by(error)}). {AGAIN}") from error
 
     def _parts(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield the samples of each packet of the track, mostly a thousand frames, and silence in its gaps."""
@@ -233,7 +233,3 @@ class MediaReader:
     def close(self) -> None:
         """Close the container."""
         self._container.close()
-
-
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]

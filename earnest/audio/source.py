@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TypeAlias, TypeGuard, cast
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import AudioError, EarnestError, counted, first_line, printable, shown
+from earnest.errors import AudioError, EarnestError, counted, first_line, printable, said_by, shown
 
 WholeSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 
@@ -260,8 +260,7 @@ def _opened_path(path: Path, name: str) -> FileIO:
         instead = "Addresses are not fetched: download it first" if _ADDRESS.match(str(path)) else "Check the path"
         raise AudioError(f"{name}: no such file. {instead}.") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise AudioError(f"{name}: not readable ({reason}). Check the path and its permissions.") from error
+        raise AudioError(f"{name}: not readable ({said_by(error)}). Check the path and its permissions.") from error
     if os.fstat(file.fileno()).st_size == 0:
         file.close()
         raise AudioError(f"{name}: empty, no bytes at all. Record or copy it again.")

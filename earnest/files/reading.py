@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from earnest.errors import EarnestError, RecipeError, printable
+from earnest.errors import EarnestError, RecipeError, printable, said_by
 
 MOST_BYTES = 1 << 30
 MOST_JSON_BYTES = 1 << 28
@@ -147,7 +147,7 @@ def parsed_json(
     except RecursionError:
         raise kind(f"{printable(where)}: not valid JSON (nested too deeply).{end}") from None
     except (ValueError, MemoryError) as error:
-        raise kind(f"{printable(where)}: not valid JSON ({_first_line(error)}).{end}") from None
+        raise kind(f"{printable(where)}: not valid JSON ({said_by(error)}).{end}") from None
     # Counting is quick, and enough for nearly every file.
     if text.count("[") + text.count("{") > DEEPEST and is_deep(values):
         raise kind(f"{printable(where)}: not valid JSON (nested too deeply).{end}")
@@ -177,7 +177,7 @@ def parsed_toml(text: str, where: str) -> dict[str, Any]:
     except RecursionError:
         raise RecipeError(f"{printable(where)}: not valid TOML (nested too deeply).") from None
     except (ValueError, MemoryError) as error:  # TOMLDecodeError, and numbers and dates that are none
-        raise RecipeError(f"{printable(where)}: not valid TOML: {_first_line(error)}.") from None
+        raise RecipeError(f"{printable(where)}: not valid TOML: {said_by(error)}.") from None
     if is_deep(values):
         raise RecipeError(f"{printable(where)}: not valid TOML (nested too deeply).")
     return values
@@ -201,16 +201,11 @@ def _refuse(path: Path, error: Exception, kind: Kind) -> NoReturn:
     is_denied = isinstance(error, PermissionError)  # as Windows refuses to open a folder
     if (isinstance(error, OSError) and error.errno == errno.EISDIR) or (is_denied and path.is_dir()):
         raise kind(f"{_named(path)}: a folder, not a file.") from error
-    raise kind(f"{_named(path)}: not readable ({_first_line(error)}).") from error
+    raise kind(f"{_named(path)}: not readable ({said_by(error)}).") from error
 
 
 def _named(path: Path) -> str:
     return printable(str(path))
-
-
-def _first_line(error: Exception) -> str:
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return printable(str(said).split("\n")[0][:200])
 
 
 MOST_NAMED = 3
