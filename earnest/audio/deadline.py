@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from types import TracebackType
 
 from earnest.errors import EarnestError, TooLateError
 
@@ -30,12 +29,7 @@ class Deadline:
         told: str = "The time for this work is over.",
         kind: type[EarnestError] = TooLateError,
     ) -> None:
-        """Start the clock.
-
-        Parameters
-        ----------
-        told, kind : message and type of the error that `check` raises
-        """
+        """Start the clock; ``told`` and ``kind`` are message and type of the error that `check` raises."""
         self.ends, self._told, self._kind = time.monotonic() + seconds, told, kind
 
     def __enter__(self) -> "Deadline":
@@ -43,9 +37,7 @@ class Deadline:
         self._token: Token[Deadline] = _CURRENT.set(self if self.ends < before.ends else before)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _CURRENT.reset(self._token)
 
     @property

@@ -7,7 +7,6 @@ window is cut at the same samples and answered alone.
 import math
 from collections.abc import Iterable, Iterator
 from numbers import Real
-from types import TracebackType
 from typing import NoReturn
 
 import numpy as np
@@ -60,9 +59,7 @@ class Stream:
     def __enter__(self) -> "Stream":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._finished = True
 
     @property
