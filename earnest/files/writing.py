@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from io import RawIOBase
 from pathlib import Path
 
@@ -259,11 +259,13 @@ def _sum_of(path: Path) -> Path:
 @contextmanager
 def undone(path: Path) -> Iterator[None]:
     """Delete a file that was made inside the block where the block fails: what was refused leaves nothing behind."""
-    with ExitStack() as failing:
-        if not path.exists():
-            failing.callback(path.unlink, missing_ok=True)
+    is_new = not path.exists()
+    try:
         yield
-        failing.pop_all()
+    except BaseException:
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def add_whole(file: RawIOBase, data: bytes, size: int) -> None:
