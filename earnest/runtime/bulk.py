@@ -27,7 +27,7 @@ from earnest.runtime.frames import EmbeddedRecording
 from earnest.runtime.graph import Outputs, WindowNetwork
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Options, Prediction
-from earnest.runtime.seen import answer_picture
+from earnest.runtime.spectrogram import answer_picture
 from earnest.runtime.windows import Job, Over, Windower, Windowing, WindowSound
 
 BATCH_S = 20.0  # padded seconds in one run of the network; more fit no cache and need more padding

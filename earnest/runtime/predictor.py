@@ -26,7 +26,7 @@ from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import ClassChoice, Classes, Envelope, Event, Options, OptionWords, Prediction
 from earnest.runtime.profile import Profile
-from earnest.runtime.seen import draw
+from earnest.runtime.spectrogram import draw
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
