@@ -90,12 +90,7 @@ def silero_session() -> Any:
     """Open the network, one for all detectors: what it remembers is passed in and out.
 
     ``frames`` (frames, 576) with the context of each, ``hidden`` and ``cell`` (1, 1, 128) → ``probabilities``
-    (frames, 1), ``new_hidden``, ``new_cell``.
-
-    Raises
-    ------
-    ImportError
-        Where neither onnxruntime nor OpenVINO is installed.
+    (frames, 1), ``new_hidden``, ``new_cell``. Raises `ImportError` where neither onnxruntime nor OpenVINO is installed.
     """
     try:
         import onnxruntime

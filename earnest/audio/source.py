@@ -270,12 +270,8 @@ def _opened_path(path: Path, name: str) -> FileIO:
 def source_of(given: object) -> Source:
     """Return the recording that a caller means.
 
-    Beside `AudioInput` it takes decoders of torchcodec, which newer versions of datasets give.
-
-    Raises
-    ------
-    AudioError
-        For what is no recording; the message says what to hand over.
+    Beside `AudioInput` it takes decoders of torchcodec, which newer versions of datasets give. For what is no recording
+    it raises `AudioError`, whose message says what to hand over.
     """
     if isinstance(given, Channel):
         return Channel(_whole(given.source), given.number)

@@ -100,12 +100,8 @@ def has_text(cells: Iterable[object]) -> bool:
 def csv_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[list[str]]:
     """Yield the cells of each row, of a file that was opened with ``newline=""``; unmarked where commas part them.
 
-    Other tables were not written by `RowWriter`. A first line for Excel, such as ``sep=;``, is no row.
-
-    Raises
-    ------
-    csv.Error
-        For what is no CSV, such as a quote that is never closed.
+    Other tables were not written by `RowWriter`. A first line for Excel, such as ``sep=;``, is no row. Raises
+    `csv.Error` for what is no CSV, such as a quote that is never closed.
     """
     csv.field_size_limit(max(csv.field_size_limit(), MOST_LETTERS))
     lines = iter(lines)
@@ -159,12 +155,7 @@ def is_parquet(path: Path) -> bool:
 def load_pyarrow() -> Any:
     """Return the package pyarrow, with what reads and writes Parquet.
 
-    Raises
-    ------
-    MissingExtraError
-        Where it is not installed.
-    EarnestError
-        Where it is, and can't be loaded.
+    Raises `MissingExtraError` where it is not installed, `EarnestError` where it is, and can't be loaded.
     """
     try:
         import pyarrow
@@ -179,15 +170,7 @@ def load_pyarrow() -> Any:
 
 @contextmanager
 def opened_parquet(path: Path) -> Iterator[Any]:
-    """Open a table as a ``pyarrow.parquet.ParquetFile``.
-
-    Raises
-    ------
-    CorpusError
-        When it can't be read.
-    MissingExtraError
-        Where pyarrow is not installed.
-    """
+    """Open a table as a ``pyarrow.parquet.ParquetFile``; raises `CorpusError` when it can't be read."""
     pyarrow = load_pyarrow()
     try:
         with opened(path, CorpusError) as data, pyarrow.parquet.ParquetFile(data) as file:

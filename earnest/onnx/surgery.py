@@ -42,12 +42,8 @@ class CutError(BundleError):
 def part_of(data: bytes, part: Part) -> bytes:
     """Cut a checked model between front end and network, at the values `CUT`.
 
-    Raises
-    ------
-    CutError
-        When the model has no such values: it works on raw samples, or an earlier version exported it.
-    BundleError
-        When it is damaged where `check_onnx` doesn't look.
+    Raises `CutError` when the model has no such values: it works on raw samples, or an earlier version exported it; and
+    `BundleError` when it is damaged where `check_onnx` doesn't look.
     """
     if part == "whole":
         return data

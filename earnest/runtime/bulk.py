@@ -77,10 +77,7 @@ class AnsweredRecording:
     def from_dict(cls, values: Mapping[str, Any]) -> "AnsweredRecording":
         """Read the values of `to_dict`, which were rounded.
 
-        Raises
-        ------
-        ValueError, TypeError, KeyError, AttributeError
-            For what can't have come from there.
+        Raises `ValueError`, `TypeError`, `KeyError` or `AttributeError` for what can't have come from there.
         """
         steps = tuple(_step(one) for one in values["steps"])
         _check_order(steps)

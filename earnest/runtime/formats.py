@@ -110,10 +110,7 @@ def from_flat_values(values: Mapping[str, Any]) -> Prediction:
 def from_json_line(line: str | bytes) -> Prediction:
     """Return the prediction that `json_line` was made from.
 
-    Raises
-    ------
-    ValueError, TypeError, KeyError, AttributeError, RecursionError
-        For what can't have come from there.
+    For what can't have come from there it raises ValueError, TypeError, KeyError, AttributeError or RecursionError.
     """
     values = json.loads(line)
     if not isinstance(values["quality"], list) or not isinstance(values["probabilities"], dict):

@@ -37,13 +37,8 @@ def engine_for(
 ) -> Engine:
     """Return the engine of a bundle; "auto" is onnxruntime unless the bundle was exported for OpenVINO.
 
-    Raises
-    ------
-    MissingExtraError
-        Where OpenVINO is wanted and not installed.
-    EarnestError
-        For a backend or provider that there is not, or that don't go together, or a number of threads that no machine
-        has.
+    Raises `MissingExtraError` where OpenVINO is wanted and not installed, `EarnestError` for a backend or provider that
+    there is not, or that don't go together, or a number of threads that no machine has.
     """
     for name, value, known in (("backend", backend, get_args(Backend)), ("provider", provider, get_args(Provider))):
         if value not in known:

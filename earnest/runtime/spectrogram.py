@@ -30,12 +30,8 @@ _NOTHING = np.empty(0, np.float32)
 def draw(graph: Graph, info: BundleInfo, audio: AudioStream, windowing: Windowing) -> Picture:
     """Draw the log-mel spectrogram of one recording, as the network sees it.
 
-    Raises
-    ------
-    AudioError
-        When the recording is silent, without speech, too short, or longer than the bundle's ``longest_s``.
-    BundleError
-        When the model works on raw samples.
+    Raises `AudioError` when the recording is silent, without speech, too short, or longer than the bundle's
+    ``longest_s``, `BundleError` when the model works on raw samples.
     """
     windower = Windower(info.sample_rate_hz, audio.sample_rate_hz, windowing, not info.sounds, live=False)
     jobs: list[Job] = []
