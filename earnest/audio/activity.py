@@ -42,7 +42,7 @@ SHORTEST_SPEECH = 8  # frames: what is shorter than 0.26 s is a click or a cough
 MARGIN = 4  # frames: 0.13 s before and after, where consonants are too faint to be noticed
 # Of shouting on a telephone Silero's network is not sure for whole sentences. So loud sound that it doubts to be speech
 # is a segment too, once it is over, where no speech follows within a pause: the model's own answer to "is it speech?"
-# decides (docs/results/experiments.md, "Shouting on a telephone").
+# decides, so without one there is none (docs/results/experiments.md, "Shouting on a telephone").
 DOUBT_BEGINS_AT, DOUBT_ENDS_BELOW = 0.05, 0.03
 SHORTEST_DOUBT, LONGEST_DOUBT = 16, 125  # frames: 0.5 s; 4 s, so that the sound that is kept is bounded
 LOUD_DBFS, LOUD_RANGE_DB = -50.0, 20.0  # loud is no frame below the first, nor so far below the loudest frame
@@ -232,7 +232,14 @@ class SpeechFinder:
     certain_end : speech is certain to last until this frame, margin included; 0 while it is too short to count
     """
 
-    def __init__(self) -> None:
+    def __init__(self, judged: bool = False) -> None:
+        """Begin a recording.
+
+        Parameters
+        ----------
+        judged : whether somebody else judges what is found, so that loud sound in doubt is found too
+        """
+        self._judged = judged
         self.n_frames = 0
         self.start: int | None = None
         self.certain_end = 0
@@ -263,7 +270,7 @@ class SpeechFinder:
 
     def _doubted(self, share: float) -> tuple[int, int] | None:
         if self._doubt is None:
-            if share >= DOUBT_BEGINS_AT:
+            if self._judged and share >= DOUBT_BEGINS_AT:
                 self._doubt = self.n_frames - 1, self.n_frames
             return None
         first, end = self._doubt
@@ -291,18 +298,19 @@ class SpeechFinder:
         return max((self._doubt[0] if self._doubt else self.n_frames) - MARGIN, 0)
 
 
-def segments_in(frames: Waveform, detector: str = "auto") -> list[tuple[int, int]]:
+def segments_in(frames: Waveform, detector: str = "auto", judged: bool = False) -> list[tuple[int, int]]:
     """Find speech in a whole recording.
 
     Parameters
     ----------
     frames : shape (frames, 512), at 16 kHz
+    judged : see `SpeechFinder`
 
     Returns
     -------
     (first frame, last frame + 1) of each segment
     """
-    finder = SpeechFinder()
+    finder = SpeechFinder(judged)
     heard = zip(activity_called(detector).probabilities(frames).tolist(), levels_dbfs(frames).tolist(), strict=True)
     found = [finder.accept(share, level) for share, level in heard]
     return [segment for segment in (*found, finder.finish()) if segment]

@@ -101,7 +101,7 @@ class Windower:
 
         Parameters
         ----------
-        needs_activity : whether a recording that is heard at once must hold speech that activity detection finds
+        needs_activity : whether only activity detection tells what is speech, as the model has no answer of its own
         live : whether `is_speaking` is asked while sound arrives; else a short recording is searched only if it must be
         """
         self._rate, self._needs_activity, self._live = model_hz, needs_activity, live
@@ -109,7 +109,7 @@ class Windower:
         self._to_activity = None if model_hz == ACTIVITY_HZ else Resampler(sample_rate_hz, ACTIVITY_HZ)
         self._windowing = windowing
         self._unsearched: list[Waveform] = []  # at 16 kHz
-        self._finder = SpeechFinder()
+        self._finder = SpeechFinder(judged=not needs_activity)
         self._n_context = round(CONTEXT_S * model_hz)
         self._cutter = WindowCutter(round(windowing.window_s * model_hz), round(windowing.hop_s * model_hz))
         self._n_whole = round((windowing.window_s + windowing.hop_s) * model_hz)  # 4 s by default

@@ -161,5 +161,5 @@ def demo(name: str) -> Waveform:
 def segments_of(samples: Waveform) -> list[tuple[int, int]]:
     """Speech as `earnest predict` finds it, in samples at 16 kHz."""
     n_missing = -len(samples) % FRAME_SAMPLES
-    found = segments_in(np.append(samples, np.zeros(n_missing, np.float32)).reshape(-1, FRAME_SAMPLES))
+    found = segments_in(np.append(samples, np.zeros(n_missing, np.float32)).reshape(-1, FRAME_SAMPLES), judged=True)
     return [(start * FRAME_SAMPLES, min(end * FRAME_SAMPLES, len(samples))) for start, end in found]

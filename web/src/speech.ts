@@ -30,6 +30,9 @@ export class SpeechFinder {
   private readonly loudness = new Loudness();
   private endBefore = 0; // of the last segment
 
+  /** @param judged whether somebody else judges what is found, so that loud sound in doubt is found too */
+  constructor(private readonly judged = false) {}
+
   /** Take the next frame's probability and level; return (first, end) in frames when a segment is over. */
   accept(share: number, levelDbfs: number): Extent | null {
     this.nFrames++;
@@ -53,7 +56,7 @@ export class SpeechFinder {
 
   private doubted(share: number): Extent | null {
     if (!this.doubt) {
-      if (share >= DOUBT_BEGINS_AT) this.doubt = { start: this.nFrames - 1, end: this.nFrames };
+      if (this.judged && share >= DOUBT_BEGINS_AT) this.doubt = { start: this.nFrames - 1, end: this.nFrames };
       return null;
     }
     if (share >= DOUBT_ENDS_BELOW) this.doubt.end = this.nFrames;

@@ -61,7 +61,7 @@ interface Planned {
 }
 
 export interface WindowerOptions extends Windowing {
-  /** Whether a recording that is heard at once must hold speech that activity detection finds; true by default. */
+  /** Whether only activity detection tells what is speech, as the model has no answer of its own; true by default. */
   needsActivity?: boolean;
   /** Whether `isSpeaking` is asked while sound arrives; else a short recording is searched only if it must be. */
   live?: boolean;
@@ -77,7 +77,7 @@ export class Windower {
   private readonly toActivity: Resampler | null;
   private detector: Activity | null = null;
   private unsearched: Float32Array[] = []; // at 16 kHz
-  private readonly finder = new SpeechFinder();
+  private readonly finder: SpeechFinder;
   private readonly nWhole: number;
   private readonly nContext: number;
   private readonly cutter: WindowCutter;
@@ -97,6 +97,7 @@ export class Windower {
   ) {
     const { nWindow, nHop } = inSamples(windowing, rate);
     this.needsActivity = needsActivity;
+    this.finder = new SpeechFinder(!needsActivity);
     this.live = live;
     this.toModel = new Resampler(sampleRateHz, rate);
     this.toActivity = rate === ACTIVITY_HZ ? null : new Resampler(sampleRateHz, ACTIVITY_HZ);

@@ -129,8 +129,8 @@ test("loud sound that is perhaps speech is heard too, once it is over, and the s
   const inDoubt = (): Activity => ({ name: "silero", probability: (frame) => (Math.abs(frame[1]) > 0.15 ? 1 : Math.abs(frame[1]) > 0.05 ? 0.1 : 0) });
   const scaled = (seconds: number, factor: number): number[] => loud(seconds).map((value) => value * factor);
   const parts = [silent(1), scaled(2, 4), silent(0.6), loud(2), silent(0.6), scaled(2, 4), silent(1)];
-  const hear = async (factor: number): Promise<number[][]> => {
-    const windower = new Windower(RATE, RATE, inDoubt);
+  const hear = async (factor: number, needsActivity = false): Promise<number[][]> => {
+    const windower = new Windower(RATE, RATE, inDoubt, { needsActivity });
     const sound = Float32Array.from(parts.map((part, index) => (index === 3 ? scaled(2, factor) : part)).flat());
     const jobs = [...(await all(windower.accept(sound))), ...(await all(windower.finish()))];
     return jobs.filter(({ sound: heard }) => !heard).map(({ extent }) => [extent.start / RATE, extent.end / RATE]);
@@ -142,10 +142,11 @@ test("loud sound that is perhaps speech is heard too, once it is over, and the s
   };
   near(await hear(1), [[1, 3], [3.6, 5.6], [6.2, 8.2]]);
   near(await hear(0.3), [[1, 3], [6.2, 8.2]]); // softer: no segment
+  near(await hear(1, true), [[1, 3], [6.2, 8.2]]); // nobody else says whether it is speech
 });
 
 test("what is in doubt for long is cut into parts that don't overlap", async () => {
-  const windower = new Windower(RATE, RATE, () => ({ name: "silero", probability: () => 0.1 }));
+  const windower = new Windower(RATE, RATE, () => ({ name: "silero", probability: () => 0.1 }), { needsActivity: false });
   const jobs = [...(await all(windower.accept(Float32Array.from(loud(10))))), ...(await all(windower.finish()))];
   const frames = jobs.filter(({ sound }) => !sound).map(({ extent }) => [extent.start / 512, extent.end / 512]);
   assert.deepEqual(frames, [[0, 125], [125, 250], [250, 312.5]]);

@@ -150,8 +150,8 @@ def test_an_unknown_detector_is_an_error_that_names_the_nearest() -> None:
 SOFT_DBFS = -51.0
 
 
-def segments(shares: list[float], level_dbfs: float = -20.0) -> list[tuple[int, int]]:
-    finder = SpeechFinder()
+def segments(shares: list[float], level_dbfs: float = -20.0, judged: bool = True) -> list[tuple[int, int]]:
+    finder = SpeechFinder(judged)
     found = [finder.accept(share, level_dbfs) for share in shares]
     return [segment for segment in [*found, finder.finish()] if segment]
 
@@ -177,10 +177,11 @@ def test_loud_sound_that_is_perhaps_speech_is_a_segment_once_it_is_over() -> Non
     assert segments([0] * 10 + [0.04] * 30 + [0] * 20) == []  # surely no speech
     assert segments([0] * 10 + [0.1] + [0.04] * 29 + [0] * 20) == [(6, 44)]
     assert segments([0] * 10 + [0.1] * 30 + [0] * 20, SOFT_DBFS) == []
+    assert segments([0] * 10 + [0.1] * 30 + [0] * 20, judged=False) == []  # nobody says whether it is speech
 
 
 def test_loud_is_what_is_near_the_loudest_so_far() -> None:
-    finder = SpeechFinder()
+    finder = SpeechFinder(judged=True)
     heard = [(0.0, 0.0)] * 10 + [(0.1, -21.0)] * 30 + [(0.0, -60.0)] * 20
     assert not any(finder.accept(*frame) for frame in heard)
     heard = [(0.1, -19.0)] * 30 + [(0.0, -60.0)] * 20
@@ -199,7 +200,7 @@ def test_what_is_long_in_doubt_is_cut_and_segments_never_overlap() -> None:
 
 
 def test_the_sound_of_what_is_in_doubt_is_needed() -> None:
-    finder = SpeechFinder()
+    finder = SpeechFinder(judged=True)
     for _ in range(20):
         finder.accept(0.1, -20.0)
     assert finder.needed_from() == 0

@@ -186,7 +186,7 @@ def test_loud_sound_in_doubt_is_heard_too_and_the_segment_before_it_is_not_lost(
     monkeypatch.setattr(windows, "activity_called", lambda name: InDoubt())
     tone = np.sin(2 * np.pi * 440 * np.arange(2 * RATE_HZ) / RATE_HZ).astype(np.float32)
     sound = np.concatenate([silence(1), 0.9 * tone, silence(0.6), 0.2 * tone, silence(0.6), 0.9 * tone, silence(1)])
-    found, windower = jobs(sound, size, Windowing(1.0, 0.5))
+    found, windower = jobs(sound, size, Windowing(1.0, 0.5), needs_activity=False)
     ends = [job.extent for job in found if isinstance(job, Over)]
     expected = [(1, 3), (3.6, 5.6), (6.2, 8.2)]
     assert [(extent.start / RATE_HZ, extent.end / RATE_HZ) for extent in ends] == [
@@ -195,12 +195,14 @@ def test_loud_sound_in_doubt_is_heard_too_and_the_segment_before_it_is_not_lost(
     heard = [job for job in found if isinstance(job, WindowSound)]
     assert {job.segment_start for job in heard} == {extent.start for extent in ends}
     assert not windower.is_speaking
+    alone, _ = jobs(sound, size, Windowing(1.0, 0.5), needs_activity=True)  # nobody else says whether it is speech
+    assert [job.extent for job in alone if isinstance(job, Over)] == [ends[0], ends[2]]
 
 
 def test_what_is_in_doubt_for_minutes_is_heard_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "activity_called", lambda name: InDoubt())
     tone = (0.2 * np.sin(2 * np.pi * 440 * np.arange(10 * RATE_HZ) / RATE_HZ)).astype(np.float32)
-    windower, n_over = Windower(RATE_HZ, RATE_HZ, Windowing(), live=False), 0
+    windower, n_over = Windower(RATE_HZ, RATE_HZ, Windowing(), needs_activity=False, live=False), 0
     tracemalloc.start()
     for _ in range(30):
         n_over += sum(isinstance(job, Over) for job in windower.accept(tone))
