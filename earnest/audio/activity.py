@@ -126,10 +126,12 @@ class _Loudest:
 
     def follow(self, levels_dbfs: Levels) -> Levels:
         """Take the next frames' levels, shape (frames,); return what it is at each of them."""
-        loudest = np.empty_like(levels_dbfs)
-        for number, level in enumerate(levels_dbfs):
-            self._dbfs = loudest[number] = max(level, self._dbfs - self._fade_db)
-        return loudest
+        return np.array([self.after(level) for level in levels_dbfs.tolist()])
+
+    def after(self, level_dbfs: float) -> float:
+        """Take the next frame's level; return what it is then."""
+        self._dbfs = max(level_dbfs, self._dbfs - self._fade_db)
+        return self._dbfs
 
 
 class SileroActivity:
@@ -245,18 +247,18 @@ class SpeechFinder:
         self.certain_end = 0
         self._first = self._last_end = 0
         self._doubt: tuple[int, int] | None = None  # first and last frame + 1 of loud sound that is perhaps speech
-        self._loudest_dbfs = SILENCE_DBFS  # so far; fades by 1 dB a second
+        self._loudest = _Loudest(SILENCE_DBFS, fade_db=FRAME_S)  # of one frame: 1 dB a second
         self._end_before = 0  # of the last segment
 
     def accept(self, share: float, level_dbfs: float) -> tuple[int, int] | None:
         """Take the next frame's probability and level; return (first, end) in frames when a segment is over."""
         self.n_frames += 1
-        self._loudest_dbfs = max(level_dbfs, self._loudest_dbfs - FRAME_S)
+        loudest_dbfs = self._loudest.after(level_dbfs)
         if self.start is None:
             # Two thresholds (hysteresis): speech begins at the higher one, so that it doesn't flicker, and ends below
             # the lower.
             if share < BEGINS_AT:
-                is_loud = level_dbfs >= max(LOUD_DBFS, self._loudest_dbfs - LOUD_RANGE_DB)
+                is_loud = level_dbfs >= max(LOUD_DBFS, loudest_dbfs - LOUD_RANGE_DB)
                 return self._doubted(share if is_loud else 0.0)
             self._first, self._last_end = self.n_frames - 1, self.n_frames
             self.start, self._doubt = max(self._first - MARGIN, self._end_before), None
