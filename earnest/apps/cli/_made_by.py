@@ -23,6 +23,7 @@ class MadeBy:
     ----------
     digest : of its graphs, see `BundleInfo.digest`
     abstain_below : the threshold of the rows; None where they have none
+    profile : SHA-256 of the profile that --profile names; "" for none, None where a file doesn't tell
     earnest : the version that wrote the file
     """
 
@@ -30,12 +31,13 @@ class MadeBy:
     version: str
     digest: str
     abstain_below: float | None = None
+    profile: str | None = None
     earnest: str = __version__
 
     @classmethod
-    def of(cls, info: BundleInfo) -> "MadeBy":
+    def of(cls, info: BundleInfo, profile: str) -> "MadeBy":
         """Describe the rows of predictions."""
-        return cls(info.name, info.version, info.digest, info.abstain_below)
+        return cls(info.name, info.version, info.digest, info.abstain_below, profile)
 
     @classmethod
     def of_embeddings(cls, info: BundleInfo) -> "MadeBy":
@@ -63,6 +65,9 @@ class MadeBy:
         if there.abstain_below != self.abstain_below and there.abstain_below is not None:
             told = f"was made with the threshold {_percent(there)}, and here it is {_percent(self)}"
             raise EarnestError(f"{output}: {told}. Give --abstain-below {there.abstain_below:g}, as then. {otherwise}")
+        if there.profile and self.profile and there.profile != self.profile:
+            told = "its answers are adapted to another profile than the one here"
+            raise EarnestError(f"{output}: {told}. Give --profile as before. {otherwise}")
 
 
 def made_by_in_journal(path: Path) -> MadeBy | None:

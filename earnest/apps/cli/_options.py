@@ -17,6 +17,7 @@ from earnest.apps.cli._recordings import CHANNEL_NUMBERS, is_folder, sources_of
 from earnest.audio.source import MAX_CHANNELS
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
 from earnest.errors import CorpusError, shown, suggestion
+from earnest.files.writing import sha256_of_file
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.engine import Backend, Hint, Provider
@@ -310,6 +311,11 @@ class AdaptationOptions:
             raise click.UsageError(f"--adapt {absent}: say auto, off, or recordings that are there.")
         if self.profile and self.adapt:
             raise click.UsageError("--adapt and --profile can't be used together.")
+
+    @property
+    def profile_digest(self) -> str:
+        """SHA-256 of the profile that is named; "" for none."""
+        return sha256_of_file(self.profile) if self.profile else ""
 
     def adapter(self, predictor: Predictor, channels: Sequence[int] = ()) -> Adapter | None:
         """Return the adapter; None for "off", and for "auto" where the model can't adapt.

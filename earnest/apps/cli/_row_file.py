@@ -234,6 +234,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         adapted: Adapted | None = None,
         adapts: bool | None = None,
         retried: Container[str] = (),
+        profile: str = "",
     ) -> None:
         """Begin a file, or go on with one whose rows were made as these will be.
 
@@ -242,13 +243,14 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         info : whose name, classes and threshold the rows have
         adapts : whether every answer is adapted, or none; None where it depends
         retried : as in `JournaledFile`
+        profile : as in `MadeBy`
         """
         self._adapted, self._adapts, self._below = adapted, adapts, info.abstain_below
         self._is_told = False  # whether rows of the run before hold answers, and no more what was heard
         self._form, self._classes, self._model = form, info.classes, info.name
         if form == "parquet":
             load_pyarrow()
-        super().__init__(output, MadeBy.of(info), existing, retried)
+        super().__init__(output, MadeBy.of(info, profile), existing, retried)
 
     def _check(self, heard: "Prediction | AnsweredRecording") -> None:
         assert isinstance(heard, AnsweredRecording)

@@ -191,7 +191,8 @@ def command(
     if is_batch and not adaptation.adapt and not quiet:
         click.echo(ADAPTS.format(", each channel as another's" if decoding.channels else ""), err=True)
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
-    run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
+    who = speakers if is_batch else None
+    run = PredictRun(predictor, asked, decoding.jobs, adapter, who, adaptation.profile_digest)
     batches = _batches(sources, _watched(paths) if watch else [], decoding.channels, count)
     written = Written()
     if output is None:
@@ -241,11 +242,24 @@ class Written:
 
 
 class PredictRun:
-    """Answers recordings as they were asked for; with ``speakers``, each adapted to all recordings of its speaker."""
+    """Answers recordings as they were asked for; with ``speakers``, each adapted to all recordings of its speaker.
+
+    Attributes
+    ----------
+    info : of the model, with the classes and the threshold of the answers
+    profile : SHA-256 of the profile that every answer is adapted to; "" for none
+    """
 
     def __init__(
-        self, predictor: Predictor, asked: Options, jobs: int, adapter: Adapter | None, speakers: Speakers | None
+        self,
+        predictor: Predictor,
+        asked: Options,
+        jobs: int,
+        adapter: Adapter | None,
+        speakers: Speakers | None,
+        profile: str,
     ) -> None:
+        self.profile = profile
         self._predictor, self._asked, self._jobs, self._adapter = predictor, asked, jobs, adapter
         self._speakers, self._heard = speakers, list[AnsweredRecording]()
         self._batch: BatchAnswers | None = predictor.batch(asked) if speakers else None
@@ -340,7 +354,7 @@ def _write_file(
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
-        RowFile(output, form, run.info, existing, run.adapted, run.adapts, retried) as rows,
+        RowFile(output, form, run.info, existing, run.adapted, run.adapts, retried, run.profile) as rows,
     ):
         rows.check_samples(run.plain)
         n_held = rows.done.total()

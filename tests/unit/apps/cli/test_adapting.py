@@ -239,6 +239,20 @@ def test_a_file_that_is_gone_on_with_still_has_its_errors(bundle: Path, folder: 
         assert "0 failed, 2 were there already, of which 1 failed" in again.stderr
 
 
+def test_a_file_that_is_gone_on_with_keeps_one_profile(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    anna, bob, output = (tmp_path / name for name in ("anna.json", "bob.json", "rows.csv"))
+    run(bundle, "adapt", folder / "anna", "--output", anna, code=3)  # one is broken
+    run(bundle, "adapt", folder / "bob", "--output", bob)
+    words = ("predict", folder / "bob" / "1.wav", "--output", output)
+    run(bundle, *words, "--profile", anna)
+    whole = output.read_bytes()
+    result = run(bundle, *words, folder / "bob" / "3.wav", "--profile", bob, "--resume", code=1)
+    assert "adapted to another profile than the one here. Give --profile as before." in str(result.exception)
+    assert output.read_bytes() == whole
+    run(bundle, *words, folder / "bob" / "3.wav", "--profile", anna, "--resume")
+    assert len(output.read_text().splitlines()) == 3
+
+
 def test_an_empty_word_is_wrong_usage_and_a_name_that_is_too_long_a_row_with_its_error(
     bundle: Path, tmp_path: Path
 ) -> None:
