@@ -272,6 +272,7 @@ def write(
     """Write the bundle with its graph (or ``graph``) changed in place, and facts for bundle.json."""
     model = onnx.load_from_string(graph or bundle.model_bytes())
     named = {item.key: item.value for item in model.metadata_props if item.key != "weights_sha256"}
+    named["version"] = bundle.info.version
     del model.graph.value_info[:]
     change(model)
     data = finished(model, named).SerializeToString()

@@ -5,7 +5,8 @@ What `fit_heads.py`, `fit_overlap.py`, `fit_intensity.py` and `fit_affect.py` ad
 
 * ``sound`` (batch, sounds): probabilities of speech, of vocal bursts by their kind and of all other sound,
   softmax(W e + b);
-* ``overlap`` (batch,): probability that several people speak at once, p = 1 / (1 + e^−o) with o = w·e + b;
+* ``overlap`` (batch,): probability that several people speak at once, p = 1 / (1 + e^−o) with o = max(W e + b), of one
+  other and of several others;
 * ``intensity`` (batch,): how strongly the emotion is expressed, clip(w·e + b, 0, 1);
 * ``affect_derived`` (batch, 2): valence and arousal, learnt from emotions and not from ratings, clip(W e + b, 0, 1);
 * ``probabilities`` of strange sound, of overlapped and of short speech are less sure: softmax(z·min(t/t₀, 1) / (T·s·v))
@@ -46,10 +47,10 @@ class SoundHead:
 
 @dataclass(frozen=True, eq=False)
 class OverlapHead:
-    """w, shape (width,), and b."""
+    """W, shape (width, scores), and b, shape (scores,); the largest score counts."""
 
     weight: Table
-    bias: float
+    bias: Table
 
 
 def add_sounds(proto: ModelProto, head: SoundHead) -> None:
@@ -76,7 +77,9 @@ def add_overlap(proto: ModelProto, head: OverlapHead) -> None:
     _forget(proto, "probabilities")
     _forget(proto, "overlap")
     with GraphParts.appended(proto) as add:
-        score = _linear(add, "overlap", head.weight[:, None], [head.bias], "overlap_score")
+        scores = _linear(add, "overlap", head.weight, head.bias, "overlap_each")
+        axis = add.constant("overlap_axis", [1], np.int64)
+        score = add.node("ReduceMax", [scores, axis], "overlap_score", keepdims=1)
         flat = add.node("Reshape", [score, add.constant("overlap_flat", [-1], np.int64)], "overlap_scores")
         add.node("Sigmoid", [flat], "overlap")
         if not is_told:

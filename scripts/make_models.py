@@ -108,7 +108,7 @@ BUNDLES = {
         ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
     ),
     "large": Shipped(
-        "0.2.0",
+        "0.3.0",
         OPEN.format("encoder: multilingual Whisper base, MIT"),
         f"{LARGE_ENCODER} {OF_FOLDS.format('encoder')}",
         ("emodb-loso",),

@@ -163,11 +163,12 @@ SOUNDS_TOLD = (
 OVERLAP_TOLD = (
     "Recordings that are called overlapped-speech, per cent. The part of the network that hears whether several people "
     "speak at once learnt from mixtures of crema-d and of emodb; rows of these two are of one that learnt from the "
-    "other alone. In turn: two people one after the other. Far behind: one other voice, 15 to 30 dB below. The next "
+    "other alone. In turn: two people one after the other. Far behind: one other voice, 15 to 30 dB below.{} The next "
     "ones are overlapped: one other voice at most 6 dB below, from the beginning or from somewhere in the first half "
     "on, or two to five others. Some are heard over a made-up microphone, or changed as in training. Command: `python "
     "scripts/fit_overlap.py BUNDLE`."
 )
+IN_A_HALL = " In a hall: alone and far away."
 FOLDERS = (
     "In this table, no kind of stream of speech loses more than a point by adaptation. So `earnest predict FOLDER` "
     "adapts to the recordings of each folder, unless you give `--adapt off`."
@@ -271,7 +272,13 @@ def _left_out(info: BundleInfo) -> list[str]:
     if overlap := told.get("overlap"):
         ways = list(next(iter(overlap.values())))
         rows = ((corpus, *(f"{shares[way]:.1f}" for way in ways)) for corpus, shares in overlap.items())
-        lines += ["", "## Several people at once", "", OVERLAP_TOLD, ""]
+        lines += [
+            "",
+            "## Several people at once",
+            "",
+            OVERLAP_TOLD.format(IN_A_HALL if "in a hall" in ways else ""),
+            "",
+        ]
         lines += markdown_table(("corpus", *ways), "l" + "r" * len(ways), rows)
     return lines
 

@@ -14,6 +14,7 @@ RESULTS = SHIPPED.parents[1] / "docs" / "results"
 DIGESTS = {
     ("base", "0.2.0"): "6cce6c9a3dd1",
     ("large", "0.2.0"): "37bbc51b54b3",
+    ("large", "0.3.0"): "72f5bd0ef7dd",
     ("research-base", "0.2.0"): "d5d57fe647a1",
     ("research-small", "0.2.0"): "007941db48ac",
     ("small", "0.2.0"): "55580e7f980e",
