@@ -7,7 +7,7 @@ packages="espeak-ng flite fluidsynth timgm6mb-soundfont libportaudio2 chromium c
 
 missing=""
 for package in $packages; do
-  dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
