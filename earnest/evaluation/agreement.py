@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy.typing as npt
 
 from earnest.audio.io import decode
 from earnest.corpora.manifest import Utterance
+from earnest.errors import EarnestError, printable, shown
+
+ROUNDED_S = 1e-3  # files round the ends of stretches
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ def agreement(first: Sequence[Utterance], second: Sequence[Utterance]) -> Annota
     ------
     AudioError
         When such a recording can't be read.
+    EarnestError
+        When stretches of one of them overlap, or a recording stands twice: that time would count twice.
     """
     theirs = _by_path(second)
     shared = [one for path, rows in _by_path(first).items() for one in _shared(path, rows, theirs.get(path, ()))]
@@ -94,7 +100,13 @@ def _by_path(rows: Sequence[Utterance]) -> Mapping[str, list[Utterance]]:
     found = defaultdict(list)
     for row in rows:
         found[str(row.path.resolve())].append(row)
-    return {path: sorted(parts, key=lambda part: part.start_s) for path, parts in found.items()}
+    by_path = {path: sorted(parts, key=lambda part: part.start_s) for path, parts in found.items()}
+    for path, parts in by_path.items():
+        for before, after in pairwise(parts):
+            if before.end_s is None or before.end_s > after.start_s + ROUNDED_S:
+                told = f"{shown(before.word)} and {shown(after.word)} of one annotator are both at {after.start_s:g} s"
+                raise EarnestError(f"{printable(path)}: {told}. Each second counts once: give it one label.")
+    return by_path
 
 
 def _ended(stretches: Sequence[SharedStretch]) -> list[SharedStretch]:

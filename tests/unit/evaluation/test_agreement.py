@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import AudioError
+from earnest.errors import AudioError, EarnestError
 from earnest.evaluation.agreement import agreement, cohen_kappa
 
 
@@ -70,3 +70,20 @@ def test_a_stretch_without_an_end_counts_to_the_end_of_the_recording(tmp_path: P
     assert [one.end_s for one in found.shared] == [1, 2, 5]
     with pytest.raises(AudioError, match=r"gone\.wav"):
         agreement([row("gone.wav", 1, None, "sad")], [row("gone.wav", 0, None, "sad")])
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([(0.0, 2.0), (1.5, 3.0)], "at 1.5 s"),
+        ([(0.0, None), (4.0, 5.0)], "at 4 s"),
+        ([(0.0, None), (0.0, None)], "at 0 s"),
+    ],
+    ids=["stretches overlap", "the first has no end", "a recording stands twice"],
+)
+def test_no_second_of_one_annotator_counts_twice(rows: list[tuple[float, float | None]], told: str) -> None:
+    twice = [Utterance(str(n), Path("a.wav"), *ends, emotion="sad") for n, ends in enumerate(rows)]
+    once = [Utterance("a", Path("a.wav"), 0.0, 9.0, emotion="sad")]
+    for both in ((twice, once), (once, twice)):
+        with pytest.raises(EarnestError, match=f"are both {told}. Each second counts once"):
+            agreement(*both)
