@@ -174,9 +174,21 @@ def test_one_channel_is_part_of_the_question(root: Path) -> None:
     assert "was started with channel 2, not 1" in finished(*words, "--channel", 1, exit_code=1)
     assert summary(root / "right")["complete"]
     assert "one channel at a time" in finished(*words, "--channel", 1, "--channel", 2, exit_code=2)
-    (root / "list.csv").write_text("path,channel\ncalls/call.wav,1\n")
+    rows = ("calls/call.wav,1", "calls/call.wav,2.0", "calls/note.wav,", "calls/note.wav,2")
+    (root / "list.csv").write_text("\n".join(("path,channel", *rows)))
     listed = ("run", root / "list.csv", "--output", root / "listed", "--model", root / "bundle")
-    assert "name one channel with --channel" in finished(*listed, exit_code=1)
+    finished(*listed, "--jobs", 1, exit_code=3)
+    found = {row["path"]: row for row in rows_in(root / "listed")}
+    model = earnest.load(root / "bundle")
+    for name, channel in (("call.wav", 1), ("call.wav", 2), ("note.wav", None)):
+        path = calls / name
+        alone = model.predict(earnest.Channel(path, channel) if channel else path)
+        row = found.pop(f"{path}#{channel}" if channel else str(path))
+        assert row["confidence"] == pytest.approx(alone.confidence, abs=1e-6)
+        assert row["read_s"] > 0
+    assert [row["error"] for row in found.values()] == [note["error"]]
+    told = finished(*listed[:2], "--output", root / "more", *listed[4:], "--channel", 1, exit_code=1)
+    assert "names a channel already" in told
 
 
 def test_timelines_of_tar_members(root: Path) -> None:

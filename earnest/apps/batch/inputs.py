@@ -7,15 +7,25 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently, url_of
 from earnest.apps.batch.tar import members
-from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, is_recording, rows_of_list, search, sources_of
-from earnest.audio.source import path_in, path_of
+from earnest.apps.cli._recordings import (
+    MOST_LIST_BYTES,
+    channel_of,
+    is_list,
+    is_recording,
+    rows_of_list,
+    search,
+    sources_of,
+    warn_of_columns,
+)
+from earnest.audio.source import Channel, Source, channel_path, path_in, path_of
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.parquet_pages import largest_shared_page
 from earnest.files.reading import decoded, opened
@@ -41,6 +51,7 @@ class Input:
     location : path or address of the file, the tar file or the table, as the system's bytes
     start : of a member its first byte, of a row its number in the table
     n_bytes : -1 where they are not known
+    channel : that is heard by itself, from 1; None for the mean of all
     """
 
     key: str
@@ -48,6 +59,11 @@ class Input:
     location: bytes
     start: int = 0
     n_bytes: int = -1
+    channel: int | None = None
+
+    def of_channel(self, channel: int | None) -> "Input":
+        """Return one channel of this recording, which is called by it; itself for None."""
+        return replace(self, key=channel_path(self.key, channel), channel=channel) if channel else self
 
 
 def inputs_of(source: str) -> Iterator[Input]:
@@ -146,13 +162,13 @@ def _listed(source: str) -> Iterator[Input]:
         raise EarnestError(f"{source}: larger than {MOST_LIST_BYTES >> 20} MiB. Save the list as a table (.parquet).")
     text = decoded(data, source, what="list")
     if is_list(source):
-        rows = [row for _, row in rows_of_list(text, source)]
-        if any(row.get("channel") for row in rows):
-            raise EarnestError(f"{source}: has a column 'channel'. Leave it out, and name one channel with --channel.")
-        paths: Iterable[str] = (row["path"] for row in rows)
+        rows = rows_of_list(text, source)
+        warn_of_columns(rows[0][1], source)
+        channels = (channel_of(row, f"{source}, row {number}") for number, row in rows)
+        found = map(_file, named_in(source, (row["path"] for _, row in rows)))
+        yield from (one.of_channel(channel) for one, channel in zip(found, channels, strict=True))
     else:
-        paths = filter(None, (line.strip() for line in lines_of(text)))
-    yield from map(_file, named_in(source, paths))
+        yield from map(_file, named_in(source, filter(None, (line.strip() for line in lines_of(text)))))
 
 
 def named_in(source: str, paths: Iterable[str]) -> Iterator[str]:
@@ -340,6 +356,13 @@ class Fetched:
     source: str | bytes | None
     error: str | None = None
     copy: Path | None = None
+
+    @cached_property
+    def heard(self) -> Source | None:
+        """What is decoded: the source, or one channel of it; one object, however often it is asked."""
+        if self.source is None or self.one.channel is None:
+            return self.source
+        return Channel(self.source, self.one.channel)
 
     def forget(self) -> None:
         """Remove the copy."""

@@ -35,7 +35,7 @@ class Request:
     table : what a row holds, by a name of `earnest.apps.batch.shard.TABLES`
     models : name, version and digest of each bundle
     inputs_sha256 : of ``inputs.parquet``
-    channel : that is heard by itself, from 1; None for the mean of all
+    channel : of every input, from 1; None for the mean of all, or those that a list names
     """
 
     source: str
@@ -190,7 +190,8 @@ def packed(shards: Sequence[Sequence[Input]]) -> bytes:
 
 def _schema() -> Any:
     pyarrow = load_pyarrow()
-    kinds = (pyarrow.string(), pyarrow.string(), pyarrow.binary(), pyarrow.int64(), pyarrow.int64())
+    text, number = pyarrow.string(), pyarrow.int64()
+    kinds = (text, text, pyarrow.binary(), number, number, number)
     return pyarrow.schema(list(zip((field.name for field in fields(Input)), kinds, strict=True)))
 
 
@@ -264,12 +265,8 @@ def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:
         with place.open(INPUTS) as file, pyarrow.parquet.ParquetFile(file) as table:
             if table.num_row_groups != request.n_shards or table.metadata.num_rows != request.n_inputs:
                 raise EarnestError(f"{place.name}/{INPUTS}: doesn't fit {REQUEST}. {_OTHER}")
-            return list(_inputs(table.read_row_group(number, use_threads=False).to_pylist()))
+            rows = table.read_row_group(number, use_threads=False).to_pylist()
+            return [Input(**{"channel": request.channel, **row}) for row in rows]  # plans of before have no channels
     except (pyarrow.ArrowException, OSError, TypeError) as error:
         told = f"{place.name}/{INPUTS}: not readable ({first_line(error)})"
         raise EarnestError(f"{told}. Give the same command again; if that is no help: {_OTHER}") from error
-
-
-def _inputs(rows: Iterable[dict[str, Any]]) -> Iterator[Input]:
-    for row in rows:
-        yield Input(**row)

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Any
 
@@ -25,7 +25,6 @@ from earnest.apps.batch.plan import (
     write_plan,
 )
 from earnest.apps.batch.shard import METADATA, Work
-from earnest.audio.source import channel_path
 from earnest.errors import EarnestError, counted, printable
 from earnest.files.locks import held_folder
 from earnest.files.reading import parsed_json
@@ -90,8 +89,13 @@ def planned(
 
 
 def _inputs(source: str, channel: int | None) -> Iterator[Input]:
-    """Yield the inputs of a source; rows of one channel are named by it."""
-    return (replace(one, key=channel_path(one.key, channel)) for one in inputs_of(source))
+    """Yield the inputs of a source, or of each the channel that is named."""
+    for one in inputs_of(source):
+        if channel and one.channel:
+            raise EarnestError(
+                f"{printable(source)}: names a channel already, {printable(one.key)}. Leave out --channel."
+            )
+        yield one.of_channel(channel)
 
 
 def _counted_elsewhere(inputs: Iterator[Input], source: str, asked: Counter[str]) -> Iterator[Input]:
@@ -127,7 +131,7 @@ def tell_new(plan: BatchPlan, tell: Callable[[str], None]) -> None:
         return
     if new:
         told = f"After this run was planned came {len(new)} more of {source}, such as {new[0]}"
-        tell(f"{told}. A plan doesn't change: answer what is new with another --output.")
+        tell(f"{told}. A plan doesn't change: another --output answers all, `earnest predict --resume` what is new.")
 
 
 def run(

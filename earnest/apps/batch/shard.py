@@ -149,8 +149,8 @@ def rows_of(table: ShardTable, timed: "TimedDecoders", fetched: Iterable[Fetched
     def readable() -> Iterator[Source]:
         for one in fetched:
             waiting.append(one)
-            if one.source is not None:
-                yield one.source
+            if one.heard is not None:
+                yield one.heard
 
     def unreadable() -> Iterator[Values]:
         while waiting and waiting[0].source is None:
@@ -162,8 +162,8 @@ def rows_of(table: ShardTable, timed: "TimedDecoders", fetched: Iterable[Fetched
             yield from unreadable()
             one = waiting.popleft()
             one.forget()
-            assert one.source is not None  # `unreadable` has told of the others
-            yield _called(values, timed.heard(one.source), one.one.key) | {"read_s": timed.taken_s(one.source)}
+            assert one.heard is not None  # `unreadable` has told of the others
+            yield _called(values, one.heard, one.one.key) | {"read_s": timed.taken_s(one.heard)}
         yield from unreadable()
     finally:
         for one in waiting:
@@ -177,9 +177,7 @@ class TimedDecoders:
     hears them while they are read.
     """
 
-    def __init__(self, decoders: Decoders, channel: int | None = None) -> None:
-        """Wrap decoders; they read one channel of each recording, or the mean of all (None)."""
-        self._channel = channel
+    def __init__(self, decoders: Decoders) -> None:
         self._decoders, self._seconds, self._is_isolated = decoders, dict[str | int, float](), False
 
     def isolate(self) -> None:
@@ -189,16 +187,12 @@ class TimedDecoders:
 
             self._decoders, self._is_isolated = start_decoders(1), True
 
-    def heard(self, source: Source) -> Source:
-        """Return the source to decode: a recording, or its one channel."""
-        return Channel(source, self._channel) if self._channel else source
-
     @contextmanager
     def open_audio(self, source: Source, max_seconds: float) -> Iterator[AudioStream]:
         """See `earnest.runtime.decoders.Decoders`."""
         begin = time.perf_counter()
         try:
-            with self._decoders.open_audio(self.heard(source), max_seconds) as stream:
+            with self._decoders.open_audio(source, max_seconds) as stream:
                 yield stream
         finally:
             name = _name(source)
@@ -217,8 +211,10 @@ class TimedDecoders:
         return self._seconds.pop(_name(source), None)
 
 
-def _name(source: Source | None) -> str | int:
+def _name(source: object) -> str | int:
     """Return the key of a source while it is in memory."""
+    if isinstance(source, Channel):
+        return f"{_name(source.source)}#{source.number}"
     return source if isinstance(source, str) else id(source)
 
 
@@ -281,7 +277,7 @@ class ShardWorker:
         request = work.request
         predictor = Predictor.load(work.models, work.threads, work.provider, work.batch_s, request.tta, work.backend)
         predictor.file_s, predictor.max_seconds = work.file_s, TIMELINE_MAX_SECONDS
-        predictor.decoders = self._timed = TimedDecoders(InProcess(), request.channel)
+        predictor.decoders = self._timed = TimedDecoders(InProcess())
         self._table = TABLES[request.table](predictor, work.options)
         self._fetcher = Fetcher(request.source)
 

@@ -11,8 +11,9 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import BinaryIO, NamedTuple, TypeAlias
@@ -43,6 +44,7 @@ from earnest.runtime.predictor import Predictor
 MOST_LIST_BYTES = 1 << 26
 CHANNEL_NUMBERS = "expected 1 for the left one, 2 for the right one, and so on"
 _COLUMNS = ("path", "speaker", "channel", "start_s", "end_s")  # of a list, that mean something
+_MEANT = ("speaker", "channel")
 _OF_MACOS = "._"  # before the name of a file with what macOS knows of another file
 _HEADERLESS = (".al", ".alaw", ".g722", ".g729", ".gsm", ".mulaw", ".pcm", ".sln", ".ul", ".ulaw", ".vox")
 POLL_S, LOOK_S = 1.0, 0.1
@@ -56,10 +58,12 @@ class ListedRecordings:
     Attributes
     ----------
     speakers : path, as `path_of` writes it → speaker, "" where the list names none
+    columns : all of the list's, also those that say nothing here
     """
 
     sources: tuple[Source, ...]
     speakers: Mapping[str, str]
+    columns: tuple[str, ...]
 
 
 def is_folder(path: str) -> bool:
@@ -85,18 +89,33 @@ def read_list(path: Path) -> ListedRecordings:
     speakers: dict[str, str] = {}
     for number, row in listed:
         source: Source = str(path_in(path.parent, row["path"]))
-        if channel := row.get("channel", ""):
-            source = Channel(source, _channel(channel, f"{path}, row {number}"))
+        if channel := channel_of(row, f"{path}, row {number}"):
+            source = Channel(source, channel)
         speaker = row.get("speaker", "")
         if speakers.setdefault(path_of(source), speaker) != speaker:
             told = f"another row says that {printable(row['path'])} is spoken by someone else"
             instead = "Keep one of them, or name each one's channel in a column 'channel'."
             raise EarnestError(f"{path}, row {number}: {told}. {instead}")
         sources.append(source)
-    return ListedRecordings(tuple(sources), speakers)
+    return ListedRecordings(tuple(sources), speakers, tuple(listed[0][1]))
 
 
-def _channel(text: str, where: str) -> int:
+def warn_of_columns(columns: Collection[str], where: str) -> None:
+    """Report columns of a list that look like one that means something, where that one isn't there."""
+    for name in columns:
+        like = "channel" if "channel" in name.lower() else next(iter(get_close_matches(name.lower(), _MEANT)), None)
+        if like and like not in columns:
+            told = (
+                "A call has a row a side: path,channel,speaker" if like == "channel" else "Rename it, if that is meant"
+            )
+            _log.warning("%s: the column %s is not read, '%s' would be. %s.", where, shown(name), like, told)
+
+
+def channel_of(row: Mapping[str, str], where: str) -> int | None:
+    """Return the channel that a row of a list names, from 1; None for the whole recording."""
+    text = row.get("channel", "")
+    if not text:
+        return None
     number = text.removesuffix(".0")  # as tables with gaps are saved
     if number.isascii() and number.isdecimal() and 1 <= int(number[:9]) <= MAX_CHANNELS:
         return int(number)
@@ -286,7 +305,9 @@ def sources_of(
         elif is_folder(path):
             sources += in_channels(_recordings_in(path), channels, count)
         elif is_list(path):
-            sources += in_channels(read_list(Path(path)).sources, channels)
+            listed = read_list(Path(path))
+            warn_of_columns(listed.columns, printable(path))
+            sources += in_channels(listed.sources, channels)
         else:
             sources += in_channels([path], channels)
     refuse_input(output, chain(paths, (path_of(whole_and_channel(source)[0]) for source in sources)))

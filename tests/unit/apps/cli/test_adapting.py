@@ -13,12 +13,10 @@ from stand_in import write_adapting, write_bundle
 
 import earnest
 from earnest.apps.cli import _row_file
-from earnest.apps.cli._recordings import Speakers, read_list, sources_of
 from earnest.apps.cli.main import cli
 from earnest.apps.cli.predict import ADAPTS
 from earnest.audio.source import Channel
 from earnest.bundle import ADAPTATION, RULE
-from earnest.corpora.own.read import LONGEST_PATH
 from earnest.errors import EarnestError
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
@@ -393,29 +391,6 @@ def test_what_arrives_later_is_adapted_with_what_was_there(
     assert told == [row.to_dict() for row in [*early, *late[3:]]]
 
 
-def test_a_speaker_is_named_by_list_pattern_sub_folder_and_folder_in_this_order(tmp_path: Path) -> None:
-    for name in ("talks/anna/monday/1.wav", "talks/anna/2.wav", "talks/bob/3.wav", "talks/4.wav", "alone/5.wav"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "list.csv").write_text("path,speaker\ntalks/4.wav,carl\ntalks/anna/2.wav,\n")
-
-    def groups(*words: str, pattern: str | None = None) -> list[set[str]]:
-        names = ("talks/anna/monday/1", "talks/anna/2", "talks/bob/3", "talks/4", "alone/5")
-        speakers = Speakers([str(tmp_path / word) for word in words], pattern)
-        found: dict[str, set[str]] = {}
-        for name in names:
-            found.setdefault(speakers.of(str(tmp_path / f"{name}.wav")), set()).add(name[-1])
-        return list(found.values())
-
-    assert groups("talks") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
-    assert groups("talks/anna", "talks/bob") == [{"1"}, {"2"}, {"3"}, {"4"}, {"5"}]
-    assert groups("talks", "list.csv") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
-    assert groups("talks", pattern="[0-9]") == [{"1"}, {"2"}, {"3"}, {"4"}, {"5"}]
-    assert groups("talks", pattern="(anna|bob)") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
-    assert groups("talks", pattern="(.)(?P<speaker>[nb]).*/.*wav") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
-    assert groups("talks/anna/monday/1.wav", "talks/anna/2.wav", "talks/4.wav")[-2:] == [{"4"}, {"5"}]
-
-
 def test_a_pattern_that_finds_nobody_is_told_and_left_alone(bundle: Path, folder: Path) -> None:
     words = ("predict", folder, "--adapt", "auto", "--json")
     result = run(bundle, *words, "--speaker-pattern", "(anna)/", code=3)
@@ -435,54 +410,6 @@ def test_a_pattern_that_finds_nobody_is_told_and_left_alone(bundle: Path, folder
 def test_who_tells_speakers_apart_wants_adaptation(bundle: Path, folder: Path) -> None:
     words = ("predict", folder, "--json", "--speaker-pattern", "(anna)/")
     assert run(bundle, *words, code=3).stdout == run(bundle, *words, "--adapt", "auto", code=3).stdout
-
-
-def test_a_pattern_is_not_tried_on_endless_names() -> None:
-    speakers = Speakers([], "a")
-    assert speakers.of("a" * LONGEST_PATH) == speakers.of("ba")
-    assert speakers.of("a" * (LONGEST_PATH + 1)) != speakers.of("ba")
-
-
-@pytest.mark.parametrize(("name", "mark"), [("list.CSV", ","), ("list.csv", ";"), ("list.tsv", "\t")])
-def test_a_list_names_recordings_and_their_speakers(
-    bundle: Path, model: Predictor, folder: Path, tmp_path: Path, name: str, mark: str
-) -> None:
-    paths = sorted(folder.rglob("[0-9].wav"))
-    lines = [mark.join([str(path), f"speaker {number % 3}", "neutral"]) for number, path in enumerate(paths)]
-    (tmp_path / name).write_text("\n".join([mark.join(["path", "speaker", "emotion"]), *lines]))
-    told = rows_of(run(bundle, "predict", tmp_path / name, "--adapt", "auto", "--json").stdout)
-    wanted = model.predict_many(map(str, paths), speakers=[str(number % 3) for number in range(len(paths))])
-    assert told == [row.to_dict() for row in wanted]
-    plain = rows_of(run(bundle, "predict", tmp_path / name, "--json").stdout)
-    assert [row["path"] for row in plain] == [str(path) for path in paths]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "needs the column 'path'"),
-        ("file,who\na.wav,anna\n", "needs the column 'path', named in its first line. There are 'file', 'who'"),
-        ("file;who\na.wav;anna\n", "There are 'file', 'who'"),
-        ("path\n", "lists no recordings"),
-        ("path,speaker\na.wav\n", "row 2: 1 cell, but the header has 2"),
-        ("path,start_s\na.wav,1.5\n", "names a part of a recording"),
-        ("path,end_s\na.wav,1.5\n", "names a part of a recording"),
-        ("path,Start,end\na.wav,0,1.5\n", "names a part of a recording"),
-        ("path,speaker\n,anna\n", "the path is missing"),
-        ('path\n"a.wav\n', "not a readable list"),
-        ("path,channel\na.wav,left\n", "row 2: channel 'left', expected 1 for the left one"),
-        ("path,channel\na.wav,0\n", "row 2: channel '0', expected 1"),
-        ("path,channel\n,\n\na.wav,left\n", "row 4: channel 'left'"),  # as a spreadsheet counts
-        ("path,path\na.wav,b.wav\n", "the column 'path' is there 2 times"),
-        ("path,Speaker\na.wav,anna\n", "the column 'Speaker' is written 'speaker'"),
-        ("path, Channel\na.wav,1\n", "the column 'Channel' is written 'channel'"),
-        ("path,speaker\na.wav,anna\na.wav,bob\n", "row 3: another row says that a.wav is spoken by someone else"),
-    ],
-)
-def test_what_is_no_list_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "list.csv").write_text(text)
-    with pytest.raises(EarnestError, match=message):
-        read_list(tmp_path / "list.csv")
 
 
 def test_a_profile_adapts_wherever_recordings_are_answered(
@@ -565,20 +492,6 @@ def test_a_model_that_cannot_adapt_says_so_only_where_it_must(
     assert not (tmp_path / "a.json").exists()
 
 
-def test_spaces_around_the_cells_of_a_list_mean_nothing_but_in_paths(tmp_path: Path) -> None:
-    (tmp_path / "list.csv").write_text("path, speaker,channel \n a.wav, anna ,2\nb.wav,anna, 1\n")
-    listed = read_list(tmp_path / "list.csv")
-    assert [str(one) for one in listed.speakers] == [str(tmp_path / " a.wav#2"), str(tmp_path / "b.wav#1")]
-    assert set(listed.speakers.values()) == {"anna"}
-
-
-def test_what_macos_keeps_of_a_recording_is_none(tmp_path: Path) -> None:
-    for name in ("a.wav", "._a.wav", "__MACOSX/._a.wav", "b/._c.flac", ".d.wav"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    assert sources_of([str(tmp_path)]) == [str(tmp_path / ".d.wav"), str(tmp_path / "a.wav")]
-
-
 @pytest.mark.parametrize("command", ["predict", "timeline"])
 def test_a_word_that_is_no_way_to_adapt_and_no_recording_is_told_what_there_is(
     bundle: Path, folder: Path, command: str
@@ -596,3 +509,17 @@ def test_a_call_with_a_speaker_in_each_channel_becomes_a_profile_with_a_warning(
     assert "take turns" not in caplog.text
     run(bundle, "adapt", tmp_path / "call.wav", "--output", tmp_path / "both.json")
     assert "call.wav: its channels take turns, like two sides of a call, so more than one speaker" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "mark"), [("list.CSV", ","), ("list.csv", ";"), ("list.tsv", "\t")])
+def test_a_list_names_recordings_and_their_speakers(
+    bundle: Path, model: Predictor, folder: Path, tmp_path: Path, name: str, mark: str
+) -> None:
+    paths = sorted(folder.rglob("[0-9].wav"))
+    lines = [mark.join([str(path), f"speaker {number % 3}", "neutral"]) for number, path in enumerate(paths)]
+    (tmp_path / name).write_text("\n".join([mark.join(["path", "speaker", "emotion"]), *lines]))
+    told = rows_of(run(bundle, "predict", tmp_path / name, "--adapt", "auto", "--json").stdout)
+    wanted = model.predict_many(map(str, paths), speakers=[str(number % 3) for number in range(len(paths))])
+    assert told == [row.to_dict() for row in wanted]
+    plain = rows_of(run(bundle, "predict", tmp_path / name, "--json").stdout)
+    assert [row["path"] for row in plain] == [str(path) for path in paths]

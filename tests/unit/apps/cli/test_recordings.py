@@ -1,0 +1,103 @@
+"""Recordings of a command line: lists, their columns and their speakers."""
+
+from pathlib import Path
+
+import pytest
+
+from earnest.apps.batch.inputs import inputs_of
+from earnest.apps.cli._recordings import Speakers, read_list, sources_of
+from earnest.corpora.own.read import LONGEST_PATH
+from earnest.errors import EarnestError
+
+
+def test_a_speaker_is_named_by_list_pattern_sub_folder_and_folder_in_this_order(tmp_path: Path) -> None:
+    for name in ("talks/anna/monday/1.wav", "talks/anna/2.wav", "talks/bob/3.wav", "talks/4.wav", "alone/5.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "list.csv").write_text("path,speaker\ntalks/4.wav,carl\ntalks/anna/2.wav,\n")
+
+    def groups(*words: str, pattern: str | None = None) -> list[set[str]]:
+        names = ("talks/anna/monday/1", "talks/anna/2", "talks/bob/3", "talks/4", "alone/5")
+        speakers = Speakers([str(tmp_path / word) for word in words], pattern)
+        found: dict[str, set[str]] = {}
+        for name in names:
+            found.setdefault(speakers.of(str(tmp_path / f"{name}.wav")), set()).add(name[-1])
+        return list(found.values())
+
+    assert groups("talks") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks/anna", "talks/bob") == [{"1"}, {"2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks", "list.csv") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks", pattern="[0-9]") == [{"1"}, {"2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks", pattern="(anna|bob)") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks", pattern="(.)(?P<speaker>[nb]).*/.*wav") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks/anna/monday/1.wav", "talks/anna/2.wav", "talks/4.wav")[-2:] == [{"4"}, {"5"}]
+
+
+def test_a_pattern_is_not_tried_on_endless_names() -> None:
+    speakers = Speakers([], "a")
+    assert speakers.of("a" * LONGEST_PATH) == speakers.of("ba")
+    assert speakers.of("a" * (LONGEST_PATH + 1)) != speakers.of("ba")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "needs the column 'path'"),
+        ("file,who\na.wav,anna\n", "needs the column 'path', named in its first line. There are 'file', 'who'"),
+        ("file;who\na.wav;anna\n", "There are 'file', 'who'"),
+        ("path\n", "lists no recordings"),
+        ("path,speaker\na.wav\n", "row 2: 1 cell, but the header has 2"),
+        ("path,start_s\na.wav,1.5\n", "names a part of a recording"),
+        ("path,end_s\na.wav,1.5\n", "names a part of a recording"),
+        ("path,Start,end\na.wav,0,1.5\n", "names a part of a recording"),
+        ("path,speaker\n,anna\n", "the path is missing"),
+        ('path\n"a.wav\n', "not a readable list"),
+        ("path,channel\na.wav,left\n", "row 2: channel 'left', expected 1 for the left one"),
+        ("path,channel\na.wav,0\n", "row 2: channel '0', expected 1"),
+        ("path,channel\n,\n\na.wav,left\n", "row 4: channel 'left'"),  # as a spreadsheet counts
+        ("path,path\na.wav,b.wav\n", "the column 'path' is there 2 times"),
+        ("path,Speaker\na.wav,anna\n", "the column 'Speaker' is written 'speaker'"),
+        ("path, Channel\na.wav,1\n", "the column 'Channel' is written 'channel'"),
+        ("path,speaker\na.wav,anna\na.wav,bob\n", "row 3: another row says that a.wav is spoken by someone else"),
+    ],
+)
+def test_what_is_no_list_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(EarnestError, match=message):
+        read_list(tmp_path / "list.csv")
+
+
+def test_spaces_around_the_cells_of_a_list_mean_nothing_but_in_paths(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path, speaker,channel \n a.wav, anna ,2\nb.wav,anna, 1\n")
+    listed = read_list(tmp_path / "list.csv")
+    assert [str(one) for one in listed.speakers] == [str(tmp_path / " a.wav#2"), str(tmp_path / "b.wav#1")]
+    assert set(listed.speakers.values()) == {"anna"}
+
+
+def test_what_macos_keeps_of_a_recording_is_none(tmp_path: Path) -> None:
+    for name in ("a.wav", "._a.wav", "__MACOSX/._a.wav", "b/._c.flac", ".d.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert sources_of([str(tmp_path)]) == [str(tmp_path / ".d.wav"), str(tmp_path / "a.wav")]
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("path,agent_channel,customer_channel", ["'agent_channel'", "'customer_channel'"]),
+        ("path,speker,mood", ["'speker' is not read, 'speaker' would be. Rename it"]),
+        ("path,speaker,speaker_id", []),
+    ],
+    ids=["sides in columns", "misspelt", "another column"],
+)
+def test_a_column_that_is_nearly_ours_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, header: str, told: list[str]
+) -> None:
+    calls = tmp_path / "calls.csv"
+    calls.write_text(f"{header}\na.wav{',1' * header.count(',')}\nb.wav{',2' * header.count(',')}\n")
+    Speakers([str(calls)])
+    for named in (lambda: sources_of([str(calls)]), lambda: [one.key for one in inputs_of(str(calls))]):
+        assert named() == [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
+        said = [record.getMessage() for record in caplog.records]
+        assert len(said) == len(told) and all(word in one for word, one in zip(told, said, strict=True))
+        caplog.clear()
