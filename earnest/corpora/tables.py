@@ -180,7 +180,8 @@ def _utterance(
     emotion = words.get(native) or words.get(native.lower())
     if emotion is None:
         told = shown(native)
-        raise CorpusError(f"{where}: the emotion {told} is unknown. Say --emotion {told[:-1]}=angry', or another name.")
+        meant = f"Say --emotion {told[:-1]}=NAME' with one of {', '.join(EMOTIONS)}, or keep words of your own"
+        raise CorpusError(f"{where}: the emotion {told} is unknown. {meant}: earnest corpus manifest PATH.")
     texts = {name: with_point(values.pop(name), delimiter) for name in _NUMBERS if name in values}
     numbers = {name: number_in(text, f"{where}: {columns[name]}") for name, text in texts.items()}
     values |= {name: number for name, number in numbers.items() if number is not None}

@@ -186,14 +186,16 @@ def examples_of(recipe: Recipe, utterances: Sequence[Utterance], progress: Progr
 
 
 def _refuse_foreign_labels(scheme: Scheme, utterances: Sequence[Utterance]) -> None:
-    """Refuse recordings of which none has a label that the scheme knows."""
+    """Refuse recordings of whose labels the scheme knows none, or one: there would be nothing to tell apart."""
     counts = count_labels(scheme, ((row.emotion, row.corpus, row.native_emotion) for row in utterances))
-    if counts.kept or not counts.dropped:
+    if len(counts.kept) > 1 or not counts.dropped:
         return
+    left_out = sum(counts.dropped.values())
+    which = "All recordings" if not counts.kept else f"All recordings but those of '{next(iter(counts.kept))}'"
     labels = sorted(counts.dropped)
     named = ", ".join(labels[:N_NAMED]) + (" …" if len(labels) > N_NAMED else "")
     raise CorpusError(
-        f"All recordings ({sum(counts.dropped.values())}) are left out: their labels ({named}) are not in the scheme "
+        f"{which} ({left_out}) are left out: their labels ({named}) are not in the scheme "
         f"{scheme.name} ({', '.join(scheme.classes)}). Learn them as they are with --scheme native or scheme = "
         '"native" in the recipe. Or say what each label means: earnest corpus manifest PATH -o mine.csv --emotion '
         "YOURS=OURS"

@@ -1,6 +1,6 @@
 """Own recordings named by path in ``earnest corpus``: how they are read, and what is told of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.corpora.own.check import KEEP_ONE, TWICE, OwnReport, without_faulty
 from earnest.corpora.own.data import OwnData, doubts_about, typed
 from earnest.corpora.own.read import read_own
+from earnest.corpora.tables import SYNONYMS
 from earnest.errors import SplitError, counted
 from earnest.runtime.timeline_plot import clock
 
@@ -96,10 +97,19 @@ def echo_manifest(data: OwnData, output: Path) -> None:
     speakers = f"{counted(len(data.speakers), 'speaker')} from {data.speaker_from}. " if data.speakers else ""
     notes = " ".join((*data.notes, *doubts_about(data.class_counts, data.utterances)))
     echo(f"Labels from {data.label_from}. {speakers}{notes}".rstrip())
-    for sentence in (*refused_sentences(data), *(() if data.speakers else (NO_SPEAKERS,))):
+    for sentence in (*refused_sentences(data), *_of_own_words(data), *(() if data.speakers else (NO_SPEAKERS,))):
         echo(sentence)
     check, scoring = command_line("corpus", "check", output), command_line("evaluate", RECIPE, "--corpus", output)
     echo(f"Next: {check}, then {scoring}")
+
+
+def _of_own_words(data: OwnData) -> Iterator[str]:
+    """Yield how labels that are another form of our emotions, as nouns are, become these."""
+    ours = {**SYNONYMS, "joy": "happy"}
+    if meant := {label: ours[label.lower()] for label in data.labels if label.lower() in ours}:
+        told = f"{', '.join(meant)}: words of your own, which recipes with other classes leave out"
+        options = " ".join(f"--emotion {label}={emotion}" for label, emotion in meant.items())
+        yield f"{told}. The same command with {options} makes them earnest's."
 
 
 def next_command(data: OwnData, report: OwnReport, name: str, hints: OwnOptions) -> str:

@@ -96,6 +96,15 @@ def test_labels_that_the_scheme_has_not_are_named_with_what_to_do(recipe: Recipe
     )
 
 
+def test_one_label_alone_is_nothing_to_learn(recipe: Recipe) -> None:
+    words = {"neutral": "neutral", "anger": "other", "joy": "other"}
+    rows = [Utterance(word, Path(f"{word}.wav"), emotion=own, native_emotion=word) for word, own in words.items()]
+    with pytest.raises(
+        CorpusError, match=r"^All recordings but those of 'neutral' \(2\) are left out: .*\(anger, joy\)"
+    ):
+        examples_of(replace(recipe, scheme="six"), rows)
+
+
 @pytest.mark.parametrize(("fold", "weights"), [("to-nemo", "encoders/to-nemo"), (ALL_DATA, "encoders/all")])
 def test_each_fold_starts_from_weights_of_its_own(fold: str, weights: str) -> None:
     recipe = Recipe("crema-d", "whisper-statistics", network={"weights": "encoders/{fold}", "n_blocks": 2})

@@ -48,6 +48,16 @@ def test_a_manifest_of_a_folder_keeps_words_and_tells_the_next_command(folder: P
     assert load_corpus("any", output) == sorted(rows, key=lambda row: row.path.name)
 
 
+def test_nouns_stay_words_of_ones_own_and_it_is_told_how_they_become_emotions(folder: Path, tmp_path: Path) -> None:
+    (folder / "froh").rename(folder / "Anger")
+    told = run("manifest", folder, "-o", tmp_path / "mine.csv").output
+    assert "Anger: words of your own, which recipes with other classes leave out." in told
+    assert "with --emotion Anger=angry makes them earnest's." in told
+    meant = run("manifest", folder, "-o", tmp_path / "mine.csv", "--overwrite", "--emotion", "Anger=angry")
+    assert "words of your own" not in meant.output
+    assert {row.emotion for row in read_manifest(tmp_path / "mine.csv")} == {"angry", "sad"}
+
+
 def test_without_speakers_it_says_how_to_tell_them(folder: Path, tmp_path: Path) -> None:
     done = run("manifest", folder, "-o", tmp_path / "mine.csv")
     assert "Speakers are unknown. Name them with --speaker-column NAME" in done.output
