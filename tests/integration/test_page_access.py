@@ -318,6 +318,7 @@ def test_a_finger_scrolls_the_page_over_a_picture_and_moves_the_picture_sideways
         choose_file(driver, DEMO / "lively.flac")
         swipe(driver, "clip-timeline", 0, -200)
         harness.wait_for(driver, "scrollY - before > 100")
+        at_rest(driver)
         press(driver, "clip-closer")
         driver.execute_script(f"window.drawn = () => {drawn}; window.first = drawn()")
         swipe(driver, "clip-timeline", -100, 0)
