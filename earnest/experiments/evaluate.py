@@ -1,5 +1,6 @@
 """The folds of a protocol, each trained and scored once; beside them a learning curve, or the authors' own protocol."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -50,6 +51,7 @@ from earnest.training.ranks import ALONE, Ranks
 from earnest.training.record import RECORD, calibration_change, read_record
 from earnest.training.run import (
     PREDICTIONS,
+    code_of,
     initial_classifier,
     is_finished,
     leakage_of,
@@ -61,6 +63,7 @@ from earnest.training.run import (
 BOOTSTRAP_SEED = 0
 METRICS = "metrics.json"
 N_NAMED = 3
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -302,6 +305,22 @@ def _check_before_decoding(jobs: Sequence[Job], ranks: Ranks = ALONE) -> None:
         refuse_known_speakers(job.split, checked[1].known_speakers)
     for job in jobs:
         job.claim()
+    _tell_other_code(jobs)
+
+
+def _tell_other_code(jobs: Sequence[Job]) -> None:
+    """Report finished folds that were trained before a network, an augmentation or earnest itself was changed."""
+    made = {job.split.fold: read_record(job.folder).code for job in jobs if job.is_finished}
+    if old := [fold for fold, code in made.items() if code and code != code_of(jobs[0].recipe)]:
+        told = f"{', '.join(old[:N_NAMED])}{' …' if len(old) > N_NAMED else ''}"
+        _log.warning(
+            "%s: %d of %d folds (%s) were trained before the code was changed, and their answers are of then. To train "
+            "them anew, choose another --output.",
+            jobs[0].folder.parent,
+            len(old),
+            len(jobs),
+            told,
+        )
 
 
 def _checked_network(recipe: Recipe, classes: tuple[str, ...], ranks: Ranks) -> Network:

@@ -119,7 +119,8 @@ def network_digest(network: Network) -> str:
     layers: tuple[Layer, ...] = ("output", "gender")
     last = [layer for name in layers if (layer := network.last_layer(name)) is not None]
     left_out = {id(weight) for layer in last for weight in layer.parameters()}
-    code = [code_digest(("models", "frontends")), *numerics(), *_code_of_others(network)]
+    classes = {base for module in network.modules() for base in type(module).__mro__}
+    code = [code_digest(("models", "frontends")), *numerics(), *code_of_others(classes)]
     digest = hashlib.sha256(digest_of_words(repr(network), *code).encode())
     for name, value in network.state_dict(keep_vars=True).items():
         if id(value) not in left_out:
@@ -128,9 +129,8 @@ def network_digest(network: Network) -> str:
     return digest.hexdigest()
 
 
-def _code_of_others(network: Network) -> list[str]:
-    """Return the SHA-256 of each source file of other packages that a network's classes come from; of ours nothing."""
-    classes = {base for module in network.modules() for base in type(module).__mro__}
+def code_of_others(classes: Iterable[type]) -> list[str]:
+    """Return the SHA-256 of each source file of other packages that classes come from; of ours nothing."""
     names = {one.__module__.partition(".")[0] for one in classes} - sys.stdlib_module_names - LIBRARIES
     paths: list[Path] = []
     for package in (sys.modules[name] for name in sorted(names & sys.modules.keys())):

@@ -48,6 +48,7 @@ class RunRecord:
     warnings : signs that the network did not learn, see `earnest.training.health`, and doubts about what it learnt from
     gender_temperature, gender_calibration : the same of the gender, over utterances whose gender is known
     package : name and version of the package that the network is of; "" where it is ours
+    code : digest of the code that trained, see `earnest.training.run.code_of`; "" in runs of earlier versions
     selected_on : of imported weights: which utterances chose the epoch, as in metrics.json; "" where the protocol says
         it
     """
@@ -76,6 +77,7 @@ class RunRecord:
     gender_calibration: FittedCalibration | None = None
     warnings: tuple[str, ...] = ()
     package: str = ""
+    code: str = ""
     selected_on: str = ""
 
 

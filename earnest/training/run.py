@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from earnest.augment.base import ledger_of_tables
+from earnest.augment.base import AUGMENTATIONS, ledger_of_tables
 from earnest.augment.noise_files import NoiseFiles
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA, affect_range, scheme_of_rows
@@ -39,7 +39,7 @@ from earnest.models.pretrained import persons, take_over
 from earnest.models.published import LARGEST_BYTES, PUBLISHED
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.settings.training import Training
-from earnest.training.examples import Example
+from earnest.training.examples import Example, code_digest, code_of_others, digest_of_words
 from earnest.training.heads import AffectHead, class_heads, heads_of
 from earnest.training.learn import Clips, calibration_of, learner_for
 from earnest.training.record import CHECKPOINT, NO_VALIDATION, RECORD, RunRecord, calibrate, read_record
@@ -88,6 +88,7 @@ def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
 
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
 LABELS = "labels.json"
+OURS = ("audio", "augment", "corpora", "frontends", "learning", "models", "training")  # whose code a training runs
 FILES = ("recipe.toml", "split.json", LABELS, LEAKAGE, WEIGHTS, RECORD, PREDICTIONS)
 BEFORE_LEARNING = ("recipe.toml", "split.json", LABELS, LEAKAGE, "tensorboard")
 
@@ -170,6 +171,13 @@ def scheme_of(recipe: Recipe, utterances: Sequence[Utterance]) -> Scheme:
 def is_finished(folder: Path, split: Split) -> bool:
     """Whether a run has ended, predictions of the test set included."""
     return (folder / RECORD).exists() and (not split.test or (folder / PREDICTIONS).exists())
+
+
+def code_of(recipe: Recipe) -> str:
+    """Return a digest of the code that a training runs: ours, and the packages of its network and augmentations."""
+    used = [MODELS.get(recipe.model), *(AUGMENTATIONS.get(str(one["name"])) for one in recipe.augment)]
+    others = code_of_others({base for one in used for base in one.__mro__})
+    return digest_of_words(code_digest(OURS), *others)
 
 
 def seal(folder: Path) -> None:
@@ -293,6 +301,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         learned=learned,
         warnings=warnings,
         package=MODELS.package_of(recipe.model),
+        code=code_of(recipe),
         **calibrations,
         **statistics.entries(),
     )

@@ -101,6 +101,20 @@ def test_finished_folds_are_kept_and_a_missing_one_is_trained(
     assert (folder / "predictions.csv").read_bytes() == predictions
 
 
+def test_folds_of_other_code_are_told(
+    evaluated: tuple[Path, dict[str, Any]],
+    made_up: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder, document = evaluated
+    evaluate(made_up, folder)
+    assert "code was changed" not in caplog.text
+    monkeypatch.setattr("earnest.training.run.OURS", ("audio",))  # as if the rest had been other files
+    assert evaluate(made_up, folder) == document
+    assert f"{folder}: {len(FOLDS)} of {len(FOLDS)} folds (f1, f2, f3 …) were trained before" in caplog.text
+
+
 def test_a_finished_evaluation_is_told_again_without_its_recordings(
     evaluated: tuple[Path, dict[str, Any]], made_up: Path, tmp_path: Path
 ) -> None:
