@@ -38,7 +38,7 @@ from earnest.apps.cli.output import (
 from earnest.corpora.base import CORPORA, Corpus
 from earnest.corpora.check import CorpusReport, check_corpus
 from earnest.corpora.fetch import fetch_corpus
-from earnest.corpora.load import corpus_called, corpus_root, load_corpus
+from earnest.corpora.load import corpus_called, corpus_root, load_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.corpora.own.check import OwnReport, check_own, without_faulty
 from earnest.corpora.own.data import OwnData
@@ -281,7 +281,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
 @click.option(
     "--readable",
     is_flag=True,
-    help="Your own recordings: decode each, and leave out what can't be read, is silent, too short or there twice.",
+    help="Decode each recording, and leave out what can't be read, is silent, too short or there twice.",
 )
 @output_options
 def manifest(
@@ -320,8 +320,11 @@ def manifest(
     own = _OwnTable(corpus, audio and audio.resolve(), named, meant)
     path = None if name in TABLE_READERS else own_path(name, root)
     found = hints.read(path, own.audio) if path else None
+    left_out = 0
     if found is None:
         rows = _named_rows(name, root or corpus_folders(data).get(name), own, hints)
+        if readable:
+            rows, left_out = _readable_rows(name, rows, as_json, quiet)
     else:
         if columns:
             raise click.UsageError("--column works only with csv and jsonl. Use --label-column or --speaker-column.")
@@ -338,7 +341,16 @@ def manifest(
         echo_manifest(found, output)
     elif not quiet:
         echo(f"{output}: {counted(len(rows), 'row')}: {counts_text(counts)}")
-    sys.exit(EXIT_SOME_FAILED if found and found.refused else EXIT_OK)
+    sys.exit(EXIT_SOME_FAILED if left_out or (found and found.refused) else EXIT_OK)
+
+
+def _readable_rows(name: str, rows: Sequence[Utterance], as_json: bool, quiet: bool) -> tuple[list[Utterance], int]:
+    """Leave out what can't be learnt from, say so; return what stays, and how many don't."""
+    data = OwnData(Path(name), name, tuple(rows))
+    kept = without_faulty(data, _checked(data, as_json, quiet))
+    for sentence in refused_sentences(kept):
+        echo(sentence, err=True)
+    return list(kept.utterances), len(kept.refused)
 
 
 def _meanings(emotions: Sequence[str]) -> Mapping[str, str]:

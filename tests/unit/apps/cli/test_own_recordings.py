@@ -91,6 +91,21 @@ def test_one_bad_recording_is_told_and_the_others_are_written(folder: Path, tmp_
     assert len(read_manifest(output)) == 6
 
 
+def test_readable_leaves_out_of_a_published_corpus_too(tmp_path: Path) -> None:
+    corpus = tmp_path / "emodb"
+    corpus.mkdir()
+    for number, name in enumerate(("03a01Fa", "08a02Wa", "09b03Ta")):
+        soundfile.write(corpus / f"{name}.wav", voice(0.5, seed=number), 16_000)
+    (corpus / "10a04Na.wav").write_bytes(b"")
+    output = tmp_path / "emodb.csv"
+    done = run("manifest", "emodb", corpus, "-o", output, "--readable")
+    assert done.exit_code == 3
+    assert "1 of 4 recordings left out" in done.output and "10a04Na" in done.output
+    assert [row.utterance_id for row in read_manifest(output)] == ["03a01Fa", "08a02Wa", "09b03Ta"]
+    assert run("manifest", "emodb", corpus, "-o", output, "--overwrite").exit_code == 0
+    assert len(read_manifest(output)) == 4
+
+
 def test_a_check_tells_counts_speakers_and_the_next_command(folder: Path) -> None:
     done = run("check", folder, "--speaker-column", "folder 2")
     assert done.exit_code == 0
