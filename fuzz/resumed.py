@@ -153,7 +153,7 @@ def _go_on_adapting(path: Path) -> None:
 def _journal() -> tuple[bytes, ...]:
     """Return the journal of this version, and of an earlier one, without the line that says who made it."""
     (rows,) = _finished("jsonl", "json")()
-    return (f"{MadeBy.of(INFO, "").to_json()}\n".encode() + rows, rows)
+    return (f"{MadeBy.of(INFO, '').to_json()}\n".encode() + rows, rows)
 
 
 def _finished(end: str, form: Form) -> Callable[[], tuple[bytes, ...]]:
