@@ -21,6 +21,7 @@ from earnest.corpora.own.tables import (
     OwnTable,
     columns_of,
     doubts_about_parts,
+    doubts_about_raters,
     guessed_name,
     has_recordings,
     joined,
@@ -174,7 +175,8 @@ def _of_table(name: str, source: Path, table: OwnTable, hints: Hints) -> FoundLa
         found = [replace(one, label=label_of(one.path)) for one in found]
         label_from = "the files' folders"
     speaker_from = f"column '{columns.speaker}'" if columns.speaker else ""
-    return FoundLayout(name, found, base, label_from, speaker_from, [*notes, *doubts_about_parts(columns, found)])
+    notes += [*doubts_about_raters(table, columns), *doubts_about_parts(columns, found)]
+    return FoundLayout(name, found, base, label_from, speaker_from, notes)
 
 
 def _base(source: Path, found: Sequence[FoundRecording], root: Path | None) -> tuple[Path, list[str]]:

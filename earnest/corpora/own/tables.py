@@ -131,6 +131,29 @@ def columns_of(
     return ColumnNames(path, label, speaker, {ours: theirs for ours, theirs in others.items() if theirs != label})
 
 
+def doubts_about_raters(table: OwnTable, columns: ColumnNames) -> list[str]:
+    """Warn of other columns that hold the same labels, as a table has of several people who listened."""
+    if columns.label is None:
+        return []
+    used = {columns.path, columns.label, columns.speaker, *columns.others.values()}
+    labels = [text_of(row.get(columns.label)) for _, row in table.rows]
+    known, told, differing = {*labels, ""}, list[str](), set[int]()
+    for name in table.columns:
+        if name in used or not all(text_of(row.get(name)) in known for _, row in table.rows):
+            continue
+        words = [text_of(row.get(name)) for _, row in table.rows]
+        if len({*words} - {""}) > 1:
+            told.append(name)
+            differing |= {at for at, word in enumerate(words) if word not in ("", labels[at])}
+    if not told:
+        return []
+    differ = f"say another one than '{columns.label}' in {len(differing)} of {counted(len(labels), 'row')}"
+    return [
+        f"{', '.join(map(printable, told))} hold such labels too, and {differ}: '{columns.label}' alone is taken. Of "
+        "labels by several people make a column, such as with those of most."
+    ]
+
+
 def doubts_about_parts(columns: ColumnNames, found: Sequence[FoundRecording]) -> list[str]:
     """Warn of rows that may be parts of recordings, where no column says so: each is the whole of it, or its rest."""
     several = _of_channels(found)

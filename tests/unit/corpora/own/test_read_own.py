@@ -187,6 +187,20 @@ def test_the_column_of_recordings_is_known_by_its_cells(tmp_path):
         read_own(two)
 
 
+def test_labels_of_other_raters_are_told(tmp_path):
+    rows = ("a.wav,ann,sad,sad,happy,slow", "b.wav,bob,happy,,happy,fast", "c.wav,ann,sad,happy,sad,fast")
+    for row in rows:
+        (tmp_path / row[:5]).touch()
+    (tmp_path / "raters.csv").write_text("\n".join(("file,speaker,one,two,three,tempo", *rows)))
+    found = read_own(tmp_path / "raters.csv", label_column="one")
+    assert [note for note in found.notes if "labels too" in note] == [
+        "two, three hold such labels too, and say another one than 'one' in 2 of 3 rows: 'one' alone is taken. Of "
+        "labels by several people make a column, such as with those of most."
+    ]
+    assert [row.native_emotion for row in found.utterances] == ["sad", "happy", "sad"]
+    assert not any("labels too" in note for note in read_own(tmp_path / "raters.csv", label_column="tempo").notes)
+
+
 def test_parts_of_a_recording_and_the_columns_of_a_manifest(tmp_path):
     record(tmp_path / "talk.wav")
     table = write(
