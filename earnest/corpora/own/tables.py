@@ -166,7 +166,8 @@ def doubts_about_parts(columns: ColumnNames, found: Sequence[FoundRecording]) ->
     whole = (
         f"{shown(path)} is in {n_rows} rows, each about the whole recording. If they are parts, call the columns with "
         "their times in seconds start_s and end_s. If several people labelled it, keep one row of each recording, such "
-        "as with the label of most of them."
+        "as with the label of most of them: where they don't agree, `earnest learn` leaves it out, and what is left is "
+        "the easier part."
     )
     return [*several, *([whole] if n_rows > 1 else [])]
 
