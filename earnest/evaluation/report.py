@@ -3,7 +3,7 @@
 Cross-corpus results are a matrix: trained on rows, tested on columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
@@ -135,10 +135,17 @@ def result_row(result: str, protocol: str | Protocol, scores: Scores) -> ResultR
     )
 
 
-def published_rows(protocol: str) -> list[ResultRow]:
-    """Return the lines of the published results that belong beside a protocol."""
+def published_rows(protocol: str, folds: Container[str] | None = None) -> list[ResultRow]:
+    """Return the lines of the published results that belong beside a protocol.
+
+    Parameters
+    ----------
+    folds : that were scored, so that results of other folds alone are left out; None for all
+    """
     rows = []
     for entry in published_for(protocol):
+        if entry.fold and folds is not None and entry.fold not in folds:
+            continue
         details = "; ".join(word for word in (entry.fold, entry.how, entry.source) if word)
         rows.append(
             ResultRow(
@@ -156,7 +163,7 @@ def results_table(results: Mapping[str, Scores], protocol: str | Protocol) -> li
     """Return our results (name → scores) and below them the published ones."""
     return [
         *(result_row(name, protocol, scores) for name, scores in results.items()),
-        *published_rows(_found(protocol).name),
+        *published_rows(_found(protocol).name, {fold for scores in results.values() for fold in scores.folds}),
     ]
 
 

@@ -1,5 +1,6 @@
 """The parts of a report that need nothing but predictions, ``metrics.json`` and ``history.csv``."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,11 +76,14 @@ def headline_table(results: Sequence[Result]) -> Table:
 
 def published_table(results: Sequence[Result]) -> Table | None:
     """Return a table of published results under the protocols of the results, None without any."""
-    protocols = filter(None, dict.fromkeys(result.facts.protocol for result in results))
+    folds = defaultdict[str, set[str]](set)
+    for result in results:
+        if result.facts.protocol:
+            folds[result.facts.protocol] |= set(result.scores.folds)
     rows = [
         [row.result, row.protocol, row.speakers, row.wa, row.ua]
-        for protocol in protocols
-        for row in published_rows(protocol)
+        for protocol, scored in folds.items()
+        for row in published_rows(protocol, scored)
     ]
     return Table(("published by others", *COLUMNS[1:5]), rows, N_WORDS, NAMES[:5]) if rows else None
 

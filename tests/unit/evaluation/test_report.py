@@ -39,6 +39,14 @@ def test_ours_comes_first_with_mean_and_deviation_and_the_published_ones_below(s
     assert last.wa == "81.88"
 
 
+def test_published_results_of_folds_that_were_not_scored_are_left_out():
+    rows = [PredictionRow(f"u{n}", "made", f"s{n}", "", "to-crema-d", "sad", "sad", {}) for n in range(4)]
+    found = score(predictions_of(rows, ["happy", "sad"]), np.random.default_rng(0))
+    _, *published = results_table({"cabg": found}, "cross-corpus")
+    assert len(published) == 2 and all("[to-crema-d; " in row.result for row in published)
+    assert len(published_for("cross-corpus")) == 8
+
+
 @pytest.mark.parametrize(
     ("protocol", "words"), [("emocatcher-5fold", "speaker-dependent"), ("ravdess-6fold", "speaker-independent")]
 )
