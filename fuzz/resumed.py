@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from earnest.apps.cli._made_by import MadeBy
-from earnest.apps.cli._row_file import Form, RowFile
+from earnest.apps.cli._row_file import Form, MadeBy, RowFile
 from earnest.apps.cli.embed import EmbeddingFile, journal_line
 from earnest.apps.cli.embed import Form as EmbeddingForm
 from earnest.audio.activity import Extent

@@ -8,19 +8,21 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import islice
 from operator import sub
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
-from earnest.apps.cli._made_by import MadeBy, is_head, made_by_in_journal, made_by_of_finished
 from earnest.audio.source import Source, found_channel, place_of
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, counted, printable, printable_json, told
+from earnest.errors import EarnestError, RecipeError, counted, printable, printable_json, shown, told
+from earnest.files.reading import parsed_json
 from earnest.files.tables import csv_rows, load_pyarrow
 from earnest.files.writing import (
     Journal,
     cut_half_line,
+    note_on_sum,
     refuse_changed,
     refuse_existing,
     refuse_planted,
@@ -30,6 +32,7 @@ from earnest.files.writing import (
     whole_lines,
     write_sum,
 )
+from earnest.installation import __version__
 from earnest.runtime.bulk import AnsweredRecording
 from earnest.runtime.formats import (
     check_columns,
@@ -42,6 +45,7 @@ from earnest.runtime.formats import (
 )
 from earnest.runtime.frames import prediction_schema
 from earnest.runtime.prediction import Prediction
+from earnest.settings.config import from_mapping
 
 if TYPE_CHECKING:
     from earnest.apps.cli.predict import Existing
@@ -57,6 +61,7 @@ Sample = tuple[str, Sequence[float]]
 ROUNDED = 1e-5  # numbers of rows have six decimals
 RESUMES = "Add --resume: it keeps the rows so far."
 GO_ON = "Continue it with --resume, replace it with --overwrite"
+_MADE_BY = '{"made_by":'  # the first line of a journal, and the note beside a finished file, begin so
 _HEARD = b'{"plain":'  # a line of what was heard begins so
 NOT_OURS = "Name another --output, or replace it with --overwrite."
 _log = logging.getLogger(__name__)
@@ -65,6 +70,69 @@ _WRONG = (ValueError, TypeError, KeyError, AttributeError, OverflowError, Recurs
 
 Adapted = Callable[[Callable[[], Iterator[AnsweredRecording]]], Iterator[Prediction]]
 """What answers recordings again, adapted, that it is given twice."""
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """A model as a run used it, and what else decides its rows.
+
+    Attributes
+    ----------
+    digest : of its graphs, see `BundleInfo.digest`
+    abstain_below : the threshold of the rows; None where they have none
+    profile : SHA-256 of the profile that --profile names; "" for none, None where a file doesn't tell
+    earnest : the version that wrote the file
+    """
+
+    model: str
+    version: str
+    digest: str
+    abstain_below: float | None = None
+    profile: str | None = None
+    earnest: str = __version__
+
+    @classmethod
+    def of(cls, info: BundleInfo, profile: str) -> "MadeBy":
+        """Describe the rows of predictions."""
+        return cls(info.name, info.version, info.digest, info.abstain_below, profile)
+
+    def to_json(self) -> str:
+        """Return one line of JSON."""
+        return json.dumps({"made_by": asdict(self)})
+
+    def refuse_mixing(self, there: "MadeBy", output: Path, otherwise: str) -> None:
+        """Raise `EarnestError` where rows of this run don't belong among those of another one.
+
+        Parameters
+        ----------
+        there : the other one; another name, and rows of another kind, are left to who checks the rows
+        otherwise : ends the message: what to do instead
+        """
+        if there.model != self.model or (there.abstain_below is None) != (self.abstain_below is None):
+            return
+        if there.digest != self.digest:
+            ours, theirs = (shown(f"{one.model} {one.version}") for one in (self, there))
+            one, other = (printable(made.digest[:12]) for made in (there, self))
+            told = f"was made by another network ({theirs}, {one}) than the one here ({ours}, {other})"
+            raise EarnestError(f"{output}: {told}, as before an upgrade. Its rows don't mix. {otherwise}")
+        if there.abstain_below != self.abstain_below and there.abstain_below is not None:
+            theirs, ours = (f"{100 * (made.abstain_below or 0):g} %" for made in (there, self))
+            told = f"was made with the threshold {theirs}, and here it is {ours}"
+            raise EarnestError(f"{output}: {told}. Give --abstain-below {there.abstain_below:g}, as then. {otherwise}")
+        if there.profile and self.profile and there.profile != self.profile:
+            told = "its answers are adapted to another profile than the one here"
+            raise EarnestError(f"{output}: {told}. Give --profile as before. {otherwise}")
+
+
+def _made_by_in(note: str, where: str) -> MadeBy | None:
+    """Return what a journal's first line says, or the note beside a finished file; None where it is no such note."""
+    if not note.startswith(_MADE_BY):
+        return None
+    values: Any = parsed_json(note, where)
+    try:
+        return from_mapping(MadeBy, values["made_by"], where)
+    except RecipeError as error:
+        raise EarnestError(f"{error} A newer earnest wrote it, or it is damaged.") from None
 
 
 class JournaledFile(ABC, Generic[R]):
@@ -158,11 +226,12 @@ class JournaledFile(ABC, Generic[R]):
 
         if not self._journal.exists() and self._output.exists():
             refuse_changed(self._output)
-            self._note(made_by_of_finished(self._output))
+            self._note(note_on_sum(self._output), f"{self._output}.sha256")
             self._begin_journal(self._rows_of_output())
         if not self._journal.exists():
             return
-        self._note(made_by_in_journal(self._journal))
+        first = next((line for _, line in whole_lines(self._journal)), b"")
+        self._note(first.decode("utf-8", "replace"), f"{self._journal}, line 1")
         n_samples = N_SAMPLES if self._noted else N_SAMPLES_UNNOTED
         for row in self._journaled():
             self._check(row)
@@ -176,9 +245,9 @@ class JournaledFile(ABC, Generic[R]):
         if retried:
             self._begin_journal(row for row in self._journaled() if not is_forgotten(row))
 
-    def _note(self, made_by: MadeBy | None) -> None:
+    def _note(self, note: str, where: str) -> None:
         """Keep who made the rows so far, which must be as this run; "" where an earlier version didn't say it."""
-        if made_by:
+        if made_by := _made_by_in(note, where):
             self._ours.refuse_mixing(made_by, self._output, NOT_OURS)
         self._noted = made_by.to_json() if made_by else ""
 
@@ -189,7 +258,11 @@ class JournaledFile(ABC, Generic[R]):
 
     def _lines_of_rows(self) -> Iterator[tuple[int, bytes]]:
         """Yield the number and the content of each line of the journal that holds a row."""
-        return ((number, line) for number, line in whole_lines(self._journal) if number > 1 or not is_head(line))
+        return (
+            (number, line)
+            for number, line in whole_lines(self._journal)
+            if number > 1 or not line.startswith(_MADE_BY.encode())
+        )
 
     @abstractmethod
     def _line(self, row: R) -> str:

@@ -16,10 +16,9 @@ from typing import Any, Literal, TypeAlias
 import click
 import numpy as np
 
-from earnest.apps.cli._made_by import MadeBy
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import counter_of, sources_of
-from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, Sample
+from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, MadeBy, Sample
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     echo_json,
@@ -56,7 +55,8 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
         self._form, self._model, self._width = form, info.name, width
         if form == "parquet":
             load_pyarrow()
-        super().__init__(output, MadeBy.of_embeddings(info), existing, retried)
+        made_by = MadeBy(info.name, info.version, info.network_digest)  # which the adaptation doesn't change
+        super().__init__(output, made_by, existing, retried)
 
     def _line(self, row: EmbeddedRecording) -> str:
         return journal_line(row)
