@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -147,57 +147,34 @@ def _client_errors() -> tuple[type[Exception], ...]:
     return tuple(found)
 
 
-class Place(Protocol):
-    """A folder, here or elsewhere; names may hold one ``/``.
+class LocalPlace:
+    """A folder; several processes and machines may write to it at once.
 
     Attributes
     ----------
-    name : what to call it in messages
+    name : what to call it in messages; names in it may hold one ``/``
     """
-
-    name: str
-
-    def names(self, folder: str) -> set[str]:
-        """Return the names of the files in a folder of it, "" for itself; none where that isn't there."""
-
-    def read(self, name: str) -> bytes:
-        """Return the bytes of a file."""
-
-    def open(self, name: str) -> BinaryIO:
-        """Open a file for reading and seeking."""
-
-    def write(self, name: str, data: bytes) -> None:
-        """Replace a file in one step, whoever else writes it."""
-
-
-def place_at(output: str) -> Place:
-    """Return the place that a word of the command line means."""
-    return RemotePlace(output) if is_url(output) else LocalPlace(Path(output))
-
-
-class LocalPlace:
-    """A folder; several processes and machines may write to it at once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.name = folder, str(folder)
 
     def names(self, folder: str) -> set[str]:
-        """See `Place`."""
+        """Return the names of the files in a folder of it, "" for itself; none where that isn't there."""
         with told(self.folder), suppress(FileNotFoundError):
             return {entry.name for entry in os.scandir(self.folder / folder) if not entry.name.startswith(_PARTIAL)}
         return set()
 
     def read(self, name: str) -> bytes:
-        """See `Place`."""
+        """Return the bytes of a file."""
         return read_bytes(self.folder / name)
 
     def open(self, name: str) -> BinaryIO:
-        """See `Place`."""
+        """Open a file for reading and seeking."""
         with opened(self.folder / name) as file:
             return cast(BinaryIO, os.fdopen(os.dup(file.fileno()), "rb"))
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Place`; on the disk when this returns."""
+        """Replace a file in one step, whoever else writes it; it is on the disk when this returns."""
         path = self.folder / name
         # A name of its own each time: who writes the same file at the same time puts the same rows there.
         fresh = path.with_name(f"{_PARTIAL}{uuid4().hex}-{path.name}")
@@ -230,7 +207,7 @@ class RemotePlace:
         self._system, self._root = filesystem_of(self.name)
 
     def names(self, folder: str) -> set[str]:
-        """See `Place`."""
+        """See `LocalPlace`."""
         with explained(self._url(folder)):
             try:
                 found = patiently(lambda: self._listed(folder), self._url(folder))
@@ -239,23 +216,23 @@ class RemotePlace:
         return {path.rpartition("/")[2] for path in found}
 
     def read(self, name: str) -> bytes:
-        """See `Place`."""
+        """See `LocalPlace`."""
         with explained(self._url(name)):
             return cast(bytes, patiently(lambda: self._system.cat_file(self._path(name)), self._url(name)))
 
     def open(self, name: str) -> BinaryIO:
-        """See `Place`."""
+        """See `LocalPlace`."""
         with explained(self._url(name)):
             return cast(BinaryIO, patiently(lambda: self._system.open(self._path(name), "rb"), self._url(name)))
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Place`."""
+        """See `LocalPlace`."""
         with explained(self._url(name)):
             patiently(lambda: self._put(name, data), self._url(name))
 
     def _put(self, name: str, data: bytes) -> None:
-        path = self._path(name)
-        if _protocols(self._system) & _OBJECT_STORES:
+        path, protocols = self._path(name), self._system.protocol
+        if _OBJECT_STORES.intersection([protocols] if isinstance(protocols, str) else protocols):
             self._system.pipe_file(path, data)
             return
         folder, _, last = path.rpartition("/")
@@ -277,8 +254,12 @@ class RemotePlace:
         return f"{self.name}/{name}".rstrip("/")
 
 
-def _protocols(system: Any) -> set[str]:
-    return {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
+Place: TypeAlias = LocalPlace | RemotePlace
+
+
+def place_at(output: str) -> Place:
+    """Return the place that a word of the command line means."""
+    return RemotePlace(output) if is_url(output) else LocalPlace(Path(output))
 
 
 def sum_name(name: str) -> str:

@@ -37,9 +37,8 @@ from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.timeline_plot import clock
 
 if TYPE_CHECKING:
-    from earnest.apps.batch.engines import BatchEngine
     from earnest.apps.batch.plan import BatchPlan, Part
-    from earnest.apps.batch.run import Outcome, Summary
+    from earnest.apps.batch.run import Outcome, Processes, RayActors, Summary
     from earnest.apps.batch.shard import Work
 
 _TABLES = ("predictions", "timelines", "embeddings")
@@ -105,11 +104,11 @@ class WorkerOptions:
         if self.address and self.engine != "ray":
             raise click.UsageError("--address needs --engine ray.")
 
-    def begun(self) -> "BatchEngine":
+    def begun(self) -> "Processes | RayActors":
         """Start the engine that runs the workers."""
-        from earnest.apps.batch import engines
+        from earnest.apps.batch.run import Processes, RayActors
 
-        return engines.RayActors(self.jobs, self.address) if self.engine == "ray" else engines.Processes(self.jobs)
+        return RayActors(self.jobs, self.address) if self.engine == "ray" else Processes(self.jobs)
 
 
 @command.command()

@@ -4,8 +4,9 @@ from multiprocessing import Pipe
 
 import pytest
 
-from earnest.apps.batch import engines, places
-from earnest.apps.batch.engines import MOST_DEATHS, MOST_FAILURES, Processes, Waiting
+from earnest.apps.batch import places
+from earnest.apps.batch import run as batch_run
+from earnest.apps.batch.run import MOST_DEATHS, MOST_FAILURES, Processes, Waiting
 from earnest.apps.batch.shard import ShardReport
 
 
@@ -49,8 +50,8 @@ def test_links_to_workers_may_have_the_class_that_windows_gives_them(monkeypatch
         def end(self, kill: bool = False) -> str:
             return "exit code 0"
 
-    monkeypatch.setattr(engines, "_Process", Worker)
-    monkeypatch.setattr(engines, "Connection", int)
+    monkeypatch.setattr(batch_run, "_Process", Worker)
+    monkeypatch.setattr(batch_run, "Connection", int)
     assert [report.number for report in Processes(2).reports(None, [3, 4, 5])] == [3, 4, 5]  # type: ignore[arg-type]
 
 
