@@ -277,9 +277,8 @@ def _names_in(location: str, table: Any, columns: Sequence[str]) -> Iterator[dic
 
 def _is_text(kind: Any) -> bool:
     types = load_pyarrow().types
-    return any(
-        is_so(kind) for is_so in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
-    )
+    checks = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    return any(is_so(kind) for is_so in checks)
 
 
 def _first(wanted: Iterable[str], names: list[str]) -> str | None:
@@ -394,10 +393,12 @@ class Fetcher:
     def _rows(self, inputs: Sequence[Input]) -> Iterator[Fetched]:
         """Yield rows of one table."""
         location = os.fsdecode(inputs[0].location)
-        with _tables_errors(location):
+        try:
             sounds = table_sounds(location, [one.start for one in inputs])
             for one, data in zip(inputs, sounds, strict=True):
                 yield _fetched_cell(one, data)
+        except (load_pyarrow().ArrowException, OSError, MemoryError) as error:
+            raise EarnestError(f"{location}: can't be read ({first_line(error)}). Is it still as it was?") from error
 
     def _fetch(self, one: Input) -> Fetched:
         location = os.fsdecode(one.location)
@@ -441,11 +442,7 @@ def _fetched_cell(one: Input, data: memoryview | None) -> Fetched:
         return Fetched(one, None, f"{one.key}: larger than {most}. Keep it as a file, and its path in the table.")
     if data.nbytes <= IN_MEMORY_BYTES:
         return Fetched(one, bytes(data))
-    with ExitStack() as failing, tempfile.NamedTemporaryFile(prefix="earnest-", delete=False) as copy:
-        failing.callback(Path(copy.name).unlink)  # when it is closed, see `_copied`
-        copy.write(data)
-        failing.pop_all()
-    return Fetched(one, copy.name, copy=Path(copy.name))
+    return _in_file(one, [data])
 
 
 def _copied(one: Input, file: BinaryIO) -> Fetched:
@@ -456,10 +453,14 @@ def _copied(one: Input, file: BinaryIO) -> Fetched:
     file.seek(one.start)
     if n_bytes <= IN_MEMORY_BYTES:
         return Fetched(one, _exactly(file, n_bytes, one))
+    sizes = (min(_PIECE_BYTES, n_bytes - begin) for begin in range(0, n_bytes, _PIECE_BYTES))
+    return _in_file(one, (_exactly(file, size, one) for size in sizes))
+
+
+def _in_file(one: Input, pieces: Iterable[bytes | memoryview]) -> Fetched:
     with ExitStack() as failing, tempfile.NamedTemporaryFile(prefix="earnest-", delete=False) as copy:
         failing.callback(Path(copy.name).unlink)  # when it is closed: Windows removes nothing that is open
-        for begin in range(0, n_bytes, _PIECE_BYTES):
-            copy.write(_exactly(file, min(_PIECE_BYTES, n_bytes - begin), one))
+        copy.writelines(pieces)
         failing.pop_all()
     return Fetched(one, copy.name, copy=Path(copy.name))
 
@@ -492,11 +493,3 @@ def _ahead(fetch: Callable[[Input], Fetched], inputs: Iterable[Input]) -> Iterat
 
 def _result(fetched: Future[Fetched] | Fetched) -> Fetched:
     return fetched if isinstance(fetched, Fetched) else fetched.result()
-
-
-@contextmanager
-def _tables_errors(location: str) -> Iterator[None]:
-    try:
-        yield
-    except (load_pyarrow().ArrowException, OSError, MemoryError) as error:
-        raise EarnestError(f"{location}: can't be read ({first_line(error)}). Is it still as it was?") from error

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from earnest.apps.batch.inputs import Fetched, Fetcher
 from earnest.apps.batch.places import place_at, write_summed
@@ -30,21 +30,6 @@ from earnest.runtime.timeline import Timeline
 Values = dict[str, Any]
 
 
-class ShardTable(Protocol):
-    """One kind of table; a row's first column is ``path``, the key of its input."""
-
-    def __init__(self, predictor: Predictor, request: Options) -> None: ...
-
-    def schema(self) -> Any:
-        """Return the columns, without ``read_s``."""
-
-    def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
-        """Yield a row a source, in order; one that can't be read is a row with status "error"."""
-
-    def failed(self, why: str) -> Values:
-        """Return the row of an input that could not be had at all."""
-
-
 class PredictionShard:
     """The columns of ``earnest predict --output predictions.parquet``."""
 
@@ -53,16 +38,16 @@ class PredictionShard:
         self._classes = request.classes or predictor.info.classes
 
     def schema(self) -> Any:
-        """See `ShardTable`."""
+        """Return the columns, without ``read_s``; the first one is ``path``, the key of the input."""
         return prediction_schema(self._classes)
 
     def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
-        """See `ShardTable`."""
+        """Yield a row a source, in order; one that can't be read is a row with status "error"."""
         for answer in self._predictor.predict_many(sources, 1, **self._requested.words()):
             yield flat_values(answer, self._classes)
 
     def failed(self, why: str) -> Values:
-        """See `ShardTable`."""
+        """Return the row of an input that could not be had at all."""
         return flat_values(Prediction("", "error", model=self._predictor.info.name, error=why), self._classes)
 
 
@@ -72,20 +57,17 @@ class TimelineShard(PredictionShard):
     """
 
     def schema(self) -> Any:
-        """See `ShardTable`."""
+        """See `PredictionShard`."""
         pyarrow = load_pyarrow()
         second, share = pyarrow.float64(), pyarrow.float32()
         times = [("start_s", second), ("end_s", second)]
         span = pyarrow.struct([*times, ("emotion", pyarrow.string()), ("confidence", share)])
         window = pyarrow.struct([*times, ("probabilities", pyarrow.list_(share))])
-        more = {"spans": pyarrow.list_(span), "windows": pyarrow.list_(window)}
-        schema = super().schema()
-        for name, kind in more.items():
-            schema = schema.append(pyarrow.field(name, kind))
-        return schema
+        schema = super().schema().append(pyarrow.field("spans", pyarrow.list_(span)))
+        return schema.append(pyarrow.field("windows", pyarrow.list_(window)))
 
     def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
-        """See `ShardTable`."""
+        """See `PredictionShard`."""
         reading = Reading(file_s=self._predictor.file_s)
         for source in sources:
             try:
@@ -95,7 +77,7 @@ class TimelineShard(PredictionShard):
                 yield self.failed(str(error))
 
     def failed(self, why: str) -> Values:
-        """See `ShardTable`."""
+        """See `PredictionShard`."""
         return super().failed(why) | {"spans": [], "windows": []}
 
     def _values(self, timeline: Timeline) -> Values:
@@ -114,7 +96,7 @@ class EmbeddingShard:
         self._predictor = predictor
 
     def schema(self) -> Any:
-        """See `ShardTable`."""
+        """See `PredictionShard`."""
         pyarrow = load_pyarrow()
         text, number = pyarrow.string(), pyarrow.float64()
         vector = pyarrow.list_(pyarrow.float32(), self._predictor.embedding_width)
@@ -122,12 +104,12 @@ class EmbeddingShard:
         return pyarrow.schema([*kinds.items(), ("model", text), ("error", text)])
 
     def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
-        """See `ShardTable`."""
+        """See `PredictionShard`."""
         for row in self._predictor.embed_many(sources):
             yield self._values(row)
 
     def failed(self, why: str) -> Values:
-        """See `ShardTable`."""
+        """See `PredictionShard`."""
         return self._values(EmbeddedRecording("", "error", model=self._predictor.info.name, error=why))
 
     def _values(self, row: EmbeddedRecording) -> Values:
@@ -135,6 +117,7 @@ class EmbeddingShard:
         return values | {"embedding": row.vector}
 
 
+ShardTable: TypeAlias = PredictionShard | EmbeddingShard
 TABLES: Mapping[str, type[ShardTable]] = {
     "predictions": PredictionShard,
     "timelines": TimelineShard,
@@ -163,7 +146,8 @@ def rows_of(table: ShardTable, timed: "TimedDecoders", fetched: Iterable[Fetched
             one = waiting.popleft()
             one.forget()
             assert one.heard is not None  # `unreadable` has told of the others
-            yield _called(values, one.heard, one.one.key) | {"read_s": timed.taken_s(one.heard)}
+            error = renamed(values["error"], one.heard, one.one.key)
+            yield values | {"path": one.one.key, "error": error, "read_s": timed.taken_s(one.heard)}
         yield from unreadable()
     finally:
         for one in waiting:
@@ -216,11 +200,6 @@ def _name(source: object) -> str | int:
     if isinstance(source, Channel):
         return f"{_name(source.source)}#{source.number}"
     return source if isinstance(source, str) else id(source)
-
-
-def _called(values: Values, source: Source, key: str) -> Values:
-    """Return a row that calls a source by its key, in the error too."""
-    return values | {"path": key, "error": renamed(values["error"], source, key)}
 
 
 GROUP = 64  # rows that are Python objects at a time
@@ -305,24 +284,22 @@ class ShardWorker:
     def _answered(self, number: int) -> ShardReport:
         begin = time.perf_counter()
         inputs = shard_inputs(self._place, self._work.request, number)
-        counted = _Counted(rows_of(self._table, self._timed, self._fetcher.fetched(inputs)))
-        rows, data = iter(counted), BytesIO()
-        pyarrow, schema = load_pyarrow(), self._schema()
+        rows, data = rows_of(self._table, self._timed, self._fetcher.fetched(inputs)), BytesIO()
+        n_rows, n_failed, sound_s = 0, 0, 0.0
+        pyarrow = load_pyarrow()
+        schema = self._table.schema().append(pyarrow.field("read_s", pyarrow.float32()))
         with pyarrow.parquet.ParquetWriter(data, schema, compression="zstd") as writer:
             while group := list(islice(rows, GROUP)):
                 writer.write_table(pyarrow.Table.from_pylist(group, schema))
+                n_rows += len(group)
+                n_failed += sum(row["status"] == "error" for row in group)
+                sound_s += sum(row["duration_s"] or 0.0 for row in group)
             seconds = time.perf_counter() - begin
             writer.add_key_value_metadata({METADATA: json.dumps(self._facts(number, seconds))})
-        if counted.n_rows != len(inputs):
-            raise EarnestError(
-                f"Shard {number}: {counted.n_rows} rows for {len(inputs)} inputs. Give the same command again."
-            )
+        if n_rows != len(inputs):
+            raise EarnestError(f"Shard {number}: {n_rows} rows for {len(inputs)} inputs. Give the same command again.")
         write_summed(self._place, shard_name(number), data.getvalue())
-        return ShardReport(number, counted.n_rows, counted.n_failed, seconds, counted.sound_s)
-
-    def _schema(self) -> Any:
-        pyarrow = load_pyarrow()
-        return self._table.schema().append(pyarrow.field("read_s", pyarrow.float32()))
+        return ShardReport(number, n_rows, n_failed, seconds, sound_s)
 
     def _facts(self, number: int, seconds: float) -> dict[str, Any]:
         request = self._work.request
@@ -333,18 +310,3 @@ class ShardWorker:
             "seconds": round(seconds, 3),
             "host": socket.gethostname(),
         }
-
-
-class _Counted:
-    """Rows on their way to a file, and what they add up to."""
-
-    def __init__(self, rows: Iterable[Values]) -> None:
-        self._rows = rows
-        self.n_rows, self.n_failed, self.sound_s = 0, 0, 0.0
-
-    def __iter__(self) -> Iterator[Values]:
-        for row in self._rows:
-            self.n_rows += 1
-            self.n_failed += row["status"] == "error"
-            self.sound_s += row["duration_s"] or 0.0
-            yield row
