@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from earnest.apps.cli._recordings import CHANNEL_NUMBERS, is_folder, sources_of
+from earnest.apps.cli.output import FILE
 from earnest.audio.source import MAX_CHANNELS
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
 from earnest.errors import CorpusError, shown, suggestion
@@ -297,9 +298,7 @@ class AdaptationOptions:
         "(repeatable).",
     )
     profile: Path | None = option(
-        "--profile",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Adapt to the speaker of this profile; see `earnest adapt`.",
+        "--profile", type=FILE, help="Adapt to the speaker of this profile; see `earnest adapt`."
     )
 
     def __post_init__(self) -> None:

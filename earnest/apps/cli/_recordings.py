@@ -275,10 +275,7 @@ def _there(recording: Source, numbers: list[int], count: ChannelCount | None) ->
 
 
 def sources_of(
-    paths: Sequence[str],
-    channels: Sequence[int] = (),
-    output: Path | None = None,
-    count: ChannelCount | None = None,
+    paths: Sequence[str], channels: Sequence[int] = (), output: Path | None = None, count: ChannelCount | None = None
 ) -> list[Source]:
     """Return the recordings that words mean: files, those in folders and in lists (.csv, .tsv), - for standard input.
 

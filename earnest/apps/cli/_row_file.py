@@ -489,9 +489,6 @@ def _not_ours(where: str, why: str) -> EarnestError:
 def _write_parquet(path: Path, rows: Iterator[Prediction], classes: Sequence[str]) -> None:
     pyarrow = load_pyarrow()
     schema = prediction_schema(classes)
-    with (
-        open(path, "wb", opener=unfollowed) as file,
-        pyarrow.parquet.ParquetWriter(file, schema) as writer,
-    ):
+    with open(path, "wb", opener=unfollowed) as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
         while group := [flat_values(row, classes) for row in islice(rows, PARQUET_ROWS)]:
             writer.write_table(pyarrow.Table.from_pylist(group, schema))

@@ -9,6 +9,7 @@ from earnest.apps.cli._options import AveragingOptions, channel_option, options
 from earnest.apps.cli._recordings import Speakers, sources_of
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
+    FILE,
     echo,
     echo_json,
     output_options,
@@ -26,7 +27,7 @@ MOST_TOLD = 4  # names of speakers
 @click.argument("paths", nargs=-1, required=True)
 @options("models", AveragingOptions)
 @channel_option()
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON file.")
+@click.option("-o", "--output", required=True, type=FILE, help="JSON file.")
 @overwrite_option
 @output_options
 def command(
@@ -66,10 +67,7 @@ def command(
         failed.append(error)
         echo(f"Left out: {error}", err=True)
 
-    with (
-        new_file(output, overwrite) as place,
-        open(place, "w", encoding="utf-8", opener=unfollowed) as file,
-    ):
+    with new_file(output, overwrite) as place, open(place, "w", encoding="utf-8", opener=unfollowed) as file:
         profile = models.load().profile(hearing(), leave_out)
         file.write(profile.to_json())
     _tell_speakers(set(heard))

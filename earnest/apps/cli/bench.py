@@ -20,7 +20,7 @@ import numpy.typing as npt
 import earnest
 from earnest.apps.cli._options import JOBS, ModelOptions, options
 from earnest.apps.cli._recordings import sources_of
-from earnest.apps.cli.output import echo_json, echo_table, output_options, overwrite_option
+from earnest.apps.cli.output import FOLDER, echo_json, echo_table, output_options, overwrite_option
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
 from earnest.audio.io import load_waveform, open_audio, resampled
 from earnest.audio.waveform import Waveform
@@ -70,15 +70,13 @@ def _name(what: str) -> str:
 
 DEMO = Path(earnest.__file__).parent / "demo"
 SHAPES = ("emocatcher", "librosa")
-FILE = "bench.json"
+RESULT = "bench.json"
 PARTS = ("clip", "start", "folder", "long")
 
 
 @click.command()
 @options("model", ModelOptions)
-@click.option(
-    "--folder", type=click.Path(path_type=Path, file_okay=False), help="Folder of recordings. Default: the demo's."
-)
+@click.option("--folder", type=FOLDER, help="Folder of recordings. Default: the demo's.")
 @click.option("--baseline", type=click.Path(path_type=Path, exists=True), help="benchmarks/baseline.py of a checkout.")
 @click.option("--parts", default=",".join(PARTS), show_default=True, metavar="LIST", help="Parts to measure.")
 @click.option(
@@ -92,9 +90,7 @@ PARTS = ("clip", "start", "folder", "long")
     help="How often one recording is timed.",
 )
 @click.option("--jobs", **JOBS, help="Recordings of the folder to decode at a time.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for bench.json and .png."
-)
+@click.option("-o", "--output", type=FOLDER, help="Folder for bench.json and .png.")
 @overwrite_option
 @output_options
 def command(
@@ -120,7 +116,7 @@ def command(
       earnest bench --folder recordings/ --baseline benchmarks/baseline.py --hours 1,10 --output docs/results/speed
     """
     if output:
-        refuse_existing(output / FILE, overwrite)
+        refuse_existing(output / RESULT, overwrite)
     wanted = _words(parts, PARTS)
     if not hasattr(os, "wait4") and (baseline or {"start", "long"} & set(wanted)):
         raise EarnestError("Windows doesn't tell what a child process took. Give --parts clip,folder, no --baseline.")
@@ -257,7 +253,7 @@ def _numbers(text: str) -> list[float]:
 
 def _write(result: dict[str, Any], output: Path) -> None:
 
-    write_json(output / FILE, result)
+    write_json(output / RESULT, result)
     plot_bench(result, output / "bench.png")
 
 

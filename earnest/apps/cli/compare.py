@@ -5,15 +5,24 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import command_line, echo, echo_json, echo_table, output_options, overwrite_option
+from earnest.apps.cli.output import (
+    FILE,
+    PATH,
+    command_line,
+    echo,
+    echo_json,
+    echo_table,
+    output_options,
+    overwrite_option,
+)
 from earnest.apps.cli.report import SHOWN, check_page
 from earnest.errors import EarnestError
 from earnest.files.writing import new_file
 
 
 @click.command()
-@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page.")
+@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=PATH)
+@click.option("-o", "--output", type=FILE, help="Also write an HTML page.")
 @overwrite_option
 @output_options
 def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:

@@ -21,6 +21,7 @@ from earnest.apps.cli._own_recordings import (
 from earnest.apps.cli.output import (
     EXIT_OK,
     EXIT_SOME_FAILED,
+    PATH,
     corpus_folders,
     counts_text,
     data_option,
@@ -127,9 +128,6 @@ def echo_report(report: CorpusReport) -> None:
         ]
         echo_table(("finding", "files", "what", ""), rows)
     echo(f"\n{report.verdict}")
-
-
-PATH = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import bundle_names, names_from
-from earnest.apps.cli.output import EXIT_SOME_FAILED, encode_output, output_options
+from earnest.apps.cli.output import EXIT_SOME_FAILED, FOLDER, encode_output, output_options
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.formats import json_line
 
@@ -23,7 +23,7 @@ from earnest.runtime.formats import json_line
 )
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Where settings, recordings and corrections are kept. Default: the system's place for them.",
 )
 @click.option(

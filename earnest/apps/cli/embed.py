@@ -21,6 +21,7 @@ from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, MadeBy, Sample
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
+    FILE,
     echo_json,
     encode_output,
     output_options,
@@ -173,7 +174,7 @@ def _not_ours(where: str, error: Exception) -> EarnestError:
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @options("models", ModelOptions)
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .npz or .parquet.")
+@click.option("-o", "--output", type=FILE, help="File: .npz or .parquet.")
 @options("existing", ExistingOptions)
 @options("decoding", DecodingOptions)
 @output_options

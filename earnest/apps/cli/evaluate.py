@@ -13,6 +13,8 @@ from earnest.apps.cli import _evaluate_results as tables
 from earnest.apps.cli._options import ENGINE, VARIANT_HELP, listed, names_from, numbers, option, options, variant_names
 from earnest.apps.cli._recipe import EPILOG, PROTOCOL, RecipeOptions, recipe_argument, tell_unused
 from earnest.apps.cli.output import (
+    FOLDER,
+    PATH,
     command_line,
     corpus_folders,
     data_option,
@@ -56,7 +58,7 @@ class TaskOptions:
     splits: tuple[Path, ...] = option(
         "--splits",
         multiple=True,
-        type=click.Path(path_type=Path),
+        type=PATH,
         help="Instead of --protocol: split files, or a folder of them, as `earnest split` reads them; repeatable.",
     )
     speaker_dependent: bool = option(
@@ -255,7 +257,7 @@ AS_PUBLISHED = "as_published.json"
 @options("of", TaskOptions)
 @data_option
 @options("other", RecipeOptions)
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
+@click.option("-o", "--output", type=FOLDER, help="Default: runs/RECIPE-PROTOCOL.")
 @options("runner", EngineOptions)
 @options("conditions", ConditionOptions)
 @click.option("--train-share", metavar="SHARES", help="Also train on less data: shares with commas, such as 0.25,0.5.")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli.output import (
+    FOLDER,
+    PATH,
     command_line,
     corpus_folders,
     data_option,
@@ -22,10 +24,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Bundle folder to make."
-)
+@click.argument("run", type=PATH)
+@click.option("-o", "--output", required=True, type=FOLDER, help="Bundle folder to make.")
 @overwrite_option
 @click.option("--name", default=None, help="Name of the bundle. Default: the name of its folder.")
 @click.option("--bundle-version", default="0.1.0", show_default=True, help="Version of the bundle.")
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--results",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of `earnest evaluate` whose result goes into the bundle; repeatable.",
 )
 @click.option(

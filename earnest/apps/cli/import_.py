@@ -8,6 +8,7 @@ import click
 
 from earnest.apps.cli._recipe import PROTOCOL, fold_option
 from earnest.apps.cli.output import (
+    PATH,
     command_line,
     corpus_folders,
     data_option,
@@ -34,10 +35,8 @@ STARTS = ("alexnet", "densenet121", "resnet18", "vgg11")
 
 @click.command("import")
 @click.argument("network", metavar="NETWORK", type=click.Choice((*NETWORKS, *STARTS)))
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Run folder to make; for ImageNet weights, the file."
-)
+@click.argument("file", type=PATH)
+@click.option("-o", "--output", type=PATH, help="Run folder to make; for ImageNet weights, the file.")
 @overwrite_option
 @click.option(
     "--protocol",

@@ -12,6 +12,8 @@ from earnest.apps.cli._options import JOBS, MODEL, option, options
 from earnest.apps.cli._own_recordings import OwnOptions
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
+    FOLDER,
+    PATH,
     command_line,
     echo,
     echo_json,
@@ -34,11 +36,7 @@ N_REASONS = 5
 class LayoutOptions(OwnOptions):
     """Where labels and speakers stand, and where paths start."""
 
-    root: Path | None = option(
-        "--root",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder in which relative paths of a table start.",
-    )
+    root: Path | None = option("--root", type=FOLDER, help="Folder in which relative paths of a table start.")
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class FitOptions:
     )
     augment: bool = option("--augment", is_flag=True, help="Learn from a noisy, distant or telephone copy of each too.")
     continued: Path | None = option(
-        "--continue", type=click.Path(path_type=Path), metavar="MODEL", help="Add to the recordings of this own model."
+        "--continue", type=PATH, metavar="MODEL", help="Add to the recordings of this own model."
     )
     keep: bool = option(
         "--keep/--forget", default=True, help="Keep embeddings for --continue (personal data), or don't."
@@ -74,10 +72,8 @@ class FitOptions:
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="The model to make."
-)
+@click.argument("source", type=PATH)
+@click.option("-o", "--output", required=True, type=FOLDER, help="The model to make.")
 @overwrite_option
 @options("layout", LayoutOptions)
 @options("fit", FitOptions)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import echo, echo_json, output_options
+from earnest.apps.cli.output import FOLDER, echo, echo_json, output_options
 from earnest.errors import EarnestError, told
 from earnest.files.writing import new_file
 
@@ -21,9 +21,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 @click.command()
 @click.argument("kind", type=click.Choice([*EXAMPLES]))
 @click.argument("name")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to make. Default: NAME, here."
-)
+@click.option("-o", "--output", type=FOLDER, help="Folder to make. Default: NAME, here.")
 @output_options
 def command(kind: str, name: str, output: Path | None, as_json: bool, quiet: bool) -> None:
     """Write a package that adds a corpus, network or augmentation.

@@ -19,6 +19,8 @@ import click
 from earnest.errors import EarnestError, printable, printable_json, printable_lines
 from earnest.progress import Progress
 
+PATH = click.Path(path_type=Path)
+FILE, FOLDER = click.Path(path_type=Path, dir_okay=False), click.Path(path_type=Path, file_okay=False)
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_SOME_FAILED = 0, 1, 2, 3
 EXIT_STOPPED = 130  # by Ctrl-C: 128 + SIGINT, as shells tell it
 F = TypeVar("F", bound=Callable[..., Any])

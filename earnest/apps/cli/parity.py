@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import EXIT_ERROR, echo, echo_json, echo_table, output_options, overwrite_option
+from earnest.apps.cli.output import (
+    EXIT_ERROR,
+    FOLDER,
+    PATH,
+    echo,
+    echo_json,
+    echo_table,
+    output_options,
+    overwrite_option,
+)
 from earnest.apps.cli.train import require_training
 from earnest.errors import counted
 from earnest.files.writing import refuse_existing
@@ -15,17 +24,17 @@ TOLERANCE = 1e-4
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
+@click.argument("bundle", type=PATH)
+@click.argument("paths", nargs=-1, required=True, type=PATH)
 @click.option(
     "--limit", type=click.IntRange(1), default=None, help="How many recordings, spread evenly over PATHS; default: all."
 )
-@click.option("--also", multiple=True, type=click.Path(path_type=Path), help="Another bundle of RUN; repeatable.")
+@click.option("--also", multiple=True, type=PATH, help="Another bundle of RUN; repeatable.")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Compare all runtimes on these recordings at other lengths, rates and levels; write size, speed, memory here.",
 )
 @overwrite_option

@@ -35,6 +35,7 @@ from earnest.apps.cli._recordings import (
 )
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
+    FILE,
     chosen_format,
     echo_whole,
     encode_output,
@@ -134,7 +135,7 @@ def _decoders(size: int) -> Iterator[Decoders]:
 @options("adaptation", SpeakerOptions)
 @options("answer", AnswerOptions)
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .jsonl, .csv or .parquet.")
+@click.option("-o", "--output", type=FILE, help="File: .jsonl, .csv or .parquet.")
 @options("existing", ExistingOptions)
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")

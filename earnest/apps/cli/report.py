@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli.output import (
+    FILE,
+    PATH,
     corpus_folders,
     data_option,
     echo,
@@ -27,11 +29,11 @@ SHOWN = ("result", "speakers", "WA", "pooled WA", "UA", "pooled UA")  # of the c
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help=f"The page to write. Pictures go into a folder of its name. Default: {PAGE} in RUN, for files and "
     "several RUNs in the working folder.",
 )

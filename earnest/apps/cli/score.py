@@ -12,6 +12,7 @@ from earnest.apps.cli._evaluate_results import echo_affect
 from earnest.apps.cli._options import corpus_names, names_from
 from earnest.apps.cli._recipe import PROTOCOL
 from earnest.apps.cli.output import (
+    PATH,
     corpus_folders,
     data_option,
     echo,
@@ -277,7 +278,6 @@ def _short(classes: Sequence[str]) -> list[str]:
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
 CONFUSION = "confusion.png"
 FILE_SUFFIXES = (".html", ".json", ".jsonl", ".csv", ".png", ".md", ".txt")  # no folder is called so
-PATH = click.Path(path_type=Path)
 
 
 @click.command()

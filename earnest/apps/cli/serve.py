@@ -43,11 +43,7 @@ EVERYWHERE = ("0.0.0.0", "::")  # where to listen means all addresses of this ma
 )
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for one prediction.")
 @click.option(
-    "--provider",
-    type=click.Choice(["cpu", "cuda"]),
-    default="cpu",
-    show_default=True,
-    help="Processor or GPU.",
+    "--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Processor or GPU."
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Number of processes.")
 @click.option("--jobs", **JOBS, help="Recordings that a process works on at a time.")

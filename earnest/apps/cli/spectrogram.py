@@ -5,24 +5,17 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import ModelOptions, options
-from earnest.apps.cli.output import echo, echo_json, output_options, overwrite_option, refuse_input
+from earnest.apps.cli.output import FILE, PATH, echo, echo_json, output_options, overwrite_option, refuse_input
 from earnest.files.writing import new_file, unfollowed
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=PATH)
 @options("model", ModelOptions)
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="PNG file.")
+@click.option("-o", "--output", required=True, type=FILE, help="PNG file.")
 @overwrite_option
 @output_options
-def command(
-    path: Path,
-    model: ModelOptions,
-    output: Path,
-    overwrite: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def command(path: Path, model: ModelOptions, output: Path, overwrite: bool, as_json: bool, quiet: bool) -> None:
     """Draw the log-mel spectrogram that the model's network hears.
 
     It is computed by the model's own front end. The picture is a 16-bit grey PNG. Time goes from left to right, one

@@ -12,6 +12,8 @@ from earnest.apps.cli._recipe import EPILOG, PROTOCOL
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_OK,
+    FOLDER,
+    PATH,
     corpus_folders,
     data_option,
     echo,
@@ -31,7 +33,6 @@ from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_existing, write_json
 from earnest.progress import Progress
 
-PATH = click.Path(path_type=Path)
 COMPARED = "Samples were compared: copies as MP3, at another level or moved in time are not looked for."
 
 
@@ -47,9 +48,7 @@ def _refuse_words(_context: click.Context, _parameter: click.Parameter, words: t
 @click.command(epilog=EPILOG)
 @click.argument("words", nargs=-1, metavar="", expose_value=False, callback=_refuse_words)
 @click.option("--protocol", **PROTOCOL, help="Write the folds of this protocol.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the files, one a fold."
-)
+@click.option("-o", "--output", type=FOLDER, help="Folder for the files, one a fold.")
 @overwrite_option
 @click.option("--hash", "with_hashes", is_flag=True, help="Also write a SHA-256 of every recording's samples.")
 @click.option(

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from earnest.apps.cli.output import echo, echo_json, echo_table, output_options, progress_for
+from earnest.apps.cli.output import PATH, echo, echo_json, echo_table, output_options, progress_for
 from earnest.apps.cli.train import require_training
 from earnest.evaluation.streams import BRIEF_COLUMNS, brief_table, losses_sentence, streams_legend, streams_markdown
 from earnest.files.locks import held_folder
@@ -16,7 +16,7 @@ MARKDOWN = "streams.md"
 
 
 @click.command()
-@click.argument("evaluations", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("evaluations", metavar="FOLDER...", nargs=-1, required=True, type=PATH)
 @output_options
 def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
     """Adapt to streams of recordings with any shares of emotions.

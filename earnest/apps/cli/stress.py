@@ -9,6 +9,8 @@ import click
 
 from earnest.apps.cli._options import listed
 from earnest.apps.cli.output import (
+    FOLDER,
+    PATH,
     corpus_folders,
     data_option,
     echo,
@@ -31,7 +33,7 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
 
 
 @click.command()
-@click.argument("evaluation", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.argument("evaluation", metavar="FOLDER", type=PATH)
 @data_option
 @click.option("--noise", metavar="FOLDER", help="Noise to mix in. Without it the noises are babble and white noise.")
 @click.option("--noise-names", metavar="NAMES", help="With --noise: only recordings with one of these in their path.")
@@ -50,9 +52,7 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
     help="valid: validation recordings, for choosing what helps without the test recordings.",
 )
 @click.option("--predictions", is_flag=True, help="Also write the predictions of each condition.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the result. Default: FOLDER."
-)
+@click.option("-o", "--output", type=FOLDER, help="Folder for the result. Default: FOLDER.")
 @overwrite_option
 @output_options
 def command(

@@ -22,6 +22,7 @@ from earnest.apps.cli._options import (
 from earnest.apps.cli._recordings import is_folder, is_list, sources_of
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
+    FILE,
     chosen_format,
     echo,
     echo_whole,
@@ -57,9 +58,9 @@ _ROWS = ("csv", "jsonl")  # formats that hold the spans of several recordings
     type=click.Choice(["table", *FORMATS]),
     help="Format. Default: table, or what the file's name says.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@click.option("-o", "--output", type=FILE, help="File to write.")
 @overwrite_option
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to draw: .png, .svg or .pdf.")
+@click.option("--plot", type=FILE, help="Picture to draw: .png, .svg or .pdf.")
 @window_options
 @click.option(
     "--activity",

@@ -15,6 +15,7 @@ from earnest.apps.cli._evaluate_results import echo_leakage, echo_other_heads
 from earnest.apps.cli._options import options
 from earnest.apps.cli._recipe import EPILOG, RecipeOptions, fold_option, protocol_option, recipe_argument, tell_unused
 from earnest.apps.cli.output import (
+    FOLDER,
     command_line,
     corpus_folders,
     data_option,
@@ -48,9 +49,7 @@ def require_training() -> None:
 @recipe_argument
 @data_option
 @options("other", RecipeOptions)
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make."
-)
+@click.option("-o", "--output", required=True, type=FOLDER, help="Run folder to make.")
 @protocol_option
 @fold_option
 @click.option(

@@ -11,6 +11,7 @@ import click
 
 from earnest.apps.cli._recipe import EPILOG, fold_option, protocol_option, recipe_argument
 from earnest.apps.cli.output import (
+    FOLDER,
     corpus_folders,
     data_option,
     echo,
@@ -36,9 +37,7 @@ MOST_ROWS = 10
 @protocol_option
 @fold_option
 @click.option("--trials", type=click.IntRange(1), help="Settings to try; default: what the recipe says.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL-tune."
-)
+@click.option("-o", "--output", type=FOLDER, help="Default: runs/RECIPE-PROTOCOL-tune.")
 @output_options
 def command(
     recipe: Path,

@@ -5,25 +5,10 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QMainWindow,
-    QMenu,
-    QMessageBox,
-    QSplitter,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QMenu, QMessageBox, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Listening
-from earnest.apps.desktop.annotations import (
-    AgreementDialog,
-    AnnotationPanel,
-    Annotations,
-    labelled,
-    with_speakers,
-)
+from earnest.apps.desktop.annotations import AgreementDialog, AnnotationPanel, Annotations, labelled, with_speakers
 from earnest.apps.desktop.answer import AnswerPanel
 from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.export import (

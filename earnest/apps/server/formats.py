@@ -246,10 +246,7 @@ MODELS: dict[str, Any] = {
 TICKET: dict[str, Any] = {
     "description": "A ticket, and for how many seconds it can be used",
     "content": {
-        "application/json": {
-            "schema": _schema("Ticket"),
-            "example": {"ticket": "AAAAAAGdJ1mS2Q", "expires_s": 30.0},
-        }
+        "application/json": {"schema": _schema("Ticket"), "example": {"ticket": "AAAAAAGdJ1mS2Q", "expires_s": 30.0}}
     },
 }
 _KEYS: dict[str, Any] = {
@@ -279,8 +276,7 @@ def _schemas() -> dict[str, Any]:
     """
     kinds: tuple[Any, ...] = Prediction, Segment, Span, Window, Model
     found: dict[str, Any] = TypeAdapter.json_schemas(
-        [(kind.__name__, "serialization", TypeAdapter(kind)) for kind in kinds],
-        ref_template=_schema("{model}")["$ref"],
+        [(kind.__name__, "serialization", TypeAdapter(kind)) for kind in kinds], ref_template=_schema("{model}")["$ref"]
     )[1]["$defs"]
     lists = {name: _list_of(kind) for name, kind in (("segments", "Segment"), ("spans", "Span"), ("windows", "Window"))}
     found["Prediction"]["properties"] |= {
