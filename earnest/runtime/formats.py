@@ -4,7 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from earnest.errors import printable_json
 from earnest.files.tables import csv_row
@@ -26,9 +26,13 @@ _LIMITS = {
 _FLAG_VALUES = {"true": True, "false": False, True: True, False: False}
 
 
-def json_line(prediction: Prediction) -> str:
-    """Return one JSON object without line breaks, whatever a file is called; NaN is never written."""
-    return printable_json(json.dumps(prediction.to_dict(), ensure_ascii=False, allow_nan=False))
+class _HasValues(Protocol):
+    def to_dict(self) -> Mapping[str, Any]: ...
+
+
+def json_line(row: _HasValues) -> str:
+    """Return a row or an event as one JSON object without line breaks, whatever a file is called; NaN is refused."""
+    return printable_json(json.dumps(row.to_dict(), ensure_ascii=False, allow_nan=False))
 
 
 def csv_header(classes: Sequence[str]) -> str:

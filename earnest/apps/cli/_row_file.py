@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from earnest.audio.source import Source, found_channel, place_of
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, RecipeError, counted, printable, printable_json, shown, told
+from earnest.errors import EarnestError, RecipeError, counted, printable, shown, told
 from earnest.files.reading import parsed_json
 from earnest.files.tables import csv_rows, load_pyarrow
 from earnest.files.writing import (
@@ -369,7 +369,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
     def _line(self, row: "Prediction | AnsweredRecording") -> str:
         if isinstance(row, AnsweredRecording) and not self._adapted:
             row = row.plain
-        return _journal_line(row)
+        return json_line(row)
 
     def _path_and_failed(self, row: "Prediction | AnsweredRecording") -> tuple[str, bool]:
         plain = row.plain if isinstance(row, AnsweredRecording) else row
@@ -408,12 +408,6 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
 
     def _rows_of_output(self) -> Iterator[AnsweredRecording]:
         return map(AnsweredRecording, _rows_of_output(self._output, self._form))
-
-
-def _journal_line(row: Prediction | AnsweredRecording) -> str:
-    if isinstance(row, Prediction):
-        return json_line(row)
-    return printable_json(json.dumps(row.to_dict(), ensure_ascii=False, allow_nan=False))
 
 
 def _journal_rows(path: Path, lines: Iterable[tuple[int, bytes]], are_heard: bool) -> Iterator[AnsweredRecording]:

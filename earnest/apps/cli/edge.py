@@ -1,6 +1,5 @@
 """``earnest edge``: label out, on OpenVINO alone."""
 
-import json
 from typing import cast
 
 import click
@@ -11,7 +10,6 @@ from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli.listen import events_of, tell
 from earnest.apps.cli.output import EXIT_SOME_FAILED, encode_output, output_options
 from earnest.audio.feed import microphone
-from earnest.errors import printable_json
 from earnest.runtime.engine import Hint, Provider
 from earnest.runtime.formats import json_line
 from earnest.runtime.prediction import Options, Prediction
@@ -105,7 +103,4 @@ def _listen(predictor: Predictor, options: Options, device: str | None, as_json:
     rate_hz = predictor.info.sample_rate_hz
     with microphone(rate_hz, device) as feed:
         for event in events_of(predictor.stream(rate_hz, **options.words()), feed):
-            if as_json:
-                click.echo(printable_json(json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False)))
-            else:
-                tell(event)
+            click.echo(json_line(event)) if as_json else tell(event)

@@ -36,6 +36,7 @@ from earnest.files.locks import held_file
 from earnest.files.tables import load_pyarrow
 from earnest.files.writing import unfollowed
 from earnest.learning.domain import UNREADABLE
+from earnest.runtime.formats import json_line
 from earnest.runtime.frames import EmbeddedRecording, Embeddings, Vector
 from earnest.runtime.predictor import Predictor
 
@@ -108,12 +109,8 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
 def journal_line(row: EmbeddedRecording) -> str:
     """Return a row as one line of JSON, the vector as float32, little-endian, in base64."""
     vector = None if row.vector is None else b64encode(row.vector.astype("<f4").tobytes()).decode()
-    return _one_line(replace(row, vector=None).to_dict() | {"embedding": vector})
-
-
-def json_line(row: EmbeddedRecording) -> str:
-    """Return a row as one line of JSON, the vector as a list of numbers."""
-    return _one_line(row.to_dict())
+    values = replace(row, vector=None).to_dict() | {"embedding": vector}
+    return printable_json(json.dumps(values, ensure_ascii=False, allow_nan=False))
 
 
 def arrays(found: Embeddings) -> Mapping[str, Any]:
@@ -121,10 +118,6 @@ def arrays(found: Embeddings) -> Mapping[str, Any]:
     texts = {name: np.array([getattr(row, name) or "" for row in found.rows], np.str_) for name in TEXTS}
     seconds = {name: np.array([getattr(row, name) for row in found.rows], np.float64) for name in SECONDS}
     return {"embedding": found.vectors, **texts, **seconds}
-
-
-def _one_line(values: Mapping[str, Any]) -> str:
-    return printable_json(json.dumps(values, ensure_ascii=False, allow_nan=False))
 
 
 def _npz_rows(path: Path) -> Iterator[dict[str, Any]]:

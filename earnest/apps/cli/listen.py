@@ -1,6 +1,5 @@
 """``earnest listen``: emotions while somebody speaks; level, probabilities and the last spans on a terminal."""
 
-import json
 import signal
 import sys
 from collections import deque
@@ -29,7 +28,8 @@ from earnest.apps.cli._options import (
 from earnest.apps.cli._recordings import standard_input
 from earnest.apps.cli.output import echo_json, echo_table, encode_output, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
-from earnest.errors import AudioError, printable, printable_json
+from earnest.errors import AudioError, printable
+from earnest.runtime.formats import json_line
 from earnest.runtime.prediction import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, percent
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline_plot import label_colour
@@ -180,7 +180,7 @@ def command(
         if as_json:
             encode_output("json")
             for event in events_of(stream, sound):
-                click.echo(printable_json(json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False)))
+                click.echo(json_line(event))
         elif sys.stdout.isatty() and not quiet:
             _show(stream, sound, stream.classes)
         else:
