@@ -13,7 +13,7 @@ from serving import listening
 from the_page import DEMO, OTHER_HOST, RATE_HZ, choose_file, go, listen_for, press, text_of, wait_live
 
 from attacks import web
-from earnest.apps.server.admission import digest_of_key
+from earnest.apps.server.service import digest_of_key
 from earnest.apps.server.settings import Settings
 
 if reason := the_page.why_not():

@@ -20,8 +20,8 @@ from websockets.sync.client import connect
 
 from attacks import web
 from earnest.apps.server import page
-from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.metrics import QUIET, JsonFormatter, log_config
+from earnest.apps.server.service import digest_of_key
 from earnest.bundle import SHIPPED
 
 

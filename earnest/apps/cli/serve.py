@@ -130,9 +130,9 @@ def command(
       curl --data-binary @talk.wav -H 'Content-Type: audio/wav' localhost:8000/v1/predict
     """
     try:
-        from earnest.apps.server.admission import digest_of_key, keys_in
         from earnest.apps.server.front_door import is_loopback
         from earnest.apps.server.process import Address, serve
+        from earnest.apps.server.service import digest_of_key, keys_in
         from earnest.apps.server.settings import Settings
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("earnest"):

@@ -31,7 +31,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from earnest.apps.desktop.background import reason
+from earnest.apps.desktop.analysis import reason
 from earnest.apps.desktop.fields import EmotionField, RowsTable, TypingField
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, moment, tr, word
 from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of

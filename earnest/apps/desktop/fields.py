@@ -1,12 +1,24 @@
-"""Fields and tables whose keys and wheel do what a person means: change nothing by the way, undo, copy rows."""
+"""Fields and tables whose keys and wheel do what a person means, such as undo and copying rows; and the notice."""
 
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QWheelEvent
-from PySide6.QtWidgets import QAbstractItemView, QComboBox, QCompleter, QHeaderView, QLineEdit, QListView, QTableView
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QCompleter,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QListView,
+    QPushButton,
+    QTableView,
+    QWidget,
+)
 
-from earnest.apps.desktop.texts import word
+from earnest.apps.desktop.texts import PlainLabel, tr, word
 from earnest.errors import printable
 from earnest.files.tables import marked
 from earnest.labels import EMOTIONS, UNSURE
@@ -118,3 +130,41 @@ class RowsTable(QTableView):
         columns = range(self.model().columnCount())
         lines = ("\t".join(_copied(self.model().index(row, column).data()) for column in columns) for row in rows)
         QGuiApplication.clipboard().setText("\n".join(lines))
+
+
+class Notice(QFrame):
+    """A message and its button; ``keys_to`` has the keys once it is closed, lest Qt give them to a field to type in."""
+
+    def __init__(self, keys_to: QWidget) -> None:
+        super().__init__()
+        self._keys_to, self._first = keys_to, ""
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self._said = PlainLabel(name=tr("Message"))
+        self._said.setWordWrap(True)
+        self._said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.button = QPushButton(tr("Close"))
+        self.button.setAccessibleName(tr("Close the message"))
+        self.button.clicked.connect(self._close)
+        row = QHBoxLayout(self)
+        row.addWidget(self._said, 1)
+        row.addWidget(self.button)
+        self.hide()
+
+    def say_first(self, what: str) -> None:
+        """Show a message that stays, before others, until it is closed."""
+        self._first = what
+        self.say("")
+
+    def say(self, what: str) -> None:
+        """Show a message in place of the one before."""
+        self._said.setText("\n".join(filter(None, (self._first, what))))
+        self.show()
+
+    def text(self) -> str:
+        """Return the last notice."""
+        return self._said.text()
+
+    def _close(self) -> None:
+        self._first = ""
+        self._keys_to.setFocus()
+        self.hide()

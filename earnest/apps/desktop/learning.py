@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 import earnest
+from earnest.apps.desktop.analysis import Background
 from earnest.apps.desktop.annotations import Parts
-from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.preferences import Preferences
 from earnest.apps.desktop.texts import localised, tr, word
 from earnest.audio.deadline import Deadline, until

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from earnest.apps.desktop.background import Background
+from earnest.apps.desktop.analysis import Background
 from earnest.apps.desktop.texts import tr
 from earnest.audio.deadline import check_deadline
 from earnest.audio.feed import portaudio, sound_stream

@@ -23,9 +23,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from earnest.apps.desktop.analysis import Listening
+from earnest.apps.desktop.analysis import Background, Listening, reason
 from earnest.apps.desktop.answer import paint
-from earnest.apps.desktop.background import Background, reason
 from earnest.apps.desktop.fields import ChoiceField
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones

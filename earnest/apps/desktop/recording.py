@@ -6,9 +6,8 @@ from pathlib import Path
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from earnest.apps.desktop.analysis import Listening
+from earnest.apps.desktop.analysis import Background, Listening
 from earnest.apps.desktop.annotations import Parts, spans_of
-from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.player import RATE_HZ, Player, Samples
 from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, localised, moment, tr
 from earnest.apps.desktop.views import RecordingViews

@@ -7,10 +7,9 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QMenu, QMessageBox, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
-from earnest.apps.desktop.analysis import Listening
+from earnest.apps.desktop.analysis import Background, Listening
 from earnest.apps.desktop.annotations import AgreementDialog, AnnotationPanel, Annotations, labelled, with_speakers
 from earnest.apps.desktop.answer import AnswerPanel
-from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.export import (
     Exported,
     TimelineFiles,
@@ -20,16 +19,16 @@ from earnest.apps.desktop.export import (
     export_rows,
     place_to_write,
 )
+from earnest.apps.desktop.fields import Notice
 from earnest.apps.desktop.files import OPENED, Entry, FilesPanel, found_files
 from earnest.apps.desktop.learning import Learning
 from earnest.apps.desktop.menus import Item, KeysDialog, fill, fill_menus, licences
 from earnest.apps.desktop.models import ModelChoice, ModelPanel
-from earnest.apps.desktop.notice import Notice
-from earnest.apps.desktop.picture import PicturePanel, save_picture
 from earnest.apps.desktop.preferences import Preferences, set_scheme, window_icon
 from earnest.apps.desktop.recorder import Microphone, RecordPanel, recovered
 from earnest.apps.desktop.recording import RecordingPanel
 from earnest.apps.desktop.texts import moment, tr, word
+from earnest.apps.desktop.views import PicturePanel, save_picture
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement, agreement

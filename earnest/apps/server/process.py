@@ -16,7 +16,6 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from earnest.apps.server.admission import renewed_keys
 from earnest.apps.server.app import create_app
 from earnest.apps.server.front_door import LOOPBACK, HostNames, is_loopback, origin_of
 from earnest.apps.server.metrics import FOLDER, log_config
@@ -30,6 +29,7 @@ from earnest.apps.server.protocols import (
     Supervisor,
     TimedProtocol,
 )
+from earnest.apps.server.service import renewed_keys
 from earnest.apps.server.settings import Settings
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError

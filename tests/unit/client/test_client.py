@@ -21,7 +21,7 @@ from websockets.protocol import State
 from websockets.sync.server import ServerConnection, serve
 
 import earnest
-from earnest.apps.server.admission import digest_of_key
+from earnest.apps.server.service import digest_of_key
 from earnest.apps.server.settings import Settings
 from earnest.audio.io import load_waveform
 from earnest.audio.source import AudioInput, Channel

@@ -15,10 +15,10 @@ from command_line import earnest_cli
 
 from earnest.apps.cli import serve
 from earnest.apps.server import process
-from earnest.apps.server.admission import SHORTEST_KEY, digest_of_key
 from earnest.apps.server.app import create_app
 from earnest.apps.server.front_door import HostNames, is_loopback, origin_of
 from earnest.apps.server.process import Address
+from earnest.apps.server.service import SHORTEST_KEY, digest_of_key
 from earnest.apps.server.settings import Settings
 from earnest.errors import EarnestError
 

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from earnest.apps.server import page
-from earnest.apps.server.admission import digest_of_key
+from earnest.apps.server.service import digest_of_key
 from earnest.bundle import SHIPPED, shipped_bundles
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("decoders_start_once")]

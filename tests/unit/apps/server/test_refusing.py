@@ -24,9 +24,9 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from earnest.apps.server import body, engine
-from earnest.apps.server.admission import digest_of_key
 from earnest.apps.server.body import ONE, BodyBudget, Upload, read_body
 from earnest.apps.server.metrics import JsonFormatter
+from earnest.apps.server.service import digest_of_key
 from earnest.apps.server.settings import Limits
 from earnest.audio.source import Source
 from earnest.runtime.predictor import Predictor

@@ -19,8 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 
 import earnest
 from earnest.apps.server import streaming
-from earnest.apps.server.admission import digest_of_key
-from earnest.apps.server.service import ENDING
+from earnest.apps.server.service import ENDING, digest_of_key
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
 from earnest.runtime.stream import Stream

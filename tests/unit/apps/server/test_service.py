@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE_S
 
-from earnest.apps.server import admission as tickets
-from earnest.apps.server.admission import Tickets, digest_of_key
+from earnest.apps.server import service as tickets
 from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.service import Tickets, digest_of_key
 
 KEYS = [digest_of_key(word) for word in ("one", "two", "three")]
 
