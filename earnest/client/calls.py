@@ -191,8 +191,7 @@ def predict_call(
     source: AudioInput, model: str | None, adapt: Adapt, options: Options, profile: GivenProfile = None
 ) -> Call:
     """Return the question that `Prediction` answers."""
-    params = {"kind": "utterance", "adapt": adapt, **_asked(options), **_model(model)}
-    return _predict_call(params, source, profile)
+    return _predict_call({"kind": "utterance", **_asked(model, adapt, options)}, source, profile)
 
 
 def timeline_call(
@@ -204,7 +203,7 @@ def timeline_call(
     profile: GivenProfile = None,
 ) -> Call:
     """Return the question that `Timeline` answers."""
-    params = {"kind": "timeline", "adapt": adapt, **_asked(options), **_window(windowing), **_model(model)}
+    params = {"kind": "timeline", **_asked(model, adapt, options), **_window(windowing)}
     return _predict_call(params, source, profile)
 
 
@@ -263,7 +262,7 @@ class BatchRows:
         refuse_single(sources)
         self._sources = list(sources)
         self._paths, self._names = dict[int, str](), dict[int, str]()
-        self._params = {"adapt": adapt, **_asked(options), **_model(model)}
+        self._params = _asked(model, adapt, options)
         self._model, self._profile = model or "", _profile_part(profile)
         self._is_one_speaker = adapt == "auto" and not self._profile
         self._rows: dict[int, Prediction] = {}
@@ -345,19 +344,15 @@ def stream_address(
 ) -> str:
     """Return where to open a stream of mono floats."""
     sound = {"sample_rate_hz": rate_of(sample_rate_hz, "stream"), "encoding": "f32le"}
-    params = {**sound, "adapt": adapt, **_asked(options)}
+    params = {**sound, **_asked(model, adapt, options), **_window(windowing)}
     scheme, _, rest = url.rstrip("/").partition("://")
     secure = {"http": "ws", "https": "wss"}.get(scheme, scheme)
-    return f"{secure}://{rest}{STREAM}?{urlencode({**params, **_window(windowing), **_model(model)})}"
+    return f"{secure}://{rest}{STREAM}?{urlencode(params)}"
 
 
-def _model(name: str | None) -> dict[str, str]:
-    return {} if name is None else {"model": name}
-
-
-def _asked(options: Options) -> dict[str, str | float]:
-    named: dict[str, str | float] = {"classes": options.classes_text} if options.classes else {}
-    return named if options.abstain_below is None else named | {"abstain_below": options.abstain_below}
+def _asked(model: str | None, adapt: Adapt, options: Options) -> dict[str, str | float]:
+    asked = {"adapt": adapt, "classes": options.classes_text or None, "abstain_below": options.abstain_below}
+    return {name: value for name, value in {**asked, "model": model}.items() if value is not None}
 
 
 def _window(windowing: Windowing | None) -> dict[str, float]:
@@ -367,7 +362,7 @@ def _window(windowing: Windowing | None) -> dict[str, float]:
     return {"window_s": chosen.window_s, "hop_s": chosen.hop_s}
 
 
-def _channel(number: int | None = None) -> dict[str, float]:
+def _channel(number: int | None) -> dict[str, float]:
     return {} if number is None else {"channel": number}
 
 
