@@ -35,13 +35,8 @@ PANELS = {"clip, ": "one clip, ms", "first answer": "first answer of a process, 
 
 def plot_bench(result: Mapping[str, Any], path: Path) -> None:
     """Draw one panel a measure that has a baseline; none, none."""
-    groups = {
-        title: [row for row in result["rows"] if row["what"].startswith(start)] for start, title in PANELS.items()
-    }
-    groups = {
-        title: [row for row in rows if not {"floor", "processes"} & set(row["what"].split())]
-        for title, rows in groups.items()
-    }
+    shown = [row for row in result["rows"] if not {"floor", "processes"} & set(row["what"].split())]
+    groups = {title: [row for row in shown if row["what"].startswith(start)] for start, title in PANELS.items()}
     groups = {title: rows for title, rows in groups.items() if len(rows) > 1}
     if not groups:
         return
@@ -117,28 +112,27 @@ def command(
     """
     if output:
         refuse_existing(output / RESULT, overwrite)
-    wanted = _words(parts, PARTS)
+    wanted = _parts(parts)
     if not hasattr(os, "wait4") and (baseline or {"start", "long"} & set(wanted)):
         raise EarnestError("Windows doesn't tell what a child process took. Give --parts clip,folder, no --baseline.")
     recordings = [str(path) for path in sources_of([str(folder or DEMO)])]
     predictor = model.load()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for row in _measured(
-            predictor, model.model, recordings, baseline, wanted, _numbers(hours), repeats, jobs, Path(scratch)
-        ):
+        asked = wanted, _numbers(hours), repeats, jobs
+        for row in _measured(predictor, model.model, recordings, baseline, *asked, Path(scratch)):
             rows.append(row)
             if not quiet and sys.stderr.isatty():
                 click.echo(f"{row['what']}: {row['value']:.3g} {row['unit']}", err=True)
     result = {"machine": _machine(), "model": predictor.info.name, "recordings": len(recordings), "rows": rows}
     if output:
-        _write(result, output)
+        write_json(output / RESULT, result)
+        plot_bench(result, output / "bench.png")
     if as_json:
         echo_json(result)
     else:
-        echo_table(
-            ("measure", "value", "unit", "ratio", "note"), [_cells(row) for row in rows], right=("value", "ratio")
-        )
+        columns = ("measure", "value", "unit", "ratio", "note")
+        echo_table(columns, [_cells(row) for row in rows], right=("value", "ratio"))
 
 
 def _measured(
@@ -156,15 +150,16 @@ def _measured(
     clip = write_clip(paths, scratch / "clip.wav")
     shapes = SHAPES if baseline else ()
     if "clip" in wanted:
-        latency = measure_latency(model, clip, repeats)
-        floor = sum(latency.stages_ms.values())
-        stages = ", ".join(f"{stage} {value:.2f}" for stage, value in latency.stages_ms.items())
-        yield _row("clip, bytes to answer, p50", latency.p50_ms, "ms", note=f"3 s at 48 kHz, p95 {latency.p95_ms:.2f}")
-        yield _row("clip, floor", floor, "ms", latency.p50_ms / floor, stages)
+        times_ms, stages_ms = measure_latency(model, clip, repeats)
+        p50_ms, p95_ms = (float(np.percentile(times_ms, share)) for share in (50, 95))
+        floor = sum(stages_ms.values())
+        stages = ", ".join(f"{stage} {value:.2f}" for stage, value in stages_ms.items())
+        yield _row("clip, bytes to answer, p50", p50_ms, "ms", note=f"3 s at 48 kHz, p95 {p95_ms:.2f}")
+        yield _row("clip, floor", floor, "ms", p50_ms / floor, stages)
         for shape in shapes:
             times = json.loads(_baseline(baseline, shape, "warm", str(clip), str(repeats)))
             value = sorted(times[WARM_UP:])[(len(times) - WARM_UP) // 2]
-            yield _row(f"clip, {shape} with torch, p50", value, "ms", value / latency.p50_ms)
+            yield _row(f"clip, {shape} with torch, p50", value, "ms", value / p50_ms)
     if "start" in wanted:
         own = [sys.executable, "-Pm", "earnest", "predict", str(clip), "--model", name]
         start_s = measure_start(own)
@@ -191,17 +186,16 @@ def _long(
     model: Predictor, name: str, paths: Sequence[Path], hours: Sequence[float], scratch: Path
 ) -> Iterator[dict[str, Any]]:
     some = paths[:: max(len(paths) // 200, 1)]
-    minute = measure_long(model, name, write_long(some, 1 / 60, scratch / "minute.flac"), 1 / 60)
+    minute, _ = measure_long(model, name, write_long(some, 1 / 60, scratch / "minute.flac"))
     yield _row("one minute, peak memory", minute.peak_mib, "MiB")
     for length in hours:
-        recording = write_long(some, length, scratch / "long.flac")
-        found = measure_long(model, name, recording, length)
-        stages = ", ".join(f"{stage} {value:.1f}" for stage, value in found.stages_cpu_s.items())
+        found, stages_s = measure_long(model, name, write_long(some, length, scratch / "long.flac"))
+        stages = ", ".join(f"{stage} {value:.1f}" for stage, value in stages_s.items())
         note = f"{found.wall_s:.1f} s, {found.cpu_s:.1f} CPU s: {stages}"
         yield _row(f"{length:g} h of speech with pauses, times faster", 3600 * length / found.wall_s, "x", note=note)
         more = found.peak_mib - minute.peak_mib
         yield _row(f"{length:g} h, peak memory", found.peak_mib, "MiB", note=f"{more:+.1f} to one minute")
-        silent = measure_long(model, name, write_silence(length, scratch / "silent.flac"), length)
+        silent, _ = measure_long(model, name, write_silence(length, scratch / "silent.flac"))
         more = silent.peak_mib - minute.peak_mib
         yield _row(f"{length:g} h of silence, peak memory", silent.peak_mib, "MiB", note=f"{more:+.1f} to one minute")
 
@@ -215,29 +209,22 @@ def _row(what: str, value: float, unit: str, ratio: float | None = None, note: s
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
-    return (
-        row["what"],
-        f"{row['value']:,.3g}" if row["value"] < 1000 else f"{row['value']:,.0f}",
-        row["unit"],
-        ratio,
-        row["note"],
-    )
+    value = f"{row['value']:,.3g}" if row["value"] < 1000 else f"{row['value']:,.0f}"
+    return row["what"], value, row["unit"], "" if row["ratio"] is None else f"{row['ratio']:.2f}", row["note"]
 
 
 def _machine() -> str:
     import onnxruntime
 
-    versions = (
-        f"Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}, earnest {earnest.__version__}"
-    )
+    of_onnx = f"onnxruntime {onnxruntime.__version__}"
+    versions = f"Python {platform.python_version()}, {of_onnx}, earnest {earnest.__version__}"
     return f"{platform.system()} {platform.machine()}, {counted(os.cpu_count() or 1, 'core')}, {versions}"
 
 
-def _words(text: str, known: Sequence[str]) -> list[str]:
+def _parts(text: str) -> list[str]:
     words = [word.strip() for word in text.split(",")]
-    if wrong := [word for word in words if word not in known]:
-        raise click.UsageError(f"--parts: there is no '{wrong[0]}'. Choose from {', '.join(known)}.")
+    if wrong := [word for word in words if word not in PARTS]:
+        raise click.UsageError(f"--parts: there is no '{wrong[0]}'. Choose from {', '.join(PARTS)}.")
     return words
 
 
@@ -249,12 +236,6 @@ def _numbers(text: str) -> list[float]:
     if not all(0 < number <= 40 for number in numbers):
         raise click.UsageError("--hours must be above 0 and at most 40.")
     return numbers
-
-
-def _write(result: dict[str, Any], output: Path) -> None:
-
-    write_json(output / RESULT, result)
-    plot_bench(result, output / "bench.png")
 
 
 CLIP_S, CLIP_HZ = 3.0, 48_000
@@ -270,15 +251,6 @@ main()
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Milliseconds of one answer, and of its stages alone."""
-
-    p50_ms: float
-    p95_ms: float
-    stages_ms: dict[str, float]
-
-
-@dataclass(frozen=True)
 class Child:
     """Time and memory of one process."""
 
@@ -286,17 +258,6 @@ class Child:
     cpu_s: float
     peak_mib: float
     output: str
-
-
-@dataclass(frozen=True)
-class LongFile:
-    """One long recording through ``earnest timeline``, a process of its own."""
-
-    hours: float
-    wall_s: float
-    cpu_s: float
-    peak_mib: float
-    stages_cpu_s: dict[str, float]
 
 
 def write_clip(sources: Sequence[Path], path: Path) -> Path:
@@ -309,8 +270,8 @@ def write_clip(sources: Sequence[Path], path: Path) -> Path:
     return path
 
 
-def measure_latency(model: Predictor, clip: Path, repeats: int) -> Latency:
-    """Time bytes → probabilities, and decode, resampling and network alone, one thread, warm."""
+def measure_latency(model: Predictor, clip: Path, repeats: int) -> tuple[npt.NDArray[np.float64], dict[str, float]]:
+    """Return milliseconds from bytes to probabilities, and of decode, resampling and network alone; warm."""
     data = clip.read_bytes()
     rate = model.info.sample_rate_hz
     with open_audio(data) as audio:
@@ -326,8 +287,7 @@ def measure_latency(model: Predictor, clip: Path, repeats: int) -> Latency:
         "resample": _median_ms(lambda: list(resampled(iter(blocks), from_hz, rate)), repeats),
         "network with STFT": _median_ms(lambda: model.graph.run([waveform]), repeats),
     }
-    whole = _times_ms(lambda: model.predict(data), repeats)
-    return Latency(float(np.median(whole)), float(np.percentile(whole, 95)), stages)
+    return _times_ms(lambda: model.predict(data), repeats), stages
 
 
 def _median_ms(work: Callable[[], object], repeats: int) -> float:
@@ -414,8 +374,8 @@ def write_silence(hours: float, path: Path) -> Path:
     return path
 
 
-def measure_long(model: Predictor, name: str, recording: Path, hours: float) -> LongFile:
-    """Run ``earnest timeline`` on a long recording, then time its stages in this process."""
+def measure_long(model: Predictor, name: str, recording: Path) -> tuple[Child, dict[str, float]]:
+    """Run ``earnest timeline`` on a long recording in its own process; return it, and CPU seconds of stages in ours."""
     words = ["timeline", str(recording), "--json", "--model", name]
     child = run_child([sys.executable, "-Pc", _TELLS_PEAK, *words])
     windows = json.loads(child.output)["windows"]
@@ -427,7 +387,7 @@ def measure_long(model: Predictor, name: str, recording: Path, hours: float) -> 
     some = [rng.normal(0, 0.1, length).astype(np.float32) for length in lengths]
     if some:
         stages["network"] = _cpu_s(lambda: [model.graph.run([item]) for item in some]) * len(seconds) / len(some)
-    return LongFile(hours, child.wall_s, child.cpu_s, child.peak_mib, stages)
+    return child, stages
 
 
 def _cpu_s(work: Callable[[], object]) -> float:
