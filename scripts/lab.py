@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from earnest.apps.cli._recipe import changes_of
+from earnest.apps.cli._training import changes_of
 from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import SharedClips, auxiliary_utterances, task_of
 from earnest.learning.discriminant import Shrinkage, discriminant, speaker_discriminant

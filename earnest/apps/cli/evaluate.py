@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from earnest.apps.cli import _evaluate_results as tables
 from earnest.apps.cli._options import ENGINE, VARIANT_HELP, listed, names_from, numbers, option, options, variant_names
-from earnest.apps.cli._recipe import EPILOG, PROTOCOL, RecipeOptions, recipe_argument, tell_unused
+from earnest.apps.cli._training import EPILOG, PROTOCOL, RecipeOptions, echo_results, recipe_argument, tell_unused
 from earnest.apps.cli.output import (
     FOLDER,
     PATH,
@@ -20,6 +19,7 @@ from earnest.apps.cli.output import (
     data_option,
     echo,
     echo_json,
+    echo_table,
     output_options,
     progress_for,
     resumable,
@@ -324,7 +324,7 @@ def command(
     if as_json:
         _echo_json(outcome, again, matrix, amounts)
         return
-    tables.echo_results(outcome, recipe.stem, again, matrix, amounts)
+    echo_results(outcome, recipe.stem, again, matrix, amounts)
     if not quiet:
         following = command_line("report", folder)
         echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}. Next: {following}")
@@ -429,4 +429,7 @@ def _show_as_published(
     if as_json:
         echo_json(document)
     else:
-        tables.echo_as_published(outcome.rows(), outcome.sentences())
+        columns = ("protocol", "speakers", "epoch chosen on", "WA", "UA", "pooled WA")
+        echo_table(columns, [[row[column] for column in columns] for row in outcome.rows()], right=columns[3:])
+        for gap in outcome.sentences():
+            echo(gap)

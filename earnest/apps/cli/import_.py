@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._recipe import PROTOCOL, fold_option
+from earnest.apps.cli._training import PROTOCOL, fold_option
 from earnest.apps.cli.output import (
     PATH,
     command_line,

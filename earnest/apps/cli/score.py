@@ -8,9 +8,8 @@ from typing import Any
 import click
 import numpy as np
 
-from earnest.apps.cli._evaluate_results import echo_affect
 from earnest.apps.cli._options import corpus_names, names_from
-from earnest.apps.cli._recipe import PROTOCOL
+from earnest.apps.cli._training import PROTOCOL, echo_affect
 from earnest.apps.cli.output import (
     PATH,
     corpus_folders,

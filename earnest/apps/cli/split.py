@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import corpus_names, named_corpus, names_from
-from earnest.apps.cli._recipe import EPILOG, PROTOCOL
+from earnest.apps.cli._training import EPILOG, PROTOCOL
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_OK,

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._evaluate_results import echo_leakage, echo_other_heads
 from earnest.apps.cli._options import options
-from earnest.apps.cli._recipe import EPILOG, RecipeOptions, fold_option, protocol_option, recipe_argument, tell_unused
+from earnest.apps.cli._training import (
+    EPILOG,
+    RecipeOptions,
+    echo_leakage,
+    echo_other_heads,
+    fold_option,
+    protocol_option,
+    recipe_argument,
+    tell_unused,
+)
 from earnest.apps.cli.output import (
     FOLDER,
     command_line,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._recipe import EPILOG, fold_option, protocol_option, recipe_argument
+from earnest.apps.cli._training import EPILOG, fold_option, protocol_option, recipe_argument
 from earnest.apps.cli.output import (
     FOLDER,
     corpus_folders,

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from earnest.apps.cli._recipe import RecipeOptions
+from earnest.apps.cli._training import RecipeOptions
 from earnest.apps.cli.evaluate import EngineOptions, TaskOptions
 from earnest.settings.recipe import Recipe
 

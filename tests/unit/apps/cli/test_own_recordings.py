@@ -9,7 +9,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from earnest.apps.cli._options import named_corpus
-from earnest.apps.cli._recipe import RecipeOptions
+from earnest.apps.cli._training import RecipeOptions
 from earnest.apps.cli.main import cli
 from earnest.corpora.load import load_corpus
 from earnest.corpora.manifest import read_manifest

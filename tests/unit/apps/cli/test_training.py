@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from earnest.apps.cli._recipe import RecipeOptions, changes_of, tell_unused
+from earnest.apps.cli._training import RecipeOptions, changes_of, tell_unused
 from earnest.settings.recipe import read_recipe
 from earnest.settings.training import Training
 

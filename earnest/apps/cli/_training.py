@@ -1,0 +1,266 @@
+"""What commands that train have in common: options of recipe and protocol, and tables of results.
+
+Apart from the other options, so that `earnest predict` loads no protocols.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from earnest.apps.cli.output import echo, echo_table
+from earnest.errors import counted
+from earnest.evaluation.report import results_table
+from earnest.evaluation.splits import Leakage, sentences_over
+from earnest.evaluation.texts import NONE, percent, spread_text
+
+if TYPE_CHECKING:
+    from earnest.evaluation.curves import Amount
+    from earnest.evaluation.report import Matrix
+    from earnest.experiments.conditions import ConditionResults
+    from earnest.experiments.evaluate import Evaluation
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+from typing import TypeVar
+
+import click
+
+from earnest.apps.cli._options import corpus_names, named_corpus, names_from, option
+from earnest.errors import RecipeError
+from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS
+from earnest.files.reading import parsed_toml
+from earnest.labels import SCHEMES
+from earnest.settings.recipe import Recipe, recipe_file, shipped_recipes
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class RecipeFile(click.ParamType[Path]):
+    """A recipe: a path, or the name of one that comes with earnest."""
+
+    name = "recipe"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the file that is meant."""
+        return value if isinstance(value, Path) else recipe_file(value)
+
+
+def protocol_names() -> list[str]:
+    """Return the names of the protocols."""
+    return [protocol.name for protocol in PROTOCOL_TABLE]
+
+
+PROTOCOL: Mapping[str, Any] = {"metavar": "NAME", "shell_complete": names_from(protocol_names)}
+
+
+def protocol_option(function: F) -> F:
+    """Add ``--protocol`` to a command that trains by one."""
+    told = "How recordings are split into training, validation and test. Default: the recipe's."
+    return click.option("--protocol", **PROTOCOL, help=told)(function)
+
+
+def fold_option(function: F) -> F:
+    """Add ``--fold`` to a command of one fold."""
+    told = "Fold of the protocol. Default: its first."
+    return click.option("--fold", default=None, metavar="NAME", help=told)(function)
+
+
+def recipe_argument(function: F) -> F:
+    """Add the argument RECIPE."""
+    complete = names_from(shipped_recipes, files=True)
+    return click.argument("recipe", type=RecipeFile(), metavar="RECIPE", shell_complete=complete)(function)
+
+
+def tell_unused(recipe: Recipe, quiet: bool) -> Recipe:
+    """Report given settings without effect, and return the recipe."""
+    training = recipe.training
+    for what, unused in ((f'method = "{training.method}"', training.unused), ("The recipe", training.idle)):
+        if unused and not quiet:
+            click.echo(f"{what} makes no use of {', '.join(f'training.{name}' for name in unused)}.", err=True)
+    return recipe
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """Options that change the recipe."""
+
+    scheme: str | None = option(
+        "--scheme",
+        metavar="NAME",
+        shell_complete=names_from(lambda: (*SCHEMES, "native")),
+        help="Other classes than the recipe's, for comparing recipes on one task.",
+    )
+    corpora: tuple[str, ...] = option(
+        "--corpus",
+        multiple=True,
+        metavar="NAME|PATH",
+        shell_complete=names_from(corpus_names, files=True),
+        help="Other recordings than the recipe's; repeatable. A folder or table of your own in any layout, or a "
+        "manifest: then classes are your labels, and the protocol is chosen by what it says about speakers.",
+    )
+    settings: tuple[str, ...] = option(
+        "--set",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Another setting than the recipe's, such as training.epochs=20; repeatable.",
+    )
+
+    @property
+    def changes(self) -> Mapping[str, Any]:
+        """The typed settings as key → value."""
+        changes = changes_of(self.settings)
+        if self.corpora:
+            changes["corpus"] = [name for name, _ in map(named_corpus, self.corpora)]
+        if self.own:
+            changes.setdefault("scheme", "native")
+        return changes if self.scheme is None else {**changes, "scheme": self.scheme}
+
+    @property
+    def own(self) -> dict[str, Path]:
+        """Own recordings that were named by path: name → folder, table or manifest."""
+        return {name: path for name, path in map(named_corpus, self.corpora) if path is not None}
+
+    @property
+    def words(self) -> list[str]:
+        """The same options as words of a command line."""
+        words = [] if self.scheme is None else ["--scheme", self.scheme]
+        words += [word for text in self.corpora for word in ("--corpus", text)]
+        return words + [word for text in self.settings for word in ("--set", text)]
+
+
+def changes_of(settings: Sequence[str]) -> dict[str, Any]:
+    """Read words KEY=VALUE; a value that is no TOML is a word."""
+    changes: dict[str, Any] = {}
+    for text in settings:
+        key, sign, value = text.partition("=")
+        if not (sign and key.strip()):
+            raise click.UsageError(f"--set {text}: write KEY=VALUE, such as training.epochs=20.")
+        changes[key.strip()] = _value(value.strip())
+    return changes
+
+
+def _value(text: str) -> Any:
+    try:
+        return parsed_toml(f"value = {text}", "value")["value"]
+    except RecipeError:
+        return text
+
+
+# Wrapped here, as click would break names at their hyphens.
+EPILOG = "\b\n" + fill(
+    f"Protocols: {', '.join(PROTOCOLS)}; the number in speaker-, group- and stratified-5fold is free.",
+    width=78,
+    break_on_hyphens=False,
+)
+
+
+MOST_LINES = 12
+
+
+def echo_results(
+    outcome: "Evaluation",
+    name: str,
+    answered: "Sequence[ConditionResults]",
+    matrix: "Matrix | None",
+    amounts: "Sequence[Amount]",
+) -> None:
+    """Write the results beside the published ones, and what belongs to them.
+
+    Parameters
+    ----------
+    answered : results under conditions
+    matrix : of a protocol that trains on one corpus and tests on another
+    amounts : results with less training data
+    """
+    protocol = outcome.protocol
+    columns = ("result", "WA", "UA", "macro-F1", "pooled WA")
+    scores = {name: outcome.scores}
+    scores |= {f"{name}, {scheme} classes": found for scheme, found in outcome.class_subsets.items()}
+    scores |= {f"{name}, {one.kind}: {how}": found for one in answered for how, found in one.scores.items()}
+    rows = [[row.result, row.wa, row.ua, row.macro_f1, row.pooled_wa] for row in results_table(scores, protocol)]
+    echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
+    pooled = f"Pooled: all folds together, with the 95 % interval over {outcome.scores.intervals['wa'].over}"
+    echo(f"\n{outcome.scores.size('clip')}: {protocol.description}. {pooled}.")
+    for note in outcome.scores.notes:
+        echo(note)
+    echo_other_heads(outcome)
+    if outcome.over_repeats:
+        wa, ua = (spread_text(outcome.over_repeats[name]) for name in ("wa", "ua"))
+        seeds = ", ".join(map(str, outcome.document["repeats"]["seeds"]))
+        echo(f"Over trainings with the seeds {seeds}: WA {wa}, UA {ua}.")
+    if not outcome.coverage.complete:
+        echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
+    for one in answered:
+        if one.note:
+            echo(f"Noise: {one.note}.")
+    echo(f"Labels: {outcome.labels.sentence()}.")
+    for fold, sentences in outcome.document.get("warnings", {}).items():
+        for sentence in sentences:
+            echo(f"{fold}: {sentence}")
+    for fold, chosen in outcome.document.get("selected", {}).items():
+        settings = ", ".join(f"{key} = {value}" for key, value in chosen["settings"].items())
+        score = f"{chosen['metric']} {percent(chosen['value'])}"
+        echo(f"Chosen in {fold} of {counted(chosen['trials'], 'trial')} ({score}): {settings}.")
+    echo_leakage(outcome.leakage)
+    if matrix:
+        _echo_matrix(matrix)
+    if amounts:
+        _echo_amounts(amounts)
+
+
+def echo_other_heads(outcome: "Evaluation") -> None:
+    """Write how right gender and affect are, where the model answers them."""
+    if outcome.scores.gender:
+        echo(outcome.scores.gender.sentence())
+    echo_affect(outcome.document.get("affect") or {})
+
+
+def echo_affect(scores: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write concordance and error of each dimension, in the unit of the ratings."""
+    if scores:
+        low, high = next(iter(scores.values()))["scale"]
+        columns = (f"affect, {low:g} to {high:g}", "n", "CCC", "RMSE")
+        rows = [[name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in scores.items()]
+        echo_table(columns, rows, right=columns[1:])
+        echo()
+
+
+def _decimal(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3f}"
+
+
+def _means(outcome: "Evaluation") -> str:
+    n_folds = len(outcome.splits) // max(1, len(outcome.document.get("repeats", {}).get("seeds", ())))
+    return f"mean ± sd over {n_folds} folds" if n_folds > 1 else "one fold"
+
+
+def echo_leakage(lines: Sequence[Leakage]) -> None:
+    """Write the leakage between sets, each different line once."""
+    echo("Leakage, over all folds:")
+    sentences = sentences_over(lines)
+    for sentence in sentences[:MOST_LINES]:
+        echo(f"  {sentence}")
+    if len(sentences) > MOST_LINES:
+        echo(f"  and {len(sentences) - MOST_LINES} more such lines in metrics.json")
+
+
+def _echo_matrix(matrix: "Matrix") -> None:
+    """Write UA of every pair of corpora."""
+    from earnest.evaluation.report import NOTE
+
+    columns = ("trained on", *matrix.corpora)
+    echo()
+    echo_table(columns, matrix.table(), "UA in per cent, tested on", right=columns[1:])
+    echo(f"{NOTE}.")
+
+
+def _echo_amounts(amounts: Sequence["Amount"]) -> None:
+    """Write a line for each amount of training data."""
+    columns = ("share of training data", "clips", "speakers", "WA", "UA")
+    rows = [
+        [f"{one.share:g}", f"{one.clips:.0f}", f"{one.speakers:.0f}", spread_text(one.wa), spread_text(one.ua)]
+        for one in amounts
+    ]
+    echo()
+    echo_table(columns, rows, "The same test clips, less training data", right=columns)
