@@ -16,7 +16,9 @@ from click.shell_completion import CompletionItem
 from earnest.apps.cli._recordings import CHANNEL_NUMBERS, is_folder, sources_of
 from earnest.apps.cli.output import FILE
 from earnest.audio.source import MAX_CHANNELS
-from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
+from earnest.augment.tta import VARIANTS
+from earnest.bundle import DEFAULT_BUNDLE, BundleInfo, shipped_bundles
+from earnest.corpora.base import CORPORA
 from earnest.errors import CorpusError, shown, suggestion
 from earnest.files.writing import sha256_of_file
 from earnest.runtime.adaptation import Adapter
@@ -43,31 +45,10 @@ def names_from(names: Callable[[], Iterable[str]], files: bool = False) -> Compl
     return complete
 
 
-def bundle_names() -> list[str]:
-    """Return the names of the shipped bundles."""
-    from earnest.bundle import shipped_bundles
-
-    return shipped_bundles()
-
-
-def corpus_names() -> list[str]:
-    """Return the names of the corpora that can be read."""
-    from earnest.corpora.base import CORPORA
-
-    return CORPORA.names()
-
-
 VARIANT_HELP = (
     "gain: ±6 dB; speed: 5 % slower and faster; gain-and-speed: both; noise: white, 22.5 dB below; stretch: to 0.75 "
     "and 1.25 times the speed; pitch: a semitone; masks: a band and a stretch of time; multitask: the last four"
 )
-
-
-def variant_names() -> list[str]:
-    """Return the names of the variants that ``--tta`` averages over."""
-    from earnest.augment.tta import VARIANTS
-
-    return list(VARIANTS)
 
 
 class NumberRange(click.FloatRange):
@@ -128,7 +109,7 @@ MODEL: Mapping[str, Any] = {
     "show_default": True,
     "envvar": "EARNEST_MODEL",
     "metavar": "NAME|PATH",
-    "shell_complete": names_from(bundle_names, files=True),
+    "shell_complete": names_from(shipped_bundles, files=True),
     "help": "The bundle that answers.",
 }
 MODELS: Mapping[str, Any] = {
@@ -138,7 +119,7 @@ MODELS: Mapping[str, Any] = {
     "envvar": "EARNEST_MODEL",
     "type": click.Path(),  # so that several in EARNEST_MODEL are split as in PATH
     "metavar": "NAME|PATH",
-    "shell_complete": names_from(bundle_names, files=True),
+    "shell_complete": names_from(shipped_bundles, files=True),
 }
 
 
@@ -250,7 +231,7 @@ class AveragingOptions(ComputingOptions):
         default="none",
         show_default=True,
         metavar="VARIANTS",
-        shell_complete=names_from(variant_names),
+        shell_complete=names_from(lambda: VARIANTS),
         help=f"Average over changed copies of each recording: {VARIANT_HELP}. Each copy costs one more answer.",
     )
 
@@ -388,11 +369,11 @@ def named_corpus(text: str) -> tuple[str, Path | None]:
     CorpusError
         When there is neither such a corpus nor such a path, with the nearest right name.
     """
-    if text in corpus_names():
+    if text in CORPORA.names():
         return text, None
     path = Path(text).expanduser()
     if not path.exists():
-        raise CorpusError(f"{shown(text)} is not a corpus, a folder or a file.{suggestion(text, corpus_names())}")
+        raise CorpusError(f"{shown(text)} is not a corpus, a folder or a file.{suggestion(text, CORPORA.names())}")
     stem = path.resolve().stem if path.is_file() else path.resolve().name
     name = re.sub(r"[^\w.]+", "-", stem.lower()).strip("-.") or OWN
-    return f"{OWN}-{name}" if name in corpus_names() else name, path
+    return f"{OWN}-{name}" if name in CORPORA.names() else name, path

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from earnest.apps.cli.output import echo, echo_table
+from earnest.corpora.base import CORPORA
 from earnest.errors import counted
 from earnest.evaluation.report import results_table
 from earnest.evaluation.splits import Leakage, sentences_over
@@ -26,7 +27,7 @@ from typing import TypeVar
 
 import click
 
-from earnest.apps.cli._options import corpus_names, named_corpus, names_from, option
+from earnest.apps.cli._options import named_corpus, names_from, option
 from earnest.errors import RecipeError
 from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS
 from earnest.files.reading import parsed_toml
@@ -46,12 +47,10 @@ class RecipeFile(click.ParamType[Path]):
         return value if isinstance(value, Path) else recipe_file(value)
 
 
-def protocol_names() -> list[str]:
-    """Return the names of the protocols."""
-    return [protocol.name for protocol in PROTOCOL_TABLE]
-
-
-PROTOCOL: Mapping[str, Any] = {"metavar": "NAME", "shell_complete": names_from(protocol_names)}
+PROTOCOL: Mapping[str, Any] = {
+    "metavar": "NAME",
+    "shell_complete": names_from(lambda: (protocol.name for protocol in PROTOCOL_TABLE)),
+}
 
 
 def protocol_option(function: F) -> F:
@@ -95,7 +94,7 @@ class RecipeOptions:
         "--corpus",
         multiple=True,
         metavar="NAME|PATH",
-        shell_complete=names_from(corpus_names, files=True),
+        shell_complete=names_from(CORPORA.names, files=True),
         help="Other recordings than the recipe's; repeatable. A folder or table of your own in any layout, or a "
         "manifest: then classes are your labels, and the protocol is chosen by what it says about speakers.",
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from earnest.apps.cli._options import corpus_names, named_corpus, names_from, options
+from earnest.apps.cli._options import named_corpus, names_from, options
 from earnest.apps.cli._own_recordings import (
     OwnOptions,
     echo_manifest,
@@ -197,7 +197,7 @@ def list_(as_json: bool, quiet: bool) -> None:
 
 
 @command.command()
-@click.argument("name", shell_complete=names_from(corpus_names))
+@click.argument("name", shell_complete=names_from(CORPORA.names))
 @output_options
 def info(name: str, as_json: bool, quiet: bool) -> None:
     """Show the facts about one corpus, where to get it and how its folder looks.
@@ -215,7 +215,7 @@ def info(name: str, as_json: bool, quiet: bool) -> None:
 
 
 @command.command()
-@click.argument("name", metavar="NAME|PATH", shell_complete=names_from(corpus_names, files=True))
+@click.argument("name", metavar="NAME|PATH", shell_complete=names_from(CORPORA.names, files=True))
 @click.argument("root", type=PATH, required=False)
 @data_option
 @options("hints", OwnOptions)
@@ -254,7 +254,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
 
 
 @command.command()
-@click.argument("name", metavar="NAME|PATH|FORMAT", shell_complete=names_from(corpus_names, files=True))
+@click.argument("name", metavar="NAME|PATH|FORMAT", shell_complete=names_from(CORPORA.names, files=True))
 @click.argument("root", type=PATH, required=False)
 @data_option
 @click.option("-o", "--output", type=PATH, required=True, help="The CSV file to write.")
@@ -399,7 +399,7 @@ def _refuse_hints(hints: OwnOptions, name: str) -> None:
 
 
 @command.command()
-@click.argument("name", shell_complete=names_from(corpus_names))
+@click.argument("name", shell_complete=names_from(CORPORA.names))
 @click.argument("folder", type=PATH)
 @output_options
 def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
@@ -425,7 +425,7 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
 
 
 @command.command()
-@click.argument("name", metavar="NAME|PATH", shell_complete=names_from(corpus_names, files=True))
+@click.argument("name", metavar="NAME|PATH", shell_complete=names_from(CORPORA.names, files=True))
 @click.argument("root", type=PATH, required=False)
 @data_option
 @click.option("-o", "--output", type=PATH, required=True, help="Folder to write: index.html, pictures, corpus.json.")

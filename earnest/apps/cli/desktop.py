@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import bundle_names, names_from
+from earnest.apps.cli._options import names_from
 from earnest.apps.cli.output import EXIT_SOME_FAILED, FOLDER, encode_output, output_options
+from earnest.bundle import shipped_bundles
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.formats import json_line
 
@@ -18,7 +19,7 @@ from earnest.runtime.formats import json_line
     "--model",
     envvar="EARNEST_MODEL",
     metavar="NAME|PATH",
-    shell_complete=names_from(bundle_names, files=True),
+    shell_complete=names_from(shipped_bundles, files=True),
     help="The bundle that answers. Default: the one that was used last.",
 )
 @click.option(

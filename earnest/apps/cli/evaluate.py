@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from earnest.apps.cli._options import ENGINE, VARIANT_HELP, listed, names_from, numbers, option, options, variant_names
+from earnest.apps.cli._options import ENGINE, VARIANT_HELP, listed, names_from, numbers, option, options
 from earnest.apps.cli._training import EPILOG, PROTOCOL, RecipeOptions, echo_results, recipe_argument, tell_unused
 from earnest.apps.cli.output import (
     FOLDER,
@@ -25,6 +25,7 @@ from earnest.apps.cli.output import (
     resumable,
 )
 from earnest.apps.cli.train import protocol_of, require_training
+from earnest.augment.tta import VARIANTS
 from earnest.errors import MissingExtraError, RecipeError
 from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.split_files import NAME, protocol_of_files
@@ -170,7 +171,7 @@ class ConditionOptions:
         "--tta",
         multiple=True,
         metavar="VARIANTS",
-        shell_complete=names_from(variant_names),
+        shell_complete=names_from(lambda: VARIANTS),
         help=f"Also answer by the mean over changed copies of each test recording; repeatable. {VARIANT_HELP}.",
     )
     noise: str | None = option(

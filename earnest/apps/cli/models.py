@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._options import bundle_names, names_from
+from earnest.apps.cli._options import names_from
 from earnest.apps.cli.output import echo, echo_json, output_options
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
 from earnest.evaluation.protocols import kind_words
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME|PATH]...", shell_complete=names_from(bundle_names, files=True))
+@click.argument("names", nargs=-1, metavar="[NAME|PATH]...", shell_complete=names_from(shipped_bundles, files=True))
 @output_options
 def command(names: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """List bundles and networks.

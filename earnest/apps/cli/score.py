@@ -8,7 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
-from earnest.apps.cli._options import corpus_names, names_from
+from earnest.apps.cli._options import names_from
 from earnest.apps.cli._training import PROTOCOL, echo_affect
 from earnest.apps.cli.output import (
     PATH,
@@ -21,7 +21,7 @@ from earnest.apps.cli.output import (
     overwrite_option,
     word_pairs,
 )
-from earnest.corpora.base import scheme_of_rows
+from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, MissingExtraError, counted
@@ -296,7 +296,7 @@ FILE_SUFFIXES = (".html", ".json", ".jsonl", ".csv", ".png", ".md", ".txt")  # n
     "corpora",
     multiple=True,
     metavar="NAME",
-    shell_complete=names_from(corpus_names),
+    shell_complete=names_from(CORPORA.names),
     help="A corpus instead of a manifest. Default: the corpora that --data names.",
 )
 @data_option

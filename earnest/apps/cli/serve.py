@@ -6,7 +6,6 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from earnest.apps.cli._options import JOBS, MODELS
-from earnest.apps.cli.output import output_options, word_pairs
+from earnest.apps.cli.output import echo_json, echo_table, output_options, word_pairs
 from earnest.errors import MissingExtraError
 from earnest.runtime.engine import Provider
 
@@ -152,17 +151,9 @@ def command(
     who = kept, api_keys, cors_origins, host_names
     settings = Settings(models, threads, provider, jobs, micro_batch, bounds, *who, keep)
     is_for_people = not keys and is_loopback(host) and not quiet and _is_terminal()
-    show = _announcement(host, token, as_json, is_for_people)
+    is_told = as_json or token or is_for_people
+    show = functools.partial(_announce, host, token, as_json) if is_told else None
     serve(settings, Address(host, port), workers, "warning" if quiet else log_level, show)
-
-
-def _announcement(host: str, token: str | None, as_json: bool, is_for_people: bool) -> Callable[[int], None] | None:
-    """Return a function that announces the server's port; None where nobody needs to be told."""
-    if as_json:
-        return functools.partial(_show_as_json, host, token)
-    if token:
-        return functools.partial(_show_addresses, host, token)
-    return functools.partial(_show_page, host) if is_for_people else None
 
 
 def _limits(words: tuple[str, ...]) -> "Limits":
@@ -182,43 +173,36 @@ def _limits(words: tuple[str, ...]) -> "Limits":
 
 
 def _show(limits: "Limits", as_json: bool) -> None:
-    from earnest.apps.cli.output import echo_json, echo_table
-
     values = {bound.name: getattr(limits, bound.name) for bound in fields(limits)}
     if as_json:
         echo_json(values)
         return
-    echo_table(
-        ("name", "limit"),
-        [(name, f"{value:g}" if value < 1e6 else f"{value:,}") for name, value in values.items()],
-        right=("limit",),
-    )
+    rows = [(name, f"{value:g}" if value < 1e6 else f"{value:,}") for name, value in values.items()]
+    echo_table(("name", "limit"), rows, right=("limit",))
 
 
 def _is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _show_page(host: str, port: int) -> None:
-    """Print the page's address for people; the logs beside it are for machines."""
-    click.echo(f"Open http://{_in_address(host)}:{port}/ in a browser on this machine; Ctrl-C ends the server.")
+def _announce(host: str, token: str | None, as_json: bool, port: int) -> None:
+    """Print the server's address: as JSON with its key for a program, with a token for others, else for people here.
+
+    The token stands behind "#": browsers send that to nobody, so no log has it.
+    """
+    if as_json:
+        name = "127.0.0.1" if host in EVERYWHERE else _in_address(host)
+        click.echo(json.dumps({"url": f"http://{name}:{port}", "token": token}))
+    elif token:
+        hosts = [host] if host not in EVERYWHERE else ["127.0.0.1", *_own_address()]
+        for name in hosts:
+            click.echo(f"http://{_in_address(name)}:{port}/#token={token}")
+    else:  # the logs beside it are for machines
+        click.echo(f"Open http://{_in_address(host)}:{port}/ in a browser on this machine; Ctrl-C ends the server.")
 
 
 def _in_address(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _show_as_json(host: str, token: str | None, port: int) -> None:
-    """Print the server's address and key as one line of JSON, for a program."""
-    name = "127.0.0.1" if host in EVERYWHERE else _in_address(host)
-    click.echo(json.dumps({"url": f"http://{name}:{port}", "token": token}))
-
-
-def _show_addresses(host: str, token: str, port: int) -> None:
-    """Print where to open the page. The token stands behind "#": browsers send that to nobody, so no log has it."""
-    hosts = [host] if host not in EVERYWHERE else ["127.0.0.1", *_own_address()]
-    for name in hosts:
-        click.echo(f"http://{_in_address(name)}:{port}/#token={token}")
 
 
 def _own_address() -> list[str]:
