@@ -24,7 +24,6 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -32,7 +31,7 @@ from PySide6.QtWidgets import (
 )
 
 from earnest.apps.desktop.analysis import reason
-from earnest.apps.desktop.fields import EmotionField, RowsTable, TypingField
+from earnest.apps.desktop.fields import EmotionField, RowsTable, TypingField, arranged, button
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, moment, tr, word
 from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of
 from earnest.corpora.manifest import Utterance
@@ -303,9 +302,7 @@ class AnnotationPanel(QWidget):
         self.speaker.setAccessibleName(tr("Speaker of the chosen parts"))
         self.speaker.setPlaceholderText(tr("Speaker"))
         self.speaker.editingFinished.connect(self.take_typed)
-        self.count = PlainLabel()
-        self.count.setAccessibleName(tr("Corrections"))
-        self.count.setWordWrap(True)
+        self.count = PlainLabel(name=tr("Corrections"), wraps=True)
         grid = QGridLayout()
         buttons = (
             (tr("&Right as it is"), self.confirm),
@@ -318,27 +315,17 @@ class AnnotationPanel(QWidget):
         meanings = {4: tr("Compare with a &second annotator …"), 5: tr("Learn &from my corrections …")}
         self.buttons = []
         for place, (text, what) in enumerate(buttons):
-            button = QPushButton(text)
             meaning = meanings.get(place, text).replace("&", "")
-            button.setAccessibleName(meaning)
-            button.setToolTip(meaning)
-            button.clicked.connect(lambda _=False, what=what: what())
-            grid.addWidget(button, place // 2, place % 2)
-            self.buttons.append(button)
+            self.buttons.append(button(text, what, meaning, meaning))
+            grid.addWidget(self.buttons[-1], place // 2, place % 2)
         # A click leaves the keys to the field: what is typed there is of the new part alone.
         self.buttons[1].setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.learning = self.buttons[-1]
         fields = QFormLayout()
         fields.addRow(tr("Emotion"), self.emotions)
         fields.addRow(tr("Speaker"), self.speaker)
-        side = QVBoxLayout()
-        side.addLayout(fields)
-        side.addLayout(grid)
-        side.addWidget(self.count)
-        side.addStretch(1)
-        layout = QHBoxLayout(self)
-        layout.addWidget(self.table, 3)
-        layout.addLayout(side, 2)
+        side = arranged(QVBoxLayout(), fields, grid, self.count, 1)
+        arranged(QHBoxLayout(self), (self.table, 3), (side, 2))
         self._tell_count()
 
     def _set_up_table(self) -> None:
@@ -462,9 +449,7 @@ class AgreementDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(tr("Two annotators"))
         self.resize(760, 520)
-        self.summary = PlainLabel(_summary(found))
-        self.summary.setWordWrap(True)
-        self.summary.setAccessibleName(tr("Agreement"))
+        self.summary = PlainLabel(_summary(found), tr("Agreement"), wraps=True)
         shown = sorted(found.shared, key=lambda one: (one.first == one.second, one.path, one.start_s))[:MOST_ROWS]
         self.table = QTableWidget(len(shown), 6)
         self.table.setTabKeyNavigation(False)
@@ -486,9 +471,7 @@ class AgreementDialog(QDialog):
         self.table.horizontalHeader().setStretchLastSection(True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        for widget in (self.summary, self.table, buttons):
-            layout.addWidget(widget)
+        arranged(QVBoxLayout(self), self.summary, self.table, buttons)
 
 
 def _summary(found: AnnotatorAgreement) -> str:

@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
+from earnest.apps.desktop.fields import arranged
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, tr, word
 from earnest.audio.io import OTHER_TRACKS, SEPARATE
 from earnest.bundle import BundleInfo
@@ -32,7 +33,6 @@ class AnswerPanel(QScrollArea):
         self.setAccessibleName(tr("Answer"))
         inside = QWidget()
         self.setWidget(inside)
-        layout = QVBoxLayout(inside)
         self.about, self.emotion, self.meaning = (_text(name) for name in (tr("About"), tr("Emotion"), tr("Meaning")))
         font = self.emotion.font()
         font.setPointSizeF(font.pointSizeF() * 1.8)
@@ -40,11 +40,7 @@ class AnswerPanel(QScrollArea):
         self.emotion.setFont(font)
         self._bars = QGridLayout()
         self._facts = QFormLayout()
-        for item in (self.about, self.emotion, self.meaning):
-            layout.addWidget(item)
-        layout.addLayout(self._bars)
-        layout.addLayout(self._facts)
-        layout.addStretch(1)
+        arranged(QVBoxLayout(inside), self.about, self.emotion, self.meaning, self._bars, self._facts, 1)
         self.clear()
 
     def clear(self) -> None:
@@ -101,11 +97,8 @@ class AnswerPanel(QScrollArea):
 
 
 def _text(name: str) -> QLabel:
-    label = PlainLabel()
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)  # names of files and classes are text, not markup
+    label = PlainLabel(name=name, wraps=True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setAccessibleName(name)
     return label
 
 

@@ -1,16 +1,19 @@
 """Fields and tables whose keys and wheel do what a person means, such as undo and copying rows; and the notice."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QBoxLayout,
     QComboBox,
     QCompleter,
     QFrame,
     QHBoxLayout,
     QHeaderView,
+    QLayout,
     QLineEdit,
     QListView,
     QPushButton,
@@ -22,6 +25,30 @@ from earnest.apps.desktop.texts import PlainLabel, tr, word
 from earnest.errors import printable
 from earnest.files.tables import marked
 from earnest.labels import EMOTIONS, UNSURE
+
+Layout = TypeVar("Layout", bound=QBoxLayout)
+
+
+def button(text: str, what: Callable[[], object], name: str = "", tip: str = "") -> QPushButton:
+    """Make a button; ``name`` is what it is called for who hears it, where its text is short."""
+    made = QPushButton(text)
+    made.setAccessibleName(name)
+    made.setToolTip(tip)
+    made.clicked.connect(lambda *_: what())
+    return made
+
+
+def arranged(layout: Layout, *items: QWidget | QLayout | int | tuple[QWidget | QLayout, int]) -> Layout:
+    """Put items into a row or column: widgets, layouts, each perhaps with its share of the room, or free room alone."""
+    for item in items:
+        what, share = item if isinstance(item, tuple) else (item, 0)
+        if isinstance(what, QWidget):
+            layout.addWidget(what, share)
+        elif isinstance(what, QLayout):
+            layout.addLayout(what, share)
+        else:
+            layout.addStretch(what)
+    return layout
 
 
 class ChoiceField(QComboBox):
@@ -139,15 +166,10 @@ class Notice(QFrame):
         super().__init__()
         self._keys_to, self._first = keys_to, ""
         self.setFrameShape(QFrame.Shape.StyledPanel)
-        self._said = PlainLabel(name=tr("Message"))
-        self._said.setWordWrap(True)
+        self._said = PlainLabel(name=tr("Message"), wraps=True)
         self._said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.button = QPushButton(tr("Close"))
-        self.button.setAccessibleName(tr("Close the message"))
-        self.button.clicked.connect(self._close)
-        row = QHBoxLayout(self)
-        row.addWidget(self._said, 1)
-        row.addWidget(self.button)
+        self.button = button(tr("Close"), self._close, tr("Close the message"))
+        arranged(QHBoxLayout(self), (self._said, 1), self.button)
         self.hide()
 
     def say_first(self, what: str) -> None:

@@ -19,11 +19,11 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Analysis, Listening
 from earnest.apps.desktop.answer import short_error
-from earnest.apps.desktop.fields import ChoiceField, RowsTable, TypingField
+from earnest.apps.desktop.fields import ChoiceField, RowsTable, TypingField, arranged, button
 from earnest.apps.desktop.texts import PlainLabel, localised, tip, tr, word
 from earnest.corpora.base import audio_files_and_links
 from earnest.corpora.manifest import AUDIO_SUFFIXES
@@ -299,20 +299,18 @@ class FilesPanel(QWidget):
         self.search.setAccessibleName(tr("Search names and notes"))
         self.table = RowsTable(tr("Files"))
         self._set_up_table()
-        self.progress, self.state, self.stop = QProgressBar(), PlainLabel(), QPushButton(tr("Cancel"))
+        self.progress = QProgressBar()
+        self.state = PlainLabel(name=tr("State of the work"), wraps=True)
+        self.stop = button(tr("Cancel"), self.cancel, tr("Cancel"))
         self.progress.setAccessibleName(tr("Progress"))
         self.progress.setMinimumWidth(1)  # so that it makes no narrow window wider
         self.progress.hide()
-        self.state.setAccessibleName(tr("State of the work"))
-        self.state.setWordWrap(True)
-        self.stop.setAccessibleName(tr("Cancel"))
         self.stop.hide()
         self._left = TimeLeft()
         self._looks_for = QTimer(self, interval=150, singleShot=True)
         self._looks_for.timeout.connect(self._look)
         self.search.textChanged.connect(lambda *_: self._looks_for.start())
         self.labels.currentIndexChanged.connect(lambda *_: self._looks_for.start())
-        self.stop.clicked.connect(self.cancel)
         self.analysis.answered.connect(self._take)
         self.analysis.begun.connect(lambda path: self.model.say([path], "hearing"))
         self.analysis.ended.connect(self._end)
@@ -333,17 +331,10 @@ class FilesPanel(QWidget):
         self.table.selectionModel().currentRowChanged.connect(lambda index, _: self._choose(index))
 
     def _arrange(self) -> None:
-        top, bottom = QHBoxLayout(), QHBoxLayout()
-        top.addWidget(self.search, 2)
-        top.addWidget(self.labels, 1)
-        bottom.addWidget(self.progress, 1)
-        bottom.addWidget(self.stop)
-        layout = QVBoxLayout(self)
+        top = arranged(QHBoxLayout(), (self.search, 2), (self.labels, 1))
+        bottom = arranged(QHBoxLayout(), (self.progress, 1), self.stop)
+        layout = arranged(QVBoxLayout(self), top, (self.table, 1), self.state, bottom)
         layout.setContentsMargins(4, 4, 0, 4)
-        layout.addLayout(top)
-        layout.addWidget(self.table, 1)
-        layout.addWidget(self.state)
-        layout.addLayout(bottom)
 
     def answer_with(self, listening: Listening) -> None:
         """Answer all files, also those that have an answer of another model."""

@@ -4,7 +4,7 @@ That is what the application is made of, and under which licences: of a folder w
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -16,7 +16,7 @@ from PySide6.QtGui import QAction, QActionGroup, QKeySequence, QShortcut, QStand
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QMainWindow, QMenu, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.export import TIMELINES
-from earnest.apps.desktop.fields import RowsTable
+from earnest.apps.desktop.fields import RowsTable, arranged
 from earnest.apps.desktop.texts import LANGUAGES, tr
 from earnest.errors import printable
 
@@ -66,7 +66,7 @@ class Item:
     keys: str = ""
 
 
-def fill(menu: QMenu, items: Sequence[Item | None]) -> list[QAction]:
+def fill(menu: QMenu, *items: Item | None) -> list[QAction]:
     """Add entries to a menu; None is a line between them."""
     actions = []
     for item in items:
@@ -109,55 +109,49 @@ def fill_menus(window: "DesktopWindow") -> list[QAction]:
     _fill_look(bar.addMenu(tr("&View")), window)
     _fill_sound(bar.addMenu(tr("S&ound")), window)
     label_actions = _fill_labels(bar.addMenu(tr("A&nnotate")), window)
-    fill(bar.addMenu(tr("&Help")), [Item(tr("&Keys"), window.show_keys, "F1"), Item(tr("&About"), window.show_about)])
+    fill(bar.addMenu(tr("&Help")), Item(tr("&Keys"), window.show_keys, "F1"), Item(tr("&About"), window.show_about))
     _give_keys(window)
     return label_actions
 
 
 def _fill_file(file: QMenu, window: "DesktopWindow") -> None:
-    opening = [
+    fill(
+        file,
         Item(tr("&Open recordings …"), window.ask_files, "Ctrl+O"),
         Item(tr("Open &folder …"), window.ask_folder, "Ctrl+Shift+O"),
         Item(tr("&Paste"), window.paste, "Ctrl+V"),
         Item(tr("Speakers from a diarisation file …"), window.ask_rttm),
         Item(tr("Profile of the chosen files' speaker …"), window.ask_profile),
-    ]
-    fill(file, opening)
+    )
     file.addMenu(window.recent)
     window.recent.aboutToShow.connect(window.fill_recent)
-    fill(file, [None, Item(tr("Export &answers as a table …"), window.ask_rows, "Ctrl+E")])
+    fill(file, None, Item(tr("Export &answers as a table …"), window.ask_rows, "Ctrl+E"))
     timelines = file.addMenu(tr("Export &timelines"))
-    fill(timelines, [Item(form, partial(window.ask_timelines, form)) for form in TIMELINES])
+    fill(timelines, *(Item(form, partial(window.ask_timelines, form)) for form in TIMELINES))
     fill(
         file,
-        [
-            Item(tr("Save pict&ure …"), window.ask_picture),
-            Item(tr("Save each &channel as a file …"), window.ask_channels),
-            None,
-            Item(tr("&Quit"), window.close, "Ctrl+Q"),
-        ],
+        Item(tr("Save pict&ure …"), window.ask_picture),
+        Item(tr("Save each &channel as a file …"), window.ask_channels),
+        None,
+        Item(tr("&Quit"), window.close, "Ctrl+Q"),
     )
 
 
 def _fill_edit(edit: QMenu, window: "DesktopWindow") -> None:
-    undo, redo = (
-        window.annotations.undo_stack.createUndoAction(window, tr("Undo")),
-        window.annotations.undo_stack.createRedoAction(window, tr("Redo")),
-    )
+    undo = window.annotations.undo_stack.createUndoAction(window, tr("Undo"))
+    redo = window.annotations.undo_stack.createRedoAction(window, tr("Redo"))
     undo.setShortcut("Ctrl+Z")
     redo.setShortcuts([QKeySequence("Ctrl+Shift+Z"), QKeySequence("Ctrl+Y")])
     edit.addActions([undo, redo])
     fill(
         edit,
-        [
-            None,
-            Item(tr("&Search"), window.search, "Ctrl+F"),
-            Item(tr("Answer &again"), window.files.retry, "F5"),
-            Item(tr("&Cancel the work"), window.files.cancel, "Ctrl+."),
-            Item(tr("&Remove from the table"), window.files.remove_chosen, "Ctrl+Del"),
-            Item(tr("&Next file"), lambda: window.files.step(1), "Alt+Down"),
-            Item(tr("&Previous file"), lambda: window.files.step(-1), "Alt+Up"),
-        ],
+        None,
+        Item(tr("&Search"), window.search, "Ctrl+F"),
+        Item(tr("Answer &again"), window.files.retry, "F5"),
+        Item(tr("&Cancel the work"), window.files.cancel, "Ctrl+."),
+        Item(tr("&Remove from the table"), window.files.remove_chosen, "Ctrl+Del"),
+        Item(tr("&Next file"), lambda: window.files.step(1), "Alt+Down"),
+        Item(tr("&Previous file"), lambda: window.files.step(-1), "Alt+Up"),
     )
 
 
@@ -165,14 +159,12 @@ def _fill_look(look: QMenu, window: "DesktopWindow") -> None:
     views = window.recording.views
     fill(
         look,
-        [
-            Item(tr("Zoom &in"), lambda: views.zoom(0.5), "Ctrl++|Ctrl+="),
-            Item(tr("Zoom &out"), lambda: views.zoom(2), "Ctrl+-"),
-            Item(tr("Show &all"), views.fit, "Ctrl+0"),
-            Item(tr("Show the &selection"), views.show_selection, "Ctrl+J"),
-            Item(tr("Select &nothing"), lambda: views.select(0, 0), "Esc"),
-            None,
-        ],
+        Item(tr("Zoom &in"), lambda: views.zoom(0.5), "Ctrl++|Ctrl+="),
+        Item(tr("Zoom &out"), lambda: views.zoom(2), "Ctrl+-"),
+        Item(tr("Show &all"), views.fit, "Ctrl+0"),
+        Item(tr("Show the &selection"), views.show_selection, "Ctrl+J"),
+        Item(tr("Select &nothing"), lambda: views.select(0, 0), "Esc"),
+        None,
     )
     schemes = {"system": tr("As the system"), "light": tr("Light"), "dark": tr("Dark")}
     choices(look.addMenu(tr("&Colours")), schemes, window.preferences.text("scheme", "system"), window.set_scheme)
@@ -184,39 +176,33 @@ def _fill_look(look: QMenu, window: "DesktopWindow") -> None:
 def _fill_sound(sound: QMenu, window: "DesktopWindow") -> None:
     fill(
         sound,
-        [
-            Item(tr("&Play or stop"), window.recording.toggle, "Ctrl+Space"),
-            Item(tr("&Loop"), window.recording.loop.toggle, "Ctrl+L"),
-            Item(tr("To the &start"), lambda: window.recording.seek(-1e9)),
-            Item(tr("To the &end"), lambda: window.recording.seek(1e9)),
-            Item(tr("&Record or stop"), window.toggle_recording, "Ctrl+R"),
-        ],
+        Item(tr("&Play or stop"), window.recording.toggle, "Ctrl+Space"),
+        Item(tr("&Loop"), window.recording.loop.toggle, "Ctrl+L"),
+        Item(tr("To the &start"), lambda: window.recording.seek(-1e9)),
+        Item(tr("To the &end"), lambda: window.recording.seek(1e9)),
+        Item(tr("&Record or stop"), window.toggle_recording, "Ctrl+R"),
     )
 
 
 def _fill_labels(labels: QMenu, window: "DesktopWindow") -> list[QAction]:
     emotions = labels.addMenu(tr("&Emotion"))
-    named = [
-        Item(str(number + 1), partial(window.parts.relabel_by_number, number), f"Ctrl+{number + 1}")
-        for number in range(9)
-    ]
-    label_actions = fill(emotions, named)
+    numbered = enumerate(map(str, range(1, 10)))
+    named = (Item(key, partial(window.parts.relabel_by_number, number), f"Ctrl+{key}") for number, key in numbered)
+    label_actions = fill(emotions, *named)
     fill(
         labels,
-        [
-            Item(tr("&Right as it is"), window.parts.confirm, "Ctrl+Return"),
-            Item(tr("&Add selection"), window.parts.add_selection, "Ctrl+D"),
-            Item(tr("Delete &part"), window.parts.delete, "Ctrl+Backspace"),
-            Item(tr("&Next part"), lambda: window.parts.step(1), "Ctrl+Down"),
-            Item(tr("Pre&vious part"), lambda: window.parts.step(-1), "Ctrl+Up"),
-            None,
-            Item(tr("Save as &manifest …"), lambda: window.ask_annotations("manifest"), "Ctrl+S"),
-            Item(tr("Save for E&LAN …"), lambda: window.ask_annotations("eaf")),
-            Item(tr("Save as &TextGrid …"), lambda: window.ask_annotations("textgrid")),
-            None,
-            Item(tr("Compare with a &second annotator …"), window.ask_second),
-            Item(tr("Learn &from my corrections …"), window.learn),
-        ],
+        Item(tr("&Right as it is"), window.parts.confirm, "Ctrl+Return"),
+        Item(tr("&Add selection"), window.parts.add_selection, "Ctrl+D"),
+        Item(tr("Delete &part"), window.parts.delete, "Ctrl+Backspace"),
+        Item(tr("&Next part"), lambda: window.parts.step(1), "Ctrl+Down"),
+        Item(tr("Pre&vious part"), lambda: window.parts.step(-1), "Ctrl+Up"),
+        None,
+        Item(tr("Save as &manifest …"), lambda: window.ask_annotations("manifest"), "Ctrl+S"),
+        Item(tr("Save for E&LAN …"), lambda: window.ask_annotations("eaf")),
+        Item(tr("Save as &TextGrid …"), lambda: window.ask_annotations("textgrid")),
+        None,
+        Item(tr("Compare with a &second annotator …"), window.ask_second),
+        Item(tr("Learn &from my corrections …"), window.learn),
     )
     return label_actions
 
@@ -256,9 +242,7 @@ class KeysDialog(QDialog):
         self.table.resizeColumnToContents(0)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.table)
-        layout.addWidget(buttons)
+        arranged(QVBoxLayout(self), self.table, buttons)
 
 
 def _keys(window: QMainWindow) -> list[tuple[str, str]]:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Listening
-from earnest.apps.desktop.fields import ChoiceField
+from earnest.apps.desktop.fields import ChoiceField, arranged, button
 from earnest.apps.desktop.preferences import Preferences
 from earnest.apps.desktop.texts import CardBrowser, PlainLabel, explained, localised, tip, tr, word
 from earnest.bundle import DEFAULT_BUNDLE, bundle_anywhere, find_bundle, shipped_bundles
@@ -82,14 +82,11 @@ class ModelPanel(QWidget):
             self.bundles.addItem(name, name)
         for backend in BACKENDS:
             self.backends.addItem(backend, backend)
-        self.profile = PlainLabel()
-        self.profile.setAccessibleName(tr("Profile of a speaker"))
+        self.profile = PlainLabel(name=tr("Profile of a speaker"))
         self._profile = ""
         self.adapts = QCheckBox(tr("Adapt to what was heard before in the recording"))
         self.tells = QCheckBox(tr("Tell unsure answers too"))
-        self.summary = PlainLabel()
-        self.summary.setWordWrap(True)
-        self.summary.setAccessibleName(tr("What answers now"))
+        self.summary = PlainLabel(name=tr("What answers now"), wraps=True)
         self.card = CardBrowser()
         self.card.setAccessibleName(tr("Card of the model"))
         self._arrange()
@@ -101,18 +98,15 @@ class ModelPanel(QWidget):
 
     def _arrange(self) -> None:
         form = QFormLayout()
-        model, profile = QHBoxLayout(), QHBoxLayout()
-        other = _button(tr("Other bundle …"), self.open_bundle)
-        choose, forget = _button(tr("Choose …"), self.open_profile), _button(tr("None"), self.forget_profile)
-        make = _button(tr("Make …"), self.making_wanted)
-        make.setToolTip(tr("Hear the chosen files as one speaker's, and adapt to this speaker"))
-        make.setAccessibleName(tr("Make a profile of the chosen files"))
-        choose.setAccessibleName(tr("Choose a profile"))
-        forget.setAccessibleName(tr("No profile"))
-        for item in (self.bundles, other):
-            model.addWidget(item)
-        for widget in (self.profile, make, choose, forget):
-            profile.addWidget(widget)
+        model = arranged(QHBoxLayout(), self.bundles, button(tr("Other bundle …"), self.open_bundle))
+        hint = tr("Hear the chosen files as one speaker's, and adapt to this speaker")
+        profile = arranged(
+            QHBoxLayout(),
+            self.profile,
+            button(tr("Make …"), self.making_wanted.emit, tr("Make a profile of the chosen files"), hint),
+            button(tr("Choose …"), self.open_profile, tr("Choose a profile")),
+            button(tr("None"), lambda: self.use_profile(""), tr("No profile")),
+        )
         named = PlainLabel(tr("Model"))
         named.setBuddy(self.bundles)
         form.addRow(named, model)
@@ -120,13 +114,8 @@ class ModelPanel(QWidget):
         form.addRow(tr("Profile"), profile)
         form.addRow(self.adapts)
         form.addRow(self.tells)
-        left = QVBoxLayout()
-        left.addLayout(form)
-        left.addWidget(self.summary)
-        left.addStretch(1)
-        layout = QHBoxLayout(self)
-        layout.addLayout(left, 2)
-        layout.addWidget(self.card, 3)
+        left = arranged(QVBoxLayout(), form, self.summary, 1)
+        arranged(QHBoxLayout(self), (left, 2), (self.card, 3))
 
     @property
     def choice(self) -> ModelChoice:
@@ -163,11 +152,8 @@ class ModelPanel(QWidget):
         )
         self.card.setMarkdown(card)
         keep = self._preferences
-        for name, value in (
-            ("model", bundle_anywhere(choice.model)),
-            ("backend", choice.backend),
-            ("profile", choice.profile),
-        ):
+        kept = {"model": bundle_anywhere(choice.model), "backend": choice.backend, "profile": choice.profile}
+        for name, value in kept.items():
             keep.set_text(name, value)
         keep.set_flag("adapts", choice.adapts)
         keep.set_flag("tells_unsure", choice.tells_unsure)
@@ -190,13 +176,8 @@ class ModelPanel(QWidget):
             self.use_profile(path)
 
     def use_profile(self, path: str) -> None:
-        """Answer with a speaker's profile from now on."""
+        """Answer with a speaker's profile from now on, "" for none."""
         self._set_profile(path)
-        self._choose()
-
-    def forget_profile(self) -> None:
-        """Answer without a profile."""
-        self._set_profile("")
         self._choose()
 
     def _set_profile(self, path: str) -> None:
@@ -218,9 +199,3 @@ class ModelPanel(QWidget):
             keep.flag("adapts"),
             keep.flag("tells_unsure"),
         )
-
-
-def _button(text: str, what: object) -> QPushButton:
-    button = QPushButton(text)
-    button.clicked.connect(what)
-    return button

@@ -12,20 +12,11 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtWidgets import (
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QListWidget,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QListWidget, QProgressBar, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Background, Listening, reason
 from earnest.apps.desktop.answer import paint
-from earnest.apps.desktop.fields import ChoiceField
+from earnest.apps.desktop.fields import ChoiceField, arranged, button
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable, told
@@ -198,33 +189,23 @@ class RecordPanel(QWidget):
     def __init__(self, sound: Microphone, background: Background, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._sound, self._background = sound, background
-        self.button = QPushButton(tr("Record"))
-        self.button.setAccessibleName(tr("Record"))
-        self.button.clicked.connect(self.toggle)
+        self.button = button(tr("Record"), self.toggle, tr("Record"))
         self.devices = ChoiceField(tr("Microphone"))
         self.devices.addItem(tr("The system's microphone"), "")
         self.level = QProgressBar(textVisible=False)
         self.level.setRange(int(LOWEST_DBFS), 0)
         self.level.setValue(int(LOWEST_DBFS))
         self.level.setAccessibleName(tr("Level"))
-        self.state, self.problem = PlainLabel(tr("The microphone is off.")), PlainLabel()
-        self.problem.setWordWrap(True)
-        self.problem.setAccessibleName(tr("Problem with the microphone"))
+        self.state = PlainLabel(tr("The microphone is off."))
+        self.problem = PlainLabel(name=tr("Problem with the microphone"), wraps=True)
         self.spans = QListWidget()
         self.spans.setAccessibleName(tr("Emotions that were heard"))
         self._bars, self._grid = dict[str, tuple[QProgressBar, QLabel]](), QGridLayout()
-        top = QHBoxLayout()
         longest = max(tr("speech"), tr("pause"), key=len)
         self.state.setMinimumWidth(self.fontMetrics().horizontalAdvance(f"00:00:00  {longest}") + 8)
-        for item in (self.button, self.devices, self.state, self.level):
-            top.addWidget(item, 1 if item is self.level else 0)
-        below = QHBoxLayout()
-        below.addLayout(self._grid, 1)
-        below.addWidget(self.spans, 1)
-        layout = QVBoxLayout(self)
-        layout.addLayout(top)
-        layout.addWidget(self.problem)
-        layout.addLayout(below, 1)
+        top = arranged(QHBoxLayout(), self.button, self.devices, self.state, (self.level, 1))
+        below = arranged(QHBoxLayout(), (self._grid, 1), (self.spans, 1))
+        arranged(QVBoxLayout(self), top, self.problem, (below, 1))
         sound.heard.connect(self._hear)
         sound.told.connect(self._take)
         sound.ended.connect(self._end)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Background, Listening
 from earnest.apps.desktop.annotations import Parts, spans_of
+from earnest.apps.desktop.fields import arranged, button
 from earnest.apps.desktop.player import RATE_HZ, Player, Samples
 from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, localised, moment, tr
 from earnest.apps.desktop.views import RecordingViews
@@ -47,8 +48,7 @@ class RecordingPanel(QWidget):
         self._turns: dict[str, list[SpeakerTurn]] = {}
         self._listening: Listening | None = None
         self._reading = Deadline()
-        self.title, self.place = ElidedLabel(tr("Recording")), PlainLabel()
-        self.place.setAccessibleName(tr("Place in the recording"))
+        self.title, self.place = ElidedLabel(tr("Recording")), PlainLabel(name=tr("Place in the recording"))
         self.play, self.loop = QPushButton(tr("Play")), QPushButton(tr("Loop"))
         self.loop.setCheckable(True)
         self._ask = QTimer(self, interval=ASKED_MS, singleShot=True)
@@ -63,7 +63,6 @@ class RecordingPanel(QWidget):
         self.views.cursor_moved.connect(self._jump)
 
     def _arrange(self) -> None:
-        row = QHBoxLayout()
         zooms = (
             (tr("Zoom in"), "+", lambda: self.views.zoom(0.5)),
             (tr("Zoom out"), "−", lambda: self.views.zoom(2)),
@@ -71,23 +70,14 @@ class RecordingPanel(QWidget):
             (tr("Show the selection"), tr("Selection"), self.views.show_selection),
         )
         buttons = [self.play, self.loop]
-        for button in buttons:
-            button.setAccessibleName(button.text())
-        for name, text, what in zooms:
-            button = QPushButton(text)
-            button.setAccessibleName(name)
-            button.setToolTip(name)
-            button.clicked.connect(lambda _=False, what=what: what())
-            buttons.append(button)
-        for button in buttons:
-            button.setMinimumWidth(self.fontMetrics().horizontalAdvance(button.text()) + 20)  # Qt's own is 80
-            row.addWidget(button)
-        row.addWidget(self.place)
-        row.addWidget(self.title, 1)
-        layout = QVBoxLayout(self)
+        for one in buttons:
+            one.setAccessibleName(one.text())
+        buttons += [button(text, what, name, name) for name, text, what in zooms]
+        for one in buttons:
+            one.setMinimumWidth(self.fontMetrics().horizontalAdvance(one.text()) + 20)  # Qt's own is 80
+        row = arranged(QHBoxLayout(), *buttons, self.place, (self.title, 1))
+        layout = arranged(QVBoxLayout(self), (self.views, 1), row)
         layout.setContentsMargins(0, 4, 4, 4)
-        layout.addWidget(self.views, 1)
-        layout.addLayout(row)
 
     def listen_with(self, listening: Listening) -> None:
         """Answer selections with this."""

@@ -105,9 +105,10 @@ def install(language: str) -> None:
 class PlainLabel(QLabel):
     """A label that shows its text as it is; a name may stand there in place of markup."""
 
-    def __init__(self, text: str = "", name: str = "") -> None:
+    def __init__(self, text: str = "", name: str = "", wraps: bool = False) -> None:
         super().__init__(text)
         self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(wraps)
         if name:
             self.setAccessibleName(name)
 

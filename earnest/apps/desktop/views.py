@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Background, Listening
+from earnest.apps.desktop.fields import arranged, button
 from earnest.apps.desktop.player import Samples
 from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.errors import printable
@@ -427,18 +428,10 @@ class PicturePanel(QWidget):
         self._image.setColorMap(pg.colormap.get("magma"))
         self._plot.addItem(self._image)
         self._edges: list[Any] = []
-        self.said = PlainLabel()
-        self.said.setWordWrap(True)
-        self.said.setAccessibleName(tr("About the picture"))
-        self.button = QPushButton(tr("Save picture …"))
-        self.button.setAccessibleName(tr("Save picture"))
-        self.button.clicked.connect(self.saving_wanted)
-        row = QHBoxLayout()
-        row.addWidget(self.said, 1)
-        row.addWidget(self.button)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self._plot, 1)
-        layout.addLayout(row)
+        self.said = PlainLabel(name=tr("About the picture"), wraps=True)
+        self.button = button(tr("Save picture …"), self.saving_wanted.emit, tr("Save picture"))
+        row = arranged(QHBoxLayout(), (self.said, 1), self.button)
+        arranged(QVBoxLayout(self), (self._plot, 1), row)
         self.clear("")
 
     def clear(self, why: str) -> None:

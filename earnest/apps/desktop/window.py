@@ -19,7 +19,7 @@ from earnest.apps.desktop.export import (
     export_rows,
     place_to_write,
 )
-from earnest.apps.desktop.fields import Notice
+from earnest.apps.desktop.fields import Notice, arranged
 from earnest.apps.desktop.files import OPENED, Entry, FilesPanel, found_files
 from earnest.apps.desktop.learning import Learning
 from earnest.apps.desktop.menus import Item, KeysDialog, fill, fill_menus, licences
@@ -88,10 +88,8 @@ class DesktopWindow(QMainWindow):
         self.split.setSizes([460, 820])
         self.notice = Notice(self.files.table)
         middle = QWidget()
-        layout = QVBoxLayout(middle)
+        layout = arranged(QVBoxLayout(middle), self.notice, (self.split, 1))
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.notice)
-        layout.addWidget(self.split, 1)
         self.setCentralWidget(middle)
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize() - QSize(0, 40)))  # and its title
 
@@ -226,7 +224,7 @@ class DesktopWindow(QMainWindow):
         """List what was opened before."""
         self.recent.clear()
         items = [Item(printable(path), lambda path=path: self.open_paths([path])) for path in self.preferences.recent]  # type: ignore[misc]
-        fill(self.recent, list(items))
+        fill(self.recent, *items)
 
     # What answers.
 
