@@ -187,9 +187,7 @@ def made_client(make: Callable[..., T], url: str, **settings: Any) -> T:
         raise EarnestError(f"{without_password(url)}: no client ({first_line(error)}).{proxy_hint(url)}") from error
 
 
-def predict_call(
-    source: AudioInput, model: str | None, adapt: Adapt, options: Options, profile: GivenProfile = None
-) -> Call:
+def predict_call(source: AudioInput, model: str | None, adapt: Adapt, options: Options, profile: GivenProfile) -> Call:
     """Return the question that `Prediction` answers."""
     return _predict_call({"kind": "utterance", **_asked(model, adapt, options)}, source, profile)
 
@@ -200,7 +198,7 @@ def timeline_call(
     model: str | None,
     adapt: Adapt,
     options: Options,
-    profile: GivenProfile = None,
+    profile: GivenProfile,
 ) -> Call:
     """Return the question that `Timeline` answers."""
     params = {"kind": "timeline", **_asked(model, adapt, options), **_window(windowing)}
@@ -256,8 +254,8 @@ class BatchRows:
         sources: Iterable[AudioInput],
         model: str | None,
         options: Options,
-        adapt: Adapt = "off",
-        profile: GivenProfile = None,
+        adapt: Adapt,
+        profile: GivenProfile,
     ) -> None:
         refuse_single(sources)
         self._sources = list(sources)

@@ -164,7 +164,7 @@ class Analysis(QObject):
     begun = Signal(str)  # path
     ended = Signal()
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._waiting, self._found = deque[str](), deque[tuple[Listening, str, Timeline]]()
         self._changed = threading.Condition()

@@ -290,8 +290,8 @@ class AnnotationPanel(QWidget):
     comparing_wanted = Signal()
     saving_wanted = Signal()
 
-    def __init__(self, annotations: Annotations, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, annotations: Annotations) -> None:
+        super().__init__()
         self._annotations, self._path, self._selection = annotations, "", (0.0, 0.0)
         self._classes: tuple[str, ...] = ()
         self.model, self.table = PartsTable(), RowsTable(tr("Parts of the recording"))
@@ -445,7 +445,7 @@ class AnnotationPanel(QWidget):
 class AgreementDialog(QDialog):
     """The stretches that both labelled; where they differ, the row has a colour and says so."""
 
-    def __init__(self, found: AnnotatorAgreement, second: str, parent: QWidget | None = None) -> None:
+    def __init__(self, found: AnnotatorAgreement, second: str, parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Two annotators"))
         self.resize(760, 520)

@@ -27,8 +27,8 @@ def paint(bar: QProgressBar, colour: str) -> None:
 class AnswerPanel(QScrollArea):
     """Shows a prediction; the window says about what."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.setWidgetResizable(True)
         self.setAccessibleName(tr("Answer"))
         inside = QWidget()

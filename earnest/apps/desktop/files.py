@@ -96,7 +96,7 @@ FILE, EMOTION, CONFIDENCE, LENGTH, QUALITY, NOTE, FOLDER = range(7)
 class FileTable(QAbstractTableModel):
     """The files, in the order in which they were opened."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.entries: list[Entry] = []
         self._rows: dict[str, int] = {}
@@ -231,7 +231,7 @@ def _sorted(entry: Entry, column: int) -> Any:
 class FileFilter(QSortFilterProxyModel):
     """The files that are looked for, sorted by a column."""
 
-    def __init__(self, table: FileTable, parent: QObject | None = None) -> None:
+    def __init__(self, table: FileTable, parent: QObject) -> None:
         super().__init__(parent)
         self._table, self._label, self._sought = table, "", ""
         self.setSourceModel(table)
@@ -289,8 +289,8 @@ class FilesPanel(QWidget):
     current_changed = Signal(str)
     answered = Signal(list)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.model, self.analysis = FileTable(self), Analysis(self)
         self.filter = FileFilter(self.model, self)
         self.search, self.labels = TypingField(), ChoiceField(tr("Show one emotion"))

@@ -74,8 +74,8 @@ class ModelPanel(QWidget):
     chosen = Signal(object)
     making_wanted = Signal()
 
-    def __init__(self, preferences: Preferences, model: str | None = None, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, preferences: Preferences, model: str | None = None) -> None:
+        super().__init__()
         self._preferences = preferences
         self.bundles, self.backends = ChoiceField(tr("Model")), ChoiceField(tr("What runs the network"))
         for name in shipped_bundles():
@@ -165,8 +165,7 @@ class ModelPanel(QWidget):
 
     def open_bundle(self) -> None:
         """Ask for a bundle's folder."""
-        folder = QFileDialog.getExistingDirectory(self, tr("Folder of a bundle"))
-        if folder:
+        if folder := QFileDialog.getExistingDirectory(self, tr("Folder of a bundle")):
             self.choose_bundle(folder)
 
     def open_profile(self) -> None:

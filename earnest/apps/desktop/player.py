@@ -126,7 +126,7 @@ class Player(QObject):
     state_changed = Signal(bool)
     failed = Signal(str)
 
-    def __init__(self, background: Background, parent: QObject | None = None) -> None:
+    def __init__(self, background: Background, parent: QObject) -> None:
         super().__init__(parent)
         self._background = background
         self._stream: Any = None

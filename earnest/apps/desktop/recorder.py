@@ -186,8 +186,8 @@ class RecordPanel(QWidget):
 
     wanted = Signal(str)
 
-    def __init__(self, sound: Microphone, background: Background, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, sound: Microphone, background: Background) -> None:
+        super().__init__()
         self._sound, self._background = sound, background
         self.button = button(tr("Record"), self.toggle, tr("Record"))
         self.devices = ChoiceField(tr("Microphone"))

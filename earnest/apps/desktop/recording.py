@@ -38,8 +38,8 @@ class RecordingPanel(QWidget):
     stretch_answered = Signal(object, float, float)
     failed = Signal(str)
 
-    def __init__(self, background: Background, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, background: Background) -> None:
+        super().__init__()
         self._background = background
         self.views, self.player = RecordingViews(background), Player(background, self)
         self.path = ""

@@ -96,8 +96,8 @@ class RecordingViews(QWidget):
     selection_changed = Signal(float, float)
     span_chosen = Signal(int)
 
-    def __init__(self, background: Background, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, background: Background) -> None:
+        super().__init__()
         self._background = background
         self._samples: Samples | None = None
         self._classes: tuple[str, ...] = EMOTIONS  # those of the timeline, and those that a person may name
@@ -415,8 +415,8 @@ class PicturePanel(QWidget):
 
     saving_wanted = Signal()
 
-    def __init__(self, background: Background, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, background: Background) -> None:
+        super().__init__()
         self._background = background
         self.picture: Picture | None = None
         self.path = ""

@@ -198,8 +198,7 @@ class DesktopWindow(QMainWindow):
 
     def ask_profile(self) -> None:
         """Ask where the profile of the chosen files' speaker goes."""
-        path = place_to_write(self, tr("Save the speaker's profile"), "speaker.json", "JSON (*.json)")
-        if path:
+        if path := place_to_write(self, tr("Save the speaker's profile"), "speaker.json", "JSON (*.json)"):
             self.make_profile(path)
 
     def make_profile(self, path: str) -> None:
@@ -366,8 +365,7 @@ class DesktopWindow(QMainWindow):
 
     def ask_timelines(self, form: str) -> None:
         """Ask for the folder that timelines go to."""
-        folder = QFileDialog.getExistingDirectory(self, tr("Folder for timelines"))
-        if folder:
+        if folder := QFileDialog.getExistingDirectory(self, tr("Folder for timelines")):
             self.export_timelines(folder, form)
 
     def export_timelines(self, folder: str, form: str) -> None:
@@ -416,16 +414,16 @@ class DesktopWindow(QMainWindow):
         if not path or is_picture(path):
             self.tell(tr("Choose a recording in the table first."))
             return
-        folder = QFileDialog.getExistingDirectory(self, tr("Folder for channels"), str(Path(path).parent))
-        if folder:
+        if folder := QFileDialog.getExistingDirectory(self, tr("Folder for channels"), str(Path(path).parent)):
             self.export_channels(path, folder)
 
     def export_channels(self, path: str, folder: str) -> None:
         """Write each channel of a recording as a file, and open these."""
-        self.background.run(lambda: export_channels(path, Path(folder)), self._open_channels, self.tell)
 
-    def _open_channels(self, places: list[Path]) -> None:
-        self.open_paths(map(str, places))
+        def opened(places: list[Path]) -> None:
+            self.open_paths(map(str, places))
+
+        self.background.run(lambda: export_channels(path, Path(folder)), opened, self.tell)
 
     def _write_files(self, named: Callable[[], TimelineFiles], n_lacking: int = 0) -> None:
         """Write files whose names nobody chose, after a question where some are there already."""
@@ -541,20 +539,14 @@ class DesktopWindow(QMainWindow):
             "earnest {version} tells which emotion a speaker expresses, and how sure that is. No sound leaves this "
             "computer. Licence: Apache-2.0; Qt and PySide: LGPL-3.0; the details have the others."
         )
-        self._box("earnest", said.format(version=earnest.__version__), licences())
+        text, ends = said.format(version=earnest.__version__), QMessageBox.StandardButton.Close
+        self._box("earnest", text, licences(), ends)
 
-    def _box(
-        self,
-        title: str,
-        text: str,
-        details: str = "",
-        ends: QMessageBox.StandardButton = QMessageBox.StandardButton.Close,
-    ) -> None:
+    def _box(self, title: str, text: str, details: str, ends: QMessageBox.StandardButton) -> None:
         self.box = QMessageBox(QMessageBox.Icon.NoIcon, title, text, ends, self)
         self.box.setDefaultButton(ends)
         self.box.setTextFormat(Qt.TextFormat.PlainText)
-        if details:
-            self.box.setDetailedText(details)
+        self.box.setDetailedText(details)
         self.box.open()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802

@@ -145,17 +145,6 @@ def batch_text(predictions: Sequence[Prediction], form: Form, classes: Sequence[
     return json.dumps({"predictions": rows}, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def predict_answers() -> dict[str, Any]:
-    """Return the good answers of ``POST /v1/predict``."""
-    examples = {"utterance": PREDICTION, "unsure": UNSURE, "vocal burst": BURST, "timeline": TIMELINE}
-    return _answers("Prediction", examples, MEDIA_TYPES)
-
-
-def batch_answers() -> dict[str, Any]:
-    """Return the good answers of ``POST /v1/batch``."""
-    return _answers("Batch", {"batch": {"predictions": [PREDICTION, UNSURE, BURST]}}, ROWS)
-
-
 def _schema(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -167,6 +156,11 @@ def _answers(schema: str, examples: Mapping[str, Any], formats: Iterable[Form]) 
         "description": "The answer",
         "content": {"application/json": {"schema": _schema(schema), "examples": named}, **texts},
     }
+
+
+EXAMPLES = {"utterance": PREDICTION, "unsure": UNSURE, "vocal burst": BURST, "timeline": TIMELINE}
+PREDICT_ANSWERS = _answers("Prediction", EXAMPLES, MEDIA_TYPES)
+BATCH_ANSWERS = _answers("Batch", {"batch": {"predictions": [PREDICTION, UNSURE, BURST]}}, ROWS)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

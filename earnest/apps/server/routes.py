@@ -118,10 +118,10 @@ REFUSED = formats.problems(400, 401, 403, 406, 408, 413, 415, 421, 422, 429, 500
 def recordings_router(service: Service) -> APIRouter:
     """Return the routes that take recordings."""
     router, limits = APIRouter(), service.settings.limits
-    one, many = formats.predict_answers(), formats.batch_answers()
     recordings = several(limits.batch_files)
+    one, many = {200: formats.PREDICT_ANSWERS, **REFUSED}, {200: formats.BATCH_ANSWERS, **REFUSED}
 
-    @router.post("/v1/predict", responses={200: one, **REFUSED}, openapi_extra=formats.body(1), response_class=Response)
+    @router.post("/v1/predict", responses=one, openapi_extra=formats.body(1), response_class=Response)
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
         """Predict the emotion of one recording, as a whole or over time.
 
@@ -142,15 +142,14 @@ def recordings_router(service: Service) -> APIRouter:
                 try:
                     answer = await service.engine.run(predictor, lambda model: task(model, body), request.receive)
                 except RecordingTooLongError as error:
-                    raise ProblemError("too-large", f"{error}{_longer(query, limits.timeline_s)}") from None
+                    more = f" Or ask with kind=timeline, for up to {limits.timeline_s:g} s."
+                    raise ProblemError("too-large", f"{error}{more if query.kind == 'utterance' else ''}") from None
                 text = _text(answer, chosen, asked)
                 await service.keeper.keep(body.uploads, text)
         service.count("/v1/predict", [answer.prediction if isinstance(answer, Timeline) else answer])
         return Response(text, media_type=MEDIA_TYPES[chosen])
 
-    @router.post(
-        "/v1/batch", responses={200: many, **REFUSED}, openapi_extra=_many_files(service), response_class=Response
-    )
+    @router.post("/v1/batch", responses=many, openapi_extra=formats.body(limits.batch_files), response_class=Response)
     async def batch(request: Request, query: Annotated[BatchQuery, Query()]) -> Response:
         """Predict the emotions of several recordings, in their order; one that can't be read is a row with its error.
 
@@ -174,10 +173,6 @@ def recordings_router(service: Service) -> APIRouter:
     return router
 
 
-def _many_files(service: Service) -> dict[str, object]:
-    return formats.body(service.settings.limits.batch_files)
-
-
 def _accept(request: Request) -> str:
     return ",".join(request.headers.getlist("accept"))
 
@@ -189,11 +184,6 @@ def _task(query: PredictQuery, options: Options, most_s: float) -> Callable[[Pre
             raise ProblemError("not-valid", "window_s and hop_s are for timelines. Ask with kind=timeline.")
         return functools.partial(engine.utterance, adapt=query.adapt, options=options)
     return functools.partial(engine.timeline, adapt=query.adapt, windowing=windowing, most_s=most_s, options=options)
-
-
-def _longer(query: PredictQuery, timeline_s: float) -> str:
-    """Name the question to which a longer recording may be sent."""
-    return f" Or ask with kind=timeline, for up to {timeline_s:g} s." if query.kind == "utterance" else ""
 
 
 def classes_of(predictor: Predictor, options: Options) -> tuple[str, ...]:
