@@ -1,6 +1,7 @@
 """Answers for people on a terminal: predictions one line a recording, and a timeline as rows of emotions."""
 
 import os
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -61,8 +62,6 @@ class PredictionTable:
 
     def _message(self, prediction: Prediction) -> str:
         """Wrap the error under itself, without the path that stands in the first column."""
-        import textwrap
-
         text = printable(prediction.error or "").removeprefix(f"{printable(prediction.path)}: ")
         indent = self._name_width + self._word_width + 4
         lines = textwrap.wrap(text, max(self._width - indent, 20)) or [""]

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from earnest.apps.cli.output import echo, echo_table
 from earnest.corpora.base import CORPORA
 from earnest.errors import counted
-from earnest.evaluation.report import results_table
+from earnest.evaluation.report import NOTE, Matrix, results_table
 from earnest.evaluation.splits import Leakage, sentences_over
 from earnest.evaluation.texts import NONE, percent, spread_text
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
-    from earnest.evaluation.report import Matrix
     from earnest.experiments.conditions import ConditionResults
     from earnest.experiments.evaluate import Evaluation
 
@@ -161,7 +160,7 @@ def echo_results(
     outcome: "Evaluation",
     name: str,
     answered: "Sequence[ConditionResults]",
-    matrix: "Matrix | None",
+    matrix: Matrix | None,
     amounts: "Sequence[Amount]",
 ) -> None:
     """Write the results beside the published ones, and what belongs to them.
@@ -244,10 +243,8 @@ def echo_leakage(lines: Sequence[Leakage]) -> None:
         echo(f"  and {len(sentences) - MOST_LINES} more such lines in metrics.json")
 
 
-def _echo_matrix(matrix: "Matrix") -> None:
+def _echo_matrix(matrix: Matrix) -> None:
     """Write UA of every pair of corpora."""
-    from earnest.evaluation.report import NOTE
-
     columns = ("trained on", *matrix.corpora)
     echo()
     echo_table(columns, matrix.table(), "UA in per cent, tested on", right=columns[1:])

@@ -25,25 +25,24 @@ from earnest.apps.cli.output import (
     resumable,
 )
 from earnest.apps.cli.train import protocol_of, require_training
-from earnest.augment.tta import VARIANTS
+from earnest.augment.tta import VARIANTS, variants_called
 from earnest.errors import MissingExtraError, RecipeError
 from earnest.evaluation.protocols import Protocol, protocol_called
+from earnest.evaluation.report import Matrix
 from earnest.evaluation.split_files import NAME, protocol_of_files
 from earnest.files.locks import held_folder
 from earnest.files.writing import write_json
 from earnest.progress import Progress
-from earnest.settings.recipe import recipe_word
+from earnest.settings.recipe import Recipe, read_recipe, read_recipe_and_tune, recipe_word
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
-    from earnest.evaluation.report import Matrix
     from earnest.evaluation.streams import How
     from earnest.experiments.conditions import ConditionResults, ConditionSet
     from earnest.experiments.engines import FoldEngine
     from earnest.experiments.evaluate import Evaluation
     from earnest.experiments.task import Task
     from earnest.experiments.tune import SearchSpace
-    from earnest.settings.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class TaskOptions:
             raise click.UsageError("--speaker-dependent needs --splits. A protocol already says which it is.")
 
     def as_of(
-        self, recipe: "Recipe", as_published: bool, other: RecipeOptions, folders: dict[str, Path]
+        self, recipe: Recipe, as_published: bool, other: RecipeOptions, folders: dict[str, Path]
     ) -> "TaskOptions":
         """Return the options with the protocol of the recipe, its authors' or the data's, where none was named."""
         if self.protocol or self.splits:
@@ -134,7 +133,6 @@ class EvaluationRequest:
     def task(self, folders: dict[str, Path], protocol: Protocol | None = None) -> "Task":
         """Read the corpora and divide them, by another protocol where one is given."""
         from earnest.experiments.task import task_of
-        from earnest.settings.recipe import read_recipe
 
         recipe = read_recipe(self.recipe, self.other.changes)
         return task_of(recipe, protocol or self.of.chosen_protocol(), folders, listed(self.of.folds), self.of.repeats)
@@ -144,7 +142,6 @@ class EvaluationRequest:
         if not self.of.select:
             return None
         from earnest.experiments.tune import SearchSpace
-        from earnest.settings.recipe import read_recipe_and_tune
 
         _, table = read_recipe_and_tune(self.recipe, self.other.changes)
         if table is None:
@@ -195,7 +192,6 @@ class ConditionOptions:
 
     def checked(self) -> "list[ConditionSet]":
         """Return the conditions; unknown variants, and noises and levels that aren't there, are refused."""
-        from earnest.augment.tta import variants_called
         from earnest.experiments.conditions import Adapted, Averaged, ConditionSet, NoiseSet, NoiseTest
 
         for name in self.tta:
@@ -295,8 +291,6 @@ def command(
       earnest evaluate emocatcher --engine ray --address head:6379 --jobs 6
     """
     _require_packages()
-    from earnest.settings.recipe import read_recipe
-
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
     folders = corpus_folders(data) | other.own
     resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
@@ -352,7 +346,7 @@ def _refuse_combinations(of: TaskOptions, conditions: ConditionOptions, has_shar
         raise click.UsageError("--adapt can't be used with --select or --repeats. Leave one of them out.")
 
 
-def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":
+def _draw(outcome: "Evaluation", folder: Path, name: str) -> Matrix | None:
     """Draw the confusion matrix and, of a protocol that is one, the matrix of corpora, which is returned."""
     from earnest.plots.results import plot_confusion
 
@@ -360,7 +354,6 @@ def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":
     plot_confusion(outcome.scores, folder / "confusion.png", title, outcome.protocol.speaker_independent)
     if not outcome.protocol.is_matrix:
         return None
-    from earnest.evaluation.report import Matrix
     from earnest.plots.comparisons import plot_matrix
 
     matrix = Matrix.of(outcome.predictions)
@@ -398,7 +391,7 @@ def _less(
 
 
 def _echo_json(
-    outcome: "Evaluation", again: "Sequence[ConditionResults]", matrix: "Matrix | None", amounts: "Sequence[Amount]"
+    outcome: "Evaluation", again: "Sequence[ConditionResults]", matrix: Matrix | None, amounts: "Sequence[Amount]"
 ) -> None:
     more: dict[str, Any] = {"matrix": matrix.to_dict()} if matrix else {}
     more |= {"train_share": [asdict(amount) for amount in amounts]} if amounts else {}

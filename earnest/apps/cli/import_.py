@@ -21,13 +21,13 @@ from earnest.apps.cli.output import (
 from earnest.apps.cli.train import require_training
 from earnest.errors import counted
 from earnest.evaluation.author_protocols import stamp_of
+from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.texts import percent
-from earnest.settings.recipe import recipe_file
+from earnest.settings.recipe import Recipe, read_recipe, recipe_file
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
     from earnest.progress import Progress
-    from earnest.settings.recipe import Recipe
 
 NETWORKS = ("emocatcher", "moody-alexnet")
 STARTS = ("alexnet", "densenet121", "resnet18", "vgg11")
@@ -113,11 +113,9 @@ def _echo_test(outcome: "Evaluation") -> None:
     echo(f"{told} [{stamp}]." if stamp else f"{told}.")
 
 
-def _recipe(network: str, protocol: str | None) -> "Recipe":
+def _recipe(network: str, protocol: str | None) -> Recipe:
     """Return our recipe of the network, with what the protocol that it will be scored under changes in it."""
-    from earnest.evaluation.protocols import protocol_called
     from earnest.experiments.task import under
-    from earnest.settings.recipe import read_recipe
 
     recipe = read_recipe(recipe_file(network))
     return under(protocol_called(protocol), recipe) if protocol else recipe
@@ -127,6 +125,5 @@ def _scored(
     run: Path, protocol: str, fold: str | None, data: tuple[str, ...], command: str, progress: "Progress"
 ) -> "Evaluation | None":
     from earnest.experiments.evaluate import train
-    from earnest.settings.recipe import read_recipe
 
     return train(read_recipe(run), protocol, fold, corpus_folders(data), run, command, progress=progress)

@@ -19,6 +19,7 @@ from earnest.apps.cli.output import (
 from earnest.apps.cli.train import require_training
 from earnest.errors import counted
 from earnest.files.writing import refuse_existing
+from earnest.settings.recipe import read_recipe
 
 TOLERANCE = 1e-4
 
@@ -102,7 +103,6 @@ def _cells(name: str, *differences: float | None) -> list[str]:
 
 def _compare_all(run: Path, bundles: Sequence[Path], clips: Sequence[Path], output: Path | None, as_json: bool) -> None:
     from earnest.export.parity import COLUMNS, compare_runtimes, varied, write_rows
-    from earnest.settings.recipe import read_recipe
 
     waveforms = varied(clips, read_recipe(run).front_end.sample_rate_hz)
     rows = compare_runtimes(run, bundles, waveforms, clips[0])

@@ -48,6 +48,7 @@ from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.bulk import BATCH_S, AnsweredRecording, BatchAnswers
 from earnest.runtime.decoders import Decoders
+from earnest.runtime.formats import csv_header, csv_line, json_line
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
 
@@ -395,8 +396,6 @@ def _shows_progress(quiet: bool, rows_on_stdout: bool) -> bool:
 
 
 def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: int, with_bursts: bool) -> Writer:
-    from earnest.runtime.formats import csv_header, csv_line, json_line
-
     encode_output(form)
     if form == "json":
         return lambda row: click.echo(json_line(row))

@@ -16,6 +16,7 @@ from earnest.apps.cli._options import JOBS, MODELS
 from earnest.apps.cli.output import echo_json, echo_table, output_options, word_pairs
 from earnest.errors import MissingExtraError
 from earnest.runtime.engine import Provider
+from earnest.settings.config import from_mapping
 
 if TYPE_CHECKING:
     from earnest.apps.server.settings import Limits
@@ -158,7 +159,6 @@ def command(
 
 def _limits(words: tuple[str, ...]) -> "Limits":
     from earnest.apps.server.settings import Limits
-    from earnest.settings.config import from_mapping
 
     numbers: dict[str, Any] = {}
     for name, text in word_pairs("--limit", words).items():

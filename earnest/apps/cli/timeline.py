@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._answers import NoteCounter
+from earnest.apps.cli._answers import NoteCounter, chart
 from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
@@ -215,8 +215,6 @@ def _place(path: Path | None, overwrite: bool) -> AbstractContextManager[Path | 
 
 def _text(timeline: Timeline, form: str, output: Path | None) -> Iterable[str]:
     if form == "table":
-        from earnest.apps.cli._answers import chart
-
         columns = min(shutil.get_terminal_size().columns, 160)
         return (f"{line}\n" for line in chart(timeline, columns))
     return written(timeline, form, output and output.parent)

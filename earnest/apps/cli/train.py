@@ -33,14 +33,15 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
+from earnest.corpora.load import load_utterances
 from earnest.errors import MissingExtraError, counted
+from earnest.evaluation.folds import suitable_protocol
 from earnest.evaluation.texts import percent
 from earnest.files.locks import held_folder
-from earnest.settings.recipe import recipe_word
+from earnest.settings.recipe import Recipe, read_recipe, recipe_word
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
-    from earnest.settings.recipe import Recipe
     from earnest.training.record import RunRecord
 
 
@@ -93,8 +94,6 @@ def command(
     if _is_follower():
         _follow()
         return
-    from earnest.settings.recipe import read_recipe
-
     resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
     folders = corpus_folders(data) | other.own
     protocol = protocol or protocol_of(resolved, other, folders, one_split=True)  # a refusal doesn't wait for torch
@@ -142,13 +141,10 @@ def _follow() -> None:
         follow(ranks)
 
 
-def protocol_of(recipe: "Recipe", other: RecipeOptions, folders: Mapping[str, Path], one_split: bool = False) -> str:
+def protocol_of(recipe: Recipe, other: RecipeOptions, folders: Mapping[str, Path], one_split: bool = False) -> str:
     """Return the protocol of a recipe; of own recordings, which no protocol was written for, one that suits them."""
     if not other.own:
         return recipe.protocol
-    from earnest.corpora.load import load_utterances
-    from earnest.evaluation.folds import suitable_protocol
-
     return suitable_protocol(load_utterances(recipe.corpora, folders), one_split)
 
 

@@ -24,6 +24,7 @@ from earnest.apps.cli.output import (
 from earnest.apps.cli.train import require_training
 from earnest.errors import RecipeError, counted
 from earnest.evaluation.texts import percent
+from earnest.settings.recipe import read_recipe_and_tune
 
 if TYPE_CHECKING:
     from earnest.experiments.tune import Trial, Tuned
@@ -73,7 +74,6 @@ def command(
     """
     require_training()
     from earnest.experiments.tune import BEST, TRIALS, SearchSpace, tune
-    from earnest.settings.recipe import read_recipe_and_tune
 
     settings, table = read_recipe_and_tune(recipe)
     if table is None:
