@@ -221,12 +221,12 @@ class Work:
     request: Request
     models: tuple[str, ...]
     options: Options
-    threads: int = 1
-    provider: Provider = "cpu"
-    backend: Backend = "auto"
-    batch_s: float = 20.0
-    file_s: float = float("inf")
-    isolate: bool = False
+    threads: int
+    provider: Provider
+    backend: Backend
+    batch_s: float
+    file_s: float
+    isolate: bool
 
 
 @dataclass(frozen=True)

@@ -214,11 +214,6 @@ def run(
     with resumable(output, "", quiet):
         outcome = batch_run.run(plan, work, workers.begun(), left, progress_for(as_json, quiet), n_failed)
     _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
-    _exit(outcome)
-
-
-def _exit(outcome: "Outcome") -> None:
-    """End the command; its exit code says whether all was answered."""
     if outcome.errors or outcome.n_left:
         click.get_current_context().exit(EXIT_ERROR)
     if outcome.n_failed or outcome.n_held_failed:
@@ -248,18 +243,10 @@ def _work(
 ) -> "Work":
     from earnest.apps.batch.shard import Work
 
-    return Work(
-        output if "://" in output else str(Path(output).absolute()),
-        plan.request,
-        tuple(map(bundle_anywhere, models.models)),
-        chosen,
-        models.threads,
-        models.provider,
-        models.backend,
-        batch_s,
-        file_s,
-        isolate,
-    )
+    place = output if "://" in output else str(Path(output).absolute())
+    computing = models.threads, models.provider, models.backend
+    bundles = tuple(map(bundle_anywhere, models.models))
+    return Work(place, plan.request, bundles, chosen, *computing, batch_s, file_s, isolate)
 
 
 def _tell_plan(plan: "BatchPlan", as_json: bool, quiet: bool) -> None:

@@ -290,7 +290,9 @@ def command(
       earnest evaluate own --corpus my-recordings
       earnest evaluate emocatcher --engine ray --address head:6379 --jobs 6
     """
-    _require_packages()
+    require_training()
+    if not find_spec("matplotlib"):  # and not after hours of training
+        raise MissingExtraError("Drawing the confusion matrix", "report")
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
     folders = corpus_folders(data) | other.own
     resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
@@ -302,7 +304,8 @@ def command(
     asked = EvaluationRequest(recipe, of, other)
     _refuse_combinations(of, conditions, bool(shares), as_published)
     folder, progress = output or asked.default_folder, progress_for(as_json, quiet)
-    on_fold, engine = _tell if progress.visible else None, runner.chosen(progress)
+    on_fold = (lambda fold: echo(f"fold {fold} done", err=True)) if progress.visible else None
+    engine = runner.chosen(progress)
     if as_published:
         _show_as_published(asked, folders, folder, engine, on_fold, as_json, quiet)
         return
@@ -323,17 +326,6 @@ def command(
     if not quiet:
         following = command_line("report", folder)
         echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}. Next: {following}")
-
-
-def _require_packages() -> None:
-    """Refuse what a package is missing for now, and not after hours of training."""
-    require_training()
-    if not find_spec("matplotlib"):
-        raise MissingExtraError("Drawing the confusion matrix", "report")
-
-
-def _tell(fold: str) -> None:
-    echo(f"fold {fold} done", err=True)
 
 
 def _refuse_combinations(of: TaskOptions, conditions: ConditionOptions, has_shares: bool, as_published: bool) -> None:

@@ -351,7 +351,8 @@ def command(
     told = _facts_of_run(predictions)
     if protocol is not None:
         _refuse_other_protocol(protocol, predictions, told)
-    places = _places(corpora, corpus_folders(data))
+    folders = corpus_folders(data)
+    places = {name: corpus_root(name, folders) for name in corpora or folders}
     meant = {composed(theirs.strip()): composed(ours.strip()) for theirs, ours in word_pairs("--map", words).items()}
     source = Source(manifest, places, meant, scheme, form, ignore_unknown)
     if output is not None:
@@ -388,11 +389,6 @@ def _refuse_other_protocol(protocol: str, predictions: Path, told: Mapping[str, 
         raise EarnestError(
             f"{predictions}: was made under {known}, says {METRICS} there, not under {protocol} ({kind})."
         )
-
-
-def _places(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, Path]:
-    """Return corpus → folder of the corpora meant: those named, else those whose folder is said."""
-    return {name: corpus_root(name, folders) for name in names or folders}
 
 
 def _document(protocol: str | None, told: dict[str, Any], scores: Scores, found: ToScore) -> dict[str, Any]:

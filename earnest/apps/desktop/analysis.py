@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -136,13 +136,10 @@ class WatchedDecoders(InProcess):
     def __init__(self, heard: Callable[[float], None]) -> None:
         self._heard = heard
 
-    def open_audio(self, source: Source, max_seconds: float) -> AbstractContextManager[AudioStream]:
-        """Open a recording whose blocks are counted."""
-        return self._counted(super().open_audio(source, max_seconds))
-
     @contextmanager
-    def _counted(self, opened: AbstractContextManager[AudioStream]) -> Iterator[AudioStream]:
-        with opened as audio:
+    def open_audio(self, source: Source, max_seconds: float) -> Iterator[AudioStream]:
+        """Open a recording whose blocks are counted."""
+        with super().open_audio(source, max_seconds) as audio:
             yield replace(audio, blocks=self._blocks(audio))
 
     def _blocks(self, audio: AudioStream) -> Iterator[Waveform]:

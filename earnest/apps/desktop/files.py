@@ -85,11 +85,6 @@ def _size(path: Path) -> int:
         return 0
 
 
-def titles() -> tuple[str, ...]:
-    """Return the columns' titles."""
-    return tr("File"), tr("Emotion"), tr("Confidence"), tr("Length"), tr("Quality"), tr("Note"), tr("Folder")
-
-
 FILE, EMOTION, CONFIDENCE, LENGTH, QUALITY, NOTE, FOLDER = range(7)
 
 
@@ -112,7 +107,8 @@ class FileTable(QAbstractTableModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: N802
         """Return a column's title."""
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return titles()[section]
+            titles = tr("File"), tr("Emotion"), tr("Confidence"), tr("Length"), tr("Quality"), tr("Note"), tr("Folder")
+            return titles[section]
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:

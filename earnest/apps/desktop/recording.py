@@ -1,6 +1,5 @@
 """One recording: views, playing, and the answer about what is selected in it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal
@@ -29,6 +28,11 @@ class _NotWantedError(EarnestError):
 class RecordingPanel(QWidget):
     """Views and buttons for the recording that is current.
 
+    Attributes
+    ----------
+    listening : what answers about selections
+    turns : path of a recording → who speaks when in it
+
     Signals
     -------
     stretch_answered : prediction, start and end in seconds of the selected stretch; None where nothing is selected
@@ -45,8 +49,8 @@ class RecordingPanel(QWidget):
         self.path = ""
         self.samples: Samples | None = None
         self._timeline: Timeline | None = None
-        self._turns: dict[str, list[SpeakerTurn]] = {}
-        self._listening: Listening | None = None
+        self.turns: dict[str, list[SpeakerTurn]] = {}
+        self.listening: Listening | None = None
         self._reading = Deadline()
         self.title, self.place = ElidedLabel(tr("Recording")), PlainLabel(name=tr("Place in the recording"))
         self.play, self.loop = QPushButton(tr("Play")), QPushButton(tr("Loop"))
@@ -78,10 +82,6 @@ class RecordingPanel(QWidget):
         row = arranged(QHBoxLayout(), *buttons, self.place, (self.title, 1))
         layout = arranged(QVBoxLayout(self), (self.views, 1), row)
         layout.setContentsMargins(0, 4, 4, 4)
-
-    def listen_with(self, listening: Listening) -> None:
-        """Answer selections with this."""
-        self._listening = listening
 
     def show_recording(self, path: str) -> None:
         """Show another recording; its samples come when they are decoded."""
@@ -120,13 +120,9 @@ class RecordingPanel(QWidget):
         speakers = [one.speaker for one in parts]
         self.views.show_spans(spans_of(parts), dict(enumerate(speakers)) if any(speakers) else {})
 
-    def set_turns(self, path: str, turns: Sequence[SpeakerTurn]) -> None:
-        """Note who speaks when in a recording."""
-        self._turns[path] = list(turns)
-
     def speakers(self, timeline: Timeline | None) -> list[str]:
         """Return the speaker of each entry of a timeline, as far as a diarisation file names them."""
-        turns = self._turns.get(timeline.path if timeline else "")
+        turns = self.turns.get(timeline.path if timeline else "")
         return speakers_of(timeline.entries(), turns) if timeline and turns else []
 
     def toggle(self) -> None:
@@ -181,7 +177,7 @@ class RecordingPanel(QWidget):
 
     def _answer_selection(self) -> None:
         self._tell_place()
-        samples, listening, (start_s, end_s) = self.samples, self._listening, self.views.selection
+        samples, listening, (start_s, end_s) = self.samples, self.listening, self.views.selection
         if samples is None or listening is None:
             return
         if end_s <= start_s:

@@ -85,6 +85,10 @@ class _SelectingBox(pg.ViewBox):
 class RecordingViews(QWidget):
     """Plots above each other over one axis of time.
 
+    Attributes
+    ----------
+    duration_s : seconds of what is shown
+
     Signals
     -------
     cursor_moved : seconds, where the user clicked
@@ -103,7 +107,7 @@ class RecordingViews(QWidget):
         self._classes: tuple[str, ...] = EMOTIONS  # those of the timeline, and those that a person may name
         self._spans: tuple[Span, ...] = ()
         self._lanes: Mapping[int, str] = {}
-        self._duration_s, self._view_turn = 1.0, 0
+        self.duration_s, self._view_turn = 1.0, 0
         self.cursor_s, self.selection = 0.0, (0.0, 0.0)
         self._canvas = pg.GraphicsLayoutWidget()
         for widget in (self, self._canvas):
@@ -190,11 +194,6 @@ class RecordingViews(QWidget):
         super().changeEvent(event)
 
     @property
-    def duration_s(self) -> float:
-        """Seconds of what is shown."""
-        return self._duration_s
-
-    @property
     def visible_s(self) -> tuple[float, float]:
         """First and last second that is seen."""
         first, last = self._wave.getViewBox().viewRange()[0]
@@ -267,10 +266,10 @@ class RecordingViews(QWidget):
             self._curves[name].setData(times, shares, pen=pg.mkPen(colour, width=2), connect=connected)
 
     def _extend(self, duration_s: float) -> None:
-        is_other = abs(duration_s - self._duration_s) > SHORTEST_S  # else a person may have zoomed in
-        self._duration_s = max(duration_s, SHORTEST_S)
+        is_other = abs(duration_s - self.duration_s) > SHORTEST_S  # else a person may have zoomed in
+        self.duration_s = max(duration_s, SHORTEST_S)
         for box in self._boxes:
-            box.setLimits(xMin=0, xMax=self._duration_s, minXRange=SHORTEST_S, maxXRange=self._duration_s)
+            box.setLimits(xMin=0, xMax=self.duration_s, minXRange=SHORTEST_S, maxXRange=self.duration_s)
         if is_other:
             self.fit()
         self._settle.start()
@@ -319,7 +318,7 @@ class RecordingViews(QWidget):
 
     def set_cursor(self, seconds: float) -> None:
         """Move the cursor, and what is seen with it where it would leave it."""
-        self.cursor_s = min(max(seconds, 0.0), self._duration_s)
+        self.cursor_s = min(max(seconds, 0.0), self.duration_s)
         for cursor in self._cursors:
             cursor.setPos(self.cursor_s)
         start_s, end_s = self.visible_s
@@ -337,7 +336,7 @@ class RecordingViews(QWidget):
 
     def select(self, start_s: float, end_s: float, settled: bool = True) -> None:
         """Select a stretch; one without length is none."""
-        start_s, end_s = (min(max(seconds, 0.0), self._duration_s) for seconds in (start_s, end_s))
+        start_s, end_s = (min(max(seconds, 0.0), self.duration_s) for seconds in (start_s, end_s))
         if end_s - start_s < SHORTEST_S:
             start_s = end_s = 0.0
         self.selection = start_s, end_s
@@ -362,7 +361,7 @@ class RecordingViews(QWidget):
 
     def fit(self) -> None:
         """Show all."""
-        self._look_at(0, self._duration_s)
+        self._look_at(0, self.duration_s)
 
     def show_selection(self) -> None:
         """Zoom to the selection."""
@@ -370,8 +369,8 @@ class RecordingViews(QWidget):
             self._look_at(*self.selection)
 
     def _look_at(self, start_s: float, end_s: float) -> None:
-        length = min(max(end_s - start_s, SHORTEST_S), self._duration_s)
-        start_s = min(max(start_s, 0.0), self._duration_s - length)
+        length = min(max(end_s - start_s, SHORTEST_S), self.duration_s)
+        start_s = min(max(start_s, 0.0), self.duration_s - length)
         self._wave.setXRange(start_s, start_s + length, padding=0)
 
 

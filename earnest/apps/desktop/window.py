@@ -183,7 +183,7 @@ class DesktopWindow(QMainWindow):
             return
 
         def show(turns: list[SpeakerTurn]) -> None:
-            self.recording.set_turns(current, turns)
+            self.recording.turns[current] = turns
             if (parts := self.annotations.by_recording.get(current)) is not None:  # else they are the model's
                 self.annotations.change(current, parts, with_speakers(parts, turns), tr("another speaker"))
             self._show_answer(self.files.current)
@@ -244,7 +244,7 @@ class DesktopWindow(QMainWindow):
                 action.setText(word(printable(name)))
             for number, action in enumerate(self.label_actions):
                 action.setVisible(number < len(info.classes))
-            self.recording.listen_with(self._listening)
+            self.recording.listening = self._listening
             self.files.answer_with(self._listening)
             self.statusBar().showMessage(tr("{model} is ready.").format(model=printable(info.name)), 5_000)
             self._show_tab()

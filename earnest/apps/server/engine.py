@@ -84,13 +84,6 @@ class Threads(Executor):
 ALIKE = 1.25  # longest to shortest window of a run: more is padding that costs more than sharing saves
 
 
-def pictures_of(network: WindowNetwork) -> PictureNetwork:
-    """Return the network, or refuse one that doesn't answer about spectrograms."""
-    if not isinstance(network, PictureNetwork):
-        raise NoPicturesError("This model answers about recordings only, not about pictures.")
-    return network
-
-
 class _Wanted:
     """One window that waits for a run."""
 
@@ -115,9 +108,10 @@ class Shared:
 
     def run_log_mel(self, log_mel: LogMel, names: Sequence[str] | None = None) -> Outputs:
         """Answer about a spectrogram, which waits for no others."""
-        network = pictures_of(self._network)
+        if not isinstance(self._network, PictureNetwork):
+            raise NoPicturesError("This model answers about recordings only, not about pictures.")
         with self._turns:
-            return network.run_log_mel(log_mel, names)
+            return self._network.run_log_mel(log_mel, names)
 
     def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
         """Answer a batch; see `earnest.runtime.graph.Graph.run`."""
