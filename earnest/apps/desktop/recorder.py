@@ -108,12 +108,10 @@ class Microphone(QObject):
 
     def _listened(self, listening: Listening, folder: Path, device: str | None) -> tuple[str, str]:
         """Return the path of the recording, and what ended it too early."""
-        import soundfile
-
         stream = listening.predictor.stream(RATE_HZ, adapter=listening.adapter(), **listening.options.words())
         path = _free_name(folder)
         problem = ""
-        with new_file(path) as place, soundfile.SoundFile(place, "w", RATE_HZ, 1, "PCM_16", format="WAV") as file:
+        with new_file(path) as place, _sound_file(place) as file:
             try:
                 self._hear_out(stream, file, device)
             except Exception as error:
@@ -169,6 +167,12 @@ def recovered(folder: Path) -> list[str]:
             put_in_place(partial, path)
             found.append(str(path))
     return found
+
+
+def _sound_file(path: Path) -> Any:
+    import soundfile
+
+    return soundfile.SoundFile(path, "w", RATE_HZ, 1, "PCM_16", format="WAV")
 
 
 class RecordPanel(QWidget):

@@ -99,10 +99,13 @@ class Conversation:
             await self.websocket.close(_CLOSE[how], how if how == "idle" else None)
             return how
         except EarnestError as error:
-            end = error if isinstance(error, StreamEndedError) else _ended_by(error)
-            await self._send({"event": "error", "code": end.code, "detail": end.detail})
-            await self.websocket.close(_CLOSE[end.code], end.code)
-            return end.code
+            return await self._break_off(error if isinstance(error, StreamEndedError) else _ended_by(error))
+
+    async def _break_off(self, end: StreamEndedError) -> str:
+        """Tell the error and close; a variable of `hold` would keep it, its frame and the stream in a circle."""
+        await self._send({"event": "error", "code": end.code, "detail": end.detail})
+        await self.websocket.close(_CLOSE[end.code], end.code)
+        return end.code
 
     async def _listen(self) -> str:
         """Hear until the client says that it is done or sends nothing, or the process ends; return which it was."""
