@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from earnest.apps.cli._training import changes_of
+from earnest.corpora.base import scheme_of_rows
 from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import SharedClips, auxiliary_utterances, task_of
 from earnest.learning.discriminant import Shrinkage, discriminant, speaker_discriminant
@@ -23,7 +24,7 @@ from earnest.settings.recipe import read_recipe
 from earnest.settings.training import Training
 from earnest.training.closed_form import is_speaker_dependent
 from earnest.training.finetune import finetune_embedding
-from earnest.training.run import initial_classifier, scheme_of
+from earnest.training.run import initial_classifier
 from earnest.training.runtime_statistics import COPY, SpeakerEmbeddings, speaker_embeddings
 
 SHRINKAGES = (0.2, 0.4, 0.6, 0.8)
@@ -51,7 +52,7 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
     recipe = read_recipe(Path(recipe_path), changes_of(changes))
     task = task_of(recipe, protocol_called(protocol), {})
     wanted = {row.key: row for split in task.splits for row in (*split.train, *split.valid)}
-    scheme = scheme_of(task.recipe, list(wanted.values()))
+    scheme = scheme_of_rows(task.recipe.scheme, list(wanted.values()))
     shared = SharedClips(list(wanted.values()), auxiliary=auxiliary_utterances(task.recipe, task.folders))
     for split in task.splits:
         clips, classifier = shared.of(task.recipe), initial_classifier(task.recipe, scheme.classes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -174,12 +174,6 @@ def build_choice(tables: Tables, sample_rate_hz: int) -> Choice:
         raise RecipeError("augment: no table has a probability above 0. Set one.")
     shares = tuple(found.probability / total for _, found in read)
     return Choice(tuple(_made(where, replace(found, probability=1.0), sample_rate_hz) for where, found in read), shares)
-
-
-def build_change(tables: Tables, changes: Literal["all", "one"], sample_rate_hz: int) -> Chain | Choice:
-    """Build an augmentation of all transforms in their order, or of one drawn; see `build_chain` and `build_choice`."""
-    build = build_choice if changes == "one" else build_chain
-    return build(tables, sample_rate_hz)
 
 
 def ledger_of_tables(tables: Tables) -> list[TrainingCorpus]:

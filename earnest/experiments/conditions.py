@@ -25,6 +25,7 @@ from earnest.augment.level import mix_at_snr
 from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.augment.tta import variants_called, variants_of
 from earnest.bundle import ADAPTATION
+from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, counted
 from earnest.evaluation.curves import NoiseCurve
@@ -44,7 +45,7 @@ from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.batches import predict_outputs
 from earnest.training.examples import compute_examples
 from earnest.training.record import read_record
-from earnest.training.run import PREDICTIONS, load_run, predictions_from, scheme_of
+from earnest.training.run import PREDICTIONS, load_run, predictions_from
 from earnest.training.runtime_statistics import FEWEST_SPEAKERS
 
 Probabilities: TypeAlias = npt.NDArray[np.float32]
@@ -80,7 +81,7 @@ class FoldClips:
         """Return the validation set of a finished run, answered now."""
         classifier = load_run(run)
         used = [row for rows in split.sets.values() for row in rows]
-        scheme = scheme_of(read_recipe(run), used)
+        scheme = scheme_of_rows(read_recipe(run).scheme, used)
         examples = list(compute_examples(classifier.front_end, split.valid, scheme).values())
         plain = predictions_from(predict_outputs(classifier.network, examples), classifier, examples, split.fold)
         return cls(run, split, classifier, plain, [example.utterance for example in examples])

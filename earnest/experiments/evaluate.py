@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_on_test, is_chosen_on_test, published_as
@@ -57,7 +58,6 @@ from earnest.training.run import (
     leakage_of,
     refuse_known_speakers,
     run_split,
-    scheme_of,
 )
 
 BOOTSTRAP_SEED = 0
@@ -300,7 +300,7 @@ def _check_before_decoding(jobs: Sequence[Job], ranks: Ranks = ALONE) -> None:
         if job.is_finished:
             continue
         if checked is None or checked[0] != job.recipe.network:
-            classes = scheme_of(job.recipe, rows).classes
+            classes = scheme_of_rows(job.recipe.scheme, rows).classes
             checked = job.recipe.network, _checked_network(job.recipe, classes, ranks)
         refuse_known_speakers(job.split, checked[1].known_speakers)
     for job in jobs:

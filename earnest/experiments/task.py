@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from earnest.corpora.base import CORPORA
+from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, suggestion
@@ -22,7 +22,6 @@ from earnest.settings.recipe import Recipe
 from earnest.training.closed_form import EmbeddingCache
 from earnest.training.examples import Example, clips_of_corpora, compute_examples
 from earnest.training.learn import Clips
-from earnest.training.run import scheme_of
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def label_counts(task: Task, used: Sequence[Utterance]) -> SchemeCounts:
     ----------
     used : the utterances of the splits; the scheme "native" has their emotions as classes
     """
-    scheme, belongs, keys = scheme_of(task.recipe, used), task.protocol.belongs, {row.key for row in used}
+    scheme, belongs, keys = scheme_of_rows(task.recipe.scheme, used), task.protocol.belongs, {row.key for row in used}
     part = [row for row in task.utterances if belongs is None or belongs(row)]
     told = [(row.key in keys, (row.emotion, row.corpus, row.native_emotion)) for row in part]
     return count_labels(scheme, (labels for is_used, labels in told if is_used or scheme.class_of(*labels) is None))
@@ -171,7 +170,7 @@ def label_counts(task: Task, used: Sequence[Utterance]) -> SchemeCounts:
 
 def examples_of(recipe: Recipe, utterances: Sequence[Utterance], progress: Progress = SILENT) -> dict[str, Example]:
     """Compute the frames of every utterance that the recipe's scheme keeps; samples too if the recipe augments."""
-    scheme = scheme_of(recipe, utterances)
+    scheme = scheme_of_rows(recipe.scheme, utterances)
     _refuse_foreign_labels(scheme, utterances)
     with progress.bar("decoding", len(utterances)) as advance:
         return compute_examples(
@@ -235,7 +234,7 @@ class SharedClips:
 
     def classes(self, recipe: Recipe) -> tuple[str, ...]:
         """Return the recipe's classes, in output order; the scheme "native" has those of all ``rows``."""
-        return scheme_of(recipe, self.rows).classes
+        return scheme_of_rows(recipe.scheme, self.rows).classes
 
     def of(self, recipe: Recipe) -> Clips:
         """Return the utterances as the recipe's front end and network see them; a new front end decodes anew.

@@ -25,6 +25,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
+from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, MissingExtraError
@@ -35,7 +36,6 @@ from earnest.runtime.onnxruntime_engine import WITHOUT_OVERFLOW
 from earnest.runtime.openvino_engine import EXACT, FACTS, MODEL, WEIGHTS, openvino
 from earnest.settings.recipe import read_recipe
 from earnest.training.record import read_record
-from earnest.training.run import scheme_of
 
 SEED = 0
 PARTS = ("train", "valid", "test")
@@ -85,7 +85,7 @@ def split_clips(run: Path, folders: Mapping[str, Path]) -> dict[str, list[tuple[
     missing = [key for part in PARTS for key in keys[part] if key not in rows]
     if missing:
         raise CorpusError(f"{path}: {missing[0]} is not in the corpora. Say with --data where the run's corpora are.")
-    scheme = scheme_of(recipe, list(rows.values()))
+    scheme = scheme_of_rows(recipe.scheme, list(rows.values()))
     found: dict[str, list[tuple[Utterance, int]]] = {}
     for part in PARTS:
         chosen = [rows[key] for key in keys[part]]

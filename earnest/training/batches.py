@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Literal, NamedTuple, TypeAlias, overload
+from typing import Literal, NamedTuple, TypeAlias, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from earnest.augment.base import Transform, build_change
+from earnest.augment.base import Transform, build_chain, build_choice
 from earnest.errors import CorpusError
 from earnest.frontends.build import FrontEndModule, compute_frames
 from earnest.models.classifier import NetworkOutput
@@ -74,19 +74,6 @@ class Batch(NamedTuple):
     affect: Tensor
     noisy_frames: Tensor | None = None
     n_noisy_frames: Tensor | None = None
-
-
-class Examples(Dataset[Example]):
-    """Examples by position."""
-
-    def __init__(self, examples: Sequence[Example]) -> None:
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, index: int) -> Example:
-        return self.examples[index]
 
 
 class EpochShuffle(Sampler[int]):
@@ -157,7 +144,7 @@ def _silence(frames: Tensor) -> float:
 
 def plain_batches(examples: Sequence[Example]) -> "DataLoader[Example]":
     """Return batches in the given order, of the utterances as they are."""
-    return DataLoader(Examples(examples), batch_size=TOGETHER, shuffle=False, collate_fn=pad_batch)
+    return DataLoader(cast("Dataset[Example]", examples), batch_size=TOGETHER, shuffle=False, collate_fn=pad_batch)
 
 
 AHEAD = 3  # batches made while the network learns from another one
@@ -231,7 +218,8 @@ class Augmented(Sequence[Example]):
 
 def change_of(recipe: Recipe) -> Transform:
     """Build the augmentation of the recipe's training utterances."""
-    return build_change(recipe.augment, recipe.training.changes, recipe.front_end.sample_rate_hz)
+    build = build_choice if recipe.training.changes == "one" else build_chain
+    return build(recipe.augment, recipe.front_end.sample_rate_hz)
 
 
 class SharedBatches(Sampler[list[int]]):
@@ -333,4 +321,4 @@ def train_batches(
     batches = SharedBatches(sampler, batch_size, ranks)
     if isinstance(examples, Augmented):
         return AugmentedBatches(examples, batches)
-    return DataLoader(Examples(examples), batch_sampler=batches, collate_fn=pad_batch)
+    return DataLoader(cast("Dataset[Example]", examples), batch_sampler=batches, collate_fn=pad_batch)

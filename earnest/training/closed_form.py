@@ -190,16 +190,11 @@ def out_of_fold_logits(
     counted = np.concatenate(rows)  # positions in ``examples``, in the order of the logits
     # Speakers whose labels shaped the embedding look easier than strangers: their logits would make the temperature
     # too low. With fewer than three others there is too little to fit on, and all count.
-    new = np.isin(counted, _new_to(network, examples))
+    heard = persons(network.known_speakers)
+    new = np.array([examples[row].utterance.speaker not in heard for row in counted], np.bool_)
     if len({examples[row].utterance.speaker for row in counted[new]}) < FEWEST_NEW:
         new[:] = True
     return torch.from_numpy(np.concatenate(logits)[new]).float(), targets[counted[new]]
-
-
-def _new_to(network: Network, examples: Sequence[Example]) -> list[int]:
-    """Return the rows of speakers whose labels the network's initial weights were not fitted on."""
-    heard = persons(network.known_speakers)
-    return [row for row, example in enumerate(examples) if example.utterance.speaker not in heard]
 
 
 def _turns(valid: Sequence[str], train: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -495,7 +495,7 @@ def finetune_embedding(
         )
         said = f"; fine-tuned on the labels of {', '.join(sorted(set(corpora)))}; "
         said += moved_by(network.trunk.state_dict(), tuned)
-        rounded = {name: _rounded(tensor) for name, tensor in tuned.items()}
+        rounded = {name: unpacked(*packed(one)) if one.ndim > 1 else one for name, one in tuned.items()}
         write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
         write_atomically(folder / WEIGHTS, save(rounded, {SAID: said}))
         drop_checkpoint(folder)
@@ -507,7 +507,3 @@ def finetune_embedding(
 def drop_finetuned(folder: Path) -> None:
     """Remove the fine-tuned tensors from the folder of a run, which has them in its own weights."""
     (folder / FINETUNING / WEIGHTS).unlink(missing_ok=True)
-
-
-def _rounded(tensor: Tensor) -> Tensor:
-    return unpacked(*packed(tensor)) if tensor.ndim > 1 else tensor

@@ -137,7 +137,6 @@ class Fixed(Combination):
         self.weights = dict(weights or {})
 
     def forward(self, losses: Losses) -> Tensor:
-        """See the class."""
         return sum_of(self.weights.get(task, 1.0) * loss for task, loss in losses.items())
 
 
@@ -149,7 +148,6 @@ class Uncertainty(Combination):
         self.log_variances = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def forward(self, losses: Losses) -> Tensor:
-        """See the class."""
         # s = log σ², learned as a logarithm so that σ² stays positive; Σ s keeps it from growing (Kendall et al.,
         # 2018, without the factor ½ of a regression's likelihood). dL/ds = 0 at e^−s·L = 1.
         shares = dict(zip(self.tasks, self.log_variances, strict=True))
@@ -170,7 +168,6 @@ class WeightedSoftmax(Combination):
         self.values = nn.Parameter(torch.zeros(len(self.tasks) - 1))
 
     def forward(self, losses: Losses) -> Tensor:
-        """See the class."""
         # Σ w = 1 over the tasks beside the emotion, whose own loss has no weight.
         weights = dict(zip(self.tasks[1:], self.values.softmax(dim=0), strict=True))
         others = ((-weights[task]).exp() * loss + weights[task] for task, loss in losses.items() if task in weights)
@@ -279,7 +276,6 @@ class ClassHead(Head):
         """Return the examples that have a label for it, with its class as their target."""
 
     def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
-        """Whether utterances have labels for it; a closed form needs utterances of every class."""
         found = {example.target for example in self.relabelled(train)}
         return len(found) >= (self.n_classes if every_class else 1)
 
@@ -288,7 +284,6 @@ class ClassHead(Head):
         return {self.name: math.log(self.n_classes)}  # −log(1/C)
 
     def shares(self, answer: Tensor) -> dict[str, Tensor]:
-        """Return the probabilities."""
         return {self.name: answer.softmax(dim=1)}
 
     def entries(self, temperature: float, calibration: FittedCalibration | None) -> dict[str, Any]:
@@ -302,17 +297,14 @@ class EmotionHead(ClassHead):
     name, tasks, layer, prefix = EMOTION, (EMOTION,), "output", ""
 
     def answer(self, output: NetworkOutput) -> Tensor:
-        """Return the logits (batch, classes)."""
         return output.logits
 
     def relabelled(self, examples: Sequence[Example]) -> list[Example]:
-        """Return the examples as they are."""
         return list(examples)
 
     def losses(
         self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
     ) -> dict[str, Tensor | None]:
-        """Return the cross-entropy, smoothed and weighted as the settings say."""
         return {EMOTION: cross_entropy(answer, targets.emotion, settings.label_smoothing, weights)}
 
 
@@ -322,27 +314,22 @@ class GenderHead(ClassHead):
     name, tasks, layer, prefix = GENDER, (GENDER,), "gender", "gender_"
 
     def answer(self, output: NetworkOutput) -> Tensor | None:
-        """Return the logits (batch, 2)."""
         return output.gender
 
     def relabelled(self, examples: Sequence[Example]) -> list[Example]:
-        """Return the utterances whose gender is known, with its index in `GENDERS` as their target."""
         return [replace(example, target=example.gender) for example in examples if example.gender != UNKNOWN]
 
     def losses(
         self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
     ) -> dict[str, Tensor | None]:
-        """Return the cross-entropy."""
         return {GENDER: gender_loss(answer, targets.gender)}
 
     def measures(self, answer: Tensor, targets: Targets) -> dict[str, float]:
-        """Return the share of utterances whose gender is right."""
         known = ~targets.gender.isnan().any(dim=1)
         right = answer.argmax(dim=1)[known] == targets.gender[known].argmax(dim=1)
         return {f"valid_{GENDER}_wa": float(right.float().mean())} if known.any() else {}
 
     def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
-        """Return the likelier gender of each utterance."""
         if output.gender is None:
             return {}
         return {"predicted_gender": text_column(GENDERS[index] for index in output.gender.argmax(dim=1).tolist())}
@@ -354,11 +341,9 @@ class AffectHead(Head):
     name, tasks = "affect", AFFECT
 
     def answer(self, output: NetworkOutput) -> Tensor | None:
-        """Return the values (batch, 3)."""
         return output.affect
 
     def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
-        """Whether an utterance has a rating."""
         return len(self.unrated(train)) < len(AFFECT)
 
     @staticmethod
@@ -370,7 +355,6 @@ class AffectHead(Head):
     def losses(
         self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
     ) -> dict[str, Tensor | None]:
-        """Return the loss of each dimension, as ``affect_loss`` says."""
         measure = ccc_loss if settings.affect_loss == "ccc" else squared_error
         return {name: measure(answer[:, column], targets.affect[:, column]) for column, name in enumerate(AFFECT)}
 
@@ -380,7 +364,6 @@ class AffectHead(Head):
         return dict.fromkeys(AFFECT, 1.0 if settings.affect_loss == "ccc" else 0.25)
 
     def shares(self, answer: Tensor) -> dict[str, Tensor]:
-        """Return the three dimensions."""
         return {name: answer[:, column : column + 1] for column, name in enumerate(AFFECT)}
 
     def measures(self, answer: Tensor, targets: Targets) -> dict[str, float]:
@@ -389,7 +372,6 @@ class AffectHead(Head):
         return {f"valid_{name}_ccc": 1 - float(loss) for name, loss in lost.items() if loss is not None}
 
     def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
-        """Return the values of each utterance, (utterances, 3)."""
         return {} if output.affect is None else {"predicted_affect": output.affect.numpy()}
 
 
@@ -471,14 +453,11 @@ class Objective(nn.Module):
         """Return the loss of each task that the batch has labels for."""
         losses: dict[str, Tensor | None] = {}
         for head in self.heads:
-            losses |= head.losses(_given(head.answer(output), head.name), targets, self.settings, self.class_weights)
+            answer = head.answer(output)
+            if answer is None:
+                raise RecipeError(f"training: this model doesn't answer '{head.name}'. Take it out of auxiliary.")
+            losses |= head.losses(answer, targets, self.settings, self.class_weights)
         return {task: loss for task, loss in losses.items() if loss is not None}
-
-
-def _given(answer: Tensor | None, task: str) -> Tensor:
-    if answer is None:
-        raise RecipeError(f"training: this model doesn't answer '{task}'. Take it out of auxiliary.")
-    return answer
 
 
 def _report_missing(settings: Training, learned: Sequence[Task]) -> None:

@@ -132,23 +132,14 @@ class Learner(ABC):
     def logits(self, network: Network, head: ClassHead, examples: Sequence[Example]) -> Tensor:
         """Return one head's logits (examples, classes) in the order given."""
 
-    def answers_out_of_fold(self, network: Network) -> bool:
-        """Whether training speakers may be answered too, by a last layer that was fitted without them.
-
-        By default not: that would take a training for each group of speakers.
-        """
-        return False
-
     def out_of_fold_logits(
         self, network: Network, head: ClassHead, train: Sequence[Example], valid: Sequence[Example]
-    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
+    ) -> tuple[Tensor, npt.NDArray[np.int64]] | None:
         """Return logits (rows, classes) of speakers by layers that were fitted without them, and their classes.
 
-        By default refused; see `answers_out_of_fold`.
+        By default none: that would take a training for each group of speakers.
         """
-        raise RecipeError(
-            "Training by gradients gives no out-of-fold logits: each group of speakers would need its own training."
-        )
+        return None
 
     def runtime_statistics(
         self,
@@ -182,8 +173,7 @@ class ClosedForm(Learner):
             last_layer(network, head.layer)
 
     def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
-        """Return the tasks beside the emotion: a discriminant needs utterances of every class."""
-        return learned_tasks(self.settings, train, every_class=True)
+        return learned_tasks(self.settings, train, every_class=True)  # a discriminant needs utterances of every one
 
     def fit(
         self,
@@ -194,7 +184,6 @@ class ClosedForm(Learner):
         stop_after: int | None = None,
         ends_now: Callable[[History], bool] = lambda _history: False,
     ) -> FitResult:
-        """Fine-tune the embedding where the recipe says so, then set the last layers; see `Learner`."""
         train = [example for part in parts for example in part]
         network, settings, tuned = classifier.network, self.settings, ""
         network.prepare(example.frames for example in train)
@@ -220,24 +209,20 @@ class ClosedForm(Learner):
         return FitResult(heard, 0, 0, "closed form", tuned)
 
     def output(self, classifier: SpeechClassifier, examples: Sequence[Example]) -> NetworkOutput:
-        """Return the answers of all heads, from the remembered embeddings."""
         heads = class_heads(heads_of(len(classifier.classes), classifier.learned))
         logits = {head.name: self.logits(classifier.network, head, examples) for head in heads}
         embedding = self.cache.embed(classifier.network, examples)
         return NetworkOutput(logits["emotion"], embedding, gender=logits.get("gender"))
 
     def logits(self, network: Network, head: ClassHead, examples: Sequence[Example]) -> Tensor:
-        """Return one head's logits (examples, classes), from the remembered embeddings."""
         return discriminant_logits(network, examples, self.cache, head.layer)
-
-    def answers_out_of_fold(self, network: Network) -> bool:
-        """Whether neither the embedding has learnt from the training speakers, nor the last layer by voice."""
-        return not self.recipe.finetune and not is_speaker_dependent(network)
 
     def out_of_fold_logits(
         self, network: Network, head: ClassHead, train: Sequence[Example], valid: Sequence[Example]
-    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
-        """Return logits (rows, classes) of speakers in turn, and their classes (rows,); see `out_of_fold_logits`."""
+    ) -> tuple[Tensor, npt.NDArray[np.int64]] | None:
+        """None where the embedding has learnt from the training speakers, or the last layer by voice."""
+        if self.recipe.finetune or is_speaker_dependent(network):
+            return None
         return out_of_fold_logits(network, train, valid, self.settings.shrinkage, head.n_classes, self.cache)
 
     def runtime_statistics(
@@ -247,7 +232,6 @@ class ClosedForm(Learner):
         valid: Sequence[Example],
         before: RuntimeStatistics | None = None,
     ) -> RuntimeStatistics:
-        """Fit adaptation and what is known of the domain; see `fit_runtime_statistics`."""
         network, classes = classifier.network, classifier.classes
         return fit_runtime_statistics(network, train, valid, self.settings, classes, self.cache, before)
 
@@ -264,7 +248,6 @@ class GradientDescent(Learner):
             )
 
     def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
-        """Return the tasks beside the emotion that these utterances have labels for."""
         return learned_tasks(self.settings, train)
 
     def fit(
@@ -276,7 +259,6 @@ class GradientDescent(Learner):
         stop_after: int | None = None,
         ends_now: Callable[[History], bool] = lambda _history: False,
     ) -> FitResult:
-        """Train over epochs and keep the best one; see `Learner`."""
         from earnest.training.loop import fit  # Lightning takes seconds, and only this needs it
 
         heard = [example for part in parts for example in part]
@@ -303,11 +285,9 @@ class GradientDescent(Learner):
         return FitResult(heard, keeper.best_epoch, len(keeper.history), keeper.stop_reason, warnings=found)
 
     def output(self, classifier: SpeechClassifier, examples: Sequence[Example]) -> NetworkOutput:
-        """Return the network's output."""
         return predict_outputs(classifier.network, examples)
 
     def logits(self, network: Network, head: ClassHead, examples: Sequence[Example]) -> Tensor:
-        """Return one head's logits (examples, classes)."""
         logits = head.answer(predict_outputs(network, examples))
         assert logits is not None
         return logits
@@ -343,8 +323,8 @@ def calibration_of(
     unseen, train = head.relabelled(valid), head.relabelled(heard)
     if not unseen:
         return 1.0, None
-    if speaker_independent and train and learner.answers_out_of_fold(network):
-        return fit_calibration(*learner.out_of_fold_logits(network, head, train, unseen))
+    if speaker_independent and train and (answered := learner.out_of_fold_logits(network, head, train, unseen)):
+        return fit_calibration(*answered)
     true = np.array([example.target for example in unseen], np.int64)
     return fit_calibration(learner.logits(network, head, unseen), true)
 

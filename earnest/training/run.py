@@ -33,7 +33,7 @@ from earnest.evaluation.splits import Leakage, Split, leakage, refuse_identical
 from earnest.files.locks import holding
 from earnest.files.reading import read_bytes, read_json
 from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
-from earnest.labels import AFFECT, SCHEMES, Scheme
+from earnest.labels import AFFECT, SCHEMES
 from earnest.models.classifier import MODELS, NetworkOutput, SpeechClassifier, build_classifier
 from earnest.models.pretrained import persons, take_over
 from earnest.models.published import LARGEST_BYTES, PUBLISHED
@@ -111,7 +111,9 @@ def run_split(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> Predi
     if not is_finished(folder, split):
         (folder / SUMS).unlink(missing_ok=True)
     if not (folder / RECORD).exists():
-        _note_leakage(split, clips, folder)
+        digests = {example.utterance.key: example.digest for rows in split.sets.values() for example in clips.of(rows)}
+        refuse_identical(split, digests)
+        write_atomically(folder / LEAKAGE, _json([line.to_dict() for line in leakage(split, digests)]))
         _train(recipe, split, clips, folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     if split.test and not (folder / PREDICTIONS).exists():
@@ -163,11 +165,6 @@ def load_run(folder: Path) -> SpeechClassifier:
     return classifier.eval()
 
 
-def scheme_of(recipe: Recipe, utterances: Sequence[Utterance]) -> Scheme:
-    """Return the recipe's label scheme; "native" looks at the utterances."""
-    return scheme_of_rows(recipe.scheme, utterances)
-
-
 def is_finished(folder: Path, split: Split) -> bool:
     """Whether a run has ended, predictions of the test set included."""
     return (folder / RECORD).exists() and (not split.test or (folder / PREDICTIONS).exists())
@@ -202,13 +199,6 @@ def leakage_of(folder: Path, split: Split) -> list[Leakage]:
         return [Leakage.from_dict(values) for values in lines]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EarnestError(f"{path}: not readable ({error!r}).") from error
-
-
-def _note_leakage(split: Split, clips: Clips, folder: Path) -> None:
-    """Refuse a speaker-independent split with the same sound in two sets; note down what is shared."""
-    digests = {example.utterance.key: example.digest for rows in split.sets.values() for example in clips.of(rows)}
-    refuse_identical(split, digests)
-    write_atomically(folder / LEAKAGE, _json([line.to_dict() for line in leakage(split, digests)]))
 
 
 def claim(folder: Path, recipe: Recipe, split: Split) -> None:
@@ -252,7 +242,7 @@ def _holds(what: str, folder: Path) -> RecipeError:
 
 def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
     settings = recipe.training
-    classes = clips.classes or scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
+    classes = clips.classes or scheme_of_rows(recipe.scheme, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
     clips = replace(clips, auxiliary=clips.auxiliary_of(split))
     learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)

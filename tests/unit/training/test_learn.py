@@ -183,15 +183,12 @@ def test_a_closed_form_refuses_a_network_that_lacks_a_layer_before_clips_are_dec
 
 
 def test_training_speakers_are_answered_out_of_fold_where_nothing_learnt_from_them_but_the_last_layer() -> None:
-    closed = learner_for(BOTH, Clips({}))
-    assert closed.answers_out_of_fold(Linear())
-    assert not closed.answers_out_of_fold(Linear(by_voice=True))
+    closed, asked = learner_for(BOTH, Clips({})), (EmotionHead(3), TRAIN, VALID)
+    assert closed.out_of_fold_logits(TwoHeads(), *asked) is not None
+    assert closed.out_of_fold_logits(Linear(by_voice=True), *asked) is None
     tuned = replace(BOTH, finetune=Finetune(epochs=1))
-    assert not learner_for(tuned, Clips({})).answers_out_of_fold(Linear())
-    gradient = learner_for(DESCENT, Clips({}))
-    assert not gradient.answers_out_of_fold(Linear())
-    with pytest.raises(RecipeError, match="Training by gradients gives no out-of-fold logits"):
-        gradient.out_of_fold_logits(Linear(), EmotionHead(3), (), ())
+    assert learner_for(tuned, Clips({})).out_of_fold_logits(TwoHeads(), *asked) is None
+    assert learner_for(DESCENT, Clips({})).out_of_fold_logits(TwoHeads(), *asked) is None
 
 
 def test_a_network_that_is_trained_whole_has_no_runtime_statistics() -> None:
