@@ -21,7 +21,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"): 
 
 import numpy as np  # noqa: E402
 
-from earnest.evaluation.predictions import Predictions, same_text, text_column, write_predictions  # noqa: E402  # noqa: E402
+from earnest.evaluation.answers import same_text, text_column  # noqa: E402
+from earnest.evaluation.predictions import Predictions, write_predictions  # noqa: E402
 from earnest.labels import CORE_EMOTIONS  # noqa: E402
 
 N_SPEAKERS = 1000

@@ -23,8 +23,9 @@ import numpy.typing as npt
 from earnest.audio.io import load_waveform
 from earnest.bundle import ADAPTATION, Bundle, BundleInfo, load_bundle, sha256_of
 from earnest.corpora.load import load_utterances
+from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import softmax
-from earnest.evaluation.predictions import Predictions, text_column
+from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.streams import WAYS, AnsweredStreams, answered_streams
 from earnest.export.files import write_bundle
 from earnest.labels import scheme_called

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earnest.evaluation.predictions import Predictions, numbered, text_column
+from earnest.evaluation.answers import numbered, text_column
+from earnest.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,11 +127,6 @@ def relabelled(answers: SystemAnswers, label_mapping: LabelMapping) -> Relabelle
     return Relabelled(changed.take(kept), len(answers) - len(kept), is_outside[kept], outside)
 
 
-def in_order_of(answers: SystemAnswers, classes: Sequence[str]) -> Probabilities | None:
-    """Return the probabilities, shape (rows, classes), of classes that hold all labels; 0 for those without one."""
-    return _folded(answers, list(answers.labels), classes)
-
-
 def _mapped(column: TextColumn, class_of: Callable[[str], str]) -> TextColumn:
     """Replace each text."""
     mapped = {text: class_of(text) for text in different(column)}
@@ -139,6 +134,7 @@ def _mapped(column: TextColumn, class_of: Callable[[str], str]) -> TextColumn:
 
 
 def _folded(answers: SystemAnswers, targets: Sequence[str], classes: Sequence[str]) -> Probabilities | None:
+    """Return the probabilities (rows, classes), added up where several labels have one target; 0 without one."""
     if answers.probabilities is None:
         return None
     folded = np.zeros((len(answers), len(classes)), dtype=np.float32)
@@ -297,7 +293,7 @@ def _predictions(
         fold=fold,
         emotion=numbered(truth, classes),
         predicted=np.concatenate([numbered(answers.predicted, classes), np.full(n_missing, -1)]),
-        probabilities=_extended(in_order_of(answers, classes), n_missing),
+        probabilities=_extended(_folded(answers, answers.labels, classes), n_missing),
         adapted=None if answers.adapted is None else np.concatenate([answers.adapted, np.zeros(n_missing, np.bool_)]),
         predicted_gender=None
         if answers.predicted_gender is None

@@ -83,7 +83,7 @@ def expected_ece(
     ----------
     probabilities : shape (rows, classes); NaN rows are left out, one row is needed
     """
-    confidence = _known(probabilities).max(axis=1).astype(np.float64)
+    confidence = probabilities[~np.isnan(probabilities).any(axis=1)].max(axis=1).astype(np.float64)
     if not len(confidence):
         raise ValueError("An expected calibration error needs at least one row with probabilities.")
     # A label drawn from the probabilities is the answer with the answer's probability, so only how many are right in
@@ -208,11 +208,6 @@ def calibration_scores(
     brier = float((errors**2).sum(axis=1).mean())
     expected = None if rng is None else expected_ece(probabilities, rng)
     return CalibrationScores(reliability(probabilities, true).ece, brier, len(errors), expected)
-
-
-def _known(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    known = ~np.isnan(probabilities).any(axis=1)
-    return np.asarray(probabilities[known])
 
 
 def _answers(

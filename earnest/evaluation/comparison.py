@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import TextColumn, text_column
-from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
+from earnest.evaluation.confusion import Counts, cells_of, confusion_counts, headline_scores
 from earnest.evaluation.folds import fold_and_repeat
 from earnest.evaluation.intervals import N_RESAMPLES, Interval, Over, cluster_of, counts_by, limits_of
 from earnest.evaluation.predictions import Predictions
@@ -268,11 +268,6 @@ class _Answers:
         """Return the confusion counts of one system."""
         return confusion_counts(self.true, predicted, self.n_classes)
 
-    def cells(self, predicted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the cell of each utterance in a confusion matrix with a last column for no answer."""
-        # Cell (t, p) is number t·(C + 1) + p; column C holds those without an answer.
-        return self.true * (self.n_classes + 1) + np.where(predicted < 0, self.n_classes, predicted)
-
 
 def _differences(answers: _Answers, rng: np.random.Generator, n_resamples: int) -> tuple[Difference, Difference]:
     """Draw the same speakers for both systems and return the differences in WA and UA."""
@@ -308,7 +303,7 @@ def _clusters(answers: _Answers) -> tuple[Counts, Counts, Counts, Over]:
     a kind of their own.
     """
     n_cells = answers.n_classes * (answers.n_classes + 1)
-    cells_a, cells_b = answers.cells(answers.a), answers.cells(answers.b)
+    cells_a, cells_b = (cells_of(answers.true, one, answers.n_classes) for one in (answers.a, answers.b))
     owner, over = cluster_of(answers.speaker, answers.recording)
     if owner is None:
         # Drawing utterances one by one is drawing their kinds by a multinomial: far fewer columns.

@@ -28,10 +28,14 @@ def confusion_counts(true: Counts, predicted: Counts, n_classes: int) -> Counts:
     -------
     shape (n_classes, n_classes + 1); the last column counts the rows without an answer
     """
-    columns = np.where(predicted < 0, n_classes, predicted)
+    counts = np.bincount(cells_of(true, predicted, n_classes), minlength=n_classes * (n_classes + 1))
+    return counts.reshape(n_classes, n_classes + 1).astype(np.int64)
+
+
+def cells_of(true: Counts, predicted: Counts, n_classes: int) -> Counts:
+    """Number the cell of each row in the matrix of `confusion_counts`, or in one of several below each other."""
     # Cell (t, p) is number t·(C + 1) + p of one count; column C holds those without an answer.
-    cells = np.bincount(true * (n_classes + 1) + columns, minlength=n_classes * (n_classes + 1))
-    return cells.reshape(n_classes, n_classes + 1).astype(np.int64)
+    return np.asarray(true * (n_classes + 1) + np.where(predicted < 0, n_classes, predicted))
 
 
 def headline_scores(counts: npt.NDArray[np.integer]) -> dict[str, Floats]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from earnest.corpora.own.data import doubts_about_speakers
 from earnest.errors import CorpusError, counted
 from earnest.evaluation.answers import TextColumn, numbered
-from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
+from earnest.evaluation.confusion import Counts, cells_of, confusion_counts, headline_scores
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.splits import named
 
@@ -121,8 +121,7 @@ def _clusters(predictions: Predictions) -> tuple[Counts, Counts, Over]:
     if owner is None:
         sizes = confusion_counts(predictions.emotion, predictions.predicted, n_classes).ravel()
         return np.eye(n_cells, dtype=np.int64), sizes, over
-    columns = np.where(predictions.predicted < 0, n_classes, predictions.predicted)
-    counts = counts_by(owner, predictions.emotion * (n_classes + 1) + columns, n_cells)
+    counts = counts_by(owner, cells_of(predictions.emotion, predictions.predicted, n_classes), n_cells)
     return counts, np.ones(len(counts), np.int64), over
 
 

@@ -23,30 +23,12 @@ from earnest.evaluation.answers import (
     in_canonical_order,
     numbered,
     read_table,
-    same_text,
     text_column,
 )
 from earnest.files.reading import read_json
 from earnest.files.tables import RowWriter, marked
 from earnest.files.writing import replacing, unfollowed
 from earnest.labels import AFFECT, composed
-
-__all__ = [
-    "Predictions",
-    "TextColumn",
-    "different",
-    "joined",
-    "numbered",
-    "of_classes",
-    "of_emotion",
-    "predictions_file",
-    "rated",
-    "read_answers",
-    "read_predictions",
-    "same_text",
-    "text_column",
-    "write_predictions",
-]
 
 PREDICTIONS, METRICS = "predictions.csv", "metrics.json"
 
@@ -239,12 +221,11 @@ def _stacked(parts: Sequence[Predictions], name: str, shape: tuple[int, ...], bl
     )
 
 
-TEXT_COLUMNS = ("utterance_id", *TEXTS, "emotion", "predicted")
 ADAPTED, GENDER = "adapted", "predicted_gender"
 AFFECT_COLUMNS, INTENSITY = tuple(f"predicted_{name}" for name in AFFECT), "intensity"
 WITH_TRUTH = ("utterance_id", "emotion", "predicted")  # what a file that needs nothing beside it has
 TRUTH = "truth"  # another name of the column "emotion", as tables of `earnest predict` have it
-KNOWN = (*TEXT_COLUMNS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
+KNOWN = (*ALWAYS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
 PREFIX = "p_"
 SLIP_FROM = 0.82  # share of letters in common: "speaker_id" is near "speaker" (0.82), "folder" not near "fold" (0.80)
 MOST_COMPARED = 1000  # columns that are not ours; a file of features may have thousands
@@ -327,7 +308,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
 
 
 def _header(predictions: Predictions) -> list[str]:
-    header = list(TEXT_COLUMNS)
+    header = list(ALWAYS)
     if predictions.probabilities is not None:
         header += [PREFIX + name for name in predictions.classes]
     if predictions.adapted is not None:

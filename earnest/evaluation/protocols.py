@@ -4,7 +4,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from earnest.corpora.base import scheme_of_rows
@@ -94,7 +94,7 @@ class Coverage:
     protocol: str
     found: int
     expected: int
-    missing_speakers: tuple[str, ...] = field(default=())
+    missing_speakers: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -111,20 +111,6 @@ class Coverage:
 
 FEWEST_FOLDS = 3  # one to test, one to validate, one to train
 _NUMBER = re.compile(r"(?<=-)([1-9]\d{0,3})(?=fold$)")
-
-
-@dataclass(frozen=True)
-class Family:
-    """Protocols that differ in their number of folds alone.
-
-    Attributes
-    ----------
-    pattern : name with {k} for the number
-    make : number of folds → protocol
-    """
-
-    pattern: str
-    make: Callable[[int], Protocol]
 
 
 def _speaker_folds(k: int) -> Protocol:
@@ -153,11 +139,12 @@ def _stratified_folds(k: int) -> Protocol:
     )
 
 
-FAMILIES = (
-    Family("speaker-{k}fold", _speaker_folds),
-    Family("group-{k}fold", _group_folds),
-    Family("stratified-{k}fold", _stratified_folds),
-)
+FAMILIES: Mapping[str, Callable[[int], Protocol]] = {
+    "speaker-{k}fold": _speaker_folds,
+    "group-{k}fold": _group_folds,
+    "stratified-{k}fold": _stratified_folds,
+}
+"""Protocols that differ in their number of folds alone: name with {k} for the number → what makes one."""
 
 
 def family_member(name: str) -> Protocol | None:
@@ -165,8 +152,7 @@ def family_member(name: str) -> Protocol | None:
     number = _NUMBER.search(name)
     if number is None:
         return None
-    pattern = f"{name[: number.start()]}{{k}}fold"
-    make = {family.pattern: family.make for family in FAMILIES}.get(pattern)
+    make = FAMILIES.get(f"{name[: number.start()]}{{k}}fold")
     if make is None:
         return None
     k = int(number.group())
@@ -175,16 +161,11 @@ def family_member(name: str) -> Protocol | None:
     return make(k)
 
 
-def examples(k: int = 5) -> tuple[Protocol, ...]:
-    """Return one protocol of each family, for lists."""
-    return tuple(family.make(k) for family in FAMILIES)
-
-
 def similar_names(name: str) -> list[str]:
     """Return one name a family with the number of a wrong name, so that the nearest can be suggested."""
     number = re.search(r"\d{1,4}", name)
     k = max(FEWEST_FOLDS, int(number.group())) if number else 5
-    return [family.pattern.format(k=k) for family in FAMILIES]
+    return [pattern.format(k=k) for pattern in FAMILIES]
 
 
 _RAVDESS_FOLDS = {  # EmoBox (Ma et al., 2024)
@@ -398,7 +379,7 @@ PROTOCOL_TABLE = (
         description="any manifest whose clips name a session, leave one session out",
         divide=LeaveOneOut(session_of, n_valid=1),
     ),
-    *examples(),
+    *(make(5) for make in FAMILIES.values()),
     Protocol(
         name="speaker-holdout",
         description="any manifest, one split: every fifth speaker for test, as many for validation",

@@ -93,11 +93,6 @@ PUBLISHED = (
 )
 
 
-def published_for(protocol: str) -> list[Published]:
-    """Return the published results that may stand beside those of a protocol."""
-    return [result for result in PUBLISHED if result.protocol == protocol]
-
-
 COLUMNS = ("result", "protocol", "speakers", "WA", "UA", "macro-F1", "pooled WA", "answered")
 
 
@@ -143,8 +138,8 @@ def published_rows(protocol: str, folds: Container[str] | None = None) -> list[R
     folds : that were scored, so that results of other folds alone are left out; None for all
     """
     rows = []
-    for entry in published_for(protocol):
-        if entry.fold and folds is not None and entry.fold not in folds:
+    for entry in PUBLISHED:
+        if entry.protocol != protocol or (entry.fold and folds is not None and entry.fold not in folds):
             continue
         details = "; ".join(word for word in (entry.fold, entry.how, entry.source) if word)
         rows.append(

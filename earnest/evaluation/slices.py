@@ -1,5 +1,6 @@
 """Scores of slices, one a value: gender, speaker, corpus, style, intensity; and the gaps between them."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import TextColumn, numbered, text_column
-from earnest.evaluation.confusion import Counts, headline_scores
+from earnest.evaluation.confusion import Counts, cells_of, headline_scores
 from earnest.evaluation.intervals import Interval, bootstrap
 from earnest.evaluation.predictions import Predictions
 
@@ -95,7 +96,8 @@ def slices(
         scores = headline_scores(counts) if values else {}
         for index, value in enumerate(values):
             n, wa, ua = int(counts[index].sum()), float(scores["wa"][index]), float(scores["ua"][index])
-            interval = None if rng is None else _interval(predictions, texts, value, rng)
+            own = np.flatnonzero(texts == value)
+            interval = None if rng is None else bootstrap(predictions.take(own), rng)["ua"]
             made.append(Slice(name, value, n, wa, ua, interval))
     return made
 
@@ -143,10 +145,10 @@ class GapsByChance:
     recalls: Mapping[str, Floats]
 
 
-def of_many(texts: TextColumn, fewest: int = FEWEST) -> TextColumn:
+def of_many(texts: TextColumn) -> TextColumn:
     """Return a column with "" for the values of fewer rows than `gaps` counts; all of it where no two have so many."""
     counts = Counter(texts.tolist())
-    kept = text_column(text if counts[text] >= fewest else "" for text in texts)
+    kept = text_column(text if counts[text] >= FEWEST else "" for text in texts)
     return kept if len(set(kept) - {""}) > 1 else texts
 
 
@@ -201,16 +203,11 @@ def _counts_by(predictions: Predictions, texts: TextColumn) -> tuple[list[str], 
     owner = numbered(texts, values)
     n_classes = len(predictions.classes)
     # One matrix for all: the true class of another value is another row.
-    rows = owner * n_classes + predictions.emotion
-    columns = np.where(predictions.predicted < 0, n_classes, predictions.predicted)
-    cells = np.bincount(rows * (n_classes + 1) + columns, minlength=len(values) * n_classes * (n_classes + 1))
-    counts = cells.reshape(len(values), n_classes, n_classes + 1).astype(np.int64)
+    cells = cells_of(owner * n_classes + predictions.emotion, predictions.predicted, n_classes)
+    shape = (len(values), n_classes, n_classes + 1)
+    counts = np.bincount(cells, minlength=math.prod(shape)).reshape(shape).astype(np.int64)
     known = [index for index, value in enumerate(values) if value]
     return [values[index] for index in known], counts[known]
-
-
-def _interval(predictions: Predictions, texts: TextColumn, value: str, rng: np.random.Generator) -> Interval:
-    return bootstrap(predictions.take(np.flatnonzero(texts == value)), rng)["ua"]
 
 
 def _gap(group: Sequence[Slice]) -> SliceGap:

@@ -18,10 +18,6 @@ N_NAMED = 3  # how many offenders an error message names
 KeyOf = Callable[[Utterance], str]
 
 
-def _speaker(utterance: Utterance) -> str:
-    return utterance.speaker
-
-
 def group_of(utterance: Utterance) -> str:
     """Return the group, made unique over corpora; "" when the utterance stands alone."""
     return f"{utterance.corpus}/{utterance.group}" if utterance.group else ""
@@ -91,7 +87,7 @@ class Split:
     def _refuse_shared(self, first: str, second: str) -> None:
         refused: list[tuple[str, KeyOf]] = [("utterance", lambda utterance: utterance.key)]
         if self.speaker_independent:
-            refused.append(("speaker", _speaker))
+            refused.append(("speaker", lambda utterance: utterance.speaker))
         if not (self.dialogue_partners and (first, second) == ("valid", "test")):
             refused.append(("group", group_of))
         for what, key_of in refused:
@@ -146,24 +142,12 @@ Digests = Mapping[str, str]
 """Utterance key → digest of its samples, equal where the sound is equal; "" for silence."""
 
 
-def _sentence(utterance: Utterance) -> str:
-    return f"{utterance.corpus}/{utterance.text_id}" if utterance.text_id else ""
-
-
-def _session(utterance: Utterance) -> str:
-    return f"{utterance.corpus}/{utterance.session}" if utterance.session else ""
-
-
-def _recording(utterance: Utterance) -> str:
-    return utterance.path.as_posix()
-
-
 _SHARED: Mapping[str, KeyOf] = {
-    "speakers": _speaker,
-    "sentences": _sentence,
+    "speakers": lambda row: row.speaker,
+    "sentences": lambda row: f"{row.corpus}/{row.text_id}" if row.text_id else "",
     "groups": group_of,
-    "sessions": _session,
-    "recordings": _recording,
+    "sessions": lambda row: f"{row.corpus}/{row.session}" if row.session else "",
+    "recordings": lambda row: row.path.as_posix(),
 }
 
 

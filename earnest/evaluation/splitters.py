@@ -6,9 +6,10 @@ nothing else.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.resources import files
+from operator import attrgetter
 from types import ModuleType
 from typing import TypeVar
 
@@ -44,11 +45,6 @@ def in_order(utterances: Iterable[Utterance]) -> list[Utterance]:
     return sorted(utterances, key=lambda utterance: (utterance.path.stem, utterance.key))
 
 
-def speaker_of(utterance: Utterance) -> str:
-    """Return the speaker."""
-    return utterance.speaker
-
-
 def session_of(utterance: Utterance) -> str:
     """Return the corpus and the session, which must be named."""
     if not utterance.session:
@@ -72,7 +68,6 @@ class NamedFolds:
     folds: Mapping[str, Sequence[str]]
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a fold."""
         fold_of = {speaker: fold for fold, speakers in self.folds.items() for speaker in speakers}
         return cross_validated(utterances, lambda utterance: fold_of[utterance.speaker], list(self.folds))
 
@@ -106,7 +101,6 @@ class SpeakerFolds:
     n: int
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a fold."""
         circles = partners_of(utterances)
         what = "speakers" if all(map(str.__eq__, circles, circles.values())) else "pairs of dialogue partners"
         return KeyFolds(self.n, lambda utterance: circles[utterance.speaker], what)(utterances, classes)
@@ -126,7 +120,6 @@ class KeyFolds:
     what: str
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a fold."""
         keys = at_least(self.n, sorted({self.key_of(utterance) for utterance in utterances}), self.what)
         fold_of = {key: f"f{position % self.n + 1}" for position, key in enumerate(keys)}
         names = [f"f{number + 1}" for number in range(self.n)]
@@ -137,11 +130,10 @@ class KeyFolds:
 class LeaveOneOut:
     """Each value of ``key_of`` is tested once; the next ``n_valid`` values are for validation, cyclically."""
 
-    key_of: KeyOf = field(default=speaker_of)
+    key_of: KeyOf = attrgetter("speaker")
     n_valid: int = 2
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a value."""
         keys = at_least(
             self.n_valid + 2, sorted({self.key_of(utterance) for utterance in utterances}), "of what is left out"
         )
@@ -169,7 +161,6 @@ class PartnerRotation:
     """Both speakers of each session in turn: one for test, the other for validation, other sessions for training."""
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return two `Parts` a session."""
         parts = []
         for session in sorted({session_of(utterance) for utterance in utterances}):
             inside = [utterance for utterance in utterances if session_of(utterance) == session]
@@ -196,7 +187,6 @@ class BatchHalves:
     batch_of: KeyOf
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a batch."""
         parts = []
         for batch in at_least(2, sorted({self.batch_of(utterance) for utterance in utterances}), "batches of sessions"):
             inside = [utterance for utterance in utterances if self.batch_of(utterance) == batch]
@@ -223,7 +213,6 @@ class PartHoldOut:
     batch_of: KeyOf
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts`."""
         others = [utterance for utterance in utterances if not self.is_tested(utterance)]
         test = at_least(1, [row for row in utterances if self.is_tested(row)], f"recordings of {self.fold}")
         *_, held = at_least(2, sorted({self.batch_of(utterance) for utterance in others}), "batches of sessions")
@@ -239,7 +228,6 @@ class StratifiedFolds:
     seed: int
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a fold."""
         labels = _codes(classes)
         if np.bincount(labels).min() < self.n:
             raise SplitError(f"Every class needs at least {self.n} recordings for {self.n} stratified folds.")
@@ -268,7 +256,6 @@ class StratifiedHoldOut:
     valid_share: float = 0.1
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts`."""
         labels = _codes(classes)
         tested = _drawn(labels, self.test_share, self.seed)
         keep_groups_together(tested, utterances)
@@ -295,7 +282,6 @@ class SpeakerHoldOut:
     """
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts`."""
         n_speakers = len(set(partners_of(utterances).values()))
         # The first of three to five folds, which deal speakers out in turn, and validate on the next fold.
         return SpeakerFolds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
@@ -381,7 +367,6 @@ class CrossCorpus:
     shared_classes: bool = True
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a corpus."""
         usable = _of_shared_classes(utterances, classes) if self.shared_classes else utterances
         corpora = at_least(2, sorted({row.corpus for row in usable}), "corpora")
         held = {
@@ -407,7 +392,6 @@ class CorpusMatrix:
     """
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a corpus: train on it, test on all other corpora and its own held-out utterances."""
         usable = _of_shared_classes(utterances, classes)
         parts = []
         for corpus in sorted({row.corpus for row in usable}):

@@ -18,8 +18,9 @@ from earnest.augment.base import generator_for
 from earnest.augment.stress import StressChange, stress_changes
 from earnest.corpora.load import load_utterances
 from earnest.errors import EarnestError, suggestion
+from earnest.evaluation.answers import different
 from earnest.evaluation.intervals import ScoredSpeakers
-from earnest.evaluation.predictions import Predictions, different, joined, read_predictions, write_predictions
+from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.split_files import Lookup, read_plans
 from earnest.evaluation.splits import Split
 from earnest.evaluation.streams import AnsweredStreams, answered_streams, streams_document

@@ -10,10 +10,10 @@ import numpy as np
 
 from earnest.corpora.own.data import CORPUS as OWN
 from earnest.errors import counted
+from earnest.evaluation.answers import text_column
 from earnest.evaluation.comparison import Comparison, Difference, clip_names, compare, holm
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import text_column
 from earnest.evaluation.texts import percent, points, range_text, shown_number
 from earnest.files.writing import write_atomically
 from earnest.plots.results import draw_differences

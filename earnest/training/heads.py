@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import CorpusError, RecipeError
+from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import FittedCalibration
-from earnest.evaluation.predictions import text_column
 from earnest.labels import AFFECT
 from earnest.models.classifier import Layer, NetworkOutput
 from earnest.settings.training import Task, Training

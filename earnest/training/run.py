@@ -19,16 +19,10 @@ from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA, affect_range, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, counted
+from earnest.evaluation.answers import same_text
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.calibration import bound_warnings
-from earnest.evaluation.predictions import (
-    Predictions,
-    identified,
-    rated,
-    read_predictions,
-    same_text,
-    write_predictions,
-)
+from earnest.evaluation.predictions import Predictions, identified, rated, read_predictions, write_predictions
 from earnest.evaluation.splits import Leakage, Split, leakage, refuse_identical
 from earnest.files.locks import holding
 from earnest.files.reading import read_bytes, read_json

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
+from earnest.evaluation.answers import same_text
 from earnest.evaluation.comparison import compare, holm, mcnemar
 from earnest.evaluation.intervals import bootstrap
-from earnest.evaluation.predictions import Predictions, joined, same_text
+from earnest.evaluation.predictions import Predictions, joined
 from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad", "angry")

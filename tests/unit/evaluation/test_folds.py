@@ -5,6 +5,7 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
+from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.folds import (
     FoldChoice,
     chosen_folds,
@@ -15,7 +16,7 @@ from earnest.evaluation.folds import (
     training_seeds,
 )
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import Predictions, same_text, text_column
+from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.protocols import protocol_called, splits_of
 from earnest.evaluation.splits import Split
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
+from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.comparison import compare, difference_in_ua
 from earnest.evaluation.intervals import bootstrap, limits_of
-from earnest.evaluation.predictions import Predictions, same_text, text_column
+from earnest.evaluation.predictions import Predictions
 
 N_DATA_SETS = 300
 N_SPEAKERS, N_CLIPS = 30, 24

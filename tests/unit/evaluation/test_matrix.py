@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.curves import Amount
 from earnest.evaluation.intervals import Spread
-from earnest.evaluation.predictions import Predictions, same_text, text_column
+from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.report import Matrix
 from earnest.plots.comparisons import plot_learning_curve, plot_matrix
 

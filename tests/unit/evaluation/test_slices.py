@@ -6,9 +6,10 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
+from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.intervals import bootstrap
-from earnest.evaluation.predictions import Predictions, same_text, text_column
+from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.slices import gaps, gaps_by_chance, manifest_columns, own_columns, recall_gaps, slices
 from tests.prediction_rows import PredictionRow, predictions_of
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
-from earnest.evaluation.predictions import Predictions, same_text, text_column
+from earnest.evaluation.answers import same_text, text_column
+from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.streams import (
     COLUMNS,
     HOWS,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.evaluation.predictions import Predictions, joined, text_column
+from earnest.evaluation.answers import text_column
+from earnest.evaluation.predictions import Predictions, joined
 from earnest.evaluation.stress import (
     CHECK_COLUMNS,
     CLEAN,

@@ -10,8 +10,9 @@ from made_up_results import made_up, write_result
 
 from earnest.bundle import BundleInfo, load_bundle
 from earnest.errors import EarnestError
+from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import FittedCalibration, Quality
-from earnest.evaluation.predictions import joined, text_column
+from earnest.evaluation.predictions import joined
 from earnest.export.card import model_card, read_result
 from earnest.settings.recipe import Recipe
 from earnest.settings.training import Training

@@ -11,9 +11,10 @@ from command_line import earnest_cli
 from made_up_results import made_up, write_result
 
 from earnest.errors import CorpusError
+from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.comparison import compare, holm
-from earnest.evaluation.predictions import joined, same_text, text_column
+from earnest.evaluation.predictions import joined
 from earnest.report.comparison import REPEATED, RESEMBLING, TRAINED_ONCE, compare_results
 from earnest.report.result import read_results
 from tests.prediction_rows import PredictionRow, predictions_of

@@ -16,7 +16,8 @@ from command_line import earnest_cli
 from made_up_results import HISTORY, made_up, write_result, write_run
 
 from earnest.errors import CorpusError, MissingExtraError
-from earnest.evaluation.predictions import joined, text_column
+from earnest.evaluation.answers import text_column
+from earnest.evaluation.predictions import joined
 from earnest.evaluation.texts import SCORES_IN_WORDS
 from earnest.report.clips import recordings_of
 from earnest.report.result import read_result

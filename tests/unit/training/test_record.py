@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.calibration import softmax
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import Predictions, same_text, text_column
+from earnest.evaluation.predictions import Predictions
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
