@@ -21,7 +21,7 @@ import numpy.typing as npt
 from earnest.evaluation.curves import NoiseCurve, has_flattened, read_history
 from earnest.evaluation.predictions import joined, read_predictions
 from earnest.evaluation.texts import markdown_table, spread_text
-from earnest.plots.comparisons import plot_noise_curves
+from earnest.plots.results import plot_noise_curves
 from earnest.training.record import read_record
 
 DOCS = Path(__file__).parent.parent / "docs"

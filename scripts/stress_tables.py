@@ -17,7 +17,7 @@ from typing import Any
 from earnest.errors import EarnestError
 from earnest.evaluation.stress import CLEAN, StressCheck, StressRow, yes_or_no
 from earnest.evaluation.texts import markdown_row, points
-from earnest.plots.comparisons import plot_stress
+from earnest.plots.results import plot_stress
 
 KEPT = Path(__file__).parent.parent / "docs" / "results" / "stress"
 TEXT = """# {title}

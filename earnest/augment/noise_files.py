@@ -106,11 +106,9 @@ class NoiseFiles(Augmentation):
 
     @classmethod
     def example_settings(cls, recordings: Path) -> Mapping[str, Any]:
-        """The folder has no default."""
         return {"folder": str(recordings)}
 
     def check_ready(self) -> None:
-        """Look for the recordings."""
         _ = self.recordings
 
     @cached_property
@@ -147,7 +145,6 @@ class NoiseFiles(Augmentation):
         return (TrainingCorpus(root.name, licence, len(seconds), 0, round(hours, 3), whom),)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
-        """See `stretch_of` and `mix_at_snr`."""
         path, snr_db = self.recordings[rng.integers(len(self.recordings))]
         noise = drawn_stretch(path, len(waveform), sample_rate_hz, rng)
         return mix_at_snr(waveform, noise, rng.uniform(*snr_db))

@@ -135,7 +135,6 @@ class LabelsInNames(Corpus):
     """A corpus whose files' names say everything, so that there is nothing to load."""
 
     def parser(self, root: Path) -> Parser:
-        """Return `utterance`."""
         return self.utterance
 
     @abstractmethod

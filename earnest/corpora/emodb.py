@@ -58,7 +58,6 @@ class EmoDb(LabelsInNames):
         return [start + end for start, *ends in map(str.split, lines) for end in ends]
 
     def utterance(self, path: Path) -> Utterance:
-        """See `LabelsInNames`."""
         match = NAME.fullmatch(path.stem)
         if not match:
             raise unknown_name(path, "03a01Fa.wav")

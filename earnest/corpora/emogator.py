@@ -75,7 +75,6 @@ class EmoGator(LabelsInNames):
         ]
 
     def utterance(self, path: Path) -> Utterance:
-        """See `LabelsInNames`."""
         match = NAME.fullmatch(path.stem)
         if not match or int(match[1]) not in CONTRIBUTORS or not 1 <= int(match[2]) <= len(CATEGORIES):
             raise unknown_name(path, "000001-03-1.mp3")

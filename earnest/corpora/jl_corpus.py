@@ -35,7 +35,6 @@ class JlCorpus(LabelsInNames):
     access = f"Download it from {url} (a free account is needed)."
 
     def utterance(self, path: Path) -> Utterance:
-        """See `LabelsInNames`."""
         match = NAME.fullmatch(path.stem)
         if not match:
             raise unknown_name(path, "female1_angry_10a_1.wav")

@@ -49,7 +49,6 @@ class Nemo(LabelsInNames):
         return [Path(name).stem for name, _ in column(root / LIST, "file_id")]
 
     def utterance(self, path: Path) -> Utterance:
-        """See `LabelsInNames`."""
         match = NAME.fullmatch(path.stem)
         if not match:
             raise unknown_name(path, "EB0_anger_1.wav")

@@ -51,7 +51,6 @@ class _Ravdess(LabelsInNames):
         ]
 
     def utterance(self, path: Path) -> Utterance:
-        """See `LabelsInNames`."""
         fields = path.stem.split("-")
         if len(fields) != 7 or not self._known(fields):
             raise unknown_name(path, Path(min(self.example)).name)

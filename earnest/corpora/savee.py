@@ -44,7 +44,6 @@ class Savee(LabelsInNames):
         return [f"{man}_{emotion}{k:02d}" for man in SPEAKERS for emotion, n in counts.items() for k in range(1, n + 1)]
 
     def utterance(self, path: Path) -> Utterance:
-        """See `LabelsInNames`."""
         match = NAME.fullmatch(path.stem)
         speaker = (match[1] or path.parent.name) if match else ""
         if not match or speaker not in SPEAKERS:

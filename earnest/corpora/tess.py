@@ -47,7 +47,6 @@ class Tess(LabelsInNames):
         return [f"{who}_{word}_{emotion}" for who in ("OAF", "YAF") for word in sorted(words) for emotion in EMOTIONS]
 
     def utterance(self, path: Path) -> Utterance:
-        """See `LabelsInNames`."""
         match = NAME.fullmatch(path.stem)
         if not match:
             raise unknown_name(path, "OAF_back_angry.wav")

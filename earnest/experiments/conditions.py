@@ -169,7 +169,6 @@ class AsTheyAre(Condition):
     name: str = "clips"
 
     def answer(self, clips: FoldClips) -> ConditionAnswers:
-        """Return the answers that are there."""
         return ConditionAnswers(clips.plain)
 
 
@@ -180,7 +179,6 @@ class Changed(Condition):
     change: ClipChange
 
     def answer(self, clips: FoldClips) -> ConditionAnswers:
-        """Answer a changed copy of each utterance."""
         answers, n_untouched = [], 0
         for row, waveform in zip(clips.rows, clips.waveforms, strict=True):
             changed = self.change(waveform, row.key, clips.rate_hz)
@@ -194,17 +192,14 @@ class Averaged(Condition):
     """Test-time augmentation, the mean over an utterance's variants; ``name`` as in `earnest.augment.tta.VARIANTS`."""
 
     def answer(self, clips: FoldClips) -> ConditionAnswers:
-        """Answer with p = (1/V) Σ_v p_v over the V variants of each utterance."""
-        answers = [self._mean(clips, waveform) for waveform in clips.waveforms]
-        return ConditionAnswers(clips.answered(answers))
-
-    def _mean(self, clips: FoldClips, waveform: Waveform) -> Probabilities:
-        """Return the mean of the calibrated probabilities (classes,) of one utterance's variants."""
-        answers = [clips.probabilities(heard) for heard in variants_of(waveform, self.name, clips.rate_hz)]
-        return np.asarray(np.mean(answers, axis=0, dtype=np.float64), np.float32)
+        means = []
+        for waveform in clips.waveforms:
+            # p = (1/V) Σ_v p_v over the V variants of each utterance.
+            answers = [clips.probabilities(heard) for heard in variants_of(waveform, self.name, clips.rate_hz)]
+            means.append(np.asarray(np.mean(answers, axis=0, dtype=np.float64), np.float32))
+        return ConditionAnswers(clips.answered(means))
 
     def facts(self, found: Predictions) -> dict[str, Any]:
-        """Return name and number of the variants."""
         return {"tta": {"name": self.name, "variants": len(variants_called(self.name))}}
 
 
@@ -221,11 +216,6 @@ class Adapted(Condition):
     """
 
     how: How
-
-    @classmethod
-    def to(cls, how: How) -> "Adapted":
-        """Return the condition of that way."""
-        return cls("adapted", how, how)
 
     def refuse_untrained(self, recipe: Recipe, split: Split) -> None:
         """Refuse what can't learn to adapt, and utterances without a speaker."""
@@ -255,7 +245,6 @@ class Adapted(Condition):
         return ConditionAnswers(adapted_predictions(clips.plain, adaptation.answer, self.how, seed))
 
     def facts(self, found: Predictions) -> dict[str, Any]:
-        """Return the share of adapted answers."""
         assert found.adapted is not None
         return {"adapted": {"how": self.how, "means": HOWS[self.how][1], "share": float(np.mean(found.adapted))}}
 

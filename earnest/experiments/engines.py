@@ -97,7 +97,6 @@ class OneByOne:
     here = True
 
     def predictions(self, jobs: Sequence[Job], make_clips: MakeClips) -> Iterator[tuple[str, Predictions]]:
-        """See `FoldEngine`."""
         torch.set_num_threads(1)  # the same bits as with several jobs
         _clips[:], _make_here[:] = [], [make_clips]
         for job in jobs:
@@ -115,7 +114,6 @@ class WorkerProcesses:
     here = False
 
     def predictions(self, jobs: Sequence[Job], make_clips: MakeClips) -> Iterator[tuple[str, Predictions]]:
-        """See `FoldEngine`."""
         n_workers = max(1, min(self.n_at_a_time, len(jobs)))
         begin = packed_call(_enter_worker, make_clips)
         pool = ProcessPoolExecutor(n_workers, get_context("spawn"), enter_worker, (begin,))

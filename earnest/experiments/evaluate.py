@@ -375,15 +375,13 @@ def _first(names: Sequence[str], share: float) -> list[str]:
 LEARNING_CURVE = "learning_curve.json"
 
 
-def with_share(task: Task, share: float) -> Task:
-    """Return the task with a share of its training data; every result says so."""
-    less = task.with_splits(lambda split: with_train_share(split, share))
-    return replace(less, choice=replace(less.choice, note=f"{share:g} of the training data"))
-
-
 def with_shares(task: Task, shares: Sequence[float]) -> dict[float, Task]:
-    """Return share → task, ascending; all of the data is the task itself and left out."""
-    return {share: with_share(task, share) for share in sorted(set(shares) - {1.0})}
+    """Return share → task whose results say so, ascending; all of the data is the task itself and left out."""
+    found = {}
+    for share in sorted(set(shares) - {1.0}):
+        less = task.with_splits(partial(with_train_share, share=share))
+        found[share] = replace(less, choice=replace(less.choice, note=f"{share:g} of the training data"))
+    return found
 
 
 def evaluate_learning_curve(

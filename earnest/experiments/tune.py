@@ -158,13 +158,10 @@ def kind_of(recipe: Recipe, key: str) -> Any:
             raise RecipeError(f"tune: '{key}': unknown setting '{word}'.{suggestion(word, known)}")
         kind = known[word]
     if is_dataclass(kind):
-        raise RecipeError(f"tune: '{key}' is a table; name one of its settings, such as '{key}.{_first_of(kind)}'.")
+        first = next(iter(typing.get_type_hints(kind)))
+        raise RecipeError(f"tune: '{key}' is a table; name one of its settings, such as '{key}.{first}'.")
     numbers = [choice for choice in typing.get_args(kind) if choice in (int, float)]
     return numbers[-1] if numbers else kind
-
-
-def _first_of(kind: Any) -> str:
-    return next(iter(typing.get_type_hints(kind)))
 
 
 def _require_numbers(kind: Any, found: Range, key: str) -> None:
@@ -208,10 +205,7 @@ def selected_recipe(space: SearchSpace, split: Split, run: Path, clips: SharedCl
 
 def selected_settings(folders: Sequence[Path]) -> dict[str, Any]:
     """Return the chosen settings of each run folder, by its name."""
-    found = {}
-    for folder in folders:
-        found[folder.name] = read_json(folder / SELECTED)
-    return found
+    return {folder.name: read_json(folder / SELECTED) for folder in folders}
 
 
 STUDY, BEST, TRIALS, TRIED = "study.db", "best.toml", "trials.csv", "tune.json"

@@ -25,8 +25,6 @@ from earnest.export.forms import int8_clips, to_int8, to_int8_ir, to_ir
 from earnest.export.onnx import add_distance, finished, moody_classes, store_small, to_moody, traced
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_changed, write_atomically
-from earnest.learning.domain import Domain
-from earnest.models.classifier import Network, SpeechClassifier
 from earnest.models.pretrained import KNOWN_SPEAKERS, ORIGIN
 from earnest.onnx.check import check_onnx
 from earnest.settings.config import from_mapping
@@ -87,8 +85,12 @@ def export_bundle(
     adaptation = None if "adaptation" in left_out else adaptation_of(record)
     classifier = load_run(run)
     domain = None if "distance" in left_out else domain_of(run, record.domain)
-    graph = _graph(classifier, domain)
-    files = model_files(graph, form, run, facts_of(identity, record, recipe) | start_facts(record, classifier.network))
+    graph = traced(classifier)
+    if domain:
+        add_distance(graph, domain.mean, domain.directions)
+    # For a training that starts from the bundle's weights.
+    start = {ORIGIN: record.origin, KNOWN_SPEAKERS: json.dumps(sorted(classifier.network.known_speakers))}
+    files = model_files(graph, form, run, facts_of(identity, record, recipe) | start)
     notice = classifier.network.notice
     files |= {NOTICE: notice.encode()} if notice else {}
     files |= statistics_files(run, [asdict(adaptation)] if adaptation else [])
@@ -121,13 +123,6 @@ def export_bundle(
     if info.licence_in_words != info.licence:
         _log.warning("%s: %s; its licence '%s' doesn't say so.", output, info.forbidden_use, info.licence)
     return info
-
-
-def _graph(classifier: SpeechClassifier, domain: Domain | None) -> ModelProto:
-    graph = traced(classifier)
-    if domain:
-        add_distance(graph, domain.mean, domain.directions)
-    return graph
 
 
 def adaptation_of(record: RunRecord) -> AdaptationEntry | None:
@@ -168,11 +163,6 @@ def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str,
     }
 
 
-def start_facts(record: RunRecord, network: Network) -> dict[str, str]:
-    """Return the metadata for a training that starts from a bundle's weights."""
-    return {ORIGIN: record.origin, KNOWN_SPEAKERS: json.dumps(sorted(network.known_speakers))}
-
-
 def model_files(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, str]) -> dict[str, bytes]:
     """Return the files of a format.
 
@@ -182,18 +172,15 @@ def model_files(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, s
     run : whose own split INT8 is calibrated and judged on
     facts : metadata of the graph
     """
+    facts = {**facts, "format": form.name}
+    if form.name == "openvino-int8":
+        return to_int8_ir(traced, *int8_clips(run, form.folders or {}), facts)
     if form.name.startswith("openvino"):
-        return _openvino(traced, form, run, {**facts, "format": form.name})
+        return to_ir(traced, form.name == "openvino-fp16", facts)
     if form.name == "onnx-int8":
         traced = to_int8(traced, *int8_clips(run, form.folders or {}))
     else:
         store_small(traced, rounding=form.name == "onnx-fp16")
-    data = finished(traced, {**facts, "format": form.name}).SerializeToString()
+    data = finished(traced, facts).SerializeToString()
     check_onnx(data, Path(MODEL))
     return {MODEL: data}
-
-
-def _openvino(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, str]) -> dict[str, bytes]:
-    if form.name != "openvino-int8":
-        return to_ir(traced, form.name == "openvino-fp16", facts)
-    return to_int8_ir(traced, *int8_clips(run, form.folders or {}), facts)

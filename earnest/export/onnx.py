@@ -49,7 +49,8 @@ def store_small(proto: ModelProto, rounding: bool = False) -> None:
             numbers = np.rint(values / scale).astype(np.int8)
             tensor.CopyFrom(numpy_helper.from_array(numbers, name + BYTES))
             proto.graph.initializer.append(numpy_helper.from_array(scale, name + STEPS))
-            restored += [_cast(name + BYTES, name + "_unscaled"), _times(name)]
+            restored.append(_cast(name + BYTES, name + "_unscaled"))
+            restored.append(helper.make_node("Mul", [name + "_unscaled", name + STEPS], [name], f"{name}_scaled"))
         elif _fits(halves := _halves(values), values) or (rounding and np.isfinite(halves).all()):
             tensor.CopyFrom(numpy_helper.from_array(halves, name + HALVES))
             restored.append(_cast(name + HALVES, name))
@@ -61,10 +62,6 @@ def store_small(proto: ModelProto, rounding: bool = False) -> None:
 
 def _cast(stored: str, name: str) -> NodeProto:
     return helper.make_node("Cast", [stored], [name], f"{name}_to_float32", to=TensorProto.FLOAT)
-
-
-def _times(name: str) -> NodeProto:
-    return helper.make_node("Mul", [name + "_unscaled", name + STEPS], [name], f"{name}_scaled")
 
 
 def _halves(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:

@@ -333,7 +333,8 @@ def compare_runtimes(run: Path, bundles: Sequence[Path], waveforms: Sequence[Wav
         backend: Backend = "onnxruntime" if "model.onnx" in bundle.info.files else "openvino"
         key = (str(backend), str(bundle.info.format))
         answers[key] = _answer(bundle, backend)
-        sizes[key] = _graph_bytes(bundle)
+        graphs = [name for name in bundle.info.files if name.startswith("model.")]
+        sizes[key] = sum((bundle.folder / name).stat().st_size for name in graphs)
         starts[key] = (COLD, str(folder), backend)
     found = {key: np.stack([answer(waveform) for waveform in waveforms]) for key, answer in answers.items()}
     latencies = _latencies(answers, np.resize(waveforms[0], round(LATENCY_S * rate_hz)))
@@ -346,10 +347,6 @@ def compare_runtimes(run: Path, bundles: Sequence[Path], waveforms: Sequence[Wav
 def _answer(bundle: Bundle, backend: Backend) -> Answer:
     graph = Graph(bundle, engine_for(bundle, backend=backend))
     return lambda waveform: graph.run([waveform], ("probabilities",))["probabilities"][0]
-
-
-def _graph_bytes(bundle: Bundle) -> int:
-    return sum((bundle.folder / name).stat().st_size for name in bundle.info.files if name.startswith("model."))
 
 
 def _latencies(answers: Mapping[Any, Answer], waveform: Waveform) -> dict[Any, list[float]]:

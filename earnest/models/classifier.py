@@ -152,31 +152,25 @@ class Segmented(Network):
 
     @property
     def inner(self) -> Network:
-        """The network that segments and images are put before."""
         return self.network
 
     @property
     def origin(self) -> str:
-        """See `Network`; it is the inner network's."""
         return self.network.origin
 
     @property
     def known_speakers(self) -> frozenset[str]:
-        """See `Network`; they are the inner network's."""
         return self.network.known_speakers
 
     @property
     def value_weights(self) -> npt.NDArray[np.float64] | None:
-        """See `Network`; they are the inner network's: mean embeddings have the same values."""
-        return self.network.value_weights
+        return self.network.value_weights  # mean embeddings have the same values
 
     @property
     def notice(self) -> str:
-        """See `Network`; it is the inner network's."""
         return self.network.notice
 
     def load_pretrained(self) -> None:
-        """Take over published weights, where the inner network's settings name them."""
         self.network.load_pretrained()
 
     def prepare(self, frames: Iterable[Tensor]) -> None:
@@ -185,7 +179,6 @@ class Segmented(Network):
             self.image.fit(frames)
 
     def last_layer(self, name: Layer) -> nn.Module | None:
-        """Return a last layer of the inner network."""
         return self.network.last_layer(name)
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:

@@ -32,7 +32,8 @@ def inside_sections(result: Result, recordings: Recordings, seed: int = 0) -> li
     run = result.runs[0]
     in_fold = run.name in result.predictions.folds  # a lone run may be called otherwise
     tested = result.predictions.of_fold(run.name) if in_fold else result.predictions
-    chosen = _at_hand(tested, recordings, np.random.default_rng(seed))
+    at_hand = np.flatnonzero([key in recordings.rows for key in _keys(tested)])
+    chosen = tested.take(np.sort(np.random.default_rng(seed).permutation(at_hand)[:MOST_CLIPS]))
     try:
         from earnest.training.explain import look_inside
 
@@ -54,11 +55,6 @@ def _why_not(result: Result, recordings: Recordings) -> str:
 
 def _keys(predictions: Predictions) -> list[tuple[str, str]]:
     return list(zip(predictions.corpus, predictions.utterance_id, strict=True))
-
-
-def _at_hand(predictions: Predictions, recordings: Recordings, rng: np.random.Generator) -> Predictions:
-    known = np.flatnonzero([key in recordings.rows for key in _keys(predictions)])
-    return predictions.take(np.sort(rng.permutation(known)[:MOST_CLIPS]))
 
 
 def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]") -> Section:

@@ -104,17 +104,13 @@ class Result:
         """Number of folds, each with its repeats."""
         return len(without_repeats(self.scores.folds))
 
-    def named(self, name: str) -> "Result":
-        """Return the same result under another name."""
-        return replace(self, name=name)
-
 
 def read_results(paths: Sequence[Path]) -> list[Result]:
     """Read several results; those whose folders have one name get the name of the folder above in front."""
     results = [read_result(path) for path in paths]
     names = [result.name for result in results]
     unique = [
-        result if names.count(result.name) == 1 else result.named(f"{path.resolve().parent.name}/{result.name}")
+        result if names.count(result.name) == 1 else replace(result, name=f"{path.resolve().parent.name}/{result.name}")
         for path, result in zip(paths, results, strict=True)
     ]
     for path, result in zip(paths, unique, strict=True):

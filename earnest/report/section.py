@@ -119,10 +119,9 @@ def data_address(content: bytes, kind: str) -> str:
 
 def _following_the_reader(svg: bytes) -> bytes:
     text = svg.decode()
-    start, length = re.search(r"<svg[^>]*>", text), 0
+    start = re.search(r"<svg[^>]*>", text)
     assert start is not None
-    length = start.end()
-    body = text[length:]
+    body = text[start.end() :]
     for colour in DARK:
         body = body.replace(colour, f"var(--c{colour[1:]})")
 
@@ -130,7 +129,7 @@ def _following_the_reader(svg: bytes) -> bytes:
         return "".join(f"--c{light[1:]}:{other if dark else light};" for light, other in DARK.items())
 
     style = f"<style>:root{{{values(False)}}}@media(prefers-color-scheme:dark){{:root{{{values(True)}}}}}</style>"
-    return (text[:length] + style + body).encode()
+    return (text[: start.end()] + style + body).encode()
 
 
 def _escaped(cell: str) -> str:

@@ -31,12 +31,12 @@ from earnest.evaluation.texts import (
     shown_number,
     spread_text,
 )
-from earnest.plots.comparisons import draw_noise_curves
 from earnest.plots.results import (
     SELECTED,
     draw_classes,
     draw_confusion,
     draw_history,
+    draw_noise_curves,
     draw_reliability,
     draw_risk_coverage,
     draw_speakers,

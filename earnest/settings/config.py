@@ -104,12 +104,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if hint is not Any:
         right = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
-        _require(
-            right,
-            _WORDS.get(hint.__name__, f"a {hint.__name__}"),
-            value,
-            where,
-        )
+        _require(right, _WORDS.get(hint.__name__, f"a {hint.__name__}"), value, where)
     return value
 
 

@@ -199,7 +199,7 @@ class ConditionOptions:
         sets = []
         if self.adapt:
             words = [word for how in self.adapt for word in ("--adapt", how)]
-            sets.append(ConditionSet("adapted", words, [Adapted.to(how) for how in self.adapt]))
+            sets.append(ConditionSet("adapted", words, [Adapted("adapted", how, how) for how in self.adapt]))
         if self.tta:
             words = [word for name in self.tta for word in ("--tta", name)]
             sets.append(ConditionSet("tta", words, [Averaged("tta", name) for name in self.tta]))
@@ -346,7 +346,7 @@ def _draw(outcome: "Evaluation", folder: Path, name: str) -> Matrix | None:
     plot_confusion(outcome.scores, folder / "confusion.png", title, outcome.protocol.speaker_independent)
     if not outcome.protocol.is_matrix:
         return None
-    from earnest.plots.comparisons import plot_matrix
+    from earnest.plots.results import plot_matrix
 
     matrix = Matrix.of(outcome.predictions)
     plot_matrix(matrix, folder / "matrix.png", title)
@@ -358,7 +358,7 @@ def _draw_noise(again: "Sequence[ConditionResults]", folder: Path, name: str, ti
     """Draw UA over the level of noise, where some was mixed in."""
     for one in again:
         if one.curve:
-            from earnest.plots.comparisons import plot_noise_curves
+            from earnest.plots.results import plot_noise_curves
 
             plot_noise_curves({name: one.curve}, folder / "noise.png", f"{name}, {title}", one.note)
 
@@ -375,7 +375,7 @@ def _less(
 ) -> "list[Amount]":
     """Train on less data too, and draw UA over its amount."""
     from earnest.experiments.evaluate import evaluate_learning_curve
-    from earnest.plots.comparisons import plot_learning_curve
+    from earnest.plots.results import plot_learning_curve
 
     amounts = evaluate_learning_curve(task, whole, less, folder, shlex.join(words), engine, on_fold, space)
     plot_learning_curve(amounts, folder / "learning_curve.png", f"{Path(words[2]).stem}, {task.title}")

@@ -136,7 +136,7 @@ def sentence_of(found: "Stress") -> str:
 
 def _write(found: "Stress", folder: Path, name: str) -> None:
     from earnest.evaluation.stress import checks_markdown, stress_markdown
-    from earnest.plots.comparisons import plot_stress
+    from earnest.plots.results import plot_stress
 
     title = f"{name}, {found.document['title']}"
     told = "\n\n".join([sentence_of(found), *found.document["notes"]])

@@ -9,7 +9,7 @@ from earnest.evaluation.curves import Amount
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.report import Matrix
-from earnest.plots.comparisons import plot_learning_curve, plot_matrix
+from earnest.plots.results import plot_learning_curve, plot_matrix
 
 
 def predictions(right: dict[tuple[str, str], int], n: int = 10) -> Predictions:

@@ -22,7 +22,7 @@ from earnest.evaluation.stress import (
     clean_row,
     stress_markdown,
 )
-from earnest.plots.comparisons import plot_stress
+from earnest.plots.results import plot_stress
 from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad")

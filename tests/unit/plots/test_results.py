@@ -13,7 +13,7 @@ from earnest.evaluation.slices import Slice
 from earnest.files import writing
 from earnest.plots import results as plots
 from earnest.plots import style
-from earnest.plots.comparisons import draw_noise_curves
+from earnest.plots.results import draw_noise_curves
 from earnest.plots.style import BLUE, ORANGE, new_figure
 from tests.prediction_rows import PredictionRow, predictions_of
 
