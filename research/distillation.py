@@ -23,7 +23,7 @@ from earnest.experiments.workers import end_with_parent
 from earnest.files.locks import holding
 from earnest.files.writing import write_atomically, write_sums
 from earnest.frontends.log_mel import LogMel
-from earnest.models.pretrained import KNOWN_SPEAKERS, packed_state, read_origin
+from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
 from earnest.progress import SILENT, Progress
 from earnest.settings.config import to_toml
@@ -34,7 +34,6 @@ from earnest.training.finetune import (
     HISTORY,
     WEIGHTS,
     Remembering,
-    claim,
     drop_checkpoint,
     last_checkpoint,
     moved_by,
@@ -43,7 +42,7 @@ from earnest.training.finetune import (
 )
 from earnest.training.loop import csv_bytes
 from research.finetuning import WHOLE
-from research.settings import held_out_speakers, read_settings
+from research.settings import claim, held_out_speakers, packed_state, read_settings
 from research.students import (
     UNCHANGED,
     SimilarLengths,

@@ -21,7 +21,7 @@ from earnest.experiments.task import split_called
 from earnest.files.locks import holding
 from earnest.files.writing import write_atomically, write_sums
 from earnest.frontends.log_mel import LogMel
-from earnest.models.pretrained import KNOWN_SPEAKERS, packed_state
+from earnest.models.pretrained import KNOWN_SPEAKERS
 from earnest.models.whisper import (
     Encoder,
     EncoderBlock,
@@ -39,9 +39,9 @@ from earnest.settings.limits import Count, NumberFromZero, Validated, require
 from earnest.settings.training import Finetune
 from earnest.training.batches import padded
 from earnest.training.examples import Example, classes_of_corpora, clips_of_corpora
-from earnest.training.finetune import HISTORY, WEIGHTS, claim, drop_checkpoint, moved_by, train_two_heads
+from earnest.training.finetune import HISTORY, WEIGHTS, drop_checkpoint, moved_by, train_two_heads
 from earnest.training.loop import csv_bytes
-from research.settings import held_out_speakers, read_settings
+from research.settings import claim, held_out_speakers, packed_state, read_settings
 
 
 @dataclass(frozen=True)

@@ -43,18 +43,6 @@ def unpacked(whole: Tensor, scale: Tensor) -> Tensor:
     return whole.float() * scale.view(-1, *[1] * (whole.ndim - 1))
 
 
-def packed_state(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return tensors as they are written, ``prefix`` before their names: kernels as whole numbers with their scales."""
-    stored = {}
-    for name, tensor in state.items():
-        key = prefix + name
-        if tensor.ndim > 1:  # biases and norms are small, and stay as they are
-            stored[key], stored[key + SCALE] = packed(tensor)
-        else:
-            stored[key] = tensor
-    return stored
-
-
 ENVIRONMENT = "EARNEST_MODELS"
 FILE_NAME, GRAPH_NAME = "model.safetensors", "model.onnx"
 SHIPPED = Path(__file__).parent / "weights"

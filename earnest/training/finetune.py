@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from earnest.augment.spec_augment import changed, noise_frames
 from earnest.errors import RecipeError, counted
-from earnest.files.writing import refuse_foreign, write_atomically
+from earnest.files.writing import write_atomically
 from earnest.learning.discriminant import Shrinkage, discriminant
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.pretrained import packed, unpacked
@@ -98,15 +98,6 @@ class EpochBatches(Sampler[Batch_co]):
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""
         self.epoch = epoch
-
-
-def claim(folder: Path, settings: str, what: str) -> None:
-    """Write the settings into the folder as ``recipe.toml``, or refuse one that holds others."""
-    path = folder / "recipe.toml"
-    refuse_foreign(folder, path.name, (WEIGHTS, HISTORY))
-    if path.exists() and path.read_text(encoding="utf-8") != settings:
-        raise RecipeError(f"{folder}: holds another {what}. Choose another --output, or remove the folder.")
-    write_atomically(path, settings.encode())
 
 
 def last_checkpoint(folder: Path) -> Path | None:

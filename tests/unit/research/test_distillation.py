@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
-from earnest.models.pretrained import KNOWN_SPEAKERS, SCALE, packed_state, read_origin
+from earnest.models.pretrained import KNOWN_SPEAKERS, SCALE, read_origin
 from earnest.models.student import StudentSettings
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.settings.config import from_mapping
@@ -27,6 +27,7 @@ from earnest.testing.sounds import write_voice
 from earnest.training.run import initial_classifier
 from research import distillation
 from research.distillation import Distillation, distil, distillation_errors, read_distillation, sound_of
+from research.settings import packed_state
 from research.students import DistillationTarget, TargetBatches, Teacher
 
 pytestmark = pytest.mark.long
