@@ -63,7 +63,13 @@ def first_order(waveform: Waveform, kind: Kind, cutoff_hz: float, sample_rate_hz
     -------
     shape (samples,), float32
     """
-    return filtered(waveform, sample_rate_hz, partial(_first_order_gains, kind=kind, cutoff_hz=cutoff_hz))
+
+    def gains(frequencies_hz: Spectrum) -> Spectrum:
+        ratio = frequencies_hz / cutoff_hz
+        # |H| = 1/√(1 + (f/f_c)²), times f/f_c for high-pass.
+        return np.asarray((1.0 if kind == "low-pass" else ratio) / np.sqrt(1 + ratio**2))
+
+    return filtered(waveform, sample_rate_hz, gains)
 
 
 def tilted(waveform: Waveform, db_per_khz: float, sample_rate_hz: int) -> Waveform:
@@ -77,7 +83,8 @@ def tilted(waveform: Waveform, db_per_khz: float, sample_rate_hz: int) -> Wavefo
     -------
     shape (samples,), float32, of the same root mean square as ``waveform``
     """
-    found = filtered(waveform, sample_rate_hz, partial(_tilt_gains, db_per_khz=db_per_khz))
+    # 10^(L/20) with L = slope · f in kHz
+    found = filtered(waveform, sample_rate_hz, lambda hz: np.asarray(10 ** (db_per_khz * hz / 1000 / 20)))
     before = power(waveform)
     return at_level(found, 10 * np.log10(before)) if before > 0 else found
 
@@ -96,17 +103,6 @@ def padded(waveform: Waveform, before: int, after: int) -> Waveform:
     first = min(max(-before, 0), len(waveform) - 1)
     last = max(len(waveform) - max(-after, 0), first + 1)
     return np.pad(waveform[first:last], (max(before, 0), max(after, 0))).astype(np.float32)
-
-
-def _first_order_gains(frequencies_hz: Spectrum, kind: Kind, cutoff_hz: float) -> Spectrum:
-    ratio = frequencies_hz / cutoff_hz
-    # |H| = 1/√(1 + (f/f_c)²), times f/f_c for high-pass.
-    return np.asarray((1.0 if kind == "low-pass" else ratio) / np.sqrt(1 + ratio**2))
-
-
-def _tilt_gains(frequencies_hz: Spectrum, db_per_khz: float) -> Spectrum:
-    # 10^(L/20) with L = slope · f in kHz
-    return np.asarray(10 ** (db_per_khz * frequencies_hz / 1000 / 20))
 
 
 def babble(voices: Sequence[Path], n_samples: int, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
@@ -173,7 +169,14 @@ def stress_changes(voices: Sequence[Path], noise: NoiseFiles | None = None) -> l
     voices : other utterances of the corpus, of which babble is made
     noise : recordings to mix in; without, those lines are left out
     """
-    return [*_noises(voices, noise), *_channels(), *_small_changes(), *_tilts(), *_strong_changes()]
+    return [
+        *_noises(voices, noise),
+        *_channels(),
+        *_small_changes(),
+        StressChange("upward tilt", TILT, lambda waveform, rate_hz, _: tilted(waveform, 1.5, rate_hz)),
+        StressChange("downward tilt", TILT, lambda waveform, rate_hz, _: tilted(waveform, -1.5, rate_hz)),
+        StressChange("clipping, 10 %", STRONG, lambda waveform, *_: clipped(waveform, 0.1)),
+    ]
 
 
 def _noises(voices: Sequence[Path], noise: NoiseFiles | None) -> Iterator[StressChange]:
@@ -212,15 +215,6 @@ def _small_changes() -> Iterator[StressChange]:
     yield StressChange("zeros after", SMALL, partial(_with_ends, before=0, after=1))
     yield StressChange("cropped before", SMALL, partial(_with_ends, before=-1, after=0))
     yield StressChange("cropped after", SMALL, partial(_with_ends, before=0, after=-1))
-
-
-def _tilts() -> Iterator[StressChange]:
-    yield StressChange("upward tilt", TILT, lambda waveform, rate_hz, _: tilted(waveform, 1.5, rate_hz))
-    yield StressChange("downward tilt", TILT, lambda waveform, rate_hz, _: tilted(waveform, -1.5, rate_hz))
-
-
-def _strong_changes() -> Iterator[StressChange]:
-    yield StressChange("clipping, 10 %", STRONG, lambda waveform, *_: clipped(waveform, 0.1))
 
 
 def _with_babble(

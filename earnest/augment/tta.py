@@ -27,7 +27,6 @@ class AsItIs(Augmentation):
     """Change nothing."""
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
-        """Return the utterance itself."""
         return waveform
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -171,6 +172,13 @@ def audio_files_and_links(root: Path) -> tuple[list[Path], list[Path]]:
         recordings = (path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
         files += [path for path in recordings if path.is_file() or not path.exists()]
     return sorted(files), links
+
+
+def matched(pattern: re.Pattern[str], path: Path, expected: str) -> re.Match[str]:
+    """Match the name of a recording, without its suffix; one of another form is the error of `unknown_name`."""
+    if match := pattern.fullmatch(path.stem):
+        return match
+    raise unknown_name(path, expected)
 
 
 def unknown_name(path: Path, expected: str) -> CorpusError:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Archive, LabelsInNames, unknown_name
+from earnest.corpora.base import CORPORA, Archive, LabelsInNames, matched
 from earnest.corpora.manifest import Gender, Utterance
 
 EMOTIONS = {  # letters of the German words: Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral
@@ -58,10 +58,7 @@ class EmoDb(LabelsInNames):
         return [start + end for start, *ends in map(str.split, lines) for end in ends]
 
     def utterance(self, path: Path) -> Utterance:
-        match = NAME.fullmatch(path.stem)
-        if not match:
-            raise unknown_name(path, "03a01Fa.wav")
-        speaker, text, letter, version = match.groups()
+        speaker, text, letter, version = matched(NAME, path, "03a01Fa.wav").groups()
         emotion, native = EMOTIONS[letter]
         return Utterance(
             utterance_id=path.stem,

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from earnest.corpora.base import CORPORA, Corpus, Parser, audio_files, unknown_name
+from earnest.corpora.base import CORPORA, Corpus, Parser, audio_files, matched
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.files.reading import read_bytes
@@ -94,9 +94,7 @@ class _Iemocap(Corpus):
         return sorted(_labels(root))
 
     def _utterance(self, path: Path, labels: Mapping[str, _Label]) -> Utterance:
-        match = NAME.fullmatch(path.stem)
-        if not match:
-            raise unknown_name(path, "Ses01F_impro01_F000.wav")
+        match = matched(NAME, path, "Ses01F_impro01_F000.wav")
         if path.stem not in labels:
             raise CorpusError(f"{path}: no line of {EVALUATIONS} names it. Copy the label files again.")
         dialogue, session, kind, letter = match.groups()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, LabelsInNames, unknown_name
+from earnest.corpora.base import CORPORA, LabelsInNames, matched
 from earnest.corpora.manifest import Utterance
 
 PRIMARY = {"angry": "angry", "excited": "excited", "happy": "happy", "neutral": "neutral", "sad": "sad"}
@@ -35,10 +35,7 @@ class JlCorpus(LabelsInNames):
     access = f"Download it from {url} (a free account is needed)."
 
     def utterance(self, path: Path) -> Utterance:
-        match = NAME.fullmatch(path.stem)
-        if not match:
-            raise unknown_name(path, "female1_angry_10a_1.wav")
-        gender, number, emotion, sentence, session, repetition = match.groups()
+        gender, number, emotion, sentence, session, repetition = matched(NAME, path, "female1_angry_10a_1.wav").groups()
         return Utterance(
             utterance_id=path.stem,
             path=path,

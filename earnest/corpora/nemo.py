@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, LabelsInNames, unknown_name
+from earnest.corpora.base import CORPORA, LabelsInNames, matched
 from earnest.corpora.manifest import Gender, Utterance
 from earnest.corpora.tables import column
 
@@ -49,10 +49,7 @@ class Nemo(LabelsInNames):
         return [Path(name).stem for name, _ in column(root / LIST, "file_id")]
 
     def utterance(self, path: Path) -> Utterance:
-        match = NAME.fullmatch(path.stem)
-        if not match:
-            raise unknown_name(path, "EB0_anger_1.wav")
-        speaker, emotion, sentence = match.groups()
+        speaker, emotion, sentence = matched(NAME, path, "EB0_anger_1.wav").groups()
         return Utterance(
             utterance_id=path.stem,
             path=path,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, LabelsInNames, unknown_name
+from earnest.corpora.base import CORPORA, LabelsInNames, matched
 from earnest.corpora.manifest import Utterance
 
 EMOTIONS = {
@@ -47,9 +47,7 @@ class Tess(LabelsInNames):
         return [f"{who}_{word}_{emotion}" for who in ("OAF", "YAF") for word in sorted(words) for emotion in EMOTIONS]
 
     def utterance(self, path: Path) -> Utterance:
-        match = NAME.fullmatch(path.stem)
-        if not match:
-            raise unknown_name(path, "OAF_back_angry.wav")
+        match = matched(NAME, path, "OAF_back_angry.wav")
         speaker = "YAF" if match[1].upper() == "YAF" else "OAF"
         word, emotion = match[2].lower(), match[3].lower()
         return Utterance(

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from earnest.corpora.base import CORPORA, Archive, Corpus, Parser, unknown_name
+from earnest.corpora.base import CORPORA, Archive, Corpus, Parser, matched, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
 from earnest.errors import CorpusError, shown
 from earnest.files.reading import read_json
@@ -80,10 +80,7 @@ class ThaiSer(Corpus):
 
 
 def _utterance(path: Path, labels: Mapping[str, str], genders: Mapping[str, Gender | None]) -> Utterance:
-    match = NAME.fullmatch(path.stem)
-    if not match:
-        raise unknown_name(path, "s001_con_actor001_impro1_1.flac")
-    room, microphone, actor, turn, kind = match.groups()
+    room, microphone, actor, turn, kind = matched(NAME, path, "s001_con_actor001_impro1_1.flac").groups()
     native = labels.get(f"{room}_{actor}_{turn}") or (_scripted_emotion(path, turn) if kind == "script" else "")
     return Utterance(
         utterance_id=path.stem,

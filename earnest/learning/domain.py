@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from tokenize import TokenError
 from typing import Any
 
@@ -33,10 +33,6 @@ class DomainEntry:
     file: str
     threshold: float
     longest_s: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +88,7 @@ class Domain:
 
 
 def domain_entry(values: Mapping[str, Any], where: str) -> DomainEntry:
-    """Read an entry of `DomainEntry.to_dict`."""
+    """Read the values of a `DomainEntry`."""
     try:
         return from_mapping(DomainEntry, values, f"{where}: domain")
     except RecipeError as error:

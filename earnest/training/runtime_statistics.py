@@ -434,7 +434,7 @@ class RuntimeStatistics:
         """Return the entries for ``run.json`` and ``bundle.json``."""
         return {
             "adaptation": asdict(self.adaptation.entry()) if self.adaptation else None,
-            "domain": self.domain.entry().to_dict() if self.domain else None,
+            "domain": asdict(self.domain.entry()) if self.domain else None,
         }
 
     def write(self, folder: Path) -> None:
