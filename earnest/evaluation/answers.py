@@ -141,10 +141,6 @@ class SystemAnswers:
         pairs = zip(self.name, self.texts["start"], strict=True)
         return text_column(f"{name} {start}".rstrip() for name, start in pairs)
 
-    def without_truth(self) -> "SystemAnswers":
-        """Return the same answers with the truth forgotten."""
-        return replace(self, emotion=None, affect=None)
-
     def own_truth(self) -> TextColumn:
         """Return the true labels that the file itself holds, shape (rows,).
 

@@ -39,6 +39,10 @@ class _Entry(NamedTuple):
     number: int
     told: str | None = None  # the answer, "" for none, where it is more than the label of the highest score
 
+    @property
+    def answer(self) -> str:
+        return max(self.scores, key=self.scores.__getitem__, default="") if self.told is None else self.told
+
 
 def read_pipeline_output(path: Path) -> SystemAnswers:
     """Read names and answers; the answer is the label of the highest score.
@@ -68,19 +72,13 @@ def read_pipeline_output(path: Path) -> SystemAnswers:
         source=path,
         name=text_column(entry.name for entry in entries),
         line=np.array([entry.number for entry in entries], dtype=np.int64),
-        predicted=text_column(_answer_of(entry) for entry in entries),
+        predicted=text_column(entry.answer for entry in entries),
         labels=labels if some else (),
         probabilities=probabilities if some else None,
         unit=unit,
     )
     check_unique(answers)
     return answers
-
-
-def _answer_of(entry: _Entry) -> str:
-    if entry.told is not None:
-        return entry.told
-    return max(entry.scores, key=entry.scores.__getitem__, default="")
 
 
 def _are_probabilities(scores: Mapping[str, float]) -> bool:

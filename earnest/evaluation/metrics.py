@@ -55,10 +55,6 @@ class AffectScores:
     n: int
     scale: tuple[float, float] = (0.0, 1.0)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"rmse": self.rmse, "ccc": self.ccc, "n": self.n, "scale": list(self.scale)}
-
 
 def affect_scores(
     predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating], scale: tuple[float, float] = (0.0, 1.0)
@@ -99,7 +95,7 @@ def affect_results(predictions: Predictions, limits: Sequence[float] = ()) -> di
             # (rating − low)/(high − low), 0 to 1 as answers are.
             true[rows] = np.clip((predictions.affect[rows].astype(np.float64) - low) / (high - low), 0, 1)
     scores = affect_scores(predictions.predicted_affect, true, affect_scale(corpora, limits))
-    return {name: one.to_dict() for name, one in scores.items()} or None
+    return {name: asdict(one) for name, one in scores.items()} or None
 
 
 def rmse(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> float | None:

@@ -246,10 +246,6 @@ class Tuned:
     best: Trial
     recipe: Recipe
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
-
 
 @holding("output")
 def tune(

@@ -66,10 +66,6 @@ class Parity:
         genders = self.gender or 0.0, self.batched_gender or 0.0
         return max(logits, self.probabilities, self.batched_probabilities, *genders)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return dict(self.__dict__)
-
 
 def spread(paths: Sequence[Path], limit: int | None) -> list[Path]:
     """Return the recordings among files and in folders, at most ``limit``, spread evenly over all."""

@@ -224,12 +224,10 @@ class LogMel(nn.Module):
         waveform = prepared(waveform, lengths, self.settings)
         padded = self._pad(waveform, lengths)
         n_frames = torch.div(lengths, self.settings.hop_length, rounding_mode="floor") + 1
-        power = self._bands(self.spectrum(padded))  # (batch, bands, frames)
+        bins = self.spectrum(padded)  # (batch, bins, frames)
+        power = bins[:, self.settings.first_bin :] if self.filters is None else torch.matmul(self.filters, bins)
         log_mel = self._decibels(power, n_frames)
         return self._trim(log_mel, n_frames, padded)
-
-    def _bands(self, power: Tensor) -> Tensor:
-        return power[:, self.settings.first_bin :] if self.filters is None else torch.matmul(self.filters, power)
 
     def _pad(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         settings = self.settings

@@ -202,7 +202,10 @@ def _replaced(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:
     ]
     whole = written_field(_GRAPH, b"".join(parts))
     weights = hashlib.sha256(b"".join([*constants, *made.constants])).hexdigest()
-    told = [_written_fact(name, text) for name, text in {**facts, "weights_sha256": weights}.items()]
+    told = [
+        written_field(_METADATA, written_field(1, name.encode()) + written_field(2, text.encode()))
+        for name, text in {**facts, "weights_sha256": weights}.items()
+    ]
     model = [whole if field.number == _GRAPH else bytes(field.raw) for field in fields if field.number != _METADATA]
     return b"".join([*model, *told])
 
@@ -307,7 +310,3 @@ def add_length(add: GraphParts, heard: str) -> str:
     """Add min(t/t₀, 1) of t/t₀ (batch,): in proportion to the time, up to t₀; return its name, (batch, 1)."""
     share = add.node("Min", [heard, add.constant("all_of_it", 1.0)], "length")
     return add.node("Unsqueeze", [share, add.constant("length_axis", [1], np.int64)], "by_length")
-
-
-def _written_fact(name: str, text: str) -> bytes:
-    return written_field(_METADATA, written_field(1, name.encode()) + written_field(2, text.encode()))

@@ -92,12 +92,6 @@ class FittedHead:
         return with_head(data, GraphHead(weight, bias, self.out.temperature, self.sure_from_s, known), facts)
 
 
-def refuse_other_formats(base: Bundle) -> None:
-    """Raise `EarnestError` for a base whose graph is not one for onnxruntime."""
-    if MODEL not in base.info.files:
-        raise EarnestError(f"'{base.info.name}' has the format {base.info.format}. Choose a model for onnxruntime.")
-
-
 def bundle_of(
     base: Bundle,
     head: FittedHead,

@@ -25,7 +25,7 @@ from earnest.evaluation.calibration import bound_warnings, expected_ece, reliabi
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, identified, write_predictions
 from earnest.export.card import result_of
-from earnest.export.files import BUNDLE, refuse_full, write_bundle
+from earnest.export.files import BUNDLE, MODEL, refuse_full, write_bundle
 from earnest.files.locks import held_folder
 from earnest.files.writing import SUMS, write_json, write_sums
 from earnest.learning.crossval import (
@@ -37,7 +37,7 @@ from earnest.learning.crossval import (
 )
 from earnest.learning.discriminant import Floats, Numbers
 from earnest.own.advice import advice_on
-from earnest.own.bundle import PAGE, Answers, ClassResult, FittedHead, Learned, bundle_of, refuse_other_formats
+from earnest.own.bundle import PAGE, Answers, ClassResult, FittedHead, Learned, bundle_of
 from earnest.own.recordings import (
     OWN,
     OwnEmbeddings,
@@ -93,7 +93,8 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
     refuse_full(output, overwrite, "Replace it with overwrite=True, or choose another output.")
     watch = _Watch()
     base = load_bundle(options.model)
-    refuse_other_formats(base)
+    if MODEL not in base.info.files:
+        raise EarnestError(f"'{base.info.name}' has the format {base.info.format}. Choose a model for onnxruntime.")
     with held_folder(output):
         with watch.step("hear"):
             own, refused = _gathered(data, base, options)

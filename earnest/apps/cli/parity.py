@@ -73,7 +73,7 @@ def command(
         return
     parity = compare(run, bundle, clips)
     if as_json:
-        echo_json({**parity.to_dict(), "tolerance": TOLERANCE, "equal": parity.largest <= TOLERANCE})
+        echo_json({**asdict(parity), "tolerance": TOLERANCE, "equal": parity.largest <= TOLERANCE})
     else:
         rows = [
             _cells("onnxruntime, alone", parity.logits, parity.probabilities, parity.gender),

@@ -1,7 +1,7 @@
 """``earnest score``: the metrics of any predictions file, ours or anybody's; what it reads, and its tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def to_score(path: Path, source: Source) -> ToScore:
         return ToScore(predictions, notes)
     rows = source.utterances()
     label_mapping = _label_mapping(source, answers, rows)
-    found = relabelled(answers.without_truth(), label_mapping)
+    found = relabelled(replace(answers, emotion=None, affect=None), label_mapping)
     joined = join(found.answers, rows, label_mapping.scheme, source.ignore_unknown, usable(rows).left_out)
     predictions = joined.predictions
     columns = manifest_columns(predictions, joined.utterances, SLICED)

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +90,7 @@ def command(
     with resumable(folder, "", quiet):
         outcome = tune(space, protocol, fold, corpus_folders(data), folder, on_trial, progress)
     if as_json:
-        echo_json({"output": folder, **outcome.to_dict()})
+        echo_json({"output": folder, **asdict(outcome)})
         return
     _echo_trials(outcome)
     if not quiet:

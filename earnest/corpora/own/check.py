@@ -59,6 +59,7 @@ def check_own(data: OwnData, on_progress: Callable[[int, int], object] | None = 
         if on_progress:
             on_progress(len(sounds), len(paths))
     refused = [Finding("left out", (one.where,), one.reason) for one in data.refused]
+    twice = [rows for rows in _by_part(data.utterances) if len(rows) > 1]
     return OwnReport(
         source=str(data.source),
         layout=data.layout,
@@ -73,7 +74,7 @@ def check_own(data: OwnData, on_progress: Callable[[int, int], object] | None = 
             *_sound(sounds),
             *_beyond(sounds, data.utterances),
             *_same_audio(sounds, data.utterances),
-            *_twice(data.utterances),
+            *(Finding(TWICE, (str(rows[0].path),), _contradiction(rows)) for rows in twice),
         ],
         advice=[*data.notes, *doubts_about(data.class_counts, data.utterances), *_speakers(data), *_classes(data)],
     )
@@ -155,12 +156,6 @@ def _same_audio(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[
             one = (replace(row, path=paths[0]) for path in paths for row in of_path[path])
             details = (detail for part in _by_part(one) if (detail := _contradiction(part)) != KEEP_ONE)
             yield Finding(SAME, tuple(map(str, paths)), next(details, KEEP_ONE))
-
-
-def _twice(rows: Sequence[Utterance]) -> Iterable[Finding]:
-    for same in _by_part(rows):
-        if len(same) > 1:
-            yield Finding(TWICE, (str(same[0].path),), _contradiction(same))
 
 
 def _speakers(data: OwnData) -> Iterable[str]:

@@ -172,7 +172,7 @@ def _of_table(name: str, source: Path, table: OwnTable, hints: Hints) -> FoundLa
     base, notes = _base(source, found, hints.root)
     label_from = f"column '{columns.label}'"
     if columns.label is None:
-        found = [replace(one, label=label_of(one.path)) for one in found]
+        found = [replace(one, label=PurePosixPath(one.path.replace("\\", "/")).parent.name) for one in found]
         label_from = "the files' folders"
     speaker_from = f"column '{columns.speaker}'" if columns.speaker else ""
     notes += [*doubts_about_raters(table, columns), *doubts_about_parts(columns, found)]
@@ -342,11 +342,6 @@ def _check_level(root: Path, level: int, folders: Sequence[tuple[str, ...]]) -> 
         names = (sorted({parts[at] for parts in folders if len(parts) > at}) for at in range(deepest))
         there = "; ".join(f"'{FOLDER}{at}' ({', '.join(map(printable, some[:3]))})" for at, some in enumerate(names, 1))
         raise CorpusError(f"{root}: there is no '{FOLDER}{level}'. There is {there or 'no folder in it'}.")
-
-
-def label_of(path: str) -> str:
-    """Return the label of one recording without any other: the name of the folder that it is in."""
-    return PurePosixPath(path.replace("\\", "/")).parent.name
 
 
 def _without_sets(folders: Sequence[tuple[str, ...]]) -> tuple[list[str], list[tuple[str, ...]]]:

@@ -228,7 +228,8 @@ def read_list(path: Path) -> OwnTable:
     if path.suffix.lower() == ".scp":
         paths = [(number, line.split(None, 1)[-1]) for number, line in lines]
         lines = paths if _is_recording(paths[0][1]) else lines  # or another program's
-    if not _is_recording(lines[0][1]) and _looks_like_header(lines[0][1]):
+    first = lines[0][1]
+    if not _is_recording(first) and guessed_name([cell.strip() for cell in _split(first)], PATH) is not None:
         return _cells(path)
     names = (PATH, LABEL, SPEAKER)
     rows = tuple((f"{path}:{number}", dict(zip(names, _split(line), strict=False))) for number, line in lines)
@@ -294,10 +295,6 @@ def _path_in(cell: Any) -> str:
 
 def _is_recording(text: str) -> bool:
     return any(Path(cell).suffix.lower() in AUDIO_SUFFIXES for cell in _split(text))
-
-
-def _looks_like_header(line: str) -> bool:
-    return guessed_name([cell.strip() for cell in _split(line)], PATH) is not None
 
 
 def _split(line: str) -> list[str]:
