@@ -27,7 +27,7 @@ def answers(corpus: str = "made", affect: bool = True) -> Predictions:
 def test_ratings_are_put_on_the_models_scale(corpus: str, limits: tuple[float, ...]) -> None:
     found = affect_results(answers(corpus), limits)
     assert found is not None
-    assert found["valence"] == {"rmse": pytest.approx(0, abs=1e-6), "ccc": pytest.approx(1), "n": 3, "scale": [1, 5]}
+    assert found["valence"] == {"rmse": pytest.approx(0, abs=1e-6), "ccc": pytest.approx(1), "n": 3, "scale": (1, 5)}
     assert (found["arousal"]["rmse"], found["arousal"]["ccc"]) == (0, None)
     assert "dominance" not in found
 

@@ -1,7 +1,7 @@
 """Accuracies, and scores of gender and affect, against their definitions."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -241,11 +241,11 @@ def test_each_dimension_is_scored_by_itself_and_an_unknown_one_is_left_out():
     true = np.array([[0.2, 0.3, 0.1], [0.5, 0.1, 0.1], [0.7, 0.3, 0.1]])
     scores = affect_scores(predicted, true)
     assert {name: one.n for name, one in scores.items()} == {"valence": 3, "arousal": 2}
-    assert scores["valence"].to_dict() == {
+    assert asdict(scores["valence"]) == {
         "rmse": pytest.approx(rmse(predicted[:, 0], true[:, 0])),
         "ccc": pytest.approx(concordance(predicted[:, 0], true[:, 0])),
         "n": 3,
-        "scale": [0.0, 1.0],
+        "scale": (0.0, 1.0),
     }
     in_unit = affect_scores(predicted, true, (1.0, 5.0))["valence"]
     assert in_unit.rmse == pytest.approx(rmse(1 + 4 * predicted[:, 0].astype(float), 1 + 4 * true[:, 0]))
