@@ -1,6 +1,7 @@
 """Graphs that compute the same in fewer steps and bytes; what trimming leaves never reaches the network."""
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from torch import nn
 
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
+from earnest.export import onnx as export
 from earnest.export.onnx import halve_last, quiet_export, store_small, to_onnx
 from earnest.frontends.log_mel import TwoStageTransform
 from earnest.models.classifier import SpeechClassifier, build_classifier
@@ -35,6 +37,25 @@ def model_of(trim: Literal["peak", "gradient", "none"]) -> SpeechClassifier:
     network = {"width": 16, "n_blocks": 1, "feed_forward_width": 32, "token_width": 24}
     recipe = Recipe("made-up", "student-statistics", front_end=front_end, network=network)
     return build_classifier(recipe, ("neutral", "happy", "sad"), seed=0).eval()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def the_network_is_traced_once(front_ends_are_traced_once: None) -> Iterator[None]:
+    """Trace the network that all front ends have behind them once; one with other weights is traced by itself."""
+    trace, known = export._traced, dict[bytes, bytes]()
+
+    def traced(module: Any, *arguments: Any) -> onnx.ModelProto:
+        if arguments[-1] != export.NETWORK:
+            return trace(module, *arguments)
+        weights = module.classifier.network.state_dict().values()
+        held = b"".join(weight.numpy().tobytes() for weight in weights)
+        if held not in known:
+            known[held] = trace(module, *arguments).SerializeToString()
+        return onnx.load_from_string(known[held])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_traced", traced)
+        yield
 
 
 @cache
