@@ -286,7 +286,7 @@ def run_in_shell(line: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("line", "why"),
-    [("predict talk.wav --json >&-", "Bad file descriptor"), ("models > /dev/full", "No space left on device")],
+    [("predict talk.wav --json >&-", "Bad file descriptor"), ("models base > /dev/full", "No space left on device")],
 )
 def test_answers_that_standard_output_does_not_take_are_one_line_and_an_error(
     line: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
