@@ -1,9 +1,13 @@
 """The campaign of `make five`, on one tiny recipe and made-up voices."""
 
 import json
+import sys
 from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
+from command_line import earnest_cli
 from made_up_corpus import NAME, recipe_text
 
 from earnest.evaluation.protocols import protocol_called
@@ -26,6 +30,19 @@ def recipes(tmp_path: Path) -> Path:
     return tmp_path / "recipes"
 
 
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run commands here, where all is imported; the next test starts them, as people do."""
+
+    def run(command: list[str], **_: Any) -> "CompletedProcess[str]":
+        python, dash_m, program, *words = command
+        assert (python, dash_m, program) == (sys.executable, "-m", "earnest")
+        return CompletedProcess(command, 0, earnest_cli(*words))
+
+    monkeypatch.setattr(five.subprocess, "run", run)
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_rows_run_once_each_and_leave_a_line(
     recipes: Path, made_up: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
