@@ -3,35 +3,30 @@
 Apart from the other options, so that `earnest predict` loads no protocols.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
+from earnest.apps.cli._options import named_corpus, names_from, option
 from earnest.apps.cli.output import echo, echo_table
 from earnest.corpora.base import CORPORA
-from earnest.errors import counted
+from earnest.errors import RecipeError, counted
+from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS
 from earnest.evaluation.report import NOTE, Matrix, results_table
 from earnest.evaluation.splits import Leakage, sentences_over
 from earnest.evaluation.texts import NONE, percent, spread_text
+from earnest.files.reading import parsed_toml
+from earnest.labels import SCHEMES
+from earnest.settings.recipe import Recipe, recipe_file, shipped_recipes
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
     from earnest.experiments.conditions import ConditionResults
     from earnest.experiments.evaluate import Evaluation
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from textwrap import fill
-from typing import TypeVar
-
-import click
-
-from earnest.apps.cli._options import named_corpus, names_from, option
-from earnest.errors import RecipeError
-from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS
-from earnest.files.reading import parsed_toml
-from earnest.labels import SCHEMES
-from earnest.settings.recipe import Recipe, recipe_file, shipped_recipes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
