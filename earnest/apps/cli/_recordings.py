@@ -33,7 +33,7 @@ from earnest.audio.source import (
 )
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.corpora.own.read import matched
-from earnest.corpora.own.tables import SPEAKER, guessed_name
+from earnest.corpora.own.tables import PATH, SPEAKER, guessed_name
 from earnest.errors import AudioError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.files.reading import read_text, take_links, unfollowed
 from earnest.files.tables import has_text, text_rows
@@ -128,11 +128,7 @@ def rows_of_list(text: str, where: str) -> list[tuple[int, dict[str, str]]]:
         rows = text_rows(text, where)
         header = [name.strip() for name in next(rows, [])]
         _check_columns(header, where)
-        if "path" not in header:
-            columns = f" There are {', '.join(map(shown, header))}." if header else ""
-            raise EarnestError(
-                f"{where}: a list of recordings needs the column 'path', named in its first line.{columns}"
-            )
+        header = _with_path(header, where)
         filled = ((number, row) for number, row in enumerate(rows, 2) if has_text(row))
         times = [guessed_name(header, what) for what in ("start_s", "end_s")]  # by which `earnest learn` reads parts
         listed = [(number, _cells(header, times, row, f"{where}, row {number}")) for number, row in filled]
@@ -151,6 +147,17 @@ def _check_columns(header: Sequence[str], where: str) -> None:
             raise EarnestError(f"{where}: the column '{name}' is there {len(alike)} times. Keep one of them.")
         if alike and alike != [name]:
             raise EarnestError(f"{where}: the column {shown(alike[0])} is written '{name}' in a list of recordings.")
+
+
+def _with_path(header: Sequence[str], where: str) -> list[str]:
+    """Return the header with a column 'path'; one that `earnest learn` takes for it, such as 'file', is called so."""
+    if "path" in header:
+        return list(header)
+    columns = f" There are {', '.join(map(shown, header))}." if header else ""
+    theirs = guessed_name(header, PATH)
+    if theirs is None or header.count(theirs) > 1:
+        raise EarnestError(f"{where}: a list of recordings needs the column 'path', named in its first line.{columns}")
+    return ["path" if name == theirs else name for name in header]
 
 
 def _cells(header: Sequence[str], times: Sequence[str | None], row: Sequence[str], where: str) -> dict[str, str]:

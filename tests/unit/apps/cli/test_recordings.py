@@ -43,8 +43,9 @@ def test_a_pattern_is_not_tried_on_endless_names() -> None:
     ("text", "message"),
     [
         ("", "needs the column 'path'"),
-        ("file,who\na.wav,anna\n", "needs the column 'path', named in its first line. There are 'file', 'who'"),
-        ("file;who\na.wav;anna\n", "There are 'file', 'who'"),
+        ("what,who\na.wav,anna\n", "needs the column 'path', named in its first line. There are 'what', 'who'"),
+        ("what;who\na.wav;anna\n", "There are 'what', 'who'"),
+        ("file,file\na.wav,b.wav\n", "needs the column 'path', named in its first line. There are 'file', 'file'"),
         ("path\n", "lists no recordings"),
         ("path,speaker\na.wav\n", "row 2: 1 cell, but the header has 2"),
         ("path,start_s\na.wav,1.5\n", "names a part of a recording"),
@@ -65,6 +66,20 @@ def test_what_is_no_list_is_refused(tmp_path: Path, text: str, message: str) -> 
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(EarnestError, match=message):
         read_list(tmp_path / "list.csv")
+
+
+@pytest.mark.parametrize("name", ["file", "File Name", "audio_path", "recording"])
+def test_a_column_that_learn_takes_for_the_recordings_is_their_path(tmp_path: Path, name: str) -> None:
+    (tmp_path / "list.csv").write_text(f"label;{name};speaker\nsad;a.wav;anna\nsad;b.wav;\n")
+    listed = read_list(tmp_path / "list.csv")
+    assert listed.sources == (str(tmp_path / "a.wav"), str(tmp_path / "b.wav"))
+    assert listed.speakers == {str(tmp_path / "a.wav"): "anna", str(tmp_path / "b.wav"): ""}
+    assert [one.key for one in inputs_of(str(tmp_path / "list.csv"))] == list(listed.sources)
+
+
+def test_a_column_path_goes_before_others_that_may_name_recordings(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("file,path\na.wav,b.wav\n")
+    assert read_list(tmp_path / "list.csv").sources == (str(tmp_path / "b.wav"),)
 
 
 def test_spaces_around_the_cells_of_a_list_mean_nothing_but_in_paths(tmp_path: Path) -> None:
