@@ -27,6 +27,7 @@ from earnest.report.sections import (
     headline_table,
 )
 
+MOST_REFUSED = 50
 MOST_POINTS = 400  # t-SNE's time grows with their square
 FEWEST_POINTS = 8
 
@@ -70,8 +71,9 @@ def _refused(learned: Learned) -> Section:
     counts = Counter(one.reason for one in learned.refused)
     lead = [f"{len(learned.refused)} could not be used; the reasons, most frequent first."]
     rows = [[reason, shown_number(n)] for reason, n in counts.most_common(20)]
-    some = [[one.where, one.reason] for one in learned.refused[:50]]
-    tables = {"Reasons": Table(("reason", "n"), rows), "The first 50": Table(("recording", "reason"), some, words=2)}
+    some = [[one.where, one.reason] for one in learned.refused[:MOST_REFUSED]]
+    which = "Each" if len(some) == len(learned.refused) else f"The first {MOST_REFUSED}"
+    tables = {"Reasons": Table(("reason", "n"), rows), which: Table(("recording", "reason"), some, words=2)}
     return Section("refused", "Recordings left out", lead, tables=tables)
 
 

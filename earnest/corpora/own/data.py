@@ -64,7 +64,7 @@ class OwnData:
     label_from, speaker_from : in words, "column 'label'", "folder 2"; ``speaker_from`` is "" where speakers are unknown
     splits : key of an utterance → the word for its set ("train"), where the data says
     notes : what whoever made the data should know
-    hints : the columns and patterns that `earnest.corpora.own.read_own` was given, by the names of its parameters
+    hints : the columns, patterns and root that `earnest.corpora.own.read_own` was given, by the names of its parameters
     """
 
     source: Path

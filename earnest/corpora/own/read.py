@@ -56,8 +56,9 @@ class Hints:
     root: Path | None
 
     def given(self) -> dict[str, str]:
-        """Return the columns and patterns that were given, by the names of `read_own`'s parameters."""
-        columns = {"label_column": self.label_column, "speaker_column": self.speaker_column}
+        """Return what was given, by the names of `read_own`'s parameters; of a folder its name alone, as it is private."""
+        root = None if self.root is None else self.root.resolve().name
+        columns = {"root": root, "label_column": self.label_column, "speaker_column": self.speaker_column}
         patterns = {"label_pattern": self.label_pattern, "speaker_pattern": self.speaker_pattern}
         sources = {name: pattern.pattern for name, pattern in patterns.items() if pattern is not None}
         return {name: column for name, column in columns.items() if column is not None} | sources

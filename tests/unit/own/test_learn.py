@@ -7,7 +7,8 @@ import signal
 from collections import Counter
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from stand_in import write_bundle, write_hearing
 
 import earnest
 from earnest.bundle import TrainingCorpus, load_bundle, path_of_bundle
+from earnest.corpora.own.data import Refused
 from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import read_predictions
 from earnest.files.writing import refuse_changed
 from earnest.own import learn as own
 from earnest.own.bundle import Learned
+from earnest.own.page import _refused
 from earnest.report.result import read_result
 from earnest.report.sections import COLUMNS, headline_row
 from earnest.testing.sounds import voice
@@ -487,3 +490,17 @@ def test_an_archive_of_embeddings_that_was_cut_is_told(clips: Path, base: Path, 
     kept.write_bytes(kept.read_bytes()[:200])
     with pytest.raises(EarnestError, match="damaged"):
         learn(clips, tmp_path / "x", base, continued=tmp_path / "kept")
+
+
+def test_the_command_on_the_page_says_where_paths_of_the_table_start(clips: Path, base: Path, tmp_path: Path) -> None:
+    rows = [f"{path.relative_to(clips)},{path.parent.name}" for path in sorted(clips.rglob("*.wav"))]
+    (tmp_path / "mine.csv").write_text("\n".join(["file,label", *rows]), encoding="utf-8")
+    learned = learn(tmp_path / "mine.csv", tmp_path / "mine", base, root=clips)
+    assert " --root clips " in learned.command and str(tmp_path) not in learned.command
+
+
+@pytest.mark.parametrize(("n", "title"), [(3, "Each"), (60, "The first 50")])
+def test_the_page_says_how_many_of_the_refused_it_names(n: int, title: str) -> None:
+    learned = cast(Learned, SimpleNamespace(refused=[Refused(f"{number}.wav", "too short") for number in range(n)]))
+    tables = _refused(learned).tables
+    assert [*tables] == ["Reasons", title] and len(tables[title].rows) == min(n, 50)
