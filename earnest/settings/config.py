@@ -17,6 +17,7 @@ S = TypeVar("S")
 _log = logging.getLogger(__name__)
 _TOLD: set[str] = set()  # old keys that this process has warned of
 _WORDS = {"str": "text", "int": "a whole number", "float": "a number"}
+HINT = "hint"  # metadata of a field that has no default: what is said where its key is missing
 NONE = "none"  # TOML has no null: this word stands for it where a setting may be None
 
 
@@ -39,7 +40,7 @@ def from_mapping(kind: type[S], values: Mapping[str, Any], where: str) -> S:
             raise RecipeError(f"{where}: unknown key {shown(key)}.{suggestion(str(key), known)}")
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise RecipeError(f"{where}: the key '{name}' is missing.")
+            raise RecipeError(f"{where}: the key '{name}' is missing.{field.metadata.get(HINT, '')}")
     built = {name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()}
     try:
         return kind(**built)

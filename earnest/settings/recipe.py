@@ -12,7 +12,7 @@ from typing import Any
 from earnest.errors import RecipeError, suggestion
 from earnest.files.reading import read_toml
 from earnest.labels import scheme_called
-from earnest.settings.config import from_mapping, to_toml, with_new_keys
+from earnest.settings.config import HINT, from_mapping, to_toml, with_new_keys
 from earnest.settings.front_end import FrontEnd, Image, Segments, with_preset
 from earnest.settings.limits import Validated, require
 from earnest.settings.training import Finetune, Training, Tune, read_tune
@@ -37,8 +37,8 @@ class Recipe(Validated):
     augment : settings of each augmentation of training utterances, in their order; read by `earnest.augment.base`
     """
 
-    corpus: str | tuple[str, ...]
-    model: str
+    corpus: str | tuple[str, ...] = field(metadata={HINT: " 'earnest corpus list' names the corpora."})
+    model: str = field(metadata={HINT: " 'earnest models' names the networks."})
     scheme: str = "native"
     protocol: str = "speaker-holdout"
     authors_protocol: str = ""

@@ -56,7 +56,7 @@ class Hints:
     root: Path | None
 
     def given(self) -> dict[str, str]:
-        """Return what was given, by the names of `read_own`'s parameters; of a folder its name alone, as it is private."""
+        """Return what was given, by the names of `read_own`'s parameters; of the root its name alone."""
         root = None if self.root is None else self.root.resolve().name
         columns = {"root": root, "label_column": self.label_column, "speaker_column": self.speaker_column}
         patterns = {"label_pattern": self.label_pattern, "speaker_pattern": self.speaker_pattern}

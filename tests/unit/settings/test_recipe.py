@@ -41,8 +41,8 @@ def refusal_of(text: str, folder: Path) -> str:
         (MINIMAL + "[front_end]\nn_mel = 64", ": front_end: unknown key 'n_mel'. Did you mean 'n_mels'?"),
         (MINIMAL + "[training]\nlearning_rat = 1", ": training: unknown key 'learning_rat'. Did you mean"),
         (MINIMAL + "[trainig]\nepochs = 1", ": unknown key 'trainig'. Did you mean 'training'?"),
-        ('model = "cabg"', ": the key 'corpus' is missing."),
-        ('corpus = "ravdess"', ": the key 'model' is missing."),
+        ('model = "cabg"', ": the key 'corpus' is missing. 'earnest corpus list' names"),
+        ('corpus = "ravdess"', ": the key 'model' is missing. 'earnest models' names"),
     ],
 )
 def test_an_unknown_or_missing_key_is_named_with_the_nearest(text: str, expected: str, tmp_path: Path) -> None:
