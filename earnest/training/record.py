@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import TrainingCorpus
+from earnest.errors import printable
 from earnest.evaluation.calibration import FittedCalibration, fit_temperature, quality, softmax, undone
 from earnest.evaluation.predictions import Predictions
 from earnest.files.reading import read_json
@@ -84,9 +85,17 @@ class RunRecord:
 def read_record(folder: Path) -> RunRecord:
     """Read ``run.json`` of a finished run."""
     path = folder / RECORD
-    missing = f"no finished run ({RECORD} is missing). Give the folder of `earnest train`."
-    values = read_json(path, missing=missing)
+    values = read_json(path, missing=f"no finished run ({RECORD} is missing). {_instead(folder)}")
     return from_mapping(RunRecord, values, str(path))
+
+
+def _instead(folder: Path) -> str:
+    """What to give in place of a folder that is no finished run."""
+    if (folder / "bundle.json").is_file():
+        return "It is a bundle already, which `earnest predict --model` takes. Give the folder of `earnest train`."
+    if folds := sorted(path.parent for path in folder.glob(f"*/{RECORD}")):
+        return f"Give a run in it, such as {printable(str(folds[0]))}, or train on all with `earnest train --all-data`."
+    return "Give the folder of `earnest train`."
 
 
 def fit_calibration(logits: "Tensor", true: npt.NDArray[np.integer]) -> tuple[float, FittedCalibration]:

@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from earnest.errors import EarnestError
 from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.calibration import softmax
 from earnest.evaluation.metrics import score
@@ -114,3 +116,15 @@ def test_rows_without_probabilities_are_left_out():
     assert (found["after"]["n"], found["folds"]["f1"]["after"]["n"]) == (350, 150)
     for nothing in (None, np.full_like(part, np.nan)):
         assert calibration_change(replace(predictions, probabilities=nothing), records) is None
+
+
+def test_a_folder_that_is_no_run_says_what_to_give_instead(tmp_path: Path) -> None:
+    with pytest.raises(EarnestError, match=r"no finished run .*\. Give the folder of `earnest train`\.$"):
+        read_record(tmp_path)
+    (tmp_path / "runs/f2").mkdir(parents=True)
+    (tmp_path / "runs/f2/run.json").touch()
+    with pytest.raises(EarnestError, match=r"Give a run in it, such as .*f2, or train on all"):
+        read_record(tmp_path / "runs")
+    (tmp_path / "bundle.json").touch()
+    with pytest.raises(EarnestError, match=r"It is a bundle already, which `earnest predict --model` takes"):
+        read_record(tmp_path)

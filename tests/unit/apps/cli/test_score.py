@@ -176,6 +176,20 @@ def test_a_corpus_is_named_by_data_or_by_its_name(tmp_path, manifest, monkeypatc
     assert "no such folder" in str(run(*words, "--corpus", "ravdess").exception)
 
 
+def test_own_recordings_are_named_by_path_in_place_of_a_manifest(tmp_path, manifest):
+    words = [answers(tmp_path, *PIPELINE), "--map", "hap=happy", "--json"]
+    assert run(*words, "--corpus", manifest).stdout == run(*words, "--manifest", manifest).stdout
+    (tmp_path / "mine.csv").write_text("file,label,who\na.wav,sad,anna\nb.wav,happy,bob\n")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.wav").touch()
+    table = tmp_path / "answers.csv"
+    table.write_text("utterance_id,predicted\na.wav,sad\nb.wav,sad\n")
+    found = run(str(table), "--corpus", str(tmp_path / "mine.csv"), "--json")
+    assert found.exception is None, found.exception
+    document = json.loads(found.stdout)
+    assert (document["n"], document["wa"]) == (2, 0.5)
+
+
 def test_a_scheme_leaves_out_clips_and_says_so(tmp_path, manifest):
     words = [answers(tmp_path, *PIPELINE), "--manifest", manifest, "--map", "hap=happy", "--scheme", "iemocap4"]
     document = json.loads(run(*words, "--json").stdout)
