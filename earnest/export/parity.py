@@ -76,6 +76,20 @@ def spread(paths: Sequence[Path], limit: int | None) -> list[Path]:
     return [clips[index * len(clips) // n] for index in range(n)]
 
 
+def readable(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return the recordings that can be read, and what is said of the others; refuse where none can."""
+    clips, unread = list[Path](), list[str]()
+    for path in paths:
+        try:
+            load_waveform(path, 16_000)
+            clips.append(path)
+        except AudioError as error:
+            unread.append(str(error))
+    if not clips:
+        raise AudioError(unread[0])
+    return clips, unread
+
+
 def compare(run: Path, bundle: Path, paths: Sequence[Path]) -> Parity:
     """Run utterances through torch and onnxruntime, alone and in batches of mixed lengths."""
     classifier, checked = load_run(run), load_bundle(bundle)

@@ -14,7 +14,7 @@ from stand_in import write_bundle
 
 from earnest.bundle import load_bundle
 from earnest.corpora.manifest import read_manifest
-from earnest.errors import BundleError, EarnestError, RecipeError
+from earnest.errors import AudioError, BundleError, EarnestError, RecipeError
 from earnest.runtime.predictor import Predictor
 from earnest.training.record import read_record
 
@@ -99,6 +99,17 @@ def test_the_exported_graph_is_the_trained_network(trained: Trained) -> None:
     assert (found["n_clips"], found["same_label"]) == (12, 12)
     assert max(found["logits"], found["batched_probabilities"]) < 1e-4
     assert found["shortest_s"] < found["longest_s"]
+
+
+def test_parity_leaves_out_and_names_what_cannot_be_read(trained: Trained, tmp_path: Path) -> None:
+    clips = sorted(trained.manifest.parent.rglob("*.wav"))[:2]
+    for clip in clips:
+        shutil.copy(clip, tmp_path / clip.name)
+    (tmp_path / "torn.wav").touch()
+    found = json.loads(earnest_cli("parity", trained.run, trained.bundle, tmp_path, "--json", exit_code=3))
+    assert found["equal"] and found["n_clips"] == 2
+    with pytest.raises(AudioError, match=r"torn\.wav: empty"):
+        earnest_cli("parity", trained.run, trained.bundle, tmp_path / "torn.wav")
 
 
 def test_parity_with_another_run_fails(trained: Trained, tmp_path: Path) -> None:

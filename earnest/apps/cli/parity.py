@@ -8,6 +8,7 @@ import click
 
 from earnest.apps.cli.output import (
     EXIT_ERROR,
+    EXIT_SOME_FAILED,
     FOLDER,
     PATH,
     echo,
@@ -55,7 +56,8 @@ def command(
 
     RUN is computed with torch, BUNDLE with onnxruntime; in batches recordings are padded. Exit code 1 when they differ
     by more than 1e-4 in a logit or a probability. With --output a table over BUNDLE and all of --also is made instead,
-    each on the runtime that it was exported for.
+    each on the runtime that it was exported for. Exit code 3
+    when recordings are left out, as they can't be read.
 
     \b
     Examples:
@@ -63,13 +65,17 @@ def command(
       earnest parity runs/emocatcher bundles/emocatcher ~/ravdess --limit 200 --also bundles/int8 --output results
     """
     require_training()
-    from earnest.export.parity import compare, spread
+    from earnest.export.parity import compare, readable, spread
 
     if output:
         refuse_existing(output / f"{run.name}.json", overwrite)
-    clips = spread(paths, limit)
+    clips, unread = readable(spread(paths, limit))
+    for told in unread:
+        click.echo(f"{told} It is left out.", err=True)
     if output or also:
         _compare_all(run, (bundle, *also), clips, output, as_json)
+        if unread:
+            raise SystemExit(EXIT_SOME_FAILED)
         return
     parity = compare(run, bundle, clips)
     if as_json:
@@ -95,6 +101,8 @@ def command(
             echo(f"\nSame label: {parity.same_label} of {parity.n_clips}. {told} ({limits}).")
     if parity.largest > TOLERANCE:
         raise SystemExit(EXIT_ERROR)
+    if unread:
+        raise SystemExit(EXIT_SOME_FAILED)
 
 
 def _cells(name: str, *differences: float | None) -> list[str]:
