@@ -1,9 +1,10 @@
 """Comparison of golden runs: the outputs that they keep, neutralised, and compared with others.
 
 Neutralised, in text alone (`neutral`): the folders of the run and of the tree; in ``SHA256SUMS`` the digests, because
-each file that it names is compared itself; in ``history.csv`` the seconds of an epoch. Left out (`LEFT_OUT`), because
-they carry times: TensorBoard's events (``history.csv`` has the same numbers) and Optuna's study (``trials.csv`` has its
-trials). A file above `MOST_BYTES` is kept as its SHA-256. All else is compared byte for byte, pictures and weights too.
+each file that it names is compared itself; in ``run.json`` the digest of the code that trained; in ``history.csv`` the
+seconds of an epoch. Left out (`LEFT_OUT`), because they carry times: TensorBoard's events (``history.csv`` has the same
+numbers) and Optuna's study (``trials.csv`` has its trials). A file above `MOST_BYTES` is kept as its SHA-256. All else is
+compared byte for byte, pictures and weights too.
 """
 
 import csv
@@ -90,6 +91,8 @@ def neutral(name: str, content: bytes, places: MappingOf[str, str]) -> bytes:
         content = content.replace(place.encode(), stands_for.encode())
     if name == "SHA256SUMS":
         content = re.sub(rb"^[0-9a-f]{64}", b"<sha256>", content, flags=re.MULTILINE)
+    if name == "run.json":
+        content = re.sub(rb'("code": )"[0-9a-f]{64}"', rb'\1"<sha256>"', content)
     if name == "history.csv":
         content = _without_seconds(content)
     return content

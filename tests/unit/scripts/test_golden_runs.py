@@ -46,13 +46,18 @@ def test_the_same_files_in_another_folder_are_no_difference(golden: ModuleType, 
         return {
             "metrics.json": json.dumps({"run": str(tmp_path / name / "work" / "one")}).encode(),
             "SHA256SUMS": f"{digest * 64}  run.json\n".encode(),
+            "run.json": f'{{"code": "{digest * 64}", "model": "cabg"}}'.encode(),
             "history.csv": f"epoch,lr,seconds\r\n1,0.5,0.{ord(digest)}\r\n".encode(),
             "said.stderr": name.encode(),
             "tensorboard/events.1": name.encode(),
         }
 
     assert found(golden, tmp_path, files("was", "a"), files("now", "b")) == []
-    assert sorted(path.name for path in (tmp_path / "was" / "kept").rglob("*.*")) == ["history.csv", "metrics.json"]
+    assert sorted(path.name for path in (tmp_path / "was" / "kept").rglob("*.*")) == [
+        "history.csv",
+        "metrics.json",
+        "run.json",
+    ]
 
 
 def test_seconds_are_no_difference_wherever_their_column_stands_but_its_neighbours_are(
