@@ -3,8 +3,8 @@
 Neutralised, in text alone (`neutral`): the folders of the run and of the tree; in ``SHA256SUMS`` the digests, because
 each file that it names is compared itself; in ``run.json`` the digest of the code that trained; in ``history.csv`` the
 seconds of an epoch. Left out (`LEFT_OUT`), because they carry times: TensorBoard's events (``history.csv`` has the same
-numbers) and Optuna's study (``trials.csv`` has its trials). A file above `MOST_BYTES` is kept as its SHA-256. All else is
-compared byte for byte, pictures and weights too.
+numbers) and Optuna's study (``trials.csv`` has its trials). A file above `MOST_BYTES` is kept as its SHA-256. All else
+is compared byte for byte, pictures and weights too.
 """
 
 import csv

@@ -14,6 +14,7 @@ from earnest.audio.source import is_file, path_in
 from earnest.corpora.base import audio_files_and_links
 from earnest.corpora.own.data import FoundRecording, OwnData, Refused, none_usable, utterances_of
 from earnest.corpora.own.tables import (
+    ELSEWHERE,
     LABEL,
     LIST_SUFFIXES,
     SPEAKER,
@@ -244,7 +245,7 @@ def _audformat(source: Path, paths: Sequence[Path], hints: Hints) -> FoundLayout
     ]
     if not labelled:
         names = ", ".join(path.name for path in paths[:5])
-        raise CorpusError(f"{source}: none of {names} has a label for each file. Say --label-column NAME.")
+        raise CorpusError(f"{source}: none of {names} has a label for each file. Say --label-column NAME. {ELSEWHERE}")
     path, table = max(labelled, key=lambda one: (len(one[1].rows), one[0].name))
     speaker = hints.speaker_column or guessed_name(
         [name for _, other in tables for name in other.columns if "file" in other.columns], SPEAKER
@@ -363,7 +364,7 @@ def _label_level(folders: Sequence[tuple[str, ...]]) -> tuple[int, list[str]]:
     some = ", ".join(map(printable, sorted(names[best])[:3]))
     return best + 1, [
         f"There are folders inside folders: level {best + 1} of {deepest} ({some} …) is taken as the label. Another "
-        f"level: --label-column 'folder N'. Speakers: --speaker-column 'folder N'."
+        f"level: --label-column 'folder N'. Speakers: --speaker-column 'folder N'. {ELSEWHERE}"
     ]
 
 

@@ -33,6 +33,7 @@ MOST_ROWS = 5_000_000
 _NAME_FILES = "Write the recordings to files, and name these in a column 'path'."
 _DELIMITERS = ("\t", ";", "|", ",")
 PATH, LABEL, SPEAKER, SPLIT = "path", "label", "speaker", "split"
+ELSEWHERE = "Commands without this option take the manifest that 'earnest corpus manifest' writes with it."
 NAMES: Mapping[str, tuple[str, ...]] = {
     PATH: (
         *("path", "file_name", "filename", "file", "filepath", "file_path", "audio_path", "audio_filepath"),
@@ -109,7 +110,9 @@ def columns_of(
         raise CorpusError(f"{source}: which column names the recordings? Call it 'path'. There are {_listed(table)}.")
     label = _guessed(table, LABEL, label_column, source)
     if label is None and needs_label:
-        raise CorpusError(f"{source}: which column is the label? Say --label-column NAME. There are {_listed(table)}.")
+        raise CorpusError(
+            f"{source}: which column is the label? Say --label-column NAME. There are {_listed(table)}. {ELSEWHERE}"
+        )
     speaker = _guessed(table, SPEAKER, speaker_column, source)
     guessed = {ours: _guessed(table, ours, None, source) for ours in NAMES if ours not in (PATH, LABEL, SPEAKER)}
     for name in AFFECT:
