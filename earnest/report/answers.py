@@ -15,7 +15,7 @@ from earnest.audio.source import file_and_channel
 from earnest.corpora.own.tables import Row, read_table
 from earnest.errors import EarnestError, first_line, shown
 from earnest.evaluation.importers import SPANS, recognised
-from earnest.evaluation.texts import NONE, percent, shown_number
+from earnest.evaluation.texts import NONE, ShownNumber, percent, shown_number
 from earnest.files.reading import parsed_json
 from earnest.files.tables import text_of
 from earnest.files.writing import write_atomically, write_json
@@ -195,10 +195,11 @@ def _emotions(rows: Sequence[Answer]) -> Section:
     cells = []
     for name in dict.fromkeys((*counts, *(name for name, own_s in seconds.most_common() if own_s))):
         sure = [row.confidence for row in rows if row.emotion == name and not math.isnan(row.confidence)]
-        shares = (counts.get(name, 0) / total, seconds[name] / total_s if total_s else None)
-        cells.append(
-            [name, shown_number(counts.get(name, 0)), *map(percent, (*shares, median(sure) if sure else None))]
-        )
+        # Speech that has no emotion is in seconds alone; recordings without one are counted below, by their status.
+        number = shown_number(counts[name]) if name in counts else ShownNumber(NONE, None)
+        share = counts[name] / total if name in counts else None
+        share_s = seconds[name] / total_s if total_s else None
+        cells.append([name, number, *map(percent, (share, share_s, median(sure) if sure else None))])
     figure = new_figure(6.4, 0.9 + 0.36 * len(counts))
     draw_counts(figure.subplots(), counts)
     alt = "Bars of the number of recordings: " + ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -39,6 +39,7 @@ def test_answers_without_the_truth_become_a_page_of_shares_sound_and_groups(tabl
     found = {section["name"]: next(iter(section["tables"].values()), []) for section in told["sections"]}
     emotions = {row["emotion"]: row for row in found["emotion"]}
     assert [emotions[name]["percent_of_all_speech"] for name in ("sad", "happy", "unsure")] == [37.5, 12.5, 50]
+    assert (emotions["unsure"]["n_recordings"], emotions["unsure"]["percent_of_those_with_an_emotion"]) == (None, None)
     assert emotions["sad"]["median_confidence_percent"] == 80
     assert {row["status"]: row["n_recordings"] for row in found["status"]} == {"ok": 2, "unsure": 1, "error": 1}
     assert [row["quality"] for row in found["quality"]] == ["noisy"]
