@@ -72,6 +72,7 @@ class AlexNet(ImagenetNetwork):
         xavier(self.classifier[6])
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Map images (batch, channels, height, width) to logits and embedding."""
         pooled = average_to(self.features(images), CELLS, CELLS).flatten(1)  # (batch, 36 · channels)
         embedding = self.classifier[:6](pooled)  # (batch, hidden)
         return NetworkOutput(self.classifier[6](embedding), embedding)
@@ -94,5 +95,6 @@ class AlexNetGap(ImagenetNetwork):
         xavier(self.classifier)
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Map images (batch, channels, height, width) to logits and embedding."""
         maps = self.features(images)  # (batch, channels, rows, columns)
         return NetworkOutput(self.classifier(maps).mean(dim=(2, 3)), maps.mean(dim=(2, 3)))

@@ -152,25 +152,31 @@ class Segmented(Network):
 
     @property
     def inner(self) -> Network:
+        """The network that segments and images are put before."""
         return self.network
 
     @property
     def origin(self) -> str:
+        """See `Network`; it is the inner network's."""
         return self.network.origin
 
     @property
     def known_speakers(self) -> frozenset[str]:
+        """See `Network`; they are the inner network's."""
         return self.network.known_speakers
 
     @property
     def value_weights(self) -> npt.NDArray[np.float64] | None:
-        return self.network.value_weights  # mean embeddings have the same values
+        """See `Network`; they are the inner network's: mean embeddings have the same values."""
+        return self.network.value_weights
 
     @property
     def notice(self) -> str:
+        """See `Network`; it is the inner network's."""
         return self.network.notice
 
     def load_pretrained(self) -> None:
+        """Take over published weights, where the inner network's settings name them."""
         self.network.load_pretrained()
 
     def prepare(self, frames: Iterable[Tensor]) -> None:
@@ -179,6 +185,7 @@ class Segmented(Network):
             self.image.fit(frames)
 
     def last_layer(self, name: Layer) -> nn.Module | None:
+        """Return a last layer of the inner network."""
         return self.network.last_layer(name)
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:

@@ -95,6 +95,7 @@ class DenseNet121(ImagenetNetwork):
         return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Map images (batch, channels, height, width) to logits and embedding."""
         pooled = functional.relu(self.features(images)).mean(dim=(2, 3))  # (batch, channels)
         embedding = self.classifier[:2](pooled)
         return NetworkOutput(self.classifier[2](embedding), embedding)

@@ -84,6 +84,7 @@ class MoodyAlexNet(Network):
         self.output = nn.Linear(hidden, n_classes)
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Map images (batch, channels, height, width) to logits and embedding."""
         embedding = self.head(self.features(images).flatten(1))
         return NetworkOutput(self.output(embedding), embedding)
 
@@ -105,5 +106,6 @@ class MoodyResNet18(ResidualNetwork):
         self.output = nn.Linear(hidden, n_classes)
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Map images (batch, channels, height, width) to logits and embedding."""
         embedding = self.head(self.pooled(images))
         return NetworkOutput(self.output(embedding), embedding)

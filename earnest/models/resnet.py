@@ -74,6 +74,7 @@ class ResNet18(ResidualNetwork):
         xavier(self.fc)
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Map images (batch, channels, height, width) to logits and embedding."""
         embedding = self.pooled(images)
         return NetworkOutput(self.fc(embedding), embedding)
 

@@ -88,6 +88,7 @@ class SelfSupervised(Network):
 
     @property
     def origin(self) -> str:
+        """Where the initial weights come from."""
         return self.settings.source or "random"
 
     def load_pretrained(self) -> None:

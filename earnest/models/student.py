@@ -155,6 +155,7 @@ class StudentStatistics(Network):
 
     @property
     def origin(self) -> str:
+        """Where the initial weights come from."""
         if not self.settings.weights:
             return "random"
         return read_origin(Path(self.settings.weights)) or self.settings.weights

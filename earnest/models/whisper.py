@@ -282,6 +282,7 @@ class PretrainedEncoder(Network):
 
     @property
     def origin(self) -> str:
+        """Where the initial weights come from."""
         name = self.settings.weights
         if not name:
             return "random"
@@ -334,6 +335,7 @@ class WhisperStatistics(PretrainedEncoder):
 
     @property
     def value_weights(self) -> npt.NDArray[np.float64]:
+        """Weights of the embedding's values in a discriminant (width,)."""
         return self.settings.value_weights
 
     def heard(self, frames: Tensor, n_frames: Tensor) -> list[tuple[Tensor, Tensor]]:

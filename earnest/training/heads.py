@@ -137,6 +137,7 @@ class Fixed(Combination):
         self.weights = dict(weights or {})
 
     def forward(self, losses: Losses) -> Tensor:
+        """See the class."""
         return sum_of(self.weights.get(task, 1.0) * loss for task, loss in losses.items())
 
 
@@ -148,6 +149,7 @@ class Uncertainty(Combination):
         self.log_variances = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def forward(self, losses: Losses) -> Tensor:
+        """See the class."""
         # s = log σ², learned as a logarithm so that σ² stays positive; Σ s keeps it from growing (Kendall et al.,
         # 2018, without the factor ½ of a regression's likelihood). dL/ds = 0 at e^−s·L = 1.
         shares = dict(zip(self.tasks, self.log_variances, strict=True))
@@ -168,6 +170,7 @@ class WeightedSoftmax(Combination):
         self.values = nn.Parameter(torch.zeros(len(self.tasks) - 1))
 
     def forward(self, losses: Losses) -> Tensor:
+        """See the class."""
         # Σ w = 1 over the tasks beside the emotion, whose own loss has no weight.
         weights = dict(zip(self.tasks[1:], self.values.softmax(dim=0), strict=True))
         others = ((-weights[task]).exp() * loss + weights[task] for task, loss in losses.items() if task in weights)
@@ -276,6 +279,7 @@ class ClassHead(Head):
         """Return the examples that have a label for it, with its class as their target."""
 
     def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
+        """Whether utterances have labels for it; a closed form needs utterances of every class."""
         found = {example.target for example in self.relabelled(train)}
         return len(found) >= (self.n_classes if every_class else 1)
 
@@ -284,6 +288,7 @@ class ClassHead(Head):
         return {self.name: math.log(self.n_classes)}  # −log(1/C)
 
     def shares(self, answer: Tensor) -> dict[str, Tensor]:
+        """Return the probabilities."""
         return {self.name: answer.softmax(dim=1)}
 
     def entries(self, temperature: float, calibration: FittedCalibration | None) -> dict[str, Any]:
@@ -297,14 +302,17 @@ class EmotionHead(ClassHead):
     name, tasks, layer, prefix = EMOTION, (EMOTION,), "output", ""
 
     def answer(self, output: NetworkOutput) -> Tensor:
+        """Return the logits (batch, classes)."""
         return output.logits
 
     def relabelled(self, examples: Sequence[Example]) -> list[Example]:
+        """Return the examples as they are."""
         return list(examples)
 
     def losses(
         self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
     ) -> dict[str, Tensor | None]:
+        """Return the cross-entropy, smoothed and weighted as the settings say."""
         return {EMOTION: cross_entropy(answer, targets.emotion, settings.label_smoothing, weights)}
 
 
@@ -314,22 +322,27 @@ class GenderHead(ClassHead):
     name, tasks, layer, prefix = GENDER, (GENDER,), "gender", "gender_"
 
     def answer(self, output: NetworkOutput) -> Tensor | None:
+        """Return the logits (batch, 2)."""
         return output.gender
 
     def relabelled(self, examples: Sequence[Example]) -> list[Example]:
+        """Return the utterances whose gender is known, with its index in `GENDERS` as their target."""
         return [replace(example, target=example.gender) for example in examples if example.gender != UNKNOWN]
 
     def losses(
         self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
     ) -> dict[str, Tensor | None]:
+        """Return the cross-entropy."""
         return {GENDER: gender_loss(answer, targets.gender)}
 
     def measures(self, answer: Tensor, targets: Targets) -> dict[str, float]:
+        """Return the share of utterances whose gender is right."""
         known = ~targets.gender.isnan().any(dim=1)
         right = answer.argmax(dim=1)[known] == targets.gender[known].argmax(dim=1)
         return {f"valid_{GENDER}_wa": float(right.float().mean())} if known.any() else {}
 
     def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
+        """Return the likelier gender of each utterance."""
         if output.gender is None:
             return {}
         return {"predicted_gender": text_column(GENDERS[index] for index in output.gender.argmax(dim=1).tolist())}
@@ -341,9 +354,11 @@ class AffectHead(Head):
     name, tasks = "affect", AFFECT
 
     def answer(self, output: NetworkOutput) -> Tensor | None:
+        """Return the values (batch, 3)."""
         return output.affect
 
     def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
+        """Whether an utterance has a rating."""
         return len(self.unrated(train)) < len(AFFECT)
 
     @staticmethod
@@ -355,6 +370,7 @@ class AffectHead(Head):
     def losses(
         self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
     ) -> dict[str, Tensor | None]:
+        """Return the loss of each dimension, as ``affect_loss`` says."""
         measure = ccc_loss if settings.affect_loss == "ccc" else squared_error
         return {name: measure(answer[:, column], targets.affect[:, column]) for column, name in enumerate(AFFECT)}
 
@@ -364,6 +380,7 @@ class AffectHead(Head):
         return dict.fromkeys(AFFECT, 1.0 if settings.affect_loss == "ccc" else 0.25)
 
     def shares(self, answer: Tensor) -> dict[str, Tensor]:
+        """Return the three dimensions."""
         return {name: answer[:, column : column + 1] for column, name in enumerate(AFFECT)}
 
     def measures(self, answer: Tensor, targets: Targets) -> dict[str, float]:
@@ -372,6 +389,7 @@ class AffectHead(Head):
         return {f"valid_{name}_ccc": 1 - float(loss) for name, loss in lost.items() if loss is not None}
 
     def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
+        """Return the values of each utterance, (utterances, 3)."""
         return {} if output.affect is None else {"predicted_affect": output.affect.numpy()}
 
 
