@@ -311,7 +311,8 @@ def _check_before_decoding(jobs: Sequence[Job], ranks: Ranks = ALONE) -> None:
 def _tell_other_code(jobs: Sequence[Job]) -> None:
     """Report finished folds that were trained before a network, an augmentation or earnest itself was changed."""
     made = {job.split.fold: read_record(job.folder).code for job in jobs if job.is_finished}
-    if old := [fold for fold, code in made.items() if code and code != code_of(jobs[0].recipe)]:
+    current = code_of(jobs[0].recipe) if any(made.values()) else ""
+    if old := [fold for fold, code in made.items() if code and code != current]:
         told = f"{', '.join(old[:N_NAMED])}{' …' if len(old) > N_NAMED else ''}"
         _log.warning(
             "%s: %d of %d folds (%s) were trained before the code was changed, and their answers are of then. To train "

@@ -235,7 +235,7 @@ def _holds(what: str, folder: Path) -> RecipeError:
 
 
 def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
-    settings = recipe.training
+    settings, code = recipe.training, code_of(recipe)  # as it is now, and not after hours of training
     classes = clips.classes or scheme_of_rows(recipe.scheme, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
     clips = replace(clips, auxiliary=clips.auxiliary_of(split))
@@ -255,9 +255,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
     bounds = [] if result.warnings else bounds  # what did not learn has no scores that a temperature could mend
     test = clips.of(split.test)
     others = (*valid, *test)
-    doubts = list(_unheard_classes(classes, train, others))
-    if "affect" in learned:
-        doubts += _doubts_about_ratings(settings, train, others)
+    doubts = (*_unheard_classes(classes, train, others), *_doubts_about_ratings(settings, learned, train, others))
     warnings = (*result.warnings, *bounds, *(() if valid else (NO_VALIDATION,)), *doubts)
     if settings.refit and valid:
         learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
@@ -285,7 +283,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         learned=learned,
         warnings=warnings,
         package=MODELS.package_of(recipe.model),
-        code=code_of(recipe),
+        code=code,
         **calibrations,
         **statistics.entries(),
     )
@@ -305,8 +303,12 @@ def _unheard_classes(classes: Sequence[str], train: Sequence[Example], others: S
         yield f"no training recording is {classes[target]}, though {told} should be"
 
 
-def _doubts_about_ratings(settings: Training, train: Sequence[Example], others: Sequence[Example]) -> Iterator[str]:
-    """Warn of dimensions that nobody rated, and of ratings beyond the ends of their scale."""
+def _doubts_about_ratings(
+    settings: Training, learned: Sequence[str], train: Sequence[Example], others: Sequence[Example]
+) -> Iterator[str]:
+    """Warn of dimensions that nobody rated, and of ratings beyond the ends of their scale, where they are learnt."""
+    if "affect" not in learned:
+        return
     if unrated := AffectHead.unrated(train):
         yield f"nobody rated {' and '.join(unrated)}: what the model says of it was not learnt"
     n_ratings, beyond = 0, list[float]()
