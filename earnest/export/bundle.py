@@ -25,6 +25,8 @@ from earnest.export.forms import int8_clips, to_int8, to_int8_ir, to_ir
 from earnest.export.onnx import add_distance, finished, moody_classes, store_small, to_moody, traced
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_changed, write_atomically
+from earnest.learning.domain import Domain
+from earnest.models.classifier import SpeechClassifier
 from earnest.models.pretrained import KNOWN_SPEAKERS, ORIGIN
 from earnest.onnx.check import check_onnx
 from earnest.settings.config import from_mapping
@@ -85,12 +87,9 @@ def export_bundle(
     adaptation = None if "adaptation" in left_out else adaptation_of(record)
     classifier = load_run(run)
     domain = None if "distance" in left_out else domain_of(run, record.domain)
-    graph = traced(classifier)
-    if domain:
-        add_distance(graph, domain.mean, domain.directions)
     # For a training that starts from the bundle's weights.
     start = {ORIGIN: record.origin, KNOWN_SPEAKERS: json.dumps(sorted(classifier.network.known_speakers))}
-    files = model_files(graph, form, run, facts_of(identity, record, recipe) | start)
+    files = model_files(_graph(classifier, domain), form, run, facts_of(identity, record, recipe) | start)
     notice = classifier.network.notice
     files |= {NOTICE: notice.encode()} if notice else {}
     files |= statistics_files(run, [asdict(adaptation)] if adaptation else [])
@@ -123,6 +122,13 @@ def export_bundle(
     if info.licence_in_words != info.licence:
         _log.warning("%s: %s; its licence '%s' doesn't say so.", output, info.forbidden_use, info.licence)
     return info
+
+
+def _graph(classifier: SpeechClassifier, domain: Domain | None) -> ModelProto:
+    graph = traced(classifier)
+    if domain:
+        add_distance(graph, domain.mean, domain.directions)
+    return graph
 
 
 def adaptation_of(record: RunRecord) -> AdaptationEntry | None:

@@ -214,6 +214,11 @@ def run(
     with resumable(output, "", quiet):
         outcome = batch_run.run(plan, work, workers.begun(), left, progress_for(as_json, quiet), n_failed)
     _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
+    _exit(outcome)
+
+
+def _exit(outcome: "Outcome") -> None:
+    """End the command; its exit code says whether all was answered."""
     if outcome.errors or outcome.n_left:
         click.get_current_context().exit(EXIT_ERROR)
     if outcome.n_failed or outcome.n_held_failed:

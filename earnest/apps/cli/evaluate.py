@@ -290,9 +290,7 @@ def command(
       earnest evaluate own --corpus my-recordings
       earnest evaluate emocatcher --engine ray --address head:6379 --jobs 6
     """
-    require_training()
-    if not find_spec("matplotlib"):  # and not after hours of training
-        raise MissingExtraError("Drawing the confusion matrix", "report")
+    _require_packages()
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
     folders = corpus_folders(data) | other.own
     resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
@@ -326,6 +324,13 @@ def command(
     if not quiet:
         following = command_line("report", folder)
         echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}. Next: {following}")
+
+
+def _require_packages() -> None:
+    """Refuse what a package is missing for now, and not after hours of training."""
+    require_training()
+    if not find_spec("matplotlib"):
+        raise MissingExtraError("Drawing the confusion matrix", "report")
 
 
 def _refuse_combinations(of: TaskOptions, conditions: ConditionOptions, has_shares: bool, as_published: bool) -> None:

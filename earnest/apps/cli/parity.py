@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,9 @@ from earnest.apps.cli.train import require_training
 from earnest.errors import counted
 from earnest.files.writing import refuse_existing
 from earnest.settings.recipe import read_recipe
+
+if TYPE_CHECKING:
+    from earnest.export.parity import Parity
 
 TOLERANCE = 1e-4
 
@@ -55,9 +59,8 @@ def command(
     """Compare torch with onnxruntime, one by one and in batches.
 
     RUN is computed with torch, BUNDLE with onnxruntime; in batches recordings are padded. Exit code 1 when they differ
-    by more than 1e-4 in a logit or a probability. With --output a table over BUNDLE and all of --also is made instead,
-    each on the runtime that it was exported for. Exit code 3
-    when recordings are left out, as they can't be read.
+    by more than 1e-4 in a logit or a probability, 3 when recordings are left out, as they can't be read. With --output
+    a table over BUNDLE and all of --also is made instead, each on the runtime that it was exported for.
 
     \b
     Examples:
@@ -81,28 +84,29 @@ def command(
     if as_json:
         echo_json({**asdict(parity), "tolerance": TOLERANCE, "equal": parity.largest <= TOLERANCE})
     else:
-        rows = [
-            _cells("onnxruntime, alone", parity.logits, parity.probabilities, parity.gender),
-            _cells(
-                "onnxruntime, padded batches",
-                parity.batched_logits,
-                parity.batched_probabilities,
-                parity.batched_gender,
-            ),
-            _cells("torch, padded batches", parity.torch_batched_logits, None, None),
-        ]
-        title = f"Largest difference to torch alone, {counted(parity.n_clips, 'clip')} of "
-        title += f"{parity.shortest_s:.1f} to {parity.longest_s:.1f} s"
-        columns = ("", "logits", "probabilities", "gender")
-        echo_table(columns, rows, title, right=columns[1:])
-        if not quiet:
-            told = "equal" if parity.largest <= TOLERANCE else "NOT equal"
-            limits = f"within {TOLERANCE:g}, logits by the temperature {parity.temperature:.3g}"
-            echo(f"\nSame label: {parity.same_label} of {parity.n_clips}. {told} ({limits}).")
+        _tell(parity, quiet)
     if parity.largest > TOLERANCE:
         raise SystemExit(EXIT_ERROR)
     if unread:
         raise SystemExit(EXIT_SOME_FAILED)
+
+
+def _tell(parity: "Parity", quiet: bool) -> None:
+    rows = [
+        _cells("onnxruntime, alone", parity.logits, parity.probabilities, parity.gender),
+        _cells(
+            "onnxruntime, padded batches", parity.batched_logits, parity.batched_probabilities, parity.batched_gender
+        ),
+        _cells("torch, padded batches", parity.torch_batched_logits, None, None),
+    ]
+    title = f"Largest difference to torch alone, {counted(parity.n_clips, 'clip')} of "
+    title += f"{parity.shortest_s:.1f} to {parity.longest_s:.1f} s"
+    columns = ("", "logits", "probabilities", "gender")
+    echo_table(columns, rows, title, right=columns[1:])
+    if not quiet:
+        told = "equal" if parity.largest <= TOLERANCE else "NOT equal"
+        limits = f"within {TOLERANCE:g}, logits by the temperature {parity.temperature:.3g}"
+        echo(f"\nSame label: {parity.same_label} of {parity.n_clips}. {told} ({limits}).")
 
 
 def _cells(name: str, *differences: float | None) -> list[str]:
