@@ -5,7 +5,7 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -390,7 +390,6 @@ def _runs() -> list[Reader]:
     from earnest.experiments.tune import SELECTED, selected_settings
     from earnest.export.card import read_result as bundle_result
     from earnest.export.forms import split_clips
-    from earnest.export.parity import Row, read_rows
     from earnest.training.record import read_record
     from earnest.training.run import LEAKAGE, leakage_of
 
@@ -399,12 +398,6 @@ def _runs() -> list[Reader]:
     clips = [Utterance(name, Path(f"{name}.wav"), corpus="c", speaker=name) for name in "ab"]
     split = Split(clips[:1], (), clips[1:])
     row = {"settings": {"training.epochs": 3}, "metric": "ua", "value": 0.5, "trials": 3}
-    rows = {
-        "run": "base",
-        "n_clips": 3,
-        "rows": [asdict(Row("onnx", "onnxruntime", 1e-5, 1e-6, 3, 1000, 5.0, 4.0, 0.2, 90.0))],
-    }
-
     return [
         Reader(
             "metrics.json", "metrics.json", _written("metrics.json"), lambda p: bundle_result(p.parent), kind="json"
@@ -431,7 +424,6 @@ def _runs() -> list[Reader]:
             lambda path: selected_settings([path.parent]),
             kind="json",
         ),
-        Reader("parity rows", "base.json", _texts(json.dumps(rows)), read_rows, kind="json"),
         Reader(
             "split of a run",
             "split.json",

@@ -18,10 +18,8 @@ from earnest.audio.io import load_waveform
 from earnest.audio.quality import frame_levels_dbfs, is_silent
 from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle, load_bundle
-from earnest.corpora.base import audio_files
-from earnest.errors import AudioError, BundleError, EarnestError
+from earnest.errors import BundleError, EarnestError
 from earnest.evaluation.texts import NONE, markdown_row
-from earnest.files.reading import read_json
 from earnest.files.writing import write_atomically, write_json
 from earnest.models.classifier import SpeechClassifier
 from earnest.runtime.engine import Backend
@@ -65,29 +63,6 @@ class Parity:
         logits = max(self.logits, self.batched_logits) / max(self.temperature, 1.0)
         genders = self.gender or 0.0, self.batched_gender or 0.0
         return max(logits, self.probabilities, self.batched_probabilities, *genders)
-
-
-def spread(paths: Sequence[Path], limit: int | None) -> list[Path]:
-    """Return the recordings among files and in folders, at most ``limit``, spread evenly over all."""
-    clips = [clip for path in paths for clip in (audio_files(path) if path.is_dir() else [path])]
-    if not clips:
-        raise AudioError(f"{paths[0]}: no recordings found.")
-    n = min(limit or len(clips), len(clips))
-    return [clips[index * len(clips) // n] for index in range(n)]
-
-
-def readable(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Return the recordings that can be read, and what is said of the others; refuse where none can."""
-    clips, unread = list[Path](), list[str]()
-    for path in paths:
-        try:
-            load_waveform(path, 16_000)
-            clips.append(path)
-        except AudioError as error:
-            unread.append(str(error))
-    if not clips:
-        raise AudioError(unread[0])
-    return clips, unread
 
 
 def compare(run: Path, bundle: Path, paths: Sequence[Path]) -> Parity:
@@ -287,14 +262,6 @@ def write_rows(folder: Path, run: str, n_clips: int, rows: Sequence[Row]) -> Non
     table = "\n".join(map(markdown_row, cells))
     page = PAGE.format(run=run, n_clips=n_clips, table=table)
     write_atomically(folder / f"{run}.md", page.encode())
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read the rows of a ``RUN.json``."""
-    try:
-        return [Row(**row) for row in read_json(path)["rows"]]
-    except (KeyError, TypeError) as error:
-        raise EarnestError(f"{path}: not the comparison of `earnest parity` ({error!r}).") from error
 
 
 def varied(paths: Sequence[Path], rate_hz: int) -> list[Waveform]:

@@ -112,6 +112,14 @@ def test_parity_leaves_out_and_names_what_cannot_be_read(trained: Trained, tmp_p
         earnest_cli("parity", trained.run, trained.bundle, tmp_path / "torn.wav")
 
 
+def test_parity_reads_a_list_of_recordings(trained: Trained, tmp_path: Path) -> None:
+    clips = sorted(trained.manifest.parent.rglob("*.wav"))[:3]
+    (tmp_path / "mine.csv").write_text("path\n" + "".join(f"{clip}\n" for clip in clips))
+    words = ("parity", trained.run, trained.bundle, tmp_path / "mine.csv")
+    assert json.loads(earnest_cli(*words, "--json"))["n_clips"] == 3
+    earnest_cli("parity", trained.run, trained.bundle, "-", exit_code=2)
+
+
 def test_parity_with_another_run_fails(trained: Trained, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(trained.run, other)

@@ -15,6 +15,7 @@ from time import perf_counter
 import numpy as np
 from harness import WEB, Tasks, awaited, build, chromium, served, wait_for
 
+from earnest.apps.cli.parity import readable_files
 from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
 from earnest.export.parity import (
@@ -23,12 +24,11 @@ from earnest.export.parity import (
     N_TIMED,
     Probabilities,
     Row,
-    read_rows,
-    spread,
     torch_outputs,
     varied,
     write_rows,
 )
+from earnest.files.reading import read_json
 from earnest.training.run import load_run
 
 RUNTIMES = ("onnxruntime-web, Node", "onnxruntime-web, Chromium")
@@ -98,11 +98,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     asked = parser.parse_args()
     build()
-    clips = spread(asked.paths, asked.limit)
+    clips, _ = readable_files([str(path) for path in asked.paths], asked.limit)
     waveforms = varied(clips, load_bundle(asked.bundle).info.sample_rate_hz)
     with tempfile.TemporaryDirectory() as scratch:
         rows = browser_rows(asked.run, asked.bundle, waveforms, Path(scratch))
-    kept = [row for row in read_rows(asked.output / f"{asked.run.name}.json") if row.runtime not in RUNTIMES]
+    before = [Row(**row) for row in read_json(asked.output / f"{asked.run.name}.json")["rows"]]
+    kept = [row for row in before if row.runtime not in RUNTIMES]
     write_rows(asked.output, asked.run.name, len(clips), [*kept, *rows])
 
 

@@ -20,7 +20,8 @@ from typing import BinaryIO, NamedTuple, TypeAlias
 
 import click
 
-from earnest.apps.cli.output import refuse_input
+from earnest.apps.cli.output import echo, refuse_input
+from earnest.audio.io import load_waveform
 from earnest.audio.source import (
     MAX_CHANNELS,
     Channel,
@@ -316,6 +317,28 @@ def sources_of(
             sources += in_channels([path], channels)
     refuse_input(output, chain(paths, (path_of(whole_and_channel(source)[0]) for source in sources)))
     return sources
+
+
+def readable(sources: Iterable[Source]) -> tuple[list[Source], bool]:
+    """Return the recordings that can be read, and whether some can't: these are told on standard error and left out.
+
+    Raises
+    ------
+    EarnestError
+        When none can be read.
+    """
+    kept, errors = list[Source](), list[EarnestError]()
+    for source in sources:
+        try:
+            load_waveform(source, 16_000)
+            kept.append(source)
+        except (AudioError, MissingExtraError) as error:
+            errors.append(error)
+    if errors and not kept:
+        raise errors[0]
+    for told in errors:
+        echo(f"{told} It is left out.", err=True)
+    return kept, bool(errors)
 
 
 def standard_input() -> BinaryIO:

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 import earnest
 from earnest.apps.cli._options import JOBS, ModelOptions, options
-from earnest.apps.cli._recordings import sources_of
-from earnest.apps.cli.output import FOLDER, echo_json, echo_table, output_options, overwrite_option
+from earnest.apps.cli._recordings import readable, sources_of
+from earnest.apps.cli.output import EXIT_SOME_FAILED, FOLDER, echo_json, echo_table, output_options, overwrite_option
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
 from earnest.audio.io import load_waveform, open_audio, resampled
 from earnest.audio.waveform import Waveform
@@ -115,7 +115,8 @@ def command(
     wanted = _parts(parts)
     if not hasattr(os, "wait4") and (baseline or {"start", "long"} & set(wanted)):
         raise EarnestError("Windows doesn't tell what a child process took. Give --parts clip,folder, no --baseline.")
-    recordings = [str(path) for path in sources_of([str(folder or DEMO)])]
+    found, unread = readable(sources_of([str(folder or DEMO)]))
+    recordings = [str(source) for source in found]
     predictor = model.load()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -133,6 +134,8 @@ def command(
     else:
         columns = ("measure", "value", "unit", "ratio", "note")
         echo_table(columns, [_cells(row) for row in rows], right=("value", "ratio"))
+    if unread:
+        raise SystemExit(EXIT_SOME_FAILED)
 
 
 def _measured(
@@ -172,9 +175,9 @@ def _measured(
         yield _row(
             "folder", rate, "recordings/s", note=f"{counted(len(recordings), 'recording')}, {counted(jobs, 'job')}"
         )
-        common = os.path.commonpath([path.parent for path in paths])
+        linked = _linked(paths, scratch / "folder")
         for shape, processes in product(shapes, sorted({1, jobs})):
-            found = json.loads(_baseline(baseline, shape, "folder", common, str(processes)))
+            found = json.loads(_baseline(baseline, shape, "folder", str(linked), str(processes)))
             value = found["recordings"] / found["seconds"]
             label = f"folder, {shape} with torch" + (f", {processes} processes" if processes > 1 else "")
             yield _row(label, value, "recordings/s", rate / value)
@@ -198,6 +201,14 @@ def _long(
         silent, _ = measure_long(model, name, write_silence(length, scratch / "silent.flac"))
         more = silent.peak_mib - minute.peak_mib
         yield _row(f"{length:g} h of silence, peak memory", silent.peak_mib, "MiB", note=f"{more:+.1f} to one minute")
+
+
+def _linked(paths: Sequence[Path], folder: Path) -> Path:
+    """Make a folder of links to recordings, so that a baseline finds the same ones."""
+    folder.mkdir()
+    for number, path in enumerate(paths):
+        (folder / f"{number:06d}{path.suffix}").symlink_to(path.absolute())
+    return folder
 
 
 def _baseline(program: Path | None, *words: str) -> str:
@@ -338,12 +349,9 @@ def measure_folder(model: Predictor, paths: Sequence[str], jobs: int) -> float:
     """Return recordings a second, warm."""
     next(model.predict_many(paths[:1]))
     start = time.perf_counter()
-    n_answered = sum(1 for row in model.predict_many(paths, jobs) if row.status != "error")
-    if n_answered < len(paths):
-        raise EarnestError(
-            f"{len(paths) - n_answered} of {counted(len(paths), 'recording')} can't be read. `earnest predict` "
-            "on them says why."
-        )
+    for row in model.predict_many(paths, jobs):
+        if row.error:
+            raise EarnestError(row.error)
     return len(paths) / (time.perf_counter() - start)
 
 

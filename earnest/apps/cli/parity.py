@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli._recordings import readable, sources_of
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_SOME_FAILED,
@@ -32,7 +33,7 @@ TOLERANCE = 1e-4
 @click.command()
 @click.argument("run", type=PATH)
 @click.argument("bundle", type=PATH)
-@click.argument("paths", nargs=-1, required=True, type=PATH)
+@click.argument("paths", nargs=-1, required=True)
 @click.option(
     "--limit", type=click.IntRange(1), default=None, help="How many recordings, spread evenly over PATHS; default: all."
 )
@@ -48,7 +49,7 @@ TOLERANCE = 1e-4
 def command(
     run: Path,
     bundle: Path,
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     limit: int | None,
     also: tuple[Path, ...],
     output: Path | None,
@@ -68,13 +69,11 @@ def command(
       earnest parity runs/emocatcher bundles/emocatcher ~/ravdess --limit 200 --also bundles/int8 --output results
     """
     require_training()
-    from earnest.export.parity import compare, readable, spread
+    from earnest.export.parity import compare
 
     if output:
         refuse_existing(output / f"{run.name}.json", overwrite)
-    clips, unread = readable(spread(paths, limit))
-    for told in unread:
-        click.echo(f"{told} It is left out.", err=True)
+    clips, unread = readable_files(paths, limit)
     if output or also:
         _compare_all(run, (bundle, *also), clips, output, as_json)
         if unread:
@@ -89,6 +88,16 @@ def command(
         raise SystemExit(EXIT_ERROR)
     if unread:
         raise SystemExit(EXIT_SOME_FAILED)
+
+
+def readable_files(paths: Sequence[str], limit: int | None) -> tuple[list[Path], bool]:
+    """Return the recordings that words mean, at most ``limit``, spread evenly over all; see `readable`."""
+    found = sources_of(paths)
+    if not all(isinstance(source, str) for source in found):
+        raise click.UsageError("parity compares whole files: no standard input, and no channels of a list.")
+    n = min(limit or len(found), len(found))
+    clips, unread = readable(found[index * len(found) // n] for index in range(n))
+    return [Path(str(clip)) for clip in clips], unread
 
 
 def _tell(parity: "Parity", quiet: bool) -> None:

@@ -51,6 +51,21 @@ def test_a_clip_is_compared_with_the_floor_and_the_baselines(folder: Path) -> No
     assert rows["folder, librosa with torch"]["ratio"] == pytest.approx(rows["folder"]["value"] / 2)
 
 
+def test_recordings_that_cannot_be_read_are_named_and_left_out(folder: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        write_voice(tmp_path / f"{number}.wav", 2.0, seed=number)
+        (tmp_path / f"torn{number}.wav").touch()
+    counts = "import json, os, sys; print(json.dumps({'recordings': len(os.listdir(sys.argv[3])), 'seconds': 1.0}))"
+    (tmp_path / "counts.py").write_text(counts)
+    words = ["--folder", str(tmp_path), "--parts", "folder", "--jobs", "1", "--baseline", str(tmp_path / "counts.py")]
+    result = bench(folder, *words, "--json")
+    assert result.exit_code == 3
+    assert all(f"torn{number}.wav: empty" in result.stderr for number in range(2))
+    measured = json.loads(result.stdout)
+    assert measured["recordings"] == 2
+    assert measured["rows"][1]["value"] == 2.0  # of the baseline: it got the same recordings
+
+
 def test_all_parts_in_one_run_are_about_the_model_that_was_named(folder: Path) -> None:
     result = bench(folder, "--hours", "0.02", "--baseline", str(folder / "baseline.py"), "--json", "--jobs", "2")
     assert result.exit_code == 0, result.output
