@@ -3,7 +3,7 @@
 import errno
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -67,11 +67,19 @@ def shown(value: object) -> str:
 LONGEST = 64  # of a wrong name that is compared: its time grows with the length
 NEAR_FROM = 0.55  # share of letters in common: "happiness" is near "happy" (0.57), "filename" not near "valence" (0.53)
 
+N_NAMED = 3  # how many offenders a message names
+
 
 def counted(count: int, what: str) -> str:
     """Format "1 recording", "2 recordings", "3 processes"."""
     plural = f"{what}es" if what.endswith("s") else f"{what}s"
     return f"{count} {what if count == 1 else plural}"
+
+
+def named(names: Sequence[str], most: int = N_NAMED) -> str:
+    """Return the first few names, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def suggestion(wrong: str, right: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ def audio_digests(utterances: Sequence[Utterance], on_progress: Callable[[], obj
     for row, sound in zip(whole, examine_all([row.path for row in whole]), strict=True):
         on_progress()
         digests[row.key] = sound.digest if sound.peak >= SILENT_PEAK else ""
-        failures += [sound.error] if sound.error else []
+        failures += [f"{row.path}: {sound.error}"] if sound.error else []
     if failures:
         raise CorpusError(f"{counted(len(failures), 'recording')} can't be read: " + " ".join(failures[:MOST_NAMED]))
     for row in utterances:
@@ -66,7 +66,7 @@ class Sound:
     digest : equal for recordings with equal samples and sample rates
     peak : largest absolute sample
     ends_early : the container lacks its end, though what is there could be decoded
-    error : why it could not be decoded, "" if it could
+    error : why it could not be decoded, without its path; "" if it could
     """
 
     path: Path
@@ -83,7 +83,7 @@ def examine(path: Path) -> Sound:
     try:
         recording = decode(path)
     except (AudioError, MissingExtraError) as error:
-        return Sound(path, error=str(error))
+        return Sound(path, error=str(error).removeprefix(f"{printable(str(path))}: "))
     waveform = recording.waveform
     return Sound(
         path=path,

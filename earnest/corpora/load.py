@@ -10,9 +10,9 @@ from pathlib import Path
 from earnest.corpora.base import CORPORA, Corpus
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.corpora.own.data import CORPUS as OWN
-from earnest.corpora.own.data import N_NAMED, OwnData, doubts_about, doubts_about_shared_names
+from earnest.corpora.own.data import OwnData, doubts_about, doubts_about_shared_names
 from earnest.corpora.own.read import read_own
-from earnest.errors import CorpusError, suggestion
+from earnest.errors import N_NAMED, CorpusError, suggestion
 from earnest.files.reading import opened
 
 ENVIRONMENT = "EARNEST_DATA"
@@ -105,9 +105,12 @@ def refused_sentences(found: OwnData) -> list[str]:
     """Report how many recordings are left out, and why the first ones are."""
     if not found.refused:
         return []
-    first = "; ".join(f"{one.where}: {one.reason}" for one in found.refused[:N_NAMED])
     n_refused = len(found.refused)
-    return [f"{n_refused} of {n_refused + len(found.utterances)} recordings left out: {first}."]
+    told = [f"{n_refused} of {n_refused + len(found.utterances)} recordings left out."]
+    told += [f"{one.where}: {one.reason.rstrip('.')}." for one in found.refused[:N_NAMED]]
+    if n_refused > N_NAMED:
+        told.append(f"And {n_refused - N_NAMED} more: `earnest corpus check` names all.")
+    return [" ".join(told)]
 
 
 def of_corpus(row: Utterance, name: str) -> Utterance:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
 from earnest.corpora.tables import SYNONYMS, number_in
-from earnest.errors import CorpusError, suggestion
+from earnest.errors import CorpusError, named, suggestion
 from earnest.evaluation.answers import (
     SUM_TOLERANCE,
     Probabilities,
@@ -165,7 +165,6 @@ def _check_used(answers: SystemAnswers, label_mapping: LabelMapping) -> None:
 
 
 NEAR_S = 0.01  # starts of the same part, written with other digits
-N_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,8 +216,8 @@ def join(
     places[_are_namesakes(answers.name, utterances, places)] = -1
     unknown = np.flatnonzero(places < 0)
     if len(unknown) and not ignore_unknown:
-        named = ", ".join(f"'{excerpt(answers.name[row])}'" for row in unknown[:N_NAMED].tolist())
-        what = f"{len(unknown)} of {len(answers)} rows name no recording of the manifest: {named}"
+        strange = named([f"'{excerpt(answers.name[row])}'" for row in unknown.tolist()])
+        what = f"{len(unknown)} of {len(answers)} rows name no recording of the manifest: {strange}"
         raise CorpusError(f"{answers.place(int(unknown[0]))}: {what}. Say --ignore-unknown to leave them out.")
     _check_once(answers, places)
     truth = [_class_of(row, scheme) if row.key not in left_out else "" for row in utterances]

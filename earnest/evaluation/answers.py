@@ -14,8 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import CorpusError, counted
-from earnest.evaluation.splits import named
+from earnest.errors import CorpusError, counted, named
 from earnest.files.reading import opened, why_no_text
 from earnest.files.tables import (
     delimiter_of,

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import RecipeError, SplitError, counted, suggestion
+from earnest.errors import RecipeError, SplitError, counted, named, suggestion
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.intervals import Spread, spread
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.protocols import FEWEST_FOLDS, Protocol, splits_of
-from earnest.evaluation.splits import Split, named
+from earnest.evaluation.splits import Split
 from earnest.evaluation.splitters import partners_of
 
 MARK = "#"

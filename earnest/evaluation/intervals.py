@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.own.data import doubts_about_speakers
-from earnest.errors import CorpusError, counted
+from earnest.errors import N_NAMED, CorpusError, counted, named
 from earnest.evaluation.answers import TextColumn, numbered
 from earnest.evaluation.confusion import Counts, cells_of, confusion_counts, headline_scores
 from earnest.evaluation.predictions import Predictions
-from earnest.evaluation.splits import named
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -24,7 +23,6 @@ NORMAL = NormalDist()
 # (scripts/interval_coverage.py).
 ENOUGH_SPEAKERS = 10
 OFTEN = 0.05  # of all resamples: from there on it is told that they lack a class; one of two speakers 13 % do
-N_NAMED = 3
 EVEN = 0.75  # of the speakers is their effective number at least, where they have about equally many recordings
 Over: TypeAlias = Literal["speakers", "utterances"]
 

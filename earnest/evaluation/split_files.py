@@ -11,9 +11,9 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import SplitError, counted, suggestion
+from earnest.errors import SplitError, counted, named, suggestion
 from earnest.evaluation.protocols import Protocol
-from earnest.evaluation.splits import SETS, Digests, Split, group_of, identical, named, problem_with, shared_values
+from earnest.evaluation.splits import SETS, Digests, Split, group_of, identical, problem_with, shared_values
 from earnest.evaluation.splitters import Parts
 from earnest.files.reading import read_json, read_text
 from earnest.files.tables import has_text, text_rows

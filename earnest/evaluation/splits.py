@@ -11,10 +11,9 @@ from itertools import combinations
 from typing import Any
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import SharedGroupError, SplitError
+from earnest.errors import SharedGroupError, SplitError, named
 
 SETS = ("train", "valid", "test")
-N_NAMED = 3  # how many offenders an error message names
 KeyOf = Callable[[Utterance], str]
 
 
@@ -114,12 +113,6 @@ class Split:
 def shared_values(first: Iterable[Utterance], second: Iterable[Utterance], key_of: KeyOf) -> list[str]:
     """Return the values of ``key_of`` that occur in both, sorted; "" is none."""
     return sorted(({key_of(utterance) for utterance in first} & {key_of(utterance) for utterance in second}) - {""})
-
-
-def named(names: Sequence[str], most: int = N_NAMED) -> str:
-    """Return the first few names, and how many more there are."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def problem_with(values: object) -> str | None:

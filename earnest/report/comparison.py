@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from earnest.corpora.own.data import CORPUS as OWN
-from earnest.errors import counted
+from earnest.errors import counted, named
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.comparison import Comparison, Difference, clip_names, compare, holm
 from earnest.evaluation.intervals import bootstrap
@@ -34,7 +34,6 @@ PAIRED = (
     "only this right",
     "McNemar's p",
 )
-N_NAMED = 3
 WORTH_TELLING = 0.001  # of the smallest p that can be reached: that of ten speakers is 0.002
 NAMELESS = frozenset({"", OWN})
 RESEMBLING = (
@@ -243,8 +242,7 @@ def _folds(first: Result, other: Result) -> str:
         fold for key, fold in zip(clip_names(first.predictions), first.predictions.fold, strict=True) if key in there
     )
     names = [*filter(None, folds)]
-    rest = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-    return f" (of {first.name}'s {', '.join(names[:N_NAMED])}{rest})" if names else ""
+    return f" (of {first.name}'s {named(names)})" if names else ""
 
 
 def _protocol(result: Result) -> str:

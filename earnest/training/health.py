@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from earnest.errors import named
+
 EXPLODED = 10.0  # times the loss of constant answers
 SAME = 1e-3  # answers that differ by less, over all utterances, are one answer
 FEWEST_EPOCHS = 5  # before it is asked whether answers are better than chance
-N_NAMED = 3
 
 
 @dataclass
@@ -108,10 +109,8 @@ class Health:
 def _dead(row: Mapping[str, float], dead: Collection[str]) -> str:
     if not dead:
         return ""
-    names = sorted(dead)
-    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
     return (
-        f"Dead layers: no gradient reached {', '.join(names[:N_NAMED])}{more} in epoch {row['epoch']:.0f}. "
+        f"Dead layers: no gradient reached {named(sorted(dead))} in epoch {row['epoch']:.0f}. "
         "Try a smaller learning_rate, or another start."
     )
 

@@ -24,7 +24,7 @@ from earnest.apps.cli.output import (
 from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
-from earnest.errors import EarnestError, MissingExtraError, counted
+from earnest.errors import EarnestError, MissingExtraError, counted, named
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
 from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
 from earnest.evaluation.author_protocols import stamp_of
@@ -44,7 +44,6 @@ from earnest.evaluation.predictions import (
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document
 from earnest.evaluation.slices import Slice, manifest_columns
-from earnest.evaluation.splits import named
 from earnest.evaluation.texts import NONE, SCORES_IN_WORDS, percent, range_text, spread_text
 from earnest.files.locks import holding
 from earnest.files.writing import SUMS, refuse_existing, summed_in, write_json, write_sums

@@ -12,12 +12,11 @@ from typing import Any
 from earnest.audio.source import file_and_channel, is_file, path_in
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.tables import GENDERS, number_in, unique_speaker
-from earnest.errors import CorpusError, counted, printable, shown
+from earnest.errors import CorpusError, counted, named, printable, shown
 from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme, composed
 
 CORPUS = "own"  # of recordings whose table names no corpus
 LONGEST_LABEL = 64  # letters
-N_NAMED = 3
 _NO_LABEL = "no label"
 _NOTHING = frozenset({"NA", "N/A", "n/a", "NaN", "nan", "<NA>"})  # as R and pandas write a cell without a value
 _LABELLED = (
@@ -134,8 +133,7 @@ def doubts_about_shared_names(own: Mapping[str, Sequence[Utterance]]) -> Iterato
             shared[AS_ONE if names[one][name] == names[other][name] else AS_TWO].append(name)
         for people, alike in shared.items():
             if alike:
-                told = ", ".join(map(printable, alike[:N_NAMED])) + (" …" if len(alike) > N_NAMED else "")
-                yield f"{one} and {other} both have the speaker {told}, taken for {people}."
+                yield f"{one} and {other} both have the speaker {named([*map(printable, alike)])}, taken for {people}."
 
 
 def _alike(names: Iterable[str], key: Callable[[str], str]) -> list[list[str]]:
