@@ -323,4 +323,5 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         with opened(path):  # a folder and a missing file are told as such
             return load_file(path)
     except SafetensorError as error:
-        raise EarnestError(f"{path}: not a safetensors file ({error}).") from error
+        told = f"no file of tensors: those of torch end in {', '.join(TORCH_SUFFIXES)}"
+        raise EarnestError(f"{path}: {told}, and it is no safetensors file ({error}).") from error

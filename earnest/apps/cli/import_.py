@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
     from earnest.progress import Progress
 
-NETWORKS = ("emocatcher", "moody-alexnet")
+NETWORKS = {  # what FILE is
+    "emocatcher": "EmoCatcher's checkpoint (.pth), which lies in github.com/hwang9u/emocatcher",
+    "moody-alexnet": "the graph of Moody's web application, or of `earnest export --profile moody` (.onnx)",
+}
 STARTS = ("alexnet", "densenet121", "resnet18", "vgg11")
+TORCHVISIONS = "torchvision's weights of this network, trained on ImageNet (.pth)"
 
 
 @click.command("import")
@@ -75,6 +79,9 @@ def command(
     from earnest.models.published import import_imagenet
     from earnest.training.run import import_run
 
+    is_graph = file.suffix == ".onnx"
+    if is_graph != (network == "moody-alexnet"):
+        raise click.UsageError(f"{file}: for {network}, FILE is {NETWORKS.get(network, TORCHVISIONS)}.")
     if network in STARTS:
         if protocol or fold or data:
             raise click.UsageError(f"{network} is for starting a training: leave out --protocol, --fold and --data.")

@@ -327,7 +327,14 @@ def test_a_file_that_is_not_what_its_name_promises_is_refused(resnet: dict[str, 
 
 
 def test_the_command_offers_what_can_be_imported() -> None:
-    assert tuple(PUBLISHED) == NETWORKS
+    assert tuple(PUBLISHED) == tuple(NETWORKS)
+
+
+def test_a_file_of_another_network_is_refused_with_the_right_one() -> None:
+    told = CliRunner().invoke(cli, ["import", "emocatcher", "model.onnx", "-o", "run"])
+    assert told.exit_code == 2
+    assert "for emocatcher, FILE is EmoCatcher's checkpoint (.pth)" in " ".join(told.output.split())
+    assert "(.onnx)" in CliRunner().invoke(cli, ["import", "moody-alexnet", "model.pth", "-o", "run"]).output
 
 
 def test_the_command_makes_a_run_and_says_what_comes_next(tmp_path: Path) -> None:
