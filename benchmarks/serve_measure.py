@@ -20,7 +20,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from earnest.testing.server import server_process
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from server_process import server_process
 
 LOAD = Path(__file__).with_name("serve_load.py")
 DEMO = Path(__file__).parents[1] / "earnest/demo"

@@ -28,7 +28,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from earnest.testing.server import server_process
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from server_process import server_process
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "earnest" / "demo"

@@ -30,8 +30,9 @@ import soundfile
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from server_process import server_process  # noqa: E402
+
 from attacks.decoding import bombs  # noqa: E402
-from earnest.testing.server import server_process  # noqa: E402
 
 PAGE = ROOT / "docs/security/bombs.md"
 DEMO = ROOT / "earnest/demo"

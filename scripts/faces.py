@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from server_process import ServerProcess, server_process
 
 from earnest.audio.activity import NETWORK
 from earnest.audio.io import decode
@@ -31,7 +32,6 @@ from earnest.errors import AudioError
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
-from earnest.testing.server import ServerProcess, server_process
 
 SEED = 0
 LONGEST_PIECE = 8_000

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from earnest.audio.io import load_waveform
 from earnest.bundle import ADAPTATION, Bundle, BundleInfo, load_bundle, sha256_of
@@ -30,7 +31,7 @@ from earnest.evaluation.streams import WAYS, AnsweredStreams, answered_streams
 from earnest.export.files import write_bundle
 from earnest.labels import scheme_called
 from earnest.learning.discriminant import Shrinkage
-from earnest.models.adaptation import adaptation_graph, with_temperatures
+from earnest.models.adaptation import adaptation_graph
 from earnest.models.whisper import WhisperSettings
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.predictor import Predictor
@@ -218,6 +219,23 @@ def write(bundle: Bundle, folder: Path, graph: bytes, told: Told) -> None:
     }
     values["left_out"] = {**left_out, "table": table, "streams": dict(told)}
     write_bundle(folder, files, from_mapping(BundleInfo, values, "bundle.json"))
+
+
+def with_temperatures(graph: bytes, sharpness: float, hedge: float) -> bytes:
+    """Return an adaptation graph for plain answers of another temperature, and with a power of what it tells.
+
+    Parameters
+    ----------
+    sharpness : the temperature of today's plain answers by that of those the network was trained on
+    """
+    proto = onnx.load_from_string(graph)
+    for tensor in proto.graph.initializer:
+        for name, value in (("sharpness", sharpness), ("hedge", hedge)):
+            if tensor.name.endswith(f".{name}"):
+                tensor.CopyFrom(
+                    onnx.numpy_helper.from_array(np.full(list(tensor.dims), value, np.float32), tensor.name)
+                )
+    return bytes(proto.SerializeToString())
 
 
 def main(folder: Path, names: Sequence[str]) -> None:

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from fit_heads import ESC_FOR_TESTS, MADE_UP
 from hard_speech import drawn_voices, in_range, quiet, with_voices
+from no_emotion import burst_kind
 
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import FRAME_S, active_part, frame_levels_dbfs
@@ -41,7 +42,6 @@ from earnest.augment.speed import at_speed
 from earnest.augment.stress import clipped
 from earnest.augment.telephone import over_telephone
 from earnest.bundle import NO_SPEECH
-from earnest.corpora.emogator import burst_kind
 from earnest.corpora.load import corpus_root, load_utterances, usable
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError

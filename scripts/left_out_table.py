@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from fit_adaptation import with_temperatures
 
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
@@ -41,7 +42,6 @@ from earnest.bundle import Bundle, load_bundle
 from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance
 from earnest.export.card import TRUE_PERCENTAGES, percentages_table
-from earnest.models.adaptation import with_temperatures
 from earnest.onnx.surgery import SURE_FROM_S
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.answers import AnswerBuilder

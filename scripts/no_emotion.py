@@ -28,7 +28,6 @@ import unheard_sounds
 from faces import ROOT, SEED, Faces, same_answer, say
 
 from earnest.audio.io import decode
-from earnest.corpora.emogator import burst_kind
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.runtime.prediction import Prediction
 
@@ -64,17 +63,30 @@ drawn with seed {seed}, by each of them; "same" is the share of those on which a
 | corpus | clips | refused | {faces} | same | `predict` on all |
 |---|---:|---:|{marks}---:|---|
 """
+# What a burst of a category is most likely to be. The corpus labels emotions, not sounds, and no one has labelled the
+# sounds: an amused hum is "laughter" here, a gasp of fear a "scream". What is not in this table is "other".
+KINDS = {
+    "amusement": "laughter",
+    "sadness": "crying",
+    "fear": "scream",
+    "relief": "sigh",
+    "disappointment": "sigh",
+}
 BURST_NOTE = """\
 
 ## Vocal bursts
 
 Contributors of EmoGator (a corpus of vocal bursts) that were not used for fitting, every {every}th of their sorted
-names, by `predict`, per cent. Kinds are those of the reader (earnest/corpora/emogator.py): guesses from the emotion
-that was asked for.
+names, by `predict`, per cent. Kinds are guesses from the emotion that was asked for (`KINDS` in scripts/no_emotion.py).
 
 | kind | bursts | an emotion | at ≥ {sure} % | called vocal burst | called no speech |
 |---|---:|---:|---:|---:|---:|
 """
+
+
+def burst_kind(native_emotion: str) -> str:
+    """The likely sound of a category's bursts: laughter, crying, scream, sigh or other (see `KINDS`)."""
+    return KINDS.get(native_emotion, "other")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ the machine has other work.
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from earnest.errors import EarnestError
-from earnest.evaluation.curves import has_flattened, read_history
+from earnest.evaluation.curves import read_history
 from earnest.evaluation.texts import NONE, markdown_row, markdown_table
 from earnest.export.onnx import to_onnx
 from earnest.training.record import read_record
@@ -88,6 +89,30 @@ def row_of(folder: Path) -> dict[str, Any]:
         "seconds_an_epoch": median(row["seconds"] for history in histories for row in history) if histories else None,
         "latency_ms": latency_ms(runs[0]),
     }
+
+
+FEWEST_EPOCHS = 10
+LAST_SHARE = 0.25  # of the epochs, in which nothing must have got better
+SMALLEST_GAIN = 0.01  # of the loss
+
+
+def has_flattened(history: Sequence[Mapping[str, float]]) -> bool:
+    """Whether the validation loss had stopped falling when training ended.
+
+    It had, if the lowest loss of the last quarter of the epochs is not more than 1% below the lowest before. A
+    curve that rises again has flattened too. One of fewer than ten epochs, or without validation, has not: nothing can
+    be said.
+
+    Parameters
+    ----------
+    history : rows with "valid_loss", one an epoch
+    """
+    losses = [row["valid_loss"] for row in history if "valid_loss" in row]
+    if len(losses) < FEWEST_EPOCHS or len(losses) < len(history):
+        return False
+    n_last = round(LAST_SHARE * len(losses))
+    before, last = min(losses[:-n_last]), min(losses[-n_last:])
+    return last >= (1 - SMALLEST_GAIN) * before
 
 
 def spread(metrics: dict[str, Any], name: str, n_folds: int) -> float:

@@ -110,7 +110,7 @@ def _riff(file: BinaryIO, size: int, order: str) -> int:
     if _at(file, 0, 4) == b"RF64" and _at(file, 12, 4) == b"ds64":
         # The chunk ds64 begins with eight bytes for the file's size, then eight for that of the sound.
         promised = int.from_bytes(_at(file, 28, 8), "little")
-        start = _chunk_start(file, size, 12, "<", b"data")
+        start = _chunk_start(file, size, "<", b"data")
         return 0 if start is None else start + promised - size
     return _chunk(file, size, order, b"data")
 
@@ -138,14 +138,15 @@ def _asf(file: BinaryIO, size: int) -> int:
 
 
 def _chunk(file: BinaryIO, size: int, order: str, wanted: bytes) -> int:
-    start = _chunk_start(file, size, 12, order, wanted)
+    start = _chunk_start(file, size, order, wanted)
     if start is None:
         return 0
     (promised,) = struct.unpack(f"{order}I", _at(file, start - 4, 4))
     return 0 if promised >= UNKNOWN else start + int(promised) - size
 
 
-def _chunk_start(file: BinaryIO, size: int, position: int, order: str, wanted: bytes) -> int | None:
+def _chunk_start(file: BinaryIO, size: int, order: str, wanted: bytes) -> int | None:
+    position = 12
     for _ in range(_MOST_PARTS):
         if position + 8 > size:
             break
@@ -162,7 +163,7 @@ def _unfinished_bytes(file: BinaryIO) -> int:
     head = _at(file, 0, 12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return 0
-    start = _chunk_start(file, size, 12, "<", b"data")
+    start = _chunk_start(file, size, "<", b"data")
     # Behind sound of no length other chunks may lie; then the first size counts them.
     if start is None or 8 + int.from_bytes(head[4:8], "little") > start:
         return 0

@@ -26,15 +26,6 @@ EMOTIONS = {
     "surprise-negative": "surprised",
     "surprise-positive": "surprised",
 }
-# What a burst of a category is most likely to be. The corpus labels emotions, not sounds, and no one has labelled the
-# sounds: an amused hum is "laughter" here, a gasp of fear a "scream". What is not in this table is "other".
-KINDS = {
-    "amusement": "laughter",
-    "sadness": "crying",
-    "fear": "scream",
-    "relief": "sigh",
-    "disappointment": "sigh",
-}
 CONTRIBUTORS, INSTANCES = range(1, 358), range(1, 4)
 NAME = re.compile(r"(\d{6})-(\d\d)-([123])")
 
@@ -90,8 +81,3 @@ class EmoGator(LabelsInNames):
             style="vocal-burst",
             repetition=instance,
         )
-
-
-def burst_kind(native_emotion: str) -> str:
-    """The likely sound of a category's bursts: laughter, crying, scream, sigh or other (see `KINDS`)."""
-    return KINDS.get(native_emotion, "other")

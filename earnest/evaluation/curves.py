@@ -1,13 +1,14 @@
 """UA over the signal-to-noise ratio and the share of training data, the loss over epochs."""
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, shown
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.splits import Split
@@ -76,34 +77,18 @@ class Amount:
         return cls(share, clips, speakers, scores.over_folds["wa"], scores.over_folds["ua"])
 
 
-FEWEST_EPOCHS = 10
-LAST_SHARE = 0.25  # of the epochs, in which nothing must have got better
-SMALLEST_GAIN = 0.01  # of the loss
-
-
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Read ``history.csv``: one row an epoch; empty cells (validation, where there is none) are left out."""
-    reader = csv.DictReader(StringIO(read_text(path, what="history of a training"), newline=""))
+    """Read ``history.csv``, one row an epoch, without empty cells (validation, where there is none); [] for no file."""
+    if not path.exists():
+        return []
     try:
-        return [{name: float(cell) for name, cell in row.items() if cell} for row in reader]
-    except (ValueError, TypeError, csv.Error) as error:  # of text, and of more cells than the header has
-        raise EarnestError(f"{path}: not a readable history of a training ({error}).") from error
-
-
-def has_flattened(history: Sequence[Mapping[str, float]]) -> bool:
-    """Whether the validation loss had stopped falling when training ended.
-
-    It had, if the lowest loss of the last quarter of the epochs is not more than 1% below the lowest before. A
-    curve that rises again has flattened too. One of fewer than ten epochs, or without validation, has not: nothing can
-    be said.
-
-    Parameters
-    ----------
-    history : rows with "valid_loss", one an epoch
-    """
-    losses = [row["valid_loss"] for row in history if "valid_loss" in row]
-    if len(losses) < FEWEST_EPOCHS or len(losses) < len(history):
-        return False
-    n_last = round(LAST_SHARE * len(losses))
-    before, last = min(losses[:-n_last]), min(losses[-n_last:])
-    return last >= (1 - SMALLEST_GAIN) * before
+        reader = csv.DictReader(StringIO(read_text(path, what="history"), newline=""))
+        rows = [{name: value for name, value in row.items() if value} for row in reader]
+        for row in rows:
+            for name, value in row.items():
+                if not isinstance(value, str) or not math.isfinite(float(value)):
+                    raise ValueError(f"column {shown(name)} holds {shown(value)}")
+            float(row["epoch"])
+    except (KeyError, ValueError, csv.Error) as error:
+        raise EarnestError(f"{path}: not a history of `earnest train` ({error}). Remove it, or train again.") from error
+    return [{name: float(value) for name, value in row.items()} for row in rows]

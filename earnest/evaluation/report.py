@@ -4,7 +4,7 @@ Cross-corpus results are a matrix: trained on rows, tested on columns.
 """
 
 from collections.abc import Container, Mapping
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -93,9 +93,6 @@ PUBLISHED = (
 )
 
 
-COLUMNS = ("result", "protocol", "speakers", "WA", "UA", "macro-F1", "pooled WA", "answered")
-
-
 @dataclass(frozen=True)
 class ResultRow:
     """One line of a results table, all of it text ready to show."""
@@ -108,11 +105,6 @@ class ResultRow:
     macro_f1: str = NONE
     pooled_wa: str = NONE
     answered: str = NONE
-
-    @property
-    def cells(self) -> list[str]:
-        """The texts in the order of ``COLUMNS``."""
-        return list(astuple(self))
 
 
 def result_row(result: str, protocol: str | Protocol, scores: Scores) -> ResultRow:

@@ -9,7 +9,6 @@ import logging
 import warnings
 from contextlib import redirect_stdout
 
-import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
@@ -31,7 +30,7 @@ class AdaptationNetwork(nn.Module):
     Attributes
     ----------
     sharpness : what points are multiplied with, (1,): other than 1 where plain answers got another temperature since
-    hedge : the power of the probabilities that are told, (1, 1, 1): see `with_temperatures`
+    hedge : the power of the probabilities that are told, (1, 1, 1)
     """
 
     sharpness: Tensor
@@ -146,20 +145,3 @@ def _forget_source(proto: onnx.ModelProto) -> None:
     for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
         del part.metadata_props[:]
         part.doc_string = ""
-
-
-def with_temperatures(graph: bytes, sharpness: float, hedge: float) -> bytes:
-    """Return an adaptation graph for plain answers of another temperature, and with a power of what it tells.
-
-    Parameters
-    ----------
-    sharpness : the temperature of today's plain answers by that of those the network was trained on
-    """
-    proto = onnx.load_from_string(graph)
-    for tensor in proto.graph.initializer:
-        for name, value in (("sharpness", sharpness), ("hedge", hedge)):
-            if tensor.name.endswith(f".{name}"):
-                tensor.CopyFrom(
-                    onnx.numpy_helper.from_array(np.full(list(tensor.dims), value, np.float32), tensor.name)
-                )
-    return bytes(proto.SerializeToString())

@@ -73,7 +73,7 @@ class AlexNet(ImagenetNetwork):
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map images (batch, channels, height, width) to logits and embedding."""
-        pooled = average_to(self.features(images), CELLS, CELLS).flatten(1)  # (batch, 36 · channels)
+        pooled = average_to(self.features(images), CELLS).flatten(1)  # (batch, 36 · channels)
         embedding = self.classifier[:6](pooled)  # (batch, hidden)
         return NetworkOutput(self.classifier[6](embedding), embedding)
 

@@ -81,12 +81,10 @@ class ImagenetNetwork(Network):
         return name
 
 
-def average_to(images: Tensor, height: int, width: int) -> Tensor:
-    """Average (batch, channels, rows, columns) to ``height`` by ``width``, as torch's adaptive pooling does."""
-    rows, columns = (
-        _shares(size, cells, images) for size, cells in zip(images.shape[2:], (height, width), strict=True)
-    )
-    # (height, rows) · (batch, channels, rows, columns) · (columns, width): adaptive pooling for any size in a graph.
+def average_to(images: Tensor, cells: int) -> Tensor:
+    """Average (batch, channels, rows, columns) to ``cells`` by ``cells``, as torch's adaptive pooling does."""
+    rows, columns = (_shares(size, cells, images) for size in images.shape[2:])
+    # (cells, rows) · (batch, channels, rows, columns) · (columns, cells): adaptive pooling for any size in a graph.
     return torch.matmul(torch.matmul(rows, images), columns.T)
 
 

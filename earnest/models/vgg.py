@@ -56,6 +56,6 @@ class Vgg11(ImagenetNetwork):
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map images (batch, channels, height, width) to logits and embedding."""
-        pooled = average_to(self.features(images), CELLS, CELLS).flatten(1)  # (batch, 49 · channels)
+        pooled = average_to(self.features(images), CELLS).flatten(1)  # (batch, 49 · channels)
         embedding = self.classifier[:6](pooled)
         return NetworkOutput(self.classifier[6](embedding), embedding)

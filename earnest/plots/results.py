@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 DARK_CELL = 0.85  # share from which white text reads better
 SELECTED = 0.8  # the coverage whose accuracy is told
 FEWEST_SHOWN = 0.05  # the coverage from which a curve of accuracy is shown to its lowest point
-Floats = npt.NDArray[np.floating]
 
 
 def titled(title: str, speaker_independent: bool | None) -> str:

@@ -1,18 +1,16 @@
 """A result to report: a folder of ``earnest train`` or ``earnest evaluate``, or anybody's predictions file."""
 
-import csv
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from earnest.errors import EarnestError, shown
+from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import stamp_of
-from earnest.evaluation.curves import NoiseCurve
+from earnest.evaluation.curves import NoiseCurve, read_history
 from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, score
@@ -25,7 +23,7 @@ from earnest.evaluation.predictions import (
     told_by_run,
 )
 from earnest.evaluation.protocols import kind_words
-from earnest.files.reading import read_json, read_text
+from earnest.files.reading import read_json
 from earnest.training.record import RECORD, RunRecord, read_record
 
 METRICS_NOISE, HISTORY = "metrics-noise.json", "history.csv"
@@ -45,7 +43,7 @@ class FoldRun:
     name: str
     folder: Path
     record: RunRecord
-    history: Sequence[Mapping[str, str]]
+    history: Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -190,20 +188,4 @@ def _runs(folder: Path, folds: Sequence[str]) -> tuple[FoldRun, ...]:
 
 def _run(folder: Path) -> FoldRun:
     record = read_record(folder)
-    return FoldRun(record.fold or folder.name, folder, record, _history(folder / HISTORY))
-
-
-def _history(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    try:
-        reader = csv.DictReader(StringIO(read_text(path, what="history"), newline=""))
-        rows = [{name: value for name, value in row.items() if value} for row in reader]
-        for row in rows:
-            for name, value in row.items():
-                if not isinstance(value, str) or not np.isfinite(float(value)):
-                    raise ValueError(f"column {shown(name)} holds {shown(value)}")
-            float(row["epoch"])
-    except (KeyError, ValueError, csv.Error) as error:
-        raise EarnestError(f"{path}: not a history of `earnest train` ({error}). Remove it, or train again.") from error
-    return rows
+    return FoldRun(record.fold or folder.name, folder, record, read_history(folder / HISTORY))

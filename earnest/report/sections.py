@@ -286,11 +286,10 @@ def history_section(result: Result) -> Section:
         alt = f"Loss and UA over {counted(epochs, 'epoch')} of fold {run.name}; epoch {chosen} was chosen"
         drawing = draw_history(run.history, chosen)
         pictures.append(picture(drawing, f"history-{run.name}", f"Fold {run.name}: epoch {chosen} of {epochs}", alt))
-        at = next((row for row in run.history if float(row["epoch"]) == chosen), {})
-        best = float(at["valid_ua"]) if "valid_ua" in at else None
+        at = next((row for row in run.history if row["epoch"] == chosen), {})
         tested = result.scores.folds.get(run.name)
         kept = ShownNumber(f"{chosen} of {epochs}", {"chosen": chosen, "of": epochs})
-        rows.append([run.name, kept, percent(best), percent(tested["ua"] if tested else None)])
+        rows.append([run.name, kept, percent(at.get("valid_ua")), percent(tested["ua"] if tested else None)])
     columns = ("fold", "epoch chosen", "UA on validation, %", "UA on test, %")
     names = ("fold", "epoch", "valid_ua_percent", "test_ua_percent")
     chosen_on = result.facts.stamp or (

@@ -100,13 +100,12 @@ class MadeBy:
         """Return one line of JSON."""
         return json.dumps({"made_by": asdict(self)})
 
-    def refuse_mixing(self, there: "MadeBy", output: Path, otherwise: str) -> None:
+    def refuse_mixing(self, there: "MadeBy", output: Path) -> None:
         """Raise `EarnestError` where rows of this run don't belong among those of another one.
 
         Parameters
         ----------
         there : the other one; another name, and rows of another kind, are left to who checks the rows
-        otherwise : ends the message: what to do instead
         """
         if there.model != self.model or (there.abstain_below is None) != (self.abstain_below is None):
             return
@@ -114,14 +113,14 @@ class MadeBy:
             ours, theirs = (shown(f"{one.model} {one.version}") for one in (self, there))
             one, other = (printable(made.digest[:12]) for made in (there, self))
             told = f"was made by another network ({theirs}, {one}) than the one here ({ours}, {other})"
-            raise EarnestError(f"{output}: {told}, as before an upgrade. Its rows don't mix. {otherwise}")
+            raise EarnestError(f"{output}: {told}, as before an upgrade. Its rows don't mix. {NOT_OURS}")
         if there.abstain_below != self.abstain_below and there.abstain_below is not None:
             theirs, ours = (f"{100 * (made.abstain_below or 0):g} %" for made in (there, self))
             told = f"was made with the threshold {theirs}, and here it is {ours}"
-            raise EarnestError(f"{output}: {told}. Give --abstain-below {there.abstain_below:g}, as then. {otherwise}")
+            raise EarnestError(f"{output}: {told}. Give --abstain-below {there.abstain_below:g}, as then. {NOT_OURS}")
         if there.profile and self.profile and there.profile != self.profile:
             told = "its answers are adapted to another profile than the one here"
-            raise EarnestError(f"{output}: {told}. Give --profile as before. {otherwise}")
+            raise EarnestError(f"{output}: {told}. Give --profile as before. {NOT_OURS}")
 
 
 def _made_by_in(note: str, where: str) -> MadeBy | None:
@@ -248,7 +247,7 @@ class JournaledFile(ABC, Generic[R]):
     def _note(self, note: str, where: str) -> None:
         """Keep who made the rows so far, which must be as this run; "" where an earlier version didn't say it."""
         if made_by := _made_by_in(note, where):
-            self._ours.refuse_mixing(made_by, self._output, NOT_OURS)
+            self._ours.refuse_mixing(made_by, self._output)
         self._noted = made_by.to_json() if made_by else ""
 
     def _begin_journal(self, rows: Iterable[R]) -> None:

@@ -21,7 +21,7 @@ from earnest.progress import Progress
 
 PATH = click.Path(path_type=Path)
 FILE, FOLDER = click.Path(path_type=Path, dir_okay=False), click.Path(path_type=Path, file_okay=False)
-EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_SOME_FAILED = 0, 1, 2, 3
+EXIT_OK, EXIT_ERROR, EXIT_SOME_FAILED = 0, 1, 3  # 2 is click's, for wrong usage
 EXIT_STOPPED = 130  # by Ctrl-C: 128 + SIGINT, as shells tell it
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -1,6 +1,5 @@
 """``earnest train``: from a recipe and corpora to a run folder."""
 
-import csv
 import os
 import shlex
 import sys
@@ -35,6 +34,7 @@ from earnest.apps.cli.output import (
 )
 from earnest.corpora.load import load_utterances
 from earnest.errors import MissingExtraError, counted
+from earnest.evaluation.curves import read_history
 from earnest.evaluation.folds import suitable_protocol
 from earnest.evaluation.texts import percent
 from earnest.files.locks import held_folder
@@ -182,10 +182,9 @@ def _echo_test(outcome: "Evaluation") -> None:
 
 def _draw_history(run: Path, chosen_epoch: int) -> None:
     """Draw ``history.png`` where the run has epochs and matplotlib is installed."""
-    history = run / "history.csv"
-    if not history.exists() or not find_spec("matplotlib"):
+    history = read_history(run / "history.csv")
+    if not history or not find_spec("matplotlib"):
         return
     from earnest.plots.results import plot_history
 
-    with history.open(newline="", encoding="utf-8") as file:
-        plot_history(list(csv.DictReader(file)), run / "history.png", run.name, chosen_epoch)
+    plot_history(history, run / "history.png", run.name, chosen_epoch)

@@ -2,7 +2,6 @@
 
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -27,7 +26,6 @@ FRAMES, FRAME = 256, 512  # of the spectrogram that is looked at
 FULL = 32_767.0
 Floats = npt.NDArray[np.float32]
 SEEN_MS = 30
-Opener = Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,6 @@ from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPalette
 from PySide6.QtWidgets import QApplication
 
 MOST_RECENT = 12
-SCHEMES = ("system", "light", "dark")
 ICON = Path(__file__).parent / "icon.svg"
 INK = {"light": "#1a1a1a", "dark": "#ececec"}
 GREYS = {

@@ -1,6 +1,7 @@
 """The adaptation network answers sets whatever their order, and its graph says the same."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ import pytest
 import torch
 from traced_once import AdaptationGraphs
 
-from earnest.models.adaptation import AdaptationNetwork, adaptation_graph, with_temperatures
+from earnest.models.adaptation import AdaptationNetwork, adaptation_graph
 
 K = 4  # classes
 
@@ -63,7 +64,12 @@ def test_the_graph_says_what_the_network_says_at_every_length(n: int) -> None:
     np.testing.assert_allclose(found[0].sum(axis=1), 1, atol=1e-5)
 
 
-def test_another_temperature_of_plain_answers_changes_nothing_when_told_and_the_hedge_flattens() -> None:
+def test_another_temperature_of_plain_answers_changes_nothing_when_told_and_the_hedge_flattens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "scripts"))
+    from fit_adaptation import with_temperatures
+
     graph, plain, weights = random_graph(), drawn(9), np.ones(9, np.float32)
     softer = np.sqrt(plain) / np.sqrt(plain).sum(axis=1, keepdims=True)  # temperature two
 

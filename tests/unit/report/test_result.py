@@ -63,7 +63,7 @@ def test_trainings_are_found_in_folders_of_folds_and_in_the_folder_itself(tmp_pa
     folder = write_result(tmp_path / "made")
     write_run(folder / "f2", "f2", HISTORY)
     (run,) = read_result(folder).runs
-    assert (run.name, run.record.best_epoch, run.history[1]["valid_ua"]) == ("f2", 2, "0.625")
+    assert (run.name, run.record.best_epoch, run.history[1]["valid_ua"]) == ("f2", 2, 0.625)
     write_run(folder, "f1")
     assert [run.folder for run in read_result(folder).runs] == [folder]
 

@@ -12,6 +12,7 @@ import soundfile
 from made_up_corpus import MANNERS, spoken
 from stand_in import write_adapting, write_bundle
 
+from earnest.corpora.emogator import CATEGORIES
 from earnest.corpora.manifest import Utterance
 from earnest.runtime.prediction import Prediction, Span
 from earnest.runtime.timeline import Timeline
@@ -41,6 +42,13 @@ def test_answers_are_the_same_when_status_and_emotion_are() -> None:
     assert same_answer(HAPPY, surer) and apart(HAPPY, surer) == pytest.approx(0.1)
     assert not same_answer(HAPPY, replace(HAPPY, status="unsure"))
     assert apart(HAPPY, Prediction("a.wav", "no-speech")) == pytest.approx(0.7)
+
+
+def test_each_kind_of_burst_is_of_a_category_of_the_corpus() -> None:
+    from no_emotion import KINDS, burst_kind
+
+    assert {word for word in CATEGORIES if burst_kind(word) != "other"} == set(KINDS) <= set(CATEGORIES)
+    assert burst_kind("relief") == "sigh"
 
 
 def test_the_longest_emotion_is_the_one_of_most_time_not_of_most_spans() -> None:

@@ -6,12 +6,20 @@ import pytest
 from stand_in import write_bundle
 
 from earnest.errors import EarnestError
-from earnest.testing.server import server_process
 
 pytestmark = pytest.mark.long
 
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
 
 def test_a_server_is_ready_inside_the_block_and_gone_behind_it(tmp_path: Path) -> None:
+    from server_process import server_process
+
     with server_process("--model", str(write_bundle(tmp_path / "bundle")), "--quiet") as server:
         assert server.is_ready()
     assert not server.is_ready()
@@ -19,5 +27,7 @@ def test_a_server_is_ready_inside_the_block_and_gone_behind_it(tmp_path: Path) -
 
 
 def test_one_that_does_not_start_is_an_error() -> None:
+    from server_process import server_process
+
     with pytest.raises(EarnestError, match="doesn't answer"), server_process("--model", "there-is-none"):
         pass
