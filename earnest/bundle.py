@@ -257,7 +257,9 @@ def find_bundle(name_or_path: str | Path) -> Path:
     if not shipped:  # frozen without the package's data, or run from a zip file
         told = f"This installation lacks its models: no files in {printable(str(SHIPPED))}"
         raise BundleError(f"{told}. Install earnest as files; with PyInstaller: --collect-data earnest.")
-    hint = suggestion(str(name_or_path), shipped)
+    with suppress(OSError):
+        shipped += sorted(beside.parent.name for beside in path.parent.glob("*/bundle.json"))
+    hint = suggestion(path.name, dict.fromkeys(shipped))
     raise BundleError(f"There is no bundle {shown(str(name_or_path))}, neither shipped nor a folder.{hint}")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import LONGEST, CorpusError, EarnestError, told
+from earnest.errors import LONGEST, CorpusError, EarnestError, named, shown, told
 from earnest.evaluation.answers import (
     TEXTS,
     Layout,
@@ -228,6 +228,7 @@ TRUTH = "truth"  # another name of the column "emotion", as tables of `earnest p
 KNOWN = (*ALWAYS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
 PREFIX = "p_"
 SLIP_FROM = 0.82  # share of letters in common: "speaker_id" is near "speaker" (0.82), "folder" not near "fold" (0.80)
+MOST_SHOWN = 8  # columns that a message names
 MOST_COMPARED = 1000  # columns that are not ours; a file of features may have thousands
 
 
@@ -373,7 +374,8 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
     for name in needed:
         if (truth if name == "emotion" else name) not in header:
             also = f" (the true labels; it may be called '{TRUTH}' too)" if name == "emotion" else ""
-            raise CorpusError(f"{path}:1: the column '{name}' is missing{also}.")
+            there = f"There are {named([*map(shown, header)], MOST_SHOWN)}." if header else "There is none."
+            raise CorpusError(f"{path}:1: the column '{name}' is missing{also}. {there} See earnest score --help.")
     identity = "utterance_id" if "utterance_id" in header else "path"
     if identity not in header:
         raise CorpusError(f"{path}:1: the column 'utterance_id' is missing, and so is 'path'.")

@@ -29,6 +29,13 @@ def test_a_folder_that_is_called_like_a_shipped_bundle_does_not_take_its_place(
     assert find_bundle(tmp_path / "shipped" / "base" / "bundle.json") == tmp_path / "shipped" / "base"
 
 
+@pytest.mark.parametrize(("wrong", "right"), [("bundels/base/", "base"), ("{}/mien", "mine"), ("{}/bsae", "base")])
+def test_of_a_path_with_a_slip_the_nearest_name_is_told(tmp_path: Path, wrong: str, right: str) -> None:
+    write_bundle(tmp_path / "mine")
+    with pytest.raises(BundleError, match=rf"Did you mean '{right}'\?"):
+        find_bundle(wrong.format(tmp_path))
+
+
 def test_a_run_that_was_not_exported_is_told_how_it_becomes_a_bundle(tmp_path: Path) -> None:
     run = tmp_path / "my run"
     run.mkdir()

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from earnest.audio.source import is_file, path_in
 from earnest.corpora.base import audio_files_and_links
+from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.corpora.own.data import FoundRecording, OwnData, Refused, none_usable, utterances_of
 from earnest.corpora.own.tables import (
     ELSEWHERE,
@@ -298,7 +299,8 @@ def class_folders(
     paths, links = audio_files_and_links(root)
     linked = unfollowed(root, links)
     if not paths:
-        raise CorpusError(f"{root}: no recordings there, and no table that names some. {linked}".rstrip())
+        nothing = f"no recordings there ({' '.join(sorted(AUDIO_SUFFIXES))}), and no table that names some"
+        raise CorpusError(f"{root}: {nothing}. {linked or 'Name another folder.'}")
     files = [path.relative_to(root) for path in paths]
     split_of, folders = _without_sets([file.parent.parts for file in files])
     told = level_in(label_column)

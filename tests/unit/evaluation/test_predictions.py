@@ -66,7 +66,10 @@ def test_the_smallest_file_has_three_columns_and_classes_in_canonical_order(tmp_
         (["Speaker,utterance_id,emotion,predicted", "0,a,sad,sad"], "'Speaker'. Did you mean 'speaker'? Rename or"),
         (["speaker_id,utterance_id,emotion,predicted", "0,a,sad,sad"], "'speaker_id'. Did you mean 'speaker'?"),
         (["utterance_id,emotion,predictd", "a,sad,sad"], ":1: unknown column 'predictd'. Did you mean 'predicted'?"),
-        (["utterance_id,emotion", "a,sad"], ":1: the column 'predicted' is missing"),
+        (
+            ["utterance_id,emotion", "a,sad"],
+            ":1: the column 'predicted' is missing. There are 'utterance_id', 'emotion'.",
+        ),
         (["utterance_id,emotion,predicted,emotion", "a,sad,sad,sad"], ":1: the column 'emotion' is there twice"),
         ([HEADER], "holds no predictions"),
         ([HEADER, "a,made"], ":2: 2 cells, but the header has 9"),
