@@ -3,7 +3,7 @@
 Apart from the other options, so that `earnest predict` loads no protocols.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -14,6 +14,7 @@ import click
 from earnest.apps.cli._options import named_corpus, names_from, option
 from earnest.apps.cli.output import echo, echo_table
 from earnest.corpora.base import CORPORA
+from earnest.corpora.load import corpus_root
 from earnest.errors import RecipeError, counted
 from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS
 from earnest.evaluation.report import NOTE, Matrix, results_table
@@ -120,6 +121,12 @@ class RecipeOptions:
         words = [] if self.scheme is None else ["--scheme", self.scheme]
         words += [word for text in self.corpora for word in ("--corpus", text)]
         return words + [word for text in self.settings for word in ("--set", text)]
+
+
+def named_corpora(texts: Iterable[str], folders: Mapping[str, Path]) -> dict[str, Path]:
+    """Return corpus → where it is, of corpora that were named by --corpus, by path too; ``folders`` are of --data."""
+    named = [(text, None) if text in folders else named_corpus(text) for text in texts]
+    return {name: own or corpus_root(name, folders) for name, own in named}
 
 
 def changes_of(settings: Sequence[str]) -> dict[str, Any]:

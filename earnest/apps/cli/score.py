@@ -8,8 +8,8 @@ from typing import Any
 import click
 import numpy as np
 
-from earnest.apps.cli._options import named_corpus, names_from
-from earnest.apps.cli._training import PROTOCOL, echo_affect
+from earnest.apps.cli._options import names_from
+from earnest.apps.cli._training import PROTOCOL, echo_affect, named_corpora
 from earnest.apps.cli.output import (
     PATH,
     corpus_folders,
@@ -352,7 +352,7 @@ def command(
     if protocol is not None:
         _refuse_other_protocol(protocol, predictions, told)
     folders = corpus_folders(data)
-    places = _places(corpora, folders)
+    places = named_corpora(corpora or folders, folders)
     meant = {composed(theirs.strip()): composed(ours.strip()) for theirs, ours in word_pairs("--map", words).items()}
     source = Source(manifest, places, meant, scheme, form, ignore_unknown)
     if output is not None:
@@ -389,15 +389,6 @@ def _refuse_other_protocol(protocol: str, predictions: Path, told: Mapping[str, 
         raise EarnestError(
             f"{predictions}: was made under {known}, says {METRICS} there, not under {protocol} ({kind})."
         )
-
-
-def _places(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, Path]:
-    """Return corpus → folder or table of the corpora meant: those named, by path too, else those that --data says."""
-    places = dict[str, Path]()
-    for text in names or folders:
-        name, own = named_corpus(text) if text not in folders and Path(text).expanduser().exists() else (text, None)
-        places[name] = own or corpus_root(name, folders)
-    return places
 
 
 def _document(protocol: str | None, told: dict[str, Any], scores: Scores, found: ToScore) -> dict[str, Any]:

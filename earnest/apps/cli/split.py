@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import named_corpus, names_from
-from earnest.apps.cli._training import EPILOG, PROTOCOL
+from earnest.apps.cli._options import names_from
+from earnest.apps.cli._training import EPILOG, PROTOCOL, named_corpora
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_OK,
@@ -130,11 +130,10 @@ def command(
 
 
 def _utterances(corpora: Sequence[str], folders: Mapping[str, Path]) -> list[Utterance]:
-    named = [(text, None) if text in folders else named_corpus(text) for text in corpora or folders]
-    if not named:
+    places = named_corpora(corpora or folders, folders)
+    if not places:
         raise click.UsageError("Which corpus? Give --data NAME=DIR or --corpus NAME.")
-    own = {name: path for name, path in named if path is not None}
-    return load_utterances([name for name, _ in named], {**folders, **own})
+    return load_utterances(list(places), places)
 
 
 def _digests(rows: Sequence[Utterance], progress: Progress) -> Digests:

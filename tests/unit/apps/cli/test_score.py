@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from earnest.apps.cli._options import named_corpus
 from earnest.apps.cli.main import cli
 from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.errors import CorpusError, RecipeError
@@ -174,6 +175,9 @@ def test_a_corpus_is_named_by_data_or_by_its_name(tmp_path, manifest, monkeypatc
     assert run(*words, "--data", f"mine={manifest}").stdout == expected
     monkeypatch.setenv("EARNEST_DATA", str(tmp_path / "none"))
     assert "no such folder" in str(run(*words, "--corpus", "ravdess").exception)
+    with pytest.raises(CorpusError) as told:
+        named_corpus("emodbb")
+    assert str(run(*words, "--corpus", "emodbb").exception) == str(told.value)
 
 
 def test_own_recordings_are_named_by_path_in_place_of_a_manifest(tmp_path, manifest):
