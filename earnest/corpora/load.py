@@ -10,7 +10,7 @@ from pathlib import Path
 from earnest.corpora.base import CORPORA, Corpus
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.corpora.own.data import CORPUS as OWN
-from earnest.corpora.own.data import OwnData, doubts_about, doubts_about_shared_names
+from earnest.corpora.own.data import OwnData, doubts_about, doubts_about_shared_names, kinds_of
 from earnest.corpora.own.read import read_own
 from earnest.errors import N_NAMED, CorpusError, suggestion
 from earnest.files.reading import opened
@@ -102,15 +102,12 @@ def _own_rows(name: str, root: Path) -> list[Utterance]:
 
 
 def refused_sentences(found: OwnData) -> list[str]:
-    """Report how many recordings are left out, and why the first ones are."""
+    """Report how many recordings are left out, and the most frequent reasons."""
     if not found.refused:
         return []
-    n_refused = len(found.refused)
-    told = [f"{n_refused} of {n_refused + len(found.utterances)} recordings left out."]
-    told += [f"{one.where}: {one.reason.rstrip('.')}." for one in found.refused[:N_NAMED]]
-    if n_refused > N_NAMED:
-        told.append(f"And {n_refused - N_NAMED} more: `earnest corpus check` names all.")
-    return [" ".join(told)]
+    kinds, n_refused = kinds_of(found.refused), len(found.refused)
+    told = f"{n_refused} of {n_refused + len(found.utterances)} recordings left out: {'; '.join(kinds[:N_NAMED])}."
+    return [f"{told} `earnest corpus check` names all." if n_refused > len(kinds[:N_NAMED]) else told]
 
 
 def of_corpus(row: Utterance, name: str) -> Utterance:

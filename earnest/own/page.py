@@ -68,7 +68,7 @@ def _summary(learned: Learned) -> Section:
 def _refused(learned: Learned) -> Section:
     if not learned.refused:
         return Section("refused", "Recordings left out", ["None: all could be used."])
-    counts = Counter(one.reason for one in learned.refused)
+    counts = Counter(one.kind for one in learned.refused)
     lead = [f"{len(learned.refused)} could not be used; the reasons, most frequent first."]
     rows = [[reason, shown_number(n)] for reason, n in counts.most_common(20)]
     some = [[one.where, one.reason] for one in learned.refused[:MOST_REFUSED]]

@@ -259,22 +259,22 @@ def without_doubles(own: OwnEmbeddings, n_earlier: int = 0) -> tuple[OwnEmbeddin
     ----------
     n_earlier : rows, the first ones, that the model before was learnt from
     """
-    refused: dict[int, str] = {}
+    refused: dict[int, Refused] = {}
     for same in _same_sound(own):
         labels = {own.rows[place].native_emotion for place in same}
         first = _place(own.rows[same[0]])
-        told = ", ".join(sorted(labels))
-        contradict = f"the same sound has several labels ({told})" if len(labels) > 1 else ""
-        for place in same if contradict else same[1:]:
-            is_row_of_first = _place(own.rows[place]) == first  # no other recording to look at
-            if contradict:
-                refused[place] = contradict if is_row_of_first else f"{contradict}: see {first}"
+        for place in same if len(labels) > 1 else same[1:]:
+            where = _place(own.rows[place])
+            see = "" if where == first else f": see {first}"  # else there is no other recording to look at
+            if len(labels) > 1:
+                why = f"the same sound has several labels ({', '.join(sorted(labels))}){see}"
             elif same[0] < n_earlier:
-                refused[place] = "learnt from before"
+                why = "learnt from before"
             else:
-                refused[place] = "named by a row before" if is_row_of_first else f"the same sound as {first}"
+                why = f"the same sound as another{see}" if see else "named by a row before"
+            refused[place] = Refused(where, why, first)
     kept = [place for place in range(len(own.rows)) if place not in refused]
-    return own.take(kept), [Refused(_place(own.rows[place]), why) for place, why in refused.items()]
+    return own.take(kept), list(refused.values())
 
 
 def _same_sound(own: OwnEmbeddings) -> list[list[int]]:

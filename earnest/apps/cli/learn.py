@@ -1,6 +1,5 @@
 """``earnest learn``: labelled recordings of one's own to a tested model."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from earnest.apps.cli.output import (
     progress_for,
 )
 from earnest.bundle import path_of_bundle
+from earnest.corpora.own.data import kinds_of
 from earnest.errors import counted
 from earnest.evaluation.texts import SCORES_IN_WORDS
 from earnest.export.files import refuse_full
@@ -144,9 +144,8 @@ def _tell_refused(learned: Learned) -> None:
     if not learned.refused:
         return
     echo(f"\n{counted(len(learned.refused), 'recording')} could not be used:")
-    counts = Counter(one.reason for one in learned.refused)
-    first = {one.reason: one.where for one in reversed(learned.refused)}
-    for reason, n in counts.most_common(N_REASONS):
-        echo(f"  {n} × {reason} ({first[reason]})")
-    if len(counts) > N_REASONS:
-        echo(f"  and {counted(len(counts) - N_REASONS, 'other reason')}: {learned.path / 'learn.json'}")
+    kinds = kinds_of(learned.refused)
+    for told in kinds[:N_REASONS]:
+        echo(f"  {told}")
+    if len(kinds) > N_REASONS:
+        echo(f"  and {counted(len(kinds) - N_REASONS, 'other reason')}: {learned.path / 'learn.json'}")

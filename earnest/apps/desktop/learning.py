@@ -117,7 +117,7 @@ def about_learned(learned: "Learned", annotated: Mapping[str, Parts]) -> str:
         )
     ]
     if learned.refused:
-        reasons = "; ".join(dict.fromkeys(printable(one.reason) for one in learned.refused))
+        reasons = "; ".join(dict.fromkeys(printable(one.kind) for one in learned.refused))
         lines.append(tr("Left out: {count} ({reasons}).").format(count=learned.n_refused, reasons=reasons))
     named = sorted({row.native_emotion for row in utterances_of(annotated)} - {one.name for one in learned.classes})
     if named:

@@ -33,21 +33,35 @@ class Refused:
     Attributes
     ----------
     where : path of the recording, or table and line
-    reason : without the path, so that recordings with the same fault are counted together
+    names : the recording that the reason names: the one of the row, or another
     """
 
     where: str
     reason: str
+    names: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The reason without the recording that it names."""
+        return self.reason.removeprefix(f"{self.names}: ").removesuffix(f": see {self.names}")
 
     @classmethod
-    def because(cls, where: str, problem: str) -> "Refused":
+    def because(cls, where: str, problem: str, names: str = "") -> "Refused":
         """Take from a problem what it says about ``where``: it often begins with the same name."""
         name, _, rest = problem.partition(": ")
         place = printable(where)
-        return cls(where, rest if rest and (place.startswith(name) or place.endswith(name)) else problem)
+        return cls(where, rest if rest and (place.startswith(name) or place.endswith(name)) else problem, names)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
+
+
+def kinds_of(refused: Sequence[Refused]) -> list[str]:
+    """Return each kind of reason with its count and the first recording or row, most frequent first."""
+    counts = Counter(one.kind for one in refused)
+    first = {one.kind: one for one in reversed(refused)}
+    told = {kind: first[kind].reason if n == 1 else kind for kind, n in counts.items()}
+    return [f"{n} × {told[kind]} ({first[kind].where})" for kind, n in counts.most_common()]
 
 
 @dataclass(frozen=True)
@@ -212,17 +226,22 @@ def utterances_of(found: Iterable[FoundRecording], base: Path) -> FoundRows:
         try:
             rows.append((_utterance(one, base), one.split))
         except CorpusError as error:
-            refused.append(Refused.because(one.where, str(error)))
+            refused.append(Refused.because(one.where, str(error), printable(one.path)))
     unique = numbered(row for row, _ in rows)
     splits = {row.key: split for row, (_, split) in zip(unique, rows, strict=True) if split}
     return FoundRows(tuple(unique), tuple(refused), splits)
 
 
-def _missing(path: Path) -> str:
+def _missing(path: Path, base: Path, given: str) -> str:
     with suppress(OSError, ValueError):  # what can't be a name is no link either
         if path.is_symlink():
             return "a link to a file that is not there"
-    return "no such file"
+    if Path(given).is_absolute():
+        return "no such file"
+    return (
+        f"no such file. Relative paths start at {base.absolute()}; say where else with --root (earnest learn) or "
+        "--audio (earnest corpus manifest)"
+    )
 
 
 def _utterance(found: FoundRecording, base: Path) -> Utterance:
@@ -230,7 +249,7 @@ def _utterance(found: FoundRecording, base: Path) -> Utterance:
         raise CorpusError("names no recording")
     path = path_in(base, found.path)
     if not is_file(path):
-        raise CorpusError(f"{printable(str(path))}: {_missing(path)}")
+        raise CorpusError(f"{printable(found.path)}: {_missing(path, base, found.path)}")
     label = cleaned(found.label)
     if problem := problem_with_label(label):
         raise CorpusError(f"{printable(found.path)}: {problem}")

@@ -217,6 +217,8 @@ def test_what_cannot_be_learnt_from_is_left_out_with_its_reason(clips: Path, bas
     assert reasons["s0-empty.wav"] == "empty, no bytes at all. Record or copy it again."  # no path: such are counted
     assert reasons["s0-short.wav"] == "too short" and reasons["s0-silent.wav"] == "no speech in it"
     assert reasons["s2-same.flac"].startswith("the same sound as") and "several labels" in reasons["s1-torn.wav"]
+    kinds = {Path(one.where).name: one.kind for one in learned.refused}
+    assert kinds["s2-same.flac"] == "the same sound as another" and kinds["s1-torn.wav"] == kinds["s1-0.wav"]
     assert reasons["s1-x.wav"] == "'rare' has 1 of the 3 recordings needed"
     assert learned.n == 3 * 3 * N_TAKES - 1
 

@@ -9,9 +9,10 @@ import pytest
 import soundfile
 
 from earnest.apps.cli._recordings import Speakers
+from earnest.corpora.load import refused_sentences
 from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.corpora.own import OwnData, read_own
-from earnest.corpora.own.data import doubts_about
+from earnest.corpora.own.data import doubts_about, kinds_of
 from earnest.errors import CorpusError
 
 
@@ -349,6 +350,21 @@ def test_one_wrong_row_is_refused_with_its_place_and_the_others_stay(tmp_path):
         reasons, ("no such file", "no label", "a number", "empty", "names no", "no such"), strict=True
     ):
         assert words in reason
+
+
+def test_the_same_fault_of_several_rows_is_one_kind_and_says_what_to_do(tmp_path):
+    record(tmp_path / "a.wav", tmp_path / "b.wav")
+    rows = ("a.wav,yes", "gone: 1.wav,no", "b.wav,", "gone 2.wav,no", f"{tmp_path / 'gone 3.wav'},no")
+    table = write(tmp_path / "mine.csv", "\n".join(["path,label", *rows]))
+    found = read_own(table)
+    missing, unlabelled, absolute = kinds_of(found.refused)
+    assert missing.startswith("2 × no such file. ") and missing.endswith(f" ({table}, row 3)")
+    for words in (f"start at {tmp_path};", "--root (earnest learn)", "--audio (earnest corpus manifest)"):
+        assert words in missing
+    assert unlabelled == f"1 × b.wav: no label ({table}, row 4)"
+    assert absolute == f"1 × {tmp_path / 'gone 3.wav'}: no such file ({table}, row 6)"
+    told = f"4 of 5 recordings left out: {missing}; {unlabelled}; {absolute}. `earnest corpus check` names all."
+    assert refused_sentences(found) == [told]
 
 
 def test_links_to_files_that_are_not_there_are_left_out_with_the_reason(tmp_path):
