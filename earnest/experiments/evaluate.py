@@ -153,6 +153,7 @@ def train(  # noqa: PLR0913, PLR0917 - all that one training depends on
     keep_test: bool = True,
     progress: Progress = SILENT,
     ranks: Ranks = ALONE,
+    rows: Sequence[Utterance] = (),
 ) -> Evaluation | None:
     """Train on one fold of a protocol, the first by default, and score its test set once.
 
@@ -161,6 +162,7 @@ def train(  # noqa: PLR0913, PLR0917 - all that one training depends on
     output : the run folder; the same call again resumes a killed run
     keep_test : without it the test set is trained on, and so are, in the end, the validation utterances: for shipping
     ranks : the processes that learn together, of which this is the first
+    rows : the utterances of the corpora where they were read before
 
     Returns
     -------
@@ -170,7 +172,7 @@ def train(  # noqa: PLR0913, PLR0917 - all that one training depends on
     recipe = under(protocol, recipe)
     if not keep_test:
         recipe = replace(recipe, training=replace(recipe.training, refit=True))
-    utterances = protocol_utterances(recipe, protocol, folders)
+    utterances = rows or protocol_utterances(recipe, protocol, folders)
     choice = fold_called(protocol, fold, utterances, keep_test)
     (split,) = choice.splits
     recipe = with_weights_of(recipe, split.fold if keep_test else ALL_DATA)

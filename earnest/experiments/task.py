@@ -70,6 +70,7 @@ def task_of(
     folders: Mapping[str, Path],
     folds: Sequence[str] = (),
     repeats: int | None = None,
+    rows: Sequence[Utterance] = (),
 ) -> Task:
     """Read the corpora and divide them.
 
@@ -78,10 +79,11 @@ def task_of(
     folders : corpus name → folder
     folds : some of the protocol's; empty: all
     repeats : trainings a fold, each with a seed of its own; None: as the protocol says
+    rows : the utterances of the corpora where they were read before
     """
     recipe = under(protocol, recipe)
     seeds = training_seeds(protocol, recipe.training.seed, repeats)
-    utterances = protocol_utterances(recipe, protocol, folders)
+    utterances = rows or protocol_utterances(recipe, protocol, folders)
     choice = chosen_folds(protocol, utterances, folds, len(seeds))
     return Task(recipe, protocol, utterances, choice, seeds, folders)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import re
 import shlex
 from pathlib import Path
@@ -71,6 +72,22 @@ def test_an_evaluation_leaves_each_speaker_out_and_tells_the_next_command(
     document = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     assert (document["protocol"], document["n"], len(document["folds"])) == ("loso", 20, 5)
     assert f"--corpus {manifest}" in document["command"]
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_what_is_told_of_single_rows_is_told_once(
+    command: str, recipe: Path, manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = tmp_path / "mine.csv"
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = [(row["path"], row["native_emotion"], row["speaker"]) for row in csv.DictReader(file)]
+    lines = [("path", "label", "speaker"), *rows, ("gone.wav", "sad", "0")]
+    table.write_text("\n".join(map(",".join, lines)), encoding="utf-8")
+    words = ["--folds", "mine-calls-0"] if command == "evaluate" else []
+    with caplog.at_level(logging.WARNING):
+        earnest_cli(command, recipe, "--corpus", table, "--output", tmp_path / "out", *words)
+    (told,) = [message for message in caplog.messages if "left out" in message]
+    assert told.startswith("mine: 1 of 21 recordings left out: 1 × gone.wav: no such file.")
 
 
 def test_without_speakers_it_is_refused_or_called_speaker_dependent(

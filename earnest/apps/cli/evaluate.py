@@ -26,6 +26,7 @@ from earnest.apps.cli.output import (
 )
 from earnest.apps.cli.train import protocol_of, require_training
 from earnest.augment.tta import VARIANTS, variants_called
+from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, RecipeError
 from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.report import Matrix
@@ -85,12 +86,13 @@ class TaskOptions:
 
     def as_of(
         self, recipe: Recipe, as_published: bool, other: RecipeOptions, folders: dict[str, Path]
-    ) -> "TaskOptions":
-        """Return the options with the protocol of the recipe, its authors' or the data's, where none was named."""
+    ) -> "tuple[TaskOptions, Sequence[Utterance]]":
+        """Return the options with the protocol of the recipe, its authors' or the data's, and what was read for it."""
         if self.protocol or self.splits:
-            return self
+            return self, ()
         authors = recipe.authors_protocol if as_published else ""
-        return replace(self, protocol=authors or protocol_of(recipe, other, folders))
+        protocol, rows = (authors, ()) if authors else protocol_of(recipe, other, folders)
+        return replace(self, protocol=protocol), rows
 
     def chosen_protocol(self) -> Protocol:
         """Return the protocol that was named, or the one of the split files."""
@@ -106,11 +108,12 @@ class TaskOptions:
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """The request of an evaluation: recipe, protocol, folds, as typed."""
+    """The request of an evaluation: recipe, protocol, folds, as typed; and rows that were read to choose a protocol."""
 
     recipe: Path
     of: TaskOptions
     other: RecipeOptions
+    rows: Sequence[Utterance]
 
     @property
     def words(self) -> list[str]:
@@ -135,7 +138,8 @@ class EvaluationRequest:
         from earnest.experiments.task import task_of
 
         recipe = read_recipe(self.recipe, self.other.changes)
-        return task_of(recipe, protocol or self.of.chosen_protocol(), folders, listed(self.of.folds), self.of.repeats)
+        protocol = protocol or self.of.chosen_protocol()
+        return task_of(recipe, protocol, folders, listed(self.of.folds), self.of.repeats, self.rows)
 
     def space(self, task: "Task") -> "SearchSpace | None":
         """Return the settings to choose among, None where they are as the recipe says."""
@@ -294,12 +298,12 @@ def command(
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
     folders = corpus_folders(data) | other.own
     resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
-    of = of.as_of(resolved, as_published, other, folders)  # refusals don't wait for torch
+    of, rows = of.as_of(resolved, as_published, other, folders)  # refusals don't wait for torch
     from earnest.experiments.conditions import evaluate_conditions, refuse_untrained
     from earnest.experiments.evaluate import evaluate, with_shares
 
     sets = conditions.checked()  # what is wrong is told now
-    asked = EvaluationRequest(recipe, of, other)
+    asked = EvaluationRequest(recipe, of, other, rows)
     _refuse_combinations(of, conditions, bool(shares), as_published)
     folder, progress = output or asked.default_folder, progress_for(as_json, quiet)
     on_fold = (lambda fold: echo(f"fold {fold} done", err=True)) if progress.visible else None

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ from earnest.apps.cli.output import (
     resumable,
 )
 from earnest.corpora.load import load_utterances
+from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, counted
 from earnest.evaluation.curves import read_history
 from earnest.evaluation.folds import suitable_protocol
@@ -96,7 +97,9 @@ def command(
         return
     resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
     folders = corpus_folders(data) | other.own
-    protocol = protocol or protocol_of(resolved, other, folders, one_split=True)  # a refusal doesn't wait for torch
+    rows: Sequence[Utterance] = ()
+    if not protocol:  # a refusal doesn't wait for torch
+        protocol, rows = protocol_of(resolved, other, folders, one_split=True)
     from earnest.experiments.evaluate import train
     from earnest.training.record import read_record
 
@@ -106,7 +109,7 @@ def command(
     from earnest.training.ranks import joined_ranks
 
     with resumable(output, "", quiet), held_folder(output), joined_ranks() as ranks:
-        outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress, ranks)
+        outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress, ranks, rows)
         record = read_record(output)
         _draw_history(output, record.best_epoch)
     if as_json:
@@ -141,11 +144,14 @@ def _follow() -> None:
         follow(ranks)
 
 
-def protocol_of(recipe: Recipe, other: RecipeOptions, folders: Mapping[str, Path], one_split: bool = False) -> str:
-    """Return the protocol of a recipe; of own recordings, which no protocol was written for, one that suits them."""
+def protocol_of(
+    recipe: Recipe, other: RecipeOptions, folders: Mapping[str, Path], one_split: bool = False
+) -> tuple[str, Sequence[Utterance]]:
+    """Return the protocol of a recipe; of own recordings, for which none was written, one that suits, and these."""
     if not other.own:
-        return recipe.protocol
-    return suitable_protocol(load_utterances(recipe.corpora, folders), one_split)
+        return recipe.protocol, ()
+    rows = load_utterances(recipe.corpora, folders)
+    return suitable_protocol(rows, one_split), rows
 
 
 def _echo_training(output: Path, record: "RunRecord") -> None:

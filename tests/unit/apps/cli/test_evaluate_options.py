@@ -29,9 +29,10 @@ def options(protocol: str | None = None, splits: tuple[Path, ...] = ()) -> TaskO
     ],
 )
 def test_the_recipe_says_it_where_nobody_does(recipe: Recipe, as_published: bool, expected: str) -> None:
-    assert options().as_of(recipe, as_published, OTHER, {}).protocol == expected
-    assert options("loso").as_of(recipe, as_published, OTHER, {}).protocol == "loso"
-    assert options(splits=(Path("mine.csv"),)).as_of(recipe, as_published, OTHER, {}).protocol is None
+    assert options().as_of(recipe, as_published, OTHER, {}) == (options(expected), ())
+    assert options("loso").as_of(recipe, as_published, OTHER, {}) == (options("loso"), ())
+    named = options(splits=(Path("mine.csv"),))
+    assert named.as_of(recipe, as_published, OTHER, {}) == (named, ())
 
 
 def test_a_protocol_and_split_files_are_one_too_many() -> None:
