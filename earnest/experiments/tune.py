@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitError, counted, suggestion
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
@@ -211,6 +212,7 @@ def selected_settings(folders: Sequence[Path]) -> dict[str, Any]:
 STUDY, BEST, TRIALS, TRIED = "study.db", "best.toml", "trials.csv", "tune.json"
 FOLDERS = "trials"  # in it a folder a trial
 State = Literal["complete", "pruned", "failed"]
+N_DRAWS = 32  # of settings that were tried, before one of them counts as a trial again
 N_BEFORE_PRUNING = 4  # trainings that end as planned, before one is held against them
 
 
@@ -256,6 +258,7 @@ def tune(
     output: Path,
     on_trial: Callable[[Trial], object] = str,
     progress: Progress = SILENT,
+    rows: Sequence[Utterance] = (),
 ) -> Tuned:
     """Try settings on one fold of a protocol, the first by default; the same call again goes on where it was.
 
@@ -264,10 +267,11 @@ def tune(
     folders : corpus name → folder
     output : gets the study, a folder a trial, trials.csv and best.toml
     on_trial : called after each trial
+    rows : the utterances of the corpora where they were read before
     """
     protocol = protocol_called(protocol_name)
     space = replace(space, recipe=under(protocol, space.recipe))
-    utterances = protocol_utterances(space.recipe, protocol, folders)
+    utterances = rows or protocol_utterances(space.recipe, protocol, folders)
     split = replace(split_called(protocol, fold, utterances), test=())  # from here on there are none
     space = replace(space, recipe=with_weights_of(space.recipe, split.fold))
     clips = SharedClips(rows_in([split]), progress, auxiliary_utterances(space.recipe, folders))
@@ -340,11 +344,9 @@ def _try_next(study: "Study", space: SearchSpace, workplace: _Workplace, n_done:
     own = space.own() if n_done == 0 else None
     if own and not study.get_trials(states=(TrialState.WAITING,)):
         study.enqueue_trial(own)
-    study.sampler = _sampler(space.tune, n_done)
-    trial = study.ask(space.distributions())
-    complete = study.get_trials(states=(TrialState.COMPLETE,))
-    if same := [one for one in complete if one.params == trial.params]:  # it would learn the same again
-        study.tell(trial, same[0].value)
+    trial, same = _drawn(study, space, n_done)
+    if same:  # none is left that was not tried
+        study.tell(trial, same.value)
         return _told(study.trials[trial.number], n_done + 1, space)
     state, value = TrialState.FAIL, None
     try:
@@ -356,6 +358,21 @@ def _try_next(study: "Study", space: SearchSpace, workplace: _Workplace, n_done:
         trial.set_user_attr("error", str(error))
     study.tell(trial, value, state)
     return _told(study.trials[trial.number], n_done + 1, space)
+
+
+def _drawn(study: "Study", space: SearchSpace, n_done: int) -> "tuple[OptunaTrial, FrozenTrial | None]":
+    """Draw settings that were not tried; where none are found, the trial that had them."""
+    from optuna.trial import TrialState
+
+    for number in range(N_DRAWS):
+        study.sampler = _sampler(space.tune, n_done, number)
+        trial = study.ask(space.distributions())
+        complete = study.get_trials(states=(TrialState.COMPLETE,))
+        same = next((one for one in complete if one.params == trial.params), None)
+        if same is None or number == N_DRAWS - 1:
+            break
+        study.tell(trial, state=TrialState.FAIL)  # it would learn the same again
+    return trial, same
 
 
 @dataclass
@@ -428,11 +445,12 @@ def _study(output: Path, settings: Tune) -> "Iterator[Study]":
             storage.engine.dispose()
 
 
-def _sampler(settings: Tune, n_done: int) -> Any:
-    """Return a sampler whose draws depend on the seed and the finished trials alone."""
+def _sampler(settings: Tune, n_done: int, number: int) -> Any:
+    """Return a sampler whose draws depend on the seed, the finished trials, and how often was drawn after these."""
     from optuna.samplers import TPESampler
 
-    seed = int(np.random.SeedSequence([settings.seed, n_done]).generate_state(1)[0])
+    words = [settings.seed, n_done, number] if number else [settings.seed, n_done]
+    seed = int(np.random.SeedSequence(words).generate_state(1)[0])
     return TPESampler(seed=seed)
 
 

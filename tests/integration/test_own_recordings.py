@@ -90,6 +90,20 @@ def test_what_is_told_of_single_rows_is_told_once(
     assert told.startswith("mine: 1 of 21 recordings left out: 1 × gone.wav: no such file.")
 
 
+def test_a_search_takes_them_by_path_and_the_next_command_too(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = tmp_path / "found.toml"
+    text = recipe_text(corpus="ravdess", extra='method = "discriminant"')
+    recipe.write_text(f"{text}[tune]\ntrials = 2\n[tune.choices]\ntraining.shrinkage = [0.2, 0.6]\n", encoding="utf-8")
+    told = earnest_cli("tune", recipe, "--corpus", manifest)
+    assert "speaker-holdout" in told
+    typed = shlex.split(told.rpartition("Next: earnest ")[2])
+    assert typed[1] == f"runs/found-{manifest.stem}-speaker-holdout-tune/best.toml"
+    assert "speaker-independent test, 4 clips" in earnest_cli(*typed)
+
+
 def test_without_speakers_it_is_refused_or_called_speaker_dependent(
     recipe: Path, recordings: Path, tmp_path: Path
 ) -> None:

@@ -270,6 +270,15 @@ def test_what_was_drawn_before_is_not_trained_again(made_up: Path, tmp_path: Pat
     assert len(list((tmp_path / "out" / "trials").iterdir())) == 2
 
 
+def test_each_of_few_values_is_tried_before_one_is_drawn_again(made_up: Path, tmp_path: Path) -> None:
+    text = recipe_text(extra='method = "discriminant"') + (
+        "[tune]\ntrials = 5\n[tune.ranges]\ntraining.shrinkage = { low = 0.1, high = 0.9, step = 0.2 }\n"
+    )
+    document = tune(made_up, tmp_path / "out", text=text)
+    tried = sorted(trial["settings"]["training.shrinkage"] for trial in document["trials"])
+    assert tried == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
+
+
 def test_what_to_type_next_tests_on_the_recordings_that_the_search_left_out(made_up: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(recipe_text(extra='method = "discriminant"') + FRONT_END.replace("12", "1"), encoding="utf-8")

@@ -116,6 +116,11 @@ class RecipeOptions:
         return {name: path for name, path in map(named_corpus, self.corpora) if path is not None}
 
     @property
+    def suffix(self) -> str:
+        """The names of own recordings in that of a folder of results."""
+        return "".join(f"-{name}" for name in self.own)
+
+    @property
     def words(self) -> list[str]:
         """The same options as words of a command line."""
         words = [] if self.scheme is None else ["--scheme", self.scheme]

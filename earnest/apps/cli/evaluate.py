@@ -130,8 +130,10 @@ class EvaluationRequest:
     @property
     def default_folder(self) -> Path:
         """Where the result goes unless something else is said."""
-        own = "".join(f"-{name}" for name in self.other.own)
-        return Path("runs") / f"{self.recipe.stem}{own}-{self.of.protocol or NAME}{'-select' if self.of.select else ''}"
+        return (
+            Path("runs")
+            / f"{self.recipe.stem}{self.other.suffix}-{self.of.protocol or NAME}{'-select' if self.of.select else ''}"
+        )
 
     def task(self, folders: dict[str, Path], protocol: Protocol | None = None) -> "Task":
         """Read the corpora and divide them, by another protocol where one is given."""

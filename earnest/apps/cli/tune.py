@@ -2,14 +2,15 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._training import EPILOG, fold_option, protocol_option, recipe_argument
+from earnest.apps.cli._options import options
+from earnest.apps.cli._training import EPILOG, RecipeOptions, fold_option, protocol_option, recipe_argument
 from earnest.apps.cli.output import (
     FOLDER,
     corpus_folders,
@@ -21,7 +22,8 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
-from earnest.apps.cli.train import require_training
+from earnest.apps.cli.train import protocol_of, require_training
+from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, counted
 from earnest.evaluation.texts import percent
 from earnest.settings.recipe import read_recipe_and_tune
@@ -35,6 +37,7 @@ MOST_ROWS = 10
 @click.command(epilog=EPILOG)
 @recipe_argument
 @data_option
+@options("other", RecipeOptions)
 @protocol_option
 @fold_option
 @click.option("--trials", type=click.IntRange(1), help="Settings to try; default: what the recipe says.")
@@ -43,6 +46,7 @@ MOST_ROWS = 10
 def command(
     recipe: Path,
     data: tuple[str, ...],
+    other: RecipeOptions,
     protocol: str | None,
     fold: str | None,
     trials: int | None,
@@ -75,12 +79,15 @@ def command(
     require_training()
     from earnest.experiments.tune import BEST, TRIALS, SearchSpace, tune
 
-    settings, table = read_recipe_and_tune(recipe)
+    settings, table = read_recipe_and_tune(recipe, other.changes)
     if table is None:
         raise RecipeError(f"{recipe}: has no [tune] table. `earnest tune --help` shows one.")
-    protocol = protocol or settings.protocol
+    folders = corpus_folders(data) | other.own
+    rows: Sequence[Utterance] = ()
+    if not protocol:
+        protocol, rows = protocol_of(settings, other, folders, one_split=True)
     space = SearchSpace(settings, replace(table, trials=trials) if trials else table)
-    folder = output or Path("runs") / f"{recipe.stem}-{protocol}-tune"
+    folder = output or Path("runs") / f"{recipe.stem}{other.suffix}-{protocol}-tune"
     progress = progress_for(as_json, quiet)
 
     def on_trial(trial: "Trial") -> None:
@@ -88,7 +95,7 @@ def command(
             echo(f"trial {trial.number}: {_words(trial)} {_settings(trial)}", err=True)
 
     with resumable(folder, "", quiet):
-        outcome = tune(space, protocol, fold, corpus_folders(data), folder, on_trial, progress)
+        outcome = tune(space, protocol, fold, folders, folder, on_trial, progress, rows)
     if as_json:
         echo_json({"output": folder, **asdict(outcome)})
         return
@@ -98,12 +105,13 @@ def command(
             f"\n{BEST} and {TRIALS} are in {folder}. Trials have one thread; `earnest train` takes all cores, which "
             "moves its numbers a little: OMP_NUM_THREADS=1 before it repeats the trial."
         )
-        echo(f"Next: {_next(folder / BEST, outcome.fold, data)}")
+        echo(f"Next: {_next(folder / BEST, outcome.fold, folders)}")
 
 
-def _next(best: Path, fold: str, data: Sequence[str]) -> str:
+def _next(best: Path, fold: str, folders: Mapping[str, Path]) -> str:
     """Return the command that trains the best recipe, and tests it on the only recordings that were not searched by."""
-    words = ["earnest", "train", str(best), "--fold", fold, *(word for one in data for word in ("--data", one))]
+    data = [word for name, path in folders.items() for word in ("--data", f"{name}={path}")]
+    words = ["earnest", "train", str(best), "--fold", fold, *data]
     return shlex.join([*words, "--output", str(best.parent.with_name(f"{best.parent.name}-best"))])
 
 
