@@ -127,7 +127,7 @@ def test_an_export_over_another_format_leaves_no_file_of_it(trained: Trained, tm
 
 
 def digest_of(model: onnx.ModelProto) -> str:
-    """Return the digest of a file's weights by the rule of docs/export.md."""
+    """Return the digest of a file's weights by the rule of docs/how-to/other-languages.md."""
     digest = hashlib.sha256()
     for tensor in model.graph.initializer:
         digest.update(tensor.name.encode() + onnx.numpy_helper.to_array(tensor).tobytes())

@@ -1,4 +1,4 @@
-"""The snippets of docs/export.md, where their language is at hand."""
+"""The snippets of docs/how-to/other-languages.md, where their language is at hand."""
 
 import json
 import re
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import harness
 import numpy as np
@@ -22,9 +23,10 @@ from earnest.runtime.onnxruntime_engine import OnnxRuntimeSession
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "export.md"
-SNIPPETS = dict(re.findall(r"```(js|cpp|csharp|java|rust)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
-DEMO = PAGE.parents[1] / "earnest" / "demo"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "how-to" / "other-languages.md").read_text(encoding="utf-8")
+SNIPPETS = dict(re.findall(r"```(js|cpp|csharp|java|rust)\n(.*?)```", PAGE, re.DOTALL))
+DEMO = ROOT / "earnest" / "demo"
 HEADER = "onnxruntime_cxx_api.h"
 DEBIANS_HEADERS = "/usr/include/onnxruntime"
 
@@ -144,14 +146,31 @@ def test_the_pages_mean_over_windows_is_predicts(name: str) -> None:
         outputs = graph.run([heard])
         return outputs["probabilities"][0], float(outputs["sound"][0][0])
 
-    found: dict[str, Callable[..., np.ndarray]] = {}
-    exec(re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0], found)
     segments = segments_of(samples)
     assert len(segments) > 1
-    mean = found["mean_over_windows"](samples, segments, 16_000, ask)
+    mean = the_pages("mean_over_windows")(samples, segments, 16_000, ask)
     told = list(predictor.predict((samples, 16_000)).probabilities.values())
     assert told == pytest.approx(mean.tolist(), abs=1e-5)
     assert told != pytest.approx(ask(samples)[0].tolist(), abs=1e-2)
+
+
+@pytest.mark.parametrize("name", ["base", "small"])
+def test_the_pages_adaptation_is_predicts(name: str) -> None:
+    predictor, bundle = Predictor.load(name), load_bundle(name)
+    paths = [DEMO / f"{clip}.flac" for clip in ("lively", "loud-and-fast", "plain", "whispered")]
+    plain = np.concatenate([Graph(bundle).run([demo(path.stem)])["probabilities"] for path in paths])
+    network = onnxruntime.InferenceSession(bundle.folder / "adaptation.onnx")
+    adapted = the_pages("adapted")(plain, network)
+    told = [list(row.probabilities.values()) for row in predictor.predict_many(paths, speakers="one")]
+    assert adapted == pytest.approx(np.array(told), abs=1e-5)
+    assert adapted != pytest.approx(plain, abs=1e-2)
+
+
+def the_pages(function: str) -> Callable[..., np.ndarray]:
+    found: dict[str, Any] = {"np": np}
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(block, found)
+    return cast(Callable[..., np.ndarray], found[function])
 
 
 def demo(name: str) -> Waveform:
