@@ -5,7 +5,6 @@ import csv
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import forked, started_interruptible
+from command_line import forked
 from made_up_corpus import recipe_text
 from patience import PATIENCE_S, wait_for
 
@@ -174,6 +173,17 @@ training.learning_rate = [1e-3, 1e-2]
 """
 
 
+def earnest_at_a_terminal(words: list[str], said: Path) -> None:
+    """Run the command as a child process that Ctrl-C ends, with standard error in a file."""
+    from earnest.apps.cli.main import main
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    for descriptor, path in ((1, os.devnull), (2, said)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+    sys.argv = ["earnest", *words]
+    main()
+
+
 @pytest.mark.parametrize("command", ["train", "evaluate", "tune"])
 def test_ctrl_c_says_where_the_work_is_and_that_the_same_command_continues(
     command: str, made_up: Path, tmp_path: Path
@@ -181,13 +191,15 @@ def test_ctrl_c_says_where_the_work_is_and_that_the_same_command_continues(
     recipe, output = tmp_path / "recipe.toml", tmp_path / "run"
     recipe.write_text(recipe_text(10_000, "patience = 10_000") + TABLE, encoding="utf-8")
     words = [command, recipe, "--data", f"made-up={made_up}", "--protocol", "speaker-5fold", "--output", output]
-    program = [sys.executable, "-m", "earnest", *map(str, words)]
-    with started_interruptible(program, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            wait_for(lambda: any(output.rglob("history.csv")) or process.poll() is not None)
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=PATIENCE_S)
-        finally:
-            process.kill()
+    process = forked(earnest_at_a_terminal, [str(word) for word in words], tmp_path / "said")
+    process.start()
+    assert process.pid
+    try:
+        wait_for(lambda: any(output.rglob("history.csv")) or not process.is_alive())
+        os.kill(process.pid, signal.SIGINT)
+        process.join(PATIENCE_S)
+    finally:
+        process.kill()
+    said = (tmp_path / "said").read_text(encoding="utf-8")
     assert said.endswith(f"What is done is in {output}; the same command continues.\n\nStopped.\n")
-    assert process.returncode == 130
+    assert process.exitcode == 130
