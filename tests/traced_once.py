@@ -2,9 +2,8 @@
 
 Tracing takes nearly all of an export's time, half of it the front end's; the tests of many networks share one. Each
 network is traced by itself, and each kind of front end at least once. In the folder of integration tests, where one run
-is exported many times, a network that is equal in all that it holds is traced once in a process. An adaptation
-network's graph is that of the first one with as many classes, with its own weights: byte for byte what the exporter
-makes of it.
+is exported many times, a network that is equal in all that it holds is traced once, too. An adaptation network's graph
+is that of the first one with as many classes, with its own weights: byte for byte what the exporter makes of it.
 
 Once is else once in a process, or in all processes of a run of the tests that makes a folder (``EARNEST_TRACES``).
 """
@@ -85,7 +84,6 @@ def equal_networks_are_traced_once(front_ends_are_traced_once: None) -> Iterator
     from earnest.export import onnx as export
 
     trace = export._traced
-    known: dict[str, bytes] = {}
 
     def traced(module: Any, arguments: Any, axes: Any, inputs: Any, outputs: Any, prefix: str) -> Any:
         def made() -> Any:
@@ -96,9 +94,7 @@ def equal_networks_are_traced_once(front_ends_are_traced_once: None) -> Iterator
             return made()
         shapes = tuple(tuple(argument.shape) for argument in arguments)
         of = repr((held, shapes, repr(axes), tuple(inputs), tuple(outputs)))
-        if of not in known:
-            known[of] = bytes(made().SerializeToString())
-        return onnx.load_from_string(known[of])
+        return onnx.load_from_string(TRACES.graph(of, lambda: bytes(made().SerializeToString())))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "_traced", traced)
@@ -106,7 +102,10 @@ def equal_networks_are_traced_once(front_ends_are_traced_once: None) -> Iterator
 
 
 class _Exact(pickle.Pickler):
-    """Writes tensors by their values, and not by where they lie in memory."""
+    """Writes tensors by their values, not by where they lie in memory, and sets sorted, as each process orders them."""
+
+    def persistent_id(self, held: Any) -> Any:
+        return sorted(map(repr, held)) if isinstance(held, set) else None
 
     def reducer_override(self, held: Any) -> Any:
         import torch

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import earnest_cli
-from made_up_corpus import MANNERS, NAME, recipe_text
+from made_up_corpus import MANNERS, Trained
 
 from earnest.bundle import load_bundle
 from earnest.evaluation.calibration import reliability, undone
@@ -15,15 +15,10 @@ from earnest.runtime.predictor import Predictor
 from earnest.training.record import read_record
 
 
-@pytest.fixture(scope="module")
-def run(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def run(trained: Trained) -> Path:
     """Return the folder of a run, its bundle beside it."""
-    folder = tmp_path_factory.mktemp("calibrated")
-    (folder / "recipe.toml").write_text(recipe_text(epochs=8), encoding="utf-8")
-    data = ("--data", f"{NAME}={made_up}")
-    earnest_cli("train", folder / "recipe.toml", *data, "--output", folder / "run")
-    earnest_cli("export", folder / "run", "--output", folder / "bundle", "--licence", "CC0-1.0")
-    return folder / "run"
+    return trained.run
 
 
 def test_the_bundle_gives_the_runs_probabilities(run: Path, made_up: Path) -> None:

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 import onnx
 import pytest
 from command_line import earnest_cli, forked
-from made_up_corpus import recipe_text
+from made_up_corpus import Trained, recipe_text
 from patience import wait_for
 from stand_in import write_bundle
 
@@ -242,12 +242,10 @@ NAMES = ("predict", "timeline", "train", "evaluate", "tune", "export")
 
 
 @pytest.fixture(scope="module")
-def trained_once(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained-once")
-    (folder / "recipe.toml").write_text(recipe_text(1), encoding="utf-8")
-    earnest_cli("train", folder / "recipe.toml", "--data", f"made-up={made_up}", "--output", folder / "run", "-q")
-    onnx.save(traced(load_run(folder / "run")), folder / GRAPH)
-    return folder / "run"
+def trained_once(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = shutil.copytree(trained.run, tmp_path_factory.mktemp("trained-once") / "run")
+    onnx.save(traced(load_run(run)), run.with_name(GRAPH))
+    return run
 
 
 @pytest.fixture

@@ -23,3 +23,10 @@ def test_a_network_is_another_one_by_a_weight_a_setting_or_an_output(name: str) 
     next(iter(changed.network.children())).made_up = 1  # type: ignore[assignment]
     others = [_Network(same, names[:1]), _Network(moved, names), _Network(changed, names)]
     assert len({held, *map(_all_that_it_holds, others)}) == 1 + len(others)
+
+
+def test_the_order_of_a_set_makes_no_network_another_one() -> None:
+    ordered, turned = (torch.nn.Identity() for _ in range(2))
+    ordered.names, turned.names = {0, 8}, {8, 0}  # type: ignore[assignment]
+    assert list(ordered.names) != list(turned.names)  # type: ignore[call-overload]
+    assert _all_that_it_holds(ordered) == _all_that_it_holds(turned) != _all_that_it_holds(torch.nn.Identity())
