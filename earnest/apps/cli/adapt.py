@@ -19,6 +19,7 @@ from earnest.apps.cli.output import (
 from earnest.audio.source import Source, path_of
 from earnest.errors import EarnestError, counted, printable
 from earnest.files.writing import new_file, unfollowed
+from earnest.runtime.profile import Profile
 
 MOST_TOLD = 4  # names of speakers
 
@@ -68,9 +69,11 @@ def command(
         echo(f"Left out: {error}", err=True)
 
     with new_file(output, overwrite) as place, open(place, "w", encoding="utf-8", opener=unfollowed) as file:
-        profile = models.load().profile(hearing(), leave_out)
+        model = models.load()
+        profile = model.profile(hearing(), leave_out)
         file.write(profile.to_json())
     _tell_speakers(set(heard))
+    _tell_too_little(profile, model.adaptation.least_speech_s)
     facts = {"rows": len(profile.weights), "speech_s": round(profile.speech_s, 3), "model": profile.model}
     if as_json:
         echo_json({"path": output, **facts})
@@ -81,6 +84,15 @@ def command(
         )
     if failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
+
+
+def _tell_too_little(profile: Profile, least_s: float) -> None:
+    if profile.speech_s < least_s:
+        echo(
+            f"{profile.speech_s:.1f} s of speech are too little: '{profile.model}' adapts from {least_s:g} s on, so "
+            "with this profile answers stay as they are. Give more recordings.",
+            err=True,
+        )
 
 
 def _tell_speakers(speakers: set[str]) -> None:

@@ -88,6 +88,16 @@ def test_a_profile_of_several_speakers_is_told(bundle: Path, folder: Path, tmp_p
     assert "speakers" not in run(bundle, "adapt", folder / "bob", "--output", tmp_path / "bob.json").stderr
 
 
+def test_a_profile_of_too_little_speech_to_adapt_is_told(folder: Path, tmp_path: Path) -> None:
+    bundle = write_adapting(tmp_path / "patient", least_speech_s=2.0)
+    one = sorted((folder / "bob").iterdir())[0]
+    said = run(bundle, "adapt", one, "--output", tmp_path / "one.json").stderr
+    assert "adapts from 2 s on" in said
+    assert "too little" not in run(bundle, "adapt", folder / "bob", "--output", tmp_path / "bob.json").stderr
+    (row,) = rows_of(run(bundle, "predict", one, "--profile", tmp_path / "one.json", "--json").stdout)
+    assert not row["adapted"]
+
+
 def test_a_recording_that_is_left_out_is_no_speaker_of_a_profile(bundle: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "one.wav").write_bytes(b"no sound")
