@@ -167,11 +167,6 @@ def _one_channel(_context: click.Context, _parameter: click.Parameter, given: tu
     return given
 
 
-def model_option(function: F) -> F:
-    """Add ``--model`` (or ``EARNEST_MODEL``)."""
-    return click.option("--model", **MODEL)(function)
-
-
 THREADS: Mapping[str, Any] = {
     "type": click.IntRange(1, 256),
     "default": 1,

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 import earnest
-from earnest.apps.cli._options import JOBS, ModelOptions, options
+from earnest.apps.cli._options import JOBS, ModelOptions, listed, numbers, options
 from earnest.apps.cli._recordings import readable, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, FOLDER, echo_json, echo_table, output_options, overwrite_option
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
@@ -120,7 +120,7 @@ def command(
     predictor = model.load()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        asked = wanted, _numbers(hours), repeats, jobs
+        asked = wanted, _hours(hours), repeats, jobs
         for row in _measured(predictor, model.model, recordings, baseline, *asked, Path(scratch)):
             rows.append(row)
             if not quiet and sys.stderr.isatty():
@@ -232,21 +232,18 @@ def _machine() -> str:
     return f"{platform.system()} {platform.machine()}, {counted(os.cpu_count() or 1, 'core')}, {versions}"
 
 
-def _parts(text: str) -> list[str]:
-    words = [word.strip() for word in text.split(",")]
+def _parts(text: str) -> Sequence[str]:
+    words = listed(text) or ("",)
     if wrong := [word for word in words if word not in PARTS]:
         raise click.UsageError(f"--parts: there is no '{wrong[0]}'. Choose from {', '.join(PARTS)}.")
     return words
 
 
-def _numbers(text: str) -> list[float]:
-    try:
-        numbers = [float(word) for word in text.split(",")]
-    except ValueError:
-        raise click.UsageError(f"--hours expects numbers such as 1,10, got '{text}'.") from None
-    if not all(0 < number <= 40 for number in numbers):
+def _hours(text: str) -> Sequence[float]:
+    hours = numbers(text, "--hours", "1,10")
+    if not hours or not all(0 < one <= 40 for one in hours):
         raise click.UsageError("--hours must be above 0 and at most 40.")
-    return numbers
+    return hours
 
 
 CLIP_S, CLIP_HZ = 3.0, 48_000

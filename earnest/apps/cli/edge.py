@@ -5,7 +5,7 @@ from typing import cast
 import click
 
 from earnest.apps.cli._answers import NoteCounter, answer_words
-from earnest.apps.cli._options import CHANNELS, THREADS, AnswerOptions, model_option, options
+from earnest.apps.cli._options import CHANNELS, MODEL, THREADS, AnswerOptions, options
 from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli.listen import events_of, tell
 from earnest.apps.cli.output import EXIT_SOME_FAILED, encode_output, output_options
@@ -18,7 +18,7 @@ from earnest.runtime.predictor import Predictor
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path())
-@model_option
+@click.option("--model", **MODEL)
 @options("answer", AnswerOptions)
 @click.option("--channel", "channels", **CHANNELS)
 @click.option(

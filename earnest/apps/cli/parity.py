@@ -76,16 +76,14 @@ def command(
     clips, unread = readable_files(paths, limit)
     if output or also:
         _compare_all(run, (bundle, *also), clips, output, as_json)
-        if unread:
-            raise SystemExit(EXIT_SOME_FAILED)
-        return
-    parity = compare(run, bundle, clips)
-    if as_json:
-        echo_json({**asdict(parity), "tolerance": TOLERANCE, "equal": parity.largest <= TOLERANCE})
     else:
-        _tell(parity, quiet)
-    if parity.largest > TOLERANCE:
-        raise SystemExit(EXIT_ERROR)
+        parity = compare(run, bundle, clips)
+        if as_json:
+            echo_json({**asdict(parity), "tolerance": TOLERANCE, "equal": parity.largest <= TOLERANCE})
+        else:
+            _tell(parity, quiet)
+        if parity.largest > TOLERANCE:
+            raise SystemExit(EXIT_ERROR)
     if unread:
         raise SystemExit(EXIT_SOME_FAILED)
 
