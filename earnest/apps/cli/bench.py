@@ -104,7 +104,8 @@ def command(
     """Measure latency, start, throughput, long sound and memory.
 
     With --baseline two pipelines of librosa and torch are measured too, EmoCatcher's and one with the network of
-    earnest's first small model, and ratios are given. Run nothing else meanwhile.
+    earnest's first small model, and ratios are given. Run nothing else meanwhile. The exit code is 3 when recordings
+    of the folder are left out, as they can't be read.
 
     \b
     Example:

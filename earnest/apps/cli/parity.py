@@ -59,9 +59,10 @@ def command(
 ) -> None:
     """Compare torch with onnxruntime, one by one and in batches.
 
-    RUN is computed with torch, BUNDLE with onnxruntime; in batches recordings are padded. Exit code 1 when they differ
-    by more than 1e-4 in a logit or a probability, 3 when recordings are left out, as they can't be read. With --output
-    a table over BUNDLE and all of --also is made instead, each on the runtime that it was exported for.
+    RUN is computed with torch, BUNDLE with onnxruntime; in batches recordings are padded. PATHS are recordings, folders
+    or lists (.csv or .tsv with the column path). Exit code 1 when the two differ by more than 1e-4 in a logit or a
+    probability, 3 when recordings are left out, as they can't be read. With --output a table over BUNDLE and all of
+    --also is made instead, each on the runtime that it was exported for.
 
     \b
     Examples:
