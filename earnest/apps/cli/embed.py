@@ -255,5 +255,6 @@ def _write_file(
         echo_json({"output": output, "model": predictor.info.name, "width": width, **counts})
     elif not quiet:
         held = held_words(n_held, file.n_failed)
-        click.echo(f"{counts['embedded']} embedded, {n_failed} failed{held}: {output}", err=True)
+        why = ", whose column 'error' says why" if n_failed else ""
+        click.echo(f"{counts['embedded']} embedded, {n_failed} failed{held}: {output}{why}", err=True)
     return n_failed + file.n_failed

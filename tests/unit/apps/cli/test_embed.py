@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from command_line import earnest_cli
 from stand_in import write_bundle
 
 import earnest
 from earnest.apps.cli.embed import EmbeddingFile, arrays, journal_line
+from earnest.apps.cli.main import cli
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.frames import EmbeddedRecording, Embeddings
@@ -64,6 +66,8 @@ def test_a_file_holds_what_python_gives(suffix: str, bundle: Path, folder: Path,
     assert tuple(names) == found.names
     assert rows == [*found.vectors[:3].tolist(), None]
     assert (tmp_path / f"found.{suffix}.sha256").exists()
+    again = CliRunner().invoke(cli, ["embed", str(folder), "--model", str(bundle), "-o", str(output), "--overwrite"])
+    assert again.stderr == f"3 embedded, 1 failed: {output}, whose column 'error' says why\n"
     assert not (tmp_path / f"found.{suffix}.partial").exists()
 
 
