@@ -27,7 +27,7 @@ from earnest.augment.tta import variants_called, variants_of
 from earnest.bundle import ADAPTATION
 from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.manifest import Utterance
-from earnest.errors import EarnestError, RecipeError, counted
+from earnest.errors import EarnestError, RecipeError, counted, named
 from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.predictions import Predictions, joined, of_emotion, read_predictions, write_predictions
@@ -203,9 +203,6 @@ class Averaged(Condition):
         return {"tta": {"name": self.name, "variants": len(variants_called(self.name))}}
 
 
-N_NAMED = 3
-
-
 @dataclass(frozen=True)
 class Adapted(Condition):
     """The answers are adapted to each test speaker, without labels, from the plain answers alone.
@@ -235,9 +232,7 @@ class Adapted(Condition):
     @staticmethod
     def _refuse_silent(split: Split) -> None:
         if silent := [row.key for row in split.test if not row.speaker]:
-            raise EarnestError(
-                f"Adaptation needs the speaker of each recording; missing for {', '.join(silent[:N_NAMED])}."
-            )
+            raise EarnestError(f"Adaptation needs the speaker of each recording; missing for {named(silent)}.")
 
     def answer(self, clips: FoldClips) -> ConditionAnswers:
         """Answer as the runtime does; the order of each speaker's utterances is drawn by the run's seed."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.manifest import Utterance
-from earnest.errors import RecipeError, SplitError
+from earnest.errors import RecipeError, SplitError, named
 from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_on_test, is_chosen_on_test, published_as
 from earnest.evaluation.curves import Amount
 from earnest.evaluation.folds import seeds_apart
@@ -62,7 +62,6 @@ from earnest.training.run import (
 
 BOOTSTRAP_SEED = 0
 METRICS = "metrics.json"
-N_NAMED = 3
 _log = logging.getLogger(__name__)
 
 
@@ -269,8 +268,7 @@ def _refuse_other_results(task: Task, output: Path) -> None:
     wanted = {split.fold for split in task.splits}
     if more := [fold for fold in folds if fold not in wanted]:
         raise RecipeError(
-            f"{output}: holds results of {', '.join(more[:N_NAMED])}{' …' if len(more) > N_NAMED else ''} too, which "
-            "would be lost. Choose another --output."
+            f"{output}: holds results of {named(more)} too, which would be lost. Choose another --output."
         )
 
 
@@ -315,14 +313,13 @@ def _tell_other_code(jobs: Sequence[Job]) -> None:
     made = {job.split.fold: read_record(job.folder).code for job in jobs if job.is_finished}
     current = code_of(jobs[0].recipe) if any(made.values()) else ""
     if old := [fold for fold, code in made.items() if code and code != current]:
-        told = f"{', '.join(old[:N_NAMED])}{' …' if len(old) > N_NAMED else ''}"
         _log.warning(
             "%s: %d of %d folds (%s) were trained before the code was changed, and their answers are of then. To train "
             "them anew, choose another --output.",
             jobs[0].folder.parent,
             len(old),
             len(jobs),
-            told,
+            named(old),
         )
 
 

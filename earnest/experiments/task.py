@@ -9,7 +9,7 @@ from typing import Any
 from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, suggestion
+from earnest.errors import CorpusError, named, suggestion
 from earnest.evaluation.folds import FoldChoice, chosen_folds, fold_and_repeat, training_seeds
 from earnest.evaluation.protocols import Protocol
 from earnest.evaluation.splits import Split
@@ -88,7 +88,7 @@ def task_of(
     return Task(recipe, protocol, utterances, choice, seeds, folders)
 
 
-N_NAMED = 5
+N_LABELS = 5  # that a message names
 FOLD, ALL_DATA = "{fold}", "all"
 
 
@@ -194,9 +194,8 @@ def _refuse_foreign_labels(scheme: Scheme, utterances: Sequence[Utterance]) -> N
     left_out = sum(counts.dropped.values())
     which = "All recordings" if not counts.kept else f"All recordings but those of '{next(iter(counts.kept))}'"
     labels = sorted(counts.dropped)
-    named = ", ".join(labels[:N_NAMED]) + (" …" if len(labels) > N_NAMED else "")
     raise CorpusError(
-        f"{which} ({left_out}) are left out: their labels ({named}) are not in the scheme "
+        f"{which} ({left_out}) are left out: their labels ({named(labels, N_LABELS)}) are not in the scheme "
         f"{scheme.name} ({', '.join(scheme.classes)}). Learn them as they are with --scheme native or scheme = "
         '"native" in the recipe. Or say what each label means: earnest corpus manifest PATH -o mine.csv --emotion '
         "YOURS=OURS"

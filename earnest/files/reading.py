@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from earnest.errors import EarnestError, RecipeError, printable, said_by
+from earnest.errors import EarnestError, RecipeError, named, printable, said_by
 
 MOST_BYTES = 1 << 30
 MOST_JSON_BYTES = 1 << 28
@@ -208,7 +208,6 @@ def _named(path: Path) -> str:
     return printable(str(path))
 
 
-MOST_NAMED = 3
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT; Python 3.11 lacks os.path.isjunction
 
 
@@ -239,7 +238,6 @@ def unfollowed(root: Path, links: Sequence[Path]) -> str:
     """Name the links to folders below a folder that are not followed, and what to do; "" without any."""
     if not links:
         return ""
-    names = ", ".join(printable(str(path.relative_to(root))) for path in links[:MOST_NAMED])
-    more = f" and {len(links) - MOST_NAMED} more" if len(links) > MOST_NAMED else ""
+    names = named([printable(str(path.relative_to(root))) for path in links])
     what = "A folder is a link, which is" if len(links) == 1 else f"{len(links)} folders are links, which are"
-    return f"{what} not followed: {names}{more}. Name the folder it points to, or copy it; links to files are read."
+    return f"{what} not followed: {names}. Name the folder it points to, or copy it; links to files are read."

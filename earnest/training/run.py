@@ -18,7 +18,7 @@ from earnest.augment.noise_files import NoiseFiles
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA, affect_range, scheme_of_rows
 from earnest.corpora.manifest import Utterance
-from earnest.errors import EarnestError, RecipeError, counted
+from earnest.errors import EarnestError, RecipeError, counted, named
 from earnest.evaluation.answers import same_text
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.calibration import bound_warnings
@@ -37,8 +37,6 @@ from earnest.training.examples import Example, code_digest, code_of_others, dige
 from earnest.training.heads import AffectHead, class_heads, heads_of
 from earnest.training.learn import Clips, calibration_of, learner_for
 from earnest.training.record import CHECKPOINT, NO_VALIDATION, RECORD, RunRecord, calibrate, read_record
-
-N_NAMED = 3
 
 
 def ledger_of(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
@@ -75,7 +73,7 @@ def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
     if known and split.speaker_independent:
         raise RecipeError(
             f"{split.protocol}, fold {split.fold}: the initial weights were fitted on labels of {len(known)} of its "
-            f"test speakers ({', '.join(known[:N_NAMED])}). Choose another fold with --fold or --folds, or weights "
+            f"test speakers ({named(known)}). Choose another fold with --fold or --folds, or weights "
             "that left them out (python -m research finetune --protocol --fold)."
         )
 

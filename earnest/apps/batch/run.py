@@ -31,7 +31,7 @@ from earnest.apps.batch.plan import (
     write_plan,
 )
 from earnest.apps.batch.shard import METADATA, ShardReport, ShardWorker, Work
-from earnest.errors import EarnestError, counted, first_line, printable
+from earnest.errors import EarnestError, counted, first_line, named, printable
 from earnest.experiments.workers import ray_cluster
 from earnest.files.locks import held_folder
 from earnest.files.reading import parsed_json
@@ -103,12 +103,11 @@ def _counted_elsewhere(inputs: Iterator[Input], source: str, asked: Counter[str]
 
 
 def _elsewhere(source: str, asked: Counter[str]) -> str:
-    machines = ", ".join(
-        f"{printable(name[:MOST_LETTERS])} ({number})" for name, number in asked.most_common(N_MACHINES)
+    machines = named(
+        [f"{printable(name[:MOST_LETTERS])} ({number})" for name, number in asked.most_common()], N_MACHINES
     )
-    more = f" and {len(asked) - N_MACHINES} more" if len(asked) > N_MACHINES else ""
-    named = f"{printable(source)} names {counted(asked.total(), 'recording')} elsewhere"
-    return f"{named}, which a run fetches with what you may do there: {machines}{more}. (--plan fetches none.)"
+    told = f"{printable(source)} names {counted(asked.total(), 'recording')} elsewhere"
+    return f"{told}, which a run fetches with what you may do there: {machines}. (--plan fetches none.)"
 
 
 def tell_new(plan: BatchPlan, tell: Callable[[str], None]) -> None:

@@ -91,8 +91,8 @@ def test_labels_that_the_scheme_has_not_are_named_with_what_to_do(recipe: Recipe
     with pytest.raises(CorpusError) as refused:
         examples_of(replace(recipe, scheme="six"), rows)
     assert str(refused.value).startswith(
-        "All recordings (6) are left out: their labels (cheerful, gloomy, livid, quiet, tired …) are not in the scheme "
-        "six (neutral, happy, sad, angry, fearful, disgust). Learn them as they are with --scheme native"
+        "All recordings (6) are left out: their labels (cheerful, gloomy, livid, quiet, tired and 1 more) are not in "
+        "the scheme six (neutral, happy, sad, angry, fearful, disgust). Learn them as they are with --scheme native"
     )
 
 
