@@ -299,6 +299,7 @@ def _tables() -> list[Reader]:
 
 
 def _scores() -> list[Reader]:
+    from earnest.evaluation.curves import read_history
     from earnest.evaluation.importers import read_any, read_nkululeko, read_pipeline_output
     from earnest.evaluation.predictions import read_answers, read_predictions
     from earnest.report.answers import read_answers_alone
@@ -320,6 +321,7 @@ def _scores() -> list[Reader]:
         'c/b.wav,mixed,,,3,"{""sad"": 0.5, ""happy"": 0.5}",,,0.5,0.5\nd/c.wav,error,,,,,,no sound,,\n'
     )
     spans = "path,start_s,end_s,emotion,confidence\na.wav,0.000,2.200,sad,0.75\na.wav,3.000,4.000,unsure,0.3\n"
+    history = "epoch,train_loss,valid_loss\n" + "".join(f"{epoch},1.5,{2 - epoch / 10}\n" for epoch in range(1, 13))
     return [
         Reader("predictions.csv", "predictions.csv", _texts(ours), read_predictions, kind="csv"),
         Reader("answers", "answers.csv", _texts("path,predicted\na.wav,sad\n", ours), read_answers, kind="csv"),
@@ -328,6 +330,7 @@ def _scores() -> list[Reader]:
         Reader("pipeline JSON lines", "pipeline.jsonl", _texts(lines), read_pipeline_output, kind="lines"),
         Reader("any answers", "answers", _texts(ours, theirs, *piped), read_any, kind="text"),
         Reader("table of predict", "emotions.csv", _texts(told, spans), read_answers_alone, kind="csv"),
+        Reader("history.csv", "history.csv", _texts(history), read_history, kind="csv"),
     ]
 
 
