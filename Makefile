@@ -77,7 +77,7 @@ lint: dev
 	@$(FULL)/bin/mypy
 
 unit: dev
-	@$(FULL)/bin/python -m pytest -W error -n 2 --dist loadfile -m 'not slow and not long' -q tests/unit tests/property
+	@env -u PYTHONDONTWRITEBYTECODE $(FULL)/bin/python -m pytest -W error -n 2 --dist loadfile -m 'not slow and not long' -q tests/unit tests/property
 
 test: lint
 	@sh scripts/run_tests.sh $(FULL)/bin/python

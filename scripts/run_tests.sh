@@ -5,6 +5,8 @@
 # the clocks of tests share two cores with all else: what fails is run once more, alone, and has to pass then. Both runs are shown.
 python=$1
 logs=$(mktemp -d)
+# What one process has compiled, and what pytest made of its asserts, is kept for the hundreds of others, also where an image says no.
+unset PYTHONDONTWRITEBYTECODE
 EARNEST_TRACES=$(mktemp -d) # graphs that all processes of this run share, see tests/traced_once.py
 export EARNEST_TRACES
 beside="-n 2 --dist loadfile --durations=20"
