@@ -94,7 +94,7 @@ def time_slices(asked: argparse.Namespace) -> None:
     """Print the CPU milliseconds of a forward and a backward pass over a batch, a half and a quarter of it."""
     import torch
 
-    from earnest.frontends.build import compute_frames
+    from earnest.frontends.log_mel import compute_frames
     from earnest.settings.recipe import read_recipe
     from earnest.training.run import initial_classifier
 

@@ -16,8 +16,7 @@ from earnest.evaluation.calibration import FittedCalibration
 from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.installation import __version__
 from earnest.onnx.check import check_onnx
-from earnest.settings.config import from_mapping
-from earnest.settings.limits import Bounds, Positive, Share, Validated, require
+from earnest.settings.limits import Bounds, Positive, Share, Validated, from_mapping, require
 
 Format: TypeAlias = Literal["onnx", "onnx-int8", "onnx-fp16", "openvino", "openvino-fp16", "openvino-int8", "web"]
 NETWORK_FILES = ("model.onnx", "model.xml", "model.bin")

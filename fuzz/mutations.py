@@ -146,7 +146,7 @@ def _lines(seed: bytes, rng: np.random.Generator) -> bytes:
 def _toml(seed: bytes, rng: np.random.Generator) -> bytes:
     import tomllib
 
-    from earnest.settings.config import to_toml
+    from earnest.settings.limits import to_toml
 
     values = _changed(tomllib.loads(seed.decode()), rng)
     return to_toml(values).encode("utf-8", "replace") if isinstance(values, dict) else b""

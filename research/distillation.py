@@ -26,10 +26,9 @@ from earnest.frontends.log_mel import LogMel
 from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
 from earnest.progress import SILENT, Progress
-from earnest.settings.config import to_toml
 from earnest.settings.front_end import FrontEnd
-from earnest.settings.limits import Bounds, Count, NotEmpty, ShareBelowOne, Validated, require
-from earnest.settings.training import FrameChanges
+from earnest.settings.limits import Bounds, Count, NotEmpty, ShareBelowOne, Validated, require, to_toml
+from earnest.settings.recipe import FrameChanges
 from earnest.training.finetune import (
     HISTORY,
     WEIGHTS,

@@ -33,10 +33,9 @@ from earnest.models.whisper import (
     step_mask,
 )
 from earnest.progress import SILENT, Progress
-from earnest.settings.config import from_mapping, to_toml
 from earnest.settings.front_end import FrontEnd
-from earnest.settings.limits import Count, NumberFromZero, Validated, require
-from earnest.settings.training import Finetune
+from earnest.settings.limits import Count, NumberFromZero, Validated, from_mapping, require, to_toml
+from earnest.settings.recipe import Finetune
 from earnest.training.batches import padded
 from earnest.training.examples import Example, classes_of_corpora, clips_of_corpora
 from earnest.training.finetune import HISTORY, WEIGHTS, drop_checkpoint, moved_by, train_two_heads

@@ -10,8 +10,8 @@ from earnest.errors import RecipeError
 from earnest.files.reading import read_toml
 from earnest.files.writing import refuse_foreign, write_atomically
 from earnest.models.pretrained import SCALE, packed
-from earnest.settings.config import from_mapping
 from earnest.settings.front_end import with_preset
+from earnest.settings.limits import from_mapping
 from earnest.training.finetune import HISTORY, WEIGHTS
 
 HELD_OUT = 15  # every fifteenth speaker is listened to without learning

@@ -16,12 +16,11 @@ from earnest.audio.io import load_waveform
 from earnest.augment.spec_augment import another_recording, another_speech
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, RecipeError
-from earnest.frontends.build import compute_frames
-from earnest.frontends.log_mel import LogMel
+from earnest.frontends.log_mel import LogMel, compute_frames
 from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.models.whisper import Encoder, WhisperSettings, WhisperStatistics, mean_and_deviation, merged, normalised
-from earnest.settings.config import from_mapping
-from earnest.settings.training import FrameChanges
+from earnest.settings.limits import from_mapping
+from earnest.settings.recipe import FrameChanges
 from earnest.training.batches import padded
 from earnest.training.finetune import EpochBatches
 

@@ -35,7 +35,7 @@ from earnest.models.adaptation import adaptation_graph
 from earnest.models.whisper import WhisperSettings
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.predictor import Predictor
-from earnest.settings.config import from_mapping
+from earnest.settings.limits import from_mapping
 from earnest.training.runtime_statistics import Bank, LearnedAdaptation, answered_in_views, fit_adaptation
 
 CORPORA = ("crema-d", "emodb", "ravdess", "ravdess-song", "nemo")

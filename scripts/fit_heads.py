@@ -33,7 +33,7 @@ from earnest.export.onnx import add_distance, finished, store_small
 from earnest.learning.domain import fit_domain
 from earnest.models.published import CorpusShare
 from earnest.runtime.answers import SPEECH_FROM
-from earnest.settings.config import from_mapping
+from earnest.settings.limits import from_mapping
 
 ROOT = Path(__file__).parent.parent
 LAYERS = tuple(

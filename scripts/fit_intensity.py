@@ -24,7 +24,7 @@ from earnest.bundle import BundleInfo, load_bundle, sha256_of
 from earnest.errors import EarnestError
 from earnest.export.files import write_bundle
 from earnest.export.onnx import finished
-from earnest.settings.config import from_mapping
+from earnest.settings.limits import from_mapping
 
 BUNDLES = Path(__file__).parent.parent / "earnest" / "bundles"
 MODEL = "model.onnx"

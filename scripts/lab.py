@@ -20,8 +20,7 @@ from earnest.corpora.base import scheme_of_rows
 from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import SharedClips, auxiliary_utterances, task_of
 from earnest.learning.discriminant import Shrinkage, discriminant, speaker_discriminant
-from earnest.settings.recipe import read_recipe
-from earnest.settings.training import Training
+from earnest.settings.recipe import Training, read_recipe
 from earnest.training.closed_form import is_speaker_dependent
 from earnest.training.finetune import finetune_embedding
 from earnest.training.run import initial_classifier

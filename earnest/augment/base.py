@@ -14,8 +14,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import TrainingCorpus
 from earnest.errors import EarnestError, RecipeError, suggestion
 from earnest.registry import Registry
-from earnest.settings.config import from_mapping
-from earnest.settings.limits import Share, Validated
+from earnest.settings.limits import Share, Validated, from_mapping
 
 Transform: TypeAlias = Callable[[Waveform, np.random.Generator], Waveform]
 Range: TypeAlias = tuple[float, float]  # lowest and highest, drawn from evenly

@@ -16,10 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from earnest.augment.noise_files import NoiseFiles, noise_recording
-from earnest.frontends.build import compute_frames
-from earnest.frontends.log_mel import LogMel
+from earnest.frontends.log_mel import LogMel, compute_frames
 from earnest.settings.front_end import FrontEnd
-from earnest.settings.training import FrameChanges
+from earnest.settings.recipe import FrameChanges
 
 
 def mask_time(frames: Tensor, n_frames: Tensor, longest: int, generator: torch.Generator) -> Tensor:

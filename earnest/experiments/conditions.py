@@ -40,7 +40,7 @@ from earnest.files.writing import write_json
 from earnest.models.classifier import SpeechClassifier
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adaptation
-from earnest.settings.config import from_mapping
+from earnest.settings.limits import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.batches import predict_outputs
 from earnest.training.examples import compute_examples

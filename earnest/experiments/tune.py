@@ -37,9 +37,8 @@ from earnest.files.tables import RowWriter
 from earnest.files.writing import write_atomically
 from earnest.models.classifier import MODELS, refuse_wrong_answers
 from earnest.progress import SILENT, Progress
-from earnest.settings.config import from_mapping
-from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
-from earnest.settings.training import Range, Tune
+from earnest.settings.limits import from_mapping
+from earnest.settings.recipe import Range, Recipe, Tune, read_recipe, recipe_to_toml
 from earnest.training.heads import EmotionHead
 from earnest.training.learn import learner_for
 from earnest.training.record import CHECKPOINT, History

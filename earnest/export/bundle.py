@@ -29,7 +29,7 @@ from earnest.learning.domain import Domain
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.pretrained import KNOWN_SPEAKERS, ORIGIN
 from earnest.onnx.check import check_onnx
-from earnest.settings.config import from_mapping
+from earnest.settings.limits import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run

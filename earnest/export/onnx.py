@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from earnest.bundle import classes_text
 from earnest.errors import EarnestError
-from earnest.frontends.build import RawWaveform
+from earnest.frontends.log_mel import RawWaveform
 from earnest.labels import SCHEMES
 from earnest.models.classifier import Segmented, SpeechClassifier
 from earnest.models.pretrained import BYTES, HALVES, LARGEST, OF_NETWORK, STEPS, TRANSPOSED

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from earnest.errors import BundleError, RecipeError
 from earnest.learning.discriminant import Floats, standardised
-from earnest.settings.config import from_mapping
+from earnest.settings.limits import from_mapping
 
 FILE = "domain.npy"
 N_DIRECTIONS = 64  # of 32 to 256 the one that best kept noises (ESC-10) from speech of an unseen corpus (RAVDESS)

@@ -12,14 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import EarnestError, RecipeError, suggestion
-from earnest.frontends.build import FrontEndModule, InputKind, front_end_for
 from earnest.frontends.image import ImageSize, SpectrogramImage
+from earnest.frontends.log_mel import FrontEndModule, InputKind, front_end_for
 from earnest.frontends.trim import blocks, crop, floor_of
 from earnest.registry import Registry
-from earnest.settings.config import from_mapping
 from earnest.settings.front_end import FrontEnd, Image, Segments
-from earnest.settings.recipe import Recipe
-from earnest.settings.training import Task
+from earnest.settings.limits import from_mapping
+from earnest.settings.recipe import Recipe, Task
 
 
 class NetworkOutput(NamedTuple):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import WeightsNotFoundError
-from earnest.frontends.build import InputKind
+from earnest.frontends.log_mel import InputKind
 from earnest.models.classifier import Network
 from earnest.models.pretrained import load_all_but
 from earnest.settings.limits import Bounds, ShareBelowOne, Validated

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from earnest.frontends.build import InputKind
 from earnest.frontends.image import ImageSize
+from earnest.frontends.log_mel import InputKind
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.imagenet import ImagenetSettings, WidthFactor, scaled
 from earnest.models.resnet import ResidualNetwork

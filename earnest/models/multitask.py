@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from earnest.frontends.build import InputKind
 from earnest.frontends.image import ImageSize
+from earnest.frontends.log_mel import InputKind
 from earnest.labels import AFFECT, Affect
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.imagenet import WidthFactor, scaled

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import EarnestError, MissingExtraError, first_line
-from earnest.frontends.build import InputKind
+from earnest.frontends.log_mel import InputKind
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.layers import AttentiveStatistics, LayerMix, masked_mean

@@ -15,7 +15,7 @@ from earnest.errors import EarnestError, RecipeError, printable, shown
 from earnest.files.reading import parsed_json, read_text
 from earnest.files.writing import write_atomically
 from earnest.installation import __version__
-from earnest.settings.config import from_mapping
+from earnest.settings.limits import from_mapping
 
 MOST_ROWS = 600  # ten minutes of windows: more change no answer
 MOST_BYTES = 1 << 22  # 600 rows of 256 classes, seven digits each: 1.5 MB

@@ -21,8 +21,8 @@ from earnest.runtime.graph import Graph, LogMel, PictureNetwork, WindowNetwork
 from earnest.runtime.picture import Picture, SeenSegment, SeenWindow
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.windows import Job, Over, Windower, Windowing, WindowSound
-from earnest.settings.config import from_mapping
 from earnest.settings.front_end import FrontEnd
+from earnest.settings.limits import from_mapping
 
 _NOTHING = np.empty(0, np.float32)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Transform, build_chain
-from earnest.settings.config import from_mapping
+from earnest.settings.limits import from_mapping
 from earnest.testing import Promise, expect
 from earnest.testing.sounds import voice, write_voice
 

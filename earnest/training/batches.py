@@ -15,10 +15,9 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from earnest.augment.base import Transform, build_chain, build_choice
 from earnest.errors import CorpusError
-from earnest.frontends.build import FrontEndModule, compute_frames
+from earnest.frontends.log_mel import FrontEndModule, compute_frames
 from earnest.models.classifier import NetworkOutput
-from earnest.settings.recipe import Recipe
-from earnest.settings.training import Oversample, Training
+from earnest.settings.recipe import Oversample, Recipe, Training
 from earnest.training.examples import FULL_SCALE, Example
 from earnest.training.ranks import ALONE, Ranks
 

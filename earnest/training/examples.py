@@ -28,7 +28,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, EarnestError, counted
 from earnest.files.cache import DiskCache
 from earnest.files.writing import sha256_of_file
-from earnest.frontends.build import FrontEndModule, compute_frames
+from earnest.frontends.log_mel import FrontEndModule, compute_frames
 from earnest.labels import Scheme
 from earnest.models.classifier import Layer, Network
 from earnest.progress import SILENT, Progress

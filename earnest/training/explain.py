@@ -13,7 +13,7 @@ from earnest.audio.io import load_waveform
 from earnest.audio.source import Source
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
-from earnest.frontends.build import compute_frames
+from earnest.frontends.log_mel import compute_frames
 from earnest.models.classifier import input_kind
 from earnest.settings.recipe import read_recipe
 from earnest.training.run import load_run

@@ -30,8 +30,7 @@ from earnest.models.student import StudentStatistics
 from earnest.models.whisper import WhisperStatistics
 from earnest.progress import SILENT, Progress
 from earnest.settings.front_end import FrontEnd
-from earnest.settings.recipe import Recipe
-from earnest.settings.training import Finetune, FrameChanges
+from earnest.settings.recipe import Finetune, FrameChanges, Recipe
 from earnest.training.batches import padded
 from earnest.training.examples import Example, classes_of_corpora
 from earnest.training.loop import AtomicCheckpointIO, bfloat16_is_quick, csv_bytes

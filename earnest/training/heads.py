@@ -17,7 +17,7 @@ from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.labels import AFFECT
 from earnest.models.classifier import Layer, NetworkOutput
-from earnest.settings.training import Task, Training
+from earnest.settings.recipe import Task, Training
 from earnest.training.examples import GENDERS, UNKNOWN, Example
 
 SMALLEST_SPREAD = 1e-8  # keeps the concordance of constants finite

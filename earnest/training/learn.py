@@ -16,11 +16,10 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.evaluation.splits import Split
-from earnest.frontends.build import compute_frames
+from earnest.frontends.log_mel import compute_frames
 from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.progress import SILENT, Progress
-from earnest.settings.recipe import Recipe
-from earnest.settings.training import Task
+from earnest.settings.recipe import Recipe, Task
 from earnest.training.batches import Augmented, change_of, predict_outputs
 from earnest.training.closed_form import (
     EmbeddingCache,

@@ -25,7 +25,7 @@ from torch.optim.lr_scheduler import (
 from earnest.augment.spec_augment import mask_bands, mask_time, mix_up
 from earnest.errors import MissingExtraError, RecipeError, suggestion
 from earnest.models.classifier import Network, NetworkOutput
-from earnest.settings.training import Training
+from earnest.settings.recipe import Training
 from earnest.training.batches import Batch, SharedBatches, joined_outputs, plain_batches
 from earnest.training.examples import Example
 from earnest.training.heads import Objective, Targets, one_hot

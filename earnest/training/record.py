@@ -13,8 +13,8 @@ from earnest.errors import printable
 from earnest.evaluation.calibration import FittedCalibration, fit_temperature, quality, softmax, undone
 from earnest.evaluation.predictions import Predictions
 from earnest.files.reading import read_json
-from earnest.settings.config import from_mapping
-from earnest.settings.training import Task
+from earnest.settings.limits import from_mapping
+from earnest.settings.recipe import Task
 
 if TYPE_CHECKING:  # a report reads records where torch is missing
     from torch import Tensor

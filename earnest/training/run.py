@@ -31,8 +31,7 @@ from earnest.labels import AFFECT, SCHEMES
 from earnest.models.classifier import MODELS, NetworkOutput, SpeechClassifier, build_classifier
 from earnest.models.pretrained import persons, take_over
 from earnest.models.published import LARGEST_BYTES, PUBLISHED
-from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
-from earnest.settings.training import Training
+from earnest.settings.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.examples import Example, code_digest, code_of_others, digest_of_words
 from earnest.training.heads import AffectHead, class_heads, heads_of
 from earnest.training.learn import Clips, calibration_of, learner_for

@@ -17,7 +17,7 @@ from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
-from earnest.frontends.build import compute_frames
+from earnest.frontends.log_mel import compute_frames
 from earnest.labels import EMOTIONS, scheme_called
 from earnest.models.classifier import MODELS, assembled, build_classifier, build_front_end
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml

@@ -20,7 +20,7 @@ from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
 from earnest.experiments.conditions import Averaged, FoldClips
 from earnest.export.card import model_card, read_result
-from earnest.frontends.build import compute_frames
+from earnest.frontends.log_mel import compute_frames
 from earnest.training.batches import predict_outputs
 from earnest.training.examples import Example
 from earnest.training.run import load_run

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.models.classifier import Network, NetworkOutput
-from earnest.settings.training import Training
+from earnest.settings.recipe import Training
 from earnest.training.examples import Example
 from earnest.training.loop import History, fit, follow
 from earnest.training.ranks import joined_ranks

@@ -27,9 +27,8 @@ from earnest.apps.cli._recordings import (
 )
 from earnest.audio.source import Channel, Source, channel_path, path_in, path_of
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
-from earnest.files.parquet_pages import largest_shared_page
 from earnest.files.reading import decoded, opened
-from earnest.files.tables import lines_of, load_pyarrow
+from earnest.files.tables import largest_shared_page, lines_of, load_pyarrow
 
 Kind: TypeAlias = Literal["file", "member", "row"]
 _LISTS = (".csv", ".tsv", ".txt")

@@ -45,7 +45,7 @@ from earnest.runtime.formats import (
 )
 from earnest.runtime.frames import prediction_schema
 from earnest.runtime.prediction import Prediction
-from earnest.settings.config import from_mapping
+from earnest.settings.limits import from_mapping
 
 if TYPE_CHECKING:
     from earnest.apps.cli.predict import Existing

@@ -16,7 +16,7 @@ from earnest.apps.cli._options import JOBS, MODELS
 from earnest.apps.cli.output import echo_json, echo_table, output_options, word_pairs
 from earnest.errors import MissingExtraError
 from earnest.runtime.engine import Provider
-from earnest.settings.config import from_mapping
+from earnest.settings.limits import from_mapping
 
 if TYPE_CHECKING:
     from earnest.apps.server.settings import Limits

@@ -13,13 +13,13 @@ from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
 from earnest.corpora.tables import number_in
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
-from earnest.files.parquet_pages import largest_shared_page
 from earnest.files.reading import read_text
 from earnest.files.tables import (
     csv_rows,
     delimiter_of,
     has_text,
     json_rows,
+    largest_shared_page,
     lines_of,
     opened_parquet,
     text_of,

@@ -15,7 +15,7 @@ from torch import Tensor
 from earnest.augment import spec_augment
 from earnest.augment.spec_augment import changed, mask_bands, mask_time, mix_up, reverberant, with_noise
 from earnest.errors import RecipeError
-from earnest.settings.training import FrameChanges
+from earnest.settings.recipe import FrameChanges
 
 N_MELS = 20
 MASKS = [mask_time, mask_bands]

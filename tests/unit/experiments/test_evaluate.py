@@ -13,8 +13,7 @@ from earnest.experiments.evaluate import train, with_train_share
 from earnest.experiments.tune import SearchSpace, tune
 from earnest.models.cabg import Cabg, CabgSettings
 from earnest.models.classifier import MODELS
-from earnest.settings.recipe import Recipe
-from earnest.settings.training import Range, Tune
+from earnest.settings.recipe import Range, Recipe, Tune
 
 
 def rows(first: int, last: int, emotions: tuple[str, ...] = ("happy", "sad", "sad")) -> list[Utterance]:

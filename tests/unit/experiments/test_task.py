@@ -20,8 +20,7 @@ from earnest.experiments.task import (
     under,
     with_weights_of,
 )
-from earnest.settings.recipe import Recipe
-from earnest.settings.training import Finetune
+from earnest.settings.recipe import Finetune, Recipe
 from earnest.testing.corpora import build_example
 
 

@@ -9,8 +9,7 @@ from made_up_corpus import recipe_text
 from earnest.errors import RecipeError
 from earnest.experiments import tune as tuning
 from earnest.experiments.tune import SearchSpace
-from earnest.settings.recipe import Recipe, read_recipe, read_recipe_and_tune, recipe_to_toml
-from earnest.settings.training import Range, Tune
+from earnest.settings.recipe import Range, Recipe, Tune, read_recipe, read_recipe_and_tune, recipe_to_toml
 
 RECIPE = Recipe("made-up", "cabg")
 RATE = Range(1e-4, 1e-2, log=True)

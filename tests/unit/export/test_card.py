@@ -14,8 +14,7 @@ from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import FittedCalibration, Quality
 from earnest.evaluation.predictions import joined
 from earnest.export.card import model_card, read_result
-from earnest.settings.recipe import Recipe
-from earnest.settings.training import Training
+from earnest.settings.recipe import Recipe, Training
 
 
 @pytest.fixture(scope="module")

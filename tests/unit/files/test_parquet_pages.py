@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from earnest.errors import CorpusError
-from earnest.files import parquet_pages
-from earnest.files.parquet_pages import largest_shared_page
-from earnest.files.tables import opened_parquet, parquet_texts
+from earnest.files import tables
+from earnest.files.tables import largest_shared_page, opened_parquet, parquet_texts
 
 pytest.importorskip("pyarrow.parquet", reason="needs pyarrow, earnest[parquet]")
 import pyarrow
@@ -46,7 +45,7 @@ def test_headers_tell_all_pages(tmp_path: Path, version: str, compression: str, 
     with path.open("rb") as file:
         for number in range(2):
             chunk = metadata.row_group(number).column(0)
-            pages = list(parquet_pages._pages(file, chunk))
+            pages = list(tables._pages(file, chunk))
             assert sum(page.n_values for page in pages) == N_ROWS // 2
             # What is missing of the chunk's own count are the headers themselves.
             n_bytes = sum(page.unpacked_bytes for page in pages)
@@ -59,7 +58,7 @@ def test_headers_tell_all_pages(tmp_path: Path, version: str, compression: str, 
 def test_a_page_that_swells_is_refused_before_it_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_dictionary: bool
 ) -> None:
-    monkeypatch.setattr(parquet_pages, "MOST_PAGE_BYTES", 2**20)
+    monkeypatch.setattr(tables, "MOST_PAGE_BYTES", 2**20)
     path, limit = tmp_path / "a.parquet", 2**30
     columns = {"utterance_id": ["a"], "predicted": ["x" * 2**21]}
     written(path, columns, compression="zstd", use_dictionary=is_dictionary, dictionary_pagesize_limit=limit)
@@ -71,7 +70,7 @@ def test_a_page_that_swells_is_refused_before_it_is_unpacked(
 
 
 def test_a_large_page_that_is_as_large_in_the_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet_pages, "MOST_PAGE_BYTES", 2**20)
+    monkeypatch.setattr(tables, "MOST_PAGE_BYTES", 2**20)
     path = tmp_path / "a.parquet"
     written(path, {"a": ["x" * 2**21]}, compression="none")
     with opened_parquet(path) as file:

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from earnest.errors import RecipeError
-from earnest.frontends.build import NoiseAndReverb, RawWaveform, front_end_for
-from earnest.frontends.log_mel import LogMel
+from earnest.frontends.log_mel import LogMel, NoiseAndReverb, RawWaveform, front_end_for
 from earnest.settings.front_end import PRESETS, FrontEnd, Image
 from earnest.testing.sounds import voice
 

@@ -19,10 +19,9 @@ from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.models.pretrained import KNOWN_SPEAKERS, SCALE, read_origin
 from earnest.models.student import StudentSettings
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
-from earnest.settings.config import from_mapping
 from earnest.settings.front_end import FrontEnd
-from earnest.settings.recipe import Recipe
-from earnest.settings.training import FrameChanges
+from earnest.settings.limits import from_mapping
+from earnest.settings.recipe import FrameChanges, Recipe
 from earnest.testing.sounds import write_voice
 from earnest.training.run import initial_classifier
 from research import distillation

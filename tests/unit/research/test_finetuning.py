@@ -16,10 +16,9 @@ from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import split_called
 from earnest.models.pretrained import read_known_speakers, unpacked
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
-from earnest.settings.config import from_mapping
 from earnest.settings.front_end import PRESETS
-from earnest.settings.recipe import Recipe
-from earnest.settings.training import FrameChanges
+from earnest.settings.limits import from_mapping
+from earnest.settings.recipe import FrameChanges, Recipe
 from earnest.training.examples import Example
 from earnest.training.finetune import (
     ChangedClips,

@@ -14,7 +14,7 @@ from earnest.corpora.manifest import read_manifest
 from earnest.errors import RecipeError
 from earnest.frontends.log_mel import LogMel
 from earnest.settings.front_end import FrontEnd
-from earnest.settings.training import FrameChanges
+from earnest.settings.recipe import FrameChanges
 from research.students import (
     HEARD_AGAIN_WITHIN,
     UNCHANGED,

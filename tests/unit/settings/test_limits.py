@@ -12,10 +12,9 @@ from earnest.errors import RecipeError
 from earnest.models.cabg import CabgSettings
 from earnest.models.multitask import PooledSettings
 from earnest.models.whisper import WhisperAttentionSettings, WhisperSettings
-from earnest.settings.config import from_mapping
 from earnest.settings.front_end import FrontEnd, Image, Segments
-from earnest.settings.limits import Bounds, Count, LowHigh, NotEmpty, Share, Validated, require
-from earnest.settings.training import Finetune, FrameChanges, Training, Tune, Unfreezing
+from earnest.settings.limits import Bounds, Count, LowHigh, NotEmpty, Share, Validated, from_mapping, require
+from earnest.settings.recipe import Finetune, FrameChanges, Training, Tune, Unfreezing
 
 
 @dataclass(frozen=True)

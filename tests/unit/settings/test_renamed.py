@@ -13,11 +13,9 @@ from earnest.bundle import SHIPPED
 from earnest.errors import RecipeError
 from earnest.models.student import StudentSettings
 from earnest.models.whisper import WhisperAttentionSettings, WhisperSettings
-from earnest.settings import config
-from earnest.settings.config import from_mapping, to_toml
-from earnest.settings.limits import Validated
-from earnest.settings.recipe import read_recipe
-from earnest.settings.training import Finetune, FrameChanges, Training
+from earnest.settings import limits
+from earnest.settings.limits import Validated, from_mapping, to_toml
+from earnest.settings.recipe import Finetune, FrameChanges, Training, read_recipe
 from research.distillation import Distillation
 from research.finetuning import FineTuning, Pruning
 
@@ -37,7 +35,7 @@ NEEDED = {Distillation: {"corpus": ["crema-d"]}, FineTuning: {"corpus": ["crema-
 
 @pytest.fixture(autouse=True)
 def _nothing_told_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "_TOLD", set())
+    monkeypatch.setattr(limits, "_TOLD", set())
 
 
 @pytest.mark.parametrize(("kind", "old", "new"), RENAMED)

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
-from earnest.frontends.build import compute_frames
-from earnest.frontends.log_mel import LogMel
+from earnest.frontends.log_mel import LogMel, compute_frames
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Training
 from earnest.testing.sounds import voice

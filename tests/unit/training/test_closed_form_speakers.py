@@ -14,7 +14,7 @@ from earnest.errors import RecipeError
 from earnest.learning.discriminant import Shrinkage, discriminant, speaker_discriminant
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.models.layers import SpeakerDependentHead
-from earnest.settings.training import Training
+from earnest.settings.recipe import Training
 from earnest.training.closed_form import EmbeddingCache, discriminant_logits, fit_discriminant
 from earnest.training.examples import Example
 from earnest.training.runtime_statistics import fit_runtime_statistics

@@ -18,10 +18,9 @@ from earnest.experiments.task import SharedClips, auxiliary_utterances, split_ca
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.pretrained import packed, unpacked
 from earnest.models.student import StudentStatistics
-from earnest.settings.config import from_mapping
 from earnest.settings.front_end import PRESETS
-from earnest.settings.recipe import Recipe, Training, read_recipe
-from earnest.settings.training import Finetune
+from earnest.settings.limits import from_mapping
+from earnest.settings.recipe import Finetune, Recipe, Training, read_recipe
 from earnest.training import finetune as finetuned_module
 from earnest.training.closed_form import EmbeddingCache, discriminant_logits, fit_discriminant
 from earnest.training.examples import Example

@@ -8,7 +8,7 @@ import torch
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
-from earnest.frontends.build import compute_frames
+from earnest.frontends.log_mel import compute_frames
 from earnest.models.classifier import Segmented, build_front_end
 from earnest.settings.front_end import FrontEnd, Image, Segments
 from earnest.settings.recipe import Recipe, Training

@@ -14,8 +14,7 @@ from earnest.errors import RecipeError
 from earnest.evaluation.calibration import FittedCalibration, fit_temperature, log_softmax
 from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.models.layers import SpeakerDependentHead
-from earnest.settings.recipe import Recipe, Training
-from earnest.settings.training import Finetune
+from earnest.settings.recipe import Finetune, Recipe, Training
 from earnest.training.closed_form import EmbeddingCache, discriminant_logits, fit_discriminant, out_of_fold_logits
 from earnest.training.examples import UNKNOWN, Example
 from earnest.training.heads import EmotionHead, GenderHead

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError
-from earnest.frontends.build import compute_frames
-from earnest.frontends.log_mel import LogMel
+from earnest.frontends.log_mel import LogMel, compute_frames
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.front_end import FrontEnd
-from earnest.settings.recipe import Recipe, Training
-from earnest.settings.training import Unfreezing
+from earnest.settings.recipe import Recipe, Training, Unfreezing
 from earnest.training.batches import Augmented, plain_batches, predict_outputs
 from earnest.training.examples import Example, kept
 from earnest.training.heads import learned_tasks

@@ -14,8 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 from earnest.errors import RecipeError
 from earnest.models.classifier import Layer, Network, Segmented
 from earnest.settings.front_end import Segments
-from earnest.settings.recipe import Training, read_recipe
-from earnest.settings.training import Unfreezing
+from earnest.settings.recipe import Training, Unfreezing, read_recipe
 from earnest.training.module import (
     Freezing,
     accuracies,

@@ -13,12 +13,10 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.base import affect_of
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
-from earnest.frontends.build import compute_frames
-from earnest.frontends.log_mel import LogMel
+from earnest.frontends.log_mel import LogMel, compute_frames
 from earnest.models.classifier import NetworkOutput, SpeechClassifier
 from earnest.settings.front_end import FrontEnd, Image
-from earnest.settings.recipe import Recipe, Training
-from earnest.settings.training import Finetune, FrameChanges
+from earnest.settings.recipe import Finetune, FrameChanges, Recipe, Training
 from earnest.testing.sounds import write_voice
 from earnest.training import learn as teach_module
 from earnest.training.batches import predict_outputs

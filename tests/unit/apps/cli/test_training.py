@@ -7,8 +7,7 @@ import click
 import pytest
 
 from earnest.apps.cli._training import RecipeOptions, changes_of, tell_unused
-from earnest.settings.recipe import read_recipe
-from earnest.settings.training import Training
+from earnest.settings.recipe import Training, read_recipe
 
 
 def test_values_are_toml_and_anything_else_a_word() -> None:
