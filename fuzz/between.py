@@ -6,7 +6,7 @@ import socket
 from io import BytesIO
 from pathlib import Path
 
-from earnest.files.locks import held_file
+from earnest.files.writing import held_file
 from earnest.runtime.decoder_child import Kind, as_json, error_of, packed, read_message, values_of
 from fuzz.readers import Reader
 

@@ -20,8 +20,7 @@ from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, RecipeError
 from earnest.experiments.workers import end_with_parent
-from earnest.files.locks import holding
-from earnest.files.writing import write_atomically, write_sums
+from earnest.files.writing import holding, write_atomically, write_sums
 from earnest.frontends.log_mel import LogMel
 from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
 from earnest.models.whisper import WhisperSettings, mean_and_deviation

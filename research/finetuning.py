@@ -18,8 +18,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
 from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import split_called
-from earnest.files.locks import holding
-from earnest.files.writing import write_atomically, write_sums
+from earnest.files.writing import holding, write_atomically, write_sums
 from earnest.frontends.log_mel import LogMel
 from earnest.models.pretrained import KNOWN_SPEAKERS
 from earnest.models.whisper import (

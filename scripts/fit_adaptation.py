@@ -28,7 +28,7 @@ from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import softmax
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.streams import WAYS, AnsweredStreams, answered_streams
-from earnest.export.files import write_bundle
+from earnest.export.card import write_bundle
 from earnest.labels import scheme_called
 from earnest.learning.discriminant import Shrinkage
 from earnest.models.adaptation import adaptation_graph

@@ -28,7 +28,7 @@ from earnest.audio.sound_file import length_by_header_s
 from earnest.augment.noise_files import NoiseFiles
 from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, TrainingCorpus, load_bundle, sha256_of
 from earnest.corpora.load import corpus_root, load_utterances
-from earnest.export.files import MODEL, write_bundle
+from earnest.export.card import MODEL, write_bundle
 from earnest.export.onnx import add_distance, finished, store_small
 from earnest.learning.domain import fit_domain
 from earnest.models.published import CorpusShare

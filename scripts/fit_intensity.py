@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 
 from earnest.bundle import BundleInfo, load_bundle, sha256_of
 from earnest.errors import EarnestError
-from earnest.export.files import write_bundle
+from earnest.export.card import write_bundle
 from earnest.export.onnx import finished
 from earnest.settings.limits import from_mapping
 

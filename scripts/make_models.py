@@ -41,7 +41,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from earnest.bundle import load_bundle
-from earnest.export.files import write_bundle
+from earnest.export.card import write_bundle
 from earnest.onnx.surgery import SURE_FROM_S
 
 ROOT = Path(__file__).parent.parent

@@ -32,8 +32,7 @@ from earnest.evaluation.protocols import PROTOCOLS
 from earnest.evaluation.report import published_rows
 from earnest.evaluation.streams import streams_legend, streams_markdown
 from earnest.evaluation.texts import markdown_row, markdown_table, pooled_text, spread_text
-from earnest.export.card import result_of
-from earnest.export.files import write_bundle
+from earnest.export.card import result_of, write_bundle
 from earnest.files.writing import write_json
 
 MORE = {  # protocols of split files

@@ -1,6 +1,5 @@
 """Is a copy of a corpus what was published? Counts, names, durations, damaged files, the same sound twice."""
 
-import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from earnest.audio.io import decode
-from earnest.audio.waveform import Waveform
+from earnest.audio.io import SILENT_PEAK, decode, digest_of_sound, is_blank
 from earnest.corpora.base import SILENT, Corpus, Parser
 from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance
@@ -52,7 +50,6 @@ def _digest_of_part(row: Utterance) -> str:
     return "" if is_blank(part) else digest_of_sound(part, recording.sample_rate_hz)
 
 
-SILENT_PEAK = 1e-3  # -60 dBFS; the quietest recording of four corpora peaks at 4.5e-3
 _LONGEST_OGG_PAGE = 27 + 255 + 255 * 255
 _LAST_PAGE = 4
 
@@ -93,16 +90,6 @@ def examine(path: Path) -> Sound:
         n_channels=recording.n_channels,
         ends_early=recording.encoding.startswith("OGG") and not _ogg_has_an_end(path),
     )
-
-
-def digest_of_sound(waveform: Waveform, sample_rate_hz: int) -> str:
-    """Return a digest of samples (samples,) and their rate."""
-    return hashlib.sha256(waveform.tobytes() + sample_rate_hz.to_bytes(4, "little")).hexdigest()
-
-
-def is_blank(waveform: Waveform) -> bool:
-    """Whether samples (samples,) hold no sound, so that equality with others means nothing."""
-    return not waveform.size or float(np.abs(waveform).max()) < SILENT_PEAK
 
 
 def examine_all(paths: Sequence[Path]) -> Iterator[Sound]:

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from earnest.errors import RecipeError, SplitError, suggestion
-from earnest.evaluation.folds import fold_and_repeat, repeat_name
 from earnest.evaluation.protocols import Protocol, protocol_called
-from earnest.evaluation.splits import Split
+from earnest.evaluation.splits import Split, fold_and_repeat, repeat_name
 
 STAMP = "author's protocol: epoch chosen on TEST"
 SUFFIX = "-epoch-on-test"

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import TextColumn, text_column
 from earnest.evaluation.confusion import Counts, cells_of, confusion_counts, headline_scores
-from earnest.evaluation.folds import fold_and_repeat
 from earnest.evaluation.intervals import N_RESAMPLES, Interval, Over, cluster_of, counts_by, limits_of
 from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.splits import fold_and_repeat
 from earnest.labels import composed
 
 Indices = npt.NDArray[np.intp]

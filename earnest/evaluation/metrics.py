@@ -3,6 +3,7 @@
 Also what its probabilities are good for beside the answer: top-k, ROC and precision-recall curves, when not to answer.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -27,13 +28,18 @@ from earnest.evaluation.intervals import (
     N_RESAMPLES,
     Interval,
     ScoredSpeakers,
+    Slice,
     Spread,
     bootstrap,
     count_speakers,
+    gaps,
+    own_columns,
+    recall_gaps,
+    slices,
     spread,
 )
 from earnest.evaluation.predictions import Predictions
-from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
+from earnest.evaluation.splits import fold_and_repeat
 from earnest.evaluation.texts import range_text
 from earnest.labels import AFFECT
 
@@ -479,7 +485,7 @@ def score(
     Parameters
     ----------
     rng : draws the bootstrap, and labels for the expected calibration error
-    columns : what else to slice by, name → one text a row, see `earnest.evaluation.slices.manifest_columns`
+    columns : what else to slice by, name → one text a row, see `earnest.evaluation.intervals.manifest_columns`
     """
     classes = predictions.classes
     counts = confusion_counts(predictions.emotion, predictions.predicted, len(classes))
@@ -535,3 +541,26 @@ def _calibration(predictions: Predictions, rng: np.random.Generator) -> Calibrat
     n_unsure = int((known & ~answered).sum())
     told = reliability(rows, predictions.emotion[answered]).ece if n_unsure and len(rows) else None
     return replace(scores, n_rows=len(predictions), n_unsure=n_unsure, n_other=int(is_other.sum()), ece_told=told)
+
+
+def seeds_apart(scores: Scores) -> tuple[Scores, dict[str, Spread]]:
+    """Separate the spread over folds from the spread over repeats.
+
+    Returns
+    -------
+    scores whose ``over_folds`` are of each fold's mean over its repeats; headline → spread over repeats of their means
+    over folds, empty where each fold was trained once
+    """
+    if not any(fold_and_repeat(fold, scores.folds)[1] > 1 for fold in scores.folds):
+        return scores, {}
+    return replace(scores, over_folds=_spreads(scores.folds, 0)), _spreads(scores.folds, 1)
+
+
+def _spreads(folds: Mapping[str, Mapping[str, float]], along: int) -> dict[str, Spread]:
+    found = {}
+    for headline in HEADLINES:
+        values = defaultdict(list)
+        for name, scores in folds.items():
+            values[fold_and_repeat(name, folds)[along]].append(scores[headline])
+        found[headline] = spread([spread(several).mean for several in values.values()])
+    return found

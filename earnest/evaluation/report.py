@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from earnest.evaluation.folds import fold_and_repeat
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.protocols import Protocol, protocol_called
+from earnest.evaluation.splits import fold_and_repeat
 from earnest.evaluation.texts import NONE, ShownNumber, percent, pooled_text, spread_text
 
 MARK = "within"

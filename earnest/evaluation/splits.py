@@ -5,8 +5,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -228,3 +228,37 @@ def refuse_identical(split: Split, digests: Digests) -> None:
 def sentences_over(lines: Sequence[Leakage]) -> list[str]:
     """Return the different sentences of several folds, in order."""
     return list(dict.fromkeys(line.sentence() for line in lines))
+
+
+MARK = "#"
+
+
+def repeated(splits: Sequence[Split], n: int) -> list[Split]:
+    """Return the splits ``n`` times, from the second time on under the names of repeats."""
+    if n > 1 and (strange := [split.fold for split in splits if MARK in split.fold]):
+        raise SplitError(f"'{strange[0]}': the name of a fold can't hold {MARK} where folds are repeated.")
+    numbers = range(1, n + 1)
+    return [replace(split, fold=repeat_name(split.fold, number)) for number in numbers for split in splits]
+
+
+def repeat_name(fold: str, number: int) -> str:
+    """Return the name of a fold's repeat; the first has the fold's own."""
+    return fold if number == 1 else f"{fold}{MARK}{number}"
+
+
+def fold_and_repeat(name: str, folds: Container[str] | None = None) -> tuple[str, int]:
+    """Return the fold and which repeat of it, from 1.
+
+    Parameters
+    ----------
+    folds : names beside it; a repeat stands beside its fold, so that a speaker called "P#2" is not one of "P". None: a
+        name that looks like a repeat is one
+    """
+    fold, mark, number = name.rpartition(MARK)
+    is_repeat = bool(mark) and number.isdecimal() and int(number) > 1 and (folds is None or fold in folds)
+    return (fold, int(number)) if is_repeat else (name, 1)
+
+
+def without_repeats(names: Collection[str]) -> list[str]:
+    """Return the folds once each, whatever repeats of them are there."""
+    return list(dict.fromkeys(fold_and_repeat(name, names)[0] for name in names))

@@ -19,7 +19,7 @@ from earnest.evaluation.splits import Split
 from earnest.experiments.task import SharedClips
 from earnest.experiments.tune import SearchSpace, claim_selection, selected_recipe
 from earnest.experiments.workers import enter_worker, packed_call, ray_cluster
-from earnest.files.locks import held_folder
+from earnest.files.writing import held_folder
 from earnest.settings.recipe import Recipe
 from earnest.training.run import PREDICTIONS, claim, is_finished, run_split, seal
 

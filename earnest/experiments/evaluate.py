@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError, named
 from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_on_test, is_chosen_on_test, published_as
+from earnest.evaluation.calibration import quality, undone
 from earnest.evaluation.curves import Amount
-from earnest.evaluation.folds import seeds_apart
-from earnest.evaluation.intervals import Spread
-from earnest.evaluation.metrics import Scores, affect_results, score
+from earnest.evaluation.intervals import Spread, manifest_columns
+from earnest.evaluation.metrics import Scores, affect_results, score, seeds_apart
 from earnest.evaluation.predictions import Predictions, joined, of_classes, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, result_row
-from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Leakage, Split
 from earnest.experiments.engines import ONE_BY_ONE, FoldEngine, Job
 from earnest.experiments.task import (
@@ -39,17 +39,15 @@ from earnest.experiments.task import (
     with_weights_of,
 )
 from earnest.experiments.tune import SearchSpace, selected_settings
-from earnest.files.locks import holding
 from earnest.files.reading import read_json
-from earnest.files.writing import write_json, write_sums
+from earnest.files.writing import holding, write_json, write_sums
 from earnest.labels import SchemeCounts, scheme_called
 from earnest.models.classifier import Network, refuse_wrong_answers
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe
-from earnest.training.batches import change_of
+from earnest.training.batches import ALONE, Ranks, change_of
 from earnest.training.learn import Clips, learner_for
-from earnest.training.ranks import ALONE, Ranks
-from earnest.training.record import RECORD, calibration_change, read_record
+from earnest.training.record import RECORD, RunRecord, read_record
 from earnest.training.run import (
     PREDICTIONS,
     code_of,
@@ -288,6 +286,37 @@ def _told_by_runs(predictions: Predictions, runs: Mapping[str, Path]) -> dict[st
         | ({"warnings": warnings} if warnings else {})
         | ({"selected_on": imported} if imported else {})
     )
+
+
+def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord]) -> dict[str, Any] | None:
+    """Return ECE and NLL of test utterances before calibration and after, over all folds and of each.
+
+    Parameters
+    ----------
+    predictions : calibrated; rows without probabilities are left out
+    records : fold → finished run
+    """
+    if predictions.probabilities is None:
+        return None
+    known = predictions.take(np.flatnonzero(~np.isnan(predictions.probabilities).any(axis=1)))
+    assert known.probabilities is not None
+    folds, plain = {}, np.empty(known.probabilities.shape)
+    for fold in known.folds:
+        rows = np.flatnonzero(known.fold == fold)
+        # p^T normalised: what softmax(z) was before z was divided by T.
+        plain[rows] = undone(known.probabilities[rows], records[fold].temperature)
+        folds[fold] = {
+            "temperature": records[fold].temperature,
+            **_change(plain[rows], known.probabilities[rows], known.emotion[rows]),
+        }
+    return {**_change(plain, known.probabilities, known.emotion), "folds": folds} if folds else None
+
+
+def _change(
+    before: npt.NDArray[np.floating], after: npt.NDArray[np.floating], true: npt.NDArray[np.integer]
+) -> dict[str, Any]:
+    named = {"before": quality(before, true), "after": quality(after, true)}
+    return {name: {"ece": one.ece, "nll": one.nll, "n": one.n} for name, one in named.items()}
 
 
 def _check_before_decoding(jobs: Sequence[Job], ranks: Ranks = ALONE) -> None:

@@ -35,9 +35,8 @@ from earnest.experiments.conditions import (
     read_adaptation,
 )
 from earnest.experiments.evaluate import METRICS
-from earnest.files.locks import holding
 from earnest.files.reading import read_json
-from earnest.files.writing import refuse_changed, write_json
+from earnest.files.writing import holding, refuse_changed, write_json
 from earnest.labels import scheme_called
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe, read_recipe

@@ -1,4 +1,4 @@
-"""The task of an evaluation: a recipe under a protocol, the folds that are wanted, and the utterances, decoded once."""
+"""The task of an evaluation: a recipe under a protocol, the wanted folds and repeats; and utterances, decoded once."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +9,9 @@ from typing import Any
 from earnest.corpora.base import CORPORA, scheme_of_rows
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, named, suggestion
-from earnest.evaluation.folds import FoldChoice, chosen_folds, fold_and_repeat, training_seeds
-from earnest.evaluation.protocols import Protocol
-from earnest.evaluation.splits import Split
+from earnest.errors import CorpusError, RecipeError, SplitError, counted, named, suggestion
+from earnest.evaluation.protocols import Protocol, splits_of
+from earnest.evaluation.splits import MARK, Split, fold_and_repeat, repeated, without_repeats
 from earnest.files.cache import disk_cache
 from earnest.labels import Scheme, SchemeCounts, count_labels
 from earnest.models.classifier import build_front_end
@@ -22,6 +21,90 @@ from earnest.settings.recipe import Recipe
 from earnest.training.closed_form import EmbeddingCache
 from earnest.training.examples import Example, clips_of_corpora, compute_examples
 from earnest.training.learn import Clips
+
+
+def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[int, ...]:
+    """Return the seed of each repeat.
+
+    Parameters
+    ----------
+    own : the recipe's seed; a protocol without seeds of its own counts on from it
+    repeats : None for as many as the protocol has
+
+    Raises
+    ------
+    RecipeError
+        When the protocol has fewer seeds.
+    """
+    seeds = protocol.training_seeds
+    if not seeds:
+        return tuple(range(own, own + (repeats or 1)))
+    if repeats and repeats > len(seeds):
+        raise RecipeError(
+            f"{protocol.name} has {counted(len(seeds), 'seed')}, so at most {counted(len(seeds), 'repeat')}; "
+            f"got {repeats}."
+        )
+    return seeds[:repeats]
+
+
+@dataclass(frozen=True)
+class FoldChoice:
+    """The folds that are scored, and how many the protocol has.
+
+    Attributes
+    ----------
+    splits : one a fold and repeat
+    note : what else sets the result apart from the protocol's, such as less training data
+    """
+
+    splits: Sequence[Split]
+    n_folds: int
+    note: str = ""
+
+    @property
+    def folds(self) -> list[str]:
+        """Names of the folds, without their repeats."""
+        return without_repeats([split.fold for split in self.splits])
+
+    @property
+    def some_folds(self) -> str:
+        """Names of the chosen folds: "only f1 of 6 folds"; empty for all."""
+        return "" if len(self.folds) == self.n_folds else f"only {', '.join(self.folds)} of {self.n_folds} folds"
+
+    @property
+    def part(self) -> str:
+        """Difference from a result of the whole protocol; empty for none."""
+        return ", ".join(filter(None, [self.some_folds, self.note]))
+
+    def title(self, protocol: Protocol) -> str:
+        """Return the title of a result."""
+        return f"{', '.join(filter(None, [protocol.name, self.part]))} ({protocol.kind})"
+
+
+def chosen_folds(
+    protocol: Protocol, utterances: Sequence[Utterance], names: Sequence[str] = (), repeats: int = 1
+) -> FoldChoice:
+    """Divide ``utterances`` by a protocol and return the folds called ``names`` in the protocol's order; without, all.
+
+    Parameters
+    ----------
+    repeats : how often each fold is trained
+
+    Raises
+    ------
+    RecipeError
+        For an unknown fold, with the nearest right one.
+    SplitError
+        When a fold's name reads as a repeat of another fold.
+    """
+    splits = {split.fold: split for split in splits_of(protocol, utterances)}
+    if taken := [fold for fold in splits if fold_and_repeat(fold, splits)[1] > 1]:
+        raise SplitError(f"The fold '{taken[0]}' would be read as a repeat of another one. Call it without {MARK}.")
+    for name in names:
+        if name not in splits:
+            raise RecipeError(f"The protocol {protocol.name} has no fold '{name}'.{suggestion(name, splits)}")
+    wanted = [split for fold, split in splits.items() if fold in names or not names]
+    return FoldChoice(repeated(wanted, repeats), len(splits))
 
 
 @dataclass(frozen=True)

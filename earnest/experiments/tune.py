@@ -31,10 +31,9 @@ from earnest.experiments.task import (
     under,
     with_weights_of,
 )
-from earnest.files.locks import holding
 from earnest.files.reading import read_json
 from earnest.files.tables import RowWriter
-from earnest.files.writing import write_atomically
+from earnest.files.writing import holding, write_atomically
 from earnest.models.classifier import MODELS, refuse_wrong_answers
 from earnest.progress import SILENT, Progress
 from earnest.settings.limits import from_mapping

@@ -19,12 +19,10 @@ from earnest.bundle import (
 )
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
-from earnest.export.card import read_result
-from earnest.export.files import MODEL, NOTICE, write_bundle
+from earnest.export.card import MODEL, NOTICE, read_result, write_bundle
 from earnest.export.forms import int8_clips, to_int8, to_int8_ir, to_ir
 from earnest.export.onnx import add_distance, finished, moody_classes, store_small, to_moody, traced
-from earnest.files.locks import held_folder
-from earnest.files.writing import refuse_changed, write_atomically
+from earnest.files.writing import held_folder, refuse_changed, write_atomically
 from earnest.learning.domain import Domain
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.pretrained import KNOWN_SPEAKERS, ORIGIN

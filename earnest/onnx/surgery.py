@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import BundleError
-from earnest.onnx.protobuf import Field, decoded, fields_of, numbers_of, text_of, written_field, written_number
+from earnest.onnx.check import Field, decoded, fields_of, numbers_of, text_of, written_field, written_number
 
 # Fields of ModelProto, GraphProto, NodeProto, TensorProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _GRAPH, _METADATA = 7, 14

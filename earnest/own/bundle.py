@@ -13,7 +13,7 @@ from earnest.corpora.own import Refused
 from earnest.errors import EarnestError, shown
 from earnest.evaluation.calibration import FittedCalibration, quality, softmax
 from earnest.evaluation.texts import NONE, ShownNumber, percent, shown_number
-from earnest.export.files import MODEL, NOTICE
+from earnest.export.card import MODEL, NOTICE
 from earnest.installation import __version__
 from earnest.learning.crossval import LabelledEmbeddings, OutOfFold, abstain_below
 from earnest.learning.discriminant import Floats, Numbers

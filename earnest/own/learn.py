@@ -24,10 +24,8 @@ from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, identified, write_predictions
-from earnest.export.card import result_of
-from earnest.export.files import BUNDLE, MODEL, refuse_full, write_bundle
-from earnest.files.locks import held_folder
-from earnest.files.writing import SUMS, write_json, write_sums
+from earnest.export.card import BUNDLE, MODEL, refuse_full, result_of, write_bundle
+from earnest.files.writing import SUMS, held_folder, write_json, write_sums
 from earnest.learning.crossval import (
     cross_validate,
     domain_of,

@@ -14,8 +14,7 @@ from earnest.own.bundle import CLASS_COLUMNS, CLASS_NAMES, PAGE, Learned
 from earnest.own.recordings import OwnEmbeddings
 from earnest.plots.networks import draw_map
 from earnest.plots.style import new_figure
-from earnest.report.build import Chapter, Report, write_report
-from earnest.report.inside import laid_out
+from earnest.report.build import Chapter, Report, laid_out, write_report
 from earnest.report.result import read_result
 from earnest.report.section import Section, Table, picture
 from earnest.report.sections import (

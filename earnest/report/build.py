@@ -1,15 +1,26 @@
-"""From results to a report: all sections, one page, pictures, JSON and Markdown."""
+"""From results to a report: all sections, one page, pictures, JSON and Markdown.
+
+Some sections need a trained network and recordings: attention over log-mels, and a map of embeddings.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from earnest.errors import EarnestError, counted
+from earnest.evaluation.predictions import Predictions
 from earnest.files.writing import write_atomically, write_json
-from earnest.report.clips import PlayerBudget, examples_section, recordings_of, worst_section
-from earnest.report.inside import inside_sections
-from earnest.report.result import Result
-from earnest.report.section import Section, Table, render, write_pictures
+from earnest.installation import install_command
+from earnest.learning.discriminant import standardised
+from earnest.plots.networks import draw_attention_panels, draw_map
+from earnest.report.clips import PlayerBudget, Recordings, examples_section, recordings_of, worst_section
+from earnest.report.result import FoldRun, Result
+from earnest.report.section import Section, Table, picture, render, write_pictures
 from earnest.report.sections import (
     calibration_section,
     classes_section,
@@ -23,6 +34,133 @@ from earnest.report.sections import (
     noise_section,
     published_table,
 )
+
+if TYPE_CHECKING:
+    from earnest.training.explain import Inside
+
+MOST_CLIPS = 300
+FEWEST_CLIPS = 10  # t-SNE of fewer says nothing
+Floats = npt.NDArray[np.floating]
+
+
+def inside_sections(result: Result, recordings: Recordings, seed: int = 0) -> list[Section]:
+    """Return the sections on attention and embeddings, of the first fold's network and its test utterances."""
+    missing = _why_not(result, recordings)
+    if missing:
+        return [Section("inside", "Attention and embeddings", missing=missing)]
+    run = result.runs[0]
+    in_fold = run.name in result.predictions.folds  # a lone run may be called otherwise
+    tested = result.predictions.of_fold(run.name) if in_fold else result.predictions
+    at_hand = np.flatnonzero([key in recordings.rows for key in _keys(tested)])
+    chosen = tested.take(np.sort(np.random.default_rng(seed).permutation(at_hand)[:MOST_CLIPS]))
+    try:
+        from earnest.training.explain import look_inside
+
+        seen = look_inside(run.folder, [recordings.rows[key] for key in _keys(chosen)])
+    except (EarnestError, ImportError) as error:
+        return [Section("inside", "Attention and embeddings", missing=f"The network can't be run here: {error}")]
+    return [_attention(run, chosen, seen), _embeddings(run, chosen, seen, seed)]
+
+
+def _why_not(result: Result, recordings: Recordings) -> str:
+    if not result.runs:
+        return "There is no trained network beside the predictions, so nothing can be said about what happens inside."
+    if not any(key in recordings.rows for key in _keys(result.predictions)):
+        return recordings.missing or "None of the clips is among the recordings."
+    if not find_spec("torch"):
+        return f"PyTorch is not installed, so the network can't be run here: {install_command('train')}."
+    return ""
+
+
+def _keys(predictions: Predictions) -> list[tuple[str, str]]:
+    return list(zip(predictions.corpus, predictions.utterance_id, strict=True))
+
+
+def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]") -> Section:
+    title = "Attention"
+    if any(one.attention is None or not one.shows_frames for one in seen):
+        return Section("attention", title, missing="This network has no attention over the frames of a whole clip.")
+    clips, told = [], []
+    for index in surest_of_each_class(predictions):
+        inside, name = seen[index], predictions.classes[int(predictions.emotion[index])]
+        assert inside.attention is not None
+        clips.append((f"{name}: {predictions.utterance_id[index]}", inside.frames, inside.attention))
+        told.append(f"{name} {_half_of_the_weight(inside.attention):.0f} %")
+    alt = f"Log-mels of {counted(len(clips), 'clip')}, one a class, with a bar of attention weight under each time step"
+    lead = (
+        f"One test clip of each class that the network of fold {run.name} got right, the surest, as the network hears "
+        "it (silence may be cut off); below each, how much weight every moment gets.",
+        f"Share of the time that holds half of the weight: {', '.join(told)}. Even attention would give 50 %.",
+    )
+    if not clips:
+        return Section("attention", title, missing=f"The network of fold {run.name} got no clip right.")
+    drawing = picture(draw_attention_panels(clips), "attention", "Attention over log-mels, one clip a class", alt)
+    return Section("attention", title, lead, [drawing])
+
+
+def surest_of_each_class(predictions: Predictions) -> list[int]:
+    """Return the row of each class that was answered rightly with the highest probability, where there is one."""
+    rows = []
+    for number in range(len(predictions.classes)):
+        right = np.flatnonzero((predictions.emotion == number) & (predictions.predicted == number))
+        if not len(right):
+            continue
+        sureness = (
+            np.zeros(len(right)) if predictions.probabilities is None else predictions.probabilities[right, number]
+        )
+        rows.append(int(right[np.nan_to_num(sureness).argmax()]))
+    return rows
+
+
+def _half_of_the_weight(weights: Floats) -> float:
+    falling = np.cumsum(np.sort(weights)[::-1])
+    return 100 * float((np.searchsorted(falling, falling[-1] / 2) + 1) / len(weights))
+
+
+def _embeddings(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]", seed: int) -> Section:
+    title = "Embedding map"
+    if len(seen) < FEWEST_CLIPS:
+        return Section("embeddings", title, missing=f"{counted(len(seen), 'clip')} at hand: too few for a map.")
+    if not find_spec("sklearn"):
+        return Section("embeddings", title, missing=f"scikit-learn is not installed: {install_command('train')}.")
+    embeddings = np.stack([one.embedding for one in seen]).astype(np.float64)
+    classes = [predictions.classes[number] for number in predictions.emotion.tolist()]
+    speakers = [str(name) for name in predictions.speaker]
+    in_order = {"by emotion": classes} | ({"by speaker": speakers} if len(set(speakers)) > 1 else {})
+    n, near = len(seen), nearest_neighbours(embeddings)
+    shares = {
+        what: 100 * float(np.mean([names[index] == names[other] for index, other in enumerate(near.tolist())]))
+        for what, names in in_order.items()
+    }
+    told = " and ".join(f"{share:.0f} % {what}" for what, share in shares.items())
+    lead = (
+        f"What the last layer sees of {n} test clips of fold {run.name}, laid out by t-SNE (seed {seed}): "
+        "clips that the network finds alike lie together; distances between groups mean little.",
+        f"The nearest neighbour (in the embedding itself) is alike {told}.",
+    )
+    alt = f"Map of {n} embeddings, coloured {' and '.join(in_order)}; nearest neighbours are alike {told}"
+    drawing = picture(draw_map(laid_out(embeddings, seed), in_order), "embeddings", "t-SNE of the embeddings", alt)
+    return Section("embeddings", title, lead, [drawing])
+
+
+def laid_out(embeddings: npt.NDArray[np.float64], seed: int) -> Floats:
+    """Return a place for each embedding (utterances, width), shape (utterances, 2): t-SNE of standardised values."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(embeddings) - 1) / 3)
+    scaled = standardised(embeddings)[0]
+    places: Floats = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(scaled)
+    return places
+
+
+def nearest_neighbours(embeddings: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Return the row of the nearest other embedding of each, shape (utterances,)."""
+    values = standardised(embeddings)[0]
+    # ‖a − b‖² = ‖a‖² + ‖b‖² − 2·a·b, for all pairs at once: (utterances, utterances).
+    squares = (values**2).sum(axis=1)
+    distances = squares[:, None] + squares - 2 * values @ values.T
+    np.fill_diagonal(distances, np.inf)
+    return np.asarray(distances.argmin(axis=1))
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ import numpy as np
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.curves import NoiseCurve, read_history
-from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import SPANS, recognised
-from earnest.evaluation.metrics import Scores, affect_results, score
+from earnest.evaluation.metrics import Scores, affect_results, score, seeds_apart
 from earnest.evaluation.predictions import (
     METRICS,
     WITH_TRUTH,
@@ -23,6 +22,7 @@ from earnest.evaluation.predictions import (
     told_by_run,
 )
 from earnest.evaluation.protocols import kind_words
+from earnest.evaluation.splits import without_repeats
 from earnest.files.reading import read_json
 from earnest.training.record import RECORD, RunRecord, read_record
 

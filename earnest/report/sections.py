@@ -10,8 +10,7 @@ import numpy.typing as npt
 from earnest.corpora.manifest import Utterance
 from earnest.errors import counted
 from earnest.evaluation.calibration import CalibrationScores, Reliability, reliability, selective
-from earnest.evaluation.report import published_rows
-from earnest.evaluation.slices import (
+from earnest.evaluation.intervals import (
     Slice,
     gaps,
     gaps_by_chance,
@@ -21,6 +20,7 @@ from earnest.evaluation.slices import (
     recall_gaps,
     slices,
 )
+from earnest.evaluation.report import published_rows
 from earnest.evaluation.texts import (
     NONE,
     SCORES_IN_WORDS,

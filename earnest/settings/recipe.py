@@ -202,12 +202,6 @@ class Training(Validated):
         )
 
 
-SHARES = (
-    *("backward", "spliced", "crop", "stretch", "warped"),
-    *("expanded", "coloured", "reverberant", "noisy", "narrow", "masked"),
-)
-
-
 @dataclass(frozen=True)
 class FrameChanges(Validated):
     """Settings of augmentation on log-mel frames.

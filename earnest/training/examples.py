@@ -20,10 +20,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from earnest.audio.io import load_waveform
+from earnest.audio.io import digest_of_sound, is_blank, load_waveform
 from earnest.audio.waveform import Waveform
 from earnest.corpora.base import Affect, affect_of, scheme_of_rows
-from earnest.corpora.check import digest_of_sound, is_blank
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, EarnestError, counted
 from earnest.files.cache import DiskCache
@@ -45,7 +44,7 @@ class Features:
     ----------
     frames : (rows, frames), as the front end gives them
     n_samples : at the front end's rate
-    digest : of the samples, see `earnest.corpora.check.digest_of_sound`; "" for silence
+    digest : of the samples, see `earnest.audio.io.digest_of_sound`; "" for silence
     waveform : (samples,) int16; empty where the recipe does not augment
     key : equal for equal content and settings; "" where nothing is kept on disk
     """

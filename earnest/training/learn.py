@@ -20,7 +20,7 @@ from earnest.frontends.log_mel import compute_frames
 from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe, Task
-from earnest.training.batches import Augmented, change_of, predict_outputs
+from earnest.training.batches import ALONE, Augmented, Ranks, change_of, predict_outputs
 from earnest.training.closed_form import (
     EmbeddingCache,
     discriminant_logits,
@@ -31,7 +31,6 @@ from earnest.training.closed_form import (
 )
 from earnest.training.examples import FULL_SCALE, Example
 from earnest.training.heads import ClassHead, class_heads, heads_of, learned_tasks
-from earnest.training.ranks import ALONE, Ranks
 from earnest.training.record import History, fit_calibration
 from earnest.training.runtime_statistics import RuntimeStatistics, fit_runtime_statistics
 
@@ -78,7 +77,7 @@ class FitResult:
     epochs : how many there were
     stop_reason : why no more
     tuned : of a fine-tuning, what to say about where the weights come from
-    warnings : signs that the network did not learn, see `earnest.training.health`
+    warnings : signs that the network did not learn, see `earnest.training.module`
     """
 
     heard: list[Example]

@@ -30,11 +30,9 @@ from earnest.files.writing import write_atomically
 from earnest.models.classifier import Network
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Training
-from earnest.training.batches import Augmented, train_batches
+from earnest.training.batches import ALONE, Augmented, Ranks, train_batches
 from earnest.training.examples import Example
-from earnest.training.health import Health
-from earnest.training.module import EmotionTraining
-from earnest.training.ranks import ALONE, Ranks
+from earnest.training.module import EmotionTraining, Health
 from earnest.training.record import CHECKPOINT, History
 
 _log = logging.getLogger(__name__)

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from earnest.bundle import TrainingCorpus
 from earnest.errors import printable
-from earnest.evaluation.calibration import FittedCalibration, fit_temperature, quality, softmax, undone
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.calibration import FittedCalibration, fit_temperature, quality, softmax
 from earnest.files.reading import read_json
 from earnest.settings.limits import from_mapping
 from earnest.settings.recipe import Task
@@ -46,7 +45,7 @@ class RunRecord:
     learned : tasks beside the emotion that training utterances had labels for; the model answers no others
     adaptation, domain : as in the bundle, None where there is none
     calibration : ECE and NLL of the utterances that the temperature was fitted on; None without any
-    warnings : signs that the network did not learn, see `earnest.training.health`, and doubts about what it learnt from
+    warnings : signs that the network did not learn, see `earnest.training.module`, and doubts about what it learnt from
     gender_temperature, gender_calibration : the same of the gender, over utterances whose gender is known
     package : name and version of the package that the network is of; "" where it is ours
     code : digest of the code that trained, see `earnest.training.run.code_of`; "" in runs of earlier versions
@@ -117,34 +116,3 @@ def calibrate(classifier: "SpeechClassifier", record: RunRecord) -> None:
     """Let a classifier's probabilities be those of a finished run."""
     classifier.temperature.fill_(record.temperature)
     classifier.gender_temperature.fill_(record.gender_temperature)
-
-
-def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord]) -> dict[str, Any] | None:
-    """Return ECE and NLL of test utterances before calibration and after, over all folds and of each.
-
-    Parameters
-    ----------
-    predictions : calibrated; rows without probabilities are left out
-    records : fold → finished run
-    """
-    if predictions.probabilities is None:
-        return None
-    known = predictions.take(np.flatnonzero(~np.isnan(predictions.probabilities).any(axis=1)))
-    assert known.probabilities is not None
-    folds, plain = {}, np.empty(known.probabilities.shape)
-    for fold in known.folds:
-        rows = np.flatnonzero(known.fold == fold)
-        # p^T normalised: what softmax(z) was before z was divided by T.
-        plain[rows] = undone(known.probabilities[rows], records[fold].temperature)
-        folds[fold] = {
-            "temperature": records[fold].temperature,
-            **_change(plain[rows], known.probabilities[rows], known.emotion[rows]),
-        }
-    return {**_change(plain, known.probabilities, known.emotion), "folds": folds} if folds else None
-
-
-def _change(
-    before: npt.NDArray[np.floating], after: npt.NDArray[np.floating], true: npt.NDArray[np.integer]
-) -> dict[str, Any]:
-    named = {"before": quality(before, true), "after": quality(after, true)}
-    return {name: {"ece": one.ece, "nll": one.nll, "n": one.n} for name, one in named.items()}

@@ -24,9 +24,8 @@ from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.calibration import bound_warnings
 from earnest.evaluation.predictions import Predictions, identified, rated, read_predictions, write_predictions
 from earnest.evaluation.splits import Leakage, Split, leakage, refuse_identical
-from earnest.files.locks import holding
 from earnest.files.reading import read_bytes, read_json
-from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
+from earnest.files.writing import SUMS, holding, refuse_changed, refuse_foreign, write_atomically, write_sums
 from earnest.labels import AFFECT, SCHEMES
 from earnest.models.classifier import MODELS, NetworkOutput, SpeechClassifier, build_classifier
 from earnest.models.pretrained import persons, take_over

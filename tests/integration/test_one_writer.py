@@ -121,7 +121,7 @@ def test_a_second_predict_into_one_file_is_refused_in_words(root: Path, suffix: 
 
 
 def test_a_second_training_into_one_folder_is_refused_in_words(made_up: Path, tmp_path: Path) -> None:
-    from earnest.files.locks import held_folder
+    from earnest.files.writing import held_folder
 
     (tmp_path / "recipe.toml").write_text(recipe_text(1) + TABLE, encoding="utf-8")
     data = ("--data", f"made-up={made_up}")

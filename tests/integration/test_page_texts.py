@@ -10,7 +10,7 @@ from typing import Any
 import harness
 import pytest
 
-from earnest.files.locks import held_folder
+from earnest.files.writing import held_folder
 from earnest.runtime.prediction import Prediction, Segment, Span, VocalBurst, Window
 from earnest.runtime.timeline import FORMATS, Timeline
 from earnest.runtime.timeline_plot import COLOURS

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from earnest.corpora.manifest import Utterance
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.recipe import Training
+from earnest.training.batches import joined_ranks
 from earnest.training.examples import Example
 from earnest.training.loop import History, fit, follow
-from earnest.training.ranks import joined_ranks
 
 EPOCHS, N_CLASSES, BANDS = 4, 3, 6
 # 27 clips: batches of 12, 12 and 3, of which the last one is too small for two ranks; 16 of the validation's speakers.

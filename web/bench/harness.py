@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from earnest.files.locks import held_folder
+from earnest.files.writing import held_folder
 
 WEB = Path(__file__).resolve().parent.parent
 PAGE = WEB.parent / "earnest" / "apps" / "web"

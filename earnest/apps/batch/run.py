@@ -33,9 +33,8 @@ from earnest.apps.batch.plan import (
 from earnest.apps.batch.shard import METADATA, ShardReport, ShardWorker, Work
 from earnest.errors import EarnestError, counted, first_line, named, printable
 from earnest.experiments.workers import ray_cluster
-from earnest.files.locks import held_folder
 from earnest.files.reading import parsed_json
-from earnest.files.writing import refuse_foreign
+from earnest.files.writing import held_folder, refuse_foreign
 from earnest.progress import Progress
 
 LOOK_S = 10.0  # at the nodes of a cluster that says nothing

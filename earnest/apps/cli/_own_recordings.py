@@ -117,7 +117,7 @@ def next_command(data: OwnData, report: OwnReport, name: str, hints: OwnOptions)
 
     `earnest evaluate` takes no hints and no faulty recordings: a manifest keeps what the first say, without the others.
     """
-    from earnest.evaluation.folds import suitable_protocol
+    from earnest.evaluation.protocols import suitable_protocol
 
     kept = without_faulty(data, report)
     try:

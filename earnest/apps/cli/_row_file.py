@@ -27,7 +27,6 @@ from earnest.files.writing import (
     refuse_existing,
     refuse_planted,
     replacing,
-    undone,
     unfollowed,
     whole_lines,
     write_sum,
@@ -137,7 +136,7 @@ def _made_by_in(note: str, where: str) -> MadeBy | None:
 class JournaledFile(ABC, Generic[R]):
     """Collects rows for a file; `close` puts it in place in one step, from the journal ``NAME.partial``.
 
-    Who uses it holds the file, see `earnest.files.locks.held_file`.
+    Who uses it holds the file, see `earnest.files.writing.held_file`.
 
     Attributes
     ----------
@@ -164,8 +163,13 @@ class JournaledFile(ABC, Generic[R]):
             if existing == "overwrite":
                 self._journal.unlink(missing_ok=True)
             if existing == "resume":
-                with undone(self._journal):
+                is_new = not self._journal.exists()
+                try:
                     self._go_on(retried)
+                except BaseException:
+                    if is_new:  # what was refused leaves nothing behind
+                        self._journal.unlink(missing_ok=True)
+                    raise
             self._file = Journal(self._journal, RESUMES)
         if self._file.is_empty:
             self._noted = made_by.to_json()

@@ -32,9 +32,8 @@ from earnest.apps.cli.predict import DecodingOptions, Existing, ExistingOptions,
 from earnest.audio.source import Source
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, printable, printable_json
-from earnest.files.locks import held_file
 from earnest.files.tables import load_pyarrow
-from earnest.files.writing import unfollowed
+from earnest.files.writing import held_file, unfollowed
 from earnest.learning.domain import UNREADABLE
 from earnest.runtime.formats import json_line
 from earnest.runtime.frames import EmbeddedRecording, Embeddings, Vector

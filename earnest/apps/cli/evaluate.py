@@ -31,8 +31,7 @@ from earnest.errors import MissingExtraError, RecipeError
 from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.report import Matrix
 from earnest.evaluation.split_files import NAME, protocol_of_files
-from earnest.files.locks import held_folder
-from earnest.files.writing import write_json
+from earnest.files.writing import held_folder, write_json
 from earnest.progress import Progress
 from earnest.settings.recipe import Recipe, read_recipe, read_recipe_and_tune, recipe_word
 

@@ -91,7 +91,7 @@ def command(
     """
     require_training()
     from earnest.export.bundle import Form, Identity, export_bundle
-    from earnest.export.files import refuse_full
+    from earnest.export.card import refuse_full
 
     refuse_full(output, overwrite)
 

@@ -25,7 +25,7 @@ from earnest.bundle import path_of_bundle
 from earnest.corpora.own.data import kinds_of
 from earnest.errors import counted
 from earnest.evaluation.texts import SCORES_IN_WORDS
-from earnest.export.files import refuse_full
+from earnest.export.card import refuse_full
 from earnest.installation import install_command
 from earnest.own.bundle import CLASS_COLUMNS, Learned
 

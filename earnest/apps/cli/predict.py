@@ -43,7 +43,7 @@ from earnest.apps.cli.output import (
     resumable,
 )
 from earnest.audio.source import Source, path_of, place_of, whole_and_channel
-from earnest.files.locks import held_file
+from earnest.files.writing import held_file
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.bulk import BATCH_S, AnsweredRecording, BatchAnswers

@@ -29,9 +29,9 @@ from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join,
 from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
 from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.confusion import HEADLINES
-from earnest.evaluation.folds import seeds_apart, without_repeats
 from earnest.evaluation.importers import READERS, read_any
-from earnest.evaluation.metrics import Scores, affect_results, score
+from earnest.evaluation.intervals import Slice, manifest_columns
+from earnest.evaluation.metrics import Scores, affect_results, score, seeds_apart
 from earnest.evaluation.predictions import (
     METRICS,
     PREDICTIONS,
@@ -43,10 +43,9 @@ from earnest.evaluation.predictions import (
 )
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document
-from earnest.evaluation.slices import Slice, manifest_columns
+from earnest.evaluation.splits import without_repeats
 from earnest.evaluation.texts import NONE, SCORES_IN_WORDS, percent, range_text, spread_text
-from earnest.files.locks import holding
-from earnest.files.writing import SUMS, refuse_existing, summed_in, write_json, write_sums
+from earnest.files.writing import SUMS, holding, refuse_existing, summed_in, write_json, write_sums
 from earnest.labels import Scheme, composed, scheme_called
 
 SLICED = ("style", "intensity")

@@ -30,8 +30,7 @@ from earnest.errors import counted
 from earnest.evaluation.protocols import kind_words, protocol_called, splits_of
 from earnest.evaluation.split_files import Checked, Lookup, checked, read_plans, split_document
 from earnest.evaluation.splits import Digests, refuse_identical
-from earnest.files.locks import held_folder
-from earnest.files.writing import refuse_existing, write_json
+from earnest.files.writing import held_folder, refuse_existing, write_json
 from earnest.progress import Progress
 
 COMPARED = "Samples were compared: copies as MP3, at another level or moved in time are not looked for."

@@ -9,8 +9,7 @@ import click
 from earnest.apps.cli.output import PATH, echo, echo_json, echo_table, output_options, progress_for
 from earnest.apps.cli.train import require_training
 from earnest.evaluation.streams import BRIEF_COLUMNS, brief_table, losses_sentence, streams_legend, streams_markdown
-from earnest.files.locks import held_folder
-from earnest.files.writing import write_atomically
+from earnest.files.writing import held_folder, write_atomically
 
 MARKDOWN = "streams.md"
 

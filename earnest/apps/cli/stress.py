@@ -22,9 +22,8 @@ from earnest.apps.cli.output import (
 )
 from earnest.apps.cli.train import require_training
 from earnest.errors import EarnestError, MissingExtraError, counted
-from earnest.files.locks import held_folder
 from earnest.files.reading import read_json
-from earnest.files.writing import refuse_existing, write_atomically
+from earnest.files.writing import held_folder, refuse_existing, write_atomically
 
 if TYPE_CHECKING:
     from earnest.experiments.finished import Stress

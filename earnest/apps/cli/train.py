@@ -36,9 +36,9 @@ from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, counted
 from earnest.evaluation.curves import read_history
-from earnest.evaluation.folds import suitable_protocol
+from earnest.evaluation.protocols import suitable_protocol
 from earnest.evaluation.texts import percent
-from earnest.files.locks import held_folder
+from earnest.files.writing import held_folder
 from earnest.settings.recipe import Recipe, read_recipe, recipe_word
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def command(
     progress = progress_for(as_json, quiet)
     words = ["earnest", "train", recipe_word(recipe), "--protocol", protocol, *other.words]
     typed = shlex.join([*words, *(["--fold", fold] if fold else []), *(["--all-data"] if all_data else [])])
-    from earnest.training.ranks import joined_ranks
+    from earnest.training.batches import joined_ranks
 
     with resumable(output, "", quiet), held_folder(output), joined_ranks() as ranks:
         outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress, ranks, rows)
@@ -137,8 +137,8 @@ def _is_follower() -> bool:
 
 def _follow() -> None:
     """Learn beside the first process, which runs the command."""
+    from earnest.training.batches import joined_ranks
     from earnest.training.loop import follow
-    from earnest.training.ranks import joined_ranks
 
     with joined_ranks() as ranks:
         follow(ranks)

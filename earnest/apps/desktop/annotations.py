@@ -37,7 +37,7 @@ from earnest.corpora.annotations import Annotation, AnnotationJournal, utterance
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement
-from earnest.files.locks import OTHERWISE, held_file
+from earnest.files.writing import OTHERWISE, held_file
 from earnest.labels import EMOTIONS
 from earnest.runtime.prediction import Span
 from earnest.runtime.timeline import SpeakerTurn, Timeline, speakers_of

@@ -17,8 +17,7 @@ from earnest.audio.source import Channel
 from earnest.bundle import BundleInfo
 from earnest.corpora.manifest import write_manifest
 from earnest.errors import EarnestError, printable, told
-from earnest.files.locks import held_file
-from earnest.files.writing import new_file, unfollowed
+from earnest.files.writing import held_file, new_file, unfollowed
 from earnest.runtime.predictor import TIMELINE_MAX_SECONDS
 from earnest.runtime.timeline import SUFFIXES, Timeline, written
 

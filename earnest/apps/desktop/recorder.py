@@ -20,8 +20,7 @@ from earnest.apps.desktop.fields import ChoiceField, arranged, button
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable, told
-from earnest.files.locks import held_file, lock_of
-from earnest.files.writing import PARTIAL, new_file, put_in_place, refuse_existing, unfollowed
+from earnest.files.writing import PARTIAL, held_file, lock_of, new_file, put_in_place, refuse_existing, unfollowed
 from earnest.runtime.prediction import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, percent
 from earnest.runtime.timeline_plot import clock, colours_of
 

@@ -16,7 +16,7 @@ from prometheus_client import Counter
 
 from earnest.apps.server.body import Upload
 from earnest.apps.server.settings import MIB, Limits
-from earnest.files.locks import lock_descriptor
+from earnest.files.writing import lock_descriptor
 
 _log = logging.getLogger("earnest.server")
 SPARE_BYTES = 256 * MIB  # of the disk, which are left to others

@@ -16,7 +16,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from earnest.files.locks import is_running
+from earnest.files.writing import is_running
 
 _log = logging.getLogger("earnest.server")
 UVICORN, SELDOM_S = "uvicorn.error", 60.0  # whose warnings, and seconds from one to the next like it

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from earnest.corpora.check import SILENT_PEAK, Finding, Sound, examine_all
+from earnest.audio.io import SILENT_PEAK
+from earnest.corpora.check import Finding, Sound, examine_all
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own.data import OwnData, Refused, doubts_about
 

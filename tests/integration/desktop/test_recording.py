@@ -19,7 +19,7 @@ from patience import PATIENCE_S
 
 from earnest.corpora.annotations import Annotation
 from earnest.errors import EarnestError
-from earnest.files.locks import lock_descriptor
+from earnest.files.writing import lock_descriptor
 from earnest.testing.sounds import voice, write_voice
 
 QT = "PySide6.QtCore"
@@ -312,7 +312,7 @@ def test_recordings_that_begin_in_one_second_are_files_of_their_own(
 ) -> None:
     from earnest.apps.desktop import recorder
     from earnest.apps.desktop.analysis import Listening
-    from earnest.files.locks import held_file
+    from earnest.files.writing import held_file
     from earnest.runtime.predictor import Predictor
 
     monkeypatch.setattr(recorder, "time", SimpleNamespace(strftime=lambda _: "recording-20260102-030405"))

@@ -6,19 +6,11 @@ import pytest
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.answers import same_text, text_column
-from earnest.evaluation.folds import (
-    FoldChoice,
-    chosen_folds,
-    fold_and_repeat,
-    repeated,
-    seeds_apart,
-    suitable_protocol,
-    training_seeds,
-)
-from earnest.evaluation.metrics import score
+from earnest.evaluation.metrics import score, seeds_apart
 from earnest.evaluation.predictions import Predictions
-from earnest.evaluation.protocols import protocol_called, splits_of
-from earnest.evaluation.splits import Split
+from earnest.evaluation.protocols import protocol_called, splits_of, suitable_protocol
+from earnest.evaluation.splits import Split, fold_and_repeat, repeated
+from earnest.experiments.task import FoldChoice, chosen_folds, training_seeds
 
 
 def split(fold: str) -> Split:

@@ -9,10 +9,9 @@ import pytest
 from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.calibration import calibration_scores, selective
 from earnest.evaluation.confusion import class_scores, confusion_counts, headline_scores
-from earnest.evaluation.intervals import bootstrap, spread
+from earnest.evaluation.intervals import bootstrap, slices, spread
 from earnest.evaluation.metrics import affect_scores, concordance, gender_scores, macro, rmse, roc_auc, score, top_k
 from earnest.evaluation.predictions import Predictions, joined, of_emotion
-from earnest.evaluation.slices import slices
 from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad", "angry")

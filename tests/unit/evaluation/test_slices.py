@@ -8,9 +8,16 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.confusion import confusion_counts, headline_scores
-from earnest.evaluation.intervals import bootstrap
+from earnest.evaluation.intervals import (
+    bootstrap,
+    gaps,
+    gaps_by_chance,
+    manifest_columns,
+    own_columns,
+    recall_gaps,
+    slices,
+)
 from earnest.evaluation.predictions import Predictions
-from earnest.evaluation.slices import gaps, gaps_by_chance, manifest_columns, own_columns, recall_gaps, slices
 from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad")

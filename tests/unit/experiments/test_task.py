@@ -7,12 +7,12 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
-from earnest.evaluation.folds import chosen_folds
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.split_files import protocol_of_files
 from earnest.experiments.task import (
     ALL_DATA,
     Task,
+    chosen_folds,
     examples_of,
     label_counts,
     protocol_utterances,

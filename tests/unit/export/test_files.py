@@ -12,14 +12,14 @@ from stand_in import stand_in_model, write_bundle
 
 from earnest.bundle import BundleInfo, load_bundle
 from earnest.errors import EarnestError
-from earnest.export import files
-from earnest.files.locks import held_folder
+from earnest.export import card
+from earnest.files.writing import held_folder
 
 
 def write(output: Path, source: Path) -> None:
     """Write the stand-in as an export does."""
     info: BundleInfo = load_bundle(source).info
-    files.write_bundle(output, {"model.onnx": stand_in_model().SerializeToString()}, info)
+    card.write_bundle(output, {"model.onnx": stand_in_model().SerializeToString()}, info)
 
 
 def die_at_the_end(output: Path, source: Path) -> None:
@@ -30,7 +30,7 @@ def die_at_the_end(output: Path, source: Path) -> None:
         remove(path)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    files.shutil.rmtree = deadly  # type: ignore[assignment]
+    card.shutil.rmtree = deadly  # type: ignore[assignment]
     write(output, source)
 
 
@@ -38,8 +38,8 @@ def test_a_bundle_is_not_replaced_unasked(tmp_path: Path) -> None:
     source, output = write_bundle(tmp_path / "stand-in"), tmp_path / "bundle"
     write(output, source)
     with pytest.raises(EarnestError, match=r"holds bundle\.json\. Replace it with --overwrite"):
-        files.refuse_full(output, overwrite=False)
-    files.refuse_full(output, overwrite=True)
+        card.refuse_full(output, overwrite=False)
+    card.refuse_full(output, overwrite=True)
 
 
 def test_an_export_that_was_killed_at_its_very_end_goes_on(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_an_export_that_was_killed_at_its_very_end_goes_on(tmp_path: Path) -> No
     assert child.exitcode == -signal.SIGKILL
     left = {path.name for path in output.iterdir()}
     assert left == {"model.onnx", "card.md", "bundle.json", ".lock"}
-    files.refuse_full(output, overwrite=False)
+    card.refuse_full(output, overwrite=False)
     write(output, source)
     assert {path.name for path in output.iterdir()} == left - {".lock"}
 
@@ -59,4 +59,4 @@ def test_a_folder_that_another_one_fills_is_refused_by_its_lock(tmp_path: Path) 
     with held_folder(tmp_path):
         (tmp_path / "notes.txt").write_text("of somebody")
         with pytest.raises(EarnestError, match=r"holds notes\.txt"):
-            files.refuse_full(tmp_path, overwrite=False)
+            card.refuse_full(tmp_path, overwrite=False)

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.files import locks
-from earnest.files.locks import Owner, held_file, held_folder, holding, is_running
+from earnest.files import writing
+from earnest.files.writing import Owner, held_file, held_folder, holding, is_running
 
 HOLDER = """
 import sys
 from pathlib import Path
-from earnest.files.locks import held_file, held_folder
+from earnest.files.writing import held_file, held_folder
 with (held_folder if sys.argv[2] == "folder" else held_file)(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -118,13 +118,13 @@ def test_on_a_shared_disk_another_machines_lock_is_not_taken_over(
 ) -> None:
     owner = {"host": "elsewhere", "pid": 7, "since": "2026-01-02 12:03", "command": "earnest evaluate \x1b[2J a.toml"}
     (tmp_path / "a.csv.lock").write_text(json.dumps(owner))
-    monkeypatch.setattr(locks, "_is_shared", lambda _: True)
+    monkeypatch.setattr(writing, "_is_shared", lambda _: True)
     with pytest.raises(EarnestError) as caught:
         held_file(tmp_path / "a.csv").__enter__()
     assert "process 7 on elsewhere since 2026-01-02 12:03 (earnest evaluate" in str(caught.value)
     assert f"delete {tmp_path / 'a.csv.lock'} and try again" in str(caught.value)
     assert "\x1b" not in str(caught.value)
-    monkeypatch.setattr(locks, "_is_shared", lambda _: False)  # a local disk: the system knows
+    monkeypatch.setattr(writing, "_is_shared", lambda _: False)  # a local disk: the system knows
     with held_file(tmp_path / "a.csv"):
         pass
 
@@ -132,7 +132,7 @@ def test_on_a_shared_disk_another_machines_lock_is_not_taken_over(
 def test_where_the_file_system_has_no_locks_a_living_owner_is_respected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "_try_lock", lambda _: "unknown")
+    monkeypatch.setattr(writing, "_try_lock", lambda _: "unknown")
     with held_by_another(tmp_path / "a.csv", "file") as other:
         with pytest.raises(EarnestError, match=f"is being written by process {other.pid}"):
             held_file(tmp_path / "a.csv").__enter__()
@@ -176,11 +176,11 @@ def test_on_windows_who_waits_for_a_lock_looks_again_at_once(tmp_path: Path, mon
     monkeypatch.setitem(sys.modules, "msvcrt", windows)
     monkeypatch.setattr(sys, "platform", "win32")
     with (tmp_path / "ledger").open("w") as file:
-        locks.lock_descriptor(file.fileno())
+        writing.lock_descriptor(file.fileno())
         with pytest.raises(PermissionError):
-            locks.lock_descriptor(file.fileno(), waits=False)
+            writing.lock_descriptor(file.fileno(), waits=False)
         with pytest.raises(OSError, match="no"):
-            locks.lock_descriptor(file.fileno())
+            writing.lock_descriptor(file.fileno())
     assert not answers
 
 
@@ -195,7 +195,7 @@ def test_a_share_without_locks_that_macos_mounts_is_written_all_the_same(
 ) -> None:
     monkeypatch.setattr(errno, "ENOTSUP", 45)
     monkeypatch.setattr(errno, "EOPNOTSUPP", 102)
-    spec = importlib.util.find_spec(locks.__name__)
+    spec = importlib.util.find_spec(writing.__name__)
     assert spec and spec.loader
     on_macos: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(on_macos)
@@ -208,7 +208,7 @@ def test_a_share_without_locks_that_macos_mounts_is_written_all_the_same(
 def test_a_lock_that_fails_leaves_no_empty_one_behind_and_removes_no_other_owners(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "lock_descriptor", failing_with(errno.EIO))
+    monkeypatch.setattr(writing, "lock_descriptor", failing_with(errno.EIO))
     target, lock = tmp_path / "a.csv", tmp_path / "a.csv.lock"
     with pytest.raises(EarnestError, match="not writable"), held_file(target):
         pass

@@ -11,9 +11,9 @@ from made_up_results import made_up, write_result, write_run
 
 from earnest.corpora.manifest import Utterance
 from earnest.installation import install_command
-from earnest.report import inside
+from earnest.report import build
+from earnest.report.build import inside_sections, laid_out, nearest_neighbours, surest_of_each_class
 from earnest.report.clips import Recordings
-from earnest.report.inside import inside_sections, laid_out, nearest_neighbours, surest_of_each_class
 from earnest.report.result import Result, read_result
 
 
@@ -47,7 +47,7 @@ def test_without_recordings_the_reason_is_theirs(result: Result) -> None:
 def test_without_torch_the_extra_is_named(
     result: Result, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inside, "find_spec", lambda name: None)
+    monkeypatch.setattr(build, "find_spec", lambda name: None)
     assert install_command("train") in reason(result, recordings)
 
 

@@ -23,6 +23,7 @@ from earnest.training.batches import (
     Batch,
     Draw,
     EpochShuffle,
+    Ranks,
     SharedBatches,
     Strategy,
     oversampled,
@@ -30,7 +31,6 @@ from earnest.training.batches import (
     train_batches,
 )
 from earnest.training.examples import Example, kept
-from earnest.training.ranks import Ranks
 
 TARGETS = [0] * 10 + [1] * 4 + [2] * 7 + [3] * 2
 

@@ -15,11 +15,11 @@ from earnest.evaluation.calibration import FittedCalibration, fit_temperature, l
 from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.models.layers import SpeakerDependentHead
 from earnest.settings.recipe import Finetune, Recipe, Training
+from earnest.training.batches import Ranks
 from earnest.training.closed_form import EmbeddingCache, discriminant_logits, fit_discriminant, out_of_fold_logits
 from earnest.training.examples import UNKNOWN, Example
 from earnest.training.heads import EmotionHead, GenderHead
 from earnest.training.learn import Clips, ClosedForm, GradientDescent, calibration_of, learner_for
-from earnest.training.ranks import Ranks
 from earnest.training.runtime_statistics import RuntimeStatistics
 
 pytestmark = pytest.mark.long

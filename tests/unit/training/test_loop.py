@@ -19,8 +19,8 @@ from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.recipe import Training
 from earnest.training.batches import predict_outputs
 from earnest.training.examples import Example
-from earnest.training.health import Health
 from earnest.training.loop import EpochKeeper, History, fit, freed_memory_kept
+from earnest.training.module import Health
 
 pytestmark = pytest.mark.long
 

@@ -13,10 +13,11 @@ from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.calibration import softmax
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import Predictions
+from earnest.experiments.evaluate import calibration_change
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
-from earnest.training.record import RECORD, RunRecord, calibrate, calibration_change, fit_calibration, read_record
+from earnest.training.record import RECORD, RunRecord, calibrate, fit_calibration, read_record
 
 CLASSES = ("neutral", "happy", "sad")
 

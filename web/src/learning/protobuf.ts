@@ -1,4 +1,4 @@
-/** Protobuf messages as their fields, read and written by hand; as in `earnest.onnx.protobuf`. */
+/** Protobuf messages as their fields, read and written by hand; as in `earnest.onnx.check`. */
 
 const MOST_FIELDS = 200_000; // each costs memory before anything is known about it
 const LONGEST_VARINT = 10; // bytes of 64 bits
