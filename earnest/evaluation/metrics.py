@@ -43,6 +43,7 @@ from earnest.evaluation.splits import fold_and_repeat
 from earnest.evaluation.texts import range_text
 from earnest.labels import AFFECT
 
+BOOTSTRAP_SEED = 0  # everywhere, so that intervals are the same
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
@@ -541,6 +542,11 @@ def _calibration(predictions: Predictions, rng: np.random.Generator) -> Calibrat
     n_unsure = int((known & ~answered).sum())
     told = reliability(rows, predictions.emotion[answered]).ece if n_unsure and len(rows) else None
     return replace(scores, n_rows=len(predictions), n_unsure=n_unsure, n_other=int(is_other.sum()), ece_told=told)
+
+
+def scores_of(predictions: Predictions) -> Scores:
+    """Score predictions, those of repeats by their mean."""
+    return seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))[0]
 
 
 def seeds_apart(scores: Scores) -> tuple[Scores, dict[str, Spread]]:

@@ -29,11 +29,11 @@ from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, counted, named
 from earnest.evaluation.curves import NoiseCurve
-from earnest.evaluation.metrics import Scores
+from earnest.evaluation.metrics import Scores, scores_of
 from earnest.evaluation.predictions import Predictions, joined, of_emotion, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.evaluation.streams import HOWS, How, adapted_predictions
-from earnest.experiments.evaluate import scored, scores_of
+from earnest.experiments.evaluate import scored
 from earnest.experiments.task import Task
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_json

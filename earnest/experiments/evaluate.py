@@ -20,7 +20,7 @@ from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_o
 from earnest.evaluation.calibration import quality, undone
 from earnest.evaluation.curves import Amount
 from earnest.evaluation.intervals import Spread, manifest_columns
-from earnest.evaluation.metrics import Scores, affect_results, score, seeds_apart
+from earnest.evaluation.metrics import BOOTSTRAP_SEED, Scores, affect_results, score, scores_of, seeds_apart
 from earnest.evaluation.predictions import Predictions, joined, of_classes, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, result_row
@@ -58,7 +58,6 @@ from earnest.training.run import (
     run_split,
 )
 
-BOOTSTRAP_SEED = 0
 METRICS = "metrics.json"
 _log = logging.getLogger(__name__)
 
@@ -242,12 +241,6 @@ def class_subset_scores(protocol: Protocol, predictions: Predictions) -> dict[st
         return {}
     fewer = of_classes(predictions, scheme_called(protocol.class_subset).classes)
     return {protocol.class_subset: scores_of(fewer)}
-
-
-def scores_of(predictions: Predictions) -> Scores:
-    """Score predictions, those of repeats by their mean."""
-    scores, _ = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
-    return scores
 
 
 def _refuse_other_results(task: Task, output: Path) -> None:

@@ -13,11 +13,11 @@ from earnest.errors import counted, named
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.comparison import Comparison, Difference, clip_names, compare, holm
 from earnest.evaluation.intervals import bootstrap
-from earnest.evaluation.metrics import score
+from earnest.evaluation.metrics import BOOTSTRAP_SEED, score
 from earnest.evaluation.texts import percent, points, range_text, shown_number
 from earnest.files.writing import write_atomically
 from earnest.plots.results import draw_differences
-from earnest.report.result import BOOTSTRAP_SEED, Result
+from earnest.report.result import Result
 from earnest.report.section import ReportPicture, Table, picture, render
 from earnest.report.sections import headline_notes, headline_table
 

@@ -12,7 +12,7 @@ from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.curves import NoiseCurve, read_history
 from earnest.evaluation.importers import SPANS, recognised
-from earnest.evaluation.metrics import Scores, affect_results, score, seeds_apart
+from earnest.evaluation.metrics import Scores, affect_results, scores_of
 from earnest.evaluation.predictions import (
     METRICS,
     WITH_TRUTH,
@@ -33,7 +33,6 @@ _FORMS = {
     "huggingface": "JSON",
     "nkululeko": "a table of nkululeko's form",
 }
-BOOTSTRAP_SEED = 0  # as in `earnest evaluate`, so that intervals are the same
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def read_result(path: Path) -> Result:
     _refuse_other_forms(file)
     answers = read_answers(file, WITH_TRUTH)
     predictions = Predictions.of(answers)
-    scores, _ = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
+    scores = scores_of(predictions)
     if not path.is_dir():
         facts = replace(_facts(told_by_run(path)), affect=affect_results(predictions) or {})
         return Result(path.stem, predictions, scores, facts, not_read=answers.not_read)

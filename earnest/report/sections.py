@@ -20,6 +20,7 @@ from earnest.evaluation.intervals import (
     recall_gaps,
     slices,
 )
+from earnest.evaluation.metrics import BOOTSTRAP_SEED
 from earnest.evaluation.report import published_rows
 from earnest.evaluation.texts import (
     NONE,
@@ -41,7 +42,7 @@ from earnest.plots.results import (
     draw_risk_coverage,
     draw_speakers,
 )
-from earnest.report.result import BOOTSTRAP_SEED, HISTORY, Facts, FoldRun, Result
+from earnest.report.result import HISTORY, Facts, FoldRun, Result
 from earnest.report.section import Section, Table, picture
 
 COLUMNS = (

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
@@ -320,7 +320,7 @@ def _trainer(
         precision=_precision(network),
         max_epochs=epochs,
         callbacks=callbacks,
-        logger=_tensorboard(folder) if ranks.is_first else False,
+        logger=ranks.is_first and TensorBoardLogger(folder, "", "tensorboard", default_hp_metric=False),
         plugins=[AtomicCheckpointIO()],
         num_sanity_val_steps=0,
         enable_progress_bar=enable_progress_bar,
@@ -384,9 +384,3 @@ def freed_memory_kept() -> Iterator[None]:
         for parameter, (_, first) in _KEPT.items():
             library.mallopt(parameter, first)
         library.malloc_trim(0)
-
-
-def _tensorboard(folder: Path) -> Logger:
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    return TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False)
