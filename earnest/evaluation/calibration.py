@@ -316,7 +316,9 @@ def fit_temperature(logits: npt.NDArray[np.floating], true: npt.NDArray[np.integ
     def is_too_flat(temperature: float) -> bool:
         if all_right:
             return float(softmax(logits, temperature).max(axis=1).mean()) < (n + 1) / (n + 2)
-        return _slope(logits, true, temperature) > 0  # more likely when sharper
+        # d/d(1/T) log softmax(z/T)_y = z_y − Σ_c p_c·z_c: more likely when sharper
+        expected = (softmax(logits, temperature) * logits).sum(axis=1)
+        return float((logits[np.arange(n), true] - expected).mean()) > 0
 
     # In log T, so that every halving is worth the same factor.
     low, high = np.log(LOWEST), np.log(HIGHEST)
@@ -327,9 +329,3 @@ def fit_temperature(logits: npt.NDArray[np.floating], true: npt.NDArray[np.integ
         else:
             low = middle
     return float(np.exp((low + high) / 2))
-
-
-def _slope(logits: npt.NDArray[np.floating], true: npt.NDArray[np.integer], temperature: float) -> float:
-    # d/d(1/T) log softmax(z/T)_y = z_y − Σ_c p_c·z_c
-    expected = (softmax(logits, temperature) * logits).sum(axis=1)
-    return float((logits[np.arange(len(true)), true] - expected).mean())

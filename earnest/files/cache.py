@@ -137,7 +137,7 @@ class DiskCache:
             self._put(Path(file.name), path)
         except OSError as error:
             self._fails = True
-            warn_of_unkept(self.folder, error)
+            _log.warning("%s: nothing can be kept there (%s); the work goes on without.", self.folder, error)
             return
         self._since_look += len(data)
         if self._since_look > self.most_bytes // _LOOKS_A_FILLING:
@@ -183,11 +183,6 @@ def _make_private(folder: Path) -> None:
     missing = takewhile(lambda place: not place.is_dir(), (folder, *folder.parents))
     for place in reversed(list(missing)):
         place.mkdir(mode=0o700, exist_ok=True)
-
-
-def warn_of_unkept(folder: Path, error: OSError) -> None:
-    """Warn that a folder can't hold what would save work."""
-    _log.warning("%s: nothing can be kept there (%s); the work goes on without.", folder, error)
 
 
 def cache_folder() -> Path:

@@ -105,7 +105,8 @@ class TwoStageTransform(nn.Module):
     def __init__(self, n_fft: int, win_length: int, hop_length: int, n_bins: int, window: str = "hann") -> None:
         super().__init__()
         self.n_fft, self.win_length = n_fft, win_length
-        self.q = min(_common_divisors(n_fft, hop_length), key=lambda q: _products(n_fft, win_length, n_bins, q))
+        common = [q for q in range(1, n_fft + 1) if n_fft % q == hop_length % q == 0]  # divisors of both
+        self.q = min(common, key=lambda q: _products(n_fft, win_length, n_bins, q))
         self.p, self.stride, self.n_taps = n_fft // self.q, hop_length // self.q, -(-win_length // self.q)
         angles = 2 * np.pi * np.arange(n_fft) / n_fft
         wave = torch.from_numpy(np.stack([np.cos(angles), -np.sin(angles)])).float()
@@ -153,11 +154,6 @@ class TwoStageTransform(nn.Module):
         real, imaginary = self.wave[0][phase], self.wave[1][phase]
         # (a + bi)·(c + di) as a matrix of real numbers: [[a, −b], [b, a]].
         return torch.cat([torch.cat([real, -imaginary], dim=2), torch.cat([imaginary, real], dim=2)], dim=1)
-
-
-def _common_divisors(first: int, second: int) -> list[int]:
-    common = math.gcd(first, second)
-    return [divisor for divisor in range(1, common + 1) if common % divisor == 0]
 
 
 def _bins_of(n_fft: int, p: int, n_bins: int) -> list[list[int]]:

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.curves import NoiseCurve, read_history

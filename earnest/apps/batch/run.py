@@ -102,11 +102,9 @@ def _counted_elsewhere(inputs: Iterator[Input], source: str, asked: Counter[str]
 
 
 def _elsewhere(source: str, asked: Counter[str]) -> str:
-    machines = named(
-        [f"{printable(name[:MOST_LETTERS])} ({number})" for name, number in asked.most_common()], N_MACHINES
-    )
-    told = f"{printable(source)} names {counted(asked.total(), 'recording')} elsewhere"
-    return f"{told}, which a run fetches with what you may do there: {machines}. (--plan fetches none.)"
+    machines = [f"{printable(name[:MOST_LETTERS])} ({number})" for name, number in asked.most_common()]
+    told = f"{printable(source)} names {counted(asked.total(), 'recording')} elsewhere, which a run fetches with what"
+    return f"{told} you may do there: {named(machines, N_MACHINES)}. (--plan fetches none.)"
 
 
 def tell_new(plan: BatchPlan, tell: Callable[[str], None]) -> None:
