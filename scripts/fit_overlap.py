@@ -36,7 +36,8 @@ from onnx import ModelProto
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
-from earnest.augment.level import at_level, mix_at_snr
+from earnest.augment.base import mix_at_snr
+from earnest.augment.level import at_level
 from earnest.bundle import BundleInfo, load_bundle
 from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance

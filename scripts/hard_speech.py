@@ -20,8 +20,9 @@ from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
 from earnest.augment.bandwidth import band_limited
+from earnest.augment.base import mix_at_snr
 from earnest.augment.coloured_noise import coloured_noise
-from earnest.augment.level import at_level, mix_at_snr
+from earnest.augment.level import at_level
 from earnest.augment.noise_files import drawn_stretch
 from earnest.augment.pitch_shift import pitch_shifted
 from earnest.augment.reverb import reverberated, room_response

@@ -32,9 +32,10 @@ from earnest.audio.io import load_waveform
 from earnest.audio.quality import FRAME_S, active_part, frame_levels_dbfs
 from earnest.audio.waveform import Waveform
 from earnest.augment.bandwidth import band_limited
+from earnest.augment.base import mix_at_snr
 from earnest.augment.codec import coded
 from earnest.augment.coloured_noise import SLOPES, coloured_noise
-from earnest.augment.level import at_level, mix_at_snr
+from earnest.augment.level import at_level
 from earnest.augment.noise_files import drawn_stretch
 from earnest.augment.pitch_shift import pitch_shifted
 from earnest.augment.reverb import reverberated, room_response

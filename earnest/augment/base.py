@@ -1,4 +1,4 @@
-"""The interface of waveform augmentations, the registry that finds them, and a recipe's tables of them."""
+"""The interface of waveform augmentations, their registry, a recipe's tables of them; noise at a level below speech."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
 from earnest.bundle import TrainingCorpus
@@ -196,3 +197,27 @@ def _made(where: str, augmentation: Augmentation, sample_rate_hz: int) -> Transf
         return CheckedTransform(augmentation.made_for(sample_rate_hz), where, augmentation.keeps_length)
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from None
+
+
+def power(waveform: npt.NDArray[np.floating]) -> float:
+    """Return the mean square of an utterance, shape (samples,), added up in double precision."""
+    return float(np.mean(np.square(waveform, dtype=np.float64)))
+
+
+def mix_at_snr(speech: Waveform, noise: Waveform, snr_db: float) -> Waveform:
+    """Add noise so that 10·log10(P_speech / P_noise) equals ``snr_db``.
+
+    Parameters
+    ----------
+    speech, noise : shape (samples,), same length, float32
+    snr_db : power ratio in decibels, over the whole utterance
+
+    Returns
+    -------
+    shape (samples,), float32, not clipped to [-1, 1]; where one of the two is silent, the speech alone
+    """
+    speech_power, noise_power = power(speech), power(noise)
+    if not (speech_power > 0 and noise_power > 0):
+        return speech.copy()
+    factor = np.sqrt(speech_power / noise_power * 10 ** (-snr_db / 10))  # factor² · P_noise = P_speech / 10^(SNR/10)
+    return np.asarray(speech + factor * noise, np.float32)

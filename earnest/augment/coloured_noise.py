@@ -8,8 +8,7 @@ import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.bandwidth import fast_length
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
-from earnest.augment.level import mix_at_snr
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, mix_at_snr
 from earnest.settings.limits import LowHigh, NotEmpty
 
 Colour = Literal["white", "pink", "brown", "blue"]

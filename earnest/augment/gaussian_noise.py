@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
-from earnest.augment.level import power
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, power
 from earnest.settings.limits import LowHigh
 
 Unit = Literal["clip", "peak", "one"]

@@ -1,19 +1,13 @@
-"""Level: the root mean square of an utterance, and speech and noise at a signal-to-noise ratio."""
+"""Level: the root mean square of an utterance."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, power
 from earnest.settings.limits import LowHigh
-
-
-def power(waveform: npt.NDArray[np.floating]) -> float:
-    """Return the mean square of an utterance, shape (samples,), added up in double precision."""
-    return float(np.mean(np.square(waveform, dtype=np.float64)))
 
 
 def at_level(waveform: Waveform, level_dbfs: float) -> Waveform:
@@ -49,22 +43,3 @@ class Level(Augmentation):
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `at_level`."""
         return at_level(waveform, rng.uniform(*self.level_dbfs))
-
-
-def mix_at_snr(speech: Waveform, noise: Waveform, snr_db: float) -> Waveform:
-    """Add noise so that 10·log10(P_speech / P_noise) equals ``snr_db``.
-
-    Parameters
-    ----------
-    speech, noise : shape (samples,), same length, float32
-    snr_db : power ratio in decibels, over the whole utterance
-
-    Returns
-    -------
-    shape (samples,), float32, not clipped to [-1, 1]; where one of the two is silent, the speech alone
-    """
-    speech_power, noise_power = power(speech), power(noise)
-    if not (speech_power > 0 and noise_power > 0):
-        return speech.copy()
-    factor = np.sqrt(speech_power / noise_power * 10 ** (-snr_db / 10))  # factor² · P_noise = P_speech / 10^(SNR/10)
-    return np.asarray(speech + factor * noise, np.float32)

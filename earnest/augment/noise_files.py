@@ -13,8 +13,7 @@ import numpy as np
 from earnest.audio.io import load_waveform
 from earnest.audio.sound_file import length_by_header_s
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
-from earnest.augment.level import mix_at_snr, power
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, mix_at_snr, power
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import audio_files
 from earnest.corpora.load import ENVIRONMENT

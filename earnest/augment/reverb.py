@@ -7,8 +7,7 @@ import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.bandwidth import fast_length
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
-from earnest.augment.level import power
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, power
 from earnest.settings.limits import LowHigh
 
 FIRST_REFLECTION_S = 0.002  # a detour of 0.7 m

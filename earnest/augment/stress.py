@@ -14,11 +14,11 @@ import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.bandwidth import Spectrum, filtered
-from earnest.augment.base import generator_for
+from earnest.augment.base import generator_for, mix_at_snr, power
 from earnest.augment.codec import Codec
 from earnest.augment.coloured_noise import ColouredNoise
 from earnest.augment.gain import with_gain
-from earnest.augment.level import at_level, mix_at_snr, power
+from earnest.augment.level import at_level
 from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.augment.reverb import Reverb
 from earnest.augment.telephone import over_telephone

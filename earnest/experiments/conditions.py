@@ -20,8 +20,7 @@ import torch
 
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, generator_for
-from earnest.augment.level import mix_at_snr
+from earnest.augment.base import AUGMENTATIONS, generator_for, mix_at_snr
 from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.augment.tta import variants_called, variants_of
 from earnest.bundle import ADAPTATION

@@ -12,7 +12,7 @@ import soundfile
 from command_line import earnest_cli
 from made_up_corpus import RATE_HZ, recipe_text
 
-from earnest.augment.level import power
+from earnest.augment.base import power
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.curves import NoiseCurve

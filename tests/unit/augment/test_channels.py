@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earnest.augment.bandwidth import band_limited, fast_length, filtered
-from earnest.augment.base import build_chain
+from earnest.augment.base import build_chain, power
 from earnest.augment.codec import Format, coded
-from earnest.augment.level import power
 from earnest.augment.telephone import mu_law, over_telephone
 from earnest.errors import RecipeError
 from earnest.testing.sounds import voice

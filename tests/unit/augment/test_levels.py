@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from earnest.augment.base import power
 from earnest.augment.gain import Gain, with_gain
-from earnest.augment.level import Level, at_level, power
+from earnest.augment.level import Level, at_level
 from earnest.testing.sounds import voice
 
 

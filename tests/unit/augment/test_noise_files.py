@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.augment.base import build_chain, ledger_of_tables
-from earnest.augment.level import power
+from earnest.augment.base import build_chain, ledger_of_tables, power
 from earnest.augment.noise_files import PRESETS, NoiseFiles, level_for, noise_recording, stretch_of
 from earnest.errors import EarnestError, RecipeError
 from earnest.testing.sounds import voice

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from earnest.augment.base import mix_at_snr, power
 from earnest.augment.coloured_noise import SLOPES, Colour, ColouredNoise, coloured_noise
 from earnest.augment.gaussian_noise import GaussianNoise, reference_level, with_gaussian_noise
-from earnest.augment.level import mix_at_snr, power
 from earnest.errors import RecipeError
 from earnest.testing.sounds import voice
 

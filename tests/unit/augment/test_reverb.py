@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earnest.augment.level import power
+from earnest.augment.base import power
 from earnest.augment.reverb import reverberated, room_response
 from earnest.testing.sounds import voice
 

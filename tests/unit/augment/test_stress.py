@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.level import power
+from earnest.augment.base import power
 from earnest.augment.noise_files import NoiseFiles
 from earnest.augment.stress import (
     LEVEL_DBFS,
