@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from earnest.errors import RecipeError
 from earnest.files.cache import DiskCache
-from earnest.learning.discriminant import Shrinkage, discriminant, speaker_discriminant
+from earnest.learning.discriminant import Shrinkage, discriminant, size_of_scores, speaker_discriminant
 from earnest.models.classifier import Layer, Network
 from earnest.models.layers import SpeakerDependentHead
 from earnest.models.pretrained import persons
@@ -86,6 +86,7 @@ def _embedded(network: Network, example: Example) -> Tensor:
 
 
 FEWEST_NEW = 3  # speakers
+FEWEST_GROUPS = 3  # of training speakers, before a refit
 
 
 def fit_discriminant(
@@ -160,6 +161,7 @@ def out_of_fold_logits(
     shrinkage: float,
     n_classes: int,
     cache: EmbeddingCache,
+    refit: bool = False,
 ) -> tuple[Tensor, npt.NDArray[np.int64]]:
     """Return out-of-fold logits (rows, classes) and classes (rows,): no discriminant has heard the speakers it answers.
 
@@ -168,13 +170,22 @@ def out_of_fold_logits(
     to be in ``valid``, and still on no test utterance. Speakers whose labels the embedding's own weights were fitted on
     are no measure of unheard ones: they are learnt from, but not answered, unless there are hardly any others; nor are
     copies of utterances.
+
+    Parameters
+    ----------
+    refit : whether the last layer hears ``valid`` too, in the end; where groups hold many of a few speakers, each of
+        these is then a group, and logits are scaled to the deviation of those of a discriminant of all
     """
     examples, shrunk = [*valid, *train], Shrinkage(shrinkage, network.value_weights)
     embeddings = cache.embed(network, examples).double().numpy()
     targets = np.array([example.target for example in examples])
     copies = np.array([example.copy > 0 for example in examples])
     corpora = np.array([example.utterance.corpus for example in examples])
-    turn = _turns([example.utterance.speaker for example in valid], [example.utterance.speaker for example in train])
+    speakers = [example.utterance.speaker for example in examples]
+    turn, size = _turns(speakers[: len(valid)], speakers[len(valid) :]), 0.0
+    if refit and turn.max() < FEWEST_GROUPS and turn.max() + 1 < len(set(speakers)):
+        turn = np.unique(speakers, return_inverse=True)[1]
+        size = size_of_scores(*discriminant(embeddings, targets, shrunk, n_classes, corpora.tolist()), embeddings)
     # In turn g, a discriminant is fitted on all groups but g, and answers group g: (asked, width)·(width, classes).
     # Copies are learnt from with their speaker's group, and never answered.
     logits, rows = [], []
@@ -185,7 +196,8 @@ def out_of_fold_logits(
             others = corpora[~held].tolist()
             weights, bias = discriminant(embeddings[~held], targets[~held], shrunk, n_classes, others)
             asked = held & ~copies
-            logits.append(embeddings[asked] @ weights.T + bias)
+            scale = size / size_of_scores(weights, bias, embeddings[~held]) if size else 1.0
+            logits.append(scale * (embeddings[asked] @ weights.T + bias))
             rows.append(np.flatnonzero(asked))
     counted = np.concatenate(rows)  # positions in ``examples``, in the order of the logits
     # Speakers whose labels shaped the embedding look easier than strangers: their logits would make the temperature

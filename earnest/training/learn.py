@@ -221,7 +221,8 @@ class ClosedForm(Learner):
         """None where the embedding has learnt from the training speakers, or the last layer by voice."""
         if self.recipe.finetune or is_speaker_dependent(network):
             return None
-        return out_of_fold_logits(network, train, valid, self.settings.shrinkage, head.n_classes, self.cache)
+        settings = self.settings
+        return out_of_fold_logits(network, train, valid, settings.shrinkage, head.n_classes, self.cache, settings.refit)
 
     def runtime_statistics(
         self,

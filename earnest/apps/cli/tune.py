@@ -73,7 +73,8 @@ def command(
       training.class_weights = ["none", "balanced"]
 
     \b
-    Example:
+    Examples:
+      earnest tune mine.toml --corpus my-recordings
       earnest tune mine.toml --protocol ravdess-6fold --fold f1 --data ravdess=~/ravdess --output runs/tuned
     """
     require_training()

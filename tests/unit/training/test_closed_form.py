@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
-from earnest.learning.discriminant import Shrinkage, discriminant, pooled_discriminant
+from earnest.learning.discriminant import Shrinkage, discriminant, pooled_discriminant, size_of_scores
 from earnest.models.classifier import Network, NetworkOutput, Segmented
 from earnest.settings.front_end import Segments
 from earnest.training.closed_form import (
@@ -166,6 +166,27 @@ def test_every_speaker_is_answered_by_a_discriminant_that_did_not_hear_them() ->
         order += [one.target for one in clips[speaker]]
     torch.testing.assert_close(logits, torch.cat(expected), rtol=1e-4, atol=1e-4)
     assert targets.tolist() == order
+
+
+def test_before_a_refit_each_of_few_speakers_is_left_out_alone_and_counts_as_all_together_would() -> None:
+    clips = {speaker: spoken_by(speaker, seed) for seed, speaker in enumerate("vwab")}
+    valid, train = [*clips["v"], *clips["w"]], [*clips["a"], *clips["b"]]
+    rows = np.stack([one.frames.sum(dim=1).double().numpy() for one in (*valid, *train)])
+    targets = np.array([one.target for one in (*valid, *train)])
+    speakers = np.array([one.utterance.speaker for one in (*valid, *train)])
+    size = size_of_scores(*discriminant(rows, targets, Shrinkage(0.5), N_CLASSES), rows)
+    expected = []
+    for speaker in "abvw":
+        others = rows[speakers != speaker]
+        weights, bias = discriminant(others, targets[speakers != speaker], Shrinkage(0.5), N_CLASSES)
+        answers = rows[speakers == speaker] @ weights.T + bias
+        expected.append(answers * size / size_of_scores(weights, bias, others))
+    asked = 0.5, N_CLASSES, EmbeddingCache()
+    logits, _ = out_of_fold_logits(Sums(), train, valid, *asked, refit=True)
+    np.testing.assert_allclose(logits.numpy(), np.concatenate(expected), rtol=1e-4, atol=1e-4)
+    alone = [*clips["a"], *clips["b"]], clips["v"]  # each is left out alone in any case
+    before, after = (out_of_fold_logits(Sums(), *alone, *asked, refit=refit)[0] for refit in (False, True))
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
 def test_the_networks_values_count_as_it_says_in_training_and_in_turns() -> None:
