@@ -22,7 +22,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from server_process import server_process
+from trial_server import server_process
 
 LOAD = Path(__file__).with_name("serve_load.py")
 DEMO = Path(__file__).parents[1] / "earnest/demo"

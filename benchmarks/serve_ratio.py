@@ -30,7 +30,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from server_process import server_process
+from trial_server import server_process
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "earnest" / "demo"

@@ -30,7 +30,7 @@ import soundfile
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from server_process import server_process  # noqa: E402
+from trial_server import server_process  # noqa: E402
 
 from attacks.decoding import bombs  # noqa: E402
 

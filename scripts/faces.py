@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from server_process import ServerProcess, server_process
+from trial_server import ServerProcess, server_process
 
 from earnest.audio.activity import NETWORK
 from earnest.audio.io import decode

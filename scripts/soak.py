@@ -28,9 +28,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from server_process import server_process
 from soak_traffic import ACTORS, Actor, Sounds, Visitor
 from soak_watch import FLAT, Sample, Slope, averaged, grown, sampled, slope_of
+from trial_server import server_process
 
 ROOT = Path(__file__).parents[1]
 BODY_BYTES = 8 * 2**20

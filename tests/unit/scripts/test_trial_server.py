@@ -18,7 +18,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_is_ready_inside_the_block_and_gone_behind_it(tmp_path: Path) -> None:
-    from server_process import server_process
+    from trial_server import server_process
 
     with server_process("--model", str(write_bundle(tmp_path / "bundle")), "--quiet") as server:
         assert server.is_ready()
@@ -27,7 +27,7 @@ def test_a_server_is_ready_inside_the_block_and_gone_behind_it(tmp_path: Path) -
 
 
 def test_one_that_does_not_start_is_an_error() -> None:
-    from server_process import server_process
+    from trial_server import server_process
 
     with pytest.raises(EarnestError, match="doesn't answer"), server_process("--model", "there-is-none"):
         pass
