@@ -112,7 +112,7 @@ def test_folds_of_other_code_are_told(
     assert "code was changed" not in caplog.text
     monkeypatch.setattr("earnest.training.run.OURS", ("audio",))  # as if the rest had been other files
     assert evaluate(made_up, folder) == document
-    assert f"{folder}: {len(FOLDS)} of {len(FOLDS)} folds (f1, f2, f3 …) were trained before" in caplog.text
+    assert f"{folder}: {len(FOLDS)} of {len(FOLDS)} folds (f1, f2, f3 and 2 more) were trained before" in caplog.text
 
 
 def test_a_finished_evaluation_is_told_again_without_its_recordings(
