@@ -196,6 +196,7 @@ def out_of_fold_logits(
             others = corpora[~held].tolist()
             weights, bias = discriminant(embeddings[~held], targets[~held], shrunk, n_classes, others)
             asked = held & ~copies
+            # z' = z·σ/σ_g: scores of fewer speakers are larger, and what ships is the discriminant of all.
             scale = size / size_of_scores(weights, bias, embeddings[~held]) if size else 1.0
             logits.append(scale * (embeddings[asked] @ weights.T + bias))
             rows.append(np.flatnonzero(asked))

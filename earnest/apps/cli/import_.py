@@ -79,8 +79,7 @@ def command(
     from earnest.models.published import import_imagenet
     from earnest.training.run import import_run
 
-    is_graph = file.suffix == ".onnx"
-    if is_graph != (network == "moody-alexnet"):
+    if (file.suffix == ".onnx") != (network == "moody-alexnet"):
         raise click.UsageError(f"{file}: for {network}, FILE is {NETWORKS.get(network, TORCHVISIONS)}.")
     if network in STARTS:
         if protocol or fold or data:
@@ -101,17 +100,19 @@ def command(
     progress = progress_for(as_json, quiet)
     outcome = _scored(output, protocol, fold, data, shlex.join(typed), progress) if protocol else None
     if as_json:
-        headline = None
-        if outcome:
-            scores = outcome.scores
-            headline = {"wa": scores.wa, "ua": scores.ua, "n": scores.n, "stamp": stamp_of(outcome.document) or None}
-        echo_json({"run": output, "classes": record.classes, "parameters": record.n_parameters, "test": headline})
+        test = _headline(outcome) if outcome else None
+        echo_json({"run": output, "classes": record.classes, "parameters": record.n_parameters, "test": test})
         return
     echo(f"{output}: {record.n_parameters:,} parameters, {', '.join(record.classes)}. {record.origin}.")
     if outcome:
         _echo_test(outcome)
     if not quiet:
         echo(f"Next: {command_line('export', output, '--output', f'bundles/{output.name}')}")
+
+
+def _headline(outcome: "Evaluation") -> dict[str, float | int | str | None]:
+    scores = outcome.scores
+    return {"wa": scores.wa, "ua": scores.ua, "n": scores.n, "stamp": stamp_of(outcome.document) or None}
 
 
 def _echo_test(outcome: "Evaluation") -> None:

@@ -78,7 +78,7 @@ def command(
       earnest tune mine.toml --protocol ravdess-6fold --fold f1 --data ravdess=~/ravdess --output runs/tuned
     """
     require_training()
-    from earnest.experiments.tune import BEST, TRIALS, SearchSpace, tune
+    from earnest.experiments.tune import SearchSpace, tune
 
     settings, table = read_recipe_and_tune(recipe, other.changes)
     if table is None:
@@ -102,18 +102,20 @@ def command(
         return
     _echo_trials(outcome)
     if not quiet:
-        echo(
-            f"\n{BEST} and {TRIALS} are in {folder}. Trials have one thread; `earnest train` takes all cores, which "
-            "moves its numbers a little: OMP_NUM_THREADS=1 before it repeats the trial."
-        )
-        echo(f"Next: {_next(folder / BEST, outcome.fold, folders)}")
+        _echo_next(folder, outcome.fold, folders)
 
 
-def _next(best: Path, fold: str, folders: Mapping[str, Path]) -> str:
-    """Return the command that trains the best recipe, and tests it on the only recordings that were not searched by."""
+def _echo_next(folder: Path, fold: str, folders: Mapping[str, Path]) -> None:
+    """Tell the command that trains the best recipe, and tests it on the only recordings that were not searched by."""
+    from earnest.experiments.tune import BEST, TRIALS
+
+    echo(
+        f"\n{BEST} and {TRIALS} are in {folder}. Trials have one thread; `earnest train` takes all cores, which "
+        "moves its numbers a little: OMP_NUM_THREADS=1 before it repeats the trial."
+    )
     data = [word for name, path in folders.items() for word in ("--data", f"{name}={path}")]
-    words = ["earnest", "train", str(best), "--fold", fold, *data]
-    return shlex.join([*words, "--output", str(best.parent.with_name(f"{best.parent.name}-best"))])
+    words = ["earnest", "train", str(folder / BEST), "--fold", fold, *data]
+    echo(f"Next: {shlex.join([*words, '--output', str(folder.with_name(f'{folder.name}-best'))])}")
 
 
 def _echo_trials(outcome: "Tuned") -> None:
