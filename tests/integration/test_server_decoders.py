@@ -43,7 +43,7 @@ def command_of(pid: int) -> bytes:
     """Return the words that started a process, none if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # before it was opened, or after
         return b""
 
 
@@ -67,14 +67,16 @@ def test_killed_decoders_cost_one_request_each_at_most(bundle: Path, workers: in
 
         with ThreadPoolExecutor(3) as pool:
             asking = [pool.submit(ask_on, number) for number in range(3)]
-            for _ in range(4):
-                for owner in owners:
+            try:
+                for _ in range(4):
+                    for owner in owners:
+                        wait_for(lambda owner=owner: len(decoders_of(owner)) == N_DECODERS)
+                        os.kill(decoders_of(owner)[0], signal.SIGKILL)
+                        n_killed += 1
+                for owner in owners:  # so that the next one meets none that is about to be missed
                     wait_for(lambda owner=owner: len(decoders_of(owner)) == N_DECODERS)
-                    os.kill(decoders_of(owner)[0], signal.SIGKILL)
-                    n_killed += 1
-            for owner in owners:  # so that the next one meets none that is about to be missed
-                wait_for(lambda owner=owner: len(decoders_of(owner)) == N_DECODERS)
-            stop = True
+            finally:
+                stop = True
             found = [item for one in asking for item in one.result(PATIENCE_S)]
         assert answers(address)
         assert ask(address, CLIP).json() == expected
