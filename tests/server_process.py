@@ -142,7 +142,15 @@ def memory_mb(pid: int) -> float:
     return int(found[1]) / 1024
 
 
+def command_of(pid: int) -> bytes:
+    """Return the words that started a process, none if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # before it was opened, or after
+        return b""
+
+
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    """Return the process ids of the workers."""
+    """Return the process ids of the workers: the children, without Python's tracker of resources."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
-    return [pid for pid in map(int, children) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in map(int, children) if b"spawn_main" in command_of(pid)]

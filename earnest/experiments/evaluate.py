@@ -308,8 +308,8 @@ def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord
 def _change(
     before: npt.NDArray[np.floating], after: npt.NDArray[np.floating], true: npt.NDArray[np.integer]
 ) -> dict[str, Any]:
-    named = {"before": quality(before, true), "after": quality(after, true)}
-    return {name: {"ece": one.ece, "nll": one.nll, "n": one.n} for name, one in named.items()}
+    both = {"before": quality(before, true), "after": quality(after, true)}
+    return {name: {"ece": one.ece, "nll": one.nll, "n": one.n} for name, one in both.items()}
 
 
 def _check_before_decoding(jobs: Sequence[Job], ranks: Ranks = ALONE) -> None:

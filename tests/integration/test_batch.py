@@ -18,6 +18,7 @@ import soundfile
 from batches import finished, flac, keys_in, rows_in, started, write_clips, write_tar
 from command_line import earnest_cli
 from patience import wait_for
+from server_process import workers_of
 from stand_in import write_bundle
 
 import earnest
@@ -54,13 +55,6 @@ def wait_for_shards(output: Path, count: int) -> None:
     wait_for(lambda: len(list(output.glob("shards/*.sha256"))) >= count)
 
 
-def workers_of(pid: int) -> list[int]:
-    """Return the processes of a run that answer: its children, without Python's tracker of resources."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
-    return [child for child, command in commands.items() if b"spawn_main" in command]
-
-
 @pytest.fixture(scope="module")
 def same(root: Path) -> Path:
     """Return the output of a run that nothing disturbed."""
@@ -91,7 +85,7 @@ def test_rows_are_those_of_predict(root: Path, same: Path) -> None:
 def test_a_killed_worker_costs_nothing(root: Path) -> None:
     run = started("run", *of(root, "worker", "--jobs", 2))
     wait_for_shards(root / "worker", 3)
-    os.kill(workers_of(run.pid)[0], signal.SIGKILL)
+    os.kill(workers_of(run)[0], signal.SIGKILL)
     _, said = run.communicate(timeout=500)
     assert "its worker died (SIGKILL)" in said
     assert run.returncode == 3

@@ -12,7 +12,7 @@ import pytest
 from command_line import earnest_cli
 from patience import PATIENCE_S, wait_for
 from ports import free_port
-from server_process import CLIP, answers, ask, memory_mb, serving, workers_of
+from server_process import CLIP, answers, ask, command_of, memory_mb, serving, workers_of
 from stand_in import write_bundle
 
 from attacks import decoding
@@ -37,14 +37,6 @@ def decoders_of(pid: int) -> list[int]:
     threads = Path(f"/proc/{pid}/task").glob("*/children")
     children = sorted(int(child) for path in threads for child in path.read_text(encoding="ascii").split())
     return [child for child in children if b"decoder_child" in command_of(child)]
-
-
-def command_of(pid: int) -> bytes:
-    """Return the words that started a process, none if it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):  # before it was opened, or after
-        return b""
 
 
 @pytest.mark.parametrize("workers", [1, 2])
