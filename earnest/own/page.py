@@ -12,7 +12,7 @@ from earnest.evaluation.texts import shown_number
 from earnest.learning.discriminant import standardised
 from earnest.own.bundle import CLASS_COLUMNS, CLASS_NAMES, PAGE, Learned
 from earnest.own.recordings import OwnEmbeddings
-from earnest.plots.networks import draw_map
+from earnest.plots.recordings import draw_map
 from earnest.plots.style import new_figure
 from earnest.report.build import Chapter, Report, laid_out, write_report
 from earnest.report.result import read_result

@@ -1,4 +1,7 @@
-"""Recordings as pictures: one's waveform and log-mels; a corpus in numbers: recordings a class, durations, affect."""
+"""Pictures of recordings, of a corpus in numbers, and of a network: filters, feature maps, attention, saliency.
+
+What a network's pictures show comes from `earnest.training.explain`; here it is drawn, without torch.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -9,10 +12,12 @@ import numpy.typing as npt
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 from earnest.frontends.mel import hz_to_mel
-from earnest.plots.style import BLUE, GRID, INK, MUTED, ORANGE, plain_axes
+from earnest.plots.style import BLUE, COLOURS, GRID, INK, MUTED, ORANGE, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 COLUMNS = 800  # of a waveform's picture
 TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000, 16_000)
@@ -131,3 +136,159 @@ def draw_affect(axes: "Axes", values: Sequence[float], name: str) -> "Axes":
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right", bbox_to_anchor=(1, 1))  # above all bars
     plain_axes(axes)
     return axes
+
+
+Floats = npt.NDArray[np.floating]
+MOST_TILES = 64
+GAP = 1  # pixels between tiles
+FAINT = 0.6  # share of the largest saliency below which the spectrogram shines through
+MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+
+
+def draw_filters(axes: "Axes", filters: Floats) -> "Axes":
+    """Draw filters as tiles, low frequencies below, blue for weights below zero and red above, all to one scale.
+
+    Parameters
+    ----------
+    filters : shape (filters, height, width), low frequencies first; of more than 64 the first 64
+    """
+    largest = float(np.abs(filters).max(initial=0)) or 1.0
+    return _draw_tiles(axes, filters, "RdBu_r", (-largest, largest))
+
+
+def draw_feature_maps(axes: "Axes", maps: Floats) -> "Axes":
+    """Draw feature maps as tiles, low frequencies below, each scaled to its own range.
+
+    Parameters
+    ----------
+    maps : shape (channels, bands, frames), low frequencies first; or (channels, frames) of a network that convolves
+        over time alone, which is drawn as one picture, a row a channel
+    """
+    if maps.ndim == 2:
+        axes.imshow(maps, cmap="magma", origin="lower", aspect="auto", interpolation="nearest")
+        axes.set_xlabel("frame", color=MUTED)
+        axes.set_ylabel("channel", color=MUTED)
+        return axes
+    # (m − min)/(max − min), map by map; low and high are (channels, 1, 1).
+    low, high = (choose(maps, axis=(1, 2), keepdims=True) for choose in (np.min, np.max))
+    return _draw_tiles(axes, (maps - low) / np.maximum(high - low, 1e-9), "magma", (0, 1))
+
+
+def draw_attention(axes: "Axes", decibels: Floats, weights: Floats, duration_s: float) -> "Axes":
+    """Draw a spectrogram with the weight of each moment as a line over it.
+
+    Parameters
+    ----------
+    decibels : shape (bands, frames)
+    weights : shape (steps,), over the whole of the frames
+    """
+    draw_spectrogram(axes, decibels, duration_s)
+    # The largest weight reaches the uppermost band.
+    heights = len(decibels) * weights / max(float(weights.max()), 1e-12)
+    edges_s = np.linspace(0, duration_s, len(weights) + 1)
+    axes.stairs(heights, edges_s, color="white", linewidth=3)
+    axes.stairs(heights, edges_s, color=ORANGE, linewidth=1.8)
+    axes.set_xlim(0, duration_s)
+    axes.set_ylim(0, len(decibels))
+    return axes
+
+
+def draw_saliency(axes: "Axes", decibels: Floats, saliency: Floats, duration_s: float) -> "Axes":
+    """Draw a grey spectrogram, and in colour what the answer depends on most.
+
+    Parameters
+    ----------
+    decibels, saliency : shape (bands, frames); the size of the gradient, any positive scale
+    """
+    if decibels.shape != saliency.shape:
+        raise EarnestError(f"Saliency {saliency.shape} and spectrogram {decibels.shape} must have the same shape.")
+    draw_spectrogram(axes, decibels, duration_s)
+    (below,) = axes.images
+    below.set_cmap("gray")
+    # The hundredth part with the largest values would leave nothing else visible.
+    share = np.clip(saliency / max(float(np.quantile(saliency, 0.99)), 1e-12), 0, 1)
+    extent = (0, duration_s, 0, len(decibels))
+    axes.imshow(share, cmap="inferno", alpha=np.minimum(share / FAINT, 1), origin="lower", aspect="auto", extent=extent)
+    return axes
+
+
+def _draw_tiles(axes: "Axes", tiles: Floats, colours: str, limits: tuple[float, float]) -> "Axes":
+    """Draw (tiles, height, width), about as many columns as rows of them look square."""
+    if tiles.ndim != 3 or not len(tiles):
+        raise EarnestError(f"Tiles have the shape (tiles, height, width), not {tiles.shape}.")
+    shown = tiles[:MOST_TILES]
+    n, height, width = shown.shape
+    # c columns of n/c rows are twice as wide as high where c² = 2·n·(height + gap)/(width + gap).
+    columns = min(n, max(1, round(np.sqrt(2 * n * (height + GAP) / (width + GAP)))))
+    rows = -(-n // columns)
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), np.nan)
+    for number, tile in enumerate(shown):
+        top, left = (number // columns) * (height + GAP), (number % columns) * (width + GAP)
+        sheet[top : top + height, left : left + width] = tile[::-1]  # the picture's first row is its uppermost
+    axes.imshow(sheet, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+    axes.axis("off")
+    if len(tiles) > n:
+        axes.set_title(f"the first {n} of {len(tiles)}", loc="left", fontsize=9, color=MUTED)
+    return axes
+
+
+def draw_map(places: Floats, colourings: Mapping[str, Sequence[str]]) -> "Figure":
+    """Draw one point an utterance, once for each way to colour them.
+
+    Parameters
+    ----------
+    places : shape (utterances, 2)
+    colourings : title → one name an utterance
+    """
+    figure = new_figure(5.2 * len(colourings), 5.0)
+    panels = np.atleast_1d(figure.subplots(1, len(colourings)))
+    for axes, (title, names) in zip(panels, colourings.items(), strict=True):
+        _scatter(axes, places, names)
+        axes.set_title(title, loc="left", fontsize=10, color=INK)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_color(GRID)
+    return figure
+
+
+def _scatter(axes: "Axes", places: Floats, names: Sequence[str]) -> None:
+    known = list(dict.fromkeys(names))
+    for number, name in enumerate(known):
+        own = np.array([other == name for other in names])
+        marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
+        colour = COLOURS[number % len(COLOURS)]
+        axes.scatter(places[own, 0], places[own, 1], 24, color=colour, marker=marker, label=name, linewidths=0)
+    columns = min(4, len(known))
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=columns, frameon=False, fontsize=8, labelcolor=INK
+    )
+
+
+def draw_attention_panels(clips: Sequence[tuple[str, Floats, Floats]]) -> "Figure":
+    """Draw log-mels with the attention over them, one panel an utterance.
+
+    Parameters
+    ----------
+    clips : title, frames (bands, frames), weights (steps,) that span the frames
+    """
+    columns = min(2, len(clips))
+    rows = -(-len(clips) // columns)
+    figure = new_figure(4.6 * columns, 2.1 * rows)
+    panels = np.atleast_2d(figure.subplots(2 * rows, columns, height_ratios=(2.2, 1) * rows, squeeze=False))
+    for axes in panels.flat:
+        axes.axis("off")
+    for number, (title, frames, weights) in enumerate(clips):
+        row, column = divmod(number, columns)
+        above, below = panels[2 * row, column], panels[2 * row + 1, column]
+        above.set_axis_on()
+        below.set_axis_on()
+        draw_spectrogram(above, frames, 1.0)
+        above.set_title(title, loc="left", fontsize=9, color=INK)
+        below.stairs(weights, np.linspace(0, 1, len(weights) + 1), fill=True, color=ORANGE)
+        below.set_xlim(0, 1)
+        for axes in (above, below):
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set(xlabel="", ylabel="")
+            axes.spines[:].set_visible(False)
+    return figure

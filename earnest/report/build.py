@@ -17,7 +17,7 @@ from earnest.evaluation.predictions import Predictions
 from earnest.files.writing import write_atomically, write_json
 from earnest.installation import install_command
 from earnest.learning.discriminant import standardised
-from earnest.plots.networks import draw_attention_panels, draw_map
+from earnest.plots.recordings import draw_attention_panels, draw_map
 from earnest.report.clips import PlayerBudget, Recordings, examples_section, recordings_of, worst_section
 from earnest.report.result import FoldRun, Result
 from earnest.report.section import Section, Table, picture, render, write_pictures

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.plots.networks import draw_attention, draw_feature_maps, draw_filters, draw_saliency
+from earnest.plots.recordings import draw_attention, draw_feature_maps, draw_filters, draw_saliency
 from earnest.plots.style import new_figure
 
 pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
