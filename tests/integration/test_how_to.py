@@ -153,7 +153,7 @@ def test_commands_list_the_corpus_and_the_network_from_outside(outside: Outside)
 
 
 def test_the_sizes_of_the_network_from_outside_are_counted(outside: Outside) -> None:
-    code = "from earnest.models.summary import summary_of; print(summary_of('small-tdnn').parameters)"
+    code = "from earnest.models.classifier import summary_of; print(summary_of('small-tdnn').parameters)"
     assert int(outside.run("-c", code)) == (40 * 5 + 1) * 64 + (64 * 5 + 1) * 64 + 65 * 8
 
 
@@ -222,7 +222,7 @@ def test_a_package_that_cannot_be_imported_is_named_and_breaks_no_other(tmp_path
     assert f"earnest: {rows['broken']['error']}" in said
     assert rows["broken"]["error"] in outside.earnest("corpus", "info", "broken", exit_code=1)
     assert "ravdess" in outside.earnest("corpus", "info", "ravdess")
-    summary = "from earnest.models.summary import summary_of; print(summary_of('broken').note)"
+    summary = "from earnest.models.classifier import summary_of; print(summary_of('broken').note)"
     assert "The model 'broken' of the package broken-corpora 0.3 can't be imported" in outside.run("-c", summary)
 
 

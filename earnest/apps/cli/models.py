@@ -15,7 +15,7 @@ from earnest.onnx.check import output_widths
 from earnest.registry import Registry
 
 if TYPE_CHECKING:
-    from earnest.models.summary import NetworkSummary
+    from earnest.models.classifier import NetworkSummary
 
 
 @click.command()
@@ -64,7 +64,7 @@ def _summaries() -> "list[NetworkSummary]":
     """Count all networks; none where torch is not installed."""
     if not find_spec("torch"):
         return []
-    from earnest.models.summary import summaries
+    from earnest.models.classifier import summaries
 
     return summaries()
 

@@ -8,8 +8,7 @@ import pytest
 from torch import Tensor, nn
 
 from earnest.models.cabg import CabgSettings
-from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
-from earnest.models.summary import summaries, summary_of
+from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage, summaries, summary_of
 from earnest.settings.front_end import FrontEnd
 
 
