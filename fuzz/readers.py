@@ -386,8 +386,8 @@ def _runs() -> list[Reader]:
     from earnest.evaluation.splits import Split
     from earnest.experiments.finished import Finished
     from earnest.experiments.tune import SELECTED, selected_settings
+    from earnest.export.bundle import split_clips
     from earnest.export.card import read_result as bundle_result
-    from earnest.export.forms import split_clips
     from earnest.training.record import read_record
     from earnest.training.run import LEAKAGE, leakage_of
 

@@ -20,8 +20,7 @@ from onnx import ModelProto
 
 from earnest.bundle import FORMATS, Bundle, BundleInfo, Format, sha256_of
 from earnest.evaluation.confusion import confusion_counts, headline_scores
-from earnest.export.bundle import Form, model_files
-from earnest.export.forms import QuantisationClips, load_clips, split_clips
+from earnest.export.bundle import Form, QuantisationClips, load_clips, model_files, split_clips
 from earnest.export.onnx import traced
 from earnest.runtime.graph import Graph, engine_for
 from earnest.settings.recipe import read_recipe

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from earnest.evaluation.confusion import confusion_counts, headline_scores
-from earnest.export.forms import split_clips
+from earnest.export.bundle import split_clips
 from earnest.training.record import read_record
 
 OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "results" / "parity" / "predict-folds.json"

@@ -19,7 +19,7 @@ from earnest.installation import without_telemetry
 from earnest.onnx.surgery import CUT, CutError, Part
 from earnest.runtime.engine import MIB, Hint, Provider, few_addresses, most_of_one
 
-MODEL, WEIGHTS = "model.xml", "model.bin"
+GRAPH, WEIGHTS = "model.xml", "model.bin"
 FACTS = "framework"  # where OpenVINO keeps the metadata of an ONNX file
 # Without them CPUs that can compute in bfloat16 do so, silently, and products with weights stored in 8 bits round their
 # activations to 8 bits too: logits differ by 0.3, probabilities by 0.01.
@@ -77,7 +77,7 @@ class OpenVinoEngine:
 
     def __init__(self, bundle: Bundle, threads: int, provider: Provider, hint: Hint) -> None:
         self._core = openvino().Core()
-        self.file = MODEL if MODEL in bundle.info.files else "model.onnx"
+        self.file = GRAPH if GRAPH in bundle.info.files else "model.onnx"
         device = provider.upper()
         if device != "AUTO" and device not in {name.split(".")[0] for name in self._core.available_devices}:
             found = ", ".join(self._core.available_devices)
@@ -91,8 +91,8 @@ class OpenVinoEngine:
 
     def session(self, part: Part) -> OpenVinoSession:
         """Prepare the graph or a part of it."""
-        if self.file == MODEL:
-            files = [self._bundle.listed_bytes(name) for name in (MODEL, WEIGHTS)]
+        if self.file == GRAPH:
+            files = [self._bundle.listed_bytes(name) for name in (GRAPH, WEIGHTS)]
         else:
             files = [self._bundle.model_bytes()]
         n_bytes = sum(map(len, files))

@@ -15,7 +15,7 @@ from made_up_corpus import Trained
 from earnest.bundle import load_bundle
 from earnest.errors import CorpusError, EarnestError
 from earnest.export import bundle as export
-from earnest.export.forms import int8_clips, split_clips
+from earnest.export.bundle import int8_clips, split_clips
 from earnest.export.onnx import FRONT, traced
 from earnest.models.classifier import SpeechClassifier
 from earnest.report.result import Result

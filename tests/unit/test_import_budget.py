@@ -117,7 +117,7 @@ def test_prediction_tells_no_makers_and_leaves_nothing_in_the_home_folder(backen
 
 def test_quantising_tells_no_makers(tmp_path: Path) -> None:
     pytest.importorskip("nncf", reason="needs NNCF: pip install 'earnest[quantise]'")
-    tells_nobody("from earnest.export.forms import _nncf; _nncf()", tmp_path / "home")
+    tells_nobody("from earnest.export.bundle import _nncf; _nncf()", tmp_path / "home")
 
 
 def test_plots_load_matplotlib_only_when_something_is_drawn() -> None:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from earnest.export.forms import Judge, Probabilities, QuantisationClips, controlled, ranked
+from earnest.export.bundle import Judge, Probabilities, QuantisationClips, controlled, ranked
 
 N = 400
 

@@ -21,7 +21,7 @@ from earnest.apps.cli.main import cli
 from earnest.audio.io import load_waveform
 from earnest.bundle import classes_text, load_bundle
 from earnest.errors import BundleError, EarnestError, MissingExtraError
-from earnest.export.forms import to_ir
+from earnest.export.bundle import to_ir
 from earnest.export.onnx import finished
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.openvino_engine import OpenVinoEngine, most_alive
