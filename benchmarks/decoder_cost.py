@@ -23,8 +23,7 @@ import numpy as np
 import soundfile
 
 from earnest.audio.io import open_audio
-from earnest.runtime.decoder_pool import DecoderPool
-from earnest.runtime.decoders import InProcess
+from earnest.runtime.decoders import DecoderPool, InProcess
 from earnest.runtime.predictor import Predictor
 
 DEMO = Path(__file__).parents[1] / "earnest/demo"

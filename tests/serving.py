@@ -21,8 +21,7 @@ from earnest.apps.server.process import Address, config_of
 from earnest.apps.server.settings import Limits, Settings
 from earnest.audio.io import AudioStream
 from earnest.audio.source import Source
-from earnest.runtime.decoder_pool import start_decoders
-from earnest.runtime.decoders import Decoders
+from earnest.runtime.decoders import Decoders, start_decoders
 from earnest.runtime.picture import Picture
 
 TEST_HOST = "testserver"  # what Starlette and Schemathesis say in the header Host

@@ -81,7 +81,7 @@ class Predictor:
     Attributes
     ----------
     activity : what finds speech, see `earnest.audio.activity`
-    decoders : what decodes recordings; for those of strangers, child processes: `earnest.runtime.decoder_pool`
+    decoders : what decodes recordings; for those of strangers, child processes: `earnest.runtime.decoders`
     file_s : seconds for reading one recording, see `earnest.runtime.decoders.Reading`
     """
 

@@ -165,9 +165,9 @@ class TimedDecoders:
         self._decoders, self._seconds, self._is_isolated = decoders, dict[str | int, float](), False
 
     def isolate(self) -> None:
-        """Decode in a process of its own from now on; see `earnest.runtime.decoder_pool`."""
+        """Decode in a process of its own from now on; see `earnest.runtime.decoders`."""
         if isinstance(self._decoders, InProcess) and not self._is_isolated:
-            from earnest.runtime.decoder_pool import start_decoders
+            from earnest.runtime.decoders import start_decoders
 
             self._decoders, self._is_isolated = start_decoders(1), True
 
@@ -214,7 +214,7 @@ class Work:
     ----------
     output : folder or address
     file_s : seconds for reading one recording
-    isolate : whether recordings are decoded in a process of their own, see `earnest.runtime.decoder_pool`
+    isolate : whether recordings are decoded in a process of their own, see `earnest.runtime.decoders`
     """
 
     output: str

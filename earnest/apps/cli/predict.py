@@ -121,7 +121,7 @@ class ExistingOptions:
 
 @contextmanager
 def _decoders(size: int) -> Iterator[Decoders]:
-    from earnest.runtime.decoder_pool import start_decoders
+    from earnest.runtime.decoders import start_decoders
 
     decoders = start_decoders(size)
     try:

@@ -27,8 +27,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import shipped_bundles
 from earnest.errors import AudioError, EarnestError, NoPicturesError, TooLateError, suggestion
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.decoder_pool import start_decoders
-from earnest.runtime.decoders import InProcess
+from earnest.runtime.decoders import InProcess, start_decoders
 from earnest.runtime.graph import LogMel, Outputs, PictureNetwork, WindowNetwork
 from earnest.runtime.prediction import NOT_ADAPTED, Options, Prediction
 from earnest.runtime.predictor import Predictor

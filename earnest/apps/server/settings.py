@@ -83,7 +83,7 @@ class Settings:
     cors_origins : origins of pages elsewhere that may ask
     host_names : names that ``Host`` may hold, beside those of this machine and where it listens
     keep : folder for recordings and their answers; None stores nothing
-    isolate : whether recordings are decoded in ``jobs`` child processes, see `earnest.runtime.decoder_pool`
+    isolate : whether recordings are decoded in ``jobs`` child processes, see `earnest.runtime.decoders`
     shared : folder of all workers, where each notes the tickets that it took; None where there is one
     """
 

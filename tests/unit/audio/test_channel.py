@@ -12,7 +12,7 @@ import earnest
 from earnest.audio.io import BLOCK_S, Mixer, decode, mono_chunk, open_audio
 from earnest.audio.source import Channel, file_and_channel, path_of, refuse_single, source_name, source_of
 from earnest.errors import AudioError
-from earnest.runtime.decoder_pool import start_decoders
+from earnest.runtime.decoders import start_decoders
 from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000

@@ -30,7 +30,7 @@ from earnest.apps.server.settings import Limits
 from earnest.audio.deadline import Deadline, check_deadline
 from earnest.bundle import load_bundle
 from earnest.errors import TooLateError
-from earnest.runtime.decoder_pool import DecoderPool
+from earnest.runtime.decoders import DecoderPool
 from earnest.runtime.onnxruntime_engine import OnnxRuntimeEngine, OnnxRuntimeSession
 from earnest.testing.sounds import voice
 
