@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from earnest.own.bundle import Learned
     from earnest.progress import Progress
     from earnest.runtime.engine import Backend, Provider
-    from earnest.runtime.frames import Embeddings, PredictionRows
+    from earnest.runtime.formats import Embeddings, PredictionRows
     from earnest.runtime.prediction import Gap, Prediction, Segment, Span, VocalBurst, Window
     from earnest.runtime.predictor import AdaptedWords, Predictor
     from earnest.runtime.profile import Profile
@@ -69,10 +69,10 @@ __all__ = [
 _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
     "AudioInput": "earnest.audio.source",
     "Channel": "earnest.audio.source",
-    "Embeddings": "earnest.runtime.frames",
+    "Embeddings": "earnest.runtime.formats",
     "Gap": "earnest.runtime.prediction",
     "Prediction": "earnest.runtime.prediction",
-    "PredictionRows": "earnest.runtime.frames",
+    "PredictionRows": "earnest.runtime.formats",
     "Predictor": "earnest.runtime.predictor",
     "Profile": "earnest.runtime.profile",
     "Segment": "earnest.runtime.prediction",

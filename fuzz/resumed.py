@@ -20,7 +20,7 @@ from earnest.own.recordings import ARRAYS, FOLDER, OwnEmbeddings, read_kept, wri
 from earnest.own.recordings import ROWS as KEPT_ROWS
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.bulk import AnsweredRecording, BatchAnswers
-from earnest.runtime.frames import EmbeddedRecording
+from earnest.runtime.formats import EmbeddedRecording
 from earnest.runtime.prediction import Options, Prediction, VocalBurst
 from earnest.runtime.windows import Over, Windowing, WindowSound
 from fuzz.readers import Reader

@@ -34,7 +34,7 @@ from earnest.learning.crossval import LabelledEmbeddings, LastLayer
 from earnest.learning.domain import UNREADABLE
 from earnest.onnx.surgery import SURE_FROM_S
 from earnest.progress import SILENT, Progress
-from earnest.runtime.frames import EmbeddedRecording
+from earnest.runtime.formats import EmbeddedRecording
 from earnest.runtime.predictor import Predictor
 
 FEWEST_A_CLASS = 3

@@ -23,7 +23,7 @@ from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adaptation import Adaptation, BatchAdapter, Listener
 from earnest.runtime.answers import AnswerBuilder, WindowOutputs
 from earnest.runtime.decoders import Reading
-from earnest.runtime.frames import EmbeddedRecording
+from earnest.runtime.formats import EmbeddedRecording
 from earnest.runtime.graph import Outputs, WindowNetwork
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Options, Prediction

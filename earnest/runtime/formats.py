@@ -1,13 +1,21 @@
-"""Predictions as text: JSON lines and CSV, and back."""
+"""Predictions and embeddings as text (JSON lines and CSV, and back) and as data frames of pandas, polars and Arrow.
+
+No package of data frames is imported before it is needed.
+"""
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, get_args
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
-from earnest.errors import printable_json
-from earnest.files.tables import csv_row
+import numpy as np
+import numpy.typing as npt
+
+from earnest.errors import EarnestError, MissingExtraError, counted, printable_json
+from earnest.files.tables import csv_row, load_pyarrow
 from earnest.labels import AFFECT
 from earnest.runtime.prediction import Prediction, Status, VocalBurst
 
@@ -181,3 +189,326 @@ def _check_number(what: str, value: Any, least: float, most: float) -> None:
         raise ValueError(f"'{what}' must be a finite number, got {value!r:.40}")
     if not least <= value <= most:
         raise ValueError(f"'{what}' must be from {least:g} to {most:g}, got {value:g}")
+
+
+Kind: TypeAlias = Literal["text", "number", "flag", "vector"]
+_TEXTS = frozenset({"path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error"})
+Vector = npt.NDArray[np.float32]
+_KNOWN = ("path", "status", "duration_s", "speech_s", "model", "error")  # of a recording, beside its vector
+_HEARD = frozenset({"unsure", "mixed"})  # of the emotion, which is not asked here
+
+
+@dataclass(frozen=True)
+class FrameColumn:
+    """A column of a data frame.
+
+    Attributes
+    ----------
+    kind : text, number (float64), flag (true or false), or vector (float32, all of one length)
+    values : a row each, None where there is none
+    width : of each vector
+    """
+
+    kind: Kind
+    values: Sequence[Any]
+    width: int = 0
+
+
+class Framed(ABC):
+    """Rows that can become a data frame."""
+
+    @abstractmethod
+    def columns(self) -> Mapping[str, FrameColumn]:
+        """Return name → column, in order."""
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame; what there is no number for is NaN.
+
+        Raises
+        ------
+        MissingExtraError
+            Where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingExtraError("A pandas frame", "pandas") from None
+        kinds = {"number": "float64", "flag": "bool", "text": "object", "vector": "object"}
+        columns = self.columns().items()
+        return pandas.DataFrame(
+            {name: pandas.Series(list(column.values), dtype=kinds[column.kind]) for name, column in columns}
+        )
+
+    def to_polars(self) -> Any:
+        """Return a polars.DataFrame; vectors are of the type Array(Float32, width).
+
+        Raises
+        ------
+        MissingExtraError
+            Where polars is not installed.
+        """
+        try:
+            import polars
+        except ImportError:
+            raise MissingExtraError("A polars frame", "polars") from None
+        kinds = {"text": polars.String, "number": polars.Float64, "flag": polars.Boolean}
+        columns = self.columns().items()
+        return polars.DataFrame(
+            [
+                _polars_vectors(name, column)
+                if column.kind == "vector"
+                else polars.Series(name, column.values, kinds[column.kind])
+                for name, column in columns
+            ]
+        )
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow.Table; vectors are fixed-size lists of float32.
+
+        Raises
+        ------
+        MissingExtraError
+            Where pyarrow is not installed.
+        """
+        try:
+            import pyarrow
+        except ImportError:
+            raise MissingExtraError("An Arrow table", "parquet") from None
+        kinds = _arrow_kinds(pyarrow)
+        columns = self.columns()
+        types = [
+            pyarrow.list_(pyarrow.float32(), column.width) if column.kind == "vector" else kinds[column.kind]
+            for column in columns.values()
+        ]
+        arrays = [pyarrow.array(column.values, kind) for column, kind in zip(columns.values(), types, strict=True)]
+        return pyarrow.table(arrays, pyarrow.schema(list(zip(columns, types, strict=True))))
+
+
+class Frame(Framed):
+    """Columns that are at hand."""
+
+    def __init__(self, columns: Mapping[str, FrameColumn]) -> None:
+        self._columns = dict(columns)
+
+    def columns(self) -> Mapping[str, FrameColumn]:
+        """See `Framed`."""
+        return self._columns
+
+
+class PredictionRows(Framed, Iterator[Prediction]):
+    """Predictions in order: an iterator, and with the columns of `earnest predict --output` a data frame of the rest.
+
+    Around a list of your own predictions it is what makes a frame of them: ``PredictionRows(mine).to_pandas()``.
+    """
+
+    def __init__(self, rows: Iterable[Prediction], classes: Sequence[str] = ()) -> None:
+        self._rows, self._classes = iter(rows), tuple(classes)
+        self._n_given = 0
+        self._columns: Mapping[str, FrameColumn] | None = None
+
+    def __next__(self) -> Prediction:
+        row = next(self._rows)
+        self._n_given += 1
+        return row
+
+    def close(self) -> None:
+        """Leave the rows that are left; what has begun to decode them ends."""
+        if isinstance(self._rows, Generator):
+            self._rows.close()
+
+    def columns(self) -> Mapping[str, FrameColumn]:
+        """Take all rows that are left, and keep their columns for the next time; see `Framed`.
+
+        Raises
+        ------
+        EarnestError
+            When rows were read, and none is left: they are not kept.
+        """
+        if self._columns is None:
+            self._columns = self._of_the_rest()
+        return self._columns
+
+    def _of_the_rest(self) -> Mapping[str, FrameColumn]:
+        rows = list(self._rows)
+        if not rows and self._n_given:
+            again = "Keep them, rows = list(…), and make the frame with PredictionRows(rows).to_pandas()"
+            raise EarnestError(f"{counted(self._n_given, 'row')} read already, none is left for a frame. {again}.")
+        classes = self._classes or tuple(dict.fromkeys(name for row in rows for name in row.probabilities))
+        flat = [flat_values(row, classes) for row in rows]
+        return {
+            name: FrameColumn(_kind(name), [values[name] for values in flat])
+            for name in flat_values(Prediction("", "error"), classes)
+        }
+
+    @classmethod
+    def from_frame(cls, frame: Any) -> "PredictionRows":
+        """Read a frame of pandas, polars or Arrow back, such as ``pandas.read_parquet("emotions.parquet")``.
+
+        Raises
+        ------
+        EarnestError
+            When its columns or values are not those of predictions.
+        """
+        try:
+            records = _records(frame)
+            check_columns(list(records[0]) if records else list(flat_values(Prediction("", "error"), ())))
+            return cls([from_flat_values(record) for record in records])
+        except (ValueError, TypeError, KeyError) as error:
+            raise EarnestError(f"This frame holds no predictions of earnest: {error}.") from error
+
+
+def _polars_vectors(name: str, column: FrameColumn) -> Any:
+    import polars
+
+    kind = polars.Array(polars.Float32, column.width)
+    if not len(column.values):
+        return polars.Series(name, [], kind)
+    nothing = np.zeros(column.width, np.float32)
+    vectors = np.array([nothing if one is None else one for one in column.values])
+    found = polars.Series([one is not None for one in column.values], dtype=polars.Boolean)
+    return polars.select(polars.when(found).then(polars.Series(name, vectors, kind))).to_series().alias(name)
+
+
+def _kind(name: str) -> Kind:
+    return "text" if name in _TEXTS else "flag" if name in FLAGS else "number"
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    """Return rows as name → value, of a frame of any of the three."""
+    if hasattr(frame, "to_pylist"):
+        records = frame.to_pylist()
+    elif hasattr(frame, "to_dicts"):
+        records = frame.to_dicts()
+    elif hasattr(frame, "to_dict"):
+        records = frame.to_dict("records")
+    else:
+        raise TypeError(f"a {type(frame).__name__} is no frame of pandas, polars or Arrow")
+    return [{name: _known(value) for name, value in record.items()} for record in records]
+
+
+def _known(value: Any) -> Any:
+    """Return None for NaN, by which pandas tells that there is nothing."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def prediction_schema(classes: Sequence[str]) -> Any:
+    """Return the schema of a table of `earnest.runtime.formats.flat_values`."""
+    pyarrow = load_pyarrow()
+    kinds = _arrow_kinds(pyarrow)
+    return pyarrow.schema([(name, kinds[_kind(name)]) for name in flat_values(Prediction("", "error"), classes)])
+
+
+def _arrow_kinds(pyarrow: Any) -> Mapping[str, Any]:
+    return {"text": pyarrow.string(), "number": pyarrow.float64(), "flag": pyarrow.bool_()}
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedRecording:
+    """One recording's embedding.
+
+    Attributes
+    ----------
+    path : as it was given
+    status : "ok"; "vocal-burst" or "no-speech" where no speech was found, and the embedding is of all that was heard;
+        "too-short", "error"
+    vector : shape (width,): the mean over windows of speech, weighted by their length as a prediction's are; None where
+        nothing was heard
+    error : why there is no embedding, in a sentence
+    """
+
+    path: str
+    status: str
+    duration_s: float | None = None
+    speech_s: float | None = None
+    vector: Vector | None = None
+    model: str = ""
+    error: str | None = None
+
+    @classmethod
+    def of(cls, answer: Prediction, mean: npt.NDArray[np.float64] | None) -> "EmbeddedRecording":
+        """Put an answer about a recording and the mean of its windows' embeddings together."""
+        status = "ok" if answer.status in _HEARD else answer.status
+        vector = None if mean is None or status == "error" else mean.astype(np.float32)
+        error = answer.error
+        if vector is None and error is None:
+            error = (
+                f"{answer.path}: {'shorter than the model hears' if status == 'too-short' else 'silent'}. Leave it out."
+            )
+        return cls(answer.path, status, answer.duration_s, answer.speech_s, vector, answer.model, error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, as a line of `earnest embed --json`; the vector is the list ``embedding``."""
+        # str() of a float32 has the digits that tell it from its neighbours, and no more.
+        vector = None if self.vector is None else [float(str(value)) for value in self.vector]
+        return {name: getattr(self, name) for name in _KNOWN} | {"embedding": vector}
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings(Framed):
+    """Embeddings of several recordings; ``numpy.asarray`` gives the vectors.
+
+    Attributes
+    ----------
+    names : the recordings' paths, as they were given
+    vectors : shape (recordings, width), float32; a row without an embedding is NaN
+    rows : what else is known of each, see `EmbeddedRecording`
+    """
+
+    names: tuple[str, ...]
+    vectors: Vector
+    rows: tuple[EmbeddedRecording, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[EmbeddedRecording], width: int) -> "Embeddings":
+        """Gather rows, whose vectors have ``width`` values."""
+        rows = tuple(rows)
+        vectors = np.full((len(rows), width), np.nan, np.float32)
+        for place, row in enumerate(rows):
+            if row.vector is not None:
+                vectors[place] = row.vector
+        return cls(tuple(row.path for row in rows), vectors, rows)
+
+    @property
+    def model(self) -> str:
+        """Name of the bundle; "" where there is no row."""
+        return self.rows[0].model if self.rows else ""
+
+    @property
+    def width(self) -> int:
+        """Values of one embedding."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def found(self) -> npt.NDArray[np.bool_]:
+        """Whether each recording has an embedding, shape (recordings,)."""
+        return np.array([row.vector is not None for row in self.rows], bool)
+
+    @property
+    def errors(self) -> tuple[str | None, ...]:
+        """Why a recording has no embedding, a sentence each; None for the others."""
+        return tuple(row.error for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self.vectors, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        n_without = int((~self.found).sum())
+        return f"<Embeddings {len(self)} × {self.width} of '{self.model}', {n_without} without>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON: the model, the width, and each of ``rows``, see `EmbeddedRecording.to_dict`."""
+        return {"model": self.model, "width": self.width, "rows": [row.to_dict() for row in self.rows]}
+
+    def columns(self) -> Mapping[str, FrameColumn]:
+        """Return the facts about each recording, with the vectors in the column ``embedding``."""
+        return embedding_columns(self.rows, self.width)
+
+
+def embedding_columns(rows: Iterable[EmbeddedRecording], width: int) -> Mapping[str, FrameColumn]:
+    """Return the columns of a table of embeddings, also where none has a vector."""
+    rows = list(rows)
+    columns = {name: FrameColumn(_kind(name), [getattr(row, name) for row in rows]) for name in _KNOWN}
+    return {**columns, "embedding": FrameColumn("vector", [row.vector for row in rows], width)}

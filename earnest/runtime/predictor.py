@@ -21,7 +21,7 @@ from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, AnsweredRecording, BatchAnswers, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.engine import Backend, Hint, Provider
-from earnest.runtime.frames import EmbeddedRecording, Embeddings, PredictionRows
+from earnest.runtime.formats import EmbeddedRecording, Embeddings, PredictionRows
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import ClassChoice, Classes, Envelope, Event, Options, OptionWords, Prediction

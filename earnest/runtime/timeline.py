@@ -26,7 +26,7 @@ from earnest.audio.source import NOT_FILES, file_and_channel
 from earnest.errors import REPLACEMENT, EarnestError, printable, suggestion
 from earnest.files.reading import read_text
 from earnest.files.tables import csv_row, lines_of
-from earnest.runtime.frames import Frame, FrameColumn, Framed
+from earnest.runtime.formats import Frame, FrameColumn, Framed
 from earnest.runtime.prediction import (
     Envelope,
     Event,
@@ -206,7 +206,7 @@ class Timeline(Framed):
         return self.to("audacity")
 
     def columns(self) -> Mapping[str, FrameColumn]:
-        """Return the spans: path, start_s, end_s, emotion, confidence; see `earnest.runtime.frames.Framed`."""
+        """Return the spans: path, start_s, end_s, emotion, confidence; see `earnest.runtime.formats.Framed`."""
         names = ("start_s", "end_s", "emotion", "confidence")
         columns = {name: [getattr(span, name) for span in self.spans] for name in names}
         return {

@@ -20,8 +20,7 @@ from earnest.errors import AudioError, EarnestError, MissingExtraError
 from earnest.files.tables import load_pyarrow
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.engine import Backend, Provider
-from earnest.runtime.formats import flat_values
-from earnest.runtime.frames import EmbeddedRecording, prediction_schema
+from earnest.runtime.formats import EmbeddedRecording, flat_values, prediction_schema
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import TIMELINE_MAX_SECONDS, Predictor
@@ -90,7 +89,7 @@ class TimelineShard(PredictionShard):
 
 
 class EmbeddingShard:
-    """The vector before the network's last layer, in the column ``embedding``; see `earnest.runtime.frames`."""
+    """The vector before the network's last layer, in the column ``embedding``; see `earnest.runtime.formats`."""
 
     def __init__(self, predictor: Predictor, request: Options) -> None:
         self._predictor = predictor

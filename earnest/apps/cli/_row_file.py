@@ -41,8 +41,8 @@ from earnest.runtime.formats import (
     from_flat_values,
     from_json_line,
     json_line,
+    prediction_schema,
 )
-from earnest.runtime.frames import prediction_schema
 from earnest.runtime.prediction import Prediction
 from earnest.settings.limits import from_mapping
 

@@ -35,8 +35,7 @@ from earnest.errors import EarnestError, printable, printable_json
 from earnest.files.tables import load_pyarrow
 from earnest.files.writing import held_file, unfollowed
 from earnest.learning.domain import UNREADABLE
-from earnest.runtime.formats import json_line
-from earnest.runtime.frames import EmbeddedRecording, Embeddings, Vector
+from earnest.runtime.formats import EmbeddedRecording, Embeddings, Vector, json_line
 from earnest.runtime.predictor import Predictor
 
 Form: TypeAlias = Literal["npz", "parquet"]

@@ -11,8 +11,7 @@ from earnest.errors import CorpusError, MissingExtraError
 from earnest.evaluation.importers import READERS, read_any, read_nkululeko, read_pipeline_output, recognised
 from earnest.evaluation.predictions import Predictions
 from earnest.files.tables import marked
-from earnest.runtime.formats import csv_header, csv_line, flat_values
-from earnest.runtime.frames import prediction_schema
+from earnest.runtime.formats import csv_header, csv_line, flat_values, prediction_schema
 from earnest.runtime.prediction import Prediction, Status
 
 SURE = [{"score": 0.75, "label": "happy"}, {"score": 0.25, "label": "sad"}]

@@ -17,7 +17,7 @@ from earnest.apps.cli.embed import EmbeddingFile, arrays, journal_line
 from earnest.apps.cli.main import cli
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.runtime.frames import EmbeddedRecording, Embeddings
+from earnest.runtime.formats import EmbeddedRecording, Embeddings
 from earnest.testing.sounds import write_voice
 
 suffixes = pytest.mark.parametrize("suffix", ["npz", "parquet"])
