@@ -209,7 +209,7 @@ def bombs() -> Iterator[tuple[str, bytes]]:
 
 
 BOMBS = "tests/unit/audio/test_bombs.py"
-POOL = "tests/unit/runtime/test_decoder_pool.py"
+POOL = "tests/unit/runtime/test_decoders.py"
 DEADLINES = "tests/unit/apps/server/test_engine.py"
 SERVER = "tests/integration/test_server_decoders.py"
 

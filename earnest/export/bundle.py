@@ -50,7 +50,7 @@ from earnest.learning.domain import Domain
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.pretrained import KNOWN_SPEAKERS, ORIGIN
 from earnest.onnx.check import check_onnx
-from earnest.runtime.onnxruntime_engine import WITHOUT_OVERFLOW
+from earnest.runtime.engine import WITHOUT_OVERFLOW
 from earnest.runtime.openvino_engine import EXACT, FACTS, GRAPH, WEIGHTS, openvino
 from earnest.settings.limits import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe

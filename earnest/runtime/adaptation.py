@@ -18,8 +18,7 @@ import numpy.typing as npt
 from earnest.bundle import ADAPTATION, AdaptationEntry, Bundle, BundleInfo
 from earnest.errors import BundleError, EarnestError, counted, first_line
 from earnest.onnx.check import check_onnx
-from earnest.runtime.engine import Runner
-from earnest.runtime.onnxruntime_engine import OnnxRuntime
+from earnest.runtime.engine import OnnxRuntime, Runner
 from earnest.runtime.profile import MOST_ROWS, Profile
 
 Vector = npt.NDArray[np.float64]

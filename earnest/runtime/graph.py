@@ -51,7 +51,7 @@ def engine_for(
         if provider == "cuda":
             raise EarnestError("OpenVINO has no provider cuda. Use cpu, gpu or auto.")
         return OpenVinoEngine(bundle, threads, provider, hint)
-    from earnest.runtime.onnxruntime_engine import OnnxRuntimeEngine
+    from earnest.runtime.engine import OnnxRuntimeEngine
 
     if provider in ("gpu", "auto"):
         raise EarnestError(f"onnxruntime has no provider {provider}. Use cpu or cuda, or backend openvino.")

@@ -27,7 +27,7 @@ ANSWER = """
 import json, sys
 import numpy as np
 import earnest
-from earnest.runtime.onnxruntime_engine import OnnxRuntime
+from earnest.runtime.engine import OnnxRuntime
 
 clips, graph, feed = sys.argv[1].split(":"), sys.argv[2], np.load(sys.argv[3])
 rows = [row.probabilities for row in earnest.load().predict_many(clips)]

@@ -18,8 +18,8 @@ from stand_in import CLASSES, stand_in_model
 from earnest.audio.activity import FRAME_SAMPLES, segments_in
 from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
+from earnest.runtime.engine import OnnxRuntimeSession
 from earnest.runtime.graph import Graph
-from earnest.runtime.onnxruntime_engine import OnnxRuntimeSession
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice
 

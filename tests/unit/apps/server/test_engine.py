@@ -31,7 +31,7 @@ from earnest.audio.deadline import Deadline, check_deadline
 from earnest.bundle import load_bundle
 from earnest.errors import TooLateError
 from earnest.runtime.decoders import DecoderPool
-from earnest.runtime.onnxruntime_engine import OnnxRuntimeEngine, OnnxRuntimeSession
+from earnest.runtime.engine import OnnxRuntimeEngine, OnnxRuntimeSession
 from earnest.testing.sounds import voice
 
 pytestmark = pytest.mark.long

@@ -14,8 +14,7 @@ from attacks.readers import constants_doubled, doubling
 from earnest.audio.deadline import Deadline
 from earnest.errors import EarnestError, TooLateError
 from earnest.runtime import engine
-from earnest.runtime.engine import MIB, most_of_one
-from earnest.runtime.onnxruntime_engine import OnnxRuntime, Turns
+from earnest.runtime.engine import MIB, OnnxRuntime, Turns, most_of_one
 
 FEEDS = {"waveform": np.zeros((1, 48_000), np.float32), "lengths": np.array([48_000])}  # a row of 0.18 MiB
 SIX_TIMES = doubling(6)  # to 12 MiB; rows before it are there, too, and holes between them
@@ -62,7 +61,7 @@ def test_runs_that_want_too_much_together_are_answered_all_the_same(little: None
 PREPARED = """
 import resource, sys
 from pathlib import Path
-from earnest.runtime.onnxruntime_engine import OnnxRuntime
+from earnest.runtime.engine import OnnxRuntime
 
 before, runner = resource.getrlimit(resource.RLIMIT_AS), OnnxRuntime()
 try:
