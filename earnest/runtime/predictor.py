@@ -17,12 +17,11 @@ from earnest.audio.source import AudioInput, path_of, rate_of, refuse_single, so
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
 from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
-from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, AnsweredRecording, BatchAnswers, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.formats import EmbeddedRecording, Embeddings, PredictionRows
-from earnest.runtime.graph import Graph, engine_for
+from earnest.runtime.graph import Graph, engine_for, network_of
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import ClassChoice, Classes, Envelope, Event, Options, OptionWords, Prediction
 from earnest.runtime.profile import Profile

@@ -16,8 +16,7 @@ from earnest.audio.waveform import Waveform
 from earnest.augment.tta import VARIANTS, variants_of
 from earnest.bundle import SOUNDS, TrainingCorpus
 from earnest.errors import BundleError, EarnestError
-from earnest.runtime.averaging import Variants
-from earnest.runtime.graph import Outputs
+from earnest.runtime.graph import Outputs, Variants
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice, write_voice
