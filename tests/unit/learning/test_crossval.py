@@ -18,7 +18,7 @@ from earnest.learning.crossval import (
     with_shares,
 )
 from earnest.learning.discriminant import ABSENT, discriminants
-from earnest.own.advice import UaChange, advice_on_more, are_guesses, gain_of_the_second_half
+from earnest.own.learn import UaChange, advice_on_more, are_guesses, gain_of_the_second_half
 
 N_SPEAKERS, A_SPEAKER, WIDTH = 8, 18, 12
 
