@@ -309,7 +309,7 @@ ATTACKS = (
         "recordings of ever new lengths, 1,500 of them, at `small`",
         "onnxruntime kept a plan of memory for each: 9.8 MiB more in use (malloc), without an end",
         "keeps none (`enable_mem_pattern` is off since commit 3b2c3b3): 0.4 MiB more",
-        "tests/unit/runtime/test_onnxruntime_engine.py::test_a_graph_keeps_nothing_for_each_length_that_it_heard",
+        "tests/unit/runtime/test_engine.py::test_a_graph_keeps_nothing_for_each_length_that_it_heard",
     ),
     Attack(
         "the same, 600 of them, with `--backend openvino`",
