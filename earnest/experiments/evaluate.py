@@ -25,9 +25,11 @@ from earnest.evaluation.predictions import Predictions, joined, of_classes, writ
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, result_row
 from earnest.evaluation.splits import Leakage, Split
-from earnest.experiments.engines import ONE_BY_ONE, FoldEngine, Job
 from earnest.experiments.task import (
     ALL_DATA,
+    ONE_BY_ONE,
+    FoldEngine,
+    Job,
     SharedClips,
     Task,
     auxiliary_utterances,

@@ -120,6 +120,27 @@ class SearchSpace:
             found[key] = CategoricalDistribution([json.dumps(choice) for choice in choices])
         return found
 
+    def claim(self, split: Split, run: Path) -> None:
+        """Note down in a run folder what is searched on which utterances, or refuse the folder of another search."""
+        claim_search(self, replace(split, test=()), run / SELECTION)
+
+    def best_recipe(self, split: Split, run: Path, clips: SharedClips) -> Recipe:
+        """Search on the training and validation utterances of a split and return the recipe with the best settings.
+
+        Parameters
+        ----------
+        run : the run folder; gets the search in ``selection`` and the outcome in ``selected.json``
+        """
+        tuned = tune_split(self, replace(split, test=()), run / SELECTION, clips)
+        chosen = {
+            "settings": dict(tuned.best.settings),
+            "metric": tuned.metric,
+            "value": tuned.best.value,
+            "trials": len(tuned.trials),
+        }
+        write_atomically(run / SELECTED, (json.dumps(chosen, indent=1, ensure_ascii=False) + "\n").encode())
+        return tuned.recipe
+
     def settings_of(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """Return drawn settings as key → value."""
         return {key: json.loads(value) if key in self.tune.choices else value for key, value in drawn.items()}
@@ -177,29 +198,6 @@ def _network_settings(recipe: Recipe, where: str) -> Any:
 
 
 SELECTION, SELECTED = "selection", "selected.json"
-
-
-def claim_selection(space: SearchSpace, split: Split, run: Path) -> None:
-    """Note down in a run folder what is searched on which utterances, or refuse the folder of another search."""
-    claim_search(space, replace(split, test=()), run / SELECTION)
-
-
-def selected_recipe(space: SearchSpace, split: Split, run: Path, clips: SharedClips) -> Recipe:
-    """Search on the training and validation utterances of a split and return the recipe with the best settings.
-
-    Parameters
-    ----------
-    run : the run folder; gets the search in ``selection`` and the outcome in ``selected.json``
-    """
-    tuned = tune_split(space, replace(split, test=()), run / SELECTION, clips)
-    chosen = {
-        "settings": dict(tuned.best.settings),
-        "metric": tuned.metric,
-        "value": tuned.best.value,
-        "trials": len(tuned.trials),
-    }
-    write_atomically(run / SELECTED, (json.dumps(chosen, indent=1, ensure_ascii=False) + "\n").encode())
-    return tuned.recipe
 
 
 def selected_settings(folders: Sequence[Path]) -> dict[str, Any]:

@@ -39,9 +39,8 @@ if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
     from earnest.evaluation.streams import How
     from earnest.experiments.conditions import ConditionResults, ConditionSet
-    from earnest.experiments.engines import FoldEngine
     from earnest.experiments.evaluate import Evaluation
-    from earnest.experiments.task import Task
+    from earnest.experiments.task import FoldEngine, Task
     from earnest.experiments.tune import SearchSpace
 
 
@@ -243,7 +242,7 @@ class EngineOptions:
 
     def chosen(self, progress: Progress) -> "FoldEngine":
         """Return the engine; say what takes long before it shows anything."""
-        from earnest.experiments.engines import fold_engine
+        from earnest.experiments.task import fold_engine
 
         engine = fold_engine(self.engine, self.jobs, self.address)
         if progress.visible and not engine.here:
