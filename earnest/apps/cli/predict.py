@@ -21,8 +21,6 @@ from earnest.apps.cli._options import (
     ModelOptions,
     NumberRange,
     SpeakerOptions,
-    option,
-    options,
 )
 from earnest.apps.cli._recordings import (
     ChannelCount,
@@ -33,12 +31,14 @@ from earnest.apps.cli._recordings import (
     is_folder,
     sources_of,
 )
-from earnest.apps.cli.output import (
+from earnest.apps.cli.main import (
     EXIT_SOME_FAILED,
     FILE,
     chosen_format,
     echo_whole,
     encode_output,
+    option,
+    options,
     output_options,
     resumable,
 )

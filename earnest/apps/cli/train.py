@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._options import options
 from earnest.apps.cli._training import (
     EPILOG,
     RecipeOptions,
@@ -21,13 +20,14 @@ from earnest.apps.cli._training import (
     recipe_argument,
     tell_unused,
 )
-from earnest.apps.cli.output import (
+from earnest.apps.cli.main import (
     FOLDER,
     command_line,
     corpus_folders,
     data_option,
     echo,
     echo_json,
+    options,
     output_options,
     progress_for,
     resumable,
