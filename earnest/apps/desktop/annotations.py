@@ -33,10 +33,9 @@ from PySide6.QtWidgets import (
 from earnest.apps.desktop.analysis import reason
 from earnest.apps.desktop.fields import EmotionField, RowsTable, TypingField, arranged, button
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, moment, tr, word
-from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of
+from earnest.corpora.annotations import Annotation, AnnotationJournal, AnnotatorAgreement, utterances_of
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, printable
-from earnest.evaluation.agreement import AnnotatorAgreement
 from earnest.files.writing import OTHERWISE, held_file
 from earnest.labels import EMOTIONS
 from earnest.runtime.prediction import Span

@@ -29,9 +29,9 @@ from earnest.apps.desktop.recorder import Microphone, RecordPanel, recovered
 from earnest.apps.desktop.recording import RecordingPanel
 from earnest.apps.desktop.texts import moment, tr, word
 from earnest.apps.desktop.views import PicturePanel, save_picture
+from earnest.corpora.annotations import AnnotatorAgreement, agreement
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, printable
-from earnest.evaluation.agreement import AnnotatorAgreement, agreement
 from earnest.files.tables import lines_of
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from earnest.corpora.annotations import agreement, cohen_kappa
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, EarnestError
-from earnest.evaluation.agreement import agreement, cohen_kappa
 
 
 def test_kappa_is_that_of_scikit_learn() -> None:
