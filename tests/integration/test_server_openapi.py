@@ -14,7 +14,7 @@ from serving import TEST_HOST, settings_for
 from starlette.testclient import TestClient
 
 from earnest.apps.server.app import create_app
-from earnest.apps.server.problems import MEDIA_TYPE
+from earnest.apps.server.formats import MEDIA_TYPE
 from earnest.apps.server.service import digest_of_key
 from earnest.apps.server.settings import Settings
 from earnest.testing.sounds import write_voice

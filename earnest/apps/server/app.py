@@ -26,11 +26,10 @@ from starlette.websockets import WebSocket, WebSocketState
 
 import earnest
 from earnest.apps.server.engine import ModelThreads
-from earnest.apps.server.formats import complete
+from earnest.apps.server.formats import complete, problem_of
 from earnest.apps.server.front_door import LOOPBACK, FrontDoor, HostNames, origin_of
 from earnest.apps.server.metrics import Metrics
 from earnest.apps.server.page import is_built, mount_page
-from earnest.apps.server.problems import problem_of
 from earnest.apps.server.routes import info_router, landing_router, recordings_router, ticket_router
 from earnest.apps.server.service import ENDING, Service
 from earnest.apps.server.settings import Settings

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.formats import ProblemError
 from earnest.apps.server.settings import Limits
 from earnest.audio.source import Channel, Source, channel_path
 from earnest.errors import printable

@@ -19,7 +19,7 @@ from prometheus_client import Gauge
 from starlette.types import Receive
 
 from earnest.apps.server.body import Body, refuse_large_profile
-from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.formats import ProblemError
 from earnest.apps.server.settings import Limits, Settings
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline, until
 from earnest.audio.source import renamed

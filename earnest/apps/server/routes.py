@@ -17,8 +17,15 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from earnest.apps.server import engine, formats
 from earnest.apps.server.body import ONE, Body, read_body, several
 from earnest.apps.server.engine import Adapt
-from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form, batch_text, chosen_format, predictions_text
-from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.formats import (
+    MEDIA_TYPES,
+    ROWS,
+    Form,
+    ProblemError,
+    batch_text,
+    chosen_format,
+    predictions_text,
+)
 from earnest.apps.server.service import Service
 from earnest.audio.source import MAX_CHANNELS
 from earnest.errors import EarnestError, RecordingTooLongError, shown, suggestion

@@ -26,10 +26,10 @@ from starlette.requests import HTTPConnection
 
 from earnest.apps.server.body import BodyBudget, Share
 from earnest.apps.server.engine import ModelThreads
+from earnest.apps.server.formats import ProblemError
 from earnest.apps.server.front_door import network_of
 from earnest.apps.server.keeping import Keeper
 from earnest.apps.server.metrics import Metrics
-from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Settings
 from earnest.errors import EarnestError
 from earnest.files.reading import read_text

@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from earnest.apps.server.body import THE_RECORDING
 from earnest.apps.server.engine import ModelThreads, adapter_for, known_adapter, told_plain
-from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.formats import ProblemError
 from earnest.apps.server.routes import WindowsQuery, classes_of, refuse_repeated
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits

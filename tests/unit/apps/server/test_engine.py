@@ -25,7 +25,7 @@ from starlette.testclient import TestClient
 from attacks import decoding
 from earnest.apps.server import engine
 from earnest.apps.server.engine import ModelThreads, Threads
-from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.formats import ProblemError
 from earnest.apps.server.settings import Limits
 from earnest.audio.deadline import Deadline, check_deadline
 from earnest.bundle import load_bundle

@@ -19,9 +19,8 @@ from stand_in import write_bundle
 
 from earnest.apps.server import metrics
 from earnest.apps.server.engine import Shared
-from earnest.apps.server.formats import ROWS, chosen_format
+from earnest.apps.server.formats import ROWS, ProblemError, chosen_format
 from earnest.apps.server.metrics import Seldom
-from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
 from earnest.audio.deadline import Deadline, check_deadline
 from earnest.errors import RecipeError, TooLateError

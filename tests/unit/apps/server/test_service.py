@@ -8,7 +8,7 @@ import pytest
 from patience import PATIENCE_S
 
 from earnest.apps.server import service as tickets
-from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.formats import ProblemError
 from earnest.apps.server.service import Tickets, digest_of_key
 
 KEYS = [digest_of_key(word) for word in ("one", "two", "three")]

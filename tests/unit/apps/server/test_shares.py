@@ -17,8 +17,8 @@ from starlette.requests import Request
 
 from earnest.apps.server import engine
 from earnest.apps.server.body import ONE, BodyBudget, read_body
+from earnest.apps.server.formats import ProblemError
 from earnest.apps.server.front_door import network_of
-from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import digest_of_key
 from earnest.apps.server.settings import Limits
 
