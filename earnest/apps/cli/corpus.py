@@ -38,11 +38,10 @@ from earnest.apps.cli.main import (
     word_pairs,
 )
 from earnest.corpora.base import CORPORA, Corpus
-from earnest.corpora.check import CorpusReport, check_corpus
+from earnest.corpora.check import CorpusReport, OwnReport, check_corpus, check_own, without_faulty
 from earnest.corpora.fetch import fetch_corpus
 from earnest.corpora.load import corpus_called, corpus_root, load_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance, write_manifest
-from earnest.corpora.own.check import OwnReport, check_own, without_faulty
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.tables import TABLE_READERS
 from earnest.errors import CorpusError, EarnestError, counted, shown, suggestion

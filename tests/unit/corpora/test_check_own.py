@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.corpora.own.check import KEEP_ONE, SAME, check_own, without_faulty
+from earnest.corpora.check import KEEP_ONE, SAME, check_own, without_faulty
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.own.read import read_own
 from earnest.testing.sounds import voice
