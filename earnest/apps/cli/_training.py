@@ -22,7 +22,7 @@ from earnest.evaluation.splits import Leakage, sentences_over
 from earnest.evaluation.texts import NONE, percent, spread_text
 from earnest.files.reading import parsed_toml
 from earnest.labels import SCHEMES
-from earnest.settings.recipe import Recipe, recipe_file, shipped_recipes
+from earnest.settings.recipe import Recipe, read_recipe, recipe_file, shipped_recipes
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
@@ -66,15 +66,6 @@ def recipe_argument(function: F) -> F:
     return click.argument("recipe", type=RecipeFile(), metavar="RECIPE", shell_complete=complete)(function)
 
 
-def tell_unused(recipe: Recipe, quiet: bool) -> Recipe:
-    """Report given settings without effect, and return the recipe."""
-    training = recipe.training
-    for what, unused in ((f'method = "{training.method}"', training.unused), ("The recipe", training.idle)):
-        if unused and not quiet:
-            click.echo(f"{what} makes no use of {', '.join(f'training.{name}' for name in unused)}.", err=True)
-    return recipe
-
-
 @dataclass(frozen=True)
 class RecipeOptions:
     """Options that change the recipe."""
@@ -114,6 +105,15 @@ class RecipeOptions:
     def own(self) -> dict[str, Path]:
         """Own recordings that were named by path: name → folder, table or manifest."""
         return {name: path for name, path in map(named_corpus, self.corpora) if path is not None}
+
+    def read(self, path: Path, quiet: bool) -> Recipe:
+        """Read the recipe with the typed settings, and report given ones without effect."""
+        recipe = read_recipe(path, self.changes)
+        training = recipe.training
+        for what, unused in ((f'method = "{training.method}"', training.unused), ("The recipe", training.idle)):
+            if unused and not quiet:
+                click.echo(f"{what} makes no use of {', '.join(f'training.{name}' for name in unused)}.", err=True)
+        return recipe
 
     @property
     def suffix(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from earnest.apps.cli._options import ENGINE, VARIANT_HELP, listed, names_from, numbers
-from earnest.apps.cli._training import EPILOG, PROTOCOL, RecipeOptions, echo_results, recipe_argument, tell_unused
+from earnest.apps.cli._training import EPILOG, PROTOCOL, RecipeOptions, echo_results, recipe_argument
 from earnest.apps.cli.main import (
     FOLDER,
     PATH,
@@ -35,7 +35,7 @@ from earnest.evaluation.report import Matrix
 from earnest.evaluation.split_files import NAME, protocol_of_files
 from earnest.files.writing import held_folder, write_json
 from earnest.progress import Progress
-from earnest.settings.recipe import Recipe, read_recipe, read_recipe_and_tune, recipe_word
+from earnest.settings.recipe import Recipe, read_recipe_and_tune, recipe_word
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
@@ -139,7 +139,7 @@ class EvaluationRequest:
         """Read the corpora and divide them, by another protocol where one is given."""
         from earnest.experiments.task import task_of
 
-        recipe = read_recipe(self.recipe, self.other.changes)
+        recipe = self.other.read(self.recipe, quiet=True)
         protocol = protocol or self.of.chosen_protocol()
         return task_of(recipe, protocol, folders, listed(self.of.folds), self.of.repeats, self.rows)
 
@@ -299,7 +299,7 @@ def command(
     _require_packages()
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
     folders = corpus_folders(data) | other.own
-    resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
+    resolved = other.read(recipe, quiet)
     of, rows = of.as_of(resolved, as_published, other, folders)  # refusals don't wait for torch
     from earnest.experiments.conditions import evaluate_conditions, refuse_untrained
     from earnest.experiments.evaluate import evaluate, with_shares

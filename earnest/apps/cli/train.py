@@ -18,7 +18,6 @@ from earnest.apps.cli._training import (
     fold_option,
     protocol_option,
     recipe_argument,
-    tell_unused,
 )
 from earnest.apps.cli.main import (
     FOLDER,
@@ -39,7 +38,7 @@ from earnest.evaluation.curves import read_history
 from earnest.evaluation.protocols import suitable_protocol
 from earnest.evaluation.texts import percent
 from earnest.files.writing import held_folder
-from earnest.settings.recipe import Recipe, read_recipe, recipe_word
+from earnest.settings.recipe import Recipe, recipe_word
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
@@ -95,7 +94,7 @@ def command(
     if _is_follower():
         _follow()
         return
-    resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
+    resolved = other.read(recipe, quiet)
     folders = corpus_folders(data) | other.own
     rows: Sequence[Utterance] = ()
     if not protocol:  # a refusal doesn't wait for torch
