@@ -18,8 +18,8 @@ import numpy as np
 from earnest.audio.io import SILENT_PEAK, decode, digest_of_sound, is_blank
 from earnest.corpora.base import SILENT, Corpus, Parser
 from earnest.corpora.load import corpus_called
-from earnest.corpora.manifest import Utterance
-from earnest.corpora.own.data import OwnData, Refused, doubts_about
+from earnest.corpora.manifest import Utterance, doubts_about
+from earnest.corpora.own.data import OwnData, Refused
 from earnest.errors import AudioError, CorpusError, MissingExtraError, counted, printable
 
 MOST_NAMED = 5

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from earnest.corpora.base import CORPORA, Corpus
-from earnest.corpora.manifest import Utterance, read_manifest
+from earnest.corpora.manifest import Utterance, doubts_about, doubts_about_shared_names, read_manifest
 from earnest.corpora.own.data import CORPUS as OWN
-from earnest.corpora.own.data import OwnData, doubts_about, doubts_about_shared_names, kinds_of
+from earnest.corpora.own.data import OwnData, kinds_of
 from earnest.corpora.own.read import read_own
 from earnest.errors import N_NAMED, CorpusError, suggestion
 from earnest.files.reading import opened

@@ -13,8 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.corpora.manifest import Utterance
-from earnest.corpora.own.data import doubts_about_speakers
+from earnest.corpora.manifest import Utterance, doubts_about_speakers
 from earnest.errors import N_NAMED, CorpusError, counted, named
 from earnest.evaluation.answers import TextColumn, numbered, text_column
 from earnest.evaluation.confusion import Counts, cells_of, confusion_counts, headline_scores

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from earnest.bundle import DEFAULT_BUNDLE, LONGEST_NAME, Bundle, TrainingCorpus, load_bundle
 from earnest.corpora.base import CORPORA
 from earnest.corpora.check import LATE_S
-from earnest.corpora.manifest import Utterance, write_manifest
+from earnest.corpora.manifest import Utterance, doubts_about, doubts_about_shared_names, write_manifest
 from earnest.corpora.own import OwnData, Refused
-from earnest.corpora.own.data import doubts_about, doubts_about_shared_names, typed
+from earnest.corpora.own.data import typed
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability

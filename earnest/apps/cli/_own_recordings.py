@@ -10,8 +10,8 @@ from earnest.apps.cli._options import named_corpus
 from earnest.apps.cli.main import command_line, counts_text, echo, echo_table, option
 from earnest.corpora.check import KEEP_ONE, TWICE, Finding, OwnReport, without_faulty
 from earnest.corpora.load import of_corpus, refused_sentences
-from earnest.corpora.manifest import Utterance
-from earnest.corpora.own.data import OwnData, doubts_about, typed
+from earnest.corpora.manifest import Utterance, doubts_about
+from earnest.corpora.own.data import OwnData, typed
 from earnest.corpora.own.read import read_own
 from earnest.corpora.tables import SYNONYMS
 from earnest.errors import SplitError, counted

@@ -1,18 +1,16 @@
 """Own recordings as a reader finds them: rows, refused recordings, the source of labels."""
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from earnest.audio.source import file_and_channel, is_file, path_in
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.tables import GENDERS, number_in, unique_speaker
-from earnest.errors import CorpusError, counted, named, printable, shown
+from earnest.errors import CorpusError, counted, printable, shown
 from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme, composed
 
 CORPUS = "own"  # of recordings whose table names no corpus
@@ -116,51 +114,6 @@ class OwnData:
         """The labels as classes, whatever words they are."""
         rules = {(row.corpus, row.native_emotion): row.native_emotion for row in self.utterances}
         return Scheme("native", self.labels, native=dict(rules))
-
-
-def doubts_about(labels: Iterable[str], rows: Iterable[Utterance]) -> list[str]:
-    """Return sentences about labels, and about speakers of one corpus, that may be one, spelled in two ways."""
-    told = "Labels that differ in capitals alone are different classes"
-    found = [f"{told}: {', '.join(names)}. Write them alike." for names in _alike(set(labels), str.casefold)]
-    speakers = defaultdict[str, set[str]](set)
-    for row in rows:
-        speakers[row.corpus].add(row.native_speaker)
-    return found + [told for members in speakers.values() for told in doubts_about_speakers(members)]
-
-
-def doubts_about_speakers(names: Iterable[str]) -> list[str]:
-    """Return sentences about speakers of one corpus that may be one, spelled in several ways."""
-    told = "Speakers that may be one are taken for several"
-    return [f"{told}: {', '.join(alike)}. Write them alike." for alike in _alike(names, _spoken_name)]
-
-
-AS_TWO = "two people. If it is one, put both into one table, as one corpus"
-AS_ONE = "one person. If these are two, write the corpus before the name"  # in manifests, whose names stay as they are
-
-
-def doubts_about_shared_names(own: Mapping[str, Sequence[Utterance]]) -> Iterator[str]:
-    """Yield which names of speakers two corpora of own recordings both have, and for how many people that is taken."""
-    names = {corpus: {row.native_speaker: row.speaker for row in rows if row.speaker} for corpus, rows in own.items()}
-    for one, other in combinations(names, 2):
-        shared: dict[str, list[str]] = {AS_TWO: [], AS_ONE: []}
-        for name in sorted(names[one].keys() & names[other].keys()):
-            shared[AS_ONE if names[one][name] == names[other][name] else AS_TWO].append(name)
-        for people, alike in shared.items():
-            if alike:
-                yield f"{one} and {other} both have the speaker {named([*map(printable, alike)])}, taken for {people}."
-
-
-def _alike(names: Iterable[str], key: Callable[[str], str]) -> list[list[str]]:
-    """Return groups of names that have one key, of two names at least."""
-    groups = defaultdict[str, list[str]](list)
-    for name in sorted(names):
-        groups[key(name)].append(printable(name))
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def _spoken_name(name: str) -> str:
-    """Return a name without capitals, kinds of marks and zeros before a number: "S_01" and "s-1" are alike."""
-    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", " ", name.casefold()))
 
 
 def in_order(labels: set[str]) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ import soundfile
 
 from earnest.apps.cli._recordings import Speakers
 from earnest.corpora.load import refused_sentences
-from earnest.corpora.manifest import read_manifest, write_manifest
+from earnest.corpora.manifest import doubts_about, read_manifest, write_manifest
 from earnest.corpora.own import OwnData, read_own
-from earnest.corpora.own.data import doubts_about, kinds_of
+from earnest.corpora.own.data import kinds_of
 from earnest.errors import CorpusError
 
 
