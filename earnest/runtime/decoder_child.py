@@ -1,4 +1,4 @@
-"""The process that decodes: one job after another, with no files, no network, little memory; see `decoder_pool`.
+"""The process that decodes: one job after another, with no files, no network, little memory; see `DecoderPool`.
 
 Started as ``python -c "from earnest.runtime.decoder_child import main; main()" PARENT``; its standard input is the
 socket on which jobs come. The parent sends four bytes (length), JSON, and with them the descriptor of an open file; a
