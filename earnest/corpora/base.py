@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
+from earnest.corpora.folders import found_in
+from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, printable
-from earnest.files.reading import take_links, unfollowed
 from earnest.labels import EMOTIONS, Scheme, scheme_called
 from earnest.registry import Registry
 
@@ -148,30 +147,11 @@ CORPORA: Registry[type[Corpus]] = Registry("CORPORA", "corpus", "earnest.corpora
 
 
 def audio_files(root: Path) -> list[Path]:
-    """All audio files below ``root``, in folders of any depth, sorted; hidden files and folders don't count.
-
-    A folder that is a link is not followed, and told in the log.
-    """
-    files, links = audio_files_and_links(root)
-    if links:
-        _log.warning("%s: %s", printable(str(root)), unfollowed(root, links))
-    return [path for path in files if path.is_file()]
-
-
-def audio_files_and_links(root: Path) -> tuple[list[Path], list[Path]]:
-    """All audio files below ``root`` as `audio_files`, and the links to folders there, which are not followed.
-
-    A link to a file that is not there counts as a file, so that whoever reads it says so.
-    """
-    files: list[Path] = []
-    links: list[Path] = []
-    for parent, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        links += take_links(root, parent, folders)
-        paths = (Path(parent, name) for name in names if not name.startswith("."))
-        recordings = (path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
-        files += [path for path in recordings if path.is_file() or not path.exists()]
-    return sorted(files), links
+    """All audio files below ``root``, in folders of any depth, sorted; the log tells what is left out."""
+    found = found_in(str(root))
+    if left_out := found.left_out():
+        _log.warning("%s: %s", printable(str(root)), left_out)
+    return sorted(path for path in map(Path, found.recordings) if path.is_file())
 
 
 def matched(pattern: re.Pattern[str], path: Path, expected: str) -> re.Match[str]:

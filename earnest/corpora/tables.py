@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from earnest.audio.source import is_file, path_in
-from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
+from earnest.corpora.folders import found_in
+from earnest.corpora.manifest import COLUMNS, Utterance
 from earnest.errors import CorpusError, shown, suggestion
 from earnest.files.reading import read_text
 from earnest.files.tables import has_text, json_rows, named_rows, with_point
@@ -78,8 +79,8 @@ def read_audiofolder(root: Path, emotions: Mapping[str, str] | None = None, corp
     columns = {"path": "file_name"} | ({} if "emotion" in header else {"emotion": "label"})
     rows = read_table(table, columns, emotions, corpus or root.resolve().name)
     named = {os.path.realpath(row.path) for row in rows}  # unlike resolve(), takes a link that points to itself
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in AUDIO_SUFFIXES and os.path.realpath(path) not in named:
+    for path in found_in(str(root)).recordings:
+        if os.path.realpath(path) not in named:
             raise CorpusError(f"{path}: not named in {table.name}. Add its row or move the file elsewhere.")
     return rows
 

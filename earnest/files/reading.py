@@ -2,8 +2,7 @@
 
 A name may stand for anything: a device that never ends, a FIFO that nobody writes to, a circle of links. Only regular
 files are read, and never more than a limit. JSON and TOML nested deeper than any of ours are refused before anything
-walks through them. Links to folders are not followed, as they may lead in circles or out of what was handed over; and
-that is said.
+walks through them.
 """
 
 import errno
@@ -12,12 +11,12 @@ import os
 import stat
 import tomllib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_LE
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from earnest.errors import EarnestError, RecipeError, named, printable, said_by
+from earnest.errors import EarnestError, RecipeError, printable, said_by
 
 MOST_BYTES = 1 << 30
 MOST_JSON_BYTES = 1 << 28
@@ -206,38 +205,3 @@ def _refuse(path: Path, error: Exception, kind: Kind) -> NoReturn:
 
 def _named(path: Path) -> str:
     return printable(str(path))
-
-
-_JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT; Python 3.11 lacks os.path.isjunction
-
-
-def take_links(root: Path, parent: str, folders: list[str]) -> list[Path]:
-    """Take the links out of the folders of one step of `os.walk` below ``root``, which would follow junctions.
-
-    Returns
-    -------
-    those to be told: not the hidden ones, nor those in hidden folders
-    """
-    links = {name: path for name in folders if _is_link(path := Path(parent, name))}
-    folders[:] = [name for name in folders if name not in links]
-    if any(part.startswith(".") for part in Path(parent).relative_to(root).parts):
-        return []
-    return [path for name, path in links.items() if not name.startswith(".")]
-
-
-def _is_link(folder: Path) -> bool:
-    """Whether a folder is a symbolic link, or a junction, which is what Windows has for everybody."""
-    try:
-        status = folder.lstat()
-    except OSError:  # it is gone
-        return False
-    return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION
-
-
-def unfollowed(root: Path, links: Sequence[Path]) -> str:
-    """Name the links to folders below a folder that are not followed, and what to do; "" without any."""
-    if not links:
-        return ""
-    names = named([printable(str(path.relative_to(root))) for path in links])
-    what = "A folder is a link, which is" if len(links) == 1 else f"{len(links)} folders are links, which are"
-    return f"{what} not followed: {names}. Name the folder it points to, or copy it; links to files are read."

@@ -19,13 +19,12 @@ from earnest.apps.cli._recordings import (
     MOST_LIST_BYTES,
     channel_of,
     is_list,
-    is_recording,
     rows_of_list,
-    search,
     sources_of,
     warn_of_columns,
 )
 from earnest.audio.source import Channel, Source, channel_path, path_in, path_of
+from earnest.corpora.folders import found_in, is_recording
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.reading import decoded, opened
 from earnest.files.tables import largest_shared_page, lines_of, load_pyarrow
@@ -97,9 +96,9 @@ def _local(source: str) -> Iterator[Input]:
     folder = Path(source)
     if not folder.exists():
         raise EarnestError(f"{source}: no such file or folder. Check the path.")
-    tars = [str(path) for path in sorted(folder.rglob("*.tar"))] if folder.is_dir() else []
+    tars = [str(Path(tar)) for tar in found_in(source, frozenset({".tar"})).recordings] if folder.is_dir() else []
     if tars:
-        _refuse_both(source, search(source).recordings, tars)
+        _refuse_both(source, found_in(source).recordings, tars)
         for tar in tars:
             yield from _members(tar)
         return

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import click
 
@@ -32,11 +32,12 @@ from earnest.audio.source import (
     source_name,
     whole_and_channel,
 )
+from earnest.corpora.folders import found_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.corpora.own.read import matched
 from earnest.corpora.own.tables import PATH, SPEAKER, guessed_name
 from earnest.errors import AudioError, EarnestError, MissingExtraError, counted, printable, shown
-from earnest.files.reading import read_text, take_links, unfollowed
+from earnest.files.reading import read_text
 from earnest.files.tables import has_text, text_rows
 from earnest.labels import composed
 from earnest.runtime.decoders import Reading
@@ -46,8 +47,6 @@ MOST_LIST_BYTES = 1 << 26
 CHANNEL_NUMBERS = "expected 1 for the left one, 2 for the right one, and so on"
 _COLUMNS = ("path", "speaker", "channel", "start_s", "end_s")  # of a list, that mean something
 _MEANT = ("speaker", "channel")
-_OF_MACOS = "._"  # before the name of a file with what macOS knows of another file
-_HEADERLESS = (".al", ".alaw", ".g722", ".g729", ".gsm", ".mulaw", ".pcm", ".sln", ".ul", ".ulaw", ".vox")
 POLL_S, LOOK_S = 1.0, 0.1
 _log = logging.getLogger("earnest")
 
@@ -349,9 +348,9 @@ def standard_input() -> BinaryIO:
 
 
 def _recordings_in(folder: str) -> list[str]:
-    """Return paths named as recordings, sorted; a folder with such a name is listed, to become an error."""
-    found = search(folder)
-    left_out = " ".join(filter(None, (unfollowed(Path(folder), found.links), found.without_header())))
+    """Return paths named as recordings, sorted, and tell what is left out."""
+    found = found_in(folder)
+    left_out = found.left_out()
     if not found.recordings:
         endings = " ".join(sorted(AUDIO_SUFFIXES))
         told = left_out or "Name another one."
@@ -359,55 +358,6 @@ def _recordings_in(folder: str) -> list[str]:
     if left_out:
         _log.warning("%s: %s", printable(folder), left_out)
     return found.recordings
-
-
-class Found(NamedTuple):
-    """What a folder holds.
-
-    Attributes
-    ----------
-    recordings : paths named as recordings, sorted
-    links : to folders, which are not followed
-    headerless : names of files with samples alone, as telephone systems write them; nothing tells their rate and coding
-    """
-
-    recordings: list[str]
-    links: list[Path]
-    headerless: list[str]
-
-    def without_header(self) -> str:
-        """Return a sentence about files without a header, "" where there is none."""
-        if not self.headerless:
-            return ""
-        endings = sorted({ending_of(name) for name in self.headerless})
-        return (
-            f"{counted(len(self.headerless), 'file')} without a header can't be read ({' '.join(endings)}). "
-            "With ffmpeg: ffmpeg -f mulaw -ar 8000 -i call.ulaw call.wav (or -f alaw, gsm, s16le)."
-        )
-
-
-def search(folder: str) -> Found:
-    """Look for recordings in a folder and below."""
-    found = Found([], [], [])
-    for parent, folders, files in os.walk(folder):
-        folders.sort()
-        found.links.extend(take_links(Path(folder), parent, folders))
-        named = [os.path.join(parent, name) for name in [*files, *folders] if is_recording(name)]  # noqa: PTH118
-        found.recordings.extend(named)
-        found.headerless.extend(name for name in files if ending_of(name) in _HEADERLESS)
-        folders[:] = [name for name in folders if not is_recording(name)]
-    found.recordings.sort()
-    return found
-
-
-def ending_of(name: str) -> str:
-    """Return the ending of a file's name, in lower case, with its point."""
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122
-
-
-def is_recording(name: str) -> bool:
-    """Whether a file is called as recordings are."""
-    return ending_of(name) in AUDIO_SUFFIXES and not name.startswith(_OF_MACOS)
 
 
 class Interrupt:
@@ -448,7 +398,7 @@ def arriving(folders: Sequence[str], known: set[str]) -> Iterator[list[str]]:
     n_bytes = {path: state[0] for path in known if (state := _state(path))}  # when yielded
     with Interrupt() as interrupt:
         while not interrupt.is_asked:
-            found = {path: _state(path) for folder in folders for path in search(folder).recordings}
+            found = {path: _state(path) for folder in folders for path in found_in(folder).recordings}
             seen = {path: state for path, state in found.items() if state and n_bytes.get(path) != state[0]}
             ready = [path for path, state in seen.items() if growing.get(path) == state]
             growing = {path: state for path, state in seen.items() if path not in ready}

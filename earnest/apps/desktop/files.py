@@ -25,10 +25,9 @@ from earnest.apps.desktop.analysis import Analysis, Listening
 from earnest.apps.desktop.answer import short_error
 from earnest.apps.desktop.fields import ChoiceField, RowsTable, TypingField, arranged, button
 from earnest.apps.desktop.texts import PlainLabel, localised, tip, tr, word
-from earnest.corpora.base import audio_files_and_links
+from earnest.corpora.folders import found_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import printable
-from earnest.files.reading import unfollowed
 from earnest.runtime.prediction import Prediction, percent
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour
@@ -67,14 +66,14 @@ def found_files(paths: Iterable[str]) -> tuple[list[Entry], list[str]]:
         if not path.is_dir():
             entries.append(Entry(str(path), _size(path)))
             continue
-        inside, links = audio_files_and_links(path)
-        entries += [Entry(str(one), _size(one)) for one in inside]
-        if not inside:
+        found = found_in(str(path))
+        entries += [Entry(one, _size(Path(one))) for one in found.recordings]
+        if not found.recordings:
             endings = " ".join(sorted(AUDIO_SUFFIXES))
             said = tr("{folder}: no recordings in this folder ({endings}). Choose another.")
             problems.append(said.format(folder=printable(str(path)), endings=endings))
-        if links:
-            problems.append(f"{printable(str(path))}: {unfollowed(path, links)}")
+        if left_out := found.left_out():
+            problems.append(f"{printable(str(path))}: {left_out}")
     return entries, problems
 
 

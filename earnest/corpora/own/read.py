@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 
 from earnest.audio.source import is_file, path_in
-from earnest.corpora.base import audio_files_and_links
+from earnest.corpora.folders import found_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.corpora.own.data import FoundRecording, OwnData, Refused, none_usable, utterances_of
 from earnest.corpora.own.tables import (
@@ -32,7 +32,6 @@ from earnest.corpora.own.tables import (
 )
 from earnest.corpora.tables import SYNONYMS
 from earnest.errors import CorpusError, printable, shown
-from earnest.files.reading import unfollowed
 from earnest.labels import EMOTIONS, composed
 
 SET_NAMES = {
@@ -231,7 +230,7 @@ def _audiofolder(source: Path, tables: Sequence[Path], hints: Hints) -> FoundLay
         )
     # Unlike Path.resolve, realpath doesn't fail at a link that points to itself.
     named = {os.path.realpath(path_in(source, one.path)) for one in found if one.path and "\0" not in one.path}
-    strangers = [path for path in audio_files_and_links(source)[0] if os.path.realpath(path) not in named]
+    strangers = [path for path in map(Path, found_in(str(source)).recordings) if os.path.realpath(path) not in named]
     first = layouts[0]
     return replace(first, name="an audiofolder with metadata", found=found, base=source, strangers=strangers)
 
@@ -296,11 +295,11 @@ def class_folders(
     ----------
     label_column, speaker_column : "folder N", N counted from 1 below ``root`` (and below train, valid and test)
     """
-    paths, links = audio_files_and_links(root)
-    linked = unfollowed(root, links)
+    inside = found_in(str(root))
+    left_out, paths = inside.left_out(), sorted(map(Path, inside.recordings))
     if not paths:
         nothing = f"no recordings there ({' '.join(sorted(AUDIO_SUFFIXES))}), and no table that names some"
-        raise CorpusError(f"{root}: {nothing}. {linked or 'Name another folder.'}")
+        raise CorpusError(f"{root}: {nothing}. {left_out or 'Name another folder.'}")
     files = [path.relative_to(root) for path in paths]
     split_of, folders = _without_sets([file.parent.parts for file in files])
     told = level_in(label_column)
@@ -312,7 +311,7 @@ def class_folders(
         FoundRecording(file.as_posix(), _at(inner, level), str(root / file), _at(inner, who), split)
         for file, inner, split in zip(files, folders, split_of, strict=True)
     ]
-    return found, f"{FOLDER}{level}", [*notes, linked] if linked else notes
+    return found, f"{FOLDER}{level}", [*notes, left_out] if left_out else notes
 
 
 def level_in(column: str | None) -> int:

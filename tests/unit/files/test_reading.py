@@ -1,11 +1,8 @@
 """Text from outside."""
 
 import os
-import stat
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -85,81 +82,3 @@ def test_how_a_spreadsheet_saves_utf_8_is_told_of_tables_alone():
         decoded("Ä".encode("cp1252"), "list.csv", CorpusError)
     with pytest.raises(CorpusError, match=r"Save it as UTF-8\.$"):
         decoded("Ä".encode("cp1252"), "recipe.toml", CorpusError)
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Path:
-    for label in ("asks", "tells"):
-        (tmp_path / "elsewhere" / label).mkdir(parents=True)
-        for number in range(3):
-            write_voice(tmp_path / "elsewhere" / label / f"{number}.wav", 0.2, seed=number)
-    (tmp_path / "here").mkdir()
-    return tmp_path / "elsewhere"
-
-
-def test_links_to_files_are_recordings_as_any(elsewhere: Path, tmp_path: Path, caplog) -> None:
-    for label in ("asks", "tells"):
-        (tmp_path / "here" / label).mkdir()
-        for number in range(3):
-            (tmp_path / "here" / label / f"{number}.wav").symlink_to(elsewhere / label / f"{number}.wav")
-    own = read_own(tmp_path / "here")
-    assert len(own.utterances) == len(sources_of([str(tmp_path / "here")])) == 6
-    assert not any("followed" in note for note in own.notes)
-    assert not caplog.text
-
-
-def test_a_folder_of_links_to_folders_says_so_to_learn_and_to_predict(elsewhere: Path, tmp_path: Path) -> None:
-    for label in ("asks", "tells"):
-        (tmp_path / "here" / label).symlink_to(elsewhere / label)
-    for read in (read_own, lambda path: sources_of([str(path)])):
-        with pytest.raises(EarnestError, match="2 folders are links, which are not followed: asks, tells"):
-            read(tmp_path / "here")
-    assert len(read_own(elsewhere).utterances) == 6
-
-
-def test_recordings_beside_a_link_are_read_and_the_link_is_told(elsewhere: Path, tmp_path: Path, caplog) -> None:
-    (elsewhere / "more").symlink_to(tmp_path / "here")
-    (tmp_path / "here" / "round").symlink_to(elsewhere)  # in a circle
-    own = read_own(elsewhere)
-    assert len(own.utterances) == 6
-    assert any("not followed: more" in note for note in own.notes)
-    assert len(sources_of([str(elsewhere)])) == 6
-    assert "not followed: more" in caplog.text
-
-
-def test_a_junction_of_windows_is_a_link(elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_voice(tmp_path / "here" / "a.wav", 0.2)
-    junctions = {elsewhere / "more", elsewhere / ".more", elsewhere / "asks" / "more"}
-    for one in junctions:
-        one.symlink_to(tmp_path / "here")
-    lstat, junction = Path.lstat, SimpleNamespace(st_mode=stat.S_IFDIR, st_reparse_tag=0xA0000003)
-    monkeypatch.setattr(Path, "lstat", lambda path: junction if path in junctions else lstat(path))
-    monkeypatch.setattr(os.path, "islink", lambda _: False)  # so os.walk follows them
-    assert len(sources_of([str(elsewhere)])) == 6
-    own = read_own(elsewhere)
-    assert len(own.utterances) == 6
-    assert any("2 folders are links, which are not followed: more, asks/more" in note for note in own.notes)
-
-
-def test_hidden_folders_and_what_lies_in_them_are_not_told(elsewhere: Path, tmp_path: Path, caplog) -> None:
-    for hidden in (elsewhere / ".git", elsewhere / "asks" / ".cache"):
-        hidden.mkdir()
-        (hidden / "link").symlink_to(tmp_path / "here")
-    (elsewhere / ".link").symlink_to(tmp_path / "here")
-    assert not any("followed" in note for note in read_own(elsewhere).notes)
-    assert len(sources_of([str(elsewhere)])) == 6
-    assert not caplog.text
-
-
-def test_a_folder_is_walked_once(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    walked: list[Path] = []
-
-    def walk(top: str | Path) -> Iterator[tuple[str, list[str], list[str]]]:
-        walked.append(Path(top))
-        return os_walk(top)
-
-    os_walk = os.walk
-    monkeypatch.setattr(os, "walk", walk)
-    sources_of([str(elsewhere)])
-    read_own(elsewhere)
-    assert walked == [elsewhere, elsewhere]
