@@ -115,7 +115,8 @@ def test_what_failed_is_named_and_answered_again_if_asked(root: Path, tmp_path: 
     good = sorted(folder.iterdir())[0]
     (folder / "bad.wav").write_text("no sound")
     asked = (folder, "--model", root / "bundle", "--output", tmp_path / "out")
-    finished("run", *asked, exit_code=3)
+    said = finished("run", *asked, exit_code=3)
+    assert "2 answered, 1 failed (which: earnest batch summary; again: --retry-failed)" in said
     assert [one["path"] for one in summary(tmp_path / "out")["failed"]] == [str(folder / "bad.wav")]
     shutil.copy(good, folder / "bad.wav")
     shutil.copy(good, folder / "new.wav")

@@ -97,7 +97,7 @@ def test_csv_by_the_name_of_the_output_holds_the_same_rows(corpus: Path) -> None
         rows = list(csv.DictReader(file))
     assert done.returncode == 3
     assert done.stdout == b""
-    assert done.stderr.decode() == "141 answered, 1 failed: rows.csv\n"
+    assert done.stderr.decode() == "141 answered, 1 failed: rows.csv, whose column 'error' says why\n"
     assert [row["status"] for row in rows] == ["ok"] * 140 + ["error", "ok"]
 
 

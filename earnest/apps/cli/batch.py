@@ -276,7 +276,9 @@ def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet:
         told += "" if outcome.n_rows or outcome.n_left or outcome.errors else ", all were there already"
         if outcome.n_held_failed:
             whose = "that were there already" if outcome.n_rows else "of them"
-            told += f", {outcome.n_held_failed} {whose} failed (which: earnest batch summary; again: --retry-failed)"
+            told += f", {outcome.n_held_failed} {whose} failed"
+        if outcome.n_failed or outcome.n_held_failed:
+            told += " (which: earnest batch summary; again: --retry-failed)"
         left = f", {outcome.n_left} left: give the same command again" if outcome.n_left else ""
         echo(f"{told}, {clock(round(outcome.sound_s, 1))} of sound in {seconds:.0f} s{left}: {output}", err=True)
 

@@ -29,7 +29,7 @@ from earnest.apps.cli.main import (
     progress_for,
     resumable,
 )
-from earnest.apps.cli.predict import DecodingOptions, Existing, ExistingOptions, held_words, is_done
+from earnest.apps.cli.predict import DecodingOptions, Existing, ExistingOptions, is_done, where_failed
 from earnest.audio.source import Source
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, printable, printable_json
@@ -253,7 +253,6 @@ def _write_file(
     if as_json:
         echo_json({"output": output, "model": predictor.info.name, "width": width, **counts})
     elif not quiet:
-        held = held_words(n_held, file.n_failed)
-        why = ", whose column 'error' says why" if n_failed else ""
-        click.echo(f"{counts['embedded']} embedded, {n_failed} failed{held}: {output}{why}", err=True)
+        where = where_failed(output, n_held, n_failed, file.n_failed)
+        click.echo(f"{counts['embedded']} embedded, {n_failed} failed{where}", err=True)
     return n_failed + file.n_failed

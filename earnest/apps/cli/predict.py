@@ -368,17 +368,18 @@ def _write_file(
             rows.publish()
         rows.close()
     if not quiet:
-        held = held_words(n_held, rows.n_failed, run.adapted is None)
         n_failed = written.n_failed
-        click.echo(f"{written.n_rows - n_failed} answered, {n_failed} failed{held}: {output}", err=True)
+        where = where_failed(output, n_held, n_failed, rows.n_failed, is_batch=run.adapted is not None)
+        click.echo(f"{written.n_rows - n_failed} answered, {n_failed} failed{where}", err=True)
     written.n_held_failed = rows.n_failed
 
 
-def held_words(n_held: int, n_failed: int, can_retry: bool = True) -> str:
-    """Return how to say what a file held before, "" for nothing."""
-    again = "--retry-failed answers these again" if can_retry else "--overwrite answers all of them again"
-    failed = f", of which {n_failed} failed ({again})" if n_failed else ""
-    return f", {n_held} were there already{failed}" if n_held else ""
+def where_failed(output: Path, n_held: int, n_failed: int, n_held_failed: int, is_batch: bool = False) -> str:
+    """Return the end of a summary: what the file held before, its name, and where it says why recordings failed."""
+    again = "--overwrite answers all of them again" if is_batch else "--retry-failed answers these again"
+    failed = f", of which {n_held_failed} failed ({again})" if n_held_failed else ""
+    held = f", {n_held} were there already{failed}" if n_held else ""
+    return f"{held}: {output}" + (", whose column 'error' says why" if n_failed or n_held_failed else "")
 
 
 def is_done(done: dict[str, int], source: Source) -> bool:
