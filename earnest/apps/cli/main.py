@@ -415,6 +415,22 @@ def _with_variable(error: click.ClickException) -> click.ClickException:
     return click.BadParameter(told, error.ctx, error.param)
 
 
+def _with_limits(error: click.ClickException) -> click.ClickException:
+    """Return an error that says which numbers an option takes; click says "not a valid float range", "1<=x<=20"."""
+    if not isinstance(error, click.BadParameter) or error.param is None:
+        return error
+    kind = error.param.type
+    value, says_so, _ = error.message.partition(" is not ")
+    if not says_so or not isinstance(kind, (type(click.INT), type(click.FLOAT))):
+        return error
+    number = "a whole number" if isinstance(kind, type(click.INT)) else "a number"
+    if isinstance(kind, (click.IntRange, click.FloatRange)):
+        above = f" above {kind.min}" if kind.min_open else f", {kind.min} or more"
+        number += above if kind.max is None else f" from {kind.min} to {kind.max}"
+    comma = " Write a point, not a comma." if "," in value else ""
+    return click.BadParameter(f"expected {number}; got {value}.{comma}", error.ctx, error.param)
+
+
 def _with_file(error: click.ClickException) -> click.ClickException:
     """Return an error that says how to name a file that looks like an option, as a ``*`` of the shell may give it."""
     files = [word for word in sys.argv[1:] if word.startswith("-") and os.path.isfile(word)]  # noqa: PTH113  # no error
@@ -431,7 +447,7 @@ def _run() -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         with StringIO() as text:
-            _with_file(_with_variable(error)).show(text)
+            _with_file(_with_variable(_with_limits(error))).show(text)
             click.echo(printable_lines(text.getvalue().replace("\n\t", "\n    ")), err=True, nl=False)
         sys.exit(error.exit_code)
     except click.Abort:

@@ -75,9 +75,28 @@ def test_a_wrong_value_of_an_environment_variable_names_it() -> None:
         return subprocess.run(command, check=False, env=os.environ | variables, capture_output=True, text=True).stderr
 
     told = said(EARNEST_THREADS="many")
-    assert "'many' is not a valid integer" in told
+    assert "expected a whole number from 1 to 256; got 'many'" in told
     assert "(in the environment variable EARNEST_THREADS)." in told
     assert "variable" not in said("--threads", "many")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("predict", "a.wav", "--top", "50"), "'--top': expected a whole number from 1 to 20; got 50."),
+        (("parity", "a", "b", "c", "--limit", "few"), "'--limit': expected a whole number, 1 or more; got 'few'."),
+        (("predict", "a.wav", "--abstain-below", "2"), "'--abstain-below': expected a number from 0 to 1; got 2.0."),
+        (("predict", "a.wav", "--timeout", "0"), "'--timeout': expected a number above 0; got 0.0."),
+        (("timeline", "a.wav", "--hop", "0,5"), "'--hop': expected a number; got '0,5'. Write a point, not a comma."),
+    ],
+)
+def test_a_wrong_number_is_told_with_those_that_are_right(
+    words: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["earnest", *words])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main()
+    assert capsys.readouterr().err.endswith(f"Error: Invalid value for {told}\n")
 
 
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
