@@ -77,12 +77,14 @@ def _counted(what: str, items: Iterable[T], total: int) -> Iterator[T]:
 
 
 def _rate() -> "ProgressColumn":
-    """Return a column with steps a second, "–" before there is a first."""
+    """Return a column with steps a second, of fewer than one those a minute, "–" before there is a first."""
     from rich.progress import ProgressColumn, Task
     from rich.text import Text
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:,.0f}/s" if task.speed else "–/s", style="cyan")
+            speed = task.speed or 0.0
+            told = f"{speed:,.0f}/s" if speed >= 1 else f"{60 * speed:,.0f}/min" if speed else "–/s"
+            return Text(told, style="cyan")
 
     return Rate()

@@ -1,7 +1,7 @@
 import pytest
 from rich import progress as bars
 
-from earnest.progress import SILENT, Progress
+from earnest.progress import SILENT, Progress, _rate
 
 
 def test_nothing_is_drawn_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,3 +50,14 @@ def test_work_may_say_itself_how_much_it_is(
     with SILENT.amount("decoding") as show:
         show("", 3, 4)
     assert "".join(capsys.readouterr()) == ""
+
+
+@pytest.mark.parametrize(
+    ("speed", "told"), [(None, "–/s"), (0.05, "3/min"), (0.9, "54/min"), (1.0, "1/s"), (127.3, "127/s")]
+)
+def test_slow_work_has_a_rate_that_is_not_nought(
+    speed: float | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bars.Task, "speed", speed)
+    task = bars.Task(bars.TaskID(0), "", None, 0, _get_time=lambda: 0.0)
+    assert str(_rate().render(task)) == told

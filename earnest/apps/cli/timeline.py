@@ -23,6 +23,7 @@ from earnest.apps.cli.main import (
     options,
     output_options,
     overwrite_option,
+    progress_for,
     refuse_input,
 )
 from earnest.audio.activity import DETECTORS
@@ -108,7 +109,8 @@ def command(
     run = TimelineRun(predictor, Windowing(window_s, hop_s, activity), answer.of(predictor.info), adapter)
     if is_table:
         with _place(output, overwrite) as place:
-            _write(written_spans(run.timelines(sources), chosen), chosen, place)
+            heard = progress_for(as_json, quiet or output is None).counted("Hearing", sources, len(sources))
+            _write(written_spans(run.timelines(heard), chosen), chosen, place)
     else:
         _tell_one(run, sources[0], chosen, output, plot, overwrite)
     if not quiet:

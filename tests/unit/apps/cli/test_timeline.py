@@ -25,6 +25,7 @@ from earnest.apps.cli._answers import exact_clock
 from earnest.apps.cli.main import cli
 from earnest.audio.feed import Lost
 from earnest.errors import AudioError, EarnestError, MissingExtraError
+from earnest.progress import Progress
 from earnest.runtime.prediction import Gap, Segment, Span, VocalBurst, Window
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR, clock
@@ -142,6 +143,18 @@ def test_one_of_several_recordings_that_cannot_be_read_is_told_and_the_others_ar
     assert {row["path"] for row in csv.DictReader(StringIO(done.stdout))} == {str(folder / "talk.flac")}
     done = run(folder, "timeline", str(broken), str(folder / "talk.flac"), "-o", str(tmp_path / "spans.csv"))
     assert " of 1 recording, 1 failed: " in done.stderr
+
+
+def test_the_work_on_many_recordings_is_counted_while_it_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(_timeline_command, "progress_for", lambda as_json, quiet: Progress(not quiet))
+    both = [str(folder / "talk.flac"), str(folder / "laughs.wav")]
+    told = run(folder, "timeline", *both, "--output", str(tmp_path / "spans.csv")).stderr
+    assert "Hearing" in told and "2/2" in told
+    assert "Hearing" not in run(folder, "timeline", *both, "--output", str(tmp_path / "more.csv"), "--quiet").stderr
+    assert "Hearing" not in run(folder, "timeline", *both, "--format", "csv").stderr  # among the rows
 
 
 @pytest.mark.parametrize("more", [[], ["--output", "x.srt"], ["--json"], ["--plot", "x.png", "--format", "csv"]])
