@@ -49,6 +49,7 @@ class DesktopWindow(QMainWindow):
         self.learning = Learning(self.background, preferences, self)
         self.microphone = Microphone(self)
         self._listening: Listening | None = None
+        self._has_no_model = False  # and none is being loaded
         self._n_loads = 0
         self.files, self.recording, self.answer = FilesPanel(), RecordingPanel(self.background), AnswerPanel()
         self.parts, self.picture = AnnotationPanel(self.annotations), PicturePanel(self.background)
@@ -257,7 +258,9 @@ class DesktopWindow(QMainWindow):
                 self.tell(tr("{why} {model} answers instead.").format(why=why, model=plain.model))
                 self.models.show_choice(plain)
                 self.load_model(plain)
-            elif self._listening is not None and choice.model != self._listening.predictor.info.name:
+            elif self._listening is None:
+                self._has_no_model = True
+            elif choice.model != self._listening.predictor.info.name:
                 self.statusBar().showMessage(tr("The model before goes on answering."))
 
         self.background.run(choice.load, loaded, failed)
@@ -503,8 +506,9 @@ class DesktopWindow(QMainWindow):
     @property
     def is_settled(self) -> bool:
         """Whether all that was opened has its answers, or can't have any."""
-        has_answers = self._listening is not None and self.files.model.entries and not self.files.analysis.is_busy
-        return bool(has_answers or not self.notice.isHidden())
+        if not self.files.model.entries:
+            return not self.notice.isHidden()
+        return self._has_no_model if self._listening is None else not self.files.analysis.is_busy
 
     def tell(self, what: str) -> None:
         """Show an error above everything, until it is closed."""

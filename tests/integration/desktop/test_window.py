@@ -249,8 +249,11 @@ def test_every_text_is_translated_and_compiled(qapp: Any) -> None:
 def test_the_command_answers_files_as_predict_does_and_ends(
     qapp: Any, voices: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "broken.wav").write_bytes(b"no sound")
-    words = [str(voices), str(tmp_path / "broken.wav"), "--model", str(bundle)]
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "broken.wav").write_bytes(b"no sound")
+    (more / ".hidden.wav").write_bytes(b"left out, which both tell")
+    words = [str(voices), str(more), "--model", str(bundle)]
     command = [sys.executable, "-m", "earnest"]
     shown = [*command, "desktop", *words, "--folder", str(tmp_path / "kept"), "--until-answered", "-q"]
     done = subprocess.run(shown, capture_output=True, text=True, timeout=300, check=False)
