@@ -121,7 +121,8 @@ def tell_new(plan: BatchPlan, tell: Callable[[str], None]) -> None:
         return
     if new:
         told = f"After this run was planned came {len(new)} more of {source}, such as {new[0]}"
-        tell(f"{told}. A plan doesn't change: another --output answers all, `earnest predict --resume` what is new.")
+        new_alone = "`earnest predict --adapt off --resume` what is new"
+        tell(f"{told}. A plan doesn't change: another --output answers all, {new_alone}.")
 
 
 class Waiting:

@@ -533,3 +533,22 @@ def test_a_list_names_recordings_and_their_speakers(
     assert told == [row.to_dict() for row in wanted]
     plain = rows_of(run(bundle, "predict", tmp_path / name, "--json").stdout)
     assert [row["path"] for row in plain] == [str(path) for path in paths]
+
+
+def test_the_command_for_each_night_answers_what_is_new_and_what_failed(tmp_path: Path) -> None:
+    page = Path(earnest.__file__).parents[1] / "docs" / "how-to" / "calls.md"
+    (line,) = re.findall(r"## Each night\n\n```sh\nearnest (.+)\n", page.read_text(encoding="utf-8"))
+    calls, table = tmp_path / "calls", tmp_path / "answers.csv"
+    command = line.replace("calls/", str(calls)).replace("answers.csv", str(table)).split()
+    bundle = write_adapting(tmp_path / "b", adaptation={"file": ADAPTATION, "least_speech_s": 3.0, "folders": True})
+    calls.mkdir()
+    sides = np.stack([voice(2.0), voice(2.0, seed=5)], axis=1)
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(calls / name, sides, 16_000)
+    whole = (calls / "b.wav").read_bytes()
+    (calls / "b.wav").write_bytes(whole[: len(whole) // 2])  # still being copied
+    assert "1 answered, 1 failed" in run(bundle, *command, code=3).stderr
+    (calls / "b.wav").write_bytes(whole)
+    soundfile.write(calls / "c.wav", sides, 16_000)
+    assert "2 answered, 0 failed, 1 were there already" in run(bundle, *command).stderr
+    assert table.read_text().count("\n") == 4
