@@ -166,6 +166,22 @@ def test_watching_answers_what_arrives_when_it_is_whole(root: Path) -> None:
     assert messages == "2 answered, 0 failed: inbox.jsonl\n"
 
 
+def test_an_empty_folder_is_watched_and_its_table_has_room_for_names(root: Path) -> None:
+    (root / "empty").mkdir()
+    command = [*PROGRAM, "empty", "--watch", "--model", "bundle"]
+    run = started_interruptible(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert run.stdout is not None
+        header = run.stdout.readline()
+        write_voice(root / "empty" / "customer-0012.wav")
+        row = run.stdout.readline()
+    finally:
+        run.send_signal(signal.SIGINT)
+        _, messages = run.communicate(timeout=PATIENCE_S)
+    assert header.startswith("File ") and row.startswith("empty/customer-0012.wav ")
+    assert (run.returncode, messages) == (0, "")
+
+
 def test_unsure_rows_are_told(root: Path) -> None:
     sure = json.loads(predict(root, "clips/0000.wav", "--json").stdout)
     for words, status in ((("--abstain-below", "0.999"), "unsure"), (("--abstain-below", "0.01"), "ok"), ((), "ok")):

@@ -23,13 +23,13 @@ _RIGHT_PART = 2 + _FULL_BARS + 6 + 2 + 24  # two more classes in the last column
 
 
 class PredictionTable:
-    """Formats rows for a terminal of a given width; ``classes`` are those of the model."""
+    """Formats rows for a terminal of a given width; ``classes`` are those of the model, no ``paths`` unknown ones."""
 
     def __init__(self, paths: Sequence[str], width: int, top: int = 3, classes: Sequence[str] = ()) -> None:
         self._width, self._n_next = width, top - 1
         self._word_width = min(max([_LEAST_WORD, *map(_cells, classes)]), _MOST_WORD)
         self._folder = _common_folder(paths)
-        longest = max((_cells(self._name(path)) for path in paths), default=4)
+        longest = max((_cells(self._name(path)) for path in paths), default=width)
         self._name_width = max(4, min(longest, _LEAST_NAME), min(longest, width - self._word_width - _RIGHT_PART - 2))
 
     def header(self) -> str:

@@ -282,7 +282,11 @@ def _there(recording: Source, numbers: list[int], count: ChannelCount | None) ->
 
 
 def sources_of(
-    paths: Sequence[str], channels: Sequence[int] = (), output: Path | None = None, count: ChannelCount | None = None
+    paths: Sequence[str],
+    channels: Sequence[int] = (),
+    output: Path | None = None,
+    count: ChannelCount | None = None,
+    waits: bool = False,
 ) -> list[Source]:
     """Return the recordings that words mean: files, those in folders and in lists (.csv, .tsv), - for standard input.
 
@@ -291,6 +295,7 @@ def sources_of(
     channels : each of them is a recording by itself; none for the mean of all
     output : what will be written
     count : as in `in_channels`, for recordings that are found in folders; nobody named these
+    waits : whether a folder may hold none, as more will come
 
     Raises
     ------
@@ -307,7 +312,7 @@ def sources_of(
         if path == "-":
             sources += in_channels([standard_input()], channels)
         elif is_folder(path):
-            sources += in_channels(_recordings_in(path), channels, count)
+            sources += in_channels(_recordings_in(path, waits), channels, count)
         elif is_list(path):
             listed = read_list(Path(path))
             warn_of_columns(listed.columns, printable(path))
@@ -347,11 +352,11 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _recordings_in(folder: str) -> list[str]:
+def _recordings_in(folder: str, may_be_empty: bool) -> list[str]:
     """Return paths named as recordings, sorted, and tell what is left out."""
     found = found_in(folder)
     left_out = found.left_out()
-    if not found.recordings:
+    if not found.recordings and not may_be_empty:
         endings = " ".join(sorted(AUDIO_SUFFIXES))
         told = left_out or "Name another one."
         raise AudioError(f"{printable(folder)}: no recordings in this folder ({endings}). {told}")

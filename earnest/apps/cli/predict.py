@@ -188,7 +188,7 @@ def command(
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
     count, speakers = counter_of(predictor), Speakers(paths, adaptation.speaker_pattern, not adaptation.adapt)
-    sources = sources_of(paths, decoding.channels, output, count)
+    sources = sources_of(paths, decoding.channels, output, count, watch)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:
         click.echo(ADAPTS.format(", each channel as another's" if decoding.channels else ""), err=True)
@@ -198,7 +198,8 @@ def command(
     batches = _batches(sources, _watched(paths) if watch else [], decoding.channels, count)
     written = Written()
     if output is None:
-        writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
+        known = [] if watch else [path_of(item) for item in sources]
+        writer = _printer(chosen, run.info.classes, known, top, vocal_bursts)
         written.write(chain.from_iterable(run.rows(some, _shows_progress(quiet, True)) for some in batches), writer)
     else:
         _write_file(batches, run, output, chosen, found, existing.retried(sources), written, quiet)
