@@ -317,16 +317,18 @@ def _is_joined_mp4(file: BinaryIO, size: int) -> bool:
 
 @_looks_at
 def is_joined(file: BinaryIO, size: int) -> bool:
-    """Whether recordings of FLAC, MP3, MP4 or Ogg follow each other, as after ``cat a.mp3 b.mp3``.
+    """Whether recordings of FLAC, MP3, MP4, Ogg or WAV follow each other, as after ``cat a.mp3 b.mp3``.
 
     Decoders end with the first. Unknown where the first MP3 has no header.
     """
-    start = _behind_id3(file, 0)
+    head, start = _at(file, 0, 12), _behind_id3(file, 0)
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        return _chunk_start(file, size, "<", b"RIFF") is not None
     if _at(file, start, 4) == b"fLaC":
         return _is_joined_flac(file, size, start)
-    if _at(file, 4, 4) == b"ftyp":
+    if head[4:8] == b"ftyp":
         return _is_joined_mp4(file, size)
-    if _at(file, 0, 4) == b"OggS":
+    if head[:4] == b"OggS":
         begins = [flags & _OGG_BEGINS for flags, _ in _ogg_pages(file, size)]
         return any(now and not before for before, now in pairwise(begins))  # streams beside each other begin together
     end = _mp3_end(file, 0)
@@ -346,7 +348,8 @@ _BLOCK_S = 60  # at a low rate fewer would be an hour, which grows when it is re
 _UNKNOWN_FRAMES = 2**62  # libsndfile says 2^63 − 1
 _FULL_SCALE_16 = np.float32(2**-15)
 _JOIN = (
-    "Make one of them first (ffmpeg -i joined.mp3 whole.wav). Of joined FLAC or MP4 files give the files themselves."
+    "Make one of them first (ffmpeg -i joined.mp3 whole.wav). Of joined FLAC, MP4 or WAV files give the files "
+    "themselves."
 )
 AGAIN = "Record or copy it again. To hear what is there, save it first (ffmpeg -i broken.wav mended.wav)."
 

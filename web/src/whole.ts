@@ -19,7 +19,7 @@ const AGAIN = "Record or copy it again. To hear what is there, save it first (ff
 
 /**
  * Refuse a WAV, Ogg or MP3 file that is cut off, a WAV file that was never finished or has no sound, and several
- * recordings of FLAC, MP3, MP4 or Ogg one after the other.
+ * recordings of FLAC, MP3, MP4, Ogg or WAV one after the other.
  */
 export function checkWhole(view: DataView, name: string): void {
   const missing = missingBytes(view);
@@ -29,7 +29,7 @@ export function checkWhole(view: DataView, name: string): void {
   }
   if (isJoined(view)) {
     const mend =
-      "Make one of them first (ffmpeg -i joined.mp3 whole.wav). Of joined FLAC or MP4 files give the files themselves.";
+      "Make one of them first (ffmpeg -i joined.mp3 whole.wav). Of joined FLAC, MP4 or WAV files give the files themselves.";
     throw new AudioError(`${name}: several recordings in one file, and the first alone would be heard. ${mend}`);
   }
   const unfinished = unfinishedBytes(view);
@@ -153,6 +153,7 @@ function behindId3(view: DataView, start: number): number {
 
 /** Whether a second recording follows the first one, as after `cat a.mp3 b.mp3`; decoders end with the first. */
 function isJoined(view: DataView): boolean {
+  if (isMarked(view, 0, "RIFF") && isMarked(view, 8, "WAVE")) return chunkStart(view, "RIFF") !== null;
   const start = behindId3(view, 0);
   if (isMarked(view, start, "fLaC")) return isJoinedFlac(view, start + 4);
   if (isMarked(view, 4, "ftyp")) return isJoinedMp4(view);

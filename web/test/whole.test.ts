@@ -67,17 +67,17 @@ test("a WAV of no length, also before another chunk, is no kind that another pro
 test("recordings that were joined into one file are refused, not the first one heard", () => {
   const expected =
     "talk: several recordings in one file, and the first alone would be heard. Make one of them first (ffmpeg -i joined.mp3 whole.wav). " +
-    "Of joined FLAC or MP4 files give the files themselves.";
+    "Of joined FLAC, MP4 or WAV files give the files themselves.";
   const tag = file("ID3", zeros(6), Uint8Array.of(5), zeros(5));
   const frames = file(Uint8Array.of(0xff, 0xfb, 0x90, 0), zeros(3000)); // without a header that counts them
   for (const view of [
     joined(page(2), page(4), page(2), page(4)),
     joined(xing(452), xing(452)), joined(xing(452), file("TAG", zeros(125)), xing(452)), joined(xing(452), tag, frames),
     joined(flac(80_000), flac(80_000)), joined(tag, flac(80_000), file("f"), flac(80_000)),
-    joined(mp4("moov", "mdat"), mp4("mdat", "moov")),
+    joined(mp4("moov", "mdat"), mp4("mdat", "moov")), joined(wave(60, 60), wave(8, 8)),
   ]) assert.equal(told(view), expected);
   for (const view of [
-    flac(80_000), joined(flac(80_000), file("fLaC")), joined(flac(80_000), file("fLaC", big(1))),
+    joined(wave(60, 60), file("LIST", 4, "RIFF")), flac(80_000), joined(flac(80_000), file("fLaC")), joined(flac(80_000), file("fLaC", big(1))),
     joined(xing(452), file(Uint8Array.of(0xff, 0xfb, 0x90, 0), zeros(1437))), // a count that lacks its own frame
     mp4("moov", "mdat"), joined(mp4("moov", "moof", "mdat"), mp4("moov", "moof", "mdat")), file(big(0), "ftyp", zeros(30)),
   ]) assert.equal(told(view), "");
