@@ -150,12 +150,13 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
         # Bare samples may look like one header, but hardly like another one just where the first says.
         head += _exactly(file, n_frame + 4 - len(head))
         is_mp3 = mp3_frame_bytes(head[n_frame:]) is not None
-    if (known := "MP3" if is_mp3 else _known(head)) is not None:
+    if (known := "MP3" if is_mp3 else container_of(head)) is not None:
         raise AudioError(f"-: {known} can't be read as a stream. {_INSTEAD}")
     return Pipe(sample_rate_hz, n_channels, dtype, _chunks(file, head, n_bytes, sample_rate_hz, n_channels, dtype))
 
 
-def _known(head: bytes) -> str | None:
+def container_of(head: bytes) -> str | None:
+    """Name the kind of file that begins so and is no stream of samples, None for any other bytes."""
     known = _NO_STREAM.items()
     return next((name for start, name in known if start in (head[: len(start)], head[4:8], head[8:])), None)
 

@@ -195,6 +195,23 @@ def test_infinite_samples_are_bad_sound_of_the_recording(client: TestClient) -> 
 
 
 @pytest.mark.parametrize(
+    ("head", "kind"),
+    [(b"\x1a\x45\xdf\xa3", "WebM"), (b"OggS", "Ogg"), (b"RIFF\0\0\0\0WAVE", "WAV"), (b"\0\0\0\x20ftyp", "MP4")],
+)
+def test_a_file_is_not_heard_as_samples(client: TestClient, head: bytes, kind: str) -> None:
+    with client.websocket_connect(ADDRESS) as websocket:
+        websocket.send_bytes(head + bytes(1001))  # a browser's MediaRecorder gives such pieces, of any length
+        _, error, closed = told(websocket)
+    assert (error["code"], closed) == ("bad-sound", {"closed": 1007})
+    assert f"the beginning of a {kind} file" in error["detail"]
+    with client.websocket_connect(ADDRESS) as websocket:
+        websocket.send_bytes(bytes(2))
+        websocket.send_bytes(head.ljust(12, b"\0"))  # later, samples may be any bytes
+        websocket.send_json({"type": "finish"})
+        assert told(websocket)[-1] == {"closed": 1000}
+
+
+@pytest.mark.parametrize(
     ("query", "status", "word"),
     [
         ("", 422, "sample_rate_hz"),
