@@ -26,6 +26,7 @@ from earnest.audio.source import renamed
 from earnest.audio.waveform import Waveform
 from earnest.bundle import shipped_bundles
 from earnest.errors import AudioError, EarnestError, NoPicturesError, TooLateError, suggestion
+from earnest.files.reading import decoded
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.decoders import InProcess, start_decoders
 from earnest.runtime.graph import LogMel, Outputs, PictureNetwork, WindowNetwork
@@ -358,9 +359,10 @@ def known_adapter(predictor: Predictor, profile: object) -> Adapter:
     try:
         if isinstance(profile, bytes):
             refuse_large_profile(len(profile))
-            return predictor.adapter(Profile.parsed(profile.decode(), "profile"))
+            text = decoded(profile, "profile", what="profile of `earnest adapt`")
+            return predictor.adapter(Profile.parsed(text, "profile"))
         return predictor.adapter(Profile.from_values(profile, "profile"))
-    except (EarnestError, UnicodeDecodeError) as error:
+    except EarnestError as error:
         raise ProblemError("not-valid", str(error)) from None
 
 

@@ -164,7 +164,9 @@ def test_a_profile_comes_with_a_recording_or_several(
     [
         (b"no JSON", "profile: not valid JSON"),
         (b"{}", "profile: the key 'model' is missing"),
-        (b"\xff", "utf-8"),
+        (b"\xff", "profile:1: not a readable profile of `earnest adapt` (not UTF-8"),
+        (b"RIFF\1\x80", "profile: a binary file, not a profile of `earnest adapt`"),
+        (b"\xef\xbb\xbf{}", "profile: the key 'model' is missing"),  # a mark that some editors write
         (b"[" + b"[]," * 2_000 + b"[]]", "more lists"),
     ],
 )
