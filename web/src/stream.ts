@@ -9,6 +9,7 @@ import type { Activity } from "./activity.js";
 import { type AnswerOptions, Answers } from "./answers.js";
 import type { BundleInfo } from "./bundle.js";
 import { EarnestError } from "./errors.js";
+import { described } from "./given.js";
 import type { Graph } from "./graph.js";
 import { milliseconds, roundHalfEven } from "./numbers.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
@@ -63,6 +64,9 @@ export class Stream {
   /** Skip lost sound: it is heard as silence, so speech ends there where the gap is as long as a pause. */
   async skip(seconds: number): Promise<StreamEvent[]> {
     this.refuseWhenFinished();
+    if (!Number.isFinite(seconds) || seconds < 0) {
+      throw new EarnestError(`Expected how many seconds were lost, a number from 0 on, got ${described(seconds)}.`);
+    }
     const startS = milliseconds(this.receivedS);
     const nPiece = pieceLength(this.sampleRateHz);
     const events: StreamEvent[] = [];

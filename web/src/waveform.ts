@@ -35,6 +35,7 @@ export function checkSamples(waveform: unknown): asserts waveform is Float32Arra
 
 /** Refuse what is no recording: nothing at all, or more than four hours. */
 export function checkRecording(waveform: unknown, sampleRateHz: number): asserts waveform is Float32Array {
+  checkFloats(waveform); // first: what decode(…) returns, handed over whole, has no rate behind it
   checkRate(sampleRateHz);
   checkSamples(waveform);
   if (!waveform.length) throw new AudioError("The waveform has no samples. Record or decode it again.");

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Activity } from "../src/activity.js";
 import { Answers, type AnswerOptions } from "../src/answers.js";
 import { type BundleInfo, checkedInfo } from "../src/bundle.js";
 import { Client, type WorkerLike } from "../src/client.js";
@@ -10,7 +11,9 @@ import { AudioError, ChannelError, EarnestError } from "../src/errors.js";
 import { described } from "../src/given.js";
 import { learn } from "../src/learning/learn.js";
 import { listen } from "../src/microphone.js";
+import type { Graph } from "../src/graph.js";
 import { load, Model } from "../src/model.js";
+import { Stream } from "../src/stream.js";
 
 const INFO = {
   ...{ name: "made-up", version: "1", classes: ["happy", "sad"], sample_rate_hz: 16_000, licence: "CC0-1.0" },
@@ -204,4 +207,9 @@ test("what can't cross to the worker is told, and the call does not wait for eve
 test("a value is described in a few words", () => {
   const found = [5, null, undefined, "x", [], {}, new Float32Array(1), Promise.resolve(), (): void => undefined].map(described);
   assert.deepEqual(found, ["5", "null", "undefined", "the text 'x'", "an Array", "an Object", "a Float32Array", "a Promise", "a function"]);
+});
+
+test("lost seconds that are none are refused, not waited for without end", async () => {
+  const stream = new Stream(null as unknown as Graph, checkedInfo(JSON.stringify(INFO), "x"), 16_000, () => ({ kind: "energy" }) as unknown as Activity);
+  for (const wrong of [Infinity, NaN, -1, "1", undefined]) await refused(stream.skip(wrong as number), /how many seconds were lost, .* got /);
 });

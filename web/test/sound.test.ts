@@ -77,6 +77,8 @@ test("what is no sound is refused", () => {
   }
   assert.throws(() => { checkRecording(new Float32Array(0), 16_000); }, /no samples/);
   assert.throws(() => { checkRecording(new Float32Array(5), 1); }, /sample rate is 1 Hz/);
+  const decoded = { waveform: new Float32Array(5), sampleRateHz: 16_000 };
+  assert.throws(() => { checkRecording(decoded, undefined as unknown as number); }, /as a Float32Array.*got an Object/);
 });
 
 test("halves go to the even neighbour", () => {
