@@ -190,6 +190,16 @@ def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks) -> N
         assert_same(found, row, within=RESAMPLED if row["path"] in {"telephone", "48 kHz"} else 1e-4)
 
 
+def test_what_is_asked_at_once_is_answered_as_if_it_were_asked_alone(tasks: harness.Tasks) -> None:
+    spoken = demo("lively", "plain", "whispered")
+    spoken = spoken[: len(spoken) // 1_600 * 1_600]
+    tasks.add("together", spoken, 16_000, piece=1_600)
+    expected = Predictor.load("small").predict((spoken, 16_000)).to_dict() | {"path": "array"}
+    (found,) = tasks.by_node(SHIPPED / "small", NETWORK)
+    for answer in found:
+        assert_same(answer, expected, within=1e-4)
+
+
 def test_a_model_that_was_learnt_answers_as_in_python(tasks: harness.Tasks, tmp_path: Path) -> None:
     names = ["plain", "lively", "slow-and-low", "loud-and-fast"]
     rows = [f"{DEMO / name}.flac,{start},{start + 1.2},{name}" for name in names for start in (0, 0.6, 1.2)]

@@ -79,6 +79,21 @@ async function learnt({ examples, options, output }) {
   return { ...summary, refused: [...unheard, ...summary.refused] };
 }
 
+/** One recording as a server may hear it: as a whole, over time and piece by piece, and nothing waits for anything else. */
+async function together({ waveform, sampleRateHz, piece }) {
+  const samples = read(waveform);
+  const stream = predictor.stream(sampleRateHz);
+  const calls = [predictor.predict(samples, sampleRateHz), predictor.timeline(samples, sampleRateHz)];
+  const buffer = new Float32Array(piece);
+  for (let start = 0; start + piece <= samples.length; start += piece) {
+    buffer.set(samples.subarray(start, start + piece)); // the same one again and again
+    calls.push(stream.accept(buffer));
+  }
+  calls.push(stream.finish());
+  const [prediction, { spans, windows, segments, activity, ...timeline }] = await Promise.all(calls);
+  return [prediction, timeline, stream.prediction("array")];
+}
+
 const bundle = await fetchBundle(bundleFolder, undefined, async (url) => new Response(readFileSync(url)));
 const predictor = await Predictor.open(ort, bundle, voiceActivity ? readFileSync(voiceActivity) : null);
 const model = {
@@ -94,6 +109,7 @@ for (const task of JSON.parse(readFileSync(join(folder, "tasks.json"), "utf8")))
   else if (task.call === "resample") answers.push(resampled(task));
   else if (task.call === "windows") answers.push(await windows(task));
   else if (task.call === "learn") answers.push(await learnt(task));
+  else if (task.call === "together") answers.push(await together(task));
   else if (task.call === "latencies") answers.push(await latencies(task));
   else answers.push(await answer(model, task, read));
 }

@@ -1,7 +1,7 @@
 /** Voice activity detection, frame by frame, as the samples arrive; the same rules as `earnest.audio.activity`. */
 
 import { BundleError } from "./errors.js";
-import { type InferenceSession, openSession, type Ort } from "./graph.js";
+import { type InferenceSession, openSession, type Ort, run } from "./graph.js";
 import { levelDbfs, SILENCE_DBFS, SPEECH_RANGE_DB } from "./levels.js";
 
 export const ACTIVITY_HZ = 16_000;
@@ -118,11 +118,12 @@ export class SileroActivity implements Activity {
     const input = new Float32Array(CONTEXT + FRAME_SAMPLES);
     input.set(before);
     input.set(frame, CONTEXT);
-    const outputs = await this.session.run({
+    const feeds = {
       frames: new Tensor("float32", input.map((sample) => Math.min(Math.max(sample * gain, -1), 1)), [1, input.length]),
       hidden: new Tensor("float32", this.hidden, STATE),
       cell: new Tensor("float32", this.cell, STATE),
-    });
+    };
+    const outputs = await run(this.session, feeds, ["probabilities", "new_hidden", "new_cell"]);
     this.hidden = outputs["new_hidden"].data as Float32Array<ArrayBuffer>;
     this.cell = outputs["new_cell"].data as Float32Array<ArrayBuffer>;
     return (outputs["probabilities"].data as Float32Array)[0];

@@ -3,6 +3,7 @@
 import type * as OrtModule from "onnxruntime-common"; // what onnxruntime-web is seen as, too
 import type { BundleInfo } from "./bundle.js";
 import { BundleError, counted } from "./errors.js";
+import { InOrder } from "./in-order.js";
 import { contentsOf, textOf } from "./learning/protobuf.js";
 
 export type Ort = typeof OrtModule;
@@ -55,13 +56,21 @@ export async function startRuntime(ort: Ort): Promise<void> {
   await session.release();
 }
 
+/** All networks of a program have one memory in onnxruntime-web; two calls at once spoil it. */
+const runtime = new InOrder();
+
 /** Start the runtime's network; its own message becomes a `BundleError`. */
 export async function openSession(ort: Ort, model: Uint8Array, where: string): Promise<InferenceSession> {
   try {
-    return await ort.InferenceSession.create(model, ON_CPU);
+    return await runtime.next(() => ort.InferenceSession.create(model, ON_CPU));
   } catch (error) {
     throw new BundleError(`${where}: onnxruntime refuses it (${firstLine(error)}). Export it again.`);
   }
+}
+
+/** Ask a network for these outputs, when all others have answered. */
+export async function run(session: InferenceSession, feeds: OrtModule.InferenceSession.FeedsType, wanted: readonly string[]): Promise<OrtModule.InferenceSession.ReturnType> {
+  return runtime.next(() => session.run(feeds, [...wanted]));
 }
 
 type Facts = Pick<BundleInfo, "classes" | "sample_rate_hz" | "sounds" | "out_of_domain_from">;
@@ -101,7 +110,7 @@ export class Graph {
       waveform: new Tensor("float32", waveform, [1, waveform.length]),
       lengths: new Tensor("int64", BigInt64Array.of(BigInt(waveform.length)), [1]),
     };
-    const values = await this.session.run(feeds, [...wanted]).catch((error: unknown) => {
+    const values = await run(this.session, feeds, wanted).catch((error: unknown) => {
       throw new BundleError(`${this.where}: failed to run (${firstLine(error)}). Export it again.`);
     });
     const outputs: Record<string, Values> = {};

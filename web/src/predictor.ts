@@ -8,7 +8,7 @@ import { EarnestError } from "./errors.js";
 import { Graph, type InferenceSession, type Ort } from "./graph.js";
 import type { HeardRecording } from "./learning/examples.js";
 import type { Options } from "./options.js";
-import { type Prediction, type Status, type Timeline, timelineOf } from "./prediction.js";
+import { type Prediction, type Status, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import { checkedProfile, type Profile } from "./profile.js";
 import { pieces, Stream, told } from "./stream.js";
 import { checkRate, checkRecording } from "./waveform.js";
@@ -124,7 +124,9 @@ export class Predictor {
     checkRecording(waveform, sampleRateHz);
     const { path = "array", hasSeparateChannels = false, ...how } = options;
     const stream = this.stream(sampleRateHz, how);
-    const events = [...(await stream.accept(waveform)), ...(await stream.finish())];
+    const events: StreamEvent[] = [];
+    for (const piece of pieces(waveform, sampleRateHz)) events.push(...(await stream.accept(piece)));
+    events.push(...(await stream.finish()));
     return timelineOf(stream.prediction(path, hasSeparateChannels), stream.activity, events);
   }
 

@@ -11,6 +11,7 @@ import type { BundleInfo } from "./bundle.js";
 import { EarnestError } from "./errors.js";
 import { described } from "./given.js";
 import type { Graph } from "./graph.js";
+import { InOrder } from "./in-order.js";
 import { milliseconds, roundHalfEven } from "./numbers.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 import { checkSamples } from "./waveform.js";
@@ -26,6 +27,7 @@ export class Stream {
   readonly classes: readonly string[];
   private readonly answers: Answers;
   private readonly windower: Windower;
+  private readonly calls = new InOrder(); // a caller need not wait for one before the next
   private finished = false;
 
   constructor(
@@ -54,33 +56,40 @@ export class Stream {
 
   /** Take the next samples, any number of them, and return what became certain. */
   async accept(waveform: Float32Array): Promise<StreamEvent[]> {
-    this.refuseWhenFinished();
     checkSamples(waveform);
-    const events: StreamEvent[] = [];
-    for (const piece of pieces(waveform, this.sampleRateHz)) events.push(...(await this.heard(piece)));
-    return events;
+    const copy = waveform.slice(); // until its turn comes, the caller may write over it
+    return this.calls.next(async () => {
+      this.refuseWhenFinished();
+      const events: StreamEvent[] = [];
+      for (const piece of pieces(copy, this.sampleRateHz)) events.push(...(await this.heard(piece)));
+      return events;
+    });
   }
 
   /** Skip lost sound: it is heard as silence, so speech ends there where the gap is as long as a pause. */
   async skip(seconds: number): Promise<StreamEvent[]> {
-    this.refuseWhenFinished();
     if (!Number.isFinite(seconds) || seconds < 0) {
       throw new EarnestError(`Expected how many seconds were lost, a number from 0 on, got ${described(seconds)}.`);
     }
-    const startS = milliseconds(this.receivedS);
-    const nPiece = pieceLength(this.sampleRateHz);
-    const events: StreamEvent[] = [];
-    for (let left = roundHalfEven(seconds * this.sampleRateHz); left > 0; left -= nPiece) {
-      events.push(...(await this.heard(new Float32Array(Math.min(left, nPiece)))));
-    }
-    return [...events, { event: "gap", start_s: startS, end_s: milliseconds(this.receivedS) }];
+    return this.calls.next(async () => {
+      this.refuseWhenFinished();
+      const startS = milliseconds(this.receivedS);
+      const nPiece = pieceLength(this.sampleRateHz);
+      const events: StreamEvent[] = [];
+      for (let left = roundHalfEven(seconds * this.sampleRateHz); left > 0; left -= nPiece) {
+        events.push(...(await this.heard(new Float32Array(Math.min(left, nPiece)))));
+      }
+      return [...events, { event: "gap", start_s: startS, end_s: milliseconds(this.receivedS) }];
+    });
   }
 
   /** End the recording and return the rest; nothing can be handed over afterwards. */
   async finish(): Promise<StreamEvent[]> {
-    this.refuseWhenFinished();
-    this.finished = true;
-    return told(this.graph, this.answers, this.windower.finish());
+    return this.calls.next(async () => {
+      this.refuseWhenFinished();
+      this.finished = true;
+      return told(this.graph, this.answers, this.windower.finish());
+    });
   }
 
   /**

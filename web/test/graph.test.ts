@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BundleError } from "../src/errors.js";
-import { Graph, openSession, type Ort, startRuntime } from "../src/graph.js";
+import { Graph, type InferenceSession, openSession, type Ort, run, startRuntime } from "../src/graph.js";
 import { joinedBytes, writtenField } from "../src/learning/protobuf.js";
 
 const REFUSED = "no available backend found. ERR: [wasm] TypeError: Failed to fetch dynamically imported module";
@@ -68,4 +68,21 @@ test("a head that bundle.json names and the graph lacks is refused", async () =>
   await opened({});
   await assert.rejects(opened({ sounds: ["speech"] }), /no output 'sound', which bundle\.json names/);
   await assert.rejects(opened({ out_of_domain_from: 2.5 }), /no output 'distance', which bundle\.json names/);
+});
+
+test("networks are asked one after the other, also where one fails", async () => {
+  let [nNow, nMost] = [0, 0];
+  const session = (fails: boolean): InferenceSession => {
+    const answer = async (): Promise<object> => {
+      nMost = Math.max(nMost, ++nNow);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      nNow -= 1;
+      if (fails) throw new Error("broken");
+      return {};
+    };
+    return { run: answer } as unknown as InferenceSession;
+  };
+  const answers = [false, true, false].map((fails) => run(session(fails), {}, []));
+  assert.deepEqual((await Promise.allSettled(answers)).map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
+  assert.equal(nMost, 1);
 });
