@@ -10,7 +10,7 @@ from email.message import Message
 from email.utils import unquote
 from io import BytesIO
 
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -219,7 +219,22 @@ class _MemoryParser(MultiPartParser):
     """Starlette's parser, but files stay in memory: their size is bounded already."""
 
     spool_max_size = sys.maxsize
+    _is_whole = False
     _n_profile = 0
+
+    async def parse(self) -> FormData:
+        """Read the form; one that breaks off, whose last part Starlette would leave out, is an error."""
+        form = await super().parse()
+        if not self._is_whole:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("It breaks off before its last boundary, '--…--'.")
+        return form
+
+    def on_end(self) -> None:
+        """Note the last boundary."""
+        self._is_whole = True
+        super().on_end()
 
     def on_headers_finished(self) -> None:
         """Take a part with ``filename*`` alone for a file, too: so clients send names that are not ASCII."""
