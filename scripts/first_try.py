@@ -2,7 +2,7 @@
 
     python scripts/first_try.py recordings/ --speaker-pattern '([A-Z0-9]+)_'
 
-Words are those of the README (what it is, two commands, own labels), of each command's output, and,
+Words are those of the README (what it is, installing, own labels), of each command's output, and,
 in a line of their own, of `earnest learn --help`, which most read when something is not as they want it.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-READ_FIRST = ("", "Two commands", "Your own labels, your own model")  # "" is what stands before the first heading
+READ_FIRST = ("", "Install", "Your own labels, your own model")  # "" is what stands before the first heading
 
 
 def words_in(text: str) -> int:
@@ -57,7 +57,7 @@ def main(words: Sequence[str]) -> None:
         "the help, for those who read it": ("learn", "--help"),
     }
     read = sum(words_in(section(readme, title)) for title in READ_FIRST)
-    rows = [("README: what it is, two commands, own labels", 0.0, read)]
+    rows = [("README: what it is, installing, own labels", 0.0, read)]
     with tempfile.TemporaryDirectory() as folder:
         for name, command in tries.items():
             seconds, said = step(*command, folder=Path(folder))

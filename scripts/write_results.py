@@ -85,7 +85,7 @@ single folds alone, which have too few recordings to tell: "in 6 of 6 folds no m
 all recordings together have more.) Published numbers are quoted, not measured here. An interval of 100.0 to 100.0 has
 seen no error ([what it leaves out](../protocols.md#what-a-result-can-be)). This page has today's networks; earlier
 networks and their numbers are in the [lab book](experiments.md) and in the history of the repository. What the shipped
-models do on corpora that they never heard, in short: the [README](../../README.md#how-good-is-it).
+models do on corpora that they never heard, in short: [how good](../how-good.md).
 
 **Same numbers again.** The same command gives the same bytes on the same machine. On another processor last bits
 differ, and after 120 epochs single folds of a network can differ by five points: `emocatcher` had 53.6 ± 6.3 WA on
