@@ -70,22 +70,78 @@ recordings of all emotions are heard, so numbers of the same models are others t
 """
 HEAD = """# Results
 
-The command under each table printed its numbers, with the corpora in the folder that `EARNEST_DATA` names and (for
-`base`) Whisper tiny.en's encoder below `EARNEST_MODELS`. WA (weighted accuracy) is the share of recordings that are
-right; UA (unweighted accuracy) is the mean recall over classes; macro-F1 is the mean F1 over classes. They are in per
-cent, mean ± standard deviation over folds. Pooled WA is over all recordings together; behind it is its 95 % bootstrap
-interval over speakers (2,000 resamples, seed 0). It is no interval of the mean over folds, and knows nothing of what
-training again would change ([what intervals leave out](../protocols.md#what-a-result-can-be)). Since 29 November 2026
-intervals are expanded for the number of speakers: by 2 % over 91, 8 % over 24, 22 % over 10. The pooled WA's were
-computed anew, from each speaker's recordings and WA in the JSON files beside this page. Other intervals in these files,
-those of the gender and those of other pages of results are of before, and that much too narrow.
-ECE is the expected calibration error, in 15 bins, of all recordings together; *chance* is what a perfectly calibrated
-model would have on as many, if each were independent of the others. (Until 29 November 2026 the verdict was told of
-single folds alone, which have too few recordings to tell: "in 6 of 6 folds no more than chance explains" was said where
-all recordings together have more.) Published numbers are quoted, not measured here. An interval of 100.0 to 100.0 has
-seen no error ([what it leaves out](../protocols.md#what-a-result-can-be)). This page has today's networks; earlier
-networks and their numbers are in the [lab book](experiments.md) and in the history of the repository. What the shipped
-models do on corpora that they never heard, in short: [how good](../how-good.md).
+Every recipe on every protocol, with today's networks. Earlier networks and their numbers are in the
+[lab book](experiments.md). How good the models that ship are on corpora that they never heard, in short:
+[how good](../how-good.md).
+
+How to read this page:
+
+* The command under a table printed its numbers, with the corpora in the folder that `EARNEST_DATA` names and (for
+  `base`) Whisper tiny.en's encoder below `EARNEST_MODELS`. Published numbers are quoted, not measured here.
+* WA (weighted accuracy) is the share of recordings that are right; UA (unweighted accuracy) is the mean recall over
+  classes; macro-F1 is the mean F1 over classes. They are in per cent, mean ± standard deviation over folds.
+* Pooled WA is over all recordings together; behind it is its 95 % bootstrap interval over speakers (2,000 resamples,
+  seed 0). It is no interval of the mean over folds, and knows nothing of what training again would change. An interval
+  of 100.0 to 100.0 has seen no error ([what intervals leave out](../protocols.md#what-a-result-can-be)).
+* ECE is the expected calibration error, in 15 bins, of all recordings together. *Chance* is what a perfectly calibrated
+  model would have on as many, if each were independent of the others.
+
+What changed on which day, what was chosen on what, and what the recipes are: [notes](#notes), at the end.
+
+More results:
+
+* What percentages are worth on corpora left out of training: [base](left-out-base.md), [small](left-out-small.md),
+  [large](left-out-large.md), [research-base](left-out-research-base.md), [research-small](left-out-research-small.md).
+* With unlabelled recordings of the test speaker: [adaptation](adaptation.md). The same in streams that are mostly
+  neutral, of one or two emotions or of several speakers: [streams](streams.md).
+* Hard sound: [no speech](no-emotion-base.md), [short words](short-words.md),
+  [voices behind, another speed, cut off, quiet](hard-speech.md), [telephone calls](telephone-calls.md),
+  [words and dialogues of strangers](strangers.md).
+* Do predict, timeline and streams answer alike? [One answer](one-answer-base.md),
+  [an hour of two speakers](two-speaker-hour-base.md).
+* Averages over changed copies of a recording: [test-time augmentation](tta.md). Valence and arousal, derived from
+  emotions: [how, and how well](affect.md). Own labels: [few recordings](few-recordings.md).
+* All recipes side by side: [recipes](recipes/README.md). Goals, and what was reached: [targets](targets.md). What shared
+  speakers and epochs chosen on test add to a number: [why honest evaluation](../why-honest-evaluation.md).
+"""
+NOTES = """## Notes
+
+**The recipes.**
+
+* `emocatcher` is the published recipe. `emocatcher-refit` trains once more, on training and validation recordings, for
+  the number of epochs that validation loss chose.
+* `base` and `small` learn from augmented copies of their training recordings too ([stress](../stress.md)); `base-plain`
+  and `small-plain` do not. `base-frozen` has two blocks of Whisper's own weights.
+* `base`, `small`, their recipes for known speakers and `research-small` are refitted: settings and temperature come
+  from training and validation speakers apart, then the network is trained on both.
+* The encoders of `base` and `large` were fine-tuned on the labels of 68 speakers of CREMA-D. So they can be scored on
+  fold f1 of `crema-d-5fold` only.
+* `small` starts from a student network that heard the sound of all of CREMA-D, test speakers included, without labels.
+  In each fold it is then fine-tuned on the labels of the fold's training recordings and, where CREMA-D is not the
+  protocol's own corpus, of CREMA-D. Its temperature comes from the validation speakers, whom it does not know.
+* `base-known-voices` and `small-known-voices` are the same networks for protocols whose test speakers are known in
+  advance: the last layer has class means for each enrolled speaker.
+
+**What was chosen on what.**
+
+* Epoch and temperature were chosen on validation recordings. Where the last layer alone is fitted (`base`), every
+  training speaker is a validation speaker once for the temperature (speaker cross-fitting). That was decided after
+  calibration errors of test folds had been seen; it changes probabilities, not answers.
+* No network that ships was chosen on test recordings of the protocols that divide one corpus. But the blocks of `base`
+  come from earlier work, in which test results had been seen.
+* On the corpora of `leave-one-corpus-out` itself were chosen: the shrinkage of `base` and of `large`, what deviations
+  count in `base`, the network that adapts, and some rules of how sound is heard ([all of
+  them](experiments.md#scored-on-test-and-what-came-of-it)). Without any one of these corpora, the others choose about
+  the same shrinkage and count ("deviations that count a third" and "less shrinkage").
+* Test recordings were scored more than once: [targets](targets.md) says how often, for each protocol.
+
+**Intervals.** Since 29 November 2026 intervals are expanded for the number of speakers: by 2 % over 91, 8 % over 24,
+22 % over 10. Those of the pooled WA were computed anew, from each speaker's recordings and WA in the JSON files beside
+this page. Others are older, and that much too narrow: other intervals in these files, those of the gender, and those of
+other pages of results.
+
+**Calibration.** Until 29 November 2026 the verdict about ECE was told of single folds alone, which have too few
+recordings to tell: "in 6 of 6 folds no more than chance explains" was said where all recordings together have more.
 
 **Same numbers again.** The same command gives the same bytes on the same machine. On another processor last bits
 differ, and after 120 epochs single folds of a network can differ by five points: `emocatcher` had 53.6 ± 6.3 WA on
@@ -111,47 +167,6 @@ published order of files, and with torch's own threshold of the plateau (1e-4), 
 `emocatcher-refit` is older: its five folds were drawn with the same seed over sorted file names, its threshold was
 1e-3, and a new run has other numbers. The tables of `base-known-voices` and `small-known-voices` on `emocatcher-5fold`
 are of these older folds, too.
-
-**What was chosen on what.** Epoch and temperature were chosen on validation recordings. Where the last layer alone is
-fitted (`base`), every training speaker is a validation speaker once for the temperature (speaker cross-fitting). That
-was decided after calibration errors of test folds had been seen; it changes probabilities, not answers. No network that
-ships was chosen on test recordings of the protocols that divide one corpus. On the corpora of `leave-one-corpus-out`
-itself were chosen: the shrinkage of `base` and of `large`, what deviations count in `base`, the network that adapts,
-and some rules of how sound is heard ([all of them](experiments.md#scored-on-test-and-what-came-of-it)). Without any one
-of these corpora, the others choose about the same shrinkage and count ("deviations that count a third" and "less
-shrinkage"). The blocks of `base` come from earlier work, in which test results had been seen. And test recordings were
-scored more than once: [targets](targets.md) says how often, for each protocol.
-
-**The recipes.**
-
-* `emocatcher` is the published recipe. `emocatcher-refit` trains once more, on training and validation recordings, for
-  the number of epochs that validation loss chose.
-* `base` and `small` learn from augmented copies of their training recordings too ([stress](../stress.md)); `base-plain`
-  and `small-plain` do not. `base-frozen` has two blocks of Whisper's own weights.
-* `base`, `small`, their recipes for known speakers and `research-small` are refitted: settings and temperature come
-  from training and validation speakers apart, then the network is trained on both.
-* The encoders of `base` and `large` were fine-tuned on the labels of 68 speakers of CREMA-D. So they can be scored on
-  fold f1 of `crema-d-5fold` only.
-* `small` starts from a student network that heard the sound of all of CREMA-D, test speakers included, without labels.
-  In each fold it is then fine-tuned on the labels of the fold's training recordings and, where CREMA-D is not the
-  protocol's own corpus, of CREMA-D. Its temperature comes from the validation speakers, whom it does not know.
-* `base-known-voices` and `small-known-voices` are the same networks for protocols whose test speakers are known in
-  advance: the last layer has class means for each enrolled speaker.
-
-What the percentages of the shipped models are worth on corpora that were left out of training:
-[base](left-out-base.md), [small](left-out-small.md), [large](left-out-large.md),
-[research-base](left-out-research-base.md), [research-small](left-out-research-small.md). Sound that is no speech: [no
-emotion](no-emotion-base.md). Whether predict, timeline and streams answer alike: [one answer](one-answer-base.md),
-[an hour of two speakers](two-speaker-hour-base.md). Short words: [measured](short-words.md).
-Voices behind, another speed, cut off, quiet: [measured](hard-speech.md). Calls over a telephone, by emotion:
-[measured](telephone-calls.md). Words and dialogues of strangers: [are they
-heard as speech](strangers.md)?
-Test-time augmentation: [measured](tta.md). Valence and arousal derived from emotions: [how, and how well](affect.md).
-
-With unlabelled recordings of the test speaker: [adaptation](adaptation.md); in streams that are mostly neutral,
-of one or two emotions or of several speakers: [streams](streams.md). All recipes side by side:
-[recipes](recipes/README.md). How much shared speakers and epochs chosen on test add to such numbers:
-[why honest evaluation](../why-honest-evaluation.md).
 """
 
 
@@ -178,7 +193,7 @@ def main(words: list[str]) -> None:
         ours = [(stem, metrics) for stem, metrics in found if metrics["protocol"] == protocol]
         if ours:
             parts.append(section(protocol, ours))
-    (RESULTS / "README.md").write_text("\n".join(parts), encoding="utf-8")
+    (RESULTS / "README.md").write_text("\n".join([*parts, NOTES]), encoding="utf-8")
     (RESULTS / "adaptation.md").write_text(adaptation_page(dict(found)), encoding="utf-8")
     if STREAMS.exists():
         (RESULTS / "streams.md").write_text(streams_page(dict(found)), encoding="utf-8")
