@@ -101,8 +101,8 @@ More results:
   [an hour of two speakers](two-speaker-hour-base.md).
 * Averages over changed copies of a recording: [test-time augmentation](tta.md). Valence and arousal, derived from
   emotions: [how, and how well](affect.md). Own labels: [few recordings](few-recordings.md).
-* All recipes side by side: [recipes](recipes/README.md). Goals, and what was reached: [targets](targets.md). What shared
-  speakers and epochs chosen on test add to a number: [why honest evaluation](../why-honest-evaluation.md).
+* All recipes side by side: [recipes](recipes/README.md). Goals, and what was reached: [targets](targets.md). What
+  shared speakers and epochs chosen on test add to a number: [why honest evaluation](../why-honest-evaluation.md).
 """
 NOTES = """## Notes
 
