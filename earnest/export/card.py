@@ -122,14 +122,20 @@ GENDER = (
     "is: the makers of the corpora wrote these words down for adult actors, and every other voice, also a child's, "
     "gets the nearer word. Don't use it to sort or address people."
 )
+_REFUSED = "speech refused, per cent"
 PERCENTAGES = ("wa", "ua", "coverage", "right", "ece", "coverage_80", "right_80")
 TRUE_PERCENTAGES = (
-    "Per cent. WA (weighted accuracy, the share that is right) and UA (unweighted accuracy, the mean recall over "
-    'classes) are of all answers. The next three columns are of the answers that are told (the others are "unsure"): '
-    "their share, the share of them that is right, and their expected calibration error (ECE, 15 bins). Last: how many "
-    "are at least 80 % sure, and how many of those are right. Left out: the model learnt from other corpora, and "
-    "temperature and threshold were fitted on still others. Known: other speakers of a corpus that it learnt from. "
-    "Command: `python scripts/left_out_table.py NAME`."
+    'All columns but n are in per cent. An answer is told when it names an emotion; the others are "unsure". WA '
+    "(weighted accuracy, the share that is right) and UA (unweighted accuracy, the mean recall over classes) are of "
+    "all answers, unsure ones too. Then come: told, the share of answers that are told; right, the share of told "
+    "answers that are right; ECE, the expected calibration error of told answers, in 15 bins; ≥ 80 %, the share of "
+    "answers that are told and at least 80 % sure; right, the share of these that are right. Left out: the model "
+    "learnt from other corpora, and its temperature and threshold were fitted on still others. Known: other speakers "
+    "of a corpus that it learnt from. Command: `python scripts/left_out_table.py NAME`."
+)
+HEARD_AS = (
+    "Heard as: a clip is one recording by itself. For timeline and stream, all recordings of a speaker follow each "
+    "other, with pauses, in a quiet room; timeline counts spans, stream windows."
 )
 INTENSITY = (
     "How strongly the emotion is expressed, 0 to 1, learnt from the levels that CREMA-D's actors were asked for: "
@@ -147,40 +153,60 @@ AFFECT = (
 )
 ADAPTED_STREAMS = (
     "Streams of recordings from corpora that the model has not heard, four classes (neutral, happy, sad, angry), WA / "
-    "UA (ECE) in per cent. Plain: without adaptation. Batch: all recordings of a stream are heard before any is "
-    "answered. Ten: ten drawn recordings are heard before. Causal: each is answered with what came before it. How far "
-    "adapted answers are flattened was chosen on these corpora. Command: "
+    "UA (ECE) in per cent. Neutral-heavy: 80 % neutral. Plain: without adaptation. Batch: all recordings of a stream "
+    "are heard before any is answered. Ten: ten drawn recordings are heard before. Causal: each is answered with what "
+    "came before it. How far adapted answers are flattened was chosen on these corpora. Command: "
     "`python scripts/fit_adaptation.py FOLDER NAME`."
 )
 SOUNDS_TOLD = (
-    "The part of the network that hears whether sound is speech learnt the speech of crema-d and emodb, vocal bursts "
-    "of emogator, noise of noise-esc10 and made-up sounds, and nothing of ravdess and nemo. Speech refused: the share "
-    "that it takes for no speech or for a vocal burst. The name of a corpus alone stands for its recordings as they "
-    "are; a word behind it says how they were changed. word: a stretch of 0.4 to 1.5 s; alone, syllable: stretches of "
-    "0.25 to 1.5 and of 0.12 to 0.5 s over a made-up microphone; anybody's: whole recordings over such a microphone; "
-    "changed: as in training; voices, sounds: with other speakers or noises behind; one other speaks, others speak: "
-    "with one other speaker or several, some nearly as loud; speed, pitch: at another speed or pitch; clipped: with "
-    "peaks cut off; quiet: very soft; telephone: with noise, over a telephone; narrow: nothing above 1.5 to 4 kHz; "
-    "far: in a hall. Called speech: the share of other sound, which it had not learnt, that it takes for speech; "
-    "leave classes out: the same for kinds of noise, each left out of learning once. Command: `python "
+    "A part of the network says whether sound is speech. It learnt the speech of crema-d and emodb, vocal bursts of "
+    "emogator, noise of noise-esc10 and made-up sounds, and nothing of ravdess and nemo. Command: `python "
     "scripts/fit_heads.py`."
 )
-OVERLAP_TOLD = (
-    "Recordings that are called overlapped-speech, per cent. The part of the network that hears whether several people "
-    "speak at once learnt from mixtures of crema-d and of emodb; rows of these two are of one that learnt from the "
-    "other alone. In turn: two people one after the other. Far behind: one other voice, 15 to 30 dB below.{} The next "
-    "ones are overlapped: one other voice at most 6 dB below, from the beginning or from somewhere in the first half "
-    "on, or two to five others. Some are heard over a made-up microphone, or changed as in training. Command: `python "
-    "scripts/fit_overlap.py BUNDLE`."
+REFUSED = (
+    "Speech refused, per cent: the share of recordings that it takes for no speech or for a vocal burst, as they are "
+    "and changed."
 )
-IN_A_HALL = " In a hall: alone and far away."
+CHANGES = {
+    "": "as they are",
+    "word": "a stretch of 0.4 to 1.5 s",
+    "alone": "a stretch of 0.25 to 1.5 s, over a made-up microphone",
+    "syllable": "a stretch of 0.12 to 0.5 s, over a made-up microphone",
+    "anybody's": "over a made-up microphone",
+    "changed": "as in training",
+    "voices": "with other speakers behind",
+    "sounds": "with noises behind",
+    "one other speaks": "with one other speaker, some nearly as loud",
+    "others speak": "with several other speakers, some nearly as loud",
+    "speed": "at another speed",
+    "pitch": "at another pitch",
+    "clipped": "with peaks cut off",
+    "quiet": "very soft",
+    "telephone": "with noise, over a telephone",
+    "narrow": "nothing above 1.5 to 4 kHz",
+    "far": "in a hall",
+}
+OTHER_SOUND = (
+    "Called speech: the share of other sound, which it had not learnt, that it takes for speech; leave classes out: "
+    "the same for kinds of noise, each left out of learning once."
+)
+OVERLAP_TOLD = (
+    "The share of recordings that are called overlapped-speech, per cent. It should be low in the first columns: one "
+    "speaker alone; in turn, two people one after the other; far behind, one other voice 15 to 30 dB below.{} It "
+    "should be high in the last three: one other voice at most 6 dB below, from the beginning; the same from somewhere "
+    "in the first half on; two to five others. Some are heard over a made-up microphone, or changed as in training. "
+    "The part of the network that says this learnt from mixtures of crema-d and of emodb; rows of these two are of one "
+    "that learnt from the other alone. Command: `python scripts/fit_overlap.py BUNDLE`."
+)
+IN_A_HALL = " In a hall: alone, and far away."
 FOLDERS = (
     "In this table, no kind of stream of speech loses more than a point by adaptation. So `earnest predict FOLDER` "
     "adapts to the recordings of each folder, unless you give `--adapt off`."
 )
 RESULTS = (
     "WA: weighted accuracy, the share that is right. UA: unweighted accuracy, the mean recall over classes. Mean ± "
-    "standard deviation over folds. These are models of the folds; they were trained on less than this one."
+    "standard deviation over folds. Speaker-independent: no test speaker was trained on. These are models of the "
+    "folds; they were trained on less than this one."
 )
 STREAM_WAYS = ("plain", "batch", "ten", "causal")
 CITATION = (
@@ -198,10 +224,14 @@ def model_card(info: BundleInfo) -> str:
     lines = [
         f"# {info.name} {info.version}",
         "",
-        f"The emotion that speech expresses, from a waveform ({info.sample_rate_hz} Hz): {classes}.",
-        f"Network `{info.network}`, {info.n_parameters:,} parameters, initial weights: {info.origin}.",
+        f"The emotion that speech expresses, from a waveform ({info.sample_rate_hz:,} Hz): {classes}.",
         calibration,
-        *([info.notes] if info.notes else []),
+        *("", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {EXCLUDED}", "", "## Limits", "", LIMITS),
+        *("", "## How it was made", ""),
+        f"Network `{info.network}`, {info.n_parameters:,} parameters.",
+        "",
+        f"Initial weights: {info.origin}.",
+        *(["", info.notes] if info.notes else []),
         "",
         "## Trained on",
         "",
@@ -225,8 +255,6 @@ def model_card(info: BundleInfo) -> str:
     lines += _fairness(info)
     lines += _left_out(info)
     lines += _gender(info) if "gender" in info.learned else []
-    lines += ["", "## Limits", "", LIMITS]
-    lines += ["", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {EXCLUDED}"]
     lines += ["", "## How to cite", "", f"{CITATION.format(name=info.name, version=info.version)}", ""]
     return "\n".join(lines)
 
@@ -263,7 +291,16 @@ def _left_out(info: BundleInfo) -> list[str]:
     told = info.left_out or {}
     lines: list[str] = []
     if table := told.get("table"):
-        lines += ["", "## How true its percentages are", "", TRUE_PERCENTAGES, "", *percentages_table(table)]
+        lines += [
+            "",
+            "## How true its percentages are",
+            "",
+            TRUE_PERCENTAGES,
+            "",
+            HEARD_AS,
+            "",
+            *percentages_table(table),
+        ]
     if intensity := told.get("intensity"):
         lines += ["", "## Intensity", "", INTENSITY, "", *intensity_table(intensity)]
     if affect := told.get("affect_derived"):
@@ -272,8 +309,7 @@ def _left_out(info: BundleInfo) -> list[str]:
         lines += ["", "## Adapted to a speaker", "", ADAPTED_STREAMS, "", *streams_table(streams)]
         lines += ["", FOLDERS] if info.adaptation and info.adaptation.folders else []
     if sounds := told.get("sounds"):
-        lines += ["", "## Sound that is no speech", "", SOUNDS_TOLD, ""]
-        lines += [f"* {what}: {_listed(shares)}" for what, shares in sounds.items() if isinstance(shares, Mapping)]
+        lines += ["", "## Sound that is no speech", "", SOUNDS_TOLD, "", *_sounds(sounds)]
     if overlap := told.get("overlap"):
         ways = list(next(iter(overlap.values())))
         rows = ((corpus, *(f"{shares[way]:.1f}" for way in ways)) for corpus, shares in overlap.items())
@@ -286,6 +322,19 @@ def _left_out(info: BundleInfo) -> list[str]:
         ]
         lines += markdown_table(("corpus", *ways), "l" + "r" * len(ways), rows)
     return lines
+
+
+def _sounds(sounds: Mapping[str, Any]) -> list[str]:
+    """Return a table of changes × corpora of refused speech, and a line for each other share."""
+    others = {what: shares for what, shares in sounds.items() if isinstance(shares, Mapping)}
+    refused = {tuple(name.partition(" ")[::2]): share for name, share in others.pop(_REFUSED, {}).items()}
+    corpora = list(dict.fromkeys(corpus for corpus, _ in refused))
+    rows = (
+        (f"{change}: {CHANGES[change]}".removeprefix(": "), *(f"{refused.get((one, change), NONE)}" for one in corpora))
+        for change in sorted({change for _, change in refused}, key=list(CHANGES).index)
+    )
+    lines = [REFUSED, "", *markdown_table(("recordings", *corpora), "l" + "r" * len(corpora), rows), ""]
+    return [*lines, OTHER_SOUND, "", *(f"* {what}: {_listed(shares)}" for what, shares in others.items())]
 
 
 def _listed(shares: Mapping[str, Any]) -> str:
@@ -368,7 +417,7 @@ def _fairness(info: BundleInfo) -> list[str]:
     columns = (
         "protocol",
         "WA, 95 % interval",
-        "calibration error",
+        "ECE, 0 to 1",
         "WA of the surest 80 %",
         "UA by gender",
         "WA of speakers",
