@@ -28,24 +28,28 @@ from earnest.training.run import load_run
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "recipes"
 CLIP_S, REPEATS, WARM_UP = 3.0, 30, 3
 COLUMNS = ("recipe", "folds", "WA", "UA", "parameters", "epochs", "best", "why it ended", "s an epoch", "ms a clip")
-HEAD = """# Recipes of all systems on the same clips
+HEAD = """# Recipes of all systems on the same recordings
 
-RAVDESS speech, eight classes, `ravdess-6fold` (speaker-independent). Every network started from random weights, except
-those that start from Whisper or earnest's student; published ImageNet weights were not there. Epochs were chosen on
-validation clips; the test clips were scored once. WA (weighted accuracy) is the share of clips that are right, UA
-(unweighted accuracy) the mean recall over classes, per cent, ± standard deviation over folds where there are several.
-"not flattened" means that validation loss was still falling in the last quarter of the epochs: such a row says nothing
-about how good its recipe can be. Seconds are of one core (of ntu-fcn-gap, its 8-kHz kin, ntu-alexnet, vino-densenet and
-ntu-alexnet-stability of two, the median epoch) of a shared machine, which was sometimes overloaded: they are rough
-(epochs of multitask-cnn, 73 to 777 s beside other trainings, had taken 22 s on an idle machine in bf16; ntu-alexnet
-learnt its last 42 epochs with torch's fused optimiser, 23 to 41 s each, and those before without). ntu-resnet18 and
-ntu-vgg11 had their 100 epochs on one H100 in bfloat16, 2.1 and 3.3 s each beside other trainings; their seconds and
-milliseconds in the table are those of earlier runs of 8 and 2 epochs on such a core, from which `scripts/five.py
---plan` estimates (ntu-vgg11 stood still for most of its first epoch there; its second took 537 s). Where a run differs
-from its recipe (fewer epochs), `--set` in its command in recipes.json says so. `--set training.precision=bf16` was of
-an earlier version: leave it out; networks of images compute so by themselves on a processor that multiplies bfloat16,
-and take about three times as long on others. Rows are of the day when they were measured: `base` and `small` have
-learnt since, today's are in [results](../README.md). The table is from `python scripts/recipe_table.py RUN [RUN ...]`.
+RAVDESS speech, eight classes, `ravdess-6fold` (speaker-independent). WA (weighted accuracy) is the share of recordings
+that are right, UA (unweighted accuracy) the mean recall over classes, per cent, ± standard deviation over folds where
+there are several. The table is from `python scripts/recipe_table.py RUN [RUN ...]`.
+
+* **Start.** Every network started from random weights, except those that start from Whisper or earnest's student;
+  published ImageNet weights were not there.
+* **Epochs** were chosen on validation recordings; the test recordings were scored once. "not flattened" means that
+  validation loss was still falling in the last quarter of the epochs: such a row says nothing about how good its recipe
+  can be. Where a run differs from its recipe (fewer epochs), `--set` in its command in recipes.json says so.
+* **Today.** Rows are of the day when they were measured: `base` and `small` have learnt since, today's are in
+  [results](../README.md). `--set training.precision=bf16` was of an earlier version: leave it out. Networks of images
+  compute so by themselves on a processor that multiplies bfloat16, and take about three times as long on others.
+* **Seconds** are rough: they are of one core of a shared machine, which was sometimes overloaded. Of ntu-fcn-gap, its
+  8-kHz kin, ntu-alexnet, vino-densenet and ntu-alexnet-stability they are of two cores, the median epoch. Epochs of
+  multitask-cnn, 73 to 777 s beside other trainings, had taken 22 s on an idle machine in bf16. ntu-alexnet learnt its
+  last 42 epochs with torch's fused optimiser, 23 to 41 s each, and those before without.
+* **GPU.** ntu-resnet18 and ntu-vgg11 had their 100 epochs on one H100 in bfloat16, 2.1 and 3.3 s each beside other
+  trainings. Their seconds and milliseconds in the table are those of earlier runs of 8 and 2 epochs on one core, from
+  which `scripts/five.py --plan` estimates (ntu-vgg11 stood still for most of its first epoch there; its second took
+  537 s).
 """
 
 
