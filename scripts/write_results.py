@@ -159,8 +159,8 @@ count more clips, and numbers differ a little.
 
 **A room around.** Since 28 November 2026 `predict` hears a short recording that begins or ends with a room's noise only
 around its speech. The left-out tables of `small`, `large` and of the research line are of before; clips as corpora have
-them differ by a few tenths: `base` has WA 60.3 and UA 62.9 on RAVDESS (1,056 clips; 60.0 and 62.7 without), 72.6 and
-70.3 on every twelfth clip of CREMA-D (73.2 and 70.6; [lab book](experiments.md), "a room before and after").
+them differ by a few tenths: `base` had WA 60.3 and UA 62.9 that day on RAVDESS (1,056 clips; 60.0 and 62.7 without),
+72.6 and 70.3 on every twelfth clip of CREMA-D (73.2 and 70.6; [lab book](experiments.md), "a room before and after").
 
 **EmoCatcher's recipe.** `emocatcher` was trained anew on 27 November 2026: on EmoCatcher's own folds, drawn in its
 published order of files, and with torch's own threshold of the plateau (1e-4), as its code leaves it.
