@@ -81,3 +81,12 @@ def test_all_limits_of_the_server_are_explained() -> None:
 
 def test_the_threat_model_is_one_page() -> None:
     assert len((ROOT / "docs" / "security" / "threat-model.md").read_text(encoding="utf-8").split()) < 1_300
+
+
+def test_the_readme_tells_how_true_percentages_are_as_the_page_does() -> None:
+    readme, page = (
+        [line for line in (ROOT / name).read_text(encoding="utf-8").splitlines() if line.startswith("| never heard")]
+        for name in ("README.md", "docs/how-good.md")
+    )
+    assert readme
+    assert readme == page
