@@ -6,6 +6,7 @@ that come with earnest lie in the installed package, or in the checkout it runs 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -533,7 +534,9 @@ def recipe_file(text: str) -> Path:
         return path
     if text in shipped:
         return shipped[text]
-    if path.parent.name == "recipes" and path.stem in shipped:
+    if path.suffix == ".toml" and path.stem in shipped:
         raise RecipeError(f"{text}: no such file. The recipe that comes with earnest is called {path.stem} alone.")
+    if path.suffix == ".toml" and not get_close_matches(path.stem, shipped, cutoff=0.8):  # meant as a file
+        raise RecipeError(f"{text}: no such file.")
     named = suggestion(path.stem, shipped) if shipped else ""
     raise RecipeError(f"{text}: no such file, and earnest has no recipe of this name.{named}")

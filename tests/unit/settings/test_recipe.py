@@ -331,6 +331,12 @@ def test_a_wrong_name_is_answered_with_the_nearest(wrong: str) -> None:
         recipe_file(wrong)
 
 
+@pytest.mark.parametrize("missing", ["nothere.toml", "runs/mine.toml"])
+def test_a_file_that_is_missing_is_no_misspelt_recipe(missing: str) -> None:
+    with pytest.raises(RecipeError, match=f"^{missing}: no such file\\.$"):
+        recipe_file(missing)
+
+
 def test_without_recipes_only_paths_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(recipe, "_PLACES", (tmp_path / "nowhere",))
     with pytest.raises(RecipeError, match=r"earnest has no recipe of this name\.$"):
