@@ -21,7 +21,7 @@ NO_SPEAKERS = (
     "Speakers are unknown. Name them with --speaker-column NAME (of folders: 'folder 1', 'folder 2') or "
     "--speaker-pattern REGEX: without them a result says nothing about new speakers."
 )
-RECIPE = "recipes/own.toml"
+RECIPE = "own"
 MOST_TWICE = 3  # recordings in several rows that have a row of their own
 
 

@@ -37,7 +37,7 @@ def test_a_manifest_of_a_folder_keeps_words_and_tells_the_next_command(folder: P
     assert done.exit_code == 0
     assert f"{output}: 6 rows of a folder for each class: sad 3, froh 3" in done.output
     assert "3 speakers from folder 2." in done.output
-    following = f"earnest corpus check '{output}', then earnest evaluate recipes/own.toml --corpus '{output}'"
+    following = f"earnest corpus check '{output}', then earnest evaluate own --corpus '{output}'"
     assert f"Next: {following}" in done.output
     rows = read_manifest(output)
     assert {row.speaker for row in rows} == {"my-clips-ann", "my-clips-bob", "my-clips-cem"}
@@ -138,7 +138,7 @@ def test_the_next_command_of_a_check_is_one_that_works(folder: Path, tmp_path: P
     assert following == f"Next: earnest corpus manifest '{folder}' -o mine.csv --speaker-pattern '([a-z]+)_' --readable"
     assert run(*shlex.split(following)[3:]).exit_code == 3
     checked = run("check", "mine.csv").output
-    assert checked.endswith("Every recording can be read.\nNext: earnest evaluate recipes/own.toml --corpus mine.csv\n")
+    assert checked.endswith("Every recording can be read.\nNext: earnest evaluate own --corpus mine.csv\n")
 
 
 @pytest.mark.parametrize("words", [(), ("--speaker-pattern", "(o)"), ("--label-pattern", "(_)")])
