@@ -480,10 +480,11 @@ class Objective(nn.Module):
 
 def _report_missing(settings: Training, learned: Sequence[Task]) -> None:
     """Warn of tasks that nobody labelled; refuse where none is left."""
-    for task in settings.auxiliary:
-        if task in learned:
-            continue
-        hint = " If there are ratings, set training.affect_range." if task == "affect" else ""
-        if not learned:
-            raise CorpusError(f"No training recording has a label for '{task}'. Take it out of auxiliary.{hint}")
-        _log.warning("No training recording has a label for '%s': the model won't answer it.%s", task, hint)
+    missing = [task for task in settings.auxiliary if task not in learned]
+    hint = {"affect": " If there are ratings, set training.affect_range."}
+    if missing and not learned:
+        names, hints = "' or '".join(missing), "".join(hint.get(task, "") for task in missing)
+        raise CorpusError(f"No training recording has a label for '{names}'. Take it out of auxiliary.{hints}")
+    for task in missing:
+        text = "No training recording has a label for '%s': the model won't answer it.%s"
+        _log.warning(text, task, hint.get(task, ""))

@@ -225,6 +225,9 @@ def test_a_task_that_the_model_or_the_clips_lack_is_refused(tmp_path: Path) -> N
     unlabelled = [replace(example, gender=-1) for example in TRAIN]
     with pytest.raises(CorpusError, match="No training recording has a label for 'gender'"):
         fit(AllTasks(), unlabelled, VALID, settings, tmp_path / "clips", N_CLASSES)
+    neither = [replace(example, affect=(np.nan,) * 3) for example in unlabelled]
+    with pytest.raises(CorpusError, match=r"for 'gender' or 'affect'\. .* set training.affect_range"):
+        fit(AllTasks(), neither, VALID, TASKS, tmp_path / "neither", N_CLASSES)
 
 
 @pytest.mark.parametrize("how", ["sum", "uncertainty", "weighted"])
