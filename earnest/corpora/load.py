@@ -57,7 +57,9 @@ def corpus_root(name: str, folders: Mapping[str, Path], environ: Mapping[str, st
     elif Path(name).exists():
         where = f"--corpus {name}, for recordings of your own, and nothing of them in the recipe"
     else:
-        where = f"--data {name}=PATH, with the folder, table or manifest that these recordings were read from"
+        near = get_close_matches(name, CORPORA.names(), n=1, cutoff=0.8)
+        where = f"'{near[0]}', if that corpus is meant, or " if near else ""
+        where += f"--data {name}=PATH, with the folder, table or manifest that these recordings were read from"
     if root is None:
         raise CorpusError(f"Where is {name}? Say {where}. Or set {ENVIRONMENT} to the folder that holds it.")
     raise CorpusError(f"{root}: no such folder. Say {where}.")

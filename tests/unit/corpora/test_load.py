@@ -41,6 +41,12 @@ def test_a_table_in_place_of_a_corpus_name_is_told_where_it_belongs(tmp_path, mo
         corpus_root("mine.csv", {}, {"EARNEST_DATA": str(tmp_path / "corpora")})
 
 
+def test_a_misspelt_corpus_is_told_beside_the_folder_that_is_missing(tmp_path: Path) -> None:
+    for environ in ({}, {"EARNEST_DATA": str(tmp_path)}):
+        with pytest.raises(CorpusError, match=r"Say 'ravdess', if that corpus is meant, or --data ravdes=PATH"):
+            corpus_root("ravdes", {}, environ)
+
+
 def test_a_wrong_corpus_name_gets_the_nearest_right_one():
     with pytest.raises(CorpusError, match="Did you mean 'crema-d'"):
         corpus_called("cremad")
