@@ -113,8 +113,7 @@ def export_bundle(
     # For a training that starts from the bundle's weights.
     start = {ORIGIN: record.origin, KNOWN_SPEAKERS: json.dumps(sorted(classifier.network.known_speakers))}
     files = model_files(_graph(classifier, domain), form, run, facts_of(identity, record, recipe) | start)
-    notice = classifier.network.notice
-    files |= {NOTICE: notice.encode()} if notice else {}
+    files |= {NOTICE: notice.encode()} if (notice := classifier.network.notice) else {}
     files |= statistics_files(run, [asdict(adaptation)] if adaptation else [])
     info = BundleInfo(
         name=identity.name,

@@ -163,9 +163,8 @@ def command(
     PATHS are files, folders (searched for recordings), lists (.csv or .tsv with the column path, and perhaps speaker
     and channel) or - for standard input. JSON is one object a line.
     An answer below the model's threshold is "unsure": it has probabilities, but no emotion. A recording with several
-    segments of speech is "mixed" when no emotion holds most of them.
-    A recording that can't be read, crashes its decoder (--isolate) or takes too long (--timeout) is a row with an
-    error.
+    segments of speech is "mixed" when no emotion holds most of them. One that can't be read, crashes its decoder
+    (--isolate) or takes too long (--timeout) is a row with an error.
     An --output file appears when it is whole; until then its rows are in NAME.partial, where --resume finds them. Only
     one run at a time may write it. NAME.sha256 is its checksum, for sha256sum --check.
 
@@ -184,8 +183,7 @@ def command(
     (their rows say why), 130 stopped by Ctrl-C.
     """
     chosen = _format(form, as_json, output)
-    found = existing.choice(output)
-    predictor = decoding.load(models)
+    found, predictor = existing.choice(output), decoding.load(models)
     asked = answer.of(predictor.info)
     count, speakers = counter_of(predictor), Speakers(paths, adaptation.speaker_pattern, not adaptation.adapt)
     sources = sources_of(paths, decoding.channels, output, count, watch)
