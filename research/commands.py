@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.main import corpus_folders, data_option, echo, echo_json, output_options, progress_for
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, progress_for
 from earnest.apps.cli.train import require_training
 from earnest.evaluation.texts import percent
 

@@ -5,15 +5,16 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
 
 from earnest.apps.cli._recordings import CHANNEL_NUMBERS, is_folder, sources_of
-from earnest.apps.cli.main import FILE, option
+from earnest.apps.cli.output import FILE
 from earnest.audio.source import MAX_CHANNELS
 from earnest.augment.tta import VARIANTS
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo, shipped_bundles
@@ -57,6 +58,37 @@ class NumberRange(click.FloatRange):
         """Read a number, or fail as other values do."""
         number = float(super().convert(value, param, ctx))
         return self.fail(f"{value} is no number.", param, ctx) if math.isnan(number) else number
+
+
+def option(*names: str, **settings: Any) -> Any:
+    """Return a field of a dataclass of options: what is typed for it, and the settings of `click.option`."""
+    return field(metadata={"names": names, "settings": settings})
+
+
+def options(parameter: str, group: type[Any]) -> Callable[[F], F]:
+    """Add the options of a dataclass to a command, which is handed one object in place of a parameter an option.
+
+    Parameters
+    ----------
+    parameter : the command's, which gets the object
+    group : a frozen dataclass whose fields are each an `option`, in the order of ``--help``; what doesn't go together
+        is refused by its ``__post_init__`` with a `click.UsageError`; inherited ones come last
+    """
+
+    members = sorted(fields(group), key=lambda one: one.name not in group.__annotations__)
+
+    def grouped(function: F) -> F:
+        @wraps(function)
+        def called(*words: Any, **values: Any) -> Any:
+            own = {one.name: values.pop(one.name) for one in members}
+            return function(*words, **{parameter: group(**own)}, **values)
+
+        wrapped: Any = called
+        for one in reversed(members):
+            wrapped = click.option(*one.metadata["names"], one.name, **one.metadata["settings"])(wrapped)
+        return cast(F, wrapped)
+
+    return grouped
 
 
 def listed(words: str | None) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import named_corpus
-from earnest.apps.cli.main import command_line, counts_text, echo, echo_table, option
+from earnest.apps.cli._options import named_corpus, option
+from earnest.apps.cli.output import command_line, counts_text, echo, echo_table
 from earnest.corpora.check import KEEP_ONE, TWICE, Finding, OwnReport, without_faulty
 from earnest.corpora.load import of_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance, doubts_about

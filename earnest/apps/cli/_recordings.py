@@ -20,7 +20,7 @@ from typing import BinaryIO, TypeAlias
 
 import click
 
-from earnest.apps.cli.main import echo, refuse_input
+from earnest.apps.cli.output import echo, refuse_input
 from earnest.audio.io import load_waveform
 from earnest.audio.source import (
     MAX_CHANNELS,

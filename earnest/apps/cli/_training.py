@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from earnest.apps.cli._options import named_corpus, names_from
-from earnest.apps.cli.main import echo, echo_table, option
+from earnest.apps.cli._options import named_corpus, names_from, option
+from earnest.apps.cli.output import echo, echo_table
 from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_root
 from earnest.errors import RecipeError, counted

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import AveragingOptions, channel_option
+from earnest.apps.cli._options import AveragingOptions, channel_option, options
 from earnest.apps.cli._recordings import Speakers, sources_of
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     FILE,
     echo,
     echo_json,
-    options,
     output_options,
     overwrite_option,
     progress_for,

@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from earnest.apps.cli._options import ENGINE, AnswerOptions, AveragingOptions, NumberRange, channel_option
-from earnest.apps.cli.main import (
+from earnest.apps.cli._options import (
+    ENGINE,
+    AnswerOptions,
+    AveragingOptions,
+    NumberRange,
+    channel_option,
+    option,
+    options,
+)
+from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_SOME_FAILED,
     counts_text,
     echo,
     echo_json,
     hand_down,
-    option,
-    options,
     output_options,
     progress_for,
     resumable,

@@ -18,17 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 import earnest
-from earnest.apps.cli._options import JOBS, ModelOptions, listed, numbers
+from earnest.apps.cli._options import JOBS, ModelOptions, listed, numbers, options
 from earnest.apps.cli._recordings import readable, sources_of
-from earnest.apps.cli.main import (
-    EXIT_SOME_FAILED,
-    FOLDER,
-    echo_json,
-    echo_table,
-    options,
-    output_options,
-    overwrite_option,
-)
+from earnest.apps.cli.output import EXIT_SOME_FAILED, FOLDER, echo_json, echo_table, output_options, overwrite_option
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
 from earnest.audio.io import load_waveform, open_audio, resampled
 from earnest.audio.waveform import Waveform

@@ -2,7 +2,7 @@
 
 import click
 
-from earnest.apps.cli.main import echo, echo_json, hand_down, output_options
+from earnest.apps.cli.output import echo, echo_json, hand_down, output_options
 from earnest.files.cache import ENTRIES, LIMIT, CacheUsage, DiskCache, cache_folder, disk_cache
 
 

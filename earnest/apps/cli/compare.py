@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     FILE,
     PATH,
     command_line,

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from earnest.apps.cli._options import named_corpus, names_from
+from earnest.apps.cli._options import named_corpus, names_from, options
 from earnest.apps.cli._own_recordings import (
     OwnOptions,
     echo_manifest,
@@ -18,7 +18,7 @@ from earnest.apps.cli._own_recordings import (
     next_command,
     own_path,
 )
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     EXIT_OK,
     EXIT_SOME_FAILED,
     PATH,
@@ -29,7 +29,6 @@ from earnest.apps.cli.main import (
     echo_json,
     echo_table,
     hand_down,
-    options,
     output_options,
     overwrite_option,
     progress_for,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import names_from
-from earnest.apps.cli.main import EXIT_SOME_FAILED, FOLDER, encode_output, output_options
+from earnest.apps.cli.output import EXIT_SOME_FAILED, FOLDER, encode_output, output_options
 from earnest.bundle import shipped_bundles
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.formats import json_line

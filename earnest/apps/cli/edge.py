@@ -5,10 +5,10 @@ from typing import cast
 import click
 
 from earnest.apps.cli._answers import NoteCounter, answer_words
-from earnest.apps.cli._options import CHANNELS, MODEL, THREADS, AnswerOptions
+from earnest.apps.cli._options import CHANNELS, MODEL, THREADS, AnswerOptions, options
 from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli.listen import events_of, tell
-from earnest.apps.cli.main import EXIT_SOME_FAILED, encode_output, options, output_options
+from earnest.apps.cli.output import EXIT_SOME_FAILED, encode_output, output_options
 from earnest.audio.feed import microphone
 from earnest.runtime.engine import Hint, Provider
 from earnest.runtime.formats import json_line

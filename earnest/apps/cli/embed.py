@@ -16,15 +16,14 @@ from typing import Any, Literal, TypeAlias
 import click
 import numpy as np
 
-from earnest.apps.cli._options import ModelOptions
+from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, MadeBy, Sample
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     FILE,
     echo_json,
     encode_output,
-    options,
     output_options,
     progress_for,
     resumable,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from earnest.apps.cli._options import ENGINE, VARIANT_HELP, listed, names_from, numbers
+from earnest.apps.cli._options import ENGINE, VARIANT_HELP, listed, names_from, numbers, option, options
 from earnest.apps.cli._training import EPILOG, PROTOCOL, RecipeOptions, echo_results, recipe_argument
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     FOLDER,
     PATH,
     command_line,
@@ -20,8 +20,6 @@ from earnest.apps.cli.main import (
     echo,
     echo_json,
     echo_table,
-    option,
-    options,
     output_options,
     progress_for,
     resumable,

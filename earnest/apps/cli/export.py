@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     FOLDER,
     PATH,
     command_line,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._training import PROTOCOL, fold_option
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     PATH,
     command_line,
     corpus_folders,

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 import earnest
-from earnest.apps.cli._options import JOBS, MODEL
+from earnest.apps.cli._options import JOBS, MODEL, option, options
 from earnest.apps.cli._own_recordings import OwnOptions
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     FOLDER,
     PATH,
@@ -17,8 +17,6 @@ from earnest.apps.cli.main import (
     echo,
     echo_json,
     echo_table,
-    option,
-    options,
     output_options,
     overwrite_option,
     progress_for,

@@ -22,10 +22,11 @@ from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
     ModelOptions,
+    options,
     window_options,
 )
 from earnest.apps.cli._recordings import standard_input
-from earnest.apps.cli.main import echo_json, echo_table, encode_output, options, output_options
+from earnest.apps.cli.output import echo_json, echo_table, encode_output, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import AudioError, printable
 from earnest.runtime.formats import json_line

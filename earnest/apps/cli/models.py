@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._options import names_from
-from earnest.apps.cli.main import echo, echo_json, output_options
+from earnest.apps.cli.output import echo, echo_json, output_options
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
 from earnest.evaluation.protocols import kind_words
 from earnest.evaluation.texts import percent

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.main import FOLDER, echo, echo_json, output_options
+from earnest.apps.cli.output import FOLDER, echo, echo_json, output_options
 from earnest.errors import EarnestError, told
 from earnest.files.writing import new_file
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._recordings import readable, sources_of
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_SOME_FAILED,
     FOLDER,

@@ -21,6 +21,8 @@ from earnest.apps.cli._options import (
     ModelOptions,
     NumberRange,
     SpeakerOptions,
+    option,
+    options,
 )
 from earnest.apps.cli._recordings import (
     ChannelCount,
@@ -31,14 +33,12 @@ from earnest.apps.cli._recordings import (
     is_folder,
     sources_of,
 )
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     FILE,
     chosen_format,
     echo_whole,
     encode_output,
-    option,
-    options,
     output_options,
     resumable,
 )

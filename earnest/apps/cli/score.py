@@ -10,7 +10,7 @@ import numpy as np
 
 from earnest.apps.cli._options import names_from
 from earnest.apps.cli._training import PROTOCOL, echo_affect, named_corpora
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     PATH,
     corpus_folders,
     data_option,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from earnest.apps.cli._options import JOBS, MODELS
-from earnest.apps.cli.main import echo_json, echo_table, output_options, word_pairs
+from earnest.apps.cli.output import echo_json, echo_table, output_options, word_pairs
 from earnest.errors import MissingExtraError
 from earnest.runtime.engine import Provider
 from earnest.settings.limits import from_mapping

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import ModelOptions
-from earnest.apps.cli.main import FILE, PATH, echo, echo_json, options, output_options, overwrite_option, refuse_input
+from earnest.apps.cli._options import ModelOptions, options
+from earnest.apps.cli.output import FILE, PATH, echo, echo_json, output_options, overwrite_option, refuse_input
 from earnest.files.writing import new_file, unfollowed
 
 

@@ -9,7 +9,7 @@ import click
 
 from earnest.apps.cli._options import names_from
 from earnest.apps.cli._training import EPILOG, PROTOCOL, named_corpora
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_OK,
     FOLDER,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from earnest.apps.cli._options import listed
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     FOLDER,
     PATH,
     corpus_folders,

@@ -11,16 +11,22 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._answers import NoteCounter, chart
-from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, AveragingOptions, channel_option, window_options
+from earnest.apps.cli._options import (
+    AdaptationOptions,
+    AnswerOptions,
+    AveragingOptions,
+    channel_option,
+    options,
+    window_options,
+)
 from earnest.apps.cli._recordings import is_folder, is_list, sources_of
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     FILE,
     chosen_format,
     echo,
     echo_whole,
     encode_output,
-    options,
     output_options,
     overwrite_option,
     progress_for,

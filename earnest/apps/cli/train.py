@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli._options import options
 from earnest.apps.cli._training import (
     EPILOG,
     RecipeOptions,
@@ -19,14 +20,13 @@ from earnest.apps.cli._training import (
     protocol_option,
     recipe_argument,
 )
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     FOLDER,
     command_line,
     corpus_folders,
     data_option,
     echo,
     echo_json,
-    options,
     output_options,
     progress_for,
     resumable,

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli._options import options
 from earnest.apps.cli._training import EPILOG, RecipeOptions, fold_option, protocol_option, recipe_argument
-from earnest.apps.cli.main import (
+from earnest.apps.cli.output import (
     FOLDER,
     corpus_folders,
     data_option,
     echo,
     echo_json,
     echo_table,
-    options,
     output_options,
     progress_for,
     resumable,

@@ -6,8 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from earnest.apps.cli._options import listed, numbers
-from earnest.apps.cli.main import cli, option, options
+from earnest.apps.cli._options import listed, numbers, option, options
+from earnest.apps.cli.main import cli
 
 
 @dataclass(frozen=True)

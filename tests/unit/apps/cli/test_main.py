@@ -265,6 +265,7 @@ def test_the_help_imports_no_command() -> None:
         "earnest.apps",
         "earnest.apps.cli",
         "earnest.apps.cli.main",
+        "earnest.apps.cli.output",
         "earnest.errors",
         "earnest.installation",
         "earnest.progress",

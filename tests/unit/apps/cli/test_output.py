@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from earnest.apps.cli.main import chosen_format, command_line, echo, echo_table, echo_whole, encode_output
+from earnest.apps.cli.output import chosen_format, command_line, echo, echo_table, echo_whole, encode_output
 from earnest.errors import REPLACEMENT
 
 
