@@ -537,6 +537,6 @@ def recipe_file(text: str) -> Path:
     if path.suffix == ".toml" and path.stem in shipped:
         raise RecipeError(f"{text}: no such file. The recipe that comes with earnest is called {path.stem} alone.")
     if path.suffix == ".toml" and not get_close_matches(path.stem, shipped, cutoff=0.8):  # meant as a file
-        raise RecipeError(f"{text}: no such file.")
+        raise RecipeError(f"{text}: no such file. Check the path.")
     named = suggestion(path.stem, shipped) if shipped else ""
     raise RecipeError(f"{text}: no such file, and earnest has no recipe of this name.{named}")

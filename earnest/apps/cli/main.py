@@ -157,11 +157,12 @@ def _with_limits(error: click.ClickException) -> click.ClickException:
     value, says_so, _ = error.message.partition(" is not ")
     if not says_so or not isinstance(kind, (type(click.INT), type(click.FLOAT))):
         return error
-    number = "a whole number" if isinstance(kind, type(click.INT)) else "a number"
+    is_whole = isinstance(kind, type(click.INT))
+    number = "a whole number" if is_whole else "a number"
     if isinstance(kind, (click.IntRange, click.FloatRange)):
         above = f" above {kind.min}" if kind.min_open else f", {kind.min} or more"
         number += above if kind.max is None else f" from {kind.min} to {kind.max}"
-    comma = " Write a point, not a comma." if "," in value else ""
+    comma = " Write a point, not a comma." if "," in value and not is_whole else ""
     return click.BadParameter(f"expected {number}; got {value}.{comma}", error.ctx, error.param)
 
 

@@ -333,7 +333,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(wrong: str) -> None:
 
 @pytest.mark.parametrize("missing", ["nothere.toml", "runs/mine.toml"])
 def test_a_file_that_is_missing_is_no_misspelt_recipe(missing: str) -> None:
-    with pytest.raises(RecipeError, match=f"^{missing}: no such file\\.$"):
+    with pytest.raises(RecipeError, match=f"^{missing}: no such file\\. Check the path\\.$"):
         recipe_file(missing)
 
 

@@ -84,6 +84,7 @@ def test_a_wrong_value_of_an_environment_variable_names_it() -> None:
     ("words", "told"),
     [
         (("predict", "a.wav", "--top", "50"), "'--top': expected a whole number from 1 to 20; got 50."),
+        (("predict", "a.wav", "--top", "0,5"), "'--top': expected a whole number from 1 to 20; got '0,5'."),
         (("parity", "a", "b", "c", "--limit", "few"), "'--limit': expected a whole number, 1 or more; got 'few'."),
         (("predict", "a.wav", "--abstain-below", "2"), "'--abstain-below': expected a number from 0 to 1; got 2.0."),
         (("predict", "a.wav", "--timeout", "0"), "'--timeout': expected a number above 0; got 0.0."),
