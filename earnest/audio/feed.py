@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.io import HIGHEST_HZ, LOWEST_HZ, check_channel
-from earnest.audio.sound_file import UNKNOWN, mp3_frame_bytes
+from earnest.audio.sound_file import UNKNOWN, is_wav, mp3_frame_bytes
 from earnest.audio.source import MAX_CHANNELS
 from earnest.errors import AudioError, MissingExtraError, counted
 
@@ -143,7 +143,7 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
     if not head:
         raise AudioError("-: no bytes. It is empty.")
     dtype, n_bytes, is_mp3 = "<i2", sys.maxsize, False
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+    if is_wav(head):
         (sample_rate_hz, n_channels, dtype), n_bytes = _wave_header(file)
         head = b""
     elif n_frame := mp3_frame_bytes(head):

@@ -101,6 +101,11 @@ def missing_bytes(file: BinaryIO, size: int) -> int:
     return missing if missing > tolerated else 0
 
 
+def is_wav(head: bytes) -> bool:
+    """Whether bytes are the beginning of a WAV file, in its usual form."""
+    return head[:4] == b"RIFF" and head[8:12] == b"WAVE"
+
+
 def _at(file: BinaryIO, position: int, n_bytes: int) -> bytes:
     file.seek(position)
     return file.read(n_bytes)
@@ -161,7 +166,7 @@ def _unfinished_bytes(file: BinaryIO) -> int:
     """Return how many bytes lie behind a WAV header whose sizes were not filled in when its recorder ended, else 0."""
     size = file.seek(0, os.SEEK_END)
     head = _at(file, 0, 12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+    if not is_wav(head):
         return 0
     start = _chunk_start(file, size, "<", b"data")
     # Behind sound of no length other chunks may lie; then the first size counts them.
@@ -322,7 +327,7 @@ def is_joined(file: BinaryIO, size: int) -> bool:
     Decoders end with the first. Unknown where the first MP3 has no header.
     """
     head, start = _at(file, 0, 12), _behind_id3(file, 0)
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+    if is_wav(head):
         return _chunk_start(file, size, "<", b"RIFF") is not None
     if _at(file, start, 4) == b"fLaC":
         return _is_joined_flac(file, size, start)
@@ -441,7 +446,7 @@ def length_by_header_s(path: Path) -> float:
 def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
     file.seek(0)
     head = file.read(64)
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE" and "'fmt ' chunk" in reason:
+    if is_wav(head) and "'fmt ' chunk" in reason:
         convert = "Convert it, such as with: ffmpeg -i old.wav new.wav"
         return f"{name}: a WAV file of a coding that can't be read, or damaged ({reason.strip(' .')}). {convert}"
     if head.startswith(ZIP):

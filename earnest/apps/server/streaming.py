@@ -26,6 +26,7 @@ from earnest.apps.server.routes import WindowsQuery, classes_of, refuse_repeated
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
 from earnest.audio.feed import container_of
+from earnest.audio.sound_file import is_wav
 from earnest.errors import AudioError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.prediction import Event, Prediction
@@ -219,8 +220,7 @@ class Conversation:
     def _samples(self, message: bytes) -> npt.NDArray[Any]:
         if len(message) > self.limits.stream_frame_bytes:
             raise StreamEndedError("too-big", f"A message may have {self.limits.stream_frame_bytes:,} bytes.")
-        is_wav = message[:4] == b"RIFF" and message[8:12] == b"WAVE"
-        if not self.heard_s and (file := "WAV" if is_wav else container_of(message[:12])):
+        if not self.heard_s and (file := "WAV" if is_wav(message) else container_of(message[:12])):
             told = f"this is the beginning of a {file} file. Send samples alone, without a header: {self.encoding}."
             raise StreamEndedError("bad-sound", f"{THE_RECORDING}: {told}")
         kind = np.dtype(_DTYPES[self.encoding])
