@@ -16,7 +16,7 @@ from earnest.augment.tta import apply_variant, variants_called
 from earnest.bundle import Bundle, BundleInfo, classes_text
 from earnest.errors import BundleError, EarnestError, NoPicturesError, counted, first_line, printable, shown
 from earnest.onnx.surgery import CUT, CutError, Part
-from earnest.runtime.engine import Backend, Engine, Hint, Provider, Session
+from earnest.runtime.engine import Backend, Engine, Hint, OnnxRuntimeEngine, Provider, Session
 
 Outputs: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 LogMel: TypeAlias = npt.NDArray[np.float32]
@@ -56,15 +56,13 @@ def engine_for(
         if provider == "cuda":
             raise EarnestError("OpenVINO has no provider cuda. Use cpu, gpu or auto.")
         return OpenVinoEngine(bundle, threads, provider, hint)
-    from earnest.runtime.engine import OnnxRuntimeEngine
-
     if provider in ("gpu", "auto"):
         raise EarnestError(f"onnxruntime has no provider {provider}. Use cpu or cuda, or backend openvino.")
     return OnnxRuntimeEngine(bundle, threads, provider)
 
 
 class WindowNetwork(Protocol):
-    """A network that answers windows: a bundle's graph, or several averaged (`earnest.runtime.graph`).
+    """A network that answers windows: a bundle's graph, or several averaged (`Ensemble`).
 
     Attributes
     ----------
