@@ -106,9 +106,17 @@ class TaskOptions:
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """The request of an evaluation: recipe, protocol, folds, as typed; and rows that were read to choose a protocol."""
+    """The request of an evaluation: recipe, protocol, folds, as typed; and what was read before: the recipe, rows.
+
+    Attributes
+    ----------
+    recipe : where it is read from
+    resolved : what it says, with the settings of ``other``
+    rows : those that were read to choose a protocol
+    """
 
     recipe: Path
+    resolved: Recipe
     of: TaskOptions
     other: RecipeOptions
     rows: Sequence[Utterance]
@@ -137,9 +145,8 @@ class EvaluationRequest:
         """Read the corpora and divide them, by another protocol where one is given."""
         from earnest.experiments.task import task_of
 
-        recipe = self.other.read(self.recipe, quiet=True)
         protocol = protocol or self.of.chosen_protocol()
-        return task_of(recipe, protocol, folders, listed(self.of.folds), self.of.repeats, self.rows)
+        return task_of(self.resolved, protocol, folders, listed(self.of.folds), self.of.repeats, self.rows)
 
     def space(self, task: "Task") -> "SearchSpace | None":
         """Return the settings to choose among, None where they are as the recipe says."""
@@ -303,7 +310,7 @@ def command(
     from earnest.experiments.evaluate import evaluate, with_shares
 
     sets = conditions.checked()  # what is wrong is told now
-    asked = EvaluationRequest(recipe, of, other, rows)
+    asked = EvaluationRequest(recipe, resolved, of, other, rows)
     _refuse_combinations(of, conditions, bool(shares), as_published)
     folder, progress = output or asked.default_folder, progress_for(as_json, quiet)
     on_fold = (lambda fold: echo(f"fold {fold} done", err=True)) if progress.visible else None
