@@ -6,7 +6,7 @@ package in headless Chromium: "browser" hears the samples that Python decoded, "
 as the page does, Opus and MP3 at 48 kHz. "longest" is no face of its own: it is the emotion that fills most of a
 timeline's spans.
 
-The browser needs Node, Chromium, selenium and PYTHONPATH=web/bench.
+The browser needs Node, Chromium and selenium.
 """
 
 import sys
@@ -38,6 +38,7 @@ LONGEST_PIECE = 8_000
 AT_ONCE = 40  # recordings whose samples lie on the disk for the page at a time
 BOUNDS = ("stream_speed=10000", "stream_burst_s=3600")  # what is measured are answers, not a server's patience
 ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "web" / "bench"))  # harness.py, which only the browser needs
 
 
 ANSWER_FILES = """{

@@ -1,6 +1,6 @@
 """Sound without an emotion: how often each face of a model tells one; and how much speech it refuses.
 
-EARNEST_DATA=… PYTHONPATH=web/bench python scripts/no_emotion.py [--model base] [--faces predict,browser] [--sounds 24]
+EARNEST_DATA=… python scripts/no_emotion.py [--model base] [--faces predict,browser] [--sounds 24]
     [--clips 200] [--speech 0] [--bursts 0]
 
 1. Recordings of no speech, of classes that no fitting saw: ESC-10's baby-cry, helicopter, person-sneeze and sea-waves

@@ -1,6 +1,6 @@
 """One answer to one recording: how often each face of a model says what `predict` says, and how right each is.
 
-EARNEST_DATA=… PYTHONPATH=web/bench python scripts/one_answer.py [--model base] [--clips 100] [--faces predict,browser]
+EARNEST_DATA=… python scripts/one_answer.py [--model base] [--clips 100] [--faces predict,browser]
 
 Asks all faces of scripts/faces.py about recordings of RAVDESS, CREMA-D, EmoDB and nEMO, drawn with seed 0 among those
 whose emotion the model has. Writes docs/results/one-answer-NAME.md and prints it, with recordings on which a face
