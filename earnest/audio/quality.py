@@ -75,6 +75,8 @@ HIGH_BAND_DB = -50.0
 RUMBLE_HZ = 100.0  # below is no voice, but rumble may be most of the power
 DIGITAL_SILENCE_DBFS = -100  # below the least step of 16 bits: zeros of padding, muting and lost packets, no quiet room
 NOISY_RANGE_DB = 10.0  # white and machine noise at 0 dB leaves half of the clips below, at 10 dB none that was clean
+# Where speech fills less than a tenth of a recording, its quiet and its loud moments are both the room's.
+NOISY_PEAK_DB, PEAK_FRAMES = 20.0, 5  # of those measured: half a second
 LEVELS_EVERY, SPECTRUM_EVERY = 4, 16  # frames: ten and two and a half a second
 
 _LEVELS = np.arange(-120, 61)
@@ -151,13 +153,18 @@ class QualityMeter:
         return bool(self._histogram.any()) and not self._histogram[_LEVELS > TOO_QUIET_DBFS].any()
 
     def _is_noisy(self) -> bool:
-        """Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence."""
+        """Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence.
+
+        And not where the loudest half second is more than 20 dB above them, as speech is that fills little of the time.
+        """
         heard = np.where(_LEVELS < DIGITAL_SILENCE_DBFS, 0, self._histogram)
         if not heard.any():
             return False
-        shares = heard.cumsum() / heard.sum()  # distribution of levels in steps of 1 dB
+        counts = heard.cumsum()
+        shares = counts / counts[-1]  # distribution of levels in steps of 1 dB
         quiet, loud = (float(_LEVELS[int(np.searchsorted(shares, share))]) for share in (0.1, 0.9))
-        return loud > SILENCE_DBFS and loud - quiet < NOISY_RANGE_DB
+        peak = float(_LEVELS[int(np.searchsorted(counts, counts[-1] - PEAK_FRAMES))])
+        return loud > SILENCE_DBFS and loud - quiet < NOISY_RANGE_DB and peak - quiet <= NOISY_PEAK_DB
 
 
 CANCELLED = 1e-3  # of the channels' power is left in their mean: less is no sound that was mixed so

@@ -177,6 +177,7 @@ def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks) -> N
         "telephone": (voice(1.5, 8_000), 8_000),
         "clipped": (np.clip(20 * voice(1.0), -1, 1), 16_000),
         "noisy": ((voice(1.0, level=0.02) + rng.normal(0, 0.3, 16_000)).astype(np.float32), 16_000),
+        "little speech": (np.concatenate([voice(1.0), rng.normal(0, 0.002, 20 * 16_000)]).astype(np.float32), 16_000),
         "silence": (np.zeros(16_000, np.float32), 16_000),
         "short": (voice(0.09), 16_000),
         "longer than the longest window": (np.concatenate([voice(30.5), np.zeros(16_000)]).astype(np.float32), 16_000),

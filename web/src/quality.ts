@@ -10,6 +10,8 @@ const HIGH_BAND_SHARE = 1e-5;
 const RUMBLE_HZ = 100;
 const DIGITAL_SILENCE_DBFS = -100;
 const NOISY_RANGE_DB = 10;
+const NOISY_PEAK_DB = 20;
+const PEAK_FRAMES = 5; // of those measured: half a second
 const TOO_QUIET_DBFS = -55; // of the loudest frame
 const LEVELS_EVERY = 4;
 const SPECTRUM_EVERY = 16;
@@ -93,13 +95,16 @@ export class QualityMeter {
     return loudest >= 0 && LOWEST_LEVEL + loudest <= TOO_QUIET_DBFS;
   }
 
-  /** Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence. */
+  /**
+   * Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence, and not where the
+   * loudest half second is more than 20 dB above them, as speech is that fills little of the time.
+   */
   private isNoisy(): boolean {
     const heard = this.histogram.map((count, place) => (LOWEST_LEVEL + place < DIGITAL_SILENCE_DBFS ? 0 : count));
     const total = heard.reduce((sum, count) => sum + count, 0);
     if (!total) return false;
-    const [quiet, loud] = [levelAt(heard, 0.1 * total), levelAt(heard, 0.9 * total)];
-    return loud > SILENCE_DBFS && loud - quiet < NOISY_RANGE_DB;
+    const [quiet, loud, peak] = [0.1 * total, 0.9 * total, total - PEAK_FRAMES].map((count) => levelAt(heard, count));
+    return loud > SILENCE_DBFS && loud - quiet < NOISY_RANGE_DB && peak - quiet <= NOISY_PEAK_DB;
   }
 }
 

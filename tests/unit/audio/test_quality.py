@@ -90,6 +90,15 @@ def test_digital_silence_is_no_quiet_moment() -> None:
     assert words(np.concatenate([spoken(), np.zeros(6_000, np.float32)])) == ()
 
 
+@pytest.mark.parametrize(("snr_db", "expected"), [(35.0, ()), (8.0, ("noisy",))])
+def test_a_room_is_noisy_beside_its_speech_however_little_that_is(snr_db: float, expected: tuple[str, ...]) -> None:
+    speech = 3 * spoken()[:19_200]
+    sound = np.random.default_rng(1).normal(0, np.std(speech) * 10 ** (-snr_db / 20), 30 * 16_000)
+    assert words(sound.astype(np.float32)) == ("noisy",)
+    sound[8_000 : 8_000 + len(speech)] += speech
+    assert words(sound.astype(np.float32)) == expected
+
+
 def test_silence_is_too_quiet_but_neither_noisy_nor_narrow() -> None:
     assert words(np.zeros(16_000, np.float32)) == ("too-quiet",)
     assert words(np.zeros(0, np.float32)) == ()
