@@ -143,6 +143,9 @@ class SileroActivity:
     Its state keeps how loud the speech was: for minutes, it would not hear a speaker who is 20 dB softer than the one
     before. So after half a second without speech it begins anew, once until there is speech again (more often, it takes
     more noise for speech: the first frames that a fresh state hears are the ones that it is least sure of).
+
+    A recording that never crosses zero lies on an offset, as of a microphone on the pin of a small board. It hears no
+    speech there, and a gain would clip it away, so the offset is taken off.
     """
 
     name = "silero"
@@ -152,6 +155,7 @@ class SileroActivity:
         self._before = np.zeros(CONTEXT, np.float32)
         # No gain at first: a first word that is lifted has no beginning.
         self._loudest = _Loudest(HEARD_AT_DBFS, _FADE_DB)
+        self._lowest, self._highest = np.float32(np.inf), np.float32(-np.inf)  # sample of the recording so far
         self._n_frames = 0
         self._is_quiet = True  # no speech in this block so far
         self._begin_anew()
@@ -186,17 +190,26 @@ class SileroActivity:
     def _hear(self, frames: Waveform, found: Shares) -> None:
         levels = levels_dbfs(frames)
         gains_db = np.clip(HEARD_AT_DBFS - self._loudest.follow(levels), 0, MOST_GAIN_DB)
+        offsets = self._offsets(frames)
         loud = levels > SILENCE_DBFS
         if loud.any():
             # (frames, 64): the end of each frame's predecessor.
             before = np.concatenate([self._before[None], frames[:-1, -CONTEXT:]])
             gains = (10 ** (gains_db[loud, None] / 20)).astype(np.float32)
-            heard = np.clip(np.concatenate([before, frames], axis=1)[loud] * gains, -1, 1)  # (loud frames, 576)
+            centred = np.concatenate([before, frames], axis=1) - offsets[:, None]
+            heard = np.clip(centred[loud] * gains, -1, 1)  # (loud frames, 576)
             given = {"frames": heard, "hidden": self._hidden, "cell": self._cell}
             # LSTM state goes on over calls; silent frames leave it as it is.
             shares, self._hidden, self._cell = self._session.run(None, given)
             found[loud] = shares[:, 0]
         self._before = frames[-1, -CONTEXT:].copy()
+
+    def _offsets(self, frames: Waveform) -> Waveform:
+        """Return the mean of each frame, shape (frames,), as long as the recording has never crossed zero; else 0."""
+        lowest = np.minimum.accumulate(np.append(self._lowest, frames.min(axis=1)))
+        highest = np.maximum.accumulate(np.append(self._highest, frames.max(axis=1)))
+        self._lowest, self._highest = lowest[-1], highest[-1]
+        return np.where((lowest[1:] > 0) | (highest[1:] < 0), frames.mean(axis=1), np.float32(0))
 
 
 class EnergyActivity:

@@ -73,6 +73,7 @@ export async function openVoiceActivity(ort: Ort, network: Uint8Array): Promise<
  * Silero's recurrent network (MIT); frames that are silent by their level are not asked about. It depends on the level: each
  * frame is amplified as far as the loudest one so far is below -30 dBFS, by 20 dB at most. After half a second without
  * speech it begins anew, once until there is speech again: a state that loud speech has left would not hear a softer speaker.
+ * A recording that never crosses zero lies on an offset, which is taken off: it hears no speech there.
  */
 export class SileroActivity implements Activity {
   readonly name = "silero";
@@ -80,6 +81,8 @@ export class SileroActivity implements Activity {
   private cell = new Float32Array(128);
   private context = new Float32Array(CONTEXT);
   private readonly loudest = new Loudest(HEARD_AT_DBFS, FADE_DB);
+  private lowest = Infinity; // sample of the recording so far
+  private highest = -Infinity;
   private frames = 0;
   private isQuiet = true; // no speech in this block so far
   private hasSpoken = false; // since the state is this one
@@ -111,15 +114,18 @@ export class SileroActivity implements Activity {
     const { Tensor } = this.ort;
     const before = this.context;
     this.context = frame.slice(-CONTEXT);
+    this.lowest = Math.min(this.lowest, ...frame);
+    this.highest = Math.max(this.highest, ...frame);
     const level = levelDbfs(frame);
     const gainDb = Math.min(Math.max(HEARD_AT_DBFS - this.loudest.follow(level), 0), MOST_GAIN_DB);
     if (level <= SILENCE_DBFS) return 0;
     const gain = Math.fround(10 ** (gainDb / 20));
+    const offset = this.lowest > 0 || this.highest < 0 ? frame.reduce((sum, sample) => sum + sample, 0) / frame.length : 0;
     const input = new Float32Array(CONTEXT + FRAME_SAMPLES);
     input.set(before);
     input.set(frame, CONTEXT);
     const feeds = {
-      frames: new Tensor("float32", input.map((sample) => Math.min(Math.max(sample * gain, -1), 1)), [1, input.length]),
+      frames: new Tensor("float32", input.map((sample) => Math.min(Math.max((sample - offset) * gain, -1), 1)), [1, input.length]),
       hidden: new Tensor("float32", this.hidden, STATE),
       cell: new Tensor("float32", this.cell, STATE),
     };

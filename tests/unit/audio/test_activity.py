@@ -78,6 +78,17 @@ def test_quiet_speech_is_heard_as_loud_speech_is(peak_dbfs: float, share: float)
     assert n_heard(10 ** (peak_dbfs / 20)) > share * n_heard(0.5)
 
 
+@pytest.mark.parametrize("offset", [-0.6, 0.2, 0.6])
+def test_speech_is_found_on_an_offset_that_it_never_crosses(offset: float) -> None:
+    for path in DEMO:
+        clip = load_waveform(path, 16_000)
+        clip *= np.float32(0.1 / np.abs(clip).max())
+        alone, found = (
+            activity_called("silero").probabilities(frames(sound)) for sound in (clip, clip + np.float32(offset))
+        )
+        assert np.mean((found >= 0.5) == (alone >= 0.5)) > 0.85, path
+
+
 @pytest.mark.parametrize("gap_s", [0.3, 2.0])
 def test_a_soft_speaker_is_heard_after_a_loud_one(gap_s: float) -> None:
     loud, soft = (load_waveform(path, 16_000) for path in DEMO[:2])
