@@ -96,7 +96,7 @@ More results:
   neutral, of one or two emotions or of several speakers: [streams](streams.md).
 * Hard sound: [no speech](no-emotion-base.md), [short words](short-words.md),
   [voices behind, another speed, cut off, quiet](hard-speech.md), [telephone calls](telephone-calls.md),
-  [words and dialogues of strangers](strangers.md).
+  [words and dialogues of strangers](strangers.md), [jingles, whispers, a stadium](odd-sound.md).
 * Do predict, timeline and streams answer alike? [One answer](one-answer-base.md),
   [an hour of two speakers](two-speaker-hour-base.md).
 * Averages over changed copies of a recording: [test-time augmentation](tta.md). Valence and arousal, derived from

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,7 +31,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for name in (
         "faces", "hard_speech", "hear_sounds", "one_answer", "no_emotion", "two_speaker_hour", "unheard_sounds",
-        "left_out_table", "fit_heads", "strangers",
+        "left_out_table", "fit_heads", "strangers", "odd_sound",
     ):  # fmt: skip
         sys.modules.pop(name, None)
 
@@ -118,13 +119,16 @@ def test_every_hard_condition_leaves_speech_in_range_and_as_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import hard_speech
+    import odd_sound
     from hard_speech import CONDITIONS, in_range
 
     paths = [str(write_voice(tmp_path / f"{number}.wav", seed=number)) for number in range(3)]
     monkeypatch.setattr(hard_speech, "noises", lambda: [*map(Path, paths)])
     speech = voice(1.0, 16_000)
-    for change in CONDITIONS.values():
-        first, again = (in_range(change(speech, paths, np.random.default_rng(1))) for _ in range(2))
+    hard = (partial(change, speech, paths) for change in CONDITIONS.values())
+    odd = (partial(change, speech) for change in odd_sound.CONDITIONS.values())
+    for change in (*hard, *odd):
+        first, again = (in_range(change(np.random.default_rng(1))) for _ in range(2))
         assert first.dtype == np.float32 and 0 < np.abs(first).max() <= 1
         np.testing.assert_array_equal(first, again)
 
