@@ -6,7 +6,7 @@ import type { Opened, Told } from "./engine.js";
 import { described } from "./given.js";
 import type { Options } from "./options.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
-import { checkFloats } from "./waveform.js";
+import { copied } from "./waveform.js";
 import type { Windowing } from "./windows.js";
 
 export interface StreamOptions extends Options, Windowing {
@@ -67,8 +67,7 @@ export class LiveStream implements SoundStream {
 
   /** Take the next samples, any number of them; the worker gets a copy. Returns what became certain. */
   async accept(waveform: Float32Array): Promise<StreamEvent[]> {
-    checkFloats(waveform);
-    const piece = waveform.slice(); // a part of a recording shares its buffer with the rest, which the caller keeps
+    const piece = copied(waveform);
     return this.told(await this.client.call("accept", [this.number, piece], [piece.buffer]));
   }
 

@@ -13,7 +13,7 @@ import { checkNames, type Names, type Options } from "./options.js";
 import { type Prediction, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import type { Recording } from "./predictor.js";
 import type { Profile } from "./profile.js";
-import { checkRecording } from "./waveform.js";
+import { checkRecording, copied } from "./waveform.js";
 import type { Windowing } from "./windows.js";
 
 const PIECE_S = 10; // of a recording that is handed to the worker at a time
@@ -176,7 +176,9 @@ export class Model {
     checkNames(options, PREDICTING);
     const { adapter, path = "array", classes = null, abstainBelow = null, hasSeparateChannels = false } = options;
     const asked = { path, classes, abstainBelow, hasSeparateChannels };
-    return this.client.call("predict", [waveform, sampleRateHz, asked, Adapter.numberOf(adapter, this.client)]);
+    const number = Adapter.numberOf(adapter, this.client);
+    const own = copied(waveform);
+    return this.client.call("predict", [own, sampleRateHz, asked, number], [own.buffer]);
   }
 
   /** Predict the emotion over time of one recording. */
@@ -223,7 +225,8 @@ export class Model {
 
   /** Hear one recording, to `learn` from it: its embedding, or why there is none. */
   async hear(waveform: Float32Array, sampleRateHz: number): Promise<HeardRecording> {
-    return this.client.call("hear", [waveform, sampleRateHz]);
+    const own = copied(waveform);
+    return this.client.call("hear", [own, sampleRateHz], [own.buffer]);
   }
 
   /**

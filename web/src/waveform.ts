@@ -20,6 +20,12 @@ export function checkFloats(waveform: unknown): asserts waveform is Float32Array
   throw new AudioError(`Expected the samples as a Float32Array, one channel in [-1, 1], got ${described(waveform)}.`);
 }
 
+/** The samples as they are handed to the worker: alone, as a part of a recording shares its buffer with all the rest. */
+export function copied(waveform: unknown): Float32Array<ArrayBuffer> {
+  checkFloats(waveform);
+  return waveform.slice();
+}
+
 /** Refuse what is no mono sound: other types, NaN, infinity, unscaled numbers. */
 export function checkSamples(waveform: unknown): asserts waveform is Float32Array {
   checkFloats(waveform);

@@ -43,6 +43,17 @@ test("parts of a recording can be handed over: all of them arrive, and the recor
   assert.deepEqual(client.pieces.map((piece) => piece.buffer.byteLength), [16, 16, 8]); // no more than the part itself
 });
 
+test("predict and hear hand over a part of a recording alone, and the recording stays the caller's", async () => {
+  const { client, model } = opened();
+  const waveform = Float32Array.from({ length: 10 }, (_, index) => index / 10);
+  await model.predict(waveform.subarray(2, 5), RATE);
+  await model.hear(waveform.subarray(5, 7), RATE);
+  const handed = client.arrived.map(({ args }) => args[0] as Float32Array);
+  assert.deepEqual(handed.map((part) => [...part]), [[...waveform.subarray(2, 5)], [...waveform.subarray(5, 7)]]);
+  assert.deepEqual(handed.map((part) => part.buffer.byteLength), [12, 8]);
+  assert.equal(waveform.length, 10);
+});
+
 test("a timeline hands over all of a recording, which stays the caller's", async () => {
   const { client, model } = opened();
   const waveform = new Float32Array(25 * RATE).fill(0.5);
@@ -88,7 +99,9 @@ test("samples that are no Float32Array are refused", async () => {
   const stream = new LiveStream(new FakeClient() as unknown as Client, { number: 1, activity: "energy" });
   for (const [wrong, what] of [[[0, 1], "an Array"], [new Int16Array(2), "an Int16Array"], [undefined, "undefined"]] as const) {
     const answer = stream.accept(wrong as unknown as Float32Array);
-    await assert.rejects(answer, (error) => error instanceof AudioError && error.message.endsWith(`as a Float32Array, one channel in [-1, 1], got ${what}.`));
+    for (const refused of [answer, opened().model.predict(wrong as unknown as Float32Array, RATE)]) {
+      await assert.rejects(refused, (error) => error instanceof AudioError && error.message.endsWith(`as a Float32Array, one channel in [-1, 1], got ${what}.`));
+    }
   }
 });
 

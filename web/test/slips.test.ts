@@ -201,7 +201,8 @@ test("what can't cross to the worker is told, and the call does not wait for eve
     postMessage: (call) => void structuredClone(call),
   };
   const real = new Model(new Client(worker), {} as BundleInfo);
-  await refused(loose(real.hear.bind(real))(Promise.resolve(), 16_000), /^'hear' was handed .*could not be cloned.*await promises first/);
+  const examples = [{ heard: Promise.resolve() }];
+  await refused(loose(real.learn.bind(real))(examples, { name: "own" }), /^'learn' was handed .*could not be cloned.*await promises first/);
 });
 
 test("a value is described in a few words", () => {
