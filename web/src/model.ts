@@ -154,6 +154,7 @@ function absolute(url: string | URL, what: string): string {
 export class Model {
   /** The bundle's description. */
   readonly info: BundleInfo;
+  private readonly listenings = new Set<Listening>();
 
   constructor(
     private readonly client: Client,
@@ -251,11 +252,17 @@ export class Model {
       checkNames(options, LISTENING); // without any, listen says what it needs
       Adapter.numberOf(options.adapter, this.client); // before anybody is asked for the microphone
     }
-    return listen(this, options);
+    const listening = await listen(this, options);
+    this.listenings.add(listening);
+    const forget = (): void => void this.listenings.delete(listening);
+    listening.ended.then(forget, forget);
+    return listening;
   }
 
-  /** End the worker and free its memory. */
+  /** End listening and the worker, and free its memory. */
   close(): void {
+    // Where it is paused, no sound comes whose loss would end it: the microphone would stay open.
+    for (const listening of this.listenings) listening.stop().catch(() => undefined);
     this.client.close();
   }
 }

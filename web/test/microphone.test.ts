@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { BundleInfo } from "../src/bundle.js";
+import type { Client } from "../src/client.js";
 import { EarnestError, MicrophoneError } from "../src/errors.js";
 import { listen, Queue } from "../src/microphone.js";
+import { Model } from "../src/model.js";
 import { type Prediction, type StreamEvent, unanswered } from "../src/prediction.js";
 
 const RATE = 1_000;
@@ -247,6 +250,31 @@ test("after the end, pausing does nothing and what was said stays", async () => 
   await listening.pause();
   await listening.resume();
   assert.equal(await listening.soFar(), said);
+});
+
+test("a model that is closed lets the microphone go, also while listening is paused", async () => {
+  Object.assign(globalThis, { AudioWorkletNode: class { port = {}; } });
+  const stopped = withSound({
+    audioWorklet: { addModule: async () => undefined },
+    createMediaStreamSource: () => ({ connect: () => undefined }),
+    resume: async () => undefined,
+    suspend: async () => undefined,
+  });
+  const closed = new EarnestError("This model was closed.");
+  let isClosed = false;
+  const client = {
+    call: async () => {
+      if (isClosed) throw closed;
+      return { number: 1, activity: "energy", events: [], isSpeaking: false, receivedS: 0 };
+    },
+    close: () => { isClosed = true; },
+  };
+  const model = new Model(client as unknown as Client, {} as BundleInfo);
+  const listening = await model.listen({ onEvent: () => undefined });
+  await listening.pause();
+  model.close();
+  assert.equal(stopped(), 1);
+  await assert.rejects(listening.ended, closed);
 });
 
 test("sound whose start is refused says what it needs", async () => {
