@@ -88,6 +88,12 @@ def test_a_ticket_is_good_for_a_while_and_then_forgotten(clock: Clock, tmp_path:
     assert not is_taken(office, early)
 
 
+def test_a_replica_whose_clock_is_behind_takes_a_ticket_at_once(clock: Clock) -> None:
+    ticket = Tickets(KEYS, 30.0).give(KEYS[0])
+    clock.now -= 1.0
+    assert is_taken(Tickets(KEYS, 30.0), ticket)
+
+
 @pytest.mark.parametrize("ticket", ["", "a", "ü", "A" * 57, "A" * 56, "A" * 5000, "\0", "====", "+/+/"])
 def test_what_is_no_ticket_is_refused(ticket: str) -> None:
     assert not is_taken(Tickets(KEYS, 30.0), ticket)
