@@ -20,6 +20,7 @@ from earnest.files.writing import is_running
 
 _log = logging.getLogger("earnest.server")
 UVICORN, SELDOM_S = "uvicorn.error", 60.0  # whose warnings, and seconds from one to the next like it
+NO_FILE_LEFT = "socket.accept() out of system resource"  # asyncio says so 2048 times a second, with a traceback
 QUIET = "uvicorn.streams"  # what would be told of each stream in the words of uvicorn, with address and query
 _KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
@@ -48,7 +49,8 @@ class JsonFormatter(logging.Formatter):
 class Seldom(logging.Filter):
     """Passes the first of uvicorn's warnings of each kind, then one a minute, with the number of those left out.
 
-    Uvicorn warns once for each request that it refuses by itself: a flood of them would fill the disk.
+    Uvicorn warns once for each request that it refuses by itself, and asyncio tells again and again that no file is
+    left for a connection: a flood of either would fill the disk.
     """
 
     def __init__(self) -> None:
@@ -57,7 +59,8 @@ class Seldom(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Limit the rate of a log line; the next one that passes has the number of skipped ones as ``left_out``."""
-        if record.levelno != logging.WARNING or record.name != UVICORN:
+        is_refusal = record.levelno == logging.WARNING and record.name == UVICORN
+        if not is_refusal and not str(record.msg).startswith(NO_FILE_LEFT):
             return True
         place, now = (record.pathname, record.lineno), time.monotonic()
         last, left_out = self._told.get(place, (-math.inf, 0))

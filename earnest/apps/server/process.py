@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -40,6 +41,7 @@ _log = logging.getLogger("earnest.server")
 WORKERS = "earnest-workers-"  # how the folder of a supervisor's workers is called
 LAST_S = 5.0  # to finish what the time for requests allows
 IDLE_S = 5  # a connection may be without a request; deploy/nginx.conf forgets its own before
+OTHER_FILES = 512  # beside connections: models, the parts of what arrives, decoders
 SILENT_S = 60  # a worker that says nothing for so long hangs; on a busy machine uvicorn's 5 s kill those that start
 
 
@@ -79,6 +81,7 @@ def serve(
             os.environ[FOLDER] = str(folder)
             settings = replace(settings, shared=folder / "tickets")
         config = config_of(settings, address, workers, log_level)
+        _allow_files(settings.limits.connections + OTHER_FILES)
         listener = _bound(address)
         # asyncio does so for sockets of its own; what connects inherits it. Else small answers wait 40 ms for others.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -163,6 +166,19 @@ def _tell_listening(host: str, port: int, on_listening: Callable[[int], None] | 
     _log.info("listening", extra={"host": host, "port": port})
     if on_listening:
         on_listening(port)
+
+
+def _allow_files(most: int) -> None:
+    """Raise the number of files and connections that this process and its workers may have open, where they may."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    now, hardest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hardest == resource.RLIM_INFINITY else min(most, hardest)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with suppress(OSError, ValueError):  # macOS takes less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hardest))
 
 
 def _bound(address: Address) -> socket.socket:

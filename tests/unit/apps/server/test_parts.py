@@ -1,7 +1,10 @@
 """Parts of the server that need no server: shared runs, formats, limits, metrics of several processes."""
 
+import asyncio
+import errno
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -263,3 +266,28 @@ def test_warnings_of_uvicorn_are_one_a_minute_and_tell_how_many_there_were(monke
     assert [told("earnest.server"), told("earnest.server"), told(level=logging.ERROR)] == [0, 0, 0]
     now[0] += 61
     assert [told(), told(), told(line=2)] == [999, None, 1]
+
+
+def test_that_no_file_is_left_for_connections_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    class Full(socket.socket):
+        n_asked = 0
+
+        def accept(self) -> tuple[socket.socket, object]:
+            self.n_asked += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    async def connected(listener: Full) -> None:
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, sock=listener)
+        async with server:
+            with socket.create_connection(listener.getsockname()):
+                while not listener.n_asked:
+                    await asyncio.sleep(0)
+
+    caplog.handler.addFilter(seldom := Seldom())
+    try:
+        with Full() as listener:
+            listener.bind(("127.0.0.1", 0))
+            asyncio.run(connected(listener))
+    finally:
+        caplog.handler.removeFilter(seldom)
+    assert len(caplog.records) == 1

@@ -4,6 +4,8 @@ import errno
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -37,6 +39,20 @@ def test_what_connects_to_workers_sends_small_answers_at_once(monkeypatch: pytes
     monkeypatch.setenv(FOLDER, os.environ.get(FOLDER, ""))
     process.serve(Settings(models=("small",)), process.Address("127.0.0.1", 0), workers=2)
     assert len(found) == 1 and found[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its processes have no limit of files")
+@pytest.mark.parametrize(("now", "most", "becomes"), [(64, 128, 128), (128, 64, 128), (64, 10**9, 256)])
+def test_connections_may_be_as_many_as_the_limit_says_where_the_system_lets_them(
+    now: int, most: int, becomes: int
+) -> None:
+    program = (
+        "import resource; from earnest.apps.server import process; "
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({now}, 256)); process._allow_files({most}); "
+        "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [str(becomes), "256"]
 
 
 def test_on_windows_a_port_is_not_shared_with_who_listens_there(monkeypatch: pytest.MonkeyPatch) -> None:
