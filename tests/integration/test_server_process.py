@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -220,6 +220,18 @@ def is_listened_at(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no socket for both kinds of addresses")
+def test_a_proxy_that_comes_by_ipv4_to_all_addresses_is_trusted(bundle: Path) -> None:
+    def status_for(client: str) -> int:
+        connection = stack.enter_context(connected(address))
+        connection.sendall(web.upgrade(f"X-Forwarded-For: {client}"))
+        return int(connection.recv(12).split()[1])
+
+    words = ("--host", "::", "--no-token", "--limit", "client_streams=1")
+    with serving(bundle, *words) as (address, _), ExitStack() as stack:
+        assert [status_for(f"192.0.2.{number}") for number in (1, 2, 1)] == [101, 101, 429]
 
 
 def test_workers_take_each_others_tickets_and_each_ticket_once(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

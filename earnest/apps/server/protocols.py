@@ -45,6 +45,11 @@ ONE_TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-Af
 LAST_ANSWER = (b"Connection", b"close")
 
 
+def _plain(client: tuple[str, int] | None) -> tuple[str, int] | None:
+    """The address of a client: of IPv4 also where a socket of IPv6 takes it, or a proxy there would not be known."""
+    return (client[0].removeprefix("::ffff:"), client[1]) if client else None
+
+
 def _peer(client: tuple[str, int] | None) -> str:
     return network_of(client[0]) if client else ""
 
@@ -140,6 +145,7 @@ class TimedProtocol(H11Protocol):
         self.transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         most_bytes = self.config.h11_max_incomplete_event_size or HEADER_BYTES
         self.conn = _Wire(most_bytes, self.app_state[ENDING].is_set)
+        self.client = _plain(self.client)
         self.peer = _peer(self.client)
         if self._is_one_too_many():
             self.logger.warning("Too many connections of one client.")
@@ -266,6 +272,7 @@ class GuardedStream(WebSocketsSansIOProtocol):
         """Read little at a time: the frames of one reading are taken before anybody else has a turn."""
         self.logger = self.conn.logger = _quiet
         super().connection_made(transport)
+        self.client = _plain(self.client)
         self.peer = _peer(self.client)
         self.transport.max_size = READ_BYTES  # type: ignore[attr-defined]
 
