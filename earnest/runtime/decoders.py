@@ -5,6 +5,7 @@ files, no network and little memory (`earnest.audio.confinement`). It gets a rec
 mono samples back, block by block; while nobody takes them it waits. It is used again many times.
 """
 
+import errno
 import json
 import logging
 import math
@@ -91,6 +92,7 @@ class Reading:
 START_S = 60.0  # on a busy machine
 MOST_JOBS = 1_000
 MOST_GROWN_BYTES, LOOK_EVERY = 96 * 2**20, 10  # jobs
+NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)  # for this process
 STOP_S, LATE_STOP_S = 1.0, 0.25  # for a job that nobody wants to go on, where the time is over too
 CPU_S, CPU_SHARE = 30.0, 0.1  # computing, and for each second of the longest recording: a tenth of it
 _MOST_WAIT_S = 1e9
@@ -354,6 +356,9 @@ class _Child:
             with _descriptor(file) as number:
                 socket.send_fds(self._socket, [LENGTH.pack(len(data)) + data], [number])
         except OSError as error:
+            if error.errno in NOTHING_LEFT:  # which is no fault of the recording, nor of the child
+                self._works = False
+                raise EarnestError(f"The system gives no more files or memory ({error.strerror}).") from error
             raise self._died(error) from error
 
     def blocks(self) -> Iterator[Waveform]:

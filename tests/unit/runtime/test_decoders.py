@@ -1,5 +1,6 @@
 """Child processes decode what this process decodes, sample for sample, and die alone."""
 
+import errno
 import io
 import logging
 import os
@@ -213,6 +214,25 @@ def test_a_process_that_dies_is_one_error_and_replaced(pool: DecoderPool, caplog
     assert "A decoder process died" in caplog.text
     assert heard(pool.open_audio, LONG, 600)
     assert pool.pids() != before
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="recordings are handed on in memory on Linux only")
+def test_where_the_system_has_no_file_left_neither_recording_nor_process_is_blamed(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard(pool.open_audio, coded("WAV", "PCM_16"))
+    before = pool.pids()
+
+    def full(name: str) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "memfd_create", full)
+    with pytest.raises(EarnestError, match="no more files or memory") as error:
+        heard(pool.open_audio, coded("WAV", "PCM_16"))
+    assert not isinstance(error.value, AudioError)
+    monkeypatch.undo()
+    assert heard(pool.open_audio, coded("WAV", "PCM_16"))
+    assert pool.pids() == before
 
 
 def test_one_that_died_while_nothing_was_to_do_costs_nothing(pool: DecoderPool) -> None:
