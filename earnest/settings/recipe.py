@@ -459,6 +459,12 @@ class Recipe(Validated):
         """The corpora to train on; one or several may be named."""
         return (self.corpus,) if isinstance(self.corpus, str) else self.corpus
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Names of settings of ``training`` that were given, and that others keep from changing anything."""
+        in_vain = self.training.clean_share and not self.augment and self.training.method == "gradient"
+        return (*self.training.idle, *(["clean_share"] if in_vain else []))
+
     def trains_as(self, other: "Recipe") -> bool:
         """Whether two recipes train the same weights, given the same utterances."""
         return replace(other, protocol=self.protocol, authors_protocol=self.authors_protocol) == self

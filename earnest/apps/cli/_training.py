@@ -6,6 +6,7 @@ Apart from the other options, so that `earnest predict` loads no protocols.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import join
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +23,14 @@ from earnest.evaluation.splits import Leakage, sentences_over
 from earnest.evaluation.texts import NONE, percent, spread_text
 from earnest.files.reading import parsed_toml
 from earnest.labels import SCHEMES
-from earnest.settings.recipe import Recipe, read_recipe, recipe_file, shipped_recipes
+from earnest.settings.recipe import (
+    Recipe,
+    Tune,
+    read_recipe,
+    read_recipe_and_tune,
+    recipe_file,
+    shipped_recipes,
+)
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
@@ -108,12 +116,21 @@ class RecipeOptions:
 
     def read(self, path: Path, quiet: bool) -> Recipe:
         """Read the recipe with the typed settings, and report given ones without effect."""
-        recipe = read_recipe(path, self.changes)
+        recipe, _ = self.read_with_tune(path)
         training = recipe.training
-        for what, unused in ((f'method = "{training.method}"', training.unused), ("The recipe", training.idle)):
+        for what, unused in ((f'method = "{training.method}"', training.unused), ("The recipe", recipe.idle)):
             if unused and not quiet:
                 click.echo(f"{what} makes no use of {', '.join(f'training.{name}' for name in unused)}.", err=True)
         return recipe
+
+    def read_with_tune(self, path: Path) -> tuple[Recipe, Tune | None]:
+        """Read the recipe with the typed settings, and its ``[tune]`` table."""
+        try:
+            return read_recipe_and_tune(path, self.changes)
+        except RecipeError as error:
+            if not self.words or str(error) == _fault_of(path):
+                raise
+            raise RecipeError(f"{path} with {join(self.words)}: {str(error).removeprefix(f'{path}: ')}") from None
 
     @property
     def suffix(self) -> str:
@@ -126,6 +143,15 @@ class RecipeOptions:
         words = [] if self.scheme is None else ["--scheme", self.scheme]
         words += [word for text in self.corpora for word in ("--corpus", text)]
         return words + [word for text in self.settings for word in ("--set", text)]
+
+
+def _fault_of(path: Path) -> str:
+    """Return what is wrong with a recipe as it stands; "" for nothing."""
+    try:
+        read_recipe(path)
+    except RecipeError as error:
+        return str(error)
+    return ""
 
 
 def named_corpora(texts: Iterable[str], folders: Mapping[str, Path]) -> dict[str, Path]:

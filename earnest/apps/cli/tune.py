@@ -26,7 +26,6 @@ from earnest.apps.cli.train import protocol_of, require_training
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, counted
 from earnest.evaluation.texts import percent
-from earnest.settings.recipe import read_recipe_and_tune
 
 if TYPE_CHECKING:
     from earnest.experiments.tune import Trial, Tuned
@@ -80,7 +79,7 @@ def command(
     require_training()
     from earnest.experiments.tune import SearchSpace, tune
 
-    settings, table = read_recipe_and_tune(recipe, other.changes)
+    settings, table = other.read_with_tune(recipe)
     if table is None:
         raise RecipeError(f"{recipe}: has no [tune] table. `earnest tune --help` shows one.")
     folders = corpus_folders(data) | other.own

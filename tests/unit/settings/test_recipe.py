@@ -367,5 +367,5 @@ def test_settings_that_others_keep_from_changing_anything_are_known(others: Any,
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_that_ship_set_nothing_in_vain(path: Path) -> None:
-    training = read_recipe(path).training
-    assert (training.unused, training.idle) == ((), ())
+    recipe = read_recipe(path)
+    assert (recipe.training.unused, recipe.idle) == ((), ())

@@ -6,6 +6,7 @@ import click
 import pytest
 
 from earnest.apps.cli._training import RecipeOptions, changes_of
+from earnest.errors import RecipeError
 from earnest.settings.recipe import read_recipe
 
 
@@ -52,5 +53,19 @@ def test_settings_in_vain_are_told(tmp_path: Path, capsys: pytest.CaptureFixture
     short.write_text(
         'corpus = "ravdess"\nmodel = "cabg"\n[training]\nepochs = 1\nschedule = "multistep"\nmilestones = [1]\n'
     )
-    RecipeOptions(None, (), ()).read(short, quiet=False)
-    assert capsys.readouterr().err == "The recipe makes no use of training.milestones.\n"
+    RecipeOptions(None, (), ("training.clean_share=0.5",)).read(short, quiet=False)
+    told = "The recipe makes no use of training.milestones, training.clean_share.\n"  # which needs [[augment]]
+    assert capsys.readouterr().err == told
+
+
+def test_what_is_wrong_with_a_typed_setting_is_not_told_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('corpus = "ravdess"\nmodel = "cabg"\n')
+    typed = RecipeOptions(None, (), ("training.epoch=4",))
+    with pytest.raises(RecipeError, match=r"mine\.toml with --set training\.epoch=4: training: unknown key 'epoch'"):
+        typed.read(path, quiet=True)
+    with pytest.raises(RecipeError, match="with --scheme sixx: There is no label scheme"):
+        RecipeOptions("sixx", (), ()).read(path, quiet=True)
+    path.write_text('corpus = "ravdess"\nmodel = "cabg"\n[training]\nepoch = 3\n')
+    with pytest.raises(RecipeError, match=r"mine\.toml: training: unknown key 'epoch'"):
+        typed.read(path, quiet=True)
