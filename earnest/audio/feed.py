@@ -21,6 +21,7 @@ from earnest.errors import AudioError, MissingExtraError, counted
 
 QUEUE_S = 10.0
 CHUNK_S = 0.1
+N_LOOKED, N_FLOATS = 1024, 64  # bytes of bare samples, and how many different floats these must be
 LOOK_S = 0.5  # so that Ctrl-C is noticed on every system
 N_LOOKS = 10  # in vain, then a microphone is gone: one that works gives silence, too, at its start after two seconds
 
@@ -99,6 +100,7 @@ _INSTEAD = (
     "Send 16-bit WAV: ffmpeg -i RECORDING -c:a pcm_s16le -f wav - | earnest listen -. Or hear it as a whole: "
     "earnest timeline -."
 )
+_FLOATS = "Say so before: ffmpeg -f f32le -ar 16000 -i - -f wav - | earnest listen -"
 _NO_STREAM = {
     **{b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1a\x45\xdf\xa3": "WebM", b"FORM": "AIFF", b"ftyp": "MP4"},
     **{b"RF64": "RF64", b"BW64": "BW64", b"riff": "Wave64", b"caff": "CAF", b".snd": "AU", b"RIFX": "RIFX"},
@@ -152,7 +154,18 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
         is_mp3 = mp3_frame_bytes(head[n_frame:]) is not None
     if (known := "MP3" if is_mp3 else container_of(head)) is not None:
         raise AudioError(f"-: {known} can't be read as a stream. {_INSTEAD}")
+    if head:
+        head += _exactly(file, N_LOOKED - len(head))
+        if _are_floats(head):
+            raise AudioError(f"-: these samples are 32-bit floats; without a header 16 bits are read. {_FLOATS}")
     return Pipe(sample_rate_hz, n_channels, dtype, _chunks(file, head, n_bytes, sample_rate_hz, n_channels, dtype))
+
+
+def _are_floats(head: bytes) -> bool:
+    """Whether samples are 32-bit floats from -1 to 1; of 16-bit sound every second one would lie in a narrow band."""
+    values = np.frombuffer(head[: len(head) // 4 * 4], "<f4")
+    values = np.unique(np.abs(values[values != 0]))
+    return len(values) >= N_FLOATS and bool(np.all((values > 1e-9) & (values <= 1)))
 
 
 def container_of(head: bytes) -> str | None:
@@ -181,7 +194,8 @@ def _wave_form(content: bytes) -> tuple[int, int, str]:
     tag = int.from_bytes(content[24:26], "little") if tag == 0xFFFE else tag  # WAVE_FORMAT_EXTENSIBLE
     dtype = {(1, 16): "<i2", (1, 32): "<i4", (3, 32): "<f4"}.get((tag, n_bits))
     if dtype is None or not 1 <= n_channels <= MAX_CHANNELS or not LOWEST_HZ <= sample_rate_hz <= HIGHEST_HZ:
-        found = f"{counted(n_bits, 'bit')}, {counted(n_channels, 'channel')}, {sample_rate_hz} Hz"
+        coding = {6: "A-law", 7: "µ-law"}.get(tag) or counted(n_bits, "bit")
+        found = f"{coding}, {counted(n_channels, 'channel')}, {sample_rate_hz} Hz"
         raise AudioError(f"-: WAV of {found} can't be read as a stream. {_INSTEAD}")
     return sample_rate_hz, n_channels, dtype
 

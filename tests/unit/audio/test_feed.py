@@ -127,7 +127,8 @@ def test_next_to_nothing_is_no_sound(data: bytes) -> None:
         (b"#!AMR\n" + bytes(40), "AMR can't be read"),
         (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(40), "WMA can't be read"),
         (b"RIFF\0\0\0\0AVI LIST" + bytes(40), "AVI can't be read"),
-        (wav()[:20] + b"\7\0" + wav()[22:], r"WAV of 16 bits.*ffmpeg -i RECORDING .* \| earnest listen -"),
+        (wav()[:20] + b"\7\0" + wav()[22:], "WAV of µ-law, 1 channel, 22050 Hz can"),
+        (wav()[:20] + b"\2\0" + wav()[22:], r"WAV of 16 bits.*ffmpeg -i RECORDING .* \| earnest listen -"),
         (wav()[:36], "a WAV header without sound"),
         (b"RIFF\0\0\0\0WAVE" + bytes(100), "a WAV header without sound"),
     ],
@@ -135,6 +136,23 @@ def test_next_to_nothing_is_no_sound(data: bytes) -> None:
 def test_other_formats_in_a_pipe_are_an_error_that_says_what_to_do(data: bytes, message: str) -> None:
     with pytest.raises(AudioError, match=message):
         open_pipe(BytesIO(data), 16_000, 1)
+
+
+@pytest.mark.parametrize("kind", [BytesIO, Trickle])
+def test_bare_floats_are_told_and_no_16_bit_sound_is_taken_for_them(kind: Callable[[bytes], BytesIO]) -> None:
+    rng = np.random.default_rng(0)
+    for level in (1e-4, 0.01, 0.3):
+        floats = (level * rng.uniform(-1, 1, 4_000)).astype("<f4").tobytes()
+        with pytest.raises(AudioError, match=r"32-bit floats.*ffmpeg -f f32le"):
+            open_pipe(kind(floats), 16_000, 1)
+        with pytest.raises(AudioError, match="32-bit floats"):
+            open_pipe(kind(bytes(400) + floats), 16_000, 1)
+    time_s = np.arange(4_000) / 16_000
+    for level in (1, 100, 12_000, 16_000, 32_767):
+        for sound in (rng.uniform(-1, 1, 4_000), np.sin(99 * time_s), np.sign(np.sin(99 * time_s)), np.ones(4_000)):
+            samples = (level * sound).astype("<i2")
+            heard = np.concatenate(list(open_pipe(kind(samples.tobytes()), 16_000, 1).chunks))
+            np.testing.assert_array_equal(heard[:, 0] * 32_768, samples)
 
 
 @pytest.mark.parametrize("sample_rate_hz", [44_100, 48_000, 32_000, 24_000, 16_000, 8_000])
