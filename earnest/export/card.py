@@ -329,9 +329,11 @@ def _sounds(sounds: Mapping[str, Any]) -> list[str]:
     others = {what: shares for what, shares in sounds.items() if isinstance(shares, Mapping)}
     refused = {tuple(name.partition(" ")[::2]): share for name, share in others.pop(_REFUSED, {}).items()}
     corpora = list(dict.fromkeys(corpus for corpus, _ in refused))
+    told = CHANGES | {change: "" for _, change in refused if change not in CHANGES}  # those of another version
     rows = (
-        (f"{change}: {CHANGES[change]}".removeprefix(": "), *(f"{refused.get((one, change), NONE)}" for one in corpora))
-        for change in sorted({change for _, change in refused}, key=list(CHANGES).index)
+        (f"{change}: {text}".strip(": "), *(f"{refused.get((one, change), NONE)}" for one in corpora))
+        for change, text in told.items()
+        if any((one, change) in refused for one in corpora)
     )
     lines = [REFUSED, "", *markdown_table(("recordings", *corpora), "l" + "r" * len(corpora), rows), ""]
     return [*lines, OTHER_SOUND, "", *(f"* {what}: {_listed(shares)}" for what, shares in others.items())]

@@ -47,6 +47,12 @@ def test_every_word_for_what_was_done_to_speech_is_explained(info: BundleInfo) -
         assert row[table["recordings"].index(corpus)] == str(share), name
 
 
+def test_speech_that_was_changed_in_a_way_without_a_word_is_told_by_its_name(info: BundleInfo) -> None:
+    told = {"sounds": {"speech refused, per cent": {"nemo": 1.5, "nemo rain": 2.5}}}
+    card = model_card(replace(info, left_out=told))
+    assert "| as they are | 1.5 |" in card and "| rain | 2.5 |" in card
+
+
 def test_a_result_holds_what_the_card_tells_of_people_and_trust(tmp_path: Path) -> None:
     folder = write_result(tmp_path / "made")
     values = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
