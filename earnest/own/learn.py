@@ -248,7 +248,7 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
             )
     if not own.knows_speakers:
         named = {row.speaker for row in own.rows if row.speaker}
-        why = "some recordings have no speaker" if len(named) > 1 else "no speakers are known"
+        why = "some recordings have no speaker" if named else "no speakers are known"
         why = "there is one speaker" if own.n_speakers == 1 else why
         yield (
             f"NOT speaker-independent: {why}, so the same speaker may be in training and test. For other "
@@ -398,9 +398,10 @@ def advice_on(
     """
     told = []
     if not n_speakers:
+        some = any(one.n_speakers for one in classes)
+        whom = "speaker of every recording" if some else "speakers (--speaker-column or --speaker-pattern)"
         told.append(
-            "Name the speakers (--speaker-column or --speaker-pattern): only then the numbers show how well the model "
-            "works for people that it never heard."
+            f"Name the {whom}: only then the numbers show how well the model works for people that it never heard."
         )
     elif n_speakers == 1:
         told.append("Recordings of more speakers: with one, the numbers say nothing about other people.")

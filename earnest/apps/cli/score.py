@@ -161,9 +161,10 @@ def _notes(found: Relabelled, joined: Joined | None, source: Source) -> list[str
 
 def _no_label(found: Relabelled, source: Source) -> str:
     """Explain answers that count as none; a manifest's own words may be others for the same."""
+    words = named(found.outside, N_NAMED)
     if source.scheme is not None:
-        return "not in the scheme"
-    return f"no label of the manifest ({named(found.outside, N_NAMED)}; say --map ANSWER=TRUTH for what they mean)"
+        return f"not in the scheme ({words})"
+    return f"no label of the manifest ({words}; say --map ANSWER=TRUTH for what they mean)"
 
 
 def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:

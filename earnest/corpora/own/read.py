@@ -177,7 +177,9 @@ def _of_table(name: str, source: Path, table: OwnTable, hints: Hints) -> FoundLa
         found = [replace(one, label=PurePosixPath(one.path.replace("\\", "/")).parent.name) for one in found]
         label_from = "the files' folders"
     speaker_from = f"column '{columns.speaker}'" if columns.speaker else ""
-    notes += [*doubts_about_raters(table, columns), *doubts_about_parts(columns, found)]
+    if hints.label_pattern is None:
+        notes += doubts_about_raters(table, columns)
+    notes += doubts_about_parts(columns, found)
     return FoundLayout(name, found, base, label_from, speaker_from, notes)
 
 
@@ -262,7 +264,7 @@ def _with_patterns(layout: FoundLayout, hints: Hints) -> FoundLayout:
     found = layout.found
     if hints.label_pattern:
         found = [replace(one, label=matched(hints.label_pattern, one.path, "label") or "") for one in found]
-        layout = replace(layout, label_from="a pattern on the path", notes=[])
+        layout = replace(layout, label_from="a pattern on the path")
     if hints.speaker_pattern:
         found = [replace(one, speaker=matched(hints.speaker_pattern, one.path, SPEAKER) or "") for one in found]
         layout = replace(layout, speaker_from="a pattern on the path")

@@ -38,14 +38,16 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     PATH: (
         *("path", "file_name", "filename", "file", "filepath", "file_path", "audio_path", "audio_filepath"),
         *("audio_file", "wav_path", "wav_file", "audio", "wav", "recording", "clip", "fname"),
+        *("datei", "dateiname", "dateipfad", "pfad", "aufnahme"),
     ),
     LABEL: (
         *("emotion", "label", "emotion_label", "labels", "class", "class_name", "category", "emo", "target"),
-        *("mood", "sentiment", "state", "tag", "emoclass"),
+        *("mood", "sentiment", "state", "tag", "emoclass", "gefühl", "gefuehl", "klasse"),
     ),
     SPEAKER: (
         *("speaker", "speaker_id", "speakerid", "spk_id", "spk", "spkid", "actor", "actor_id", "subject"),
         *("subject_id", "participant", "participant_id", "client_id", "user_id", "user", "person", "talker", "spkrid"),
+        *("sprecher", "sprecherin", "sprecher_id"),
     ),
     SPLIT: ("split", "subset", "partition"),
     "start_s": ("start_s", "start", "begin", "onset", "start_time", "begin_time", "tmin", "xmin", "offset"),

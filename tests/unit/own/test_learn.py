@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 from collections import Counter
 from multiprocessing import get_context
@@ -157,6 +158,15 @@ def test_unknown_speakers_are_said_loudly(clips: Path, base: Path, tmp_path: Pat
         "NOT speaker-independent" in card
         and "fitted on answers about recordings that it had not learnt from: their" in card
     )
+
+
+def test_where_some_recordings_have_no_speaker_their_speakers_are_asked_for(
+    clips: Path, base: Path, tmp_path: Path
+) -> None:
+    learned = learn(clips, tmp_path / "mine", base, speaker_pattern="(s[01])-")
+    assert any(re.match(r"\d+ of \d+ recordings have no speaker", one) for one in learned.warnings)
+    assert any("NOT speaker-independent: some recordings have no speaker" in one for one in learned.warnings)
+    assert learned.advice[0].startswith("Name the speaker of every recording: only then")
 
 
 def test_one_speaker_is_counted_and_others_are_asked_for(base: Path, tmp_path: Path) -> None:

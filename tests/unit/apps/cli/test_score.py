@@ -208,7 +208,7 @@ def test_a_files_own_truth_may_be_folded_too(tmp_path):
     assert (document["n"], document["wa"], document["coverage"]) == (2, 0.5, 0.5)
     assert document["notes"] == [
         "Left out, their true label not being in the scheme: 1.",
-        "Answers that are not in the scheme, counted as none: 1.",
+        "Answers that are not in the scheme (calm), counted as none: 1.",
     ]
 
 

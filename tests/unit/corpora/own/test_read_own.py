@@ -84,6 +84,22 @@ def test_patterns_read_labels_and_speakers_from_names(tmp_path):
     assert len(found.refused) == 1 and "no label" in found.refused[0].reason
 
 
+def test_what_is_left_out_is_told_beside_a_label_pattern_too(tmp_path):
+    record(tmp_path / "AA_anger_01.wav", tmp_path / ".hidden" / "BB_joy_02.wav")
+    (told,) = read_own(tmp_path, label_pattern="_([a-z]+)_").notes
+    assert told.startswith("1 recording left out, hidden")
+    write(tmp_path / "parts.csv", "path,label\nAA_anger_01.wav,x\nAA_anger_01.wav,y\n")
+    (told,) = read_own(tmp_path / "parts.csv", label_pattern="_([a-z]+)_").notes
+    assert "is in 2 rows" in told
+
+
+def test_german_names_of_columns_are_known(tmp_path):
+    record(tmp_path / "a.wav", tmp_path / "b.wav")
+    path = write(tmp_path / "tabelle.csv", "Datei;Gefühl;Sprecher\na.wav;froh;Anna\nb.wav;traurig;Bernd\n")
+    found = read_own(path)
+    assert labels(found) == {"a": "froh", "b": "traurig"} and found.speakers == ("own-Anna", "own-Bernd")
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_patterns_find_what_macos_wrote(tmp_path, form):
     folder = unicodedata.normalize(form, "Jürgen")
