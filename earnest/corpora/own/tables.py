@@ -147,9 +147,10 @@ def doubts_about_raters(table: OwnTable, columns: ColumnNames) -> list[str]:
         if name in used or not all(text_of(row.get(name)) in known for _, row in table.rows):
             continue
         words = [text_of(row.get(name)) for _, row in table.rows]
-        if len({*words} - {""}) > 1:
+        others = {at for at, word in enumerate(words) if word not in ("", labels[at])}
+        if others and len({*words} - {""}) > 1:
             told.append(name)
-            differing |= {at for at, word in enumerate(words) if word not in ("", labels[at])}
+            differing |= others
     if not told:
         return []
     differ = f"say another one than '{columns.label}' in {len(differing)} of {counted(len(labels), 'row')}"

@@ -216,6 +216,8 @@ def test_labels_of_other_raters_are_told(tmp_path):
     ]
     assert [row.native_emotion for row in found.utterances] == ["sad", "happy", "sad"]
     assert not any("labels too" in note for note in read_own(tmp_path / "raters.csv", label_column="tempo").notes)
+    write_manifest(found.utterances, tmp_path / "manifest.csv")  # which has each label as native_emotion, too
+    assert read_own(tmp_path / "manifest.csv").notes == ()
 
 
 def test_parts_of_a_recording_and_the_columns_of_a_manifest(tmp_path):
