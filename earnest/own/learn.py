@@ -25,7 +25,7 @@ from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, identified, write_predictions
-from earnest.export.card import BUNDLE, MODEL, refuse_full, result_of, write_bundle
+from earnest.export.card import BEGUN, BUNDLE, MODEL, refuse_full, result_of, write_bundle
 from earnest.files.writing import SUMS, held_folder, write_json, write_sums
 from earnest.learning.crossval import (
     LabelledEmbeddings,
@@ -101,19 +101,23 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
         with watch.step("learn"):
             fitted, scores, learned = _fitted(own, data, base, options)
         learned = replace(learned, refused=refused, n_refused=len(refused), name=answers.name, path=output)
-        with watch.step("write"):
-            _write(output, own, base, fitted, scores, answers, learned)
-            (output / PAGE).unlink(missing_ok=True)  # of the model before
-            if options.keep:
-                write_kept(output, own, base)
-            else:
-                forget_kept(output)
-        with watch.step("report"):
-            page = _page(output, learned, own, options) if options.report else None
-        learned = replace(learned, report=page, seconds=watch.seconds)
-        write_json(output / LEARNED, learned.to_dict())
-        names = [*load_bundle(output.absolute()).info.files, *BESIDE, *([] if page is None else [page.name])]
-        write_sums(output, names)
+        try:
+            with watch.step("write"):
+                _write(output, own, base, fitted, scores, answers, learned)
+                (output / PAGE).unlink(missing_ok=True)  # of the model before
+                if options.keep:
+                    write_kept(output, own, base)
+                else:
+                    forget_kept(output)
+            with watch.step("report"):
+                page = _page(output, learned, own, options) if options.report else None
+            learned = replace(learned, report=page, seconds=watch.seconds)
+            write_json(output / LEARNED, learned.to_dict())
+            names = [*load_bundle(output.absolute()).info.files, *BESIDE, *([] if page is None else [page.name])]
+            write_sums(output, names)
+        except BaseException:  # such as Ctrl-C; then the same command begins again, as after a kill
+            (output / BEGUN).mkdir(exist_ok=True)
+            raise
     return learned
 
 

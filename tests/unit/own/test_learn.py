@@ -62,7 +62,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def learn(source: Path, output: Path, base: Path, **more: Any) -> Learned:
-    return earnest.learn(source, output, model=base, report=False, **{"speaker_pattern": r"(s\d+)-", **more})
+    return earnest.learn(source, output, model=base, **{"report": False, "speaker_pattern": r"(s\d+)-", **more})
 
 
 @pytest.fixture(scope="module")
@@ -470,6 +470,21 @@ def test_learning_that_was_killed_is_done_again_by_the_same_call(
     refuse_changed(again)
     assert (again / "model.onnx").read_bytes() == (model / "model.onnx").read_bytes()
     assert {path.name for path in again.iterdir()} == {path.name for path in model.iterdir()}
+
+
+@pytest.mark.parametrize("step", ["_page", "write_sums"])
+def test_learning_that_was_stopped_while_it_wrote_is_done_again_by_the_same_call(
+    step: str, clips: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(own, step, stopped)
+        learn(clips, tmp_path / "mine", base, report=True)
+    refuse_changed(learn(clips, tmp_path / "mine", base).path)
+    with pytest.raises(EarnestError, match="overwrite=True"):
+        learn(clips, tmp_path / "mine", base)
 
 
 def test_the_same_seed_gives_the_same_model(model: Path, clips: Path, base: Path, tmp_path: Path) -> None:
