@@ -208,7 +208,8 @@ def _of_folder(source: Path, hints: Hints) -> FoundLayout:
     label = hints.label_column or ("folder 1" if hints.label_pattern else None)  # which a pattern replaces
     found, label_from, notes = class_folders(source, label, hints.speaker_column)
     speaker_from = hints.speaker_column or ""
-    return FoundLayout("a folder for each class", found, source, label_from, speaker_from, notes)
+    name = "a folder of recordings" if hints.label_pattern else "a folder for each class"
+    return FoundLayout(name, found, source, label_from, speaker_from, notes)
 
 
 def _metadata_of(source: Path) -> list[Path]:

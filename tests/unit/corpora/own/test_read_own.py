@@ -81,6 +81,7 @@ def test_patterns_read_labels_and_speakers_from_names(tmp_path):
     found = read_own(tmp_path, label_pattern="_([a-z]+)_", speaker_pattern="(?P<speaker>[A-Z]+)_")
     assert labels(found) == {"AA_anger_01": "anger", "BB_joy_02": "joy"}
     assert found.speakers == ("own-AA", "own-BB")
+    assert (found.layout, found.label_from) == ("a folder of recordings", "a pattern on the path")
     assert len(found.refused) == 1 and "no label" in found.refused[0].reason
 
 
