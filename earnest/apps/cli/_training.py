@@ -103,6 +103,9 @@ class RecipeOptions:
     def changes(self) -> Mapping[str, Any]:
         """The typed settings as key → value."""
         changes = changes_of(self.settings)
+        for key, given in (("corpus", self.corpora), ("scheme", self.scheme)):
+            if given and key in changes:
+                raise click.UsageError(f"--{key} and --set {key}=… are one setting. Leave one of them out.")
         if self.corpora:
             changes["corpus"] = [name for name, _ in map(named_corpus, self.corpora)]
         if self.own:

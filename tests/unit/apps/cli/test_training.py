@@ -43,6 +43,13 @@ def test_half_a_setting_is_a_usage_error(text: str) -> None:
         changes_of((text,))
 
 
+def test_what_is_said_twice_is_a_usage_error() -> None:
+    for options in (RecipeOptions("six", (), ("scheme=iemocap4",)), RecipeOptions(None, ("emodb",), ("corpus=savee",))):
+        with pytest.raises(click.UsageError, match="are one setting"):
+            _ = options.changes
+    assert RecipeOptions(None, ("emodb",), ("scheme=six",)).changes == {"corpus": ["emodb"], "scheme": "six"}
+
+
 def test_settings_in_vain_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base, options = Path(__file__).parents[4] / "recipes" / "base.toml", RecipeOptions(None, (), ("training.epochs=7",))
     assert options.read(base, quiet=True) == read_recipe(base, {"training.epochs": 7})
