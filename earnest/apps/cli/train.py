@@ -147,7 +147,7 @@ def protocol_of(
     recipe: Recipe, other: RecipeOptions, folders: Mapping[str, Path], one_split: bool = False
 ) -> tuple[str, Sequence[Utterance]]:
     """Return the protocol of a recipe; of own recordings, for which none was written, one that suits, and these."""
-    if not other.own:
+    if not other.own or "protocol" in other.changes:
         return recipe.protocol, ()
     rows = load_utterances(recipe.corpora, folders)
     return suitable_protocol(rows, one_split), rows
