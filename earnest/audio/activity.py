@@ -209,7 +209,10 @@ class SileroActivity:
         lowest = np.minimum.accumulate(np.append(self._lowest, frames.min(axis=1)))
         highest = np.maximum.accumulate(np.append(self._highest, frames.max(axis=1)))
         self._lowest, self._highest = lowest[-1], highest[-1]
-        return np.where((lowest[1:] > 0) | (highest[1:] < 0), frames.mean(axis=1), np.float32(0))
+        lies_off = (lowest[1:] > 0) | (highest[1:] < 0)
+        offsets = np.zeros(len(frames), np.float32)
+        offsets[lies_off] = frames[lies_off].mean(axis=1)
+        return offsets
 
 
 class EnergyActivity:
