@@ -15,7 +15,9 @@ import pytest
 import soundfile
 import the_page
 from patience import wait_for
+from selenium.webdriver.support.select import Select
 from serving import listening
+from stand_in import write_bundle
 from the_page import DEMO, OTHER_HOST, choose_file, drop, go, listen_for, open_page, press, rows_of, text_of, wait_live
 
 from earnest.apps.server.settings import Limits, Settings
@@ -261,6 +263,40 @@ def test_what_was_heard_until_a_server_was_gone_is_summed_up_kept_and_handed_on(
         wait_for(lambda: any(folder.glob("Microphone*.json")))
         (exported,) = folder.glob("Microphone*.json")
         assert len(json.loads(exported.read_text("utf-8"))["timeline"]["windows"]) == len(heard)
+
+
+def test_files_that_a_lost_server_left_unanswered_are_answered_after_one_press_and_taken_out_by_another(
+    driver: Any, folder: Path
+) -> None:
+    other = write_bundle(folder / "other")
+    with listening(Settings(models=("small", str(other)))) as address:
+        open_page(driver, address, "files", place="server")
+        driver.execute_script("""
+            window.sent = window.fetch;
+            const gone = () => Promise.reject(new TypeError("Failed to fetch"));
+            window.fetch = (url, request) => (String(url).startsWith("v1/predict") ? gone() : sent(url, request));
+        """)
+        files = driver.find_element("id", "files-input")
+        files.send_keys("\n".join(str(DEMO / f"{name}.flac") for name in ("lively", "plain", "whispered")))
+        harness.wait_for(driver, "document.getElementById('files-go').textContent === 'Try again'")
+        assert text_of(driver, "file-list").count("The server doesn't answer") == 1
+        assert text_of(driver, "file-list").count("cancelled") == 2
+        driver.execute_script("window.fetch = sent")
+        press(driver, "files-go")
+        harness.wait_for(driver, "document.querySelectorAll('#file-list .with-dot').length === 3")
+        assert text_of(driver, "files-count") == "3 of 3 recordings answered"
+        Select(driver.find_element("id", "model")).select_by_index(1)
+        harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+        choose_file(driver, DEMO / "lively.flac")
+        (name,) = {option.text for option in Select(driver.find_element("id", "model")).options} - {"small"}
+        assert text_of(driver, "files-count").endswith(f", by several models: {', '.join(sorted([name, 'small']))}")
+        models = "[...document.querySelectorAll('#file-list .faint')].map((it) => it.textContent.split(', ')[1])"
+        assert driver.execute_script(f"return {models}") == ["small", "small", "small", name]
+        press(driver, "files-remove")
+        driver.find_element("css selector", "#sure button[value=delete]").click()
+        harness.wait_for(driver, "!document.querySelector('#file-list li')")
+        assert driver.execute_script("return document.activeElement.id") == "files-input"
+        assert not driver.find_element("id", "files-all").is_displayed()
 
 
 def test_files_that_are_no_sound_and_pictures_are_explained(driver: Any, address: str, folder: Path) -> None:

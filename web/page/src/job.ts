@@ -5,7 +5,7 @@ import type { App, Clip } from "./app.js";
 import type { Engine } from "./engine.js";
 import { SEPARATE } from "./parts/bars.js";
 import { identity } from "./store.js";
-import { isAbort, type Problem, problemOf } from "./problems.js";
+import { isAbort, type Problem, problemOf, ServerError } from "./problems.js";
 import { ServerEngine, serverModels } from "./server-engine.js";
 import { peaksOf } from "./series.js";
 import { N_PEAKS, sourceOf } from "./source.js";
@@ -15,12 +15,14 @@ type JobState =
   | { is: "waiting" | "cancelled" }
   | { is: "working"; share: number }
   | { is: "done"; clip: Clip }
-  | { is: "failed"; problem: Problem; offer: "server" | "channel" | null };
+  | { is: "failed"; problem: Problem; offer: "server" | "channel" | null; isOfTheEngine: boolean };
+
+const NOT_THE_FILES = [0, 401, 429, 503]; // answers of a server that is gone, wants a key, or is busy
 
 export class Job {
   state: JobState = { is: "waiting" };
   onChange: () => void = () => undefined;
-  private readonly controller = new AbortController();
+  private controller = new AbortController();
 
   constructor(
     private readonly app: App,
@@ -51,6 +53,22 @@ export class Job {
       if (same && here) [engine.classes, engine.adapt] = [here.classes, here.adapt];
       return engine;
     });
+  }
+
+  /** Whether it will be answered, unless it is cancelled. */
+  get isOpen(): boolean {
+    return this.state.is === "waiting" || this.state.is === "working";
+  }
+
+  /** Whether it has no answer though nothing is wrong with the file. */
+  get canTryAgain(): boolean {
+    return this.state.is === "cancelled" || (this.state.is === "failed" && this.state.isOfTheEngine);
+  }
+
+  /** Wait for an answer as if it had just been chosen. */
+  waitAgain(): void {
+    this.controller = new AbortController();
+    this.become({ is: "waiting" });
   }
 
   private isWaiting(): boolean {
@@ -92,7 +110,10 @@ export class Job {
       const offer = error instanceof ChannelError ? "channel" : canTryServer ? "server" : null;
       if (isAbort(error)) this.become({ is: "cancelled" });
       else if (engine?.isClosed) this.become({ is: "waiting" }); // another model was chosen meanwhile
-      else this.become({ is: "failed", problem: problemOf(error), offer });
+      else {
+        const isOfTheEngine = !engine || (error instanceof ServerError && NOT_THE_FILES.includes(error.status));
+        this.become({ is: "failed", problem: problemOf(error), offer, isOfTheEngine });
+      }
     }
   }
 

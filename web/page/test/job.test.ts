@@ -4,6 +4,7 @@ import { EarnestError, type Timeline, unanswered } from "../../src/index.js";
 import { App } from "../src/app.js";
 import type { About, Engine } from "../src/engine.js";
 import { Job } from "../src/job.js";
+import { ServerEngine } from "../src/server-engine.js";
 
 const picture = (): File => new File(["pixels"], "talk.png", { type: "image/png" }); // Node decodes no sound
 
@@ -88,4 +89,24 @@ test("a recording that waits for a model can be cancelled, and one without a mod
   await done;
   assert.equal(cancelled.state.is, "cancelled");
   assert.equal(failed.state.is === "failed" && failed.state.problem.advice, "There is no such model.");
+});
+
+test("what was cancelled, or lost its server, waits again; what is wrong with the file stays", async (context) => {
+  const app = newApp();
+  let answer = (): Promise<Response> => Promise.reject(new TypeError("Failed to fetch"));
+  context.mock.method(globalThis, "fetch", () => answer());
+  const refused = new Response(JSON.stringify({ detail: "No sound." }), { status: 415 });
+  become(app, new ServerEngine({ name: "small" } as About));
+  const [cancelled, lost, wrong] = [new Job(app, picture()), new Job(app, picture()), new Job(app, picture())];
+  cancelled.cancel();
+  await lost.run();
+  answer = () => Promise.resolve(refused);
+  await wrong.run();
+  assert.deepEqual([cancelled, lost, wrong].map(({ canTryAgain }) => canTryAgain), [true, true, false]);
+  answer = () => Promise.resolve(Response.json(unanswered("bytes", "no-speech", "small")));
+  for (const job of [cancelled, lost]) {
+    job.waitAgain();
+    await job.run();
+    assert.equal(answerer(job), "small");
+  }
 });

@@ -3,13 +3,14 @@
 import { answerOf } from "../answer.js";
 import type { App, Clip } from "../app.js";
 import { Awake } from "../awake.js";
-import { askBeforeLeaving, byId, h, say } from "../dom.js";
+import { askBeforeLeaving, byId, h, onClick, say } from "../dom.js";
 import { Job } from "../job.js";
 import { filesDropped } from "../own/found.js";
 import { dot } from "../parts/bars.js";
 import { ClipDetail } from "../parts/clip-detail.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { sampleRow } from "../parts/sample-row.js";
+import { sure } from "../parts/sure.js";
 import { sample } from "../samples.js";
 import { clock, counted, percent } from "../words.js";
 
@@ -36,6 +37,11 @@ class FilesView {
       this.take([...(input.files ?? [])]);
       input.value = "";
     });
+    onClick("files-go", () => {
+      if (this.isBusy) this.cancelAll();
+      else this.tryAgain();
+    });
+    onClick("files-remove", () => this.removeAll());
     askBeforeLeaving(() => this.isBusy);
     sampleRow(byId("files-samples"), app, async (name) => this.trySample(name));
     for (const kind of ["dragover", "dragleave", "drop"] as const) {
@@ -48,7 +54,7 @@ class FilesView {
   }
 
   private get isBusy(): boolean {
-    return this.jobs.some(({ state }) => state.is === "waiting" || state.is === "working");
+    return this.jobs.some(({ isOpen }) => isOpen);
   }
 
   /** As a chosen file, shown at once. */
@@ -99,11 +105,54 @@ class FilesView {
     job.onChange = () => {
       this.draw(job);
       this.tell(job);
+      this.showAll();
       this.awake.keep(this.isBusy);
+      const isEngineGone = job.state.is === "failed" && job.state.isOfTheEngine && this.app.engine?.place !== "browser";
+      if (isEngineGone) this.cancelAll(); // none of them would fare better
     };
-    this.awake.keep(true);
     this.draw(job);
+    this.queue(job);
+  }
+
+  private queue(job: Job): void {
+    this.awake.keep(true);
+    this.showAll();
     this.working = this.working.then(() => job.run());
+  }
+
+  /** How many there are, how far they are, and what can be done with all of them. */
+  private showAll(): void {
+    const done = this.jobs.flatMap(({ state }) => (state.is === "done" ? [state.clip.timeline] : []));
+    const models = [...new Set(done.map(({ model }) => model))].sort();
+    const by = models.length > 1 ? `, by several models: ${models.join(", ")}` : "";
+    byId("files-count").textContent = `${done.length} of ${counted(this.jobs.length, "recording")} answered${by}`;
+    byId("files-all").hidden = !this.unanswered().length && this.jobs.length < 2;
+    byId("files-go").textContent = this.isBusy ? "Cancel all" : "Try again";
+    byId("files-go").hidden = !this.isBusy && !this.unanswered().length;
+  }
+
+  /** What was cancelled, and what failed for a reason that is not in the file. */
+  private unanswered(): Job[] {
+    return this.jobs.filter(({ canTryAgain }) => canTryAgain);
+  }
+
+  private tryAgain(): void {
+    this.begin();
+    for (const job of this.unanswered()) {
+      job.waitAgain();
+      this.queue(job);
+    }
+  }
+
+  private cancelAll(): void {
+    for (const job of this.jobs) if (job.isOpen) job.cancel();
+  }
+
+  private async removeAll(): Promise<void> {
+    const count = counted(this.jobs.length, "recording");
+    if ((await sure(`Take ${count} out of the list, with the answers? Your files stay where they are.`)) !== "delete") return;
+    for (const job of [...this.jobs]) this.remove(job);
+    byId("files-input").focus();
   }
 
   /** In a row of its own below the recording's, shown as soon as it is answered. */
@@ -127,9 +176,10 @@ class FilesView {
   private tell(job: Job): void {
     if (job.state.is === "done" || job.state.is === "failed") this.untold.push(job);
     if (this.isBusy || !this.untold.length) return;
-    const nFailed = this.untold.filter(({ state }) => state.is === "failed").length;
-    const nAnswered = this.untold.length - nFailed;
-    const all = [nAnswered && `${counted(nAnswered, "recording")} answered`, nFailed && `${nFailed} can't be used`];
+    const nAnswered = this.untold.filter(({ state }) => state.is === "done").length;
+    const nFailed = this.untold.filter(({ state, canTryAgain }) => state.is === "failed" && !canTryAgain).length;
+    const nLeft = this.unanswered().length;
+    const all = [nAnswered && `${counted(nAnswered, "recording")} answered`, nFailed && `${nFailed} can't be used`, nLeft && `${nLeft} not answered`];
     say(byId("files-said"), this.untold.length > 1 ? `${all.filter(Boolean).join(", ")}.` : endOf(this.untold[0]));
     this.untold = [];
   }
@@ -180,7 +230,7 @@ class FilesView {
   private finished(job: Job, clip: Clip, name: HTMLElement): (Node | string)[] {
     const { line, emotion } = answerOf(clip.timeline);
     const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, line);
-    const length = h("span", { class: "faint" }, clock(clip.timeline.duration_s ?? 0));
+    const length = h("span", { class: "faint" }, `${clock(clip.timeline.duration_s ?? 0)}, ${clip.timeline.model}`);
     const show = this.button("Show", clip.name, () => {
       this.open(clip);
       byId("clip-title").focus();
@@ -192,15 +242,21 @@ class FilesView {
   private removal(job: Job): HTMLElement {
     return this.button("Remove", job.name, () => {
       const next = this.rows.get(job)?.nextElementSibling;
-      this.rows.get(job)?.remove();
-      this.rows.delete(job);
-      this.jobs.splice(this.jobs.indexOf(job), 1);
-      if (job.state.is === "done") {
-        if (this.shown === job.state.clip) this.open(null);
-        this.app.remove(job.state.clip);
-      }
+      this.remove(job);
       (next?.querySelector("button") ?? byId("files-input")).focus(); // rows are drawn anew meanwhile
     });
+  }
+
+  private remove(job: Job): void {
+    job.cancel();
+    this.rows.get(job)?.remove();
+    this.rows.delete(job);
+    this.jobs.splice(this.jobs.indexOf(job), 1);
+    if (job.state.is === "done") {
+      if (this.shown === job.state.clip) this.open(null);
+      this.app.remove(job.state.clip);
+    }
+    this.showAll();
   }
 
   private open(clip: Clip | null): void {
