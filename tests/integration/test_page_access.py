@@ -123,6 +123,21 @@ def test_long_names_of_classes_leave_the_radar_its_size(full: Any, tmp_path: Pat
     harness.wait_for(full, "!document.querySelector('[aria-label=\"Delete Long\"]')")
 
 
+def test_a_page_that_is_translated_to_arabic_is_as_wide_as_the_screen_and_unpleasant_stays_left(full: Any) -> None:
+    the_page.resize(full, 360, 640)
+    full.execute_script("document.documentElement.dir = 'rtl'")
+    try:
+        for view in VIEWS:
+            go(full, view)
+            harness.wait_for(full, "document.documentElement.scrollWidth <= 360")
+        go(full, "live")
+        ends = "[...document.querySelectorAll('#live-barometer .ends span')].map((it) => it.getBoundingClientRect().x)"
+        unpleasant, pleasant = full.execute_script(f"return {ends}")
+        assert unpleasant < pleasant
+    finally:
+        full.execute_script("document.documentElement.dir = ''")
+
+
 @pytest.mark.parametrize("table", ["clip-spans", "recordings-list"])
 def test_on_a_phone_the_buttons_of_a_row_are_in_view(full: Any, table: str) -> None:
     the_page.resize(full, 360, 640)

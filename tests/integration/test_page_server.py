@@ -47,6 +47,15 @@ def test_the_server_answers_about_streams_and_files_it_alone_can_decode(
     assert "on the server" in text_of(driver, "clip-place")
 
 
+def test_while_a_server_answers_a_file_no_share_is_told_that_nobody_knows(driver: Any, address: str) -> None:
+    open_page(driver, address, "files", place="server")
+    driver.execute_script("window.fetch = () => new Promise(() => undefined)")
+    driver.find_element("id", "files-input").send_keys(str(CLIPS[0]))
+    harness.wait_for(driver, "document.querySelector('#file-list progress')")
+    assert "at work …" in text_of(driver, "file-list")
+    assert driver.find_element("css selector", "#file-list progress").get_dom_attribute("value") is None
+
+
 def test_the_page_says_whether_its_server_stores_recordings(driver: Any, address: str, folder: Path) -> None:
     open_page(driver, address, place="server")
     assert text_of(driver, "engine-status").endswith("which stores nothing.")

@@ -202,11 +202,11 @@ class FilesView {
     const name = h("span", { class: "file-name" }, job.name);
     const meter = row.querySelector("progress");
     if (state.is === "working" && meter) {
-      meter.value = state.share; // what has the keyboard stays
-      if (meter.nextElementSibling) meter.nextElementSibling.textContent = percent(state.share);
+      if (state.share) meter.value = state.share; // what has the keyboard stays
+      if (meter.nextElementSibling) meter.nextElementSibling.textContent = far(state.share);
     } else if (state.is === "working") {
-      const progress = h("progress", { max: 1, value: state.share, "aria-label": `Progress of ${job.name}` });
-      row.replaceChildren(name, progress, h("span", {}, percent(state.share)), this.button("Cancel", job.name, () => {
+      const progress = h("progress", { max: 1, value: state.share || null, "aria-label": `Progress of ${job.name}` });
+      row.replaceChildren(name, progress, h("span", {}, far(state.share)), this.button("Cancel", job.name, () => {
         job.cancel();
       }));
     } else if (state.is === "done") {
@@ -268,6 +268,11 @@ class FilesView {
   private button(text: string, about: string, work: () => void): HTMLButtonElement {
     return h("button", { type: "button", class: "small", "aria-label": `${text} ${about}`, click: work }, text);
   }
+}
+
+/** How far a file is; a server doesn't tell, and to decode takes a while. */
+function far(share: number): string {
+  return share ? percent(share) : "at work …";
 }
 
 /** "call.wav: Angry", or why there is no answer. */
