@@ -40,7 +40,11 @@ class Found:
 
     def left_out(self) -> str:
         """Say in sentences what is left out and what to do; "" for nothing."""
-        return " ".join(filter(None, (self._unfollowed(), self._without_header(), self._unmeant())))
+        return " ".join(self.left_out_by_kind())
+
+    def left_out_by_kind(self) -> list[str]:
+        """Say the same of links, of files without a header, and of what nobody means, where there are some."""
+        return [told for told in (self._unfollowed(), self._without_header(), self._unmeant()) if told]
 
     def _unfollowed(self) -> str:
         if not self.links:

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QProgressBar, QVBo
 from earnest.apps.desktop.analysis import Analysis, Listening
 from earnest.apps.desktop.answer import short_error
 from earnest.apps.desktop.fields import ChoiceField, RowsTable, TypingField, arranged, button
-from earnest.apps.desktop.texts import PlainLabel, localised, tip, tr, word
+from earnest.apps.desktop.texts import PlainLabel, explained, localised, tip, tr, word
 from earnest.corpora.folders import found_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import printable
@@ -72,8 +72,8 @@ def found_files(paths: Iterable[str]) -> tuple[list[Entry], list[str]]:
             endings = " ".join(sorted(AUDIO_SUFFIXES))
             said = tr("{folder}: no recordings in this folder ({endings}). Choose another.")
             problems.append(said.format(folder=printable(str(path)), endings=endings))
-        if left_out := found.left_out():
-            problems.append(f"{printable(str(path))}: {left_out}")
+        if left_out := [explained(told) for told in found.left_out_by_kind()]:
+            problems.append(f"{printable(str(path))}: {' '.join(left_out)}")
     return entries, problems
 
 

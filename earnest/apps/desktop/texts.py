@@ -73,6 +73,9 @@ def explained(error: str) -> str:
         "The microphone stopped": tr("The microphone stopped."),
         "The microphone can't be opened": tr("The microphone can't be opened."),
         "not stated": tr("It is not stated."),
+        r"A folder is a link|\d+ folders are links": tr("Links to folders are not followed."),
+        r"\d+ files? without a header": tr("Files without a header can't be read."),
+        r"\d+ recordings? left out": tr("Recordings that are hidden or in folders of programs are left out."),
     }
     sentence = next((told for begin, told in said.items() if re.search(f"(^|: )({begin})", error)), "")
     return f"{sentence} ({error})" if sentence else error

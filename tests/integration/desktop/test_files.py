@@ -132,6 +132,32 @@ def test_a_folder_that_is_a_link_is_told(voices: Path, tmp_path: Path) -> None:
     assert "A folder is a link, which is not followed: link." in problems[-1]
 
 
+def test_what_is_left_out_of_a_folder_begins_in_the_language_of_the_window(
+    voices: Path, tmp_path: Path, qapp: Any
+) -> None:
+    from earnest.apps.desktop.files import found_files
+    from earnest.apps.desktop.texts import install
+
+    (tmp_path / "link").symlink_to(voices)
+    (tmp_path / "call.ulaw").write_bytes(b"sound")
+    shutil.copyfile(min(voices.iterdir()), tmp_path / ".hidden.wav")
+    try:
+        install("de")
+        problem = found_files([str(tmp_path)])[1][-1].removeprefix(f"{tmp_path}: ")
+    finally:
+        install("en")
+    begins = (
+        "Verknüpfungen auf Ordner werden nicht verfolgt. (A folder is a link",
+        ") Dateien ohne Kopf können nicht gelesen werden. (1 file without a header",
+        ") Aufnahmen, die versteckt sind oder in Ordnern von Programmen liegen, werden ausgelassen. (1 recording",
+    )
+    places = [problem.find(begin) for begin in begins]
+    assert places == sorted(places)
+    assert places[0] == 0
+    english = found_files([str(tmp_path)])[1][-1]
+    assert english.startswith(f"{tmp_path}: A folder is a link")
+
+
 def test_the_table_is_sorted_filtered_and_searched_with_mouse_and_keys(opened: Any, voices: Path, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 

@@ -312,6 +312,10 @@
       <translation>Ausgelassene Dateien, die keine Antwort haben: {count}</translation>
     </message>
     <message>
+      <source>Files without a header can't be read.</source>
+      <translation>Dateien ohne Kopf können nicht gelesen werden.</translation>
+    </message>
+    <message>
       <source>Folder</source>
       <translation>Ordner</translation>
     </message>
@@ -398,6 +402,10 @@
     <message>
       <source>Light</source>
       <translation>Hell</translation>
+    </message>
+    <message>
+      <source>Links to folders are not followed.</source>
+      <translation>Verknüpfungen auf Ordner werden nicht verfolgt.</translation>
     </message>
     <message>
       <source>Loading {model} …</source>
@@ -562,6 +570,10 @@
     <message>
       <source>Recordings and spectrograms</source>
       <translation>Aufnahmen und Spektrogramme</translation>
+    </message>
+    <message>
+      <source>Recordings that are hidden or in folders of programs are left out.</source>
+      <translation>Aufnahmen, die versteckt sind oder in Ordnern von Programmen liegen, werden ausgelassen.</translation>
     </message>
     <message>
       <source>Redo</source>
