@@ -19,10 +19,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any, BinaryIO, Protocol
 
@@ -63,6 +63,26 @@ class InProcess:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+class WatchedDecoders(InProcess):
+    """Decodes in this process, and says how far it is."""
+
+    def __init__(self, heard: Callable[[float], object]) -> None:
+        self._heard = heard
+
+    @contextmanager
+    def open_audio(self, source: Source, max_seconds: float) -> Iterator[AudioStream]:
+        """Open a recording whose blocks are counted."""
+        with super().open_audio(source, max_seconds) as audio:
+            yield replace(audio, blocks=self._blocks(audio))
+
+    def _blocks(self, audio: AudioStream) -> Iterator[Waveform]:
+        n_samples = 0
+        for block in audio.blocks:
+            yield block
+            n_samples += len(block)
+            self._heard(n_samples / audio.sample_rate_hz)
 
 
 @dataclass(frozen=True)

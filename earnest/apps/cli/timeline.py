@@ -36,7 +36,9 @@ from earnest.audio.activity import DETECTORS
 from earnest.audio.source import Source
 from earnest.errors import AudioError, MissingExtraError, counted
 from earnest.files.writing import new_file, unfollowed
+from earnest.progress import SILENT, Progress
 from earnest.runtime.adaptation import Adapter
+from earnest.runtime.decoders import WatchedDecoders
 from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written, written_spans
@@ -118,6 +120,7 @@ def command(
             heard = progress_for(as_json, quiet or output is None).counted("Hearing", sources, len(sources))
             _write(written_spans(run.timelines(heard), chosen), chosen, place)
     else:
+        run.progress = progress_for(as_json, quiet)
         _tell_one(run, sources[0], chosen, output, plot, overwrite)
     if not quiet:
         run.tell({output: chosen not in _SPEECH_ALONE, plot: True}, len(sources))
@@ -137,10 +140,13 @@ class TimelineRun:
     n_spans: int = 0
     n_bursts: int = 0
     notes: NoteCounter = field(default_factory=lambda: NoteCounter("--channel 1, then --channel 2"))
+    progress: Progress = SILENT  # within a recording
 
     def timeline(self, source: Source) -> Timeline:
         """Hear one."""
-        found = self.predictor.timeline(source, self.windowing, self.adapter(), **self.options.words())
+        with self.progress.amount("Seconds heard") as told:
+            self.predictor.decoders = WatchedDecoders(lambda seconds: told("", int(seconds), 0))
+            found = self.predictor.timeline(source, self.windowing, self.adapter(), **self.options.words())
         self.n_spans += len(found.spans)
         self.n_bursts += len(found.prediction.vocal_bursts)
         self.notes.count(found.prediction)

@@ -9,23 +9,20 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from earnest.apps.desktop.texts import explained
 from earnest.audio.deadline import Deadline, until
-from earnest.audio.io import AudioStream
 from earnest.audio.source import Source
-from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError, printable
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.decoders import InProcess
+from earnest.runtime.decoders import WatchedDecoders
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
@@ -128,26 +125,6 @@ class Listening:
         """Answer a stretch of sound, as `earnest predict` does."""
         adapter = self.predictor.adapter(self.profile) if self.profile else None
         return self.predictor.predict(source, adapter, **self.options.words())
-
-
-class WatchedDecoders(InProcess):
-    """Decodes in this process, and says how far it is."""
-
-    def __init__(self, heard: Callable[[float], None]) -> None:
-        self._heard = heard
-
-    @contextmanager
-    def open_audio(self, source: Source, max_seconds: float) -> Iterator[AudioStream]:
-        """Open a recording whose blocks are counted."""
-        with super().open_audio(source, max_seconds) as audio:
-            yield replace(audio, blocks=self._blocks(audio))
-
-    def _blocks(self, audio: AudioStream) -> Iterator[Waveform]:
-        n_samples = 0
-        for block in audio.blocks:
-            yield block
-            n_samples += len(block)
-            self._heard(n_samples / audio.sample_rate_hz)
 
 
 class _CancelledError(EarnestError):

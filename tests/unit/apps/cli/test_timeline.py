@@ -157,6 +157,18 @@ def test_the_work_on_many_recordings_is_counted_while_it_goes_on(
     assert "Hearing" not in run(folder, "timeline", *both, "--format", "csv").stderr  # among the rows
 
 
+def test_a_terminal_shows_how_much_of_a_long_recording_was_heard(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(_timeline_command, "progress_for", lambda as_json, quiet: Progress(not quiet and not as_json))
+    talk, output = str(folder / "talk.flac"), str(tmp_path / "talk.srt")
+    told = run(folder, "timeline", talk, "--output", output).stderr
+    assert "Seconds heard" in told and f"{len(TALK) // 16_000}/?" in told
+    assert "heard" not in run(folder, "timeline", talk, "--output", output, "--overwrite", "--quiet").stderr
+    assert "heard" not in run(folder, "timeline", talk, "--json").stderr
+
+
 @pytest.mark.parametrize("more", [[], ["--output", "x.srt"], ["--json"], ["--plot", "x.png", "--format", "csv"]])
 @pytest.mark.parametrize("words", [["talk.flac", "laughs.wav"], ["."]], ids=["two", "a folder"])
 def test_what_holds_one_recording_alone_is_refused_for_several(folder: Path, words: list[str], more: list[str]) -> None:
