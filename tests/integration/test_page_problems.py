@@ -292,9 +292,14 @@ def test_files_that_a_lost_server_left_unanswered_are_answered_after_one_press_a
         assert text_of(driver, "files-count").endswith(f", by several models: {', '.join(sorted([name, 'small']))}")
         models = "[...document.querySelectorAll('#file-list .faint')].map((it) => it.textContent.split(', ')[1])"
         assert driver.execute_script(f"return {models}") == ["small", "small", "small", name]
+        driver.execute_script("""
+            window.titles = 0;
+            new MutationObserver(() => titles++).observe(document.getElementById("clip-title"), { childList: true });
+        """)
         press(driver, "files-remove")
         driver.find_element("css selector", "#sure button[value=delete]").click()
         harness.wait_for(driver, "!document.querySelector('#file-list li')")
+        assert driver.execute_script("return titles") == 0  # of hundreds, to show each in turn would take minutes
         assert driver.execute_script("return document.activeElement.id") == "files-input"
         assert not driver.find_element("id", "files-all").is_displayed()
 

@@ -68,9 +68,10 @@ class FilesView {
     }
     try {
       const { file } = await sample(name);
-      this.shown = null;
-      this.take([new File([file], name, { type: file.type })]);
+      const job = new Job(this.app, new File([file], name, { type: file.type }));
+      this.add(job, this.append);
       await this.working;
+      if (job.state.is === "done") this.open(job.state.clip);
     } catch (error) {
       this.problem.show(error);
     }
@@ -86,10 +87,12 @@ class FilesView {
 
   private take(files: readonly File[]): void {
     this.begin();
-    for (const file of files) this.add(new Job(this.app, file), (row) => {
-      byId("file-list").append(row);
-    });
+    for (const file of files) this.add(new Job(this.app, file), this.append);
   }
+
+  private readonly append = (row: HTMLElement): void => {
+    byId("file-list").append(row);
+  };
 
   /** What is said next is new, also in the same words. */
   private begin(): void {
@@ -122,13 +125,17 @@ class FilesView {
 
   /** How many there are, how far they are, and what can be done with all of them. */
   private showAll(): void {
-    const done = this.jobs.flatMap(({ state }) => (state.is === "done" ? [state.clip.timeline] : []));
-    const models = [...new Set(done.map(({ model }) => model))].sort();
+    const done = this.answered();
+    const models = [...new Set(done.map(({ timeline }) => timeline.model))].sort();
     const by = models.length > 1 ? `, by several models: ${models.join(", ")}` : "";
     byId("files-count").textContent = `${done.length} of ${counted(this.jobs.length, "recording")} answered${by}`;
     byId("files-all").hidden = !this.unanswered().length && this.jobs.length < 2;
     byId("files-go").textContent = this.isBusy ? "Cancel all" : "Try again";
     byId("files-go").hidden = !this.isBusy && !this.unanswered().length;
+  }
+
+  private answered(): Clip[] {
+    return this.jobs.flatMap(({ state }) => (state.is === "done" ? [state.clip] : []));
   }
 
   /** What was cancelled, and what failed for a reason that is not in the file. */
@@ -151,7 +158,7 @@ class FilesView {
   private async removeAll(): Promise<void> {
     const count = counted(this.jobs.length, "recording");
     if ((await sure(`Take ${count} out of the list, with the answers? Your files stay where they are.`)) !== "delete") return;
-    for (const job of [...this.jobs]) this.remove(job);
+    for (const job of this.jobs.splice(0)) this.remove(job); // out of the list first: no other one is shown in between
     byId("files-input").focus();
   }
 
@@ -251,18 +258,19 @@ class FilesView {
     job.cancel();
     this.rows.get(job)?.remove();
     this.rows.delete(job);
-    this.jobs.splice(this.jobs.indexOf(job), 1);
+    if (this.jobs.includes(job)) this.jobs.splice(this.jobs.indexOf(job), 1);
     if (job.state.is === "done") {
-      if (this.shown === job.state.clip) this.open(null);
+      if (this.shown === job.state.clip) this.open(this.answered()[0] ?? null);
       this.app.remove(job.state.clip);
     }
     this.showAll();
   }
 
   private open(clip: Clip | null): void {
+    const changed = [this.shown, clip];
     this.shown = clip;
     this.detail.show(clip);
-    for (const job of this.jobs) if (job.state.is === "done") this.draw(job);
+    for (const job of this.jobs) if (job.state.is === "done" && changed.includes(job.state.clip)) this.draw(job);
   }
 
   private button(text: string, about: string, work: () => void): HTMLButtonElement {
