@@ -1,10 +1,11 @@
 """Whatever goes wrong with microphone, model, server or file, the page says in plain words what to do."""
 
+import csv
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,20 @@ from patience import wait_for
 from selenium.webdriver.support.select import Select
 from serving import listening
 from stand_in import write_bundle
-from the_page import DEMO, OTHER_HOST, choose_file, drop, go, listen_for, open_page, press, rows_of, text_of, wait_live
+from the_page import (
+    DEMO,
+    OTHER_HOST,
+    arrived,
+    choose_file,
+    drop,
+    go,
+    listen_for,
+    open_page,
+    press,
+    rows_of,
+    text_of,
+    wait_live,
+)
 
 from earnest.apps.server.settings import Limits, Settings
 from earnest.audio.io import decode
@@ -292,6 +306,12 @@ def test_files_that_a_lost_server_left_unanswered_are_answered_after_one_press_a
         assert text_of(driver, "files-count").endswith(f", by several models: {', '.join(sorted([name, 'small']))}")
         models = "[...document.querySelectorAll('#file-list .faint')].map((it) => it.textContent.split(', ')[1])"
         assert driver.execute_script(f"return {models}") == ["small", "small", "small", name]
+        press(driver, "files-save")
+        table = list(csv.DictReader(StringIO(arrived(folder / "answers.csv").read_text("utf-8"))))
+        assert [(row["path"], row["model"]) for row in table][2:] == [
+            ("whispered.flac", "small"),
+            ("lively.flac", name),
+        ]
         driver.execute_script("""
             window.titles = 0;
             new MutationObserver(() => titles++).observe(document.getElementById("clip-title"), { childList: true });

@@ -1,9 +1,12 @@
 """What the page writes is what Python writes: files of timelines, colours; and both dark palettes are one."""
 
+import csv
 import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import harness
 import pytest
 
 from earnest.files.writing import held_folder
+from earnest.runtime.formats import csv_header, csv_line
 from earnest.runtime.prediction import Prediction, Segment, Span, VocalBurst, Window
 from earnest.runtime.timeline import FORMATS, Timeline
 from earnest.runtime.timeline_plot import COLOURS
@@ -107,6 +111,35 @@ def test_a_timelines_file_is_the_same_from_the_page_and_from_python(form: str, b
             assert without_point(texts[form]) == without_point(expected)
         else:
             assert texts[form] == expected
+
+
+def test_the_table_of_all_recordings_reads_back_as_that_of_predict(built: Path) -> None:
+    script = """
+        import { readFileSync } from "node:fs";
+        const { rows } = await import(process.argv[1]);
+        console.log(JSON.stringify(rows(JSON.parse(readFileSync(0, "utf8")))));
+    """
+    gender, affect = {"female": 0.75, "male": 0.25}, {"valence": 0.5, "arousal": 0.25, "dominance": None}
+    heard = replace(TIMELINES[0].prediction, gender=gender, affect=affect, affect_derived=True, intensity=0.5)
+    failed = Prediction("=bad, so.wav", "error", model="small", error='bad, so.wav: no "sound".')
+    all_ = [heard, failed, *(item.prediction for item in TIMELINES[1:])]
+    told = json.dumps([one.to_dict() for one in all_])
+    found = list(csv.DictReader(StringIO(by_node(script, str(built / "exports.js"), told=told), newline="")))
+    classes = tuple(TIMELINES[0].classes)
+    python = "\n".join([csv_header(classes), *(csv_line(one, classes) for one in all_)])
+    expected = list(csv.DictReader(StringIO(python, newline="")))
+    assert list(found[0]) == list(expected[0])
+    assert [{name: read(text) for name, text in row.items()} for row in found] == [
+        {name: read(text) for name, text in row.items()} for row in expected
+    ]
+
+
+def read(text: str) -> Any:
+    """Return a number, or JSON, where a cell holds one: Python writes 1.0 where JavaScript writes 1."""
+    try:
+        return json.loads(text, parse_int=float, parse_float=lambda number: round(float(number), 6))
+    except ValueError:
+        return text
 
 
 def without_point(text: str) -> str:

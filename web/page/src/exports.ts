@@ -1,6 +1,6 @@
 /** A timeline as a file, in the nine formats of `earnest timeline --format`, with the same text. */
 
-import type { Span, Timeline } from "../../src/index.js";
+import type { Prediction, Span, Timeline } from "../../src/index.js";
 
 interface Format {
   title: string;
@@ -48,9 +48,36 @@ function csv({ path, spans }: Timeline): string {
   return [["path", "start_s", "end_s", "emotion", "confidence"], ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
+/** One row a recording, with the columns of `earnest predict --format csv`. */
+export function rows(all: readonly Prediction[]): string {
+  const classes = [...new Set(all.flatMap(({ probabilities }) => Object.keys(probabilities)))];
+  const before = ["path", "status", "duration_s", "speech_s", "emotion", "confidence", ...classes.map((name) => `p_${name}`)];
+  const heard = ["polarity", "gender_female", "gender_male", "valence", "arousal", "dominance", "affect_derived", "intensity"];
+  const columns = [...before, ...heard, "quality", "adapted", "adaptation_weight", "shares", "vocal_bursts", "model", "error"];
+  const lines = all.map((one) => {
+    const values: Record<string, unknown> = {
+      ...one,
+      ...one.affect,
+      ...Object.fromEntries(classes.map((name) => [`p_${name}`, one.probabilities[name]])),
+      gender_female: one.gender?.female,
+      gender_male: one.gender?.male,
+      quality: one.quality.join(" "),
+      shares: one.shares && compact(one.shares),
+      vocal_bursts: one.vocal_bursts.length ? compact(one.vocal_bursts) : "",
+    };
+    return columns.map((name) => value(values[name]));
+  });
+  return [columns, ...lines].map((row) => `${row.map(cell).join(",")}\n`).join("");
+}
+
 /** A text that a spreadsheet would take for a formula gets one ' before it, as `earnest.files.tables` writes it. */
 export function marked(text: string): string {
   return /^'*(?:[=+@＝＋－＠\t\r\n]|-[^])/.test(text) ? `'${text}` : text;
+}
+
+function value(given: unknown): string {
+  if (given === null || given === undefined) return "";
+  return typeof given === "string" ? marked(given) : compact(given);
 }
 
 function cell(text: string): string {

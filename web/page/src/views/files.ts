@@ -1,9 +1,12 @@
 /** Recordings from this device: answered one after the other, shown one at a time. */
 
+import { type Prediction, unanswered } from "../../../src/index.js";
 import { answerOf } from "../answer.js";
 import type { App, Clip } from "../app.js";
 import { Awake } from "../awake.js";
-import { askBeforeLeaving, byId, h, onClick, say } from "../dom.js";
+import { asChosen } from "../chosen.js";
+import { askBeforeLeaving, byId, download, h, onClick, say } from "../dom.js";
+import { rows } from "../exports.js";
 import { Job } from "../job.js";
 import { filesDropped } from "../own/found.js";
 import { dot } from "../parts/bars.js";
@@ -40,6 +43,9 @@ class FilesView {
     onClick("files-go", () => {
       if (this.isBusy) this.cancelAll();
       else this.tryAgain();
+    });
+    onClick("files-save", () => {
+      download(rows(this.predictions()), "answers.csv", "text/csv");
     });
     onClick("files-remove", () => this.removeAll());
     askBeforeLeaving(() => this.isBusy);
@@ -131,11 +137,21 @@ class FilesView {
     byId("files-count").textContent = `${done.length} of ${counted(this.jobs.length, "recording")} answered${by}`;
     byId("files-all").hidden = !this.unanswered().length && this.jobs.length < 2;
     byId("files-go").textContent = this.isBusy ? "Cancel all" : "Try again";
+    byId("files-save").hidden = !done.length;
     byId("files-go").hidden = !this.isBusy && !this.unanswered().length;
   }
 
   private answered(): Clip[] {
     return this.jobs.flatMap(({ state }) => (state.is === "done" ? [state.clip] : []));
+  }
+
+  /** Of recordings that were answered, and of those that can't be. */
+  private predictions(): Prediction[] {
+    return this.jobs.flatMap(({ state, name }) => {
+      if (state.is === "done") return asChosen(state.clip.timeline);
+      if (state.is !== "failed") return [];
+      return { ...unanswered(name, "error", ""), error: `${state.problem.title}. ${state.problem.advice}` };
+    });
   }
 
   /** What was cancelled, and what failed for a reason that is not in the file. */
