@@ -1061,7 +1061,7 @@
     </message>
     <message>
       <source>{time} of this one heard</source>
-      <translation>davon {time} gehört</translation>
+      <translation>von dieser {time} gehört</translation>
     </message>
     <message>
       <source>{why} {model} answers instead.</source>
