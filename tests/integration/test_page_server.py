@@ -56,6 +56,25 @@ def test_while_a_server_answers_a_file_no_share_is_told_that_nobody_knows(driver
     assert driver.find_element("css selector", "#file-list progress").get_dom_attribute("value") is None
 
 
+def test_who_looks_closer_sees_the_pauses_of_a_long_recording(driver: Any, address: str) -> None:
+    timeline = Predictor.load("small").timeline(CLIPS[0]).to_dict()
+    shares = timeline["probabilities"]
+    told = [{"start_s": float(start), "end_s": start + 2.0, "probabilities": shares} for start in range(0, 1740, 4)]
+    open_page(driver, address, "files", place="server")
+    long = {**timeline, "duration_s": 1740.0, "windows": told, "spans": [], "segments": []}
+    driver.execute_script("const [long] = arguments; window.fetch = async () => Response.json(long);", long)
+    choose_file(driver, CLIPS[0])
+    for _ in range(6):
+        press(driver, "clip-closer")
+    column = """
+        const canvas = document.querySelector("#clip-timeline canvas");
+        const scale = canvas.width / canvas.clientWidth;
+        const x = 46 + arguments[0] / (1740 / 64) * (canvas.clientWidth - 46 - 12);
+        return canvas.getContext("2d").getImageData(x * scale, (canvas.clientHeight - 60) * scale, 1, 1).data[3];
+    """
+    wait_for(lambda: [driver.execute_script(column, second) for second in (1, 3, 5, 7, 9)] == [255, 0, 255, 0, 255])
+
+
 def test_the_page_says_whether_its_server_stores_recordings(driver: Any, address: str, folder: Path) -> None:
     open_page(driver, address, place="server")
     assert text_of(driver, "engine-status").endswith("which stores nothing.")

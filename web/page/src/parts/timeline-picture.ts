@@ -33,7 +33,10 @@ export class TimelinePicture extends Picture {
 
   /** @param legend where the colours that are seen are named; null where somebody else does */
   constructor(place: HTMLElement, private readonly legend: HTMLElement | null, canZoom = false) {
-    super(place, () => optionOf(this.shown, canZoom));
+    super(place, () => optionOf(this.shown, this.seen, canZoom));
+    this.chart.on("dataZoom", () => {
+      this.chart.setOption({ series: [stack(this.seen, axisOfShares(this.shown))] }); // finer steps, where there is room for them
+    });
   }
 
   show(shown: Shown): void {
@@ -60,6 +63,13 @@ export class TimelinePicture extends Picture {
     if (this.placeOf(seconds) !== null) return seconds;
     const { startValue, endValue } = this.window;
     return (startValue + endValue) / 2;
+  }
+
+  /** The part that is in view. */
+  private get seen(): Shown {
+    const option = this.chart.getOption() as { dataZoom?: { startValue: number; endValue: number }[] } | undefined;
+    const { startValue: startS, endValue: endS } = option?.dataZoom?.at(0) ?? { startValue: this.shown.startS, endValue: this.shown.endS };
+    return { ...this.shown, startS, endS, windows: this.shown.windows.filter(({ end_s }) => end_s > startS) };
   }
 
   private get window(): { startValue: number; endValue: number } {
@@ -90,7 +100,7 @@ export function showLegend(place: HTMLElement, pictures: readonly Pick<Shown, "c
   place.replaceChildren(...[...new Set(names)].map((name) => h("li", { class: "with-dot" }, dot(name), name)));
 }
 
-function optionOf(shown: Shown, canZoom: boolean): Option {
+function optionOf(shown: Shown, seen: Shown, canZoom: boolean): Option {
   const colours = ink();
   const tops = layout(shown.peaks !== null);
   const grids = [
@@ -98,15 +108,19 @@ function optionOf(shown: Shown, canZoom: boolean): Option {
     ...(shown.peaks ? [{ ...MARGIN, top: tops.wave, height: WAVE_PX }] : []),
     { ...MARGIN, top: tops.stack, bottom: 24 },
   ];
-  const last = grids.length - 1;
+  const last = axisOfShares(shown);
   const zoom = { type: "inside", xAxisIndex: grids.map((_, index) => index), filterMode: "none", zoomOnMouseWheel: "ctrl", preventDefaultMouseMove: false }; // a finger scrolls the page
   return {
     grid: grids,
     xAxis: grids.map((_, index) => timeAxis(shown, index, index === last, colours)),
     yAxis: grids.map((_, index) => (index === last ? shareAxis(last, colours) : { gridIndex: index, show: false, min: -1, max: 1 })),
     dataZoom: canZoom ? [zoom] : [],
-    series: [strip(shown, colours), ...(shown.peaks ? waves(shown, shown.peaks, colours) : []), stack(shown, last)],
+    series: [strip(shown, colours), ...(shown.peaks ? waves(shown, shown.peaks, colours) : []), stack(seen, last)],
   };
+}
+
+function axisOfShares({ peaks }: Shown): number {
+  return peaks ? 2 : 1;
 }
 
 function layout(hasWave: boolean): { wave: number; stack: number } {
