@@ -19,8 +19,6 @@ from html import escape
 from itertools import accumulate
 from pathlib import Path, PurePath
 from typing import Any, Generic, TypeVar
-from xml.sax.saxutils import escape as xml_escape
-from xml.sax.saxutils import quoteattr
 
 from earnest.audio.source import NOT_FILES, file_and_channel
 from earnest.errors import REPLACEMENT, EarnestError, printable, suggestion
@@ -325,7 +323,7 @@ def _vtt(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """WebVTT. ``&``, ``<`` and ``>`` are written as entities; empty lines are left out."""
     yield "WEBVTT\n\n"
     for number, span in enumerate(timeline.entries(), 1):
-        text = _no_empty_lines(xml_escape(span.emotion)) + (_quality_line(timeline) if number == 1 else "")
+        text = _no_empty_lines(escape(span.emotion, quote=False)) + (_quality_line(timeline) if number == 1 else "")
         yield f"{_clock(span.start_s, '.')} --> {_clock(span.end_s, '.')}\n{text}\n\n"
 
 
@@ -376,6 +374,8 @@ def _filled(spans: Iterable[Span], end_s: float) -> Iterator[tuple[float, float,
 
 def _eaf(timeline: Timeline, folder: Path | None) -> Iterator[str]:
     """ELAN 2.8. A recording that is a file is linked from the document; what XML can't hold is replaced."""
+    from xml.sax.saxutils import quoteattr  # it imports the whole of http
+
     entries = timeline.entries()
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT AUTHOR="earnest"'
     # A fixed date: the same timeline is the same bytes.
@@ -417,7 +417,7 @@ def _link(path: str, folder: Path | None) -> str:
 
 
 def _xml_text(text: str) -> str:
-    return xml_escape(_NOT_IN_XML.sub(REPLACEMENT, text))
+    return escape(_NOT_IN_XML.sub(REPLACEMENT, text), quote=False)
 
 
 # Characters that XML 1.0 has no way to write, not even as a reference (section 2.2).
