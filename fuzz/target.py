@@ -4,6 +4,7 @@ What isn't an `EarnestError` is written into FINDINGS, and the fuzzer goes on; a
 which `fuzz.campaign` sees and starts again.
 """
 
+import gc
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import atheris
 import numpy as np
 
+gc.disable()  # nothing that an import makes goes away
 with atheris.instrument_imports(include=["earnest"], enable_loader_override=False):
     from earnest.files.writing import write_atomically
     from fuzz.damage import Findings, one_call
@@ -21,6 +23,7 @@ with atheris.instrument_imports(include=["earnest"], enable_loader_override=Fals
     from fuzz.readers import Reader, reader_called
 
     reader_called(sys.argv[1])
+gc.enable()
 LONGEST_INPUT = 1 << 15
 
 
