@@ -60,7 +60,11 @@ def fields_of(message: memoryview | bytes, most: int = MOST_FIELDS) -> list[Fiel
 
 def text_of(message: memoryview, number: int) -> str:
     """Read the first text field ``number`` of a message, "" where there is none."""
-    return next((decoded(field.message) for field in fields_of(message) if field.number == number), "")
+    return _first_text(fields_of(message), number)
+
+
+def _first_text(fields: Sequence[Field], number: int) -> str:
+    return next((decoded(field.message) for field in fields if field.number == number), "")
 
 
 def decoded(text: memoryview) -> str:
@@ -177,7 +181,7 @@ class _Inspection:
     def _with_node(self, node: memoryview) -> str | None:
         fields = self._fields(node)
         texts = {number: [decoded(field.message) for field in fields if field.number == number] for number in (1, 2)}
-        operator, domain = text_of(node, 4), text_of(node, 7)
+        operator, domain = _first_text(fields, 4), _first_text(fields, 7)
         if domain not in _DOMAINS or operator in _RANDOM:
             return f"its operator {shown(operator)} is not one that exports of ours use. Export it again."
         if operator in _MAKERS and self._huge.intersection(texts[1]):
