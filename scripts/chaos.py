@@ -11,6 +11,7 @@ once: one must be refused in words, or both must end with the same files.
 
 import argparse
 import csv
+import gc
 import hashlib
 import json
 import os
@@ -381,13 +382,14 @@ def table(counts: Mapping[str, Count]) -> str:
 
 
 def preload() -> None:
-    """Load what forked children need once."""
+    """Load what forked children need once; none of them looks through it for cycles."""
     from importlib import import_module
 
     from command_line import PRELOADED
 
     for name in PRELOADED:
         import_module(name)
+    gc.freeze()
 
 
 def trace_once(run: Path) -> None:
