@@ -23,10 +23,11 @@ again() { # FOLDER ...
 run 0 "$beside" tests/integration >"$logs/first" 2>&1 &
 integration=$!
 trap 'kill $integration 2>/dev/null; rm -rf "$logs" "$EARNEST_TRACES"; exit 1' INT TERM
-run 10 "$beside" tests/unit tests/property tests/golden
-unit=$?
+# Few files, some of them long: who is done first leaves its core to integration. The last part has many short ones.
 run 10 "$beside" tests/contracts
 contracts=$?
+run 10 "$beside" tests/unit tests/property tests/golden
+unit=$?
 wait $integration
 integration=$?
 cat "$logs/first"
