@@ -268,7 +268,7 @@ def predictions_file(path: Path) -> Path:
             f"`python -c 'import pandas; {table}'`, and give {path / 'answers.parquet'}."
         )
     if not (file := path / PREDICTIONS).is_file():
-        results = "a predictions file, or a finished folder of `earnest train`, `evaluate` or `learn`"
+        results = "a predictions file, or a finished folder of `earnest train` (not --all-data), `evaluate` or `learn`"
         raise CorpusError(f"{path}: holds no {PREDICTIONS}. Give {results}.")
     return file
 

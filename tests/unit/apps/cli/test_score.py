@@ -56,6 +56,7 @@ def test_a_folder_means_the_predictions_in_it(predictions, tmp_path):
     (tmp_path / "empty").mkdir()
     told = str(run(str(tmp_path / "empty")).exception)
     assert "empty: holds no predictions.csv. Give a predictions file, or a finished folder of" in told
+    assert "not --all-data" in told
 
 
 def test_what_a_run_says_of_its_predictions_is_kept_and_not_contradicted(predictions, tmp_path):
