@@ -317,7 +317,9 @@ def test_files_that_a_lost_server_left_unanswered_are_answered_after_one_press_a
             new MutationObserver(() => titles++).observe(document.getElementById("clip-title"), { childList: true });
         """)
         press(driver, "files-remove")
-        driver.find_element("css selector", "#sure button[value=delete]").click()
+        goes_on = driver.find_element("css selector", "#sure button[value=delete]")
+        assert goes_on.text == "Remove all"  # and not "Delete": the files stay where they are
+        goes_on.click()
         harness.wait_for(driver, "!document.querySelector('#file-list li')")
         assert driver.execute_script("return titles") == 0  # of hundreds, to show each in turn would take minutes
         assert driver.execute_script("return document.activeElement.id") == "files-input"

@@ -2,10 +2,15 @@
 
 import { byId } from "../dom.js";
 
-/** "delete", "keep", or "" where the question was put away. */
-export async function sure(question: string): Promise<string> {
+/**
+ * "delete", "keep", or "" where the question was put away.
+ *
+ * @param does what the button says that goes on
+ */
+export async function sure(question: string, does = "Delete"): Promise<string> {
   const dialog = byId<HTMLDialogElement>("sure");
   byId("sure-text").textContent = question;
+  byId("sure-go").textContent = does;
   dialog.returnValue = "";
   dialog.showModal();
   await new Promise((resolve) => {

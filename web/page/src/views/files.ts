@@ -173,7 +173,8 @@ class FilesView {
 
   private async removeAll(): Promise<void> {
     const count = counted(this.jobs.length, "recording");
-    if ((await sure(`Take ${count} out of the list, with the answers? Your files stay where they are.`)) !== "delete") return;
+    const question = `Take ${count} out of the list, with the answers? Your files stay where they are.`;
+    if ((await sure(question, "Remove all")) !== "delete") return;
     for (const job of this.jobs.splice(0)) this.remove(job); // out of the list first: no other one is shown in between
     byId("files-input").focus();
   }
