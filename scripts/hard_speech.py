@@ -199,6 +199,12 @@ def rows_of(model: Predictor, corpus: str) -> list[Utterance]:
     return [row for row in usable(load_utterances([corpus], {})).utterances if row.emotion in model.info.classes]
 
 
+def drawn_clips(rows: Sequence[Utterance], rng: np.random.Generator) -> list[tuple[Utterance, Waveform]]:
+    """Draw recordings, each with its samples, in the order of the corpus."""
+    chosen = [rows[at] for at in sorted(rng.permutation(len(rows))[:N_CLIPS])]
+    return [(row, load_waveform(row.path, RATE_HZ, row.start_s, row.end_s)) for row in chosen]
+
+
 def crowd_cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[str]]:
     """Predict mixtures of a corpus's voices with one model; yield the four cells of each number of voices."""
     rng = np.random.default_rng(SEED)
@@ -221,12 +227,11 @@ def crowd_cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[st
 def cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[str]]:
     """Predict recordings of one corpus with one model; yield the five cells of each condition."""
     rng = np.random.default_rng(SEED)
-    chosen = [rows[at] for at in sorted(rng.permutation(len(rows))[:N_CLIPS])]
-    clips = [load_waveform(row.path, RATE_HZ, row.start_s, row.end_s) for row in chosen]
-    others = {row.speaker: [str(one.path) for one in rows if one.speaker != row.speaker] for row in chosen}
+    chosen = drawn_clips(rows, rng)
+    others = {row.speaker: [str(one.path) for one in rows if one.speaker != row.speaker] for row, _ in chosen}
     for change in CONDITIONS.values():
         answers = []
-        for row, clip in zip(chosen, clips, strict=True):
+        for row, clip in chosen:
             answer = model.predict((in_range(change(clip, others[row.speaker], rng)), RATE_HZ))
             likeliest = max(answer.probabilities, key=answer.probabilities.__getitem__, default="")
             facts = (answer.status == "ok", OVERLAPPED in answer.quality)

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from hard_speech import CORPORA, N_CLIPS, RATE_HZ, SEED, in_range, rows_of
+from hard_speech import CORPORA, N_CLIPS, RATE_HZ, SEED, drawn_clips, in_range, lines, rows_of
 from scipy.linalg import solve_toeplitz
 from scipy.signal import butter, lfilter, sosfilt
 
-from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import mix_at_snr
@@ -119,17 +118,17 @@ CONDITIONS: dict[str, Change] = {
 }
 
 
-def cells(model: Predictor, corpus: str) -> Iterator[str]:
-    """Predict recordings of one corpus with one model; yield the cells of each condition."""
-    rng, rows = np.random.default_rng(SEED), rows_of(model, corpus)
-    chosen = [rows[at] for at in sorted(rng.permutation(len(rows))[:N_CLIPS])]
-    clips = [load_waveform(row.path, RATE_HZ, row.start_s, row.end_s) for row in chosen]
+def cells(model: Predictor, corpus: str) -> Iterator[list[str]]:
+    """Predict recordings of one corpus with one model; yield the four cells of each condition."""
+    rng = np.random.default_rng(SEED)
+    chosen = drawn_clips(rows_of(model, corpus), rng)
     for change in CONDITIONS.values():
-        answers = [model.predict((in_range(change(clip, rng)), RATE_HZ)) for clip in clips]
-        told = [(a.emotion == row.emotion, a.confidence) for a, row in zip(answers, chosen, strict=True) if a.emotion]
+        answers = [model.predict((in_range(change(clip, rng)), RATE_HZ)) for _, clip in chosen]
+        rows = [row for row, _ in chosen]
+        told = [(a.emotion == row.emotion, a.confidence) for a, row in zip(answers, rows, strict=True) if a.emotion]
         shares = [np.mean([not answer.probabilities for answer in answers]), len(told) / N_CLIPS]
         shares += np.mean(told, axis=0).tolist() if len(told) >= 10 else []
-        yield " | ".join([*(f"{100 * share:.1f}" for share in shares), "–", "–"][:4])
+        yield [*(f"{100 * share:.1f}" for share in shares), "–", "–"][:4]
 
 
 def main(names: Sequence[str]) -> None:
@@ -137,11 +136,7 @@ def main(names: Sequence[str]) -> None:
     text = HEAD.format(words=" ".join(names), n_clips=N_CLIPS)
     for name in names:
         model = Predictor.load(name)
-        text += TABLE.format(name=Path(name).name)
-        for condition, *found in zip(CONDITIONS, *(cells(model, corpus) for corpus in CORPORA), strict=True):
-            line = f"| {condition} | {' | '.join(found)} |\n"
-            sys.stdout.write(line)
-            text += line
+        text += TABLE.format(name=Path(name).name) + lines(CONDITIONS, [cells(model, corpus) for corpus in CORPORA])
     OUTPUT.write_text(text, encoding="utf-8")
 
 
