@@ -1,12 +1,15 @@
 """Heads on a network's embedding that are fitted after training, as parts of the graph: every runtime has them.
 
-What `fit_heads.py`, `fit_overlap.py`, `fit_intensity.py` and `fit_affect.py` add to the bundles that ship, beside the
-``distance`` d that `earnest.export.onnx.add_distance` adds to every one:
+What `fit_heads.py`, `fit_overlap.py`, `fit_mismatch.py`, `fit_intensity.py` and `fit_affect.py` add to the bundles that
+ship, beside the ``distance`` d that `earnest.export.onnx.add_distance` adds to every one:
 
 * ``sound`` (batch, sounds): probabilities of speech, of vocal bursts by their kind and of all other sound,
   softmax(W e + b);
 * ``overlap`` (batch,): probability that several people speak at once, p = 1 / (1 + e^−o) with o = max(W e + b), of one
   other and of several others;
+* ``distance`` (batch,) is larger for speech that is heard well and told badly (whispered, in wind …), of which training
+  had none: max(d, Σₖ pₖ·(d₀ + ln sₖ)), with pₖ the share of each such kind of mismatch in softmax(W e + b), beside that
+  of usual speech; answers to it are to be sₖ times less sure;
 * ``intensity`` (batch,): how strongly the emotion is expressed, clip(w·e + b, 0, 1);
 * ``affect_derived`` (batch, 2): valence and arousal, learnt from emotions and not from ratings, clip(W e + b, 0, 1);
 * ``probabilities`` of strange sound, of overlapped and of short speech are less sure: softmax(z·min(t/t₀, 1) / (T·s·v))
@@ -35,6 +38,8 @@ from earnest.onnx.surgery import (
 
 OVERLAP = HEADS + "overlap_score"
 """The log-odds o of overlapped speech, (batch, 1)."""
+DISTANCES, FARTHER = HEADS + "distances", HEADS + "farther"
+"""The distance d, (batch, 1), from the training utterances alone and with what mismatch makes of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,15 @@ class OverlapHead:
 
     weight: Table
     bias: Table
+
+
+@dataclass(frozen=True, eq=False)
+class MismatchHead:
+    """W, shape (width, 1 + kinds), and b, shape (1 + kinds,), usual speech first; s, shape (kinds,), above one."""
+
+    weight: Table
+    bias: Table
+    softer: Table
 
 
 def add_sounds(proto: ModelProto, head: SoundHead) -> None:
@@ -84,6 +98,19 @@ def add_overlap(proto: ModelProto, head: OverlapHead) -> None:
         add.node("Sigmoid", [flat], "overlap")
         if not is_told:
             add.output("overlap")
+
+
+def add_mismatch(proto: ModelProto, head: MismatchHead, out_of_domain_from: float) -> None:
+    """Raise the output ``distance``, in place; a head that is there already is replaced. `soften` has to follow."""
+    _forget(proto, "probabilities")
+    _forget(proto, "distance", kept=DISTANCES)
+    with GraphParts.appended(proto) as add:
+        scores = _linear(add, "mismatch", head.weight, head.bias, "mismatch_scores")
+        reach = np.concatenate([[0.0], out_of_domain_from + np.log(head.softer)])
+        shares = [add.node("Softmax", [scores], "mismatch_shares", axis=-1), add.constant("reach", reach[:, None])]
+        strange = add.node("MatMul", shares, "mismatch")  # (batch, 1)
+        farther = add.node("Max", [DISTANCES, strange], FARTHER.removeprefix(HEADS))
+        add.node("Squeeze", [farther, add.constant("mismatch_axis", [1], np.int64)], "distance")
 
 
 def add_intensity(proto: ModelProto, weight: Table, bias: float) -> None:
@@ -127,14 +154,17 @@ def _linear(add: GraphParts, head: str, weight: Table, bias: npt.ArrayLike, outp
     return add.node("Gemm", [*inputs, add.constant(f"{head}_bias", bias)], output)
 
 
-def _forget(proto: ModelProto, output: str) -> None:
-    """Take away what makes an output, with all of ours that nothing else is made of; the output stays announced."""
+def _forget(proto: ModelProto, output: str, kept: str = "") -> None:
+    """Take away what makes an output, with all of ours but one value that nothing else is made of.
+
+    The output stays announced.
+    """
     graph, unused = proto.graph, {output}
     while unused:
         for node in [node for node in graph.node if unused.intersection(node.output)]:
             graph.node.remove(node)
         used = {name for node in graph.node for name in node.input} | {told.name for told in graph.output}
-        unused = {name for node in graph.node for name in node.output if name.startswith(HEADS)} - used
+        unused = {name for node in graph.node for name in node.output if name.startswith(HEADS)} - {*used, kept}
     there = used.union(*(node.output for node in graph.node))
     for values in (graph.initializer, graph.value_info):
         for one in [one for one in values if one.name.startswith(HEADS) and one.name not in there]:
@@ -156,10 +186,10 @@ def soften(proto: ModelProto, temperature: float, out_of_domain_from: float, fra
     frames_per_s : of the graph's value ``n_frames`` (batch,), what is left between the silences
     """
     _forget(proto, "probabilities")
-    has_overlap = any(OVERLAP in node.output for node in proto.graph.node)
+    made = {name for node in proto.graph.node for name in node.output}
     with GraphParts.appended(proto) as add:
-        sharper = add_sharper(add, f"{HEADS}distances", out_of_domain_from)
-        if has_overlap:
+        sharper = add_sharper(add, FARTHER if FARTHER in made else DISTANCES, out_of_domain_from)
+        if OVERLAP in made:
             sharper = add.node("Mul", [sharper, _alone(add)], "sharper_alone")
         frames = add.node("Cast", ["n_frames"], "frames", to=FLOAT)
         heard = add.node("Mul", [frames, add.constant("enough", 1 / (SURE_FROM_S * frames_per_s))], "heard")

@@ -24,6 +24,8 @@ What is exported then gets its heads (speech, vocal bursts and other sound; dist
     python scripts/left_out_table.py base    # then small, large, research-base, research-small
     python scripts/fit_heads.py earnest/bundles/base runs/heard/base.npz    # research-base hears as base does
     # or, where linear layers alone are new, BEFORE being the bundle as it was: fit_heads.py earnest/bundles/base BEFORE
+    python scripts/fit_overlap.py earnest/bundles/NAME ...    # several people at once
+    python scripts/fit_mismatch.py earnest/bundles/NAME ...    # whispered, in wind, slowed ...
     python scripts/fit_adaptation.py runs/adaptation base large small
     python scripts/fit_intensity.py runs/adaptation base large small
     python scripts/fit_affect.py runs/adaptation base large small    # again whenever embeddings change
@@ -96,31 +98,31 @@ OF_TUNED_FOLDS = (
 )
 BUNDLES = {
     "base": Shipped(
-        "0.2.0",
+        "0.2.1",
         OPEN.format("encoder: MIT"),
         f"{ENCODER} {OF_FOLDS.format('encoder')}",
         ("ravdess-6fold", "emodb-loso"),
     ),
     "small": Shipped(
-        "0.2.0",
+        "0.2.1",
         OPEN.format("distilled from Whisper tiny.en: MIT"),
         f"{TUNED_STUDENT} {OF_TUNED_FOLDS}",
         ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
     ),
     "large": Shipped(
-        "0.3.0",
+        "0.3.1",
         OPEN.format("encoder: multilingual Whisper base, MIT"),
         f"{LARGE_ENCODER} {OF_FOLDS.format('encoder')}",
         ("emodb-loso",),
     ),
     "research-base": Shipped(
-        "0.2.0",
+        "0.2.1",
         RESEARCH.format("encoder: MIT"),
         f"{ENCODER} {NEW_ACTORS.format('encoder', 'tested or validated')}",
         (AND_MORE,),
     ),
     "research-small": Shipped(
-        "0.2.0",
+        "0.2.1",
         RESEARCH.format("distilled from Whisper tiny.en: MIT"),
         f"{STUDENT} {NEW_ACTORS.format('student', 'tested')}",
         (AND_MORE,),

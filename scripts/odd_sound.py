@@ -98,16 +98,16 @@ def beside_jingles(waveform: Waveform, gap_s: float, rng: np.random.Generator) -
     return np.concatenate([before, pause, speech, pause, behind])
 
 
-def thin(waveform: Waveform) -> Waveform:
-    """Take away what lies below 500 Hz."""
-    return np.asarray(sosfilt(butter(4, 500, "high", fs=RATE_HZ, output="sos"), waveform), np.float32)
+def high_passed(waveform: Waveform, from_hz: float) -> Waveform:
+    """Take away what lies below a frequency."""
+    return np.asarray(sosfilt(butter(4, from_hz, "high", fs=RATE_HZ, output="sos"), waveform), np.float32)
 
 
 CONDITIONS: dict[str, Change] = {
     "as it is": lambda waveform, _: waveform,
     "wind, 10 dB": lambda waveform, rng: mix_at_snr(waveform, wind(len(waveform), rng), -10.0),
     "whispered": whispered,
-    "thin": lambda waveform, _: thin(waveform),
+    "thin": lambda waveform, _: high_passed(waveform, 500.0),
     "two microphones": lambda waveform, _: np.stack([waveform, np.pad(waveform, (16, 0))[:-16]], axis=1),
     "0.67 times as fast": lambda waveform, _: stretched(waveform, 0.67, RATE_HZ),
     "1.5 times as fast": lambda waveform, _: stretched(waveform, 1.5, RATE_HZ),

@@ -9,10 +9,12 @@ from stand_in import stand_in_model
 from earnest.bundle import SOUNDS
 from earnest.export.onnx import add_distance, store_small
 from scripts.graph_heads import (
+    MismatchHead,
     OverlapHead,
     SoundHead,
     add_affect,
     add_intensity,
+    add_mismatch,
     add_overlap,
     add_sounds,
     refit_sounds,
@@ -140,6 +142,27 @@ def test_overlapped_speech_is_answered_less_surely_and_its_head_can_be_fitted_ag
     np.testing.assert_allclose(found["overlap"], 1 / (1 + np.exp(-odds)), atol=1e-5)
     assert {*(odds > 0)} == {True, False}
     scale = 2.0 * np.exp(np.clip(odds, 0, 3))[:, None]
+    of_time = np.array([[1.0], [0.5], [1.0]])  # of 1.5 s
+    np.testing.assert_allclose(found["probabilities"], softmax(found["logits"] * of_time / scale), atol=1e-5)
+
+
+def test_mismatched_speech_lies_out_of_domain_and_its_head_can_be_fitted_again(tables: dict[str, np.ndarray]) -> None:
+    model, once, start = framed_model(), framed_model(), 5.0
+    weight = tables["weight"][:, :3].astype(np.float16).astype(np.float32)
+    bias, softer = -(answers(model, ["embedding"])["embedding"] @ weight).mean(axis=0), np.array([1.5, 2.0], np.float32)
+    head = MismatchHead(weight, bias, softer)
+    for tried, heads in ((model, (MismatchHead(-weight, 3 + bias, softer), head)), (once, (head,))):
+        add_distance(tried, tables["mean"], tables["directions"])
+        plain = answers(tried, ["embedding", "distance"])
+        for one in heads:
+            add_mismatch(tried, one, start)
+            soften(tried, 2.0, start, FRAMES_PER_S)
+    assert model.SerializeToString() == once.SerializeToString()
+    found = answers(model, ["logits", "distance", "probabilities"])
+    strange = softmax(plain["embedding"] @ weight + bias)[:, 1:] @ (start + np.log(softer))
+    np.testing.assert_allclose(found["distance"], np.maximum(plain["distance"], strange), rtol=1e-4)
+    assert {*(strange > plain["distance"])} == {True, False}
+    scale = 2.0 * np.exp(np.clip(found["distance"] - start, 0, 3))[:, None]
     of_time = np.array([[1.0], [0.5], [1.0]])  # of 1.5 s
     np.testing.assert_allclose(found["probabilities"], softmax(found["logits"] * of_time / scale), atol=1e-5)
 

@@ -31,7 +31,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for name in (
         "faces", "hard_speech", "hear_sounds", "one_answer", "no_emotion", "two_speaker_hour", "unheard_sounds",
-        "left_out_table", "fit_heads", "strangers", "odd_sound",
+        "left_out_table", "fit_heads", "fit_mismatch", "graph_heads", "strangers", "odd_sound",
     ):  # fmt: skip
         sys.modules.pop(name, None)
 
@@ -232,3 +232,33 @@ def test_left_out_speakers_are_answered_again_with_another_temperature(adapts: b
             for one, other in zip(found["clip"], found["folder adapted"], strict=True)
         ]
         assert min(apart) > 1e-3
+
+
+def test_mismatched_speech_is_known_by_its_kind_and_each_kind_has_its_factor() -> None:
+    import fit_mismatch
+
+    assert list(fit_mismatch.SOFTER) == list(fit_mismatch.MISMATCHED)
+    assert all(factor > 1 for factor in fit_mismatch.SOFTER.values())
+    rng, n_kinds = np.random.default_rng(0), len(fit_mismatch.MISMATCHED)
+    kinds = np.repeat(np.arange(n_kinds + 1), 30)
+    embedding = rng.normal(0, 0.1, (len(kinds), 8)) + np.eye(8)[kinds]
+    head = fit_mismatch.head_of(embedding, kinds)
+    info = SimpleNamespace(out_of_domain_from=2.8)
+    np.testing.assert_array_equal(fit_mismatch.called(head, info, embedding), kinds > 0)
+
+
+def test_a_whisper_has_the_spectrum_and_length_of_the_voice_but_not_its_pitch() -> None:
+    import fit_mismatch
+    import odd_sound
+
+    speech = voice()
+
+    def periodic(sound: np.ndarray) -> float:
+        spectrum = np.abs(np.fft.rfft(sound, 2 * len(sound))) ** 2
+        likeness = np.fft.irfft(spectrum)
+        return float(likeness[40:270].max() / likeness[0])
+
+    for whisper in (odd_sound.whispered, fit_mismatch.rephased):
+        sound = whisper(speech, np.random.default_rng(0))
+        assert sound.shape == speech.shape
+        assert periodic(sound) < 0.7 * periodic(speech)
