@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -177,7 +177,52 @@ THREADS: Mapping[str, Any] = {
 
 
 JOBS: Mapping[str, Any] = {"type": click.IntRange(1, 256), "default": os.cpu_count() or 1, "show_default": "cores"}
-ENGINE: Mapping[str, Any] = {"type": click.Choice(["processes", "ray"]), "default": "processes", "show_default": True}
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Options of the engine that does the work; a command adds how many at a time."""
+
+    engine: Literal["processes", "ray"] = option(
+        "--engine",
+        type=click.Choice(["processes", "ray"]),
+        default="processes",
+        show_default=True,
+        help="Where the work is done: on this machine, or on a Ray cluster. The numbers are the same.",
+    )
+    address: str | None = option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Address of the Ray cluster. Default: a cluster on this machine, for this command.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.address and self.engine != "ray":
+            raise click.UsageError("--address needs --engine ray.")
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """Options of reading many recordings: batches, isolation, time."""
+
+    batch_s: float = option(
+        "--batch",
+        type=NumberRange(1, 3600),
+        default=BATCH_S,
+        show_default=True,
+        help="Seconds of sound that the network hears in one run.",
+    )
+    isolate: bool = option(
+        "--isolate", is_flag=True, help="Decode in processes without files and network: for files from strangers."
+    )
+    file_s: float = option(
+        "--timeout",
+        type=NumberRange(0, min_open=True),
+        default=math.inf,
+        show_default="none",
+        metavar="SECONDS",
+        help="For reading one recording; a slower one is a row with an error.",
+    )
 
 
 @dataclass(frozen=True)

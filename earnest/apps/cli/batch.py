@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from earnest.apps.cli._options import (
-    ENGINE,
     AnswerOptions,
     AveragingOptions,
-    NumberRange,
+    EngineOptions,
+    ReadingOptions,
     channel_option,
     option,
     options,
@@ -33,7 +33,6 @@ from earnest.apps.cli.output import (
 from earnest.bundle import bundle_anywhere, load_bundle
 from earnest.errors import EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.texts import percent
-from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.timeline_plot import clock
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "P
 
 
 @dataclass(frozen=True)
-class WorkerOptions:
+class WorkerOptions(EngineOptions):
     """Options of the workers: their number and engine."""
 
     jobs: int = option(
@@ -91,18 +90,6 @@ class WorkerOptions:
         show_default="cores",
         help="Workers, each with the model. With --engine ray as many as the cluster has cores at most.",
     )
-    engine: Literal["processes", "ray"] = option(
-        "--engine", **ENGINE, help="Run the workers on this machine, or on a Ray cluster."
-    )
-    address: str | None = option(
-        "--address",
-        metavar="HOST:PORT",
-        help="Address of the Ray cluster. Default: a cluster on this machine, for this run.",
-    )
-
-    def __post_init__(self) -> None:
-        if self.address and self.engine != "ray":
-            raise click.UsageError("--address needs --engine ray.")
 
     def begun(self) -> "Processes | RayActors":
         """Start the engine that runs the workers."""
@@ -134,27 +121,8 @@ class WorkerOptions:
 @click.option("--plan", "only_plan", is_flag=True, help="Only list the inputs and cut them into shards.")
 @options("models", AveragingOptions)
 @options("answer", AnswerOptions)
-@click.option(
-    "--batch",
-    "batch_s",
-    type=NumberRange(1, 3600),
-    default=BATCH_S,
-    show_default=True,
-    help="Seconds of sound that the network hears in one run.",
-)
 @channel_option(" A run for each.")
-@click.option(
-    "--isolate", is_flag=True, help="Decode in processes without files and network: for files from strangers."
-)
-@click.option(
-    "--timeout",
-    "file_s",
-    type=NumberRange(0, min_open=True),
-    default=float("inf"),
-    show_default="none",
-    metavar="SECONDS",
-    help="For reading one recording; a slower one is a row with an error.",
-)
+@options("reading", ReadingOptions)
 @output_options
 def run(
     source: str,
@@ -167,10 +135,8 @@ def run(
     only_plan: bool,
     models: AveragingOptions,
     answer: AnswerOptions,
-    batch_s: float,
     channels: tuple[int, ...],
-    isolate: bool,
-    file_s: float,
+    reading: ReadingOptions,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -203,7 +169,7 @@ def run(
         raise MissingExtraError("earnest batch", "parquet")
     words, chosen = _requested(source, table, models, answer, channels)
     plan = batch_run.planned(place_at(output), words, shard_size, part, lambda text: echo(text, err=True))
-    work = _work(plan, output, models, batch_s, isolate, file_s, chosen)
+    work = _work(plan, output, models, reading, chosen)
     if only_plan:
         _tell_plan(plan, as_json, quiet)
         return
@@ -243,15 +209,13 @@ def _requested(
     return words, chosen
 
 
-def _work(
-    plan: "BatchPlan", output: str, models: AveragingOptions, batch_s: float, isolate: bool, file_s: float, chosen: Any
-) -> "Work":
+def _work(plan: "BatchPlan", output: str, models: AveragingOptions, reading: ReadingOptions, chosen: Any) -> "Work":
     from earnest.apps.batch.shard import Work
 
     place = output if "://" in output else str(Path(output).absolute())
     computing = models.threads, models.provider, models.backend
     bundles = tuple(map(bundle_anywhere, models.models))
-    return Work(place, plan.request, bundles, chosen, *computing, batch_s, file_s, isolate)
+    return Work(place, plan.request, bundles, chosen, *computing, reading.batch_s, reading.file_s, reading.isolate)
 
 
 def _tell_plan(plan: "BatchPlan", as_json: bool, quiet: bool) -> None:

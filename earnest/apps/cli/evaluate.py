@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from earnest.apps.cli._options import ENGINE, VARIANT_HELP, listed, names_from, numbers, option, options
+from earnest.apps.cli._options import VARIANT_HELP, EngineOptions, listed, names_from, numbers, option, options
 from earnest.apps.cli._training import EPILOG, PROTOCOL, RecipeOptions, echo_results, recipe_argument
 from earnest.apps.cli.output import (
     FOLDER,
@@ -224,26 +224,15 @@ class ConditionOptions:
 
 
 @dataclass(frozen=True)
-class EngineOptions:
+class FoldOptions(EngineOptions):
     """Who trains the folds."""
 
     jobs: int = option(
         "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time, one thread each."
     )
-    engine: Literal["processes", "ray"] = option(
-        "--engine",
-        **ENGINE,
-        help="Where folds are trained: on this machine, or on a Ray cluster. The numbers are the same.",
-    )
-    address: str | None = option(
-        "--address",
-        metavar="HOST:PORT",
-        help="Address of the Ray cluster. Default: a cluster on this machine, for this command.",
-    )
 
     def __post_init__(self) -> None:
-        if self.address and self.engine != "ray":
-            raise click.UsageError("--address needs --engine ray.")
+        super().__post_init__()
         if self.engine == "ray" and not find_spec("ray"):
             raise MissingExtraError("--engine ray", "ray")
 
@@ -266,7 +255,7 @@ AS_PUBLISHED = "as_published.json"
 @data_option
 @options("other", RecipeOptions)
 @click.option("-o", "--output", type=FOLDER, help="Default: runs/RECIPE-PROTOCOL.")
-@options("runner", EngineOptions)
+@options("runner", FoldOptions)
 @options("conditions", ConditionOptions)
 @click.option("--train-share", metavar="SHARES", help="Also train on less data: shares with commas, such as 0.25,0.5.")
 @click.option(
@@ -282,7 +271,7 @@ def command(
     data: tuple[str, ...],
     other: RecipeOptions,
     output: Path | None,
-    runner: EngineOptions,
+    runner: FoldOptions,
     conditions: ConditionOptions,
     train_share: str | None,
     as_published: bool,

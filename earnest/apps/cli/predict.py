@@ -1,6 +1,5 @@
 """``earnest predict``: recordings to emotions."""
 
-import math
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +18,7 @@ from earnest.apps.cli._options import (
     AnswerOptions,
     AveragingOptions,
     ModelOptions,
-    NumberRange,
+    ReadingOptions,
     SpeakerOptions,
     option,
     options,
@@ -46,7 +45,7 @@ from earnest.audio.source import Source, path_of, place_of, whole_and_channel
 from earnest.files.writing import held_file
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.bulk import BATCH_S, AnsweredRecording, BatchAnswers
+from earnest.runtime.bulk import AnsweredRecording, BatchAnswers
 from earnest.runtime.decoders import Decoders
 from earnest.runtime.formats import csv_header, csv_line, json_line
 from earnest.runtime.prediction import Options, Prediction
@@ -63,32 +62,16 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 
 
 @dataclass(frozen=True)
-class DecodingOptions:
+class DecodingOptions(ReadingOptions):
     """Options of decoding and batching."""
 
     channels: tuple[int, ...] = option("--channel", **CHANNELS)
-    batch_s: float = option(
-        "--batch",
-        type=NumberRange(1, 3600),
-        default=BATCH_S,
-        show_default=True,
-        help="Seconds of sound that the network hears in one run.",
-    )
     jobs: int = option("--jobs", **JOBS, help="Recordings to decode at a time.")
-    isolate: bool = option(
-        "--isolate", is_flag=True, help="Decode in processes without files and network: for files from strangers."
-    )
-    file_s: float | None = option(
-        "--timeout",
-        type=NumberRange(0, min_open=True),
-        metavar="SECONDS",
-        help="For reading one recording; a slower one is a row with an error.",
-    )
 
     def load(self, models: ModelOptions | AveragingOptions) -> Predictor:
         """Load the models, with what decodes for them until the command ends."""
         predictor = models.load(self.batch_s, "throughput" if self.jobs > 1 else "latency")
-        predictor.file_s = self.file_s or math.inf
+        predictor.file_s = self.file_s
         if self.isolate:
             predictor.decoders = click.get_current_context().with_resource(_decoders(self.jobs))
         return predictor

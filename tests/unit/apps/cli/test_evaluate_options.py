@@ -6,7 +6,7 @@ import click
 import pytest
 
 from earnest.apps.cli._training import RecipeOptions
-from earnest.apps.cli.evaluate import EngineOptions, TaskOptions
+from earnest.apps.cli.evaluate import FoldOptions, TaskOptions
 from earnest.settings.recipe import Recipe
 
 NAMED = Recipe("ravdess", "cabg", protocol="ravdess-6fold", authors_protocol="emocatcher-5fold")
@@ -42,4 +42,4 @@ def test_a_protocol_and_split_files_are_one_too_many() -> None:
 
 def test_an_address_without_ray_is_refused() -> None:
     with pytest.raises(click.UsageError, match="--address needs --engine ray"):
-        EngineOptions(jobs=2, engine="processes", address="head:6379")
+        FoldOptions(jobs=2, engine="processes", address="head:6379")
