@@ -158,6 +158,15 @@ class MissingExtraError(EarnestError):
         return type(self), (self.what, self.extra)
 
 
+@contextmanager
+def needs_extra(what: str, extra: str) -> Iterator[None]:
+    """Raise `MissingExtraError` where the block imports a package of an extra, and it is not installed."""
+    try:
+        yield
+    except ImportError:
+        raise MissingExtraError(what, extra) from None
+
+
 def unwritable(path: Path, error: OSError) -> EarnestError:
     """Return the error for a file that can't be written."""
     if error.errno in _FULL:

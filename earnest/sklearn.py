@@ -13,18 +13,16 @@ import numpy.typing as npt
 
 from earnest.audio.source import AudioInput
 from earnest.bundle import DEFAULT_BUNDLE, load_bundle
-from earnest.errors import AudioError, BundleError, MissingExtraError, counted
+from earnest.errors import AudioError, BundleError, counted, needs_extra
 from earnest.evaluation.calibration import softmax
 from earnest.learning.crossval import LabelledEmbeddings, LastLayer, temperature_of
 from earnest.learning.discriminant import ABSENT, grouped_folds
 from earnest.runtime.predictor import Predictor
 
-try:
+with needs_extra("earnest.sklearn", "sklearn"):
     from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
-except ImportError:
-    raise MissingExtraError("earnest.sklearn", "sklearn") from None
 
 Floats = npt.NDArray[np.float64]
 N_FOLDS = 5  # that answer out of fold, for the temperature

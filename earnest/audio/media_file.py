@@ -24,7 +24,7 @@ from earnest.audio.sound_file import (
     refuse_cut,
     refuse_joined,
 )
-from earnest.errors import AudioError, MissingExtraError, said_by
+from earnest.errors import AudioError, needs_extra, said_by
 
 HEAD_BYTES = 3 * MP3_FRAME_BYTES + 4  # by which `media_format` knows a file
 _MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
@@ -125,10 +125,8 @@ class MediaReader:
     """
 
     def __init__(self, file: BinaryIO, container_format: str, name: str) -> None:
-        try:
+        with needs_extra(f"{name}: sound in {_ENDINGS[container_format]} files", "media"):
             import av
-        except ImportError:
-            raise MissingExtraError(f"{name}: sound in {_ENDINGS[container_format]} files", "media") from None
         refuse_cut(file, name)
         refuse_joined(file, name)
         self._name = name

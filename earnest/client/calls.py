@@ -30,7 +30,7 @@ from earnest.audio.source import (
     source_of,
     whole_and_channel,
 )
-from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError, first_line, shown
+from earnest.errors import AudioError, EarnestError, RecordingTooLongError, first_line, needs_extra, shown
 from earnest.runtime.prediction import Event, Options, Prediction, event_from_dict, with_notes
 from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
@@ -149,10 +149,8 @@ def without_password(url: str) -> str:
 
 def http_module() -> Any:
     """Return httpx2, or say that it is missing."""
-    try:
+    with needs_extra("the client", "client"):
         import httpx2
-    except ImportError:
-        raise MissingExtraError("the client", "client") from None
     return httpx2
 
 
@@ -576,8 +574,6 @@ def refused(error: Exception, address: str = "") -> EarnestError:
 
 def expected_errors() -> tuple[type[Exception], ...]:
     """Return all that the WebSocket library raises."""
-    try:
+    with needs_extra("the client", "client"):
         from websockets.exceptions import WebSocketException
-    except ImportError:
-        raise MissingExtraError("the client", "client") from None
     return WebSocketException, OSError, TimeoutError, EOFError

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import MissingExtraError, SplitError, counted
+from earnest.errors import SplitError, counted, needs_extra
 from earnest.evaluation.splits import group_of
 from earnest.labels import EMOTIONS
 
@@ -349,10 +349,8 @@ def at_least(n: int, found: list[Found], what: str) -> list[Found]:
 
 
 def _model_selection() -> ModuleType:
-    try:
+    with needs_extra("a speaker-dependent protocol (scikit-learn's seeded splits)", "train"):
         return import_module("sklearn.model_selection")
-    except ImportError:
-        raise MissingExtraError("a speaker-dependent protocol (scikit-learn's seeded splits)", "train") from None
 
 
 @dataclass(frozen=True)

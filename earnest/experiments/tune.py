@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitError, counted, suggestion
+from earnest.errors import EarnestError, RecipeError, SplitError, counted, needs_extra, suggestion
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
@@ -409,11 +409,9 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
 @contextmanager
 def _study(output: Path, settings: Tune) -> "Iterator[Study]":
     """Open the study of a folder, or begin it."""
-    try:
+    with needs_extra("Tuning", "train"):
         import optuna
         from optuna.storages import RDBStorage
-    except ImportError:
-        raise MissingExtraError("Tuning", "train") from None
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import DatabaseError
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from earnest.audio.confinement import SIGKILL, die_with_parent
-from earnest.errors import EarnestError, MissingExtraError, first_line
+from earnest.errors import EarnestError, first_line, needs_extra
 
 CONNECT_S = 10.0
 STORE_BYTES = 100 * 2**20  # of a cluster that is started for one command; Ray takes a third of the memory else
@@ -52,10 +52,8 @@ def ray_cluster(jobs: int, address: str | None) -> Iterator[Any]:
     """Join the cluster at ``address``, or start one of ``jobs`` cores on this machine that ends with the command."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
+    with needs_extra("--engine ray", "ray"):
         import ray
-    except ImportError:
-        raise MissingExtraError("--engine ray", "ray") from None
     own: dict[str, Any] = {"num_cpus": jobs, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     options = {"log_to_driver": False, "logging_level": logging.ERROR, **({} if address else own)}
     try:

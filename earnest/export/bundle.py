@@ -39,7 +39,7 @@ from earnest.bundle import (
 from earnest.corpora.base import scheme_of_rows
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, EarnestError, MissingExtraError
+from earnest.errors import CorpusError, EarnestError, needs_extra
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.card import MODEL, NOTICE, read_result, write_bundle
 from earnest.export.onnx import NETWORK, add_distance, finished, moody_classes, store_small, to_moody, traced
@@ -559,9 +559,7 @@ def _files(model: Any, halves: bool, facts: Mapping[str, str] | None) -> dict[st
 
 def _nncf() -> Any:
     without_telemetry()
-    try:
+    with needs_extra("INT8 for OpenVINO", "quantise"):
         import nncf
-    except ImportError:
-        raise MissingExtraError("INT8 for OpenVINO", "quantise") from None
     nncf.set_log_level(logging.ERROR)
     return nncf

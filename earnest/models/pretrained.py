@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from earnest.bundle import LARGEST_FILE
 from earnest.bundle import SHIPPED as BUNDLES
-from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError, first_line, shown
+from earnest.errors import EarnestError, WeightsNotFoundError, first_line, needs_extra, shown
 from earnest.files.reading import opened, parsed_json, read_bytes
 from earnest.onnx.check import check_onnx
 
@@ -94,10 +94,8 @@ class _Safetensors:
     """Tensors by name, and metadata, of a safetensors file."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        with needs_extra("Reading weights", "train"):
             from safetensors import SafetensorError, safe_open
-        except ImportError:
-            raise MissingExtraError("Reading weights", "train") from None
         try:
             with safe_open(path, framework="pt") as file:
                 self.metadata: dict[str, str] = dict(file.metadata() or {})
@@ -118,10 +116,8 @@ class _Graph:
     """Parameters of a bundle's network by name, and metadata, of its graph."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        with needs_extra("Reading weights", "train"):
             from onnx import ModelProto, numpy_helper
-        except ImportError:
-            raise MissingExtraError("Reading weights", "train") from None
         content = read_bytes(path, most=LARGEST_FILE)
         check_onnx(content, path)
         proto = ModelProto.FromString(content)
@@ -314,11 +310,9 @@ def _check_archive(file: BinaryIO, path: Path) -> None:
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
-    try:
+    with needs_extra("Reading weights", "train"):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
-    except ImportError:
-        raise MissingExtraError("Reading weights", "train") from None
     try:
         with opened(path):  # a folder and a missing file are told as such
             return load_file(path)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.errors import EarnestError, needs_extra
 from earnest.files.reading import read_bytes
 from earnest.files.writing import refuse_existing, write_atomically
 from earnest.frontends.image import ImageSize
@@ -153,10 +153,8 @@ def _moody(path: Path, network: nn.Module) -> ReadTensors:
 
 
 def _graph(path: Path) -> Any:
-    try:
+    with needs_extra("Reading ONNX files", "train"):
         import onnx
-    except ImportError:
-        raise MissingExtraError("Reading ONNX files", "train") from None
     data = read_bytes(path, most=LARGEST_BYTES)
     check_onnx(data, path)
     return onnx.load_model_from_string(data)

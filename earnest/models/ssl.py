@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from earnest.errors import EarnestError, MissingExtraError, first_line
+from earnest.errors import EarnestError, first_line, needs_extra
 from earnest.frontends.log_mel import InputKind
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
@@ -179,10 +179,8 @@ def _random_encoder(settings: SslSettings) -> Any:
 
 
 def _transformers() -> Any:
-    try:
+    with needs_extra("The model 'ssl'", "ssl"):
         import transformers
-    except ImportError:
-        raise MissingExtraError("The model 'ssl'", "ssl") from None
     return transformers
 
 

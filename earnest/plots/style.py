@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from earnest.errors import MissingExtraError
+from earnest.errors import needs_extra
 from earnest.files.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -44,10 +44,8 @@ def plain_axes(axes: "Axes", grid: Literal["x", "y", "both"] = "y") -> None:
 
 
 def new_figure(width_in: float, height_in: float) -> "Figure":
-    try:
+    with needs_extra("drawing", "report"):
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing", "report") from None
     return Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
 
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earnest.errors import MissingExtraError, printable_lines
+from earnest.errors import needs_extra, printable_lines
 from earnest.evaluation.texts import ShownNumber, markdown_row, spread_text
 from earnest.files.writing import write_atomically
 from earnest.installation import __version__
@@ -211,11 +211,9 @@ def render(template: str, **values: object) -> str:
 
     The page's policy forbids scripts, other hosts, and every style but the page's own, which is known by its hash.
     """
-    try:
+    with needs_extra("Writing a page", "report"):
         from jinja2 import Environment, PackageLoader, StrictUndefined
         from markupsafe import Markup
-    except ImportError:
-        raise MissingExtraError("Writing a page", "report") from None
     environment: Any = Environment(
         loader=PackageLoader("earnest.report"),
         autoescape=True,

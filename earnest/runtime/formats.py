@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import EarnestError, MissingExtraError, counted, printable_json
+from earnest.errors import EarnestError, counted, needs_extra, printable_json
 from earnest.files.tables import csv_row, load_pyarrow
 from earnest.labels import AFFECT
 from earnest.runtime.prediction import Prediction, Status, VocalBurst
@@ -229,10 +229,8 @@ class Framed(ABC):
         MissingExtraError
             Where pandas is not installed.
         """
-        try:
+        with needs_extra("A pandas frame", "pandas"):
             import pandas
-        except ImportError:
-            raise MissingExtraError("A pandas frame", "pandas") from None
         kinds = {"number": "float64", "flag": "bool", "text": "object", "vector": "object"}
         columns = self.columns().items()
         return pandas.DataFrame(
@@ -247,10 +245,8 @@ class Framed(ABC):
         MissingExtraError
             Where polars is not installed.
         """
-        try:
+        with needs_extra("A polars frame", "polars"):
             import polars
-        except ImportError:
-            raise MissingExtraError("A polars frame", "polars") from None
         kinds = {"text": polars.String, "number": polars.Float64, "flag": polars.Boolean}
         columns = self.columns().items()
         return polars.DataFrame(
@@ -270,10 +266,8 @@ class Framed(ABC):
         MissingExtraError
             Where pyarrow is not installed.
         """
-        try:
+        with needs_extra("An Arrow table", "parquet"):
             import pyarrow
-        except ImportError:
-            raise MissingExtraError("An Arrow table", "parquet") from None
         kinds = _arrow_kinds(pyarrow)
         columns = self.columns()
         types = [

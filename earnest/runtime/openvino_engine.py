@@ -13,7 +13,7 @@ import numpy as np
 
 from earnest.audio.deadline import stopped_at_deadline
 from earnest.bundle import Bundle, BundleInfo
-from earnest.errors import BundleError, MissingExtraError
+from earnest.errors import BundleError, needs_extra
 from earnest.files.cache import FOLDER, disk_cache
 from earnest.installation import without_telemetry
 from earnest.onnx.surgery import CUT, CutError, Part
@@ -32,10 +32,8 @@ FEW_KEPT = {"CPU_RUNTIME_CACHE_CAPACITY": "64"}
 def openvino() -> Any:
     """Return the package. Raises `MissingExtraError` where it is not installed."""
     without_telemetry()
-    try:
+    with needs_extra("OpenVINO", "openvino"):
         import openvino as package
-    except ImportError:
-        raise MissingExtraError("OpenVINO", "openvino") from None
     return package
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from earnest.audio.source import Channel, Source, opened, source_name
-from earnest.errors import AudioError, MissingExtraError, printable
+from earnest.errors import AudioError, needs_extra, printable
 
 if TYPE_CHECKING:
     from earnest.runtime.graph import LogMel
@@ -201,8 +201,6 @@ def _said(error: BaseException) -> str:
 
 
 def _pillow() -> tuple[Any, Any]:
-    try:
+    with needs_extra("A spectrogram's picture", "image"):
         from PIL import Image, PngImagePlugin
-    except ImportError:
-        raise MissingExtraError("A spectrogram's picture", "image") from None
     return Image, PngImagePlugin

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import EarnestError, MissingExtraError, printable
+from earnest.errors import EarnestError, printable
 from earnest.files.writing import write_atomically
 from earnest.labels import UNSURE
 from earnest.runtime.prediction import Segment, Span, percent
@@ -56,13 +56,9 @@ def plot_timeline(timeline: "Timeline", path: Path, title: str | None = None) ->
     EarnestError
         When the file can't be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing", "report") from None
-    from earnest.plots.style import drawn
+    from earnest.plots.style import drawn, new_figure
 
-    figure = Figure(figsize=(11, 4.8), layout="constrained", facecolor="white")
+    figure = new_figure(11, 4.8)
     strip, wave, stack = figure.subplots(3, 1, sharex=True, height_ratios=(0.45, 1, 1.7))
     colours = _entry_colours(timeline)
     _draw_spans(strip, timeline, colours)

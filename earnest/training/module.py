@@ -25,7 +25,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from earnest.augment.spec_augment import mask_bands, mask_time, mix_up
-from earnest.errors import MissingExtraError, RecipeError, named, suggestion
+from earnest.errors import RecipeError, named, needs_extra, suggestion
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.recipe import Training
 from earnest.training.batches import ALONE, Batch, Ranks, SharedBatches, joined_outputs, plain_batches
@@ -481,10 +481,8 @@ def build_optimiser(parameters: Parameters, settings: Training) -> torch.optim.O
         return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
     if settings.optimiser == "sgd":
         return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, weight_decay=decay, fused=True)
-    try:
+    with needs_extra("The optimiser AdaBelief", "train"):
         from pytorch_optimizer import AdaBelief
-    except ImportError:
-        raise MissingExtraError("The optimiser AdaBelief", "train") from None
     # As EmoCatcher uses it: weight decay inside the gradient, no rectification (Zhuang et al., 2020).
     optimiser = AdaBelief(
         parameters, lr=rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=decay, weight_decouple=False, rectify=False
