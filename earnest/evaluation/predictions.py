@@ -300,50 +300,33 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         replacing(path) as beside,
         open(beside, "w", newline="", encoding="utf-8", opener=unfollowed) as file,
     ):
-        writer = RowWriter(file)
-        writer.write_rows([_header(predictions)])
+        writer, optional = RowWriter(file), dict(_optional_columns(predictions))
+        writer.write_rows([[*ALWAYS, *optional]])
         labels = ([names[code] for code in codes] for codes in (predictions.emotion, predictions.predicted))
         texts = (predictions.utterance_id, *(getattr(predictions, name) for name in TEXTS), *labels)
-        columns = (*(map(marked, column) for column in texts), *_optional_columns(predictions))
-        writer.write_plain(zip(*columns, strict=True))
+        writer.write_plain(zip(*(map(marked, column) for column in texts), *optional.values(), strict=True))
 
 
-def _header(predictions: Predictions) -> list[str]:
-    header = list(ALWAYS)
-    if predictions.probabilities is not None:
-        header += [PREFIX + name for name in predictions.classes]
-    if predictions.adapted is not None:
-        header.append(ADAPTED)
-    if predictions.predicted_gender is not None:
-        header.append(GENDER)
-    if predictions.predicted_affect is not None:
-        header += AFFECT_COLUMNS
-    if predictions.intensity is not None:
-        header.append(INTENSITY)
-    if predictions.affect is not None:
-        header += AFFECT
-    return header
-
-
-def _optional_columns(predictions: Predictions) -> Iterator[Sequence[str] | TextColumn]:
+def _optional_columns(predictions: Predictions) -> Iterator[tuple[str, Sequence[str] | TextColumn]]:
+    """Yield name and cells of each column that not all predictions have."""
     if predictions.probabilities is not None:
         blank = np.asarray(np.isnan(predictions.probabilities).any(axis=1))
-        for column in predictions.probabilities.T:
-            yield _number_texts(column, blank)
+        for name, column in zip(predictions.classes, predictions.probabilities.T, strict=True):
+            yield PREFIX + name, _number_texts(column, blank)
     if predictions.adapted is not None:
-        yield [str(flag).lower() for flag in predictions.adapted.tolist()]
+        yield ADAPTED, [str(flag).lower() for flag in predictions.adapted.tolist()]
     if predictions.predicted_gender is not None:
-        yield predictions.predicted_gender
+        yield GENDER, predictions.predicted_gender
     if predictions.predicted_affect is not None:
-        yield from _affect_texts(predictions.predicted_affect)
+        yield from _affect_columns(AFFECT_COLUMNS, predictions.predicted_affect)
     if predictions.intensity is not None:
-        yield list(map(marked, predictions.intensity))
+        yield INTENSITY, list(map(marked, predictions.intensity))
     if predictions.affect is not None:
-        yield from _affect_texts(predictions.affect)
+        yield from _affect_columns(AFFECT, predictions.affect)
 
 
-def _affect_texts(values: npt.NDArray[np.float32]) -> Iterator[list[str]]:
-    return (_number_texts(column, np.isnan(column)) for column in values.T)
+def _affect_columns(names: Sequence[str], values: npt.NDArray[np.float32]) -> Iterator[tuple[str, list[str]]]:
+    return ((name, _number_texts(column, np.isnan(column))) for name, column in zip(names, values.T, strict=True))
 
 
 def _number_texts(values: npt.NDArray[np.float32], blank: npt.NDArray[np.bool_]) -> list[str]:

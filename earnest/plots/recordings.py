@@ -110,13 +110,8 @@ def draw_durations(axes: "Axes", durations_s: Sequence[float]) -> "Axes":
     end_s = float(np.quantile(values, 0.99)) or 1.0
     axes.hist(np.minimum(values, end_s), bins=N_BINS, range=(0, end_s), color=BLUE)
     median_s = float(np.median(values))
-    axes.axvline(median_s, color=ORANGE, linewidth=1.4, linestyle="--", label=f"median {median_s:.2f} s")
     axes.set_xlim(0, end_s)
-    axes.set_xlabel("duration in s", color=MUTED)
-    axes.set_ylabel("recordings", color=MUTED)
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right", bbox_to_anchor=(1, 1))  # above all bars
-    plain_axes(axes)
-    return axes
+    return _with_middle(axes, median_s, f"median {median_s:.2f} s", "duration in s")
 
 
 def draw_affect(axes: "Axes", values: Sequence[float], name: str) -> "Axes":
@@ -130,8 +125,13 @@ def draw_affect(axes: "Axes", values: Sequence[float], name: str) -> "Axes":
         raise EarnestError(f"There are no ratings of {name} to draw.")
     mean = float(np.mean(values))
     axes.hist(values, bins=N_BINS, color=BLUE)
-    axes.axvline(mean, color=ORANGE, linewidth=1.4, linestyle="--", label=f"mean {mean:.2f}")
-    axes.set_xlabel(name, color=MUTED)
+    return _with_middle(axes, mean, f"mean {mean:.2f}", name)
+
+
+def _with_middle(axes: "Axes", middle: float, label: str, quantity: str) -> "Axes":
+    """Mark the middle of a histogram of recordings, and name its axes."""
+    axes.axvline(middle, color=ORANGE, linewidth=1.4, linestyle="--", label=label)
+    axes.set_xlabel(quantity, color=MUTED)
     axes.set_ylabel("recordings", color=MUTED)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right", bbox_to_anchor=(1, 1))  # above all bars
     plain_axes(axes)
