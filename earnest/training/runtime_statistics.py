@@ -170,26 +170,14 @@ def answered_by_turns(
     return banks
 
 
-@dataclass(frozen=True, kw_only=True)
-class StreamDraw:
-    """Settings of the streams that are drawn.
-
-    Attributes
-    ----------
-    longest : recordings; lengths are drawn evenly in their logarithm, from 1
-    alone : share of streams of one speaker; others have two to six
-    moved : share of streams whose channel moves all answers, by a normal offset with the covariance of the training
-        speakers' means times a log-normal factor around ``offset``
-    offset : see ``moved``
-    shares : how often a stream's emotions are: all equal, mostly one ("neutral" where there is one), one alone, any
-        (Dirichlet), two, some equal
-    """
-
-    longest: int = 60
-    alone: float = 0.9
-    moved: float = 0.7
-    offset: float = 1.7
-    shares: tuple[float, ...] = (0.2, 0.2, 0.2, 0.05, 0.2, 0.15)
+LONGEST = 60  # recordings; lengths are drawn evenly in their logarithm, from 1
+ALONE = 0.9  # share of streams of one speaker; others have two to six
+# Share of streams whose channel moves all answers, by a normal offset with the covariance of the training speakers'
+# means times a log-normal factor around OFFSET.
+MOVED, OFFSET = 0.7, 1.7
+# How often a stream's emotions are: all equal, mostly one ("neutral" where there is one), one alone, any (Dirichlet),
+# two, some equal.
+SHARES = 0.2, 0.2, 0.2, 0.05, 0.2, 0.15
 
 
 class _Table:
@@ -217,9 +205,9 @@ class _Table:
 class Streams:
     """Draws simulated streams from what was answered."""
 
-    def __init__(self, banks: Sequence[Bank], frequent: int, n_classes: int, draw: StreamDraw, seed: int) -> None:
+    def __init__(self, banks: Sequence[Bank], frequent: int, n_classes: int, seed: int) -> None:
         self.tables = [_Table(bank.speakers, n_classes) for bank in banks]
-        self.frequent, self.n_classes, self.draw = frequent, n_classes, draw
+        self.frequent, self.n_classes = frequent, n_classes
         self.rng = np.random.default_rng(seed)
         known = [one for bank in banks if not bank.strange for one in bank.speakers]
         means = np.stack([one.centre(n_classes) for one in known])
@@ -239,14 +227,14 @@ class Streams:
         (streams, classes)
         """
         # ln L is drawn evenly: as many streams of one recording as of 30 to 59.
-        length = int(np.exp(self.rng.uniform(0, np.log(self.draw.longest + 1))))  # one a batch: nothing is padded
+        length = int(np.exp(self.rng.uniform(0, np.log(LONGEST + 1))))  # one a batch: nothing is padded
         points, targets, requested = map(np.stack, zip(*(self._stream(length) for _ in range(n_streams)), strict=True))
         return torch.from_numpy(points).softmax(2), torch.from_numpy(targets), torch.from_numpy(requested)
 
     def _stream(self, length: int) -> tuple[npt.NDArray[np.float32], Numbers, npt.NDArray[np.bool_]]:
-        rng, draw = self.rng, self.draw
+        rng = self.rng
         table = self.tables[int(rng.choice(len(self.tables), p=self.chances))]
-        n_speakers = 1 if rng.random() < draw.alone else int(rng.integers(2, 7))
+        n_speakers = 1 if rng.random() < ALONE else int(rng.integers(2, 7))
         chosen = rng.integers(len(table.counts), size=n_speakers)
         shares = self._shares(table.counts[chosen].sum(axis=0) > 0)
         who = rng.integers(n_speakers, size=length)
@@ -254,8 +242,8 @@ class Streams:
         targets = table.targets[rows]
         # Temperatures differ between bundles and corpora, and with them the size of the points.
         points = table.points[rows] * np.exp(rng.normal(-0.1, 0.1))
-        if rng.random() < draw.moved:
-            points = points + self._offset(np.log(draw.offset), 0.5)
+        if rng.random() < MOVED:
+            points = points + self._offset(np.log(OFFSET), 0.5)
         # (speakers, classes): about half of the speakers have an offset of their own, smaller than a channel's.
         own = np.stack([self._offset(-0.7, 0.6) * (rng.random() < 0.5) for _ in chosen])
         points = points + own[who]
@@ -275,7 +263,7 @@ class Streams:
     def _shares(self, there: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         """Draw how often each emotion is, of those that the speakers have."""
         rng, classes, shares = self.rng, np.flatnonzero(there), np.zeros(self.n_classes)
-        kind = int(rng.choice(len(self.draw.shares), p=self.draw.shares))
+        kind = int(rng.choice(len(SHARES), p=SHARES))
         if kind == 0:  # all equal
             shares[classes] = 1
         elif kind == 1:  # mostly one
@@ -316,7 +304,7 @@ def fit_adaptation(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = AdaptationNetwork(len(classes))
-    streams = Streams(banks, frequent, len(classes), StreamDraw(), seed)
+    streams = Streams(banks, frequent, len(classes), seed)
     optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=n_steps + 1, pct_start=0.1)
     for _ in range(n_steps):

@@ -15,7 +15,6 @@ from earnest.training.runtime_statistics import (
     COPY,
     Bank,
     SpeakerEmbeddings,
-    StreamDraw,
     Streams,
     answered_by_turns,
     answered_in_views,
@@ -132,17 +131,19 @@ def test_a_copy_is_answered_in_its_speakers_turn() -> None:
     assert len(bank.speakers) == 20
 
 
-def test_streams_are_seeded_and_hold_the_shares_that_were_drawn() -> None:
-    first, again = (Streams(answered(), 0, K, StreamDraw(), 3).batch(8) for _ in range(2))
+def test_streams_are_seeded_and_hold_the_shares_that_were_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, again = (Streams(answered(), 0, K, 3).batch(8) for _ in range(2))
     for one, other in zip(first, again, strict=True):
         assert torch.equal(one, other)
-    alone = Streams(answered(), 0, K, StreamDraw(shares=(0, 0, 1, 0, 0, 0)), 0)
+    monkeypatch.setattr("earnest.training.runtime_statistics.SHARES", (0, 0, 1, 0, 0, 0))
+    alone = Streams(answered(), 0, K, 0)
     for _ in range(5):
         probabilities, targets, requested = alone.batch(8)
         assert (targets == targets[:, :1]).all()  # one emotion alone
         assert requested.gather(1, targets).all()  # what is true can be requested for
         torch.testing.assert_close(probabilities.sum(dim=2), torch.ones(targets.shape))
-    mostly = Streams(answered(), 0, K, StreamDraw(shares=(0, 1, 0, 0, 0, 0)), 0)
+    monkeypatch.setattr("earnest.training.runtime_statistics.SHARES", (0, 1, 0, 0, 0, 0))
+    mostly = Streams(answered(), 0, K, 0)
     assert np.mean([(mostly.batch(8)[1] == 0).float().mean() for _ in range(20)]) > 0.6
 
 
