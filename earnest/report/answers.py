@@ -19,10 +19,8 @@ from earnest.evaluation.texts import NONE, ShownNumber, percent, shown_number
 from earnest.files.reading import parsed_json
 from earnest.files.tables import text_of
 from earnest.files.writing import write_atomically, write_json
-from earnest.plots.recordings import draw_counts
-from earnest.plots.style import new_figure
 from earnest.report.build import folder_of_page
-from earnest.report.section import Section, Table, picture, render, write_pictures
+from earnest.report.section import Section, Table, counts_picture, render, write_pictures
 from earnest.runtime.answers import summary_of
 from earnest.runtime.timeline_plot import clock
 
@@ -200,13 +198,10 @@ def _emotions(rows: Sequence[Answer]) -> Section:
         share = counts[name] / total if name in counts else None
         share_s = seconds[name] / total_s if total_s else None
         cells.append([name, number, *map(percent, (share, share_s, median(sure) if sure else None))])
-    figure = new_figure(6.4, 0.9 + 0.36 * len(counts))
-    draw_counts(figure.subplots(), counts)
-    alt = "Bars of the number of recordings: " + ", ".join(f"{name} {count}" for name, count in counts.items())
     columns = ("", "recordings", "% of those with an emotion", "% of all speech", "median confidence, %")
     percentages = ("percent_of_those_with_an_emotion", "percent_of_all_speech", "median_confidence_percent")
     table = Table(columns, cells, names=("emotion", "n_recordings", *percentages))
-    drawing = picture(figure, "emotions", "Recordings by emotion", alt)
+    drawing = counts_picture(counts, "emotions", "Recordings by emotion")
     return Section("emotion", "Emotions", pictures=[drawing], tables={"Emotions, and speech without one": table})
 
 

@@ -20,10 +20,10 @@ from earnest.evaluation.texts import percent, shown_number
 from earnest.files.writing import write_atomically, write_json
 from earnest.frontends.mel import log_mel
 from earnest.labels import AFFECT
-from earnest.plots.recordings import draw_affect, draw_counts, draw_durations, draw_spectrogram, draw_waveform
+from earnest.plots.recordings import draw_affect, draw_durations, draw_spectrogram, draw_waveform
 from earnest.plots.style import INK, new_figure
 from earnest.report.clips import RATE_HZ, PlayerBudget, licence_note, waveform_of
-from earnest.report.section import Section, Table, picture, render, write_pictures
+from earnest.report.section import Section, Table, counts_picture, picture, render, write_pictures
 
 AUGMENTED: Mapping[str, Mapping[str, Any]] = {  # what is heard → augmentation; the same draw every time
     "pink noise at 10 dB": {"name": "coloured-noise", "colours": ["pink"], "snr_db": [10, 10]},
@@ -186,8 +186,6 @@ def _by_class(rows: Sequence[Utterance]) -> dict[str, list[Utterance]]:
 def _counts(rows: Sequence[Utterance]) -> Section:
     by_class = _by_class(rows)
     ordered = {name: len(own) for name, own in by_class.items()}
-    figure = new_figure(6.4, 0.9 + 0.36 * len(ordered))
-    draw_counts(figure.subplots(), ordered)
     cells = []
     for name, own in by_class.items():
         genders = [shown_number(sum(row.gender == gender for row in own)) for gender in ("female", "male")]
@@ -198,8 +196,7 @@ def _counts(rows: Sequence[Utterance]) -> Section:
     columns = ("emotion", "recordings", "per cent", "female", "male", "speakers")
     names = ("emotion", "n_recordings", "percent", "n_female", "n_male", "n_speakers")
     table = Table(columns, cells, names=names)
-    alt = "Bars of the number of recordings: " + ", ".join(f"{name} {count}" for name, count in ordered.items())
-    return Section("counts", "Classes", pictures=[picture(figure, "counts", "Recordings a class", alt, table)])
+    return Section("counts", "Classes", pictures=[counts_picture(ordered, "counts", "Recordings a class", table)])
 
 
 def _durations(rows: Sequence[Utterance], lengths_s: Mapping[str, float]) -> Section:

@@ -13,7 +13,8 @@ from earnest.errors import needs_extra, printable_lines
 from earnest.evaluation.texts import ShownNumber, markdown_row, spread_text
 from earnest.files.writing import write_atomically
 from earnest.installation import __version__
-from earnest.plots.style import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY, save_as
+from earnest.plots.recordings import draw_counts
+from earnest.plots.style import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY, new_figure, save_as
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,6 +111,14 @@ def picture(figure: "Figure", name: str, title: str, alt: str, table: Table | No
         save_as(figure, svg, format="svg", transparent=True, metadata={"Date": None})
         save_as(figure, png, format="png", dpi=DPI)
     return ReportPicture(name, title, alt, NOT_IN_XML.sub(b"", svg.getvalue()), png.getvalue(), table)
+
+
+def counts_picture(counts: Mapping[str, int], name: str, title: str, table: Table | None = None) -> ReportPicture:
+    """Draw how many recordings each class has, with the numbers in words beside it."""
+    figure = new_figure(6.4, 0.9 + 0.36 * len(counts))
+    draw_counts(figure.subplots(), counts)
+    alt = "Bars of the number of recordings: " + ", ".join(f"{name} {count}" for name, count in counts.items())
+    return picture(figure, name, title, alt, table)
 
 
 def data_address(content: bytes, kind: str) -> str:
