@@ -119,15 +119,21 @@ class RecipeOptions:
 
     def read(self, path: Path, quiet: bool) -> Recipe:
         """Read the recipe with the typed settings, and report given ones without effect."""
-        recipe, _ = self.read_with_tune(path)
+        recipe, _ = self._read(path)
         training = recipe.training
         for what, unused in ((f'method = "{training.method}"', training.unused), ("The recipe", recipe.idle)):
             if unused and not quiet:
                 click.echo(f"{what} makes no use of {', '.join(f'training.{name}' for name in unused)}.", err=True)
         return recipe
 
-    def read_with_tune(self, path: Path) -> tuple[Recipe, Tune | None]:
-        """Read the recipe with the typed settings, and its ``[tune]`` table."""
+    def read_with_tune(self, path: Path) -> tuple[Recipe, Tune]:
+        """Read the recipe with the typed settings, and its ``[tune]`` table; `RecipeError` where it has none."""
+        recipe, table = self._read(path)
+        if table is None:
+            raise RecipeError(f"{path}: has no [tune] table. `earnest tune --help` shows one.")
+        return recipe, table
+
+    def _read(self, path: Path) -> tuple[Recipe, Tune | None]:
         try:
             return read_recipe_and_tune(path, self.changes)
         except RecipeError as error:

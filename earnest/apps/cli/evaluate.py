@@ -27,13 +27,13 @@ from earnest.apps.cli.output import (
 from earnest.apps.cli.train import protocol_of, require_training
 from earnest.augment.tta import VARIANTS, variants_called
 from earnest.corpora.manifest import Utterance
-from earnest.errors import MissingExtraError, RecipeError
+from earnest.errors import MissingExtraError
 from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.report import Matrix
 from earnest.evaluation.split_files import NAME, protocol_of_files
 from earnest.files.writing import held_folder, write_json
 from earnest.progress import Progress
-from earnest.settings.recipe import Recipe, read_recipe_and_tune, recipe_word
+from earnest.settings.recipe import Recipe, recipe_word
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
@@ -154,10 +154,7 @@ class EvaluationRequest:
             return None
         from earnest.experiments.tune import SearchSpace
 
-        _, table = read_recipe_and_tune(self.recipe, self.other.changes)
-        if table is None:
-            raise RecipeError(f"{self.recipe}: has no [tune] table. `earnest tune --help` shows one.")
-        return SearchSpace(task.recipe, table)
+        return SearchSpace(task.recipe, self.other.read_with_tune(self.recipe)[1])
 
 
 DEFAULT_LEVELS = "0,5,10,20"

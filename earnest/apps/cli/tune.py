@@ -24,7 +24,7 @@ from earnest.apps.cli.output import (
 )
 from earnest.apps.cli.train import protocol_of, require_training
 from earnest.corpora.manifest import Utterance
-from earnest.errors import RecipeError, counted
+from earnest.errors import counted
 from earnest.evaluation.texts import percent
 
 if TYPE_CHECKING:
@@ -80,8 +80,6 @@ def command(
     from earnest.experiments.tune import SearchSpace, tune
 
     settings, table = other.read_with_tune(recipe)
-    if table is None:
-        raise RecipeError(f"{recipe}: has no [tune] table. `earnest tune --help` shows one.")
     folders = corpus_folders(data) | other.own
     rows: Sequence[Utterance] = ()
     if not protocol:
