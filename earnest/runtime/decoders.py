@@ -65,17 +65,25 @@ class InProcess:
         """Do nothing."""
 
 
-class WatchedDecoders(InProcess):
-    """Decodes in this process, and says how far it is."""
+class WatchedDecoders:
+    """Has decoders decode, and says how far they are."""
 
-    def __init__(self, heard: Callable[[float], object]) -> None:
-        self._heard = heard
+    def __init__(self, heard: Callable[[float], object], decoders: Decoders) -> None:
+        self._heard, self._decoders = heard, decoders
 
     @contextmanager
     def open_audio(self, source: Source, max_seconds: float) -> Iterator[AudioStream]:
         """Open a recording whose blocks are counted."""
-        with super().open_audio(source, max_seconds) as audio:
+        with self._decoders.open_audio(source, max_seconds) as audio:
             yield replace(audio, blocks=self._blocks(audio))
+
+    def read_picture(self, source: Source) -> Picture:
+        """See `Decoders`."""
+        return self._decoders.read_picture(source)
+
+    def close(self) -> None:
+        """See `Decoders`."""
+        self._decoders.close()
 
     def _blocks(self, audio: AudioStream) -> Iterator[Waveform]:
         n_samples = 0

@@ -31,6 +31,7 @@ from earnest.apps.cli._recordings import (
     in_channels,
     is_folder,
     sources_of,
+    watched,
 )
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
@@ -39,11 +40,12 @@ from earnest.apps.cli.output import (
     echo_whole,
     encode_output,
     output_options,
+    progress_for,
     resumable,
 )
 from earnest.audio.source import Source, path_of, place_of, whole_and_channel
 from earnest.files.writing import held_file
-from earnest.progress import Progress
+from earnest.progress import SILENT, Progress
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.bulk import AnsweredRecording, BatchAnswers
 from earnest.runtime.decoders import Decoders
@@ -180,8 +182,9 @@ def command(
     written = Written()
     if output is None:
         known = [] if watch else [path_of(item) for item in sources]
-        writer = _printer(chosen, run.info.classes, known, top, vocal_bursts)
-        written.write(chain.from_iterable(run.rows(some, _shows_progress(quiet, True)) for some in batches), writer)
+        progress = progress_for(False, quiet)
+        rows = chain.from_iterable(run.rows(some, progress, sys.stdout.isatty()) for some in batches)
+        written.write(rows, _printer(chosen, run.info.classes, known, top, vocal_bursts))
     else:
         _write_file(batches, run, output, chosen, found, existing.retried(sources), written, quiet)
     speakers.tell_unmatched()
@@ -267,17 +270,29 @@ class PredictRun:
         (row,) = self._predictor.predict_many([source], 1, None, **self._asked.words())
         return [row.probabilities[name] for name in self.info.classes if name in row.probabilities]
 
-    def journaled(self, some: Sequence[Source], shown: bool) -> Iterable[Prediction | AnsweredRecording]:
-        """Yield the rows of a journal: the answers, or the windows that were heard."""
-        progress, jobs = Progress(shown), min(self._jobs, len(some) or 1)
-        if self._batch:
-            return progress.counted("Hearing", self._predictor.hear_many(some, jobs, self._asked), len(some))
-        found = self._predictor.predict_many(some, jobs, self._adapter, **self._asked.words())
-        return progress.counted("Predicting", found, len(some))
+    def journaled(self, some: Sequence[Source], progress: Progress) -> Iterable[Prediction | AnsweredRecording]:
+        """Return the rows of a journal: the answers, or the windows that were heard."""
+        if len(some) == 1:  # perhaps of hours
+            with watched(self._predictor, progress) as predictor:
+                return [*self._found(predictor, some)]
+        work = "Hearing" if self._batch else "Predicting"
+        return progress.counted(work, self._found(self._predictor, some), len(some))
 
-    def rows(self, some: Sequence[Source], shown: bool) -> Iterable[Prediction]:
-        """Yield the answers to some recordings; speakers are adapted to what came earlier too."""
-        found = self.journaled(some, shown)
+    def _found(self, predictor: Predictor, some: Sequence[Source]) -> Iterable[Prediction | AnsweredRecording]:
+        jobs = min(self._jobs, len(some) or 1)
+        if self._batch:
+            return predictor.hear_many(some, jobs, self._asked)
+        return predictor.predict_many(some, jobs, self._adapter, **self._asked.words())
+
+    def rows(self, some: Sequence[Source], progress: Progress, on_screen: bool) -> Iterable[Prediction]:
+        """Yield the answers to some recordings; speakers are adapted to what came earlier too.
+
+        Parameters
+        ----------
+        on_screen : whether the rows appear on a terminal as they come, where a bar would be among them
+        """
+        is_among_rows = on_screen and not self._batch and len(some) > 1
+        found = self.journaled(some, SILENT if is_among_rows else progress)
         if not self._batch:
             yield from (row for row in found if isinstance(row, Prediction))
             return
@@ -346,7 +361,7 @@ def _write_file(
             left = [source for source in batch if not is_done(rows.done, source)]
             if left:
                 rows.refuse_more()
-            written.write(run.journaled(left, _shows_progress(quiet, False)), rows.write)
+            written.write(run.journaled(left, progress_for(False, quiet)), rows.write)
             rows.publish()
         rows.close()
     if not quiet:
@@ -371,11 +386,6 @@ def is_done(done: dict[str, int], source: Source) -> bool:
         return False
     done[place] -= 1
     return True
-
-
-def _shows_progress(quiet: bool, rows_on_stdout: bool) -> bool:
-    """On a terminal only, and not where the rows themselves appear."""
-    return sys.stderr.isatty() and not quiet and not (rows_on_stdout and sys.stdout.isatty())
 
 
 def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: int, with_bursts: bool) -> Writer:

@@ -19,7 +19,7 @@ from earnest.apps.cli._options import (
     options,
     window_options,
 )
-from earnest.apps.cli._recordings import is_folder, is_list, sources_of
+from earnest.apps.cli._recordings import is_folder, is_list, sources_of, watched
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     FILE,
@@ -38,7 +38,6 @@ from earnest.errors import AudioError, MissingExtraError, counted
 from earnest.files.writing import new_file, unfollowed
 from earnest.progress import SILENT, Progress
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.decoders import WatchedDecoders
 from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written, written_spans
@@ -144,9 +143,8 @@ class TimelineRun:
 
     def timeline(self, source: Source) -> Timeline:
         """Hear one."""
-        with self.progress.amount("Seconds heard") as told:
-            self.predictor.decoders = WatchedDecoders(lambda seconds: told("", int(seconds), 0))
-            found = self.predictor.timeline(source, self.windowing, self.adapter(), **self.options.words())
+        with watched(self.predictor, self.progress) as predictor:
+            found = predictor.timeline(source, self.windowing, self.adapter(), **self.options.words())
         self.n_spans += len(found.spans)
         self.n_bursts += len(found.prediction.vocal_bursts)
         self.notes.count(found.prediction)

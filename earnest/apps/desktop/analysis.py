@@ -110,7 +110,7 @@ class Listening:
     def timeline(self, path: str, heard: Callable[[float], None] = lambda _: None) -> Timeline:
         """Answer one recording or picture of a spectrogram; ``heard`` is called with the seconds so far."""
         predictor = copy(self.predictor)  # what it shares is read alone
-        predictor.decoders = WatchedDecoders(heard)
+        predictor.decoders = WatchedDecoders(heard, predictor.decoders)
         if is_picture(path):
             return Timeline(predictor.predict(path, **self.options.words()), classes=predictor.info.classes)
         return predictor.timeline(path, adapter=self.adapter(), **self.options.words())

@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from stand_in import write_bundle, write_hearing
 
 from earnest.apps.cli import listen as _live_view
+from earnest.apps.cli import predict as _predict_command
 from earnest.apps.cli import timeline as _timeline_command
 from earnest.apps.cli._answers import exact_clock
 from earnest.apps.cli.main import cli
@@ -41,6 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_bundle(root / "bundle")
     write_hearing(root / "hearing", abstain_below=0.18)
     soundfile.write(root / "talk.flac", TALK, 16_000)
+    soundfile.write(root / "clip.wav", voice(3.0), 16_000)
     laughs = [voice(3.0, level=0.04), PAUSE, voice(3.0, level=0.4), PAUSE, voice(3.0)]
     soundfile.write(root / "laughs.wav", np.concatenate(laughs), 16_000)
     return root
@@ -167,6 +169,19 @@ def test_a_terminal_shows_how_much_of_a_long_recording_was_heard(
     assert "Seconds heard" in told and f"{len(TALK) // 16_000}/?" in told
     assert "heard" not in run(folder, "timeline", talk, "--output", output, "--overwrite", "--quiet").stderr
     assert "heard" not in run(folder, "timeline", talk, "--json").stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--isolate"], ["--adapt", "off", "--json"]])
+def test_predict_shows_on_a_terminal_how_much_of_one_recording_it_has_heard(
+    folder: Path, more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(_predict_command, "progress_for", lambda as_json, quiet: Progress(not quiet))
+    ran = run(folder, "predict", "talk.flac", *more)
+    assert "Seconds heard" in ran.stderr and f"{len(TALK) // 16_000}/?" in ran.stderr
+    assert "heard" not in run(folder, "predict", "talk.flac", "--quiet").stderr
+    assert "heard" not in run(folder, "predict", "clip.wav").stderr  # done before a bar is drawn
+    assert "Predicting" in run(folder, "predict", "talk.flac", "laughs.wav").stderr
 
 
 @pytest.mark.parametrize("more", [[], ["--output", "x.srt"], ["--json"], ["--plot", "x.png", "--format", "csv"]])
