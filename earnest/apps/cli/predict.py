@@ -183,8 +183,11 @@ def command(
     if output is None:
         known = [] if watch else [path_of(item) for item in sources]
         progress = progress_for(False, quiet)
-        rows = chain.from_iterable(run.rows(some, progress, sys.stdout.isatty()) for some in batches)
-        written.write(rows, _printer(chosen, run.info.classes, known, top, vocal_bursts))
+        answered = (run.rows(some, progress, sys.stdout.isatty()) for some in batches)
+        begun = iter(next(answered))
+        first = [*islice(begun, 1)]  # what ends the command is told without the head of a table
+        writer = _printer(chosen, run.info.classes, known, top, vocal_bursts)
+        written.write(chain(first, begun, chain.from_iterable(answered)), writer)
     else:
         _write_file(batches, run, output, chosen, found, existing.retried(sources), written, quiet)
     speakers.tell_unmatched()

@@ -184,6 +184,13 @@ def test_predict_shows_on_a_terminal_how_much_of_one_recording_it_has_heard(
     assert "Predicting" in run(folder, "predict", "talk.flac", "laughs.wav").stderr
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_predict_that_ends_with_an_error_before_its_first_row_prints_no_head(folder: Path, form: str) -> None:
+    ran = run(folder, "predict", "picture.png", "--tta", "speed", "--format", form)
+    assert "can't answer about pictures" in str(ran.exception)
+    assert ran.stdout == ""
+
+
 @pytest.mark.parametrize("more", [[], ["--output", "x.srt"], ["--json"], ["--plot", "x.png", "--format", "csv"]])
 @pytest.mark.parametrize("words", [["talk.flac", "laughs.wav"], ["."]], ids=["two", "a folder"])
 def test_what_holds_one_recording_alone_is_refused_for_several(folder: Path, words: list[str], more: list[str]) -> None:
