@@ -27,6 +27,7 @@ class Found:
     Attributes
     ----------
     recordings : paths, as `os.path.join` writes them, sorted; also of a folder with such a name, to become an error
+    tars : paths of tar files, sorted
     links : to folders, which are not followed
     headerless : names of files with samples alone, as telephone systems write them; nothing tells their rate and coding
     unmeant : hidden file, hidden folder or folder of a program → how many recordings are left out there
@@ -34,6 +35,7 @@ class Found:
 
     root: str
     recordings: list[str] = field(default_factory=list)
+    tars: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     headerless: list[str] = field(default_factory=list)
     unmeant: dict[str, int] = field(default_factory=dict)
@@ -74,15 +76,15 @@ class Found:
         return named([printable(str(Path(path).relative_to(self.root))) for path in paths])
 
 
-def found_in(root: str, endings: frozenset[str] = AUDIO_SUFFIXES) -> Found:
-    """Look for files with these endings in a folder and below, by default for recordings."""
+def found_in(root: str) -> Found:
+    """Look for recordings in a folder and below, in one walk."""
     found = Found(root)
     unmeant: dict[str, str] = {}  # a folder that nobody means, or below one → that one
     for parent, folders, files in os.walk(root):
         if parent not in unmeant and parent != root and _is_of_program(parent, {*files, *folders}):
             unmeant[parent] = parent
         links = {name for name in folders if _is_link(Path(parent, name))}
-        wanted = {name for name in [*files, *folders] if _is_wanted(name, endings)} - links
+        wanted = {name for name in [*files, *folders] if is_recording(name)} - links
         folders[:] = sorted({*folders} - links - wanted)
         for name in sorted({*folders, *links, *wanted}):
             path = os.path.join(parent, name)  # noqa: PTH118  # as os.walk writes it
@@ -96,16 +98,15 @@ def found_in(root: str, endings: frozenset[str] = AUDIO_SUFFIXES) -> Found:
                 unmeant[path] = top
         if parent not in unmeant:
             found.headerless += [name for name in files if ending_of(name) in _HEADERLESS]
+            tars = (name for name in files if ending_of(name) == ".tar" and not name.startswith("."))
+            found.tars += [os.path.join(parent, name) for name in tars]  # noqa: PTH118
     found.recordings.sort()
+    found.tars.sort()
     return found
 
 
 def _is_of_program(folder: str, inside: set[str]) -> bool:
     return Path(folder).name in _OF_PROGRAMS or not _IN_ENVIRONMENTS.isdisjoint(inside)
-
-
-def _is_wanted(name: str, endings: frozenset[str]) -> bool:
-    return ending_of(name) in endings and not name.startswith(_OF_MACOS)
 
 
 def _is_link(folder: Path) -> bool:
@@ -124,4 +125,4 @@ def ending_of(name: str) -> str:
 
 def is_recording(name: str) -> bool:
     """Whether a file is called as recordings are."""
-    return _is_wanted(name, AUDIO_SUFFIXES)
+    return ending_of(name) in AUDIO_SUFFIXES and not name.startswith(_OF_MACOS)

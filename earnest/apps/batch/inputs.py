@@ -20,7 +20,7 @@ from earnest.apps.cli._recordings import (
     channel_of,
     is_list,
     rows_of_list,
-    sources_of,
+    told_recordings,
     warn_of_columns,
 )
 from earnest.audio.source import Channel, Source, channel_path, path_in, path_of
@@ -96,14 +96,14 @@ def _local(source: str) -> Iterator[Input]:
     folder = Path(source)
     if not folder.exists():
         raise EarnestError(f"{source}: no such file or folder. Check the path.")
-    tars = [str(Path(tar)) for tar in found_in(source, frozenset({".tar"})).recordings] if folder.is_dir() else []
-    if tars:
-        _refuse_both(source, found_in(source).recordings, tars)
-        for tar in tars:
-            yield from _members(tar)
+    if not folder.is_dir():
+        yield _file(source, _size_of(source))
         return
-    for path in sources_of((source,)):
-        assert isinstance(path, str)
+    found = found_in(source)
+    _refuse_both(source, found.recordings, found.tars)
+    for tar in found.tars:
+        yield from _members(str(Path(tar)))
+    for path in [] if found.tars else told_recordings(found):
         yield _file(path, _size_of(path))
 
 

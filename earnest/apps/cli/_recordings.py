@@ -35,7 +35,7 @@ from earnest.audio.source import (
     source_name,
     whole_and_channel,
 )
-from earnest.corpora.folders import found_in
+from earnest.corpora.folders import Found, found_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.corpora.own.read import matched
 from earnest.corpora.own.tables import PATH, SPEAKER, guessed_name
@@ -317,7 +317,7 @@ def sources_of(
         if path == "-":
             sources += in_channels([standard_input()], channels)
         elif is_folder(path):
-            sources += in_channels(_recordings_in(path, waits), channels, count)
+            sources += in_channels(told_recordings(found_in(path), waits), channels, count)
         elif is_list(path):
             listed = read_list(Path(path))
             warn_of_columns(listed.columns, printable(path))
@@ -372,16 +372,16 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _recordings_in(folder: str, may_be_empty: bool) -> list[str]:
-    """Return paths named as recordings, sorted, and tell what is left out."""
-    found = found_in(folder)
+def told_recordings(found: Found, may_be_empty: bool = False) -> list[str]:
+    """Return the recordings of a folder, and tell what is left out; `AudioError` where there are none."""
+    folder = printable(found.root)
     left_out = found.left_out()
     if not found.recordings and not may_be_empty:
         endings = " ".join(sorted(AUDIO_SUFFIXES))
         told = left_out or "Name another one."
-        raise AudioError(f"{printable(folder)}: no recordings in this folder ({endings}). {told}")
+        raise AudioError(f"{folder}: no recordings in this folder ({endings}). {told}")
     if left_out:
-        _log.warning("%s: %s", printable(folder), left_out)
+        _log.warning("%s: %s", folder, left_out)
     return found.recordings
 
 

@@ -73,6 +73,20 @@ def test_a_folder_with_recordings_and_tar_files_is_refused(tmp_path: Path) -> No
         list(inputs_of(str(tmp_path)))
 
 
+def test_a_folder_is_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk, walked = os.walk, list[str]()
+    monkeypatch.setattr(os, "walk", lambda root: walked.append(root) or walk(root))
+    (tmp_path / "unpacked.tar").mkdir()
+    (tmp_path / "unpacked.tar" / "one.wav").write_bytes(b"sound")
+    assert [one.key for one in inputs_of(str(tmp_path))] == [f"{tmp_path}/unpacked.tar/one.wav"]
+    (tmp_path / "packed").mkdir()
+    keys = write_tar(tmp_path / "packed" / "a.tar", 2)
+    assert [one.key.rpartition("/")[2] for one in inputs_of(str(tmp_path / "packed"))] == [
+        key.rpartition("/")[2] for key in keys
+    ]
+    assert walked == [str(tmp_path), str(tmp_path / "packed")]
+
+
 def test_names_in_a_tar_file_lead_nowhere(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "bad.tar", "w") as tar:
         kinds = {"../../up.wav": tarfile.REGTYPE, "link.wav": tarfile.SYMTYPE, "hard.wav": tarfile.LNKTYPE}
