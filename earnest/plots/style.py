@@ -1,6 +1,7 @@
 """Style of all pictures: colours, figures without matplotlib's global state and without a screen, plain axes."""
 
 import warnings
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -46,7 +47,10 @@ def plain_axes(axes: "Axes", grid: Literal["x", "y", "both"] = "y") -> None:
 def new_figure(width_in: float, height_in: float) -> "Figure":
     with needs_extra("drawing", "report"):
         from matplotlib.figure import Figure
-    return Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
+    # What a notebook looks for; only figures of matplotlib's global state are shown without it.
+    figure._repr_png_ = partial(drawn, figure, ".png")  # type: ignore[attr-defined]
+    return figure
 
 
 def headline(figure: "Figure", title: str, subtitle: str) -> None:
@@ -54,8 +58,8 @@ def headline(figure: "Figure", title: str, subtitle: str) -> None:
     figure.suptitle(text, x=0.02, ha="left", fontsize=11, color=INK, wrap=True)
 
 
-def save_as(figure: "Figure", place: IO[bytes], **look: Any) -> None:
-    """Save a figure that may hold names of others: a dollar is a dollar, a letter that no font here has is a box."""
+def take_literally(figure: "Figure") -> None:
+    """Show names of others as they are: a dollar is a dollar, and letters have the fonts that have them."""
     from matplotlib.font_manager import fontManager
     from matplotlib.text import Text
 
@@ -65,6 +69,11 @@ def save_as(figure: "Figure", place: IO[bytes], **look: Any) -> None:
         text.set_parse_math(False)
         if others and not text.get_text().isascii():
             text.set_fontfamily([*text.get_fontfamily(), *others])
+
+
+def save_as(figure: "Figure", place: IO[bytes], **look: Any) -> None:
+    """Save a figure that may hold names of others; a letter that no font here has is a box."""
+    take_literally(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(place, **look)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from html import escape
 from itertools import accumulate
 from pathlib import Path, PurePath
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from earnest.audio.source import NOT_FILES, file_and_channel
 from earnest.errors import REPLACEMENT, EarnestError, printable, suggestion
@@ -37,6 +37,9 @@ from earnest.runtime.prediction import (
     burst_span,
     percent,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_BYTES = 1 << 26
 Value = TypeVar("Value")
@@ -222,8 +225,12 @@ class Timeline(Framed):
         path = FrameColumn("text", [self.path] * len(self.windows))
         return Frame({"path": path, **{name: FrameColumn("number", values) for name, values in numbers.items()}})
 
-    def plot(self, path: str | Path, title: str | None = None) -> None:
-        """Draw waveform, probabilities over time and spans; the suffix (.png, .svg, .pdf) chooses the kind of file.
+    def plot(self, path: str | Path | None = None, title: str | None = None) -> "Figure":
+        """Draw waveform, probabilities over time and spans, and return matplotlib's figure, which a notebook shows.
+
+        Parameters
+        ----------
+        path : file to write, too; its suffix (.png, .svg, .pdf) chooses the kind
 
         Raises
         ------
@@ -232,7 +239,7 @@ class Timeline(Framed):
         """
         from earnest.runtime.timeline_plot import plot_timeline
 
-        plot_timeline(self, Path(path), title)
+        return plot_timeline(self, None if path is None else Path(path), title)
 
     def _repr_html_(self) -> str:
         head = escape(f"{self.path}: {self.duration_s:.1f} s, {self.speech_s:.1f} s of speech")

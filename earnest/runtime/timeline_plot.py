@@ -14,6 +14,7 @@ from earnest.runtime.prediction import Segment, Span, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from earnest.runtime.timeline import Timeline
 
@@ -46,8 +47,8 @@ NARROW = 0.045  # share of the width that a span's name needs
 LONGEST_NAME = 80  # letters of a recording's name in the title
 
 
-def plot_timeline(timeline: "Timeline", path: Path, title: str | None = None) -> None:
-    """Draw a timeline into a file; its suffix chooses the format.
+def plot_timeline(timeline: "Timeline", path: Path | None, title: str | None) -> "Figure":
+    """Draw a timeline, into a file where one is named; its suffix chooses the format.
 
     Raises
     ------
@@ -56,7 +57,7 @@ def plot_timeline(timeline: "Timeline", path: Path, title: str | None = None) ->
     EarnestError
         When the file can't be written.
     """
-    from earnest.plots.style import drawn, new_figure
+    from earnest.plots.style import drawn, new_figure, take_literally
 
     figure = new_figure(11, 4.8)
     strip, wave, stack = figure.subplots(3, 1, sharex=True, height_ratios=(0.45, 1, 1.7))
@@ -68,11 +69,15 @@ def plot_timeline(timeline: "Timeline", path: Path, title: str | None = None) ->
     stack.set_xlim(0, max(timeline.duration_s, 0.1))
     _time_axis(stack, timeline.duration_s)
     figure.suptitle(title or _headline(timeline), x=0.01, ha="left", fontsize=11, color=INK)
-    try:
-        data = drawn(figure, path.suffix)
-    except ValueError as error:
-        raise EarnestError(f"{path}: can't be drawn ({error}). Use a name that ends in .png, .svg or .pdf.") from error
-    write_atomically(path, data)
+    take_literally(figure)
+    if path:
+        try:
+            data = drawn(figure, path.suffix)
+        except ValueError as error:
+            hint = "Use a name that ends in .png, .svg or .pdf."
+            raise EarnestError(f"{path}: can't be drawn ({error}). {hint}") from error
+        write_atomically(path, data)
+    return figure
 
 
 def colours_of(classes: Sequence[str]) -> dict[str, str]:

@@ -278,6 +278,19 @@ def test_a_picture_names_the_colours_of_unsure_spans_and_of_vocal_bursts(tmp_pat
         assert [label for label in labels if f"<!-- {label} -->" in legend] == labels
 
 
+def test_a_picture_without_a_file_is_a_figure_that_a_notebook_shows_and_that_can_be_saved(tmp_path: Path) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="drawing needs the extra 'report'")
+    calm = timeline((Span(0.0, 9_000.0, "calm", 0.75),))
+    figure = calm.plot(title=r"of $\frac$")
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    figure.savefig(tmp_path / "mine.svg")  # as a notebook's own backend does, too
+    assert "of $\\frac$" in (tmp_path / "mine.svg").read_text("utf-8")
+    assert len(figure.axes) == 3
+    assert pyplot.get_fignums() == []  # nothing is left behind in matplotlib's global state
+    written = calm.plot(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == written._repr_png_()
+
+
 def test_hatches_of_many_vocal_bursts_are_those_of_the_legend() -> None:
     pyplot = pytest.importorskip("matplotlib.pyplot", reason="drawing needs the extra 'report'")
     from earnest.runtime.timeline_plot import BURST_COLOUR, HATCHES, MANY, _draw_spans
