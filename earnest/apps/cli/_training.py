@@ -112,6 +112,11 @@ class RecipeOptions:
             changes.setdefault("scheme", "native")
         return changes if self.scheme is None else {**changes, "scheme": self.scheme}
 
+    def check_protocol(self, protocol: str | None) -> None:
+        """Refuse a protocol beside another one that --set names; the commands that results record say one twice."""
+        if protocol and self.changes.get("protocol", protocol) != protocol:
+            raise click.UsageError("--protocol and --set protocol=… are one setting. Leave one of them out.")
+
     @property
     def own(self) -> dict[str, Path]:
         """Own recordings that were named by path: name → folder, table or manifest."""

@@ -86,9 +86,13 @@ class TaskOptions:
         self, recipe: Recipe, as_published: bool, other: RecipeOptions, folders: dict[str, Path]
     ) -> "tuple[TaskOptions, Sequence[Utterance]]":
         """Return the options with the protocol of the recipe, its authors' or the data's, and what was read for it."""
+        other.check_protocol(self.protocol)
+        is_set = "protocol" in other.changes
+        if is_set and self.splits:
+            raise click.UsageError("Say either --set protocol=NAME or --splits FILES.")
         if self.protocol or self.splits:
             return self, ()
-        authors = recipe.authors_protocol if as_published else ""
+        authors = recipe.authors_protocol if as_published and not is_set else ""
         protocol, rows = (authors, ()) if authors else protocol_of(recipe, other, folders)
         return replace(self, protocol=protocol), rows
 

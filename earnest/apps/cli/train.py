@@ -94,6 +94,7 @@ def command(
     if _is_follower():
         _follow()
         return
+    other.check_protocol(protocol)
     resolved = other.read(recipe, quiet)
     folders = corpus_folders(data) | other.own
     rows: Sequence[Utterance] = ()

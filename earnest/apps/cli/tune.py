@@ -79,6 +79,7 @@ def command(
     require_training()
     from earnest.experiments.tune import SearchSpace, tune
 
+    other.check_protocol(protocol)
     settings, table = other.read_with_tune(recipe)
     folders = corpus_folders(data) | other.own
     rows: Sequence[Utterance] = ()
