@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from shlex import join
 from typing import Any
 
 import numpy as np
@@ -267,10 +268,24 @@ def predictions_file(path: Path) -> Path:
             f"{path}: holds the shards of `earnest batch`, and one table is read here. Make it there with "
             f"`python -c 'import pandas; {table}'`, and give {path / 'answers.parquet'}."
         )
-    if not (file := path / PREDICTIONS).is_file():
-        results = "a predictions file, or a finished folder of `earnest train` (not --all-data), `evaluate` or `learn`"
-        raise CorpusError(f"{path}: holds no {PREDICTIONS}. Give {results}.")
-    return file
+    if (file := path / PREDICTIONS).is_file():
+        return file
+    if _tested_nothing(path):
+        raise CorpusError(
+            f"{path}: a run of `earnest train --all-data` or `earnest import`, for shipping: it kept no recordings to "
+            f"test, and holds no {PREDICTIONS}. How good its recipe is: {join(['earnest', 'evaluate', str(path)])}"
+        )
+    results = "a predictions file, or a finished folder of `earnest train`, `evaluate` or `learn`"
+    raise CorpusError(f"{path}: holds no {PREDICTIONS}. Give {results}.")
+
+
+def _tested_nothing(run: Path) -> bool:
+    """Whether a folder is a finished run that had no test recordings."""
+    try:
+        record = read_json(run / "run.json")
+    except EarnestError:
+        return False
+    return isinstance(record, dict) and record.get("n_test") == 0
 
 
 def read_predictions(path: Path) -> Predictions:

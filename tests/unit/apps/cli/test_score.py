@@ -56,7 +56,20 @@ def test_a_folder_means_the_predictions_in_it(predictions, tmp_path):
     (tmp_path / "empty").mkdir()
     told = str(run(str(tmp_path / "empty")).exception)
     assert "empty: holds no predictions.csv. Give a predictions file, or a finished folder of" in told
-    assert "not --all-data" in told
+
+
+@pytest.mark.parametrize("command", ["score", "report"])
+def test_a_run_that_tested_nothing_is_told_with_what_tests_its_recipe(command, tmp_path):
+    shipped = tmp_path / "the best"
+    shipped.mkdir()
+    (shipped / "run.json").write_text('{"n_test": 0}', "utf-8")
+    told = str(CliRunner().invoke(cli, [command, str(shipped)]).exception)
+    assert (
+        "a run of `earnest train --all-data` or `earnest import`, for shipping: it kept no recordings to test" in told
+    )
+    assert told.endswith(f"earnest evaluate '{shipped}'")
+    (shipped / "run.json").write_text('{"n_test": 9}', "utf-8")
+    assert "all-data" not in str(CliRunner().invoke(cli, [command, str(shipped)]).exception)
 
 
 def test_what_a_run_says_of_its_predictions_is_kept_and_not_contradicted(predictions, tmp_path):
