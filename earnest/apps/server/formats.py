@@ -44,6 +44,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "body-too-slow": (408, "The body took too long to arrive"),
     "too-large": (413, "The recording is too large"),
     "not-audio": (415, "This kind of content is not read"),
+    "no-such-part": (416, "The file has no such part"),
     "foreign-host": (421, "This server has another name"),
     "not-valid": (422, "A parameter or a part of the body is wrong"),
     "not-readable": (422, "The recording can't be read"),

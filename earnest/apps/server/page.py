@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+from http import HTTPStatus
 from pathlib import Path
 
 import anyio
@@ -15,9 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 import earnest
+from earnest.apps.server.formats import ProblemError
 from earnest.apps.server.settings import Settings
 from earnest.audio.activity import NETWORK
 from earnest.bundle import DEFAULT_BUNDLE, SHIPPED, shipped_bundles
@@ -40,6 +42,32 @@ class InPieces(Response):
         for start in range(0, len(self.body), PIECE_BYTES):
             piece, end = bytes(self.body[start : start + PIECE_BYTES]), start + PIECE_BYTES
             await send({"type": "http.response.body", "body": piece, "more_body": end < len(self.body)})
+
+
+class WholeOrPart(FileResponse):
+    """A file, or the bytes of it that a header Range names; a header that names none is ignored (RFC 9110, 14.2)."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; where the file ends before those bytes begin, with a problem, as everywhere."""
+        refused: Message | None = None
+
+        async def pass_on(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
+                refused = message
+            if refused is None:
+                await send(message)
+
+        await super().__call__(scope, receive, pass_on)
+        if refused is None:
+            return
+        if refused["status"] == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            size = self.headers["content-length"]
+            problem = ProblemError("no-such-part", f"The file has {size} bytes, none in the wanted range.")
+            await problem.response({"Content-Range": f"bytes */{size}"})(scope, receive, send)
+            return
+        whole = [header for header in scope["headers"] if header[0] != b"range"]
+        await super().__call__({**scope, "headers": whole}, receive, send)
 
 
 class Files(StaticFiles):
@@ -77,7 +105,7 @@ class Files(StaticFiles):
         headers = IMMUTABLE if _DIGEST_IN_NAME.search(path.name) else REVALIDATED
         vary = {"Vary": "Accept-Encoding"} if _is_compressible(path, stat_result) else {}
         media_type = _MEDIA_TYPES.get(path.suffix)
-        return FileResponse(path, headers={**headers, **vary}, media_type=media_type, stat_result=stat_result)
+        return WholeOrPart(path, headers={**headers, **vary}, media_type=media_type, stat_result=stat_result)
 
     async def _coded(self, plain: FileResponse, codings: frozenset[str]) -> Response:
         path, stat = Path(plain.path), plain.stat_result
@@ -85,7 +113,7 @@ class Files(StaticFiles):
             return plain
         if "br" in codings and (brotli := path.with_name(f"{path.name}.br")).is_file():
             headers = {**_shared(plain), "Content-Encoding": "br"}
-            return FileResponse(brotli, headers=headers, media_type=plain.media_type, stat_result=brotli.stat())
+            return WholeOrPart(brotli, headers=headers, media_type=plain.media_type, stat_result=brotli.stat())
         if "gzip" in codings:
             headers = {**_shared(plain), "Content-Encoding": "gzip", "ETag": f'{plain.headers["etag"][:-1]}-gzip"'}
             return InPieces(await self._gzip(path, stat.st_mtime), headers=headers, media_type=plain.media_type)

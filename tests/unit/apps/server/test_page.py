@@ -103,6 +103,28 @@ def test_a_file_that_changed_is_compressed_anew(client: TestClient, folder: Path
     assert "43" in gzip.decompress(sent).decode()
 
 
+@pytest.mark.parametrize("codings", ["identity", "br"])
+def test_a_part_is_sent_and_one_beyond_the_end_is_refused_with_a_problem(client: TestClient, codings: str) -> None:
+    headers = {"Accept-Encoding": codings}
+    part = client.get(FIXED, headers={**headers, "Range": "bytes=2-5"})
+    whole = TEXT if codings == "identity" else "brotli's bytes"
+    assert (part.status_code, part.headers["content-length"]) == (206, "4")
+    refused = client.get(FIXED, headers={**headers, "Range": "bytes=999999-"})
+    assert (refused.status_code, refused.headers["content-range"]) == (416, f"bytes */{len(whole)}")
+    assert refused.headers["content-type"] == "application/problem+json"
+    told = refused.json()
+    assert (told["status"], told["type"]) == (416, "urn:earnest:problem:no-such-part")
+    assert told["detail"] == f"The file has {len(whole)} bytes, none in the wanted range."
+
+
+@pytest.mark.parametrize("wanted", ["lines=1-2", "bytes", "bytes=", "bytes=5-2", "bytes=a-b", "\xe4"])
+def test_a_range_that_names_no_bytes_is_ignored(client: TestClient, wanted: str) -> None:
+    for method in ("GET", "HEAD"):
+        answer = client.request(method, "clip.flac", headers={"Range": wanted.encode("latin-1")})
+        assert (answer.status_code, answer.headers["content-length"]) == (200, str(len(TEXT)))
+        assert answer.text == (TEXT if method == "GET" else "")
+
+
 @pytest.mark.parametrize(
     "path",
     [
