@@ -256,9 +256,11 @@ def find_bundle(name_or_path: str | Path) -> Path:
     if not shipped:  # frozen without the package's data, or run from a zip file
         told = f"This installation lacks its models: no files in {printable(str(SHIPPED))}"
         raise BundleError(f"{told}. Install earnest as files; with PyInstaller: --collect-data earnest.")
+    typed = {name: name for name in shipped}
     with suppress(OSError):
-        shipped += sorted(beside.parent.name for beside in path.parent.glob("*/bundle.json"))
-    hint = suggestion(path.name, dict.fromkeys(shipped))
+        folders = (beside.parent for beside in path.parent.glob("*/bundle.json"))
+        typed |= {folder.name: path_of_bundle(folder) for folder in folders}
+    hint = suggestion(path.name, typed, typed)
     raise BundleError(f"There is no bundle {shown(str(name_or_path))}, neither shipped nor a folder.{hint}")
 
 

@@ -3,7 +3,7 @@
 import errno
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -82,13 +82,19 @@ def named(names: Sequence[str], most: int = N_NAMED) -> str:
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def suggestion(wrong: str, right: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" or the list of choices, ready to end an error message."""
+def suggestion(wrong: str, right: Iterable[str], typed: Mapping[str, str] | None = None) -> str:
+    """Return " Did you mean 'x'?" or the list of choices, ready to end an error message.
+
+    Parameters
+    ----------
+    typed : how a choice is typed, of those that are typed otherwise than compared
+    """
     choices = sorted(right)
     near = get_close_matches(wrong[:LONGEST], choices, n=1, cutoff=NEAR_FROM)
+    words = [typed.get(name, name) for name in near or choices] if typed else near or choices
     if near:
-        return f" Did you mean '{near[0]}'?"
-    return f" Choose one of: {', '.join(choices)}." if choices else ""
+        return f" Did you mean '{words[0]}'?"
+    return f" Choose one of: {', '.join(words)}." if words else ""
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -29,11 +29,35 @@ def test_a_folder_that_is_called_like_a_shipped_bundle_does_not_take_its_place(
     assert find_bundle(tmp_path / "shipped" / "base" / "bundle.json") == tmp_path / "shipped" / "base"
 
 
-@pytest.mark.parametrize(("wrong", "right"), [("bundels/base/", "base"), ("{}/mien", "mine"), ("{}/bsae", "base")])
-def test_of_a_path_with_a_slip_the_nearest_name_is_told(tmp_path: Path, wrong: str, right: str) -> None:
-    write_bundle(tmp_path / "mine")
-    with pytest.raises(BundleError, match=rf"Did you mean '{right}'\?"):
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("bundels/base/", "base"),
+        ("my own/mien", "my own/mine"),
+        ("my own/bsae", "base"),
+        ("my own/smal", "my own/small"),
+        ("{}/my own/mien", "{}/my own/mine"),
+        ("heer", "here"),
+        ("lareg", "./large"),
+    ],
+)
+def test_of_a_path_with_a_slip_the_nearest_one_is_told_as_it_is_typed(
+    tmp_path: Path, wrong: str, right: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("my own/mine", "my own/small", "here", "large"):
+        write_bundle(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError) as refused:
         find_bundle(wrong.format(tmp_path))
+    told = str(refused.value)
+    assert told.endswith(f"Did you mean '{right.format(tmp_path)}'?")
+    assert find_bundle(told.split("'")[-2]).is_dir()
+
+
+def test_a_path_like_none_is_told_all_as_they_are_typed(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "mine")
+    with pytest.raises(BundleError, match=rf"Choose one of: base, .*{tmp_path}/mine, .*small\."):
+        find_bundle(tmp_path / "zzzzzzz")
 
 
 def test_a_run_that_was_not_exported_is_told_how_it_becomes_a_bundle(tmp_path: Path) -> None:
