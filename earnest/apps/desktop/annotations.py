@@ -331,7 +331,7 @@ class AnnotationPanel(QWidget):
         self.table.setModel(self.model)
         for column, width in enumerate(WIDTHS):
             self.table.horizontalHeader().resizeSection(column, width)
-        self.table.setMinimumWidth(sum(WIDTHS) + 24)
+        self.table.setMinimumWidth(sum(WIDTHS[:2]) + 24)  # in a narrow window it scrolls
         self.table.selectionModel().currentRowChanged.connect(lambda *_: self._choose())
 
     def set_classes(self, classes: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from PySide6.QtCore import (
     QTimer,
     Signal,
 )
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Analysis, Listening
@@ -270,6 +270,26 @@ class TimeLeft:
 
 SHOWN_MS = 250
 WIDTHS = {FILE: 140, EMOTION: 95, CONFIDENCE: 85, LENGTH: 65}
+LEAST_WIDTH = 80  # of names
+
+
+class FilesView(RowsTable):
+    """The rows; in a narrow window names are shortened, so that emotions and confidences are seen."""
+
+    def __init__(self) -> None:
+        super().__init__(tr("Files"))
+        self._cut = 0  # from the names' column, which it gets back where there is room
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Share the width."""
+        super().resizeEvent(event)
+        header = self.horizontalHeader()
+        if not header.count():
+            return
+        wanted = header.sectionSize(FILE) + self._cut
+        room = self.viewport().width() - header.sectionSize(EMOTION) - header.sectionSize(CONFIDENCE)
+        header.resizeSection(FILE, min(wanted, max(room, LEAST_WIDTH)))
+        self._cut = wanted - header.sectionSize(FILE)
 
 
 class FilesPanel(QWidget):
@@ -292,7 +312,7 @@ class FilesPanel(QWidget):
         self.search.setPlaceholderText(tr("Search names and notes"))
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName(tr("Search names and notes"))
-        self.table = RowsTable(tr("Files"))
+        self.table = FilesView()
         self._set_up_table()
         self.progress = QProgressBar()
         self.state = PlainLabel(name=tr("State of the work"), wraps=True)

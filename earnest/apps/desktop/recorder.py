@@ -190,6 +190,7 @@ class RecordPanel(QWidget):
         self.button = button(tr("Record"), self.toggle, tr("Record"))
         self.devices = ChoiceField(tr("Microphone"))
         self.devices.addItem(tr("The system's microphone"), "")
+        self.devices.setMinimumWidth(80)  # its list shows names whole
         self.level = QProgressBar(textVisible=False)
         self.level.setRange(int(LOWEST_DBFS), 0)
         self.level.setValue(int(LOWEST_DBFS))
@@ -199,8 +200,8 @@ class RecordPanel(QWidget):
         self.spans = QListWidget()
         self.spans.setAccessibleName(tr("Emotions that were heard"))
         self._bars, self._grid = dict[str, tuple[QProgressBar, QLabel]](), QGridLayout()
-        longest = max(tr("speech"), tr("pause"), key=len)
-        self.state.setMinimumWidth(self.fontMetrics().horizontalAdvance(f"00:00:00  {longest}") + 8)
+        states = (tr("The microphone is off."), *(f"00:00:00  {sound}" for sound in (tr("speech"), tr("pause"))))
+        self.state.setMinimumWidth(max(map(self.fontMetrics().horizontalAdvance, states)) + 8)
         top = arranged(QHBoxLayout(), self.button, self.devices, self.state, (self.level, 1))
         below = arranged(QHBoxLayout(), (self._grid, 1), (self.spans, 1))
         arranged(QVBoxLayout(self), top, self.problem, (below, 1))

@@ -79,8 +79,9 @@ class RecordingPanel(QWidget):
         buttons += [button(text, what, name, name) for name, text, what in zooms]
         for one in buttons:
             one.setMinimumWidth(self.fontMetrics().horizontalAdvance(one.text()) + 20)  # Qt's own is 80
-        row = arranged(QHBoxLayout(), *buttons, self.place, (self.title, 1))
-        layout = arranged(QVBoxLayout(self), (self.views, 1), row)
+        row = arranged(QHBoxLayout(), *buttons, (self.title, 1))
+        # A row of its own: beside the buttons it would, as it grows, push views aside that somebody drags over.
+        layout = arranged(QVBoxLayout(self), (self.views, 1), row, self.place)
         layout.setContentsMargins(0, 4, 4, 4)
 
     def show_recording(self, path: str) -> None:

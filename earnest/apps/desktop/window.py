@@ -87,6 +87,7 @@ class DesktopWindow(QMainWindow):
         self.split.addWidget(self.right)
         self.right.setSizes([420, 300])
         self.split.setSizes([460, 820])
+        self.split.setStretchFactor(1, 1)  # a narrow window takes it of the right side first, as far as that can shrink
         self.notice = Notice(self.files.table)
         middle = QWidget()
         layout = arranged(QVBoxLayout(middle), self.notice, (self.split, 1))

@@ -239,6 +239,32 @@ def test_a_german_window_fits_800_pixels_also_while_it_works_on_hours(opened: An
         install("en")
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_of_800_pixels_the_list_has_enough_for_names_emotions_and_confidences(
+    opened: Any, voices: Path, language: str
+) -> None:
+    from earnest.apps.desktop.files import CONFIDENCE, EMOTION, FILE, WIDTHS
+    from earnest.apps.desktop.texts import install
+
+    driver = opened(voices, language=language)
+    try:
+        driver.answered()
+        window, table = driver.window, driver.window.files.table
+        header = table.horizontalHeader()
+        for place in range(window.tabs.count()):
+            window.tabs.setCurrentIndex(place)
+            window.resize(800, 600)
+            driver.bot.wait(50)  # until all is laid out
+            assert window.width() == 800
+            seen = [header.sectionSize(column) for column in (FILE, EMOTION, CONFIDENCE)]
+            assert sum(seen) <= table.viewport().width()
+            assert seen[0] >= 100
+        window.resize(1280, 600)
+        driver.until(lambda: header.sectionSize(FILE) == WIDTHS[FILE])
+    finally:
+        install("en")
+
+
 def test_every_text_is_translated_and_compiled(qapp: Any) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "desktop_texts.py", "--check"], capture_output=True, text=True, check=False
