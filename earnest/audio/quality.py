@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError
@@ -79,12 +80,37 @@ NOISY_RANGE_DB = 10.0  # white and machine noise at 0 dB leaves half of the clip
 NOISY_PEAK_DB, PEAK_FRAMES = 20.0, 5  # of those measured: half a second
 LEVELS_EVERY, SPECTRUM_EVERY = 4, 16  # frames: ten and two and a half a second
 
+HEARD_TO_HZ = 8_000.0  # by models
+FILTER_S = 0.0015  # the low-pass's length: 55 dB down at 10 kHz
+
 _LEVELS = np.arange(-120, 61)
 
 
 @lru_cache(maxsize=8)
 def _taper(n_frame: int) -> Waveform:
     return np.hanning(n_frame).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _low_pass(sample_rate_hz: int) -> Waveform:
+    """Return the weights, shape (taps,), of a windowed sinc that keeps what is below 8 kHz."""
+    # h_k = sinc(2·f·k)·(1 + cos(π·k / (m + 1))) / 2 for |k| ≤ m, with f the share of the rate; their sum is 1.
+    reach = round(FILTER_S / 2 * sample_rate_hz)
+    places = np.arange(-reach, reach + 1)
+    sinc = np.sinc(2 * HEARD_TO_HZ / sample_rate_hz * places) * (1 + np.cos(np.pi * places / (reach + 1))) / 2
+    taps: Waveform = (sinc / sinc.sum()).astype(np.float32)
+    return taps
+
+
+def _heard(frames: npt.NDArray[np.float32], sample_rate_hz: int) -> npt.NDArray[np.float32]:
+    """Return what models hear of frames (frames, n_frame), about 16 000 samples a second: (frames, samples)."""
+    if sample_rate_hz <= 2 * HEARD_TO_HZ:
+        return frames
+    taps = _low_pass(sample_rate_hz)
+    # (frames, samples, taps): where all taps lie within the frame, at 48 kHz every third place.
+    windows = sliding_window_view(frames, len(taps), axis=1)[:, :: int(sample_rate_hz // (2 * HEARD_TO_HZ))]
+    heard: npt.NDArray[np.float32] = np.einsum("ijk,k->ij", windows, taps)
+    return heard
 
 
 def _whole_frames(
@@ -99,11 +125,12 @@ def _whole_frames(
 class QualityMeter:
     """Counts clipped samples, levels and the power above 4.6 kHz; where blocks end changes nothing.
 
-    Levels are those of every fourth frame of 25 ms, in steps of 1 dB; the spectrum is that of every sixteenth.
+    Levels are those of every fourth frame of 25 ms, in steps of 1 dB, without what lies above 8 kHz, which no model
+    hears. The spectrum is that of every sixteenth.
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
-        self._n_frame = max(round(FRAME_S * sample_rate_hz), 2)
+        self._rate, self._n_frame = sample_rate_hz, max(round(FRAME_S * sample_rate_hz), 2)
         self._n_samples = self._n_clipped = self._n_frames = 0
         self._rest = np.empty(0, np.float32)
         self._histogram = np.zeros(len(_LEVELS), np.int64)
@@ -127,7 +154,7 @@ class QualityMeter:
     @np.errstate(under="ignore")
     def _measure(self, frames: npt.NDArray[np.float32]) -> None:
         # −n mod k skips to the next frame whose number is a multiple of k, whatever came in earlier blocks.
-        levels = np.rint(levels_dbfs(frames[-self._n_frames % LEVELS_EVERY :: LEVELS_EVERY]))
+        levels = np.rint(levels_dbfs(_heard(frames[-self._n_frames % LEVELS_EVERY :: LEVELS_EVERY], self._rate)))
         # A place for each whole decibel from −120 to 60; −120 is place 0.
         self._histogram += np.bincount(np.clip(levels, -120, 60).astype(int) + 120, minlength=len(_LEVELS))
         chosen = frames[-self._n_frames % SPECTRUM_EVERY :: SPECTRUM_EVERY]

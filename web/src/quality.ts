@@ -13,6 +13,8 @@ const NOISY_RANGE_DB = 10;
 const NOISY_PEAK_DB = 20;
 const PEAK_FRAMES = 5; // of those measured: half a second
 const TOO_QUIET_DBFS = -55; // of the loudest frame
+const HEARD_TO_HZ = 8_000; // by models
+const FILTER_S = 0.0015; // the low-pass's length: 55 dB down at 10 kHz
 const LEVELS_EVERY = 4;
 const SPECTRUM_EVERY = 16;
 const LOWEST_LEVEL = -120;
@@ -23,6 +25,8 @@ export class QualityMeter {
   private readonly first: number;
   private readonly firstHigh: number;
   private readonly taper: Float64Array;
+  private readonly taps: Float64Array | null;
+  private readonly step: number;
   private readonly histogram = new Array<number>(HIGHEST_LEVEL - LOWEST_LEVEL + 1).fill(0);
   private nSamples = 0;
   private nClipped = 0;
@@ -35,6 +39,8 @@ export class QualityMeter {
     this.nFrame = Math.max(roundHalfEven(FRAME_S * sampleRateHz), 2);
     this.first = Math.floor((RUMBLE_HZ * this.nFrame) / sampleRateHz) + 1;
     this.firstHigh = Math.floor((TELEPHONE_HZ * this.nFrame) / sampleRateHz) + 1;
+    this.taps = sampleRateHz > 2 * HEARD_TO_HZ ? lowPass(sampleRateHz) : null;
+    this.step = Math.floor(sampleRateHz / (2 * HEARD_TO_HZ));
     this.taper = Float64Array.from(
       { length: this.nFrame },
       (_, index) => 0.5 - 0.5 * Math.cos((2 * Math.PI * index) / (this.nFrame - 1)),
@@ -56,8 +62,10 @@ export class QualityMeter {
     this.rest = samples.slice(start);
   }
 
+  /** Without what lies above 8 kHz, which no model hears. */
   private countLevel(frame: Float32Array): void {
-    const level = Math.min(Math.max(roundHalfEven(levelDbfs(frame)), LOWEST_LEVEL), HIGHEST_LEVEL);
+    const heard = this.taps ? filtered(frame, this.taps, this.step) : frame;
+    const level = Math.min(Math.max(roundHalfEven(levelDbfs(heard)), LOWEST_LEVEL), HIGHEST_LEVEL);
     this.histogram[level - LOWEST_LEVEL]++;
   }
 
@@ -111,6 +119,27 @@ export class QualityMeter {
 function levelAt(histogram: readonly number[], count: number): number {
   let sum = 0;
   return LOWEST_LEVEL + histogram.findIndex((frames) => (sum += frames) >= count);
+}
+
+/** Weights of a windowed sinc that keeps what is below 8 kHz; their sum is 1. */
+function lowPass(sampleRateHz: number): Float64Array {
+  const reach = roundHalfEven((FILTER_S / 2) * sampleRateHz);
+  const taps = Float64Array.from({ length: 2 * reach + 1 }, (_, index) => {
+    const place = index - reach;
+    const angle = (2 * Math.PI * HEARD_TO_HZ * place) / sampleRateHz;
+    return (place ? Math.sin(angle) / angle : 1) * (1 + Math.cos((Math.PI * place) / (reach + 1)));
+  });
+  const sum = taps.reduce((total, weight) => total + weight, 0);
+  return taps.map((weight) => weight / sum);
+}
+
+/** The sums weighted by `taps` where these lie within the frame, at every `step`-th place. */
+function filtered(frame: Float32Array, taps: Float64Array, step: number): Float32Array {
+  return Float32Array.from({ length: Math.floor((frame.length - taps.length) / step) + 1 }, (_, place) => {
+    let sum = 0;
+    for (let index = 0; index < taps.length; index++) sum += taps[index] * frame[place * step + index];
+    return sum;
+  });
 }
 
 /** |DFT|² at one bin, by Goertzel's recursion. */

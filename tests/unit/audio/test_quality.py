@@ -84,6 +84,17 @@ def test_noise_as_loud_as_the_voice_is_noisy() -> None:
     assert words(with_noise(-3.0)) == ("noisy",)
 
 
+@pytest.mark.parametrize("sample_rate_hz", [22_050, 44_100, 48_000, 192_000])
+def test_what_no_model_hears_is_neither_noise_nor_sound(sample_rate_hz: int) -> None:
+    speech = soxr.resample(spoken(), 16_000, sample_rate_hz)
+    tone_hz = min(19_000, 0.48 * sample_rate_hz)
+    tone = (0.05 * np.sin(2 * np.pi * tone_hz / sample_rate_hz * np.arange(len(speech)))).astype(np.float32)
+    assert words(speech + tone, sample_rate_hz) == ()
+    assert words(tone, sample_rate_hz) == ("too-quiet",)
+    noisy = soxr.resample(with_noise(-3.0), 16_000, sample_rate_hz)
+    assert words(noisy, sample_rate_hz) == words(noisy + tone, sample_rate_hz) == ("noisy",)
+
+
 def test_digital_silence_is_no_quiet_moment() -> None:
     padded = np.concatenate([with_noise(-3.0), np.zeros(6_000, np.float32)])
     assert words(padded) == ("noisy",)
@@ -111,13 +122,18 @@ def test_speech_is_too_quiet_where_none_of_it_is_louder_than_minus_55_dbfs() -> 
 
 
 @settings(max_examples=30, deadline=None)
-@given(sizes=st.lists(st.integers(0, 9_000), max_size=12), snr_db=st.floats(-10, 30), gain=st.floats(0.5, 30))
-def test_where_blocks_end_changes_no_word(sizes: list[int], snr_db: float, gain: float) -> None:
+@given(
+    sizes=st.lists(st.integers(0, 9_000), max_size=12),
+    snr_db=st.floats(-10, 30),
+    gain=st.floats(0.5, 30),
+    sample_rate_hz=st.sampled_from([16_000, 44_100]),
+)
+def test_where_blocks_end_changes_no_word(sizes: list[int], snr_db: float, gain: float, sample_rate_hz: int) -> None:
     whole = np.clip(np.float32(gain) * with_noise(snr_db), -1, 1)
-    meter = QualityMeter(16_000)
+    meter = QualityMeter(sample_rate_hz)
     for block in np.split(whole, np.cumsum(sizes)):
         meter.accept(block)
-    assert meter.words() == words(whole)
+    assert meter.words() == words(whole, sample_rate_hz)
 
 
 @pytest.mark.parametrize("level_db", [-6, -40, -64])
