@@ -289,7 +289,8 @@ def _whole(given: object) -> WholeSource:
     if isinstance(given, str | bytes | os.PathLike):
         if given == "":
             raise AudioError(f"An empty text names no recording. {_EXPECTED}")
-        return given
+        is_bytes = isinstance(given, os.PathLike) and isinstance(os.fspath(given), bytes)  # of os.scandir(b"…")
+        return os.fsdecode(given) if is_bytes else given
     if isinstance(given, bytearray | memoryview):
         return bytes(given)
     if isinstance(given, tuple):

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import cache, cached_property, partial
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
@@ -486,7 +486,7 @@ def _speaker(name: object, number: int) -> str:
 
 
 def _check_jobs(jobs: int) -> None:
-    if not isinstance(jobs, int) or jobs < 1:
+    if not isinstance(jobs, Integral) or jobs < 1:
         raise EarnestError(f"jobs must be a whole number of threads, 1 or more; got {shown(jobs)}.")
 
 

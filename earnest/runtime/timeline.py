@@ -21,7 +21,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from earnest.audio.source import NOT_FILES, file_and_channel
-from earnest.errors import REPLACEMENT, EarnestError, printable, suggestion
+from earnest.errors import REPLACEMENT, EarnestError, printable, shown, suggestion
 from earnest.files.reading import read_text
 from earnest.files.tables import csv_row, lines_of
 from earnest.runtime.formats import Frame, FrameColumn, Framed
@@ -263,8 +263,8 @@ def written(timeline: Timeline, form: str, folder: Path | None = None) -> Iterat
     EarnestError
         For an unknown format.
     """
-    if form not in FORMATS:
-        raise EarnestError(f"There is no timeline format '{form}'.{suggestion(form, FORMATS)}")
+    if not isinstance(form, str) or form not in FORMATS:
+        raise EarnestError(f"There is no timeline format {shown(form)}.{suggestion(str(form), FORMATS)}")
     return FORMATS[form](timeline, folder)
 
 

@@ -70,7 +70,9 @@ def plot_timeline(timeline: "Timeline", path: Path | None, title: str | None) ->
     _time_axis(stack, timeline.duration_s)
     figure.suptitle(title or _headline(timeline), x=0.01, ha="left", fontsize=11, color=INK)
     take_literally(figure)
-    if path:
+    if path is not None:
+        if not path.name:
+            raise EarnestError(f"{path}: a folder. Give the name of a file in it, such as talk.png.")
         try:
             data = drawn(figure, path.suffix)
         except ValueError as error:

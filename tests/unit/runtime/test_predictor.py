@@ -1,5 +1,6 @@
 """Status, order, batches and windows of predictions, with a stand-in network."""
 
+import os
 import shutil
 import threading
 import tracemalloc
@@ -129,6 +130,15 @@ def test_decoding_ahead_changes_neither_order_nor_answers(model: Predictor, tmp_
     paths[13].write_bytes(b"no sound at all")
     write_voice(paths[40], 70.0)  # long enough to be decoded in its turn
     assert list(model.predict_many(paths, jobs)) == list(model.predict_many(paths))
+
+
+def test_entries_of_a_folder_that_was_listed_in_bytes_and_numbers_of_numpy_are_understood(
+    model: Predictor, tmp_path: Path
+) -> None:
+    write_voice(tmp_path / "a.wav", 1.0)
+    with os.scandir(os.fsencode(tmp_path)) as entries:
+        (row,) = model.predict_many(entries, np.int64(2))
+    assert (row.path, row.status) == (str(tmp_path / "a.wav"), "ok")
 
 
 def test_leaving_early_leaves_no_thread_at_work(model: Predictor, tmp_path: Path) -> None:

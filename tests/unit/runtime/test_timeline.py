@@ -265,6 +265,8 @@ def test_in_a_notebook_a_timeline_shows_bursts_and_nothing_above_95_per_cent() -
 def test_an_unknown_format_names_the_nearest() -> None:
     with pytest.raises(EarnestError, match=r"no timeline format 'textgrit'\. Did you mean 'textgrid'"):
         timeline().to("textgrit")
+    with pytest.raises(EarnestError, match=r"no timeline format None\. Choose one of: audacity"):
+        timeline().to(None)  # type: ignore[arg-type]
 
 
 def test_a_picture_names_the_colours_of_unsure_spans_and_of_vocal_bursts(tmp_path: Path) -> None:
@@ -349,6 +351,8 @@ def test_a_picture_makes_its_folder_and_a_wrong_name_is_told_as_it_was_given(tmp
     assert (tmp_path / "new" / "a.png").exists()
     with pytest.raises(EarnestError, match=r"a\.xyz: can't be drawn .* Use a name that ends in \.png, \.svg or \.pdf"):
         found.plot(tmp_path / "a.xyz")
+    with pytest.raises(EarnestError, match=r"\.: a folder\. Give the name of a file in it, such as talk\.png"):
+        found.plot("")
     (tmp_path / "file").touch()
     with pytest.raises(EarnestError, match=r"a\.png: not writable \(File exists\)\. Choose another place"):
         found.plot(tmp_path / "file" / "a.png")
