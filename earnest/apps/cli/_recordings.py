@@ -305,13 +305,10 @@ def sources_of(
     Raises
     ------
     click.UsageError
-        When standard input is to be read for each of several channels, ``output`` is among what is read, or a word is
-        empty.
+        When standard input is to be read for each of several channels, or ``output`` is among what is read.
     """
     if "-" in paths and len(channels) > 1:
         raise click.UsageError("Standard input is read once: name one --channel, or save it as a file.")
-    if "" in paths:
-        raise click.UsageError("An empty word names no recording. Is a variable of the shell empty?")
     sources: list[Source] = []
     for path in paths:
         if path == "-":

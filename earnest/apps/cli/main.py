@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from io import StringIO
+from itertools import pairwise
 from keyword import iskeyword
 from pathlib import Path
 from shlex import quote
@@ -106,6 +107,14 @@ class LazyGroup(click.Group):
         for group, rows in grouped(names).items():
             with formatter.section(group):
                 formatter.write_dl([(name.ljust(widest), line) for name, line in rows])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse empty words, which commands would take for the working folder, or for nothing asked."""
+        for before, word in pairwise(["", *args]):
+            if not word or (word.startswith("--") and word.find("=") == len(word) - 1):
+                place = word or (f"An empty word after {before}" if before else "An empty word")
+                ctx.fail(f"{place} names nothing. Is a variable of the shell empty?")
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Name the nearest right command for a wrong one, and for a recording the one that answers it."""

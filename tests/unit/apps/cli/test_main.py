@@ -296,6 +296,27 @@ def test_a_closed_standard_input_is_said_to_be_so(command: list[str]) -> None:
     assert run.stderr == "earnest: -: standard input is closed. Send a recording to it, or name a file.\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["batch", "talk.wav", "-o", ""], "An empty word after -o"),
+        (["learn", "", "-o", "x"], "An empty word after learn"),
+        (["train", "own", "--corpus", "", "-o", "x"], "An empty word after --corpus"),
+        (["predict", "talk.wav", "--classes="], "--classes="),
+        (["corpus", "check", ""], "An empty word after check"),
+        ([""], "An empty word"),
+    ],
+)
+def test_an_empty_word_is_refused_and_not_taken_for_the_working_folder(
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("talk.wav", voice(1.0), 16_000)
+    ran = CliRunner().invoke(cli, words)
+    assert (ran.exit_code, f"Error: {told} names nothing. Is a variable" in ran.stderr) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["talk.wav"]
+
+
 def run_in_shell(line: str) -> tuple[int, str]:
     """Run a line of a shell in which "$earnest" is the command; return its exit code and what it says to people."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
