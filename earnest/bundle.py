@@ -242,7 +242,7 @@ def shipped_bundles() -> list[str]:
 
 def find_bundle(name_or_path: str | Path) -> Path:
     """Return the folder of a bundle given by name (shipped) or by path (folder, or a file of it)."""
-    if not isinstance(name_or_path, str | os.PathLike):
+    if not isinstance(name_or_path, str | os.PathLike) or name_or_path == "":
         raise BundleError(f"Expected the name or the folder of a model, got {shown(name_or_path)}.")
     shipped = shipped_bundles()
     if str(name_or_path) in shipped:  # before folders: a folder called "base" must not become the default by chance

@@ -282,6 +282,8 @@ def test_what_is_no_name_of_a_model_a_variant_a_class_or_a_speaker_is_told(model
     for call in (earnest.load, lambda name: earnest.load(["small", name]), lambda name: earnest.predict(CLIP, name)):
         with pytest.raises(BundleError, match=r"Expected the name or the folder of a model, got 3\."):
             call(wrong)
+    with pytest.raises(BundleError, match=r"Expected the name or the folder of a model, got ''\."):
+        earnest.load("")
     with pytest.raises(EarnestError, match="There are no variants called None"):
         earnest.load(tta=None)  # type: ignore[arg-type]
     with pytest.raises(EarnestError, match="classes: expected names such as 'angry', got 3"):
@@ -296,6 +298,8 @@ def test_a_wrong_word_of_learn_is_told_before_anything_is_heard(tmp_path: Path) 
         earnest.learn("nowhere", tmp_path / "own", licence=wrong)
     with pytest.raises(EarnestError, match="seed must be at least 0, got -1"):
         earnest.learn("nowhere", tmp_path / "own", seed=-1)
+    with pytest.raises(EarnestError, match="source: an empty text names no folder"):  # Path("") is the working folder
+        earnest.learn("", tmp_path / "own")
 
 
 @pytest.mark.parametrize("threads", [-1, 100_000])

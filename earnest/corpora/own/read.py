@@ -147,6 +147,8 @@ def read_own(
 
 
 def _path_of(given: object) -> Path:
+    if given == "":
+        raise CorpusError("source: an empty text names no folder, table or list of files. The working folder is '.'.")
     if isinstance(given, str | PathLike):
         return Path(given)
     raise CorpusError(
