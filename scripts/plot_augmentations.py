@@ -28,7 +28,7 @@ from earnest.augment.base import build_chain
 RATE_HZ = 16_000
 N_FFT, HOP = 512, 128  # 32 and 8 ms
 HIGHEST_DB, RANGE_DB = 0, 70
-DPI = 110
+DPI = 90
 DEMO = Path(earnest.__file__).parent / "demo"
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "augmentations.png"
 SEED = 3
