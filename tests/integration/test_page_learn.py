@@ -73,9 +73,11 @@ def test_a_folder_for_each_class_is_learnt_and_the_download_answers_the_same_in_
 ) -> None:
     open_page(driver, address, "learn")
     assert not driver.find_element("id", "learn-start").is_enabled()
+    (recordings / "notes.txt").write_text("no sound at all")
     drop(driver, "learn-drop", recordings)
     harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 2")
     assert "10 recordings, 2 classes" in text_of(driver, "learn-count")
+    assert text_of(driver, "learn-left-out") == "1 file that is no recording was left out."
     before = the_page.posts_and_streams(address)
     learnt(driver)
     told = text_of(driver, "learnt-result")

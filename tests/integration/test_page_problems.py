@@ -388,7 +388,8 @@ def as_recorded_by_a_browser(seconds: int) -> bytes:
 def test_of_a_folder_that_is_dropped_the_recordings_are_answered(driver: Any, address: str, tmp_path: Path) -> None:
     (tmp_path / "calls" / "anna").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
-    (tmp_path / "calls" / "notes.txt").write_text("no sound at all")
+    for name in ("notes.txt", "anna/face.jpg", ".DS_Store"):
+        (tmp_path / "calls" / name).write_text("no sound at all")
     shutil.copy(DEMO / "lively.flac", tmp_path / "calls")
     shutil.copy(DEMO / "plain.flac", tmp_path / "calls" / "anna")
     open_page(driver, address, "files")
@@ -396,10 +397,11 @@ def test_of_a_folder_that_is_dropped_the_recordings_are_answered(driver: Any, ad
     harness.wait_for(driver, "document.querySelectorAll('#file-list .with-dot').length === 2")
     names = [one.text for one in driver.find_elements("css selector", "#file-list .file-name")]
     assert names == ["anna/plain.flac", "calls/lively.flac"]
+    assert text_of(driver, "files-left-out") == "2 files that are no recordings were left out."
     drop(driver, "drop", tmp_path / "empty")
     assert "There are no recordings in it" in problem(driver, "files-problem")
     choose_file(driver, DEMO / "plain.flac")
-    assert text_of(driver, "files-problem") == ""
+    assert text_of(driver, "files-problem") == text_of(driver, "files-left-out") == ""
 
 
 def test_a_file_that_is_dropped_beside_its_place_does_not_replace_the_page(driver: Any, address: str) -> None:

@@ -12,29 +12,42 @@ export interface Found {
   folder: string;
 }
 
+/** The recordings among some files, and how many others there were, hidden ones not counted: who gave a folder sees none. */
+export interface Among {
+  recordings: Found[];
+  nOthers: number;
+}
+
 /** The recordings among chosen files; those of a chosen folder know where they lay. */
-export function amongChosen(files: Iterable<File>): Found[] {
+export function amongChosen(files: Iterable<File>): Among {
   const all = [...files].map((file) => ({ file, folder: folderOf(file.webkitRelativePath) }));
-  return recordings(all);
+  return sorted(all);
 }
 
 /** Dropped files; where a folder is among them, the recordings alone, with the name of their folder. Call it while the event is handled. */
-export async function filesDropped(data: DataTransfer): Promise<File[]> {
+export async function filesDropped(data: DataTransfer): Promise<{ files: File[]; nOthers: number }> {
   const files = [...data.files];
   const isFolder = [...data.items].map((item) => item.webkitGetAsEntry()?.isDirectory);
-  if (!isFolder.includes(true)) return files;
-  const found = await amongDropped(data);
-  if (!found.length) throw new EarnestError("There are no recordings in it. Drop a folder with wav, flac, mp3, ogg, m4a or webm.");
-  return found.map(({ file, folder }) => (folder ? new File([file], `${folder}/${file.name}`, { type: file.type }) : file));
+  if (!isFolder.includes(true)) return { files, nOthers: 0 };
+  const { recordings, nOthers } = await amongDropped(data);
+  if (!recordings.length) throw new EarnestError("There are no recordings in it. Drop a folder with wav, flac, mp3, ogg, m4a or webm.");
+  const named = recordings.map(({ file, folder }) => (folder ? new File([file], `${folder}/${file.name}`, { type: file.type }) : file));
+  return { files: named, nOthers };
+}
+
+/** "3 files that are no recordings were left out."; "" where there was none. */
+export function leftOut(nOthers: number): string {
+  if (nOthers === 1) return "1 file that is no recording was left out.";
+  return nOthers ? `${nOthers} files that are no recordings were left out.` : "";
 }
 
 /** The recordings among what was dropped, in folders too. Call it while the event is handled. */
-export async function amongDropped(data: DataTransfer): Promise<Found[]> {
+export async function amongDropped(data: DataTransfer): Promise<Among> {
   const entries = [...data.items].map((item) => item.webkitGetAsEntry());
   if (!entries.some((entry) => entry?.isDirectory)) return amongChosen(data.files);
   const found: Found[] = [];
   for (const entry of entries) if (entry) await walk(entry, "", 0, found);
-  return recordings(found);
+  return sorted(found);
 }
 
 async function walk(entry: FileSystemEntry, folder: string, depth: number, found: Found[]): Promise<void> {
@@ -56,10 +69,12 @@ async function walk(entry: FileSystemEntry, folder: string, depth: number, found
   }
 }
 
-function recordings(all: readonly Found[]): Found[] {
+function sorted(all: readonly Found[]): Among {
   if (all.length > MOST_FILES) throw new EarnestError(`There are more than ${MOST_FILES} files. Take a smaller folder.`);
-  const sounds = all.filter(({ file }) => !file.name.startsWith(".") && (SOUND.test(file.name) || /^(audio|video)\//.test(file.type)));
-  return sounds.sort((one, other) => (`${one.folder}/${one.file.name}` < `${other.folder}/${other.file.name}` ? -1 : 1));
+  const seen = all.filter(({ file }) => !file.name.startsWith("."));
+  const recordings = seen.filter(({ file }) => SOUND.test(file.name) || /^(audio|video)\//.test(file.type));
+  recordings.sort((one, other) => (`${one.folder}/${one.file.name}` < `${other.folder}/${other.file.name}` ? -1 : 1));
+  return { recordings, nOthers: seen.length - recordings.length };
 }
 
 function folderOf(path: string): string {

@@ -8,7 +8,7 @@ import { asChosen } from "../chosen.js";
 import { askBeforeLeaving, byId, download, h, onClick, say } from "../dom.js";
 import { rows } from "../exports.js";
 import { Job } from "../job.js";
-import { filesDropped } from "../own/found.js";
+import { filesDropped, leftOut } from "../own/found.js";
 import { dot } from "../parts/bars.js";
 import { ClipDetail } from "../parts/clip-detail.js";
 import { ProblemBox } from "../parts/problem-box.js";
@@ -85,7 +85,9 @@ class FilesView {
 
   private async takeDropped(data: DataTransfer): Promise<void> {
     try {
-      this.take(await filesDropped(data));
+      const { files, nOthers } = await filesDropped(data);
+      this.take(files);
+      say(byId("files-left-out"), leftOut(nOthers));
     } catch (error) {
       this.problem.show(error);
     }
@@ -103,7 +105,7 @@ class FilesView {
   /** What is said next is new, also in the same words. */
   private begin(): void {
     this.problem.clear();
-    say(byId("files-said"), "");
+    for (const id of ["files-said", "files-left-out"]) say(byId(id), "");
   }
 
   private add(job: Job, place: (row: HTMLElement) => void): void {
@@ -175,6 +177,7 @@ class FilesView {
     const count = counted(this.jobs.length, "recording");
     const question = `Take ${count} out of the list, with the answers? Your files stay where they are.`;
     if ((await sure(question, "Remove all")) !== "delete") return;
+    this.begin();
     for (const job of this.jobs.splice(0)) this.remove(job); // out of the list first: no other one is shown in between
     byId("files-input").focus();
   }

@@ -7,7 +7,7 @@ import { askBeforeLeaving, byId, download, enable, h, onClick, say } from "../do
 import { BrowserEngine } from "../browser-engine.js";
 import { fileName, unzipped, zipped } from "../own/archive.js";
 import { type Group, OwnClasses } from "../own/classes.js";
-import { amongChosen, amongDropped, type Found } from "../own/found.js";
+import { type Among, amongChosen, amongDropped, leftOut } from "../own/found.js";
 import { Recorder } from "../own/recorder.js";
 import { showLearnt } from "../parts/learnt.js";
 import { ProblemBox } from "../parts/problem-box.js";
@@ -78,9 +78,12 @@ class LearnView {
     });
   }
 
-  private add(finding: Promise<Found[]>): void {
+  private add(finding: Promise<Among>): void {
     void this.told(async () => {
-      this.own.addFiles(await finding, this.label.value, this.speaker.value);
+      say(byId("learn-left-out"), "");
+      const { recordings, nOthers } = await finding;
+      this.own.addFiles(recordings, this.label.value, this.speaker.value);
+      say(byId("learn-left-out"), leftOut(nOthers));
       this.drawGroups();
     });
   }
