@@ -136,8 +136,9 @@ def read_out(driver: Any) -> list[str]:
 
 def choose_file(driver: Any, path: Path, seconds: float = PATIENCE_S) -> None:
     """Hand a file to the Files view and wait for its answer."""
+    n_before = len(driver.find_elements("css selector", "#file-list li"))
     driver.find_element("id", "files-input").send_keys(str(path))
-    answered = "document.querySelector('#file-list li:last-child .with-dot, #file-list li:last-child .problem')"
+    answered = f"document.querySelector('#file-list li:nth-child({n_before + 1}) :is(.with-dot, .problem)')"
     harness.wait_for(driver, answered, seconds)
 
 

@@ -135,8 +135,10 @@ def test_the_page_adapts_to_what_was_heard_and_to_a_profile_of_what_it_can_read(
             choose_file(driver, folder / "long.wav")
             assert "adapted" not in text_of(driver, "clip-facts")
             choose_adaptation(driver, "auto")
-            driver.find_element("css selector", "#file-list button[aria-label^='Remove']").click()
             choose_file(driver, folder / "long.wav")
+            rows = [row.text for row in driver.find_elements("css selector", "#file-list li")]
+            assert ["small, adapted to this speaker" in row for row in rows] == [False, True]
+            driver.find_element("css selector", "#file-list li:last-child button").click()
             assert "adapted to this speaker" in text_of(driver, "clip-facts")
             if place == "browser":
                 names = "\n".join(str(DEMO / f"{name}.flac") for name in ("lively", "plain", "loud-and-fast"))
@@ -177,6 +179,8 @@ def test_fewer_classes_are_passed_on_and_two_stay(driver: Any, address: str) -> 
             choose_file(driver, DEMO / "plain.flac")
             told = '","'.join(classes[:2]) if place == "browser" else "%2C".join(classes[:2])
             assert told in asked_of(driver, wire.received, place)[-1]
+            rows = [row.text for row in driver.find_elements("css selector", "#file-list li")]
+            assert [f"small, among 2 of {len(classes)} classes" in row for row in rows] == [False, True]
             driver.find_element("css selector", "#file-list li:last-child button").click()
             assert len(rows_of(driver, "clip-windows")[0]) == 3  # when, and two classes
             go(driver, "debug")

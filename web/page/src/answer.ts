@@ -83,6 +83,13 @@ export function likeliestOf(shares: Shares): [string, number] {
   return Object.entries(shares).reduce((best, item) => (item[1] > best[1] ? item : best));
 }
 
+/** By whom, and what tells the answer from the model's plain one: "small, adapted to this speaker, among 3 of 8 classes". */
+export function answererOf({ model, adapted, probabilities }: Prediction, nClasses: number): string {
+  const nAsked = Object.keys(probabilities).length;
+  const among = nAsked && nAsked < nClasses ? `among ${nAsked} of ${nClasses} classes` : "";
+  return [model, adapted && "adapted to this speaker", among].filter(Boolean).join(", ");
+}
+
 function sorted(shares: Shares): [string, number][] {
   return Object.entries(shares).sort(([, one], [, other]) => other - one);
 }

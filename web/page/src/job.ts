@@ -99,6 +99,7 @@ export class Job {
         name: this.name,
         place: engine.place,
         timeline,
+        nClasses: engine.about.classes.length,
         peaks: source.sound && peaksOf(source.sound.waveform, N_PEAKS),
         nChannels: timeline.quality.includes(SEPARATE) ? (source.sound?.nChannels ?? 2) : 0,
         url: source.sound && URL.createObjectURL(heard(source.sound, this)),

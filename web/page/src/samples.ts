@@ -22,6 +22,7 @@ export async function* samples(app: App): AsyncGenerator<Clip> {
     const source = await sample(name);
     const timeline = await engine.timeline(source);
     const peaks = source.sound && peaksOf(source.sound.waveform, N_PEAKS);
-    yield { id: identity(), name, place: engine.place, timeline, peaks, nChannels: 0, url: URL.createObjectURL(source.file) };
+    const nClasses = engine.about.classes.length;
+    yield { id: identity(), name, place: engine.place, timeline, nClasses, peaks, nChannels: 0, url: URL.createObjectURL(source.file) };
   }
 }

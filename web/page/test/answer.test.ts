@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Prediction, type Timeline, unanswered } from "../../src/prediction.js";
-import { affectOf, answerOf } from "../src/answer.js";
+import { affectOf, answererOf, answerOf } from "../src/answer.js";
 import { colourOf } from "../src/emotions.js";
 import { qualityOf } from "../src/parts/bars.js";
 import { confidence } from "../src/words.js";
@@ -14,6 +14,13 @@ const spoken = (confidence: number, ...spans: Timeline["spans"]): Timeline => ({
 });
 const told = (status: string, more: Partial<Timeline> = {}): Timeline => ({
   ...NOTHING, probabilities: PROBABILITIES, ...more, status: status as Prediction["status"],
+});
+
+test("an answer that is adapted, or among chosen classes, is told as such", () => {
+  assert.equal(answererOf(spoken(0.5), 3), "small");
+  assert.equal(answererOf({ ...spoken(0.5), adapted: true }, 3), "small, adapted to this speaker");
+  assert.equal(answererOf({ ...spoken(0.5), adapted: true }, 8), "small, adapted to this speaker, among 3 of 8 classes");
+  assert.equal(answererOf(NOTHING, 8), "small"); // nothing was answered
 });
 
 test("from one half on it is an emotion and how sure", () => {

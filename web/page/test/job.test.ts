@@ -16,7 +16,7 @@ function timelineOf(path: string, model: string): Timeline {
 function engineOf(name: string, work: Promise<unknown> = Promise.resolve()): Engine {
   const engine = {
     place: "browser",
-    about: { name } as About,
+    about: { name, classes: [] as string[] } as About,
     isClosed: false,
     timeline: async (source: { name: string }) => {
       await work;
@@ -71,7 +71,7 @@ test("what is sent to the server is asked as the settings say: classes, and adap
   const app = newApp();
   become(app, Object.assign(engineOf("small"), { classes: ["happy", "sad"], adapt: "auto" as const }));
   const asked = context.mock.method(globalThis, "fetch", (url: string) =>
-    Promise.resolve(Response.json(url.startsWith("v1/models") ? { models: [{ name: "small", adapts: true }] } : unanswered("bytes", "no-speech", "small"))),
+    Promise.resolve(Response.json(url.startsWith("v1/models") ? { models: [{ name: "small", classes: [], adapts: true }] } : unanswered("bytes", "no-speech", "small"))),
   );
   const job = new Job(app, picture());
   await job.runOnServer();
@@ -96,7 +96,7 @@ test("what was cancelled, or lost its server, waits again; what is wrong with th
   let answer = (): Promise<Response> => Promise.reject(new TypeError("Failed to fetch"));
   context.mock.method(globalThis, "fetch", () => answer());
   const refused = new Response(JSON.stringify({ detail: "No sound." }), { status: 415 });
-  become(app, new ServerEngine({ name: "small" } as About));
+  become(app, new ServerEngine({ name: "small", classes: [] as string[] } as About));
   const [cancelled, lost, wrong] = [new Job(app, picture()), new Job(app, picture()), new Job(app, picture())];
   cancelled.cancel();
   await lost.run();

@@ -1,7 +1,7 @@
 /** One recording: its answer, its picture to play from and zoom into, its spans, its files. */
 
 import type { Clip } from "../app.js";
-import { answerOf } from "../answer.js";
+import { answererOf, answerOf } from "../answer.js";
 import { genderOf } from "../chosen.js";
 import { byId, h, onClick } from "../dom.js";
 import { classesOf } from "../series.js";
@@ -129,7 +129,8 @@ export class ClipDetail {
   }
 }
 
-function factsOf({ timeline: { duration_s, speech_s, segments, model, adapted } }: Clip): string {
+function factsOf({ timeline, nClasses }: Clip): string {
+  const { duration_s, speech_s, segments } = timeline;
   const speech = speech_s === null ? "" : `, ${clock(speech_s)} of speech in ${counted(segments.length, "segment")}`;
-  return `${clock(duration_s ?? 0)}${speech}. Model “${model}”${adapted ? ", adapted to this speaker" : ""}.`;
+  return `${clock(duration_s ?? 0)}${speech}. Model: ${answererOf(timeline, nClasses)}.`;
 }

@@ -1,7 +1,7 @@
 /** Several recordings side by side, on one axis of time. */
 
 import type { Timeline } from "../../../src/index.js";
-import { answerOf } from "../answer.js";
+import { answererOf, answerOf } from "../answer.js";
 import type { App } from "../app.js";
 import { byId, enable, h, onClick, say } from "../dom.js";
 import { dot, qualityOf, showAnswer } from "../parts/bars.js";
@@ -18,6 +18,8 @@ interface Candidate {
   id: string;
   name: string;
   timeline: Timeline;
+  /** of the model; 0 where that isn't known any more */
+  nClasses: number;
 }
 
 export function compareView(app: App): void {
@@ -66,7 +68,7 @@ class CompareView {
   private async offer(): Promise<void> {
     if (!this.isSeen) return;
     const kept = await allKept().catch(() => []);
-    const candidates: Candidate[] = [...this.app.clips, ...kept.map(({ id, name, timeline }) => ({ id, name: `${name} (kept)`, timeline }))];
+    const candidates: Candidate[] = [...this.app.clips, ...kept.map(({ id, name, timeline }) => ({ id, name: `${name} (kept)`, timeline, nClasses: 0 }))];
     for (const { id } of this.app.clips) {
       if (!this.known.has(id) && this.chosen.size < MOST) this.chosen.add(id);
       this.known.add(id);
@@ -113,11 +115,11 @@ class CompareView {
   }
 }
 
-function card({ name, timeline }: Candidate): HTMLElement {
+function card({ name, timeline, nClasses }: Candidate): HTMLElement {
   const { text, detail, emotion } = answerOf(timeline);
   const bars = h("ul");
   showAnswer(bars, timeline);
-  const facts = [detail, `${clock(timeline.duration_s ?? 0)}, ${timeline.model}`].filter(Boolean).map((line) => h("p", { class: "faint" }, line));
+  const facts = [detail, `${clock(timeline.duration_s ?? 0)}, ${answererOf(timeline, nClasses)}`].filter(Boolean).map((line) => h("p", { class: "faint" }, line));
   const quality = h("p", { class: "note" }, qualityOf(timeline));
   const answer = h("p", { class: "answer with-dot" }, emotion ? dot(emotion) : null, text);
   return h("article", { class: "card small-card" }, h("h3", {}, name), answer, ...facts, quality, bars);

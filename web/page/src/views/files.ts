@@ -1,7 +1,7 @@
 /** Recordings from this device: answered one after the other, shown one at a time. */
 
 import { type Prediction, unanswered } from "../../../src/index.js";
-import { answerOf } from "../answer.js";
+import { answererOf, answerOf } from "../answer.js";
 import type { App, Clip } from "../app.js";
 import { Awake } from "../awake.js";
 import { asChosen } from "../chosen.js";
@@ -257,7 +257,7 @@ class FilesView {
   private finished(job: Job, clip: Clip, name: HTMLElement): (Node | string)[] {
     const { line, emotion } = answerOf(clip.timeline);
     const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, line);
-    const length = h("span", { class: "faint" }, `${clock(clip.timeline.duration_s ?? 0)}, ${clip.timeline.model}`);
+    const length = h("span", { class: "faint" }, `${clock(clip.timeline.duration_s ?? 0)}, ${answererOf(clip.timeline, clip.nClasses)}`);
     const show = this.button("Show", clip.name, () => {
       this.open(clip);
       byId("clip-title").focus();
