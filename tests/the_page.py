@@ -4,6 +4,7 @@ import json
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,22 @@ def drop(driver: Any, element_id: str, path: Path) -> None:
     data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
+
+
+def as_recorded_by_a_browser(seconds: int) -> bytes:
+    """Return WebM that names no length; of its silence only the first and the last second are there."""
+    import av
+
+    written = BytesIO()
+    with av.open(written, "w", format="webm", options={"live": "1"}) as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        for number in range(50):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), "s16", "mono")
+            frame.sample_rate = 48_000
+            frame.pts = 1920 * number + (48_000 * (seconds - 2) if number >= 25 else 0)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return written.getvalue()
 
 
 def arrived(path: Path) -> Path:

@@ -162,7 +162,7 @@ function buildSite() {
   for (const name of CLIPS) cpSync(`../earnest/demo/${name}`, `site/clips/${name}`);
   cpSync(`${VOICE_ACTIVITY}.onnx`, "site/models/silero_vad.onnx");
   const { version } = JSON.parse(readFileSync("package.json", "utf8"));
-  const site = { version, server: false, keys: false, keeps: false, models: MODELS, clips: CLIPS };
+  const site = { version, server: false, keys: false, keeps: false, limits: null, models: MODELS, clips: CLIPS };
   writeFileSync("site/site.json", JSON.stringify(site));
   for (const path of readdirSync("site", { recursive: true })) compress(`site/${path}`, [".br", ".gz"]);
 }

@@ -15,7 +15,7 @@ from serving import listening
 from stand_in import stand_in_model, write_bundle
 from the_page import DEMO, choose_file, listen_for, open_page, press, rows_of, text_of, wait_live
 
-from earnest.apps.server.settings import Settings
+from earnest.apps.server.settings import Limits, Settings
 from earnest.bundle import SOUNDS
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice
@@ -73,6 +73,36 @@ def test_who_looks_closer_sees_the_pauses_of_a_long_recording(driver: Any, addre
         return canvas.getContext("2d").getImageData(x * scale, (canvas.clientHeight - 60) * scale, 1, 1).data[3];
     """
     wait_for(lambda: [driver.execute_script(column, second) for second in (1, 3, 5, 7, 9)] == [255, 0, 255, 0, 255])
+
+
+def test_where_the_server_answers_its_own_limits_hold(driver: Any, address: str, folder: Path) -> None:
+    (folder / "recorded.webm").write_bytes(the_page.as_recorded_by_a_browser(40 * 60))
+    open_page(driver, address, "files", place="server")
+    assert text_of(driver, "files-most") == "up to 60 minutes, 67.1 MB"
+    choose_file(driver, folder / "recorded.webm")
+    assert "No speech" in text_of(driver, "file-list")
+    assert driver.find_element("id", "clip-audio").is_displayed()
+    small = Limits(timeline_s=600, body_bytes=100_000)
+    with listening(Settings(models=("small",), limits=small)) as other:
+        open_page(driver, other, "files", place="server")
+        assert text_of(driver, "files-most") == "up to 10 minutes, 0.1 MB"
+        choose_file(driver, folder / "recorded.webm")
+        assert "longer than 10 minutes, the most that this server takes" in text_of(driver, "file-list")
+        soundfile.write(folder / "large.wav", np.zeros(2 * 48_000), 48_000)
+        choose_file(driver, folder / "large.wav")
+        assert "large.wav has 0.2 MB, and this server takes 0.1 MB." in text_of(driver, "file-list")
+        assert the_page.posts_and_streams(other) == []
+    open_page(driver, address, "files")
+    assert text_of(driver, "files-most") == "up to 30 minutes"
+
+
+def test_a_recording_that_takes_the_server_too_long_leaves_the_others_their_turn(driver: Any) -> None:
+    with listening(Settings(models=("small",), limits=Limits(request_s=0.001))) as slow:
+        open_page(driver, slow, "files", place="server")
+        driver.find_element("id", "files-input").send_keys(f"{CLIPS[0]}\n{CLIPS[1]}")
+        harness.wait_for(driver, "document.querySelectorAll('#file-list .problem').length === 2")
+        assert "cancelled" not in text_of(driver, "file-list")
+        assert "no answer within 0.001 s" in text_of(driver, "file-list")
 
 
 def test_the_page_says_whether_its_server_stores_recordings(driver: Any, address: str, folder: Path) -> None:

@@ -170,6 +170,7 @@ def _page_router(settings: Settings) -> APIRouter:
         "server": True,
         "keys": bool(settings.api_keys),
         "keeps": settings.keep is not None,
+        "limits": {"timeline_s": settings.limits.timeline_s, "body_bytes": settings.limits.body_bytes},
         "models": [DEFAULT_BUNDLE, *others],
         "clips": sorted(path.name for path in CLIPS.glob("*.flac")),
     }

@@ -6,6 +6,12 @@ import type { Engine, Place } from "./engine.js";
 import { keptForOffline } from "./offline.js";
 import { ServerEngine, serverModels } from "./server-engine.js";
 
+/** The longest timeline, and the most bytes of a request. */
+export interface ServerLimits {
+  timeline_s: number;
+  body_bytes: number;
+}
+
 /** `site.json`: what lies beside the page, and whether a server is behind it. */
 export interface Site {
   version: string;
@@ -14,6 +20,8 @@ export interface Site {
   keys: boolean;
   /** whether that server stores the files that it is sent, and its answers */
   keeps: boolean;
+  /** what that server takes of one recording; null without a server */
+  limits: ServerLimits | null;
   models: string[];
   clips: string[];
 }

@@ -38,6 +38,8 @@ export interface Source {
   /** which one is heard by itself, 1 for the left one; null for the mean of all */
   channel: number | null;
   sound: Recording | null;
+  /** whether this browser plays what is heard of it */
+  plays: boolean;
 }
 
 /** Learns classes of one's own from recordings that it heard. */

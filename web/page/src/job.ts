@@ -8,7 +8,7 @@ import { identity } from "./store.js";
 import { isAbort, type Problem, problemOf, ServerError } from "./problems.js";
 import { ServerEngine, serverModels } from "./server-engine.js";
 import { peaksOf } from "./series.js";
-import { N_PEAKS, sourceOf } from "./source.js";
+import { N_PEAKS, sourceOf, TooLongHereError } from "./source.js";
 import { wave } from "./wave.js";
 
 type JobState =
@@ -18,6 +18,7 @@ type JobState =
   | { is: "failed"; problem: Problem; offer: "server" | "channel" | null; isOfTheEngine: boolean };
 
 const NOT_THE_FILES = [0, 401, 429, 503]; // answers of a server that is gone, wants a key, or is busy
+const THE_FILES = "too-long-to-answer"; // with 503 too, and with the next file all may be well
 
 export class Job {
   state: JobState = { is: "waiting" };
@@ -86,7 +87,8 @@ export class Job {
     let isUndecodable = false;
     try {
       engine = await engineOf();
-      const source = await sourceOf(this.file, this.name, this.channel);
+      const server = engine.place === "server" ? this.app.site.limits : null;
+      const source = await sourceOf(this.file, this.name, this.channel, server);
       isUndecodable = source.sound === null;
       const timeline = await engine.timeline(source, {
         signal: this.controller.signal,
@@ -102,17 +104,18 @@ export class Job {
         nClasses: engine.about.classes.length,
         peaks: source.sound && peaksOf(source.sound.waveform, N_PEAKS),
         nChannels: timeline.quality.includes(SEPARATE) ? (source.sound?.nChannels ?? 2) : 0,
-        url: source.sound && URL.createObjectURL(heard(source.sound, this)),
+        url: source.plays ? URL.createObjectURL(heard(source.sound, this)) : null,
       };
       this.become({ is: "done", clip });
       this.app.add(clip);
     } catch (error) {
-      const canTryServer = isUndecodable && engine?.place === "browser" && this.app.site.server;
+      const isForServers = isUndecodable || error instanceof TooLongHereError;
+      const canTryServer = isForServers && engine?.place === "browser" && this.app.site.server;
       const offer = error instanceof ChannelError ? "channel" : canTryServer ? "server" : null;
       if (isAbort(error)) this.become({ is: "cancelled" });
       else if (engine?.isClosed) this.become({ is: "waiting" }); // another model was chosen meanwhile
       else {
-        const isOfTheEngine = !engine || (error instanceof ServerError && NOT_THE_FILES.includes(error.status));
+        const isOfTheEngine = !engine || (error instanceof ServerError && NOT_THE_FILES.includes(error.status) && error.kind !== THE_FILES);
         this.become({ is: "failed", problem: problemOf(error), offer, isOfTheEngine });
       }
     }
@@ -125,6 +128,6 @@ export class Job {
 }
 
 /** The sound to play: the file, or its one channel alone. */
-function heard({ waveform, sampleRateHz }: Recording, { file, channel }: Job): Blob {
-  return channel === null ? file : wave(waveform, sampleRateHz);
+function heard(sound: Recording | null, { file, channel }: Job): Blob {
+  return sound && channel !== null ? wave(sound.waveform, sound.sampleRateHz) : file;
 }

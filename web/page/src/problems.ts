@@ -14,6 +14,8 @@ export class ServerError extends Error {
   constructor(
     readonly status: number,
     message: string,
+    /** the word of `urn:earnest:problem:` */
+    readonly kind = "",
   ) {
     super(message);
   }

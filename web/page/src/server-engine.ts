@@ -69,7 +69,7 @@ const THE_RECORDING = "the recording"; // what the server calls one without a na
 /** An error of the server that calls a recording by its name here; names are not sent. */
 function named(error: unknown, sent: string, name: string): unknown {
   if (!(error instanceof ServerError) || !error.message.startsWith(sent)) return error;
-  return new ServerError(error.status, name + error.message.slice(sent.length));
+  return new ServerError(error.status, name + error.message.slice(sent.length), error.kind);
 }
 
 function formOf(file: Blob, profile: Profile): FormData {

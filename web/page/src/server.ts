@@ -32,8 +32,9 @@ export async function answered(url: string, request: RequestInit = {}): Promise<
     throw error;
   });
   if (response.ok) return response;
-  const problem = (await response.json().catch(() => ({}))) as { detail?: unknown };
-  throw new ServerError(response.status, typeof problem.detail === "string" ? problem.detail : `It answers ${response.status}.`);
+  const problem = (await response.json().catch(() => ({}))) as { detail?: unknown; type?: unknown };
+  const kind = typeof problem.type === "string" ? problem.type.replace(/^.*:/, "") : "";
+  throw new ServerError(response.status, typeof problem.detail === "string" ? problem.detail : `It answers ${response.status}.`, kind);
 }
 
 /** Ticket that opens one stream in place of the key, which a browser can't send with it; null where none is needed. */

@@ -38,7 +38,7 @@ function answerer(job: Job): string {
   return job.state.is === "done" ? job.state.clip.timeline.model : job.state.is;
 }
 
-const newApp = (): App => new App({ version: "", server: true, keys: false, keeps: false, models: [], clips: [] });
+const newApp = (): App => new App({ version: "", server: true, keys: false, keeps: false, limits: null, models: [], clips: [] });
 
 test("a recording that is chosen before the model is loaded waits for it", async () => {
   const app = newApp();

@@ -5,7 +5,7 @@ import { ServerEngine } from "../src/server-engine.js";
 
 test("an error of the server calls a recording by its name here, which is not sent", async (context) => {
   const file = new Blob(["no sound"]);
-  const source = { name: "talk.wav", file, channel: 2, sound: null };
+  const source = { name: "talk.wav", file, channel: 2, sound: null, plays: false };
   const engine = new ServerEngine({ name: "small" } as About);
   const refused = (detail: string) => () => Promise.resolve(new Response(JSON.stringify({ detail }), { status: 422 }));
   for (const [detail, told] of [

@@ -82,6 +82,11 @@ def test_the_page_is_told_whether_a_key_is_needed(client: TestClient, built: Pat
         assert "secret" not in locked.get("/site.json").text
 
 
+def test_the_page_is_told_what_the_server_takes(built: Path, tmp_path: Path) -> None:
+    with application(settings_for(tmp_path, {"timeline_s": 90.0, "body_bytes": 5000})) as client:
+        assert client.get("/site.json").json()["limits"] == {"timeline_s": 90.0, "body_bytes": 5000}
+
+
 def test_the_page_is_told_whether_recordings_are_stored(client: TestClient, built: Path, tmp_path: Path) -> None:
     assert client.get("/site.json").json()["keeps"] is False
     with application(settings_for(tmp_path, keep=tmp_path)) as keeping:

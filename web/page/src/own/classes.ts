@@ -107,7 +107,7 @@ export class OwnClasses {
 async function heardOf(recording: OwnRecording, learner: Learner): Promise<HeardRecording> {
   if (recording.heard && recording.heardBy === learner.model) return recording.heard;
   const { sound, name } = recording;
-  const source = sound instanceof File ? await sourceOf(sound, name) : { name, file: new Blob(), channel: null, sound };
+  const source = sound instanceof File ? await sourceOf(sound, name) : { name, file: new Blob(), channel: null, sound, plays: true };
   recording.heard = await learner.hear(source);
   recording.heardBy = learner.model;
   return recording.heard;

@@ -15,6 +15,7 @@ import { ProblemBox } from "../parts/problem-box.js";
 import { sampleRow } from "../parts/sample-row.js";
 import { sure } from "../parts/sure.js";
 import { sample } from "../samples.js";
+import { mostOf } from "../source.js";
 import { clock, counted, percent } from "../words.js";
 
 export function filesView(app: App): void {
@@ -49,6 +50,9 @@ class FilesView {
     });
     onClick("files-remove", () => this.removeAll());
     askBeforeLeaving(() => this.isBusy);
+    app.addEventListener("engine", () => {
+      say(byId("files-most"), mostOf(app.engine?.place === "server" ? app.site.limits : null));
+    });
     sampleRow(byId("files-samples"), app, async (name) => this.trySample(name));
     for (const kind of ["dragover", "dragleave", "drop"] as const) {
       drop.addEventListener(kind, (event) => {
