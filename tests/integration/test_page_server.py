@@ -75,6 +75,25 @@ def test_who_looks_closer_sees_the_pauses_of_a_long_recording(driver: Any, addre
     wait_for(lambda: [driver.execute_script(column, second) for second in (1, 3, 5, 7, 9)] == [255, 0, 255, 0, 255])
 
 
+def test_who_looks_closer_sees_the_samples_there_not_the_whole_recordings_outline(
+    driver: Any, address: str, folder: Path
+) -> None:
+    pulses = np.tile([0.9, -0.9], 19_200) * np.tile(np.repeat([1, 0], 240), 80)  # 5 ms of tone, 5 ms of silence
+    soundfile.write(folder / "pulses.wav", np.concatenate([pulses, the_page.joined(CLIPS, 59.2)]), 48_000)
+    open_page(driver, address, "files")
+    choose_file(driver, folder / "pulses.wav")
+    heights = """
+        const canvas = document.querySelector("#clip-timeline canvas");
+        const scale = canvas.width / canvas.clientWidth;
+        const x = (ms) => 46 + ms / 1000 / (60 / 64) * (canvas.clientWidth - 46 - 12);
+        const ink = (ms) => canvas.getContext("2d").getImageData(x(ms) * scale, 55 * scale, 1, 1).data[3];
+        return arguments[0].map((ms) => ink(ms) === 255); // less where speech is marked
+    """
+    for _ in range(6):
+        press(driver, "clip-closer")
+    wait_for(lambda: driver.execute_script(heights, [102.5, 107.5, 112.5, 117.5]) == [True, False] * 2)
+
+
 def test_where_the_server_answers_its_own_limits_hold(driver: Any, address: str, folder: Path) -> None:
     (folder / "recorded.webm").write_bytes(the_page.as_recorded_by_a_browser(40 * 60))
     open_page(driver, address, "files", place="server")

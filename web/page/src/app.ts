@@ -4,6 +4,7 @@ import type { BundleFiles, Timeline } from "../../src/index.js";
 import { BrowserEngine } from "./browser-engine.js";
 import type { Engine, Place } from "./engine.js";
 import { keptForOffline } from "./offline.js";
+import type { Peaks } from "./peaks.js";
 import { ServerEngine, serverModels } from "./server-engine.js";
 
 /** The longest timeline, and the most bytes of a request. */
@@ -34,7 +35,7 @@ export interface Clip {
   timeline: Timeline;
   /** of the model, also those that were not asked for */
   nClasses: number;
-  peaks: Float32Array | null;
+  peaks: Peaks | null;
   /** how many channels can be heard each by itself; 0 where they don't take turns */
   nChannels: number;
   /** of the sound, in this visit only; null where there is none */

@@ -7,8 +7,8 @@ import { SEPARATE } from "./parts/bars.js";
 import { identity } from "./store.js";
 import { isAbort, type Problem, problemOf, ServerError } from "./problems.js";
 import { ServerEngine, serverModels } from "./server-engine.js";
-import { peaksOf } from "./series.js";
-import { N_PEAKS, sourceOf, TooLongHereError } from "./source.js";
+import { peaksOf } from "./peaks.js";
+import { sourceOf, TooLongHereError } from "./source.js";
 import { wave } from "./wave.js";
 
 type JobState =
@@ -102,7 +102,7 @@ export class Job {
         place: engine.place,
         timeline,
         nClasses: engine.about.classes.length,
-        peaks: source.sound && peaksOf(source.sound.waveform, N_PEAKS),
+        peaks: source.sound && peaksOf(source.sound.waveform, source.sound.sampleRateHz),
         nChannels: timeline.quality.includes(SEPARATE) ? (source.sound?.nChannels ?? 2) : 0,
         url: source.plays ? URL.createObjectURL(heard(source.sound, this)) : null,
       };

@@ -4,8 +4,8 @@ import type { App, Clip } from "./app.js";
 import type { Source } from "./engine.js";
 import { identity } from "./store.js";
 import { ServerError } from "./problems.js";
-import { peaksOf } from "./series.js";
-import { N_PEAKS, sourceOf } from "./source.js";
+import { peaksOf } from "./peaks.js";
+import { sourceOf } from "./source.js";
 
 /** Fetch one of them. */
 export async function sample(name: string): Promise<Source> {
@@ -21,7 +21,7 @@ export async function* samples(app: App): AsyncGenerator<Clip> {
     if (app.clips.some((clip) => clip.name === name)) continue;
     const source = await sample(name);
     const timeline = await engine.timeline(source);
-    const peaks = source.sound && peaksOf(source.sound.waveform, N_PEAKS);
+    const peaks = source.sound && peaksOf(source.sound.waveform, source.sound.sampleRateHz);
     const nClasses = engine.about.classes.length;
     yield { id: identity(), name, place: engine.place, timeline, nClasses, peaks, nChannels: 0, url: URL.createObjectURL(source.file) };
   }

@@ -117,15 +117,3 @@ export function rollercoaster(windows: readonly Window[]): [number, number][] {
   const smooth = movingAverage(values, smoothingWidth(values));
   return windows.map(({ start_s: start, end_s: end }, index) => [(start + end) / 2, smooth[index]]);
 }
-
-/** Largest absolute sample of each of equal parts. */
-export function peaksOf(waveform: Float32Array, nParts: number): Float32Array {
-  const peaks = new Float32Array(Math.min(nParts, waveform.length));
-  for (let part = 0; part < peaks.length; part++) {
-    const end = Math.floor(((part + 1) * waveform.length) / peaks.length);
-    for (let index = Math.floor((part * waveform.length) / peaks.length); index < end; index++) {
-      peaks[part] = Math.max(peaks[part], Math.abs(waveform[index]));
-    }
-  }
-  return peaks;
-}

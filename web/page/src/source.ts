@@ -9,8 +9,6 @@ const LONGEST_S = 30 * 60; // decoded at once: half an hour of stereo at 48 kHz 
 const TOLD_WITHIN_MS = 15_000; // a browser that saves power may never look into a file
 const BEYOND_ALL_S = 1e9; // the end of any recording
 const OR_HERE = "or use “earnest timeline”, which takes hours.";
-const N_PEAKS = 3000;
-export { N_PEAKS };
 
 /** A recording that is longer than this browser decodes. */
 export class TooLongHereError extends AudioError {

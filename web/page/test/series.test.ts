@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Span, Window } from "../../src/prediction.js";
 import { Delay } from "../src/delay.js";
 import { inkOn } from "../src/emotions.js";
-import { barometer, brokenOff, changesOf, movingAverage, peaksOf, rollercoaster, shareOfTime, sharesOverTime, smoothingWidth } from "../src/series.js";
+import { barometer, brokenOff, changesOf, movingAverage, rollercoaster, shareOfTime, sharesOverTime, smoothingWidth } from "../src/series.js";
 import { clock, tick } from "../src/words.js";
 
 const window = (start_s: number, end_s: number, happy: number): Window => ({ start_s, end_s, probabilities: { sad: 1 - happy, happy } });
@@ -46,11 +46,6 @@ test("smoothing keeps every point, and is wider where values jump", () => {
   assert.equal(smoothingWidth([-1, 1, -1, 1, -1, 1, -1, 1]), 12); // 10 · 1 + ln 8
   const line = rollercoaster([window(0, 2, 1), window(1, 3, 1)]);
   assert.deepEqual(line, [[1, 1], [2, 1]]);
-});
-
-test("peaks keep the loudest sample of each part", () => {
-  assert.deepEqual([...peaksOf(Float32Array.of(0.1, -0.5, 0.25, 0), 2)], [0.5, 0.25]);
-  assert.equal(peaksOf(Float32Array.of(0.1), 10).length, 1);
 });
 
 test("the delay counts from the arrival of a window's last tenth of a second", () => {

@@ -4,6 +4,7 @@ import type { CustomSeriesRenderItem } from "echarts";
 import type { Span, VocalBurst, Window } from "../../../src/index.js";
 import { h } from "../dom.js";
 import { colourOf, inkOn } from "../emotions.js";
+import { columnsWithin, type Peaks } from "../peaks.js";
 import { sharesOverTime } from "../series.js";
 import { percent, tick } from "../words.js";
 import { dot } from "./bars.js";
@@ -14,6 +15,8 @@ const STEP_S = 0.25;
 const MARGIN = { left: 46, right: 12 };
 const STRIP_PX = 26;
 const WAVE_PX = 84;
+const MOST_COLUMNS = 2000; // of the waveform: as many as a wide screen has pixels there
+const CLOSEST_S = 0.5; // seen at a time: closer than that the axis has no times to tell
 
 export interface Shown {
   startS: number;
@@ -23,7 +26,7 @@ export interface Shown {
   spans: readonly Span[];
   bursts: readonly VocalBurst[];
   /** of the whole recording, from 0 to `endS` */
-  peaks: Float32Array | null;
+  peaks: Peaks | null;
 }
 
 const NOTHING: Shown = { startS: 0, endS: 10, classes: [], windows: [], spans: [], bursts: [], peaks: null };
@@ -35,7 +38,7 @@ export class TimelinePicture extends Picture {
   constructor(place: HTMLElement, private readonly legend: HTMLElement | null, canZoom = false) {
     super(place, () => optionOf(this.shown, this.seen, canZoom));
     this.chart.on("dataZoom", () => {
-      this.chart.setOption({ series: [stack(this.seen, axisOfShares(this.shown))] }); // finer steps, where there is room for them
+      this.chart.setOption({ series: ofWhatIsSeen(this.shown, this.seen) }); // finer steps, where there is room for them
     });
   }
 
@@ -80,7 +83,7 @@ export class TimelinePicture extends Picture {
   zoom(factor: number, seconds: number): void {
     const { startS, endS } = this.shown;
     const { startValue, endValue } = this.window;
-    const length = factor === 0 ? endS - startS : Math.min((endValue - startValue) / factor, endS - startS);
+    const length = factor === 0 ? endS - startS : Math.min(Math.max((endValue - startValue) / factor, CLOSEST_S), endS - startS);
     const from = Math.min(Math.max(seconds - length / 2, startS), endS - length);
     this.chart.dispatchAction({ type: "dataZoom", startValue: from, endValue: from + length });
   }
@@ -109,14 +112,19 @@ function optionOf(shown: Shown, seen: Shown, canZoom: boolean): Option {
     { ...MARGIN, top: tops.stack, bottom: 24 },
   ];
   const last = axisOfShares(shown);
-  const zoom = { type: "inside", xAxisIndex: grids.map((_, index) => index), filterMode: "none", zoomOnMouseWheel: "ctrl", preventDefaultMouseMove: false }; // a finger scrolls the page
+  const zoom = { type: "inside", xAxisIndex: grids.map((_, index) => index), filterMode: "none", zoomOnMouseWheel: "ctrl", minValueSpan: CLOSEST_S, preventDefaultMouseMove: false }; // a finger scrolls the page
   return {
     grid: grids,
     xAxis: grids.map((_, index) => timeAxis(shown, index, index === last, colours)),
     yAxis: grids.map((_, index) => (index === last ? shareAxis(last, colours) : { gridIndex: index, show: false, min: -1, max: 1 })),
     dataZoom: canZoom ? [zoom] : [],
-    series: [strip(shown, colours), ...(shown.peaks ? waves(shown, shown.peaks, colours) : []), stack(seen, last)],
+    series: [strip(shown, colours), ...ofWhatIsSeen(shown, seen)],
   };
+}
+
+/** What is drawn anew when another part is seen: the waveform, and the shares. */
+function ofWhatIsSeen(shown: Shown, seen: Shown): Option[] {
+  return [...(shown.peaks ? [wave(shown, seen, shown.peaks, ink())] : []), stack(seen, axisOfShares(shown))];
 }
 
 function axisOfShares({ peaks }: Shown): number {
@@ -194,27 +202,21 @@ function nameWithin(name: string, widthPx: number): string {
   return widthPx > 7.5 * name.length + 8 ? name : "";
 }
 
-function waves({ spans, endS }: Shown, peaks: Float32Array, colours: Ink): Option[] {
-  const loudest = peaks.reduce((most, peak) => Math.max(most, peak), 1e-3);
-  const points = (sign: number): [number, number][] =>
-    Array.from(peaks, (peak, index) => [((index + 0.5) * endS) / peaks.length, (sign * peak) / loudest]);
-  const common = {
-    type: "line",
-    xAxisIndex: 1,
-    yAxisIndex: 1,
-    symbol: "none",
-    silent: true,
-    lineStyle: { width: 0.5, color: colours.wave },
-    areaStyle: { color: colours.wave, opacity: 1, origin: 0 },
+/** From the least to the greatest sample of each column, as loud as the recording's loudest is high. */
+function wave({ spans, endS }: Shown, seen: Shown, peaks: Peaks, colours: Ink): Option {
+  const columns = columnsWithin(peaks, endS, seen.startS, seen.endS, MOST_COLUMNS);
+  const renderItem: CustomSeriesRenderItem = (_, api) => {
+    const above = columns.map(([seconds, , greatest]) => api.coord([seconds, greatest]));
+    const below = columns.map(([seconds, least]) => api.coord([seconds, least]));
+    const style = { fill: colours.wave, stroke: colours.wave, lineWidth: 1 };
+    return { type: "polygon", shape: { points: [...above, ...below.reverse()] }, style };
   };
   const areas = spans.map(({ start_s, end_s, emotion }) => [
     { xAxis: start_s, itemStyle: { color: colourOf(emotion), opacity: 0.28 } },
     { xAxis: end_s },
   ]);
-  return [
-    { ...common, id: "above", data: points(1), markArea: { silent: true, data: areas } },
-    { ...common, id: "below", data: points(-1) },
-  ];
+  const markArea = { silent: true, data: areas };
+  return { type: "custom", id: "wave", clip: true, silent: true, xAxisIndex: 1, yAxisIndex: 1, renderItem, data: [[0, 0]], markArea };
 }
 
 /** Probabilities stacked to one, wherever somebody speaks. */
