@@ -1,5 +1,7 @@
 """The browser package learns what `earnest learn` learns: the same weights and temperature, the same answers."""
 
+import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +54,15 @@ def write_clips(folder: Path, n_each: int = 6) -> Path:
     return folder
 
 
-def in_node(folder: Path, base: Path, output: Path, knows_speakers: bool) -> Any:
-    """Let Node learn from a folder for each class; return what it says that the model is worth."""
+def in_node(folder: Path, base: Path, output: Path, named: Container[str]) -> Any:
+    """Let Node learn from a folder for each class, with these speakers; return what it says that the model is worth."""
     (output.parent / f"{output.name}-tasks").mkdir()
     tasks = harness.Tasks(output.parent / f"{output.name}-tasks")
     examples = []
     for path in sorted(folder.rglob("*.wav")):
         waveform = soundfile.read(path, dtype="float32")[0]
-        speaker = path.name.partition("_")[0] if knows_speakers else ""
+        speaker = path.name.partition("_")[0]
+        speaker = speaker if speaker in named else ""
         names = {"name": path.relative_to(folder).as_posix(), "label": path.parent.name, "speaker": speaker}
         examples.append({"waveform": tasks.write(waveform), "sampleRateHz": RATE_HZ, **names})
     tasks.add_learning(examples, "mine", output)
@@ -77,7 +80,7 @@ def test_node_and_python_learn_the_same_model(base: Path, tmp_path: Path, knows_
     clips = write_clips(tmp_path / "clips", n_each=20)
     more = {"speaker_pattern": "([a-z]+)_[0-9]+"} if knows_speakers else {}
     learned = earnest.learn(clips, tmp_path / "python", model=base, report=False, name="mine", **more)
-    told = in_node(clips, base, tmp_path / "node", knows_speakers)
+    told = in_node(clips, base, tmp_path / "node", SPEAKERS if knows_speakers else ())
 
     expected, found = constants_of(tmp_path / "python"), constants_of(tmp_path / "node")
     assert set(found) == set(expected)
@@ -111,3 +114,25 @@ def test_node_and_python_learn_the_same_model(base: Path, tmp_path: Path, knows_
     one = DEMO / "plain.flac"
     answers = [earnest.load(tmp_path / who).predict(one).probabilities for who in ("python", "node")]
     assert answers[1] == pytest.approx(answers[0], abs=1e-5)
+
+
+@pytest.mark.parametrize("named", [SPEAKERS, (), SPEAKERS[:2], SPEAKERS[:1]], ids=["all", "none", "some", "one"])
+def test_node_and_python_say_the_same_of_the_speakers_and_give_the_same_advice(
+    tmp_path: Path, named: tuple[str, ...]
+) -> None:
+    base = write_bundle(tmp_path / "base", stand_in_model(), name="base-of-tests")
+    clips = write_clips(tmp_path / "clips", n_each=20)
+    for path in clips.rglob("*.wav"):
+        if len(named) == 1 and not path.name.startswith(named):
+            path.unlink()
+    pattern = f"({'|'.join(named)})_[0-9]+" if named else None
+    learned = earnest.learn(clips, tmp_path / "python", model=base, report=False, speaker_pattern=pattern)
+    told = in_node(clips, base, tmp_path / "node", named)
+    assert (told["nSpeakers"], told["folds"]) == (learned.n_speakers, learned.folds)
+    about = "NOT speaker-independent"
+    assert [one for one in told["warnings"] if about in one] == [one for one in learned.warnings if about in one]
+    # What Python measures with halves of the speakers is no business of a page.
+    advice = [one for one in learned.advice if "half of the" not in one]
+    assert [one.replace("“", "'").replace("”", "'") for one in told["advice"]] == [
+        re.sub(r" \(--speaker.*?\)", "", one) for one in advice
+    ]

@@ -7,6 +7,7 @@ import { permutation } from "../src/learning/draws.js";
 import { checkedLabel, type Example, MOST_EXAMPLES, usable } from "../src/learning/examples.js";
 import { byCodePoint, foldsOf } from "../src/learning/folds.js";
 import { withHead } from "../src/learning/heads.js";
+import { areGuesses } from "../src/learning/summary.js";
 import { fieldsOf, writtenField, writtenNumber } from "../src/learning/protobuf.js";
 import { indexOfLargest } from "../src/numbers.js";
 
@@ -61,6 +62,16 @@ test("the temperature makes confidence and share right equal", () => {
   const logits = Array.from({ length: 100 }, () => Float64Array.of(30, 0));
   const targets = logits.map((_, place) => Number(place % 5 === 0)); // the first is right in 80 of 100
   assert.ok(Math.abs(softmax(logits[0], temperatureOf(logits, targets))[0] - 0.8) < 1e-9);
+});
+
+test("answers that are right as often as by chance are guesses, also where those of few speakers are alike", () => {
+  const { labelled } = usable(examples(12, ["asks", "tells"], ["anna", "bert", "cleo"]));
+  const right = (share: (place: number) => boolean): number[] => labelled.targets.map((target, place) => (share(place) ? target : 1 - target));
+  assert.equal(areGuesses({ labelled }, right(() => true)), false);
+  assert.equal(areGuesses({ labelled }, right((place) => place % 2 === 0)), true);
+  assert.equal(areGuesses({ labelled }, right((place) => labelled.groups[place] !== "anna")), true); // two thirds, by speaker
+  const alone = { ...labelled, groups: labelled.groups.map((group, place) => `${group} ${place}`) };
+  assert.equal(areGuesses({ labelled: alone }, right((place) => place % 6 > 0)), false); // five sixths of 24
 });
 
 test("what chance gives is the mean deviation of a binomial", () => {

@@ -1,7 +1,7 @@
 /** Scores of a learnt model, in numbers and in words; as in `earnest.own.bundle` and `earnest.own.learn`. */
 
 import type { BundleInfo } from "../bundle.js";
-import { indexOfLargest } from "../numbers.js";
+import { indexOfLargest, roundHalfEven } from "../numbers.js";
 import { eceByChance, quality } from "./calibration.js";
 import type { OutOfFold } from "./crossval.js";
 import { recallsOf } from "./discriminant.js";
@@ -32,6 +32,7 @@ export interface ClassResult {
 export interface Summary {
   base: string;
   n: number;
+  /** 0 where a recording names none */
   nSpeakers: number;
   hours: number;
   speakerIndependent: boolean;
@@ -61,7 +62,7 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
     return { wa: meanOfNumbers(told.map((answer, place) => Number(answer === right[place]))), ua: meanOfNumbers(recallsOf(told, right)) };
   });
   const [wa, ua] = [scores.map((one) => one.wa), scores.map((one) => one.ua)];
-  const nSpeakers = knowsSpeakers ? new Set(kept.map(({ speaker }) => speaker)).size : 0;
+  const nSpeakers = kept.every(({ speaker }) => speaker) ? new Set(kept.map(({ speaker }) => speaker)).size : 0;
   const classes = own.classes.map((_, number) => classResult(own, answers, number));
   return {
     base: base.name,
@@ -69,7 +70,7 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
     nSpeakers,
     hours: kept.reduce((sum, { seconds }) => sum + seconds, 0) / 3600,
     speakerIndependent: knowsSpeakers,
-    folds: inWords(scores.length, nSpeakers),
+    folds: inWords(scores.length, knowsSpeakers ? nSpeakers : 0),
     wa: meanOfNumbers(wa),
     waSd: deviation(wa),
     ua: meanOfNumbers(recallsOf(answers, labelled.targets)),
@@ -80,8 +81,8 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
     shrinkage,
     classes,
     refused,
-    warnings: [...warnings(own, base)],
-    advice: [...advice(classes, nSpeakers)],
+    warnings: [...warnings(own, nSpeakers, base)],
+    advice: [...advice(classes, nSpeakers, areGuesses(own, answers))],
   };
 }
 
@@ -99,16 +100,15 @@ function classResult({ classes, kept, labelled: { targets } }: OwnExamples, answ
   return { name: classes[number], n: places.length, nSpeakers: speakers.size, recall, takenFor: classes[wrong], takenShare };
 }
 
-function* warnings({ kept, knowsSpeakers }: OwnExamples, base: BundleInfo): Generator<string> {
+function* warnings({ kept, knowsSpeakers }: OwnExamples, nSpeakers: number, base: BundleInfo): Generator<string> {
   const corpora = corporaOf(base);
   if (corpora.length) {
     const names = corpora.map(({ name }) => name).join(", ");
     yield `“${base.name}” was trained on ${names}. If your recordings are from these, the numbers are too high.`;
   }
   if (!knowsSpeakers) {
-    const named = new Set(kept.map(({ speaker }) => speaker).filter(Boolean));
-    const isOne = named.size === 1 && kept.every(({ speaker }) => speaker);
-    const why = isOne ? "there is one speaker" : named.size ? "some recordings have no speaker" : "no speakers are named";
+    const some = kept.some(({ speaker }) => speaker) ? "some recordings have no speaker" : "no speakers are known";
+    const why = nSpeakers === 1 ? "there is one speaker" : some;
     yield `NOT speaker-independent: ${why}, so the same speaker may be in training and test. For other people it works less well than these numbers.`;
   }
   const closed = corpora.filter(({ licence }) => NON_COMMERCIAL.test(licence)).map(({ name, licence }) => `${name} (${licence})`);
@@ -127,18 +127,42 @@ export function corporaOf({ training_corpora: corpora }: BundleInfo): Corpus[] {
   return Array.isArray(corpora) ? corpora.filter(isCorpus) : [];
 }
 
-function* advice(classes: readonly ClassResult[], nSpeakers: number): Generator<string> {
-  if (!nSpeakers) yield "Name the speakers: only then the numbers show how well the model works for people that it never heard.";
-  else if (nSpeakers < FEW_SPEAKERS) yield `More speakers: results of ${nSpeakers} say little about other people.`;
+/** Sentences, the most helpful first. Whether more speakers help is left to `earnest learn`: it fits ten halves of them for that. */
+function* advice(classes: readonly ClassResult[], nSpeakers: number, isGuessing: boolean): Generator<string> {
+  if (!nSpeakers) {
+    const whom = classes.some((one) => one.nSpeakers) ? "speaker of every recording" : "speakers";
+    yield `Name the ${whom}: only then the numbers show how well the model works for people that it never heard.`;
+  } else if (nSpeakers === 1) yield "Recordings of more speakers: with one, the numbers say nothing about other people.";
+  if (isGuessing) yield "Its answers can't be told from guesses: the labels can't be heard, are wrong, or are too few.";
+  else if (nSpeakers > 1 && nSpeakers < FEW_SPEAKERS) yield `More speakers: results of ${nSpeakers} say little about other people.`;
+  const alone = classes.filter((one) => one.nSpeakers === 1 && nSpeakers > 1);
   const confusion = ({ takenShare, recall }: ClassResult): number => takenShare * (1 - recall);
-  const confused = classes.reduce((most, one) => (confusion(one) > confusion(most) ? one : most));
-  if (confused.takenShare >= OFTEN) {
-    yield `Clearer examples of “${confused.name}” against “${confused.takenFor}”: ${Math.round(100 * confused.takenShare)} % of the ${confused.n} were taken for it. Perhaps their labels overlap.`;
+  const tested = classes.filter((one) => !alone.includes(one)).sort((one, other) => confusion(other) - confusion(one));
+  const confused = tested.at(0);
+  if (confused && confused.takenShare >= OFTEN) {
+    yield `Clearer examples of “${confused.name}” against “${confused.takenFor}”: ${roundHalfEven(100 * confused.takenShare)} % of the ${confused.n} were taken for it. Perhaps their labels overlap.`;
   }
   const smallest = classes.reduce((least, one) => (one.n < least.n ? one : least));
   if (smallest.n < FEW_A_CLASS) yield `More of “${smallest.name}”: ${smallest.n} recordings are few.`;
-  const alone = classes.filter((one) => one.nSpeakers === 1 && nSpeakers > 1).map(({ name }) => name);
-  if (alone.length) yield `A second speaker of ${alone.join(", ")}: with one, this class is never tested on another speaker.`;
+  if (alone.length) yield `A second speaker of ${alone.map(({ name }) => name).join(", ")}: with one, this class is never tested on another speaker.`;
+}
+
+/** Whether UA is within two standard errors of guesses, or below. */
+export function areGuesses({ labelled: { targets, groups, nClasses } }: Pick<OwnExamples, "labelled">, answers: readonly number[]): boolean {
+  const counts = Array.from({ length: nClasses }, (_, target) => placesOf(targets, target).length);
+  const chance = 1 / nClasses;
+  // UA − 1/K as a sum over groups, (1/K)·Σ_i (right_i − 1/K)/n_k(i): Var = G/(G − 1)·Σ_g (x_g − mean)².
+  const sums = new Map<string, number>();
+  targets.forEach((target, place) => {
+    const value = (Number(answers[place] === target) - chance) / (nClasses * counts[target]);
+    sums.set(groups[place], (sums.get(groups[place]) ?? 0) + value);
+  });
+  const all = [...sums.values()];
+  const above = all.reduce((sum, value) => sum + value, 0);
+  const error = (deviation(all) ?? Infinity) * Math.sqrt(all.length);
+  // Guesses among K classes: each recall has mean 1/K and variance 1/K·(1 − 1/K)/n_k, and UA is their mean.
+  const ofGuesses = chance * Math.sqrt(counts.reduce((sum, count) => sum + (chance * (1 - chance)) / count, 0));
+  return above < 2 * Math.max(ofGuesses, error);
 }
 
 /** The sample standard deviation; null of one. */

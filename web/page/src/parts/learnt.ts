@@ -6,6 +6,7 @@ import type { Unusable } from "../own/classes.js";
 import { counted, percent } from "../words.js";
 
 const MOST_NAMED = 200;
+const NOTHING_STANDS_OUT = "Nothing stands out. “earnest learn” also measures whether more of the same kind may help.";
 
 export function showLearnt(place: HTMLElement, summary: Summary, unusable: readonly Unusable[]): void {
   place.replaceChildren(
@@ -14,7 +15,7 @@ export function showLearnt(place: HTMLElement, summary: Summary, unusable: reado
     h("dl", { class: "facts" }, ...lines(summary, unusable).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
     scrolling(table("Each class", ["class", "recordings", "speakers", "recognised", "most often taken for"], summary.classes.map(classRow))),
     h("h4", {}, "What would help most"),
-    h("ul", { class: "advice" }, ...(summary.advice.length ? summary.advice : ["More recordings of the same kind may help little."]).map((text) => h("li", {}, text))),
+    h("ul", { class: "advice" }, ...(summary.advice.length ? summary.advice : [NOTHING_STANDS_OUT]).map((text) => h("li", {}, text))),
     ...refused(unusable),
   );
 }
