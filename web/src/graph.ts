@@ -39,6 +39,10 @@ const ON_CPU = { executionProviders: ["cpu"] };
 /** A graph that returns its input: the least that the runtime can be started with. */
 const IDENTITY = "CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEA0=";
 
+const ALLOW = "Allow 'wasm-unsafe-eval' in script-src of the Content-Security-Policy with which the worker's file is served.";
+const SERVE = "Serve ort-wasm-simd-threaded.mjs and ort-wasm-simd-threaded.wasm beside the worker, or say in which folder they are: load(…, { runtimeUrl }).";
+const BRING_ANOTHER = 'In Node import "onnxruntime-node" or "onnxruntime-web" ("onnxruntime-web/wasm" is for pages alone); in a page say where its files are: ort.env.wasm.wasmPaths.';
+
 /** Fetch and compile the runtime, 14 MB of WebAssembly, so that this is done while the model still travels. */
 export async function startRuntime(ort: Ort): Promise<void> {
   const graph = Uint8Array.from(atob(IDENTITY), (letter) => letter.charCodeAt(0));
@@ -48,10 +52,9 @@ export async function startRuntime(ort: Ort): Promise<void> {
     if (/SIMD is not supported/.test(String(error))) { // also where there is no WebAssembly
       throw new BundleError("This browser can't run the model: it lacks WebAssembly SIMD (Safari before 16.4, or in Lockdown Mode). Update it, use another browser, or let a server answer.");
     }
-    const advice = /Content Security|CSP/.test(String(error))
-      ? "Allow 'wasm-unsafe-eval' in script-src of the Content-Security-Policy with which the worker's file is served."
-      : "Serve ort-wasm-simd-threaded.mjs and ort-wasm-simd-threaded.wasm beside the worker, or say in which folder they are: load(…, { runtimeUrl }).";
-    throw new BundleError(`${where}: the runtime doesn't start (${firstLine(error)}). ${advice}`);
+    const isForbidden = /Content Security|CSP/.test(String(error));
+    const advice = isForbidden ? ALLOW : where ? SERVE : BRING_ANOTHER;
+    throw new BundleError(`${where || "onnxruntime"}: the runtime doesn't start (${firstLine(error)}). ${advice}`);
   });
   await session.release();
 }
@@ -59,11 +62,12 @@ export async function startRuntime(ort: Ort): Promise<void> {
 /** All networks of a program have one memory in onnxruntime-web; two calls at once spoil it. */
 const runtime = new InOrder();
 
-/** Start the runtime's network; its own message becomes a `BundleError`. */
+/** Start the runtime's network; its own message becomes a `BundleError`, about the runtime where that starts with no network. */
 export async function openSession(ort: Ort, model: Uint8Array, where: string): Promise<InferenceSession> {
   try {
     return await runtime.next(() => ort.InferenceSession.create(model, ON_CPU));
   } catch (error) {
+    await runtime.next(() => startRuntime(ort));
     throw new BundleError(`${where}: onnxruntime refuses it (${firstLine(error)}). Export it again.`);
   }
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { BundleError } from "../src/errors.js";
 import { Graph, type InferenceSession, openSession, type Ort, run, startRuntime } from "../src/graph.js";
@@ -41,7 +42,20 @@ test("networks run on the CPU, whichever onnxruntime is brought", async () => {
   const answer = (_: unknown, options: unknown): Promise<never> => (asked.push(options), create());
   const ort = { env: { wasm: {} }, InferenceSession: { create: answer } } as unknown as Ort;
   await assert.rejects(openSession(ort, new Uint8Array(), "small"));
-  assert.deepEqual(asked, [{ executionProviders: ["cpu"] }]); // onnxruntime-node has no "wasm"
+  assert.deepEqual(new Set(asked.map((one) => JSON.stringify(one))), new Set(['{"executionProviders":["cpu"]}'])); // onnxruntime-node has no "wasm"
+});
+
+test("in Node, the runtime that is for pages is told, not a bundle that is whole", async () => {
+  const model = readFileSync("../earnest/bundles/small/model.onnx");
+  const ofPages = (await import("onnxruntime-web/wasm")) as unknown as Ort;
+  await assert.rejects(openSession(ofPages, model, "small"), (error) => {
+    assert.ok(error instanceof BundleError);
+    assert.match(error.message, /^onnxruntime: the runtime doesn't start .* In Node import "onnxruntime-node" or "onnxruntime-web"/);
+    return true;
+  });
+  const ofNode = (await import("onnxruntime-web")) as unknown as Ort;
+  await (await openSession(ofNode, model, "small")).release();
+  await assert.rejects(openSession(ofNode, model.subarray(0, 1000), "small"), /^BundleError: small: onnxruntime refuses it .* Export it again/);
 });
 
 test("labels or a rate that somebody changed are refused, a label with a comma is not", async () => {
