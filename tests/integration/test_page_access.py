@@ -305,6 +305,7 @@ def test_how_recordings_ended_is_read_out_once(driver: Any, address: str, tmp_pa
     driver.find_element("id", "files-input").send_keys(f"{bad}\n{DEMO / 'plain.flac'}\n{bad}")
     harness.wait_for(driver, "document.querySelectorAll('#file-list .problem').length === 4")
     assert the_page.read_out(driver) == ["1 recording answered, 2 can't be used."]
+    assert text_of(driver, "files-count") == "2 of 6 recordings answered, 4 can't be used"
     go(driver, "compare")
     press(driver, "compare-samples")
     harness.wait_for(driver, "document.getElementById('compare-said').textContent.includes('added')")

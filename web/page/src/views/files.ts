@@ -140,7 +140,9 @@ class FilesView {
     const done = this.answered();
     const models = [...new Set(done.map(({ timeline }) => timeline.model))].sort();
     const by = models.length > 1 ? `, by several models: ${models.join(", ")}` : "";
-    byId("files-count").textContent = `${done.length} of ${counted(this.jobs.length, "recording")} answered${by}`;
+    const nUseless = this.jobs.filter(isUseless).length;
+    const useless = nUseless ? `, ${nUseless} can't be used` : "";
+    byId("files-count").textContent = `${done.length} of ${counted(this.jobs.length, "recording")} answered${by}${useless}`;
     byId("files-all").hidden = !this.unanswered().length && this.jobs.length < 2;
     byId("files-go").textContent = this.isBusy ? "Cancel all" : "Try again";
     byId("files-save").hidden = !done.length;
@@ -208,7 +210,7 @@ class FilesView {
     if (job.state.is === "done" || job.state.is === "failed") this.untold.push(job);
     if (this.isBusy || !this.untold.length) return;
     const nAnswered = this.untold.filter(({ state }) => state.is === "done").length;
-    const nFailed = this.untold.filter(({ state, canTryAgain }) => state.is === "failed" && !canTryAgain).length;
+    const nFailed = this.untold.filter(isUseless).length;
     const nLeft = this.unanswered().length;
     const all = [nAnswered && `${counted(nAnswered, "recording")} answered`, nFailed && `${nFailed} can't be used`, nLeft && `${nLeft} not answered`];
     say(byId("files-said"), this.untold.length > 1 ? `${all.filter(Boolean).join(", ")}.` : endOf(this.untold[0]));
@@ -305,6 +307,11 @@ class FilesView {
 /** How far a file is; a server doesn't tell, and to decode takes a while. */
 function far(share: number): string {
   return share ? percent(share) : "at work …";
+}
+
+/** Whether it has no answer for a reason that is in the file. */
+function isUseless({ state, canTryAgain }: Job): boolean {
+  return state.is === "failed" && !canTryAgain;
 }
 
 /** "call.wav: Angry", or why there is no answer. */
