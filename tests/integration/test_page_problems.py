@@ -354,7 +354,8 @@ def test_a_recording_that_is_cut_off_or_joined_has_the_error_that_predict_gives_
             decode(path)
         choose_file(driver, path)
         row = driver.find_element("css selector", "#file-list li:last-child")
-        assert str(error.value).removeprefix(f"{folder}/") in row.text
+        told = str(error.value).removeprefix(f"{path}: ")  # the row has the name already
+        assert f"This recording can't be used. {told[0].upper()}{told[1:]}" in row.text
         assert "server" not in row.text  # which would say the same
 
 

@@ -16,7 +16,7 @@ import { sampleRow } from "../parts/sample-row.js";
 import { sure } from "../parts/sure.js";
 import { sample } from "../samples.js";
 import { mostOf } from "../source.js";
-import { clock, counted, percent } from "../words.js";
+import { capital, clock, counted, percent } from "../words.js";
 
 export function filesView(app: App): void {
   new FilesView(app);
@@ -246,11 +246,11 @@ class FilesView {
       row.replaceChildren(...this.finished(job, state.clip, name));
       if (!this.shown) this.open(state.clip);
     } else if (state.is === "failed") {
-      const { title, advice } = state.problem;
+      const { title } = state.problem;
       const server = h("button", { type: "button", class: "small", click: () => void job.runOnServer() }, this.app.site.keeps ? "Send it to the server, which stores it" : "Send it to the server");
       const channel = this.button("Hear channel 1", job.name, () => void this.hearChannel(job, 1));
       const offer = { server, channel };
-      const told = h("span", { class: "problem" }, h("strong", {}, title), ` ${advice} `, state.offer && offer[state.offer]);
+      const told = h("span", { class: "problem" }, h("strong", {}, `${title}.`), ` ${adviceOf(job)} `, state.offer && offer[state.offer]);
       row.replaceChildren(name, told, this.removal(job));
     } else {
       const button = state.is === "waiting" ? this.button("Cancel", job.name, () => {
@@ -315,7 +315,13 @@ function isUseless({ state, canTryAgain }: Job): boolean {
 }
 
 /** "call.wav: Angry", or why there is no answer. */
-function endOf({ name, state }: Job): string {
-  if (state.is === "failed") return `${name}: ${state.problem.title}. ${state.problem.advice}`;
+function endOf(job: Job): string {
+  const { name, state } = job;
+  if (state.is === "failed") return `${name}: ${state.problem.title}. ${adviceOf(job)}`;
   return state.is === "done" ? `${name}: ${answerOf(state.clip.timeline).line}` : "";
+}
+
+/** Why there is no answer, where the recording's name is told already. */
+function adviceOf({ name, state }: Job): string {
+  return state.is === "failed" ? capital(state.problem.advice.replace(`${name}: `, "")) : "";
 }
