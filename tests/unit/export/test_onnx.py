@@ -28,12 +28,13 @@ from earnest.testing.sounds import voice
 
 pytestmark = pytest.mark.long
 
+Level = Literal["none", "rms", "deviation"]
 RATE_HZ = 16_000
 WITHIN = 1e-5
 
 
-def model_of(trim: Literal["peak", "gradient", "none"]) -> SpeechClassifier:
-    front_end = FrontEnd(RATE_HZ, n_fft=400, win_length=400, hop_length=160, n_mels=40, trim=trim)
+def model_of(trim: Literal["peak", "gradient", "none"], level: Level = "none") -> SpeechClassifier:
+    front_end = FrontEnd(RATE_HZ, n_fft=400, win_length=400, hop_length=160, n_mels=40, trim=trim, level=level)
     network = {"width": 16, "n_blocks": 1, "feed_forward_width": 32, "token_width": 24}
     recipe = Recipe("made-up", "student-statistics", front_end=front_end, network=network)
     return build_classifier(recipe, ("neutral", "happy", "sad"), seed=0).eval()
@@ -86,6 +87,13 @@ def test_as_many_frames_go_on_as_the_longest_clip_keeps_and_the_answer_stays(tri
         with torch.no_grad():
             wanted = model(torch.from_numpy(clip)[None], torch.tensor([len(clip)]))["embedding"][0].numpy()
         assert np.abs(embedding - wanted).max() < WITHIN
+
+
+def test_quiet_speech_on_a_large_offset_is_answered_as_without_it() -> None:
+    graph = to_onnx(model_of("peak", "deviation")).SerializeToString()
+    quiet = np.float32(0.005) * voice(4.0)
+    plain, moved = (heard(graph, [clip], ["embedding"])[0] for clip in (quiet, quiet - np.float32(0.8)))
+    np.testing.assert_allclose(moved, plain, rtol=0, atol=1e-4)
 
 
 def test_next_to_nothing_heard_leaves_what_the_tracer_saw_at_least() -> None:
