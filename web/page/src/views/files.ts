@@ -321,7 +321,9 @@ function endOf(job: Job): string {
   return state.is === "done" ? `${name}: ${answerOf(state.clip.timeline).line}` : "";
 }
 
-/** Why there is no answer, where the recording's name is told already. */
+/** Why there is no answer, without the recording's name before it: that is told already. */
 function adviceOf({ name, state }: Job): string {
-  return state.is === "failed" ? capital(state.problem.advice.replace(`${name}: `, "")) : "";
+  if (state.is !== "failed") return "";
+  const { advice } = state.problem;
+  return advice.startsWith(`${name}: `) ? capital(advice.slice(name.length + 2)) : advice;
 }
