@@ -13,21 +13,18 @@ Corpora come from $EARNEST_DATA.
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import hear_sounds
 import numpy as np
 import numpy.typing as npt
-from fit_heads import halves, softened, write
+from fit_heads import Floats, halves, softened, write
 from graph_heads import MismatchHead, add_mismatch
 from hard_speech import drawn_voices, in_range, with_hum, with_voices
-from hear_sounds import in_a_hall, over_microphone, prepare
-from odd_sound import high_passed, whispered, wind
+from hear_sounds import changed, embeddings, in_a_hall, over_microphone
+from odd_sound import Change, high_passed, whispered, wind
 from onnx import ModelProto
 
 from earnest.audio.io import load_waveform
@@ -44,9 +41,6 @@ CLIPS = {"crema-d": 800, "emodb": 440, "ravdess": 300, "nemo": 300}
 FITTED = ("crema-d", "emodb")
 AS_IT_IS, N_USUAL = "as it is", 5  # changes of a clip that do no harm
 STRENGTH, USUAL_WEIGHT = 3.0, 3.0  # of the logistic regression, inverse; of usual speech beside each kind
-
-Floats = npt.NDArray[np.floating]
-Change = Callable[[Waveform, np.random.Generator], Waveform]
 
 
 def rephased(waveform: Waveform, rng: np.random.Generator) -> Waveform:
@@ -77,11 +71,6 @@ def _driven(waveform: Waveform, rng: np.random.Generator) -> Waveform:
 def _short(waveform: Waveform, rng: np.random.Generator) -> Waveform:
     start = int(rng.uniform(0.2, 0.5) * len(waveform))
     return waveform[start : start + int(rng.uniform(0.4, 1.5) * RATE_HZ)]
-
-
-def changed(waveform: Waveform, rng: np.random.Generator) -> Waveform:
-    """Change a recording as recipes/base.toml changes training clips."""
-    return hear_sounds.CHANGE(waveform, rng)
 
 
 USUAL: dict[str, Change] = {
@@ -152,13 +141,6 @@ def sound_of(item: Item, rng: np.random.Generator) -> Waveform:
     return in_range(speech)[: int(LONGEST_S * RATE_HZ)]
 
 
-def heard(numbered: tuple[int, Item]) -> list[Floats]:
-    """Return the embedding (width,) of one item from each network."""
-    number, item = numbered
-    waveform = sound_of(item, np.random.default_rng([SEED, number]))
-    return [network.graph.run([waveform], ("embedding",))["embedding"][0] for network in hear_sounds.NETWORKS]
-
-
 def head_of(embedding: Floats, kinds: npt.NDArray[np.int_]) -> MismatchHead:
     """Fit on embeddings (rows, width) of usual speech, 0, and of each kind of mismatch."""
     from sklearn.linear_model import LogisticRegression
@@ -183,13 +165,10 @@ def called(head: MismatchHead, info: BundleInfo, embedding: Floats) -> npt.NDArr
 def main(folders: list[str]) -> None:
     """Hear everything once, and write into each bundle."""
     every = [item for corpus in CLIPS for item in items(corpus)]
-    with ProcessPoolExecutor(2, get_context("spawn"), initializer=prepare, initargs=(folders,)) as pool:
-        answers = list(pool.map(heard, enumerate(every), chunksize=32))
     corpora, changes = (np.array([getattr(item, name) for item in every]) for name in ("corpus", "change"))
     kinds, own = np.array([item.kind for item in every]), np.isin(corpora, FITTED)
-    for at, folder in enumerate(folders):
+    for folder, embedding in zip(folders, embeddings(folders, every, sound_of, SEED), strict=True):
         bundle = load_bundle(Path(folder))
-        embedding = np.stack([answer[at] for answer in answers]).astype(np.float64)
         head = head_of(embedding[own], kinds[own])
         strange = called(head, bundle.info, embedding)
 

@@ -18,19 +18,16 @@ this file as it was in 21295612: these heads don't find more in corpora that the
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
-import hear_sounds
 import numpy as np
 import numpy.typing as npt
-from fit_heads import halves, softened, write
+from fit_heads import Floats, halves, softened, write
 from graph_heads import OverlapHead, add_overlap
 from hard_speech import in_range
-from hear_sounds import in_a_hall, over_microphone, prepare
+from hear_sounds import changed, embeddings, in_a_hall, over_microphone
 from onnx import ModelProto
 
 from earnest.audio.io import load_waveform
@@ -50,9 +47,6 @@ CALLED_ALONE = 0.02  # of single voices, called overlapped
 LONGEST_S, SHORTEST_S = 4.0, 0.5
 BEHIND_DB, FAR_BEHIND_DB = (-1.0, 6.0), (15.0, 30.0)  # how far all others are below the voice
 OVERLAPPED_FROM = 0.5  # of the recording
-
-Floats = npt.NDArray[np.floating]
-Change = Callable[[Waveform, np.random.Generator], Waveform]
 
 
 @dataclass(frozen=True)
@@ -98,7 +92,7 @@ def voice(path: str) -> Waveform:
     return at_level(waveform[first:end], -25.0)
 
 
-def sound_of(item: Item, rng: np.random.Generator, change: Change) -> Waveform:
+def sound_of(item: Item, rng: np.random.Generator) -> Waveform:
     """Return the sound of one item, shape (samples,), at most four seconds."""
     speech, others = voice(item.path), [voice(path) for path in item.others]
     if item.way == "in turn":
@@ -110,7 +104,7 @@ def sound_of(item: Item, rng: np.random.Generator, change: Change) -> Waveform:
     if item.way == HALL:
         speech = in_a_hall(speech, rng)
     elif kind < 0.3:
-        speech = change(speech, rng)
+        speech = changed(speech, rng)
     elif kind < 0.55:
         speech = over_microphone(speech, rng)
     elif kind < 0.75:
@@ -129,13 +123,6 @@ def _together(speech: Waveform, others: Sequence[Waveform], way: str, rng: np.ra
         n_alone = int(rng.uniform(0, 1 - OVERLAPPED_FROM) * len(speech))
         behind = np.concatenate([np.zeros(n_alone, np.float32), behind[: len(behind) - n_alone]])
     return mix_at_snr(speech, behind, rng.uniform(*(FAR_BEHIND_DB if way == "far behind" else BEHIND_DB)))
-
-
-def heard(numbered: tuple[int, Item]) -> list[Floats]:
-    """Return the embedding (width,) of one item from each network."""
-    number, item = numbered
-    waveform = sound_of(item, np.random.default_rng([SEED, number]), hear_sounds.CHANGE)
-    return [network.graph.run([waveform], ("embedding",))["embedding"][0] for network in hear_sounds.NETWORKS]
 
 
 def fitted(embedding: Floats, n_others: npt.NDArray[np.int_]) -> tuple[Floats, Floats]:
@@ -199,10 +186,8 @@ def head_of(embedding: Floats, every: Sequence[Item]) -> tuple[OverlapHead, Mapp
 def main(folders: list[str]) -> None:
     """Hear everything once, and write into each bundle."""
     every = [item for corpus in CLIPS for item in items(corpus)]
-    with ProcessPoolExecutor(2, get_context("spawn"), initializer=prepare, initargs=(folders,)) as pool:
-        answers = list(pool.map(heard, enumerate(every), chunksize=32))
-    for at, folder in enumerate(folders):
-        head, told = head_of(np.stack([answer[at] for answer in answers]).astype(np.float64), every)
+    for folder, embedding in zip(folders, embeddings(folders, every, sound_of, SEED), strict=True):
+        head, told = head_of(embedding, every)
         sys.stdout.write(f"{folder}, per cent called overlapped: {json.dumps(told, indent=1)}\n")
         bundle = load_bundle(Path(folder))
 

@@ -15,16 +15,17 @@ cache/sounds. Heard are:
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from fit_heads import ESC_FOR_TESTS, MADE_UP
+from fit_heads import ESC_FOR_TESTS, MADE_UP, Floats
 from hard_speech import drawn_voices, in_range, quiet, with_voices
 from no_emotion import burst_kind
 
@@ -49,6 +50,8 @@ from earnest.errors import EarnestError
 from earnest.runtime.predictor import Predictor
 from earnest.settings.recipe import read_recipe
 from earnest.training.batches import change_of
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parent.parent
 RATE_HZ, LONGEST_S, SEED = 16_000, 3.0, 21
@@ -189,7 +192,7 @@ def sound_of(item: Item, number: int) -> Waveform | None:
         start = int(rng.integers(part[0], part[1] - n_word))
         waveform = waveform[start : start + n_word]
     elif item.change == "changed":
-        waveform = CHANGE(waveform, rng)
+        waveform = changed(waveform, rng)
     elif item.change in ALONE_S or item.change == "anybody's":
         said = said_alone(waveform, ALONE_S[item.change], rng) if item.change in ALONE_S else waveform
         if said is None:
@@ -302,6 +305,28 @@ def prepare(names: list[str]) -> None:
     global NETWORKS, CHANGE  # noqa: PLW0603 (a worker process has nothing else to keep them in)
     NETWORKS = [Predictor.load(name) for name in names]
     CHANGE = change_of(read_recipe(ROOT / "recipes" / "base.toml"))
+
+
+def changed(waveform: Waveform, rng: np.random.Generator) -> Waveform:
+    """Change a recording as recipes/base.toml changes training clips."""
+    return CHANGE(waveform, rng)
+
+
+def embeddings(
+    names: list[str], every: Sequence[T], sound_of: Callable[[T, np.random.Generator], Waveform], seed: int
+) -> list[Floats]:
+    """Return what each network makes of sounds, (items, width), float64; ``sound_of`` draws from one seed an item."""
+    with ProcessPoolExecutor(2, get_context("spawn"), initializer=prepare, initargs=(names,)) as pool:
+        answers = list(pool.map(partial(_embedded, sound_of, seed), enumerate(every), chunksize=32))
+    return [np.stack(found).astype(np.float64) for found in zip(*answers, strict=True)]
+
+
+def _embedded(
+    sound_of: Callable[[T, np.random.Generator], Waveform], seed: int, numbered: tuple[int, T]
+) -> list[Floats]:
+    number, item = numbered
+    waveform = sound_of(item, np.random.default_rng([seed, number]))
+    return [network.graph.run([waveform], ("embedding",))["embedding"][0] for network in NETWORKS]
 
 
 def main(folder: Path, names: list[str]) -> None:
