@@ -154,7 +154,7 @@ def test_the_page_adapts_to_what_was_heard_and_to_a_profile_of_what_it_can_read(
             driver.find_element("css selector", "#file-list button[aria-label='Show lively.flac']").click()
             assert "adapted to this speaker" in text_of(driver, "clip-facts")
             if place == "browser":
-                Profile.read(made).check(model.info)
+                Profile.read(arrived(made)).check(model.info)
             (folder / "wrong.json").write_text("{}")
             driver.find_element("id", "profile-open").send_keys(str(folder / "wrong.json"))
             harness.wait_for(driver, "document.getElementById('profile-status').textContent.includes('Make it again')")
