@@ -182,12 +182,8 @@ def command(
     written = Written()
     if output is None:
         known = [] if watch else [path_of(item) for item in sources]
-        progress = progress_for(False, quiet)
-        answered = (run.rows(some, progress, sys.stdout.isatty()) for some in batches)
-        begun = iter(next(answered))
-        first = [*islice(begun, 1)]  # what ends the command is told without the head of a table
-        writer = _printer(chosen, run.info.classes, known, top, vocal_bursts)
-        written.write(chain(first, begun, chain.from_iterable(answered)), writer)
+        rows = _begun(run.rows(some, progress_for(False, quiet), sys.stdout.isatty()) for some in batches)
+        written.write(rows, _printer(chosen, run.info.classes, known, top, vocal_bursts))
     else:
         _write_file(batches, run, output, chosen, found, existing.retried(sources), written, quiet)
     speakers.tell_unmatched()
@@ -380,6 +376,13 @@ def where_failed(output: Path, n_held: int, n_failed: int, n_held_failed: int, i
     failed = f", of which {n_held_failed} failed ({again})" if n_held_failed else ""
     held = f", {n_held} were there already{failed}" if n_held else ""
     return f"{held}: {output}" + (", whose column 'error' says why" if n_failed or n_held_failed else "")
+
+
+def _begun(answered: Iterator[Iterable[Prediction]]) -> Iterator[Prediction]:
+    """Answer the first recording now, so that what ends the command is told without the head of a table."""
+    begun = iter(next(answered))
+    first = [*islice(begun, 1)]
+    return chain(first, begun, chain.from_iterable(answered))
 
 
 def is_done(done: dict[str, int], source: Source) -> bool:
