@@ -69,11 +69,7 @@ class Heard:
 
 
 def fit_sounds(heard: Heard, rows: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Fit a multinomial logistic regression on rows, classes weighted; return weight (width, sounds) and bias."""
-    from sklearn.linear_model import LogisticRegression
-
-    mean, deviation = heard.embedding[rows].mean(axis=0), heard.embedding[rows].std(axis=0) + 1e-6
-    scale = deviation * np.sqrt(heard.embedding.shape[1])
+    """Fit a logistic regression on rows, classes weighted; return weight (width, sounds) and bias."""
     kinds = heard.kind[rows]
     weights = np.zeros(len(kinds))
     is_burst = ~np.isin(kinds, (SPEECH, NO_SPEECH))
@@ -81,15 +77,32 @@ def fit_sounds(heard: Heard, rows: npt.NDArray[np.bool_]) -> tuple[Floats, Float
         weights[kinds == kind] = 1 / np.sqrt((kinds == kind).sum())
     for name, members in ((SPEECH, kinds == SPEECH), ("burst", is_burst), (NO_SPEECH, kinds == NO_SPEECH)):
         weights[members] *= WEIGHTS[name] * len(kinds) / weights[members].sum()
+    weight, bias = logistic(heard.embedding[rows], kinds, weights)
+    order = [sorted(set(kinds)).index(name) for name in SOUNDS]
+    return weight[:, order], bias[order]
+
+
+def logistic(
+    embedding: Floats, kinds: npt.NDArray[np.str_] | npt.NDArray[np.int_], weights: Floats
+) -> tuple[Floats, Floats]:
+    """Fit a multinomial logistic regression on rows (rows, width), each with its weight.
+
+    Returns
+    -------
+    weight (width, kinds) and bias (kinds,), for embeddings as they are, of the kinds in their order
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    mean, deviation = embedding.mean(axis=0), embedding.std(axis=0) + 1e-6
+    scale = deviation * np.sqrt(embedding.shape[1])
     model = LogisticRegression(C=STRENGTH, max_iter=500)
-    model.fit((heard.embedding[rows] - mean) / scale, kinds, sample_weight=weights)
-    order = [list(model.classes_).index(name) for name in SOUNDS]
-    weight = (model.coef_[order] / scale).T
-    return weight, model.intercept_[order] - mean @ weight
+    model.fit((embedding - mean) / scale, kinds, sample_weight=weights)
+    weight = (model.coef_ / scale).T
+    return weight, model.intercept_ - mean @ weight
 
 
-def sounds_of(head: tuple[Floats, Floats], embedding: Floats) -> Floats:
-    """Return probabilities (rows, sounds)."""
+def shares_of(head: tuple[Floats, Floats], embedding: Floats) -> Floats:
+    """Return probabilities (rows, kinds) of a head's weight and bias."""
     scores = embedding @ head[0] + head[1]
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
@@ -125,7 +138,7 @@ def with_sounds(ledger: Sequence[TrainingCorpus]) -> list[dict[str, Any]]:
 
 def measured(heard: Heard, head: tuple[Floats, Floats]) -> dict[str, Any]:
     """Measure a head on sound that it was not fitted on."""
-    shares = sounds_of(head, heard.embedding)
+    shares = shares_of(head, heard.embedding)
     is_speech = shares[:, 0] >= SPEECH_FROM
 
     def refused(members: npt.NDArray[np.bool_]) -> float:
@@ -159,7 +172,7 @@ def left_out_classes(heard: Heard, n_parts: int = 6) -> dict[str, Any]:
     for part in range(n_parts):
         out = is_sound & np.isin(heard.group, names[part::n_parts])
         rows = (learnt_from(heard) | (heard.corpus == "esc")) & ~out
-        shares = sounds_of(fit_sounds(heard, rows), heard.embedding[out])
+        shares = shares_of(fit_sounds(heard, rows), heard.embedding[out])
         for name in names[part::n_parts]:
             called[name] = 100 * float((shares[heard.group[out] == name][:, 0] >= SPEECH_FROM).mean())
     worst = {name: round(share, 1) for name, share in sorted(called.items(), key=lambda item: -item[1])[:6]}
@@ -255,6 +268,16 @@ def softened(model: onnx.ModelProto, info: BundleInfo, temperature: float, out_o
     """Make strange sound and short speech less sure."""
     assert out_of_domain_from is not None
     soften(model, temperature, out_of_domain_from, info.sample_rate_hz / info.front_end["hop_length"])
+
+
+def write_softening(bundle: Bundle, name: str, told: Mapping[str, Any], add: Callable[[onnx.ModelProto], None]) -> None:
+    """Write a bundle anew, in place, with a head that makes answers less sure, and what is told of it by its name."""
+
+    def with_head(model: onnx.ModelProto) -> None:
+        add(model)
+        softened(model, bundle.info, bundle.info.temperature, bundle.info.out_of_domain_from)
+
+    write(bundle, bundle.folder, with_head, {"left_out": {**(bundle.info.left_out or {}), name: told}})
 
 
 def halves(table: Floats) -> npt.NDArray[np.float32]:

@@ -15,17 +15,17 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from fit_heads import Floats, halves, softened, write
+from fit_heads import Floats, halves, logistic, shares_of, write_softening
 from graph_heads import MismatchHead, add_mismatch
 from hard_speech import drawn_voices, in_range, with_hum, with_voices
 from hear_sounds import changed, embeddings, in_a_hall, over_microphone
 from odd_sound import Change, high_passed, whispered, wind
-from onnx import ModelProto
 
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
@@ -33,14 +33,14 @@ from earnest.augment.base import mix_at_snr
 from earnest.augment.pitch_shift import pitch_shifted
 from earnest.augment.speed import at_speed
 from earnest.augment.time_stretch import stretched
-from earnest.bundle import BundleInfo, load_bundle
+from earnest.bundle import load_bundle
 from earnest.corpora.load import load_utterances, usable
 
 RATE_HZ, SEED, LONGEST_S = 16_000, 41, 4.0
 CLIPS = {"crema-d": 800, "emodb": 440, "ravdess": 300, "nemo": 300}
 FITTED = ("crema-d", "emodb")
 AS_IT_IS, N_USUAL = "as it is", 5  # changes of a clip that do no harm
-STRENGTH, USUAL_WEIGHT = 3.0, 3.0  # of the logistic regression, inverse; of usual speech beside each kind
+USUAL_WEIGHT = 3.0  # beside each kind of mismatch
 
 
 def rephased(waveform: Waveform, rng: np.random.Generator) -> Waveform:
@@ -143,23 +143,14 @@ def sound_of(item: Item, rng: np.random.Generator) -> Waveform:
 
 def head_of(embedding: Floats, kinds: npt.NDArray[np.int_]) -> MismatchHead:
     """Fit on embeddings (rows, width) of usual speech, 0, and of each kind of mismatch."""
-    from sklearn.linear_model import LogisticRegression
-
-    mean, deviation = embedding.mean(axis=0), embedding.std(axis=0) + 1e-6
-    scale = deviation * np.sqrt(embedding.shape[1])
-    model = LogisticRegression(C=STRENGTH, max_iter=500)
-    model.fit((embedding - mean) / scale, kinds, sample_weight=np.where(kinds == 0, USUAL_WEIGHT, 1.0))
-    weight = (model.coef_ / scale).T
-    return MismatchHead(halves(weight), model.intercept_ - mean @ weight, np.array([*SOFTER.values()]))
+    weight, bias = logistic(embedding, kinds, np.where(kinds == 0, USUAL_WEIGHT, 1.0))
+    return MismatchHead(halves(weight), bias, np.array([*SOFTER.values()]))
 
 
-def called(head: MismatchHead, info: BundleInfo, embedding: Floats) -> npt.NDArray[np.bool_]:
+def called(head: MismatchHead, out_of_domain_from: float, embedding: Floats) -> npt.NDArray[np.bool_]:
     """Return which rows lie out of domain by the head alone."""
-    assert info.out_of_domain_from is not None
-    scores = embedding @ head.weight + head.bias
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares = powers[:, 1:] / powers.sum(axis=1, keepdims=True)
-    return np.asarray(shares @ (info.out_of_domain_from + np.log(head.softer)) > info.out_of_domain_from)
+    shares = shares_of((head.weight, head.bias), embedding)[:, 1:]
+    return np.asarray(shares @ (out_of_domain_from + np.log(head.softer)) > out_of_domain_from)
 
 
 def main(folders: list[str]) -> None:
@@ -169,8 +160,10 @@ def main(folders: list[str]) -> None:
     kinds, own = np.array([item.kind for item in every]), np.isin(corpora, FITTED)
     for folder, embedding in zip(folders, embeddings(folders, every, sound_of, SEED), strict=True):
         bundle = load_bundle(Path(folder))
+        start = bundle.info.out_of_domain_from
+        assert start is not None
         head = head_of(embedding[own], kinds[own])
-        strange = called(head, bundle.info, embedding)
+        strange = called(head, start, embedding)
 
         def share(corpus: str, change: str, strange: npt.NDArray[np.bool_] = strange) -> float:
             return round(100 * float(strange[(corpora == corpus) & (changes == change)].mean()), 1)
@@ -180,13 +173,7 @@ def main(folders: list[str]) -> None:
             corpus: {way: share(corpus, way) for way in ways} for corpus in CLIPS if corpus not in FITTED
         }
         sys.stdout.write(f"{folder}, per cent called out-of-domain: {json.dumps(told, indent=1)}\n")
-
-        def with_head(model: ModelProto, head: MismatchHead = head, info: BundleInfo = bundle.info) -> None:
-            assert info.out_of_domain_from is not None
-            add_mismatch(model, head, info.out_of_domain_from)
-            softened(model, info, info.temperature, info.out_of_domain_from)
-
-        write(bundle, Path(folder), with_head, {"left_out": {**(bundle.info.left_out or {}), "mismatch": told}})
+        write_softening(bundle, "mismatch", told, partial(add_mismatch, head=head, out_of_domain_from=start))
 
 
 if __name__ == "__main__":

@@ -20,22 +20,22 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from fit_heads import Floats, halves, softened, write
+from fit_heads import Floats, halves, write_softening
 from graph_heads import OverlapHead, add_overlap
 from hard_speech import in_range
 from hear_sounds import changed, embeddings, in_a_hall, over_microphone
-from onnx import ModelProto
 
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import mix_at_snr
 from earnest.augment.level import at_level
-from earnest.bundle import BundleInfo, load_bundle
+from earnest.bundle import load_bundle
 from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance
 
@@ -189,13 +189,7 @@ def main(folders: list[str]) -> None:
     for folder, embedding in zip(folders, embeddings(folders, every, sound_of, SEED), strict=True):
         head, told = head_of(embedding, every)
         sys.stdout.write(f"{folder}, per cent called overlapped: {json.dumps(told, indent=1)}\n")
-        bundle = load_bundle(Path(folder))
-
-        def with_head(model: ModelProto, head: OverlapHead = head, info: BundleInfo = bundle.info) -> None:
-            add_overlap(model, head)
-            softened(model, info, info.temperature, info.out_of_domain_from)
-
-        write(bundle, Path(folder), with_head, {"left_out": {**(bundle.info.left_out or {}), "overlap": told}})
+        write_softening(load_bundle(Path(folder)), "overlap", told, partial(add_overlap, head=head))
 
 
 if __name__ == "__main__":

@@ -243,8 +243,7 @@ def test_mismatched_speech_is_known_by_its_kind_and_each_kind_has_its_factor() -
     kinds = np.repeat(np.arange(n_kinds + 1), 30)
     embedding = rng.normal(0, 0.1, (len(kinds), 8)) + np.eye(8)[kinds]
     head = fit_mismatch.head_of(embedding, kinds)
-    info = SimpleNamespace(out_of_domain_from=2.8)
-    np.testing.assert_array_equal(fit_mismatch.called(head, info, embedding), kinds > 0)
+    np.testing.assert_array_equal(fit_mismatch.called(head, 2.8, embedding), kinds > 0)
 
 
 def test_a_whisper_has_the_spectrum_and_length_of_the_voice_but_not_its_pitch() -> None:
