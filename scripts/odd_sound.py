@@ -9,20 +9,24 @@ $EARNEST_DATA.
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from hard_speech import CORPORA, N_CLIPS, RATE_HZ, SEED, drawn_clips, in_range, lines, rows_of
+from no_emotion import TEST_EVERY
 from scipy.linalg import solve_toeplitz
 from scipy.signal import butter, lfilter, sosfilt
 
+from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import mix_at_snr
 from earnest.augment.coloured_noise import coloured_noise
 from earnest.augment.reverb import reverberated, room_response
 from earnest.augment.time_stretch import stretched
+from earnest.corpora.load import load_utterances
 from earnest.runtime.predictor import Predictor
 
 OUTPUT = Path(__file__).parent.parent / "docs" / "results" / "odd-sound.md"
@@ -36,7 +40,8 @@ fewer than ten), and how sure these are on average. Of 90 told answers chance al
 the same spectral envelope. *Thin*: nothing below 500 Hz, as from the loudspeaker of a phone. *Two microphones*, one of
 them 1 ms later, are two channels, of which the models hear the mean. Slower and faster speech keeps its pitch. *A
 stadium*: overdriven, five echoes, nothing above 4.5 kHz, and a hall of 2.5 s. *An offset* is a constant, three times
-the peak. *A jingle* of 1.2 s, 12 dB louder than the speech, stands before and behind it, so many seconds away.
+the peak. *A jingle* of 1.2 s, 12 dB louder than the speech, stands before and behind it, so many seconds away. So does
+*a laugh* of up to 1.5 s, as loud as the speech: of EmoGator's contributors that nothing was fitted on.
 """
 TABLE = """
 ## `{name}`
@@ -90,12 +95,31 @@ def jingle(rng: np.random.Generator) -> Waveform:
     return np.ravel(sum(overtones) * np.exp(-3 * time)).astype(np.float32)
 
 
-def beside_jingles(waveform: Waveform, gap_s: float, rng: np.random.Generator) -> Waveform:
-    """Put a jingle before and one behind the speech."""
+@cache
+def laughs() -> list[Waveform]:
+    """Load vocal bursts of amusement by contributors that no fitting saw, up to 1.5 s of each."""
+    rows = load_utterances(["emogator"], {})
+    contributors = set(sorted({row.speaker for row in rows})[::TEST_EVERY])
+    chosen = [row for row in rows if row.speaker in contributors and row.native_emotion == "amusement"]
+    return [active(load_waveform(row.path, RATE_HZ))[: int(1.5 * RATE_HZ)] for row in chosen]
+
+
+def laugh(rng: np.random.Generator) -> Waveform:
+    """Draw a laugh."""
+    return laughs()[rng.integers(len(laughs()))]
+
+
+def active(waveform: Waveform) -> Waveform:
+    """Cut off what is silent before and after."""
     first, end = active_part(waveform, RATE_HZ) or (0, len(waveform))
-    speech, pause = waveform[first:end], np.zeros(int(gap_s * RATE_HZ), np.float32)
-    before, behind = (4 * np.std(speech) * played / np.std(played) for played in (jingle(rng), jingle(rng)))
-    return np.concatenate([before, pause, speech, pause, behind])
+    return waveform[first:end]
+
+
+def between(waveform: Waveform, before: Waveform, behind: Waveform, gap_s: float, level: float) -> Waveform:
+    """Put the speech between two sounds, so many times as loud as it (amplitude)."""
+    speech, pause = active(waveform), np.zeros(int(gap_s * RATE_HZ), np.float32)
+    first, last = (level * np.std(speech) * sound / np.std(sound) for sound in (before, behind))
+    return np.concatenate([first, pause, speech, pause, last])
 
 
 def high_passed(waveform: Waveform, from_hz: float) -> Waveform:
@@ -113,8 +137,10 @@ CONDITIONS: dict[str, Change] = {
     "1.5 times as fast": lambda waveform, _: stretched(waveform, 1.5, RATE_HZ),
     "a stadium": stadium,
     "an offset": lambda waveform, _: waveform / np.abs(waveform).max() * 0.05 + np.float32(0.15),
-    "a jingle, 0.2 s": lambda waveform, rng: beside_jingles(waveform, 0.2, rng),
-    "a jingle, 0.8 s": lambda waveform, rng: beside_jingles(waveform, 0.8, rng),
+    "a jingle, 0.2 s": lambda waveform, rng: between(waveform, jingle(rng), jingle(rng), 0.2, 4.0),
+    "a jingle, 0.8 s": lambda waveform, rng: between(waveform, jingle(rng), jingle(rng), 0.8, 4.0),
+    "a laugh, 0.2 s": lambda waveform, rng: between(waveform, laugh(rng), laugh(rng), 0.2, 1.0),
+    "a laugh, 0.8 s": lambda waveform, rng: between(waveform, laugh(rng), laugh(rng), 0.8, 1.0),
 }
 
 

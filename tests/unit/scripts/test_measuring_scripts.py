@@ -124,6 +124,7 @@ def test_every_hard_condition_leaves_speech_in_range_and_as_drawn(
 
     paths = [str(write_voice(tmp_path / f"{number}.wav", seed=number)) for number in range(3)]
     monkeypatch.setattr(hard_speech, "noises", lambda: [*map(Path, paths)])
+    monkeypatch.setattr(odd_sound, "laughs", lambda: [voice(0.5, 16_000)])
     speech = voice(1.0, 16_000)
     hard = (partial(change, speech, paths) for change in CONDITIONS.values())
     odd = (partial(change, speech) for change in odd_sound.CONDITIONS.values())
