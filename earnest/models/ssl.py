@@ -1,5 +1,6 @@
-"""Any self-supervised speech encoder of the transformers library, its layers mixed and pooled."""
+"""Self-supervised speech encoders of the transformers library, their layers mixed and pooled."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -7,13 +8,16 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from earnest.errors import EarnestError, first_line, needs_extra
+from earnest.errors import EarnestError, first_line, needs_extra, shown
 from earnest.frontends.log_mel import InputKind
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.layers import AttentiveStatistics, LayerMix, masked_mean
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.limits import Count, ShareBelowOne, Validated
+
+# Of these padding changes nothing. In data2vec's stacked positions and in Conformers it does; others have other steps.
+FAMILIES = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class SslSettings(Validated):
     ----------
     source : folder with ``config.json`` and ``model.safetensors``, or a name on the hub; "" for a random start of the
         ``architecture``
-    architecture : where there is no source: wav2vec2, hubert, wavlm, or another of the same build
+    architecture : where there is no source: one of `FAMILIES`
     sizes : where there is no source: entries of the library's configuration that differ from its defaults
     standardise : each utterance to mean zero and deviation one, as these encoders are trained with
     pooling : mean, or mean and deviation under learned weights
@@ -154,33 +158,32 @@ class SelfSupervised(Network):
 
 
 def _random_encoder(settings: SslSettings) -> Any:
-    library = _transformers()
+    library, where = _transformers(), settings.source or settings.architecture
     try:
         if settings.source:
             config = library.AutoConfig.from_pretrained(settings.source, trust_remote_code=False)
         else:
             config = library.AutoConfig.for_model(settings.architecture, **settings.sizes)
+        if config.model_type not in FAMILIES:
+            raise EarnestError(
+                f"'{where}': the family {shown(config.model_type)} is not built like wav2vec 2.0 throughout. Choose an "
+                f"encoder of one of these: {', '.join(FAMILIES)}."
+            )
         # A random mask over time would be drawn by numpy's global generator; layers are never left out.
         config.apply_spec_augment, config.layerdrop = False, 0.0
-        encoder = library.AutoModel.from_config(config, trust_remote_code=False, attn_implementation="eager")
+        return library.AutoModel.from_config(config, trust_remote_code=False, attn_implementation="eager")
     except (OSError, ValueError) as error:
-        where = settings.source or settings.architecture
         raise EarnestError(
-            f"'{where}': not an encoder that transformers knows ({first_line(error)}). Give a folder with config.json "
-            "and model.safetensors, or a name on the hub."
+            f"'{where}': transformers can't load it ({first_line(error).rstrip('.')}). Give a folder with config.json "
+            "and model.safetensors, or a name on the hub that can be reached from here."
         ) from error
-    for name in ("feature_extractor", "feature_projection", "encoder"):
-        if not hasattr(encoder, name):
-            raise EarnestError(
-                f"'{settings.source or settings.architecture}': not built like wav2vec 2.0, it has no {name}. Choose "
-                "another encoder."
-            )
-    return encoder
 
 
 def _transformers() -> Any:
     with needs_extra("The model 'ssl'", "ssl"):
         import transformers
+    # The library hands torch its mask of booleans beside WavLM's biases, in every layer.
+    warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
     return transformers
 
 

@@ -155,7 +155,7 @@ KINDS = one_of_each_kind()
 
 
 def small_model(recipe: Recipe) -> SpeechClassifier:
-    network = {key: value for key, value in recipe.network.items() if key != "weights"}
+    network = {key: value for key, value in recipe.network.items() if key not in ("weights", "source")}
     small = replace(recipe, network={**network, **MODELS.get(recipe.model).reduced})
     return build_classifier(small, scheme_called(recipe.scheme).classes, seed=0).eval()
 

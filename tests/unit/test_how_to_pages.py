@@ -1,4 +1,4 @@
-"""docs/how-to/several-processes.md: its commands are understood, by torchrun and by earnest."""
+"""Pages of docs/how-to whose commands take a cluster or weights of others: they are understood, if not run."""
 
 import re
 import shlex
@@ -10,8 +10,10 @@ from torch.distributed.run import get_args_parser
 
 from earnest.apps.cli.main import cli
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "several-processes.md").read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
+TEXT = "".join((HOW_TO / f"{name}.md").read_text(encoding="utf-8") for name in ("several-processes", "encoder"))
+LINES = [line for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.M | re.S) for line in block.splitlines()]
+COMMANDS = [line for line in LINES if not line.startswith("pip ")]
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -30,5 +32,5 @@ def test_a_command_is_understood(line: str) -> None:
     group.make_context("earnest", words, parent=context)  # raises for an unknown option
 
 
-def test_the_page_has_commands() -> None:
-    assert len(COMMANDS) == 5
+def test_the_pages_have_commands() -> None:
+    assert len(COMMANDS) == 11
