@@ -125,8 +125,8 @@ def _whole_frames(
 class QualityMeter:
     """Counts clipped samples, levels and the power above 4.6 kHz; where blocks end changes nothing.
 
-    Levels are those of every fourth frame of 25 ms, in steps of 1 dB, without what lies above 8 kHz, which no model
-    hears. The spectrum is that of every sixteenth.
+    Levels are those of every fourth frame of 25 ms, in steps of 1 dB. The spectrum is that of every sixteenth. Both are
+    without what lies above 8 kHz, which no model hears.
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
@@ -136,8 +136,8 @@ class QualityMeter:
         self._histogram = np.zeros(len(_LEVELS), np.int64)
         self._taper = _taper(self._n_frame)
         # The first lines above.
-        self._first, self._first_high = (
-            int(hz * self._n_frame / sample_rate_hz) + 1 for hz in (RUMBLE_HZ, TELEPHONE_HZ)
+        self._first, self._first_high, self._first_unheard = (
+            int(hz * self._n_frame / sample_rate_hz) + 1 for hz in (RUMBLE_HZ, TELEPHONE_HZ, HEARD_TO_HZ)
         )
         self._high = self._all = 0.0
 
@@ -162,8 +162,8 @@ class QualityMeter:
         # (frames, bins); Hann against leakage upwards.
         spectra = np.fft.rfft((chosen - chosen.mean(axis=1, keepdims=True)) * self._taper)
         powers = (spectra.real**2 + spectra.imag**2).sum(axis=0, dtype=np.float64)
-        self._all += float(powers[self._first :].sum())
-        self._high += float(powers[self._first_high :].sum())
+        self._all += float(powers[self._first : self._first_unheard].sum())
+        self._high += float(powers[self._first_high : self._first_unheard].sum())
 
     def words(self) -> tuple[str, ...]:
         """Return the words that apply, of "clipped", "low-bandwidth", "noisy" and "too-quiet"."""

@@ -270,13 +270,13 @@ class Prediction:
     intensity : how strongly the emotion is expressed, 0 to 1: 0 as neutral, 1/3, 2/3 and 1 as actors who were asked for
         little, some or much; None where the model doesn't answer it
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
-        hundred-thousandth of the power lies above 4.6 kHz (telephone), "noisy" when quiet moments come within 10 dB of
-        loud ones and no half second is 20 dB louder, "too-quiet" when no moment is louder than -55 dBFS (a microphone
-        that is muted or far away), "separate-channels" when its channels take turns like two sides of a call and were
-        all heard at once (ask for one with `earnest.Channel`), "other-tracks" when its file has more sound tracks, of
-        which the first was heard, "overlapped-speech" when several people speak at once (the graph's output
-        ``overlap``), "out-of-domain" when it is far from what the model was trained on (the graph's output
-        ``distance``); of a server "not-adapted" when that was asked for and the model can't
+        hundred-thousandth of the power that models hear, up to 8 kHz, lies above 4.6 kHz (telephone), "noisy" when
+        quiet moments come within 10 dB of loud ones and no half second is 20 dB louder, "too-quiet" when no moment is
+        louder than -55 dBFS (a microphone that is muted or far away), "separate-channels" when its channels take turns
+        like two sides of a call and were all heard at once (ask for one with `earnest.Channel`), "other-tracks" when
+        its file has more sound tracks, of which the first was heard, "overlapped-speech" when several people speak at
+        once (the graph's output ``overlap``), "out-of-domain" when it is far from what the model was trained on (the
+        graph's output ``distance``); of a server "not-adapted" when that was asked for and the model can't
     adapted : whether other recordings or windows of the speaker had a say, see `earnest.runtime.adaptation`
     adaptation_weight : share of the adapted answer in this one, 0 to 1; of several windows its mean over their time
     shares : of a recording of several segments, or longer than the model hears at once: emotion → share of its speech,

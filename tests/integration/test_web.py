@@ -181,6 +181,7 @@ def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks) -> N
         "48 kHz": (voice(2.2, 48_000), 48_000),
         "a tone that nobody hears": (with_tone(voice(2.2, 48_000)), 48_000),
         "telephone": (voice(1.5, 8_000), 8_000),
+        "telephone and a tone above": (with_tone(soxr.resample(voice(1.5, 8_000), 8_000, 48_000)), 48_000),
         "clipped": (np.clip(20 * voice(1.0), -1, 1), 16_000),
         "noisy": ((voice(1.0, level=0.02) + rng.normal(0, 0.3, 16_000)).astype(np.float32), 16_000),
         "little speech": (np.concatenate([voice(1.0), rng.normal(0, 0.002, 20 * 16_000)]).astype(np.float32), 16_000),

@@ -24,6 +24,7 @@ export class QualityMeter {
   private readonly nFrame: number;
   private readonly first: number;
   private readonly firstHigh: number;
+  private readonly firstUnheard: number;
   private readonly taper: Float64Array;
   private readonly taps: Float64Array | null;
   private readonly step: number;
@@ -37,8 +38,8 @@ export class QualityMeter {
 
   constructor(sampleRateHz: number) {
     this.nFrame = Math.max(roundHalfEven(FRAME_S * sampleRateHz), 2);
-    this.first = Math.floor((RUMBLE_HZ * this.nFrame) / sampleRateHz) + 1;
-    this.firstHigh = Math.floor((TELEPHONE_HZ * this.nFrame) / sampleRateHz) + 1;
+    const firstAbove = (hz: number): number => Math.floor((Math.min(hz, sampleRateHz / 2) * this.nFrame) / sampleRateHz) + 1;
+    [this.first, this.firstHigh, this.firstUnheard] = [RUMBLE_HZ, TELEPHONE_HZ, HEARD_TO_HZ].map(firstAbove);
     this.taps = sampleRateHz > 2 * HEARD_TO_HZ ? lowPass(sampleRateHz) : null;
     this.step = Math.floor(sampleRateHz / (2 * HEARD_TO_HZ));
     this.taper = Float64Array.from(
@@ -69,22 +70,15 @@ export class QualityMeter {
     this.histogram[level - LOWEST_LEVEL]++;
   }
 
-  /** Power of the half spectrum by Parseval; only the bins up to 4.6 kHz are transformed, what is left is above. */
+  /** Without what lies above 8 kHz, too. */
   private addSpectrum(frame: Float32Array): void {
-    const n = this.nFrame;
-    const mean = frame.reduce((sum, sample) => sum + sample, 0) / n;
+    const mean = frame.reduce((sum, sample) => sum + sample, 0) / this.nFrame;
     const tapered = Float64Array.from(frame, (sample, index) => (sample - mean) * this.taper[index]);
-    const power = tapered.reduce((sum, value) => sum + value * value, 0);
-    const middle = n % 2 ? 0 : powerAt(tapered, n / 2);
-    const half = (n * power + powerAt(tapered, 0) + middle) / 2;
-    let [rumble, low] = [0, 0];
-    for (let bin = 0; bin < Math.min(this.firstHigh, Math.floor(n / 2) + 1); bin++) {
-      const found = powerAt(tapered, bin);
-      if (bin < this.first) rumble += found;
-      else low += found;
+    for (let bin = this.first; bin < this.firstUnheard; bin++) {
+      const power = powerAt(tapered, bin);
+      this.all += power;
+      if (bin >= this.firstHigh) this.high += power;
     }
-    this.all += half - rumble;
-    this.high += half - rumble - low;
   }
 
   /** The words that apply, of "clipped", "low-bandwidth", "noisy" and "too-quiet". */

@@ -85,7 +85,7 @@ def test_noise_as_loud_as_the_voice_is_noisy() -> None:
 
 
 @pytest.mark.parametrize("sample_rate_hz", [22_050, 44_100, 48_000, 192_000])
-def test_what_no_model_hears_is_neither_noise_nor_sound(sample_rate_hz: int) -> None:
+def test_what_no_model_hears_is_neither_noise_nor_sound_nor_bandwidth(sample_rate_hz: int) -> None:
     speech = soxr.resample(spoken(), 16_000, sample_rate_hz)
     tone_hz = min(19_000, 0.48 * sample_rate_hz)
     tone = (0.05 * np.sin(2 * np.pi * tone_hz / sample_rate_hz * np.arange(len(speech)))).astype(np.float32)
@@ -93,6 +93,8 @@ def test_what_no_model_hears_is_neither_noise_nor_sound(sample_rate_hz: int) -> 
     assert words(tone, sample_rate_hz) == ("too-quiet",)
     noisy = soxr.resample(with_noise(-3.0), 16_000, sample_rate_hz)
     assert words(noisy, sample_rate_hz) == words(noisy + tone, sample_rate_hz) == ("noisy",)
+    telephone = soxr.resample(soxr.resample(spoken(), 16_000, 8_000), 8_000, sample_rate_hz)
+    assert words(telephone + tone, sample_rate_hz) == ("low-bandwidth",)
 
 
 def test_digital_silence_is_no_quiet_moment() -> None:
