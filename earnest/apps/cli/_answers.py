@@ -15,11 +15,12 @@ from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour, shares_over_time, tick_step_s
 
 _FULL_BARS = 10
+_CONFIDENCE = _FULL_BARS + 6
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _HEIGHTS = "▁▁▂▃▄▅▆▇█"
 _LEAST_WORD, _MOST_WORD = 11, 24  # for an emotion or a status: "vocal-burst", and labels of one's own
 _LEAST_NAME = 16  # where the terminal is narrow, lines wrap: a name that is cut to its ending tells nothing
-_RIGHT_PART = 2 + _FULL_BARS + 6 + 2 + 24  # two more classes in the last column
+_RIGHT_PART = 2 + _CONFIDENCE + 2 + 24  # two more classes in the last column
 
 
 class PredictionTable:
@@ -34,7 +35,7 @@ class PredictionTable:
 
     def header(self) -> str:
         """Return the line above the rows."""
-        line = f"{'File':<{self._name_width}}  {'Emotion':<{self._word_width}}  {'Confidence':<16}  Next"
+        line = f"{'File':<{self._name_width}}  {'Emotion':<{self._word_width}}  {'Confidence':<{_CONFIDENCE}}  Next"
         title = f"{printable(self._folder)}{os.sep}\n" if self._folder else ""
         return title + click.style(line, bold=True)
 
@@ -47,8 +48,7 @@ class PredictionTable:
             status = click.style(f"{prediction.status:<{self._word_width}}", fg="yellow")
             return f"{name}  {status}  {details(prediction)}".rstrip()
         emotion = click.style(_padded(prediction.emotion, self._word_width), bold=True)
-        others = _of_the_speech(prediction) or _next_classes(prediction, self._n_next)
-        return f"{name}  {emotion}  {_confidence(prediction.confidence)}  {others}".rstrip()
+        return f"{name}  {emotion}  {_confidence(prediction.confidence)}  {self._more(prediction)}".rstrip()
 
     def burst_row(self, burst: VocalBurst) -> str:
         """Return the line of a vocal burst, which stands below its recording's."""
@@ -59,6 +59,23 @@ class PredictionTable:
     def _name(self, path: str) -> str:
         plain = _plain(path)
         return printable(plain.removeprefix(self._folder).lstrip(os.sep) if self._folder else plain)
+
+    def _more(self, prediction: Prediction) -> str:
+        """Format shares or the next classes, and what is wrong with the sound.
+
+        Where a line would wrap for the sake of the latter, it has fewer classes.
+        """
+        words, shares = _quality(prediction), _of_the_speech(prediction)
+        told = [shares] if shares else _next_classes(prediction, self._n_next)
+        if not shares and self._fits(told):
+            while told and not self._fits([*told, words]):
+                told.pop()
+        return "  ".join(filter(None, [*told, words]))
+
+    def _fits(self, told: Sequence[str]) -> bool:
+        """Whether this has a place at the end of a line."""
+        left_part = self._name_width + 2 + self._word_width + 2 + _CONFIDENCE
+        return left_part + sum(2 + _cells(word) for word in told) <= self._width
 
     def _message(self, prediction: Prediction) -> str:
         """Wrap the error under itself, without the path that stands in the first column."""
@@ -86,10 +103,11 @@ def _plain(path: str) -> str:
 
 
 def answer_words(prediction: Prediction) -> str:
-    """Format an answer in words: "sad 73%", or a status with its details in parentheses."""
+    """Format an answer in words: "sad 73% [noisy]", or a status with its details in parentheses."""
     if prediction.emotion is not None and prediction.confidence is not None:
-        shares = _of_the_speech(prediction)
-        return f"{prediction.emotion} {percent(prediction.confidence)}" + (f" ({shares})" if shares else "")
+        shares = f"({shares})" if (shares := _of_the_speech(prediction)) else ""
+        told = (prediction.emotion, percent(prediction.confidence), shares, _quality(prediction))
+        return " ".join(filter(None, told))
     more = details(prediction)
     return f"{prediction.status} ({more})" if more else prediction.status
 
@@ -97,15 +115,19 @@ def answer_words(prediction: Prediction) -> str:
 def details(prediction: Prediction) -> str:
     """Format the details of a status without an emotion: the likeliest two or shares of the speech, kinds of bursts.
 
-    Where no speech was found, what is wrong with the sound; beside an unsure answer too, in brackets.
+    What is wrong with the sound stands behind them in brackets; where no speech was found, it is the details.
     """
+    told = ", ".join(dict.fromkeys(burst.kind for burst in prediction.vocal_bursts))
     if prediction.status in ("unsure", "mixed"):
         is_whole = prediction.status == "unsure" and not prediction.answered_shares
         likeliest = ", ".join(f"{name} {percent(share)}" for name, share in prediction.top(2))
         told = likeliest if is_whole else _of_the_speech(prediction)
-        return f"{told} [{', '.join(prediction.quality)}]" if prediction.quality else told
-    kinds = dict.fromkeys(burst.kind for burst in prediction.vocal_bursts)
-    return ", ".join(kinds or prediction.quality)
+    return " ".join(filter(None, [told, _quality(prediction)])) if told else ", ".join(prediction.quality)
+
+
+def _quality(prediction: Prediction) -> str:
+    """Format what is wrong with the sound: "[clipped, noisy]", or ""."""
+    return f"[{', '.join(prediction.quality)}]" if prediction.quality else ""
 
 
 @dataclass
@@ -160,9 +182,9 @@ def _confidence(share: float) -> str:
     return f"{bar(share, _FULL_BARS)} {percent(share):>5}"
 
 
-def _next_classes(prediction: Prediction, count: int) -> str:
+def _next_classes(prediction: Prediction, count: int) -> list[str]:
     others = prediction.top(count + 1)[1:]
-    return "  ".join(f"{_HEIGHTS[round(8 * share)]} {name} {100 * share:.0f}" for name, share in others)
+    return [f"{_HEIGHTS[round(8 * share)]} {name} {100 * share:.0f}" for name, share in others]
 
 
 def _cells(text: str) -> int:

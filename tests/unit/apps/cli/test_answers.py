@@ -20,6 +20,14 @@ ROWS = {
         Prediction("a.wav", "ok", None, None, "sad", 0.7, SHARES, shares={"sad": 0.75, "unsure": 0.25}),
         "sad 70% (sad 75%, unsure 25% of the speech)",
     ),
+    "odd": (
+        Prediction("a.wav", "ok", emotion="happy", confidence=0.41, probabilities=SHARES, quality=("out-of-domain",)),
+        "happy 41% [out-of-domain]",
+    ),
+    "odd summary": (
+        Prediction("a", "ok", None, None, "sad", 0.7, SHARES, quality=("noisy",), shares={"sad": 0.8, "unsure": 0.2}),
+        "sad 70% (sad 80%, unsure 20% of the speech) [noisy]",
+    ),
     "one": (Prediction("a.wav", "ok", None, None, "sad", 0.7, SHARES, shares={"sad": 1.0}), "sad 70%"),
     "unsure": (Prediction("a.wav", "unsure", confidence=0.41, probabilities=SHARES), "unsure (happy 41%, sad 32%)"),
     "unsure parts": (
@@ -39,6 +47,10 @@ ROWS = {
         "unsure (happy 41%, sad 32% [noisy, overlapped-speech])",
     ),
     "burst": (Prediction("a.wav", "vocal-burst", vocal_bursts=BURSTS), "vocal-burst (laughter, sigh)"),
+    "odd burst": (
+        Prediction("a.wav", "vocal-burst", quality=("noisy",), vocal_bursts=BURSTS),
+        "vocal-burst (laughter, sigh [noisy])",
+    ),
     "nothing": (Prediction("a.wav", "no-speech"), "no-speech"),
     "clipped": (Prediction("a.wav", "no-speech", quality=("clipped", "noisy")), "no-speech (clipped, noisy)"),
 }
@@ -54,7 +66,7 @@ def test_an_answer_in_words(kind: str) -> None:
     assert answer_words(prediction) == words
 
 
-@pytest.mark.parametrize("kind", ["unsure", "unsure parts", "mixed", "overlapped", "burst", "nothing", "clipped"])
+@pytest.mark.parametrize("kind", [kind for kind, (prediction, _) in ROWS.items() if prediction.emotion is None])
 def test_a_row_without_an_emotion_says_what_there_is_instead(kind: str) -> None:
     prediction, words = ROWS[kind]
     assert " ".join(row(prediction).split()) == f"a.wav {words.replace('(', '').replace(')', '')}"
@@ -63,6 +75,19 @@ def test_a_row_without_an_emotion_says_what_there_is_instead(kind: str) -> None:
 def test_a_recording_of_several_segments_tells_shares_of_its_speech() -> None:
     assert row(ROWS["summary"][0]).endswith("70%  sad 75%, unsure 25% of the speech")
     assert row(ROWS["one"][0]).endswith("▂ angry 27")
+
+
+def test_words_of_quality_stand_behind_the_next_classes_and_make_no_line_wrap() -> None:
+    odd, *_ = ROWS["odd"]
+    ends = {
+        width: click.unstyle(PredictionTable(["a.wav"], width).row(odd)).partition("%  ")[2] for width in (80, 60, 40)
+    }
+    assert ends == {
+        80: "▃ sad 32  ▂ angry 27  [out-of-domain]",
+        60: "[out-of-domain]",
+        40: "▃ sad 32  ▂ angry 27  [out-of-domain]",  # it wraps anyway
+    }
+    assert row(ROWS["odd summary"][0]).endswith("sad 80%, unsure 20% of the speech  [noisy]")
 
 
 def test_the_bar_and_the_number_end_at_95_per_cent() -> None:
