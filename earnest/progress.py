@@ -30,9 +30,14 @@ class Progress:
             task = bars.add_task(what, total=total)
             yield lambda: bars.advance(task)
 
-    def counted(self, what: str, items: Iterable[T], total: int) -> Iterable[T]:
-        """Return the items, ``total`` of them; the bar counts them and says how many a second there are."""
-        return _counted(what, items, total) if self.visible else items
+    def counted(self, what: str, items: Iterable[T], total: int, note: Callable[[], str] | None = None) -> Iterable[T]:
+        """Return the items, ``total`` of them; the bar counts them and says how many a second there are.
+
+        Parameters
+        ----------
+        note : gives what stands behind the bar now, such as how far the item is that is worked on
+        """
+        return _counted(what, items, total, note) if self.visible else items
 
     @contextmanager
     def amount(self, what: str, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], object]]:
@@ -66,10 +71,11 @@ def _drawn(*columns: "ProgressColumn") -> "Bars":
     return Bars(*columns, console=Console(stderr=True), transient=True)
 
 
-def _counted(what: str, items: Iterable[T], total: int) -> Iterator[T]:
+def _counted(what: str, items: Iterable[T], total: int, note: Callable[[], str] | None) -> Iterator[T]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-    with _drawn(TextColumn(what), BarColumn(), MofNCompleteColumn(), _rate(), TimeRemainingColumn()) as bars:
+    columns = [TextColumn(what), BarColumn(), MofNCompleteColumn(), _rate(), TimeRemainingColumn()]
+    with _drawn(*columns, *([_note(note)] if note else [])) as bars:
         task = bars.add_task("", total=total)
         for item in items:
             yield item
@@ -88,3 +94,15 @@ def _rate() -> "ProgressColumn":
             return Text(told, style="cyan")
 
     return Rate()
+
+
+def _note(note: Callable[[], str]) -> "ProgressColumn":
+    """Return a column with what is said each time that the bar is drawn."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Note(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(note())
+
+    return Note()

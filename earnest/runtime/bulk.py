@@ -158,6 +158,11 @@ class Group:
     pending: Pending = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether nothing is left for the network to do."""
+        return all(outputs.done() for _, outputs in self.batches if isinstance(outputs, Future))
+
 
 @contextmanager
 def _workers(jobs: int) -> Iterator[ThreadPoolExecutor | None]:
@@ -235,7 +240,7 @@ class Bulk:
             for group in self._groups(self._decoded(sources, pool)):
                 group.batches = self._started(group.pending, pool)
                 running.append(group)
-                if pool is None or len(running) > 1:
+                while running and (len(running) > 1 or running[0].is_heard):
                     yield from self._answered(running.popleft())
             while running:
                 yield from self._answered(running.popleft())

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from copy import copy
 from functools import cache, cached_property, partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,7 +19,7 @@ from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
 from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.bulk import BATCH_S, AnsweredRecording, BatchAnswers, Bulk
-from earnest.runtime.decoders import Decoders, InProcess, Reading
+from earnest.runtime.decoders import Decoders, InProcess, Reading, WatchedDecoders
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.formats import EmbeddedRecording, Embeddings, PredictionRows
 from earnest.runtime.graph import Graph, engine_for, network_of
@@ -147,6 +148,18 @@ class Predictor:
         """Share the network with a copy, whose settings are its own; `copy.copy` would else load the bundle anew."""
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
+        return made
+
+    def watched(self, heard: Callable[[str, float], object]) -> "Predictor":
+        """Return a copy that shares the network, and tells how far it is within recordings.
+
+        Parameters
+        ----------
+        heard : is called with the recording's path and the seconds that were heard of it so far, again and again, by
+            the thread that reads it; one that is heard in parts may be opened twice, and begin again
+        """
+        made = copy(self)
+        made.decoders = WatchedDecoders(heard, self.decoders)
         return made
 
     @property

@@ -12,11 +12,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from copy import copy
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import BinaryIO, TypeAlias
@@ -43,8 +40,7 @@ from earnest.errors import AudioError, EarnestError, MissingExtraError, counted,
 from earnest.files.reading import read_text
 from earnest.files.tables import has_text, text_rows
 from earnest.labels import composed
-from earnest.progress import Progress
-from earnest.runtime.decoders import Reading, WatchedDecoders
+from earnest.runtime.decoders import Reading
 from earnest.runtime.predictor import Predictor
 
 MOST_LIST_BYTES = 1 << 26
@@ -52,7 +48,6 @@ CHANNEL_NUMBERS = "expected 1 for the left one, 2 for the right one, and so on"
 _COLUMNS = ("path", "speaker", "channel", "start_s", "end_s")  # of a list, that mean something
 _MEANT = ("speaker", "channel")
 POLL_S, LOOK_S = 1.0, 0.1
-SHORT_S = 5.0  # heard before a bar would be drawn
 _log = logging.getLogger("earnest")
 
 
@@ -345,21 +340,6 @@ def readable(sources: Iterable[Source]) -> tuple[list[Source], bool]:
     for told in errors:
         echo(f"{told} It is left out.", err=True)
     return kept, bool(errors)
-
-
-@contextmanager
-def watched(predictor: Predictor, progress: Progress) -> Iterator[Predictor]:
-    """Give a copy of a predictor for one recording, of which progress shows how many seconds were heard."""
-    with ExitStack() as bars:
-        bar = cache(lambda: bars.enter_context(progress.amount("Seconds heard")))
-
-        def heard(seconds: float) -> None:
-            if seconds > SHORT_S:
-                bar()("", int(seconds), 0)
-
-        made = copy(predictor)  # what it shares is read alone
-        made.decoders = WatchedDecoders(heard, predictor.decoders)
-        yield made
 
 
 def standard_input() -> BinaryIO:

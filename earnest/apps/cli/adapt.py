@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import AveragingOptions, channel_option, options
 from earnest.apps.cli._recordings import Speakers, sources_of
 from earnest.apps.cli.output import (
@@ -58,8 +59,8 @@ def command(
     speakers, heard = Speakers(paths), list[str]()
     failed: list[EarnestError] = []
 
-    def hearing() -> Iterator[Source]:
-        for source in progress_for(as_json, quiet).counted("Hearing", sources, len(sources)):
+    def told(hearing: Hearing) -> Iterator[Source]:
+        for source in hearing.counted("Hearing", sources, len(sources)):
             heard.append(speakers.of(path_of(source)))
             yield source
 
@@ -70,7 +71,8 @@ def command(
 
     with new_file(output, overwrite) as place, open(place, "w", encoding="utf-8", opener=unfollowed) as file:
         model = models.load()
-        profile = model.profile(hearing(), leave_out)
+        hearing = Hearing(model, progress_for(as_json, quiet))
+        profile = hearing.predictor.profile(told(hearing), leave_out)
         file.write(profile.to_json())
     _tell_speakers(set(heard))
     _tell_too_little(profile, model.adaptation.least_speech_s)

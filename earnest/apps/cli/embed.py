@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 import click
 import numpy as np
 
+from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, MadeBy, Sample
@@ -242,9 +243,10 @@ def _write_file(
         file.check_samples(embedded)
         n_held = file.done.total()
         left = [source for source in sources if not is_done(file.done, source)]
-        found: Iterable[EmbeddedRecording] = predictor.embed_many(left, min(jobs, len(left) or 1))
+        hearing = Hearing(predictor, progress_for(as_json, quiet))
+        found: Iterable[EmbeddedRecording] = hearing.predictor.embed_many(left, min(jobs, len(left) or 1))
         n_failed = 0
-        for row in progress_for(as_json, quiet).counted("Embedding", found, len(left)):
+        for row in hearing.counted("Embedding", found, len(left)):
             file.write(row)
             n_failed += row.vector is None
         file.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 import click
 
 from earnest.apps.cli._answers import NoteCounter, PredictionTable
+from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import (
     CHANNELS,
     JOBS,
@@ -31,7 +32,6 @@ from earnest.apps.cli._recordings import (
     in_channels,
     is_folder,
     sources_of,
-    watched,
 )
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
@@ -45,7 +45,7 @@ from earnest.apps.cli.output import (
 )
 from earnest.audio.source import Source, path_of, place_of, whole_and_channel
 from earnest.files.writing import held_file
-from earnest.progress import SILENT, Progress
+from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.bulk import AnsweredRecording, BatchAnswers
 from earnest.runtime.decoders import Decoders
@@ -269,13 +269,15 @@ class PredictRun:
         (row,) = self._predictor.predict_many([source], 1, None, **self._asked.words())
         return [row.probabilities[name] for name in self.info.classes if name in row.probabilities]
 
-    def journaled(self, some: Sequence[Source], progress: Progress) -> Iterable[Prediction | AnsweredRecording]:
+    def journaled(
+        self, some: Sequence[Source], progress: Progress, on_screen: bool = False
+    ) -> Iterable[Prediction | AnsweredRecording]:
         """Return the rows of a journal: the answers, or the windows that were heard."""
-        if len(some) == 1:  # perhaps of hours
-            with watched(self._predictor, progress) as predictor:
-                return [*self._found(predictor, some)]
-        work = "Hearing" if self._batch else "Predicting"
-        return progress.counted(work, self._found(self._predictor, some), len(some))
+        hearing = Hearing(self._predictor, progress)
+        found = self._found(hearing.predictor, some)
+        if on_screen or len(some) == 1:
+            return hearing.among(found)
+        return hearing.counted("Hearing" if self._batch else "Predicting", found, len(some))
 
     def _found(self, predictor: Predictor, some: Sequence[Source]) -> Iterable[Prediction | AnsweredRecording]:
         jobs = min(self._jobs, len(some) or 1)
@@ -290,8 +292,7 @@ class PredictRun:
         ----------
         on_screen : whether the rows appear on a terminal as they come, where a bar would be among them
         """
-        is_among_rows = on_screen and not self._batch and len(some) > 1
-        found = self.journaled(some, SILENT if is_among_rows else progress)
+        found = self.journaled(some, progress, on_screen and not self._batch)
         if not self._batch:
             yield from (row for row in found if isinstance(row, Prediction))
             return

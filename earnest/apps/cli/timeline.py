@@ -2,7 +2,8 @@
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._answers import NoteCounter, chart
+from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
@@ -19,7 +21,7 @@ from earnest.apps.cli._options import (
     options,
     window_options,
 )
-from earnest.apps.cli._recordings import is_folder, is_list, sources_of, watched
+from earnest.apps.cli._recordings import is_folder, is_list, sources_of
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     FILE,
@@ -36,7 +38,6 @@ from earnest.audio.activity import DETECTORS
 from earnest.audio.source import Source
 from earnest.errors import AudioError, MissingExtraError, counted
 from earnest.files.writing import new_file, unfollowed
-from earnest.progress import SILENT, Progress
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
@@ -113,13 +114,13 @@ def command(
     _check_picture(plot, paths)
     predictor = models.load()
     adapter = _adapters(adaptation, predictor, channels)
-    run = TimelineRun(predictor, Windowing(window_s, hop_s, activity), answer.of(predictor.info), adapter)
+    hearing = Hearing(predictor, progress_for(as_json, quiet))
+    run = TimelineRun(hearing, Windowing(window_s, hop_s, activity), answer.of(predictor.info), adapter)
     if is_table:
         with _place(output, overwrite) as place:
-            heard = progress_for(as_json, quiet or output is None).counted("Hearing", sources, len(sources))
-            _write(written_spans(run.timelines(heard), chosen), chosen, place)
+            found = run.timelines(sources, output is None and sys.stdout.isatty())
+            _write(written_spans(found, chosen), chosen, place)
     else:
-        run.progress = progress_for(as_json, quiet)
         _tell_one(run, sources[0], chosen, output, plot, overwrite)
     if not quiet:
         run.tell({output: chosen not in _SPEECH_ALONE, plot: True}, len(sources))
@@ -131,7 +132,7 @@ def command(
 class TimelineRun:
     """Hears recordings as they were asked for, and counts what came of it."""
 
-    predictor: Predictor
+    hearing: Hearing
     windowing: Windowing
     options: Options
     adapter: Callable[[], Adapter | None]
@@ -139,18 +140,22 @@ class TimelineRun:
     n_spans: int = 0
     n_bursts: int = 0
     notes: NoteCounter = field(default_factory=lambda: NoteCounter("--channel 1, then --channel 2"))
-    progress: Progress = SILENT  # within a recording
 
     def timeline(self, source: Source) -> Timeline:
         """Hear one."""
-        with watched(self.predictor, self.progress) as predictor:
-            found = predictor.timeline(source, self.windowing, self.adapter(), **self.options.words())
+        found = self.hearing.predictor.timeline(source, self.windowing, self.adapter(), **self.options.words())
         self.n_spans += len(found.spans)
         self.n_bursts += len(found.prediction.vocal_bursts)
         self.notes.count(found.prediction)
         return found
 
-    def timelines(self, sources: Iterable[Source]) -> Iterator[Timeline]:
+    def timelines(self, sources: Collection[Source], on_screen: bool) -> Iterable[Timeline]:
+        """Hear several; ``on_screen`` is whether they appear on a terminal as they come."""
+        if on_screen:
+            return self.hearing.among(self._readable(sources))
+        return self._readable(self.hearing.counted("Hearing", sources, len(sources)))
+
+    def _readable(self, sources: Iterable[Source]) -> Iterator[Timeline]:
         """Hear several; one that can't be read is told on standard error."""
         for source in sources:
             try:
@@ -206,7 +211,8 @@ def _tell_one(
     """Finish the file, then the picture, then write to standard output: what goes wrong later loses nothing."""
     with _place(plot, overwrite) as picture:
         with _place(output, overwrite) as place:
-            timeline = run.timeline(source)
+            with run.hearing.waiting():
+                timeline = run.timeline(source)
             if place:
                 _write(_text(timeline, form, output), form, place)
         if picture:

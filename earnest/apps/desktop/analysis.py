@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,7 +21,6 @@ from earnest.audio.deadline import Deadline, until
 from earnest.audio.source import Source
 from earnest.errors import EarnestError, printable
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.decoders import WatchedDecoders
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
@@ -109,8 +107,7 @@ class Listening:
 
     def timeline(self, path: str, heard: Callable[[float], None] = lambda _: None) -> Timeline:
         """Answer one recording or picture of a spectrogram; ``heard`` is called with the seconds so far."""
-        predictor = copy(self.predictor)  # what it shares is read alone
-        predictor.decoders = WatchedDecoders(heard, predictor.decoders)
+        predictor = self.predictor.watched(lambda _, seconds: heard(seconds))
         if is_picture(path):
             return Timeline(predictor.predict(path, **self.options.words()), classes=predictor.info.classes)
         return predictor.timeline(path, adapter=self.adapter(), **self.options.words())

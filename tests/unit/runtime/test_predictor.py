@@ -132,6 +132,20 @@ def test_decoding_ahead_changes_neither_order_nor_answers(model: Predictor, tmp_
     assert list(model.predict_many(paths, jobs)) == list(model.predict_many(paths))
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_answer_to_a_long_recording_does_not_wait_for_that_to_the_next(
+    model: Predictor, tmp_path: Path, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "AHEAD_S", 1.0)
+    monkeypatch.setattr(bulk, "WAITING_S", 2.0)
+    paths = [write_voice(tmp_path / f"{number}.wav", 130.0) for number in range(2)]
+    heard: dict[str, float] = {}
+    rows = model.watched(heard.__setitem__).predict_many(paths, jobs)
+    assert next(rows).duration_s == 130.0
+    assert heard[str(paths[0])] == 130.0 and heard.get(str(paths[1]), 0.0) < 130.0
+    assert next(rows).duration_s == heard[str(paths[1])] == 130.0
+
+
 def test_entries_of_a_folder_that_was_listed_in_bytes_and_numbers_of_numpy_are_understood(
     model: Predictor, tmp_path: Path
 ) -> None:

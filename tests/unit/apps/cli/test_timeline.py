@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 import signal
 import subprocess
@@ -19,6 +20,8 @@ import soundfile
 from click.testing import CliRunner, Result
 from stand_in import write_bundle, write_hearing
 
+import earnest
+from earnest.apps.cli import _hearing
 from earnest.apps.cli import listen as _live_view
 from earnest.apps.cli import predict as _predict_command
 from earnest.apps.cli import timeline as _timeline_command
@@ -27,11 +30,13 @@ from earnest.apps.cli.main import cli
 from earnest.audio.feed import Lost
 from earnest.errors import AudioError, EarnestError, MissingExtraError
 from earnest.progress import Progress
+from earnest.runtime import bulk
 from earnest.runtime.prediction import Gap, Segment, Span, VocalBurst, Window
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR, clock
 from earnest.testing.sounds import voice
 
+SECONDS_OF_BOTH = 10 + 11  # talk.flac and laughs.wav
 PAUSE = np.zeros(16_000, np.float32)
 TALK = np.concatenate([PAUSE, voice(5.0), PAUSE, voice(2.0, level=0.3, seed=1), PAUSE])
 
@@ -153,16 +158,17 @@ def test_the_work_on_many_recordings_is_counted_while_it_goes_on(
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(_timeline_command, "progress_for", lambda as_json, quiet: Progress(not quiet))
     both = [str(folder / "talk.flac"), str(folder / "laughs.wav")]
-    told = run(folder, "timeline", *both, "--output", str(tmp_path / "spans.csv")).stderr
-    assert "Hearing" in told and "2/2" in told
-    assert "Hearing" not in run(folder, "timeline", *both, "--output", str(tmp_path / "more.csv"), "--quiet").stderr
-    assert "Hearing" not in run(folder, "timeline", *both, "--format", "csv").stderr  # among the rows
+    for more in (["--output", str(tmp_path / "spans.csv")], ["--format", "csv"]):
+        told = run(folder, "timeline", *both, *more).stderr
+        assert "Hearing" in told and "2/2" in told and f"{SECONDS_OF_BOTH} s heard" in told
+        assert "Hearing" not in run(folder, "timeline", *both, *more, "--quiet").stderr
 
 
 def test_a_terminal_shows_how_much_of_a_long_recording_was_heard(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(_hearing, "SLOW_S", 0)
     monkeypatch.setattr(_timeline_command, "progress_for", lambda as_json, quiet: Progress(not quiet and not as_json))
     talk, output = str(folder / "talk.flac"), str(tmp_path / "talk.srt")
     told = run(folder, "timeline", talk, "--output", output).stderr
@@ -177,11 +183,39 @@ def test_predict_shows_on_a_terminal_how_much_of_one_recording_it_has_heard(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(_predict_command, "progress_for", lambda as_json, quiet: Progress(not quiet))
+    monkeypatch.setattr(_hearing, "SLOW_S", math.inf)
+    assert "heard" not in run(folder, "predict", "talk.flac", *more).stderr  # done before a bar is drawn
+    monkeypatch.setattr(_hearing, "SLOW_S", 0)
     ran = run(folder, "predict", "talk.flac", *more)
     assert "Seconds heard" in ran.stderr and f"{len(TALK) // 16_000}/?" in ran.stderr
     assert "heard" not in run(folder, "predict", "talk.flac", "--quiet").stderr
-    assert "heard" not in run(folder, "predict", "clip.wav").stderr  # done before a bar is drawn
-    assert "Predicting" in run(folder, "predict", "talk.flac", "laughs.wav").stderr
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_of_several_recordings_predict_shows_how_much_it_has_heard_before_the_first_one_ends(
+    folder: Path, jobs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(_predict_command, "progress_for", lambda as_json, quiet: Progress(not quiet))
+    monkeypatch.setattr(bulk, "AHEAD_S", 1.0)  # longer ones are opened twice
+    told = run(folder, "predict", "talk.flac", "laughs.wav", "--jobs", jobs).stderr
+    assert "Predicting" in told and "2/2" in told and f"{SECONDS_OF_BOTH} s heard" in told
+
+
+def test_among_rows_on_a_terminal_how_much_was_heard_goes_away_before_the_next_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(_hearing, "SLOW_S", 0)
+    hearing = _hearing.Hearing(earnest.load("small"), Progress(visible=True))
+    sounds = [(voice(1.0), 16_000), (voice(2.0), 16_000)]
+    told = []
+    for row in hearing.among(map(hearing.predictor.predict, sounds)):
+        hearing.predictor.predict((voice(3.0), 16_000))  # while nobody waits, nothing is drawn
+        told.append((row.duration_s, capsys.readouterr().err))
+    assert [seconds for seconds, _ in told] == [1.0, 2.0]
+    assert all("Seconds heard" in shown for _, shown in told)
+    assert "1/?" in told[0][1] and "3/?" in told[1][1] and "3/?" not in told[0][1]
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
