@@ -123,12 +123,33 @@ MODELS: Mapping[str, Any] = {
 }
 
 
-def window_options(function: F) -> F:
-    """Add ``--window`` and ``--hop``, which every command has that answers over time."""
-    hop = "Seconds from one window to the next."
-    function = click.option("--hop", "hop_s", default=Windowing.hop_s, show_default=True, help=hop)(function)
-    window = "Seconds that the network hears at once."
-    return click.option("--window", "window_s", default=Windowing.window_s, show_default=True, help=window)(function)
+@dataclass(frozen=True)
+class WindowOptions:
+    """Options of windows, which every command has that answers over time."""
+
+    window_s: float = option(
+        "--window",
+        type=NumberRange(0.1, 60),
+        default=Windowing.window_s,
+        show_default=True,
+        help="Seconds that the network hears at once.",
+    )
+    hop_s: float = option(
+        "--hop",
+        type=NumberRange(0.1, 60),
+        default=Windowing.hop_s,
+        show_default=True,
+        help="Seconds from one window to the next.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.hop_s > self.window_s:
+            told = f"--hop {self.hop_s:g} is longer than --window {self.window_s:g}"
+            raise click.UsageError(f"{told}: what lies between two windows would not be heard.")
+
+    def windowing(self, activity: str = Windowing.activity) -> Windowing:
+        """Return how sound is cut into windows."""
+        return Windowing(self.window_s, self.hop_s, activity)
 
 
 CHANNEL = "One channel by itself, such as one side of a call; 1 is the left one. Default: the mean of all."

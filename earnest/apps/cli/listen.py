@@ -22,8 +22,8 @@ from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
     ModelOptions,
+    WindowOptions,
     options,
-    window_options,
 )
 from earnest.apps.cli._recordings import standard_input
 from earnest.apps.cli.output import echo_json, echo_table, encode_output, output_options
@@ -33,7 +33,6 @@ from earnest.runtime.formats import json_line
 from earnest.runtime.prediction import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, percent
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline_plot import label_colour
-from earnest.runtime.windows import Windowing
 
 N_SPANS = 6
 _BAR = 30
@@ -134,7 +133,7 @@ def _pipe_or_microphone(_context: click.Context, _parameter: click.Parameter, wo
 @click.option("--channel", type=CHANNEL_NUMBER, metavar="N", help=f"Of a pipe: {CHANNEL[0].lower()}{CHANNEL[1:]}")
 @click.option("--device", help="Microphone to use: its number, or part of its name.")
 @click.option("--devices", is_flag=True, help="List the microphones and end.")
-@window_options
+@options("windows", WindowOptions)
 @output_options
 def command(
     source: str | None,
@@ -146,8 +145,7 @@ def command(
     channel: int | None,
     device: str | None,
     devices: bool,
-    window_s: float,
-    hop_s: float,
+    windows: WindowOptions,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -176,7 +174,7 @@ def command(
     with _sound(source, rate, channels, channel, device) as (heard_hz, sound):
         asked = answer.of(predictor.info)
         adapter = adaptation.adapter(predictor, [channel] if channel else [])
-        stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), adapter, **asked.words())
+        stream = predictor.stream(heard_hz, windows.windowing(), adapter, **asked.words())
         if as_json:
             encode_output("json")
             for event in events_of(stream, sound):

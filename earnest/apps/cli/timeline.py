@@ -17,9 +17,9 @@ from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
     AveragingOptions,
+    WindowOptions,
     channel_option,
     options,
-    window_options,
 )
 from earnest.apps.cli._recordings import is_folder, is_list, sources_of
 from earnest.apps.cli.output import (
@@ -64,7 +64,7 @@ _ROWS = ("csv", "jsonl")  # formats that hold the spans of several recordings
 @click.option("-o", "--output", type=FILE, help="File to write.")
 @overwrite_option
 @click.option("--plot", type=FILE, help="Picture to draw: .png, .svg or .pdf.")
-@window_options
+@options("windows", WindowOptions)
 @click.option(
     "--activity",
     type=click.Choice(DETECTORS),
@@ -81,8 +81,7 @@ def command(
     output: Path | None,
     overwrite: bool,
     plot: Path | None,
-    window_s: float,
-    hop_s: float,
+    windows: WindowOptions,
     activity: str,
     adaptation: AdaptationOptions,
     answer: AnswerOptions,
@@ -115,7 +114,7 @@ def command(
     predictor = models.load()
     adapter = _adapters(adaptation, predictor, channels)
     hearing = Hearing(predictor, progress_for(as_json, quiet))
-    run = TimelineRun(hearing, Windowing(window_s, hop_s, activity), answer.of(predictor.info), adapter)
+    run = TimelineRun(hearing, windows.windowing(activity), answer.of(predictor.info), adapter)
     if is_table:
         with _place(output, overwrite) as place:
             found = run.timelines(sources, output is None and sys.stdout.isatty())

@@ -88,7 +88,10 @@ def test_a_wrong_value_of_an_environment_variable_names_it() -> None:
         (("parity", "a", "b", "c", "--limit", "few"), "'--limit': expected a whole number, 1 or more; got 'few'."),
         (("predict", "a.wav", "--abstain-below", "2"), "'--abstain-below': expected a number from 0 to 1; got 2.0."),
         (("predict", "a.wav", "--timeout", "0"), "'--timeout': expected a number above 0; got 0.0."),
-        (("timeline", "a.wav", "--hop", "0,5"), "'--hop': expected a number; got '0,5'. Write a point, not a comma."),
+        (
+            ("timeline", "a.wav", "--hop", "0,5"),
+            "'--hop': expected a number from 0.1 to 60; got '0,5'. Write a point, not a comma.",
+        ),
     ],
 )
 def test_a_wrong_number_is_told_with_those_that_are_right(

@@ -218,6 +218,23 @@ def test_among_rows_on_a_terminal_how_much_was_heard_goes_away_before_the_next_r
     assert "1/?" in told[0][1] and "3/?" in told[1][1] and "3/?" not in told[0][1]
 
 
+@pytest.mark.parametrize("command", [["timeline", "clip.wav"], ["listen", "-"]])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--window", "1", "--hop", "2"], "--hop 2 is longer than --window 1: what lies between two windows would"),
+        (["--hop", "0"], "'--hop'"),
+        (["--window", "nan"], "'--window'"),
+    ],
+)
+def test_windows_that_leave_holes_are_wrong_usage(
+    folder: Path, command: list[str], words: list[str], told: str
+) -> None:
+    ran = run(folder, *command, *words)
+    assert ran.exit_code == 2
+    assert told in ran.stderr
+
+
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
 def test_predict_that_ends_with_an_error_before_its_first_row_prints_no_head(folder: Path, form: str) -> None:
     ran = run(folder, "predict", "picture.png", "--tta", "speed", "--format", form)
