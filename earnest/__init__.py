@@ -220,6 +220,15 @@ def learn(  # noqa: PLR0913, each is a word of the command line
     from earnest.own.learn import LearnOptions, learn_own, named
     from earnest.progress import SILENT
 
+    words = {
+        "label_column": label_column,
+        "speaker_column": speaker_column,
+        "label_pattern": label_pattern,
+        "speaker_pattern": speaker_pattern,
+        "name": name,
+    }
+    if wrong := next((word for word, value in words.items() if not isinstance(value, str | None)), None):
+        raise EarnestError(f"{wrong} must be text, got {words[wrong]!r}.")
     folder, earlier = Path(output), Path(continued) if continued else None
     answers = Answers(named(folder, name), licence=licence, data_licence=data_licence, attribution=attribution)
     options = LearnOptions(

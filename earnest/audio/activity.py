@@ -20,7 +20,7 @@ import numpy.typing as npt
 from earnest.audio.deadline import check_deadline
 from earnest.audio.quality import SILENCE_DBFS, SPEECH_RANGE_DB, Levels, levels_dbfs
 from earnest.audio.waveform import Waveform
-from earnest.errors import EarnestError, suggestion
+from earnest.errors import EarnestError, shown, suggestion
 from earnest.installation import without_telemetry
 
 NETWORK = Path(__file__).with_name("silero_vad.onnx")
@@ -74,7 +74,7 @@ def activity_called(name: str = "auto") -> Activity:
     if name == "energy":
         return EnergyActivity()
     if name not in ("auto", "silero"):
-        raise EarnestError(f"There is no voice activity detector '{name}'.{suggestion(name, DETECTORS)}")
+        raise EarnestError(f"There is no voice activity detector {shown(name)}.{suggestion(str(name), DETECTORS)}")
     try:
         return SileroActivity()
     except ImportError:

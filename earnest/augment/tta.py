@@ -97,7 +97,7 @@ VARIANTS: Mapping[str, tuple[Augmentation, ...]] = {
 
 def variants_called(name: str) -> tuple[Augmentation, ...]:
     """Return the variants of that name, the plain one first; another name is an error with the nearest right one."""
-    if name not in VARIANTS:
+    if not isinstance(name, str) or name not in VARIANTS:
         raise EarnestError(f"There are no variants called {shown(name)}.{suggestion(str(name), VARIANTS)}")
     return VARIANTS[name]
 

@@ -35,6 +35,7 @@ from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, DecoderDiedError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.decoder_child import LENGTH, STOP, Kind, WireError, error_of, read_message, values_of
 from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of, read_picture
+from earnest.settings.limits import require_seconds
 
 
 class Decoders(Protocol):
@@ -106,6 +107,9 @@ class Reading:
     max_seconds: float = MAX_SECONDS
     decoders: Decoders = field(default_factory=InProcess)
     file_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        require_seconds(max_seconds=self.max_seconds, file_s=self.file_s)
 
     def open_audio(self, source: Source) -> AbstractContextManager[AudioStream]:
         """Open a recording; see `Decoders`."""

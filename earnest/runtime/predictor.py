@@ -30,6 +30,7 @@ from earnest.runtime.spectrogram import draw
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
+from earnest.settings.limits import require_seconds
 
 Answer = TypeVar("Answer")
 
@@ -96,7 +97,8 @@ class Predictor:
         backend: Backend = "auto",
         hint: Hint = "latency",
     ) -> None:
-        bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
+        bundles = [bundle] if isinstance(bundle, Bundle) else _bundles_in(bundle)
+        require_seconds(batch_s=batch_s)
         self.max_seconds, self.batch_s, self.activity = max_seconds, batch_s, "auto"
         self.decoders: Decoders = InProcess()
         self.file_s = math.inf
@@ -123,12 +125,15 @@ class Predictor:
         batch_s : seconds of sound, padding included, that share a run of the network
         hint : what OpenVINO is tuned to: "latency", or "throughput" for many recordings at once
         """
-        if isinstance(name_or_path, str | Path) or not isinstance(name_or_path, Iterable):
+        if isinstance(name_or_path, str | bytes | Path) or not isinstance(name_or_path, Iterable):
             name_or_path = [name_or_path]
         if not name_or_path:
             raise BundleError("There is no model in the list. Name at least one bundle.")
         bundles = [load_bundle(name) for name in name_or_path]
-        for bundle in bundles:
+        folders = [bundle.folder.resolve() for bundle in bundles]
+        for number, bundle in enumerate(bundles):
+            if folders[number] in folders[:number]:
+                raise BundleError(f"The model '{bundle.info.name}' is there twice. Name each model once.")
             _tell_licence(bundle.info)
         return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta, backend=backend, hint=hint)
 
@@ -285,7 +290,7 @@ class Predictor:
             When there are several models, or the model works on raw samples.
         """
         graph = self._own_graph("spectrogram")
-        with self.decoders.open_audio(source_of(source), self.max_seconds) as audio:
+        with self._reading.open_audio(source_of(source)) as audio:
             return draw(graph, self.info, audio, self._windowing)
 
     def predict_many(
@@ -367,6 +372,10 @@ class Predictor:
         return self.graph
 
     @property
+    def _reading(self) -> Reading:
+        return Reading(self.max_seconds, self.decoders, self.file_s)
+
+    @property
     def _windowing(self) -> Windowing:
         return Windowing(activity=self.activity)
 
@@ -423,7 +432,7 @@ class Predictor:
             When the recording can't be read, or lasts longer than ``max_seconds``.
         """
         recording = source_of(source)
-        with self.decoders.open_audio(recording, max_seconds) as audio:
+        with Reading(max_seconds, self.decoders).open_audio(recording) as audio:
             rate_hz = audio.sample_rate_hz
             stream = self.stream(rate_hz, windowing, adapter, classes=classes, abstain_below=abstain_below)
             envelope = Envelope(rate_hz)
@@ -457,10 +466,8 @@ class Predictor:
     def _bulk(
         self, adapter: Listener | None, options: Options | None = None, outputs: Sequence[str] | None = None
     ) -> Bulk:
-        reading = Reading(self.max_seconds, self.decoders, self.file_s)
-        return Bulk(
-            self.graph, self.info, reading, adapter, self.batch_s, options or Options(), self._windowing, outputs
-        )
+        asked = options or Options()
+        return Bulk(self.graph, self.info, self._reading, adapter, self.batch_s, asked, self._windowing, outputs)
 
 
 async def _while_awaited(work: Callable[[], Answer]) -> Answer:
@@ -478,6 +485,13 @@ async def _while_awaited(work: Callable[[], Answer]) -> Answer:
     except CancelledError:
         deadline.end()
         raise
+
+
+def _bundles_in(given: object) -> list[Bundle]:
+    bundles = list(given) if isinstance(given, Iterable) else []
+    if not bundles or not all(isinstance(one, Bundle) for one in bundles):
+        raise BundleError(f"Expected one bundle or a list of them, got {shown(given)}. By name: earnest.load('small').")
+    return bundles
 
 
 def _check_count(speakers: Sequence[str], n_recordings: int) -> None:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -30,7 +31,7 @@ from earnest.audio.activity import (
 from earnest.audio.io import Resampler
 from earnest.audio.quality import active_part, levels_dbfs
 from earnest.audio.waveform import Waveform
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, shown
 
 CONTEXT_S = 0.5  # of 0, 0.5 and 1 s what serves clips and talks in a noisy room alike (docs/results/experiments.md)
 # Room noise of more than `_NOISE_S` at an end: softer than speech, and louder than what front ends cut off (40 dB).
@@ -47,10 +48,10 @@ class Windowing:
     activity: str = "auto"
 
     def __post_init__(self) -> None:
-        if not 0.1 <= self.hop_s <= self.window_s <= 60:
-            raise EarnestError(
-                f"Expected 0.1 ≤ hop ≤ window ≤ 60 seconds, got hop {self.hop_s:g} s and window {self.window_s:g} s."
-            )
+        are_numbers = isinstance(self.hop_s, Real) and isinstance(self.window_s, Real)
+        if not are_numbers or not 0.1 <= self.hop_s <= self.window_s <= 60:
+            got = f"hop {shown(self.hop_s)} and window {shown(self.window_s)}"
+            raise EarnestError(f"Expected 0.1 ≤ hop ≤ window ≤ 60 seconds, got {got}.")
 
 
 @dataclass(frozen=True)

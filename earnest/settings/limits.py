@@ -18,7 +18,7 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
-from earnest.errors import RecipeError, printable, shown, suggestion
+from earnest.errors import EarnestError, RecipeError, printable, shown, suggestion
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,13 @@ def require(right: bool, message: str) -> None:
     """Refuse settings that don't go together, with a sentence."""
     if not right:
         raise RecipeError(f"{message}.")
+
+
+def require_seconds(**values: object) -> None:
+    """Refuse what is no number of seconds above 0; infinity is one, NaN is none."""
+    for name, value in values.items():
+        if not isinstance(value, Real) or not float(value) > 0:
+            raise EarnestError(f"{name} must be a number of seconds above 0, got {shown(value)}.")
 
 
 @cache

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import inspect
 import json
+import math
 import pickle
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from earnest.audio.deadline import check_deadline
 from earnest.errors import AudioError, BundleError, EarnestError
 from earnest.runtime import predictor
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice
 
 CLIP = (voice(1.0), 16_000)
@@ -152,13 +154,14 @@ def test_an_audio_column_is_answered_like_its_files(model: Predictor, tmp_path: 
     assert list(model.predict_many(column, jobs)) == list(model.predict_many(paths, jobs))
 
 
-def test_a_pickle_holds_where_the_bundle_is_and_settings(folder: Path, model: Predictor) -> None:
+def test_a_pickle_holds_where_the_bundle_is_and_settings(folder: Path, model: Predictor, tmp_path: Path) -> None:
     data = pickle.dumps(model)
     assert len(data) < 1_000 and str(folder).encode() in data
     again = pickle.loads(data)
     assert again.predict(CLIP) == model.predict(CLIP)
     assert b"small" in pickle.dumps(earnest.load("small"))
-    changed = Predictor.load([folder, folder], threads=2, batch_s=5.0, tta="gain")
+    other = write_bundle(tmp_path / "other")
+    changed = Predictor.load([folder, other], threads=2, batch_s=5.0, tta="gain")
     changed.max_seconds, changed.activity, changed.file_s = 7.0, "energy", 3.0
     for found in (pickle.loads(pickle.dumps(changed)), copy.deepcopy(changed)):
         assert (found.max_seconds, found.activity, found.file_s, found.batch_s) == (7.0, "energy", 3.0, 5.0)
@@ -290,6 +293,44 @@ def test_what_is_no_name_of_a_model_a_variant_a_class_or_a_speaker_is_told(model
         model.predict(CLIP, classes=wrong)
     with pytest.raises(EarnestError, match="speakers: expected one name, or a list with one for each, got 3"):
         model.predict_many([CLIP], speakers=wrong)
+
+
+@pytest.mark.parametrize("name", ["max_seconds", "file_s"])
+@pytest.mark.parametrize("wrong", ["x", None, [3.0], 0, -1, math.nan])
+def test_what_is_no_number_of_seconds_is_told_by_its_name(model: Predictor, name: str, wrong: Any) -> None:
+    copied = copy.copy(model)
+    setattr(copied, name, wrong)
+    told = f"^{name} must be a number of seconds above 0, got "
+    clip = (voice(1.0), 16_000)
+    for method in (copied.predict, copied.spectrogram, lambda source: list(copied.predict_many([source]))):
+        with pytest.raises(EarnestError, match=told):
+            method(clip)
+    if name == "max_seconds":
+        with pytest.raises(EarnestError, match=told):
+            model.timeline(clip, max_seconds=wrong)
+    with pytest.raises(EarnestError, match=r"^batch_s must be a number of seconds above 0, got "):
+        Predictor.load("small", batch_s=wrong)
+
+
+def test_other_wrong_types_are_told_with_what_is_right(model: Predictor, tmp_path: Path) -> None:
+    wrong: Any
+    for wrong in ("small", None, [], ["small"]):
+        with pytest.raises(BundleError, match=r"^Expected one bundle or a list of them, got .*load"):
+            Predictor(wrong)
+    for wrong in (["speed"], {}):
+        with pytest.raises(EarnestError, match=r"^There are no variants called "):
+            earnest.load("small", tta=wrong)
+    with pytest.raises(BundleError, match=r"^Expected the name or the folder of a model, got b'small'"):
+        earnest.load(b"small")  # type: ignore[arg-type]
+    for wrong in ("x", None, [1]):
+        with pytest.raises(EarnestError, match=r"^Expected 0.1 ≤ hop ≤ window ≤ 60 seconds, got hop 1.0 and window "):
+            Windowing(wrong)
+    with pytest.raises(EarnestError, match=r"^There is no voice activity detector 3"):
+        model.stream(16_000, Windowing(activity=3))  # type: ignore[arg-type]
+    for word in ("label_column", "speaker_column", "label_pattern", "speaker_pattern", "name"):
+        wrong = {word: 3}
+        with pytest.raises(EarnestError, match=f"^{word} must be text, got 3"):
+            earnest.learn(tmp_path, tmp_path / "out", **wrong)
 
 
 def test_a_wrong_word_of_learn_is_told_before_anything_is_heard(tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_bundle(folder / "a", name="a"), write_bundle(folder / "b", other_model(), name="b")
 
 
+def test_a_model_is_not_averaged_with_itself(folders: tuple[Path, Path]) -> None:
+    with pytest.raises(BundleError, match=r"^The model 'a' is there twice\. Name each model once\.$"):
+        earnest.load([folders[0], folders[1], folders[1] / ".." / "a"])
+    with pytest.raises(BundleError, match=r"^The model 'small' is there twice\."):
+        earnest_cli("predict", "none.wav", "--model", "small", "--model", "small")
+
+
 @pytest.mark.parametrize("name", SEVERAL)
 def test_a_clip_gets_the_mean_of_the_answers_to_its_variants(folders: tuple[Path, Path], name: str) -> None:
     plain = earnest.load(folders[0])
@@ -199,10 +206,12 @@ def test_an_ensemble_says_what_its_models_heard_and_takes_what_all_take(tmp_path
 
 
 def test_gender_is_averaged_where_all_models_tell_it(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    tells = write_bundle(tmp_path, stand_in_model(extra_outputs=True), name="tells")
+    tells, too = (
+        write_bundle(tmp_path / name, stand_in_model(extra_outputs=True), name=name) for name in ("tells", "too")
+    )
     clip = (voice(), RATE_HZ)
     assert earnest.load([tells, folders[0]]).predict(clip).gender is None
-    assert earnest.load([tells, tells]).predict(clip).gender == earnest.load(tells).predict(clip).gender
+    assert earnest.load([tells, too]).predict(clip).gender == earnest.load(tells).predict(clip).gender
 
 
 def test_the_command_line_averages_too(
