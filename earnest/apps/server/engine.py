@@ -307,8 +307,8 @@ class ModelThreads:
                     deadline.end()
                     del future  # as above
         except (TimeoutError, TooLateError):
-            detail = f"There was no answer within {self._limits.request_s:g} s, the time for a request. Send less."
-            raise ProblemError("too-long-to-answer", detail) from None
+            detail = f"There was no answer within {self._limits.request_s:g} s, this server's limit request_s"
+            raise ProblemError("too-long-to-answer", f"{detail}. Send a shorter recording, or fewer.") from None
 
     def _finished(self, future: "asyncio.Future[T]") -> None:
         self._turns.release()

@@ -261,6 +261,7 @@ def test_a_long_talk_ends_in_its_decoder_too(folder: Path) -> None:
     with application(settings_for(folder, {"request_s": 0.001}, jobs=1)) as client:
         answer = client.post("/v1/predict?kind=timeline", content=file.getvalue(), headers=WAV)
         assert answer.json()["type"] == "urn:earnest:problem:too-long-to-answer"
+        assert "no answer within 0.001 s, this server's limit request_s. Send a shorter" in answer.json()["detail"]
         wait_for(lambda: client.get("/readyz").status_code == 200)
 
 
