@@ -12,7 +12,11 @@ def main() -> None:
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         from earnest.apps.cli.main import main as run
-    except KeyboardInterrupt:
+    except BaseException as error:
+        from earnest.errors import is_interrupt
+
+        if not is_interrupt(error):
+            raise
         sys.stderr.write("Stopped.\n")
         sys.exit(130)
     run()

@@ -191,6 +191,13 @@ def told(path: Path, hint: str = "") -> Iterator[None]:
         raise EarnestError(f"{unwritable(path, error)} {hint}".rstrip()) from error
 
 
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C caused an error: what it stops may raise one of its own, as modules in C do."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
+
+
 def said_by(error: BaseException) -> str:
     """Return what the system says in words of an error, else its first line, or its kind."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__

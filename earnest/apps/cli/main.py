@@ -22,7 +22,7 @@ from click.core import ParameterSource
 
 import earnest
 from earnest.apps.cli.output import EXIT_ERROR, EXIT_STOPPED, encode_output, hand_down, output_options
-from earnest.errors import EarnestError, printable, printable_lines, suggestion
+from earnest.errors import EarnestError, is_interrupt, printable, printable_lines, suggestion
 
 OTHER = "Other"
 
@@ -194,7 +194,9 @@ def _run() -> None:
             _with_file(_with_variable(_with_limits(error))).show(text)
             click.echo(printable_lines(text.getvalue().replace("\n\t", "\n    ")), err=True, nl=False)
         sys.exit(error.exit_code)
-    except click.Abort:
+    except Exception as error:
+        if not isinstance(error, click.Abort) and not is_interrupt(error):
+            raise
         click.echo("Stopped.", err=True)
         sys.exit(EXIT_STOPPED)
 

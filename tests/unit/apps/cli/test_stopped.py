@@ -1,5 +1,7 @@
-"""Ctrl-C in the middle of an --output: what is done is kept, and the way on is told."""
+"""Ctrl-C in the middle of an --output: what is done is kept, and the way on is told; while the command starts, too."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,3 +43,26 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
     assert not output.exists()
     monkeypatch.setattr(Predictor, heard, whole)
     assert "1 were there already" in run(*words, "--resume").stderr
+
+
+CHAINED = "raise {error}('initialization failed') from KeyboardInterrupt()\n"  # as modules in C, and classes, do
+
+
+@pytest.mark.parametrize(
+    ("module", "error"),
+    [
+        ("onnxruntime", "ImportError"),
+        ("onnxruntime", "RuntimeError"),
+        ("click", "RuntimeError"),
+        ("click", "ImportError"),
+    ],
+)
+def test_ctrl_c_while_modules_are_imported_is_no_module_that_is_missing(
+    module: str, error: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"{module}.py").write_text(CHAINED.format(error=error))
+    clip = write_voice(tmp_path / "clip.wav")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from earnest.__main__ import main; main()"
+    command = [sys.executable, "-c", code, "predict", clip, "--model", "small"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
