@@ -300,6 +300,9 @@ class PredictionRows(Framed, Iterator[Prediction]):
         self._n_given = 0
         self._columns: Mapping[str, FrameColumn] | None = None
 
+    def __repr__(self) -> str:
+        return f"<PredictionRows, {self._n_given} read: go through them, or take list(…) or .to_pandas()>"
+
     def __next__(self) -> Prediction:
         row = next(self._rows)
         self._n_given += 1

@@ -144,7 +144,7 @@ class Predictor:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what loads the same again."""
         if not isinstance(self.decoders, InProcess):
-            raise EarnestError("A model with decoder processes can't be pickled. Pickle a model without them.")
+            raise EarnestError("A model with decoders of its own can't be pickled. Pickle the one that was loaded.")
         settings = {"tta": self._tta, "max_seconds": self.max_seconds, "batch_s": self.batch_s}
         settings |= self._engine_of.keywords
         return _loaded_again, ([_origin(bundle) for bundle in self._bundles], settings, self.activity, self.file_s)

@@ -49,6 +49,10 @@ class Stream:
         self._mixer, self._finished = Mixer(sample_rate_hz), False
         self._n_piece = max(round(PIECE_S * sample_rate_hz), 1)
 
+    def __repr__(self) -> str:
+        finished = ", finished" if self._finished else ""
+        return f"<Stream at {self._input_rate} Hz, {self.received_s:.1f} s handed over{finished}>"
+
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled or copied: it listens to one recording, where the model is."""
         raise EarnestError(

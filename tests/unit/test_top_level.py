@@ -187,9 +187,21 @@ def test_a_bundle_that_says_something_else_since_pickling_is_refused(tmp_path: P
 
 def test_a_model_with_decoder_processes_is_not_pickled(folder: Path) -> None:
     model = earnest.load(folder)
+    watched = model.watched(lambda path, seconds: None)
     model.decoders = object()  # type: ignore[assignment]
-    with pytest.raises(EarnestError, match="can't be pickled"):
-        pickle.dumps(model)
+    for one in (model, watched):
+        with pytest.raises(EarnestError, match="can't be pickled"):
+            pickle.dumps(one)
+
+
+def test_rows_and_streams_say_what_they_are(model: Predictor) -> None:
+    rows = model.predict_many([CLIP, CLIP])
+    next(rows)
+    assert repr(rows) == "<PredictionRows, 1 read: go through them, or take list(…) or .to_pandas()>"
+    with model.stream(8_000) as stream:
+        stream.accept_waveform(voice(0.5, 8_000))
+        assert repr(stream) == "<Stream at 8000 Hz, 0.5 s handed over>"
+    assert repr(stream) == "<Stream at 8000 Hz, 0.5 s handed over, finished>"
 
 
 def test_answers_can_be_awaited(model: Predictor, tmp_path: Path) -> None:
