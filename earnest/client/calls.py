@@ -44,6 +44,7 @@ Adapt: TypeAlias = Literal["auto", "off"]
 GivenProfile: TypeAlias = Profile | str | os.PathLike[str] | None
 LOCAL = "http://127.0.0.1:8000"
 TIMEOUT_S = 120.0
+AT_ONCE = 16  # requests of one client that are sent: a server takes 32 unless told otherwise
 STREAM = "/v1/stream"
 TOO_LARGE = 413
 ROUNDED_S = 0.01  # of the server's count of seconds
@@ -177,10 +178,13 @@ def proxy_hint(url: str) -> str:
     return f" The environment names a proxy (such as HTTP_PROXY); NO_PROXY={host} goes around it."
 
 
-def made_client(make: Callable[..., T], url: str, **settings: Any) -> T:
+def made_client(make: Callable[..., T], url: str, timeout_s: float, **settings: Any) -> T:
     """Make a client of httpx2; a proxy of the environment that can't be used is an `EarnestError`."""
+    http = http_module()
+    # What is asked beyond waits here, however long: a server refuses it.
+    settings["limits"] = http.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
     try:
-        return make(base_url=url, **settings)
+        return make(base_url=url, timeout=http.Timeout(timeout_s, pool=None), **settings)
     except (ImportError, ValueError) as error:
         raise EarnestError(f"{without_password(url)}: no client ({first_line(error)}).{proxy_hint(url)}") from error
 

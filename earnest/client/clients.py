@@ -26,7 +26,7 @@ class AsyncClient:
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
         self._timeout_s, self._api_key = calls.checked_timeout(timeout_s), api_key
-        self._http = calls.made_client(calls.http_module().AsyncClient, url, headers=self._headers, timeout=timeout_s)
+        self._http = calls.made_client(calls.http_module().AsyncClient, url, timeout_s, headers=self._headers)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -250,7 +250,7 @@ class Client:
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._headers = calls.checked_url(url), calls.headers_of(api_key)
         self._timeout_s, self._api_key = calls.checked_timeout(timeout_s), api_key
-        self._http = calls.made_client(calls.http_module().Client, url, headers=self._headers, timeout=timeout_s)
+        self._http = calls.made_client(calls.http_module().Client, url, timeout_s, headers=self._headers)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._url, self._api_key, self._timeout_s)  # with connections of its own

@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,19 @@ def test_asyncio_gives_the_same(address: str, model: Predictor, clip: Path) -> N
                     await broken.finish()
 
     asyncio.run(ask())
+
+
+def test_what_many_ask_at_once_waits_in_the_client_and_is_not_refused(folder: Path, clip: Path) -> None:
+    n_asked = 3 * calls.AT_ONCE
+    with listening(settings_for(folder, {"client_requests": calls.AT_ONCE}, jobs=1)) as address:
+
+        async def ask() -> list[Prediction]:
+            async with AsyncClient(address) as client:
+                return await asyncio.gather(*(client.predict(clip) for _ in range(n_asked)))
+
+        assert {row.status for row in asyncio.run(ask())} == {"ok"}
+        with Client(address) as client, ThreadPoolExecutor(n_asked) as threads:
+            assert {row.status for row in threads.map(client.predict, [clip] * n_asked)} == {"ok"}
 
 
 def test_the_model_is_listed(client: Client) -> None:
