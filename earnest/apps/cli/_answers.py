@@ -46,7 +46,7 @@ class PredictionTable:
             return click.style(f"{name}  {'error':<{self._word_width}}  {self._message(prediction)}", fg="red")
         if prediction.emotion is None or prediction.confidence is None:
             status = click.style(f"{prediction.status:<{self._word_width}}", fg="yellow")
-            return f"{name}  {status}  {details(prediction)}".rstrip()
+            return f"{name}  {status}  {details(prediction, self._n_next + 1)}".rstrip()
         emotion = click.style(_padded(prediction.emotion, self._word_width), bold=True)
         return f"{name}  {emotion}  {_confidence(prediction.confidence)}  {self._more(prediction)}".rstrip()
 
@@ -65,7 +65,7 @@ class PredictionTable:
 
         Where a line would wrap for the sake of the latter, it has fewer classes.
         """
-        words, shares = _quality(prediction), _of_the_speech(prediction)
+        words, shares = _quality(prediction), _of_the_speech(prediction, self._n_next + 1)
         told = [shares] if shares else _next_classes(prediction, self._n_next)
         if not shares and self._fits(told):
             while told and not self._fits([*told, words]):
@@ -112,16 +112,20 @@ def answer_words(prediction: Prediction) -> str:
     return f"{prediction.status} ({more})" if more else prediction.status
 
 
-def details(prediction: Prediction) -> str:
+def details(prediction: Prediction, most: int | None = None) -> str:
     """Format the details of a status without an emotion: the likeliest two or shares of the speech, kinds of bursts.
 
     What is wrong with the sound stands behind them in brackets; where no speech was found, it is the details.
+
+    Parameters
+    ----------
+    most : shares that are told, the largest; None for all
     """
     told = ", ".join(dict.fromkeys(burst.kind for burst in prediction.vocal_bursts))
     if prediction.status in ("unsure", "mixed"):
         is_whole = prediction.status == "unsure" and not prediction.answered_shares
         likeliest = ", ".join(f"{name} {percent(share)}" for name, share in prediction.top(2))
-        told = likeliest if is_whole else _of_the_speech(prediction)
+        told = likeliest if is_whole else _of_the_speech(prediction, most)
     return " ".join(filter(None, [told, _quality(prediction)])) if told else ", ".join(prediction.quality)
 
 
@@ -163,12 +167,13 @@ class NoteCounter:
             click.echo(f"{told} For the second: ffmpeg -i talk.mkv -map 0:a:1 second.wav", err=True)
 
 
-def _of_the_speech(prediction: Prediction) -> str:
-    """Format the emotions' shares of the speech; "" where it was answered as a whole, or one emotion held all."""
+def _of_the_speech(prediction: Prediction, most: int | None = None) -> str:
+    """Format the largest shares of the speech; "" where it was answered as a whole, or one emotion held all."""
     shares = prediction.shares or {}
     if len(shares) == 1 and prediction.emotion in shares:
         return ""
-    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) + (" of the speech" if shares else "")
+    largest = sorted(shares.items(), key=lambda one: -one[1])[:most]
+    return ", ".join(f"{name} {share:.0%}" for name, share in largest) + (" of the speech" if shares else "")
 
 
 def bar(share: float, width: int, most: float = HIGHEST_SHOWN) -> str:

@@ -90,6 +90,14 @@ def test_words_of_quality_stand_behind_the_next_classes_and_make_no_line_wrap() 
     assert row(ROWS["odd summary"][0]).endswith("sad 80%, unsure 20% of the speech  [noisy]")
 
 
+def test_a_row_tells_as_many_shares_as_classes() -> None:
+    shares = {"sad": 0.4, "happy": 0.3, "unsure": 0.2, "angry": 0.096, "fearful": 0.004}
+    mixed = Prediction("a.wav", "mixed", probabilities=SHARES, shares=shares)
+    assert row(mixed).endswith("  sad 40%, happy 30%, unsure 20% of the speech")
+    assert PredictionTable(["a.wav"], 80, top=2).row(mixed).endswith("  sad 40%, happy 30% of the speech")
+    assert answer_words(mixed) == "mixed (sad 40%, happy 30%, unsure 20%, angry 10%, fearful 0% of the speech)"
+
+
 def test_the_bar_and_the_number_end_at_95_per_cent() -> None:
     assert row(ROWS["sure"][0]).split()[2:5] == ["█████████▌", ">", "95%"]
     assert bar(0.96, 10) == bar(1.0, 10) == "█████████▌"
