@@ -120,7 +120,13 @@ def _decoders(size: int) -> Iterator[Decoders]:
 @options("models", AveragingOptions)
 @options("adaptation", SpeakerOptions)
 @options("answer", AnswerOptions)
-@click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "jsonl", "csv", "parquet"]),
+    callback=lambda _context, _option, form: "json" if form == "jsonl" else form,
+    help="Default: table. json and jsonl are the same: one object a line.",
+)
 @click.option("-o", "--output", type=FILE, help="File: .jsonl, .csv or .parquet.")
 @options("existing", ExistingOptions)
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")

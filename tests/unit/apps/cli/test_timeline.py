@@ -235,6 +235,13 @@ def test_windows_that_leave_holes_are_wrong_usage(
     assert told in ran.stderr
 
 
+def test_lines_of_json_have_two_names(folder: Path, tmp_path: Path) -> None:
+    lines = run(folder, "predict", "clip.wav", "--json").stdout
+    assert lines and lines == run(folder, "predict", "clip.wav", "--format", "jsonl").stdout
+    ran = run(folder, "predict", str(folder / "clip.wav"), "--format", "jsonl", "--output", str(tmp_path / "a.jsonl"))
+    assert ran.exit_code == 0 and (tmp_path / "a.jsonl").read_text() == lines
+
+
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
 def test_predict_that_ends_with_an_error_before_its_first_row_prints_no_head(folder: Path, form: str) -> None:
     ran = run(folder, "predict", "picture.png", "--tta", "speed", "--format", form)
