@@ -128,8 +128,9 @@ NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)  # for t
 STOP_S, LATE_STOP_S = 1.0, 0.25  # for a job that nobody wants to go on, where the time is over too
 CPU_S, CPU_SHARE = 30.0, 0.1  # computing, and for each second of the longest recording: a tenth of it
 _MOST_WAIT_S = 1e9
-_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
-_PROGRAM = "from earnest.runtime.decoder_child import main; main()"
+_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
+# Modules are looked for where we do, but Python's own at its start as ever: a script's folder may hold a types.py.
+_PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from earnest.runtime.decoder_child import main; main()"
 _log = logging.getLogger(__name__)
 
 
@@ -333,7 +334,7 @@ class _Child:
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, str(os.getpid())],
+                [sys.executable, "-P", "-c", _PROGRAM, str(os.getpid()), *_import_paths()],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -550,8 +551,12 @@ def _environment() -> Mapping[str, str]:
     """Return the environment of a child, without secrets."""
     # Each thread and each arena of malloc reserves addresses, which `confine` counts as memory.
     threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-    paths = os.pathsep.join(path for path in sys.path if path)
-    return {**{name: os.environ[name] for name in _KEPT if name in os.environ}, **threads, "PYTHONPATH": paths}
+    return {**{name: os.environ[name] for name in _KEPT if name in os.environ}, **threads}
+
+
+def _import_paths() -> list[str]:
+    """Return where this process looks for modules, without the folder that it stands in."""
+    return [path for path in sys.path if path and isinstance(path, str)]  # what is no text, Python leaves out too
 
 
 @contextmanager

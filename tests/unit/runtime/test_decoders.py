@@ -395,6 +395,16 @@ def test_where_no_process_starts_this_one_decodes(
     assert isinstance(start_decoders(1), InProcess)
 
 
+def test_a_folder_of_scripts_may_hold_a_file_that_is_called_like_a_module_of_pythons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "types.py").write_text("raise SystemExit('of the script')")  # which Python imports at its start
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path, tmp_path])  # the last is none for Python
+    with DecoderPool(1) as pool:
+        pool.confinement()
+        assert heard(pool.open_audio, coded("WAV", "PCM_16")) == heard(open_audio, coded("WAV", "PCM_16"))
+
+
 def test_secrets_of_the_environment_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARNEST_API_KEYS", "secret")
     assert "secret" not in decoders._environment().values()
