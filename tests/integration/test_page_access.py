@@ -299,7 +299,7 @@ def test_how_recordings_ended_is_read_out_once(driver: Any, address: str, tmp_pa
     assert the_page.read_out(driver) == [f"lively.flac: {answer}"]
     choose_file(driver, bad)
     (said,) = the_page.read_out(driver)
-    assert said.startswith("text.wav: This recording can't be used. ")
+    assert said.startswith("text.wav: This file can't be used. ")
     choose_file(driver, bad)
     assert the_page.read_out(driver) == [said]  # in the same words once more
     driver.find_element("id", "files-input").send_keys(f"{bad}\n{DEMO / 'plain.flac'}\n{bad}")

@@ -325,18 +325,33 @@ def test_files_that_a_lost_server_left_unanswered_are_answered_after_one_press_a
         assert not driver.find_element("id", "files-all").is_displayed()
 
 
-def test_files_that_are_no_sound_and_pictures_are_explained(driver: Any, address: str, folder: Path) -> None:
-    (folder / "text.wav").write_text("no sound at all")
-    (folder / "empty.wav").write_bytes(b"")
-    (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    open_page(driver, address, "files")
-    for name, expected in (
-        ("text.wav", "can't decode"),
-        ("empty.wav", "is empty"),
-        ("picture.png", "by a server only"),
-    ):
+NO_RECORDINGS = {
+    "text.wav": (b"no sound at all", "Not a recording but text."),
+    "report.pdf": (b"%PDF-1.7\n" + bytes(9), "Not a recording but a PDF document."),
+    "photo.jpg": (b"\xff\xd8\xff\xe0" + bytes(99), "Not a recording but a JPEG picture."),
+    "photo.webp": (b"RIFF....WEBP" + bytes(99), "Not a recording but a picture."),
+    "empty.wav": (b"", "The file is empty."),
+    "picture.png": (b"\x89PNG\r\n\x1a\n", "A picture. Of pictures, only those of “earnest spectrogram” are answered"),
+    "noise.wav": (bytes(999), "This browser can't decode it, or there is no sound in it."),
+}
+MAY_BE_FOR_SERVERS = ("picture.png", "noise.wav")
+
+
+@pytest.mark.parametrize("place", ["browser", "server"])
+def test_files_that_are_no_recordings_are_explained_and_known_ones_are_never_sent(
+    driver: Any, address: str, folder: Path, place: str
+) -> None:
+    before = the_page.posts_and_streams(address)
+    open_page(driver, address, "files", place=place)
+    for name, (content, expected) in NO_RECORDINGS.items():
+        if place == "server" and name in MAY_BE_FOR_SERVERS:
+            continue
+        (folder / name).write_bytes(content)
         choose_file(driver, folder / name)
-        assert expected in text_of(driver, "file-list").rpartition(name)[2]
+        row = driver.find_element("css selector", "#file-list li:last-child").text
+        assert f"This file can't be used. {expected}" in row
+        assert ("Send it to the server" in row) == (name in MAY_BE_FOR_SERVERS)
+    assert the_page.posts_and_streams(address) == before
     choose_file(driver, DEMO / "plain.flac")  # and the next one is answered
     assert text_of(driver, "clip-title") == "plain.flac"
 
@@ -355,7 +370,7 @@ def test_a_recording_that_is_cut_off_or_joined_has_the_error_that_predict_gives_
         choose_file(driver, path)
         row = driver.find_element("css selector", "#file-list li:last-child")
         told = str(error.value).removeprefix(f"{path}: ")  # the row has the name already
-        assert f"This recording can't be used. {told[0].upper()}{told[1:]}" in row.text
+        assert f"This file can't be used. {told[0].upper()}{told[1:]}" in row.text
         assert "server" not in row.text  # which would say the same
 
 

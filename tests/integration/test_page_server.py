@@ -39,7 +39,7 @@ def test_the_server_answers_about_streams_and_files_it_alone_can_decode(
     waveform, rate_hz = soundfile.read(DEMO / "lively.flac")
     soundfile.write(folder / "clip.au", waveform, rate_hz)  # which Chromium can't decode
     choose_file(driver, folder / "clip.au")
-    assert "can't decode" in text_of(driver, "file-list")
+    assert "can't decode it" in text_of(driver, "file-list")
     before = the_page.posts_and_streams(address)
     driver.find_element("xpath", "//button[text()='Send it to the server']").click()
     harness.wait_for(driver, "document.querySelector('#file-list .with-dot')")
@@ -127,12 +127,12 @@ def test_a_recording_that_takes_the_server_too_long_leaves_the_others_their_turn
 def test_the_page_says_whether_its_server_stores_recordings(driver: Any, address: str, folder: Path) -> None:
     open_page(driver, address, place="server")
     assert text_of(driver, "engine-status").endswith("which stores nothing.")
-    (folder / "text.wav").write_text("no sound at all")
+    (folder / "unknown.wav").write_bytes(bytes(99))
     with listening(Settings(models=("small",), keep=folder)) as keeping:
         open_page(driver, keeping, place="server")
         assert text_of(driver, "engine-status").endswith("which stores files and their answers.")
         open_page(driver, keeping, "files")
-        choose_file(driver, folder / "text.wav")
+        choose_file(driver, folder / "unknown.wav")
         assert "Send it to the server, which stores it" in text_of(driver, "file-list")
 
 

@@ -8,6 +8,16 @@ import { checkLength, checkWhole, chunkStart, isMarked, promisedSeconds } from "
 
 const CANCELLED = 1e-3; // of the channels' power is left in their mean: less is no sound that was mixed so
 const OTHERWISE_HZ = 48_000; // for containers whose header isn't read here; the browser resamples to it
+const HEAD_BYTES = 64;
+/** How files begin that are no recordings, as in `earnest.audio.sound_file`. */
+const OTHERS: Record<string, string> = {
+  "\x89PNG": "a PNG picture",
+  "\xff\xd8\xff": "a JPEG picture",
+  GIF8: "a GIF picture",
+  "%PDF": "a PDF document",
+  PAR1: "a Parquet table",
+  "PK\x03\x04": "a ZIP archive, or a document of Excel or Word",
+};
 
 /**
  * Decode a sound file of any kind that the browser plays.
@@ -27,12 +37,13 @@ export async function decode(
   if (!bytes.byteLength) throw new AudioError(`${called}: empty, no bytes at all. Record or copy it again.`);
   const view = new DataView(bytes); // until the bytes are taken away to be decoded
   checkWhole(view, called);
-  const [sampleRateHz, promisedS] = [rateInHeader(view) ?? OTHERWISE_HZ, promisedSeconds(view)];
+  const [sampleRateHz, promisedS, other] = [rateInHeader(view) ?? OTHERWISE_HZ, promisedSeconds(view), otherKind(view)];
   let decoded: AudioBuffer;
   try {
     decoded = await new OfflineAudioContext(1, 1, sampleRateHz).decodeAudioData(bytes);
   } catch {
-    throw new UndecodableError(`${called}: the browser can't decode sound in it. Convert it to WAV, FLAC or MP3.`);
+    if (other) throw notRecording(called, other);
+    throw new UndecodableError(`${called}: the browser can't decode it, or there is no sound in it. Convert it to WAV, FLAC or MP3.`);
   }
   const channels = Array.from({ length: decoded.numberOfChannels }, (_, index) => decoded.getChannelData(index));
   checkLength(channels[0].length / decoded.sampleRate, promisedS, called);
@@ -96,6 +107,27 @@ export function mono(channels: readonly Float32Array[], name: string, channel: n
     );
   }
   return mean;
+}
+
+/** The error about a file that is something else: "a JPEG picture". */
+export function notRecording(name: string, other: string): AudioError {
+  return new AudioError(`${name}: not a recording but ${other}. Choose a recording: wav, flac, mp3, ogg, m4a, webm …`);
+}
+
+/** What a file is that no decoder takes; null where its beginning doesn't say so. */
+export function otherKind(view: DataView): string | null {
+  const known = Object.entries(OTHERS).find(([mark]) => isMarked(view, 0, mark));
+  return known ? known[1] : isText(view) ? "text" : null;
+}
+
+/** Whether a file begins with text; the last letter of its head may be cut off. */
+function isText({ buffer, byteOffset, byteLength }: DataView): boolean {
+  const head = new Uint8Array(buffer, byteOffset, Math.min(byteLength, HEAD_BYTES));
+  try {
+    return /^[\t\n\r\P{C}]*$/u.test(new TextDecoder("utf-8", { fatal: true }).decode(head, { stream: true }));
+  } catch {
+    return false;
+  }
 }
 
 /** The sample rate that a WAV or FLAC header names, where browsers can decode at it. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mono, rateInHeader } from "../src/decode.js";
+import { mono, otherKind, rateInHeader } from "../src/decode.js";
 import { AudioError, ChannelError } from "../src/errors.js";
 import { activePart } from "../src/levels.js";
 import { milliseconds, roundHalfEven } from "../src/numbers.js";
@@ -21,6 +21,20 @@ function wave(rate: number, before = ""): DataView {
   view.setUint32(24 + chunk, rate, true);
   return view;
 }
+
+test("what is no recording is known by its first bytes, and sound is not mistaken for it", () => {
+  const begins = (...parts: (string | number)[]): string | null => {
+    const bytes = parts.flatMap((part) => (typeof part === "number" ? [part] : [...new TextEncoder().encode(part)]));
+    return otherKind(new DataView(Uint8Array.from(bytes).buffer));
+  };
+  assert.equal(begins(0xff, 0xd8, 0xff, 0xe0, 0), "a JPEG picture");
+  assert.equal(begins(0x89, "PNG"), "a PNG picture");
+  assert.equal(begins("%PDF-1.7"), "a PDF document");
+  assert.equal(begins("PK", 3, 4, 20, 0), "a ZIP archive, or a document of Excel or Word");
+  assert.equal(begins("Dear Anna,\n"), "text");
+  assert.equal(begins("a".repeat(63), "é"), "text"); // whose letter is cut in two
+  for (const sound of [begins(0xff, 0xfb, 0x90, 0), begins("ID3", 4, 0), begins("OggS", 0, 2), otherKind(wave(16_000))]) assert.equal(sound, null);
+});
 
 test("the rate is read from WAV, also behind another chunk, and from FLAC", () => {
   assert.equal(rateInHeader(wave(22_050)), 22_050);

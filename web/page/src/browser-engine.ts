@@ -14,6 +14,7 @@ import {
   type Timeline,
 } from "../../src/index.js";
 import type { About, Adapt, Engine, Learner, Source, Work } from "./engine.js";
+import { isSpectrogram } from "./source.js";
 
 declare const BUILT: { worker: string }; // file names, by build.mjs
 const VOICE_ACTIVITY = "models/silero_vad.onnx";
@@ -122,8 +123,8 @@ function workerUrl(): URL {
 
 function soundOf({ name, file, sound }: Source): NonNullable<Source["sound"]> {
   if (sound) return sound;
-  if (file.type.startsWith("image/")) {
-    throw new AudioError(`${name}: pictures of spectrograms are answered by a server only. Start “earnest serve”, and choose it above.`);
+  if (isSpectrogram(file)) {
+    throw new AudioError(`${name}: a picture. Of pictures, only those of “earnest spectrogram” are answered, by a server: choose “On the server” above, where “earnest serve” sent this page.`);
   }
-  throw new AudioError(`${name}: this browser can't decode sound in it. Convert it to WAV, FLAC or MP3.`);
+  throw new AudioError(`${name}: this browser can't decode it, or there is no sound in it. Convert it to WAV, FLAC or MP3.`);
 }

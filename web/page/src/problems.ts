@@ -66,7 +66,7 @@ export function problemOf(error: unknown): Problem {
     return { title: "The model can't be loaded", advice: `${told} Then try again, or choose another model above.` };
   }
   if (error instanceof ChannelError) return CHANNELS;
-  if (error instanceof AudioError) return { title: "This recording can't be used", advice: told };
+  if (error instanceof AudioError) return { title: "This file can't be used", advice: told };
   if (error instanceof ServerError && error.status === 0) {
     return {
       title: "The server doesn't answer",

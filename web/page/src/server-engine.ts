@@ -5,6 +5,7 @@ import type { About, Adapt, Engine, Source, Work } from "./engine.js";
 import { ServerError } from "./problems.js";
 import { answered } from "./server.js";
 import { ServerStream } from "./server-stream.js";
+import { isSpectrogram } from "./source.js";
 
 export class ServerEngine implements Engine {
   readonly place = "server";
@@ -25,7 +26,7 @@ export class ServerEngine implements Engine {
 
   async timeline(source: Source, { signal, onProgress }: Work = {}): Promise<Timeline> {
     onProgress?.(0);
-    if (source.file.type.startsWith("image/")) {
+    if (isSpectrogram(source.file)) {
       return { ...(await this.predict(source)), activity: "", segments: [], spans: [], windows: [] };
     }
     return (await this.asked("kind=timeline&format=json", source, signal)) as Timeline;

@@ -1,6 +1,7 @@
 /** A chosen file → its sound, where this browser can decode it. */
 
 import { AudioError, decode, UndecodableError } from "../../src/index.js";
+import { notRecording } from "../../src/decode.js";
 import type { ServerLimits } from "./app.js";
 import type { Source } from "./engine.js";
 import { counted, megabytes } from "./words.js";
@@ -22,7 +23,7 @@ export class TooLongHereError extends AudioError {
 export async function sourceOf(file: Blob, name: string, channel: number | null = null, server: ServerLimits | null = null): Promise<Source> {
   const undecoded = { name, file, channel, sound: null, plays: false };
   if (server && file.size > server.body_bytes) throw new AudioError(`${name} has ${megabytes(file.size)}, and this server takes ${megabytes(server.body_bytes)}. Save it as FLAC or MP3, cut it, ${OR_HERE}`);
-  if (file.type.startsWith("image/")) return undecoded;
+  if (isSpectrogram(file)) return undecoded;
   if (!file.size) throw new AudioError(`${name}: the file is empty. Choose another.`);
   const seconds = (await secondsOf(file)) ?? 0;
   if (server && seconds > server.timeline_s) throw new AudioError(`${name} is longer than ${lengthOf(server.timeline_s)}, the most that this server takes. Cut it, ${OR_HERE}`);
@@ -33,9 +34,15 @@ export async function sourceOf(file: Blob, name: string, channel: number | null 
   try {
     return { name, file, channel, sound: await decode(file, name, channel), plays: true };
   } catch (error) {
-    if (error instanceof UndecodableError) return undecoded;
-    throw error;
+    if (!(error instanceof UndecodableError)) throw error;
+    if (file.type.startsWith("image/")) throw notRecording(name, "a picture"); // which a server would not know better
+    return undecoded;
   }
+}
+
+/** Whether a file is meant as a picture of `earnest spectrogram`, which servers answer. */
+export function isSpectrogram({ type }: Blob): boolean {
+  return type === "image/png";
 }
 
 /** What is taken of one recording: "up to 30 minutes", "up to 60 minutes, 67.1 MB". */
