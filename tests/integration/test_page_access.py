@@ -32,7 +32,8 @@ if reason := the_page.why_not():
 
 FOCUSED = """
     const it = document.activeElement;
-    const style = getComputedStyle(it.matches("input[type=file]") ? it.parentElement : it);
+    const [place, part] = it.matches(".whole input") ? [it.parentElement, "::before"] : [it];
+    const style = getComputedStyle(place.matches("input[type=file]") ? place.parentElement : place, part);
     const isOutlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
     return [it.id || it.hash || it.className || it.tagName, isOutlined];
 """
@@ -447,6 +448,9 @@ def test_everything_can_be_done_with_the_keyboard_alone(driver: Any, address: st
     assert driver.execute_script("return document.getElementById('card').open")
     keys.press(Keys.ESCAPE)
     harness.wait_for(driver, "!document.getElementById('card').open")
+    keys.back("#/files", Keys.ENTER)
+    harness.wait_for(driver, "document.activeElement.id === 'files-title'")
+    assert [keys.tab(), keys.tab()] == ["files-input", "files-folder"]
     keys.back("#/compare", Keys.ENTER)
     harness.wait_for(driver, "document.activeElement.id === 'compare-title'")
     keys.until("compare-samples", Keys.ENTER)

@@ -389,7 +389,14 @@ def test_a_recording_without_a_length_that_is_too_long_is_told_so_before_it_is_d
     assert "No speech" in text_of(driver, "file-list")
 
 
-def test_of_a_folder_that_is_dropped_the_recordings_are_answered(driver: Any, address: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["dropped", "chosen"])
+def test_of_a_folder_the_recordings_are_answered(driver: Any, address: str, tmp_path: Path, way: str) -> None:
+    def give(path: Path) -> None:
+        if way == "dropped":
+            drop(driver, "drop", path)
+        else:
+            driver.find_element("id", "files-folder").send_keys(str(path))
+
     (tmp_path / "calls" / "anna").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
     for name in ("notes.txt", "anna/face.jpg", ".DS_Store"):
@@ -397,15 +404,28 @@ def test_of_a_folder_that_is_dropped_the_recordings_are_answered(driver: Any, ad
     shutil.copy(DEMO / "lively.flac", tmp_path / "calls")
     shutil.copy(DEMO / "plain.flac", tmp_path / "calls" / "anna")
     open_page(driver, address, "files")
-    drop(driver, "drop", tmp_path / "calls")
+    assert driver.find_element("id", "files-folder").accessible_name == "Choose a folder"
+    give(tmp_path / "calls")
     harness.wait_for(driver, "document.querySelectorAll('#file-list .with-dot').length === 2")
     names = [one.text for one in driver.find_elements("css selector", "#file-list .file-name")]
     assert names == ["anna/plain.flac", "calls/lively.flac"]
     assert text_of(driver, "files-left-out") == "2 files that are no recordings were left out."
-    drop(driver, "drop", tmp_path / "empty")
+    shutil.copy(tmp_path / "calls" / "notes.txt", tmp_path / "empty")
+    give(tmp_path / "empty")
     assert "There are no recordings in it" in problem(driver, "files-problem")
     choose_file(driver, DEMO / "plain.flac")
     assert text_of(driver, "files-problem") == text_of(driver, "files-left-out") == ""
+
+
+def test_a_browser_that_has_no_folders_offers_none(driver: Any, address: str) -> None:
+    open_page(driver, address, "files")
+    assert driver.find_element("id", "files-folder-field").is_displayed()
+    without = {"source": "delete HTMLInputElement.prototype.webkitdirectory"}
+    added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", without)
+    driver.refresh()
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+    assert not driver.find_element("id", "files-folder-field").is_displayed()
+    driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 
 
 def test_a_file_that_is_dropped_beside_its_place_does_not_replace_the_page(driver: Any, address: str) -> None:

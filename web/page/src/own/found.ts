@@ -24,15 +24,24 @@ export function amongChosen(files: Iterable<File>): Among {
   return sorted(all);
 }
 
-/** Dropped files; where a folder is among them, the recordings alone, with the name of their folder. Call it while the event is handled. */
-export async function filesDropped(data: DataTransfer): Promise<{ files: File[]; nOthers: number }> {
+/** Files, and how many others were left out. */
+export interface Taken {
+  files: File[];
+  nOthers: number;
+}
+
+/** Dropped files; where a folder is among them, as `ofFolders`. Call it while the event is handled. */
+export async function filesDropped(data: DataTransfer): Promise<Taken> {
   const files = [...data.files];
   const isFolder = [...data.items].map((item) => item.webkitGetAsEntry()?.isDirectory);
-  if (!isFolder.includes(true)) return { files, nOthers: 0 };
-  const { recordings, nOthers } = await amongDropped(data);
-  if (!recordings.length) throw new EarnestError("There are no recordings in it. Drop a folder with wav, flac, mp3, ogg, m4a or webm.");
-  const named = recordings.map(({ file, folder }) => (folder ? new File([file], `${folder}/${file.name}`, { type: file.type }) : file));
-  return { files: named, nOthers };
+  return isFolder.includes(true) ? ofFolders(await amongDropped(data)) : { files, nOthers: 0 };
+}
+
+/** The recordings alone, with the name of their folder; `EarnestError` where there are none. */
+export function ofFolders({ recordings, nOthers }: Among): Taken {
+  if (!recordings.length) throw new EarnestError("There are no recordings in it. Take a folder with wav, flac, mp3, ogg, m4a or webm.");
+  const files = recordings.map(({ file, folder }) => (folder ? new File([file], `${folder}/${file.name}`, { type: file.type }) : file));
+  return { files, nOthers };
 }
 
 /** "3 files that are no recordings were left out."; "" where there was none. */

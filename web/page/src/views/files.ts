@@ -8,7 +8,7 @@ import { asChosen } from "../chosen.js";
 import { askBeforeLeaving, byId, download, h, onClick, say } from "../dom.js";
 import { rows } from "../exports.js";
 import { Job } from "../job.js";
-import { filesDropped, leftOut } from "../own/found.js";
+import { amongChosen, filesDropped, leftOut, ofFolders, type Taken } from "../own/found.js";
 import { dot } from "../parts/bars.js";
 import { ClipDetail } from "../parts/clip-detail.js";
 import { ProblemBox } from "../parts/problem-box.js";
@@ -36,10 +36,16 @@ class FilesView {
   private shown: Clip | null = null;
 
   constructor(private readonly app: App) {
-    const [input, drop] = [byId<HTMLInputElement>("files-input"), byId("drop")];
+    const [input, folder, drop] = [byId<HTMLInputElement>("files-input"), byId<HTMLInputElement>("files-folder"), byId("drop")];
     input.addEventListener("change", () => {
       this.take([...(input.files ?? [])]);
       input.value = "";
+    });
+    byId("files-folder-field").hidden = !("webkitdirectory" in folder); // not every phone has folders
+    folder.addEventListener("change", () => {
+      const chosen = [...(folder.files ?? [])];
+      void this.takeFound(Promise.resolve().then(() => ofFolders(amongChosen(chosen))));
+      folder.value = "";
     });
     onClick("files-go", () => {
       if (this.isBusy) this.cancelAll();
@@ -58,7 +64,7 @@ class FilesView {
       drop.addEventListener(kind, (event) => {
         event.preventDefault();
         drop.classList.toggle("over", kind === "dragover");
-        if (kind === "drop" && event.dataTransfer) void this.takeDropped(event.dataTransfer);
+        if (kind === "drop" && event.dataTransfer) void this.takeFound(filesDropped(event.dataTransfer));
       });
     }
   }
@@ -87,9 +93,11 @@ class FilesView {
     }
   }
 
-  private async takeDropped(data: DataTransfer): Promise<void> {
+  /** @param finding files that were dropped, or those of a folder that was chosen */
+  private async takeFound(finding: Promise<Taken>): Promise<void> {
+    this.begin();
     try {
-      const { files, nOthers } = await filesDropped(data);
+      const { files, nOthers } = await finding;
       this.take(files);
       say(byId("files-left-out"), leftOut(nOthers));
     } catch (error) {
