@@ -353,6 +353,18 @@ def test_work_on_a_file_can_be_cancelled_and_the_next_one_goes_on(driver: Any, a
     assert "Show" in second
 
 
+def test_a_double_click_on_cancel_takes_no_recording_out_of_the_list(driver: Any, address: str, folder: Path) -> None:
+    from selenium.webdriver import ActionChains
+
+    open_page(driver, address, "files")
+    driver.find_element("id", "files-input").send_keys(f"{folder / 'two minutes.wav'}\n{CLIPS[0]}")
+    cancel = "#file-list li:last-child button"  # and, when it was pressed, Remove
+    ActionChains(driver).double_click(driver.find_element("css selector", cancel)).perform()
+    assert "cancelled" in driver.find_element("css selector", "#file-list li:last-child").text
+    driver.find_element("css selector", cancel).click()
+    assert len(driver.find_elements("css selector", "#file-list li")) == 1
+
+
 def test_the_browser_asks_before_the_page_is_left_while_files_wait_for_an_answer(
     driver: Any, address: str, folder: Path
 ) -> None:

@@ -18,6 +18,8 @@ import { sample } from "../samples.js";
 import { mostOf } from "../source.js";
 import { capital, clock, counted, percent } from "../words.js";
 
+const DOUBLE_CLICK_MS = 500;
+
 export function filesView(app: App): void {
   new FilesView(app);
 }
@@ -190,7 +192,7 @@ class FilesView {
   private async removeAll(): Promise<void> {
     const count = counted(this.jobs.length, "recording");
     const question = `Take ${count} out of the list, with the answers? Your files stay where they are.`;
-    if ((await sure(question, "Remove all")) !== "delete") return;
+    if ((await sure(question, "Remove all", "Keep them")) !== "delete") return;
     this.begin();
     for (const job of this.jobs.splice(0)) this.remove(job); // out of the list first: no other one is shown in between
     byId("files-input").focus();
@@ -308,7 +310,12 @@ class FilesView {
   }
 
   private button(text: string, about: string, work: () => void): HTMLButtonElement {
-    return h("button", { type: "button", class: "small", "aria-label": `${text} ${about}`, click: work }, text);
+    const made = performance.now();
+    const press = (event: Event): void => {
+      const isSecond = (event as MouseEvent).detail > 1 && event.timeStamp - made < DOUBLE_CLICK_MS;
+      if (!isSecond) work(); // else it was meant for the button that was here at the first click
+    };
+    return h("button", { type: "button", class: "small", "aria-label": `${text} ${about}`, click: press }, text);
   }
 }
 
