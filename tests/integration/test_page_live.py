@@ -266,6 +266,7 @@ def test_unsure_is_said_of_the_model_not_of_who_speaks(driver: Any, address: str
     wait_live(driver, "idle")
     told = {(state, emotion == "Unsure") for _, _, state, _, emotion in driver.execute_script("return seen")}
     assert ("You sound", True) not in told
+    assert ("The model is", False) not in told
     assert ("The model is", True) in told  # "small" is unsure about "lively"
 
 

@@ -83,8 +83,12 @@ export function likeliestOf(shares: Shares): [string, number] {
   return Object.entries(shares).reduce((best, item) => (item[1] > best[1] ? item : best));
 }
 
-/** By whom, and what tells the answer from the model's plain one: "small, adapted to this speaker, among 3 of 8 classes". */
-export function answererOf({ model, adapted, probabilities }: Prediction, nClasses: number): string {
+/**
+ * By whom, and what tells the answer from the model's plain one: "small, adapted to this speaker, among 3 of 8 classes".
+ *
+ * @param nClasses of the model; 0 where nobody knows any more
+ */
+export function answererOf({ model, adapted, probabilities }: Prediction, nClasses = 0): string {
   const nAsked = Object.keys(probabilities).length;
   const among = nAsked && nAsked < nClasses ? `among ${nAsked} of ${nClasses} classes` : "";
   return [model, adapted && "adapted to this speaker", among].filter(Boolean).join(", ");

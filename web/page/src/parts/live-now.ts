@@ -90,8 +90,7 @@ export class LiveNow {
     this.meter(peak);
     this.nQuiet = isSpeaking ? 0 : this.nQuiet + 1;
     this.nFirst = Math.max(this.nFirst - 1, 0);
-    if (isSpeaking) this.speaking();
-    else if (this.nQuiet >= QUIET_CHUNKS) this.waiting();
+    if (isSpeaking || this.nQuiet >= QUIET_CHUNKS) this.tellNow();
   }
 
   window(windows: readonly Window[], delayMs: number | null, abstainBelow: number): void {
@@ -101,7 +100,7 @@ export class LiveNow {
     const [emotion, share] = likeliestOf(probabilities);
     this.isUnsure = share < abstainBelow;
     this.headline(this.isUnsure ? unsure(probabilities) : sure(emotion, share));
-    if (!this.nQuiet && this.isListening) this.speaking();
+    this.tellNow();
     showBars(byId("live-bars"), probabilities);
     showBarometer(byId("live-barometer"), barometer(windows));
     this.nWindows++;
@@ -115,6 +114,7 @@ export class LiveNow {
   burst(told: VocalBurst): void {
     this.hasWindow = this.isBurst = true;
     this.headline(burst([told]));
+    this.tellNow();
     this.emptyBars();
   }
 
@@ -136,6 +136,13 @@ export class LiveNow {
     showBarometer(byId("live-barometer"), barometer(timeline.windows));
     if (answer.emotion) showAnswer(byId("live-bars"), timeline);
     this.whole(timeline);
+  }
+
+  /** Above the headline, of which it is the beginning. */
+  private tellNow(): void {
+    if (!this.isListening) return;
+    if (this.nQuiet < QUIET_CHUNKS) this.speaking();
+    else this.waiting();
   }
 
   private speaking(): void {

@@ -1,6 +1,7 @@
 /** A recording as a whole: share of time, radar, rollercoaster. */
 
 import type { Timeline } from "../../../src/index.js";
+import { answererOf } from "../answer.js";
 import { h } from "../dom.js";
 import { changesOf, rollercoaster, shareOfTime } from "../series.js";
 import { clock, counted } from "../words.js";
@@ -41,7 +42,7 @@ export class Summary {
     const changes = changesOf(spans);
     this.facts.textContent =
       `${clock(duration ?? 0)} in all, ${clock(speech ?? 0)} of speech, ${counted(changes, "change")} of emotion. ` +
-      `Model “${timeline.model}”.`;
+      `Model: ${answererOf(timeline)}.`;
     showShares(this.bars, timeline.shares ?? shareOfTime(spans)); // none where it was heard at once
     const polarities = rollercoaster(windows);
     this.columns.radar.hidden = Object.keys(timeline.probabilities).length < FEWEST_AXES;
