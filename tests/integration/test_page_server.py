@@ -94,6 +94,22 @@ def test_who_looks_closer_sees_the_samples_there_not_the_whole_recordings_outlin
     wait_for(lambda: driver.execute_script(heights, [102.5, 107.5, 112.5, 117.5]) == [True, False] * 2)
 
 
+def test_probabilities_are_drawn_where_they_were_heard(driver: Any, address: str) -> None:
+    (lively,) = [clip for clip in CLIPS if clip.stem == "lively"]
+    timeline = Predictor.load("small").timeline(lively)
+    open_page(driver, address, "files")
+    choose_file(driver, lively)
+    ink = """
+        const canvas = document.querySelector("#clip-timeline canvas");
+        const scale = canvas.width / canvas.clientWidth;
+        const x = 46 + arguments[0] * (canvas.clientWidth - 46 - 12);
+        return canvas.getContext("2d").getImageData(x * scale, (canvas.clientHeight - 60) * scale, 1, 1).data[3];
+    """
+    assert timeline.duration_s
+    shares = [(timeline.windows[-1].end_s + more_s) / timeline.duration_s for more_s in (-0.04, 0.04)]
+    wait_for(lambda: [driver.execute_script(ink, share) for share in shares] == [255, 0])
+
+
 def test_where_the_server_answers_its_own_limits_hold(driver: Any, address: str, folder: Path) -> None:
     (folder / "recorded.webm").write_bytes(the_page.as_recorded_by_a_browser(40 * 60))
     open_page(driver, address, "files", place="server")

@@ -2,6 +2,8 @@
 
 export { counted } from "../../src/errors.js";
 
+const LABEL_PX = 64; // of a time on an axis, with the room beside it
+const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800];
 const NO_BREAK = "\u00a0"; // a sign alone in the next line looks lost
 
 export function percent(share: number, decimals = 0): string {
@@ -24,10 +26,16 @@ export function clock(seconds: number, decimals = 1): string {
   return `${Math.floor(all / 60)}:${rest}`;
 }
 
-/** A time on an axis: whole seconds, or minutes and seconds. */
+/** Seconds between two times on an axis: few enough for its width, and minutes that people count in. */
+export function timeStep(lengthS: number, widthPx: number): number {
+  const most = Math.max(Math.floor(widthPx / LABEL_PX), 2);
+  return STEPS_S.find((step) => lengthS / step <= most) ?? 3600 * Math.ceil(lengthS / most / 3600);
+}
+
+/** A time on an axis: seconds, or minutes and seconds; with tenths where there are some. */
 export function tick(seconds: number): string {
-  const [tenths, whole] = [Math.round(10 * seconds) / 10, Math.round(seconds)];
-  return tenths < 60 ? `${tenths}${NO_BREAK}s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+  const tenths = Math.round(10 * seconds) / 10;
+  return tenths < 60 ? `${tenths}${NO_BREAK}s` : clock(tenths, Number.isInteger(tenths) ? 0 : 1);
 }
 
 export function signed(value: number): string {

@@ -4,7 +4,7 @@ import type { Span, Window } from "../../src/prediction.js";
 import { Delay } from "../src/delay.js";
 import { inkOn } from "../src/emotions.js";
 import { barometer, brokenOff, changesOf, movingAverage, rollercoaster, shareOfTime, sharesOverTime, smoothingWidth } from "../src/series.js";
-import { clock, tick } from "../src/words.js";
+import { clock, tick, timeStep } from "../src/words.js";
 
 const window = (start_s: number, end_s: number, happy: number): Window => ({ start_s, end_s, probabilities: { sad: 1 - happy, happy } });
 const span = (start_s: number, end_s: number, emotion: string): Span => ({ start_s, end_s, emotion, confidence: 1 });
@@ -67,7 +67,11 @@ test("letters on a colour are black or white, whichever is easier to read", () =
 
 test("times are told as people do", () => {
   assert.deepEqual([clock(5.04), clock(65.25), clock(59.96), clock(120, 0)], ["5.0\u00a0s", "1:05.3", "1:00.0", "2:00"]);
-  assert.deepEqual([tick(2.5), tick(90)], ["2.5\u00a0s", "1:30"]);
+  assert.deepEqual([tick(2.5), tick(90), tick(100.2)], ["2.5\u00a0s", "1:30", "1:40.2"]);
+});
+
+test("times on an axis are as far from each other as people count, and have room", () => {
+  assert.deepEqual([timeStep(3, 1000), timeStep(20, 300), timeStep(600, 1000), timeStep(600, 300), timeStep(4 * 3600, 100)], [0.2, 5, 60, 300, 7200]);
 });
 
 test("a recording that breaks off is answered by what was told until then", () => {

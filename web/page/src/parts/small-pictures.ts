@@ -1,7 +1,7 @@
 /** Radar and rollercoaster. */
 
 import type { Shares } from "../../../src/index.js";
-import { confidence, percent, signed, tick } from "../words.js";
+import { confidence, percent, signed, tick, timeStep } from "../words.js";
 import { cut, ink, type Option, Picture, widthOf } from "./charts.js";
 
 export const FEWEST_AXES = 3; // of two, a radar is a line without area
@@ -85,12 +85,14 @@ export class Rollercoaster extends Picture {
 
   private line(): Option {
     const colours = ink();
+    const endS = this.points.at(-1)?.[0] ?? 1;
     return {
       grid: { left: 30, right: 12, top: 10, bottom: 24 },
       xAxis: {
         type: "value",
         min: 0,
-        max: this.points.at(-1)?.[0] ?? 1,
+        max: endS,
+        interval: timeStep(endS, this.chart.getWidth() - 42),
         axisLabel: { color: colours.faint, formatter: tick, hideOverlap: true, showMaxLabel: false },
         splitLine: { show: false },
         axisLine: { onZero: false, lineStyle: { color: colours.line } },

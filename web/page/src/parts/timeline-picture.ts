@@ -6,12 +6,12 @@ import { h } from "../dom.js";
 import { colourOf, inkOn } from "../emotions.js";
 import { columnsWithin, type Peaks } from "../peaks.js";
 import { sharesOverTime } from "../series.js";
-import { percent, tick } from "../words.js";
+import { percent, tick, timeStep } from "../words.js";
 import { dot } from "./bars.js";
 import { FONT, type Ink, ink, type Option, Picture } from "./charts.js";
 
-const MOST_STEPS = 600;
-const STEP_S = 0.25;
+const MOST_STEPS = 1000; // about a pixel each; equal neighbours are drawn as one
+const STEP_S = 0.02;
 const MARGIN = { left: 46, right: 12 };
 const STRIP_PX = 26;
 const WAVE_PX = 84;
@@ -36,9 +36,10 @@ export class TimelinePicture extends Picture {
 
   /** @param legend where the colours that are seen are named; null where somebody else does */
   constructor(place: HTMLElement, private readonly legend: HTMLElement | null, canZoom = false) {
-    super(place, () => optionOf(this.shown, this.seen, canZoom));
+    super(place, () => optionOf(this.shown, this.seen, this.stepS, canZoom));
     this.chart.on("dataZoom", () => {
-      this.chart.setOption({ series: ofWhatIsSeen(this.shown, this.seen) }); // finer steps, where there is room for them
+      const xAxis = Array.from({ length: axisOfShares(this.shown) + 1 }, () => ({ interval: this.stepS }));
+      this.chart.setOption({ xAxis, series: ofWhatIsSeen(this.shown, this.seen) }); // finer steps, where there is room for them
     });
   }
 
@@ -75,6 +76,11 @@ export class TimelinePicture extends Picture {
     return { ...this.shown, startS, endS, windows: this.shown.windows.filter(({ end_s }) => end_s > startS) };
   }
 
+  private get stepS(): number {
+    const { startS, endS } = this.seen;
+    return timeStep(endS - startS, this.chart.getWidth() - MARGIN.left - MARGIN.right);
+  }
+
   private get window(): { startValue: number; endValue: number } {
     return (this.chart.getOption() as { dataZoom: { startValue: number; endValue: number }[] }).dataZoom[0];
   }
@@ -103,7 +109,7 @@ export function showLegend(place: HTMLElement, pictures: readonly Pick<Shown, "c
   place.replaceChildren(...[...new Set(names)].map((name) => h("li", { class: "with-dot" }, dot(name), name)));
 }
 
-function optionOf(shown: Shown, seen: Shown, canZoom: boolean): Option {
+function optionOf(shown: Shown, seen: Shown, stepS: number, canZoom: boolean): Option {
   const colours = ink();
   const tops = layout(shown.peaks !== null);
   const grids = [
@@ -115,7 +121,7 @@ function optionOf(shown: Shown, seen: Shown, canZoom: boolean): Option {
   const zoom = { type: "inside", xAxisIndex: grids.map((_, index) => index), filterMode: "none", zoomOnMouseWheel: "ctrl", minValueSpan: CLOSEST_S, preventDefaultMouseMove: false }; // a finger scrolls the page
   return {
     grid: grids,
-    xAxis: grids.map((_, index) => timeAxis(shown, index, index === last, colours)),
+    xAxis: grids.map((_, index) => timeAxis(shown, stepS, index, index === last, colours)),
     yAxis: grids.map((_, index) => (index === last ? shareAxis(last, colours) : { gridIndex: index, show: false, min: -1, max: 1 })),
     dataZoom: canZoom ? [zoom] : [],
     series: [strip(shown, colours), ...ofWhatIsSeen(shown, seen)],
@@ -136,12 +142,13 @@ function layout(hasWave: boolean): { wave: number; stack: number } {
   return { wave, stack: hasWave ? wave + WAVE_PX + 10 : wave };
 }
 
-function timeAxis({ startS, endS }: Shown, gridIndex: number, isLast: boolean, colours: Ink): Option {
+function timeAxis({ startS, endS }: Shown, interval: number, gridIndex: number, isLast: boolean, colours: Ink): Option {
   return {
     gridIndex,
     type: "value",
     min: startS,
     max: endS,
+    interval,
     axisLine: { show: isLast, lineStyle: { color: colours.line } },
     axisTick: { show: false },
     splitLine: { show: false },
