@@ -452,6 +452,24 @@ def test_from_a_file_host_it_answers_in_the_browser_and_offers_no_server(driver:
         harness.wait_for(driver, "document.querySelector('#debug-clips table')")
 
 
+@pytest.mark.parametrize(("n_lost", "end"), [(1, "ready"), (2, "failed")])
+def test_what_could_not_be_fetched_is_asked_for_once_more(driver: Any, address: str, n_lost: int, end: str) -> None:
+    script = f"""
+        const Own = Worker;
+        window.nStarted = 0;
+        window.Worker = class extends Own {{
+          constructor(url, options) {{ super(nStarted++ < {n_lost} ? "lost.js" : url, options); }}
+        }};
+    """
+    driver.get("about:blank")  # an address with another view alone would load nothing
+    added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+    driver.get(address)
+    harness.wait_for(driver, f"document.documentElement.dataset.engine === '{end}'")
+    assert driver.execute_script("return nStarted") == 2
+    assert ("can't be loaded" in text_of(driver, "engine-problem")) == (end == "failed")
+    driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
 def test_a_missing_model_is_explained_and_tried_again_and_another_one_can_be_chosen(driver: Any, site: Path) -> None:
     base = site / "models" / "base"
     gone = base.rename(site / "gone")

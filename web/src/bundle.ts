@@ -1,6 +1,6 @@
 /** The bundle, `bundle.json` and `model.onnx` in one folder of a file host: fetched, and checked before it is used. */
 
-import { BundleError } from "./errors.js";
+import { BundleError, UnreachableError } from "./errors.js";
 import { SOUNDS } from "./gate.js";
 import { isObject, isTexts } from "./given.js";
 
@@ -125,7 +125,7 @@ async function download(
 export async function reached<Answer>(url: string, answer: Promise<Answer>): Promise<Answer> {
   return answer.catch((error: unknown) => {
     if (error instanceof BundleError) throw error;
-    throw new BundleError(`${url}: not reachable (${String(error)}). Check the address and the connection.`);
+    throw new UnreachableError(`${url}: not reachable (${String(error)}). Check the address and the connection.`);
   });
 }
 

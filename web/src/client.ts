@@ -1,7 +1,7 @@
 /** The page's end of the wire to the worker. */
 
 import type { Progress } from "./bundle.js";
-import { EarnestError, errorOf } from "./errors.js";
+import { EarnestError, errorOf, UnreachableError } from "./errors.js";
 import type { Answer, Arguments, Call, Method, Reply } from "./messages.js";
 
 /** The part of a `Worker` that the client needs. */
@@ -32,10 +32,11 @@ export class Client {
       else this.settle(data);
     };
     worker.onerror = (event) => {
-      const told = event.message
-        ? `The worker stopped (${event.message}). Reload the page.`
-        : `The worker's file can't be loaded: ${where}. Serve it there, or say where it is: load(url, { workerUrl }); worker-src of a Content-Security-Policy must allow it.`;
-      this.close(new EarnestError(told));
+      const advice = "Serve it there, or say where it is: load(url, { workerUrl }); worker-src of a Content-Security-Policy must allow it.";
+      const error = event.message
+        ? new EarnestError(`The worker stopped (${event.message}). Reload the page.`)
+        : new UnreachableError(`The worker's file can't be loaded: ${where}. ${advice}`);
+      this.close(error);
     };
   }
 

@@ -38,7 +38,12 @@ export class BundleError extends EarnestError {
   override name = "BundleError";
 }
 
-const KINDS: Partial<Record<string, typeof EarnestError>> = { EarnestError, AudioError, BundleError };
+/** A file of the model, or of the runtime, that can't be fetched now; a moment later it may. */
+export class UnreachableError extends BundleError {
+  override name = "UnreachableError";
+}
+
+const KINDS: Partial<Record<string, typeof EarnestError>> = { EarnestError, AudioError, BundleError, UnreachableError };
 
 /** An error as it crosses from the worker to the page. */
 export interface Failure {

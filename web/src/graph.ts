@@ -2,7 +2,7 @@
 
 import type * as OrtModule from "onnxruntime-common"; // what onnxruntime-web is seen as, too
 import type { BundleInfo } from "./bundle.js";
-import { BundleError, counted } from "./errors.js";
+import { BundleError, counted, UnreachableError } from "./errors.js";
 import { InOrder } from "./in-order.js";
 import { contentsOf, textOf } from "./learning/protobuf.js";
 
@@ -43,6 +43,9 @@ const ALLOW = "Allow 'wasm-unsafe-eval' in script-src of the Content-Security-Po
 const SERVE = "Serve ort-wasm-simd-threaded.mjs and ort-wasm-simd-threaded.wasm beside the worker, or say in which folder they are: load(…, { runtimeUrl }).";
 const BRING_ANOTHER = 'In Node import "onnxruntime-node" or "onnxruntime-web" ("onnxruntime-web/wasm" is for pages alone); in a page say where its files are: ort.env.wasm.wasmPaths.';
 
+/** What browsers say of a script or a file that didn't come. */
+const UNFETCHED = /fetch|network|load(ing)? (failed|dynamically)|importing a module/i;
+
 /** Fetch and compile the runtime, 14 MB of WebAssembly, so that this is done while the model still travels. */
 export async function startRuntime(ort: Ort): Promise<void> {
   const graph = Uint8Array.from(atob(IDENTITY), (letter) => letter.charCodeAt(0));
@@ -54,7 +57,8 @@ export async function startRuntime(ort: Ort): Promise<void> {
     }
     const isForbidden = /Content Security|CSP/.test(String(error));
     const advice = isForbidden ? ALLOW : where ? SERVE : BRING_ANOTHER;
-    throw new BundleError(`${where || "onnxruntime"}: the runtime doesn't start (${firstLine(error)}). ${advice}`);
+    const Kind = isForbidden || !UNFETCHED.test(String(error)) ? BundleError : UnreachableError;
+    throw new Kind(`${where || "onnxruntime"}: the runtime doesn't start (${firstLine(error)}). ${advice}`);
   });
   await session.release();
 }

@@ -73,12 +73,12 @@ test("a download that breaks off, and a voice activity network that can't be rea
   const broken = new ReadableStream({ pull: (controller) => { controller.error(new TypeError("network error")); } });
   const hosted = host({ "/m/bundle.json": JSON.stringify(INFO) });
   const cut = (url: string): Promise<Response> => (url.endsWith(".onnx") ? Promise.resolve(new Response(broken)) : hosted(url));
-  await assert.rejects(fetchBundle("/m/", undefined, cut), { name: "BundleError", message: /^\/m\/model\.onnx: not reachable \(TypeError: network error\)/ });
+  await assert.rejects(fetchBundle("/m/", undefined, cut), { name: "UnreachableError", message: /^\/m\/model\.onnx: not reachable \(TypeError: network error\)/ });
 
   const files = new Map([["bundle.json", new TextEncoder().encode(JSON.stringify(INFO))], ["model.onnx", MODEL]]);
   const runtime = { env: { wasm: {} }, InferenceSession: { create: async () => ({ release: async () => undefined }) } } as unknown as Ort;
   const nowhere = "http://127.0.0.1:1/silero.onnx";
-  await assert.rejects(new Engine(runtime).open(files, nowhere, 1), { name: "BundleError", message: /^http:\/\/127\.0\.0\.1:1\/silero\.onnx: not reachable/ });
+  await assert.rejects(new Engine(runtime).open(files, nowhere, 1), { name: "UnreachableError", message: /^http:\/\/127\.0\.0\.1:1\/silero\.onnx: not reachable/ });
 });
 
 test("of files at hand, one that was altered is named as it is", async () => {

@@ -13,11 +13,13 @@ import {
   type StreamOptions,
   type Timeline,
 } from "../../src/index.js";
+import { UnreachableError } from "../../src/errors.js";
 import type { About, Adapt, Engine, Learner, Source, Work } from "./engine.js";
 import { isSpectrogram } from "./source.js";
 
 declare const BUILT: { worker: string }; // file names, by build.mjs
 const VOICE_ACTIVITY = "models/silero_vad.onnx";
+const AGAIN_MS = 500; // until what could not be fetched is asked for once more
 
 export class BrowserEngine implements Engine {
   readonly place = "browser";
@@ -31,10 +33,23 @@ export class BrowserEngine implements Engine {
     readonly files: readonly string[],
   ) {}
 
+  /**
+   * Load a model. A service worker that the browser ends, because there is little memory or the machine is busy, takes what it
+   * was fetching with it, and starts anew at the next request: what can't be had is asked for once more.
+   */
+  private static async loaded(source: string | BundleFiles, onProgress: (progress: Progress) => void = () => undefined): Promise<Model> {
+    const once = async (): Promise<Model> => load(source, { workerUrl: workerUrl(), onProgress, voiceActivityUrl: VOICE_ACTIVITY });
+    return once().catch(async (error: unknown) => {
+      if (!(error instanceof UnreachableError)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      return once();
+    });
+  }
+
   /** Load `models/NAME/`, with Silero's voice activity network. */
   static async open(name: string, onProgress: (progress: Progress) => void): Promise<BrowserEngine> {
     const folder = `models/${name}/`;
-    const model = await load(folder, { workerUrl: workerUrl(), onProgress, voiceActivityUrl: VOICE_ACTIVITY });
+    const model = await BrowserEngine.loaded(folder, onProgress);
     const notice = "NOTICE.txt" in model.info.files ? "NOTICE.txt" : undefined; // goes along with what is learnt from it
     const files = ["bundle.json", "model.onnx", model.info.adaptation?.file, notice].filter((file) => file !== undefined);
     return new BrowserEngine(model, [...files.map((file) => folder + file), VOICE_ACTIVITY]);
@@ -42,7 +57,7 @@ export class BrowserEngine implements Engine {
 
   /** Load a bundle whose files are at hand. */
   static async openFiles(files: BundleFiles): Promise<BrowserEngine> {
-    return new BrowserEngine(await load(files, { workerUrl: workerUrl(), voiceActivityUrl: VOICE_ACTIVITY }), [VOICE_ACTIVITY]);
+    return new BrowserEngine(await BrowserEngine.loaded(files), [VOICE_ACTIVITY]);
   }
 
   get learner(): Learner {
