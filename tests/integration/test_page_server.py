@@ -106,6 +106,9 @@ def test_probabilities_are_drawn_where_they_were_heard(driver: Any, address: str
         return canvas.getContext("2d").getImageData(x * scale, (canvas.clientHeight - 60) * scale, 1, 1).data[3];
     """
     assert timeline.duration_s
+    assert driver.execute_script("return devicePixelRatio") == 1
+    canvas = driver.find_element("css selector", "#clip-timeline canvas")
+    assert canvas.get_property("width") >= 2 * canvas.get_property("clientWidth")  # sharp also where somebody zooms in
     shares = [(timeline.windows[-1].end_s + more_s) / timeline.duration_s for more_s in (-0.04, 0.04)]
     wait_for(lambda: [driver.execute_script(ink, share) for share in shares] == [255, 0])
 

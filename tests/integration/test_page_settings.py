@@ -143,9 +143,10 @@ def test_the_page_adapts_to_what_was_heard_and_to_a_profile_of_what_it_can_read(
             if place == "browser":
                 names = "\n".join(str(DEMO / f"{name}.flac") for name in ("lively", "plain", "loud-and-fast"))
                 (folder / "text.wav").write_text("no sound at all")
+                assert driver.find_element("id", "profile-make").accessible_name == "Make one from recordings"
                 driver.find_element("id", "profile-make").send_keys(f"{names}\n{folder / 'text.wav'}")
             else:
-                assert not driver.find_element("id", "profile-make").is_displayed()
+                assert not driver.find_element("id", "profile-make-field").is_displayed()
                 driver.find_element("id", "profile-open").send_keys(str(made))
             harness.wait_for(driver, "document.getElementById('profile-status').textContent.startsWith('A profile of')")
             assert ("left out: text.wav." in text_of(driver, "profile-status")) == (place == "browser")

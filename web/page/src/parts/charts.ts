@@ -18,6 +18,7 @@ echarts.use([
 
 export type Option = echarts.EChartsCoreOption;
 type Instance = echarts.ECharts;
+const LEAST_PIXELS = 2; // a side, of each of the page's: sharp also where somebody zooms in later, and on paper
 export const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
 /** Width of a text in pixels. */
@@ -60,7 +61,8 @@ export class Picture {
   ) {
     place.setAttribute("role", "img");
     const { clientWidth: width, clientHeight: height } = place;
-    this.chart = echarts.init(place, null, { renderer: "canvas", width: width || 300, height: height || 150 });
+    const devicePixelRatio = Math.max(globalThis.devicePixelRatio, LEAST_PIXELS);
+    this.chart = echarts.init(place, null, { renderer: "canvas", width: width || 300, height: height || 150, devicePixelRatio });
     this.observer = new ResizeObserver(() => {
       if (!place.clientWidth || !place.clientHeight) return; // nobody sees it
       this.chart.resize({ width: "auto", height: "auto" });
