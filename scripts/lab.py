@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from earnest.apps.cli._training import changes_of
-from earnest.corpora.base import scheme_of_rows
+from earnest.corpora.load import scheme_of_rows
 from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import SharedClips, auxiliary_utterances, task_of
 from earnest.learning.discriminant import Shrinkage, discriminant, speaker_discriminant

@@ -1,18 +1,15 @@
-"""The interface of corpus readers, the registry that finds them, and the classes and scales of affect of their rows."""
+"""The interface of corpus readers, and the registry that finds them."""
 
 import logging
-import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from earnest.corpora.folders import found_in
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, printable
-from earnest.labels import EMOTIONS, Scheme, scheme_called
 from earnest.registry import Registry
 
 SILENT = "silent"
@@ -164,67 +161,3 @@ def matched(pattern: re.Pattern[str], path: Path, expected: str) -> re.Match[str
 def unknown_name(path: Path, expected: str) -> CorpusError:
     """The error for a recording whose name is not of the corpus' form."""
     return CorpusError(f"{path}: expected a name like {expected}. Move the file elsewhere if it is not of this corpus.")
-
-
-Affect: TypeAlias = tuple[float, float, float]
-
-
-def affect_range(corpus: str, limits: Sequence[float] = ()) -> tuple[float, ...]:
-    """Return lowest and highest rating of a corpus: ``limits`` where they are given; empty where none are known."""
-    return tuple(limits) or (tuple(CORPORA.get(corpus).affect_range) if corpus in CORPORA.names() else ())
-
-
-def affect_scale(corpora: Iterable[str], limits: Sequence[float] = ()) -> tuple[float, float]:
-    """Return lowest and highest rating of corpora that share their unit; 0 and 1 where they don't, or have none.
-
-    Parameters
-    ----------
-    limits : what a recipe says instead of the corpora; empty for nothing
-    """
-    of_each = {affect_range(name) for name in corpora}
-    found = tuple(limits) or (of_each.pop() if len(of_each) == 1 else ())
-    return (found[0], found[1]) if found else (0.0, 1.0)
-
-
-def affect_of(utterance: Utterance, limits: Sequence[float] = ()) -> Affect:
-    """Return valence, arousal and dominance on a scale from 0 to 1, NaN where unknown.
-
-    Parameters
-    ----------
-    limits : lowest and highest rating; where it is empty, those of the corpus. Without either all is unknown
-    """
-    ends = affect_range(utterance.corpus, limits)
-    if not ends:
-        return math.nan, math.nan, math.nan
-    low, high = ends
-
-    def scaled(rating: float | None) -> float:
-        return math.nan if rating is None else min(max((rating - low) / (high - low), 0.0), 1.0)
-
-    return scaled(utterance.valence), scaled(utterance.arousal), scaled(utterance.dominance)
-
-
-def scheme_of_rows(name: str, rows: Iterable[Utterance]) -> Scheme:
-    """Return a scheme by name; "native" has as classes whatever the rows say.
-
-    These are canonical emotions, in canonical order, and behind them the words of own recordings that are none, in
-    that of the alphabet. Own recordings are those of no registered corpus; what a corpus' reader calls "other" stays
-    one class.
-
-    Raises
-    ------
-    RecipeError
-        For an unknown name, with the nearest right one.
-    """
-    if name != "native":
-        return scheme_called(name)
-    registered, words = set(CORPORA.names()), {}
-    emotions = set()
-    for row in rows:
-        if row.emotion == "other" and row.native_emotion and row.corpus not in registered:
-            words[row.corpus, row.native_emotion] = row.native_emotion
-        else:
-            emotions.add(row.emotion)
-    found = set(words.values()) - set(EMOTIONS)
-    classes = (*(emotion for emotion in EMOTIONS if emotion in emotions | set(words.values())), *sorted(found))
-    return Scheme("native", classes, native=dict(words))

@@ -1,11 +1,13 @@
-"""From corpus names to rows: where a corpus is, which of its utterances are usable."""
+"""From corpus names to rows: where a corpus is, which rows are usable, their classes, their scale of affect."""
 
 import logging
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeAlias
 
 from earnest.corpora.base import CORPORA, Corpus
 from earnest.corpora.manifest import Utterance, doubts_about, doubts_about_shared_names, read_manifest
@@ -14,6 +16,7 @@ from earnest.corpora.own.data import OwnData, kinds_of
 from earnest.corpora.own.read import read_own
 from earnest.errors import N_NAMED, CorpusError, suggestion
 from earnest.files.reading import opened
+from earnest.labels import EMOTIONS, Scheme, scheme_called
 
 ENVIRONMENT = "EARNEST_DATA"
 LONGEST_HEADER = 1 << 16  # bytes
@@ -155,3 +158,67 @@ def load_utterances(names: Sequence[str], folders: Mapping[str, Path]) -> list[U
 def _counted(found: Usable) -> tuple[int, int, str]:
     lines = ", ".join(f"{key.partition('/')[2]} ({reason})" for key, reason in found.left_out.items())
     return len(found.left_out), len(found.left_out) + len(found.utterances), lines
+
+
+Affect: TypeAlias = tuple[float, float, float]
+
+
+def affect_range(corpus: str, limits: Sequence[float] = ()) -> tuple[float, ...]:
+    """Return lowest and highest rating of a corpus: ``limits`` where they are given; empty where none are known."""
+    return tuple(limits) or (tuple(CORPORA.get(corpus).affect_range) if corpus in CORPORA.names() else ())
+
+
+def affect_scale(corpora: Iterable[str], limits: Sequence[float] = ()) -> tuple[float, float]:
+    """Return lowest and highest rating of corpora that share their unit; 0 and 1 where they don't, or have none.
+
+    Parameters
+    ----------
+    limits : what a recipe says instead of the corpora; empty for nothing
+    """
+    of_each = {affect_range(name) for name in corpora}
+    found = tuple(limits) or (of_each.pop() if len(of_each) == 1 else ())
+    return (found[0], found[1]) if found else (0.0, 1.0)
+
+
+def affect_of(utterance: Utterance, limits: Sequence[float] = ()) -> Affect:
+    """Return valence, arousal and dominance on a scale from 0 to 1, NaN where unknown.
+
+    Parameters
+    ----------
+    limits : lowest and highest rating; where it is empty, those of the corpus. Without either all is unknown
+    """
+    ends = affect_range(utterance.corpus, limits)
+    if not ends:
+        return math.nan, math.nan, math.nan
+    low, high = ends
+
+    def scaled(rating: float | None) -> float:
+        return math.nan if rating is None else min(max((rating - low) / (high - low), 0.0), 1.0)
+
+    return scaled(utterance.valence), scaled(utterance.arousal), scaled(utterance.dominance)
+
+
+def scheme_of_rows(name: str, rows: Iterable[Utterance]) -> Scheme:
+    """Return a scheme by name; "native" has as classes whatever the rows say.
+
+    These are canonical emotions, in canonical order, and behind them the words of own recordings that are none, in
+    that of the alphabet. Own recordings are those of no registered corpus; what a corpus' reader calls "other" stays
+    one class.
+
+    Raises
+    ------
+    RecipeError
+        For an unknown name, with the nearest right one.
+    """
+    if name != "native":
+        return scheme_called(name)
+    registered, words = set(CORPORA.names()), {}
+    emotions = set()
+    for row in rows:
+        if row.emotion == "other" and row.native_emotion and row.corpus not in registered:
+            words[row.corpus, row.native_emotion] = row.native_emotion
+        else:
+            emotions.add(row.emotion)
+    found = set(words.values()) - set(EMOTIONS)
+    classes = (*(emotion for emotion in EMOTIONS if emotion in emotions | set(words.values())), *sorted(found))
+    return Scheme("native", classes, native=dict(words))

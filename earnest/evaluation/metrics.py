@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from earnest.corpora.base import affect_range, affect_scale
+from earnest.corpora.load import affect_range, affect_scale
 from earnest.errors import counted
 from earnest.evaluation.answers import TextColumn, numbered
 from earnest.evaluation.calibration import CalibrationScores, calibration_scores, reliability, selective

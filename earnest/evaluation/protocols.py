@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from earnest.corpora.base import scheme_of_rows
-from earnest.corpora.load import usable
+from earnest.corpora.load import scheme_of_rows, usable
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, counted, named, suggestion
 from earnest.evaluation.splits import Split

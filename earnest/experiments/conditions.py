@@ -24,7 +24,7 @@ from earnest.augment.base import AUGMENTATIONS, generator_for, mix_at_snr
 from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.augment.tta import variants_called, variants_of
 from earnest.bundle import ADAPTATION
-from earnest.corpora.base import scheme_of_rows
+from earnest.corpora.load import scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, counted, named
 from earnest.evaluation.curves import NoiseCurve

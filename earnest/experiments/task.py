@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
-from earnest.corpora.base import CORPORA, scheme_of_rows
-from earnest.corpora.load import corpus_root, load_utterances
+from earnest.corpora.base import CORPORA
+from earnest.corpora.load import corpus_root, load_utterances, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import (
     CorpusError,

@@ -36,8 +36,7 @@ from earnest.bundle import (
     licence_in_words,
     sha256_of,
 )
-from earnest.corpora.base import scheme_of_rows
-from earnest.corpora.load import load_utterances
+from earnest.corpora.load import load_utterances, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, needs_extra
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test

@@ -13,7 +13,8 @@ from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, segments
 from earnest.audio.sound_file import length_by_header_s
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import build_chain
-from earnest.corpora.base import CORPORA, scheme_of_rows
+from earnest.corpora.base import CORPORA
+from earnest.corpora.load import scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.texts import percent, shown_number

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from earnest.audio.io import digest_of_sound, is_blank, load_waveform
 from earnest.audio.waveform import Waveform
-from earnest.corpora.base import Affect, affect_of, scheme_of_rows
+from earnest.corpora.load import Affect, affect_of, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, EarnestError, counted
 from earnest.files.cache import DiskCache

@@ -16,7 +16,8 @@ from torch import nn
 from earnest.augment.base import AUGMENTATIONS, ledger_of_tables
 from earnest.augment.noise_files import NoiseFiles
 from earnest.bundle import TrainingCorpus
-from earnest.corpora.base import CORPORA, affect_range, scheme_of_rows
+from earnest.corpora.base import CORPORA
+from earnest.corpora.load import affect_range, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, counted, named
 from earnest.evaluation.answers import same_text

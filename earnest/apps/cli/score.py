@@ -21,8 +21,8 @@ from earnest.apps.cli.output import (
     overwrite_option,
     word_pairs,
 )
-from earnest.corpora.base import CORPORA, scheme_of_rows
-from earnest.corpora.load import corpus_root, load_corpus, usable
+from earnest.corpora.base import CORPORA
+from earnest.corpora.load import corpus_root, load_corpus, scheme_of_rows, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, MissingExtraError, counted, named
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled

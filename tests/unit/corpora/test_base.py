@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from earnest.audio.io import decode
-from earnest.corpora.base import CORPORA, audio_files, scheme_of_rows
-from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
+from earnest.corpora.base import CORPORA, audio_files
+from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.corpora.nemo import LIST
-from earnest.errors import CorpusError, RecipeError
-from earnest.labels import count_labels
+from earnest.errors import CorpusError
 
 DEMOGRAPHICS = "VideoDemographics.csv"
 
@@ -94,34 +93,3 @@ def test_videos_beside_the_recordings_of_savee_are_left_alone(tmp_path: Path) ->
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()
     assert [row.utterance_id for row in CORPORA.get("savee")().read(tmp_path)] == ["DC_a01"]
-
-
-def row(emotion: str, word: str, corpus: str = "mine") -> Utterance:
-    return Utterance(f"{corpus}-{word}", Path("x.wav"), corpus=corpus, emotion=emotion, native_emotion=word)
-
-
-def test_own_words_are_classes_behind_canonical_emotions() -> None:
-    rows = [row("other", "zornig"), row("sad", "traurig"), row("other", "froh"), row("angry", "angry")]
-    scheme = scheme_of_rows("native", rows)
-    assert scheme.classes == ("sad", "angry", "froh", "zornig")
-    assert [scheme.class_of(one.emotion, one.corpus, one.native_emotion) for one in rows] == [
-        "zornig",
-        "sad",
-        "froh",
-        "angry",
-    ]
-    counts = count_labels(scheme, ((one.emotion, one.corpus, one.native_emotion) for one in rows))
-    assert counts.sentence() == "4 kept"
-
-
-def test_what_a_published_corpus_calls_other_stays_one_class() -> None:
-    rows = [row("other", "xxx", "iemocap"), row("other", "dis", "iemocap"), row("sad", "sad", "iemocap")]
-    scheme = scheme_of_rows("native", rows)
-    assert scheme.classes == ("sad", "other")
-    assert scheme.class_of("other", "iemocap", "xxx") == "other"
-
-
-def test_other_schemes_are_as_they_are() -> None:
-    assert scheme_of_rows("four", [row("other", "zornig")]).classes == ("neutral", "happy", "sad", "angry")
-    with pytest.raises(RecipeError, match="no label scheme 'fourr'"):
-        scheme_of_rows("fourr", [])

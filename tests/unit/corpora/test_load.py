@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.corpora.load import corpus_called, corpus_root, load_corpus, load_utterances, usable
+from earnest.corpora.load import (
+    affect_of,
+    affect_scale,
+    corpus_called,
+    corpus_root,
+    load_corpus,
+    load_utterances,
+    scheme_of_rows,
+    usable,
+)
 from earnest.corpora.manifest import Utterance, write_manifest
-from earnest.errors import CorpusError
+from earnest.errors import CorpusError, RecipeError
+from earnest.labels import count_labels
 from earnest.testing.corpora import build_example
 
 
@@ -123,3 +133,58 @@ def test_rows_of_unknown_corpora_are_all_usable(tmp_path):
     rows = load_corpus("emodb", tmp_path)
     assert usable(rows).utterances == rows
     assert usable(rows).left_out == {}
+
+
+def row(emotion: str, word: str, corpus: str = "mine") -> Utterance:
+    return Utterance(f"{corpus}-{word}", Path("x.wav"), corpus=corpus, emotion=emotion, native_emotion=word)
+
+
+def test_own_words_are_classes_behind_canonical_emotions() -> None:
+    rows = [row("other", "zornig"), row("sad", "traurig"), row("other", "froh"), row("angry", "angry")]
+    scheme = scheme_of_rows("native", rows)
+    assert scheme.classes == ("sad", "angry", "froh", "zornig")
+    assert [scheme.class_of(one.emotion, one.corpus, one.native_emotion) for one in rows] == [
+        "zornig",
+        "sad",
+        "froh",
+        "angry",
+    ]
+    counts = count_labels(scheme, ((one.emotion, one.corpus, one.native_emotion) for one in rows))
+    assert counts.sentence() == "4 kept"
+
+
+def test_what_a_published_corpus_calls_other_stays_one_class() -> None:
+    rows = [row("other", "xxx", "iemocap"), row("other", "dis", "iemocap"), row("sad", "sad", "iemocap")]
+    scheme = scheme_of_rows("native", rows)
+    assert scheme.classes == ("sad", "other")
+    assert scheme.class_of("other", "iemocap", "xxx") == "other"
+
+
+def test_other_schemes_are_as_they_are() -> None:
+    assert scheme_of_rows("four", [row("other", "zornig")]).classes == ("neutral", "happy", "sad", "angry")
+    with pytest.raises(RecipeError, match="no label scheme 'fourr'"):
+        scheme_of_rows("fourr", [])
+
+
+def test_ratings_are_scaled_by_the_range_of_their_corpus() -> None:
+    row = Utterance("a", Path("a.wav"), corpus="iemocap", valence=1.0, arousal=5.5, dominance=3.5)
+    assert affect_of(row) == (0.0, 1.0, 0.625)
+    assert affect_of(row, (1.0, 6.0)) == pytest.approx((0.0, 0.9, 0.5))
+    unknown = Utterance("a", Path("a.wav"), corpus="my-own", valence=1.0)
+    assert np.isnan(affect_of(unknown)).all()
+    assert np.isnan(affect_of(unknown, (0, 2))).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("corpora", "limits", "scale"),
+    [
+        (["iemocap", "iemocap-8k"], (), (1, 5)),
+        (["iemocap", "ravdess"], (), (0, 1)),
+        (["made-up"], (), (0, 1)),
+        (["iemocap", "made-up"], (1, 7), (1, 7)),
+    ],
+)
+def test_affect_has_the_unit_that_its_corpora_share(
+    corpora: list[str], limits: tuple[float, ...], scale: tuple[float, float]
+) -> None:
+    assert affect_scale(corpora, limits) == scale

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from earnest.corpora.base import affect_of, affect_scale
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.files.cache import DiskCache
@@ -69,30 +68,6 @@ def test_kept_waveforms_are_within_a_step_of_16_bits() -> None:
     waveform = np.array([-1.5, -1.0, -0.3, 0.0, 1e-3, 0.7, 1.0], np.float32)
     assert kept(waveform).dtype == np.int16
     np.testing.assert_allclose(kept(waveform) / 32_767, waveform.clip(-1, 1), atol=0.5 / 32_767)
-
-
-def test_ratings_are_scaled_by_the_range_of_their_corpus() -> None:
-    row = Utterance("a", Path("a.wav"), corpus="iemocap", valence=1.0, arousal=5.5, dominance=3.5)
-    assert affect_of(row) == (0.0, 1.0, 0.625)
-    assert affect_of(row, (1.0, 6.0)) == pytest.approx((0.0, 0.9, 0.5))
-    unknown = Utterance("a", Path("a.wav"), corpus="my-own", valence=1.0)
-    assert np.isnan(affect_of(unknown)).all()
-    assert np.isnan(affect_of(unknown, (0, 2))).tolist() == [False, True, True]
-
-
-@pytest.mark.parametrize(
-    ("corpora", "limits", "scale"),
-    [
-        (["iemocap", "iemocap-8k"], (), (1, 5)),
-        (["iemocap", "ravdess"], (), (0, 1)),
-        (["made-up"], (), (0, 1)),
-        (["iemocap", "made-up"], (1, 7), (1, 7)),
-    ],
-)
-def test_affect_has_the_unit_that_its_corpora_share(
-    corpora: list[str], limits: tuple[float, ...], scale: tuple[float, float]
-) -> None:
-    assert affect_scale(corpora, limits) == scale
 
 
 FRONT_END = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=20))

@@ -10,7 +10,7 @@ import torch
 from made_up_corpus import MANNERS, spoken
 
 from earnest.audio.waveform import Waveform
-from earnest.corpora.base import affect_of
+from earnest.corpora.load import affect_of
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
 from earnest.frontends.log_mel import LogMel, compute_frames
