@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli._training import require_training
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, progress_for
-from earnest.apps.cli.train import require_training
 from earnest.evaluation.texts import percent
 
 

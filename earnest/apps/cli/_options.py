@@ -121,6 +121,11 @@ MODELS: Mapping[str, Any] = {
     "metavar": "NAME|PATH",
     "shell_complete": names_from(shipped_bundles, files=True),
 }
+CORPUS: Mapping[str, Any] = {
+    "multiple": True,
+    "metavar": "NAME|PATH",
+    "shell_complete": names_from(CORPORA.names, files=True),
+}
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 Apart from the other options, so that `earnest predict` loads no protocols.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from shlex import join
 from textwrap import fill
@@ -12,12 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from earnest.apps.cli._options import named_corpus, names_from, option
-from earnest.apps.cli.output import echo, echo_table
-from earnest.corpora.base import CORPORA
-from earnest.corpora.load import corpus_root
-from earnest.errors import RecipeError, counted
-from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS
+from earnest.apps.cli._options import CORPUS, named_corpus, names_from, option
+from earnest.apps.cli.output import echo, echo_table, progress_for
+from earnest.corpora.load import corpus_root, load_utterances
+from earnest.corpora.manifest import Utterance
+from earnest.errors import MissingExtraError, RecipeError, counted
+from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS, suitable_protocol
 from earnest.evaluation.report import NOTE, Matrix, results_table
 from earnest.evaluation.splits import Leakage, sentences_over
 from earnest.evaluation.texts import NONE, percent, spread_text
@@ -38,6 +40,15 @@ if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def require_training() -> None:
+    """Raise `MissingExtraError` without the packages of training; on a terminal, say that they take a while."""
+    if not all(find_spec(name) for name in ("torch", "lightning", "onnx", "safetensors")):
+        raise MissingExtraError("Training", "train")
+    said = click.get_current_context().params
+    if "torch" not in sys.modules and progress_for(said.get("as_json", False), said.get("quiet", False)).visible:
+        echo("Loading torch …", err=True)
 
 
 class RecipeFile(click.ParamType[Path]):
@@ -86,9 +97,7 @@ class RecipeOptions:
     )
     corpora: tuple[str, ...] = option(
         "--corpus",
-        multiple=True,
-        metavar="NAME|PATH",
-        shell_complete=names_from(CORPORA.names, files=True),
+        **CORPUS,
         help="Other recordings than the recipe's; repeatable. A folder or table of your own in any layout, or a "
         "manifest: then classes are your labels, and the protocol is chosen by what it says about speakers.",
     )
@@ -116,6 +125,20 @@ class RecipeOptions:
         """Refuse a protocol beside another one that --set names; the commands that results record say one twice."""
         if protocol and self.changes.get("protocol", protocol) != protocol:
             raise click.UsageError("--protocol and --set protocol=… are one setting. Leave one of them out.")
+
+    def protocol_of(
+        self, recipe: Recipe, folders: Mapping[str, Path], named: str | None = None, one_split: bool = False
+    ) -> tuple[str, Sequence[Utterance]]:
+        """Return the protocol, and the rows that were read to choose it.
+
+        That is the one ``named``, else the recipe's; of own recordings, for which none was written, one that suits.
+        """
+        if named:
+            return named, ()
+        if not self.own or "protocol" in self.changes:
+            return recipe.protocol, ()
+        rows = load_utterances(recipe.corpora, folders)
+        return suitable_protocol(rows, one_split), rows
 
     @property
     def own(self) -> dict[str, Path]:

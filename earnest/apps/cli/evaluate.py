@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from earnest.apps.cli._options import VARIANT_HELP, EngineOptions, listed, names_from, numbers, option, options
-from earnest.apps.cli._training import EPILOG, PROTOCOL, RecipeOptions, echo_results, recipe_argument
+from earnest.apps.cli._training import (
+    EPILOG,
+    PROTOCOL,
+    RecipeOptions,
+    echo_results,
+    recipe_argument,
+    require_training,
+)
 from earnest.apps.cli.output import (
     FOLDER,
     PATH,
@@ -24,7 +31,6 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
-from earnest.apps.cli.train import protocol_of, require_training
 from earnest.augment.tta import VARIANTS, variants_called
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError
@@ -93,7 +99,7 @@ class TaskOptions:
         if self.protocol or self.splits:
             return self, ()
         authors = recipe.authors_protocol if as_published and not is_set else ""
-        protocol, rows = (authors, ()) if authors else protocol_of(recipe, other, folders)
+        protocol, rows = (authors, ()) if authors else other.protocol_of(recipe, folders)
         return replace(self, protocol=protocol), rows
 
     def chosen_protocol(self) -> Protocol:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli._training import require_training
 from earnest.apps.cli.output import (
     FOLDER,
     PATH,
@@ -16,7 +17,6 @@ from earnest.apps.cli.output import (
     output_options,
     overwrite_option,
 )
-from earnest.apps.cli.train import require_training
 from earnest.bundle import COMPANIONS, FORMATS, Format, path_of_bundle
 
 if TYPE_CHECKING:

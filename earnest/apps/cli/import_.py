@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._training import PROTOCOL, fold_option
+from earnest.apps.cli._training import PROTOCOL, fold_option, require_training
 from earnest.apps.cli.output import (
     PATH,
     command_line,
@@ -18,7 +18,6 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
 )
-from earnest.apps.cli.train import require_training
 from earnest.errors import counted
 from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.protocols import protocol_called

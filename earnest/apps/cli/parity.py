@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._recordings import readable, sources_of
+from earnest.apps.cli._training import require_training
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_SOME_FAILED,
@@ -19,7 +20,6 @@ from earnest.apps.cli.output import (
     output_options,
     overwrite_option,
 )
-from earnest.apps.cli.train import require_training
 from earnest.errors import counted
 from earnest.files.writing import refuse_existing
 from earnest.settings.recipe import read_recipe

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
-from earnest.apps.cli._options import names_from
+from earnest.apps.cli._options import CORPUS
 from earnest.apps.cli._training import PROTOCOL, echo_affect, named_corpora
 from earnest.apps.cli.output import (
     PATH,
@@ -21,7 +21,6 @@ from earnest.apps.cli.output import (
     overwrite_option,
     word_pairs,
 )
-from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_root, load_corpus, scheme_of_rows, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, MissingExtraError, counted, named
@@ -293,9 +292,7 @@ FILE_SUFFIXES = (".html", ".json", ".jsonl", ".csv", ".png", ".md", ".txt")  # n
 @click.option(
     "--corpus",
     "corpora",
-    multiple=True,
-    metavar="NAME|PATH",
-    shell_complete=names_from(CORPORA.names, files=True),
+    **CORPUS,
     help="A corpus instead of a manifest, or a folder or table of your own in any layout. Default: the corpora that "
     "--data names.",
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import names_from
+from earnest.apps.cli._options import CORPUS
 from earnest.apps.cli._training import EPILOG, PROTOCOL, named_corpora
 from earnest.apps.cli.output import (
     EXIT_ERROR,
@@ -22,7 +22,6 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
 )
-from earnest.corpora.base import CORPORA
 from earnest.corpora.check import audio_digests
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
@@ -64,9 +63,7 @@ def _refuse_words(_context: click.Context, _parameter: click.Parameter, words: t
 @click.option(
     "--corpus",
     "corpora",
-    multiple=True,
-    metavar="NAME|PATH",
-    shell_complete=names_from(CORPORA.names, files=True),
+    **CORPUS,
     help="Corpus of the recordings, where neither protocol nor --data says it; repeatable. Or a folder, table or "
     "manifest of your own.",
 )

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from earnest.apps.cli._training import require_training
 from earnest.apps.cli.output import PATH, echo, echo_json, echo_table, output_options, progress_for
-from earnest.apps.cli.train import require_training
 from earnest.evaluation.streams import BRIEF_COLUMNS, brief_table, losses_sentence, streams_legend, streams_markdown
 from earnest.files.writing import held_folder, write_atomically
 

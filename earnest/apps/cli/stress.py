@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from earnest.apps.cli._options import listed
+from earnest.apps.cli._training import require_training
 from earnest.apps.cli.output import (
     FOLDER,
     PATH,
@@ -20,7 +21,6 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
 )
-from earnest.apps.cli.train import require_training
 from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.files.reading import read_json
 from earnest.files.writing import held_folder, refuse_existing, write_atomically

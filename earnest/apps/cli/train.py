@@ -2,8 +2,6 @@
 
 import os
 import shlex
-import sys
-from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ from earnest.apps.cli._training import (
     fold_option,
     protocol_option,
     recipe_argument,
+    require_training,
 )
 from earnest.apps.cli.output import (
     FOLDER,
@@ -31,27 +30,15 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
-from earnest.corpora.load import load_utterances
-from earnest.corpora.manifest import Utterance
-from earnest.errors import MissingExtraError, counted
+from earnest.errors import counted
 from earnest.evaluation.curves import read_history
-from earnest.evaluation.protocols import suitable_protocol
 from earnest.evaluation.texts import percent
 from earnest.files.writing import held_folder
-from earnest.settings.recipe import Recipe, recipe_word
+from earnest.settings.recipe import recipe_word
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
     from earnest.training.record import RunRecord
-
-
-def require_training() -> None:
-    """Raise `MissingExtraError` without the packages of training; on a terminal, say that they take a while."""
-    if not all(find_spec(name) for name in ("torch", "lightning", "onnx", "safetensors")):
-        raise MissingExtraError("Training", "train")
-    said = click.get_current_context().params
-    if "torch" not in sys.modules and progress_for(said.get("as_json", False), said.get("quiet", False)).visible:
-        echo("Loading torch …", err=True)
 
 
 @click.command(epilog=EPILOG)
@@ -97,9 +84,7 @@ def command(
     other.check_protocol(protocol)
     resolved = other.read(recipe, quiet)
     folders = corpus_folders(data) | other.own
-    rows: Sequence[Utterance] = ()
-    if not protocol:  # a refusal doesn't wait for torch
-        protocol, rows = protocol_of(resolved, other, folders, one_split=True)
+    protocol, rows = other.protocol_of(resolved, folders, protocol, one_split=True)  # a refusal doesn't wait for torch
     from earnest.experiments.evaluate import train
     from earnest.training.record import read_record
 
@@ -142,16 +127,6 @@ def _follow() -> None:
 
     with joined_ranks() as ranks:
         follow(ranks)
-
-
-def protocol_of(
-    recipe: Recipe, other: RecipeOptions, folders: Mapping[str, Path], one_split: bool = False
-) -> tuple[str, Sequence[Utterance]]:
-    """Return the protocol of a recipe; of own recordings, for which none was written, one that suits, and these."""
-    if not other.own or "protocol" in other.changes:
-        return recipe.protocol, ()
-    rows = load_utterances(recipe.corpora, folders)
-    return suitable_protocol(rows, one_split), rows
 
 
 def _echo_training(output: Path, record: "RunRecord") -> None:

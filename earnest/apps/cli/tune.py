@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._options import options
-from earnest.apps.cli._training import EPILOG, RecipeOptions, fold_option, protocol_option, recipe_argument
+from earnest.apps.cli._training import (
+    EPILOG,
+    RecipeOptions,
+    fold_option,
+    protocol_option,
+    recipe_argument,
+    require_training,
+)
 from earnest.apps.cli.output import (
     FOLDER,
     corpus_folders,
@@ -22,8 +29,6 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
-from earnest.apps.cli.train import protocol_of, require_training
-from earnest.corpora.manifest import Utterance
 from earnest.errors import counted
 from earnest.evaluation.texts import percent
 
@@ -82,9 +87,7 @@ def command(
     other.check_protocol(protocol)
     settings, table = other.read_with_tune(recipe)
     folders = corpus_folders(data) | other.own
-    rows: Sequence[Utterance] = ()
-    if not protocol:
-        protocol, rows = protocol_of(settings, other, folders, one_split=True)
+    protocol, rows = other.protocol_of(settings, folders, protocol, one_split=True)
     space = SearchSpace(settings, replace(table, trials=trials) if trials else table)
     folder = output or Path("runs") / f"{recipe.stem}{other.suffix}-{protocol}-tune"
     progress = progress_for(as_json, quiet)

@@ -7,7 +7,6 @@ import pytest
 from made_up_corpus import write_corpus
 
 from earnest.apps.cli._training import RecipeOptions, changes_of
-from earnest.apps.cli.train import protocol_of
 from earnest.errors import RecipeError
 from earnest.settings.recipe import read_recipe
 
@@ -55,9 +54,9 @@ def test_what_is_said_twice_is_a_usage_error() -> None:
 def test_a_protocol_that_was_set_is_that_of_own_recordings(tmp_path: Path) -> None:
     options = RecipeOptions(None, (str(write_corpus(tmp_path, 3, 1)),), ("protocol=loso",))
     recipe = options.read(Path(__file__).parents[4] / "recipes" / "own.toml", quiet=True)
-    assert protocol_of(recipe, options, options.own)[0] == "loso"
+    assert options.protocol_of(recipe, options.own)[0] == "loso"
     other = RecipeOptions(None, options.corpora, ())
-    assert protocol_of(recipe, other, other.own)[0] == "speaker-3fold"  # which suits so few speakers
+    assert other.protocol_of(recipe, other.own)[0] == "speaker-3fold"  # which suits so few speakers
 
 
 def test_settings_in_vain_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
