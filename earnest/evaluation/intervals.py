@@ -297,7 +297,7 @@ class ScoredSpeakers:
 
 
 OWN_COLUMNS = ("gender", "speaker", "corpus")
-MANIFEST_COLUMNS = ("style", "intensity", "text_id", "session")
+MANIFEST_COLUMNS = ("style", "intensity")
 Floats = npt.NDArray[np.float64]
 N_DRAWS = 400  # of gaps by chance
 MOSTLY_ONE = 1.5  # values a speaker, below which they are taken for the speaker's, not the recording's
@@ -340,10 +340,8 @@ def own_columns(predictions: Predictions, names: Iterable[str] = OWN_COLUMNS) ->
     return {name: column for name, column in columns.items() if len(set(column) - {""}) > 1}
 
 
-def manifest_columns(
-    predictions: Predictions, utterances: Iterable[Utterance], names: Sequence[str] = MANIFEST_COLUMNS
-) -> dict[str, TextColumn]:
-    """Look up what a manifest says about each row, by corpus and utterance.
+def manifest_columns(predictions: Predictions, utterances: Iterable[Utterance]) -> dict[str, TextColumn]:
+    """Look up style and intensity of each row in a manifest, by corpus and utterance.
 
     Raises
     ------
@@ -356,7 +354,7 @@ def manifest_columns(
         if place not in known:
             raise CorpusError(f"'{'/'.join(filter(None, place))}' is not in the manifest.")
         rows.append(known[place])
-    columns = {name: text_column(str(getattr(row, name) or "") for row in rows) for name in names}
+    columns = {name: text_column(str(getattr(row, name) or "") for row in rows) for name in MANIFEST_COLUMNS}
     return {name: values for name, values in columns.items() if len(set(values) - {""}) > 1}
 
 

@@ -204,7 +204,7 @@ def scored(
     more_facts : what else belongs into metrics.json
     """
     protocol, choice, splits = task.protocol, task.choice, task.splits
-    columns = manifest_columns(predictions, task.utterances, ("style", "intensity"))
+    columns = manifest_columns(predictions, task.utterances)
     scores, repeats = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED), columns=columns))
     subsets = class_subset_scores(protocol, predictions)
     used = rows_in(splits)

@@ -409,7 +409,7 @@ def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) ->
     columns = {name: values for name, values in own.items() if name != "speaker"}
     missing = ""
     if all(key in rows for key in zip(predictions.corpus, predictions.utterance_id, strict=True)):
-        columns |= manifest_columns(predictions, rows.values(), ("style", "intensity"))
+        columns |= manifest_columns(predictions, rows.values())
     else:
         missing = "Style and intensity are known where the recordings are at hand (--data)."
     if not columns and not speakers:

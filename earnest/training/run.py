@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
 
 from earnest.augment.base import AUGMENTATIONS, ledger_of_tables
 from earnest.augment.noise_files import NoiseFiles
@@ -356,14 +355,14 @@ def import_run(name: str, path: Path, folder: Path, recipe: Recipe) -> RunRecord
     if held:
         raise EarnestError(f"{folder}: holds {held[0]}. Choose another --output, or remove the folder.")
     classes = SCHEMES[recipe.scheme].classes
-    network = _inner(build_classifier(recipe, classes, recipe.training.seed).network)
+    network = build_classifier(recipe, classes, recipe.training.seed).network.inner
     found = source.read(path, network)
     if set(found.classes) != set(classes):
         raise EarnestError(f"{path}: has the classes {', '.join(found.classes)}; expected {', '.join(classes)}.")
     take_over(network, found.by_name, path)
     folder.mkdir(parents=True, exist_ok=True)
     outer = build_classifier(recipe, found.classes, recipe.training.seed)
-    _inner(outer.network).load_state_dict(network.state_dict())
+    outer.network.inner.load_state_dict(network.state_dict())
     record = RunRecord(
         classes=found.classes,
         protocol=PROTOCOL,
@@ -389,10 +388,3 @@ def import_run(name: str, path: Path, folder: Path, recipe: Recipe) -> RunRecord
     write_atomically(folder / RECORD, _json(asdict(record)))
     seal(folder)
     return record
-
-
-def _inner(network: nn.Module) -> nn.Module:
-    """Return the published network, without what cuts utterances into segments before it."""
-    inner = getattr(network, "network", network)
-    assert isinstance(inner, nn.Module)
-    return inner

@@ -47,7 +47,6 @@ from earnest.evaluation.texts import NONE, SCORES_IN_WORDS, percent, range_text,
 from earnest.files.writing import SUMS, holding, refuse_existing, summed_in, write_json, write_sums
 from earnest.labels import Scheme, composed, scheme_called
 
-SLICED = ("style", "intensity")
 N_NAMED = 8
 DERIVED = "Affect is derived from emotions, not learnt from ratings; here it is scored by ratings."
 
@@ -122,7 +121,7 @@ def to_score(path: Path, source: Source) -> ToScore:
     found = relabelled(replace(answers, emotion=None, affect=None), label_mapping)
     joined = join(found.answers, rows, label_mapping.scheme, source.ignore_unknown, usable(rows).left_out)
     predictions = joined.predictions
-    columns = manifest_columns(predictions, joined.utterances, SLICED)
+    columns = manifest_columns(predictions, joined.utterances)
     more = _affect_scores(predictions)
     derived = [DERIVED] if more and answers.affect_derived is not None and answers.affect_derived.any() else []
     notes = [*not_read, *_notes(found, joined, source), *_doubts(predictions, found.outside), *derived]
