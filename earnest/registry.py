@@ -80,6 +80,13 @@ class Registry(Generic[T]):
         """All names, sorted; nothing is imported."""
         return sorted({*self._modules, *self._entries, *self._entry_points})
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._modules or name in self._entries or name in self._entry_points
+
+    def find(self, name: str) -> T | None:
+        """Return the entry called ``name`` as `get` does, None where there is none."""
+        return self.get(name) if name in self else None
+
     def get(self, name: str) -> T:
         """Return the entry called ``name``, importing its module first.
 

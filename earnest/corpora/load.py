@@ -38,7 +38,7 @@ class Usable:
 
 def corpus_called(name: str) -> Corpus:
     """Return the reader of one corpus; a wrong name is an error that names the nearest right one."""
-    if name not in CORPORA.names():
+    if name not in CORPORA:
         raise CorpusError(f"There is no corpus '{name}'.{suggestion(name, CORPORA.names())}")
     return CORPORA.get(name)()
 
@@ -55,7 +55,7 @@ def corpus_root(name: str, folders: Mapping[str, Path], environ: Mapping[str, st
     root = folders.get(name) or (Path(base).expanduser() / name if base else None)
     if root is not None and root.exists():
         return root
-    if name in CORPORA.names():
+    if name in CORPORA:
         where = f"--data {name}=DIR; 'earnest corpus info {name}' says where to get it"
     elif Path(name).exists():
         where = f"--corpus {name}, for recordings of your own, and nothing of them in the recipe"
@@ -76,11 +76,11 @@ def load_corpus(name: str, root: Path) -> list[Utterance]:
     name : a registered corpus; any other name is that of own recordings
     root : the corpus' folder or a manifest of its rows; of own recordings, what `earnest.corpora.own.read_own` reads
     """
-    if root.is_file() and (name in CORPORA.names() or is_manifest(root)):
+    if root.is_file() and (name in CORPORA or is_manifest(root)):
         rows = [replace(row, corpus=row.corpus or name) for row in read_manifest(root)]
-        for doubt in () if name in CORPORA.names() else doubts_about({row.word for row in rows}, rows):
+        for doubt in () if name in CORPORA else doubts_about({row.word for row in rows}, rows):
             _log.warning("%s: %s", name, doubt)
-    elif name in CORPORA.names():
+    elif name in CORPORA:
         rows = list(corpus_called(name).read(root))
     else:
         rows = _own_rows(name, root)
@@ -148,7 +148,7 @@ def load_utterances(names: Sequence[str], folders: Mapping[str, Path]) -> list[U
         if found.left_out:
             _log.warning("%s: %d of %d clips left out as unusable: %s", name, *_counted(found))
         rows += found.utterances
-        if name not in CORPORA.names():
+        if name not in CORPORA:
             own[name] = found.utterances
     for doubt in doubts_about_shared_names(own):
         _log.warning("%s", doubt)
@@ -165,7 +165,7 @@ Affect: TypeAlias = tuple[float, float, float]
 
 def affect_range(corpus: str, limits: Sequence[float] = ()) -> tuple[float, ...]:
     """Return lowest and highest rating of a corpus: ``limits`` where they are given; empty where none are known."""
-    return tuple(limits) or (tuple(CORPORA.get(corpus).affect_range) if corpus in CORPORA.names() else ())
+    return tuple(limits) or (tuple(known.affect_range) if (known := CORPORA.find(corpus)) else ())
 
 
 def affect_scale(corpora: Iterable[str], limits: Sequence[float] = ()) -> tuple[float, float]:

@@ -266,7 +266,7 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
     yield from _late_ends(own)
     by_corpus: dict[str, list[Utterance]] = {}
     for row in own.rows:
-        if row.corpus not in CORPORA.names():
+        if row.corpus not in CORPORA:
             by_corpus.setdefault(row.corpus, []).append(row)
     yield from doubts_about_shared_names(by_corpus)
 

@@ -332,7 +332,7 @@ def known_corpora(rows: Sequence[Utterance], names: Iterable[str]) -> tuple[str,
     """
     places = np.linspace(0, len(rows) - 1, min(N_NAMES, len(rows))).round().astype(int)
     some = [rows[place] for place in places.tolist()]
-    return tuple(name for name in names if name in CORPORA.names() and _is_of(name, some))
+    return tuple(name for name in names if name in CORPORA and _is_of(name, some))
 
 
 def last_layer(own: OwnEmbeddings, base: Bundle) -> LastLayer | None:

@@ -34,7 +34,7 @@ class PlayerBudget:
 
     def player(self, row: Utterance, waveform: Waveform) -> str:
         """Return an utterance as a ``data:`` address, or "" and remember why not."""
-        known = CORPORA.get(row.corpus) if row.corpus in CORPORA.names() else None
+        known = CORPORA.find(row.corpus)
         if known is None or not known.licence.startswith(OPEN_LICENCES):
             licence = known.licence if known else "not known"
             self.refused.add(f"no players for {row.corpus or 'these clips'}, whose licence is {licence}")

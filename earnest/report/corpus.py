@@ -118,7 +118,7 @@ def build_page(name: str, rows: Sequence[Utterance], with_audio: bool, show: Sho
         raise CorpusError(
             f"{name}: none of its recordings can be read ({len(rows):,}). Run: earnest corpus check {name}"
         )
-    known = CORPORA.get(name) if name in CORPORA.names() else None
+    known = CORPORA.find(name)
     budget = PlayerBudget() if with_audio else None
     parts = [
         Shown(_counts(rows)),

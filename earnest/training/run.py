@@ -43,7 +43,7 @@ def ledger_of(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
     unique = {example.utterance.key: example for example in examples}.values()
     for name in sorted({example.utterance.corpus for example in unique}):
         rows = [example for example in unique if example.utterance.corpus == name]
-        known = CORPORA.get(name) if name in CORPORA.names() else None
+        known = CORPORA.find(name)
         lines.append(
             TrainingCorpus(
                 name=name,
@@ -139,7 +139,7 @@ def predictions_from(
 def load_run(folder: Path) -> SpeechClassifier:
     """Build the classifier of a finished run with its weights and calibration, answering the tasks it was fitted on."""
     record, recipe = read_record(folder), read_recipe(folder)
-    if record.package and recipe.model not in MODELS.names():
+    if record.package and recipe.model not in MODELS:
         raise EarnestError(
             f"{folder}: its model '{recipe.model}' is of the package {record.package}, which is not installed here. "
             "Install it."

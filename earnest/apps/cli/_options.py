@@ -435,11 +435,11 @@ def named_corpus(text: str) -> tuple[str, Path | None]:
     CorpusError
         When there is neither such a corpus nor such a path, with the nearest right name.
     """
-    if text in CORPORA.names():
+    if text in CORPORA:
         return text, None
     path = Path(text).expanduser()
     if not path.exists():
         raise CorpusError(f"{shown(text)} is not a corpus, a folder or a file.{suggestion(text, CORPORA.names())}")
     stem = path.resolve().stem if path.is_file() else path.resolve().name
     name = re.sub(r"[^\w.]+", "-", stem.lower()).strip("-.") or OWN
-    return f"{OWN}-{name}" if name in CORPORA.names() else name, path
+    return f"{OWN}-{name}" if name in CORPORA else name, path

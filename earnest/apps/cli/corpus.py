@@ -379,7 +379,7 @@ def _named_rows(name: str, root: Path | None, own: _OwnTable, hints: OwnOptions)
         raise click.UsageError(
             f"--corpus, --audio, --column and --emotion need a PATH of your own and {' or '.join(TABLE_READERS)}."
         )
-    if name not in CORPORA.names():
+    if name not in CORPORA:
         choices = [*CORPORA.names(), *TABLE_READERS]
         raise CorpusError(f"There is no corpus or table reader '{name}'.{suggestion(name, choices)}")
     return load_corpus(name, (root or corpus_root(name, {})).resolve())
