@@ -32,6 +32,11 @@ class PlayerBudget:
     left: int = 6_000_000
     refused: set[str] = field(default_factory=set)
 
+    @property
+    def note(self) -> str:
+        """What got no player, in a sentence; "" where all did."""
+        return f"There are {'; '.join(sorted(self.refused))}." if self.refused else ""
+
     def player(self, row: Utterance, waveform: Waveform) -> str:
         """Return an utterance as a ``data:`` address, or "" and remember why not."""
         known = CORPORA.find(row.corpus)
@@ -189,8 +194,7 @@ def _section(
         return Section(name, title, lead, tables=tables, missing=recordings.missing if cells else "")
     heard = [row for row, card in zip(rows, cards, strict=True) if row and card.audio]
     note = f"Recordings: {licence_note(heard)}." if heard else ""
-    refused = f"There are {'; '.join(sorted(budget.refused))}." if budget and budget.refused else ""
-    missing = " ".join(filter(None, [recordings.missing, refused]))
+    missing = " ".join(filter(None, [recordings.missing, budget.note if budget else ""]))
     return Section(name, title, [*lead, *([note] if note else [])], cards=cards, missing=missing)
 
 

@@ -302,6 +302,6 @@ def _one_a_class(rows: Sequence[Utterance], lengths_s: Mapping[str, float], budg
     lead = ["Of each class the recording of median length."]
     players = [clip for clip in clips if clip.audio]
     lead += [f"Recordings: {licence_note(rows)}."] if players else []
-    refused = f"There are {'; '.join(sorted(budget.refused))}." if budget and budget.refused else ""
     drawing = picture(figure, "spectrograms", "Log-mel spectrograms", f"Log-mel spectrograms of {', '.join(heard)}")
-    return Shown(Section("spectrograms", "A spectrogram a class", lead, [drawing], missing=refused), players)
+    missing = budget.note if budget else ""
+    return Shown(Section("spectrograms", "A spectrogram a class", lead, [drawing], missing=missing), players)

@@ -26,7 +26,7 @@ from earnest.errors import CorpusError, EarnestError, counted
 from earnest.frontends.log_mel import FrontEndModule, compute_frames
 from earnest.models.classifier import NetworkOutput
 from earnest.settings.recipe import Oversample, Recipe, Training
-from earnest.training.examples import FULL_SCALE, Example
+from earnest.training.examples import Example
 
 T = TypeVar("T")
 # The others wait while the first decodes and validates. Whoever has died is noticed without it: torchrun ends them all.
@@ -307,7 +307,7 @@ class Augmented(Sequence[Example]):
             return example
         assert example.waveform is not None
         try:
-            waveform = self.change(example.waveform.astype(np.float32) / np.float32(FULL_SCALE), rng)
+            waveform = self.change(example.samples, rng)
         except Exception as error:  # of somebody's own augmentation
             error.add_note(f"Augmenting {example.utterance.path}, epoch {draw.epoch + 1}.")
             raise

@@ -190,6 +190,12 @@ class Example:
     content: str = ""
 
     @property
+    def samples(self) -> Waveform:
+        """The kept waveform (samples,), from -1 to 1; see `kept`."""
+        assert self.waveform is not None
+        return self.waveform.astype(np.float32) / np.float32(FULL_SCALE)
+
+    @property
     def key(self) -> str:
         """Unique over all utterances and their copies."""
         return f"{self.utterance.key}#{self.copy}" if self.copy else self.utterance.key

@@ -29,7 +29,7 @@ from earnest.training.closed_form import (
     last_layer,
     out_of_fold_logits,
 )
-from earnest.training.examples import FULL_SCALE, Example
+from earnest.training.examples import Example
 from earnest.training.heads import ClassHead, class_heads, heads_of, learned_tasks
 from earnest.training.record import History, fit_calibration
 from earnest.training.runtime_statistics import RuntimeStatistics, fit_runtime_statistics
@@ -357,5 +357,4 @@ def with_copies(
 def _changed(example: Example, key: str, change: Transform, seed: int, classifier: SpeechClassifier) -> Tensor:
     if example.waveform is None:
         raise CorpusError(f"{example.utterance.key}: a recording without its waveform can't be augmented.")
-    waveform = example.waveform.astype(np.float32) / np.float32(FULL_SCALE)
-    return compute_frames(classifier.front_end, change(waveform, generator_for(f"{key} {seed}")))
+    return compute_frames(classifier.front_end, change(example.samples, generator_for(f"{key} {seed}")))
