@@ -15,6 +15,12 @@ Affect = Literal["valence", "arousal", "dominance"]
 AFFECT: tuple[Affect, ...] = ("valence", "arousal", "dominance")
 
 
+def in_canonical_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return each label once: canonical emotions in their order, and behind them the others in that of the alphabet."""
+    found = set(labels)
+    return (*(name for name in EMOTIONS if name in found), *sorted(found.difference(EMOTIONS)))
+
+
 def composed(text: str) -> str:
     """Return a text in the one form in which texts are compared: é is one letter, as typed; macOS may write two."""
     return unicodedata.normalize("NFC", text)

@@ -16,7 +16,7 @@ from earnest.corpora.own.data import OwnData, kinds_of
 from earnest.corpora.own.read import read_own
 from earnest.errors import N_NAMED, CorpusError, suggestion
 from earnest.files.reading import opened
-from earnest.labels import EMOTIONS, Scheme, scheme_called
+from earnest.labels import Scheme, in_canonical_order, scheme_called
 
 ENVIRONMENT = "EARNEST_DATA"
 LONGEST_HEADER = 1 << 16  # bytes
@@ -219,6 +219,4 @@ def scheme_of_rows(name: str, rows: Iterable[Utterance]) -> Scheme:
             words[row.corpus, row.native_emotion] = row.native_emotion
         else:
             emotions.add(row.emotion)
-    found = set(words.values()) - set(EMOTIONS)
-    classes = (*(emotion for emotion in EMOTIONS if emotion in emotions | set(words.values())), *sorted(found))
-    return Scheme("native", classes, native=dict(words))
+    return Scheme("native", in_canonical_order({*emotions, *words.values()}), native=dict(words))

@@ -94,6 +94,11 @@ class Utterance:
         return f"{self.corpus}/{self.utterance_id}"
 
     @property
+    def labels(self) -> tuple[str, str, str]:
+        """What a label scheme goes by: the canonical emotion, the corpus, and the corpus' own word."""
+        return self.emotion, self.corpus, self.native_emotion
+
+    @property
     def native_speaker(self) -> str:
         """The corpus' own name of the speaker."""
         return self.speaker.removeprefix(f"{self.corpus}-")

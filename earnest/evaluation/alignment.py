@@ -17,7 +17,6 @@ from earnest.evaluation.answers import (
     TextColumn,
     different,
     excerpt,
-    in_canonical_order,
     map_words,
     numbered,
     same_text,
@@ -25,7 +24,7 @@ from earnest.evaluation.answers import (
     twins,
 )
 from earnest.evaluation.predictions import Predictions, identified, rated
-from earnest.labels import EMOTIONS, Scheme, composed
+from earnest.labels import EMOTIONS, Scheme, composed, in_canonical_order
 
 
 @dataclass(frozen=True)
@@ -276,7 +275,7 @@ def _lies_elsewhere(name: str, row: Utterance) -> bool:
 
 
 def _class_of(row: Utterance, scheme: Scheme | None) -> str:
-    return row.emotion if scheme is None else scheme.class_of(row.emotion, row.corpus, row.native_emotion) or ""
+    return row.emotion if scheme is None else scheme.class_of(*row.labels) or ""
 
 
 def _predictions(

@@ -26,7 +26,7 @@ from earnest.files.tables import (
     unmarked,
     with_point,
 )
-from earnest.labels import AFFECT, EMOTIONS, composed
+from earnest.labels import AFFECT, composed, in_canonical_order
 
 Probabilities = npt.NDArray[np.float32]
 TextColumn: TypeAlias = npt.NDArray[np.object_]  # shape (rows,): one str a row
@@ -190,12 +190,6 @@ def map_words(pairs: Sequence[tuple[str, str]]) -> str:
 _ANSWER_COLUMNS = tuple(
     name for name in SystemAnswers.__dataclass_fields__ if name not in ("source", "texts", "labels", "unit", "unread")
 )
-
-
-def in_canonical_order(labels: set[str]) -> tuple[str, ...]:
-    """Return the canonical emotions among ``labels`` in their order, and the others behind, sorted."""
-    rank = {name: position for position, name in enumerate(EMOTIONS)}
-    return tuple(sorted(labels, key=lambda name: (rank.get(name, len(rank)), name)))
 
 
 def check_unique(answers: SystemAnswers) -> None:

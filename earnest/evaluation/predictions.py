@@ -21,7 +21,6 @@ from earnest.evaluation.answers import (
     SystemAnswers,
     TextColumn,
     different,
-    in_canonical_order,
     numbered,
     read_table,
     text_column,
@@ -29,7 +28,7 @@ from earnest.evaluation.answers import (
 from earnest.files.reading import read_json
 from earnest.files.tables import RowWriter, marked
 from earnest.files.writing import replacing, unfollowed
-from earnest.labels import AFFECT, composed
+from earnest.labels import AFFECT, composed, in_canonical_order
 
 PREDICTIONS, METRICS = "predictions.csv", "metrics.json"
 

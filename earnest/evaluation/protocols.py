@@ -440,7 +440,7 @@ def _what_keeps_groups_together(rows: Sequence[Utterance]) -> str:
 def _divided(chosen: Protocol, rows: Sequence[Utterance]) -> list[Split]:
     """Divide rows that are all of a protocol."""
     scheme = scheme_of_rows(chosen.scheme, rows)
-    classes = [scheme.class_of(row.emotion, row.corpus, row.native_emotion) or "" for row in rows]
+    classes = [scheme.class_of(*row.labels) or "" for row in rows]
     return [
         Split(
             parts.train,
@@ -466,10 +466,10 @@ def rows_of(protocol: Protocol, utterances: Iterable[Utterance]) -> list[Utteran
     if len(kept) < len(rows):
         _log.warning("%s: %d of %d clips are not part of it", protocol.name, len(rows) - len(kept), len(rows))
     scheme = scheme_of_rows(protocol.scheme, kept)
-    counts = count_labels(scheme, ((row.emotion, row.corpus, row.native_emotion) for row in kept))
+    counts = count_labels(scheme, (row.labels for row in kept))
     if counts.dropped or counts.merged:
         _log.info("%s: %s", protocol.name, counts.sentence())
-    return [row for row in kept if scheme.class_of(row.emotion, row.corpus, row.native_emotion)]
+    return [row for row in kept if scheme.class_of(*row.labels)]
 
 
 def coverage_of(protocol: Protocol, rows: Sequence[Utterance]) -> Coverage:

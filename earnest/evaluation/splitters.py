@@ -19,7 +19,7 @@ import numpy.typing as npt
 from earnest.corpora.manifest import Utterance
 from earnest.errors import SplitError, counted, needs_extra
 from earnest.evaluation.splits import group_of
-from earnest.labels import EMOTIONS
+from earnest.labels import in_canonical_order
 
 Indices = npt.NDArray[np.intp]
 KeyOf = Callable[[Utterance], str]
@@ -333,10 +333,7 @@ def _drawn(labels: Indices, share: float, seed: int) -> npt.NDArray[np.bool_]:
 
 def _codes(classes: Sequence[str]) -> Indices:
     """Number the classes in canonical order, as RAVDESS' own codes do: scikit-learn's hold-out depends on it."""
-    # Words that are no canonical emotion come last, by name.
-    rank = {name: position for position, name in enumerate(EMOTIONS)}
-    present = sorted(set(classes), key=lambda name: (rank.get(name, len(rank)), name))
-    code = {name: position for position, name in enumerate(present)}
+    code = {name: position for position, name in enumerate(in_canonical_order(classes))}
     return np.array([code[name] for name in classes], dtype=np.intp)
 
 

@@ -278,8 +278,8 @@ def label_counts(task: Task, used: Sequence[Utterance]) -> SchemeCounts:
     """
     scheme, belongs, keys = scheme_of_rows(task.recipe.scheme, used), task.protocol.belongs, {row.key for row in used}
     part = [row for row in task.utterances if belongs is None or belongs(row)]
-    told = [(row.key in keys, (row.emotion, row.corpus, row.native_emotion)) for row in part]
-    return count_labels(scheme, (labels for is_used, labels in told if is_used or scheme.class_of(*labels) is None))
+    told = (row.labels for row in part if row.key in keys or scheme.class_of(*row.labels) is None)
+    return count_labels(scheme, told)
 
 
 def examples_of(recipe: Recipe, utterances: Sequence[Utterance], progress: Progress = SILENT) -> dict[str, Example]:
@@ -300,7 +300,7 @@ def examples_of(recipe: Recipe, utterances: Sequence[Utterance], progress: Progr
 
 def _refuse_foreign_labels(scheme: Scheme, utterances: Sequence[Utterance]) -> None:
     """Refuse recordings of whose labels the scheme knows none, or one: there would be nothing to tell apart."""
-    counts = count_labels(scheme, ((row.emotion, row.corpus, row.native_emotion) for row in utterances))
+    counts = count_labels(scheme, (row.labels for row in utterances))
     if len(counts.kept) > 1 or not counts.dropped:
         return
     left_out = sum(counts.dropped.values())

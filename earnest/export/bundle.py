@@ -265,7 +265,7 @@ def split_clips(run: Path, folders: Mapping[str, Path]) -> dict[str, list[tuple[
     found: dict[str, list[tuple[Utterance, int]]] = {}
     for part in PARTS:
         chosen = [rows[key] for key in keys[part]]
-        named = [(row, scheme.class_of(row.emotion, row.corpus, row.native_emotion)) for row in chosen]
+        named = [(row, scheme.class_of(*row.labels)) for row in chosen]
         found[part] = [(row, classes.index(name)) for row, name in named if name in classes]
     return found
 

@@ -26,10 +26,11 @@ from earnest.corpora.check import audio_digests
 from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own import OwnData, Refused
-from earnest.corpora.own.data import in_order, numbered
+from earnest.corpora.own.data import numbered
 from earnest.errors import CorpusError, EarnestError
 from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.files.writing import SUMS, write_atomically, write_sums
+from earnest.labels import in_canonical_order
 from earnest.learning.crossval import LabelledEmbeddings, LastLayer
 from earnest.learning.domain import UNREADABLE
 from earnest.onnx.surgery import SURE_FROM_S
@@ -117,7 +118,7 @@ class OwnEmbeddings:
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels, in the order of the model's answers."""
-        return in_order({row.native_emotion for row in self.rows})
+        return in_canonical_order(row.native_emotion for row in self.rows)
 
     @property
     def knows_speakers(self) -> bool:

@@ -180,7 +180,7 @@ def _by_class(rows: Sequence[Utterance]) -> dict[str, list[Utterance]]:
     scheme = scheme_of_rows("native", rows)
     found: dict[str, list[Utterance]] = {name: [] for name in scheme.classes}
     for row in rows:
-        found[scheme.class_of(row.emotion, row.corpus, row.native_emotion) or row.emotion].append(row)
+        found[scheme.class_of(*row.labels) or row.emotion].append(row)
     return found
 
 

@@ -305,7 +305,6 @@ class Augmented(Sequence[Example]):
         # With probability ``clean_share`` the utterance as it is.
         if rng.random() < self.settings.clean_share:
             return example
-        assert example.waveform is not None
         try:
             waveform = self.change(example.samples, rng)
         except Exception as error:  # of somebody's own augmentation

@@ -236,7 +236,7 @@ def compute_examples(
     examples, failures = {}, []
     for utterance in utterances:
         on_progress()
-        name = scheme.class_of(utterance.emotion, utterance.corpus, utterance.native_emotion)
+        name = scheme.class_of(*utterance.labels)
         if name is None:
             continue
         make = partial(features_of, front_end, utterance, keep_waveforms)

@@ -6,7 +6,7 @@ import pytest
 
 from earnest.corpora.base import CORPORA
 from earnest.errors import RecipeError
-from earnest.labels import EMOTIONS, SCHEMES, count_labels, scheme_called
+from earnest.labels import EMOTIONS, SCHEMES, count_labels, in_canonical_order, scheme_called
 
 
 def labels_of(corpus: str) -> Iterator[tuple[str, str, str]]:
@@ -71,3 +71,7 @@ def test_native_takes_the_emotions_that_are_there_in_canonical_order():
 def test_a_wrong_scheme_name_gets_the_nearest_right_one():
     with pytest.raises(RecipeError, match="Did you mean 'ravdess8'"):
         scheme_called("ravdes8")
+
+
+def test_canonical_emotions_come_first_in_their_order_then_the_other_words_in_that_of_the_alphabet() -> None:
+    assert in_canonical_order(["zornig", "sad", "froh", "neutral", "sad"]) == ("neutral", "sad", "froh", "zornig")

@@ -11,7 +11,7 @@ from earnest.audio.source import file_and_channel, is_file, path_in
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.tables import GENDERS, number_in, unique_speaker
 from earnest.errors import CorpusError, counted, printable, shown
-from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme, composed
+from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme, composed, in_canonical_order
 
 CORPUS = "own"  # of recordings whose table names no corpus
 LONGEST_LABEL = 64  # letters
@@ -91,7 +91,7 @@ class OwnData:
     @property
     def labels(self) -> tuple[str, ...]:
         """All labels: canonical emotions in canonical order, then the others in that of the alphabet."""
-        return in_order({row.native_emotion for row in self.utterances})
+        return in_canonical_order(row.native_emotion for row in self.utterances)
 
     @property
     def class_counts(self) -> dict[str, int]:
@@ -114,11 +114,6 @@ class OwnData:
         """The labels as classes, whatever words they are."""
         rules = {(row.corpus, row.native_emotion): row.native_emotion for row in self.utterances}
         return Scheme("native", self.labels, native=dict(rules))
-
-
-def in_order(labels: set[str]) -> tuple[str, ...]:
-    """Sort labels: canonical emotions first, in their order."""
-    return (*(name for name in EMOTIONS if name in labels), *sorted(labels - set(EMOTIONS)))
 
 
 def cleaned(text: str) -> str:

@@ -143,13 +143,13 @@ def test_own_words_are_classes_behind_canonical_emotions() -> None:
     rows = [row("other", "zornig"), row("sad", "traurig"), row("other", "froh"), row("angry", "angry")]
     scheme = scheme_of_rows("native", rows)
     assert scheme.classes == ("sad", "angry", "froh", "zornig")
-    assert [scheme.class_of(one.emotion, one.corpus, one.native_emotion) for one in rows] == [
+    assert [scheme.class_of(*one.labels) for one in rows] == [
         "zornig",
         "sad",
         "froh",
         "angry",
     ]
-    counts = count_labels(scheme, ((one.emotion, one.corpus, one.native_emotion) for one in rows))
+    counts = count_labels(scheme, (one.labels for one in rows))
     assert counts.sentence() == "4 kept"
 
 
