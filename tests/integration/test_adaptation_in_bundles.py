@@ -1,6 +1,5 @@
 """Adaptation and domain from training to the bundle, on the made-up voices and a random frozen encoder."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import recipe_text
 
 import earnest
@@ -36,11 +36,6 @@ def evaluated(recipe: Path, made_up: Path) -> tuple[Path, dict[str, Any], bytes]
     earnest_cli(*words, "--json")
     plain = (folder / "predictions.csv").read_bytes()
     return folder, json.loads(earnest_cli(*words, "--adapt", "causal", "--adapt", "all", "--json")), plain
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_adapted_results_lie_beside_the_plain_ones(evaluated: tuple[Path, dict[str, Any], bytes]) -> None:

@@ -1,6 +1,5 @@
 """The author's number beside the honest ones, on made-up voices named as RAVDESS names its own."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import MANNERS, RATE_HZ, recipe_text, spoken
 
 from earnest.corpora.manifest import Utterance, write_manifest
@@ -66,8 +66,7 @@ def test_the_same_clips_are_tested_and_the_epoch_is_the_best_on_them(
     on_test, honest = folder / "emocatcher-5fold-epoch-on-test", folder / "emocatcher-5fold"
     tested = json.loads((on_test / "f1-epoch-on-test" / "split.json").read_text())
     assert tested["test"] == tested["valid"] == json.loads((honest / "f1" / "split.json").read_text())["test"]
-    with (on_test / "f1-epoch-on-test" / "history.csv").open(newline="") as file:
-        ua = [float(row["valid_ua"]) for row in csv.DictReader(file)]
+    ua = [float(row["valid_ua"]) for row in rows_of(on_test / "f1-epoch-on-test" / "history.csv")]
     best = read_record(on_test / "f1-epoch-on-test").best_epoch
     assert ua[best - 1] == max(ua)
     found = json.loads((on_test / "metrics.json").read_text())["folds"]["f1-epoch-on-test"]["ua"]
@@ -76,8 +75,7 @@ def test_the_same_clips_are_tested_and_the_epoch_is_the_best_on_them(
 
 def test_whatever_comes_of_it_says_so(published: tuple[Path, dict[str, Any], str]) -> None:
     folder = published[0] / "emocatcher-5fold-epoch-on-test"
-    with (folder / "predictions.csv").open(newline="") as file:
-        assert all(row["fold"].endswith("-epoch-on-test") for row in csv.DictReader(file))
+    assert all(row["fold"].endswith("-epoch-on-test") for row in rows_of(folder / "predictions.csv"))
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["selected_on"] == "test"
     assert STAMP in metrics["title"]

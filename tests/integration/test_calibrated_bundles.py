@@ -1,12 +1,12 @@
 """Calibration from the recipe to the bundle: every runtime gives the run's numbers."""
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import MANNERS, Trained
 
 from earnest.bundle import load_bundle
@@ -23,11 +23,10 @@ def run(trained: Trained) -> Path:
 
 def test_the_bundle_gives_the_runs_probabilities(run: Path, made_up: Path) -> None:
     model = Predictor.load(run.parent / "bundle")
-    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            answer = model.predict(made_up.parent / f"{row['utterance_id']}.wav")
-            expected = {name: float(row[f"p_{name}"]) for name in MANNERS}
-            assert dict(answer.probabilities) == pytest.approx(expected, abs=1e-4)
+    for row in rows_of(run / "predictions.csv"):
+        answer = model.predict(made_up.parent / f"{row['utterance_id']}.wav")
+        expected = {name: float(row[f"p_{name}"]) for name in MANNERS}
+        assert dict(answer.probabilities) == pytest.approx(expected, abs=1e-4)
     found = json.loads(earnest_cli("parity", run, run.parent / "bundle", made_up.parent, "--limit", 6, "--json"))
     assert found["equal"]
 
@@ -49,8 +48,7 @@ def test_the_metrics_tell_the_test_clips_error_before_and_after(run: Path) -> No
     document = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     change = document["calibration_change"]
     assert change["after"]["ece"] == pytest.approx(document["calibration"]["ece"], abs=1e-6)
-    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(run / "predictions.csv")
     probabilities = np.array([[float(row[f"p_{name}"]) for name in MANNERS] for row in rows])
     before = undone(probabilities, read_record(run).temperature)
     true = np.array([list(MANNERS).index(row["emotion"]) for row in rows])

@@ -1,11 +1,11 @@
 """EmoCatcher's released weights in our network, on its own test clips."""
 
-import csv
 import os
 from pathlib import Path
 
 import pytest
 from command_line import earnest_cli
+from csv_tables import rows_of
 
 from earnest.corpora.load import load_utterances
 from earnest.errors import EarnestError
@@ -31,8 +31,7 @@ def folder() -> Path:
 
 
 def test_the_order_that_ships_is_that_of_the_release(folder: Path) -> None:
-    with (folder / "meta.csv").open(newline="") as file:
-        assert [Path(row["speech_list"]).stem for row in csv.DictReader(file)] == emocatcher_order()
+    assert [Path(row["speech_list"]).stem for row in rows_of(folder / "meta.csv")] == emocatcher_order()
 
 
 def test_their_checkpoint_has_its_published_number_on_its_own_hold_out(folder: Path) -> None:

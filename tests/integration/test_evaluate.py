@@ -1,6 +1,5 @@
 """Protocols over the made-up corpus: the same numbers however the folds are run, and nothing learned from nothing."""
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import recipe_text, write_corpus
 
 from earnest.audio.io import load_waveform
@@ -48,8 +48,7 @@ def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(
     evaluated: tuple[Path, dict[str, Any]],
 ) -> None:
     folder, document = evaluated
-    with (folder / "predictions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(folder / "predictions.csv")
     assert len(rows) == len({row["utterance_id"] for row in rows}) == document["n"] == 72
     for row in rows:
         split = json.loads((folder / row["fold"] / "split.json").read_text())
@@ -59,8 +58,7 @@ def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(
 
 def test_metrics_are_those_of_the_predictions_and_name_their_command(evaluated: tuple[Path, dict[str, Any]]) -> None:
     folder, document = evaluated
-    with (folder / "predictions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(folder / "predictions.csv")
     assert document["wa"] == pytest.approx(sum(row["emotion"] == row["predicted"] for row in rows) / 72)
     assert json.loads((folder / "metrics.json").read_text()) == document
     assert document["speaker_independent"] is True
@@ -164,8 +162,9 @@ def test_corpora_that_share_some_classes_are_scored_on_those(made_up: Path, tmp_
     data = [word for name in ("one", "two") for word in ("--data", f"{name}={tmp_path / name}.csv")]
     words = (*data, "--protocol", "cross-corpus", "--output", tmp_path / "run", "--json")
     document = json.loads(earnest_cli("evaluate", recipe, *words))
-    with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
-        assert {(row["corpus"], row["utterance_id"]): row["emotion"] for row in csv.DictReader(file)} == truth
+    assert {
+        (row["corpus"], row["utterance_id"]): row["emotion"] for row in rows_of(tmp_path / "run" / "predictions.csv")
+    } == truth
     assert document["classes"] == ["happy", "angry"]
     assert document["labels"] == "72 kept, 18 neutral dropped, 18 sad dropped"
     assert document["clips"] == "cross-corpus: 72 clips"

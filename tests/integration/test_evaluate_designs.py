@@ -1,6 +1,5 @@
 """Evaluations beyond one training a fold: repeats, settings chosen inside folds, less data, corpora against corpora."""
 
-import csv
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 from click.exceptions import UsageError
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import recipe_text, write_corpus
 
 from earnest.corpora.manifest import read_manifest, write_manifest
@@ -83,8 +83,7 @@ def test_settings_are_chosen_in_each_fold_by_its_validation_clips(
         assert set(searched["valid"]) == {row.key for row in splits[fold].valid}
         used = read_recipe(tmp_path / "run" / fold).training.shrinkage
         assert used == chosen["settings"]["training.shrinkage"]
-        with (tmp_path / "run" / fold / "selection" / "trials.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = rows_of(tmp_path / "run" / fold / "selection" / "trials.csv")
         assert chosen["trials"] == len(rows) == 3
         best = max(rows, key=lambda row: float(row["valid_ua"]))
         assert chosen["value"] == pytest.approx(float(best["valid_ua"]))
@@ -145,8 +144,11 @@ def test_corpora_are_trained_on_once_and_tested_against_each_other(corpus: Path,
         ("two", "one"): (False, 48),
         ("two", "two"): (True, 8),
     }
-    with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row["fold"], row["corpus"]) == ("from-one", "two")]
+    rows = [
+        row
+        for row in rows_of(tmp_path / "run" / "predictions.csv")
+        if (row["fold"], row["corpus"]) == ("from-one", "two")
+    ]
     assert cells["one", "two"]["wa"] == pytest.approx(sum(row["emotion"] == row["predicted"] for row in rows) / 40)
     assert json.loads((tmp_path / "run" / "matrix.json").read_text()) == document["matrix"]
     assert (tmp_path / "run" / "matrix.png").read_bytes().startswith(b"\x89PNG")

@@ -1,6 +1,5 @@
 """Noise in test clips and single folds, over the made-up corpus."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import RATE_HZ, recipe_text
 
 from earnest.augment.base import power
@@ -81,8 +81,7 @@ def test_the_levels_scores_are_those_of_their_predictions(told: tuple[Path, dict
     assert clean["wa"]["mean"] == document["wa"]
     assert clean["ua"]["mean"] == document["ua"]
     for row in levels:
-        with (folder / "run" / f"predictions-noise-{row['snr_db']:g}.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = rows_of(folder / "run" / f"predictions-noise-{row['snr_db']:g}.csv")
         right = sum(one["emotion"] == one["predicted"] for one in rows) / len(rows)
         assert row["wa"] == {"mean": pytest.approx(right), "sd": None}
 

@@ -1,6 +1,5 @@
 """Gender from a closed-form head: from training to bundle, formats, metrics and card, on the made-up voices."""
 
-import csv
 import json
 import shutil
 from dataclasses import replace
@@ -10,6 +9,7 @@ import onnx
 import pytest
 import torch
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import NAME, recipe_text
 
 import earnest
@@ -43,14 +43,12 @@ def run(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answers(bundle: Path, run: Path, made_up: Path) -> list[Prediction]:
-    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        clips = [made_up.parent / f"{row['utterance_id']}.wav" for row in csv.DictReader(file)]
+    clips = [made_up.parent / f"{row['utterance_id']}.wav" for row in rows_of(run / "predictions.csv")]
     return list(earnest.load(bundle).predict_many(clips))
 
 
 def test_the_bundle_answers_what_the_run_predicted(run: Path, made_up: Path) -> None:
-    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(run / "predictions.csv")
     for row, answer in zip(rows, answers(run.parent / "bundle", run, made_up), strict=True):
         assert answer.gender is not None
         assert sum(answer.gender.values()) == pytest.approx(1, abs=1e-5)
@@ -59,8 +57,7 @@ def test_the_bundle_answers_what_the_run_predicted(run: Path, made_up: Path) -> 
 
 
 def test_the_run_and_its_metrics_say_how_often_it_is_right(run: Path) -> None:
-    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(run / "predictions.csv")
     found = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["gender"]
     right = sum(row["gender"] == row["predicted_gender"] for row in rows) / len(rows)
     assert (found["wa"], found["n"]) == (pytest.approx(right), len(rows))

@@ -1,7 +1,6 @@
 """A training that is killed at any moment ends, after the same command again, as one that never was."""
 
 import contextlib
-import csv
 import os
 import random
 import signal
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from command_line import forked
+from csv_tables import rows_of
 from made_up_corpus import recipe_text
 from patience import PATIENCE_S, wait_for
 
@@ -103,8 +103,7 @@ def epochs_in(history: Path) -> int:
 
 
 def history_without_seconds(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows_of(path)]
 
 
 def assert_same_run(found: Path, expected: Path) -> None:

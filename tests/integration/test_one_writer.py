@@ -1,6 +1,5 @@
 """Two at once on one target, workers of a killed command, and disks that refuse: words, and nothing is lost."""
 
-import csv
 import ctypes
 import errno
 import json
@@ -19,6 +18,7 @@ from tempfile import TemporaryDirectory
 import onnx
 import pytest
 from command_line import earnest_cli, forked
+from csv_tables import rows_of
 from made_up_corpus import Trained, recipe_text
 from patience import wait_for
 from stand_in import write_bundle
@@ -148,8 +148,7 @@ def test_recordings_of_any_name_are_one_row_each_and_are_found_again(root: Path,
     words = ("predict", "clips", "--model", str(root / "bundle"), "--output", f"rows.{suffix}")
     assert run(tmp_path, *words).returncode == 0
     if suffix == "csv":
-        with (tmp_path / "rows.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = rows_of(tmp_path / "rows.csv")
         assert (len(rows), {row["status"] for row in rows}) == (len(ODD_NAMES), {"ok"})
     done = run(tmp_path, *words, "--resume")
     assert f"0 answered, 0 failed, {len(ODD_NAMES)} were there already" in done.stderr

@@ -1,6 +1,5 @@
 """Own recordings in the long way: manifest, train and evaluate, by path, in the user's words."""
 
-import csv
 import json
 import logging
 import re
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import MANNERS, RATE_HZ, recipe_text, spoken
 
 from earnest.errors import CorpusError, RecipeError, SplitError
@@ -56,8 +56,7 @@ def test_a_recipe_trains_on_them_as_it_is_and_the_model_answers_in_their_words(
     assert f"Next: earnest export '{run}' --output 'bundles/a run'" in told
     record = read_record(run)
     assert (record.classes, record.protocol) == (CLASSES, "speaker-holdout")
-    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(run / "predictions.csv")
     assert {row["emotion"] for row in rows} == set(CLASSES)
     assert {f"p_{name}" for name in CLASSES} < set(rows[0])
 
@@ -79,8 +78,7 @@ def test_what_is_told_of_single_rows_is_told_once(
     command: str, recipe: Path, manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     table = tmp_path / "mine.csv"
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = [(row["path"], row["native_emotion"], row["speaker"]) for row in csv.DictReader(file)]
+    rows = [(row["path"], row["native_emotion"], row["speaker"]) for row in rows_of(manifest)]
     lines = [("path", "label", "speaker"), *rows, ("gone.wav", "sad", "0")]
     table.write_text("\n".join(map(",".join, lines)), encoding="utf-8")
     words = ["--folds", "mine-calls-0"] if command == "evaluate" else []

@@ -1,6 +1,5 @@
 """`earnest predict` over a thousand clips with odd and broken ones among them."""
 
-import csv
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from csv_tables import rows_of
 from stand_in import write_bundle
 
 from earnest.testing.sounds import voice, write_voice
@@ -93,8 +93,7 @@ def test_a_thousand_clips_give_990_answers_ten_errors_and_exit_code_3(corpus: Pa
 
 def test_csv_by_the_name_of_the_output_holds_the_same_rows(corpus: Path) -> None:
     done = earnest(corpus, "clips/1", "clips/words.wav", "clips/eight.wav", "--output", "rows.csv")
-    with (corpus / "rows.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(corpus / "rows.csv")
     assert done.returncode == 3
     assert done.stdout == b""
     assert done.stderr.decode() == "141 answered, 1 failed: rows.csv, whose column 'error' says why\n"

@@ -1,6 +1,5 @@
 """A killed run loses nothing and doubles nothing; files appear whole; a watched folder is followed."""
 
-import csv
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import started_interruptible
+from csv_tables import rows_of
 from patience import PATIENCE_S, wait_for
 from stand_in import write_bundle, write_hearing
 
@@ -52,10 +52,9 @@ def killed(root: Path, output: str, after_rows: int) -> int:
     return partial.read_bytes().count(b"\n") - 1 if partial.exists() else N_CLIPS  # the first line says who made it
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
+def held_in(path: Path) -> list[dict[str, str]]:
     if path.suffix == ".csv":
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        return rows_of(path)
     if path.suffix == ".parquet":
         parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow, earnest[parquet]")
         return list(parquet.read_table(path).to_pylist())
@@ -76,8 +75,8 @@ def test_a_run_that_is_killed_three_times_ends_as_one_that_was_not(root: Path, s
         file.write(b'{"path": "clips/0')  # a row that was being written
     done = predict(root, "clips", "--output", output.name, "--resume")
     assert f"{counts[2]} were there already" in done.stderr
-    assert len(rows_of(output)) == N_CLIPS
-    assert rows_of(output) == rows_of(whole)
+    assert len(held_in(output)) == N_CLIPS
+    assert held_in(output) == held_in(whole)
     assert [path.name for path in root.glob(f"*rows.{suffix}*") if path != output] == [f"rows.{suffix}.sha256"]
 
 
@@ -87,12 +86,12 @@ def test_resuming_a_whole_file_adds_only_what_is_new(root: Path, suffix: str) ->
         pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
     output = root / f"some.{suffix}"
     predict(root, "clips/0000.wav", "clips/0100.wav", "--output", output.name)
-    before = rows_of(output)
+    before = held_in(output)
     done = predict(root, "clips/0000.wav", "clips/0000.wav", "clips/0003.wav", "--output", output.name, "--resume")
     assert "2 answered, 0 failed, 2 were there already" in done.stderr
-    paths = [row["path"] for row in rows_of(output)]
+    paths = [row["path"] for row in held_in(output)]
     assert paths == ["clips/0000.wav", "clips/0100.wav", "clips/0000.wav", "clips/0003.wav"]
-    assert rows_of(output)[:2] == before
+    assert held_in(output)[:2] == before
 
 
 def test_an_unfinished_run_is_not_overwritten_unasked(root: Path) -> None:
@@ -116,7 +115,7 @@ def test_rows_about_other_classes_are_not_mixed(root: Path) -> None:
     predict(root, "clips/0000.wav", *words)
     done = predict(root, "clips/0001.wav", *words, "--resume")
     assert "1 answered, 0 failed, 1 were there already" in done.stderr
-    assert [name for name in rows_of(root / "two.csv")[1] if name.startswith("p_")] == ["p_sad", "p_angry"]
+    assert [name for name in held_in(root / "two.csv")[1] if name.startswith("p_")] == ["p_sad", "p_angry"]
     done = predict(root, "clips/0003.wav", "--output", "two.csv", "--resume")
     assert done.returncode == 1
     assert "holds probabilities of sad, angry" in done.stderr
@@ -134,7 +133,7 @@ def test_shares_and_vocal_bursts_are_kept_in_every_kind_of_file(root: Path, suff
         command = [*PROGRAM, "talk.wav", "--output", f"talk.{suffix}", "--model", "hearing", *more]
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert "0 answered, 0 failed, 1 were there already" in done.stderr
-    (row,) = rows_of(root / f"talk.{suffix}")
+    (row,) = held_in(root / f"talk.{suffix}")
     shares, bursts = (
         json.loads(row[name]) if isinstance(row[name], str) else row[name] for name in ("shares", "vocal_bursts")
     )
@@ -150,17 +149,17 @@ def test_watching_answers_what_arrives_when_it_is_whole(root: Path) -> None:
     run = started_interruptible(command, cwd=root, stderr=subprocess.PIPE, text=True)
     try:
         wait_for((root / "inbox.jsonl").exists)
-        wait_for(lambda: len(rows_of(root / "inbox.jsonl")) == 1)
+        wait_for(lambda: len(held_in(root / "inbox.jsonl")) == 1)
         data = write_voice(root / "second.wav", 2.0).read_bytes()
         for part in (data[:20_000], data[20_000:40_000], data[40_000:]):
             with (folder / "second.wav").open("ab") as file:
                 file.write(part)
             time.sleep(0.7)
-        wait_for(lambda: len(rows_of(root / "inbox.jsonl")) == 2)
+        wait_for(lambda: len(held_in(root / "inbox.jsonl")) == 2)
     finally:
         run.send_signal(signal.SIGINT)
         _, messages = run.communicate(timeout=PATIENCE_S)
-    rows = rows_of(root / "inbox.jsonl")
+    rows = held_in(root / "inbox.jsonl")
     assert [(row["path"], row["status"]) for row in rows] == [("inbox/first.wav", "ok"), ("inbox/second.wav", "ok")]
     assert run.returncode == 0
     assert messages == "2 answered, 0 failed: inbox.jsonl\n"

@@ -1,6 +1,5 @@
 """Recipes of corpora that are not here train, by the command of their help, on made-up trees of these corpora."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import NAME, recipe_text, write_corpus, write_iemocap, write_thai_ser
 
 from earnest.corpora.load import load_utterances
@@ -78,7 +78,7 @@ def test_from_hes_start_the_multitask_network_collapses_and_says_so(tmp_path: Pa
 
 def test_the_multitask_network_learns_emotion_gender_and_affect(tmp_path: Path) -> None:
     told, run, tree = train_multitask(tmp_path, "training.epochs=24"), tmp_path / "run", tmp_path / "iemocap"
-    history = list(csv.DictReader((run / "history.csv").read_text(encoding="utf-8").splitlines()))
+    history = rows_of(run / "history.csv")
     losses = [float(row["train_loss"]) for row in history]
     assert losses[-1] < 0.7 * losses[0] < 4
     beside = ("gender_wa", "valence_ccc", "arousal_ccc", "dominance_ccc")
@@ -100,12 +100,11 @@ def test_the_multitask_network_learns_emotion_gender_and_affect(tmp_path: Path) 
             str.split, told.splitlines()
         )
     assert "affect, 1 to 5" in told
-    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        for answered in csv.DictReader(file):
-            clip = rows[f"iemocap/{answered['utterance_id']}"]
-            told_of_it = [float(answered[name]) for name in ("valence", "arousal", "dominance")]
-            assert told_of_it == pytest.approx([clip.valence, clip.arousal, clip.dominance])
-            assert answered["gender"] == clip.gender
+    for answered in rows_of(run / "predictions.csv"):
+        clip = rows[f"iemocap/{answered['utterance_id']}"]
+        told_of_it = [float(answered[name]) for name in ("valence", "arousal", "dominance")]
+        assert told_of_it == pytest.approx([clip.valence, clip.arousal, clip.dominance])
+        assert answered["gender"] == clip.gender
     document = json.loads(earnest_cli("score", run / "predictions.csv", "--json"))
     assert document["affect"]["valence"]["rmse"] == pytest.approx(metrics["affect"]["valence"]["rmse"], rel=1e-5)
     assert "Gender right: " in told

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import write_iemocap
 from stand_in import stand_in_model, write_bundle
 
@@ -35,8 +36,7 @@ def predicted(folder: Path, labels: tuple[str, str], *more: str) -> Path:
 def test_a_table_of_predict_is_scored_against_the_folders_of_its_recordings(tmp_path: Path, labels) -> None:
     rows = predicted(tmp_path, labels)
     said = json.loads(earnest_cli("score", rows, "--manifest", tmp_path / "truth.csv", "--json"))
-    with rows.open(encoding="utf-8", newline="") as file:
-        answers = list(csv.DictReader(file))
+    answers = rows_of(rows)
     right = sum(Path(row["path"]).parent.name == row["emotion"] for row in answers)
     assert said["n"] == len(answers) == 8
     assert said["wa"] == pytest.approx(right / 8)
@@ -48,8 +48,7 @@ def test_a_column_truth_is_enough_and_unsure_rows_count_as_wrong(tmp_path: Path)
     rows = predicted(tmp_path, ("sad", "angry"), "--abstain-below", "1")
     with pytest.raises(CorpusError, match="earnest corpus manifest"):
         earnest_cli("score", rows)
-    with rows.open(encoding="utf-8", newline="") as file:
-        answers = list(csv.DictReader(file))
+    answers = rows_of(rows)
     with rows.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [*answers[0], "truth"])
         writer.writeheader()
@@ -71,8 +70,7 @@ def test_answers_of_affect_are_scored_by_a_corpus_ratings_and_derived_ones_are_c
     earnest_cli("predict", tree, "-o", rows, "--model", bundle, "-q")
     words = ("score", rows, "--data", f"iemocap={tree}")
     said = json.loads(earnest_cli(*words, "--json"))["affect"]
-    with rows.open(encoding="utf-8", newline="") as file:
-        answers = {Path(row["path"]).stem: row for row in csv.DictReader(file)}
+    answers = {Path(row["path"]).stem: row for row in rows_of(rows)}
     clips = load_utterances(["iemocap"], {"iemocap": tree})
     for name in ("valence", "arousal"):
         told = np.array([float(answers[clip.utterance_id][name] or "nan") for clip in clips])

@@ -1,6 +1,5 @@
 """`earnest stress` over the made-up corpus: the table, its files, and what is refused."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import RATE_HZ, recipe_text
 
 from earnest.corpora.manifest import Utterance
@@ -152,11 +152,6 @@ def test_what_is_no_evaluation_or_not_there_is_refused(evaluated: Path, made_up:
     with pytest.raises(EarnestError, match="there is no folder"):
         earnest_cli("stress", evaluated, *data, "--noise", "nowhere")
     earnest_cli("stress", evaluated, *data, "--noise-names", "rain", exit_code=click.UsageError.exit_code)
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def mean_recall(rows: list[dict[str, str]]) -> float:

@@ -1,6 +1,5 @@
 """From a folder of recordings to a trained model to an emotion, through the commands that people type."""
 
-import csv
 import json
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import MANNERS, NAME, Trained, recipe_text
 from stand_in import write_bundle
 
@@ -17,11 +17,6 @@ from earnest.corpora.manifest import read_manifest
 from earnest.errors import AudioError, BundleError, EarnestError, RecipeError
 from earnest.runtime.predictor import Predictor
 from earnest.training.record import read_record
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_small_model_learns_the_made_up_voices(trained: Trained) -> None:

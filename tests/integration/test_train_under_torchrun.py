@@ -1,6 +1,5 @@
 """``torchrun -m earnest train``: a recipe as it is, learnt by two processes; one of them runs the command."""
 
-import csv
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from csv_tables import rows_of
 from made_up_corpus import recipe_text
 
 from earnest.corpora.manifest import read_manifest, write_manifest
@@ -40,8 +40,7 @@ def test_a_recipe_is_learnt_by_two_processes(made_up: Path, tmp_path: Path) -> N
     assert done.stdout.count("speaker-independent test") == 1  # said by one of them
     assert "Warning" not in done.stderr
     for part in (tmp_path / "run", tmp_path / "run" / "refit"):
-        with (part / "history.csv").open(newline="") as file:
-            assert [row["epoch"] for row in csv.DictReader(file)][:1] == ["1"]
+        assert [row["epoch"] for row in rows_of(part / "history.csv")][:1] == ["1"]
     assert (tmp_path / "run" / "model.safetensors").exists()
     assert not list(tmp_path.glob("run/**/last.ckpt"))
 

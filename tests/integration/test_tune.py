@@ -1,6 +1,5 @@
 """Tuning a made-up recipe: inside training data only, resumed to the same end, written as a recipe that trains."""
 
-import csv
 import json
 import shlex
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import recipe_text
 
 from earnest.corpora.manifest import read_manifest, write_manifest
@@ -46,11 +46,6 @@ def tune(manifest: Path, output: Path, *words: Any, trials: int = 3, text: str |
     return document
 
 
-def trials_of(output: Path) -> list[dict[str, str]]:
-    with (output / "trials.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.fixture(scope="module")
 def tuned(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     output = tmp_path_factory.mktemp("tuned") / "out"
@@ -70,8 +65,7 @@ def test_the_best_trial_is_a_recipe_that_trains(
     earnest_cli("train", output / "best.toml", *words)
     trained = json.loads((tmp_path / "run" / "run.json").read_text())
     assert trained["n_valid"] == document["n_valid"]
-    with (tmp_path / "run" / "history.csv").open(newline="") as file:
-        reached = {row["epoch"]: float(row["valid_ua"]) for row in csv.DictReader(file)}
+    reached = {row["epoch"]: float(row["valid_ua"]) for row in rows_of(tmp_path / "run" / "history.csv")}
     assert reached[str(trained["best_epoch"])] == pytest.approx(best["value"])
 
 
@@ -88,7 +82,7 @@ def test_the_first_trial_is_the_recipe_as_it_is_and_all_stay_within_their_ranges
 
 
 def test_the_table_of_trials_says_what_json_says(tuned: tuple[Path, dict[str, Any]]) -> None:
-    rows = trials_of(tuned[0])
+    rows = rows_of(tuned[0] / "trials.csv")
     assert [float(row["valid_ua"]) for row in rows] == [trial["value"] for trial in tuned[1]["trials"]]
     assert {row["state"] for row in rows} == {"complete"}
 
@@ -213,7 +207,7 @@ front_end.fmax_hz = [2000.0, 8000.0]
 
 def test_settings_that_do_not_go_together_are_a_row_with_the_reason(made_up: Path, tmp_path: Path) -> None:
     tune(made_up, tmp_path / "out", text=recipe_text(extra='method = "discriminant"') + FRONT_END)
-    rows = trials_of(tmp_path / "out")
+    rows = rows_of(tmp_path / "out" / "trials.csv")
     strange = [(row["front_end.fmin_hz"], row["front_end.fmax_hz"]) == ("3000.0", "2000.0") for row in rows]
     assert any(strange)
     assert [row["state"] for row in rows] == ["failed" if wrong else "complete" for wrong in strange]
@@ -227,7 +221,7 @@ def test_a_search_without_any_result_says_so(made_up: Path, tmp_path: Path, monk
     monkeypatch.setattr(loop, "fit", fit_nothing)
     with pytest.raises(EarnestError, match=r"none of 3 trials finished; trials\.csv says why"):
         tune(made_up, tmp_path / "out")
-    assert [(row["state"], row["error"]) for row in trials_of(tmp_path / "out")] == [
+    assert [(row["state"], row["error"]) for row in rows_of(tmp_path / "out" / "trials.csv")] == [
         ("failed", "The loss is not finite.")
     ] * 3
 
@@ -337,11 +331,7 @@ def first_epochs(made_up: Path, folder: Path, text: str) -> tuple[dict[str, str]
     tune(made_up, folder / "tuned", trials=1, text=text + table)
     data = ("--data", f"made-up={made_up}", "--protocol", PROTOCOL)
     earnest_cli("train", folder / "tuned" / "best.toml", *data, "--output", folder / "run")
-    rows = []
-    for path in (folder / "tuned/trials/001/history.csv", folder / "run/history.csv"):
-        with path.open(newline="", encoding="utf-8") as file:
-            rows.append(next(csv.DictReader(file)))
-    return rows[0], rows[1]
+    return rows_of(folder / "tuned/trials/001/history.csv")[0], rows_of(folder / "run/history.csv")[0]
 
 
 def test_a_trial_trains_as_train_does_with_an_image_that_learns_its_ranges(made_up: Path, tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """A last layer with each voice's own places: from training to bundle, on the made-up voices."""
 
-import csv
 from pathlib import Path
 
 import pytest
 from command_line import earnest_cli
+from csv_tables import rows_of
 from made_up_corpus import MANNERS, NAME, recipe_text
 
 import earnest
@@ -35,11 +35,6 @@ def run(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def rows_of(run: Path) -> list[dict[str, str]]:
-    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def test_the_graph_gives_torchs_probabilities(run: Path, made_up: Path) -> None:
     found = compare(run, run / "bundle", sorted(made_up.parent.glob("*.wav"))[::9])
     assert max(found.probabilities, found.batched_probabilities) < 1e-4
@@ -47,7 +42,7 @@ def test_the_graph_gives_torchs_probabilities(run: Path, made_up: Path) -> None:
 
 
 def test_the_bundle_answers_what_the_run_predicted(run: Path, made_up: Path) -> None:
-    rows = rows_of(run)
+    rows = rows_of(run / "predictions.csv")
     paths = [made_up.parent / f"{row['utterance_id']}.wav" for row in rows]
     model = earnest.load(run / "bundle")
     model.activity = "energy"  # not every made-up voice is speech to a detector that learnt from real ones
@@ -59,4 +54,5 @@ def test_the_bundle_answers_what_the_run_predicted(run: Path, made_up: Path) -> 
 def test_it_knows_the_training_voices_and_gets_used_to_none(run: Path) -> None:
     assert read_record(run).adaptation is None
     assert load_bundle(run / "bundle").info.adaptation is None
-    assert load_run(run).network.output.out_features == len(MANNERS) * len({row["speaker"] for row in rows_of(run)})
+    n_speakers = len({row["speaker"] for row in rows_of(run / "predictions.csv")})
+    assert load_run(run).network.output.out_features == len(MANNERS) * n_speakers

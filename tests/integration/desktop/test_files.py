@@ -1,6 +1,5 @@
 """Files, folders and pictures are opened, answered, sorted, filtered and exported; what fails is a row."""
 
-import csv
 import json
 import shutil
 import threading
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from csv_tables import rows_of
 from desktop_hands import press
 
 import earnest
@@ -220,8 +220,7 @@ def test_answers_are_exported_in_every_format(opened: Any, voices: Path, tmp_pat
     for name in ("rows.csv", "rows.jsonl", "rows.parquet"):
         window.export_rows(str(tmp_path / name))
         driver.until((tmp_path / name).exists)
-    with (tmp_path / "rows.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 5
+    assert len(rows_of(tmp_path / "rows.csv")) == 5
     paths = [json.loads(line)["path"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert paths == sorted(map(str, voices.iterdir()))
     window.files.table.clearSelection()

@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from csv_tables import rows_of
 
 from earnest.errors import EarnestError
 from earnest.runtime.prediction import (
@@ -70,8 +71,7 @@ def read_jsonl(path: Path) -> Read:
 
 
 def read_csv(path: Path) -> Read:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [spoken(row) for row in csv.DictReader(file)]
+    return [spoken(row) for row in rows_of(path)]
 
 
 def spoken(row: dict[str, str]) -> tuple[int, int, str]:

@@ -1,6 +1,5 @@
 """Training: what it is given, what it keeps, when it stops."""
 
-import csv
 import inspect
 import resource
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from csv_tables import rows_of
 from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
@@ -55,8 +55,7 @@ def examples(count: int, seed: int = 0, learnable: bool = True) -> list[Example]
 
 
 def history_without_seconds(folder: Path) -> list[dict[str, str]]:
-    with (folder / "history.csv").open(newline="") as file:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows_of(folder / "history.csv")]
 
 
 def test_there_is_no_parameter_through_which_test_data_could_come() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
+from csv_tables import rows_of
 from stand_in import write_bundle, write_hearing
 
 import earnest
@@ -97,8 +98,7 @@ def test_every_format_can_be_written_to_a_file_by_its_suffix(folder: Path) -> No
         done = run(folder, "timeline", "talk.flac", "--output", f"out.{suffix}")
         assert done.exit_code == 0, done.output
     spans = json.loads((folder / "out.json").read_text("utf-8"))["spans"]
-    with (folder / "out.csv").open(newline="") as file:
-        assert [float(row["end_s"]) for row in csv.DictReader(file)] == [span["end_s"] for span in spans]
+    assert [float(row["end_s"]) for row in rows_of(folder / "out.csv")] == [span["end_s"] for span in spans]
     assert (folder / "out.vtt").read_text("utf-8").startswith("WEBVTT\n")
     assert (folder / "out.TextGrid").read_text("utf-8").startswith('File type = "ooTextFile"')
 
