@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from earnest.apps.cli._options import CORPUS, named_corpus, names_from, option
-from earnest.apps.cli.output import echo, echo_table, progress_for
+from earnest.apps.cli.output import echo, echo_table, progress_for, repeated
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, RecipeError, counted
@@ -178,8 +178,8 @@ class RecipeOptions:
     def words(self) -> list[str]:
         """The same options as words of a command line."""
         words = [] if self.scheme is None else ["--scheme", self.scheme]
-        words += [word for text in self.corpora for word in ("--corpus", text)]
-        return words + [word for text in self.settings for word in ("--set", text)]
+        words += repeated("--corpus", self.corpora)
+        return words + repeated("--set", self.settings)
 
 
 def _fault_of(path: Path) -> str:

@@ -29,6 +29,7 @@ from earnest.apps.cli.output import (
     echo_table,
     output_options,
     progress_for,
+    repeated,
     resumable,
 )
 from earnest.augment.tta import VARIANTS, variants_called
@@ -136,7 +137,7 @@ class EvaluationRequest:
         """The same request as words of a command line."""
         words, of = ["earnest", "evaluate", recipe_word(self.recipe)], self.of
         words += ["--protocol", of.protocol] if of.protocol else []
-        words += [word for path in of.splits for word in ("--splits", str(path))]
+        words += repeated("--splits", of.splits)
         words += ["--speaker-dependent"] if of.speaker_dependent else []
         words += self.other.words
         words += ["--folds", of.folds] if of.folds else []
@@ -216,10 +217,10 @@ class ConditionOptions:
             variants_called(name)
         sets = []
         if self.adapt:
-            words = [word for how in self.adapt for word in ("--adapt", how)]
+            words = repeated("--adapt", self.adapt)
             sets.append(ConditionSet("adapted", words, [Adapted("adapted", how, how) for how in self.adapt]))
         if self.tta:
-            words = [word for name in self.tta for word in ("--tta", name)]
+            words = repeated("--tta", self.tta)
             sets.append(ConditionSet("tta", words, [Averaged("tta", name) for name in self.tta]))
         if self.noise is not None:
             levels = self.snr_db or DEFAULT_LEVELS

@@ -55,6 +55,11 @@ def command_line(*words: object) -> str:
     return list2cmdline(typed) if sys.platform == "win32" else shlex.join(typed)
 
 
+def repeated(option: str, values: Iterable[object]) -> list[str]:
+    """Return the words of a command line that give a repeatable option each value."""
+    return [word for value in values for word in (option, str(value))]
+
+
 def overwrite_option(function: F) -> F:
     """Add ``--overwrite``, which every command has that writes a file of a name that people choose."""
     return click.option("--overwrite", is_flag=True, help="Replace an --output that exists.")(function)

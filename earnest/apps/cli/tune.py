@@ -27,6 +27,7 @@ from earnest.apps.cli.output import (
     echo_table,
     output_options,
     progress_for,
+    repeated,
     resumable,
 )
 from earnest.errors import counted
@@ -114,7 +115,7 @@ def _echo_next(folder: Path, fold: str, folders: Mapping[str, Path]) -> None:
         f"\n{BEST} and {TRIALS} are in {folder}. Trials have one thread; `earnest train` takes all cores, which "
         "moves its numbers a little: OMP_NUM_THREADS=1 before it repeats the trial."
     )
-    data = [word for name, path in folders.items() for word in ("--data", f"{name}={path}")]
+    data = repeated("--data", (f"{name}={path}" for name, path in folders.items()))
     words = ["earnest", "train", str(folder / BEST), "--fold", fold, *data]
     echo(f"Next: {shlex.join([*words, '--output', str(folder.with_name(f'{folder.name}-best'))])}")
 
