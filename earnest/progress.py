@@ -3,13 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import ProgressColumn
 
 T = TypeVar("T")
+
+
+class ShowAmount(Protocol):
+    """What shows how much of some work is done; a total of 0 is unknown."""
+
+    def __call__(self, done: int, total: int, name: str = "", /) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,12 @@ class Progress:
         return _counted(what, items, total, note) if self.visible else items
 
     @contextmanager
-    def amount(self, what: str, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], object]]:
-        """Yield a function (name, done, total) for work that says itself how much it is; ``what`` until it says so.
+    def amount(self, what: str, in_bytes: bool = False) -> Iterator[ShowAmount]:
+        """Yield a function (done, total, name) for work that says itself how much it is; ``what`` where it has no name.
 
         Parameters
         ----------
-        in_bytes : whether ``done`` and ``total`` are bytes; a total of 0 is unknown
+        in_bytes : whether ``done`` and ``total`` are bytes
         """
         if not self.visible:
             yield lambda *_: None
@@ -55,7 +61,7 @@ class Progress:
         done_column = DownloadColumn() if in_bytes else MofNCompleteColumn()
         with _drawn(TextColumn("{task.description}"), BarColumn(), done_column, TimeRemainingColumn()) as bars:
             task = bars.add_task(what, total=None)
-            yield lambda name, done, total: bars.update(
+            yield lambda done, total, name="": bars.update(
                 task, description=name or what, completed=done, total=total or None
             )
 

@@ -98,11 +98,17 @@ def examine(path: Path) -> Sound:
     )
 
 
-def examine_all(paths: Sequence[Path]) -> Iterator[Sound]:
+OnProgress = Callable[[int, int], object]
+"""Is called with the recordings decoded so far and their number."""
+
+
+def examine_all(paths: Sequence[Path], on_progress: OnProgress = lambda *_: None) -> Iterator[Sound]:
     """Decode recordings in parallel and yield them in order; decoders release the interpreter, so threads do."""
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        yield from pool.map(examine, paths)
+        for number, sound in enumerate(pool.map(examine, paths), 1):
+            on_progress(number, len(paths))
+            yield sound
     finally:
         pool.shutdown(cancel_futures=True)  # who stops listening doesn't wait for the rest
 
@@ -117,7 +123,6 @@ def _ogg_has_an_end(path: Path) -> bool:
     return place >= 0 and len(tail) > place + 5 and bool(tail[place + 5] & _LAST_PAGE)
 
 
-OnProgress = Callable[[int, int], object]
 MANY_MISSING = 1_000  # above this a copy is a part of its corpus, and one finding says so instead of thousands
 
 
@@ -194,15 +199,11 @@ class CorpusReport:
         return asdict(self) | {"as_published": self.as_published, "verdict": self.verdict}
 
 
-def check_corpus(name: str, root: Path, on_progress: OnProgress | None = None) -> CorpusReport:
+def check_corpus(name: str, root: Path, on_progress: OnProgress = lambda *_: None) -> CorpusReport:
     """Read every label and decode every recording of one corpus.
 
     A cut recording shows when its container ends early, when decoding fails, or when it is shorter than any that was
     published; one that was shortened less and saved anew can't be told from a short one.
-
-    Parameters
-    ----------
-    on_progress : called with the recordings decoded so far and their number
 
     Raises
     ------
@@ -216,11 +217,7 @@ def check_corpus(name: str, root: Path, on_progress: OnProgress | None = None) -
         raise CorpusError(
             f"None of {len(paths)} recordings under {root} is of {corpus.title}. {next(iter(unexpected.values()))}"
         )
-    sounds = {}
-    for sound in examine_all(paths):
-        sounds[sound.path] = sound
-        if on_progress:
-            on_progress(len(sounds), len(paths))
+    sounds = {sound.path: sound for sound in examine_all(paths, on_progress)}
     published = corpus.published(root)
     findings = [
         *_names(corpus, root, rows, published, unexpected),
@@ -309,19 +306,23 @@ def _sound(corpus: Corpus, root: Path, sounds: Iterable[Sound], rows: Sequence[U
 
 def _same_audio(corpus: Corpus, root: Path, sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[Finding]:
     by_path = {row.path: row for row in rows}
-    by_digest = defaultdict(list)
+    for paths in _sounding_alike(sounds):
+        same = [by_path[path] for path in paths if path in by_path]
+        emotions = sorted({row.emotion for row in same})
+        verdict = f"labels contradict: {', '.join(emotions)}" if len(emotions) > 1 else "labels agree"
+        if len(same) < len(paths):
+            verdict = "not all of them are of this corpus"
+        known = len(same) == len(paths) and _stated(corpus, same)
+        yield Finding("same audio", _relatives(paths, root), verdict, known)
+
+
+def _sounding_alike(sounds: Iterable[Sound]) -> list[list[Path]]:
+    """Return the recordings that have the same samples; silence, and what can't be read, is like nothing."""
+    by_digest = defaultdict[str, list[Path]](list)
     for sound in sounds:
         if not sound.error and sound.peak >= SILENT_PEAK:
             by_digest[sound.digest].append(sound.path)
-    for paths in by_digest.values():
-        if len(paths) > 1:
-            same = [by_path[path] for path in paths if path in by_path]
-            emotions = sorted({row.emotion for row in same})
-            verdict = f"labels contradict: {', '.join(emotions)}" if len(emotions) > 1 else "labels agree"
-            if len(same) < len(paths):
-                verdict = "not all of them are of this corpus"
-            known = len(same) == len(paths) and _stated(corpus, same)
-            yield Finding("same audio", _relatives(paths, root), verdict, known)
+    return [paths for paths in by_digest.values() if len(paths) > 1]
 
 
 def _stated(corpus: Corpus, same: Sequence[Utterance]) -> bool:
@@ -412,19 +413,10 @@ class OwnReport:
         return asdict(self)
 
 
-def check_own(data: OwnData, on_progress: Callable[[int, int], object] | None = None) -> OwnReport:
-    """Decode every recording and look at labels and speakers.
-
-    Parameters
-    ----------
-    on_progress : called with the recordings decoded so far and their number
-    """
+def check_own(data: OwnData, on_progress: OnProgress = lambda *_: None) -> OwnReport:
+    """Decode every recording and look at labels and speakers."""
     paths = list(dict.fromkeys(row.path for row in data.utterances))
-    sounds: list[Sound] = []
-    for sound in examine_all(paths):
-        sounds.append(sound)
-        if on_progress:
-            on_progress(len(sounds), len(paths))
+    sounds = list(examine_all(paths, on_progress))
     refused = [Finding("left out", (one.where,), one.reason) for one in data.refused]
     twice = [rows for rows in _by_part(data.utterances) if len(rows) > 1]
     return OwnReport(
@@ -512,17 +504,13 @@ def _part(row: Utterance) -> str:
 
 
 def _same_sound(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[Finding]:
-    of_path, same = defaultdict[Path, list[Utterance]](list), defaultdict[str, list[Path]](list)
+    of_path = defaultdict[Path, list[Utterance]](list)
     for row in rows:
         of_path[row.path].append(row)
-    for sound in sounds:
-        if not sound.error and sound.peak >= SILENT_PEAK:
-            same[sound.digest].append(sound.path)
-    for paths in same.values():
-        if len(paths) > 1:
-            one = (replace(row, path=paths[0]) for path in paths for row in of_path[path])
-            details = (detail for part in _by_part(one) if (detail := _contradiction(part)) != KEEP_ONE)
-            yield Finding(SAME, tuple(map(str, paths)), next(details, KEEP_ONE))
+    for paths in _sounding_alike(sounds):
+        one = (replace(row, path=paths[0]) for path in paths for row in of_path[path])
+        details = (detail for part in _by_part(one) if (detail := _contradiction(part)) != KEEP_ONE)
+        yield Finding(SAME, tuple(map(str, paths)), next(details, KEEP_ONE))
 
 
 def _speakers(data: OwnData) -> Iterable[str]:

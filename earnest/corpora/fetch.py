@@ -7,7 +7,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from http.client import HTTPException
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -20,6 +20,7 @@ from earnest.corpora.base import Archive, Corpus
 from earnest.errors import CorpusError, printable, shown
 from earnest.files.writing import put_in_place
 from earnest.labels import composed
+from earnest.progress import ShowAmount
 
 MOST_MEMBERS = 50_000  # the largest corpus that is fetched has 27,854 recordings, in ten archives
 MOST_DIRECTORY = 8 << 20  # bytes of the list of members
@@ -189,17 +190,16 @@ def _chunks(source: Any) -> Iterator[bytes]:
         yield chunk
 
 
-OnProgress = Callable[[str, int, int], object]
 _TIMEOUT_S = 60.0
 _MOST_DOWNLOADED = 100 << 30
 
 
-def fetch_corpus(corpus: Corpus, folder: Path, on_progress: OnProgress | None = None) -> list[Path]:
+def fetch_corpus(corpus: Corpus, folder: Path, on_progress: ShowAmount | None = None) -> list[Path]:
     """Download and unpack all archives of a corpus into ``folder``; what is complete already isn't fetched again.
 
     Parameters
     ----------
-    on_progress : called with the file's name, the bytes that are there and the bytes in all (0: unknown)
+    on_progress : called with the bytes that are there, the bytes in all (0: unknown) and the file's name
 
     Returns
     -------
@@ -221,7 +221,7 @@ def fetch_corpus(corpus: Corpus, folder: Path, on_progress: OnProgress | None = 
     return paths
 
 
-def download(archive: Archive, folder: Path, on_progress: OnProgress | None = None) -> Path:
+def download(archive: Archive, folder: Path, on_progress: ShowAmount | None = None) -> Path:
     """Download one file; a part that an earlier try left behind is continued."""
     path = folder / PurePosixPath(urlsplit(archive.url).path).name
     part = path.with_name(path.name + ".part")
@@ -245,7 +245,7 @@ def download(archive: Archive, folder: Path, on_progress: OnProgress | None = No
     return path
 
 
-def _receive(archive: Archive, part: Path, on_progress: OnProgress | None) -> None:
+def _receive(archive: Archive, part: Path, on_progress: ShowAmount | None) -> None:
     there = part.stat().st_size if part.is_file() else 0
     if archive.n_bytes and there >= archive.n_bytes:
         return
@@ -269,7 +269,7 @@ def _receive(archive: Archive, part: Path, on_progress: OnProgress | None) -> No
                 if file.tell() > (total or _MOST_DOWNLOADED):
                     raise CorpusError(f"{archive.url}: sends more than {total or _MOST_DOWNLOADED:,} bytes. Try later.")
                 if on_progress:
-                    on_progress(part.stem, file.tell(), total)
+                    on_progress(file.tell(), total, part.stem)
             received = file.tell()
     if total and received < total:
         raise ConnectionError(f"the connection ended at {received:,} of {total:,} bytes")

@@ -40,15 +40,15 @@ def test_work_may_say_itself_how_much_it_is(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     with Progress(visible=True).amount("connecting", in_bytes=True) as show:
-        show("speech.zip", 500, 1000)
+        show(500, 1000, "speech.zip")
     written = capsys.readouterr().err
     assert "speech.zip" in written and "0.5/1.0 kB" in written
     with Progress(visible=True).amount("decoding") as show:
-        show("", 3, 4)
+        show(3, 4)
     written = capsys.readouterr().err
     assert "decoding" in written and "3/4" in written
     with SILENT.amount("decoding") as show:
-        show("", 3, 4)
+        show(3, 4)
     assert "".join(capsys.readouterr()) == ""
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import TypeVar
 
-from earnest.progress import SILENT, Progress
+from earnest.progress import SILENT, Progress, ShowAmount
 from earnest.runtime.predictor import Predictor
 
 SLOW_S = 1.0  # after which somebody who waits is told how much was heard
@@ -54,13 +54,13 @@ class Hearing:
         """Show the seconds while the block goes on, once it takes long."""
         since = time.monotonic()
         with ExitStack() as bars:
-            shown: list[Callable[[str, int, int], object]] = []
+            shown: list[ShowAmount] = []
 
             def show() -> None:
                 if time.monotonic() - since >= SLOW_S:
                     if not shown:
                         shown.append(bars.enter_context(self._progress.amount("Seconds heard")))
-                    shown[0]("", round(self._total_s), 0)
+                    shown[0](round(self._total_s), 0)
 
             self._show = show
             try:

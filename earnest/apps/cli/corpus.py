@@ -242,9 +242,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
     _refuse_hints(hints, name)
     corpus_called(name)
     with progress_for(as_json, quiet).amount("decoding") as show:
-        report = check_corpus(
-            name, root or corpus_root(name, corpus_folders(data)), lambda done, total: show("", done, total)
-        )
+        report = check_corpus(name, root or corpus_root(name, corpus_folders(data)), show)
     if as_json:
         echo_json(report.to_dict())
     else:
@@ -387,7 +385,7 @@ def _named_rows(name: str, root: Path | None, own: _OwnTable, hints: OwnOptions)
 
 def _checked(data: OwnData, as_json: bool, quiet: bool) -> OwnReport:
     with progress_for(as_json, quiet).amount("decoding") as show:
-        return check_own(data, lambda done, total: show("", done, total))
+        return check_own(data, show)
 
 
 def _refuse_hints(hints: OwnOptions, name: str) -> None:
@@ -462,7 +460,7 @@ def show(
         name, root = named_corpus(name)[0], own
     rows = load_corpus(name, root or corpus_root(name, corpus_folders(data)))
     with progress_for(as_json, quiet).amount("reading") as progress:
-        page = build_page(name, rows, not no_audio, lambda done, total: progress("", done, total))
+        page = build_page(name, rows, not no_audio, progress)
     path = write_page(page, output)
     if as_json:
         echo_json({"page": path, **page.to_dict()})

@@ -83,10 +83,12 @@ def test_a_corpus_is_downloaded_compared_unpacked_and_readable(server, tmp_path,
     content = zipped({f"wav/{path.name}": path.read_bytes() for path in recordings})
     server.files["/emodb.zip"] = content
     monkeypatch.setattr(EmoDb, "archives", (Archive(f"{server.url}/emodb.zip", md5(content), len(content)),))
-    seen: list[tuple[str, int, int]] = []
-    fetch_corpus(corpus_called("emodb"), tmp_path / "here", lambda *progress: seen.append(progress))
+    seen: list[tuple[int, int, str]] = []
+    fetch_corpus(
+        corpus_called("emodb"), tmp_path / "here", lambda done, total, name="": seen.append((done, total, name))
+    )
     assert len(load_corpus("emodb", tmp_path / "here")) == 3
-    assert seen[-1] == ("emodb.zip", len(content), len(content))
+    assert seen[-1] == (len(content), len(content), "emodb.zip")
     fetch_corpus(corpus_called("emodb"), tmp_path / "here")
     assert server.ranges == [None]  # what is complete isn't fetched again
 
