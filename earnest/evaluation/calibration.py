@@ -36,6 +36,11 @@ class Reliability:
         return float(np.nansum(self.counts * np.abs(self.accuracy - self.confidence)) / self.counts.sum())
 
 
+def known_rows(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Whether each row of probabilities (rows, classes) has them, shape (rows,); a row without is NaN."""
+    return np.asarray(~np.isnan(probabilities).any(axis=1))
+
+
 def reliability(
     probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer], n_bins: int = N_BINS
 ) -> Reliability:
@@ -83,7 +88,7 @@ def expected_ece(
     ----------
     probabilities : shape (rows, classes); NaN rows are left out, one row is needed
     """
-    confidence = probabilities[~np.isnan(probabilities).any(axis=1)].max(axis=1).astype(np.float64)
+    confidence = probabilities[known_rows(probabilities)].max(axis=1).astype(np.float64)
     if not len(confidence):
         raise ValueError("An expected calibration error needs at least one row with probabilities.")
     # A label drawn from the probabilities is the answer with the answer's probability, so only how many are right in
@@ -199,7 +204,7 @@ def calibration_scores(
 
     ``rng`` draws for the expected error; without it there is none.
     """
-    known = ~np.isnan(probabilities).any(axis=1)
+    known = known_rows(probabilities)
     if not known.any():
         return None
     # Brier (1950): mean over rows of Σ_c (p_c − [c is true])².
@@ -214,7 +219,7 @@ def _answers(
     probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer]
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Return confidence and whether right of the rows that have probabilities."""
-    known = ~np.isnan(probabilities).any(axis=1)
+    known = known_rows(probabilities)
     rows = probabilities[known]
     return rows.max(axis=1).astype(np.float64), rows.argmax(axis=1) == true[known]
 

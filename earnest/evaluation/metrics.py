@@ -14,7 +14,7 @@ import numpy.typing as npt
 from earnest.corpora.load import affect_range, affect_scale
 from earnest.errors import counted
 from earnest.evaluation.answers import TextColumn, numbered
-from earnest.evaluation.calibration import CalibrationScores, calibration_scores, reliability, selective
+from earnest.evaluation.calibration import CalibrationScores, calibration_scores, known_rows, reliability, selective
 from earnest.evaluation.confusion import (
     HEADLINES,
     ClassScores,
@@ -254,7 +254,7 @@ def top_k(probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer]
     own = probabilities[np.arange(len(true)), true][:, None]  # (rows, 1)
     earlier = np.arange(probabilities.shape[1]) < true[:, None]  # (rows, classes)
     before = (probabilities > own) | ((probabilities == own) & earlier)  # NaN compares as False: left to `answered`
-    answered = ~np.isnan(probabilities).any(axis=1)
+    answered = known_rows(probabilities)
     return float((answered & (before.sum(axis=1) < k)).mean())
 
 
@@ -285,7 +285,7 @@ def macro(
     probabilities : shape (rows, classes), NaN in rows that have none
     true : shape (rows,), class numbers
     """
-    known = ~np.isnan(probabilities).any(axis=1)
+    known = known_rows(probabilities)
     rows, labels = probabilities[known], true[known]
     occurring = np.unique(labels)
     if len(occurring) < 2:
@@ -327,7 +327,7 @@ class ConfidenceScores:
 def confidence_scores(predictions: Predictions) -> ConfidenceScores | None:
     """Score the probabilities; None when there are none."""
     probabilities, true = predictions.probabilities, predictions.emotion
-    if probabilities is None or np.isnan(probabilities).any(axis=1).all():
+    if probabilities is None or not known_rows(probabilities).any():
         return None
     curve = selective(probabilities, true)
     return ConfidenceScores(
@@ -534,7 +534,7 @@ def _calibration(predictions: Predictions, rng: np.random.Generator) -> Calibrat
     scores = calibration_scores(probabilities, predictions.emotion, rng)
     if scores is None:
         return None
-    known = ~np.isnan(probabilities).any(axis=1)
+    known = known_rows(probabilities)
     answered = known & (predicted >= 0)
     rows = probabilities[answered]
     # Of equal probabilities any may be answered.

@@ -25,6 +25,7 @@ from earnest.evaluation.answers import (
     read_table,
     text_column,
 )
+from earnest.evaluation.calibration import known_rows
 from earnest.files.reading import read_json
 from earnest.files.tables import RowWriter, marked
 from earnest.files.writing import replacing, unfollowed
@@ -174,7 +175,7 @@ def of_classes(predictions: Predictions, classes: Sequence[str]) -> Predictions:
     kept = predictions.take(np.flatnonzero(number[predictions.emotion] >= 0))
     assert kept.probabilities is not None
     probabilities = among(kept.probabilities, places).astype(np.float32)
-    predicted = np.where(np.isnan(probabilities).any(axis=1), -1, probabilities.argmax(axis=1)).astype(np.int64)
+    predicted = np.where(known_rows(probabilities), probabilities.argmax(axis=1), -1).astype(np.int64)
     return replace(
         kept,
         classes=tuple(classes),
@@ -324,7 +325,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
 def _optional_columns(predictions: Predictions) -> Iterator[tuple[str, Sequence[str] | TextColumn]]:
     """Yield name and cells of each column that not all predictions have."""
     if predictions.probabilities is not None:
-        blank = np.asarray(np.isnan(predictions.probabilities).any(axis=1))
+        blank = ~known_rows(predictions.probabilities)
         for name, column in zip(predictions.classes, predictions.probabilities.T, strict=True):
             yield PREFIX + name, _number_texts(column, blank)
     if predictions.adapted is not None:

@@ -17,7 +17,7 @@ from earnest.corpora.load import scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError, named
 from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_on_test, is_chosen_on_test, published_as
-from earnest.evaluation.calibration import quality, undone
+from earnest.evaluation.calibration import known_rows, quality, undone
 from earnest.evaluation.curves import Amount
 from earnest.evaluation.intervals import Spread, manifest_columns
 from earnest.evaluation.metrics import BOOTSTRAP_SEED, Scores, affect_results, score, scores_of, seeds_apart
@@ -293,7 +293,7 @@ def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord
     """
     if predictions.probabilities is None:
         return None
-    known = predictions.take(np.flatnonzero(~np.isnan(predictions.probabilities).any(axis=1)))
+    known = predictions.take(np.flatnonzero(known_rows(predictions.probabilities)))
     assert known.probabilities is not None
     folds, plain = {}, np.empty(known.probabilities.shape)
     for fold in known.folds:

@@ -38,6 +38,7 @@ from earnest.models.classifier import MODELS, refuse_wrong_answers
 from earnest.progress import SILENT, Progress
 from earnest.settings.limits import from_mapping
 from earnest.settings.recipe import Range, Recipe, Tune, read_recipe, recipe_to_toml
+from earnest.training.examples import targets_of
 from earnest.training.heads import EmotionHead
 from earnest.training.learn import learner_for
 from earnest.training.record import CHECKPOINT, History
@@ -401,8 +402,7 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
     learner.fit(classifier, (train,), valid, folder, ends_now=watch.ends_now)
     logits = learner.logits(classifier.network, EmotionHead(n_classes), valid)
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    targets = np.array([example.target for example in valid], np.int64)
-    counts = confusion_counts(targets, logits.argmax(dim=1).numpy(), n_classes)
+    counts = confusion_counts(targets_of(valid), logits.argmax(dim=1).numpy(), n_classes)
     return float(headline_scores(counts)[watch.metric.removeprefix("valid_")])
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import counted
-from earnest.evaluation.calibration import CalibrationScores, Reliability, reliability, selective
+from earnest.evaluation.calibration import CalibrationScores, Reliability, known_rows, reliability, selective
 from earnest.evaluation.intervals import (
     Slice,
     gaps,
@@ -128,7 +128,7 @@ def calibration_section(result: Result) -> Section:
     if predictions.probabilities is None or scores.calibration is None:
         return Section("calibration", title, missing="The predictions have no probabilities.")
     curve = reliability(predictions.probabilities, predictions.emotion)
-    known = ~np.isnan(predictions.probabilities).any(axis=1)
+    known = known_rows(predictions.probabilities)
     kept = selective(predictions.probabilities[known], predictions.emotion[known])
     full, selected = kept.accuracy_at(1.0), kept.accuracy_at(SELECTED)
     answer = (

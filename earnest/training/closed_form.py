@@ -19,7 +19,7 @@ from earnest.models.classifier import Layer, Network
 from earnest.models.layers import SpeakerDependentHead
 from earnest.models.pretrained import persons
 from earnest.training.batches import pad_batch
-from earnest.training.examples import Example, digest_of_words, network_digest
+from earnest.training.examples import Example, digest_of_words, network_digest, targets_of
 
 
 class EmbeddingCache:
@@ -111,7 +111,7 @@ def fit_discriminant(
     speaker_prior : where the layer has class means of each speaker, see `speaker_discriminant`
     """
     head, shrunk = last_layer(network, layer), Shrinkage(shrinkage, network.value_weights)
-    targets = np.array([example.target for example in train])
+    targets = targets_of(train)
     embeddings = cache.embed(network, train).double().numpy()
     if isinstance(head, SpeakerDependentHead):
         speakers = [example.speaker for example in train]
@@ -178,7 +178,7 @@ def out_of_fold_logits(
     """
     examples, shrunk = [*valid, *train], Shrinkage(shrinkage, network.value_weights)
     embeddings = cache.embed(network, examples).double().numpy()
-    targets = np.array([example.target for example in examples])
+    targets = targets_of(examples)
     copies = np.array([example.copy > 0 for example in examples])
     corpora = np.array([example.utterance.corpus for example in examples])
     speakers = [example.utterance.speaker for example in examples]

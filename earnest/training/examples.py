@@ -206,6 +206,11 @@ class Example:
         return f"{self.utterance.corpus}/{self.utterance.speaker}" if self.utterance.speaker else ""
 
 
+def targets_of(examples: Sequence[Example]) -> npt.NDArray[np.int64]:
+    """Return the numbers of the examples' classes, shape (examples,)."""
+    return np.array([example.target for example in examples], np.int64)
+
+
 def compute_examples(
     front_end: FrontEndModule,
     utterances: Sequence[Utterance],

@@ -32,7 +32,7 @@ from earnest.progress import SILENT, Progress
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Finetune, FrameChanges, Recipe
 from earnest.training.batches import padded
-from earnest.training.examples import Example, classes_of_corpora
+from earnest.training.examples import Example, classes_of_corpora, targets_of
 from earnest.training.loop import AtomicCheckpointIO, bfloat16_is_quick, csv_bytes
 from earnest.training.record import CHECKPOINT
 
@@ -248,7 +248,7 @@ def start_heads(pair: Pair, examples: Sequence[Example]) -> None:
     points = (points - embedding.mean) / embedding.deviation
     names = sorted({example.speaker for example in examples})
     speakers = torch.tensor([names.index(example.speaker) for example in examples])
-    targets = np.array([example.target for example in examples])
+    targets = targets_of(examples)
     for head, values in ((pair.plain, points), (pair.centred, less_own_mean(points, speakers))):
         # A row of ``own`` has its corpus' classes; the first of them stands for the corpus, so each has one turn.
         for first in sorted({int(row.nonzero()[0]) for row in pair.own}):

@@ -29,7 +29,7 @@ from earnest.training.closed_form import (
     last_layer,
     out_of_fold_logits,
 )
-from earnest.training.examples import Example
+from earnest.training.examples import Example, targets_of
 from earnest.training.heads import ClassHead, class_heads, heads_of, learned_tasks
 from earnest.training.record import History, fit_calibration
 from earnest.training.runtime_statistics import RuntimeStatistics, fit_runtime_statistics
@@ -324,8 +324,7 @@ def calibration_of(
         return 1.0, None
     if speaker_independent and train and (answered := learner.out_of_fold_logits(network, head, train, unseen)):
         return fit_calibration(*answered)
-    true = np.array([example.target for example in unseen], np.int64)
-    return fit_calibration(learner.logits(network, head, unseen), true)
+    return fit_calibration(learner.logits(network, head, unseen), targets_of(unseen))
 
 
 def with_copies(

@@ -31,7 +31,7 @@ from earnest.models.classifier import MODELS, NetworkOutput, SpeechClassifier, b
 from earnest.models.pretrained import persons, take_over
 from earnest.models.published import LARGEST_BYTES, PUBLISHED
 from earnest.settings.recipe import Recipe, Training, read_recipe, recipe_to_toml
-from earnest.training.examples import Example, code_digest, code_of_others, digest_of_words
+from earnest.training.examples import Example, code_digest, code_of_others, digest_of_words, targets_of
 from earnest.training.heads import AffectHead, class_heads, heads_of
 from earnest.training.learn import Clips, calibration_of, learner_for
 from earnest.training.record import CHECKPOINT, NO_VALIDATION, RECORD, RunRecord, calibrate, read_record
@@ -127,7 +127,7 @@ def predictions_from(
     return Predictions(
         classes=classifier.classes,
         fold=same_text(fold, len(examples)),
-        emotion=np.array([example.target for example in examples], dtype=np.int64),
+        emotion=targets_of(examples),
         predicted=probabilities.argmax(axis=1).astype(np.int64),
         probabilities=probabilities,
         **columns,

@@ -29,7 +29,7 @@ from earnest.models.adaptation import SMALLEST, AdaptationNetwork, adaptation_gr
 from earnest.models.classifier import Network
 from earnest.settings.recipe import Training
 from earnest.training.closed_form import EmbeddingCache, is_speaker_dependent
-from earnest.training.examples import Example
+from earnest.training.examples import Example, targets_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -473,7 +473,7 @@ def speaker_embeddings(network: Network, examples: Sequence[Example], cache: Emb
     speakers = [example.utterance.speaker for example in examples]
     return SpeakerEmbeddings(
         cache.embed(network, examples).double().numpy(),
-        np.array([example.target for example in examples], np.int64),
+        targets_of(examples),
         [f"{who}{COPY}{one.copy}" if one.copy else who for who, one in zip(speakers, examples, strict=True)],
         np.array([example.duration_s for example in examples]),
         [example.utterance.corpus for example in examples],

@@ -27,6 +27,7 @@ from earnest.errors import EarnestError, MissingExtraError, counted, named
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
 from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
 from earnest.evaluation.author_protocols import stamp_of
+from earnest.evaluation.calibration import known_rows
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.intervals import Slice, manifest_columns
@@ -184,7 +185,7 @@ def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
         names = named([f"'{name}' ({counted(number, 'answer')})" for name, number in numbers.items()], N_NAMED)
         doubts.append(f"Counted as a class and never true: {names}. Leave the cell empty where it means no answer.")
     if predictions.probabilities is not None:
-        known = answered & ~np.isnan(predictions.probabilities).any(axis=1)
+        known = answered & known_rows(predictions.probabilities)
         rows = predictions.probabilities[known]
         # p of the class answered against the largest: equal ones are no contradiction.
         own = rows[np.arange(len(rows)), predictions.predicted[known]]
