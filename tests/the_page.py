@@ -19,6 +19,8 @@ VIEWS = ("live", "files", "compare", "recordings", "learn", "debug")
 DEMO = Path(__file__).resolve().parents[1] / "earnest" / "demo"
 RATE_HZ = 48_000
 AXE = harness.WEB / "node_modules" / "axe-core" / "axe.min.js"
+# What runs for seconds only isn't compiled twice: that took a tenth of the processor's time of most tests of the page.
+COMPILED_ONCE = "--js-flags=--wasm-tiering-budget=300000000"
 OTHER_HOST = "not-secure.test"  # resolves to this machine, and is no secure context over http
 
 
@@ -48,7 +50,7 @@ def joined(paths: Sequence[Path], seconds: float, pause_s: float = 0.5) -> npt.N
 def browser(microphone: Path | None, *flags: str, without: Sequence[str] = ()) -> Iterator[Any]:
     """Start Chromium; what it saves goes into the folder of the recording."""
     rules = f"--host-resolver-rules=MAP {OTHER_HOST} 127.0.0.1"
-    with harness.chromium(microphone, rules, *flags, without=without) as driver:
+    with harness.chromium(microphone, rules, COMPILED_ONCE, *flags, without=without) as driver:
         if microphone:
             folder = {"behavior": "allow", "downloadPath": str(microphone.parent)}
             driver.execute_cdp_cmd("Browser.setDownloadBehavior", folder)

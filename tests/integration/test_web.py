@@ -14,6 +14,7 @@ import pytest
 import soundfile
 import soxr
 from stand_in import CLASSES, stand_in_adaptation, stand_in_model, write_adapting, write_bundle
+from the_page import COMPILED_ONCE
 
 import earnest
 from earnest.audio.activity import NETWORK
@@ -413,7 +414,7 @@ def site(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     folder = tmp_path_factory.mktemp("served")
     soundfile.write(folder / "talk.wav", np.tile(demo("lively"), 3), 16_000)
     folders = {"web": harness.WEB, "models": SHIPPED, "tasks": folder}
-    with harness.served(**folders) as address, harness.chromium(folder / "talk.wav") as driver:
+    with harness.served(**folders) as address, harness.chromium(folder / "talk.wav", COMPILED_ONCE) as driver:
         yield driver, address, folder
 
 
