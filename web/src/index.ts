@@ -1,6 +1,6 @@
 export type { BundleFiles, BundleInfo, Progress } from "./bundle.js";
 export { decode } from "./decode.js";
-export { AudioError, BundleError, ChannelError, EarnestError, MicrophoneError, type MicrophoneReason, UndecodableError } from "./errors.js";
+export { AudioError, BundleError, ChannelError, EarnestError, MicrophoneError, type MicrophoneReason, UndecodableError, UnreachableError } from "./errors.js";
 export { checkedLabel, type Example, FEWEST_A_CLASS, type HeardRecording, MOST_EXAMPLES, type RefusedExample } from "./learning/examples.js";
 export type { LearnOptions, Learnt } from "./learning/learn.js";
 export type { ClassResult, Summary } from "./learning/summary.js";

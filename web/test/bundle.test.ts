@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkedInfo, fetchBundle, fetchFrom, sha256Of } from "../src/bundle.js";
 import { Engine } from "../src/engine.js";
-import { BundleError } from "../src/errors.js";
+import { BundleError, UnreachableError } from "../src/errors.js";
 import type { Ort } from "../src/graph.js";
 
 const MODEL = new TextEncoder().encode("a network");
@@ -65,8 +65,9 @@ test("an address without a bundle says what the server answered", async () => {
   await assert.rejects(fetchBundle("/m/", undefined, host({})), /bundle\.json: the server answers 404/);
 });
 
-test("a server that is not there is a BundleError", async () => {
-  await assert.rejects(fetchBundle("/m/", undefined, () => Promise.reject(new TypeError("no route"))), BundleError);
+test("a server that is not there is a BundleError, of a kind that may pass", async () => {
+  const failed = fetchBundle("/m/", undefined, () => Promise.reject(new TypeError("no route")));
+  await assert.rejects(failed, (error) => error instanceof UnreachableError && error instanceof BundleError);
 });
 
 test("a download that breaks off, and a voice activity network that can't be reached, are told with their address", async () => {

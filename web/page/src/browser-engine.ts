@@ -12,8 +12,8 @@ import {
   type SoundStream,
   type StreamOptions,
   type Timeline,
+  UnreachableError,
 } from "../../src/index.js";
-import { UnreachableError } from "../../src/errors.js";
 import type { About, Adapt, Engine, Learner, Source, Work } from "./engine.js";
 import { isSpectrogram } from "./source.js";
 
