@@ -219,27 +219,15 @@ def learn(  # noqa: PLR0913, each is a word of the command line
     from earnest.own.bundle import Answers
     from earnest.own.learn import LearnOptions, learn_own, named
     from earnest.progress import SILENT
+    from earnest.settings.limits import require_text
 
-    words = {
-        "label_column": label_column,
-        "speaker_column": speaker_column,
-        "label_pattern": label_pattern,
-        "speaker_pattern": speaker_pattern,
-        "name": name,
-    }
-    if wrong := next((word for word, value in words.items() if not isinstance(value, str | None)), None):
-        raise EarnestError(f"{wrong} must be text, got {words[wrong]!r}.")
+    columns = {"label_column": label_column, "speaker_column": speaker_column}
+    columns |= {"label_pattern": label_pattern, "speaker_pattern": speaker_pattern}
+    require_text(name=name, **columns)
     folder, earlier = Path(output), Path(continued) if continued else None
     answers = Answers(named(folder, name), licence=licence, data_licence=data_licence, attribution=attribution)
     options = LearnOptions(
         model or DEFAULT_BUNDLE, seed, balance, augment, keep, earlier, jobs, report, progress or SILENT
     )
-    data = read_own(
-        source,
-        label_column=label_column,
-        speaker_column=speaker_column,
-        label_pattern=label_pattern,
-        speaker_pattern=speaker_pattern,
-        root=Path(root) if root else None,
-    )
+    data = read_own(source, **columns, root=Path(root) if root else None)
     return learn_own(data, folder, answers, options, overwrite)

@@ -136,6 +136,13 @@ def require_seconds(**values: object) -> None:
             raise EarnestError(f"{name} must be a number of seconds above 0, got {shown(value)}.")
 
 
+def require_text(**values: object) -> None:
+    """Refuse what is neither text nor None."""
+    for name, value in values.items():
+        if not isinstance(value, str | None):
+            raise EarnestError(f"{name} must be text, got {shown(value)}.")
+
+
 @cache
 def _limited_fields(kind: Any) -> tuple[tuple[str, Any], ...]:
     """Return the names and types of the fields that have limits; found once, so that making one costs little."""
