@@ -19,10 +19,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, BinaryIO, Protocol
 
@@ -30,7 +30,7 @@ import numpy as np
 
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline, until
 from earnest.audio.io import MAX_SECONDS, NOTES, AudioStream, check_form, checked, open_audio
-from earnest.audio.source import Channel, Source, opened, path_of, source_name, whole_and_channel
+from earnest.audio.source import Channel, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, DecoderDiedError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.decoder_child import LENGTH, STOP, Kind, WireError, error_of, read_message, values_of
@@ -64,34 +64,6 @@ class InProcess:
 
     def close(self) -> None:
         """Do nothing."""
-
-
-class WatchedDecoders:
-    """Has decoders decode, and says how far they are: ``heard`` is called with a path and the seconds so far."""
-
-    def __init__(self, heard: Callable[[str, float], object], decoders: Decoders) -> None:
-        self._heard, self._decoders = heard, decoders
-
-    @contextmanager
-    def open_audio(self, source: Source, max_seconds: float) -> Iterator[AudioStream]:
-        """Open a recording whose blocks are counted."""
-        with self._decoders.open_audio(source, max_seconds) as audio:
-            yield replace(audio, blocks=self._blocks(path_of(source), audio))
-
-    def read_picture(self, source: Source) -> Picture:
-        """See `Decoders`."""
-        return self._decoders.read_picture(source)
-
-    def close(self) -> None:
-        """See `Decoders`."""
-        self._decoders.close()
-
-    def _blocks(self, path: str, audio: AudioStream) -> Iterator[Waveform]:
-        n_samples = 0
-        for block in audio.blocks:
-            yield block
-            n_samples += len(block)
-            self._heard(path, n_samples / audio.sample_rate_hz)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -13,13 +15,14 @@ from typing import Any, TypeVar, Unpack
 import numpy as np
 
 from earnest.audio.deadline import Deadline, current_deadline, until
-from earnest.audio.io import MAX_SECONDS, SEPARATE, check_form
-from earnest.audio.source import AudioInput, path_of, rate_of, refuse_single, source_of
+from earnest.audio.io import MAX_SECONDS, SEPARATE, AudioStream, check_form
+from earnest.audio.source import AudioInput, Source, path_of, rate_of, refuse_single, source_of
+from earnest.audio.waveform import Waveform
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
 from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.bulk import BATCH_S, AnsweredRecording, BatchAnswers, Bulk
-from earnest.runtime.decoders import Decoders, InProcess, Reading, WatchedDecoders
+from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.formats import EmbeddedRecording, Embeddings, PredictionRows
 from earnest.runtime.graph import Graph, engine_for, network_of
@@ -164,7 +167,7 @@ class Predictor:
             the thread that reads it; one that is heard in parts may be opened twice, and begin again
         """
         made = copy(self)
-        made.decoders = WatchedDecoders(heard, self.decoders)
+        made.decoders = _WatchedDecoders(heard, self.decoders)
         return made
 
     @property
@@ -468,6 +471,34 @@ class Predictor:
     ) -> Bulk:
         asked = options or Options()
         return Bulk(self.graph, self.info, self._reading, adapter, self.batch_s, asked, self._windowing, outputs)
+
+
+class _WatchedDecoders:
+    """Has decoders decode, and says how far they are: ``heard`` is called with a path and the seconds so far."""
+
+    def __init__(self, heard: Callable[[str, float], object], decoders: Decoders) -> None:
+        self._heard, self._decoders = heard, decoders
+
+    @contextmanager
+    def open_audio(self, source: Source, max_seconds: float) -> Iterator[AudioStream]:
+        """Open a recording whose blocks are counted."""
+        with self._decoders.open_audio(source, max_seconds) as audio:
+            yield replace(audio, blocks=self._blocks(path_of(source), audio))
+
+    def read_picture(self, source: Source) -> Picture:
+        """See `Decoders`."""
+        return self._decoders.read_picture(source)
+
+    def close(self) -> None:
+        """See `Decoders`."""
+        self._decoders.close()
+
+    def _blocks(self, path: str, audio: AudioStream) -> Iterator[Waveform]:
+        n_samples = 0
+        for block in audio.blocks:
+            yield block
+            n_samples += len(block)
+            self._heard(path, n_samples / audio.sample_rate_hz)
 
 
 async def _while_awaited(work: Callable[[], Answer]) -> Answer:
