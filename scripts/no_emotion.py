@@ -29,6 +29,7 @@ from faces import ROOT, SEED, Faces, same_answer, say
 
 from earnest.audio.io import decode
 from earnest.corpora.load import corpus_root, load_utterances
+from earnest.corpora.manifest import Utterance
 from earnest.runtime.prediction import Prediction
 
 CORPORA = ("ravdess", "crema-d", "emodb", "nemo")
@@ -158,12 +159,17 @@ def speech_lines(faces: Faces, names: Sequence[str], n_clips: int, n_speech: int
         yield f"| {corpus} | {len(rows)} | {refused} | {shares} | {same} | {counted(every)} |"
 
 
+def unfitted_bursts() -> list[Utterance]:
+    """Return the vocal bursts of EmoGator's contributors that nothing was fitted on."""
+    rows = load_utterances(["emogator"], {})
+    tested = set(sorted({row.speaker for row in rows})[::TEST_EVERY])
+    return [row for row in rows if row.speaker in tested]
+
+
 def burst_lines(faces: Faces, n_bursts: int) -> Iterator[str]:
     """Ask about vocal bursts; yield one line a kind, then of all."""
     yield BURST_NOTE.format(every=TEST_EVERY, sure=round(100 * SURE_FROM)).rstrip("\n")
-    rows = load_utterances(["emogator"], {})
-    tested = set(sorted({row.speaker for row in rows})[::TEST_EVERY])
-    chosen = drawn([row for row in rows if row.speaker in tested], n_bursts)
+    chosen = drawn(unfitted_bursts(), n_bursts)
     answers = faces.ask("predict", [row.path for row in chosen])
     kinds = [burst_kind(row.native_emotion) for row in chosen]
     for kind in (*sorted(set(kinds)), "all"):

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 from hard_speech import CORPORA, N_CLIPS, RATE_HZ, SEED, drawn_clips, in_range, lines, rows_of
-from no_emotion import TEST_EVERY
+from no_emotion import unfitted_bursts
 from scipy.linalg import solve_toeplitz
 from scipy.signal import butter, lfilter, sosfilt
 
@@ -26,7 +26,6 @@ from earnest.augment.base import mix_at_snr
 from earnest.augment.coloured_noise import coloured_noise
 from earnest.augment.reverb import reverberated, room_response
 from earnest.augment.time_stretch import stretched
-from earnest.corpora.load import load_utterances
 from earnest.runtime.predictor import Predictor
 
 OUTPUT = Path(__file__).parent.parent / "docs" / "results" / "odd-sound.md"
@@ -98,9 +97,7 @@ def jingle(rng: np.random.Generator) -> Waveform:
 @cache
 def laughs() -> list[Waveform]:
     """Load vocal bursts of amusement by contributors that no fitting saw, up to 1.5 s of each."""
-    rows = load_utterances(["emogator"], {})
-    contributors = set(sorted({row.speaker for row in rows})[::TEST_EVERY])
-    chosen = [row for row in rows if row.speaker in contributors and row.native_emotion == "amusement"]
+    chosen = [row for row in unfitted_bursts() if row.native_emotion == "amusement"]
     return [active(load_waveform(row.path, RATE_HZ))[: int(1.5 * RATE_HZ)] for row in chosen]
 
 
