@@ -36,6 +36,7 @@ from earnest.errors import EarnestError, shown
 CONTEXT_S = 0.5  # of 0, 0.5 and 1 s what serves clips and talks in a noisy room alike (docs/results/experiments.md)
 # Room noise of more than `_NOISE_S` at an end: softer than speech, and louder than what front ends cut off (40 dB).
 _NOISE_S, _NOISE_DB = CONTEXT_S + 0.1, (20.0, 45.0)  # below the loudest frame
+SHORTEST_S, LONGEST_S = 0.1, 60  # of a hop and of a window
 _TAIL_SAMPLES = 2**14  # one second at 16 kHz, and a little
 
 
@@ -49,9 +50,9 @@ class Windowing:
 
     def __post_init__(self) -> None:
         are_numbers = isinstance(self.hop_s, Real) and isinstance(self.window_s, Real)
-        if not are_numbers or not 0.1 <= self.hop_s <= self.window_s <= 60:
+        if not are_numbers or not SHORTEST_S <= self.hop_s <= self.window_s <= LONGEST_S:
             got = f"hop {shown(self.hop_s)} and window {shown(self.window_s)}"
-            raise EarnestError(f"Expected 0.1 ≤ hop ≤ window ≤ 60 seconds, got {got}.")
+            raise EarnestError(f"Expected {SHORTEST_S:g} ≤ hop ≤ window ≤ {LONGEST_S:g} seconds, got {got}.")
 
 
 @dataclass(frozen=True)

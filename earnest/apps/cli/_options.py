@@ -27,7 +27,7 @@ from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.prediction import ClassChoice, Options
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
-from earnest.runtime.windows import Windowing
+from earnest.runtime.windows import LONGEST_S, SHORTEST_S, Windowing
 
 _log = logging.getLogger("earnest")
 
@@ -126,6 +126,7 @@ CORPUS: Mapping[str, Any] = {
     "metavar": "NAME|PATH",
     "shell_complete": names_from(CORPORA.names, files=True),
 }
+SECONDS: Mapping[str, Any] = {"type": NumberRange(SHORTEST_S, LONGEST_S), "show_default": True}
 
 
 @dataclass(frozen=True)
@@ -133,19 +134,9 @@ class WindowOptions:
     """Options of windows, which every command has that answers over time."""
 
     window_s: float = option(
-        "--window",
-        type=NumberRange(0.1, 60),
-        default=Windowing.window_s,
-        show_default=True,
-        help="Seconds that the network hears at once.",
+        "--window", **SECONDS, default=Windowing.window_s, help="Seconds that the network hears at once."
     )
-    hop_s: float = option(
-        "--hop",
-        type=NumberRange(0.1, 60),
-        default=Windowing.hop_s,
-        show_default=True,
-        help="Seconds from one window to the next.",
-    )
+    hop_s: float = option("--hop", **SECONDS, default=Windowing.hop_s, help="Seconds from one window to the next.")
 
     def __post_init__(self) -> None:
         if self.hop_s > self.window_s:
