@@ -212,11 +212,10 @@ def scheme_of_rows(name: str, rows: Iterable[Utterance]) -> Scheme:
     """
     if name != "native":
         return scheme_called(name)
-    registered, words = set(CORPORA.names()), {}
-    emotions = set()
+    words, emotions = dict[tuple[str, str], str](), set[str]()
     for row in rows:
-        if row.emotion == "other" and row.native_emotion and row.corpus not in registered:
+        if row.emotion == "other" and row.native_emotion and row.corpus not in CORPORA:
             words[row.corpus, row.native_emotion] = row.native_emotion
         else:
             emotions.add(row.emotion)
-    return Scheme("native", in_canonical_order({*emotions, *words.values()}), native=dict(words))
+    return Scheme("native", in_canonical_order({*emotions, *words.values()}), native=words)
