@@ -13,7 +13,7 @@ bundle itself, its graph's probabilities alone are built again.
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -117,16 +117,21 @@ def learnt_from(heard: Heard) -> npt.NDArray[np.bool_]:
     return np.isin(heard.corpus, (*SPEECH_CORPORA, MADE_UP)) | ((heard.corpus == "emogator") & ~tested) | others
 
 
+def kept_for_tests(contributors: Iterable[str]) -> list[str]:
+    """Return the contributors of vocal bursts that nothing is fitted on."""
+    return sorted(set(contributors))[::TEST_EVERY]
+
+
 def tested_contributors(heard: Heard) -> npt.NDArray[np.bool_]:
     """Return which rows are vocal bursts of contributors that nothing is fitted on."""
-    names = sorted(set(heard.group[heard.corpus == "emogator"]))[::TEST_EVERY]
-    return (heard.corpus == "emogator") & np.isin(heard.group, names)
+    is_burst = heard.corpus == "emogator"
+    return is_burst & np.isin(heard.group, kept_for_tests(heard.group[is_burst]))
 
 
 def with_sounds(ledger: Sequence[TrainingCorpus]) -> list[dict[str, Any]]:
     """Return the licence ledger with whose bursts and noises the sound head is fitted on, beside speech."""
     bursts = load_utterances(("emogator",), {})
-    tested = sorted({row.speaker for row in bursts})[::TEST_EVERY]
+    tested = kept_for_tests(row.speaker for row in bursts)
     fitted = [row for row in bursts if row.speaker not in tested]
     hours = round(sum(length_by_header_s(row.path) for row in fitted) / 3600, 3)
     heard = CorpusShare("emogator", len(fitted), len({row.speaker for row in fitted}), hours)

@@ -26,6 +26,7 @@ import numpy.typing as npt
 import soundfile
 import unheard_sounds
 from faces import ROOT, SEED, Faces, same_answer, say
+from fit_heads import TEST_EVERY, kept_for_tests
 
 from earnest.audio.io import decode
 from earnest.corpora.load import corpus_root, load_utterances
@@ -34,7 +35,6 @@ from earnest.runtime.prediction import Prediction
 
 CORPORA = ("ravdess", "crema-d", "emodb", "nemo")
 ESC_CLASSES = ("baby-cry", "helicopter", "person-sneeze", "sea-waves")  # see scripts/fit_heads.py
-TEST_EVERY = 4  # of EmoGator's contributors, as in scripts/fit_heads.py
 FACES = ("predict", "timeline", "http", "browser", "browser-file")
 SHORT_S = 2.5  # below a window, so that it is heard at once
 Item = TypeVar("Item")
@@ -162,7 +162,7 @@ def speech_lines(faces: Faces, names: Sequence[str], n_clips: int, n_speech: int
 def unfitted_bursts() -> list[Utterance]:
     """Return the vocal bursts of EmoGator's contributors that nothing was fitted on."""
     rows = load_utterances(["emogator"], {})
-    tested = set(sorted({row.speaker for row in rows})[::TEST_EVERY])
+    tested = kept_for_tests(row.speaker for row in rows)
     return [row for row in rows if row.speaker in tested]
 
 
