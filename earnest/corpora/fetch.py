@@ -256,6 +256,7 @@ def _receive(archive: Archive, part: Path, on_progress: ShowAmount | None) -> No
     try:
         answer = urlopen(request, timeout=_TIMEOUT_S)
     except HTTPError as error:
+        error.close()
         if error.code == 416 and there:  # nothing lies beyond what is there: the part is the whole file
             return
         raise

@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -24,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -527,8 +529,14 @@ def _environment() -> Mapping[str, str]:
 
 
 def _import_paths() -> list[str]:
-    """Return where this process looks for modules, without the folder that it stands in."""
-    return [path for path in sys.path if path and isinstance(path, str)]  # what is no text, Python leaves out too
+    """Return where this process looks for modules, without the folder that it stands in; in Python's own places first.
+
+    A folder of scripts may have joined them after this process had Python's own modules, and hold one of that name.
+    """
+    paths = [path for path in sys.path if path and isinstance(path, str)]  # what is no text, Python leaves out too
+    library = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    library |= {str(Path(path, "lib-dynload")) for path in library}
+    return sorted(paths, key=lambda path: path not in library)
 
 
 @contextmanager

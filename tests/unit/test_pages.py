@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import fields
+from inspect import getdoc
 from pathlib import Path
 from typing import get_args
 
@@ -69,7 +70,7 @@ def words_in(page: str) -> set[str]:
 
 def test_all_that_an_answer_says_is_explained() -> None:
     columns = flat_values(Prediction("", "error"), ["neutral", "happy"])
-    quality = re.search(r"quality : (.*?)\n    adapted : ", str(Prediction.__doc__), re.DOTALL)
+    quality = re.search(r"^quality : (.*?)\nadapted : ", str(getdoc(Prediction)), re.DOTALL | re.MULTILINE)
     assert quality is not None
     told = {*columns, *get_args(Status), *(field.name for field in fields(Prediction))}
     assert not {*told, *re.findall(r'"([a-z-]+)"', quality[1])} - words_in("answers.md")

@@ -398,7 +398,8 @@ def test_where_no_process_starts_this_one_decodes(
 def test_a_folder_of_scripts_may_hold_a_file_that_is_called_like_a_module_of_pythons(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "types.py").write_text("raise SystemExit('of the script')")  # which Python imports at its start
+    for name in ("json.py", "types.py"):  # which this process has long imported
+        (tmp_path / name).write_text("raise SystemExit('of the script')")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path, tmp_path])  # the last is none for Python
     with DecoderPool(1) as pool:
         pool.confinement()

@@ -168,7 +168,6 @@ def test_what_is_no_recording_is_not_readable(client: TestClient, body: bytes) -
         ("attachment; filename*=undefined''a.wav", ""),  # no charset of text
         ("attachment; filename*=iso-8859-1''gr%F6%DFe.wav", "größe.wav"),
         ("attachment; filename*=''talk.wav", "talk.wav"),
-        ("attachment; filename*0=a; filename*=b.wav", ""),  # which part comes first is unknown
         ("attachment; filename*=UTF-8''%1b%5b2J.wav", "\N{REPLACEMENT CHARACTER}[2J.wav"),
         ("attachment; filename=" + "a" * 2000, "a" * 200),
     ],
@@ -183,6 +182,12 @@ def test_a_recording_as_it_is_has_the_name_of_its_header_and_else_none(
     answer = client.post("/v1/predict?channel=2", content=b"no sound", headers=headers)
     told = f"{name}#2: " if name else "the recording, channel 2: "
     assert refused(answer, 422, "not-readable")["detail"].startswith(told)
+
+
+def test_a_header_that_gives_two_names_is_no_error(client: TestClient, sound: bytes) -> None:
+    headers = {**WAV, "Content-Disposition": "attachment; filename*0=a; filename*=b.wav"}
+    answer = client.post("/v1/predict", content=sound, headers=headers).json()
+    assert answer["path"] in ("bytes", "a")  # before Python 3.14, and since
 
 
 def part(headers: bytes, content: bytes = b"abc") -> bytes:
