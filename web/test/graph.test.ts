@@ -45,14 +45,14 @@ test("networks run on the CPU, whichever onnxruntime is brought", async () => {
   assert.deepEqual(new Set(asked.map((one) => JSON.stringify(one))), new Set(['{"executionProviders":["cpu"]}'])); // onnxruntime-node has no "wasm"
 });
 
-test("in Node, the runtime that is for pages is told, not a bundle that is whole", async () => {
+test("where the runtime that is for pages does not start in Node, it is told, not a bundle that is whole", async () => {
   const model = readFileSync("../earnest/bundles/small/model.onnx");
   const ofPages = (await import("onnxruntime-web/wasm")) as unknown as Ort;
-  await assert.rejects(openSession(ofPages, model, "small"), (error) => {
-    assert.ok(error instanceof BundleError);
-    assert.match(error.message, /^onnxruntime: the runtime doesn't start .* In Node import "onnxruntime-node" or "onnxruntime-web"/);
-    return true;
-  });
+  const told = await openSession(ofPages, model, "small").then((session) => session.release(), (error: unknown) => error);
+  if (told !== undefined) { // it does from Node 24 on
+    assert.ok(told instanceof BundleError);
+    assert.match(told.message, /^onnxruntime: the runtime doesn't start .* In Node import "onnxruntime-node" or "onnxruntime-web"/);
+  }
   const ofNode = (await import("onnxruntime-web")) as unknown as Ort;
   await (await openSession(ofNode, model, "small")).release();
   await assert.rejects(openSession(ofNode, model.subarray(0, 1000), "small"), /^BundleError: small: onnxruntime refuses it .* Export it again/);
