@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._training import require_training
-from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, progress_for
+from earnest.apps.cli._typed import corpus_folders, data_option, output_options
 from earnest.evaluation.texts import percent
 
 
@@ -14,7 +15,7 @@ from earnest.evaluation.texts import percent
 @data_option
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to make.")
 @output_options
-def distil_command(recipe: Path, data: tuple[str, ...], output: Path, as_json: bool, quiet: bool) -> None:
+def distil_command(recipe: Path, data: tuple[str, ...], output: Path) -> None:
     """Distil a large encoder into a small network; the same command again resumes a killed run.
 
     The small network (student) learns to give the tokens of the large one (teacher). Labels play no part. The result
@@ -28,17 +29,15 @@ def distil_command(recipe: Path, data: tuple[str, ...], output: Path, as_json: b
     from research.distillation import distil, read_distillation, sound_of
 
     settings = read_distillation(recipe)
-    history = distil(settings, sound_of(settings, corpus_folders(data)), output, progress_for(as_json, quiet))
-    if as_json:
-        echo_json({"output": output, "epochs": history})
+    history = distil(settings, sound_of(settings, corpus_folders(data)), output, say.progress())
+    if say.answer({"output": output, "epochs": history}):
         return
     last = history[-1]
     for what, name in (("speakers learnt from", "train"), ("held-out speakers", "valid")):
         if f"{name}_token_error" in last:
             single, pooled = last[f"{name}_token_error"], last[f"{name}_pooled_error"]
-            echo(f"{what}: error of single tokens {single:.3f}, of clips {pooled:.3f} (1: nothing learnt)")
-    if not quiet:
-        echo(f'Next: weights = "{output}" in the [network] table of a recipe')
+            say.line(f"{what}: error of single tokens {single:.3f}, of clips {pooled:.3f} (1: nothing learnt)")
+    say.hint(f'Next: weights = "{output}" in the [network] table of a recipe')
 
 
 @click.command("finetune")
@@ -48,15 +47,7 @@ def distil_command(recipe: Path, data: tuple[str, ...], output: Path, as_json: b
 @click.option("--protocol", default=None, metavar="NAME", help="Leave out the test clips of one of its folds.")
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol. Default: its first.")
 @output_options
-def finetune_command(
-    recipe: Path,
-    data: tuple[str, ...],
-    output: Path,
-    protocol: str | None,
-    fold: str | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def finetune_command(recipe: Path, data: tuple[str, ...], output: Path, protocol: str | None, fold: str | None) -> None:
     """Fine-tune an encoder on the labels of corpora; the same command again resumes a killed run.
 
     The result is weights that a recipe's model can start from ([network] weights = FOLDER). Some protocols test on a
@@ -71,18 +62,16 @@ def finetune_command(
     from research.finetuning import clips_for, finetune, read_finetuning
 
     settings = read_finetuning(recipe)
-    progress = progress_for(as_json, quiet)
+    progress = say.progress()
     examples, corpora = clips_for(settings, corpus_folders(data), protocol, fold, progress)
     history = finetune(settings, examples, corpora, output, progress)
-    if as_json:
-        echo_json({"output": output, "epochs": history})
+    if say.answer({"output": output, "epochs": history}):
         return
     last = history[-1]
     if "valid_wa" in last:
         plain, centred = percent(last["valid_wa"]), percent(last["valid_centred_wa"])
-        echo(f"held-out speakers: WA {plain}; each less the mean of its clips {centred}")
-    if not quiet:
-        echo(f'Next: weights = "{output}" in the [network] table of a recipe')
+        say.line(f"held-out speakers: WA {plain}; each less the mean of its clips {centred}")
+    say.hint(f'Next: weights = "{output}" in the [network] table of a recipe')
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

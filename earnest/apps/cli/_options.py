@@ -14,7 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from earnest.apps.cli._recordings import CHANNEL_NUMBERS, is_folder, sources_of
-from earnest.apps.cli.output import FILE
+from earnest.apps.cli._typed import FILE
 from earnest.audio.source import MAX_CHANNELS
 from earnest.augment.tta import VARIANTS
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo, shipped_bundles

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import named_corpus, option
-from earnest.apps.cli.output import command_line, counts_text, echo, echo_table
+from earnest.apps.cli._typed import command_line
 from earnest.corpora.check import KEEP_ONE, TWICE, Finding, OwnReport, without_faulty
 from earnest.corpora.load import of_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance, doubts_about
@@ -92,14 +93,14 @@ def manifest_rows(data: OwnData, corpus: str, meanings: Mapping[str, str]) -> li
 
 def echo_manifest(data: OwnData, output: Path) -> None:
     """Report the rows and their source, what was left out, and the next command."""
-    echo(f"{output}: {counted(len(data.utterances), 'row')} of {data.layout}: {counts_text(data.class_counts)}")
+    say.line(f"{output}: {counted(len(data.utterances), 'row')} of {data.layout}: {say.counts_text(data.class_counts)}")
     speakers = f"{counted(len(data.speakers), 'speaker')} from {data.speaker_from}. " if data.speakers else ""
     notes = " ".join((*data.notes, *doubts_about(data.class_counts, data.utterances)))
-    echo(f"Labels from {data.label_from}. {speakers}{notes}".rstrip())
+    say.line(f"Labels from {data.label_from}. {speakers}{notes}".rstrip())
     for sentence in (*refused_sentences(data), *_of_own_words(data), *(() if data.speakers else (NO_SPEAKERS,))):
-        echo(sentence)
+        say.line(sentence)
     check, scoring = command_line("corpus", "check", output), command_line("evaluate", RECIPE, "--corpus", output)
-    echo(f"Next: {check}, then {scoring}")
+    say.line(f"Next: {check}, then {scoring}")
 
 
 def _of_own_words(data: OwnData) -> Iterator[str]:
@@ -147,21 +148,21 @@ def _finding_rows(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
 def echo_own_report(report: OwnReport, following: str) -> None:
     """Write counts, findings, advice and the command that follows, "" for none."""
     length = clock(round(3600 * report.hours, 1))
-    echo(f"{report.source}: {report.layout}, {counted(report.n_recordings, 'recording')}, {length}")
+    say.line(f"{report.source}: {report.layout}, {counted(report.n_recordings, 'recording')}, {length}")
     speakers = (
         f"{counted(report.n_speakers, 'speaker')} from {report.speaker_from}"
         if report.n_speakers
         else "speakers unknown"
     )
-    echo(f"Labels from {report.label_from}; {speakers}.\n")
-    echo_table(("label", "here"), [(one, str(n)) for one, n in report.class_counts.items()], right=("here",))
+    say.line(f"Labels from {report.label_from}; {speakers}.\n")
+    say.table(("label", "here"), [(one, str(n)) for one, n in report.class_counts.items()], right=("here",))
     if report.findings:
-        echo()
-        echo_table(("finding", "files", "what"), _finding_rows(report.findings))
-    echo()
+        say.line()
+        say.table(("finding", "files", "what"), _finding_rows(report.findings))
+    say.line()
     for sentence in report.advice:
-        echo(sentence)
+        say.line(sentence)
     n_found = len(report.findings)
-    echo(f"{counted(n_found, 'problem')}." if n_found else "Every recording can be read.")
+    say.line(f"{counted(n_found, 'problem')}." if n_found else "Every recording can be read.")
     if following:
-        echo(f"Next: {following}")
+        say.line(f"Next: {following}")

@@ -20,7 +20,8 @@ from typing import BinaryIO, TypeAlias
 
 import click
 
-from earnest.apps.cli.output import echo, refuse_input
+from earnest.apps.cli import say
+from earnest.apps.cli._typed import refuse_input
 from earnest.audio.io import load_waveform
 from earnest.audio.source import (
     MAX_CHANNELS,
@@ -338,7 +339,7 @@ def readable(sources: Iterable[Source]) -> tuple[list[Source], bool]:
     if errors and not kept:
         raise errors[0]
     for told in errors:
-        echo(f"{told} It is left out.", err=True)
+        say.line(f"{told} It is left out.", err=True)
     return kept, bool(errors)
 
 

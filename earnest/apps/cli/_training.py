@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import CORPUS, named_corpus, names_from, option
-from earnest.apps.cli.output import echo, echo_table, progress_for, repeated
+from earnest.apps.cli._typed import repeated
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, RecipeError, counted
@@ -46,9 +47,8 @@ def require_training() -> None:
     """Raise `MissingExtraError` without the packages of training; on a terminal, say that they take a while."""
     if not all(find_spec(name) for name in ("torch", "lightning", "onnx", "safetensors")):
         raise MissingExtraError("Training", "train")
-    said = click.get_current_context().params
-    if "torch" not in sys.modules and progress_for(said.get("as_json", False), said.get("quiet", False)).visible:
-        echo("Loading torch …", err=True)
+    if "torch" not in sys.modules and say.progress().visible:
+        say.line("Loading torch …", err=True)
 
 
 class RecipeFile(click.ParamType[Path]):
@@ -145,12 +145,12 @@ class RecipeOptions:
         """Own recordings that were named by path: name → folder, table or manifest."""
         return {name: path for name, path in map(named_corpus, self.corpora) if path is not None}
 
-    def read(self, path: Path, quiet: bool) -> Recipe:
+    def read(self, path: Path) -> Recipe:
         """Read the recipe with the typed settings, and report given ones without effect."""
         recipe, _ = self._read(path)
         training = recipe.training
         for what, unused in ((f'method = "{training.method}"', training.unused), ("The recipe", recipe.idle)):
-            if unused and not quiet:
+            if unused and not say.is_quiet():
                 click.echo(f"{what} makes no use of {', '.join(f'training.{name}' for name in unused)}.", err=True)
         return recipe
 
@@ -247,29 +247,29 @@ def echo_results(
     scores |= {f"{name}, {scheme} classes": found for scheme, found in outcome.class_subsets.items()}
     scores |= {f"{name}, {one.kind}: {how}": found for one in answered for how, found in one.scores.items()}
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.pooled_wa] for row in results_table(scores, protocol)]
-    echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
+    say.table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
     pooled = f"Pooled: all folds together, with the 95 % interval over {outcome.scores.intervals['wa'].over}"
-    echo(f"\n{outcome.scores.size('clip')}: {protocol.description}. {pooled}.")
+    say.line(f"\n{outcome.scores.size('clip')}: {protocol.description}. {pooled}.")
     for note in outcome.scores.notes:
-        echo(note)
+        say.line(note)
     echo_other_heads(outcome)
     if outcome.over_repeats:
         wa, ua = (spread_text(outcome.over_repeats[name]) for name in ("wa", "ua"))
         seeds = ", ".join(map(str, outcome.document["repeats"]["seeds"]))
-        echo(f"Over trainings with the seeds {seeds}: WA {wa}, UA {ua}.")
+        say.line(f"Over trainings with the seeds {seeds}: WA {wa}, UA {ua}.")
     if not outcome.coverage.complete:
-        echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
+        say.line(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
     for one in answered:
         if one.note:
-            echo(f"Noise: {one.note}.")
-    echo(f"Labels: {outcome.labels.sentence()}.")
+            say.line(f"Noise: {one.note}.")
+    say.line(f"Labels: {outcome.labels.sentence()}.")
     for fold, sentences in outcome.document.get("warnings", {}).items():
         for sentence in sentences:
-            echo(f"{fold}: {sentence}")
+            say.line(f"{fold}: {sentence}")
     for fold, chosen in outcome.document.get("selected", {}).items():
         settings = ", ".join(f"{key} = {value}" for key, value in chosen["settings"].items())
         score = f"{chosen['metric']} {percent(chosen['value'])}"
-        echo(f"Chosen in {fold} of {counted(chosen['trials'], 'trial')} ({score}): {settings}.")
+        say.line(f"Chosen in {fold} of {counted(chosen['trials'], 'trial')} ({score}): {settings}.")
     echo_leakage(outcome.leakage)
     if matrix:
         _echo_matrix(matrix)
@@ -280,7 +280,7 @@ def echo_results(
 def echo_other_heads(outcome: "Evaluation") -> None:
     """Write how right gender and affect are, where the model answers them."""
     if outcome.scores.gender:
-        echo(outcome.scores.gender.sentence())
+        say.line(outcome.scores.gender.sentence())
     echo_affect(outcome.document.get("affect") or {})
 
 
@@ -290,8 +290,8 @@ def echo_affect(scores: Mapping[str, Mapping[str, Any]]) -> None:
         low, high = next(iter(scores.values()))["scale"]
         columns = (f"affect, {low:g} to {high:g}", "n", "CCC", "RMSE")
         rows = [[name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in scores.items()]
-        echo_table(columns, rows, right=columns[1:])
-        echo()
+        say.table(columns, rows, right=columns[1:])
+        say.line()
 
 
 def _decimal(value: float | None) -> str:
@@ -305,20 +305,20 @@ def _means(outcome: "Evaluation") -> str:
 
 def echo_leakage(lines: Sequence[Leakage]) -> None:
     """Write the leakage between sets, each different line once."""
-    echo("Leakage, over all folds:")
+    say.line("Leakage, over all folds:")
     sentences = sentences_over(lines)
     for sentence in sentences[:MOST_LINES]:
-        echo(f"  {sentence}")
+        say.line(f"  {sentence}")
     if len(sentences) > MOST_LINES:
-        echo(f"  and {len(sentences) - MOST_LINES} more such lines in metrics.json")
+        say.line(f"  and {len(sentences) - MOST_LINES} more such lines in metrics.json")
 
 
 def _echo_matrix(matrix: Matrix) -> None:
     """Write UA of every pair of corpora."""
     columns = ("trained on", *matrix.corpora)
-    echo()
-    echo_table(columns, matrix.table(), "UA in per cent, tested on", right=columns[1:])
-    echo(f"{NOTE}.")
+    say.line()
+    say.table(columns, matrix.table(), "UA in per cent, tested on", right=columns[1:])
+    say.line(f"{NOTE}.")
 
 
 def _echo_amounts(amounts: Sequence["Amount"]) -> None:
@@ -328,5 +328,5 @@ def _echo_amounts(amounts: Sequence["Amount"]) -> None:
         [f"{one.share:g}", f"{one.clips:.0f}", f"{one.speakers:.0f}", spread_text(one.wa), spread_text(one.ua)]
         for one in amounts
     ]
-    echo()
-    echo_table(columns, rows, "The same test clips, less training data", right=columns)
+    say.line()
+    say.table(columns, rows, "The same test clips, less training data", right=columns)

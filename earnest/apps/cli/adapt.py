@@ -5,18 +5,11 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import AveragingOptions, channel_option, options
 from earnest.apps.cli._recordings import Speakers, sources_of
-from earnest.apps.cli.output import (
-    EXIT_SOME_FAILED,
-    FILE,
-    echo,
-    echo_json,
-    output_options,
-    overwrite_option,
-    progress_for,
-)
+from earnest.apps.cli._typed import EXIT_SOME_FAILED, FILE, output_options, overwrite_option
 from earnest.audio.source import Source, path_of
 from earnest.errors import EarnestError, counted, printable
 from earnest.files.writing import new_file, unfollowed
@@ -33,13 +26,7 @@ MOST_TOLD = 4  # names of speakers
 @overwrite_option
 @output_options
 def command(
-    paths: tuple[str, ...],
-    models: AveragingOptions,
-    channels: tuple[int, ...],
-    output: Path,
-    overwrite: bool,
-    as_json: bool,
-    quiet: bool,
+    paths: tuple[str, ...], models: AveragingOptions, channels: tuple[int, ...], output: Path, overwrite: bool
 ) -> None:
     """Save a profile of a speaker or a channel, without labels.
 
@@ -67,20 +54,18 @@ def command(
     def leave_out(error: EarnestError) -> None:
         heard.pop()
         failed.append(error)
-        echo(f"Left out: {error}", err=True)
+        say.line(f"Left out: {error}", err=True)
 
     with new_file(output, overwrite) as place, open(place, "w", encoding="utf-8", opener=unfollowed) as file:
         model = models.load()
-        hearing = Hearing(model, progress_for(as_json, quiet))
+        hearing = Hearing(model, say.progress())
         profile = hearing.predictor.profile(told(hearing), leave_out)
         file.write(profile.to_json())
     _tell_speakers(set(heard))
     _tell_too_little(profile, model.adaptation.least_speech_s)
     facts = {"rows": len(profile.weights), "speech_s": round(profile.speech_s, 3), "model": profile.model}
-    if as_json:
-        echo_json({"path": output, **facts})
-    elif not quiet:
-        echo(
+    if not say.answer({"path": output, **facts}):
+        say.hint(
             f"{output}: {profile.speech_s:.0f} s of speech, {counted(len(profile.weights), 'answer')} of "
             f"{profile.model}"
         )
@@ -90,7 +75,7 @@ def command(
 
 def _tell_too_little(profile: Profile, least_s: float) -> None:
     if profile.speech_s < least_s:
-        echo(
+        say.line(
             f"{profile.speech_s:.1f} s of speech are too little: '{profile.model}' adapts from {least_s:g} s on, so "
             "with this profile answers stay as they are. Give more recordings.",
             err=True,
@@ -101,7 +86,7 @@ def _tell_speakers(speakers: set[str]) -> None:
     """Warn of several speakers in the recordings: a profile of all of them may still be meant."""
     if len(speakers) > 1:
         names = printable(", ".join(sorted(speakers)[:MOST_TOLD])) + (", …" if len(speakers) > MOST_TOLD else "")
-        echo(
+        say.line(
             f"These recordings are of {len(speakers)} speakers ({names}), and become one profile, as of a room or a "
             "telephone. For one speaker give only that speaker's recordings.",
             err=True,

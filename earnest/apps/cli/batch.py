@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import (
     AnswerOptions,
     AveragingOptions,
@@ -19,17 +20,7 @@ from earnest.apps.cli._options import (
     option,
     options,
 )
-from earnest.apps.cli.output import (
-    EXIT_ERROR,
-    EXIT_SOME_FAILED,
-    counts_text,
-    echo,
-    echo_json,
-    hand_down,
-    output_options,
-    progress_for,
-    resumable,
-)
+from earnest.apps.cli._typed import EXIT_ERROR, EXIT_SOME_FAILED, output_options
 from earnest.bundle import bundle_anywhere, load_bundle
 from earnest.errors import EarnestError, MissingExtraError, counted, printable
 from earnest.evaluation.texts import percent
@@ -54,8 +45,7 @@ class RunOrNamed(click.Group):
 
 @click.group(cls=RunOrNamed)
 @output_options
-@click.pass_context
-def command(context: click.Context, as_json: bool, quiet: bool) -> None:
+def command() -> None:
     """Answer a million recordings, by many processes or machines.
 
     \b
@@ -63,7 +53,6 @@ def command(context: click.Context, as_json: bool, quiet: bool) -> None:
       earnest batch recordings/ --output answers         ("run" may be left out: earnest batch run --help)
       earnest batch summary answers
     """
-    hand_down(context, as_json, quiet)
 
 
 def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "Part":
@@ -137,8 +126,6 @@ def run(
     answer: AnswerOptions,
     channels: tuple[int, ...],
     reading: ReadingOptions,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Answer the recordings of SOURCE; the same command again does what is missing.
 
@@ -168,18 +155,18 @@ def run(
     if find_spec("pyarrow") is None:
         raise MissingExtraError("earnest batch", "parquet")
     words, chosen = _requested(source, table, models, answer, channels)
-    plan = batch_run.planned(place_at(output), words, shard_size, part, lambda text: echo(text, err=True))
+    plan = batch_run.planned(place_at(output), words, shard_size, part, lambda text: say.line(text, err=True))
     work = _work(plan, output, models, reading, chosen)
     if only_plan:
-        _tell_plan(plan, as_json, quiet)
+        _tell_plan(plan)
         return
     left, n_failed = plan.to_do(part, "://" not in output, retry_failed)
     if not left and part.count == 1:
-        batch_run.tell_new(plan, lambda text: echo(text, err=True))
+        batch_run.tell_new(plan, lambda text: say.line(text, err=True))
     begin = time.perf_counter()
-    with resumable(output, "", quiet):
-        outcome = batch_run.run(plan, work, workers.begun(), left, progress_for(as_json, quiet), n_failed)
-    _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
+    with say.resumable(output):
+        outcome = batch_run.run(plan, work, workers.begun(), left, say.progress(), n_failed)
+    _tell(outcome, time.perf_counter() - begin, output)
     _exit(outcome)
 
 
@@ -218,19 +205,17 @@ def _work(plan: "BatchPlan", output: str, models: AveragingOptions, reading: Rea
     return Work(place, plan.request, bundles, chosen, *computing, reading.batch_s, reading.file_s, reading.isolate)
 
 
-def _tell_plan(plan: "BatchPlan", as_json: bool, quiet: bool) -> None:
+def _tell_plan(plan: "BatchPlan") -> None:
     facts = {"inputs": plan.request.n_inputs, "shards": plan.request.n_shards, "shards_done": len(plan.done())}
-    if as_json:
-        echo_json(facts)
-    elif not quiet:
-        echo(counts_text(facts))
+    if not say.answer(facts):
+        say.hint(say.counts_text(facts))
 
 
-def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet: bool) -> None:
+def _tell(outcome: "Outcome", seconds: float, output: str) -> None:
     for error in outcome.errors:
-        echo(f"earnest: {error}", err=True)
-    if as_json:
-        echo_json(
+        say.line(f"earnest: {error}", err=True)
+    if say.is_json():
+        say.json(
             {
                 "answered": outcome.n_rows - outcome.n_failed,
                 "failed": outcome.n_failed,
@@ -241,7 +226,7 @@ def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet:
                 "errors": outcome.errors,
             }
         )
-    elif not quiet:
+    elif not say.is_quiet():
         told = f"{outcome.n_rows - outcome.n_failed} answered, {outcome.n_failed} failed"
         told += "" if outcome.n_rows or outcome.n_left or outcome.errors else ", all were there already"
         if outcome.n_held_failed:
@@ -250,13 +235,13 @@ def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet:
         if outcome.n_failed or outcome.n_held_failed:
             told += " (which: earnest batch summary; again: --retry-failed)"
         left = f", {outcome.n_left} left: give the same command again" if outcome.n_left else ""
-        echo(f"{told}, {clock(round(outcome.sound_s, 1))} of sound in {seconds:.0f} s{left}: {output}", err=True)
+        say.line(f"{told}, {clock(round(outcome.sound_s, 1))} of sound in {seconds:.0f} s{left}: {output}", err=True)
 
 
 @command.command()
 @click.argument("folder", metavar="DIR|URL")
 @output_options
-def summary(folder: str, as_json: bool, quiet: bool) -> None:
+def summary(folder: str) -> None:
     """Sum up the shards: rows, errors, shares, the slowest inputs; is there one row an input?
 
     Each shard is compared with its checksum, and its keys with the list of the inputs.
@@ -273,11 +258,9 @@ def summary(folder: str, as_json: bool, quiet: bool) -> None:
 
     if (plan := read_plan(place_at(folder))) is None:
         raise EarnestError(f"{folder}: no batch run was started there. Give the --output of a batch run.")
-    told = summarise(plan, progress_for(as_json, quiet))
-    if as_json:
-        echo_json(told.to_dict())
-    elif not quiet:
-        echo("\n".join(_lines(told)))
+    told = summarise(plan, say.progress())
+    if not say.answer(told.to_dict()):
+        say.hint("\n".join(_lines(told)))
     if not told.is_complete:
         click.get_current_context().exit(EXIT_ERROR)
 
@@ -293,9 +276,9 @@ def _lines(told: "Summary") -> list[str]:
         f"{counted(told.n_shards, 'shard')}; {state}",
         *(f"{name}: {len(found)}, such as {found[0]}" for name, found in wrong.items() if found),
         f"{sound} of sound, {speech} of speech; {work} of workers",
-        f"status: {counts_text(dict(told.statuses.most_common()))}",
+        f"status: {say.counts_text(dict(told.statuses.most_common()))}",
         f"emotions: {_shares(told.emotions.most_common())}",
-        *([f"quality: {counts_text(dict(told.qualities.most_common()))}"] if told.qualities else []),
+        *([f"quality: {say.counts_text(dict(told.qualities.most_common()))}"] if told.qualities else []),
         *(f"{count} × {error}" for error, count in told.errors.most_common(10)),
         *(f"failed: {printable(error)}" for error in list(told.failed.values())[:10]),
         *([f"… {n_failed - 10} more: earnest batch summary --json"] if n_failed > 10 else []),

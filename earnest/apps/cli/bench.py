@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 import earnest
+from earnest.apps.cli import say
 from earnest.apps.cli._options import JOBS, ModelOptions, listed, numbers, options
 from earnest.apps.cli._recordings import readable, sources_of
-from earnest.apps.cli.output import EXIT_SOME_FAILED, FOLDER, echo_json, echo_table, output_options, overwrite_option
+from earnest.apps.cli._typed import EXIT_SOME_FAILED, FOLDER, output_options, overwrite_option
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
 from earnest.audio.io import load_waveform, open_audio, resampled
 from earnest.audio.waveform import Waveform
@@ -98,8 +99,6 @@ def command(
     jobs: int,
     output: Path | None,
     overwrite: bool,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Measure latency, start, throughput, long sound and memory.
 
@@ -124,17 +123,15 @@ def command(
         asked = wanted, _hours(hours), repeats, jobs
         for row in _measured(predictor, model.model, recordings, baseline, *asked, Path(scratch)):
             rows.append(row)
-            if not quiet and sys.stderr.isatty():
+            if not say.is_quiet() and sys.stderr.isatty():
                 click.echo(f"{row['what']}: {row['value']:.3g} {row['unit']}", err=True)
     result = {"machine": _machine(), "model": predictor.info.name, "recordings": len(recordings), "rows": rows}
     if output:
         write_json(output / RESULT, result)
         plot_bench(result, output / "bench.png")
-    if as_json:
-        echo_json(result)
-    else:
+    if not say.answer(result):
         columns = ("measure", "value", "unit", "ratio", "note")
-        echo_table(columns, [_cells(row) for row in rows], right=("value", "ratio"))
+        say.table(columns, [_cells(row) for row in rows], right=("value", "ratio"))
     if unread:
         raise SystemExit(EXIT_SOME_FAILED)
 

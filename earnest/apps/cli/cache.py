@@ -2,14 +2,14 @@
 
 import click
 
-from earnest.apps.cli.output import echo, echo_json, hand_down, output_options
+from earnest.apps.cli import say
+from earnest.apps.cli._typed import output_options
 from earnest.files.cache import ENTRIES, LIMIT, CacheUsage, DiskCache, cache_folder, disk_cache
 
 
 @click.group()
 @output_options
-@click.pass_context
-def command(context: click.Context, as_json: bool, quiet: bool) -> None:
+def command() -> None:
     """Show or clear the cache of recordings and models on disk.
 
     `train`, `evaluate` and `tune` keep decoded sound, frames, and embeddings of networks that stay as they are, by
@@ -23,12 +23,11 @@ def command(context: click.Context, as_json: bool, quiet: bool) -> None:
       earnest cache show
       earnest cache clear
     """
-    hand_down(context, as_json, quiet)
 
 
 @command.command()
 @output_options
-def show(as_json: bool, quiet: bool) -> None:
+def show() -> None:
     """Show the cache: its folder, its size and its limit.
 
     \b
@@ -37,16 +36,15 @@ def show(as_json: bool, quiet: bool) -> None:
     """
     cache = _cache()
     usage = cache.usage()
-    if as_json:
-        echo_json({"folder": cache.folder, "entries": usage.entries, "bytes": usage.bytes, "limit": cache.most_bytes})
+    if say.answer({"folder": cache.folder, "entries": usage.entries, "bytes": usage.bytes, "limit": cache.most_bytes}):
         return
-    limit = "" if quiet else f"; at most {cache.most_bytes / 1e9:g} GB are kept ({LIMIT})"
-    echo(f"{cache.folder}: {_told(usage)}{limit}.")
+    limit = "" if say.is_quiet() else f"; at most {cache.most_bytes / 1e9:g} GB are kept ({LIMIT})"
+    say.line(f"{cache.folder}: {_told(usage)}{limit}.")
 
 
 @command.command()
 @output_options
-def clear(as_json: bool, quiet: bool) -> None:
+def clear() -> None:
     """Remove all entries, also of other projects. Running trainings go on, and compute them anew.
 
     \b
@@ -55,10 +53,8 @@ def clear(as_json: bool, quiet: bool) -> None:
     """
     cache = _cache()
     removed = cache.clear()
-    if as_json:
-        echo_json({"folder": cache.folder, "removed_entries": removed.entries, "removed_bytes": removed.bytes})
-    elif not quiet:
-        echo(f"{cache.folder}: {_told(removed)} removed.")
+    if not say.answer({"folder": cache.folder, "removed_entries": removed.entries, "removed_bytes": removed.bytes}):
+        say.hint(f"{cache.folder}: {_told(removed)} removed.")
 
 
 def _cache() -> DiskCache:

@@ -5,16 +5,8 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import (
-    FILE,
-    PATH,
-    command_line,
-    echo,
-    echo_json,
-    echo_table,
-    output_options,
-    overwrite_option,
-)
+from earnest.apps.cli import say
+from earnest.apps.cli._typed import FILE, PATH, command_line, output_options, overwrite_option
 from earnest.apps.cli.report import SHOWN, check_page
 from earnest.errors import EarnestError
 from earnest.files.writing import new_file
@@ -25,7 +17,7 @@ from earnest.files.writing import new_file
 @click.option("-o", "--output", type=FILE, help="Also write an HTML page.")
 @overwrite_option
 @output_options
-def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
+def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool) -> None:
     """Compare results with the first one, recording by recording.
 
     RUNs are folders of train, evaluate, learn or score, or predictions files. Each difference has an interval, from a
@@ -50,24 +42,23 @@ def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_jso
     if output:
         with new_file(output, overwrite) as place:
             write_comparison(compared, place)
-    if as_json:
-        echo_json(compared.to_dict())
+    if say.answer(compared.to_dict()):
         return
     title = "Each result on all of its clips, per cent, mean over folds"
-    echo_table(SHOWN, compared.headline.taken(SHOWN), title, right=SHOWN[2:])
+    say.table(SHOWN, compared.headline.taken(SHOWN), title, right=SHOWN[2:])
     if compared.on_common:
-        echo()
-        echo_table(compared.on_common.columns, compared.on_common.rows, right=compared.on_common.columns[1:])
-    echo()
+        say.line()
+        say.table(compared.on_common.columns, compared.on_common.rows, right=compared.on_common.columns[1:])
+    say.line()
     paired = compared.paired
     title = f"Against {compared.results[0].name}, in points; two-sided p-values"
     for name, *cells in paired.rows:  # one below the other: eleven columns don't fit beside each other
-        echo_table(("", name), list(zip(paired.columns[1:], cells, strict=True)), title, right=(name,))
-        echo()
+        say.table(("", name), list(zip(paired.columns[1:], cells, strict=True)), title, right=(name,))
+        say.line()
     for note in compared.notes:
-        echo(note)
-    if output and not quiet:
-        echo(f"\n{output}")
+        say.line(note)
+    if output and not say.is_quiet():
+        say.line(f"\n{output}")
 
 
 def _refuse_unscored(runs: Sequence[Path]) -> None:

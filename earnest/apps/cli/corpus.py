@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import named_corpus, names_from, options
 from earnest.apps.cli._own_recordings import (
     OwnOptions,
@@ -18,22 +19,15 @@ from earnest.apps.cli._own_recordings import (
     next_command,
     own_path,
 )
-from earnest.apps.cli.output import (
+from earnest.apps.cli._typed import (
     EXIT_OK,
     EXIT_SOME_FAILED,
     PATH,
     corpus_folders,
-    counts_text,
     data_option,
-    echo,
-    echo_json,
-    echo_table,
-    hand_down,
     output_options,
     overwrite_option,
-    progress_for,
     refuse_input,
-    size_text,
     word_pairs,
 )
 from earnest.corpora.base import CORPORA, Corpus
@@ -82,13 +76,13 @@ def echo_corpora(corpora: list[dict[str, Any]]) -> None:
         )
         for fact in corpora
     ]
-    echo_table(columns, rows, right=("clips", "speakers", "classes"))
+    say.table(columns, rows, right=("clips", "speakers", "classes"))
 
 
 def echo_facts(name: str, with_description: bool) -> None:
     """Write all that is known of one corpus, the layout of its folder included."""
     fact, corpus = facts(name), CORPORA.get(name)
-    classes = counts_text(fact["class_counts"]) or ", ".join(fact["classes"])
+    classes = say.counts_text(fact["class_counts"]) or ", ".join(fact["classes"])
     rows = [
         ("title", fact["title"]),
         ("language", fact["language"]),
@@ -103,30 +97,30 @@ def echo_facts(name: str, with_description: bool) -> None:
         ("files", ", ".join([*sorted(corpus.example)[:2], *corpus.label_files])),
         ("left out", ", ".join(f"{clip} ({why})" for clip, why in corpus.unusable.items()) or "nothing"),
     ]
-    echo_table(("", ""), rows)
+    say.table(("", ""), rows)
     if with_description:
-        echo("\n" + " ".join((corpus.__doc__ or "").split()))
+        say.line("\n" + " ".join((corpus.__doc__ or "").split()))
 
 
 def echo_report(report: CorpusReport) -> None:
     """Write the numbers of a check and every finding; what is true of the published corpus is marked as known."""
-    echo(f"{report.title}, licence {report.licence}, in {report.root}")
-    echo(
+    say.line(f"{report.title}, licence {report.licence}, in {report.root}")
+    say.line(
         f"{counted(report.n_recordings, 'recording')}, {report.n_utterances} of {report.expected_n_utterances} clips, "
         f"{report.n_speakers} of {report.expected_n_speakers} speakers, {report.hours:.2f} h\n"
     )
     emotions = [*report.expected_class_counts, *(set(report.class_counts) - set(report.expected_class_counts))]
     published = {name: str(count) for name, count in report.expected_class_counts.items()}
     counts = [(name, str(report.class_counts.get(name, 0)), published.get(name, "–")) for name in emotions]
-    echo_table(("emotion", "here", "published"), counts, right=("here", "published"))
+    say.table(("emotion", "here", "published"), counts, right=("here", "published"))
     if report.findings:
-        echo()
+        say.line()
         rows = [
             (finding.kind, "\n".join(finding.files), finding.detail, "known" if finding.known else "problem")
             for finding in report.findings
         ]
-        echo_table(("finding", "files", "what", ""), rows)
-    echo(f"\n{report.verdict}")
+        say.table(("finding", "files", "what", ""), rows)
+    say.line(f"\n{report.verdict}")
 
 
 @dataclass(frozen=True)
@@ -154,20 +148,18 @@ class _OwnTable:
 
 @click.group()
 @output_options
-@click.pass_context
-def command(context: click.Context, as_json: bool, quiet: bool) -> None:
+def command() -> None:
     """List, describe, check, draw, convert and download corpora.
 
     \b
     Example:
       earnest corpus check ravdess ~/data/ravdess
     """
-    hand_down(context, as_json, quiet)
 
 
 @command.command("list")
 @output_options
-def list_(as_json: bool, quiet: bool) -> None:
+def list_() -> None:
     """List the corpora that can be read, with licence, language, size and source.
 
     Corpora of other installed packages are among them. The exit code is 3 when one of these can't be imported.
@@ -182,23 +174,21 @@ def list_(as_json: bool, quiet: bool) -> None:
             corpora.append(facts(name))
         except EarnestError as error:  # of a package that can't be imported
             failed[name] = str(error)
-    if as_json:
-        echo_json([*corpora, *({"name": name, "error": error} for name, error in failed.items())])
-    else:
+    if not say.answer([*corpora, *({"name": name, "error": error} for name, error in failed.items())]):
         echo_corpora(corpora)
-        if not quiet:
-            echo("\nWhere they come from (how to get one: earnest corpus info NAME, or fetch NAME DIR):")
+        if not say.is_quiet():
+            say.line("\nWhere they come from (how to get one: earnest corpus info NAME, or fetch NAME DIR):")
             for corpus in corpora:
-                echo(f"  {corpus['name']:<12}  {corpus['url']}")
+                say.line(f"  {corpus['name']:<12}  {corpus['url']}")
         for why in failed.values():
-            echo(f"earnest: {why}", err=True)
+            say.line(f"earnest: {why}", err=True)
     sys.exit(EXIT_SOME_FAILED if failed else EXIT_OK)
 
 
 @command.command()
 @click.argument("name", shell_complete=names_from(CORPORA.names))
 @output_options
-def info(name: str, as_json: bool, quiet: bool) -> None:
+def info(name: str) -> None:
     """Show the facts about one corpus, where to get it and how its folder looks.
 
     \b
@@ -206,11 +196,9 @@ def info(name: str, as_json: bool, quiet: bool) -> None:
       earnest corpus info crema-d
     """
     corpus = corpus_called(name)
-    if as_json:
-        left_out = {"unusable": dict(corpus.unusable), "example": dict(corpus.example), "access": corpus.access}
-        echo_json(facts(name) | left_out)
-    else:
-        echo_facts(name, with_description=not quiet)
+    more = {"unusable": dict(corpus.unusable), "example": dict(corpus.example), "access": corpus.access}
+    if not say.answer(facts(name) | more):
+        echo_facts(name, with_description=not say.is_quiet())
 
 
 @command.command()
@@ -219,7 +207,7 @@ def info(name: str, as_json: bool, quiet: bool) -> None:
 @data_option
 @options("hints", OwnOptions)
 @output_options
-def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, as_json: bool, quiet: bool) -> None:
+def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions) -> None:
     """Compare a copy with the published corpus, and decode all of it; or check your own recordings.
 
     It finds recordings that are missing, unexpected, unreadable, cut, silent or the same sound twice, and counts
@@ -233,19 +221,15 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
     """
     if own := own_path(name, root):
         recordings = hints.read(own)
-        found = _checked(recordings, as_json, quiet)
-        if as_json:
-            echo_json(found.to_dict())
-        else:
+        found = _checked(recordings)
+        if not say.answer(found.to_dict()):
             echo_own_report(found, next_command(recordings, found, name, hints))
         sys.exit(EXIT_SOME_FAILED if found.findings else EXIT_OK)
     _refuse_hints(hints, name)
     corpus_called(name)
-    with progress_for(as_json, quiet).amount("decoding") as show:
+    with say.progress().amount("decoding") as show:
         report = check_corpus(name, root or corpus_root(name, corpus_folders(data)), show)
-    if as_json:
-        echo_json(report.to_dict())
-    else:
+    if not say.answer(report.to_dict()):
         echo_report(report)
     sys.exit(EXIT_SOME_FAILED if report.problems else EXIT_OK)
 
@@ -291,8 +275,6 @@ def manifest(
     emotions: Sequence[str],
     hints: OwnOptions,
     readable: bool,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Write the rows of a corpus, or of your own recordings, as a manifest.
 
@@ -319,32 +301,31 @@ def manifest(
     if found is None:
         rows = _named_rows(name, root or corpus_folders(data).get(name), own, hints)
         if readable:
-            rows, left_out = _readable_rows(name, rows, as_json, quiet)
+            rows, left_out = _readable_rows(name, rows)
     else:
         if columns:
             raise click.UsageError("--column works only with csv and jsonl. Use --label-column or --speaker-column.")
-        found = without_faulty(found, _checked(found, as_json, quiet)) if readable else found
+        found = without_faulty(found, _checked(found)) if readable else found
         rows = manifest_rows(found, corpus or named_corpus(name)[0], meant)
     with new_file(output, overwrite) as place:
         write_manifest(rows, place, output.parent)
     found = found and _renamed(found, meant)  # counts and doubts are of the words as they are now
     counts = found.class_counts if found else dict(Counter(row.emotion for row in rows))
-    if as_json:
-        n_speakers = len({row.speaker for row in rows if row.speaker})
-        echo_json({"manifest": output, "n_rows": len(rows), "n_speakers": n_speakers, "class_counts": counts})
-    elif found and not quiet:
-        echo_manifest(found, output)
-    elif not quiet:
-        echo(f"{output}: {counted(len(rows), 'row')}: {counts_text(counts)}")
+    n_speakers = len({row.speaker for row in rows if row.speaker})
+    if not say.answer({"manifest": output, "n_rows": len(rows), "n_speakers": n_speakers, "class_counts": counts}):
+        if not found:
+            say.hint(f"{output}: {counted(len(rows), 'row')}: {say.counts_text(counts)}")
+        elif not say.is_quiet():
+            echo_manifest(found, output)
     sys.exit(EXIT_SOME_FAILED if left_out or (found and found.refused) else EXIT_OK)
 
 
-def _readable_rows(name: str, rows: Sequence[Utterance], as_json: bool, quiet: bool) -> tuple[list[Utterance], int]:
+def _readable_rows(name: str, rows: Sequence[Utterance]) -> tuple[list[Utterance], int]:
     """Leave out what can't be learnt from, say so; return what stays, and how many don't."""
     data = OwnData(Path(name), name, tuple(rows))
-    kept = without_faulty(data, _checked(data, as_json, quiet))
+    kept = without_faulty(data, _checked(data))
     for sentence in refused_sentences(kept):
-        echo(sentence, err=True)
+        say.line(sentence, err=True)
     return list(kept.utterances), len(kept.refused)
 
 
@@ -383,8 +364,8 @@ def _named_rows(name: str, root: Path | None, own: _OwnTable, hints: OwnOptions)
     return load_corpus(name, (root or corpus_root(name, {})).resolve())
 
 
-def _checked(data: OwnData, as_json: bool, quiet: bool) -> OwnReport:
-    with progress_for(as_json, quiet).amount("decoding") as show:
+def _checked(data: OwnData) -> OwnReport:
+    with say.progress().amount("decoding") as show:
         return check_own(data, show)
 
 
@@ -399,7 +380,7 @@ def _refuse_hints(hints: OwnOptions, name: str) -> None:
 @click.argument("name", shell_complete=names_from(CORPORA.names))
 @click.argument("folder", type=PATH)
 @output_options
-def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
+def fetch(name: str, folder: Path) -> None:
     """Download a corpus from its public archive and unpack it.
 
     The same command resumes a download that broke off. The checksum is compared where one is published. Some corpora
@@ -411,14 +392,14 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
     """
     corpus = corpus_called(name)
     unchecked = [Path(archive.url).name for archive in corpus.archives if not archive.checksum]
-    if unchecked and not quiet:
-        echo(f"{corpus.title} publishes no checksum for {', '.join(unchecked)}.", err=True)
-    with progress_for(as_json, quiet).amount("connecting", in_bytes=True) as show:
+    if unchecked and not say.is_quiet():
+        say.line(f"{corpus.title} publishes no checksum for {', '.join(unchecked)}.", err=True)
+    with say.progress().amount("connecting", in_bytes=True) as show:
         paths = fetch_corpus(corpus, folder, show)
-    if as_json:
-        echo_json({"corpus": name, "folder": folder, "archives": paths, "licence": corpus.licence})
-    elif not quiet:
-        echo(f"{corpus.title} is in {folder}, licence {corpus.licence}. Check it: earnest corpus check {name} {folder}")
+    if not say.answer({"corpus": name, "folder": folder, "archives": paths, "licence": corpus.licence}):
+        say.hint(
+            f"{corpus.title} is in {folder}, licence {corpus.licence}. Check it: earnest corpus check {name} {folder}"
+        )
 
 
 @command.command()
@@ -429,16 +410,7 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
 @overwrite_option
 @click.option("--no-audio", is_flag=True, help="Put no recordings into the page.")
 @output_options
-def show(
-    name: str,
-    root: Path | None,
-    data: Sequence[str],
-    output: Path,
-    overwrite: bool,
-    no_audio: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def show(name: str, root: Path | None, data: Sequence[str], output: Path, overwrite: bool, no_audio: bool) -> None:
     """Draw a corpus: counts, durations, affect, waveforms, a spectrogram a class; one page to look at and listen to.
 
     ROOT is the folder of the corpus, or a manifest of your own recordings. Without ROOT it looks in the folder that
@@ -459,11 +431,9 @@ def show(
     if own := own_path(name, root) if name not in corpus_folders(data) else None:
         name, root = named_corpus(name)[0], own
     rows = load_corpus(name, root or corpus_root(name, corpus_folders(data)))
-    with progress_for(as_json, quiet).amount("reading") as progress:
+    with say.progress().amount("reading") as progress:
         page = build_page(name, rows, not no_audio, progress)
     path = write_page(page, output)
-    if as_json:
-        echo_json({"page": path, **page.to_dict()})
-    elif not quiet:
-        echo(f"{path} ({size_text(path)}); its pictures and corpus.json are beside it")
+    if not say.answer({"page": path, **page.to_dict()}):
+        say.hint(f"{path} ({say.size_text(path)}); its pictures and corpus.json are beside it")
     sys.exit(EXIT_SOME_FAILED if page.unreadable else EXIT_OK)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import names_from
-from earnest.apps.cli.output import EXIT_SOME_FAILED, FOLDER, encode_output, output_options
+from earnest.apps.cli._typed import EXIT_SOME_FAILED, FOLDER, output_options
 from earnest.bundle import shipped_bundles
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.formats import json_line
@@ -35,13 +36,7 @@ from earnest.runtime.formats import json_line
 )
 @output_options
 def command(
-    paths: tuple[str, ...],
-    model: str | None,
-    folder: Path | None,
-    language: str | None,
-    until_answered: bool,
-    as_json: bool,
-    quiet: bool,
+    paths: tuple[str, ...], model: str | None, folder: Path | None, language: str | None, until_answered: bool
 ) -> None:
     """Open the window: files, folders, microphone, corrections.
 
@@ -52,7 +47,7 @@ def command(
       earnest desktop
       earnest desktop interview.mp3 recordings/
     """
-    if as_json and not until_answered:
+    if say.is_json() and not until_answered:
         raise click.UsageError("--json: a window writes no JSON. Add --until-answered, or use earnest predict --json.")
     if until_answered and not paths:
         raise click.UsageError("--until-answered needs PATHS.")
@@ -68,8 +63,8 @@ def command(
             "libdbus-1-3 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0."
         ) from error
     _check_display()
-    rows = run(paths, folder, model, language, quiet, until_answered)
-    encode_output("json")
+    rows = run(paths, folder, model, language, say.is_quiet(), until_answered)
+    say.encode("json")
     for row in rows:
         click.echo(json_line(row))
     if any(row.error for row in rows):

@@ -4,11 +4,12 @@ from typing import cast
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._answers import NoteCounter, answer_words
 from earnest.apps.cli._options import CHANNELS, MODEL, THREADS, AnswerOptions, options
 from earnest.apps.cli._recordings import counter_of, sources_of
+from earnest.apps.cli._typed import EXIT_SOME_FAILED, output_options
 from earnest.apps.cli.listen import events_of, tell
-from earnest.apps.cli.output import EXIT_SOME_FAILED, encode_output, output_options
 from earnest.audio.feed import microphone
 from earnest.runtime.engine import Hint, Provider
 from earnest.runtime.formats import json_line
@@ -49,8 +50,6 @@ def command(
     microphone_name: str | None,
     threads: int,
     hint: Hint,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Recognise emotions on a small device, with OpenVINO alone.
 
@@ -74,33 +73,33 @@ def command(
         raise click.UsageError("--channel is for PATHS: one channel is recorded of a microphone.")
     provider = cast(Provider, device.lower())
     predictor = Predictor.load(model, threads, provider, backend="openvino", hint=hint)
-    encode_output("json" if as_json else "table")
+    say.encode("json" if say.is_json() else "table")
     asked = answer.of(predictor.info)
     if listens:
-        _listen(predictor, asked, microphone_name, as_json)
+        _listen(predictor, asked, microphone_name)
         return
     n_failed, notes = 0, NoteCounter("--channel 1 --channel 2")
     sources = sources_of(paths, channels, count=counter_of(predictor))
     for row in predictor.predict_many(sources, **asked.words()):
         n_failed += row.status == "error"
         notes.count(row)
-        click.echo(json_line(row) if as_json else _line(row, quiet))
-    if not quiet:
+        click.echo(json_line(row) if say.is_json() else _line(row))
+    if not say.is_quiet():
         notes.tell(len(sources))
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
 
-def _line(row: Prediction, quiet: bool) -> str:
+def _line(row: Prediction) -> str:
     """Format one answer as a line, or only as the word for it."""
-    if quiet:
+    if say.is_quiet():
         return row.emotion or row.status
     return row.error or f"{row.path}: {answer_words(row)}"  # an error names its recording
 
 
-def _listen(predictor: Predictor, options: Options, device: str | None, as_json: bool) -> None:
+def _listen(predictor: Predictor, options: Options, device: str | None) -> None:
     """Print spans and vocal bursts as they end."""
     rate_hz = predictor.info.sample_rate_hz
     with microphone(rate_hz, device) as feed:
         for event in events_of(predictor.stream(rate_hz, **options.words()), feed):
-            click.echo(json_line(event)) if as_json else tell(event)
+            click.echo(json_line(event)) if say.is_json() else tell(event)

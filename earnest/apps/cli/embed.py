@@ -16,19 +16,12 @@ from typing import Any, Literal, TypeAlias
 import click
 import numpy as np
 
+from earnest.apps.cli import say
 from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import counter_of, sources_of
 from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, MadeBy, Sample
-from earnest.apps.cli.output import (
-    EXIT_SOME_FAILED,
-    FILE,
-    echo_json,
-    encode_output,
-    output_options,
-    progress_for,
-    resumable,
-)
+from earnest.apps.cli._typed import EXIT_SOME_FAILED, FILE, output_options
 from earnest.apps.cli.predict import DecodingOptions, Existing, ExistingOptions, is_done, where_failed
 from earnest.audio.source import Source
 from earnest.bundle import BundleInfo
@@ -176,8 +169,6 @@ def command(
     output: Path | None,
     existing: ExistingOptions,
     decoding: DecodingOptions,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Write the embeddings of recordings.
 
@@ -198,7 +189,7 @@ def command(
     (their rows say why), 130 stopped by Ctrl-C.
     """
     found = existing.choice(output)
-    if output is None and not as_json:
+    if output is None and not say.is_json():
         raise click.UsageError("Name a file with --output, such as embeddings.npz, or give --json.")
     form = None if output is None else _FORMS.get(output.suffix.lower())
     if output is not None and form is None:
@@ -208,12 +199,12 @@ def command(
     retried = existing.retried(sources)
     if output is None or form is None:
         n_failed = 0
-        encode_output("json")
+        say.encode("json")
         for row in predictor.embed_many(sources, min(decoding.jobs, len(sources) or 1)):
             click.echo(json_line(row))
             n_failed += row.vector is None
     else:
-        n_failed = _write_file(predictor, sources, decoding.jobs, output, form, found, retried, as_json, quiet)
+        n_failed = _write_file(predictor, sources, decoding.jobs, output, form, found, retried)
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
@@ -226,8 +217,6 @@ def _write_file(
     form: Form,
     existing: Existing,
     retried: frozenset[str],
-    as_json: bool,
-    quiet: bool,
 ) -> int:
     width = predictor.embedding_width
 
@@ -236,14 +225,14 @@ def _write_file(
         return [] if row.vector is None else row.vector.tolist()
 
     with (
-        resumable(f"{output}.partial", " with --resume", quiet),
+        say.resumable(f"{output}.partial", " with --resume"),
         held_file(output),
         EmbeddingFile(output, form, predictor.info, width, existing, retried) as file,
     ):
         file.check_samples(embedded)
         n_held = file.done.total()
         left = [source for source in sources if not is_done(file.done, source)]
-        hearing = Hearing(predictor, progress_for(as_json, quiet))
+        hearing = Hearing(predictor, say.progress())
         found: Iterable[EmbeddedRecording] = hearing.predictor.embed_many(left, min(jobs, len(left) or 1))
         n_failed = 0
         for row in hearing.counted("Embedding", found, len(left)):
@@ -251,9 +240,9 @@ def _write_file(
             n_failed += row.vector is None
         file.close()
     counts = {"embedded": len(left) - n_failed, "failed": n_failed, "held": n_held}
-    if as_json:
-        echo_json({"output": output, "model": predictor.info.name, "width": width, **counts})
-    elif not quiet:
+    if say.is_json():
+        say.json({"output": output, "model": predictor.info.name, "width": width, **counts})
+    elif not say.is_quiet():
         where = where_failed(output, n_held, n_failed, file.n_failed)
         click.echo(f"{counts['embedded']} embedded, {n_failed} failed{where}", err=True)
     return n_failed + file.n_failed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import VARIANT_HELP, EngineOptions, listed, names_from, numbers, option, options
 from earnest.apps.cli._training import (
     EPILOG,
@@ -18,20 +19,7 @@ from earnest.apps.cli._training import (
     recipe_argument,
     require_training,
 )
-from earnest.apps.cli.output import (
-    FOLDER,
-    PATH,
-    command_line,
-    corpus_folders,
-    data_option,
-    echo,
-    echo_json,
-    echo_table,
-    output_options,
-    progress_for,
-    repeated,
-    resumable,
-)
+from earnest.apps.cli._typed import FOLDER, PATH, command_line, corpus_folders, data_option, output_options, repeated
 from earnest.augment.tta import VARIANTS, variants_called
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError
@@ -250,7 +238,7 @@ class FoldOptions(EngineOptions):
 
         engine = fold_engine(self.engine, self.jobs, self.address)
         if progress.visible and not engine.here:
-            echo("Every job decodes the recordings first.", err=True)
+            say.line("Every job decodes the recordings first.", err=True)
         return engine
 
 
@@ -283,8 +271,6 @@ def command(
     conditions: ConditionOptions,
     train_share: str | None,
     as_published: bool,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Train and score every fold of a protocol, or continue.
 
@@ -301,7 +287,7 @@ def command(
     _require_packages()
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
     folders = corpus_folders(data) | other.own
-    resolved = other.read(recipe, quiet)
+    resolved = other.read(recipe)
     of, rows = of.as_of(resolved, as_published, other, folders)  # refusals don't wait for torch
     from earnest.experiments.conditions import evaluate_conditions, refuse_untrained
     from earnest.experiments.evaluate import evaluate, with_shares
@@ -309,29 +295,29 @@ def command(
     sets = conditions.checked()  # what is wrong is told now
     asked = EvaluationRequest(recipe, resolved, of, other, rows)
     _refuse_combinations(of, conditions, bool(shares), as_published)
-    folder, progress = output or asked.default_folder, progress_for(as_json, quiet)
-    on_fold = (lambda fold: echo(f"fold {fold} done", err=True)) if progress.visible else None
+    folder, progress = output or asked.default_folder, say.progress()
+    on_fold = (lambda fold: say.line(f"fold {fold} done", err=True)) if progress.visible else None
     engine = runner.chosen(progress)
     if as_published:
-        _show_as_published(asked, folders, folder, engine, on_fold, as_json, quiet)
+        _show_as_published(asked, folders, folder, engine, on_fold)
         return
     task = asked.task(folders)
     refuse_untrained(task, sets)
     space, less = asked.space(task), with_shares(task, shares)
-    with resumable(folder, "", quiet), held_folder(folder):
+    with say.resumable(folder), held_folder(folder):
         outcome = evaluate(task, folder, shlex.join(asked.words), engine, on_fold, space)
         matrix = _draw(outcome, folder, recipe.stem)
         again = evaluate_conditions(task, folder, sets, asked.words, progress) if sets else []
         _draw_noise(again, folder, recipe.stem, task.title)
         typed = [*asked.words, "--train-share", train_share or ""]
         amounts = _less(task, outcome, less, folder, typed, engine, on_fold, space) if less else []
-    if as_json:
+    if say.is_json():
         _echo_json(outcome, again, matrix, amounts)
         return
     echo_results(outcome, recipe.stem, again, matrix, amounts)
-    if not quiet:
+    if not say.is_quiet():
         following = command_line("report", folder)
-        echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}. Next: {following}")
+        say.line(f"\npredictions.csv, metrics.json and confusion.png are in {folder}. Next: {following}")
 
 
 def _require_packages() -> None:
@@ -400,7 +386,7 @@ def _echo_json(
 ) -> None:
     more: dict[str, Any] = {"matrix": matrix.to_dict()} if matrix else {}
     more |= {"train_share": [asdict(amount) for amount in amounts]} if amounts else {}
-    echo_json({**outcome.document, **{one.kind: one.document for one in again}, **more})
+    say.json({**outcome.document, **{one.kind: one.document for one in again}, **more})
 
 
 def _show_as_published(
@@ -409,8 +395,6 @@ def _show_as_published(
     folder: Path,
     engine: "FoldEngine",
     on_fold: Callable[[str], object] | None,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Train and score as the authors did and honestly, and write the numbers beside each other."""
     from earnest.evaluation.author_protocols import honest_protocol
@@ -419,16 +403,14 @@ def _show_as_published(
     protocol = asked.of.chosen_protocol()
     unseen = asked.task(folders, honest_protocol(protocol.name))
     typed = shlex.join([*asked.words, "--as-published"])
-    with resumable(folder, "", quiet), held_folder(folder):
+    with say.resumable(folder), held_folder(folder):
         outcome = evaluate_as_published(asked.task(folders), unseen, folder, typed, engine, on_fold)
         for name, one in outcome.columns.items():
             _draw(one, folder / one.protocol.name, f"{asked.recipe.stem}, {name.replace('_', ' ')}")
         document = outcome.to_dict()
         write_json(folder / AS_PUBLISHED, document)
-    if as_json:
-        echo_json(document)
-    else:
+    if not say.answer(document):
         columns = ("protocol", "speakers", "epoch chosen on", "WA", "UA", "pooled WA")
-        echo_table(columns, [[row[column] for column in columns] for row in outcome.rows()], right=columns[3:])
+        say.table(columns, [[row[column] for column in columns] for row in outcome.rows()], right=columns[3:])
         for gap in outcome.sentences():
-            echo(gap)
+            say.line(gap)

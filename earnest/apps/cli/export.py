@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._training import require_training
-from earnest.apps.cli.output import (
+from earnest.apps.cli._typed import (
     FOLDER,
     PATH,
     command_line,
     corpus_folders,
     data_option,
-    echo,
-    echo_json,
     output_options,
     overwrite_option,
 )
@@ -76,8 +75,6 @@ def command(
     form: Format,
     profile: str,
     data: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Export a trained model as one graph with its metadata.
 
@@ -99,28 +96,24 @@ def command(
     if profile == "moody":
         if form != "onnx" or results or leave_out:
             raise click.UsageError("--profile moody can't be used with --format, --results or --leave-out.")
-        _export_moody(run, output, identity, as_json)
+        _export_moody(run, output, identity)
         return
-    if not (as_json or quiet):
-        echo(f"Exporting {run} …", err=True)
+    if not say.is_json():
+        say.hint(f"Exporting {run} …", err=True)
     info = export_bundle(run, output, identity, results, leave_out, Form(form, corpus_folders(data)))
     graph = [name for name in info.files if name.startswith("model.")]
     size = sum((output / name).stat().st_size for name in graph)
-    if as_json:
-        digests = {name: info.files[name] for name in graph}
-        echo_json({"bundle": output, "format": form, "classes": info.classes, "bytes": size, "sha256": digests})
+    digests = {name: info.files[name] for name in graph}
+    if say.answer({"bundle": output, "format": form, "classes": info.classes, "bytes": size, "sha256": digests}):
         return
-    echo(f"{output}: {size / 1e6:.2f} MB, {info.n_parameters:,} parameters, {', '.join(info.classes)}")
-    if not quiet:
-        echo(f"Next: {command_line('predict', 'talk.wav', '--model', path_of_bundle(output))}")
+    say.line(f"{output}: {size / 1e6:.2f} MB, {info.n_parameters:,} parameters, {', '.join(info.classes)}")
+    say.hint(f"Next: {command_line('predict', 'talk.wav', '--model', path_of_bundle(output))}")
 
 
-def _export_moody(run: Path, output: Path, identity: "Identity", as_json: bool) -> None:
+def _export_moody(run: Path, output: Path, identity: "Identity") -> None:
     from earnest.export.bundle import export_moody
 
     classes = export_moody(run, output, identity)
     file = output / "model.onnx"
-    if as_json:
-        echo_json({"file": file, "classes": classes, "bytes": file.stat().st_size})
-        return
-    echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB, {', '.join(classes)}")
+    if not say.answer({"file": file, "classes": classes, "bytes": file.stat().st_size}):
+        say.line(f"{file}: {file.stat().st_size / 1e6:.2f} MB, {', '.join(classes)}")

@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._training import PROTOCOL, fold_option, require_training
-from earnest.apps.cli.output import (
-    PATH,
-    command_line,
-    corpus_folders,
-    data_option,
-    echo,
-    echo_json,
-    output_options,
-    overwrite_option,
-    progress_for,
-)
+from earnest.apps.cli._typed import PATH, command_line, corpus_folders, data_option, output_options, overwrite_option
 from earnest.errors import counted
 from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.protocols import protocol_called
@@ -57,8 +48,6 @@ def command(
     protocol: str | None,
     fold: str | None,
     data: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Take over weights that others published, tensor by tensor.
 
@@ -84,7 +73,8 @@ def command(
         if protocol or fold or data:
             raise click.UsageError(f"{network} is for starting a training: leave out --protocol, --fold and --data.")
         place = import_imagenet(network, file, output, overwrite)
-        echo_json({"weights": place}) if as_json else echo(f"{place}: {network}, all tensors fit.")
+        if not say.answer({"weights": place}):
+            say.line(f"{place}: {network}, all tensors fit.")
         return
     if output is None:
         raise click.UsageError(f"--output is missing: name the run folder to make of {network}.")
@@ -96,17 +86,15 @@ def command(
     record = import_run(network, file, output, recipe)
     typed = ["earnest", "import", network, str(file), "--output", str(output), "--protocol", protocol or ""]
     typed += ["--fold", fold] if fold else []
-    progress = progress_for(as_json, quiet)
+    progress = say.progress()
     outcome = _scored(output, protocol, fold, data, shlex.join(typed), progress) if protocol else None
-    if as_json:
-        test = _headline(outcome) if outcome else None
-        echo_json({"run": output, "classes": record.classes, "parameters": record.n_parameters, "test": test})
+    facts = {"run": output, "classes": record.classes, "parameters": record.n_parameters}
+    if say.answer({**facts, "test": _headline(outcome) if outcome else None}):
         return
-    echo(f"{output}: {record.n_parameters:,} parameters, {', '.join(record.classes)}. {record.origin}.")
+    say.line(f"{output}: {record.n_parameters:,} parameters, {', '.join(record.classes)}. {record.origin}.")
     if outcome:
         _echo_test(outcome)
-    if not quiet:
-        echo(f"Next: {command_line('export', output, '--output', f'bundles/{output.name}')}")
+    say.hint(f"Next: {command_line('export', output, '--output', f'bundles/{output.name}')}")
 
 
 def _headline(outcome: "Evaluation") -> dict[str, float | int | str | None]:
@@ -117,7 +105,7 @@ def _headline(outcome: "Evaluation") -> dict[str, float | int | str | None]:
 def _echo_test(outcome: "Evaluation") -> None:
     wa, ua, stamp = percent(outcome.scores.wa), percent(outcome.scores.ua), stamp_of(outcome.document)
     told = f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'clip')}, answered one by one: WA {wa}, UA {ua}"
-    echo(f"{told} [{stamp}]." if stamp else f"{told}.")
+    say.line(f"{told} [{stamp}]." if stamp else f"{told}.")
 
 
 def _recipe(network: str, protocol: str | None) -> Recipe:

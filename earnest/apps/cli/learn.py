@@ -7,20 +7,10 @@ from typing import Any
 import click
 
 import earnest
+from earnest.apps.cli import say
 from earnest.apps.cli._options import JOBS, MODEL, option, options
 from earnest.apps.cli._own_recordings import OwnOptions
-from earnest.apps.cli.output import (
-    EXIT_SOME_FAILED,
-    FOLDER,
-    PATH,
-    command_line,
-    echo,
-    echo_json,
-    echo_table,
-    output_options,
-    overwrite_option,
-    progress_for,
-)
+from earnest.apps.cli._typed import EXIT_SOME_FAILED, FOLDER, PATH, command_line, output_options, overwrite_option
 from earnest.bundle import path_of_bundle
 from earnest.corpora.own.data import kinds_of
 from earnest.errors import counted
@@ -88,8 +78,6 @@ def command(
     layout: LayoutOptions,
     fit: FitOptions,
     card: CardOptions,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Learn a model of your own from labelled recordings; test it.
 
@@ -111,41 +99,41 @@ def command(
     """
     refuse_full(output, overwrite)  # first, and in words of the command line
     values: dict[str, Any] = {**vars(layout), **vars(card), **vars(fit)}
-    learned = earnest.learn(source, output, **values, overwrite=overwrite, progress=progress_for(as_json, quiet))
-    if as_json:
-        echo_json(learned.to_dict())
-    else:
-        _tell(learned, quiet, fit.report)
+    learned = earnest.learn(source, output, **values, overwrite=overwrite, progress=say.progress())
+    if not say.answer(learned.to_dict()):
+        _tell(learned, fit.report)
     if learned.refused:
         context.exit(EXIT_SOME_FAILED)
 
 
-def _tell(learned: Learned, quiet: bool, wants_report: bool) -> None:
+def _tell(learned: Learned, wants_report: bool) -> None:
     for warning in learned.warnings:
-        echo(f"NOTE: {warning}")
-    echo(f"Read as {learned.layout}; labels: {learned.label_from}; speakers: {learned.speaker_from or 'unknown'}.\n")
-    echo_table(("", "out of fold"), learned.rows())
-    echo()
-    echo_table(CLASS_COLUMNS, learned.class_rows(), right=("n", "speakers", "recall %"))
+        say.line(f"NOTE: {warning}")
+    say.line(
+        f"Read as {learned.layout}; labels: {learned.label_from}; speakers: {learned.speaker_from or 'unknown'}.\n"
+    )
+    say.table(("", "out of fold"), learned.rows())
+    say.line()
+    say.table(CLASS_COLUMNS, learned.class_rows(), right=("n", "speakers", "recall %"))
     _tell_refused(learned)
-    echo(f"\n{SCORES_IN_WORDS}")
-    if quiet:
+    say.line(f"\n{SCORES_IN_WORDS}")
+    if say.is_quiet():
         return
-    echo("\nWhat would help most:")
+    say.line("\nWhat would help most:")
     for sentence in learned.advice:
-        echo(f"  * {sentence}")
+        say.line(f"  * {sentence}")
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in learned.seconds.items())
     page = learned.report or f"no report.html: {install_command('report')}"
-    echo(f"\n{learned.path} ({seconds})" + (f"; {page}" if wants_report else ""))
-    echo(f"Try it: {command_line('predict', 'RECORDING', '--model', path_of_bundle(learned.path))}")
+    say.line(f"\n{learned.path} ({seconds})" + (f"; {page}" if wants_report else ""))
+    say.line(f"Try it: {command_line('predict', 'RECORDING', '--model', path_of_bundle(learned.path))}")
 
 
 def _tell_refused(learned: Learned) -> None:
     if not learned.refused:
         return
-    echo(f"\n{counted(len(learned.refused), 'recording')} could not be used:")
+    say.line(f"\n{counted(len(learned.refused), 'recording')} could not be used:")
     kinds = kinds_of(learned.refused)
     for told in kinds[:N_REASONS]:
-        echo(f"  {told}")
+        say.line(f"  {told}")
     if len(kinds) > N_REASONS:
-        echo(f"  and {counted(len(kinds) - N_REASONS, 'other reason')}: {learned.path / 'learn.json'}")
+        say.line(f"  and {counted(len(kinds) - N_REASONS, 'other reason')}: {learned.path / 'learn.json'}")

@@ -15,6 +15,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from earnest.apps.cli import say
 from earnest.apps.cli._answers import NoteCounter, bar, exact_clock
 from earnest.apps.cli._options import (
     CHANNEL,
@@ -26,7 +27,7 @@ from earnest.apps.cli._options import (
     options,
 )
 from earnest.apps.cli._recordings import standard_input
-from earnest.apps.cli.output import echo_json, echo_table, encode_output, output_options
+from earnest.apps.cli._typed import output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import AudioError, printable
 from earnest.runtime.formats import json_line
@@ -146,8 +147,6 @@ def command(
     device: str | None,
     devices: bool,
     windows: WindowOptions,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Recognise emotions live, until Ctrl-C or the end of the pipe.
 
@@ -163,10 +162,8 @@ def command(
     """
     if devices:
         found = list(microphones())
-        if as_json:
-            echo_json({"microphones": [{"number": number, "name": name} for number, name in found]})
-        else:
-            echo_table(("number", "microphone"), [(str(number), name) for number, name in found], right=("number",))
+        if not say.answer({"microphones": [{"number": number, "name": name} for number, name in found]}):
+            say.table(("number", "microphone"), [(str(number), name) for number, name in found], right=("number",))
         return
     if source is None and (channel or channels > 1):
         raise click.UsageError("--channel and --channels are for a pipe (-): one channel is recorded of a microphone.")
@@ -175,18 +172,18 @@ def command(
         asked = answer.of(predictor.info)
         adapter = adaptation.adapter(predictor, [channel] if channel else [])
         stream = predictor.stream(heard_hz, windows.windowing(), adapter, **asked.words())
-        if as_json:
-            encode_output("json")
+        if say.is_json():
+            say.encode("json")
             for event in events_of(stream, sound):
                 click.echo(json_line(event))
-        elif sys.stdout.isatty() and not quiet:
+        elif sys.stdout.isatty() and not say.is_quiet():
             _show(stream, sound, stream.classes)
         else:
             n_told = sum(tell(event) for event in events_of(stream, sound))
-            if not n_told and not quiet:
+            if not n_told and not say.is_quiet():
                 heard = f"no speech in {stream.received_s:.1f} s of sound" if stream.received_s else "no sound came"
                 click.echo(heard, err=True)
-        if not quiet:
+        if not say.is_quiet():
             notes = NoteCounter("--channel 1, then --channel 2")
             notes.count(stream.prediction())
             notes.tell(1)

@@ -21,7 +21,8 @@ import click
 from click.core import ParameterSource
 
 import earnest
-from earnest.apps.cli.output import EXIT_ERROR, EXIT_STOPPED, encode_output, hand_down, output_options
+from earnest.apps.cli import say
+from earnest.apps.cli._typed import EXIT_ERROR, EXIT_STOPPED, output_options
 from earnest.errors import EarnestError, is_interrupt, printable, printable_lines, suggestion
 
 OTHER = "Other"
@@ -66,7 +67,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "spectrogram": "Draw the log-mel spectrogram that the model's network hears.",
     },
 }
-_HELPERS = {"main", "output"}
+_HELPERS = {"main", "say"}
 
 
 def grouped(names: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
@@ -128,14 +129,13 @@ class LazyGroup(click.Group):
 @click.version_option(earnest.__version__, package_name="earnest", prog_name="earnest")
 @output_options
 @click.pass_context
-def cli(context: click.Context, as_json: bool, quiet: bool) -> None:
+def cli(context: click.Context) -> None:
     """Speech emotion recognition that people can trust.
 
     \b
     Example:
       earnest predict talk.wav
     """
-    hand_down(context, as_json, quiet)
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         context.color = False
 
@@ -233,7 +233,7 @@ def main() -> None:
     _open_closed_streams()
     if logging.lastResort is not None:  # what writes warnings where nobody has set up logging
         logging.lastResort.setFormatter(_Lines())
-    encode_output("table")  # on Windows a file or a pipe has another encoding than the terminal
+    say.encode("table")  # on Windows a file or a pipe has another encoding than the terminal
     try:
         _run()
     except EarnestError as error:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import names_from
-from earnest.apps.cli.output import echo, echo_json, output_options
+from earnest.apps.cli._typed import output_options
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
 from earnest.evaluation.protocols import kind_words
 from earnest.evaluation.texts import percent
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME|PATH]...", shell_complete=names_from(shipped_bundles, files=True))
 @output_options
-def command(names: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def command(names: tuple[str, ...]) -> None:
     """List bundles and networks.
 
     Name bundles, or their folders, to list these alone. A bundle is listed with its parameters, size, width of its
@@ -38,20 +39,20 @@ def command(names: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     bundles = [load_bundle(name) for name in names or shipped_bundles()]
     # Names are read from the source files, so they are there where torch is not.
     networks = [] if names else Registry[object]("MODELS", "model", "earnest.models").names()
-    summaries = [] if quiet or names else _summaries()
-    if as_json:
+    summaries = [] if say.is_quiet() or names else _summaries()
+    if say.is_json():
         described = [{**bundle.info.to_dict(), "embedding_width": _embedding_width(bundle)} for bundle in bundles]
-        echo_json({"bundles": described, "networks": networks, "architectures": summaries})
+        say.json({"bundles": described, "networks": networks, "architectures": summaries})
         return
     for bundle in bundles:
         _echo_bundle(bundle)
-    if quiet or not networks:
+    if say.is_quiet() or not networks:
         return
     if not summaries:
-        echo(f"Networks to train (model = … in a recipe): {', '.join(networks)}")
-        echo(f"Their sizes are counted where the packages for training are: {install_command('train')}")
+        say.line(f"Networks to train (model = … in a recipe): {', '.join(networks)}")
+        say.line(f"Their sizes are counted where the packages for training are: {install_command('train')}")
         return
-    echo("Networks to train (model = … in a recipe), as published; multiply-adds for a recording of 3 s:")
+    say.line("Networks to train (model = … in a recipe), as published; multiply-adds for a recording of 3 s:")
     for summary in summaries:
         _echo_network(summary)
 
@@ -71,25 +72,25 @@ def _summaries() -> "list[NetworkSummary]":
 
 def _echo_network(network: "NetworkSummary") -> None:
     if network.parameters is None or network.multiply_adds is None:
-        echo(f"  {network.name:<22}{network.note}")
+        say.line(f"  {network.name:<22}{network.note}")
     else:
         count = f"{network.parameters:>11,} parameters {network.megabytes:>7,.1f} MB"
         work = f"{network.multiply_adds / 1e6:>9,.1f} M multiply-adds"
-        echo(f"  {network.name:<22}{count} {work}, {network.n_classes} classes")
-    echo(f"  {'':<22}{network.paper}")
+        say.line(f"  {network.name:<22}{count} {work}, {network.n_classes} classes")
+    say.line(f"  {'':<22}{network.paper}")
 
 
 def _echo_bundle(bundle: Bundle) -> None:
     info = bundle.info
     size = (bundle.folder / "model.onnx").stat().st_size
-    echo(f"{info.name} {info.version}: {info.n_parameters:,} parameters, {size / 1e6:.1f} MB")
-    echo(f"  emotions    {', '.join(info.classes)}; unsure below {info.abstain_below:.0%}")
-    echo(f"  embedding   {_embedding_width(bundle)} values, see earnest embed")
+    say.line(f"{info.name} {info.version}: {info.n_parameters:,} parameters, {size / 1e6:.1f} MB")
+    say.line(f"  emotions    {', '.join(info.classes)}; unsure below {info.abstain_below:.0%}")
+    say.line(f"  embedding   {_embedding_width(bundle)} values, see earnest embed")
     if info.sounds:
-        echo(f"  sounds      {', '.join(info.sounds)}")
-    echo(f"  trained on  {', '.join(line.name for line in info.training_corpora)}; start: {info.origin}")
-    echo(f"  licence     {info.licence_in_words}")
+        say.line(f"  sounds      {', '.join(info.sounds)}")
+    say.line(f"  trained on  {', '.join(line.name for line in info.training_corpora)}; start: {info.origin}")
+    say.line(f"  licence     {info.licence_in_words}")
     for result in info.results:
         kind = kind_words(result.speaker_independent)
-        echo(f"  {result.protocol} ({kind}): WA {percent(result.wa)} %, UA {percent(result.ua)} %, n {result.n}")
-    echo()
+        say.line(f"  {result.protocol} ({kind}): WA {percent(result.wa)} %, UA {percent(result.ua)} %, n {result.n}")
+    say.line()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import FOLDER, echo, echo_json, output_options
+from earnest.apps.cli import say
+from earnest.apps.cli._typed import FOLDER, output_options
 from earnest.errors import EarnestError, told
 from earnest.files.writing import new_file
 
@@ -23,7 +24,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 @click.argument("name")
 @click.option("-o", "--output", type=FOLDER, help="Folder to make. Default: NAME, here.")
 @output_options
-def command(kind: str, name: str, output: Path | None, as_json: bool, quiet: bool) -> None:
+def command(kind: str, name: str, output: Path | None) -> None:
     """Write a package that adds a corpus, network or augmentation.
 
     NAME is what recipes and commands will call it: small letters, digits and hyphens. The package works as it is: it
@@ -46,12 +47,10 @@ def command(kind: str, name: str, output: Path | None, as_json: bool, quiet: boo
             with new_file(folder / file) as place:
                 place.write_text(text, encoding="utf-8")
     module = f"{name.replace('-', '_')}.py"
-    if as_json:
-        echo_json({"folder": folder, "kind": kind, "name": name, "files": [*texts]})
+    if say.answer({"folder": folder, "kind": kind, "name": name, "files": [*texts]}):
         return
-    echo(f"{folder}: {', '.join(texts)}")
-    if not quiet:
-        echo(f"Change {folder / module}; its class is an example. Then: cd {folder}; pip install --editable .; pytest")
+    say.line(f"{folder}: {', '.join(texts)}")
+    say.hint(f"Change {folder / module}; its class is an example. Then: cd {folder}; pip install --editable .; pytest")
 
 
 def package(kind: str, name: str) -> dict[str, str]:

@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._recordings import readable, sources_of
 from earnest.apps.cli._training import require_training
-from earnest.apps.cli.output import (
-    EXIT_ERROR,
-    EXIT_SOME_FAILED,
-    FOLDER,
-    PATH,
-    echo,
-    echo_json,
-    echo_table,
-    output_options,
-    overwrite_option,
-)
+from earnest.apps.cli._typed import EXIT_ERROR, EXIT_SOME_FAILED, FOLDER, PATH, output_options, overwrite_option
 from earnest.errors import counted
 from earnest.files.writing import refuse_existing
 from earnest.settings.recipe import read_recipe
@@ -54,8 +45,6 @@ def command(
     also: tuple[Path, ...],
     output: Path | None,
     overwrite: bool,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Compare torch with onnxruntime, one by one and in batches.
 
@@ -76,13 +65,11 @@ def command(
         refuse_existing(output / f"{run.name}.json", overwrite)
     clips, unread = readable_files(paths, limit)
     if output or also:
-        _compare_all(run, (bundle, *also), clips, output, as_json)
+        _compare_all(run, (bundle, *also), clips, output)
     else:
         parity = compare(run, bundle, clips)
-        if as_json:
-            echo_json({**asdict(parity), "tolerance": TOLERANCE, "equal": parity.largest <= TOLERANCE})
-        else:
-            _tell(parity, quiet)
+        if not say.answer({**asdict(parity), "tolerance": TOLERANCE, "equal": parity.largest <= TOLERANCE}):
+            _tell(parity)
         if parity.largest > TOLERANCE:
             raise SystemExit(EXIT_ERROR)
     if unread:
@@ -99,7 +86,7 @@ def readable_files(paths: Sequence[str], limit: int | None) -> tuple[list[Path],
     return [Path(str(clip)) for clip in clips], unread
 
 
-def _tell(parity: "Parity", quiet: bool) -> None:
+def _tell(parity: "Parity") -> None:
     rows = [
         _cells("onnxruntime, alone", parity.logits, parity.probabilities, parity.gender),
         _cells(
@@ -110,26 +97,24 @@ def _tell(parity: "Parity", quiet: bool) -> None:
     title = f"Largest difference to torch alone, {counted(parity.n_clips, 'clip')} of "
     title += f"{parity.shortest_s:.1f} to {parity.longest_s:.1f} s"
     columns = ("", "logits", "probabilities", "gender")
-    echo_table(columns, rows, title, right=columns[1:])
-    if not quiet:
+    say.table(columns, rows, title, right=columns[1:])
+    if not say.is_quiet():
         told = "equal" if parity.largest <= TOLERANCE else "NOT equal"
         limits = f"within {TOLERANCE:g}, logits by the temperature {parity.temperature:.3g}"
-        echo(f"\nSame label: {parity.same_label} of {parity.n_clips}. {told} ({limits}).")
+        say.line(f"\nSame label: {parity.same_label} of {parity.n_clips}. {told} ({limits}).")
 
 
 def _cells(name: str, *differences: float | None) -> list[str]:
     return [name, *("–" if one is None else f"{one:.1e}" for one in differences)]
 
 
-def _compare_all(run: Path, bundles: Sequence[Path], clips: Sequence[Path], output: Path | None, as_json: bool) -> None:
+def _compare_all(run: Path, bundles: Sequence[Path], clips: Sequence[Path], output: Path | None) -> None:
     from earnest.export.parity import COLUMNS, compare_runtimes, varied, write_rows
 
     waveforms = varied(clips, read_recipe(run).front_end.sample_rate_hz)
     rows = compare_runtimes(run, bundles, waveforms, clips[0])
     if output:
         write_rows(output, run.name, len(clips), rows)
-    if as_json:
-        echo_json({"run": run.name, "n_clips": len(clips), "rows": [asdict(row) for row in rows]})
-    else:
+    if not say.answer({"run": run.name, "n_clips": len(clips), "rows": [asdict(row) for row in rows]}):
         title = f"{counted(len(clips), 'clip')} of other lengths, rates and levels"
-        echo_table(COLUMNS, [row.cells() for row in rows], title, right=COLUMNS[2:])
+        say.table(COLUMNS, [row.cells() for row in rows], title, right=COLUMNS[2:])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._answers import NoteCounter, PredictionTable
 from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import (
@@ -33,16 +34,7 @@ from earnest.apps.cli._recordings import (
     is_folder,
     sources_of,
 )
-from earnest.apps.cli.output import (
-    EXIT_SOME_FAILED,
-    FILE,
-    chosen_format,
-    echo_whole,
-    encode_output,
-    output_options,
-    progress_for,
-    resumable,
-)
+from earnest.apps.cli._typed import EXIT_SOME_FAILED, FILE, chosen_format, output_options
 from earnest.audio.source import Source, path_of, place_of, whole_and_channel
 from earnest.files.writing import held_file
 from earnest.progress import Progress
@@ -146,8 +138,6 @@ def command(
     top: int,
     vocal_bursts: bool,
     decoding: DecodingOptions,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Recognise the emotion of recordings.
 
@@ -173,13 +163,13 @@ def command(
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read
     (their rows say why), 130 stopped by Ctrl-C.
     """
-    chosen = _format(form, as_json, output)
+    chosen = _format(form, output)
     found, predictor = existing.choice(output), decoding.load(models)
     asked = answer.of(predictor.info)
     count, speakers = counter_of(predictor), Speakers(paths, adaptation.speaker_pattern, not adaptation.adapt)
     sources = sources_of(paths, decoding.channels, output, count, watch)
     is_batch = adaptation.is_batch(predictor, paths)
-    if is_batch and not adaptation.adapt and not quiet:
+    if is_batch and not adaptation.adapt and not say.is_quiet():
         click.echo(ADAPTS.format(", each channel as another's" if decoding.channels else ""), err=True)
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     who = speakers if is_batch else None
@@ -188,12 +178,12 @@ def command(
     written = Written()
     if output is None:
         known = [] if watch else [path_of(item) for item in sources]
-        rows = _begun(run.rows(some, progress_for(False, quiet), sys.stdout.isatty()) for some in batches)
+        rows = _begun(run.rows(some, say.progress(with_json=True), sys.stdout.isatty()) for some in batches)
         written.write(rows, _printer(chosen, run.info.classes, known, top, vocal_bursts))
     else:
-        _write_file(batches, run, output, chosen, found, existing.retried(sources), written, quiet)
+        _write_file(batches, run, output, chosen, found, existing.retried(sources), written)
     speakers.tell_unmatched()
-    written.end(quiet)
+    written.end()
 
 
 ADAPTS = (
@@ -225,9 +215,9 @@ class Written:
             self.notes.count(told)
             writer(row)
 
-    def end(self, quiet: bool) -> None:
+    def end(self) -> None:
         """Write the note about channels that were not heard, and end the command with its exit code."""
-        if not quiet:
+        if not say.is_quiet():
             self.notes.tell(self.n_rows)
         if self.n_failed or self.n_held_failed:
             click.get_current_context().exit(EXIT_SOME_FAILED)
@@ -317,8 +307,8 @@ class PredictRun:
         return self._batch.answered(lambda: ((self._speaker(one), one) for one in heard()))
 
 
-def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
-    chosen = chosen_format(form, as_json, output, _SUFFIXES)
+def _format(form: Format | None, output: Path | None) -> Format:
+    chosen = chosen_format(form, output, _SUFFIXES)
     if output is None and chosen == "parquet":
         raise click.UsageError("--format parquet needs --output.")
     if output is not None and chosen == "table":
@@ -351,13 +341,12 @@ def _write_file(
     existing: Existing,
     retried: frozenset[str],
     written: Written,
-    quiet: bool,
 ) -> None:
     from earnest.apps.cli._row_file import RowFile
 
     assert form != "table"
     with (
-        resumable(f"{output}.partial", " with --resume", quiet),
+        say.resumable(f"{output}.partial", " with --resume"),
         held_file(output),
         RowFile(output, form, run.info, existing, run.adapted, run.adapts, retried, run.profile) as rows,
     ):
@@ -367,10 +356,10 @@ def _write_file(
             left = [source for source in batch if not is_done(rows.done, source)]
             if left:
                 rows.refuse_more()
-            written.write(run.journaled(left, progress_for(False, quiet)), rows.write)
+            written.write(run.journaled(left, say.progress(with_json=True)), rows.write)
             rows.publish()
         rows.close()
-    if not quiet:
+    if not say.is_quiet():
         n_failed = written.n_failed
         where = where_failed(output, n_held, n_failed, rows.n_failed, is_batch=run.adapted is not None)
         click.echo(f"{written.n_rows - n_failed} answered, {n_failed} failed{where}", err=True)
@@ -402,12 +391,12 @@ def is_done(done: dict[str, int], source: Source) -> bool:
 
 
 def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: int, with_bursts: bool) -> Writer:
-    encode_output(form)
+    say.encode(form)
     if form == "json":
         return lambda row: click.echo(json_line(row))
     if form == "csv":
-        echo_whole(csv_header(classes))
-        return lambda row: echo_whole(csv_line(row, classes))
+        say.whole(csv_header(classes))
+        return lambda row: say.whole(csv_line(row, classes))
     table = PredictionTable(paths, shutil.get_terminal_size().columns, top, classes)
     click.echo(table.header())
 

@@ -5,18 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli.output import (
-    FILE,
-    PATH,
-    corpus_folders,
-    data_option,
-    echo,
-    echo_json,
-    echo_table,
-    output_options,
-    overwrite_option,
-    size_text,
-)
+from earnest.apps.cli import say
+from earnest.apps.cli._typed import FILE, PATH, corpus_folders, data_option, output_options, overwrite_option
 from earnest.errors import EarnestError
 from earnest.files.writing import refuse_existing
 
@@ -43,14 +33,7 @@ SHOWN = ("result", "speakers", "WA", "pooled WA", "UA", "pooled UA")  # of the c
 @click.option("--examples", type=click.IntRange(0, 500), default=32, show_default=True, help="Recordings to show.")
 @output_options
 def command(
-    runs: tuple[Path, ...],
-    output: Path | None,
-    overwrite: bool,
-    data: tuple[str, ...],
-    no_audio: bool,
-    examples: int,
-    as_json: bool,
-    quiet: bool,
+    runs: tuple[Path, ...], output: Path | None, overwrite: bool, data: tuple[str, ...], no_audio: bool, examples: int
 ) -> None:
     """Write one self-contained HTML page about results.
 
@@ -83,20 +66,18 @@ def command(
             "--overwrite, or choose another --output."
         )
     if len(runs) == 1 and (answers := answers_page(runs[0])):
-        _tell_answers(answers, page, as_json, quiet)
+        _tell_answers(answers, page)
         return
     results = read_results(runs)
     report = build_report(results, corpus_folders(data), ReportOptions(not no_audio, examples))
     folder = write_report(report, page)
-    if as_json:
-        echo_json({"page": page, "folder": folder, **report.to_dict()})
+    if say.answer({"page": page, "folder": folder, **report.to_dict()}):
         return
-    echo_table(SHOWN, report.headline.taken(SHOWN), "Per cent, mean over folds", right=SHOWN[2:])
-    echo()
+    say.table(SHOWN, report.headline.taken(SHOWN), "Per cent, mean over folds", right=SHOWN[2:])
+    say.line()
     for note in report.notes:
-        echo(note)
-    if not quiet:
-        echo(f"\n{page} ({size_text(page)}); pictures, report.json and report.md are in {folder}")
+        say.line(note)
+    say.hint(f"\n{page} ({say.size_text(page)}); pictures, report.json and report.md are in {folder}")
 
 
 def check_page(page: Path, overwrite: bool) -> None:
@@ -106,14 +87,12 @@ def check_page(page: Path, overwrite: bool) -> None:
     refuse_existing(page, overwrite)
 
 
-def _tell_answers(answers: "AnswersPage", page: Path, as_json: bool, quiet: bool) -> None:
+def _tell_answers(answers: "AnswersPage", page: Path) -> None:
     """Write the page about answers that nobody can score."""
     from earnest.report.answers import write_answers_page
 
     folder = write_answers_page(answers, page)
-    if as_json:
-        echo_json({"page": page, "folder": folder, **answers.to_dict()})
+    if say.answer({"page": page, "folder": folder, **answers.to_dict()}):
         return
-    echo_table(("", answers.name), list(answers.facts.items()))
-    if not quiet:
-        echo(f"\n{page} ({size_text(page)}); pictures and report.json are in {folder}")
+    say.table(("", answers.name), list(answers.facts.items()))
+    say.hint(f"\n{page} ({say.size_text(page)}); pictures and report.json are in {folder}")

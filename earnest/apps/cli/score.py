@@ -8,19 +8,10 @@ from typing import Any
 import click
 import numpy as np
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import CORPUS
 from earnest.apps.cli._training import PROTOCOL, echo_affect, named_corpora
-from earnest.apps.cli.output import (
-    PATH,
-    corpus_folders,
-    data_option,
-    echo,
-    echo_json,
-    echo_table,
-    output_options,
-    overwrite_option,
-    word_pairs,
-)
+from earnest.apps.cli._typed import PATH, corpus_folders, data_option, output_options, overwrite_option, word_pairs
 from earnest.corpora.load import corpus_root, load_corpus, scheme_of_rows, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, MissingExtraError, counted, named
@@ -210,7 +201,7 @@ def echo_scores(scores: Scores, more: Mapping[str, Any], title: str) -> None:
     """Write all tables to standard output."""
     _echo_headlines(scores, title)
     if scores.gender:
-        echo(f"{scores.gender.sentence()}\n")
+        say.line(f"{scores.gender.sentence()}\n")
     echo_affect(more.get("affect", {}))
     _echo_classes(scores)
     _echo_confusion(scores)
@@ -226,13 +217,13 @@ def _echo_headlines(scores: Scores, title: str) -> None:
     over = scores.intervals["wa"].over
     folds = f"over {n_folds} folds" if n_folds > 1 else "one fold"
     columns = ("%", "over all recordings", folds, f"95 % interval over {over}")
-    echo_table(columns, rows, title, right=columns[1:])
-    echo(f"\n{scores.size('utterance')}, {percent(scores.coverage)} % answered", nl=False)
+    say.table(columns, rows, title, right=columns[1:])
+    say.line(f"\n{scores.size('utterance')}, {percent(scores.coverage)} % answered", nl=False)
     if scores.calibration is not None:
-        echo(f" · Brier {scores.calibration.brier:.3f} · {scores.calibration.sentence}", nl=False)
-    echo("\n")
+        say.line(f" · Brier {scores.calibration.brier:.3f} · {scores.calibration.sentence}", nl=False)
+    say.line("\n")
     for note in [*scores.notes, *([] if scores.calibration is None else scores.calibration.notes)]:
-        echo(f"{note}\n")
+        say.line(f"{note}\n")
 
 
 def _echo_classes(scores: Scores) -> None:
@@ -240,7 +231,7 @@ def _echo_classes(scores: Scores) -> None:
     rows = []
     for name, one in scores.per_class.items():
         rows.append([name, str(one.n), percent(one.precision), percent(one.recall), percent(one.f1)])
-    echo_table(columns, rows, right=columns[1:])
+    say.table(columns, rows, right=columns[1:])
 
 
 def _echo_confusion(scores: Scores) -> None:
@@ -249,7 +240,7 @@ def _echo_confusion(scores: Scores) -> None:
     rows = []
     for name, counts in zip(scores.classes, scores.confusion, strict=True):
         rows.append([name, *map(str, counts), *(str(scores.unanswered[name]) for _ in extra)])
-    echo_table(columns, rows, "\nTrue class in rows, predicted in columns", right=columns[1:])
+    say.table(columns, rows, "\nTrue class in rows, predicted in columns", right=columns[1:])
 
 
 def _echo_slices(slices: Sequence[Slice]) -> None:
@@ -263,8 +254,8 @@ def _echo_slices(slices: Sequence[Slice]) -> None:
     ]
     if rows:
         columns = ("slice", "", "n", "WA", "UA")
-        echo()
-        echo_table(columns, rows, right=columns[2:])
+        say.line()
+        say.table(columns, rows, right=columns[2:])
 
 
 def _short(classes: Sequence[str]) -> list[str]:
@@ -323,8 +314,6 @@ def command(
     output: Path | None,
     overwrite: bool,
     seed: int,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Score a predictions file, ours or anybody's.
 
@@ -359,16 +348,15 @@ def command(
     document = _document(protocol, told, scores, found)
     title = _title(predictions, protocol, told)
     if output is not None:
-        _write(output, found.predictions if _is_apart(output, predictions) else None, document, scores, title, quiet)
-    if as_json:
-        echo_json(document)
+        _write(output, found.predictions if _is_apart(output, predictions) else None, document, scores, title)
+    if say.answer(document):
         return
     echo_scores(scores, found.more, title)
     for note in found.notes:
-        echo(note)
-    echo(f"\n{SCORES_IN_WORDS}")
-    if protocol is None and not (told or quiet):
-        echo(UNKNOWN, err=True)
+        say.line(note)
+    say.line(f"\n{SCORES_IN_WORDS}")
+    if protocol is None and not (told or say.is_quiet()):
+        say.line(UNKNOWN, err=True)
 
 
 def _facts_of_run(predictions: Path) -> dict[str, Any]:
@@ -423,7 +411,7 @@ def _is_apart(folder: Path, scored: Path) -> bool:
 
 @holding("folder")
 def _write(
-    folder: Path, predictions: Predictions | None, document: Mapping[str, Any], scores: Scores, title: str, quiet: bool
+    folder: Path, predictions: Predictions | None, document: Mapping[str, Any], scores: Scores, title: str
 ) -> None:
     """Write metrics.json, the confusion matrix where matplotlib is there, and checksums.
 
@@ -442,6 +430,5 @@ def _write(
         plot_confusion(scores, folder / CONFUSION, title, document["speaker_independent"])
         names.append(CONFUSION)
     except MissingExtraError as error:
-        if not quiet:
-            echo(f"No {CONFUSION}: {error}", err=True)
+        say.hint(f"No {CONFUSION}: {error}", err=True)
     write_sums(folder, names)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import JOBS, MODELS
-from earnest.apps.cli.output import echo_json, echo_table, output_options, word_pairs
+from earnest.apps.cli._typed import output_options, word_pairs
 from earnest.errors import MissingExtraError
 from earnest.runtime.engine import Provider
 from earnest.settings.limits import from_mapping
@@ -113,8 +114,6 @@ def command(
     cors_origins: tuple[str, ...],
     keep: Path | None,
     log_level: str,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Answer over HTTP and WebSocket, until SIGTERM or Ctrl-C.
 
@@ -140,7 +139,7 @@ def command(
         raise MissingExtraError("the server", "server") from None
     bounds = _limits(limits)
     if show_limits:
-        _show(bounds, as_json)
+        _show(bounds)
         return
     keys = keys_in(api_keys) if api_keys else tuple(map(digest_of_key, os.environ.get(KEYS, "").split()))
     if no_token and keys:
@@ -151,10 +150,10 @@ def command(
     kept = (digest_of_key(token),) if token else keys
     who = kept, api_keys, cors_origins, host_names
     settings = Settings(models, threads, provider, jobs, micro_batch, bounds, *who, keep)
-    is_for_people = not keys and is_loopback(host) and not quiet and _is_terminal()
-    is_told = as_json or token or is_for_people
-    show = functools.partial(_announce, host, token, as_json) if is_told else None
-    serve(settings, Address(host, port), workers, "warning" if quiet else log_level, show)
+    is_for_people = not keys and is_loopback(host) and not say.is_quiet() and _is_terminal()
+    is_told = say.is_json() or token or is_for_people
+    show = functools.partial(_announce, host, token, say.is_json()) if is_told else None
+    serve(settings, Address(host, port), workers, "warning" if say.is_quiet() else log_level, show)
 
 
 def _limits(words: tuple[str, ...]) -> "Limits":
@@ -172,13 +171,11 @@ def _limits(words: tuple[str, ...]) -> "Limits":
     return from_mapping(Limits, numbers, "--limit")
 
 
-def _show(limits: "Limits", as_json: bool) -> None:
+def _show(limits: "Limits") -> None:
     values = {bound.name: getattr(limits, bound.name) for bound in fields(limits)}
-    if as_json:
-        echo_json(values)
-        return
-    rows = [(name, f"{value:g}" if value < 1e6 else f"{value:,}") for name, value in values.items()]
-    echo_table(("name", "limit"), rows, right=("limit",))
+    if not say.answer(values):
+        rows = [(name, f"{value:g}" if value < 1e6 else f"{value:,}") for name, value in values.items()]
+        say.table(("name", "limit"), rows, right=("limit",))
 
 
 def _is_terminal() -> bool:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import ModelOptions, options
-from earnest.apps.cli.output import FILE, PATH, echo, echo_json, output_options, overwrite_option, refuse_input
+from earnest.apps.cli._typed import FILE, PATH, output_options, overwrite_option, refuse_input
 from earnest.files.writing import new_file, unfollowed
 
 
@@ -15,7 +16,7 @@ from earnest.files.writing import new_file, unfollowed
 @click.option("-o", "--output", required=True, type=FILE, help="PNG file.")
 @overwrite_option
 @output_options
-def command(path: Path, model: ModelOptions, output: Path, overwrite: bool, as_json: bool, quiet: bool) -> None:
+def command(path: Path, model: ModelOptions, output: Path, overwrite: bool) -> None:
     """Draw the log-mel spectrogram that the model's network hears.
 
     It is computed by the model's own front end. The picture is a 16-bit grey PNG. Time goes from left to right, one
@@ -37,15 +38,6 @@ def command(path: Path, model: ModelOptions, output: Path, overwrite: bool, as_j
         file.write(picture.to_png())
     rows, frames = picture.log_mel.shape
     lowest, highest = float(picture.log_mel.min()), float(picture.log_mel.max())
-    if as_json:
-        echo_json(
-            {
-                "path": output,
-                "rows": rows,
-                "columns": frames,
-                "lowest_db": round(lowest, 3),
-                "highest_db": round(highest, 3),
-            }
-        )
-    elif not quiet:
-        echo(f"{output}: {frames} by {rows} pixels, {lowest:.1f} to {highest:.1f} dB")
+    range_db = {"lowest_db": round(lowest, 3), "highest_db": round(highest, 3)}
+    if not say.answer({"path": output, "rows": rows, "columns": frames, **range_db}):
+        say.hint(f"{output}: {frames} by {rows} pixels, {lowest:.1f} to {highest:.1f} dB")

@@ -7,20 +7,18 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import CORPUS
 from earnest.apps.cli._training import EPILOG, PROTOCOL, named_corpora
-from earnest.apps.cli.output import (
+from earnest.apps.cli._typed import (
     EXIT_ERROR,
     EXIT_OK,
     FOLDER,
     PATH,
     corpus_folders,
     data_option,
-    echo,
-    echo_json,
     output_options,
     overwrite_option,
-    progress_for,
 )
 from earnest.corpora.check import audio_digests
 from earnest.corpora.load import load_utterances
@@ -79,8 +77,6 @@ def command(
     no_audio: bool,
     corpora: tuple[str, ...],
     data: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Write a protocol's splits, or search split files for leaks.
 
@@ -97,7 +93,7 @@ def command(
         raise click.UsageError("Say either --protocol NAME with --output FOLDER, or --check FILES.")
     if protocol and output is None:
         raise click.UsageError("--protocol needs --output: the folder for the files.")
-    folders, progress = corpus_folders(data), progress_for(as_json, quiet)
+    folders, progress = corpus_folders(data), say.progress()
     if protocol:
         assert output is not None
         rows = _utterances(protocol_called(protocol).corpora or corpora, folders)
@@ -110,18 +106,14 @@ def command(
             for split, path in zip(splits, paths, strict=True):
                 refuse_identical(split, digests or {})
                 write_json(path, split_document(split, digests))
-        if as_json:
-            echo_json(paths)
-        else:
-            echo(f"{counted(len(paths), 'file')} in {output}: {protocol} ({protocol_called(protocol).kind}).")
+        if not say.answer(paths):
+            say.line(f"{counted(len(paths), 'file')} in {output}: {protocol} ({protocol_called(protocol).kind}).")
         return
     rows = _utterances(corpora, folders)
     found = _searched(files, rows, speaker_dependent, no_audio, progress)
-    if as_json:
-        echo_json([one.to_dict() for one in found])
-    else:
+    if not say.answer([one.to_dict() for one in found]):
         _echo(found)
-        echo("Audio was not compared." if no_audio else COMPARED)
+        say.line("Audio was not compared." if no_audio else COMPARED)
     sys.exit(EXIT_ERROR if any(one.problems for one in found) else EXIT_OK)
 
 
@@ -154,6 +146,6 @@ def _echo(found: Sequence[Checked]) -> None:
     for one in found:
         sizes = ", ".join(f"{n} {name}" for name, n in one.n.items())
         verdict = "LEAKS" if one.problems else "no leak found"
-        echo(f"{one.source}, {one.fold}, {kind_words(one.speaker_independent)}, {sizes}: {verdict}")
+        say.line(f"{one.source}, {one.fold}, {kind_words(one.speaker_independent)}, {sizes}: {verdict}")
         for problem in one.problems:
-            echo(f"  {problem}")
+            say.line(f"  {problem}")

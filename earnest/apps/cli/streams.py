@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._training import require_training
-from earnest.apps.cli.output import PATH, echo, echo_json, echo_table, output_options, progress_for
+from earnest.apps.cli._typed import PATH, output_options
 from earnest.evaluation.streams import BRIEF_COLUMNS, brief_table, losses_sentence, streams_legend, streams_markdown
 from earnest.files.writing import held_folder, write_atomically
 
@@ -17,7 +18,7 @@ MARKDOWN = "streams.md"
 @click.command()
 @click.argument("evaluations", metavar="FOLDER...", nargs=-1, required=True, type=PATH)
 @output_options
-def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
+def command(evaluations: tuple[Path, ...]) -> None:
     """Adapt to streams of recordings with any shares of emotions.
 
     FOLDERs are results of `earnest evaluate`; the models of their folds answer. A stream is the test recordings of a
@@ -38,16 +39,14 @@ def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
     for folder in evaluations:
         with held_folder(folder):
             words = shlex.join(["earnest", "streams", str(folder)])
-            found = measure_streams(folder, words, progress_for(as_json, quiet))
+            found = measure_streams(folder, words, say.progress())
             text = f"# {_title(folder, found)}\n\n{streams_legend(found)}\n{streams_markdown(found)}"
             write_atomically(folder / MARKDOWN, text.encode())
         documents[str(folder)] = found
-        if not as_json:
+        if not say.is_json():
             _echo(folder, found)
-        if not (as_json or quiet):
-            echo(f"\n{METRICS_STREAMS} and {MARKDOWN} are in {folder}\n")
-    if as_json:
-        echo_json(documents)
+            say.hint(f"\n{METRICS_STREAMS} and {MARKDOWN} are in {folder}\n")
+    say.answer(documents)
 
 
 def _title(folder: Path, found: dict[str, Any]) -> str:
@@ -56,7 +55,7 @@ def _title(folder: Path, found: dict[str, Any]) -> str:
 
 def _echo(folder: Path, found: dict[str, Any]) -> None:
     title = f"{_title(folder, found)}, among {', '.join(found['classes'])}: UA in per cent"
-    echo_table(BRIEF_COLUMNS, brief_table(found, "ua"), title, right=BRIEF_COLUMNS[2:])
-    echo()
-    echo_table(BRIEF_COLUMNS, brief_table(found, "wa"), "WA in per cent", right=BRIEF_COLUMNS[2:])
-    echo(f"\n{losses_sentence(found)}")
+    say.table(BRIEF_COLUMNS, brief_table(found, "ua"), title, right=BRIEF_COLUMNS[2:])
+    say.line()
+    say.table(BRIEF_COLUMNS, brief_table(found, "wa"), "WA in per cent", right=BRIEF_COLUMNS[2:])
+    say.line(f"\n{losses_sentence(found)}")

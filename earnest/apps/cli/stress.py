@@ -7,20 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import listed
 from earnest.apps.cli._training import require_training
-from earnest.apps.cli.output import (
-    FOLDER,
-    PATH,
-    corpus_folders,
-    data_option,
-    echo,
-    echo_json,
-    echo_table,
-    output_options,
-    overwrite_option,
-    progress_for,
-)
+from earnest.apps.cli._typed import FOLDER, PATH, corpus_folders, data_option, output_options, overwrite_option
 from earnest.errors import EarnestError, MissingExtraError, counted
 from earnest.files.reading import read_json
 from earnest.files.writing import held_folder, refuse_existing, write_atomically
@@ -65,8 +55,6 @@ def command(
     predictions: bool,
     output: Path | None,
     overwrite: bool,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Answer test recordings again, changed in some thirty ways.
 
@@ -98,14 +86,12 @@ def command(
     folder = output or evaluation
     with held_folder(folder):
         _refuse_other_result(folder / METRICS_STRESS, shlex.join(words), overwrite)
-        found = stress(finished, asked, folder, shlex.join(words), progress_for(as_json, quiet))
+        found = stress(finished, asked, folder, shlex.join(words), say.progress())
         _write(found, folder, evaluation.resolve().name)
-    if as_json:
-        echo_json(found.document)
+    if say.answer(found.document):
         return
     _echo(found, evaluation.resolve().name)
-    if not quiet:
-        echo(f"\nmetrics-stress.json, {MARKDOWN} and {PICTURE} are in {folder}")
+    say.hint(f"\nmetrics-stress.json, {MARKDOWN} and {PICTURE} are in {folder}")
 
 
 def _refuse_other_result(path: Path, command: str, overwrite: bool) -> None:
@@ -148,8 +134,8 @@ def _echo(found: "Stress", name: str) -> None:
     from earnest.evaluation.stress import CHECK_COLUMNS, COLUMNS
 
     rows = [row.cells() for row in found.rows]
-    echo_table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:4])
-    echo("\n" + "\n".join([sentence_of(found), *found.document["notes"]]) + "\n")
+    say.table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:4])
+    say.line("\n" + "\n".join([sentence_of(found), *found.document["notes"]]) + "\n")
     checks = [check.cells() for check in found.checks]
     title = f"ser-tests on the clips as they are ({found.document['n_checked']})"
-    echo_table(CHECK_COLUMNS, checks, title, right=CHECK_COLUMNS[1:2])
+    say.table(CHECK_COLUMNS, checks, title, right=CHECK_COLUMNS[1:2])

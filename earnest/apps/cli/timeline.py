@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._answers import NoteCounter, chart
 from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import (
@@ -22,16 +23,12 @@ from earnest.apps.cli._options import (
     options,
 )
 from earnest.apps.cli._recordings import is_folder, is_list, sources_of
-from earnest.apps.cli.output import (
+from earnest.apps.cli._typed import (
     EXIT_SOME_FAILED,
     FILE,
     chosen_format,
-    echo,
-    echo_whole,
-    encode_output,
     output_options,
     overwrite_option,
-    progress_for,
     refuse_input,
 )
 from earnest.audio.activity import DETECTORS
@@ -85,8 +82,6 @@ def command(
     activity: str,
     adaptation: AdaptationOptions,
     answer: AnswerOptions,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Recognise emotions over time in recordings of any length.
 
@@ -105,7 +100,7 @@ def command(
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some of several recordings could not be
     read, 130 stopped by Ctrl-C.
     """
-    chosen = chosen_format(form, as_json, output, SUFFIXES)
+    chosen = chosen_format(form, output, SUFFIXES)
     is_table = len(paths) > 1 or is_list(paths[0]) or is_folder(paths[0])
     if is_table:
         _check_table(paths, chosen, plot)
@@ -113,7 +108,7 @@ def command(
     _check_picture(plot, paths)
     predictor = models.load()
     adapter = _adapters(adaptation, predictor, channels)
-    hearing = Hearing(predictor, progress_for(as_json, quiet))
+    hearing = Hearing(predictor, say.progress())
     run = TimelineRun(hearing, windows.windowing(activity), answer.of(predictor.info), adapter)
     if is_table:
         with _place(output, overwrite) as place:
@@ -121,7 +116,7 @@ def command(
             _write(written_spans(found, chosen), chosen, place)
     else:
         _tell_one(run, sources[0], chosen, output, plot, overwrite)
-    if not quiet:
+    if not say.is_quiet():
         run.tell({output: chosen not in _SPEECH_ALONE, plot: True}, len(sources))
     if run.n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
@@ -161,7 +156,7 @@ class TimelineRun:
                 yield self.timeline(source)
             except (AudioError, MissingExtraError) as error:
                 self.n_failed += 1
-                echo(f"earnest: {error}", err=True)
+                say.line(f"earnest: {error}", err=True)
 
     def tell(self, files: Mapping[Path | None, bool], n_recordings: int) -> None:
         """Report, on standard error, the files written and the channels not heard.
@@ -233,9 +228,9 @@ def _text(timeline: Timeline, form: str, output: Path | None) -> Iterable[str]:
 
 def _write(text: Iterable[str], form: str, output: Path | None) -> None:
     if output is None:
-        encode_output(form)
+        say.encode(form)
         for part in text:
-            (click.echo if form == "table" else echo_whole)(part, nl=False)
+            (click.echo if form == "table" else say.whole)(part, nl=False)
         return
     with open(output, "w", encoding="utf-8", newline="", opener=unfollowed) as file:
         file.writelines(map(click.unstyle, text) if form == "table" else text)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import options
 from earnest.apps.cli._training import (
     EPILOG,
@@ -19,17 +20,7 @@ from earnest.apps.cli._training import (
     recipe_argument,
     require_training,
 )
-from earnest.apps.cli.output import (
-    FOLDER,
-    command_line,
-    corpus_folders,
-    data_option,
-    echo,
-    echo_json,
-    output_options,
-    progress_for,
-    resumable,
-)
+from earnest.apps.cli._typed import FOLDER, command_line, corpus_folders, data_option, output_options
 from earnest.errors import counted
 from earnest.evaluation.curves import read_history
 from earnest.evaluation.texts import percent
@@ -60,8 +51,6 @@ def command(
     protocol: str | None,
     fold: str | None,
     all_data: bool,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Train one model on one split, or continue a killed run.
 
@@ -82,34 +71,32 @@ def command(
         _follow()
         return
     other.check_protocol(protocol)
-    resolved = other.read(recipe, quiet)
+    resolved = other.read(recipe)
     folders = corpus_folders(data) | other.own
     protocol, rows = other.protocol_of(resolved, folders, protocol, one_split=True)  # a refusal doesn't wait for torch
     from earnest.experiments.evaluate import train
     from earnest.training.record import read_record
 
-    progress = progress_for(as_json, quiet)
+    progress = say.progress()
     words = ["earnest", "train", recipe_word(recipe), "--protocol", protocol, *other.words]
     typed = shlex.join([*words, *(["--fold", fold] if fold else []), *(["--all-data"] if all_data else [])])
     from earnest.training.batches import joined_ranks
 
-    with resumable(output, "", quiet), held_folder(output), joined_ranks() as ranks:
+    with say.resumable(output), held_folder(output), joined_ranks() as ranks:
         outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress, ranks, rows)
         record = read_record(output)
         _draw_history(output, record.best_epoch)
-    if as_json:
-        headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
-        told = {"best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline}
-        echo_json({"run": output, **told, "warnings": record.warnings})
+    headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
+    told = {"best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline}
+    if say.answer({"run": output, **told, "warnings": record.warnings}):
         return
     _echo_training(output, record)
     if outcome:
         _echo_test(outcome)
         if resolved.authors_protocol not in ("", protocol):
             theirs = command_line("evaluate", recipe_word(recipe), "--protocol", resolved.authors_protocol)
-            echo(f"The published number is of another protocol, which is not comparable: {theirs}")
-    if not quiet:
-        echo(f"Next: {command_line('export', output, '--output', f'bundles/{output.name}')}")
+            say.line(f"The published number is of another protocol, which is not comparable: {theirs}")
+    say.hint(f"Next: {command_line('export', output, '--output', f'bundles/{output.name}')}")
 
 
 def _is_follower() -> bool:
@@ -137,26 +124,26 @@ def _echo_training(output: Path, record: "RunRecord") -> None:
     trained = counted(record.n_train, "clip") + (", validation clips among them" if record.refitted else "")
     fitted_on = record.calibration.after.n if record.calibration else 0
     if not record.n_valid:
-        echo(f"{output}: trained on {trained}; {NO_VALIDATION}.")
+        say.line(f"{output}: trained on {trained}; {NO_VALIDATION}.")
     elif record.epochs or fitted_on <= record.n_valid:
-        echo(f"{output}: trained on {trained}; {chosen_by} chosen on {counted(record.n_valid, 'validation clip')}.")
+        say.line(f"{output}: trained on {trained}; {chosen_by} chosen on {counted(record.n_valid, 'validation clip')}.")
     else:
-        echo(
+        say.line(
             f"{output}: trained on {trained}; {chosen_by} chosen on {counted(fitted_on, 'clip')} of speakers "
             "that were left out."
         )
     for warning in record.warnings:
         if warning != NO_VALIDATION:
-            echo(f"NOTE: {warning}")
+            say.line(f"NOTE: {warning}")
 
 
 def _echo_test(outcome: "Evaluation") -> None:
     """Write the scores on test recordings, of all heads, and what train and test share."""
     wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
     if not outcome.coverage.complete:
-        echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
-    echo(f"Labels: {outcome.labels.sentence()}.")
-    echo(f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'clip')}: WA {wa}, UA {ua}.")
+        say.line(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
+    say.line(f"Labels: {outcome.labels.sentence()}.")
+    say.line(f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'clip')}: WA {wa}, UA {ua}.")
     echo_other_heads(outcome)
     echo_leakage(outcome.leakage)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli import say
 from earnest.apps.cli._options import options
 from earnest.apps.cli._training import (
     EPILOG,
@@ -18,18 +19,7 @@ from earnest.apps.cli._training import (
     recipe_argument,
     require_training,
 )
-from earnest.apps.cli.output import (
-    FOLDER,
-    corpus_folders,
-    data_option,
-    echo,
-    echo_json,
-    echo_table,
-    output_options,
-    progress_for,
-    repeated,
-    resumable,
-)
+from earnest.apps.cli._typed import FOLDER, corpus_folders, data_option, output_options, repeated
 from earnest.errors import counted
 from earnest.evaluation.texts import percent
 
@@ -56,8 +46,6 @@ def command(
     fold: str | None,
     trials: int | None,
     output: Path | None,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Try the settings of a recipe's [tune] table, or continue.
 
@@ -91,19 +79,18 @@ def command(
     protocol, rows = other.protocol_of(settings, folders, protocol, one_split=True)
     space = SearchSpace(settings, replace(table, trials=trials) if trials else table)
     folder = output or Path("runs") / f"{recipe.stem}{other.suffix}-{protocol}-tune"
-    progress = progress_for(as_json, quiet)
+    progress = say.progress()
 
     def on_trial(trial: "Trial") -> None:
         if progress.visible:
-            echo(f"trial {trial.number}: {_words(trial)} {_settings(trial)}", err=True)
+            say.line(f"trial {trial.number}: {_words(trial)} {_settings(trial)}", err=True)
 
-    with resumable(folder, "", quiet):
+    with say.resumable(folder):
         outcome = tune(space, protocol, fold, folders, folder, on_trial, progress, rows)
-    if as_json:
-        echo_json({"output": folder, **asdict(outcome)})
+    if say.answer({"output": folder, **asdict(outcome)}):
         return
     _echo_trials(outcome)
-    if not quiet:
+    if not say.is_quiet():
         _echo_next(folder, outcome.fold, folders)
 
 
@@ -111,13 +98,13 @@ def _echo_next(folder: Path, fold: str, folders: Mapping[str, Path]) -> None:
     """Tell the command that trains the best recipe, and tests it on the only recordings that were not searched by."""
     from earnest.experiments.tune import BEST, TRIALS
 
-    echo(
+    say.line(
         f"\n{BEST} and {TRIALS} are in {folder}. Trials have one thread; `earnest train` takes all cores, which "
         "moves its numbers a little: OMP_NUM_THREADS=1 before it repeats the trial."
     )
     data = repeated("--data", (f"{name}={path}" for name, path in folders.items()))
     words = ["earnest", "train", str(folder / BEST), "--fold", fold, *data]
-    echo(f"Next: {shlex.join([*words, '--output', str(folder.with_name(f'{folder.name}-best'))])}")
+    say.line(f"Next: {shlex.join([*words, '--output', str(folder.with_name(f'{folder.name}-best'))])}")
 
 
 def _echo_trials(outcome: "Tuned") -> None:
@@ -127,11 +114,11 @@ def _echo_trials(outcome: "Tuned") -> None:
     where = " ".join(word for word in (outcome.protocol, outcome.fold) if word)
     title = f"{where}, per cent on {counted(outcome.n_valid, 'validation clip')}, "
     title += f"the best of {counted(len(ranked), 'trial')}"
-    echo_table(("trial", outcome.metric, *keys), rows, title, right=("trial", outcome.metric))
+    say.table(("trial", outcome.metric, *keys), rows, title, right=("trial", outcome.metric))
     n_failed = sum(trial.state == "failed" for trial in ranked)
     n_pruned = sum(trial.state == "pruned" for trial in ranked)
     if n_failed or n_pruned:
-        echo(f"{counted(n_pruned, 'trial')} ended early, {n_failed} failed.")
+        say.line(f"{counted(n_pruned, 'trial')} ended early, {n_failed} failed.")
 
 
 def _words(trial: "Trial") -> str:

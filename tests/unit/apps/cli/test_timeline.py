@@ -22,9 +22,8 @@ from csv_tables import rows_of
 from stand_in import write_bundle, write_hearing
 
 import earnest
-from earnest.apps.cli import _hearing
+from earnest.apps.cli import _hearing, say
 from earnest.apps.cli import listen as _live_view
-from earnest.apps.cli import predict as _predict_command
 from earnest.apps.cli import timeline as _timeline_command
 from earnest.apps.cli._answers import exact_clock
 from earnest.apps.cli.main import cli
@@ -156,7 +155,7 @@ def test_the_work_on_many_recordings_is_counted_while_it_goes_on(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr(_timeline_command, "progress_for", lambda as_json, quiet: Progress(not quiet))
+    monkeypatch.setattr(say, "progress", lambda: Progress(not say.is_quiet()))
     both = [str(folder / "talk.flac"), str(folder / "laughs.wav")]
     for more in (["--output", str(tmp_path / "spans.csv")], ["--format", "csv"]):
         told = run(folder, "timeline", *both, *more).stderr
@@ -169,7 +168,7 @@ def test_a_terminal_shows_how_much_of_a_long_recording_was_heard(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(_hearing, "SLOW_S", 0)
-    monkeypatch.setattr(_timeline_command, "progress_for", lambda as_json, quiet: Progress(not quiet and not as_json))
+    monkeypatch.setattr(say, "progress", lambda: Progress(not (say.is_quiet() or say.is_json())))
     talk, output = str(folder / "talk.flac"), str(tmp_path / "talk.srt")
     told = run(folder, "timeline", talk, "--output", output).stderr
     assert "Seconds heard" in told and f"{len(TALK) // 16_000}/?" in told
@@ -182,7 +181,7 @@ def test_predict_shows_on_a_terminal_how_much_of_one_recording_it_has_heard(
     folder: Path, more: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr(_predict_command, "progress_for", lambda as_json, quiet: Progress(not quiet))
+    monkeypatch.setattr(say, "progress", lambda with_json: Progress(not say.is_quiet()))
     monkeypatch.setattr(_hearing, "SLOW_S", math.inf)
     assert "heard" not in run(folder, "predict", "talk.flac", *more).stderr  # done before a bar is drawn
     monkeypatch.setattr(_hearing, "SLOW_S", 0)
@@ -196,7 +195,7 @@ def test_of_several_recordings_predict_shows_how_much_it_has_heard_before_the_fi
     folder: Path, jobs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr(_predict_command, "progress_for", lambda as_json, quiet: Progress(not quiet))
+    monkeypatch.setattr(say, "progress", lambda with_json: Progress(not say.is_quiet()))
     monkeypatch.setattr(bulk, "AHEAD_S", 1.0)  # longer ones are opened twice
     told = run(folder, "predict", "talk.flac", "laughs.wav", "--jobs", jobs).stderr
     assert "Predicting" in told and "2/2" in told and f"{SECONDS_OF_BOTH} s heard" in told

@@ -6,6 +6,7 @@ import click
 import pytest
 from made_up_corpus import write_corpus
 
+from earnest.apps.cli import say
 from earnest.apps.cli._training import RecipeOptions, changes_of
 from earnest.errors import RecipeError
 from earnest.settings.recipe import read_recipe
@@ -53,7 +54,7 @@ def test_what_is_said_twice_is_a_usage_error() -> None:
 
 def test_a_protocol_that_was_set_is_that_of_own_recordings(tmp_path: Path) -> None:
     options = RecipeOptions(None, (str(write_corpus(tmp_path, 3, 1)),), ("protocol=loso",))
-    recipe = options.read(Path(__file__).parents[4] / "recipes" / "own.toml", quiet=True)
+    recipe = options.read(Path(__file__).parents[4] / "recipes" / "own.toml")
     assert options.protocol_of(recipe, options.own)[0] == "loso"
     other = RecipeOptions(None, options.corpora, ())
     assert other.protocol_of(recipe, other.own)[0] == "speaker-3fold"  # which suits so few speakers
@@ -61,15 +62,17 @@ def test_a_protocol_that_was_set_is_that_of_own_recordings(tmp_path: Path) -> No
 
 def test_settings_in_vain_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base, options = Path(__file__).parents[4] / "recipes" / "base.toml", RecipeOptions(None, (), ("training.epochs=7",))
-    assert options.read(base, quiet=True) == read_recipe(base, {"training.epochs": 7})
+    with click.Context(click.Command("train")) as context:
+        context.meta[say.QUIET] = True
+        assert options.read(base) == read_recipe(base, {"training.epochs": 7})
     assert capsys.readouterr().err == ""
-    options.read(base, quiet=False)
+    options.read(base)
     assert capsys.readouterr().err == 'method = "discriminant" makes no use of training.epochs.\n'
     short = tmp_path / "short.toml"
     short.write_text(
         'corpus = "ravdess"\nmodel = "cabg"\n[training]\nepochs = 1\nschedule = "multistep"\nmilestones = [1]\n'
     )
-    RecipeOptions(None, (), ("training.clean_share=0.5",)).read(short, quiet=False)
+    RecipeOptions(None, (), ("training.clean_share=0.5",)).read(short)
     told = "The recipe makes no use of training.milestones, training.clean_share.\n"  # which needs [[augment]]
     assert capsys.readouterr().err == told
 
@@ -79,9 +82,9 @@ def test_what_is_wrong_with_a_typed_setting_is_not_told_of_the_file(tmp_path: Pa
     path.write_text('corpus = "ravdess"\nmodel = "cabg"\n')
     typed = RecipeOptions(None, (), ("training.epoch=4",))
     with pytest.raises(RecipeError, match=r"mine\.toml with --set training\.epoch=4: training: unknown key 'epoch'"):
-        typed.read(path, quiet=True)
+        typed.read(path)
     with pytest.raises(RecipeError, match="with --scheme sixx: There is no label scheme"):
-        RecipeOptions("sixx", (), ()).read(path, quiet=True)
+        RecipeOptions("sixx", (), ()).read(path)
     path.write_text('corpus = "ravdess"\nmodel = "cabg"\n[training]\nepoch = 3\n')
     with pytest.raises(RecipeError, match=r"mine\.toml: training: unknown key 'epoch'"):
-        typed.read(path, quiet=True)
+        typed.read(path)

@@ -9,14 +9,15 @@ from typing import Any
 import click
 import pytest
 
-from earnest.apps.cli.output import chosen_format, command_line, echo, echo_table, echo_whole, encode_output
+from earnest.apps.cli import say
+from earnest.apps.cli._typed import chosen_format, command_line
 from earnest.errors import REPLACEMENT
 
 
 def test_standard_output_is_no_file_called_dash() -> None:
     for form in "csv", None:
         with pytest.raises(click.UsageError, match="--output -: leave it out"):
-            chosen_format(form, False, Path("-"), {".csv": "csv"})
+            chosen_format(form, Path("-"), {".csv": "csv"})
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
@@ -24,7 +25,7 @@ def test_formats_for_machines_are_whole_and_no_escape_reaches_a_terminal(monkeyp
     out = StringIO()
     out.isatty = lambda: is_terminal  # type: ignore[method-assign]
     monkeypatch.setattr(sys, "stdout", out)
-    echo_whole("0.0\t\x1b[31mred\x1b]0;title\x07.wav\n", nl=False)
+    say.whole("0.0\t\x1b[31mred\x1b]0;title\x07.wav\n", nl=False)
     escape, bell = (REPLACEMENT, REPLACEMENT) if is_terminal else ("\x1b", "\x07")
     assert out.getvalue() == f"0.0\t{escape}[31mred{escape}]0;title{bell}.wav\n"
 
@@ -32,8 +33,8 @@ def test_formats_for_machines_are_whole_and_no_escape_reaches_a_terminal(monkeyp
 def test_a_pipe_without_some_letters_tells_names_apart_and_draws_bars(monkeypatch: Any) -> None:
     written = BytesIO()
     monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, "cp1252", newline="\n"))
-    encode_output("table")
-    echo("é漢.wav ██▌\né字.wav ▂▅█")
+    say.encode("table")
+    say.line("é漢.wav ██▌\né字.wav ▂▅█")
     sys.stdout.flush()
     assert written.getvalue().decode("cp1252") == "é\\u6f22.wav ##:\né\\u5b57.wav .=#\n"
 
@@ -48,7 +49,7 @@ ROWS = [
 @pytest.mark.parametrize("width", [45, 52, 60, 70, 80, 200])
 def test_cells_of_a_table_break_between_words_or_behind_hyphens(capsys: Any, monkeypatch: Any, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    echo_table(COLUMNS, ROWS, "A title", right=("UA",))
+    say.table(COLUMNS, ROWS, "A title", right=("UA",))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "A title" and max(map(len, lines)) <= width
     told = " ".join(lines).split()
@@ -61,7 +62,7 @@ def test_cells_of_a_table_break_between_words_or_behind_hyphens(capsys: Any, mon
 def test_a_name_that_is_longer_than_a_word_is_broken_and_nothing_of_it_is_lost(capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     path = "/".join(["recordings"] * 9)
-    echo_table(("file", "what"), [[path, "unreadable"]])
+    say.table(("file", "what"), [[path, "unreadable"]])
     lines = capsys.readouterr().out.splitlines()
     assert "".join(line[:28].strip() for line in lines[1:]) == path
     assert lines[1].split()[1] == "unreadable"
