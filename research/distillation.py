@@ -19,7 +19,6 @@ from earnest.corpora.base import audio_files
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, RecipeError
-from earnest.experiments.workers import end_with_parent
 from earnest.files.writing import holding, write_atomically, write_sums
 from earnest.frontends.log_mel import LogMel
 from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
@@ -39,6 +38,7 @@ from earnest.training.finetune import (
     resuming_trainer,
 )
 from earnest.training.loop import csv_bytes
+from earnest.workers import end_with_parent
 from research.finetuning import WHOLE
 from research.settings import claim, held_out_speakers, packed_state, read_settings
 from research.students import (

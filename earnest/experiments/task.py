@@ -35,7 +35,6 @@ from earnest.errors import (
 from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.protocols import Protocol, splits_of
 from earnest.evaluation.splits import MARK, Split, fold_and_repeat, repeated, without_repeats
-from earnest.experiments.workers import enter_worker, packed_call, ray_cluster
 from earnest.files.cache import disk_cache
 from earnest.files.writing import held_folder
 from earnest.labels import Scheme, SchemeCounts, count_labels
@@ -47,6 +46,7 @@ from earnest.training.closed_form import EmbeddingCache
 from earnest.training.examples import Example, clips_of_corpora, compute_examples
 from earnest.training.learn import Clips
 from earnest.training.run import PREDICTIONS, claim, is_finished, run_split, seal
+from earnest.workers import enter_worker, packed_call, ray_cluster
 
 if TYPE_CHECKING:
     from earnest.experiments.tune import SearchSpace

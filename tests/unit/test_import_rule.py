@@ -13,7 +13,7 @@ ROOT = Path(earnest.__file__).parent
 LINES = (
     {"errors", "installation"},
     {"files", "labels", "registry", "settings", "onnx", "progress"},
-    {"audio", "corpora"},
+    {"audio", "corpora", "workers"},
     {"bundle", "evaluation", "frontends", "augment"},
     {"runtime", "models", "plots"},
     {"learning"},

@@ -32,10 +32,10 @@ from earnest.apps.batch.plan import (
 )
 from earnest.apps.batch.shard import METADATA, ShardReport, ShardWorker, Work
 from earnest.errors import EarnestError, counted, first_line, named, printable
-from earnest.experiments.workers import ray_cluster
 from earnest.files.reading import parsed_json
 from earnest.files.writing import held_folder, refuse_foreign
 from earnest.progress import Progress
+from earnest.workers import ray_cluster
 
 LOOK_S = 10.0  # at the nodes of a cluster that says nothing
 # Of workers over one shard; from the second try on its recordings are decoded in processes of their own.

@@ -34,8 +34,8 @@ from earnest.apps.server.service import renewed_keys
 from earnest.apps.server.settings import Settings
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError
-from earnest.experiments.workers import end_with_parent
 from earnest.files.writing import held_folder
+from earnest.workers import end_with_parent
 
 _log = logging.getLogger("earnest.server")
 WORKERS = "earnest-workers-"  # how the folder of a supervisor's workers is called

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.experiments.workers import ray_cluster
+from earnest.workers import ray_cluster
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Worker processes that never outlive the command that started them, and Ray clusters for one command.
 
-A module of its own, without PyTorch: a worker is watched before it has loaded anything, which takes seconds, and
-`earnest batch` joins a cluster and `earnest serve` has workers, too.
+Of folds, of `earnest batch` and of `earnest serve`. Without PyTorch: a worker is watched before it has loaded anything,
+which takes seconds.
 """
 
 import logging
