@@ -13,6 +13,19 @@ EMOTIONS = (*CORE_EMOTIONS, "boredom", "excited", "frustration", "contempt", "ot
 UNSURE = "unsure"  # in place of an emotion that is too little likely
 Affect = Literal["valence", "arousal", "dominance"]
 AFFECT: tuple[Affect, ...] = ("valence", "arousal", "dominance")
+# Nouns and other forms that tables write → the canonical name.
+SYNONYMS: Mapping[str, str] = {
+    "anger": "angry",
+    "happiness": "happy",
+    "sadness": "sad",
+    "fear": "fearful",
+    "surprise": "surprised",
+    "disgusted": "disgust",
+    "calmness": "calm",
+    "bored": "boredom",
+    "excitement": "excited",
+    "frustrated": "frustration",
+}
 
 
 def in_canonical_order(labels: Iterable[str]) -> tuple[str, ...]:

@@ -27,6 +27,14 @@ from earnest.files.writing import replacing, unfollowed
 from earnest.labels import AFFECT, EMOTIONS, composed
 
 Gender = Literal["female", "male"]
+GENDERS: Mapping[str, Gender] = {
+    "female": "female",
+    "f": "female",
+    "woman": "female",
+    "male": "male",
+    "m": "male",
+    "man": "male",
+}
 # What a folder is searched for: what libsndfile reads and what is read through PyAV, see `earnest.audio.media_file`.
 # The page has the same (web/page/src/own/found.ts).
 _SOUND_FILES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64"}
@@ -112,6 +120,11 @@ class Utterance:
 COLUMNS = tuple(field.name for field in fields(Utterance))
 _FLOATS = frozenset({"start_s", "end_s", *AFFECT})
 _APART = frozenset({"corpus", "speaker", "session", "group"})  # what splits keep in one set, however it is written
+
+
+def unique_speaker(name: str, corpus: str) -> str:
+    """Prefix a speaker with the corpus, so that names such as "01" stay unique over all corpora."""
+    return name if not name or name.startswith(f"{corpus}-") else f"{corpus}-{name}"
 
 
 def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | None = None) -> None:

@@ -1,47 +1,31 @@
 """Readers for anybody's recordings: a table that names the files and what is said about them."""
 
-import csv
-import math
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from earnest.audio.source import is_file, path_in
 from earnest.corpora.folders import found_in
-from earnest.corpora.manifest import COLUMNS, Utterance
+from earnest.corpora.manifest import COLUMNS, GENDERS, Gender, Utterance, unique_speaker
+from earnest.corpora.own.read import METADATA
+from earnest.corpora.own.tables import OwnTable, Row, path_in_cell, read_table
 from earnest.errors import CorpusError, shown, suggestion
-from earnest.files.reading import read_text
-from earnest.files.tables import has_text, json_rows, named_rows, with_point
-from earnest.labels import AFFECT, EMOTIONS
+from earnest.files.tables import number_in, text_of, with_point
+from earnest.labels import AFFECT, EMOTIONS, SYNONYMS
 
-Row = Mapping[str, Any]
-SYNONYMS = {
-    "anger": "angry",
-    "happiness": "happy",
-    "sadness": "sad",
-    "fear": "fearful",
-    "surprise": "surprised",
-    "disgusted": "disgust",
-    "calmness": "calm",
-    "bored": "boredom",
-    "excitement": "excited",
-    "frustrated": "frustration",
-}
-GENDERS = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
 _NUMBERS = ("start_s", "end_s", *AFFECT)
 
 
-def read_table(
+def read_declared(
     path: Path,
     columns: Mapping[str, str] | None = None,
     emotions: Mapping[str, str] | None = None,
     corpus: str = "",
     audio_root: Path | None = None,
 ) -> list[Utterance]:
-    """Read a CSV, TSV or JSONL table with one row a recording or part of one.
+    """Read a table (CSV, TSV, JSON lines, Parquet) with one row a recording or part of one.
 
     Parameters
     ----------
@@ -60,24 +44,20 @@ def read_table(
     columns = _checked_columns(columns or {})
     base = audio_root or path.parent
     words = {**{emotion: emotion for emotion in EMOTIONS}, **SYNONYMS, **_checked_emotions(emotions or {})}
-    found, delimiter = _numbered_rows(path)
-    rows = [_utterance(row, columns, words, name, base, f"{path}:{number}", delimiter) for number, row in found]
-    if not rows:
-        raise CorpusError(f"{path}: holds no rows.")
-    return _unique(rows, path)
+    table = read_table(path)
+    return _unique([_utterance(row, columns, words, name, base, where, table) for where, row in table.rows], path)
 
 
 def read_audiofolder(root: Path, emotions: Mapping[str, str] | None = None, corpus: str = "") -> list[Utterance]:
-    """Read a folder with ``metadata.csv`` (or ``.jsonl``): ``file_name`` beside ``emotion`` or ``label``.
+    """Read a folder with ``metadata.csv`` (or ``.jsonl``, ``.parquet``): ``file_name``, and ``emotion`` or ``label``.
 
     The layout of the Hugging Face "audiofolder". Recordings that the table doesn't name are an error.
     """
-    table = next((root / name for name in ("metadata.csv", "metadata.jsonl") if (root / name).is_file()), None)
+    table = next((root / name for name in METADATA if (root / name).is_file()), None)
     if table is None:
         raise CorpusError(f"{root}: no metadata.csv there. It must name recordings (file_name) and their emotion.")
-    header = set(_first_row(table))
-    columns = {"path": "file_name"} | ({} if "emotion" in header else {"emotion": "label"})
-    rows = read_table(table, columns, emotions, corpus or root.resolve().name)
+    columns = {"path": "file_name"} | ({} if "emotion" in read_table(table).columns else {"emotion": "label"})
+    rows = read_declared(table, columns, emotions, corpus or root.resolve().name)
     named = {os.path.realpath(row.path) for row in rows}  # unlike resolve(), takes a link that points to itself
     for path in found_in(str(root)).recordings:
         if os.path.realpath(path) not in named:
@@ -92,29 +72,29 @@ def read_audformat(
     corpus: str = "",
     audio_root: Path | None = None,
 ) -> list[Utterance]:
-    """Read one CSV table of an audformat database: index ``file`` or ``file,start,end``, labels in ``column``.
+    """Read one table of an audformat database: index ``file`` or ``file,start,end``, labels in ``column``.
 
     ``start`` and ``end`` are times ("0 days 00:00:01.500000"); an absent end means to the end of the file. Columns
     ``speaker`` and ``gender`` are read when they are there.
     """
-    header = set(_first_row(table))
+    header = read_table(table).columns
     columns = {"path": "file", "emotion": column}
     columns |= {ours: theirs for ours, theirs in (("start_s", "start"), ("end_s", "end")) if theirs in header}
-    return read_table(table, columns, emotions, corpus or table.resolve().parent.name, audio_root)
+    return read_declared(table, columns, emotions, corpus or table.resolve().parent.name, audio_root)
 
 
 def read_emobox(
     path: Path, emotions: Mapping[str, str] | None = None, corpus: str = "", audio_root: Path | None = None
 ) -> list[Utterance]:
     """Read a JSONL list of EmoBox: ``key``, ``dataset``, ``wav``, ``emo`` (or ``emotion``), and what else is there."""
-    header = _first_row(path)
-    columns = {"utterance_id": "key", "path": "wav", "emotion": "emo" if "emo" in header else "emotion"}
-    return read_table(path, columns, emotions, corpus or str(header.get("dataset", "")), audio_root)
+    _, first = read_table(path).rows[0]
+    columns = {"utterance_id": "key", "path": "wav", "emotion": "emo" if "emo" in first else "emotion"}
+    return read_declared(path, columns, emotions, corpus or str(first.get("dataset", "")), audio_root)
 
 
 TABLE_READERS: Mapping[str, Callable[..., list[Utterance]]] = {
-    "csv": read_table,
-    "jsonl": read_table,
+    "csv": read_declared,
+    "jsonl": read_declared,
     "audiofolder": read_audiofolder,
     "audformat": read_audformat,
     "emobox": read_emobox,
@@ -144,46 +124,28 @@ def column(path: Path, name: str) -> list[tuple[str, Row]]:
         When the table can't be read or has no such column.
     """
     try:
-        return [(row[name], row) for _, row in _numbered_rows(path)[0]]
+        return [(row[name], row) for _, row in read_table(path).rows]
     except KeyError:
         raise CorpusError(f"{path}: expected a column {name}. Copy the file again.") from None
 
 
-def _numbered_rows(path: Path) -> tuple[Sequence[tuple[int, Row]], str]:
-    """Return the rows, each with the number of its line, and what stands between cells."""
-    text = read_text(path, CorpusError, what="table")
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return list(json_rows(text, path, '{"path": …, "emotion": …}')), ","
-    reader = named_rows(text, path.name)
-    try:
-        return [(reader.line_num, row) for row in reader if has_text(row.values())], reader.reader.dialect.delimiter
-    except csv.Error as error:
-        raise CorpusError(f"{path}:{reader.line_num}: not a table ({error}).") from None
-
-
-def _first_row(path: Path) -> Row:
-    row = next(iter(_numbered_rows(path)[0]), None)
-    if row is None:
-        raise CorpusError(f"{path}: holds no rows.")
-    return row[1]
-
-
 def _utterance(
-    row: Row, columns: Mapping[str, str], words: Mapping[str, str], corpus: str, base: Path, where: str, delimiter: str
+    row: Row, columns: Mapping[str, str], words: Mapping[str, str], corpus: str, base: Path, where: str, table: OwnTable
 ) -> Utterance:
-    found = {ours: row[theirs] for ours, theirs in columns.items() if row.get(theirs) not in (None, "")}
-    values: dict[str, Any] = {ours: str(value).strip() for ours, value in found.items()}
+    told = {ours: text_of(row.get(theirs)).strip() for ours, theirs in columns.items() if ours != "path"}
+    found = {"path": path_in_cell(row.get(columns["path"])), **told}
+    values: dict[str, Any] = {ours: text for ours, text in found.items() if text}
     for needed in ("path", "emotion"):
         if needed not in values:
-            hint = f" Say which column it is: --column {needed}=…" if columns[needed] not in row else ""
+            hint = f" Say which column it is: --column {needed}=…" if columns[needed] not in table.columns else ""
             raise CorpusError(f"{where}: no value in the column '{columns[needed]}'.{hint}")
     native = values["emotion"]
     emotion = words.get(native) or words.get(native.lower())
     if emotion is None:
-        told = shown(native)
-        meant = f"Say --emotion {told[:-1]}=NAME' with one of {', '.join(EMOTIONS)}, or keep words of your own"
-        raise CorpusError(f"{where}: the emotion {told} is unknown. {meant}: earnest corpus manifest PATH.")
-    texts = {name: with_point(values.pop(name), delimiter) for name in _NUMBERS if name in values}
+        word = shown(native)
+        meant = f"Say --emotion {word[:-1]}=NAME' with one of {', '.join(EMOTIONS)}, or keep words of your own"
+        raise CorpusError(f"{where}: the emotion {word} is unknown. {meant}: earnest corpus manifest PATH.")
+    texts = {name: with_point(values.pop(name), table.delimiter) for name in _NUMBERS if name in values}
     numbers = {name: number_in(text, f"{where}: {columns[name]}") for name, text in texts.items()}
     values |= {name: number for name, number in numbers.items() if number is not None}
     path = path_in(base, values["path"])
@@ -197,42 +159,18 @@ def _utterance(
     return Utterance(**values)
 
 
-def unique_speaker(name: str, corpus: str) -> str:
-    """Prefix a speaker with the corpus, so that names such as "01" stay unique over all corpora."""
-    return name if not name or name.startswith(f"{corpus}-") else f"{corpus}-{name}"
-
-
 def _identity(path: Path, base: Path, values: Row) -> str:
     relative = path.relative_to(base) if path.is_relative_to(base) else path
     name = relative.with_suffix("").as_posix()
     return f"{name}@{values.get('start_s', 0.0):g}" if "start_s" in values or "end_s" in values else name
 
 
-def _gender(word: str | None, where: str) -> str | None:
+def _gender(word: str | None, where: str) -> Gender | None:
     if word is None:
         return None
     if word.lower() not in GENDERS:
         raise CorpusError(f"{where}: the gender must be female, male or empty, got {shown(word)}.")
     return GENDERS[word.lower()]
-
-
-def number_in(text: str, where: str) -> float | None:
-    """Read a number, or a time such as "0 days 00:00:01.5" or "0 days"; "NaT" and "nan" are None."""
-    if text.lower() in ("nat", "nan", "none"):
-        return None
-    # Days, then hours:minutes:seconds, either of which may be missing: as pandas writes times.
-    match = re.fullmatch(r"(?:(\d+) days?(?: |$))?(?:(\d+):(\d+):(\d+(?:\.\d+)?))?", text)
-    try:
-        if match and text:
-            days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-            number = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-        else:
-            number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise CorpusError(f"{where}: expected a number, got {shown(text)}.")
-    return number
 
 
 def _unique(rows: list[Utterance], path: Path) -> list[Utterance]:

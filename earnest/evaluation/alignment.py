@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
-from earnest.corpora.tables import SYNONYMS, number_in
 from earnest.errors import CorpusError, named, suggestion
 from earnest.evaluation.answers import (
     SUM_TOLERANCE,
@@ -24,7 +23,8 @@ from earnest.evaluation.answers import (
     twins,
 )
 from earnest.evaluation.predictions import Predictions, identified, rated
-from earnest.labels import EMOTIONS, Scheme, composed, in_canonical_order
+from earnest.files.tables import number_in
+from earnest.labels import EMOTIONS, SYNONYMS, Scheme, composed, in_canonical_order
 
 
 @dataclass(frozen=True)

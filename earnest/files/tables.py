@@ -19,7 +19,7 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from earnest.errors import CorpusError, EarnestError, MissingExtraError, first_line, printable
+from earnest.errors import CorpusError, EarnestError, MissingExtraError, first_line, printable, shown
 from earnest.files.reading import opened, parsed_json
 
 MOST_PAGE_BYTES, MOST_RATIO = 256 * 2**20, 16  # a page that is larger, and has shrunk more, was made to be so
@@ -241,6 +241,25 @@ def is_separator_line(line: str) -> bool:
 def with_point(number: str, delimiter: str) -> str:
     """Return a number as Python reads it: where no commas part the cells, a comma may stand for its point."""
     return number if delimiter == "," else number.replace(",", ".")
+
+
+def number_in(text: str, where: str) -> float | None:
+    """Read a number, or a time such as "0 days 00:00:01.5" or "0 days"; "NaT" and "nan" are None."""
+    if text.lower() in ("nat", "nan", "none"):
+        return None
+    # Days, then hours:minutes:seconds, either of which may be missing: as pandas writes times.
+    match = re.fullmatch(r"(?:(\d+) days?(?: |$))?(?:(\d+):(\d+):(\d+(?:\.\d+)?))?", text)
+    try:
+        if match and text:
+            days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+            number = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        else:
+            number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise CorpusError(f"{where}: expected a number, got {shown(text)}.")
+    return number
 
 
 def has_text(cells: Iterable[object]) -> bool:

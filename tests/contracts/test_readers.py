@@ -25,6 +25,7 @@ BY_OTHERS = {
     "read_adaptation": "read_record and Adaptation.read",
     "read_audformat": "TABLE_READERS",
     "read_audiofolder": "TABLE_READERS",
+    "read_declared": "TABLE_READERS",
     "read_emobox": "TABLE_READERS",
     "read_recipe": "read_recipe_and_tune",
     "read_results": "read_result",

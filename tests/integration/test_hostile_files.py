@@ -14,7 +14,7 @@ from attacks.readers import ARCHIVES, BIDI, BUNDLES, dotted_toml, nested_json, n
 from earnest.apps.cli.main import main
 from earnest.corpora.fetch import unpack
 from earnest.corpora.manifest import read_manifest
-from earnest.corpora.tables import read_table
+from earnest.corpora.tables import read_declared
 from earnest.errors import BundleError, CorpusError, EarnestError, RecipeError
 from earnest.evaluation.importers import read_pipeline_output
 from earnest.report.result import read_result
@@ -96,7 +96,7 @@ def test_json_nested_without_end_is_refused(depth: int, tmp_path: Path) -> None:
     for read in (
         lambda: read_record(tmp_path),
         lambda: read_pipeline_output(tmp_path / "answers.json"),
-        lambda: read_table(tmp_path / "table.jsonl"),
+        lambda: read_declared(tmp_path / "table.jsonl"),
         lambda: read_manifest(tmp_path / "table.jsonl"),
         lambda: read_result(tmp_path),
     ):

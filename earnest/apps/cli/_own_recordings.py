@@ -14,8 +14,8 @@ from earnest.corpora.load import of_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance, doubts_about
 from earnest.corpora.own.data import OwnData, typed
 from earnest.corpora.own.read import read_own
-from earnest.corpora.tables import SYNONYMS
 from earnest.errors import SplitError, counted
+from earnest.labels import SYNONYMS
 from earnest.runtime.timeline_plot import clock
 
 NO_SPEAKERS = (

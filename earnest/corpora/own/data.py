@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from earnest.audio.source import file_and_channel, is_file, path_in
-from earnest.corpora.manifest import Utterance
-from earnest.corpora.tables import GENDERS, number_in, unique_speaker
+from earnest.corpora.manifest import GENDERS, Utterance, unique_speaker
 from earnest.errors import CorpusError, counted, printable, shown
+from earnest.files.tables import number_in
 from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme, composed, in_canonical_order
 
 CORPUS = "own"  # of recordings whose table names no corpus
@@ -219,7 +219,7 @@ def _utterance(found: FoundRecording, base: Path) -> Utterance:
         start_s=start_s,
         end_s=end_s,
         speaker=speaker,
-        gender=GENDERS.get(more.get("gender", "").lower()),  # type: ignore[arg-type]
+        gender=GENDERS.get(more.get("gender", "").lower()),
         emotion=label if label in EMOTIONS else "other",
         native_emotion=label,
         **values,

@@ -30,9 +30,8 @@ from earnest.corpora.own.tables import (
     read_list,
     read_table,
 )
-from earnest.corpora.tables import SYNONYMS
 from earnest.errors import CorpusError, printable, shown
-from earnest.labels import EMOTIONS, composed
+from earnest.labels import EMOTIONS, SYNONYMS, composed
 
 SET_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -43,7 +42,7 @@ FOLDER = "folder "
 _WORDS = {*EMOTIONS, *SYNONYMS, "joy", "neutrality", "contentment"}
 LONGEST_PATH = 255  # letters that a pattern is tried on: its time may grow with a high power of them
 LIST = "a list of files"
-_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,7 @@ def _of_folder(source: Path, hints: Hints) -> FoundLayout:
 def _metadata_of(source: Path) -> list[Path]:
     """Return the metadata of an audiofolder: at its top, or in each of train, valid and test."""
     folders = [source, *sorted(path for path in source.iterdir() if path.is_dir() and path.name.lower() in SET_NAMES)]
-    found = (next((folder / name for name in _METADATA if (folder / name).is_file()), None) for folder in folders)
+    found = (next((folder / name for name in METADATA if (folder / name).is_file()), None) for folder in folders)
     return [path for path in found if path]
 
 

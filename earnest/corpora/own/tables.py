@@ -11,7 +11,6 @@ from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
-from earnest.corpora.tables import number_in
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
 from earnest.files.reading import read_text
 from earnest.files.tables import (
@@ -21,6 +20,7 @@ from earnest.files.tables import (
     json_rows,
     largest_shared_page,
     lines_of,
+    number_in,
     opened_parquet,
     text_of,
     with_point,
@@ -94,7 +94,7 @@ class ColumnNames:
                 label = text_of(row.get("native_emotion")) or label
             speaker = text_of(row.get(self.speaker)) if self.speaker else ""
             split = more.pop(SPLIT, "")
-            yield FoundRecording(_path_in(row.get(self.path)), label, where, speaker, split, more)
+            yield FoundRecording(path_in_cell(row.get(self.path)), label, where, speaker, split, more)
 
 
 def columns_of(
@@ -290,7 +290,7 @@ def _listed(table: OwnTable) -> str:
     return ", ".join(map(printable, table.columns[:20])) or "none"
 
 
-def _path_in(cell: Any) -> str:
+def path_in_cell(cell: Any) -> str:
     """Return the path in a cell; the package datasets writes {"path": …, "bytes": …}."""
     if isinstance(cell, Mapping):
         if cell.get("bytes"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.corpora.tables import read_audformat, read_audiofolder, read_emobox, read_table
+from earnest.corpora.tables import read_audformat, read_audiofolder, read_declared, read_emobox
 from earnest.errors import CorpusError
 
 
@@ -27,7 +27,7 @@ def write(path: Path, text: str) -> Path:
 def test_declared_columns_and_words_are_read(root):
     table = write(root / "mine.csv", "file,label,who,sex,a\nwav/a.wav,joy,1,F,0.5\nwav/b.wav,Anger,2,male,\n")
     columns = {"path": "file", "emotion": "label", "speaker": "who", "gender": "sex", "arousal": "a"}
-    rows = read_table(table, columns, {"joy": "happy"})
+    rows = read_declared(table, columns, {"joy": "happy"})
     assert [(row.emotion, row.native_emotion) for row in rows] == [("happy", "joy"), ("angry", "Anger")]
     assert [(row.speaker, row.gender, row.arousal) for row in rows] == [
         ("mine-1", "female", 0.5),
@@ -41,22 +41,22 @@ def test_declared_columns_and_words_are_read(root):
 def test_what_a_spreadsheet_saves_is_read(root, delimiter, encoding):
     text = "path,emotion\nwav/a.wav,angry\n,\nwav/b.wav,sad\n,\n".replace(",", delimiter)
     (root / "mine.csv").write_text(text, encoding=encoding)
-    assert [row.emotion for row in read_table(root / "mine.csv")] == ["angry", "sad"]
+    assert [row.emotion for row in read_declared(root / "mine.csv")] == ["angry", "sad"]
 
 
 def test_a_first_line_for_excel_is_no_row_and_semicolons_go_with_decimal_commas(root):
     table = write(root / "excel.csv", "sep=;\npath;emotion;start_s;valence\nwav/a.wav;angry;0,25;-0,5\n")
-    assert [(row.start_s, row.valence) for row in read_table(table)] == [(0.25, -0.5)]
-    with pytest.raises(CorpusError, match=r"excel\.csv:3: start_s: expected a number, got 'x'"):
-        read_table(write(table, table.read_text().replace("0,25", "x")))
+    assert [(row.start_s, row.valence) for row in read_declared(table)] == [(0.25, -0.5)]
+    with pytest.raises(CorpusError, match=r"excel\.csv, row 2: start_s: expected a number, got 'x'"):
+        read_declared(write(table, table.read_text().replace("0,25", "x")))
 
 
 def test_jsonl_rows_are_read_and_wrong_lines_are_named(root):
     table = write(root / "t.jsonl", '{"path": "wav/a.wav", "emotion": "sad"}\n\n{"path": 1\n')
     with pytest.raises(CorpusError, match=r"t\.jsonl:3: not valid JSON"):
-        read_table(table)
+        read_declared(table)
     write(table, '{"path": "wav/a.wav", "emotion": "sad", "speaker": 7}\n')
-    assert [(row.emotion, row.speaker) for row in read_table(table)] == [("sad", "t-7")]
+    assert [(row.emotion, row.speaker) for row in read_declared(table)] == [("sad", "t-7")]
 
 
 @pytest.mark.parametrize(
@@ -70,24 +70,34 @@ def test_jsonl_rows_are_read_and_wrong_lines_are_named(root):
         ("path,emotion,start_s\nwav/a.wav,sad,soon\n", "expected a number, got 'soon'"),
         ("path,emotion\nwav/a.wav,sad\nwav/a.wav,sad\n", "appears 2 times"),
         ("path,emotion\n", "holds no rows"),
+        ("path,emotion\nwav/a.wav,sad,7\n", "row 2: 3 cells, but the header has 2"),
     ],
 )
 def test_a_wrong_table_is_an_error_that_says_what_is_wrong(root, text, message):
     with pytest.raises(CorpusError, match=message):
-        read_table(write(root / "t.csv", text))
+        read_declared(write(root / "t.csv", text))
 
 
 def test_wrong_declarations_name_the_nearest_right_word(root):
     table = write(root / "t.csv", "path,emotion\nwav/a.wav,sad\n")
     with pytest.raises(CorpusError, match="Did you mean 'speaker'"):
-        read_table(table, {"speakr": "who"})
+        read_declared(table, {"speakr": "who"})
     with pytest.raises(CorpusError, match="Did you mean 'happy'"):
-        read_table(table, emotions={"sad": "hapy"})
+        read_declared(table, emotions={"sad": "hapy"})
 
 
 def test_a_quoted_line_break_does_not_shift_the_rows(root):
     table = write(root / "t.csv", 'path,emotion,text\nwav/a.wav,sad,"two\nlines"\nwav/b.wav,happy,one\n')
-    assert [row.emotion for row in read_table(table)] == ["sad", "happy"]
+    assert [row.emotion for row in read_declared(table)] == ["sad", "happy"]
+
+
+def test_parquet_is_read_as_own_recordings_are(root):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pyarrow.table({"file_name": ["wav/a.wav", "wav/b.wav"], "label": ["happy", "fear"], "speaker": [1.0, None]})
+    parquet.write_table(table, root / "metadata.parquet")
+    assert [(row.emotion, row.native_speaker) for row in read_audiofolder(root)] == [("happy", "1"), ("fearful", "")]
 
 
 def test_an_audiofolder_must_name_all_its_recordings(root):
