@@ -90,11 +90,8 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """Return the entry called ``name``, importing its module first.
 
-        Raises
-        ------
-        EarnestError
-            For an unknown name, with the nearest right one; for a name that two packages use; and for an entry of
-            another package that can't be imported or is not of this kind. Other entries stay usable.
+        Raises `EarnestError` for an unknown name, with the nearest right one; for a name that two packages use; and for
+        an entry of another package that can't be imported or is not of this kind. Other entries stay usable.
         """
         points = self._entry_points.get(name, [])
         self._refuse_two(name, points)

@@ -63,10 +63,7 @@ class EmotionEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def transform(self, X: Iterable[AudioInput]) -> npt.NDArray[np.float32]:  # noqa: N803
         """Return the embeddings of recordings: paths, (array, sample rate) and what else `AudioInput` says.
 
-        Raises
-        ------
-        AudioError
-            For a recording without an embedding, unless ``errors`` is "nan".
+        Raises `AudioError` for a recording without an embedding, unless ``errors`` is "nan".
         """
         if self.errors not in ("raise", "nan"):
             raise ValueError(f"errors must be 'raise' or 'nan'; got {self.errors!r}.")

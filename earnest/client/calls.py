@@ -244,11 +244,8 @@ class BatchRows:
     Recordings are read, and asked about, in parts that a server takes: one of several channels hears the same channel
     of all recordings of a request. With ``adapt="auto"`` all are one request, as they are one speaker's.
 
-    Raises
-    ------
-    EarnestError
-        When one recording is given in place of a list; later, when different channels are to be adapted to as one
-        speaker.
+    Raises `EarnestError` when one recording is given in place of a list; later, when different channels are to be
+    adapted to as one speaker.
     """
 
     def __init__(
@@ -554,12 +551,7 @@ def headers_of(api_key: str | None) -> dict[str, str]:
 
 
 def refused(error: Exception, address: str = "") -> EarnestError:
-    """Return an exception of the WebSocket library as ours.
-
-    Parameters
-    ----------
-    address : of a stream that could not be opened
-    """
+    """Return an exception of the WebSocket library as ours. ``address``: of a stream that could not be opened."""
     from websockets.exceptions import InvalidStatus
 
     if isinstance(error, InvalidStatus):

@@ -140,12 +140,7 @@ class AsyncClient:
 
 
 class AsyncRemoteStream:
-    """`RemoteStream` with methods to be awaited.
-
-    Parameters
-    ----------
-    opening : how its user opens it, for messages
-    """
+    """`RemoteStream` with methods to be awaited. ``opening``: how its user opens it, for messages."""
 
     def __init__(
         self,
@@ -393,20 +388,15 @@ class RemoteStream:
     def accept_waveform(self, waveform: npt.ArrayLike) -> list[Event]:
         """Send the next samples and return what the server has told by now; for shapes see the model's stream.
 
-        Raises
-        ------
-        ServerError
-            When the stream broke off, or the server ended it and its last events were returned before.
+        Raises `ServerError` when the stream broke off, or the server ended it and its last events were returned before.
         """
         return self._asked(self._stream.accept_waveform, waveform)
 
     def finish(self) -> list[Event]:
         """End the recording and return the rest.
 
-        Raises
-        ------
-        ServerError
-            When the stream broke off, or the server ended it before it had heard all; `prediction` says what it heard.
+        Raises `ServerError` when the stream broke off, or the server ended it before it had heard all; `prediction`
+        says what it heard.
         """
         return self._asked(self._stream.finish)
 

@@ -97,10 +97,7 @@ class AnnotationJournal:
     def read(self) -> dict[str, tuple[Annotation, ...]]:
         """Return path → its parts as they were last; a last line that was just being written is left out.
 
-        Raises
-        ------
-        EarnestError
-            When the file is not one of these.
+        Raises `EarnestError` when the file is not one of these.
         """
         if not self._path.exists():
             return {}

@@ -103,10 +103,8 @@ class Corpus(ABC):
     def read(self, root: Path) -> Iterator[Utterance]:
         """Yield one row an utterance, sorted by path.
 
-        Raises
-        ------
-        CorpusError
-            When ``root`` holds no recordings, or one that the corpus doesn't know: nothing is dropped silently.
+        Raises `CorpusError` when ``root`` holds no recordings, or one that the corpus doesn't know: nothing is dropped
+        silently.
         """
         paths = self.found(root)
         parse = self.parser(root)

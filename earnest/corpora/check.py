@@ -28,10 +28,7 @@ MOST_NAMED = 5
 def audio_digests(utterances: Sequence[Utterance], on_progress: Callable[[], object] = lambda: None) -> dict[str, str]:
     """Decode every utterance and return its key → a digest of its samples at their own rate, "" for silence.
 
-    Raises
-    ------
-    CorpusError
-        When recordings can't be read, naming them.
+    Raises `CorpusError` when recordings can't be read, naming them.
     """
     whole = [row for row in utterances if not row.start_s and row.end_s is None]
     digests, failures = {}, []
@@ -205,10 +202,7 @@ def check_corpus(name: str, root: Path, on_progress: OnProgress = lambda *_: Non
     A cut recording shows when its container ends early, when decoding fails, or when it is shorter than any that was
     published; one that was shortened less and saved anew can't be told from a short one.
 
-    Raises
-    ------
-    CorpusError
-        When ``root`` holds nothing of this corpus.
+    Raises `CorpusError` when ``root`` holds nothing of this corpus.
     """
     corpus = corpus_called(name)
     paths = corpus.found(root)

@@ -38,10 +38,8 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, E
 def unpack(path: Path, folder: Path) -> None:
     """Unpack a ZIP archive into ``folder``, which may hold other files already.
 
-    Raises
-    ------
-    CorpusError
-        For what is not safe to unpack, damaged archives and full disks; the folder is then as it was before.
+    Raises `CorpusError` for what is not safe to unpack, damaged archives and full disks; the folder is then as it was
+    before.
     """
     try:
         _check_directory(path)

@@ -46,10 +46,7 @@ def corpus_called(name: str) -> Corpus:
 def corpus_root(name: str, folders: Mapping[str, Path], environ: Mapping[str, str] = os.environ) -> Path:
     """Return where a corpus is: the folder (or manifest) given for it, else ``$EARNEST_DATA/NAME``.
 
-    Raises
-    ------
-    CorpusError
-        When neither says where, or the place doesn't exist; the message says what to do.
+    Raises `CorpusError` when neither says where, or the place doesn't exist; the message says what to do.
     """
     base = environ.get(ENVIRONMENT)
     root = folders.get(name) or (Path(base).expanduser() / name if base else None)
@@ -205,10 +202,7 @@ def scheme_of_rows(name: str, rows: Iterable[Utterance]) -> Scheme:
     that of the alphabet. Own recordings are those of no registered corpus; what a corpus' reader calls "other" stays
     one class.
 
-    Raises
-    ------
-    RecipeError
-        For an unknown name, with the nearest right one.
+    Raises `RecipeError` for an unknown name, with the nearest right one.
     """
     if name != "native":
         return scheme_called(name)

@@ -118,10 +118,7 @@ def _checked_emotions(emotions: Mapping[str, str]) -> Mapping[str, str]:
 def column(path: Path, name: str) -> list[tuple[str, Row]]:
     """Return the value of a column of a published table beside the row that it is in, row by row.
 
-    Raises
-    ------
-    CorpusError
-        When the table can't be read or has no such column.
+    Raises `CorpusError` when the table can't be read or has no such column.
     """
     try:
         return [(row[name], row) for _, row in read_table(path).rows]

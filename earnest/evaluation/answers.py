@@ -143,10 +143,7 @@ class SystemAnswers:
     def own_truth(self) -> TextColumn:
         """Return the true labels that the file itself holds, shape (rows,).
 
-        Raises
-        ------
-        CorpusError
-            When it holds none, or answers and truth spell a label differently.
+        Raises `CorpusError` when it holds none, or answers and truth spell a label differently.
         """
         if self.emotion is None:
             raise CorpusError(

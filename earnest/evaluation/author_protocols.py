@@ -48,10 +48,8 @@ AUTHOR_PROTOCOLS: Mapping[str, PublishedNumber] = {
 class ChosenOnTest(Split):
     """A split whose validation utterances are its test utterances.
 
-    Raises
-    ------
-    SplitError
-        When they aren't the same, when an utterance of them is trained on, or when protocol and fold don't say it.
+    Raises `SplitError` when they aren't the same, when an utterance of them is trained on, or when protocol and fold
+    don't say it.
     """
 
     def __post_init__(self) -> None:
@@ -80,10 +78,7 @@ def chosen_on_test(split: Split) -> ChosenOnTest:
 def author_protocol(protocol: Protocol) -> Protocol:
     """Return the protocol under the name and with the stamp that results must bear that were chosen on test.
 
-    Raises
-    ------
-    RecipeError
-        Where its authors are not known to have chosen on test.
+    Raises `RecipeError` where its authors are not known to have chosen on test.
     """
     if published_as(protocol.name).chosen_on != "test":
         raise RecipeError(f"{protocol.name}: its authors chose on validation recordings, as `earnest evaluate` does.")
@@ -93,10 +88,7 @@ def author_protocol(protocol: Protocol) -> Protocol:
 def published_as(name: str) -> PublishedNumber:
     """Return how the published number of a protocol was made.
 
-    Raises
-    ------
-    RecipeError
-        For a protocol under which none of the five systems published.
+    Raises `RecipeError` for a protocol under which none of the five systems published.
     """
     if name not in AUTHOR_PROTOCOLS:
         raise RecipeError(f"{name} is not the protocol of a published number.{suggestion(name, AUTHOR_PROTOCOLS)}")

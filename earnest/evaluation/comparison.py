@@ -105,11 +105,8 @@ def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resample
     Of repeated trainings the first of one system is compared with the first of the other, and so on; where one was
     repeated more often, each of its answers counts alike.
 
-    Raises
-    ------
-    CorpusError
-        When no utterance is in both, an utterance is in one file twice in different folds that are no repeats, or the
-        files name different true classes for an utterance.
+    Raises `CorpusError` when no utterance is in both, an utterance is in one file twice in different folds that are no
+    repeats, or the files name different true classes for an utterance.
     """
     rows_a, rows_b, n = _matched(a, b)
     answers = _Answers.of(a.take(rows_a), b.take(rows_b))

@@ -50,10 +50,7 @@ def read_pipeline_output(path: Path) -> SystemAnswers:
     Scores become probabilities where they sum to 1, labels that are left out being 0. Others (of ``top_k``, or
     logits) are left out, and the label alone counts.
 
-    Raises
-    ------
-    CorpusError
-        For what is wrong, with its line or the number of its entry.
+    Raises `CorpusError` for what is wrong, with its line or the number of its entry.
     """
     entries, unit = _entries(path)
     if not entries:

@@ -343,10 +343,7 @@ def own_columns(predictions: Predictions, names: Iterable[str] = OWN_COLUMNS) ->
 def manifest_columns(predictions: Predictions, utterances: Iterable[Utterance]) -> dict[str, TextColumn]:
     """Look up style and intensity of each row in a manifest, by corpus and utterance.
 
-    Raises
-    ------
-    CorpusError
-        For a row that the manifest doesn't have.
+    Raises `CorpusError` for a row that the manifest doesn't have.
     """
     known = {(row.corpus, row.utterance_id): row for row in utterances}
     rows = []

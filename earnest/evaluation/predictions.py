@@ -72,10 +72,7 @@ class Predictions:
     def of(cls, answers: SystemAnswers) -> "Predictions":
         """Return the rows of a file with the truth that the file itself holds.
 
-        Raises
-        ------
-        CorpusError
-            When it holds none, or answers and truth spell a label differently.
+        Raises `CorpusError` when it holds none, or answers and truth spell a label differently.
         """
         emotion = answers.own_truth()
         strange = in_canonical_order(set(emotion) - {*answers.classes(), ""})  # what is true, and nobody can answer
@@ -160,10 +157,7 @@ def of_emotion(predictions: Predictions) -> Predictions:
 def of_classes(predictions: Predictions, classes: Sequence[str]) -> Predictions:
     """Return the utterances of some classes, answered among these alone: p_k / Σ_j p_j over the classes j asked for.
 
-    Raises
-    ------
-    CorpusError
-        When the predictions lack one of the classes, or have no probabilities.
+    Raises `CorpusError` when the predictions lack one of the classes, or have no probabilities.
     """
     if missing := [name for name in classes if name not in predictions.classes]:
         raise CorpusError(f"There are no probabilities of '{missing[0]}', only of {', '.join(predictions.classes)}.")
@@ -255,10 +249,7 @@ def metrics_in(folder: Path) -> dict[str, Any]:
 def predictions_file(path: Path) -> Path:
     """Return the predictions file that a path means: itself, or the one in a folder of results.
 
-    Raises
-    ------
-    CorpusError
-        For a folder that has none, such as one of `earnest batch`.
+    Raises `CorpusError` for a folder that has none, such as one of `earnest batch`.
     """
     if not path.is_dir():
         return path
@@ -294,10 +285,7 @@ def read_predictions(path: Path) -> Predictions:
     ``utterance_id``, ``emotion`` (or ``truth``) and ``predicted`` must be there. The ``p_`` columns say which classes
     there are; without them the classes are the labels that occur, in canonical order.
 
-    Raises
-    ------
-    CorpusError
-        For what is wrong, with line and column.
+    Raises `CorpusError` for what is wrong, with line and column.
     """
     return Predictions.of(read_answers(path, WITH_TRUTH))
 

@@ -396,10 +396,7 @@ PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in PRO
 def protocol_called(name: str) -> Protocol:
     """Return a protocol by name; the number of folds in names such as "speaker-5fold" is free.
 
-    Raises
-    ------
-    RecipeError
-        For an unknown name, with the nearest right one.
+    Raises `RecipeError` for an unknown name, with the nearest right one.
     """
     protocol = PROTOCOLS.get(name) or family_member(name)
     if protocol is None:

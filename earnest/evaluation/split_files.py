@@ -64,10 +64,8 @@ class Plan:
     def found(self, lookup: "Lookup") -> dict[str, list[Utterance]]:
         """Return the utterances of each set.
 
-        Raises
-        ------
-        SplitError
-            For utterances that aren't in the data, that several there could be, or that have another speaker there.
+        Raises `SplitError` for utterances that aren't in the data, that several there could be, or that have another
+        speaker there.
         """
         absent = [clip.name for clip in self.clips if not lookup.candidates(clip)]
         if absent:

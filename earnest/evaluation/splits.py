@@ -211,10 +211,7 @@ def identical(first: Iterable[Utterance], second: Iterable[Utterance], digests: 
 def refuse_identical(split: Split, digests: Digests) -> None:
     """Refuse a speaker-independent split that has the same sound, under whatever name, in two sets.
 
-    Raises
-    ------
-    SplitError
-        Naming the utterances.
+    Raises `SplitError`, naming the utterances.
     """
     if not split.speaker_independent:
         return

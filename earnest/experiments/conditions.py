@@ -127,12 +127,7 @@ class ConditionAnswers:
 
 @dataclass(frozen=True)
 class Condition(ABC):
-    """A way to answer again.
-
-    Attributes
-    ----------
-    kind, name : of its files, such as predictions-KIND-NAME.csv
-    """
+    """A way to answer again. ``kind``, ``name``: of its files, such as predictions-KIND-NAME.csv."""
 
     kind: str
     name: str

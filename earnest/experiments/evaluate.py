@@ -363,10 +363,7 @@ def with_train_share(split: Split, share: float) -> Split:
     Speaker-independent splits keep whole speakers, others utterances of each emotion. Who stays depends on names alone,
     and who stays at a small share stays at every larger one.
 
-    Raises
-    ------
-    SplitError
-        When an emotion would have no training utterances left.
+    Raises `SplitError` when an emotion would have no training utterances left.
     """
     if not 0 < share <= 1:
         raise RecipeError(f"A share of the training data must be above 0 and at most 1, got {share:g}.")

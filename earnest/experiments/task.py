@@ -436,12 +436,7 @@ class FoldEngine(ABC):
 
     @abstractmethod
     def predictions(self, jobs: Sequence[Job], make_clips: MakeClips) -> Iterator[tuple[str, Predictions]]:
-        """Yield each fold as it is done.
-
-        Parameters
-        ----------
-        make_clips : returns the utterances of all jobs; called once a process
-        """
+        """Yield each fold as it is done. ``make_clips``: returns the utterances of all jobs; called once a process."""
 
 
 class OneByOne(FoldEngine):

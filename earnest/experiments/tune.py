@@ -63,10 +63,8 @@ REFUSED = {
 class SearchSpace:
     """A recipe and what may take the place of its settings; checked as a whole before anything is trained.
 
-    Raises
-    ------
-    RecipeError
-        For a setting that there isn't, with the nearest one, and for ends of ranges and choices that a recipe refuses.
+    Raises `RecipeError` for a setting that there isn't, with the nearest one, and for ends of ranges and choices that a
+    recipe refuses.
     """
 
     recipe: Recipe
@@ -278,12 +276,7 @@ def tune(
 def tune_split(
     space: SearchSpace, split: Split, output: Path, clips: SharedClips, on_trial: Callable[[Trial], object] = str
 ) -> Tuned:
-    """Try settings on one split, whose test set is empty.
-
-    Parameters
-    ----------
-    clips : of the split, at least
-    """
+    """Try settings on one split, whose test set is empty. ``clips``: of the split, at least."""
     claim_search(space, split, output)
     # Not after decoding:
     refuse_wrong_answers(initial_classifier(space.recipe, clips.classes(space.recipe)), space.recipe.model)

@@ -369,10 +369,7 @@ class _MoodyClassifier(nn.Module):
 def moody_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
     """Return a model's classes in Moody's order: its seven, and calm behind them where the model tells it apart.
 
-    Raises
-    ------
-    EarnestError
-        When the model has other classes.
+    Raises `EarnestError` when the model has other classes.
     """
     for wanted in (MOODY_SEVEN, MOODY_EIGHT):
         if set(classes) == set(wanted):

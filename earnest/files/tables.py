@@ -358,10 +358,7 @@ def parquet_columns(path: Path) -> list[str]:
 def parquet_texts(path: Path, file: Any, columns: Sequence[str]) -> Iterator[list[str]]:
     """Yield the cells of each row in these columns as texts, of what `opened_parquet` gave.
 
-    Raises
-    ------
-    CorpusError
-        When its pages take much more memory than they are in the file.
+    Raises `CorpusError` when its pages take much more memory than they are in the file.
     """
     # Rows may all name one large cell, of which each gets a copy.
     n_rows = _BATCH_BYTES // max(largest_shared_page(path, file.metadata, columns), 1)

@@ -168,10 +168,7 @@ def read_known_speakers(name: Path) -> frozenset[str]:
 def read_tensors(name: Path, prefix: str, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Read the tensors called ``prefix`` + a name in ``wanted`` as float32; whole numbers beside a scale are unpacked.
 
-    Raises
-    ------
-    EarnestError
-        When one is missing or has another shape.
+    Raises `EarnestError` when one is missing or has another shape.
     """
     path, file = _opened(name)
     found = {}

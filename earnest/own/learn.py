@@ -339,10 +339,7 @@ def _page(output: Path, learned: Learned, own: OwnEmbeddings, options: LearnOpti
 def named(output: Path, name: str) -> str:
     """Return the model's name: the one given, or that of its folder.
 
-    Raises
-    ------
-    EarnestError
-        When it is no name of a bundle.
+    Raises `EarnestError` when it is no name of a bundle.
     """
     found = (name or output.resolve().name).strip()
     if not found.isprintable() or not 0 < len(found) <= LONGEST_NAME:
@@ -355,12 +352,7 @@ def named(output: Path, name: str) -> str:
 def class_results(
     names: Sequence[str], probabilities: Floats, targets: Numbers, speakers: Sequence[str]
 ) -> list[ClassResult]:
-    """Return a row a class.
-
-    Parameters
-    ----------
-    speakers : of each row, "" where unknown
-    """
+    """Return a row a class. ``speakers``: of each row, "" where unknown."""
     answers = probabilities.argmax(axis=1)
     found = []
     for number, name in enumerate(names):
@@ -394,12 +386,7 @@ class UaChange:
 def advice_on(
     data: LabelledEmbeddings, out: OutOfFold, classes: Sequence[ClassResult], n_speakers: int, seed: int
 ) -> list[str]:
-    """Return sentences, the most helpful first.
-
-    Parameters
-    ----------
-    n_speakers : 0 where they are unknown
-    """
+    """Return sentences, the most helpful first. ``n_speakers``: 0 where they are unknown."""
     told = []
     if not n_speakers:
         some = any(one.n_speakers for one in classes)

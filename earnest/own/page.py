@@ -34,10 +34,7 @@ FEWEST_POINTS = 8
 def write_page(output: Path, learned: Learned, own: OwnEmbeddings, seed: int) -> Path:
     """Write ``report.html`` into a bundle's folder, with its pictures in a folder beside; return the page.
 
-    Raises
-    ------
-    MissingExtraError
-        Where what draws is not installed.
+    Raises `MissingExtraError` where what draws is not installed.
     """
     new_figure(1, 1)
     result = read_result(output)

@@ -400,10 +400,7 @@ def _plain(row: Utterance) -> dict[str, Any]:
 def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
     """Read the embeddings and labels that a model keeps.
 
-    Raises
-    ------
-    EarnestError
-        When it keeps nothing, what is there is damaged, or it was heard by another base.
+    Raises `EarnestError` when it keeps nothing, what is there is damaged, or it was heard by another base.
     """
     where = folder / FOLDER
     missing = "not there. Only a model that `earnest learn` made, and that kept its embeddings, can be continued."

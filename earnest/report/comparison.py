@@ -102,10 +102,7 @@ class Compared:
 def compare_results(results: Sequence[Result]) -> Compared:
     """Compare each result with the first; speakers are drawn anew for each pair, from one seed.
 
-    Raises
-    ------
-    CorpusError
-        When a pair has no utterance in common, or disagrees about an utterance's true class.
+    Raises `CorpusError` when a pair has no utterance in common, or disagrees about an utterance's true class.
     """
     results, notes = _under_one_name(results)
     first = results[0]

@@ -47,12 +47,7 @@ class Session(Protocol):
 
 
 class Runner(Protocol):
-    """Makes sessions of graphs.
-
-    Attributes
-    ----------
-    name : for messages
-    """
+    """Makes sessions of graphs. ``name``: for messages."""
 
     name: str
 
@@ -64,12 +59,7 @@ class Runner(Protocol):
 
 
 class Engine(Runner, Protocol):
-    """Makes sessions of one bundle's graph.
-
-    Attributes
-    ----------
-    file : of the bundle that it reads
-    """
+    """Makes sessions of one bundle's graph. ``file``: of the bundle that it reads."""
 
     file: str
 
@@ -199,12 +189,7 @@ class Turns:
 
 
 class OnnxRuntimeSession:
-    """An inference session by names.
-
-    Parameters
-    ----------
-    most_bytes : the bound of memory of a graph that has its own
-    """
+    """An inference session by names. ``most_bytes``: the bound of memory of a graph that has its own."""
 
     def __init__(self, session: Any, most_bytes: int | None = None) -> None:
         self._session, self._most_bytes, self._turns = session, most_bytes, Turns()

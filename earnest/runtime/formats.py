@@ -224,10 +224,7 @@ class Framed(ABC):
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame; what there is no number for is NaN.
 
-        Raises
-        ------
-        MissingExtraError
-            Where pandas is not installed.
+        Raises `MissingExtraError` where pandas is not installed.
         """
         with needs_extra("A pandas frame", "pandas"):
             import pandas
@@ -240,10 +237,7 @@ class Framed(ABC):
     def to_polars(self) -> Any:
         """Return a polars.DataFrame; vectors are of the type Array(Float32, width).
 
-        Raises
-        ------
-        MissingExtraError
-            Where polars is not installed.
+        Raises `MissingExtraError` where polars is not installed.
         """
         with needs_extra("A polars frame", "polars"):
             import polars
@@ -261,10 +255,7 @@ class Framed(ABC):
     def to_arrow(self) -> Any:
         """Return a pyarrow.Table; vectors are fixed-size lists of float32.
 
-        Raises
-        ------
-        MissingExtraError
-            Where pyarrow is not installed.
+        Raises `MissingExtraError` where pyarrow is not installed.
         """
         with needs_extra("An Arrow table", "parquet"):
             import pyarrow
@@ -316,10 +307,7 @@ class PredictionRows(Framed, Iterator[Prediction]):
     def columns(self) -> Mapping[str, FrameColumn]:
         """Take all rows that are left, and keep their columns for the next time; see `Framed`.
 
-        Raises
-        ------
-        EarnestError
-            When rows were read, and none is left: they are not kept.
+        Raises `EarnestError` when rows were read, and none is left: they are not kept.
         """
         if self._columns is None:
             self._columns = self._of_the_rest()
@@ -341,10 +329,7 @@ class PredictionRows(Framed, Iterator[Prediction]):
     def from_frame(cls, frame: Any) -> "PredictionRows":
         """Read a frame of pandas, polars or Arrow back, such as ``pandas.read_parquet("emotions.parquet")``.
 
-        Raises
-        ------
-        EarnestError
-            When its columns or values are not those of predictions.
+        Raises `EarnestError` when its columns or values are not those of predictions.
         """
         try:
             records = _records(frame)

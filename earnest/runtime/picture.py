@@ -75,13 +75,7 @@ class Picture:
     segments: tuple[SeenSegment, ...] = ()
 
     def to_png(self) -> bytes:
-        """Return the file's bytes.
-
-        Raises
-        ------
-        MissingExtraError
-            Where Pillow is not installed.
-        """
+        """Return the file's bytes. Raises `MissingExtraError` where Pillow is not installed."""
         image, info = _pillow()
         lowest, highest = float(self.log_mel.min()), float(self.log_mel.max())
         span = max(highest - lowest, 1e-6)

@@ -198,10 +198,7 @@ class Predictor:
     def adaptation(self) -> Adaptation:
         """The network that adapts, of the first bundle that has one.
 
-        Raises
-        ------
-        BundleError
-            When there is none, or it can't be run.
+        Raises `BundleError` when there is none, or it can't be run.
         """
         for bundle in self._bundles if self.can_adapt else ():
             if found := Adaptation.of(bundle, self._engine_of(bundle)):
@@ -345,10 +342,7 @@ class Predictor:
 
         They are plain: adaptation to a speaker works on probabilities, and moves no embedding.
 
-        Raises
-        ------
-        BundleError
-            When there are several models.
+        Raises `BundleError` when there are several models.
         """
         return Embeddings.of(self.embed_many(sources, jobs), self.embedding_width)
 

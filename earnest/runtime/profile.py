@@ -76,10 +76,7 @@ class Profile:
     ) -> "Profile":
         """Make one of rows in any number; of more than `MOST_ROWS` every n-th is kept.
 
-        Raises
-        ------
-        EarnestError
-            When there is no row: nobody spoke.
+        Raises `EarnestError` when there is no row: nobody spoke.
         """
         if not len(probabilities):
             raise EarnestError("There is no speech to adapt to. Name other recordings.")

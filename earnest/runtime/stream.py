@@ -103,10 +103,7 @@ class Stream:
     def skip(self, seconds: float) -> list[Event]:
         """Skip lost sound: it is heard as silence, so speech ends there where the gap is as long as a pause.
 
-        Raises
-        ------
-        EarnestError
-            When that is no time: negative, endless, or no number.
+        Raises `EarnestError` when that is no time: negative, endless, or no number.
         """
         self._refuse_when_finished()
         if not (isinstance(seconds, Real) and 0 <= seconds < math.inf):
@@ -121,10 +118,7 @@ class Stream:
     def finish(self) -> list[Event]:
         """End the recording and return the rest; nothing can be handed over afterwards.
 
-        Raises
-        ------
-        AudioError
-            When its channels cancelled each other, so that next to silence was heard.
+        Raises `AudioError` when its channels cancelled each other, so that next to silence was heard.
         """
         self._refuse_when_finished()
         self._finished = True

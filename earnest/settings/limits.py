@@ -113,10 +113,7 @@ class Validated:
     def __post_init__(self) -> None:
         """Check every field.
 
-        Raises
-        ------
-        RecipeError
-            For the first one outside its limits, with its name, the limits and the value.
+        Raises `RecipeError` for the first one outside its limits, with its name, the limits and the value.
         """
         kind: Any = type(self)
         for name, hint in _limited_fields(kind):

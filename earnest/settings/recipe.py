@@ -530,10 +530,7 @@ def recipe_word(path: Path) -> str:
 def recipe_file(text: str) -> Path:
     """Return the file that a person means by a path, or by the name of a recipe that comes with earnest.
 
-    Raises
-    ------
-    RecipeError
-        When there is neither.
+    Raises `RecipeError` when there is neither.
     """
     path, shipped = Path(text).expanduser(), shipped_recipes()
     if path.is_file() or (path / "recipe.toml").is_file():

@@ -88,10 +88,7 @@ ALONE = Ranks()
 def joined_ranks() -> Iterator[Ranks]:
     """Join the other processes where torchrun started this one; when the block ends well, tell them that it did.
 
-    Raises
-    ------
-    EarnestError
-        When there are more processes than GPUs, or when another one has ended too early.
+    Raises `EarnestError` when there are more processes than GPUs, or when another one has ended too early.
     """
     if not distributed.is_available() or not distributed.is_torchelastic_launched():
         yield ALONE

@@ -71,12 +71,7 @@ class Features:
 
 
 class FeatureCache:
-    """Features of one front end, kept on disk.
-
-    Parameters
-    ----------
-    keep_waveforms : whether the samples are kept, too
-    """
+    """Features of one front end, kept on disk. ``keep_waveforms``: whether the samples are kept, too."""
 
     def __init__(self, disk: DiskCache, front_end: FrontEndModule, keep_waveforms: bool) -> None:
         self._disk = disk

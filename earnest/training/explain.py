@@ -51,10 +51,7 @@ class Explanation:
 def explain(run: Path, recording: Source) -> Explanation:
     """Let the network of a finished run answer one recording, and look at how.
 
-    Raises
-    ------
-    EarnestError
-        When the network hears the waveform itself, so that there is no spectrogram to draw on.
+    Raises `EarnestError` when the network hears the waveform itself, so that there is no spectrogram to draw on.
     """
     recipe = read_recipe(run)
     if input_kind(recipe.model) == "waveform":

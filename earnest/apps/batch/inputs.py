@@ -172,10 +172,7 @@ def _listed(source: str) -> Iterator[Input]:
 def named_in(source: str, paths: Iterable[str]) -> Iterator[str]:
     """Yield paths as they are seen from the folder of the file that names them.
 
-    Raises
-    ------
-    EarnestError
-        Where a file from another machine names files of this one.
+    Raises `EarnestError` where a file from another machine names files of this one.
     """
     folder = source.rpartition("/")[0] if is_url(source) else str(Path(source).parent)
     for path in paths:
@@ -377,10 +374,7 @@ class Fetcher:
     def fetched(self, inputs: Sequence[Input]) -> Iterator[Fetched]:
         """Yield inputs in order; what can't be read says so.
 
-        Raises
-        ------
-        EarnestError
-            When a server refuses or can't be reached, which says nothing about the input.
+        Raises `EarnestError` when a server refuses or can't be reached, which says nothing about the input.
         """
         for kind, group in groupby(inputs, key=lambda one: (one.kind, one.kind == "row" and one.location)):
             if kind[0] == "row":

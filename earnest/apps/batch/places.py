@@ -86,10 +86,7 @@ def url_of(system: Any, path: str) -> str:
 def patiently(act: Callable[[], T], what: str) -> T:
     """Call another machine, again where it is busy or the network fails, with longer and longer waits.
 
-    Raises
-    ------
-    OSError
-        Of `_CERTAIN` at once, others after `TRIES`.
+    Raises `OSError` of `_CERTAIN` at once, others after `TRIES`.
     """
     wait_s = FIRST_WAIT_S
     for left in reversed(range(TRIES)):

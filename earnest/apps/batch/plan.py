@@ -206,13 +206,7 @@ def write_plan(place: Place, shards: Sequence[Sequence[Input]], words: dict[str,
 
 
 def read_plan(place: Place) -> BatchPlan | None:
-    """Return the plan at a place, None where there is none.
-
-    Raises
-    ------
-    EarnestError
-        When what is there is no plan.
-    """
+    """Return the plan at a place, None where there is none. Raises `EarnestError` when what is there is no plan."""
     if REQUEST not in place.names(""):
         return None
     where = f"{place.name}/{REQUEST}"
@@ -255,10 +249,7 @@ def _told(value: object) -> str:
 def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:
     """Return the inputs of a shard.
 
-    Raises
-    ------
-    EarnestError
-        When ``inputs.parquet`` isn't what was written, or can't be read now.
+    Raises `EarnestError` when ``inputs.parquet`` isn't what was written, or can't be read now.
     """
     pyarrow = load_pyarrow()
     try:

@@ -195,12 +195,7 @@ class Processes:
 
 
 class _Process:
-    """A worker process and the shard that it is at.
-
-    Attributes
-    ----------
-    link : gives reports; at its end when the process has ended
-    """
+    """A worker process and the shard that it is at. ``link``: gives reports; at its end when the process has ended."""
 
     def __init__(self, work: Work) -> None:
         self.number = -1

@@ -421,10 +421,7 @@ OWN = "own"
 def named_corpus(text: str) -> tuple[str, Path | None]:
     """Return the name of a corpus, and of own recordings where they are; their name is their file's or folder's.
 
-    Raises
-    ------
-    CorpusError
-        When there is neither such a corpus nor such a path, with the nearest right name.
+    Raises `CorpusError` when there is neither such a corpus nor such a path, with the nearest right name.
     """
     if text in CORPORA:
         return text, None

@@ -68,21 +68,13 @@ class OwnOptions:
 def own_path(name: str, root: Path | None) -> Path | None:
     """Return where own recordings are that were named by path alone; None for a corpus.
 
-    Raises
-    ------
-    CorpusError
-        When there is neither such a corpus nor such a path.
+    Raises `CorpusError` when there is neither such a corpus nor such a path.
     """
     return None if root is not None else named_corpus(name)[1]
 
 
 def manifest_rows(data: OwnData, corpus: str, meanings: Mapping[str, str]) -> list[Utterance]:
-    """Return the rows of a manifest.
-
-    Parameters
-    ----------
-    meanings : own label → canonical emotion
-    """
+    """Return the rows of a manifest. ``meanings``: own label → canonical emotion."""
     rows = [of_corpus(row, corpus) for row in data.utterances]
     if strange := sorted(set(meanings) - {row.native_emotion for row in rows}):
         raise click.UsageError(

@@ -80,10 +80,8 @@ def is_list(path: str) -> bool:
 def read_list(path: Path) -> ListedRecordings:
     """Read a list of recordings; relative paths start at its folder.
 
-    Raises
-    ------
-    EarnestError
-        When it is no such list, names parts of recordings, no channel, or two speakers for one recording.
+    Raises `EarnestError` when it is no such list, names parts of recordings, no channel, or two speakers for one
+    recording.
     """
     listed = rows_of_list(read_text(path, most=MOST_LIST_BYTES, what="list of recordings"), str(path))
     sources: list[Source] = []
@@ -324,10 +322,7 @@ def sources_of(
 def readable(sources: Iterable[Source]) -> tuple[list[Source], bool]:
     """Return the recordings that can be read, and whether some can't: these are told on standard error and left out.
 
-    Raises
-    ------
-    EarnestError
-        When none can be read.
+    Raises `EarnestError` when none can be read.
     """
     kept, errors = list[Source](), list[EarnestError]()
     for source in sources:

@@ -185,10 +185,7 @@ class JournaledFile(ABC, Generic[R]):
     def check_samples(self, answered: Callable[[Source], Sequence[float]]) -> None:
         """Answer a few recordings of the run before again: a model that was learnt anew has the same name.
 
-        Raises
-        ------
-        EarnestError
-            When one is answered otherwise than the file tells.
+        Raises `EarnestError` when one is answered otherwise than the file tells.
         """
         if self._samples and not self._noted:
             told = "nothing says which network made it, as in files of earlier versions"

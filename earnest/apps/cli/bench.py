@@ -312,10 +312,7 @@ def _times_ms(work: Callable[[], object], repeats: int) -> npt.NDArray[np.float6
 def run_child(command: Sequence[str]) -> Child:
     """Run a program to its end and take its time and its own peak memory.
 
-    Raises
-    ------
-    EarnestError
-        When it fails, with the last line that it said.
+    Raises `EarnestError` when it fails, with the last line that it said.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
         start = time.perf_counter()

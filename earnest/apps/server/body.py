@@ -155,10 +155,7 @@ def several(most_files: int) -> Expected:
 async def read_body(request: Request, limits: Limits, share: Share, expected: Expected) -> Body:
     """Read a body: one recording as it is, or a form with recordings and perhaps a profile.
 
-    Raises
-    ------
-    ProblemError
-        For a body that is too large, too slow, empty, broken or no sound by its own words.
+    Raises `ProblemError` for a body that is too large, too slow, empty, broken or no sound by its own words.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     expected.refuse_other(kind)

@@ -319,10 +319,7 @@ class ModelThreads:
     async def run_piece(self, work: Callable[[], T]) -> T:
         """Do a piece of a stream's work; streams bring the next piece when this one is done.
 
-        Raises
-        ------
-        TooLateError
-            When it takes longer than a request may.
+        Raises `TooLateError` when it takes longer than a request may.
         """
 
         def in_time() -> T:

@@ -196,13 +196,7 @@ TIMELINE: Mapping[str, Any] = {
 
 
 def chosen_format(form: Form | None, accept: str, offered: Sequence[Form]) -> Form:
-    """Return the format of an answer.
-
-    Raises
-    ------
-    ProblemError
-        When none that is offered is wanted.
-    """
+    """Return the format of an answer. Raises `ProblemError` when none that is offered is wanted."""
     if form is not None:
         if form not in offered:
             raise ProblemError("not-acceptable", f"format={form} is for timelines. Ask for {', '.join(offered)}.")

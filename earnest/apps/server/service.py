@@ -79,10 +79,7 @@ class Tickets:
     def take(self, ticket: str) -> str:
         """Return the key that a ticket stands for.
 
-        Raises
-        ------
-        ProblemError
-            When it is none of ours, too old, or was taken before.
+        Raises `ProblemError` when it is none of ours, too old, or was taken before.
         """
         refused = ProblemError(
             "key-needed", "This ticket is not valid, or was used. Ask POST /v1/tickets for another one."
@@ -136,10 +133,7 @@ def digest_of_key(key: str) -> str:
 def keys_in(path: Path) -> tuple[str, ...]:
     """Return digests of the keys in a file, one a line; empty lines and those that start with # are left out.
 
-    Raises
-    ------
-    EarnestError
-        When it can't be read, holds none, or a line is no key.
+    Raises `EarnestError` when it can't be read, holds none, or a line is no key.
     """
     lines = enumerate(map(str.strip, read_text(path, what="list of keys").splitlines()), 1)
     keys = [_checked_key(line, f"{path}, line {number}") for number, line in lines if line and line[0] != "#"]

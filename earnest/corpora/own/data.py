@@ -162,12 +162,7 @@ class FoundRows:
 
 
 def utterances_of(found: Iterable[FoundRecording], base: Path) -> FoundRows:
-    """Make utterances; what is wrong with one row refuses that row alone.
-
-    Parameters
-    ----------
-    base : where relative paths start
-    """
+    """Make utterances; what is wrong with one row refuses that row alone. ``base``: where relative paths start."""
     rows: list[tuple[Utterance, str]] = []
     refused: list[Refused] = []
     for one in found:

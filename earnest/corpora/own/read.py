@@ -319,13 +319,7 @@ def class_folders(
 
 
 def level_in(column: str | None) -> int:
-    """Read "folder 2" as 2; 0 for None.
-
-    Raises
-    ------
-    CorpusError
-        For the name of a column: folders have none.
-    """
+    """Read "folder 2" as 2; 0 for None. Raises `CorpusError` for the name of a column: folders have none."""
     if column is None:
         return 0
     number = column.removeprefix(FOLDER)

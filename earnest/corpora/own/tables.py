@@ -102,10 +102,7 @@ def columns_of(
 ) -> ColumnNames:
     """Find out which column says what: as declared, else by their names.
 
-    Raises
-    ------
-    CorpusError
-        When a declared column is not there, or none looks like what is needed.
+    Raises `CorpusError` when a declared column is not there, or none looks like what is needed.
     """
     path = _guessed(table, PATH, None, source) or _column_of_files(table)
     if path is None:
