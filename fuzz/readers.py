@@ -299,9 +299,9 @@ def _tables() -> list[Reader]:
 
 
 def _scores() -> list[Reader]:
-    from earnest.evaluation.curves import read_history
     from earnest.evaluation.importers import read_any, read_nkululeko, read_pipeline_output
     from earnest.evaluation.predictions import read_answers, read_predictions
+    from earnest.evaluation.report import read_history
     from earnest.report.answers import read_answers_alone
 
     ours = (

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from recipe_table import has_flattened
 
-from earnest.evaluation.curves import NoiseCurve, read_history
 from earnest.evaluation.predictions import joined, read_predictions
+from earnest.evaluation.report import NoiseCurve, read_history
 from earnest.evaluation.texts import markdown_table, spread_text
 from earnest.plots.results import plot_noise_curves
 from earnest.training.record import read_record

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from earnest.errors import EarnestError
-from earnest.evaluation.curves import read_history
+from earnest.evaluation.report import read_history
 from earnest.evaluation.texts import NONE, markdown_row, markdown_table
 from earnest.export.onnx import to_onnx
 from earnest.training.record import read_record

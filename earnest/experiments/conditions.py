@@ -27,9 +27,9 @@ from earnest.bundle import ADAPTATION
 from earnest.corpora.load import scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, counted, named
-from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.metrics import Scores, scores_of
 from earnest.evaluation.predictions import Predictions, joined, of_emotion, read_predictions, write_predictions
+from earnest.evaluation.report import NoiseCurve
 from earnest.evaluation.splits import Split
 from earnest.evaluation.streams import HOWS, How, adapted_predictions
 from earnest.experiments.evaluate import scored

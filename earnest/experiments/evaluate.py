@@ -18,12 +18,11 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError, named
 from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_on_test, is_chosen_on_test, published_as
 from earnest.evaluation.calibration import known_rows, quality, undone
-from earnest.evaluation.curves import Amount
 from earnest.evaluation.intervals import Spread, manifest_columns
 from earnest.evaluation.metrics import BOOTSTRAP_SEED, Scores, affect_results, score, scores_of, seeds_apart
 from earnest.evaluation.predictions import Predictions, joined, of_classes, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
-from earnest.evaluation.report import metrics_document, result_row
+from earnest.evaluation.report import Amount, metrics_document, result_row
 from earnest.evaluation.splits import Leakage, Split
 from earnest.experiments.task import (
     ALL_DATA,

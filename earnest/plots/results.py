@@ -16,11 +16,10 @@ from earnest.errors import EarnestError, counted
 from earnest.evaluation.calibration import Reliability, RiskCoverage
 from earnest.evaluation.comparison import Difference
 from earnest.evaluation.confusion import normalised
-from earnest.evaluation.curves import Amount, NoiseCurve
 from earnest.evaluation.intervals import Slice
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.protocols import kind_words
-from earnest.evaluation.report import Matrix
+from earnest.evaluation.report import Amount, Matrix, NoiseCurve
 from earnest.evaluation.stress import CLEAN, StressRow
 from earnest.frontends.mel import log_mel
 from earnest.plots.recordings import draw_spectrogram

@@ -8,7 +8,6 @@ from typing import Any
 
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import stamp_of
-from earnest.evaluation.curves import NoiseCurve, read_history
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, scores_of
 from earnest.evaluation.predictions import (
@@ -20,6 +19,7 @@ from earnest.evaluation.predictions import (
     told_by_run,
 )
 from earnest.evaluation.protocols import kind_words
+from earnest.evaluation.report import NoiseCurve, read_history
 from earnest.evaluation.splits import without_repeats
 from earnest.files.reading import read_json
 from earnest.training.record import RECORD, RunRecord, read_record

@@ -15,9 +15,9 @@ from made_up_corpus import RATE_HZ, recipe_text
 from earnest.augment.base import power
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, RecipeError
-from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
+from earnest.evaluation.report import NoiseCurve
 from earnest.experiments.conditions import FoldClips, NoiseTest
 from earnest.export.card import read_result
 from earnest.settings.recipe import read_recipe

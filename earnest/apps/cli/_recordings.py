@@ -1,4 +1,4 @@
-"""Recordings of a command line: those that its words mean, those that come later, and their speakers.
+"""Recordings of a command line: which are meant, which come later, who speaks, and how much was heard.
 
 Who speaks, in this order: the column ``speaker`` of a list, ``--speaker-pattern``, the first folder below one that was
 given, the folder itself. A folder of several speakers is adapted to as what it is: a channel with several speakers.
@@ -12,11 +12,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import BinaryIO, TypeAlias
+from threading import Lock
+from typing import BinaryIO, TypeAlias, TypeVar
 
 import click
 
@@ -41,6 +43,7 @@ from earnest.errors import AudioError, EarnestError, MissingExtraError, counted,
 from earnest.files.reading import read_text
 from earnest.files.tables import has_text, text_rows
 from earnest.labels import composed
+from earnest.progress import SILENT, Progress, ShowAmount
 from earnest.runtime.decoders import Reading
 from earnest.runtime.predictor import Predictor
 
@@ -412,3 +415,64 @@ def _state(path: str) -> tuple[int, float] | None:
     except OSError:  # it is gone again
         return None
     return status.st_size, status.st_mtime
+
+
+SLOW_S = 1.0  # after which somebody who waits is told how much was heard
+T = TypeVar("T")
+
+
+class Hearing:
+    """Counts the seconds that a predictor hears of recordings, and shows them; what is opened again counts once.
+
+    Attributes
+    ----------
+    predictor : a copy that is counted
+    """
+
+    def __init__(self, predictor: Predictor, progress: Progress = SILENT) -> None:
+        self.predictor = predictor.watched(self._hear) if progress.visible else predictor
+        self._progress, self._lock = progress, Lock()  # recordings are decoded by several threads
+        self._seconds, self._total_s = dict[str, float](), 0.0
+        self._show: Callable[[], object] = lambda: None
+
+    def _hear(self, path: str, seconds: float) -> None:
+        with self._lock:
+            known = self._seconds.get(path, 0.0)
+            if seconds > known:
+                self._seconds[path] = seconds
+                self._total_s += seconds - known
+            self._show()
+
+    def counted(self, what: str, items: Iterable[T], total: int) -> Iterable[T]:
+        """Return the items, ``total`` of them; a bar counts them, and says how many seconds were heard."""
+        return self._progress.counted(what, items, total, lambda: f"{self._total_s:.0f} s heard")
+
+    def among(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items that are told on the terminal; a bar shows the seconds while the next one takes long."""
+        found = iter(items)
+        while True:
+            with self.waiting():
+                item = next(found, None)
+            if item is None:
+                return
+            yield item
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Show the seconds while the block goes on, once it takes long."""
+        since = time.monotonic()
+        with ExitStack() as bars:
+            shown: list[ShowAmount] = []
+
+            def show() -> None:
+                if time.monotonic() - since >= SLOW_S:
+                    if not shown:
+                        shown.append(bars.enter_context(self._progress.amount("Seconds heard")))
+                    shown[0](round(self._total_s), 0)
+
+            self._show = show
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._show = lambda: None

@@ -36,7 +36,7 @@ from earnest.settings.recipe import (
 )
 
 if TYPE_CHECKING:
-    from earnest.evaluation.curves import Amount
+    from earnest.evaluation.report import Amount
     from earnest.experiments.conditions import ConditionResults
     from earnest.experiments.evaluate import Evaluation
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli import say
-from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import AveragingOptions, channel_option, options
-from earnest.apps.cli._recordings import Speakers, sources_of
+from earnest.apps.cli._recordings import Hearing, Speakers, sources_of
 from earnest.apps.cli._typed import EXIT_SOME_FAILED, FILE, output_options, overwrite_option
 from earnest.audio.source import Source, path_of
 from earnest.errors import EarnestError, counted, printable

@@ -17,9 +17,8 @@ import click
 import numpy as np
 
 from earnest.apps.cli import say
-from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import ModelOptions, options
-from earnest.apps.cli._recordings import counter_of, sources_of
+from earnest.apps.cli._recordings import Hearing, counter_of, sources_of
 from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, MadeBy, Sample
 from earnest.apps.cli._typed import EXIT_SOME_FAILED, FILE, output_options
 from earnest.apps.cli.predict import DecodingOptions, Existing, ExistingOptions, is_done, where_failed

@@ -31,7 +31,7 @@ from earnest.progress import Progress
 from earnest.settings.recipe import Recipe, recipe_word
 
 if TYPE_CHECKING:
-    from earnest.evaluation.curves import Amount
+    from earnest.evaluation.report import Amount
     from earnest.evaluation.streams import How
     from earnest.experiments.conditions import ConditionResults, ConditionSet
     from earnest.experiments.evaluate import Evaluation

@@ -13,7 +13,6 @@ import click
 
 from earnest.apps.cli import say
 from earnest.apps.cli._answers import NoteCounter, PredictionTable
-from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import (
     CHANNELS,
     JOBS,
@@ -27,6 +26,7 @@ from earnest.apps.cli._options import (
 )
 from earnest.apps.cli._recordings import (
     ChannelCount,
+    Hearing,
     Speakers,
     arriving,
     counter_of,

@@ -13,7 +13,6 @@ import click
 
 from earnest.apps.cli import say
 from earnest.apps.cli._answers import NoteCounter, chart
-from earnest.apps.cli._hearing import Hearing
 from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
@@ -22,7 +21,7 @@ from earnest.apps.cli._options import (
     channel_option,
     options,
 )
-from earnest.apps.cli._recordings import is_folder, is_list, sources_of
+from earnest.apps.cli._recordings import Hearing, is_folder, is_list, sources_of
 from earnest.apps.cli._typed import (
     EXIT_SOME_FAILED,
     FILE,

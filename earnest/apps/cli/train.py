@@ -22,7 +22,7 @@ from earnest.apps.cli._training import (
 )
 from earnest.apps.cli._typed import FOLDER, command_line, corpus_folders, data_option, output_options
 from earnest.errors import counted
-from earnest.evaluation.curves import read_history
+from earnest.evaluation.report import read_history
 from earnest.evaluation.texts import percent
 from earnest.files.writing import held_folder
 from earnest.settings.recipe import recipe_word

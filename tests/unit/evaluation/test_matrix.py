@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from earnest.evaluation.answers import same_text, text_column
-from earnest.evaluation.curves import Amount
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.predictions import Predictions
-from earnest.evaluation.report import Matrix
+from earnest.evaluation.report import Amount, Matrix
 from earnest.plots.results import plot_learning_curve, plot_matrix
 
 

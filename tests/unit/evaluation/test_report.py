@@ -1,12 +1,14 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from earnest.errors import EarnestError
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import score
 from earnest.evaluation.protocols import PROTOCOLS
-from earnest.evaluation.report import PUBLISHED, metrics_document, published_rows, results_table
+from earnest.evaluation.report import PUBLISHED, metrics_document, published_rows, read_history, results_table
 from earnest.evaluation.texts import spread_text
 from tests.prediction_rows import PredictionRow, predictions_of
 
@@ -83,3 +85,12 @@ def test_metrics_json_says_protocol_kind_and_facts(scores):
 
 def test_one_fold_is_written_without_deviation():
     assert spread_text(Spread(0.8715, None)) == "87.2"
+
+
+def test_history_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,train_loss,valid_loss,seconds\n1,0.5,,0.25\n", encoding="utf-8")
+    assert read_history(path) == [{"epoch": 1.0, "train_loss": 0.5, "seconds": 0.25}]
+    path.write_text("epoch\nfirst\n", encoding="utf-8")
+    with pytest.raises(EarnestError, match=r"history\.csv: not a history"):
+        read_history(path)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.intervals import Slice, Spread
 from earnest.evaluation.metrics import Scores, score
+from earnest.evaluation.report import NoiseCurve
 from earnest.files import writing
 from earnest.plots import results as plots
 from earnest.plots import style

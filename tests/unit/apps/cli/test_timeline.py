@@ -22,7 +22,7 @@ from csv_tables import rows_of
 from stand_in import write_bundle, write_hearing
 
 import earnest
-from earnest.apps.cli import _hearing, say
+from earnest.apps.cli import _recordings, say
 from earnest.apps.cli import listen as _live_view
 from earnest.apps.cli import timeline as _timeline_command
 from earnest.apps.cli._answers import exact_clock
@@ -167,7 +167,7 @@ def test_a_terminal_shows_how_much_of_a_long_recording_was_heard(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr(_hearing, "SLOW_S", 0)
+    monkeypatch.setattr(_recordings, "SLOW_S", 0)
     monkeypatch.setattr(say, "progress", lambda: Progress(not (say.is_quiet() or say.is_json())))
     talk, output = str(folder / "talk.flac"), str(tmp_path / "talk.srt")
     told = run(folder, "timeline", talk, "--output", output).stderr
@@ -182,9 +182,9 @@ def test_predict_shows_on_a_terminal_how_much_of_one_recording_it_has_heard(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(say, "progress", lambda with_json: Progress(not say.is_quiet()))
-    monkeypatch.setattr(_hearing, "SLOW_S", math.inf)
+    monkeypatch.setattr(_recordings, "SLOW_S", math.inf)
     assert "heard" not in run(folder, "predict", "talk.flac", *more).stderr  # done before a bar is drawn
-    monkeypatch.setattr(_hearing, "SLOW_S", 0)
+    monkeypatch.setattr(_recordings, "SLOW_S", 0)
     ran = run(folder, "predict", "talk.flac", *more)
     assert "Seconds heard" in ran.stderr and f"{len(TALK) // 16_000}/?" in ran.stderr
     assert "heard" not in run(folder, "predict", "talk.flac", "--quiet").stderr
@@ -205,8 +205,8 @@ def test_among_rows_on_a_terminal_how_much_was_heard_goes_away_before_the_next_r
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr(_hearing, "SLOW_S", 0)
-    hearing = _hearing.Hearing(earnest.load("small"), Progress(visible=True))
+    monkeypatch.setattr(_recordings, "SLOW_S", 0)
+    hearing = _recordings.Hearing(earnest.load("small"), Progress(visible=True))
     sounds = [(voice(1.0), 16_000), (voice(2.0), 16_000)]
     told = []
     for row in hearing.among(map(hearing.predictor.predict, sounds)):
