@@ -133,9 +133,7 @@ def load(
 
 
 def predict(
-    source: "AudioInput",
-    model: str | Path | Sequence[str | Path] | None = None,
-    **request: "Unpack[AdaptedWords]",
+    source: "AudioInput", model: str | Path | Sequence[str | Path] | None = None, **request: "Unpack[AdaptedWords]"
 ) -> "Prediction":
     """Predict the emotion of one recording; for more of them `load` a model once, and use its methods.
 

@@ -131,11 +131,7 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def __init__(
-        self,
-        *,
-        base: str | Path | None = None,
-        shrinkage: float | Literal["auto"] = "auto",
-        random_state: int = 0,
+        self, *, base: str | Path | None = None, shrinkage: float | Literal["auto"] = "auto", random_state: int = 0
     ) -> None:
         self.base, self.shrinkage, self.random_state = base, shrinkage, random_state
 

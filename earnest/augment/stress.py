@@ -203,9 +203,7 @@ def _small_changes() -> Iterator[StressChange]:
     yield StressChange("20 dB louder", SMALL, lambda waveform, *_: with_gain(waveform, 20))
     yield StressChange("20 dB softer", SMALL, lambda waveform, *_: with_gain(waveform, -20))
     yield StressChange(
-        "clipping, 0.1 to 0.3 %",
-        SMALL,
-        lambda waveform, _, rng: clipped(waveform, rng.choice([0.001, 0.002, 0.003])),
+        "clipping, 0.1 to 0.3 %", SMALL, lambda waveform, _, rng: clipped(waveform, rng.choice([0.001, 0.002, 0.003]))
     )
     yield StressChange("faint tone", SMALL, _with_faint_tone)
     yield StressChange("faint white noise", SMALL, ColouredNoise(colours=("white",), snr_db=(35.0, 45.0)).apply)

@@ -249,12 +249,7 @@ class BatchRows:
     """
 
     def __init__(
-        self,
-        sources: Iterable[AudioInput],
-        model: str | None,
-        options: Options,
-        adapt: Adapt,
-        profile: GivenProfile,
+        self, sources: Iterable[AudioInput], model: str | None, options: Options, adapt: Adapt, profile: GivenProfile
     ) -> None:
         refuse_single(sources)
         self._sources = list(sources)

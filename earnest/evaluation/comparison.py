@@ -92,11 +92,7 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         plain = ("n", "n_pairs", "only_in_a", "only_in_b", "only_a_right", "only_b_right", "p_mcnemar")
-        return {
-            **{name: getattr(self, name) for name in plain},
-            "wa": self.wa.to_dict(),
-            "ua": self.ua.to_dict(),
-        }
+        return {**{name: getattr(self, name) for name in plain}, "wa": self.wa.to_dict(), "ua": self.ua.to_dict()}
 
 
 def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> Comparison:

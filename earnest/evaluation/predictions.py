@@ -143,10 +143,7 @@ def rated(utterances: Sequence[Utterance]) -> dict[str, Any]:
     intensity = text_column(row.intensity for row in utterances)
     ratings = [(row.valence, row.arousal, row.dominance) for row in utterances]
     affect = np.array(ratings, dtype=np.float32).reshape(-1, len(AFFECT))  # None becomes NaN
-    return {
-        "intensity": intensity if any(intensity) else None,
-        "affect": None if np.isnan(affect).all() else affect,
-    }
+    return {"intensity": intensity if any(intensity) else None, "affect": None if np.isnan(affect).all() else affect}
 
 
 def of_emotion(predictions: Predictions) -> Predictions:
@@ -171,11 +168,7 @@ def of_classes(predictions: Predictions, classes: Sequence[str]) -> Predictions:
     probabilities = among(kept.probabilities, places).astype(np.float32)
     predicted = np.where(known_rows(probabilities), probabilities.argmax(axis=1), -1).astype(np.int64)
     return replace(
-        kept,
-        classes=tuple(classes),
-        emotion=number[kept.emotion],
-        predicted=predicted,
-        probabilities=probabilities,
+        kept, classes=tuple(classes), emotion=number[kept.emotion], predicted=predicted, probabilities=probabilities
     )
 
 

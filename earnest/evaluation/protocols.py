@@ -116,9 +116,7 @@ _NUMBER = re.compile(r"(?<=-)([1-9]\d{0,3})(?=fold$)")
 
 def _speaker_folds(k: int) -> Protocol:
     return Protocol(
-        name=f"speaker-{k}fold",
-        description=f"any manifest, the k-th speaker in fold k mod {k}",
-        divide=SpeakerFolds(k),
+        name=f"speaker-{k}fold", description=f"any manifest, the k-th speaker in fold k mod {k}", divide=SpeakerFolds(k)
     )
 
 
@@ -370,11 +368,7 @@ PROTOCOL_TABLE = (
         divide=CorpusMatrix(),
         is_matrix=True,
     ),
-    Protocol(
-        name="loso",
-        description="any manifest, leave one speaker out",
-        divide=LeaveOneOut(),
-    ),
+    Protocol(name="loso", description="any manifest, leave one speaker out", divide=LeaveOneOut()),
     Protocol(
         name="session-loso",
         description="any manifest whose clips name a session, leave one session out",

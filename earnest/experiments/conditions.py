@@ -312,9 +312,7 @@ class NoiseTest:
 
 
 def answer_conditions(
-    folds: Iterable[FoldClips],
-    conditions_of: Callable[[FoldClips], Iterable[Condition]],
-    advance: Callable[[], object],
+    folds: Iterable[FoldClips], conditions_of: Callable[[FoldClips], Iterable[Condition]], advance: Callable[[], object]
 ) -> dict[str, ConditionAnswers]:
     """Go through finished folds once, answer under every condition, and join the folds' answers.
 

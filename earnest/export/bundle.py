@@ -27,15 +27,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
-from earnest.bundle import (
-    ADAPTATION,
-    AdaptationEntry,
-    BundleInfo,
-    Format,
-    classes_text,
-    licence_in_words,
-    sha256_of,
-)
+from earnest.bundle import ADAPTATION, AdaptationEntry, BundleInfo, Format, classes_text, licence_in_words, sha256_of
 from earnest.corpora.load import load_utterances, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, needs_extra

@@ -76,11 +76,7 @@ def opened(path: Path, kind: Kind = EarnestError, missing: str = MISSING) -> Ite
 
 
 def read_text(
-    path: Path,
-    kind: Kind = EarnestError,
-    missing: str = MISSING,
-    most: int = MOST_BYTES,
-    what: str = "text",
+    path: Path, kind: Kind = EarnestError, missing: str = MISSING, most: int = MOST_BYTES, what: str = "text"
 ) -> str:
     """Return a file's text as `decoded` does. Raises `EarnestError` as `read_bytes` and `decoded` do."""
     return decoded(read_bytes(path, kind, missing, most), _named(path), kind, what)

@@ -57,10 +57,7 @@ class StudentSettings(Validated):
     def block(self) -> EncoderSettings:
         """Return the sizes of a block of the encoder's kind."""
         return EncoderSettings(
-            n_blocks=self.n_blocks,
-            width=self.width,
-            n_heads=self.n_heads,
-            feed_forward_width=self.feed_forward_width,
+            n_blocks=self.n_blocks, width=self.width, n_heads=self.n_heads, feed_forward_width=self.feed_forward_width
         )
 
 

@@ -10,14 +10,7 @@ from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, scores_of
-from earnest.evaluation.predictions import (
-    METRICS,
-    WITH_TRUTH,
-    Predictions,
-    predictions_file,
-    read_answers,
-    told_by_run,
-)
+from earnest.evaluation.predictions import METRICS, WITH_TRUTH, Predictions, predictions_file, read_answers, told_by_run
 from earnest.evaluation.protocols import kind_words
 from earnest.evaluation.report import NoiseCurve, read_history
 from earnest.evaluation.splits import without_repeats

@@ -45,17 +45,7 @@ from earnest.plots.results import (
 from earnest.report.result import HISTORY, Facts, FoldRun, Result
 from earnest.report.section import Section, Table, picture
 
-COLUMNS = (
-    "result",
-    "protocol",
-    "speakers",
-    "WA",
-    "UA",
-    "macro-F1",
-    "pooled WA",
-    "pooled UA",
-    "answered",
-)
+COLUMNS = ("result", "protocol", "speakers", "WA", "UA", "macro-F1", "pooled WA", "pooled UA", "answered")
 NAMES = (  # in JSON
     "result",
     "protocol",

@@ -289,12 +289,7 @@ def _divided(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]) -> 
 
 
 def network_of(
-    bundles: Sequence[Bundle],
-    threads: int,
-    provider: Provider,
-    tta: str,
-    backend: Backend,
-    hint: Hint,
+    bundles: Sequence[Bundle], threads: int, provider: Provider, tta: str, backend: Backend, hint: Hint
 ) -> tuple[WindowNetwork, BundleInfo]:
     """Build the network of one or several bundles, and its description.
 

@@ -284,10 +284,7 @@ FEWEST_CLASSES = 3
 
 
 def clips_of_corpora(
-    rows: Sequence[Utterance],
-    front_end: FrontEndModule,
-    progress: Progress = SILENT,
-    disk: DiskCache | None = None,
+    rows: Sequence[Utterance], front_end: FrontEndModule, progress: Progress = SILENT, disk: DiskCache | None = None
 ) -> list[Example]:
     """Decode utterances; targets are positions among their corpus' emotions. ``disk`` as in `compute_examples`."""
     examples: list[Example] = []

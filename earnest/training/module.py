@@ -278,11 +278,7 @@ class EmotionTraining(pl.LightningModule):
         output, truth = self._answered()
         logits, targets = output.logits, truth.emotion
         wa, ua = accuracies(logits.argmax(dim=1) == targets, targets)
-        validation = {
-            "valid_loss": float(functional.cross_entropy(logits, targets)),
-            "valid_wa": wa,
-            "valid_ua": ua,
-        }
+        validation = {"valid_loss": float(functional.cross_entropy(logits, targets)), "valid_wa": wa, "valid_ua": ua}
         self.class_counts = [count for count in targets.bincount().tolist() if count]
         self.constant = []
         for head in self.objective.heads:

@@ -288,11 +288,7 @@ REGRET = 6.0  # 2 lost up to two points on streams of one emotion, 0 up to five,
 
 
 def fit_adaptation(
-    banks: Sequence[Bank],
-    classes: Sequence[str],
-    seed: int,
-    n_steps: int = N_STEPS,
-    regret: float = REGRET,
+    banks: Sequence[Bank], classes: Sequence[str], seed: int, n_steps: int = N_STEPS, regret: float = REGRET
 ) -> AdaptationNetwork:
     """Train on simulated streams, by the cross-entropy of what is told, among all classes or those requested.
 
@@ -384,10 +380,7 @@ class LearnedAdaptation:
 
 
 def learned_adaptation(
-    train: SpeakerEmbeddings,
-    shrinkage: Shrinkage,
-    classes: Sequence[str],
-    seed: int,
+    train: SpeakerEmbeddings, shrinkage: Shrinkage, classes: Sequence[str], seed: int
 ) -> LearnedAdaptation | None:
     """Learn to adapt from training utterances; None where fewer than three speakers are named.
 

@@ -26,14 +26,7 @@ from earnest.evaluation.splits import Leakage, sentences_over
 from earnest.evaluation.texts import NONE, percent, spread_text
 from earnest.files.reading import parsed_toml
 from earnest.labels import SCHEMES
-from earnest.settings.recipe import (
-    Recipe,
-    Tune,
-    read_recipe,
-    read_recipe_and_tune,
-    recipe_file,
-    shipped_recipes,
-)
+from earnest.settings.recipe import Recipe, Tune, read_recipe, read_recipe_and_tune, recipe_file, shipped_recipes
 
 if TYPE_CHECKING:
     from earnest.evaluation.report import Amount

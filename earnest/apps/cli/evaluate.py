@@ -11,14 +11,7 @@ import click
 
 from earnest.apps.cli import say
 from earnest.apps.cli._options import VARIANT_HELP, EngineOptions, listed, names_from, numbers, option, options
-from earnest.apps.cli._training import (
-    EPILOG,
-    PROTOCOL,
-    RecipeOptions,
-    echo_results,
-    recipe_argument,
-    require_training,
-)
+from earnest.apps.cli._training import EPILOG, PROTOCOL, RecipeOptions, echo_results, recipe_argument, require_training
 from earnest.apps.cli._typed import FOLDER, PATH, command_line, corpus_folders, data_option, output_options, repeated
 from earnest.augment.tta import VARIANTS, variants_called
 from earnest.corpora.manifest import Utterance
