@@ -138,17 +138,14 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, groups: Sequence[Any] | None = None) -> Self:  # noqa: N803
         """Fit.
 
+        Raises `BundleError` when there is no such ``base``, or ``X`` isn't of its embeddings.
+
         Parameters
         ----------
         X : shape (rows, features)
         y : shape (rows,), labels of at least two classes
         groups : of each row, such as its speaker: rows of one group stay together when the shrinkage is chosen and
             probabilities are calibrated; None lets each row stand alone
-
-        Raises
-        ------
-        BundleError
-            When there is no such ``base``, or ``X`` isn't of its embeddings.
         """
         _refuse_recordings(X)
         X, y = validate_data(self, X, y, dtype=np.float64)  # noqa: N806

@@ -128,6 +128,8 @@ class Pipe:
 def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
     """Begin to read a pipe.
 
+    Raises `AudioError` where nothing comes, or for a header that says something else than 16-bit or float WAV.
+
     Parameters
     ----------
     sample_rate_hz, n_channels : of sound without a header
@@ -135,11 +137,6 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
     Returns
     -------
     ``chunks`` are of shape (samples, channels), a tenth of a second or what has come, float32
-
-    Raises
-    ------
-    AudioError
-        Where nothing comes, or for a header that says something else than 16-bit or float WAV.
     """
     head = _exactly(file, 12)
     if not head:

@@ -360,17 +360,14 @@ def _array_stream(
 def mono_chunk(array: npt.ArrayLike, mixer: Mixer, *, are_frames: bool = False) -> Waveform:
     """Return one piece of a stream as float32 mono; it may be empty.
 
+    Raises `AudioError` when it has another shape or type, or holds NaN, infinity or samples beyond 32-bit integers.
+
     Parameters
     ----------
     array : shape (samples,), (samples, channels), or (1 or 2 channels, samples); finite; integers are scaled by their
         type's range
     mixer : of the stream
     are_frames : whether it is (samples, channels) for certain: one sample of 16 channels looks like one channel
-
-    Raises
-    ------
-    AudioError
-        When it has another shape or type, or holds NaN, infinity or samples beyond 32-bit integers.
     """
     frames = array_frames(array, "stream", are_frames)
     if not frames.size:

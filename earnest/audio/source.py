@@ -29,15 +29,12 @@ class Channel:
 
     A path that is written so means the channel, too, where ``call.wav`` is there.
 
+    Raises `AudioError` when the number is none of a channel.
+
     Attributes
     ----------
     source : the recording
     number : 1 for the first one, which is the left one of two
-
-    Raises
-    ------
-    AudioError
-        When the number is none of a channel.
     """
 
     source: "AudioInput"

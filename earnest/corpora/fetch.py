@@ -195,6 +195,9 @@ _MOST_DOWNLOADED = 100 << 30
 def fetch_corpus(corpus: Corpus, folder: Path, on_progress: ShowAmount | None = None) -> list[Path]:
     """Download and unpack all archives of a corpus into ``folder``; what is complete already isn't fetched again.
 
+    Raises `CorpusError` when the corpus has no public archive (the message says how to get it), the download breaks off
+    (say the command again to resume), the checksum differs or the archive is not safe to unpack.
+
     Parameters
     ----------
     on_progress : called with the bytes that are there, the bytes in all (0: unknown) and the file's name
@@ -202,12 +205,6 @@ def fetch_corpus(corpus: Corpus, folder: Path, on_progress: ShowAmount | None = 
     Returns
     -------
     the downloaded files, which stay beside what was unpacked until they are deleted
-
-    Raises
-    ------
-    CorpusError
-        When the corpus has no public archive (the message says how to get it), the download breaks off (say the
-        command again to resume), the checksum differs or the archive is not safe to unpack.
     """
     if not corpus.archives:
         raise CorpusError(f"{corpus.title} has no archive that can be fetched by a program. {corpus.access}")

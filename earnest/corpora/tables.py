@@ -27,6 +27,8 @@ def read_declared(
 ) -> list[Utterance]:
     """Read a table (CSV, TSV, JSON lines, Parquet) with one row a recording or part of one.
 
+    Raises `CorpusError` for a wrong column, word, number or a recording that is not there, naming the line.
+
     Parameters
     ----------
     columns : manifest column → its name in the table; a manifest column that isn't named keeps its own name.
@@ -34,11 +36,6 @@ def read_declared(
     emotions : the table's word → canonical emotion; canonical names and their nouns ("anger") need no entry
     corpus : name of the corpus; without it the name of the file
     audio_root : where relative paths start; without it the folder of the table
-
-    Raises
-    ------
-    CorpusError
-        For a wrong column, word, number or a recording that is not there, naming the line.
     """
     name = corpus or path.stem
     columns = _checked_columns(columns or {})

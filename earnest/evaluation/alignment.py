@@ -198,17 +198,14 @@ def join(
 ) -> Joined:
     """Look up each answer's utterance, by corpus and utterance_id, or by the name of its file.
 
+    Raises `CorpusError` for an utterance that is not in the manifest, in doubt which of several, or answered twice in a
+    fold; and for two utterances of the manifest with one name.
+
     Parameters
     ----------
     answers : with classes for labels, see `earnest.evaluation.alignment.relabelled`
     scheme : the classes of the truth; without one all emotions that occur in truth and answers
     left_out : keys of utterances that aren't scored, answered or not, see `earnest.corpora.load.usable`
-
-    Raises
-    ------
-    CorpusError
-        For an utterance that is not in the manifest, in doubt which of several, or answered twice in a fold; and for
-        two utterances of the manifest with one name.
     """
     _check_names(utterances)
     places = _places(answers, utterances)

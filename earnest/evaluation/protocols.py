@@ -514,14 +514,11 @@ def suitable_protocol(rows: Sequence[Utterance], one_split: bool = False) -> str
 
     Speakers whom a dialogue or another group ties count as one.
 
+    Raises `SplitError` when there are no speakers, or fewer than three; it says what to do and what to type.
+
     Parameters
     ----------
     one_split : for one training: every fifth speaker is tested
-
-    Raises
-    ------
-    SplitError
-        When there are no speakers, or fewer than three; it says what to do and what to type.
     """
     silent = [row.key for row in rows if not row.speaker]
     if len(silent) == len(rows):

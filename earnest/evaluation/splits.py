@@ -26,6 +26,8 @@ def group_of(utterance: Utterance) -> str:
 class Split:
     """Three disjoint sets: ``valid`` selects epoch and settings, ``test`` is scored once.
 
+    Raises `SplitError` when an utterance, a group, or (if speaker-independent) a speaker is in two sets.
+
     Attributes
     ----------
     train, valid, test : stored as tuples, in the order given; ``valid`` and ``test`` may be empty
@@ -34,11 +36,6 @@ class Split:
     protocol : what made the split
     dialogue_partners : ``valid`` and ``test`` may hold the two people of one conversation (NTU's rotation of IEMOCAP's
         speakers). Without it a group is never shared between any two sets; a group of ``train`` is never shared at all.
-
-    Raises
-    ------
-    SplitError
-        When an utterance, a group, or (if speaker-independent) a speaker is in two sets.
     """
 
     train: Sequence[Utterance]

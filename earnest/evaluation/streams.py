@@ -283,6 +283,8 @@ def _wa_and_ua(answers: Floats, emotion: Rows) -> tuple[float, float]:
 def answered_streams(predictions: Predictions, answer: SetAnswer, classes: Sequence[str]) -> dict[str, AnsweredStreams]:
     """Draw streams of every kind from the test recordings of one model and one corpus, and answer them in every way.
 
+    Raises `CorpusError` when a recording has no speaker or no probabilities.
+
     Parameters
     ----------
     predictions : plain answers, with calibrated probabilities and speakers
@@ -293,11 +295,6 @@ def answered_streams(predictions: Predictions, answer: SetAnswer, classes: Seque
     -------
     kind → streams, each drawn `N_DRAWS` times, in orders of their own; without kinds that the recordings can't give
     (three speakers mixed of two, neutral of no class)
-
-    Raises
-    ------
-    CorpusError
-        When a recording has no speaker or no probabilities.
     """
     places = [predictions.classes.index(name) for name in classes]
     # The model's number of a class → its place among those asked for, −1 for others.

@@ -55,15 +55,12 @@ if TYPE_CHECKING:
 def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[int, ...]:
     """Return the seed of each repeat.
 
+    Raises `RecipeError` when the protocol has fewer seeds.
+
     Parameters
     ----------
     own : the recipe's seed; a protocol without seeds of its own counts on from it
     repeats : None for as many as the protocol has
-
-    Raises
-    ------
-    RecipeError
-        When the protocol has fewer seeds.
     """
     seeds = protocol.training_seeds
     if not seeds:

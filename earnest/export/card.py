@@ -24,14 +24,12 @@ from earnest.settings.recipe import Recipe
 def read_result(folder: Path, recipe: Recipe | None = None) -> ProtocolResult:
     """Read the result in a folder of `earnest evaluate`.
 
+    Raises `EarnestError` when the file is none, is of another recipe, holds only some folds, or its epoch was chosen on
+    test utterances.
+
     Parameters
     ----------
     recipe : of the bundle that the result is to describe; None for any
-
-    Raises
-    ------
-    EarnestError
-        When the file is none, is of another recipe, holds only some folds, or its epoch was chosen on test utterances.
     """
     path = folder / "metrics.json"
     values = read_json(path)

@@ -33,16 +33,13 @@ MISSING = "no such file. Check the path."
 def read_bytes(path: Path, kind: Kind = EarnestError, missing: str = MISSING, most: int = MOST_BYTES) -> bytes:
     """Return all bytes of a regular file.
 
+    Raises `EarnestError` when the file is missing, no regular file, not permitted or too large.
+
     Parameters
     ----------
     kind : of the error
     missing : the end of the message where there is no such file
     most : bytes; a larger file is refused
-
-    Raises
-    ------
-    EarnestError
-        When the file is missing, no regular file, not permitted or too large.
     """
     with opened(path, kind, missing) as file:
         try:
@@ -85,15 +82,12 @@ def read_text(
 def decoded(data: bytes, where: str, kind: Kind = EarnestError, what: str = "text") -> str:
     """Return text that is UTF-8, or UTF-16 with a mark at its start; the mark goes, line breaks stay as they are.
 
+    Raises `EarnestError` for another encoding, with the line.
+
     Parameters
     ----------
     where : what holds the text, for the message
     what : it should be ("manifest"), for the message
-
-    Raises
-    ------
-    EarnestError
-        For another encoding, with the line.
     """
     # "Unicode text" of a spreadsheet is UTF-16.
     is_16 = data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) and not data.startswith(BOM_UTF32_LE)
@@ -126,15 +120,12 @@ def parsed_json(
 ) -> Any:
     """Parse a JSON text.
 
+    Raises `EarnestError` when it is no JSON, or nested deeper than `DEEPEST`.
+
     Parameters
     ----------
     where : what the text is, for messages
     constants : called with "NaN", "Infinity" and "-Infinity", which are no JSON; default: they are numbers
-
-    Raises
-    ------
-    EarnestError
-        When it is no JSON, or nested deeper than `DEEPEST`.
     """
     end = f" {hint}" if hint else ""
     try:

@@ -45,15 +45,12 @@ class _Page(NamedTuple):
 def largest_shared_page(path: Path, metadata: Any, columns: Collection[str]) -> int:
     """Return the size of the largest page of which rows may share the bytes, 0 for none; refuse pages that swell.
 
+    Raises `CorpusError` when a page would take much memory for what it is in the file, or is damaged.
+
     Parameters
     ----------
     metadata : of the ``pyarrow.parquet.ParquetFile``
     columns : those that will be read
-
-    Raises
-    ------
-    CorpusError
-        When a page would take much memory for what it is in the file, or is damaged.
     """
     paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
     read = [number for number, leaf in enumerate(paths) if any(f"{leaf}.".startswith(f"{name}.") for name in columns)]

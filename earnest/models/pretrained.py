@@ -210,16 +210,13 @@ def take_over(network: nn.Module, stored: Mapping[str, Tensor], path: Path, repl
 def fitting(network: nn.Module, stored: Mapping[str, Tensor], path: Path, replaced: str = "") -> dict[str, Tensor]:
     """Return a network's tensors, all but those of the layer ``replaced``; names and shapes must fit exactly.
 
+    Raises `EarnestError` when some are missing, have another shape or no finite numbers, or are not the network's: all
+    of them are named.
+
     Parameters
     ----------
     stored : by the names that they have in the network
     path : whose tensors they are, for messages
-
-    Raises
-    ------
-    EarnestError
-        When some are missing, have another shape or no finite numbers, or are not the network's: all of them are
-        named.
     """
     wanted = {
         key: tensor

@@ -225,15 +225,13 @@ PUBLISHED: Mapping[str, PublishedNetwork] = {
 def import_imagenet(name: str, path: Path, output: Path | None = None, overwrite: bool = False) -> Path:
     """Check torchvision's file of a network, tensor by tensor, and put it where our recipes look for it.
 
+    Raises `EarnestError` when the file was damaged on its way, or a tensor doesn't fit; the last layer alone may
+    differ.
+
     Parameters
     ----------
     name : alexnet, densenet121, resnet18 or vgg11
     output : the file to write; None for the recipes' place, ``imagenet/NAME.pth`` below ``$EARNEST_MODELS``
-
-    Raises
-    ------
-    EarnestError
-        When the file was damaged on its way, or a tensor doesn't fit; the last layer alone may differ.
     """
     kind = MODELS.get(name)
     assert issubclass(kind, ImagenetNetwork)

@@ -161,14 +161,11 @@ def _table(tensor: memoryview) -> Table:
 def with_head(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:
     """Return a checked model with other last layers.
 
+    Raises `BundleError` when the model has no output ``embedding``, or is damaged where `check_onnx` doesn't look.
+
     Parameters
     ----------
     facts : what the file says about itself, in place of what it said
-
-    Raises
-    ------
-    BundleError
-        When the model has no output ``embedding``, or is damaged where `check_onnx` doesn't look.
     """
     try:
         return _replaced(data, head, facts)

@@ -100,14 +100,11 @@ class CorpusPage:
 def build_page(name: str, rows: Sequence[Utterance], with_audio: bool, show: Show) -> CorpusPage:
     """Look at every recording's length, and at some as a whole.
 
+    Raises `CorpusError` when no recording can be read.
+
     Parameters
     ----------
     show : is called with how many recordings are done, and of how many
-
-    Raises
-    ------
-    CorpusError
-        When no recording can be read.
     """
     lengths_s: dict[str, float] = {}
     for number, row in enumerate(rows, 1):

@@ -56,15 +56,12 @@ class Adaptation:
     def __init__(self, data: bytes, entry: AdaptationEntry, n_classes: int, where: str, runner: Runner) -> None:
         """Prepare the network.
 
+        Raises `BundleError` when it can't be run, or is for another number of classes.
+
         Parameters
         ----------
         data : of its file, checked by `earnest.onnx.check`
         where : it comes from, for messages
-
-        Raises
-        ------
-        BundleError
-            When it can't be run, or is for another number of classes.
         """
         self.n_classes, self.least_speech_s = n_classes, entry.least_speech_s
         self._where, self._runner = f"{where}: {entry.file}", runner

@@ -293,14 +293,11 @@ def network_of(
 ) -> tuple[WindowNetwork, BundleInfo]:
     """Build the network of one or several bundles, and its description.
 
+    Raises `BundleError` when the bundles don't answer with the same classes about sound of the same rate.
+
     Parameters
     ----------
     tta : variants by name, see `earnest.augment.tta`; "none" for the recording alone
-
-    Raises
-    ------
-    BundleError
-        When the bundles don't answer with the same classes about sound of the same rate.
     """
     info = bundles[0].info if len(bundles) == 1 else ensemble_info([bundle.info for bundle in bundles])
     graphs = [Graph(bundle, engine_for(bundle, threads, provider, backend, hint)) for bundle in bundles]

@@ -208,16 +208,13 @@ class Predictor:
     def adapter(self, known: Iterable[AudioInput] | Profile | str | os.PathLike[str] = ()) -> Adapter:
         """Return an adapter to one speaker and its channel; see `earnest.runtime.adaptation`.
 
+        Raises `EarnestError` when the model can't adapt, a recording can't be read or holds no speech, or the profile
+        is of another model.
+
         Parameters
         ----------
         known : recordings of the speaker to learn from beforehand, or their profile or its file (.json, of `earnest
             adapt`); without, it learns from what it hears
-
-        Raises
-        ------
-        EarnestError
-            When the model can't adapt, a recording can't be read or holds no speech, or the profile is of another
-            model.
         """
         if isinstance(known, str | os.PathLike):
             if Path(known).suffix != ".json":
@@ -263,16 +260,13 @@ class Predictor:
     ) -> Prediction:
         """Predict the emotion of one recording.
 
+        Raises `AudioError` when the recording can't be read.
+
         Parameters
         ----------
         source : path, bytes, open binary file, (array, sample rate in Hz), or what else `AudioInput` says; or a picture
             that `spectrogram` made, as path or bytes
         adapter : of this speaker, None for the model as it is
-
-        Raises
-        ------
-        AudioError
-            When the recording can't be read.
         """
         self._check_adapter(adapter)
         return self._bulk(adapter, Options.of(classes, abstain_below)).predict_one(source)
@@ -419,14 +413,11 @@ class Predictor:
     ) -> Timeline:
         """Predict the emotion over time of a recording of any length; memory stays bounded.
 
+        Raises `AudioError` when the recording can't be read, or lasts longer than ``max_seconds``.
+
         Parameters
         ----------
         source : path, bytes, open binary file, or (array, sample rate in Hz)
-
-        Raises
-        ------
-        AudioError
-            When the recording can't be read, or lasts longer than ``max_seconds``.
         """
         recording = source_of(source)
         with Reading(max_seconds, self.decoders).open_audio(recording) as audio:

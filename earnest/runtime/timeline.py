@@ -228,14 +228,11 @@ class Timeline(Framed):
     def plot(self, path: str | Path | None = None, title: str | None = None) -> "Figure":
         """Draw waveform, probabilities over time and spans, and return matplotlib's figure, which a notebook shows.
 
+        Raises `MissingExtraError` where matplotlib is not installed.
+
         Parameters
         ----------
         path : file to write, too; its suffix (.png, .svg, .pdf) chooses the kind
-
-        Raises
-        ------
-        MissingExtraError
-            Where matplotlib is not installed.
         """
         from earnest.runtime.timeline_plot import plot_timeline
 
@@ -254,14 +251,11 @@ class Timeline(Framed):
 def written(timeline: Timeline, form: str, folder: Path | None = None) -> Iterator[str]:
     """Yield the text of a file piece by piece, so that a long timeline is never one string.
 
+    Raises `EarnestError` for an unknown format.
+
     Parameters
     ----------
     folder : where the file will lie, from which ELAN finds the recording; None for beside the recording
-
-    Raises
-    ------
-    EarnestError
-        For an unknown format.
     """
     if not isinstance(form, str) or form not in FORMATS:
         raise EarnestError(f"There is no timeline format {shown(form)}.{suggestion(str(form), FORMATS)}")
@@ -498,14 +492,12 @@ class SpeakerTurn:
 def read_rttm(path: Path, recording: str = "") -> list[SpeakerTurn]:
     """Read the lines SPEAKER of an RTTM file, in order of time.
 
+    Raises `EarnestError` when a line has too few fields or impossible times, no line names a speaker, or several
+    recordings but not this.
+
     Parameters
     ----------
     recording : path of whose turns are read, where the file is about several; one alone may be called anything there
-
-    Raises
-    ------
-    EarnestError
-        When a line has too few fields or impossible times, no line names a speaker, or several recordings but not this.
     """
     turns = defaultdict[str, list[SpeakerTurn]](list)
     for number, line in enumerate(lines_of(read_text(path, most=MOST_BYTES, what="RTTM file")), 1):

@@ -217,6 +217,8 @@ def compute_examples(
 ) -> dict[str, Example]:
     """Decode every utterance once and keep its frames; those that the scheme drops are left out.
 
+    Raises `CorpusError` when recordings can't be read, naming them.
+
     Parameters
     ----------
     keep_waveforms : keep the samples too, so that they can be augmented
@@ -226,11 +228,6 @@ def compute_examples(
     Returns
     -------
     utterance key → example
-
-    Raises
-    ------
-    CorpusError
-        When recordings can't be read, naming them.
     """
     kept_features = FeatureCache(disk, front_end, keep_waveforms) if disk else None
     examples, failures = {}, []

@@ -338,16 +338,13 @@ PROTOCOL = "imported"
 def import_run(name: str, path: Path, folder: Path, recipe: Recipe) -> RunRecord:
     """Make a run folder of published weights, as `earnest train` leaves one, but without predictions.
 
+    Raises `EarnestError` when the file is none, or a tensor doesn't fit: names and shapes are told.
+
     Parameters
     ----------
     name : in `PUBLISHED`
     recipe : ours, of the same name: what describes front end and network
     folder : gets recipe.toml, model.safetensors, run.json and their checksums; nothing else may lie there
-
-    Raises
-    ------
-    EarnestError
-        When the file is none, or a tensor doesn't fit: names and shapes are told.
     """
     source = PUBLISHED[name]
     choice = source.choice_of(path)

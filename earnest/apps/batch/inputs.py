@@ -67,15 +67,12 @@ class Input:
 def inputs_of(source: str) -> Iterator[Input]:
     """Find the inputs that a word of the command line means.
 
+    Raises `EarnestError` when there is nothing, or it can't be read.
+
     Parameters
     ----------
     source : a recording, a folder of recordings or of tar files, a list (.csv or .tsv with the column path, .txt with a
         path a line), a table (.parquet), a tar file, or the address of one of these
-
-    Raises
-    ------
-    EarnestError
-        When there is nothing, or it can't be read.
     """
     if source == "-":
         raise EarnestError("Standard input is one recording. Answer it with: earnest predict -")

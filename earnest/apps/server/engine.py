@@ -258,14 +258,11 @@ class ModelThreads:
     async def run(self, predictor: Predictor, work: Callable[[Predictor], T], receive: Receive) -> T:
         """Do the work of a request in its turn; it ends soon after its time is over, or its client is gone.
 
+        Raises `ProblemError` when its time is over, or the client went away.
+
         Parameters
         ----------
         receive : of the request, whose body has been read
-
-        Raises
-        ------
-        ProblemError
-            When its time is over, or the client went away.
         """
         answering = asyncio.create_task(self._in_turn(predictor, work))
         leaving = asyncio.create_task(_until_gone(receive))

@@ -238,14 +238,11 @@ class Service:
     def client(self, connection: HTTPConnection, ticket: str | None = None) -> str:
         """Return a client's identity: its key where keys are asked for, else its address, of IPv6 the network /64.
 
+        Raises `ProblemError` when a key is needed and missing or wrong; all keys are compared, each in constant time.
+
         Parameters
         ----------
         ticket : takes the place of a key
-
-        Raises
-        ------
-        ProblemError
-            When a key is needed and missing or wrong; all keys are compared, each in constant time.
         """
         if not self.api_keys:
             return network_of(connection.client.host) if connection.client else ""

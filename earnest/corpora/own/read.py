@@ -100,18 +100,15 @@ def read_own(
     * a table (CSV, TSV, JSON lines, Parquet), a manifest of earnest's among them: parts of recordings are read too;
     * a list of files: a path a line, then perhaps label and speaker; without labels, the files' folders are these.
 
+    Raises `CorpusError` when there is nothing to be read, or it isn't clear what the label is. What is wrong with
+    single recordings is in `OwnData.refused`.
+
     Parameters
     ----------
     label_column, speaker_column : of the table, where their names don't tell; of folders "folder 1", "folder 2", …
     label_pattern, speaker_pattern : regular expressions on a recording's path below ``path``; the group "label" or
         "speaker", or else the first one, or the whole match
     root : where relative paths of a table start; None for its folder, or the current one where they are only there
-
-    Raises
-    ------
-    CorpusError
-        When there is nothing to be read, or it isn't clear what the label is. What is wrong with single recordings is
-        in `OwnData.refused`.
     """
     source = _path_of(path)
     hints = Hints(
