@@ -1,14 +1,12 @@
 """What ``make audit`` says: weaknesses, and never "safe" where nobody answered."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
 SAFE = {"dependencies": [{"name": "click", "version": "8.5.1", "vulns": []}]}
 WEAK = {"dependencies": [{"name": "av", "version": "14.0", "vulns": [{"id": "CVE-1", "fix_versions": ["17.1.0"]}]}]}
 UNKNOWN = {"dependencies": [{"name": "click", "skip_reason": "not found"}]}
@@ -16,12 +14,10 @@ PAGE_SAFE: dict[str, Any] = {"vulnerabilities": {}}
 
 
 @pytest.fixture
-def audit(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+def audit() -> ModuleType:
     import audit
 
-    yield audit
-    sys.modules.pop("audit")
+    return audit
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,11 @@
 """What derives valence and arousal: listeners' votes, weighted regressions, places of emotions."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    pytest.importorskip("torch", reason="the scripts that make bundles need torch, earnest[train]")
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    yield
-    for name in ("fit_affect", "fit_adaptation", "fit_intensity"):
-        sys.modules.pop(name, None)
+pytest.importorskip("torch", reason="the scripts that make bundles need torch, earnest[train]")
 
 
 def test_votes_that_are_tied_count_the_same(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """Golden runs: what is neutralised, what counts as a difference, and what a mapping excuses."""
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,13 +13,10 @@ RENAMED = {"ua": 0.5, "recipe": {"training": {"augmentations": "one"}, "network"
 
 
 @pytest.fixture
-def golden(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+def golden() -> ModuleType:
     import golden_compare
 
-    yield golden_compare
-    for name in ("golden_compare", "golden_runs"):
-        sys.modules.pop(name, None)
+    return golden_compare
 
 
 def kept(golden: ModuleType, folder: Path, files: dict[str, bytes]) -> Path:

@@ -1,7 +1,5 @@
 """The measurements of the package's shape, on a made-up package of three files."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
 FILES = {
     "earnest/__init__.py": '"""A package."""\n\nfrom earnest.audio.io import Clip  # what people need\n',
     "earnest/audio/io.py": '''\
@@ -46,13 +43,10 @@ class Clip:
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+def house() -> ModuleType:
     import house
 
-    yield house
-    for name in ("house", "house_walk", "golden_runs", "golden_compare"):
-        sys.modules.pop(name, None)
+    return house
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What the scripts that compare faces reckon with: answers beside each other, shares of time, sounds of no speech."""
 
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,19 +19,7 @@ from earnest.testing.sounds import voice, write_voice
 
 pytestmark = pytest.mark.long
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
 HAPPY = Prediction("a.wav", "ok", emotion="happy", probabilities={"happy": 0.7, "sad": 0.3})
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    yield
-    for name in (
-        "faces", "hard_speech", "hear_sounds", "one_answer", "no_emotion", "two_speaker_hour", "unheard_sounds",
-        "left_out_table", "fit_heads", "fit_mismatch", "graph_heads", "strangers", "odd_sound",
-    ):  # fmt: skip
-        sys.modules.pop(name, None)
 
 
 def test_answers_are_the_same_when_status_and_emotion_are() -> None:

@@ -1,20 +1,8 @@
 """Whether a training had converged can be told from its history."""
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    pytest.importorskip("torch", reason="the table of recipes needs torch, earnest[train]")
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    yield
-    sys.modules.pop("recipe_table", None)
+pytest.importorskip("torch", reason="the table of recipes needs torch, earnest[train]")
 
 
 def history(*losses: float) -> list[dict[str, float]]:

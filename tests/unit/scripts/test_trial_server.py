@@ -9,13 +9,6 @@ from earnest.errors import EarnestError
 
 pytestmark = pytest.mark.long
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-
 
 def test_a_server_is_ready_inside_the_block_and_gone_behind_it(tmp_path: Path) -> None:
     from trial_server import server_process

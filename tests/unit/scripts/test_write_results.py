@@ -1,23 +1,13 @@
 """What the page of results says of a result, from its metrics.json alone."""
 
 import json
-import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
 RESULTS = Path(__file__).parents[3] / "docs" / "results"
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    yield
-    sys.modules.pop("write_results", None)
 
 
 def result(name: str) -> dict[str, Any]:
