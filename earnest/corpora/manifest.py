@@ -1,6 +1,5 @@
 """The manifest: one row an utterance, the seam between corpora and everything else; and doubts about names in rows."""
 
-import csv
 import math
 import re
 import shlex
@@ -15,9 +14,8 @@ from earnest.errors import CorpusError, named, printable, shown, suggestion, tol
 from earnest.files.reading import read_text
 from earnest.files.tables import (
     RowWriter,
-    has_text,
     is_parquet,
-    named_rows,
+    numbered_rows,
     opened_parquet,
     parquet_texts,
     unmarked,
@@ -149,17 +147,13 @@ def read_manifest(path: Path) -> list[Utterance]:
         with opened_parquet(path) as file:
             header = list(file.schema_arrow.names)
             _check_header(path, header)
-            rows = enumerate(parquet_texts(path, file, header), 1)
-            return [_from_cells(dict(zip(header, row, strict=True)), base, f"{path}, row {n}") for n, row in rows]
+            found = enumerate(parquet_texts(path, file, header), 1)
+            return [_from_cells(dict(zip(header, row, strict=True)), base, f"{path}, row {n}") for n, row in found]
     text = read_text(path, CorpusError, what="manifest")
-    reader = named_rows(text, path.name)
-    delimiter = reader.reader.dialect.delimiter
-    try:
-        _check_header(path, reader.fieldnames or ())
-        filled = ((number, row) for number, row in enumerate(reader, 2) if has_text(row.values()))
-        return [_from_row(row, base, f"{path}:{number}", delimiter) for number, row in filled]
-    except csv.Error as error:
-        raise CorpusError(f"{path}:{reader.line_num}: not a readable manifest ({error}).") from error
+    rows, delimiter = numbered_rows(text, path)
+    header = rows[0][1] if rows else []
+    _check_header(path, header)
+    return [_from_row(header, row, base, f"{path}:{number}", delimiter) for number, row in rows[1:]]
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
@@ -185,10 +179,14 @@ def _to_cell(value: object, base: Path) -> object:
     return value
 
 
-def _from_row(row: dict[str, str], base: Path, where: str, delimiter: str) -> Utterance:
-    if None in row or None in row.values():
+def _from_row(header: Sequence[str], row: Sequence[str], base: Path, where: str, delimiter: str) -> Utterance:
+    if len(row) != len(header):
         raise CorpusError(f"{where}: this row has another number of cells than the header.")
-    cells = {name: with_point(cell, delimiter) if name in _FLOATS else unmarked(cell) for name, cell in row.items()}
+    cells = dict(zip(header, row, strict=True))
+    if delimiter != ",":  # a spreadsheet has saved ours
+        cells = {
+            name: with_point(cell, delimiter) if name in _FLOATS else unmarked(cell) for name, cell in cells.items()
+        }
     return _from_cells(cells, base, where)
 
 

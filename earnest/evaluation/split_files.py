@@ -1,6 +1,5 @@
 """Split files of ours and of others: read, checked for leaks, and written to be published."""
 
-import csv
 import logging
 import re
 from collections import defaultdict
@@ -16,7 +15,7 @@ from earnest.evaluation.protocols import Protocol
 from earnest.evaluation.splits import SETS, Digests, Split, group_of, identical, problem_with, shared_values
 from earnest.evaluation.splitters import Parts
 from earnest.files.reading import read_json, read_text
-from earnest.files.tables import has_text, text_rows
+from earnest.files.tables import numbered_rows
 from earnest.labels import composed
 
 _log = logging.getLogger(__name__)
@@ -220,17 +219,14 @@ def _problem_with_clips(facts: object) -> str | None:
 
 
 def _read_csv(path: Path) -> Iterable[tuple[str, str, SplitEntry]]:
-    try:
-        cells = text_rows(read_text(path, SplitError, what="split file"), path.name)
-        header = [name.strip() for name in next(cells, [])]
-        rows = [(number, dict(zip(header, row, strict=False))) for number, row in enumerate(cells, 2) if has_text(row)]
-    except csv.Error as error:
-        raise SplitError(f"{path}: not a table ({error}).") from None
+    rows, _ = numbered_rows(read_text(path, SplitError, what="split file"), path, SplitError)
+    header = [name.strip() for name in rows[0][1]] if rows else []
     if not {"path", "utterance_id"} & set(header):
         wrong = header[0] if header else ""
         raise SplitError(f"{path}: needs a column path or utterance_id.{suggestion(wrong, COLUMNS)}")
     fold, own_set = _fold_and_set(path)
-    for number, row in rows:
+    for number, cells in rows[1:]:
+        row = dict(zip(header, cells, strict=False))
         word = row.get("set", "") if "set" in header else own_set
         name = _SET_WORDS.get(word.strip().lower())
         if name is None:

@@ -283,15 +283,16 @@ def text_rows(text: str, name: str) -> Iterator[list[str]]:
     return csv_rows(StringIO(text, newline=""), delimiter_of(text, name))
 
 
-def named_rows(text: str, name: str) -> "csv.DictReader[str]":
-    """Read a table's text row by row, column → cell as it is written; see `delimiter_of` and `is_separator_line`."""
-    lines = StringIO(text, newline="")
-    has_separator_line = is_separator_line(lines.readline())
-    lines.seek(0)
-    reader = csv.DictReader(lines, delimiter=delimiter_of(text, name))
-    if has_separator_line:
-        next(reader.reader)  # not read before: numbers of lines count it
-    return reader
+def numbered_rows(
+    text: str, path: Path, kind: type[EarnestError] = CorpusError
+) -> tuple[list[tuple[int, list[str]]], str]:
+    """Return the rows that hold text, as `csv_rows` reads them, each with its number from 1, and what parts cells."""
+    delimiter = delimiter_of(text, path.name)
+    try:
+        rows = enumerate(csv_rows(StringIO(text, newline=""), delimiter), 1)
+        return [(number, row) for number, row in rows if has_text(row)], delimiter
+    except csv.Error as error:
+        raise kind(f"{path}: not a table ({error}).") from None
 
 
 MAGIC = b"PAR1"  # how every such file begins

@@ -1,11 +1,9 @@
 """Own tables: CSV, JSON lines, Parquet or a list of files, with columns that are declared or guessed by their names."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,11 @@ from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
 from earnest.files.reading import read_text
 from earnest.files.tables import (
-    csv_rows,
-    delimiter_of,
-    has_text,
     json_rows,
     largest_shared_page,
     lines_of,
     number_in,
+    numbered_rows,
     opened_parquet,
     text_of,
     with_point,
@@ -321,12 +317,7 @@ def _split(line: str) -> list[str]:
 
 def _cells(path: Path) -> OwnTable:
     text = read_text(path, CorpusError, what="table")
-    delimiter = delimiter_of(text, path.name)
-    try:
-        cells = list(csv_rows(StringIO(text, newline=""), delimiter))
-    except csv.Error as error:
-        raise CorpusError(f"{path}: not a table ({error}).") from None
-    numbered = [(number, row) for number, row in enumerate(cells, 1) if has_text(row)]
+    numbered, delimiter = numbered_rows(text, path)
     if not numbered:
         raise CorpusError(f"{path}: holds no rows.")
     if any(Path(cell.strip()).suffix.lower() in AUDIO_SUFFIXES for cell in numbered[0][1]):

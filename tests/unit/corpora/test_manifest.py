@@ -100,6 +100,7 @@ def test_a_relative_path_beside_the_manifests_folder_is_found_from_there(tmp_pat
         ("utterance_id,path,emotion,start_s\na,a.wav,sad,nan\n", "m.csv:2: 'start_s' must be a number, got 'nan'"),
         ("utterance_id,path,emotion\na,a.wav\n", "m.csv:2: this row has another number of cells"),
         ("utterance_id,path,emotion\na,a.wav,sad,sadder\n", "m.csv:2: this row has another number of cells"),
+        ('utterance_id,path,emotion,native_emotion\na,a.wav,sad,"low\nb,b.wav,sad,low\n', "m.csv: not a table"),
         ("utterance_id,path,emotion,gender\na,a.wav,sad,f\n", "m.csv:2: 'gender' must be female, male or empty"),
         ("utterance_id,path,emotion,start_s,end_s\na,a.wav,sad,2,1\n", "the part from 2.0 s to 1.0 s is empty"),
     ],

@@ -21,7 +21,7 @@ from earnest.files.tables import (
     has_text,
     load_pyarrow,
     marked,
-    named_rows,
+    numbered_rows,
     text_rows,
     unmarked,
 )
@@ -87,8 +87,8 @@ def test_only_a_table_with_commas_is_read_as_ours() -> None:
 def test_a_first_line_that_tells_excel_the_separator_is_no_row(mark: str) -> None:
     text = f"sep={mark}\r\npath{mark}speaker\r\nsep={mark}\r\n"
     assert list(text_rows(text, "list.csv")) == [["path", "speaker"], ["sep=", ""]]
-    assert list(named_rows(text, "list.csv")) == [{"path": "sep=", "speaker": ""}]
-    assert list(named_rows(f"sep={mark}\n", "list.csv")) == []
+    assert numbered_rows(text, Path("list.csv")) == ([(1, ["path", "speaker"]), (2, ["sep=", ""])], mark)
+    assert numbered_rows(f"sep={mark}\n", Path("list.csv")) == ([], mark)
 
 
 @pytest.mark.parametrize(
