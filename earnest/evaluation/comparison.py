@@ -125,8 +125,7 @@ def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resample
 
 def clip_names(predictions: Predictions) -> list[tuple[str, str]]:
     """Return corpus and utterance of each row, by which utterances of two files are matched; see `composed`."""
-    pairs = zip(predictions.corpus, predictions.utterance_id, strict=True)
-    return [(composed(corpus), composed(utterance)) for corpus, utterance in pairs]
+    return [(composed(corpus), composed(utterance)) for corpus, utterance in predictions.identities]
 
 
 def difference_in_ua(

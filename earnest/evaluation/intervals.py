@@ -347,7 +347,7 @@ def manifest_columns(predictions: Predictions, utterances: Iterable[Utterance]) 
     """
     known = {(row.corpus, row.utterance_id): row for row in utterances}
     rows = []
-    for place in zip(predictions.corpus, predictions.utterance_id, strict=True):
+    for place in predictions.identities:
         if place not in known:
             raise CorpusError(f"'{'/'.join(filter(None, place))}' is not in the manifest.")
         rows.append(known[place])

@@ -98,11 +98,16 @@ class Predictions:
         return len(self.utterance_id)
 
     @property
+    def identities(self) -> list[tuple[str, str]]:
+        """Corpus and utterance_id of each row."""
+        return list(zip(self.corpus, self.utterance_id, strict=True))
+
+    @property
     def recording(self) -> npt.NDArray[np.int64]:
         """Number the recordings in the order in which they appear, shape (rows,); some may have several answers."""
-        places = list(zip(self.corpus, self.utterance_id, strict=True))
-        number = {place: count for count, place in enumerate(dict.fromkeys(places))}
-        return np.array([number[place] for place in places], dtype=np.int64)
+        found = self.identities
+        number = {identity: count for count, identity in enumerate(dict.fromkeys(found))}
+        return np.array([number[identity] for identity in found], dtype=np.int64)
 
     @property
     def n_recordings(self) -> int:

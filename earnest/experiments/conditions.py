@@ -72,8 +72,7 @@ class FoldClips:
         """Return the test set of a finished run, in the order of its predictions."""
         plain = read_predictions(run / PREDICTIONS)
         rows = {(row.corpus, row.utterance_id): row for row in split.test}
-        tested = [rows[place] for place in zip(plain.corpus, plain.utterance_id, strict=True)]
-        return cls(run, split, load_run(run), plain, tested)
+        return cls(run, split, load_run(run), plain, [rows[identity] for identity in plain.identities])
 
     @classmethod
     def validated(cls, run: Path, split: Split) -> "FoldClips":

@@ -20,7 +20,7 @@ from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_o
 from earnest.evaluation.calibration import known_rows, quality, undone
 from earnest.evaluation.intervals import Spread, manifest_columns
 from earnest.evaluation.metrics import BOOTSTRAP_SEED, Scores, affect_results, score, scores_of, seeds_apart
-from earnest.evaluation.predictions import Predictions, joined, of_classes, write_predictions
+from earnest.evaluation.predictions import METRICS, PREDICTIONS, Predictions, joined, of_classes, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
 from earnest.evaluation.report import Amount, metrics_document, result_row
 from earnest.evaluation.splits import Leakage, Split
@@ -50,7 +50,6 @@ from earnest.training.batches import ALONE, Ranks, change_of
 from earnest.training.learn import Clips, learner_for
 from earnest.training.record import RECORD, RunRecord, read_record
 from earnest.training.run import (
-    PREDICTIONS,
     code_of,
     initial_classifier,
     is_finished,
@@ -59,7 +58,6 @@ from earnest.training.run import (
     run_split,
 )
 
-METRICS = "metrics.json"
 _log = logging.getLogger(__name__)
 
 

@@ -20,7 +20,7 @@ from earnest.corpora.load import load_utterances
 from earnest.errors import EarnestError, suggestion
 from earnest.evaluation.answers import different
 from earnest.evaluation.intervals import ScoredSpeakers
-from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
+from earnest.evaluation.predictions import METRICS, Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.split_files import Lookup, read_plans
 from earnest.evaluation.splits import Split
 from earnest.evaluation.streams import AnsweredStreams, answered_streams, streams_document
@@ -34,7 +34,6 @@ from earnest.experiments.conditions import (
     answer_conditions,
     read_adaptation,
 )
-from earnest.experiments.evaluate import METRICS
 from earnest.files.reading import read_json
 from earnest.files.writing import holding, refuse_changed, write_json
 from earnest.labels import scheme_called

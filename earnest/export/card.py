@@ -15,6 +15,7 @@ from earnest.errors import EarnestError, told
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test, stamp_of
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.evaluation.intervals import Spread
+from earnest.evaluation.predictions import METRICS
 from earnest.evaluation.texts import NONE, markdown_row, markdown_table, percent, spread_text
 from earnest.files.reading import parsed_json, read_json
 from earnest.files.writing import has_lock, held_folder, put_in_place, write_atomically
@@ -31,7 +32,7 @@ def read_result(folder: Path, recipe: Recipe | None = None) -> ProtocolResult:
     ----------
     recipe : of the bundle that the result is to describe; None for any
     """
-    path = folder / "metrics.json"
+    path = folder / METRICS
     values = read_json(path)
     try:
         if values.get("part"):

@@ -24,7 +24,7 @@ from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
 from earnest.evaluation.metrics import Scores, score
-from earnest.evaluation.predictions import Predictions, identified, write_predictions
+from earnest.evaluation.predictions import METRICS, PREDICTIONS, Predictions, identified, write_predictions
 from earnest.export.card import BEGUN, BUNDLE, MODEL, refuse_full, result_of, write_bundle
 from earnest.files.writing import SUMS, held_folder, write_json, write_sums
 from earnest.learning.crossval import (
@@ -54,7 +54,6 @@ from earnest.progress import SILENT, Progress
 from earnest.runtime.predictor import Predictor
 from earnest.settings.limits import NumberFromZero, Validated
 
-PREDICTIONS, METRICS = "predictions.csv", "metrics.json"
 LEARNED, MANIFEST = "learn.json", "manifest.csv"
 BESIDE = (BUNDLE, "card.md", PREDICTIONS, METRICS, LEARNED, MANIFEST)  # the files that a bundle lists
 _log = logging.getLogger(__name__)

@@ -51,12 +51,12 @@ def inside_sections(result: Result, recordings: Recordings, seed: int = 0) -> li
     run = result.runs[0]
     in_fold = run.name in result.predictions.folds  # a lone run may be called otherwise
     tested = result.predictions.of_fold(run.name) if in_fold else result.predictions
-    at_hand = np.flatnonzero([key in recordings.rows for key in _keys(tested)])
+    at_hand = np.flatnonzero([key in recordings.rows for key in tested.identities])
     chosen = tested.take(np.sort(np.random.default_rng(seed).permutation(at_hand)[:MOST_CLIPS]))
     try:
         from earnest.training.explain import look_inside
 
-        seen = look_inside(run.folder, [recordings.rows[key] for key in _keys(chosen)])
+        seen = look_inside(run.folder, [recordings.rows[key] for key in chosen.identities])
     except (EarnestError, ImportError) as error:
         return [Section("inside", "Attention and embeddings", missing=f"The network can't be run here: {error}")]
     return [_attention(run, chosen, seen), _embeddings(run, chosen, seen, seed)]
@@ -65,15 +65,11 @@ def inside_sections(result: Result, recordings: Recordings, seed: int = 0) -> li
 def _why_not(result: Result, recordings: Recordings) -> str:
     if not result.runs:
         return "There is no trained network beside the predictions, so nothing can be said about what happens inside."
-    if not any(key in recordings.rows for key in _keys(result.predictions)):
+    if not any(key in recordings.rows for key in result.predictions.identities):
         return recordings.missing or "None of the clips is among the recordings."
     if not find_spec("torch"):
         return f"PyTorch is not installed, so the network can't be run here: {install_command('train')}."
     return ""
-
-
-def _keys(predictions: Predictions) -> list[tuple[str, str]]:
-    return list(zip(predictions.corpus, predictions.utterance_id, strict=True))
 
 
 def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]") -> Section:

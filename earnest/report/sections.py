@@ -398,7 +398,7 @@ def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) ->
     speakers = slices(predictions, {"speaker": own["speaker"]}) if "speaker" in own else []
     columns = {name: values for name, values in own.items() if name != "speaker"}
     missing = ""
-    if all(key in rows for key in zip(predictions.corpus, predictions.utterance_id, strict=True)):
+    if all(key in rows for key in predictions.identities):
         columns |= manifest_columns(predictions, rows.values())
     else:
         missing = "Style and intensity are known where the recordings are at hand (--data)."
