@@ -7,7 +7,7 @@ import harness
 import pytest
 import the_page
 from selenium.webdriver.common.action_chains import ActionChains
-from the_page import DEMO, choose_file, go, listen_for, open_page, press, rows_of, text_of
+from the_page import DEMO, choose_file, go, listen_for, open_page, press, rows_of, text_of, wait_live
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
@@ -87,12 +87,16 @@ def test_a_place_that_is_left_while_the_microphone_is_asked_for_gets_no_sound(
     assert the_page.posts_and_streams(address) == before
 
 
-def test_what_was_heard_live_can_be_kept_when_another_place_or_model_is_chosen(driver: Any, address: str) -> None:
+def test_when_another_place_or_model_is_chosen_live_says_that_it_ended_and_what_was_heard_can_be_kept(
+    driver: Any, address: str
+) -> None:
     open_page(driver, address)
     listen_for(driver, 1)
     choose_place(driver, "server")
-    harness.wait_for(driver, "document.getElementById('live-state').textContent === 'All in all'")
-    assert text_of(driver, "live-problem") == ""
+    wait_live(driver, "idle")
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+    assert text_of(driver, "live-problem").startswith("Listening ended: another model or place was chosen")
+    assert text_of(driver, "live-state") == "It stopped early; until then"
     assert driver.find_element("id", "live-keep").is_displayed()
 
 

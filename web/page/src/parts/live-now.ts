@@ -76,12 +76,17 @@ export class LiveNow {
     this.headline(NOTHING);
     this.emptyBars();
     showBarometer(byId("live-barometer"), null);
-    this.radar.show({});
     byId("live-delay").textContent = "–";
     this.told = null;
     fact("live-gender", null);
     fact("live-affect", null);
     byId("live-quality").textContent = "";
+  }
+
+  /** Before the first answer: the classes that it will be among. */
+  expect(classes: readonly string[]): void {
+    byId("live-radar").hidden = classes.length < FEWEST_AXES;
+    this.radar.show({}, classes);
   }
 
   /** Ten times a second. */

@@ -12,21 +12,23 @@ const NAME_GAP_PX = 15;
 /** Mean probabilities, one axis an emotion, from 0 in the middle to 100 % on the rim. */
 export class Radar extends Picture {
   private shares: Shares = {};
+  private names: readonly string[] = [];
 
   constructor(place: HTMLElement) {
     super(place, () => this.radar());
   }
 
   /** In pixels, so that the names have room on both sides; long names are cut, as bars and legends have them whole. */
-  private radius(names: readonly string[]): number {
+  private radius(): number {
     const [width, height] = [this.chart.getWidth(), this.chart.getHeight()];
-    const widest = Math.max(...names.map((name) => widthOf(name, NAME_PX)));
+    const widest = Math.max(...this.names.map((name) => widthOf(name, NAME_PX)));
     const [least, most] = [LEAST, MOST].map((share) => share * Math.min(width, height));
     return Math.max(Math.min(most, width / 2 - widest - NAME_GAP_PX), least);
   }
 
-  show(shares: Shares): void {
-    this.shares = shares;
+  /** @param names of the axes; there may be no shares yet */
+  show(shares: Shares, names: readonly string[] = Object.keys(shares)): void {
+    [this.shares, this.names] = [shares, names];
     const told = Object.entries(shares).map(([name, share]) => `${name} ${confidence(share)}`);
     this.draw(`Mean probabilities, the rim is 100 %: ${told.join(", ") || "nothing yet"}.`);
   }
@@ -34,10 +36,10 @@ export class Radar extends Picture {
   private radar(): Option {
     const colours = ink();
     const values = Object.values(this.shares);
-    const names = values.length ? Object.keys(this.shares) : ["", "", ""];
+    const names = this.names.length ? this.names : ["", "", ""]; // ECharts can't draw less, which nobody sees
     const formatter = (share: number): string => (share === 0.5 || share === 1 ? percent(share) : "");
     const axisLabel = { show: true, color: colours.faint, fontSize: 10, formatter };
-    const radius = this.radius(names);
+    const radius = this.radius();
     const roomPx = this.chart.getWidth() / 2 - radius - NAME_GAP_PX;
     return {
       radar: {

@@ -26,6 +26,7 @@ import { Summary } from "../parts/summary.js";
 import { sure } from "../parts/sure.js";
 import { type Shown, TimelinePicture } from "../parts/timeline-picture.js";
 import { spanTable, windowTable } from "../parts/tables.js";
+import type { Problem } from "../problems.js";
 import { sample } from "../samples.js";
 import { brokenOff, classesOf } from "../series.js";
 import { clock } from "../words.js";
@@ -39,6 +40,10 @@ const ENDED_BY_ITSELF = {
   title: "Listening ended by itself",
   advice: "The microphone was unplugged or taken away, or the server ended a long pause. What was heard until then stays below. Press Start to listen again.",
 };
+const ANOTHER_WAS_CHOSEN = {
+  title: "Listening ended: another model or place was chosen",
+  advice: "What was heard until then stays below. Press Start to listen again, with what is chosen now.",
+};
 const SLEPT = "The device slept, or the browser froze the page. The times below leave that out, as a pause.";
 const PACES = { calm: { windowS: 3, hopS: 1 }, quick: { windowS: 1.5, hopS: 0.5 } };
 
@@ -51,6 +56,7 @@ export function liveView(app: App): void {
 class LiveView {
   private state: State = "idle";
   private listening: Listening | null = null;
+  private whyEnded: Problem | null = null; // null where Stop was pressed
   private heardBy: About | null = null;
   private events: StreamEvent[] = [];
   private windows: Window[] = [];
@@ -76,8 +82,9 @@ class LiveView {
     saveButton("live", () => this.result(), ({ timeline }) => (this.safe = timeline));
     sampleRow(byId("live-samples"), app, async (name) => this.answerSample(name));
     app.addEventListener("engine", () => {
-      void this.stop();
+      void this.stop(ANOTHER_WAS_CHOSEN);
       this.become(this.state); // whether there is a model to start with
+      if (!this.timeline && !this.windows.length) this.now.expect(this.classes);
     });
     askBeforeLeaving(() => this.listening !== null || this.wouldBeMissed());
     this.media?.addEventListener("devicechange", () => void this.listDevices());
@@ -146,8 +153,9 @@ class LiveView {
     this.become("idle");
   }
 
-  private async stop(): Promise<void> {
-    if (!this.listening) return;
+  private async stop(why: Problem | null = null): Promise<void> {
+    if (!this.listening || this.state === "ending") return;
+    this.whyEnded = why;
     this.become("ending");
     await this.listening.stop().catch(() => undefined); // told by whenEnded
   }
@@ -160,13 +168,13 @@ class LiveView {
     if (listening === this.listening) this.become(isHeard ? "paused" : "listening"); // it may have ended meanwhile
   }
 
-  /** By Stop, by an unplugged microphone, or by a server that is gone: what was heard stays. */
+  /** By Stop, by another model, by an unplugged microphone, or by a server that is gone: what was heard stays. */
   private async whenEnded(listening: Listening): Promise<void> {
     try {
       const timeline = { ...timelineOf(await listening.ended, "", this.events), path: nameNow() };
-      const wasAsked = this.state === "ending";
-      this.show(timeline, wasAsked ? "All in all" : STOPPED_EARLY);
-      if (!wasAsked) this.problem.tell(ENDED_BY_ITSELF);
+      const why = this.state === "ending" ? this.whyEnded : ENDED_BY_ITSELF;
+      this.show(timeline, why ? STOPPED_EARLY : "All in all");
+      if (why) this.problem.tell(why);
     } catch (error) {
       this.problem.show(error);
       if (this.windows.length + this.bursts.length) this.show({ ...this.untilNow(), path: nameNow() }, STOPPED_EARLY);
@@ -210,6 +218,7 @@ class LiveView {
     this.sleptS = 0;
     this.problem.clear();
     this.now.clear();
+    this.now.expect(this.classes);
     this.summary.hide();
     byId("live-result").hidden = true;
     byId("live-keep").replaceChildren(keepButton(() => this.result(), ({ timeline }) => (this.safe = timeline)));
@@ -232,6 +241,12 @@ class LiveView {
     } else return;
     this.draw();
     if (this.app.engine?.place === "browser") void this.tellWhole(); // a server tells it at the end
+  }
+
+  /** Those that the next answers will be among. */
+  private get classes(): string[] {
+    const { engine } = this.app;
+    return engine?.classes ?? engine?.about.classes ?? [];
   }
 
   /** Confidence below which the model's answer is "unsure". */
