@@ -420,11 +420,14 @@ def test_of_a_folder_the_recordings_are_answered(driver: Any, address: str, tmp_
 def test_a_browser_that_has_no_folders_offers_none(driver: Any, address: str) -> None:
     open_page(driver, address, "files")
     assert driver.find_element("id", "files-folder-field").is_displayed()
+    assert "only lets this page read" in driver.find_element("id", "files-folder-field").text
     without = {"source": "delete HTMLInputElement.prototype.webkitdirectory"}
     added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", without)
     driver.refresh()
     harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
     assert not driver.find_element("id", "files-folder-field").is_displayed()
+    go(driver, "learn")
+    assert not driver.find_element("id", "learn-drop").is_displayed()
     driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 
 

@@ -12,6 +12,11 @@ export interface Found {
   folder: string;
 }
 
+/** Whether this browser lets somebody choose a folder: not every phone has folders. */
+export function hasFolders(): boolean {
+  return "webkitdirectory" in HTMLInputElement.prototype;
+}
+
 /** The recordings among some files, and how many others there were, hidden ones not counted: who gave a folder sees none. */
 export interface Among {
   recordings: Found[];

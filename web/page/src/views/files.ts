@@ -8,7 +8,7 @@ import { asChosen } from "../chosen.js";
 import { askBeforeLeaving, byId, download, h, onClick, say } from "../dom.js";
 import { rows } from "../exports.js";
 import { Job } from "../job.js";
-import { amongChosen, filesDropped, leftOut, ofFolders, type Taken } from "../own/found.js";
+import { amongChosen, filesDropped, hasFolders, leftOut, ofFolders, type Taken } from "../own/found.js";
 import { dot } from "../parts/bars.js";
 import { ClipDetail } from "../parts/clip-detail.js";
 import { ProblemBox } from "../parts/problem-box.js";
@@ -43,7 +43,7 @@ class FilesView {
       this.take([...(input.files ?? [])]);
       input.value = "";
     });
-    byId("files-folder-field").hidden = !("webkitdirectory" in folder); // not every phone has folders
+    byId("files-folder-field").hidden = !hasFolders();
     folder.addEventListener("change", () => {
       const chosen = [...(folder.files ?? [])];
       void this.takeFound(Promise.resolve().then(() => ofFolders(amongChosen(chosen))));

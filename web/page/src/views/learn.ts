@@ -7,7 +7,7 @@ import { askBeforeLeaving, byId, download, enable, h, onClick, say } from "../do
 import { BrowserEngine } from "../browser-engine.js";
 import { fileName, unzipped, zipped } from "../own/archive.js";
 import { type Group, OwnClasses } from "../own/classes.js";
-import { type Among, amongChosen, amongDropped, leftOut } from "../own/found.js";
+import { type Among, amongChosen, amongDropped, hasFolders, leftOut } from "../own/found.js";
 import { Recorder } from "../own/recorder.js";
 import { showLearnt } from "../parts/learnt.js";
 import { ProblemBox } from "../parts/problem-box.js";
@@ -38,6 +38,7 @@ class LearnView {
     this.takeFiles("learn-folder");
     this.takeFiles("learn-files");
     const drop = byId("learn-drop");
+    drop.hidden = !hasFolders();
     for (const kind of ["dragover", "dragleave", "drop"] as const) {
       drop.addEventListener(kind, (event) => {
         event.preventDefault();
