@@ -2,7 +2,7 @@
 
 import { ChannelError, type Recording } from "../../src/index.js";
 import type { App, Clip } from "./app.js";
-import type { Engine } from "./engine.js";
+import type { Engine, Place, Source } from "./engine.js";
 import { SEPARATE } from "./parts/bars.js";
 import { identity } from "./store.js";
 import { isAbort, type Problem, problemOf, ServerError } from "./problems.js";
@@ -24,6 +24,7 @@ export class Job {
   state: JobState = { is: "waiting" };
   onChange: () => void = () => undefined;
   private controller = new AbortController();
+  private opened: { place: Place; source: Source } | null = null; // so that another model needn't decode it again
 
   constructor(
     private readonly app: App,
@@ -87,8 +88,10 @@ export class Job {
     let isUndecodable = false;
     try {
       engine = await engineOf();
-      const server = engine.place === "server" ? this.app.site.limits : null;
-      const source = await sourceOf(this.file, this.name, this.channel, server);
+      const { place } = engine;
+      const server = place === "server" ? this.app.site.limits : null;
+      if (this.opened?.place !== place) this.opened = { place, source: await sourceOf(this.file, this.name, this.channel, server) };
+      const { source } = this.opened;
       isUndecodable = source.sound === null;
       const timeline = await engine.timeline(source, {
         signal: this.controller.signal,
@@ -99,7 +102,7 @@ export class Job {
       const clip: Clip = {
         id: identity(),
         name: this.name,
-        place: engine.place,
+        place,
         timeline,
         nClasses: engine.about.classes.length,
         peaks: source.sound && peaksOf(source.sound.waveform, source.sound.sampleRateHz),
@@ -123,6 +126,7 @@ export class Job {
 
   private become(state: JobState): void {
     this.state = state;
+    if (!this.isOpen) this.opened = null;
     this.onChange();
   }
 }

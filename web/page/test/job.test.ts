@@ -12,13 +12,14 @@ function timelineOf(path: string, model: string): Timeline {
   return { ...unanswered(path, "no-speech", model), activity: "", segments: [], spans: [], windows: [] };
 }
 
-/** An engine; `work` is what its answer waits for. */
-function engineOf(name: string, work: Promise<unknown> = Promise.resolve()): Engine {
+/** An engine; `work` is what its answer waits for, `heard` gets what it was asked about. */
+function engineOf(name: string, work: Promise<unknown> = Promise.resolve(), heard: unknown[] = [], place = "browser"): Engine {
   const engine = {
-    place: "browser",
+    place,
     about: { name, classes: [] as string[] } as About,
     isClosed: false,
     timeline: async (source: { name: string }) => {
+      heard.push(source);
       await work;
       if (engine.isClosed) throw new EarnestError("This model was closed. Load it again.");
       return timelineOf(source.name, name);
@@ -65,6 +66,25 @@ test("when another model is chosen before a recording is answered, that one answ
   become(app, engineOf("base"));
   await done;
   assert.deepEqual([answerer(job), answerer(next)], ["base", "base"]);
+});
+
+test("another model hears what was decoded for the one before, and a server opens the file anew", async () => {
+  const app = newApp();
+  const heard: unknown[] = [];
+  const ends: (() => void)[] = [];
+  const held = (): Promise<void> => new Promise((resolve) => ends.push(resolve));
+  const job = new Job(app, picture());
+  become(app, engineOf("small", held(), heard));
+  const done = job.run();
+  for (const engine of [engineOf("base", held(), heard), engineOf("base", undefined, heard, "server")]) {
+    await new Promise(setImmediate);
+    become(app, engine);
+    ends.shift()?.();
+  }
+  await done;
+  assert.equal(heard.length, 3);
+  assert.equal(heard[0], heard[1]);
+  assert.notEqual(heard[1], heard[2]);
 });
 
 test("what is sent to the server is asked as the settings say: classes, and adaptation to the speaker", async (context) => {
