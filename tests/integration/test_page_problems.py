@@ -311,6 +311,11 @@ def test_files_that_a_lost_server_left_unanswered_are_answered_after_one_press_a
             ("whispered.flac", "small"),
             ("lively.flac", name),
         ]
+        assert text_of(driver, "files-go") == "Answer again"
+        press(driver, "files-go")
+        harness.wait_for(driver, "document.getElementById('files-count').textContent === '4 of 4 recordings answered'")
+        assert driver.execute_script(f"return {models}") == [name] * 4
+        assert text_of(driver, "clip-facts").endswith(f"Model: {name}.")
         driver.execute_script("""
             window.titles = 0;
             new MutationObserver(() => titles++).observe(document.getElementById("clip-title"), { childList: true });

@@ -51,7 +51,7 @@ class FilesView {
     });
     onClick("files-go", () => {
       if (this.isBusy) this.cancelAll();
-      else this.tryAgain();
+      else this.answerAgain();
     });
     onClick("files-save", () => {
       download(rows(this.predictions()), "answers.csv", "text/csv");
@@ -154,9 +154,8 @@ class FilesView {
     const useless = nUseless ? `, ${nUseless} can't be used` : "";
     byId("files-count").textContent = `${done.length} of ${counted(this.jobs.length, "recording")} answered${by}${useless}`;
     byId("files-all").hidden = !this.unanswered().length && this.jobs.length < 2;
-    byId("files-go").textContent = this.isBusy ? "Cancel all" : "Try again";
+    byId("files-go").textContent = this.isBusy ? "Cancel all" : this.unanswered().length ? "Try again" : "Answer again";
     byId("files-save").hidden = !done.length;
-    byId("files-go").hidden = !this.isBusy && !this.unanswered().length;
   }
 
   private answered(): Clip[] {
@@ -177,12 +176,17 @@ class FilesView {
     return this.jobs.filter(({ canTryAgain }) => canTryAgain);
   }
 
-  private tryAgain(): void {
+  /** What was left unanswered or, where nothing was, all: another model or other classes may be chosen by now. */
+  private answerAgain(): void {
     this.begin();
-    for (const job of this.unanswered()) {
+    const left = this.unanswered();
+    for (const job of left.length ? left : this.jobs) {
+      const { state } = job;
       job.waitAgain();
+      if (state.is === "done") this.app.remove(state.clip);
       this.queue(job);
     }
+    if (!left.length) this.open(null);
   }
 
   private cancelAll(): void {
