@@ -22,7 +22,7 @@ from earnest.errors import printable
 from earnest.files.writing import new_file, unfollowed
 from earnest.labels import EMOTIONS
 from earnest.runtime.picture import Picture, is_picture
-from earnest.runtime.prediction import Span, Window
+from earnest.runtime.prediction import Segment, Span, Window
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, colours_of, label_colour
 
@@ -256,9 +256,9 @@ class RecordingViews(QWidget):
             self._shares.removeItem(self._curves.pop(name))
         for curve in self._curves.values() if not colours else ():
             curve.setData([], [])
-        if not colours:
+        if timeline is None or not colours:
             return
-        times, places, connected = _points(windows)
+        times, places, connected = _points(windows, timeline.segments)
         for name, colour in colours.items():
             if name not in self._curves:
                 self._curves[name] = self._shares.plot([], [], skipFiniteCheck=True)
@@ -374,27 +374,23 @@ class RecordingViews(QWidget):
         self._wave.setXRange(start_s, start_s + length, padding=0)
 
 
-def _points(windows: Sequence[Window]) -> tuple[Floats, npt.NDArray[np.intp], npt.NDArray[np.int32]]:
+def _points(
+    windows: Sequence[Window], segments: Sequence[Segment]
+) -> tuple[Floats, npt.NDArray[np.intp], npt.NDArray[np.int32]]:
     """Return times of a curve's points, which window each tells of, and whether a line goes on to the next one.
 
-    A curve goes through the windows' middles, from the start of the first to the end of the last of neighbours.
+    A curve goes through the windows' middles, from the start of a segment's first to the end of its last.
     """
     starts, ends = (np.array([getattr(window, side) for window in windows]) for side in ("start_s", "end_s"))
-    middles = (starts + ends) / 2
-    longest = 2 * _middle(np.diff(middles)) + _middle(ends - starts) if len(windows) > 1 else 0.0
-    is_first = np.append(True, np.diff(middles) > longest)
+    of_segment = np.searchsorted([segment.start_s for segment in segments], starts, side="right")
+    is_first = np.append(True, np.diff(of_segment) > 0)
     is_last = np.append(is_first[1:], True)
     number = np.arange(len(windows))
-    times = np.concatenate([starts[is_first], middles, ends[is_last]])
+    times = np.concatenate([starts[is_first], (starts + ends) / 2, ends[is_last]])
     places = np.concatenate([number[is_first], number, number[is_last]])
     kinds = np.concatenate([np.zeros(is_first.sum()), np.ones(len(number)), np.full(is_last.sum(), 2)])
     order = np.lexsort((kinds, places))
     return times[order], places[order], (kinds[order] != 2).astype(np.int32)
-
-
-def _middle(values: Floats) -> float:
-    """Return the median, the upper one of two; `numpy.median` loads masked arrays first, for a tenth of a second."""
-    return float(np.sort(values)[len(values) // 2])
 
 
 class _NumberAxis(pg.AxisItem):

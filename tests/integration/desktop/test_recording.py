@@ -135,6 +135,21 @@ def test_spans_and_probabilities_are_drawn_where_they_were_heard(opened: Any, lo
     assert (times.min(), times.max()) == (timeline.windows[0].start_s, timeline.windows[-1].end_s)
 
 
+def test_no_curve_of_probability_crosses_a_pause(opened: Any, tmp_path: Path) -> None:
+    parts = [voice(1.5, seed=1), np.zeros(32_000, np.float32), voice(1.5, seed=2)]
+    soundfile.write(tmp_path / "pause.wav", np.concatenate(parts), 16_000)
+    driver = opened(tmp_path / "pause.wav")
+    driver.answered()
+    driver.drawn()
+    first, second = driver.window.files.model.entries[0].timeline.segments
+    curve = driver.window.recording.views._shares.listDataItems()[0]
+    times, connected = curve.getData()[0], curve.opts["connect"]
+    after, before = times[1:] >= second.start_s, times[:-1] <= first.end_s
+    assert (after & before).any()
+    assert not connected[:-1][after & before].any()
+    assert connected[:-1][~(after & before)].all()
+
+
 def test_names_of_emotions_lie_within_their_spans_and_colours_are_those_of_the_table(
     opened: Any, long_voice: Path
 ) -> None:
