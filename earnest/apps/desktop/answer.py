@@ -138,14 +138,13 @@ def meaning(prediction: Prediction, info: BundleInfo) -> str:
 
 
 def about_notes(prediction: Prediction) -> str:
-    """Explain channels that take turns, or several tracks, and what to do; "" where neither is."""
-    turns = tr(
-        "Its channels take turns, like two sides of a call: the answer is about their mean. "
-        "“Save each channel as a file” in the menu File opens each by itself."
-    )
+    """Explain several channels or tracks, and what to do; "" where none need it."""
+    turns = tr("Its channels take turns, like two sides of a call: the answer is about their mean.")
+    each = tr("“Save each channel as a file” in the menu File opens each by itself.")
     tracks = tr("It has more sound tracks; the first was heard.")
-    told = {SEPARATE: turns, OTHER_TRACKS: tracks}
-    return " ".join(text for word, text in told.items() if word in prediction.quality)
+    has_turns, cancels = SEPARATE in prediction.quality, "channels cancel" in (prediction.error or "")
+    told = {turns: has_turns, each: has_turns or cancels, tracks: OTHER_TRACKS in prediction.quality}
+    return " ".join(text for text, holds in told.items() if holds)
 
 
 def short_error(prediction: Prediction) -> str:

@@ -59,6 +59,9 @@ def explained(error: str) -> str:
     said = {
         "no such file": tr("There is no such file."),
         "empty|no bytes|has a header, but no sound": tr("The file is empty."),
+        "has no sound track": tr("There is no sound in the file."),
+        r"its \d+ channels cancel": tr("Its channels cancel each other."),
+        "several recordings in one": tr("The file holds several recordings."),
         "longer than|holds more sound|its header promises .* are decoded": tr("The recording is too long."),
         "not a recording|no sound but|a ZIP|a WAV file of|[A-Z0-9]+ files are not": tr("This is no recording."),
         "cut off|damaged|its header was never": tr("The file is damaged or cut off."),

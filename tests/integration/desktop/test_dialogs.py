@@ -76,6 +76,23 @@ def test_each_channel_of_a_call_becomes_a_file_that_is_answered(
         assert (entry.prediction.quality, entry.prediction.probabilities) == (expected.quality, expected.probabilities)
 
 
+def test_where_channels_cancel_each_other_the_window_says_how_each_is_opened(
+    opened: Any, voices: Path, tmp_path: Path
+) -> None:
+    voice, rate_hz = soundfile.read(min(voices.iterdir()), dtype="float32")
+    soundfile.write(tmp_path / "cancelling.wav", np.stack([voice, -voice], axis=1), rate_hz)
+    driver = opened(tmp_path / "cancelling.wav")
+    driver.answered()
+    assert driver.labels() == ["error"]
+    assert driver.window.answer.meaning.text().endswith(
+        "“Save each channel as a file” in the menu File opens each by itself."
+    )
+    driver.window.export_channels(driver.window.files.current, str(tmp_path))
+    driver.until(lambda: len(driver.window.files.model.entries) == 3)
+    driver.answered()
+    assert "error" not in driver.labels()[1:]
+
+
 def test_channels_of_a_recording_replace_no_file(opened: Any, voices: Path, tmp_path: Path) -> None:
     driver = opened(voices)
     driver.answered()

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner
 
 from earnest.apps.cli.main import cli
@@ -15,7 +17,7 @@ from earnest.audio.io import decode
 from earnest.errors import AudioError, MissingExtraError
 from earnest.labels import EMOTIONS
 from earnest.runtime.prediction import Prediction
-from earnest.testing.sounds import write_voice
+from earnest.testing.sounds import voice, write_voice
 
 ROOT = Path(__file__).parents[3]
 
@@ -110,8 +112,10 @@ def test_why_a_file_has_no_answer_begins_in_the_language_of_the_window(tmp_path:
         ("text.wav", b"no sound"),
         ("odd.wav", bytes(range(200, 250))),
         ("archive.wav", b"PK\x03\x04" + bytes(60)),
+        ("joined.wav", whole + whole),
     ):
         (tmp_path / name).write_bytes(data)
+    soundfile.write(tmp_path / "cancelling.wav", np.outer(voice(1.0), (1, -1)), 16_000)
     begins = {
         "missing.wav": "Diese Datei gibt es nicht. (no such file.",
         "empty.wav": "Die Datei ist leer. (empty, no bytes",
@@ -120,6 +124,8 @@ def test_why_a_file_has_no_answer_begins_in_the_language_of_the_window(tmp_path:
         "text.wav": "Das ist keine Aufnahme. (no sound but text",
         "odd.wav": "Das ist keine Aufnahme. (not a recording",
         "archive.wav": "Das ist keine Aufnahme. (a ZIP archive",
+        "cancelling.wav": "Die Kanäle löschen einander aus. (its 2 channels",
+        "joined.wav": "Die Datei enthält mehrere Aufnahmen. (several recordings in one",
     }
     try:
         for name, begin in begins.items():

@@ -364,8 +364,12 @@
       <translation>Wofür es zu wenige benannte Abschnitte gibt, das sagt es nie: {words}.</translation>
     </message>
     <message>
-      <source>Its channels take turns, like two sides of a call: the answer is about their mean. “Save each channel as a file” in the menu File opens each by itself.</source>
-      <translation>Die Kanäle wechseln sich ab wie zwei Seiten eines Telefongesprächs: Die Antwort gilt ihrem Mittel. „Jeden Kanal als Datei speichern“ im Menü Datei öffnet jeden für sich.</translation>
+      <source>Its channels cancel each other.</source>
+      <translation>Die Kanäle löschen einander aus.</translation>
+    </message>
+    <message>
+      <source>Its channels take turns, like two sides of a call: the answer is about their mean.</source>
+      <translation>Die Kanäle wechseln sich ab wie zwei Seiten eines Telefongesprächs: Die Antwort gilt ihrem Mittel.</translation>
     </message>
     <message>
       <source>Keys</source>
@@ -724,6 +728,10 @@
       <translation>Die Datei lässt sich nicht öffnen.</translation>
     </message>
     <message>
+      <source>The file holds several recordings.</source>
+      <translation>Die Datei enthält mehrere Aufnahmen.</translation>
+    </message>
+    <message>
       <source>The file is damaged or cut off.</source>
       <translation>Die Datei ist beschädigt oder abgeschnitten.</translation>
     </message>
@@ -798,6 +806,10 @@
     <message>
       <source>There is no picture. Choose a recording that the network hears at once.</source>
       <translation>Es gibt kein Bild. Wählen Sie eine Aufnahme, die das Netz auf einmal hört.</translation>
+    </message>
+    <message>
+      <source>There is no sound in the file.</source>
+      <translation>In der Datei ist kein Ton.</translation>
     </message>
     <message>
       <source>There is no such file.</source>
@@ -1066,6 +1078,10 @@
     <message>
       <source>{why} {model} answers instead.</source>
       <translation>{why} Nun antwortet {model}.</translation>
+    </message>
+    <message>
+      <source>“Save each channel as a file” in the menu File opens each by itself.</source>
+      <translation>„Jeden Kanal als Datei speichern“ im Menü Datei öffnet jeden für sich.</translation>
     </message>
   </context>
   <context>
