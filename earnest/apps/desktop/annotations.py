@@ -226,6 +226,7 @@ def labelled(annotated: Mapping[str, Parts]) -> list[Utterance]:
 Index = QModelIndex | QPersistentModelIndex
 EMOTION = 2
 WIDTHS = 62, 62, 100, 80, 55
+TIME_EDGES = 14  # pixels beside a time, in its cell
 MOST_ROWS = 5_000
 DIFFERS = QColor("#f4b6a6")
 
@@ -351,11 +352,19 @@ class AnnotationPanel(QWidget):
         self._path = path
         self.model.show(parts)
         if parts:
+            self._widen_times()
             with QSignalBlocker(self):  # nobody chose it
                 self._go_to(min(max(row, 0), len(parts) - 1))
         flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for number in rows:
             self.table.selectionModel().select(self.model.index(number, 0), flags)
+
+    def _widen_times(self) -> None:
+        """Give the times of a recording of hours the room that they need."""
+        header, last = self.table.horizontalHeader(), len(self.model.parts) - 1
+        for column in (0, 1):
+            width = self.table.fontMetrics().horizontalAdvance(str(self.model.index(last, column).data())) + TIME_EDGES
+            header.resizeSection(column, max(width, header.sectionSize(column)))
 
     def set_selection(self, start_s: float, end_s: float) -> None:
         """Set the selection of the waveform."""

@@ -17,14 +17,14 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from earnest.apps.desktop.analysis import Background, Listening
 from earnest.apps.desktop.fields import arranged, button
 from earnest.apps.desktop.player import Samples
-from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
+from earnest.apps.desktop.texts import PlainLabel, localised, moment, tr, word
 from earnest.errors import printable
 from earnest.files.writing import new_file, unfollowed
 from earnest.labels import EMOTIONS
 from earnest.runtime.picture import Picture, is_picture
 from earnest.runtime.prediction import Segment, Span, Window
 from earnest.runtime.timeline import Timeline
-from earnest.runtime.timeline_plot import clock, colours_of, label_colour
+from earnest.runtime.timeline_plot import clock, colours_of, label_colour, tick_step_s
 
 LEAST_PEAK = 1e-3  # quieter sound is drawn as quiet as it is
 SHORTEST_S = 0.02  # of what is seen at once
@@ -33,14 +33,22 @@ MOST_NAMES = 60  # of spans, in what is seen
 MOST_POINTS = 4_000  # of a curve of probability
 Floats = npt.NDArray[np.float64]
 NAME_HEIGHTS = 1.35  # of a plot, the most that its name may reach over
+LEAST_STEP = 90  # pixels between two times below the views
 NAME_EDGES = 2  # pixels of a span that are free beside its name, at least
 
 
 class _TimeAxis(pg.AxisItem):
     """Times as people write them."""
 
+    def tickSpacing(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, float]]:  # noqa: N802, N803
+        if maxVal - minVal < 60:
+            return list(super().tickSpacing(minVal, maxVal, size))
+        return [(tick_step_s(maxVal - minVal, size / LEAST_STEP), 0)]  # of minutes and hours
+
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
-        return [localised(clock(value, max(values))) if value >= 0 else "" for value in values]
+        longest_s = max(values, default=0.0)
+        told = moment if spacing < 1 and longest_s >= 60 else lambda *times: localised(clock(*times))
+        return [told(value, longest_s) if value >= 0 else "" for value in values]
 
 
 class _NamedAxis(pg.AxisItem):
@@ -433,6 +441,7 @@ class PicturePanel(QWidget):
         """Show no picture, and why."""
         self.picture = None
         self._image.clear()
+        self._show_axes(False)
         self._draw_edges(())
         self.said.setText(why)
         self.button.setEnabled(False)
@@ -460,6 +469,7 @@ class PicturePanel(QWidget):
     def show_picture(self, picture: Picture) -> None:
         """Show a picture."""
         self.picture = picture
+        self._show_axes(True)
         rows, frames = picture.log_mel.shape
         self._image.setImage(picture.log_mel)
         windows = [window for segment in picture.segments for window in segment.windows]
@@ -481,6 +491,10 @@ class PicturePanel(QWidget):
             )
         self.said.setText(about)
         self.button.setEnabled(True)
+
+    def _show_axes(self, shown: bool) -> None:
+        for side in ("left", "bottom"):
+            self._plot.showAxis(side, shown)
 
     def _draw_edges(self, places: Iterable[float]) -> None:
         """Draw a line where one window ends and the next begins."""

@@ -167,3 +167,4 @@ def test_without_a_picture_it_says_so(opened: Any, qtbot: Any) -> None:
     choose(qtbot, driver.window, "File", "Save picture")
     assert "There is no picture" in driver.window.notice.text()
     assert driver.window.notice.isVisible()
+    assert not driver.window.picture._plot.getAxis("left").isVisible()  # of nothing, its numbers would mean nothing

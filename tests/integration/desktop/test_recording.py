@@ -150,6 +150,23 @@ def test_no_curve_of_probability_crosses_a_pause(opened: Any, tmp_path: Path) ->
     assert connected[:-1][~(after & before)].all()
 
 
+def test_times_of_a_recording_of_hours_are_round_whole_and_told_apart(opened: Any, long_voice: Path) -> None:
+    driver = opened(long_voice)
+    driver.answered()
+    driver.drawn()
+    window = driver.window
+    axis = window.recording.views._shares.getAxis("bottom")
+    assert axis.tickSpacing(0, 7_200, 730) == [(1_200, 0)]
+    assert axis.tickStrings([1_200, 2_400, 3_600], 1, 1_200) == ["0:20:00", "0:40:00", "1:00:00"]
+    assert axis.tickStrings([3_600.5, 3_601], 1, 0.5) == ["1:00:00.50", "1:00:01.00"]
+    assert axis.tickStrings([0.5, 1], 1, 0.5) == ["0.5 s", "1 s"]
+    table, header = window.parts.table, window.parts.table.horizontalHeader()
+    window.tabs.setCurrentWidget(window.parts)
+    window.annotations.change(window.files.current, (), (Annotation(0, 1, "sad"), Annotation(1, 7_199, "happy")), "")
+    assert table.model().index(1, 1).data() == "1:59:59.00"
+    assert all(table.sizeHintForColumn(column) <= header.sectionSize(column) for column in (0, 1))
+
+
 def test_names_of_emotions_lie_within_their_spans_and_colours_are_those_of_the_table(
     opened: Any, long_voice: Path
 ) -> None:
