@@ -17,7 +17,7 @@ export function checkRate(sampleRateHz: number): void {
 /** Refuse other types than samples have. */
 export function checkFloats(waveform: unknown): asserts waveform is Float32Array {
   if (isA(waveform, "Float32Array")) return;
-  throw new AudioError(`Expected the samples as a Float32Array, one channel in [-1, 1], got ${described(waveform)}.`);
+  throw new AudioError(`Expected the samples as a Float32Array, one channel in [-1, 1], got ${described(waveform)}. Of what decode(…) returns, hand over waveform and sampleRateHz.`);
 }
 
 /** The samples as they are handed to the worker: alone, as a part of a recording shares its buffer with all the rest. */

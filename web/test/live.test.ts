@@ -100,7 +100,7 @@ test("samples that are no Float32Array are refused", async () => {
   for (const [wrong, what] of [[[0, 1], "an Array"], [new Int16Array(2), "an Int16Array"], [undefined, "undefined"]] as const) {
     const answer = stream.accept(wrong as unknown as Float32Array);
     for (const refused of [answer, opened().model.predict(wrong as unknown as Float32Array, RATE)]) {
-      await assert.rejects(refused, (error) => error instanceof AudioError && error.message.endsWith(`as a Float32Array, one channel in [-1, 1], got ${what}.`));
+      await assert.rejects(refused, (error) => error instanceof AudioError && error.message.endsWith(`as a Float32Array, one channel in [-1, 1], got ${what}. Of what decode(…) returns, hand over waveform and sampleRateHz.`));
     }
   }
 });
