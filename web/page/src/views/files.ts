@@ -49,7 +49,8 @@ class FilesView {
       void this.takeFound(Promise.resolve().then(() => ofFolders(amongChosen(chosen))));
       folder.value = "";
     });
-    onClick("files-go", () => {
+    byId("files-go").addEventListener("click", ({ detail }) => {
+      if (detail > 1) return; // the second of a double click would undo what the first began
       if (this.isBusy) this.cancelAll();
       else this.answerAgain();
     });
