@@ -171,7 +171,7 @@ def test_affect_is_told_where_the_model_knows_it_and_gender_where_somebody_asks_
         assert text_of(driver, "live-gender") == ""
 
 
-def test_vocal_bursts_are_in_the_picture_and_in_the_table(driver: Any, folder: Path) -> None:
+def test_vocal_bursts_are_in_the_picture_its_legend_and_the_table(driver: Any, folder: Path) -> None:
     model = stand_in_model(extra_outputs=True, sound=True)  # which knows laughter by its loudness
     bundle = write_bundle(folder / "gated", model, sounds=SOUNDS, abstain_below=0.2)
     pause = np.zeros(16_000, np.float32)
@@ -187,6 +187,10 @@ def test_vocal_bursts_are_in_the_picture_and_in_the_table(driver: Any, folder: P
         assert rows[-1][:2] == [f"{burst.start_s:.1f} s – {burst.end_s:.1f} s", told]
         label = driver.find_element("id", "clip-timeline").get_attribute("aria-label")
         assert f"{told} from {burst.start_s:.1f} to {burst.end_s:.1f} seconds" in label
+        assert driver.find_element("id", "clip-legend").text.endswith("vocal burst")
+        choose_file(driver, DEMO / "plain.flac")
+        driver.find_element("css selector", "#file-list li:last-child button").click()
+        assert "vocal burst" not in driver.find_element("id", "clip-legend").text
 
 
 def test_live_tells_a_vocal_burst_in_place_of_an_emotion(driver: Any, folder: Path) -> None:

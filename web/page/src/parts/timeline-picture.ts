@@ -103,10 +103,12 @@ export function inWords(shown: Pick<Shown, "spans" | "bursts" | "startS" | "endS
   return `Emotion over time: ${told.join(", ") || "nothing yet"}.`;
 }
 
-/** Name the colours of pictures, for those who see them: a strip has room for few names, and shares have none. */
-export function showLegend(place: HTMLElement, pictures: readonly Pick<Shown, "classes" | "windows" | "spans">[]): void {
+/** Name the colours of pictures, and the frame of bursts, for those who see them: a strip has room for few names, and shares have none. */
+export function showLegend(place: HTMLElement, pictures: readonly Pick<Shown, "classes" | "windows" | "spans" | "bursts">[]): void {
   const names = pictures.flatMap(({ classes, windows, spans }) => [...(windows.length ? classes : []), ...spans.map(({ emotion }) => emotion)]);
-  place.replaceChildren(...[...new Set(names)].map((name) => h("li", { class: "with-dot" }, dot(name), name)));
+  const marks: [HTMLElement, string][] = [...new Set(names)].map((name) => [dot(name), name]);
+  if (pictures.some(({ bursts }) => bursts.length)) marks.push([h("span", { class: "dot framed" }), "vocal burst"]);
+  place.replaceChildren(...marks.map((mark) => h("li", { class: "with-dot" }, ...mark)));
 }
 
 function optionOf(shown: Shown, seen: Shown, stepS: number, canZoom: boolean): Option {
