@@ -27,7 +27,7 @@ from earnest.apps.desktop.models import ModelChoice, ModelPanel
 from earnest.apps.desktop.preferences import Preferences, set_scheme, window_icon
 from earnest.apps.desktop.recorder import Microphone, RecordPanel, recovered
 from earnest.apps.desktop.recording import RecordingPanel
-from earnest.apps.desktop.texts import moment, tr, word
+from earnest.apps.desktop.texts import explained, moment, tr, word
 from earnest.apps.desktop.views import PicturePanel, save_picture
 from earnest.corpora.annotations import AnnotatorAgreement, agreement
 from earnest.corpora.manifest import read_manifest
@@ -204,19 +204,28 @@ class DesktopWindow(QMainWindow):
             self.make_profile(path)
 
     def make_profile(self, path: str) -> None:
-        """Hear the chosen files as one speaker's, as `earnest adapt` does, and answer with that profile."""
+        """Hear the chosen files as one speaker's, as `earnest adapt` does, and answer with that profile.
+
+        Files that can't be read are left out, and told.
+        """
         listening = self._listening
         recordings = [one for one in self.files.chosen() if not is_picture(one)]
         if listening is None or not recordings:
             self.tell(tr("Choose recordings of one speaker in the table first."))
             return
 
-        def made() -> Exported:
-            listening.predictor.profile(recordings).write(Path(path))
-            return Exported(len(recordings), Path(path))
+        def made() -> list[EarnestError]:
+            left_out: list[EarnestError] = []
+            listening.predictor.profile(recordings, left_out.append).write(Path(path))
+            return left_out
+
+        def use(left_out: list[EarnestError]) -> None:
+            self.models.use_profile(path)
+            if left_out:
+                self.tell("\n".join([tr("Left out of the profile:"), *(explained(str(error)) for error in left_out)]))
 
         self.statusBar().showMessage(tr("Hearing the speaker …"))
-        self.background.run(made, lambda found: self.models.use_profile(str(found.place)), self._tell_failure)
+        self.background.run(made, use, self._tell_failure)
 
     def _folder(self) -> str:
         return str(Path(self.preferences.recent[0]).parent) if self.preferences.recent else ""

@@ -139,6 +139,22 @@ def test_a_profile_is_made_of_the_chosen_files_used_chosen_again_and_given_up(
     assert window.preferences.text("profile") == str(made)
 
 
+def test_a_profile_is_made_without_files_that_cant_be_read(
+    opened: Any, voices: Path, adapting: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.wav").touch()
+    driver = opened(voices, tmp_path / "empty.wav", model=adapting)
+    driver.answered()
+    window = driver.window
+    window.files.table.selectAll()
+    window.make_profile(str(tmp_path / "anna.json"))
+    driver.until(lambda: window._listening.profile is not None)
+    assert window.notice.text().startswith("Left out of the profile:\n")
+    assert "empty.wav: empty, no bytes at all." in window.notice.text()
+    expected = earnest.load(adapting).profile(sorted(voices.iterdir()))
+    assert Profile.read(tmp_path / "anna.json").to_json() == expected.to_json()
+
+
 def test_a_profile_of_nothing_and_of_a_model_that_cant_adapt_is_refused(opened: Any, voices: Path) -> None:
     driver = opened()
     driver.until(lambda: driver.window._listening)

@@ -388,6 +388,10 @@
       <translation>Lernt aus Ihren Korrekturen …</translation>
     </message>
     <message>
+      <source>Left out of the profile:</source>
+      <translation>Nicht im Profil:</translation>
+    </message>
+    <message>
       <source>Left out: {count} ({reasons}).</source>
       <translation>Weggelassen: {count} ({reasons}).</translation>
     </message>
