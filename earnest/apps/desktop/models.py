@@ -91,7 +91,7 @@ class ModelPanel(QWidget):
         self.card.setAccessibleName(tr("Card of the model"))
         self._arrange()
         self.show_choice(self._kept(model))
-        self.bundles.activated.connect(self._choose)
+        self.bundles.activated.connect(self._choose_shown)
         self.backends.activated.connect(self._choose)
         self.adapts.clicked.connect(self._choose)
         self.tells.clicked.connect(self._choose)
@@ -182,6 +182,12 @@ class ModelPanel(QWidget):
     def _set_profile(self, path: str) -> None:
         self._profile = path
         self.profile.setText(printable(Path(path).name) if path else tr("none"))
+
+    def _choose_shown(self) -> None:
+        """Answer with the bundle of the list; a profile is of one model."""
+        if bundle_anywhere(self.choice.model) != self._preferences.text("model"):
+            self._set_profile("")
+        self._choose()
 
     def _choose(self) -> None:
         self.chosen.emit(self.choice)

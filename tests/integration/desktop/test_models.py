@@ -155,6 +155,27 @@ def test_a_profile_is_made_without_files_that_cant_be_read(
     assert Profile.read(tmp_path / "anna.json").to_json() == expected.to_json()
 
 
+def test_another_model_answers_without_the_profile_of_the_one_before(
+    opened: Any, voices: Path, adapting: Path, tmp_path: Path
+) -> None:
+    earnest.load(adapting).profile(sorted(voices.iterdir())).write(tmp_path / "anna.json")
+    driver = opened(voices, model=adapting)
+    driver.answered()
+    window, panel = driver.window, driver.window.models
+    panel.use_profile(str(tmp_path / "anna.json"))
+    driver.until(lambda: window._listening.profile is not None)
+    window.tabs.setCurrentWidget(panel)
+    panel.bundles.setFocus()
+    before = window._listening
+    panel.bundles.activated.emit(panel.bundles.currentIndex())  # the same one again
+    driver.until(lambda: window._listening is not before)
+    assert window._listening.profile is not None
+    press(panel.bundles, "Home")
+    driver.until(lambda: window._listening.profile is None)
+    assert panel.profile.text() == "none"
+    assert window.notice.isHidden()
+
+
 def test_a_profile_of_nothing_and_of_a_model_that_cant_adapt_is_refused(opened: Any, voices: Path) -> None:
     driver = opened()
     driver.until(lambda: driver.window._listening)
