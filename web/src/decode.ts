@@ -9,14 +9,14 @@ import { checkLength, checkWhole, chunkStart, isMarked, promisedSeconds } from "
 const CANCELLED = 1e-3; // of the channels' power is left in their mean: less is no sound that was mixed so
 const OTHERWISE_HZ = 48_000; // for containers whose header isn't read here; the browser resamples to it
 const HEAD_BYTES = 64;
-/** How files begin that are no recordings, as in `earnest.audio.sound_file`. */
+/** How files begin that are no recordings, as in `earnest.audio.sound_file`; in hex, as a page may read scripts as Latin-1. */
 const OTHERS: Record<string, string> = {
-  "\x89PNG": "a PNG picture",
-  "\xff\xd8\xff": "a JPEG picture",
-  GIF8: "a GIF picture",
-  "%PDF": "a PDF document",
-  PAR1: "a Parquet table",
-  "PK\x03\x04": "a ZIP archive, or a document of Excel or Word",
+  "89504e47": "a PNG picture",
+  ffd8ff: "a JPEG picture",
+  "47494638": "a GIF picture",
+  "25504446": "a PDF document",
+  "50415231": "a Parquet table",
+  "504b0304": "a ZIP archive, or a document of Excel or Word",
 };
 
 /**
@@ -116,15 +116,19 @@ export function notRecording(name: string, other: string): AudioError {
 
 /** What a file is that no decoder takes; null where its beginning doesn't say so. */
 export function otherKind(view: DataView): string | null {
-  const known = Object.entries(OTHERS).find(([mark]) => isMarked(view, 0, mark));
+  const head = Array.from(headOf(view), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const known = Object.entries(OTHERS).find(([mark]) => head.startsWith(mark));
   return known ? known[1] : isText(view) ? "text" : null;
 }
 
+function headOf({ buffer, byteOffset, byteLength }: DataView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, Math.min(byteLength, HEAD_BYTES));
+}
+
 /** Whether a file begins with text; the last letter of its head may be cut off. */
-function isText({ buffer, byteOffset, byteLength }: DataView): boolean {
-  const head = new Uint8Array(buffer, byteOffset, Math.min(byteLength, HEAD_BYTES));
+function isText(view: DataView): boolean {
   try {
-    return /^[\t\n\r\P{C}]*$/u.test(new TextDecoder("utf-8", { fatal: true }).decode(head, { stream: true }));
+    return /^[\t\n\r\P{C}]*$/u.test(new TextDecoder("utf-8", { fatal: true }).decode(headOf(view), { stream: true }));
   } catch {
     return false;
   }
