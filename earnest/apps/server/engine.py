@@ -281,6 +281,7 @@ class ModelThreads:
 
     async def _in_turn(self, predictor: Predictor, work: Callable[[Predictor], T]) -> T:
         deadline = Deadline(self._limits.request_s, "The time for this request is over.")
+        waited_s = self._limits.request_s  # until a turn comes
 
         def in_time() -> T:
             with deadline:
@@ -290,8 +291,10 @@ class ModelThreads:
         try:
             # Waiting for a turn counts as well.
             async with asyncio.timeout(self._limits.request_s):
+                came = time.monotonic()
                 with self._waiting.track_inprogress():
                     await self._turns.acquire()
+                waited_s = time.monotonic() - came
                 future = asyncio.get_running_loop().run_in_executor(self._pool, in_time)
                 self._under_way[future], self._last_change = deadline.ends, time.monotonic()
                 future.add_done_callback(self._finished)  # a turn ends when the thread does, whoever waits
@@ -304,8 +307,16 @@ class ModelThreads:
                     deadline.end()
                     del future  # as above
         except (TimeoutError, TooLateError):
-            detail = f"There was no answer within {self._limits.request_s:g} s, this server's limit request_s"
-            raise ProblemError("too-long-to-answer", f"{detail}. Send a shorter recording, or fewer.") from None
+            raise self._too_late(waited_s) from None
+
+    def _too_late(self, waited_s: float) -> ProblemError:
+        """Return the error at the deadline: asking again helps where a request mostly waited for others, else not."""
+        detail = f"There was no answer within {self._limits.request_s:g} s, this server's limit request_s"
+        if waited_s > self._limits.request_s / 2:
+            return ProblemError(
+                "overloaded", f"{detail}. Of these it waited {waited_s:.3g} s for other requests. Try again soon."
+            )
+        return ProblemError("too-long-to-answer", f"{detail}. Send a shorter recording, or fewer.")
 
     def _finished(self, future: "asyncio.Future[T]") -> None:
         self._turns.release()

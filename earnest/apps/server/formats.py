@@ -53,7 +53,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "failed": (500, "The server failed"),
     "ending": (503, "This process is stopping"),
     "overloaded": (503, "The server is too busy"),
-    "too-long-to-answer": (503, "The answer took too long"),
+    "too-long-to-answer": (504, "The answer took too long"),  # not 503: clients and proxies ask again then
 }
 HEADERS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": "Bearer"},

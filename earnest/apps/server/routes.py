@@ -119,7 +119,7 @@ class PredictQuery(WindowsQuery, RowsQuery):
     kind: Kind = "utterance"
 
 
-REFUSED = formats.problems(400, 401, 403, 406, 408, 413, 415, 421, 422, 429, 500, 503)
+REFUSED = formats.problems(400, 401, 403, 406, 408, 413, 415, 421, 422, 429, 500, 503, 504)
 
 
 def recordings_router(service: Service) -> APIRouter:

@@ -18,7 +18,6 @@ type JobState =
   | { is: "failed"; problem: Problem; offer: "server" | "channel" | null; isOfTheEngine: boolean };
 
 const NOT_THE_FILES = [0, 401, 429, 503]; // answers of a server that is gone, wants a key, or is busy
-const THE_FILES = "too-long-to-answer"; // with 503 too, and with the next file all may be well
 
 export class Job {
   state: JobState = { is: "waiting" };
@@ -118,7 +117,7 @@ export class Job {
       if (isAbort(error)) this.become({ is: "cancelled" });
       else if (engine?.isClosed) this.become({ is: "waiting" }); // another model was chosen meanwhile
       else {
-        const isOfTheEngine = !engine || (error instanceof ServerError && NOT_THE_FILES.includes(error.status) && error.kind !== THE_FILES);
+        const isOfTheEngine = !engine || (error instanceof ServerError && NOT_THE_FILES.includes(error.status));
         this.become({ is: "failed", problem: problemOf(error), offer, isOfTheEngine });
       }
     }

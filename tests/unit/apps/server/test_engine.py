@@ -80,7 +80,7 @@ def test_a_decoder_that_hangs_is_ended_at_the_deadline(folder: Path, sound: byte
         pid = pool_of(client).pids()[-1]
         os.kill(pid, signal.SIGSTOP)
         answer = client.post("/v1/predict", content=sound, headers=WAV)
-        assert (answer.status_code, answer.json()["type"]) == (503, "urn:earnest:problem:too-long-to-answer")
+        assert (answer.status_code, answer.json()["type"]) == (504, "urn:earnest:problem:too-long-to-answer")
         wait_for(lambda: not Path(f"/proc/{pid}").exists())
         wait_for(lambda: client.post("/v1/predict", content=sound, headers=WAV).status_code == 200)
 
@@ -106,7 +106,7 @@ def test_a_server_whose_turns_are_all_lost_is_not_ready(
     with application(settings_for(folder, {"request_s": 0.5}, jobs=2)) as client, ThreadPoolExecutor(2) as threads:
         assert client.get("/readyz").text == "ready"
         post: Callable[[int], int] = lambda _: client.post("/v1/predict", content=sound, headers=WAV).status_code  # noqa: E731
-        assert list(threads.map(post, range(2))) == [503, 503]
+        assert list(threads.map(post, range(2))) == [504, 504]
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:earnest:problem:overloaded")
         assert client.get("/healthz").status_code == 200

@@ -484,13 +484,17 @@ def test_all_bodies_together_are_bounded(folder: Path, sound: bytes, monkeypatch
         assert client.post("/v1/predict", content=sound, headers=WAV).status_code == 200
 
 
-def test_an_answer_that_takes_too_long_is_given_up(folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_takes_too_long_is_given_up_and_invites_no_other_try(
+    folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow = Slow(monkeypatch)
     with application(settings_for(folder, {"request_s": 0.3}, jobs=1)) as client, ThreadPoolExecutor() as pool:
         post = lambda: client.post("/v1/predict", content=sound, headers=WAV)  # noqa: E731
         first, second = pool.submit(post), pool.submit(post)
-        refused(first.result(), 503, "too-long-to-answer")
-        refused(second.result(), 503, "too-long-to-answer")
+        waited, began = sorted((first.result(), second.result()), key=lambda answer: answer.status_code)
+        told = refused(waited, 503, "overloaded")["detail"]
+        assert "within 0.3 s, this server's limit request_s. Of these it waited 0.3 s for other requests" in told
+        refused(began, 504, "too-long-to-answer")  # without Retry-After: the same again would take as long
         slow.go.set()
         monkeypatch.undo()
         wait_for(lambda: post().status_code == 200)
@@ -517,7 +521,7 @@ def test_long_work_ends_when_its_time_is_over(folder: Path, monkeypatch: pytest.
     soundfile.write(file, voice(60), 16_000, format="FLAC")
     with application(settings_for(folder, {"request_s": 2.0}, jobs=1)) as client:
         answer = client.post("/v1/predict?kind=timeline", content=file.getvalue(), headers=WAV)
-        refused(answer, 503, "too-long-to-answer")
+        refused(answer, 504, "too-long-to-answer")
         time.sleep(0.5)
         n_runs = len(runs)
         time.sleep(0.5)
