@@ -445,7 +445,11 @@ class Predictor:
         """Run `predict_many` in a thread: ``async for row in model.apredict_many(paths)``."""
         rows = await _while_awaited(partial(self.predict_many, sources, jobs, **request))
         while (row := await _while_awaited(partial(next, rows, None))) is not None:
-            yield row
+            try:
+                yield row
+            except BaseException:  # nobody wants the rest; threads that still work are waited for beside the loop
+                await _while_awaited(rows.close)
+                raise
 
     async def atimeline(self, source: AudioInput, **request: Unpack[TimelineWords]) -> Timeline:
         """Run `timeline` in a thread; where the task is cancelled, the thread stops soon."""

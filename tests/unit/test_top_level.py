@@ -23,6 +23,7 @@ import earnest
 from earnest.audio.deadline import check_deadline
 from earnest.errors import AudioError, BundleError, EarnestError
 from earnest.runtime import predictor
+from earnest.runtime.formats import PredictionRows
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice
@@ -243,6 +244,25 @@ def test_work_that_nobody_awaits_any_more_stops(model: Predictor, monkeypatch: p
         assert ended.is_set()
         began.clear()
         ended.clear()
+
+
+def test_rows_that_nobody_awaits_any_more_hold_no_event_loop(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, close, went_on = threading.Event(), PredictionRows.close, []
+
+    def slow(rows: PredictionRows) -> None:  # as where threads still decode
+        went_on.append(go.wait(5))
+        close(rows)
+
+    async def left() -> None:
+        rows = model.apredict_many([CLIP, CLIP])
+        assert (await anext(rows)).error is None
+        closing = asyncio.ensure_future(rows.aclose())
+        asyncio.get_running_loop().call_soon(go.set)  # when the loop goes on
+        await closing
+
+    monkeypatch.setattr(PredictionRows, "close", slow)
+    asyncio.run(left())
+    assert went_on == [True]
 
 
 def test_threads_that_ask_at_once_load_a_shipped_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
