@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from earnest.bundle import ADAPTATION, SOUNDS, BundleInfo, sha256_of
-from earnest.onnx.surgery import HEARD
+from earnest.onnx.surgery import FLOAT, HEARD, GraphParts
 
 CLASSES = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 LOUDNESS_OF_SOUNDS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.02)  # mean |x| at which each of `SOUNDS` is likeliest
@@ -125,6 +125,26 @@ def as_shipped(model: Any) -> Any:
     model.graph.initializer.append(numpy_helper.from_array(np.float32(1), "all_of_it"))
     model.graph.node.remove(next(one for one in model.graph.node if "probabilities" in one.output))
     model.graph.node.extend(told)
+    checker.check_model(model)
+    return model
+
+
+def with_mismatch(model: Any, louder_than: float) -> Any:
+    """Return the stand-in with a head for mismatched speech, louder than this, as in the bundles that ship.
+
+    Its output ``distance`` is 3 of such speech and 0 of other; the bundle's ``out_of_domain_from`` is to be 2.
+    """
+    from onnx import TensorProto, checker, helper
+
+    with GraphParts.appended(model) as add:
+        slopes = np.array([[0, 200], [0, 0], [0, 0]], np.float32)  # of the mean of |x|
+        half = add.constant("mismatch_weight", slopes, np.float16)
+        weight = add.node("Cast", [half], "mismatch_weights", to=FLOAT)
+        bias = add.constant("mismatch_bias", [0, -200 * louder_than])
+        shares = add.node("Softmax", [add.node("Gemm", ["embedding", weight, bias], "scores")], "shares", axis=-1)
+        off = add.node("MatMul", [shares, add.constant("reach", [[0], [3]])], "mismatch")
+        add.node("Squeeze", [off, add.constant("mismatch_axis", [1], np.int64)], "distance")
+    model.graph.output.append(helper.make_tensor_value_info("distance", TensorProto.FLOAT, ["batch"]))
     checker.check_model(model)
     return model
 

@@ -4,7 +4,8 @@ Cut between its front end and its network, each side is a model of its own. What
 ``embedding``; ``logits``, ``probabilities`` and ``distance`` are made anew:
 
 * logits z = W·e + b, (batch, classes);
-* distance d = √(mean over k of (v_k·(e − m))²), (batch,), see `earnest.learning.domain`;
+* distance d = √(mean over k of (v_k·(e − m))²), (batch,), see `earnest.learning.domain`; of speech that the graph knows
+  as `MISMATCH` d is larger: max(d, u − u₀ + d₀), with u₀ the u from which that is out of domain;
 * probabilities softmax(z·min(t/t₀, 1) / (T·s)) with ln s = max(d − d₀, 0), at most 3: strange sound is answered less
   surely. Without a distance s = 1. So is sound that is shorter than t₀ once silence at both ends is cut off, where the
   graph measures that (`HEARD`).
@@ -106,6 +107,9 @@ _PREFIX = "learned."
 HEADS = "network.heads_"  # before names of what is added to a traced graph
 HEARD = HEADS + "heard"
 """The seconds that are left between the silences by `SURE_FROM_S`, (batch,)."""
+MISMATCH = HEADS + "mismatch"
+"""How far speech is heard well and told badly (whispered, in wind …): u = softmax(e·W + b)·r, (batch, 1)."""
+_MISMATCH_FROM = _PREFIX + "mismatch_from"
 SURE_FROM_S = 1.5  # t₀ of the bundles that ship
 LARGEST_LOG = 3.0  # of s, so that nothing overflows however strange the sound is
 _KINDS: Mapping[type, int] = {np.float32: 1, np.int64: 7, np.float16: 10}
@@ -115,11 +119,28 @@ _INT = 2  # a kind of attribute
 
 @dataclass(frozen=True, eq=False)
 class KnownSound:
-    """Where known sound lies: mean (width,), scaled directions (directions, width), and the distance d₀."""
+    """Where known sound lies: mean (width,), scaled directions (directions, width), the distance d₀, and u₀ if any."""
 
     mean: Table
     directions: Table
     threshold: float
+    mismatch_from: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Mismatch:
+    """W (width, kinds), b and r (kinds,) of a graph's `MISMATCH`, and u₀ where `with_head` has written it."""
+
+    weight: Table
+    bias: Table
+    reach: Table
+    start: float | None
+
+    def values(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return u of embeddings (rows, width), shape (rows,)."""
+        scores = embeddings @ self.weight + self.bias
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return np.asarray(shares @ self.reach / shares.sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,10 +157,8 @@ class GraphHead:
 def last_layer_of(data: bytes) -> tuple[Table, Table] | None:
     """Read W (classes, width) and b (classes,) of a model's logits W·e + b; None where they are made otherwise."""
     try:
-        fields = fields_of(data)
-        graph = next(fields_of(field.message) for field in fields if field.number == _GRAPH)
+        graph, tables = _graph_and_tables(data)
         (made,) = (field for field in graph if field.number == _NODE and "logits" in _names(field, 2))
-        tables = {text_of(item.message, 8): item.message for item in graph if item.number == _INITIALIZER}
         source, *names = _names(made, 1)
         if text_of(made.message, 4) != "Gemm" or source != "embedding":
             return None
@@ -149,13 +168,33 @@ def last_layer_of(data: bytes) -> tuple[Table, Table] | None:
         return None
 
 
-def _table(tensor: memoryview) -> Table:
-    """Read a TensorProto of float32 with raw data."""
+def mismatch_of(data: bytes) -> Mismatch | None:
+    """Read what makes a model's `MISMATCH`; None where it has none."""
+    try:
+        _, tables = _graph_and_tables(data)
+        weight, bias = _table(tables[f"{MISMATCH}_weight"], np.float16), _table(tables[f"{MISMATCH}_bias"])
+        reach = _table(tables[HEADS + "reach"]).ravel()
+        start = _table(tables[_MISMATCH_FROM]).item() if _MISMATCH_FROM in tables else None
+        is_right = weight.ndim == 2 and bias.shape == reach.shape == weight.shape[1:]
+        return Mismatch(weight, bias, reach, start) if is_right else None
+    except (IndexError, ValueError, KeyError, StopIteration):
+        return None
+
+
+def _graph_and_tables(data: bytes) -> tuple[list[Field], dict[str, memoryview]]:
+    """Return the fields of the graph, and its tensors by name."""
+    graph = next(fields_of(field.message) for field in fields_of(data) if field.number == _GRAPH)
+    return graph, {text_of(item.message, 8): item.message for item in graph if item.number == _INITIALIZER}
+
+
+def _table(tensor: memoryview, kind: type = np.float32) -> Table:
+    """Read a TensorProto with raw data, of this kind of numbers."""
     fields = fields_of(tensor)
-    if numbers_of(fields, 2) != [_KINDS[np.float32]]:
+    if numbers_of(fields, 2) != [_KINDS[kind]]:
         raise ValueError("another kind of numbers")
     raw = next(field.message for field in fields if field.number == 9)
-    return np.frombuffer(raw, "<f4").reshape(numbers_of(fields, 1)).astype(np.float32)
+    stored = np.frombuffer(raw, np.dtype(kind).newbyteorder("<"))
+    return stored.reshape(numbers_of(fields, 1)).astype(np.float32)
 
 
 def with_head(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:
@@ -181,7 +220,8 @@ def _replaced(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:
     if "embedding" not in names:
         raise BundleError("the model has no output 'embedding' to learn from. Use another one.")
     kept = [bytes(field.raw) for field, name in zip(outputs, names, strict=True) if name not in REPLACED]
-    nodes, constants = _needed(graph, {HEARD, *names} - set(REPLACED))
+    more = {MISMATCH} if head.known and head.known.mismatch_from is not None else set()
+    nodes, constants = _needed(graph, {HEARD, *more, *names} - set(REPLACED))
     made_names = {name for node in nodes for name in _names(node, 2)} | {"embedding"}
     made = GraphParts(_PREFIX)
     _add_head(made, head, HEARD in made_names)
@@ -290,6 +330,10 @@ def _softened(made: GraphParts, known: KnownSound) -> str:
     # Mean over K directions as a product with K times 1/K: (batch, 1).
     mean = made.node("MatMul", [squares, made.constant("shares", np.full((n_directions, 1), 1 / n_directions))], "mean")
     distances = made.node("Sqrt", [made.node("Max", [mean, made.constant("least", 1e-12)], "positive")], "distances")
+    if known.mismatch_from is not None:  # max(d, u − u₀ + d₀)
+        past = made.node("Sub", [MISMATCH, made.constant("mismatch_from", known.mismatch_from)], "past")
+        off = made.node("Add", [past, made.constant("known_to", known.threshold)], "off")
+        distances = made.node("Max", [distances, off], "farther")
     made.node("Reshape", [distances, made.constant("flat", [-1], np.int64)], "distance")
     made.output("distance")
     return add_sharper(made, distances, known.threshold)

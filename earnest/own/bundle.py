@@ -17,8 +17,8 @@ from earnest.export.card import MODEL, NOTICE
 from earnest.installation import __version__
 from earnest.learning.crossval import LabelledEmbeddings, OutOfFold, abstain_below
 from earnest.learning.discriminant import Floats, Numbers
-from earnest.learning.domain import Domain
-from earnest.onnx.surgery import GraphHead, KnownSound, with_head
+from earnest.learning.domain import KNOWN_SHARE, Domain
+from earnest.onnx.surgery import GraphHead, KnownSound, mismatch_of, with_head
 from earnest.runtime.timeline_plot import clock
 
 PAGE = "report.html"  # in the folder of the model
@@ -84,12 +84,24 @@ class FittedHead:
         before, after = (quality(one, self.targets) for one in (softmax(self.out.logits), self.out.probabilities))
         return FittedCalibration("temperature", before, after)
 
-    def graph(self, data: bytes, facts: dict[str, str]) -> bytes:
+    def graph(self, base: Bundle, facts: dict[str, str]) -> bytes:
         """Return the base's graph with this head."""
-        domain = self.domain
-        known = KnownSound(domain.mean, domain.directions, domain.threshold) if domain else None
+        data, domain = base.model_bytes(), self.domain
+        start = self._mismatch_from(data, base.info.out_of_domain_from)
+        known = KnownSound(domain.mean, domain.directions, domain.threshold, start) if domain else None
         weight, bias = self.weights.astype(np.float32), self.bias.astype(np.float32)
         return with_head(data, GraphHead(weight, bias, self.out.temperature, self.sure_from_s, known), facts)
+
+    def _mismatch_from(self, data: bytes, base_from: float | None) -> float | None:
+        """Return from where on speech that is whispered, in wind … is out of domain; None where the base can't tell.
+
+        It is where it is for the base. Where own recordings are such themselves, all but a hundredth stay below.
+        """
+        mismatch, own_rows = mismatch_of(data), self.learnt_from.embeddings[~self.learnt_from.is_copy]
+        if mismatch is None or base_from is None or len(mismatch.weight) != own_rows.shape[1]:
+            return None
+        own = mismatch.values(own_rows)
+        return max(base_from if mismatch.start is None else mismatch.start, float(np.quantile(own, KNOWN_SHARE)))
 
 
 def bundle_of(
@@ -119,7 +131,7 @@ def bundle_of(
         "longest_s": str(base.info.longest_s),
         "format": base.info.format,
     }
-    files = {MODEL: head.graph(base.model_bytes(), facts)}
+    files = {MODEL: head.graph(base, facts)}
     if NOTICE in base.info.files:
         files[NOTICE] = base.listed_bytes(NOTICE)
     also = " and from what the base says of its own classes" if head.learnt_from.base else ""

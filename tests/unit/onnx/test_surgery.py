@@ -8,12 +8,22 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper
-from stand_in import as_shipped, cuttable_model, stand_in_model
+from stand_in import as_shipped, cuttable_model, stand_in_model, with_mismatch
 
 from earnest.bundle import SHIPPED
 from earnest.errors import BundleError
 from earnest.onnx.check import check_onnx
-from earnest.onnx.surgery import CUT, CutError, GraphHead, KnownSound, last_layer_of, part_of, with_head
+from earnest.onnx.surgery import (
+    CUT,
+    MISMATCH,
+    CutError,
+    GraphHead,
+    KnownSound,
+    last_layer_of,
+    mismatch_of,
+    part_of,
+    with_head,
+)
 from earnest.testing.sounds import voice
 
 RNG = np.random.default_rng(0)
@@ -60,6 +70,36 @@ def test_answers_are_those_of_the_formulas_and_other_outputs_stay_as_they_were(n
     assert ("distance" in after) == known
     for output in before.keys() - {"logits", "probabilities", "distance"}:
         np.testing.assert_array_equal(after[output], before[output])
+
+
+def test_speech_that_the_base_knows_to_be_told_badly_is_as_far_beyond_the_own_threshold() -> None:
+    data = models()["small"]
+    proto = onnx.load_from_string(data)
+    proto.graph.output.append(onnx.helper.make_tensor_value_info(MISMATCH, onnx.TensorProto.FLOAT, ["batch", 1]))
+    plain, before = a_head(768), answers(proto.SerializeToString())
+    assert plain.known is not None
+    told = before[MISMATCH][:, 0]
+    for start in (float(told.min()) - 1, float(told.max()) + 9):  # farther than other sound, nearer
+        own = with_head(data, replace(plain, known=replace(plain.known, mismatch_from=start)), {})
+        expected = np.maximum(answers(with_head(data, plain, {}))["distance"], told - start + plain.known.threshold)
+        np.testing.assert_allclose(answers(own)["distance"], expected, rtol=1e-3)
+        for graph in (data, own, with_head(own, replace(plain, known=replace(plain.known, mismatch_from=start)), {})):
+            found = mismatch_of(graph)
+            assert found is not None
+            np.testing.assert_allclose(found.values(before["embedding"]), told, rtol=1e-3, atol=1e-3)
+            assert found.start == (None if graph is data else pytest.approx(start))
+    assert mismatch_of(with_head(data, plain, {})) is None and mismatch_of(models()["stand-in"]) is None
+
+
+@pytest.mark.parametrize("name", ["mismatch_weight", "mismatch_bias", "reach"])
+def test_a_head_for_mismatch_that_fits_nothing_is_none(name: str) -> None:
+    model = with_mismatch(stand_in_model(), louder_than=0.1)
+    assert mismatch_of(model.SerializeToString()) is not None
+    (tensor,) = (one for one in model.graph.initializer if one.name.endswith(f".heads_{name}"))
+    kept = numpy_helper.to_array(tensor)
+    for wrong in (np.zeros((7, 5), kept.dtype), np.zeros(4, kept.dtype), kept.astype(np.float64)):
+        tensor.CopyFrom(numpy_helper.from_array(wrong, tensor.name))
+        assert mismatch_of(model.SerializeToString()) is None
 
 
 def sharpness(data: bytes, sound: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import soundfile
-from stand_in import write_bundle, write_hearing
+from stand_in import stand_in_model, with_mismatch, write_bundle, write_hearing
 
 import earnest
 from earnest.bundle import TrainingCorpus, load_bundle, path_of_bundle
@@ -22,6 +22,7 @@ from earnest.corpora.own.data import Refused
 from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import read_predictions
 from earnest.files.writing import refuse_changed
+from earnest.onnx.surgery import mismatch_of
 from earnest.own import learn as own
 from earnest.own.bundle import Learned
 from earnest.own.page import _refused
@@ -82,6 +83,24 @@ def test_the_users_words_are_learnt_and_answered(model: Path) -> None:
     with mine.stream(sample_rate_hz=RATE_HZ) as stream:
         events = [*stream.accept_waveform(np.tile(clip("leise", 5), 12)), *stream.finish()]
     assert events
+
+
+def test_speech_that_the_base_knows_to_be_told_badly_stays_out_of_domain(clips: Path, tmp_path: Path) -> None:
+    def start_of(folder: Path) -> float | None:
+        found = mismatch_of(load_bundle(folder).model_bytes())
+        return found and found.start
+
+    base = write_bundle(tmp_path / "base", with_mismatch(stand_in_model(), louder_than=0.6), out_of_domain_from=2.0)
+    mine = learn(clips, tmp_path / "mine", base).path
+    assert start_of(mine) == 2.0
+    assert earnest.load(mine).info.out_of_domain_from != 2.0  # its own, of its own embeddings
+    again = learn(clips, tmp_path / "again", mine).path
+    assert start_of(again) == 2.0
+    # Own recordings that are such themselves are no stranger than others; nobody asks for louder ones then.
+    base = write_bundle(tmp_path / "quiet", with_mismatch(stand_in_model(), louder_than=0.1), out_of_domain_from=2.0)
+    used = learn(clips, tmp_path / "used", base).path
+    assert 2.9 < (start_of(used) or 0) <= 3.0
+    assert "out-of-domain" not in earnest.load(used).predict((clip("laut", 77), RATE_HZ)).quality
 
 
 def test_a_model_may_be_called_as_a_shipped_one_is(clips: Path, base: Path, tmp_path: Path, monkeypatch: Any) -> None:

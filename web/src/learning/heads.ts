@@ -2,6 +2,7 @@
 
 import { sha256Of } from "../bundle.js";
 import { BundleError } from "../errors.js";
+import { softmax } from "./calibration.js";
 import type { Head } from "./discriminant.js";
 import type { Domain } from "./domain.js";
 import { contentsOf, decoded, type Field, fieldsOf, joinedBytes, textOf, writtenField, writtenNumber } from "./protobuf.js";
@@ -11,6 +12,8 @@ const REPLACED = ["logits", "probabilities", "distance"];
 const PREFIX = "learned.";
 const LARGEST_LOG = 3; // of s, so that nothing overflows however strange the sound is
 const HEARD = "network.heads_heard"; // the seconds that are left between the silences by `SURE_FROM_S`, (batch,)
+const MISMATCH = "network.heads_mismatch"; // how far speech is heard well and told badly, u = softmax(e·W + b)·r, (batch, 1)
+const MISMATCH_FROM = `${PREFIX}mismatch_from`; // u₀, from which that is out of domain
 export const SURE_FROM_S = 1.5; // t₀ of the bundles that ship
 // Fields of ModelProto and GraphProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 const [GRAPH, METADATA] = [7, 14];
@@ -22,7 +25,7 @@ export interface GraphHead {
   bias: ArrayLike<number>;
   temperature: number;
   sureFromS: number;
-  known: { domain: Domain; threshold: number } | null;
+  known: { domain: Domain; threshold: number; mismatchFrom: number | null } | null;
 }
 
 /** A checked model with other last layers; `facts` are what the file says about itself, in place of what it said. */
@@ -42,7 +45,8 @@ async function replaced(model: Uint8Array, head: GraphHead, facts: Record<string
   const names = outputs.map(nameIn(1));
   if (!names.includes("embedding")) throw new BundleError("The model has no output 'embedding' to learn from. Use another one.");
   const kept = outputs.filter((_, place) => !REPLACED.includes(names[place])).map(({ raw }) => raw);
-  const { nodes, constants } = needed(graph, new Set([HEARD, ...names.filter((name) => !REPLACED.includes(name))]));
+  const more = typeof head.known?.mismatchFrom === "number" ? [HEARD, MISMATCH] : [HEARD];
+  const { nodes, constants } = needed(graph, new Set([...more, ...names.filter((name) => !REPLACED.includes(name))]));
   const makes = new Set([...nodes.flatMap((node) => namesIn(node, 2)), "embedding"]);
   const made = new Made();
   addHead(made, head, makes.has(HEARD));
@@ -132,7 +136,7 @@ function addHead(made: Made, { weights, bias, temperature, sureFromS, known }: G
 }
 
 /** Add the distance; return the name of 1/s, (batch, 1). */
-function softened(made: Made, { domain: { mean, directions }, threshold }: NonNullable<GraphHead["known"]>): string {
+function softened(made: Made, { domain: { mean, directions }, threshold, mismatchFrom }: NonNullable<GraphHead["known"]>): string {
   const n = directions.length;
   // A·(e − m) as one Gemm, (batch, directions), with A·m as its bias.
   const origin = made.constant("origin", directions.map((direction) => -dot(direction, mean)), [n]);
@@ -140,7 +144,12 @@ function softened(made: Made, { domain: { mean, directions }, threshold }: NonNu
   const projected = made.node("Gemm", ["embedding", turned, origin], "projected", { transB: 1 });
   const squares = made.node("Mul", [projected, projected], "squares");
   const average = made.node("MatMul", [squares, made.constant("shares", new Float64Array(n).fill(1 / n), [n, 1])], "mean");
-  const distances = made.node("Sqrt", [made.node("Max", [average, made.constant("least", [1e-12], [])], "positive")], "distances");
+  let distances = made.node("Sqrt", [made.node("Max", [average, made.constant("least", [1e-12], [])], "positive")], "distances");
+  if (mismatchFrom !== null) {
+    const past = made.node("Sub", [MISMATCH, made.constant("mismatch_from", [mismatchFrom], [])], "past");
+    const off = made.node("Add", [past, made.constant("known_to", [threshold], [])], "off");
+    distances = made.node("Max", [distances, off], "farther"); // max(d, u − u₀ + d₀)
+  }
   made.node("Reshape", [distances, made.integer("flat", -1n)], "distance");
   made.output("distance");
   const beyond = made.node("Sub", [made.constant("start", [threshold], []), distances], "beyond");
@@ -163,7 +172,7 @@ export function lastLayerOf(model: Uint8Array): Head | null {
     const made = graph.find((field) => field.number === NODE && namesIn(field, 2).includes("logits"));
     if (!made || nameIn(4)(made) !== "Gemm") return null;
     const [source, ...names] = namesIn(made, 1);
-    const tables = names.map((name) => graph.find((field) => field.number === INITIALIZER && nameIn(8)(field) === name)?.content);
+    const tables = names.map((name) => tensorOf(graph, name));
     if (source !== "embedding" || tables.length !== 2 || !tables[0] || !tables[1]) return null;
     const [flatWeights, bias] = [floatsOf(tables[0]), floatsOf(tables[1])];
     const width = flatWeights.length / bias.length;
@@ -172,6 +181,36 @@ export function lastLayerOf(model: Uint8Array): Head | null {
     if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
     return null;
   }
+}
+
+interface Mismatch {
+  valueOf: (row: Float64Array) => number;
+  start: number | null;
+}
+
+/** What makes a model's `MISMATCH`: u of an embedding, and u₀ where `withHead` has written it; null where it has none. */
+export function mismatchOf(model: Uint8Array, width: number): Mismatch | null {
+  const graph = fieldsOf(contentsOf(model, GRAPH)[0]);
+  const [weight, bias, reach, start] = [`${MISMATCH}_weight`, `${MISMATCH}_bias`, "network.heads_reach", MISMATCH_FROM].map((name) => tensorOf(graph, name));
+  if (!weight || !bias || !reach) return null;
+  const [halves, first, far] = [new Uint16Array(contentsOf(weight, 9)[0].slice().buffer), floatsOf(bias), floatsOf(reach)];
+  if (first.length !== far.length || halves.length !== width * far.length) return null;
+  const weights = Float64Array.from(halves, halfOf); // (width, kinds)
+  const valueOf = (row: Float64Array): number => {
+    const shares = softmax(first.map((score, kind) => row.reduce((sum, value, place) => sum + value * weights[place * far.length + kind], score)));
+    return dot(shares, far);
+  };
+  return { valueOf, start: start ? floatsOf(start)[0] : null };
+}
+
+/** A float16 by its bits; a table has no infinite ones. */
+function halfOf(bits: number): number {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  return (bits >> 15 ? -1 : 1) * (exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24);
+}
+
+function tensorOf(graph: readonly Field[], name: string): Uint8Array | null {
+  return graph.find((field) => field.number === INITIALIZER && nameIn(8)(field) === name)?.content ?? null;
 }
 
 /** The numbers of a TensorProto of float32 with raw data. */
