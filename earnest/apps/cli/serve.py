@@ -4,8 +4,11 @@ import functools
 import json
 import os
 import secrets
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +17,7 @@ import click
 
 from earnest.apps.cli import say
 from earnest.apps.cli._options import JOBS, MODELS
-from earnest.apps.cli._typed import output_options, word_pairs
+from earnest.apps.cli._typed import EXIT_STOPPED, output_options, word_pairs
 from earnest.errors import MissingExtraError
 from earnest.runtime.engine import Provider
 from earnest.settings.limits import from_mapping
@@ -129,10 +132,11 @@ def command(
       curl --data-binary @talk.wav -H 'Content-Type: audio/wav' localhost:8000/v1/predict
     """
     try:
-        from earnest.apps.server.front_door import is_loopback
-        from earnest.apps.server.process import Address, serve
-        from earnest.apps.server.service import digest_of_key, keys_in
-        from earnest.apps.server.settings import Settings
+        with _ended_by_ctrl_c():
+            from earnest.apps.server.front_door import is_loopback
+            from earnest.apps.server.process import Address, serve
+            from earnest.apps.server.service import digest_of_key, keys_in
+            from earnest.apps.server.settings import Settings
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("earnest"):
             raise
@@ -154,6 +158,27 @@ def command(
     is_told = say.is_json() or token or is_for_people
     show = functools.partial(_announce, host, token, say.is_json()) if is_told else None
     serve(settings, Address(host, port), workers, "warning" if say.is_quiet() else log_level, show)
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the process while the server is imported: Python loses the error of one inside its import locks.
+
+    A server would run then that was told to stop. Nothing is begun yet, so nothing is left behind.
+    """
+
+    def end(*_: object) -> None:
+        os.write(2, b"Stopped.\n")
+        os._exit(EXIT_STOPPED)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # else somebody ignores it, as a shell does for what it runs behind
+        signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        if before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, before)
 
 
 def _limits(words: tuple[str, ...]) -> "Limits":

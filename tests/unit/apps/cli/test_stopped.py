@@ -45,6 +45,28 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
     assert "1 were there already" in run(*words, "--resume").stderr
 
 
+INSIDE_A_LOCK = """
+import signal, sys
+class Lock:
+    def __del__(self):  # whose errors Python drops
+        signal.raise_signal(signal.SIGINT)
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "fastapi":
+            Lock()
+sys.meta_path.insert(0, Finder())
+from earnest.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_while_the_server_is_imported_is_not_lost() -> None:
+    # A port that nobody may have: without the first Ctrl-C it would be told, with 1.
+    command = [sys.executable, "-c", INSIDE_A_LOCK, "serve", "--host", "203.0.113.9"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
+
+
 CHAINED = "raise {error}('initialization failed') from KeyboardInterrupt()\n"  # as modules in C, and classes, do
 
 
