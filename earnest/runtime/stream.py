@@ -5,7 +5,9 @@ window is cut at the same samples and answered alone.
 """
 
 import math
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Real
 from typing import NoReturn
 
@@ -48,6 +50,7 @@ class Stream:
         self.activity, self.classes = self._windower.activity, self._answers.classes
         self._mixer, self._finished = Mixer(sample_rate_hz), False
         self._n_piece = max(round(PIECE_S * sample_rate_hz), 1)
+        self._in_use = threading.RLock()  # after a Ctrl-C just there, its own thread goes on
 
     def __repr__(self) -> str:
         finished = ", finished" if self._finished else ""
@@ -95,35 +98,35 @@ class Stream:
         return self._accept(frames, are_frames=True)
 
     def _accept(self, waveform: npt.ArrayLike, are_frames: bool = False) -> list[Event]:
-        self._refuse_when_finished()
-        chunk = mono_chunk(waveform, self._mixer, are_frames=are_frames)
-        pieces = (chunk[start : start + self._n_piece] for start in range(0, len(chunk), self._n_piece))
-        return [event for piece in pieces for event in self._heard(piece)]
+        with self._one_thread():
+            chunk = mono_chunk(waveform, self._mixer, are_frames=are_frames)
+            pieces = (chunk[start : start + self._n_piece] for start in range(0, len(chunk), self._n_piece))
+            return [event for piece in pieces for event in self._heard(piece)]
 
     def skip(self, seconds: float) -> list[Event]:
         """Skip lost sound: it is heard as silence, so speech ends there where the gap is as long as a pause.
 
         Raises `EarnestError` when that is no time: negative, endless, or no number.
         """
-        self._refuse_when_finished()
         if not (isinstance(seconds, Real) and 0 <= seconds < math.inf):
             raise EarnestError(f"seconds: expected how much was lost, a number from 0 on, got {shown(seconds)}.")
-        start_s = self.received_s
-        n_lost = round(seconds * self._input_rate)
-        events: list[Event] = []
-        for n_done in range(0, n_lost, self._n_piece):
-            events += self._heard(np.zeros(min(self._n_piece, n_lost - n_done), np.float32))
-        return [*events, Gap(round(start_s, 3), round(self.received_s, 3))]
+        with self._one_thread():
+            start_s = self.received_s
+            n_lost = round(seconds * self._input_rate)
+            events: list[Event] = []
+            for n_done in range(0, n_lost, self._n_piece):
+                events += self._heard(np.zeros(min(self._n_piece, n_lost - n_done), np.float32))
+            return [*events, Gap(round(start_s, 3), round(self.received_s, 3))]
 
     def finish(self) -> list[Event]:
         """End the recording and return the rest; nothing can be handed over afterwards.
 
         Raises `AudioError` when its channels cancelled each other, so that next to silence was heard.
         """
-        self._refuse_when_finished()
-        self._finished = True
-        self._mixer.check("stream")
-        return list(self._answered(self._windower.finish()))
+        with self._one_thread():
+            self._finished = True
+            self._mixer.check("stream")
+            return list(self._answered(self._windower.finish()))
 
     def prediction(self, path: str = "-", *, notes: tuple[str, ...] = ()) -> Prediction:
         """Return the answer of all windows so far together; see `earnest.runtime.prediction`.
@@ -134,9 +137,17 @@ class Stream:
         """
         return self._answers.prediction(path, self._windower.is_whole, notes or notes_of(self._mixer))
 
-    def _refuse_when_finished(self) -> None:
-        if self._finished:
-            raise EarnestError("This stream is finished. Open another one with model.stream(…).")
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        """Refuse what comes after the end, or from another thread meanwhile: windows would be cut at wrong samples."""
+        if not self._in_use.acquire(blocking=False):
+            raise EarnestError("Two threads use this stream at once. Hand it sound, and finish it, from one alone.")
+        try:
+            if self._finished:
+                raise EarnestError("This stream is finished. Open another one with model.stream(…).")
+            yield
+        finally:
+            self._in_use.release()
 
     def _heard(self, piece: Waveform) -> Iterator[Event]:
         self._answers.tally.hear(piece)

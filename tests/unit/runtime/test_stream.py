@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
@@ -139,3 +140,30 @@ def test_a_finished_stream_takes_no_more(model: Predictor) -> None:
         stream.finish()
     with pytest.raises(EarnestError, match="finished"):
         stream.accept_waveform(PAUSE)
+
+
+def test_a_second_thread_at_the_same_time_is_refused_and_the_first_goes_on(model: Predictor) -> None:
+    stream = model.stream(16_000)
+    refused: list[EarnestError] = []
+
+    def meanwhile() -> Any:
+        calls = (lambda: stream.accept_waveform(voice(1.0)), stream.finish, lambda: stream.skip(1.0))
+
+        def ask() -> None:
+            for call in calls:
+                with pytest.raises(EarnestError, match="Two threads use this stream at once") as told:
+                    call()
+                refused.append(told.value)
+
+        (other := threading.Thread(target=ask)).start()
+        other.join()
+        return voice(1.0)
+
+    class Slow:
+        def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+            return np.asarray(meanwhile())  # in the middle of `accept_waveform`
+
+    stream.accept_waveform(Slow())
+    assert len(refused) == 3
+    stream.finish()
+    assert stream.received_s == 1.0
