@@ -59,6 +59,11 @@ class Input:
     n_bytes: int = -1
     channel: int | None = None
 
+    @property
+    def sound(self) -> tuple[bytes, int, int | None]:
+        """What is heard: a place, and the channel."""
+        return self.location, self.start, self.channel
+
     def of_channel(self, channel: int | None) -> "Input":
         """Return one channel of this recording, which is called by it; itself for None."""
         return replace(self, key=channel_path(self.key, channel), channel=channel) if channel else self
@@ -250,7 +255,7 @@ def _rows(location: str, table: Any, path: str | None, key: str | None) -> Itera
             (whole,) = named_in(location, [str(row[path])])
             yield _file(whole)
         else:
-            name = str(row[key]) if key else f"{number:08d}"
+            name = f"{number:08d}" if key is None or row[key] is None else str(row[key])
             yield Input(path_of(f"{location}/{name}"), "row", _location(location), number)
 
 

@@ -8,9 +8,10 @@ import hashlib
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from io import BytesIO
 from typing import Any
 
@@ -154,16 +155,23 @@ def _last(name: str) -> str:
 def cut(
     inputs: Iterable[Input], shard_size: int | None = None, n_least: int = LEAST_SHARDS
 ) -> tuple[list[list[Input]], int]:
-    """Cut inputs into shards; return them and how many inputs had the key of another one.
+    """Cut inputs into shards; return them and how many inputs were there already.
+
+    Another sound under the same key, such as a row of the same id, is called "key (2)": nothing is lost.
 
     Parameters
     ----------
     shard_size : inputs in one; None for `SHARD_SIZE`, or fewer where that makes less than ``n_least`` shards
     """
     by_key: dict[str, Input] = {}
+    numbers: Counter[str] = Counter()
     n_found = 0
     for one in inputs:
-        by_key.setdefault(one.key, one)
+        key = one.key
+        while (known := by_key.get(key)) and known.sound != one.sound:
+            numbers[one.key] += 1
+            key = f"{one.key} ({numbers[one.key] + 1})"
+        by_key.setdefault(key, one if key == one.key else replace(one, key=key))
         n_found += 1
     if not by_key:
         raise EarnestError("There are no inputs. Name another source.")

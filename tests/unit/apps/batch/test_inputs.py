@@ -206,3 +206,18 @@ def test_a_cell_that_is_too_large_is_a_row_with_its_error(tmp_path: Path, monkey
         f"{tmp_path}/a.parquet/{number:08d}: larger than 1 MiB. Keep it as a file, and its path in the table."
         for number in range(3)
     ]
+
+
+def test_rows_of_a_table_are_called_by_its_key_and_else_by_number(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    import pyarrow.parquet
+
+    def named(**columns: object) -> list[str]:
+        pyarrow.parquet.write_table(
+            pyarrow.table({"audio": [b"one", b"two"], **columns}), path := tmp_path / "t.parquet"
+        )
+        return [one.key.removeprefix(f"{path}/") for one in inputs_of(str(path))]
+
+    assert named() == ["00000000", "00000001"]
+    assert named(path=["x.wav", "y.wav"]) == ["x.wav", "y.wav"]
+    assert named(path=["x.wav", "y.wav"], id=[None, 7]) == ["00000000", "7"]

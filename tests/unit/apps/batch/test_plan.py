@@ -40,6 +40,18 @@ def test_shards_hold_each_input_once(count: int, size: int) -> None:
     assert n_doubled == count // 2
 
 
+def test_another_sound_of_the_same_name_has_a_name_of_its_own() -> None:
+    rows = [Input("t/x", "row", b"/t", number) for number in range(3)]
+    other = Input("t/x (2)", "row", b"/t", 3)
+    sides = [rows[0].of_channel(channel) for channel in (1, 2)]
+    shards, n_doubled = cut([rows[0], other, *rows, *sides], 10)
+    assert [(one.key, one.start) for one in shards[0]] == [
+        *(("t/x", 0), ("t/x (2)", 3), ("t/x (3)", 1), ("t/x (4)", 2)),
+        *(("t/x#1", 0), ("t/x#2", 0)),
+    ]
+    assert n_doubled == 1
+
+
 def test_a_large_file_is_alone_and_first() -> None:
     large = [Input(f"{size}.wav", "file", b"/x", 0, LARGE_BYTES + size) for size in (1, 3, 2)]
     shards, _ = cut([*some(10), *large], 5)
