@@ -1,5 +1,6 @@
 """Inputs of a batch run: recordings in folders, lists, tables and tar files; read ahead, each with a key."""
 
+import logging
 import os
 import tarfile
 import tempfile
@@ -32,6 +33,8 @@ from earnest.files.tables import largest_shared_page, lines_of, load_pyarrow
 Kind: TypeAlias = Literal["file", "member", "row"]
 _LISTS = (".csv", ".tsv", ".txt")
 _PACKED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
+CHANNEL = "channel"
+_log = logging.getLogger(__name__)
 _SOUND_COLUMNS, _PATH_COLUMNS, _KEY_COLUMNS = ("audio", "bytes"), ("path", "url"), ("key", "utterance_id", "id")
 MOST_ROWS = 2**31
 MOST_NAME_BYTES = 2**16
@@ -234,29 +237,32 @@ def _table_rows(location: str) -> Iterator[Input]:
             if not (sound or path):
                 sounds, paths = " or ".join(_SOUND_COLUMNS), " or ".join(_PATH_COLUMNS)
                 raise EarnestError(f"{location}: needs a column {sounds} with bytes, or {paths} with paths.")
-            columns = list(filter(None, (None if sound else path, key)))
+            columns = [*filter(None, (None if sound else path, key)), *_channels(table.schema_arrow, location)]
             if not is_url(location):  # of an address all pages would be fetched for that
                 largest_shared_page(Path(location), table.metadata, [*filter(None, (sound, *columns))])
             # As dictionaries: a cell of many MiB is held once, however many rows name it.
             texts = [name for name in columns if _is_text(table.schema_arrow.field(name).type)]
             names_apart = pyarrow.parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=texts)
-            yield from _rows(location, names_apart, None if sound else path, key)
+            yield from _rows(location, names_apart, columns, None if sound else path, key)
     except (pyarrow.ArrowException, OSError, MemoryError) as error:
         raise EarnestError(f"{location}: not a readable Parquet table ({first_line(error)}).") from error
 
 
-def _rows(location: str, table: Any, path: str | None, key: str | None) -> Iterator[Input]:
-    columns, n_rows = list(filter(None, (path, key))), table.metadata.num_rows
+def _rows(location: str, table: Any, columns: Sequence[str], path: str | None, key: str | None) -> Iterator[Input]:
+    n_rows = table.metadata.num_rows
     if n_rows > MOST_ROWS:
         raise EarnestError(f"{location}: says that it has {n_rows} rows, more than {MOST_ROWS}. Split it.")
     rows = _names_in(location, table, columns) if columns else ({} for _ in range(n_rows))
     for number, row in enumerate(rows):
+        told = row.get(CHANNEL)
+        channel = channel_of({} if told is None else {CHANNEL: str(told)}, f"{location}, row {number}")
         if path:
             (whole,) = named_in(location, [str(row[path])])
-            yield _file(whole)
+            yield _file(whole).of_channel(channel)
         else:
             name = f"{number:08d}" if key is None or row[key] is None else str(row[key])
-            yield Input(path_of(f"{location}/{name}"), "row", _location(location), number)
+            key_of_row = path_of(f"{location}/{name}")
+            yield Input(key_of_row, "row", _location(location), number).of_channel(channel)
 
 
 def _names_in(location: str, table: Any, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -270,6 +276,18 @@ def _names_in(location: str, table: Any, columns: Sequence[str]) -> Iterator[dic
                     "Names are shorter: is it the right table?"
                 )
         yield from batch.to_pylist()
+
+
+def _channels(schema: Any, location: str) -> list[str]:
+    """Return the column that says which channel is heard; a text of that name may say anything, such as "telephone"."""
+    types = load_pyarrow().types
+    if CHANNEL not in schema.names:
+        return []
+    kind = schema.field(CHANNEL).type
+    if types.is_integer(kind) or types.is_floating(kind):
+        return [CHANNEL]
+    _log.warning("%s: the column 'channel' is not read, for it holds no numbers. 1 would be the left one.", location)
+    return []
 
 
 def _is_text(kind: Any) -> bool:

@@ -221,3 +221,23 @@ def test_rows_of_a_table_are_called_by_its_key_and_else_by_number(tmp_path: Path
     assert named() == ["00000000", "00000001"]
     assert named(path=["x.wav", "y.wav"]) == ["x.wav", "y.wav"]
     assert named(path=["x.wav", "y.wav"], id=[None, 7]) == ["00000000", "7"]
+
+
+def test_a_channel_in_a_table_is_heard_as_one_in_a_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    import pyarrow.parquet
+
+    def channels(**columns: object) -> list[tuple[str, int | None]]:
+        pyarrow.parquet.write_table(pyarrow.table(columns), path := tmp_path / "t.parquet")
+        return [(Path(one.key).name, one.channel) for one in inputs_of(str(path))]
+
+    calls = ["a.wav", "a.wav", "b.wav"]
+    told = [("a.wav#1", 1), ("a.wav#2", 2), ("b.wav", None)]
+    assert channels(path=calls, channel=[1, 2, None]) == told
+    assert channels(path=calls, channel=[1.0, 2.0, None]) == told
+    assert channels(audio=[b"one", b"one", b"two"], id=calls, channel=[1, 2, None]) == told
+    with pytest.raises(EarnestError, match="row 1: channel '0', "):
+        channels(path=calls, channel=[1, 0, 2])
+    assert not caplog.records
+    assert channels(path=calls, channel=["telephone", "1", ""]) == [(call, None) for call in calls]
+    assert "the column 'channel' is not read, for it holds no numbers" in caplog.text
