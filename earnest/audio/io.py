@@ -398,6 +398,11 @@ def array_frames(array: npt.ArrayLike, name: str, are_frames: bool = False) -> n
         return values.astype(np.float32).reshape(len(values), -1 if values.size else max(values.shape[1:], default=1))
 
 
+def _is_raw(array: object) -> bool:
+    """Whether it is a bytearray, or a view of bytes as sound cards give it: numpy takes each byte for a sample."""
+    return not hasattr(array, "dtype") and not isinstance(array, list | tuple)
+
+
 def _numbers(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     """Return an array of integers or floats."""
     try:
@@ -405,7 +410,8 @@ def _numbers(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors on a GPU or with gradients
         why = first_line(error)[:200].rstrip(".")
         raise AudioError(f"{name}: not an array of numbers ({why}). Give samples, such as a numpy array.") from None
+    if values.dtype.kind == "S" or (values.dtype in (np.uint8, np.int8) and _is_raw(array)):
+        raise AudioError(f"{name}: expected numbers, got bytes. Read them with np.frombuffer(data, np.int16).")
     if np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating):
         return values
-    hint = " Read bytes with np.frombuffer(data, np.int16)." if values.dtype.kind == "S" else ""
-    raise AudioError(f"{name}: expected numbers, got {values.dtype}.{hint}")
+    raise AudioError(f"{name}: expected numbers, got {values.dtype}.")

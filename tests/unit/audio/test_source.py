@@ -1,5 +1,6 @@
 """What people hand over: it works, or one sentence says what to do."""
 
+import ctypes
 from array import array
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -201,11 +202,26 @@ def test_blocks_of_many_channels_stay_samples_by_channels() -> None:
 
 @pytest.mark.parametrize(
     ("block", "told"),
-    [(None, "expected numbers, got object"), (b"\0\0", "np.frombuffer"), ((VOICE, RATE_HZ), "not an array of numbers")],
+    [
+        (None, "expected numbers, got object"),
+        (b"\0\0", "got bytes. Read them with np.frombuffer"),
+        (bytearray(b"\0\0"), "got bytes. Read them with np.frombuffer"),
+        (memoryview(b"\0\0"), "got bytes. Read them with np.frombuffer"),
+        (ctypes.create_string_buffer(2), "np.frombuffer"),
+        ([True, False], "expected numbers, got bool"),
+        ((VOICE, RATE_HZ), "not an array of numbers"),
+    ],
 )
 def test_a_block_that_is_none_is_told(block: Any, told: str) -> None:
     with pytest.raises(AudioError, match=told):
         mono_chunk(block, Mixer(RATE_HZ))
+
+
+def test_a_block_of_8_bit_samples_is_one_where_its_type_says_so() -> None:
+    for block in (np.array([0, 128, 255], np.uint8), [np.uint8(0), np.uint8(128), np.uint8(255)]):
+        np.testing.assert_allclose(mono_chunk(block, Mixer(RATE_HZ)), [-1, 0, 127 / 128])
+    shorts = memoryview(np.array([-32_768, 16_384], np.int16))
+    np.testing.assert_allclose(mono_chunk(shorts, Mixer(RATE_HZ)), [-1, 0.5])
 
 
 def test_a_rate_is_a_whole_number() -> None:
