@@ -153,13 +153,14 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
         raise AudioError(f"-: {known} can't be read as a stream. {_INSTEAD}")
     if head:
         head += _exactly(file, N_LOOKED - len(head))
-        if _are_floats(head):
+        if are_floats(head):
             raise AudioError(f"-: these samples are 32-bit floats; without a header 16 bits are read. {_FLOATS}")
     return Pipe(sample_rate_hz, n_channels, dtype, _chunks(file, head, n_bytes, sample_rate_hz, n_channels, dtype))
 
 
-def _are_floats(head: bytes) -> bool:
+def are_floats(head: bytes) -> bool:
     """Whether samples are 32-bit floats from -1 to 1; of 16-bit sound every second one would lie in a narrow band."""
+    head = head[:N_LOOKED]
     values = np.frombuffer(head[: len(head) // 4 * 4], "<f4")
     values = np.unique(np.abs(values[values != 0]))
     return len(values) >= N_FLOATS and bool(np.all((values > 1e-9) & (values <= 1)))

@@ -25,7 +25,7 @@ from earnest.apps.server.formats import ProblemError
 from earnest.apps.server.routes import WindowsQuery, classes_of, refuse_repeated
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
-from earnest.audio.feed import container_of
+from earnest.audio.feed import are_floats, container_of
 from earnest.audio.sound_file import is_wav
 from earnest.errors import AudioError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.adaptation import Adapter
@@ -223,6 +223,10 @@ class Conversation:
         if not self.heard_s and (file := "WAV" if is_wav(message) else container_of(message[:12])):
             told = f"this is the beginning of a {file} file. Send samples alone, without a header: {self.encoding}."
             raise StreamEndedError("bad-sound", f"{THE_RECORDING}: {told}")
+        if self.encoding == "s16le" and are_floats(message):
+            raise StreamEndedError(
+                "bad-sound", "These are 32-bit floats, not s16le. Open the stream with encoding=f32le."
+            )
         kind = np.dtype(_DTYPES[self.encoding])
         n_frame = kind.itemsize * self.channels
         if len(message) % n_frame:

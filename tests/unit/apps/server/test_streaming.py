@@ -194,6 +194,23 @@ def test_infinite_samples_are_bad_sound_of_the_recording(client: TestClient) -> 
     assert error["detail"].startswith("the recording: holds NaN or infinite samples")
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_floats_are_not_heard_as_integers(client: TestClient, channels: int) -> None:
+    samples = np.repeat(voice(1.0)[:, None], channels, axis=1)
+    address = f"{ADDRESS}&channels={channels}"
+    with client.websocket_connect(address) as websocket:
+        websocket.send_bytes(bytes(800))  # silence is the same in both
+        websocket.send_bytes(samples.astype("<f4").tobytes())
+        _, error, closed = told(websocket)
+    assert (error["code"], closed) == ("bad-sound", {"closed": 1007})
+    assert error["detail"] == "These are 32-bit floats, not s16le. Open the stream with encoding=f32le."
+    for level in (0.001, 1.0, 9.0):
+        with client.websocket_connect(address) as websocket:
+            websocket.send_bytes(np.round(np.clip(level * samples, -1, 1) * 32_767).astype("<i2").tobytes())
+            websocket.send_json({"type": "finish"})
+            assert told(websocket)[-1] == {"closed": 1000}
+
+
 @pytest.mark.parametrize(
     ("head", "kind"),
     [(b"\x1a\x45\xdf\xa3", "WebM"), (b"OggS", "Ogg"), (b"RIFF\0\0\0\0WAVE", "WAV"), (b"\0\0\0\x20ftyp", "MP4")],
