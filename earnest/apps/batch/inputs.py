@@ -20,6 +20,7 @@ from earnest.apps.cli._recordings import (
     MOST_LIST_BYTES,
     channel_of,
     is_list,
+    refuse_part,
     rows_of_list,
     told_recordings,
     warn_of_columns,
@@ -33,7 +34,7 @@ from earnest.files.tables import largest_shared_page, lines_of, load_pyarrow
 Kind: TypeAlias = Literal["file", "member", "row"]
 _LISTS = (".csv", ".tsv", ".txt")
 _PACKED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
-CHANNEL = "channel"
+CHANNEL, _PART_COLUMNS = "channel", ("start_s", "end_s")
 _log = logging.getLogger(__name__)
 _SOUND_COLUMNS, _PATH_COLUMNS, _KEY_COLUMNS = ("audio", "bytes"), ("path", "url"), ("key", "utterance_id", "id")
 MOST_ROWS = 2**31
@@ -238,6 +239,7 @@ def _table_rows(location: str) -> Iterator[Input]:
                 sounds, paths = " or ".join(_SOUND_COLUMNS), " or ".join(_PATH_COLUMNS)
                 raise EarnestError(f"{location}: needs a column {sounds} with bytes, or {paths} with paths.")
             columns = [*filter(None, (None if sound else path, key)), *_channels(table.schema_arrow, location)]
+            columns += [name for name in _PART_COLUMNS if name in names and not sound]
             if not is_url(location):  # of an address all pages would be fetched for that
                 largest_shared_page(Path(location), table.metadata, [*filter(None, (sound, *columns))])
             # As dictionaries: a cell of many MiB is held once, however many rows name it.
@@ -254,8 +256,9 @@ def _rows(location: str, table: Any, columns: Sequence[str], path: str | None, k
         raise EarnestError(f"{location}: says that it has {n_rows} rows, more than {MOST_ROWS}. Split it.")
     rows = _names_in(location, table, columns) if columns else ({} for _ in range(n_rows))
     for number, row in enumerate(rows):
-        told = row.get(CHANNEL)
-        channel = channel_of({} if told is None else {CHANNEL: str(told)}, f"{location}, row {number}")
+        cells = {name: str(row[name]) for name in (CHANNEL, *_PART_COLUMNS) if row.get(name) is not None}
+        refuse_part(cells, where := f"{location}, row {number}")
+        channel = channel_of(cells, where)
         if path:
             (whole,) = named_in(location, [str(row[path])])
             yield _file(whole).of_channel(channel)

@@ -167,17 +167,22 @@ def _cells(header: Sequence[str], times: Sequence[str | None], row: Sequence[str
         raise EarnestError(f"{where}: {counted(len(row), 'cell')}, but the header has {len(header)}.")
     # Only a path may begin or end with a space, and that only where the file is called so.
     cells = {name: cell if name == "path" else cell.strip() for name, cell in zip(header, row, strict=True)}
-    if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0") or _are_numbers(cells, times):
-        raise EarnestError(
-            f"{where}: names a part of a recording. Save that part as a file: only whole recordings are answered."
-        )
+    refuse_part(cells, where, times)
     if not cells["path"]:
         raise EarnestError(f"{where}: the path is missing.")
     return cells
 
 
+def refuse_part(cells: Mapping[str, str], where: str, times: Sequence[str | None] = ()) -> None:
+    """Raise an `EarnestError` for a row that names a part of a recording."""
+    if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0") or _are_numbers(cells, times):
+        raise EarnestError(
+            f"{where}: names a part of a recording. Save that part as a file: only whole recordings are answered."
+        )
+
+
 def _are_numbers(cells: Mapping[str, str], columns: Sequence[str | None]) -> bool:
-    return all(name is not None and cells[name].replace(".", "", 1).isdecimal() for name in columns)
+    return bool(columns) and all(name is not None and cells[name].replace(".", "", 1).isdecimal() for name in columns)
 
 
 class Speakers:

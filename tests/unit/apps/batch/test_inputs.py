@@ -238,6 +238,10 @@ def test_a_channel_in_a_table_is_heard_as_one_in_a_list(tmp_path: Path, caplog: 
     assert channels(audio=[b"one", b"one", b"two"], id=calls, channel=[1, 2, None]) == told
     with pytest.raises(EarnestError, match="row 1: channel '0', "):
         channels(path=calls, channel=[1, 0, 2])
+    with pytest.raises(EarnestError, match="row 1: names a part of a recording"):
+        channels(path=calls, start_s=[0.0, 2.5, None], end_s=[None, None, None])
+    sounds = {"audio": [b"one", b"one", b"two"], "id": calls, "start_s": [0.0, 2.5, None]}  # the parts by themselves
+    assert channels(**sounds) == [("a.wav", None), ("a.wav", None), ("b.wav", None)]
     assert not caplog.records
     assert channels(path=calls, channel=["telephone", "1", ""]) == [(call, None) for call in calls]
     assert "the column 'channel' is not read, for it holds no numbers" in caplog.text
