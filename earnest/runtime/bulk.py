@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from earnest.audio.activity import Extent
+from earnest.audio.deadline import check_deadline
 from earnest.audio.source import AudioInput, Source, path_of, source_name, source_of, whole_and_channel
 from earnest.bundle import SOUNDS, BundleInfo
 from earnest.errors import AudioError, MissingExtraError
@@ -275,6 +276,7 @@ class Bulk:
             return
         ahead: deque[Future[PendingRecording]] = deque()
         for source in sources:
+            check_deadline()  # which the threads don't know
             ahead.append(pool.submit(self._decode, source))
             if len(ahead) >= AHEAD_CLIPS:
                 yield ahead.popleft().result()
@@ -359,6 +361,7 @@ class Bulk:
         """Give each recording the answers of its windows, in the windows' order."""
         rows: list[WindowOutputs] = [{}] * len(pending)
         for numbers, running in batches:
+            check_deadline()
             outputs = running.result() if isinstance(running, Future) else running
             for place, number in enumerate(numbers):
                 rows[number] = {name: values[place] for name, values in outputs.items()}

@@ -22,7 +22,7 @@ from stand_in import write_adapting, write_bundle
 import earnest
 from earnest.audio.deadline import check_deadline
 from earnest.errors import AudioError, BundleError, EarnestError
-from earnest.runtime import predictor
+from earnest.runtime import bulk, predictor
 from earnest.runtime.formats import PredictionRows
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
@@ -263,6 +263,32 @@ def test_rows_that_nobody_awaits_any_more_hold_no_event_loop(model: Predictor, m
     monkeypatch.setattr(PredictionRows, "close", slow)
     asyncio.run(left())
     assert went_on == [True]
+
+
+def test_rows_that_are_cancelled_are_not_decoded_to_their_end(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go, original, decoded = threading.Event(), threading.Event(), bulk.Bulk._decode, []
+
+    def decode(self: bulk.Bulk, given: Any) -> Any:
+        decoded.append(given)
+        began.set()
+        assert go.wait(120)
+        return original(self, given)
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(anext(model.apredict_many([CLIP] * 40, jobs=2)))
+        while not began.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go.set()
+
+    monkeypatch.setattr(bulk, "AHEAD_CLIPS", 2)
+    monkeypatch.setattr(bulk.Bulk, "_decode", decode)
+    asyncio.run(cancelled())  # which waits for its threads
+    assert len(decoded) < 10
 
 
 def test_threads_that_ask_at_once_load_a_shipped_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
