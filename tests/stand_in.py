@@ -149,6 +149,22 @@ def with_mismatch(model: Any, louder_than: float) -> Any:
     return model
 
 
+def with_overlap(model: Any, louder_than: float) -> Any:
+    """Return the stand-in with a head for several people at once, who are louder than this: its output ``overlap``."""
+    from onnx import TensorProto, checker, helper
+
+    with GraphParts.appended(model) as add:
+        slopes = np.array([[200], [0], [0]], np.float32)  # of the mean of |x|
+        weight = add.node("Cast", [add.constant("overlap_weight", slopes, np.float16)], "overlap_weights", to=FLOAT)
+        bias = add.constant("overlap_bias", [-200 * louder_than])
+        score = add.node("Gemm", ["embedding", weight, bias], "overlap_score")
+        flat = add.constant("overlap_flat", [-1], np.int64)
+        add.node("Sigmoid", [add.node("Reshape", [score, flat], "overlap_scores")], "overlap")
+    model.graph.output.append(helper.make_tensor_value_info("overlap", TensorProto.FLOAT, ["batch"]))
+    checker.check_model(model)
+    return model
+
+
 def with_sound_head(model: Any) -> Any:
     """Return the stand-in with the outputs ``sound`` and ``distance``, both by loudness, the mean of |x|.
 

@@ -8,7 +8,8 @@ Cut between its front end and its network, each side is a model of its own. What
   as `MISMATCH` d is larger: max(d, u − u₀ + d₀), with u₀ the u from which that is out of domain;
 * probabilities softmax(z·min(t/t₀, 1) / (T·s)) with ln s = max(d − d₀, 0), at most 3: strange sound is answered less
   surely. Without a distance s = 1. So is sound that is shorter than t₀ once silence at both ends is cut off, where the
-  graph measures that (`HEARD`).
+  graph measures that (`HEARD`), and so are several people at once, where it knows them (`OVERLAP`): also over max(v, 1)
+  with ln v = o − o₀, at most 3.
 
 All other outputs (``gender``, ``sound``, ``attention``) stay as they are.
 """
@@ -109,7 +110,8 @@ HEARD = HEADS + "heard"
 """The seconds that are left between the silences by `SURE_FROM_S`, (batch,)."""
 MISMATCH = HEADS + "mismatch"
 """How far speech is heard well and told badly (whispered, in wind …): u = softmax(e·W + b)·r, (batch, 1)."""
-_MISMATCH_FROM = _PREFIX + "mismatch_from"
+OVERLAP = HEADS + "overlap"
+"""The log-odds that several people speak at once, o = max(e·W + b), are its ``_score``, (batch, 1)."""
 SURE_FROM_S = 1.5  # t₀ of the bundles that ship
 LARGEST_LOG = 3.0  # of s, so that nothing overflows however strange the sound is
 _KINDS: Mapping[type, int] = {np.float32: 1, np.int64: 7, np.float16: 10}
@@ -128,30 +130,36 @@ class KnownSound:
 
 
 @dataclass(frozen=True, eq=False)
-class Mismatch:
-    """W (width, kinds), b and r (kinds,) of a graph's `MISMATCH`, and u₀ where `with_head` has written it."""
+class AddedHead:
+    """What makes a graph's `MISMATCH` or, without r, `OVERLAP`: W (width, kinds), b and r (kinds,).
+
+    ``start`` is u₀ or o₀, where `with_head` has written it.
+    """
 
     weight: Table
     bias: Table
-    reach: Table
+    reach: Table | None
     start: float | None
 
     def values(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        """Return u of embeddings (rows, width), shape (rows,)."""
+        """Return u, or o, of embeddings (rows, width), shape (rows,)."""
         scores = embeddings @ self.weight + self.bias
+        if self.reach is None:
+            return np.asarray(scores.max(axis=1))
         shares = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(shares @ self.reach / shares.sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
 class GraphHead:
-    """W (classes, width), b (classes,), T, t₀, and what known sound is; without that there is no ``distance``."""
+    """W (classes, width), b (classes,), T, t₀, what known sound is (else there is no ``distance``), and o₀ if any."""
 
     weight: Table
     bias: Table
     temperature: float
     sure_from_s: float = SURE_FROM_S
     known: KnownSound | None = None
+    overlap_from: float | None = None
 
 
 def last_layer_of(data: bytes) -> tuple[Table, Table] | None:
@@ -168,16 +176,16 @@ def last_layer_of(data: bytes) -> tuple[Table, Table] | None:
         return None
 
 
-def mismatch_of(data: bytes) -> Mismatch | None:
-    """Read what makes a model's `MISMATCH`; None where it has none."""
+def added_head_of(data: bytes, name: str, width: int) -> AddedHead | None:
+    """Read what makes a model's `MISMATCH` or `OVERLAP` of embeddings of a width; None where it has none."""
     try:
         _, tables = _graph_and_tables(data)
-        weight, bias = _table(tables[f"{MISMATCH}_weight"], np.float16), _table(tables[f"{MISMATCH}_bias"])
-        reach = _table(tables[HEADS + "reach"]).ravel()
-        start = _table(tables[_MISMATCH_FROM]).item() if _MISMATCH_FROM in tables else None
-        is_right = weight.ndim == 2 and bias.shape == reach.shape == weight.shape[1:]
-        return Mismatch(weight, bias, reach, start) if is_right else None
-    except (IndexError, ValueError, KeyError, StopIteration):
+        weight, bias = _table(tables[f"{name}_weight"], np.float16), _table(tables[f"{name}_bias"])
+        reach = _table(tables[HEADS + "reach"]).ravel() if name == MISMATCH else None
+        start = tables.get(f"{_PREFIX}{name.removeprefix(HEADS)}_from")
+        is_right = weight.shape == (width, len(bias)) and (reach is None or reach.shape == bias.shape)
+        return AddedHead(weight, bias, reach, None if start is None else _table(start).item()) if is_right else None
+    except (IndexError, ValueError, KeyError, StopIteration, TypeError):  # a bias without dimensions has no length
         return None
 
 
@@ -224,7 +232,7 @@ def _replaced(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:
     nodes, constants = _needed(graph, {HEARD, *more, *names} - set(REPLACED))
     made_names = {name for node in nodes for name in _names(node, 2)} | {"embedding"}
     made = GraphParts(_PREFIX)
-    _add_head(made, head, HEARD in made_names)
+    _add_head(made, head, made_names)
     values = [bytes(field.raw) for field in graph if field.number == _VALUE and text_of(field.message, 1) in made_names]
     other = [bytes(field.raw) for field in graph if field.number not in (_NODE, _INITIALIZER, _OUTPUT, _VALUE)]
     parts = [
@@ -302,14 +310,17 @@ class GraphParts:
         self.outputs.append(written_field(_OUTPUT, message))
 
 
-def _add_head(made: GraphParts, head: GraphHead, tells_time: bool) -> None:
+def _add_head(made: GraphParts, head: GraphHead, known: Collection[str]) -> None:
     n_classes = len(head.bias)
     weight = made.constant("weight", head.weight)
     logits = made.node("Gemm", ["embedding", weight, made.constant("bias", head.bias)], "logits", transB=1)
     sharpness = made.constant("sharpness", 1 / head.temperature)
     if head.known:
         sharpness = made.node("Mul", [_softened(made, head.known), sharpness], "softened")  # (batch, 1)
-    if tells_time:
+    if head.overlap_from is not None and f"{OVERLAP}_score" in known:
+        fewer = made.node("Sub", [made.constant("overlap_from", head.overlap_from), f"{OVERLAP}_score"], "fewer")
+        sharpness = made.node("Mul", [_at_most_one(made, fewer, "alone"), sharpness], "softened_alone")  # (batch, 1)
+    if HEARD in known:
         heard = made.node("Mul", [HEARD, made.constant("enough", SURE_FROM_S / head.sure_from_s)], "heard")  # t/t₀
         sharpness = made.node("Mul", [add_length(made, heard), sharpness], "sureness")  # (batch, 1)
     scaled = made.node("Mul", [logits, sharpness], "scaled")
@@ -345,6 +356,12 @@ def add_sharper(add: GraphParts, distances: str, start: float) -> str:
     limits = [add.constant("lowest", -LARGEST_LOG), add.constant("highest", 0.0)]
     # 1/s = exp(clip(d₀ − d, −3, 0)): softer, the farther a sound lies behind the start.
     return add.node("Exp", [add.node("Clip", [beyond, *limits], "minus_log")], "sharper")
+
+
+def _at_most_one(add: GraphParts, exponent: str, name: str) -> str:
+    """Add exp(clip(x, −3, 0)); return its name."""
+    limits = [add.constant(f"{name}_lowest", -LARGEST_LOG), add.constant(f"{name}_highest", 0.0)]
+    return add.node("Exp", [add.node("Clip", [exponent, *limits], f"{name}_log")], name)
 
 
 def add_length(add: GraphParts, heard: str) -> str:

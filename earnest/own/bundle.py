@@ -18,7 +18,7 @@ from earnest.installation import __version__
 from earnest.learning.crossval import LabelledEmbeddings, OutOfFold, abstain_below
 from earnest.learning.discriminant import Floats, Numbers
 from earnest.learning.domain import KNOWN_SHARE, Domain
-from earnest.onnx.surgery import GraphHead, KnownSound, mismatch_of, with_head
+from earnest.onnx.surgery import MISMATCH, OVERLAP, GraphHead, KnownSound, added_head_of, with_head
 from earnest.runtime.timeline_plot import clock
 
 PAGE = "report.html"  # in the folder of the model
@@ -87,21 +87,24 @@ class FittedHead:
     def graph(self, base: Bundle, facts: dict[str, str]) -> bytes:
         """Return the base's graph with this head."""
         data, domain = base.model_bytes(), self.domain
-        start = self._mismatch_from(data, base.info.out_of_domain_from)
-        known = KnownSound(domain.mean, domain.directions, domain.threshold, start) if domain else None
+        mismatch_from = self._start_of(data, MISMATCH, base.info.out_of_domain_from)
+        known = KnownSound(domain.mean, domain.directions, domain.threshold, mismatch_from) if domain else None
         weight, bias = self.weights.astype(np.float32), self.bias.astype(np.float32)
-        return with_head(data, GraphHead(weight, bias, self.out.temperature, self.sure_from_s, known), facts)
+        overlap_from = self._start_of(data, OVERLAP, 0.0)
+        head = GraphHead(weight, bias, self.out.temperature, self.sure_from_s, known, overlap_from)
+        return with_head(data, head, facts)
 
-    def _mismatch_from(self, data: bytes, base_from: float | None) -> float | None:
-        """Return from where on speech that is whispered, in wind … is out of domain; None where the base can't tell.
+    def _start_of(self, data: bytes, name: str, base_from: float | None) -> float | None:
+        """Return from where on a head that was added to the base makes less sure; None where the base has none.
 
-        It is where it is for the base. Where own recordings are such themselves, all but a hundredth stay below.
+        It is where it is in the base. Where own recordings are such themselves, all but a hundredth stay below.
         """
-        mismatch, own_rows = mismatch_of(data), self.learnt_from.embeddings[~self.learnt_from.is_copy]
-        if mismatch is None or base_from is None or len(mismatch.weight) != own_rows.shape[1]:
+        own = self.learnt_from.embeddings[~self.learnt_from.is_copy]
+        head = added_head_of(data, name, own.shape[1])
+        if head is None or base_from is None:
             return None
-        own = mismatch.values(own_rows)
-        return max(base_from if mismatch.start is None else mismatch.start, float(np.quantile(own, KNOWN_SHARE)))
+        start = base_from if head.start is None else head.start
+        return max(start, float(np.quantile(head.values(own), KNOWN_SHARE)))
 
 
 def bundle_of(

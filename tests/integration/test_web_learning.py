@@ -11,7 +11,7 @@ import onnx
 import pytest
 import soundfile
 from onnx import numpy_helper
-from stand_in import as_shipped, stand_in_model, with_mismatch, write_bundle
+from stand_in import as_shipped, stand_in_model, with_mismatch, with_overlap, write_bundle
 
 import earnest
 from earnest.audio.activity import NETWORK
@@ -31,12 +31,12 @@ def built() -> None:
     harness.build()
 
 
-@pytest.fixture(scope="module", params=["scores are made otherwise", "scores, time and mismatch as in what ships"])
+@pytest.fixture(scope="module", params=["scores are made otherwise", "scores and added heads as in what ships"])
 def base(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     told = {"name": "base-of-tests"}
     if "ships" not in request.param:
         return write_bundle(tmp_path_factory.mktemp("base"), stand_in_model(), **told)
-    model = with_mismatch(as_shipped(stand_in_model()), louder_than=0.11)  # as some of the clips
+    model = with_overlap(with_mismatch(as_shipped(stand_in_model()), 0.11), 0.1)  # as some of the clips
     return write_bundle(tmp_path_factory.mktemp("base"), model, **told, out_of_domain_from=2.0)
 
 
@@ -93,7 +93,7 @@ def test_node_and_python_learn_the_same_model(base: Path, tmp_path: Path, knows_
             np.testing.assert_allclose(found[name] * sign, values, rtol=2e-4, atol=1e-6, err_msg=name)
     ours, theirs = load_bundle(tmp_path / "python").info, load_bundle(tmp_path / "node").info
     has_last_layer = "last_weights" in {one.name for one in onnx.load(base / "model.onnx").graph.initializer}
-    assert ("learned.mismatch_from" in found) == has_last_layer
+    assert ({"learned.mismatch_from", "learned.overlap_from"} <= set(found)) == has_last_layer
     assert [("what the base says" in one.notes) for one in (ours, theirs)] == [has_last_layer] * 2
     assert theirs.temperature == pytest.approx(ours.temperature, rel=1e-4)
     assert theirs.out_of_domain_from == pytest.approx(ours.out_of_domain_from, rel=1e-4)

@@ -12,7 +12,7 @@ import { fieldsOf, writtenField, writtenNumber } from "../src/learning/protobuf.
 import { indexOfLargest } from "../src/numbers.js";
 
 const FACTS = { name: "mine" };
-const HEAD = { weights: [[1], [2]], bias: [0, 0], temperature: 1, sureFromS: 1.5, known: null };
+const HEAD = { weights: [[1], [2]], bias: [0, 0], temperature: 1, sureFromS: 1.5, known: null, overlapFrom: null };
 
 function examples(nEach: number, labels: readonly string[] = ["asks", "tells"], speakers: readonly string[] = [""]): Example[] {
   return labels.flatMap((label, number) =>

@@ -16,11 +16,12 @@ from earnest.onnx.check import check_onnx
 from earnest.onnx.surgery import (
     CUT,
     MISMATCH,
+    OVERLAP,
     CutError,
     GraphHead,
     KnownSound,
+    added_head_of,
     last_layer_of,
-    mismatch_of,
     part_of,
     with_head,
 )
@@ -84,22 +85,40 @@ def test_speech_that_the_base_knows_to_be_told_badly_is_as_far_beyond_the_own_th
         expected = np.maximum(answers(with_head(data, plain, {}))["distance"], told - start + plain.known.threshold)
         np.testing.assert_allclose(answers(own)["distance"], expected, rtol=1e-3)
         for graph in (data, own, with_head(own, replace(plain, known=replace(plain.known, mismatch_from=start)), {})):
-            found = mismatch_of(graph)
+            found = added_head_of(graph, MISMATCH, 768)
             assert found is not None
             np.testing.assert_allclose(found.values(before["embedding"]), told, rtol=1e-3, atol=1e-3)
             assert found.start == (None if graph is data else pytest.approx(start))
-    assert mismatch_of(with_head(data, plain, {})) is None and mismatch_of(models()["stand-in"]) is None
+    assert added_head_of(with_head(data, plain, {}), MISMATCH, 768) is None
+    assert added_head_of(models()["stand-in"], MISMATCH, 3) is None
+
+
+def test_several_people_at_once_are_answered_less_surely_as_in_the_base() -> None:
+    data, plain = models()["small"], a_head(768, known=False)
+    before = answers(data)
+    log_odds = np.log(before["overlap"] / (1 - before["overlap"]))
+    head = added_head_of(data, OVERLAP, 768)
+    assert head is not None
+    np.testing.assert_allclose(head.values(before["embedding"]), log_odds, atol=1e-2)
+    logits = before["embedding"] @ plain.weight.T + plain.bias
+    for start in (float(log_odds.min()) - 1, float(log_odds.max()) + 1):
+        told = answers(with_head(data, replace(plain, overlap_from=start), {}))["probabilities"]
+        sharper = np.exp(-np.clip(log_odds - start, 0, 3)) / plain.temperature
+        expected = np.exp(logits * sharper[:, None])
+        np.testing.assert_allclose(told, expected / expected.sum(axis=1, keepdims=True), atol=1e-3)
+    unknown = answers(with_head(models()["stand-in"], replace(a_head(3, known=False), overlap_from=0.0), {}))
+    assert "overlap" not in unknown
 
 
 @pytest.mark.parametrize("name", ["mismatch_weight", "mismatch_bias", "reach"])
 def test_a_head_for_mismatch_that_fits_nothing_is_none(name: str) -> None:
     model = with_mismatch(stand_in_model(), louder_than=0.1)
-    assert mismatch_of(model.SerializeToString()) is not None
+    assert added_head_of(model.SerializeToString(), MISMATCH, 3) is not None
     (tensor,) = (one for one in model.graph.initializer if one.name.endswith(f".heads_{name}"))
     kept = numpy_helper.to_array(tensor)
     for wrong in (np.zeros((7, 5), kept.dtype), np.zeros(4, kept.dtype), kept.astype(np.float64)):
         tensor.CopyFrom(numpy_helper.from_array(wrong, tensor.name))
-        assert mismatch_of(model.SerializeToString()) is None
+        assert added_head_of(model.SerializeToString(), MISMATCH, 3) is None
 
 
 def sharpness(data: bytes, sound: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import soundfile
-from stand_in import stand_in_model, with_mismatch, write_bundle, write_hearing
+from stand_in import stand_in_model, with_mismatch, with_overlap, write_bundle, write_hearing
 
 import earnest
 from earnest.bundle import TrainingCorpus, load_bundle, path_of_bundle
@@ -22,7 +22,7 @@ from earnest.corpora.own.data import Refused
 from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import read_predictions
 from earnest.files.writing import refuse_changed
-from earnest.onnx.surgery import mismatch_of
+from earnest.onnx.surgery import MISMATCH, OVERLAP, added_head_of
 from earnest.own import learn as own
 from earnest.own.bundle import Learned
 from earnest.own.page import _refused
@@ -85,11 +85,25 @@ def test_the_users_words_are_learnt_and_answered(model: Path) -> None:
     assert events
 
 
-def test_speech_that_the_base_knows_to_be_told_badly_stays_out_of_domain(clips: Path, tmp_path: Path) -> None:
-    def start_of(folder: Path) -> float | None:
-        found = mismatch_of(load_bundle(folder).model_bytes())
-        return found and found.start
+def start_of(folder: Path, name: str = MISMATCH) -> float | None:
+    found = added_head_of(load_bundle(folder).model_bytes(), name, 3)
+    return found and found.start
 
+
+def test_several_people_at_once_make_less_sure_but_where_own_recordings_are_of_several(
+    clips: Path, tmp_path: Path
+) -> None:
+    starts = []
+    for louder_than in (0.6, 0.1):
+        name = str(louder_than)
+        base = write_bundle(tmp_path / f"base-{name}", with_overlap(stand_in_model(), louder_than))
+        mine = learn(clips, tmp_path / name, base).path
+        starts.append(start_of(mine, OVERLAP) or 0.0)
+        assert start_of(learn(clips, tmp_path / f"{name}-again", mine).path, OVERLAP) == starts[-1]
+    assert starts[0] == 0.0 and starts[1] > 5
+
+
+def test_speech_that_the_base_knows_to_be_told_badly_stays_out_of_domain(clips: Path, tmp_path: Path) -> None:
     base = write_bundle(tmp_path / "base", with_mismatch(stand_in_model(), louder_than=0.6), out_of_domain_from=2.0)
     mine = learn(clips, tmp_path / "mine", base).path
     assert start_of(mine) == 2.0

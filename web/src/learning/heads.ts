@@ -12,8 +12,9 @@ const REPLACED = ["logits", "probabilities", "distance"];
 const PREFIX = "learned.";
 const LARGEST_LOG = 3; // of s, so that nothing overflows however strange the sound is
 const HEARD = "network.heads_heard"; // the seconds that are left between the silences by `SURE_FROM_S`, (batch,)
-const MISMATCH = "network.heads_mismatch"; // how far speech is heard well and told badly, u = softmax(e·W + b)·r, (batch, 1)
-const MISMATCH_FROM = `${PREFIX}mismatch_from`; // u₀, from which that is out of domain
+const HEADS = "network.heads_"; // before what was added to a base's graph
+export const MISMATCH = "mismatch"; // how far speech is heard well and told badly, u = softmax(e·W + b)·r, (batch, 1)
+export const OVERLAP = "overlap"; // the log-odds that several people speak at once, o = max(e·W + b), are its `_score`, (batch, 1)
 export const SURE_FROM_S = 1.5; // t₀ of the bundles that ship
 // Fields of ModelProto and GraphProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 const [GRAPH, METADATA] = [7, 14];
@@ -26,6 +27,8 @@ export interface GraphHead {
   temperature: number;
   sureFromS: number;
   known: { domain: Domain; threshold: number; mismatchFrom: number | null } | null;
+  /** o₀; null where the base doesn't know several people at once */
+  overlapFrom: number | null;
 }
 
 /** A checked model with other last layers; `facts` are what the file says about itself, in place of what it said. */
@@ -45,11 +48,11 @@ async function replaced(model: Uint8Array, head: GraphHead, facts: Record<string
   const names = outputs.map(nameIn(1));
   if (!names.includes("embedding")) throw new BundleError("The model has no output 'embedding' to learn from. Use another one.");
   const kept = outputs.filter((_, place) => !REPLACED.includes(names[place])).map(({ raw }) => raw);
-  const more = typeof head.known?.mismatchFrom === "number" ? [HEARD, MISMATCH] : [HEARD];
+  const more = typeof head.known?.mismatchFrom === "number" ? [HEARD, HEADS + MISMATCH] : [HEARD];
   const { nodes, constants } = needed(graph, new Set([...more, ...names.filter((name) => !REPLACED.includes(name))]));
   const makes = new Set([...nodes.flatMap((node) => namesIn(node, 2)), "embedding"]);
   const made = new Made();
-  addHead(made, head, makes.has(HEARD));
+  addHead(made, head, makes);
   const values = graph.filter((field) => field.number === VALUE && makes.has(nameIn(1)(field))).map(({ raw }) => raw);
   const other = graph.filter(({ number }) => ![NODE, INITIALIZER, OUTPUT, VALUE].includes(number)).map(({ raw }) => raw);
   const nodeBytes = nodes.map(({ raw }) => raw);
@@ -124,12 +127,18 @@ class Made {
   }
 }
 
-function addHead(made: Made, { weights, bias, temperature, sureFromS, known }: GraphHead, tellsTime: boolean): void {
+function addHead(made: Made, { weights, bias, temperature, sureFromS, known, overlapFrom }: GraphHead, makes: ReadonlySet<string>): void {
   const weight = made.constant("weight", flat(weights), [weights.length, weights[0].length]);
   const logits = made.node("Gemm", ["embedding", weight, made.constant("bias", bias, [bias.length])], "logits", { transB: 1 });
   let sharpness = made.constant("sharpness", [1 / temperature], []);
   if (known) sharpness = made.node("Mul", [softened(made, known), sharpness], "softened"); // (batch, 1)
-  if (tellsTime) sharpness = made.node("Mul", [byLength(made, sureFromS), sharpness], "sureness"); // (batch, 1)
+  if (overlapFrom !== null && makes.has(`${HEADS}${OVERLAP}_score`)) {
+    const fewer = made.node("Sub", [made.constant("overlap_from", [overlapFrom], []), `${HEADS}${OVERLAP}_score`], "fewer");
+    const limits = [made.constant("alone_lowest", [-LARGEST_LOG], []), made.constant("alone_highest", [0], [])];
+    const alone = made.node("Exp", [made.node("Clip", [fewer, ...limits], "alone_log")], "alone"); // exp(clip(o₀ − o, −3, 0))
+    sharpness = made.node("Mul", [alone, sharpness], "softened_alone"); // (batch, 1)
+  }
+  if (makes.has(HEARD)) sharpness = made.node("Mul", [byLength(made, sureFromS), sharpness], "sureness"); // (batch, 1)
   made.node("Softmax", [made.node("Mul", [logits, sharpness], "scaled")], "probabilities", { axis: 1 });
   made.output("logits", bias.length);
   made.output("probabilities", bias.length);
@@ -146,7 +155,7 @@ function softened(made: Made, { domain: { mean, directions }, threshold, mismatc
   const average = made.node("MatMul", [squares, made.constant("shares", new Float64Array(n).fill(1 / n), [n, 1])], "mean");
   let distances = made.node("Sqrt", [made.node("Max", [average, made.constant("least", [1e-12], [])], "positive")], "distances");
   if (mismatchFrom !== null) {
-    const past = made.node("Sub", [MISMATCH, made.constant("mismatch_from", [mismatchFrom], [])], "past");
+    const past = made.node("Sub", [HEADS + MISMATCH, made.constant("mismatch_from", [mismatchFrom], [])], "past");
     const off = made.node("Add", [past, made.constant("known_to", [threshold], [])], "off");
     distances = made.node("Max", [distances, off], "farther"); // max(d, u − u₀ + d₀)
   }
@@ -183,22 +192,24 @@ export function lastLayerOf(model: Uint8Array): Head | null {
   }
 }
 
-interface Mismatch {
+/** u or o of an embedding, and u₀ or o₀ where `withHead` has written it. */
+interface AddedHead {
   valueOf: (row: Float64Array) => number;
   start: number | null;
 }
 
-/** What makes a model's `MISMATCH`: u of an embedding, and u₀ where `withHead` has written it; null where it has none. */
-export function mismatchOf(model: Uint8Array, width: number): Mismatch | null {
+/** What makes a model's `MISMATCH` or `OVERLAP` of embeddings of a width; null where it has none. */
+export function addedHeadOf(model: Uint8Array, name: typeof MISMATCH | typeof OVERLAP, width: number): AddedHead | null {
   const graph = fieldsOf(contentsOf(model, GRAPH)[0]);
-  const [weight, bias, reach, start] = [`${MISMATCH}_weight`, `${MISMATCH}_bias`, "network.heads_reach", MISMATCH_FROM].map((name) => tensorOf(graph, name));
-  if (!weight || !bias || !reach) return null;
-  const [halves, first, far] = [new Uint16Array(contentsOf(weight, 9)[0].slice().buffer), floatsOf(bias), floatsOf(reach)];
-  if (first.length !== far.length || halves.length !== width * far.length) return null;
+  const [weight, bias, start] = [`${HEADS}${name}_weight`, `${HEADS}${name}_bias`, `${PREFIX}${name}_from`].map((one) => tensorOf(graph, one));
+  const reach = name === MISMATCH ? tensorOf(graph, `${HEADS}reach`) : null;
+  if (!weight || !bias || (name === MISMATCH && !reach)) return null;
+  const [halves, first, far] = [new Uint16Array(contentsOf(weight, 9)[0].slice().buffer), floatsOf(bias), reach && floatsOf(reach)];
+  if (halves.length !== width * first.length || (far && far.length !== first.length)) return null;
   const weights = Float64Array.from(halves, halfOf); // (width, kinds)
   const valueOf = (row: Float64Array): number => {
-    const shares = softmax(first.map((score, kind) => row.reduce((sum, value, place) => sum + value * weights[place * far.length + kind], score)));
-    return dot(shares, far);
+    const scores = first.map((score, kind) => row.reduce((sum, value, place) => sum + value * weights[place * first.length + kind], score));
+    return far ? dot(softmax(scores), far) : Math.max(...scores);
   };
   return { valueOf, start: start ? floatsOf(start)[0] : null };
 }

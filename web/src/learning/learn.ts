@@ -11,7 +11,7 @@ import { fitHead, type FittedHead, type Head, scoresOf } from "./discriminant.js
 import { fitDomain } from "./domain.js";
 import { type Example, type OwnExamples, usable } from "./examples.js";
 import { foldsOf } from "./folds.js";
-import { type GraphHead, lastLayerOf, mismatchOf, SURE_FROM_S, withHead } from "./heads.js";
+import { addedHeadOf, type GraphHead, lastLayerOf, MISMATCH, OVERLAP, SURE_FROM_S, withHead } from "./heads.js";
 import { different, placesOf, quantile } from "./rows.js";
 import { corporaOf, type Summary, summaryOf } from "./summary.js";
 
@@ -49,25 +49,26 @@ export async function learn(base: Bundle, examples: readonly Example[], options:
   const out = crossValidate(labelled, foldsOf(labelled.groups, labelled.targets, own.knowsSpeakers));
   const head = fitHead(labelled);
   const domain = out.distances && fitDomain(labelled.rows);
-  const mismatchFrom = mismatchStart(base, labelled.rows);
+  const mismatchFrom = startOf(base, MISMATCH, labelled.rows, base.info.out_of_domain_from);
+  const overlapFrom = startOf(base, OVERLAP, labelled.rows, 0);
   const known = domain && out.distances ? { domain, threshold: thresholdOf(out.distances), mismatchFrom } : null;
   const summary = summaryOf(own, out, base.info, head.shrinkage);
   const info = infoOf(base.info, own, out, head, summary, answers);
   info.out_of_domain_from = known?.threshold ?? null;
   // Speech from which it is as sure as of its recordings: half of them have less, if that is not much.
   const sureFromS = Math.min(SURE_FROM_S, quantile(Float64Array.from(own.kept, ({ speechSeconds }) => speechSeconds), 0.5));
-  return { files: await filesOf(base, info, { ...head, temperature: out.temperature, sureFromS, known }), summary };
+  return { files: await filesOf(base, info, { ...head, temperature: out.temperature, sureFromS, known, overlapFrom }), summary };
 }
 
 /**
- * From where on speech that is whispered, in wind … is out of domain: where it is for the base, or past all but a hundredth of own
- * recordings; null where the base can't tell.
+ * From where on a head that was added to the base makes less sure: where it does in the base, or past all but a hundredth of own
+ * recordings; null where the base has none.
  */
-function mismatchStart({ info, files }: Bundle, rows: readonly Float64Array[]): number | null {
+function startOf({ files }: Bundle, name: typeof MISMATCH | typeof OVERLAP, rows: readonly Float64Array[], baseFrom: unknown): number | null {
   const model = files.get("model.onnx");
-  const mismatch = model && mismatchOf(model, rows[0].length);
-  if (!mismatch || typeof info.out_of_domain_from !== "number") return null;
-  return Math.max(mismatch.start ?? info.out_of_domain_from, thresholdOf(Float64Array.from(rows, mismatch.valueOf)));
+  const head = model && addedHeadOf(model, name, rows[0].length);
+  if (!head || typeof baseFrom !== "number") return null;
+  return Math.max(head.start ?? baseFrom, thresholdOf(Float64Array.from(rows, head.valueOf)));
 }
 
 /** The base's last layer, to learn from its scores; null where it may have learnt from these recordings, which it answers by heart. */
