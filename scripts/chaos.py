@@ -39,7 +39,6 @@ REFUSED = ("is being written by", "already exists", "That run did not end", ": h
 TABLE = """
 [tune]
 trials = 4
-pruner = "none"
 [tune.ranges]
 training.learning_rate = { low = 1e-3, high = 2e-2, log = true }
 """

@@ -207,6 +207,7 @@ def selected_settings(folders: Sequence[Path]) -> dict[str, Any]:
 STUDY, BEST, TRIALS, TRIED = "study.db", "best.toml", "trials.csv", "tune.json"
 FOLDERS = "trials"  # in it a folder a trial
 State = Literal["complete", "pruned", "failed"]
+METRIC = "valid_ua"  # in tables; what trials are judged by
 N_DRAWS = 32  # of settings that were tried, before one of them counts as a trial again
 N_BEFORE_PRUNING = 4  # trainings that end as planned, before one is held against them
 
@@ -218,7 +219,7 @@ class Trial:
     Attributes
     ----------
     number : from 1, in the order of trying
-    value : the metric on validation utterances, from 0 to 1; None where the training failed or was ended early
+    value : UA on validation utterances, from 0 to 1; None where the training failed or was ended early
     settings : key → value
     error : why it failed
     """
@@ -282,7 +283,7 @@ def tune_split(
     refuse_wrong_answers(initial_classifier(space.recipe, clips.classes(space.recipe)), space.recipe.model)
     torch.set_num_threads(1)  # the same bits on every machine's number of cores
     workplace = _Workplace(split, output, clips)
-    with _study(output, space.tune) as study:
+    with _study(output) as study:
         _forget_killed(study)
         while (n_done := len(_finished(study))) < space.tune.trials:
             on_trial(_try_next(study, space, workplace, n_done))
@@ -296,19 +297,19 @@ def claim_search(space: SearchSpace, split: Split, output: Path) -> None:
         raise SplitError(f"{split.title}: it has test recordings, and settings are never chosen on those.")
     if not split.valid:
         raise RecipeError(f"{split.title}: has no validation recordings, on which settings are chosen.")
-    if (output / TRIED).exists() and not _has_learnt(output, space.tune):
+    if (output / TRIED).exists() and not _has_learnt(output):
         _forget(output)
     claim(output, space.recipe, split)
     _claim_table(output, space.tune)
 
 
-def _has_learnt(output: Path, settings: Tune) -> bool:
+def _has_learnt(output: Path) -> bool:
     """Whether a trial has a value, or has learnt an epoch at least."""
     if any(one.name not in BEFORE_LEARNING for one in output.glob(f"{FOLDERS}/*/[!.]*")):
         return True
     if not (output / STUDY).exists():
         return False
-    with _study(output, settings) as study:
+    with _study(output) as study:
         return any(trial.value is not None for trial in study.trials)
 
 
@@ -341,7 +342,7 @@ def _try_next(study: "Study", space: SearchSpace, workplace: _Workplace, n_done:
     state, value = TrialState.FAIL, None
     try:
         recipe = space.recipe_with(space.settings_of(trial.params))
-        watch = _Watch(trial, space.tune.metric)
+        watch = _Watch(trial)
         value = _value(recipe, workplace, workplace.output / FOLDERS / f"{n_done + 1:03d}", watch)
         state, value = (TrialState.PRUNED, None) if watch.is_pruned else (TrialState.COMPLETE, value)
     except RecipeError as error:  # settings that don't go together are a result too
@@ -370,21 +371,20 @@ class _Watch:
     """Reports each epoch to Optuna, and ends a training that is pruned."""
 
     trial: "OptunaTrial"
-    metric: str
     is_pruned: bool = False
     _n_told: int = 0
 
     def ends_now(self, history: History) -> bool:
         """Report the epochs that are new; a resumed training brings several."""
         for row in history[self._n_told :]:
-            self.trial.report(row[self.metric], int(row["epoch"]))
+            self.trial.report(row[METRIC], int(row["epoch"]))
             self.is_pruned = self.is_pruned or self.trial.should_prune()
         self._n_told = len(history)
         return self.is_pruned
 
 
 def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -> float:
-    """Train, and return the metric on the validation utterances."""
+    """Train, and return UA on the validation utterances."""
     split, clips = workplace.split, workplace.clips.of(recipe)
     if (folder / "recipe.toml").exists() and not read_recipe(folder).trains_as(recipe):
         shutil.rmtree(folder)  # begun by a search that was killed, with an Optuna that drew otherwise
@@ -396,11 +396,11 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
     logits = learner.logits(classifier.network, EmotionHead(n_classes), valid)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     counts = confusion_counts(targets_of(valid), logits.argmax(dim=1).numpy(), n_classes)
-    return float(headline_scores(counts)[watch.metric.removeprefix("valid_")])
+    return float(headline_scores(counts)["ua"])
 
 
 @contextmanager
-def _study(output: Path, settings: Tune) -> "Iterator[Study]":
+def _study(output: Path) -> "Iterator[Study]":
     """Open the study of a folder, or begin it."""
     with needs_extra("Tuning", "train"):
         import optuna
@@ -409,9 +409,7 @@ def _study(output: Path, settings: Tune) -> "Iterator[Study]":
     from sqlalchemy.exc import DatabaseError
 
     optuna.logging.set_verbosity(logging.ERROR)
-    pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
-    if settings.pruner == "median":
-        pruner = optuna.pruners.MedianPruner(N_BEFORE_PRUNING)
+    pruner = optuna.pruners.MedianPruner(N_BEFORE_PRUNING)
     path, storage = (output / STUDY).resolve(), None
     try:
         # Opened by path, which may hold "?": versions of SQLAlchemy read that differently in an address.
@@ -467,7 +465,9 @@ def _claim_table(output: Path, settings: Tune) -> None:
     values = json.loads(json.dumps(asdict(settings)))
     del values["trials"]  # more are welcome
     path = output / TRIED
-    if path.exists() and read_json(path) not in (values, values | {"trials": 1}):  # the second by earlier versions
+    held = read_json(path) if path.exists() else values
+    held = {key: value for key, value in held.items() if key not in Tune.removed or value != Tune.removed[key]}
+    if held not in (values, values | {"trials": 1}):  # the second by earlier versions
         raise RecipeError(f"{output}: holds a search of another [tune] table. Choose another --output, or remove it.")
     write_atomically(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
 
@@ -477,7 +477,7 @@ def _written(output: Path, space: SearchSpace, split: Split, trials: Sequence[Tr
     keys = list(space.distributions())
     text = io.StringIO()
     writer = RowWriter(text)
-    writer.write_rows([("trial", "state", space.tune.metric, *keys, "error")])
+    writer.write_rows([("trial", "state", METRIC, *keys, "error")])
     writer.write_rows(
         (trial.number, trial.state, trial.value, *(trial.settings[key] for key in keys), trial.error)
         for trial in trials
@@ -488,9 +488,9 @@ def _written(output: Path, space: SearchSpace, split: Split, trials: Sequence[Tr
         raise EarnestError(f"{output}: none of {counted(len(trials), 'trial')} finished; {TRIALS} says why.")
     recipe = space.recipe_with(best.settings)
     comment = (
-        f"# The best of {counted(len(trials), 'trial')} on {split.title}: {space.tune.metric} {best.value:.4f} "
+        f"# The best of {counted(len(trials), 'trial')} on {split.title}: {METRIC} {best.value:.4f} "
         f"on {counted(len(split.valid), 'validation clip')}.\n# Test clips were not used.\n"
     )
     write_atomically(output / BEST, (comment + recipe_to_toml(recipe)).encode())
     n_clips = (len(split.train), len(split.valid))
-    return Tuned(space.tune.metric, split.protocol, split.fold, *n_clips, trials, best, recipe)
+    return Tuned(METRIC, split.protocol, split.fold, *n_clips, trials, best, recipe)

@@ -12,6 +12,7 @@ from earnest.frontends.trim import floor_of, frame_mask
 from earnest.settings.front_end import Image
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green, blue
+DELTA_WIDTH = 5  # frames, NTU's
 SMALLEST_RANGE_DB = 1e-3  # a bin that never varies would divide by zero
 
 
@@ -37,7 +38,7 @@ class ImageSize(NamedTuple):
 class SpectrogramImage(nn.Module):
     """Decibels to an image of one size: channels, scaling, resizing, normalisation.
 
-    ``deltas`` are those of ``librosa.feature.delta`` (order 1 and 2, the window of ``delta_width``, mode "interp"), on
+    ``deltas`` are those of ``librosa.feature.delta`` (order 1 and 2, a window of five frames, mode "interp"), on
     the frames of one segment. Resizing is torch's bilinear one without antialiasing (``align_corners=False``); where an
     utterance is seen as a whole, each one is resized from its own length.
 
@@ -72,7 +73,7 @@ class SpectrogramImage(nn.Module):
         learned = settings.normalise == "statistics"
         self.register_buffer("mean", mean[:, None, None], persistent=learned)
         self.register_buffer("deviation", deviation[:, None, None], persistent=learned)
-        self.register_buffer("kernels", delta_kernels(settings.delta_width), persistent=False)
+        self.register_buffer("kernels", delta_kernels(DELTA_WIDTH), persistent=False)
         self.register_buffer("rows", bilinear_rows(self.n_bands, self.size.height), persistent=False)
 
     def fit(self, frames: Iterable[Tensor]) -> Self:
@@ -127,7 +128,7 @@ class SpectrogramImage(nn.Module):
         return ((channels - self.lowest) / span).clamp(0, 1)
 
     def _deltas(self, own: Tensor, n_frames: Tensor) -> Tensor:
-        width = self.settings.delta_width
+        width = DELTA_WIDTH
         # A spare window behind the utterance, at its floor, so that even one frame has a window.
         extended = torch.cat([own, own.amin(dim=(2, 3), keepdim=True).expand(-1, -1, own.shape[2], width)], dim=3)
         slopes = functional.conv2d(extended, self.kernels)  # (batch, 2, bands, frames + 1)

@@ -234,8 +234,6 @@ class LogMel(nn.Module):
         # librosa centres a frame of n_fft; only the window's part of it can be different from zero.
         before = settings.n_fft // 2 - (settings.n_fft - settings.win_length) // 2
         after = settings.win_length - before
-        if settings.pad_mode == "constant":
-            return functional.pad(waveform, (before, after))
         # Only what lies outside the utterance is looked up: indices for every sample would cost more than the spectrum.
         device = waveform.device
         behind = lengths[:, None] + torch.arange(after, device=device)[None, :]  # (batch, after)

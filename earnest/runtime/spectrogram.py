@@ -108,7 +108,12 @@ def _segments(picture: Picture, rate_hz: int) -> tuple[SeenSegment, ...]:
 
 def _check(picture: Picture, info: BundleInfo, name: str) -> None:
     """Refuse a picture that this model's front end didn't make."""
-    if dict(picture.front_end) != dict(info.front_end):
+    # A setting that is gone says nothing: pictures and bundles of earlier versions have it.
+    own, drawn = (
+        {key: value for key, value in one.items() if key not in FrontEnd.removed}
+        for one in (info.front_end, picture.front_end)
+    )
+    if drawn != own:
         raise AudioError(f"{name}: was made for another front end. Make it again: earnest spectrogram --model …")
     settings = from_mapping(FrontEnd, info.front_end, info.name)
     ends_s = max([picture.duration_s, *((segment.end - 1) / info.sample_rate_hz for segment in picture.segments)])

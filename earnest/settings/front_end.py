@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from earnest.errors import RecipeError, shown, suggestion
 from earnest.settings.limits import Bounds, Count, ShareBelowOne, Validated, require
@@ -19,7 +19,6 @@ class FrontEnd(Validated):
     scale : rows are mel bands, or ("linear") the transform's own bins from ``fmin_hz`` to below ``fmax_hz``, where
         ``n_mels`` says nothing
     fmin_hz, fmax_hz : lowest and highest frequency; None (in TOML "none") means half the sample rate
-    pad_mode : what continues the utterance at both ends, where the frames are centred
     decibel_reference : 0 dB is a power of one, or the loudest value of the utterance
     window : shape of a frame
     pre_emphasis : share of the previous sample that is taken from each one, 0 for none
@@ -30,6 +29,7 @@ class FrontEnd(Validated):
         ``trim_db`` below the peak (Moody)
     """
 
+    removed: ClassVar[Mapping[str, Any]] = {"pad_mode": "reflect"}
     sample_rate_hz: Annotated[int, Bounds(ge=8_000, le=192_000)] = 16_000
     n_fft: Annotated[int, Bounds(ge=16, le=16_384)] = 1024
     win_length: Count = 1024
@@ -37,7 +37,6 @@ class FrontEnd(Validated):
     n_mels: Annotated[int, Bounds(ge=1, le=512)] = 64
     fmin_hz: Annotated[float, Bounds(ge=0)] = 0.0
     fmax_hz: Annotated[float, Bounds(gt=0)] | None = None
-    pad_mode: Literal["reflect", "constant"] = "reflect"
     window: Literal["hann", "hamming"] = "hann"
     pre_emphasis: ShareBelowOne = 0.0
     decibel_reference: Literal["one", "max"] = "max"
@@ -118,7 +117,6 @@ class Image(Validated):
     channels : 1, or 3 that are made as ``channels_from`` says
     channels_from : the same thing three times; the spectrogram with its first and second derivative over time; or the
         spectrogram of the utterance, of the utterance with a little noise, and of the utterance in a room
-    delta_width : frames of the derivatives' window
     scaling : none; each frequency's range over the training utterances becomes 0 to 1 (clipped); or ``lowest_db`` to
         ``highest_db`` becomes 0 to 1 (clipped)
     height, width : pixels after bilinear resizing; 0 keeps the bands and the frames
@@ -126,9 +124,9 @@ class Image(Validated):
     low_at_bottom : low frequencies come last, as in a picture
     """
 
+    removed: ClassVar[Mapping[str, Any]] = {"delta_width": 5}
     channels: Literal[1, 3] = 1
     channels_from: Literal["copies", "deltas", "noise-reverb"] = "copies"
-    delta_width: Literal[5, 9] = 5
     scaling: Literal["none", "per-bin", "fixed"] = "none"
     lowest_db: Annotated[float, Bounds(ge=-1_000, le=1_000)] = -80.0
     highest_db: Annotated[float, Bounds(ge=-1_000, le=1_000)] = 0.0

@@ -258,7 +258,6 @@ class Finetune(Validated):
     steps_an_epoch : batches; 0 for so many that every utterance comes about once
     speakers_a_batch, clips_a_speaker : how a batch is made up
     learning_rate : of the blocks
-    average : of the weights, the share that a step keeps
     """
 
     removed: ClassVar[Mapping[str, Any]] = {
@@ -266,6 +265,8 @@ class Finetune(Validated):
         "weight_decay": 0.01,
         "dropout": 0.2,
         "label_smoothing": 0.1,
+        "head_learning_rate": 3e-4,
+        "average": 0.99,
     }
     corpus: tuple[str, ...] = ()
     epochs: NumberFromZero = 0
@@ -273,9 +274,7 @@ class Finetune(Validated):
     speakers_a_batch: Annotated[int, Bounds(ge=2)] = 4
     clips_a_speaker: Annotated[int, Bounds(ge=2)] = 12
     learning_rate: Annotated[float, Bounds(gt=0, lt=1)] = 4e-5
-    head_learning_rate: Annotated[float, Bounds(gt=0, lt=1)] = 3e-4
     warm_up_steps: Count = 60
-    average: ShareBelowOne = 0.99
     changes: FrameChanges = field(default_factory=FrameChanges)
 
     def __bool__(self) -> bool:
@@ -322,19 +321,18 @@ class Range(Validated):
 
 @dataclass(frozen=True)
 class Tune(Validated):
-    """Settings of the hyperparameter search: trials, metric, ranges.
+    """Settings of the hyperparameter search, which goes by UA on validation utterances.
+
+    A training ends early that is worse than half of the others were at the same epoch.
 
     Attributes
     ----------
     trials : settings to try, the recipe's own first
-    metric : on the validation utterances, the higher the better
-    pruner : "median" ends a training early that is worse than half of the others were at the same epoch
     ranges, choices : setting, such as "training.learning_rate" → what it may be
     """
 
+    removed: ClassVar[Mapping[str, Any]] = {"metric": "valid_ua", "pruner": "median"}
     trials: Count = 30
-    metric: Literal["valid_ua", "valid_wa"] = "valid_ua"
-    pruner: Literal["median", "none"] = "median"
     seed: Seed = 0
     ranges: Mapping[str, Range] = field(default_factory=dict)
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)

@@ -134,6 +134,8 @@ def resuming_trainer(epochs: int, folder: Path, progress: Progress, **more: Any)
     )
 
 
+HEAD_LEARNING_RATE = 3e-4
+AVERAGE = 0.99  # of the weights, the share that a step keeps
 CONVOLUTION_SHARE = 0.3  # of the blocks' learning rate
 WEIGHT_DECAY, DROPOUT, LABEL_SMOOTHING = 0.01, 0.2, 0.1
 SCORE_SCALE = 0.15  # of discriminant scores, about what makes them honest
@@ -271,7 +273,7 @@ class TwoHeadLoop(Remembering):
     def __init__(self, pair: Pair, settings: Finetune, n_steps: int, seed: int) -> None:
         super().__init__()
         self.pair, self.settings, self.n_steps, self.seed = pair, settings, n_steps, seed
-        self.averaged = AveragedModel(pair, multi_avg_fn=get_ema_multi_avg_fn(settings.average))  # type: ignore[no-untyped-call]
+        self.averaged = AveragedModel(pair, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE))  # type: ignore[no-untyped-call]
         self._losses: list[Tensor] = []
         self._right: list[Tensor] = []
 
@@ -284,7 +286,7 @@ class TwoHeadLoop(Remembering):
         groups = [
             {"params": [one for one in trunk.parameters() if id(one) not in first], "lr": settings.learning_rate},
             {"params": convolutions, "lr": settings.learning_rate * CONVOLUTION_SHARE},
-            {"params": heads, "lr": settings.head_learning_rate},
+            {"params": heads, "lr": HEAD_LEARNING_RATE},
         ]
         optimiser = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
 

@@ -32,7 +32,7 @@ WAYS = {
     "frames in a crop": ("cabg", Segments("crop", 0.5), None),
     "images of blocks": (IMAGES, Segments("blocks", 0.7), PER_BIN),
     "images of whole clips": (IMAGES, Segments(), replace(IMAGE, normalise="statistics")),
-    "derivatives of whole clips": (IMAGES, Segments(), replace(PER_BIN, channels_from="deltas", delta_width=9)),
+    "derivatives of whole clips": (IMAGES, Segments(), replace(PER_BIN, channels_from="deltas")),
     "derivatives of blocks": (IMAGES, Segments("blocks", 0.7), replace(PER_BIN, channels_from="deltas")),
     "noise and echo": (IMAGES, Segments("crop", 0.7), replace(PER_BIN, channels_from="noise-reverb")),
     "bins of the transform": ("moody-resnet18", Segments("crop", 0.7), replace(IMAGE, channels=1, normalise="none")),

@@ -18,7 +18,6 @@ COMMON: dict[str, Any] = {
     "sample_rate_hz": 16_000,
     "fmin_hz": 0.0,
     "fmax_hz": None,
-    "pad_mode": "reflect",
     "decibel_reference": "max",
     "top_db": 80.0,
     "window": "hann",
@@ -50,8 +49,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "base": COMMON
     | {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mels": 80, "decibel_reference": "one"}
     | {"level": "deviation", "trim": "peak"},
-    "small-512": COMMON
-    | {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40, "fmin_hz": 50.0, "pad_mode": "constant"},
+    "small-512": COMMON | {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40, "fmin_hz": 50.0},
     "small-1024": COMMON
     | {"n_fft": 1024, "win_length": 1024, "hop_length": 256, "n_mels": 64, "decibel_reference": "one", "top_db": None},
 }
@@ -81,7 +79,8 @@ def reference_log_mel(waveform: npt.NDArray[np.float32], settings: dict[str, Any
         exact = exact / np.sqrt(np.mean(exact**2))
     if settings["pre_emphasis"]:
         exact = librosa.effects.preemphasis(exact, coef=settings["pre_emphasis"], zi=[0.0])
-    sizes = {name: settings[name] for name in ("n_fft", "win_length", "hop_length", "window", "pad_mode")}
+    sizes = {name: settings[name] for name in ("n_fft", "win_length", "hop_length", "window")}
+    sizes["pad_mode"] = "reflect"
     if settings["scale"] == "linear":
         bins_hz = librosa.fft_frequencies(sr=settings["sample_rate_hz"], n_fft=settings["n_fft"])
         heard = (bins_hz >= settings["fmin_hz"]) & (bins_hz < settings["fmax_hz"])
@@ -128,7 +127,7 @@ def peak_frames(waveform: Floats, settings: dict[str, Any]) -> tuple[int, int]:
         y=waveform,
         frame_length=settings["win_length"],
         hop_length=settings["hop_length"],
-        pad_mode=settings["pad_mode"],
+        pad_mode="reflect",
     )[0]
     active = np.flatnonzero(librosa.amplitude_to_db(level, ref=np.max, top_db=None) > -settings["trim_db"])
     return int(active[0]), int(active[-1]) + 1

@@ -28,7 +28,6 @@ TABLE = """
 [tune]
 trials = {trials}
 seed = 3
-pruner = "none"
 [tune.ranges]
 training.learning_rate = {{ low = 1e-4, high = 2e-2, log = true }}
 network.width = {{ low = 8, high = 32, step = 8 }}
@@ -243,13 +242,12 @@ def test_the_discriminant_is_tuned_and_a_frozen_network_hears_each_clip_and_each
     monkeypatch.setattr(learn, "fit_discriminant", watched)
     augmented = f"augmented_copies = {copies}\n{AUGMENT}" if copies else ""
     text = recipe_text(extra=f'method = "discriminant"\n{augmented}') + (
-        '[tune]\ntrials = 3\nmetric = "valid_wa"\n[tune.ranges]\ntraining.shrinkage = { low = 0.05, high = 0.95 }\n'
+        "[tune]\ntrials = 3\n[tune.ranges]\ntraining.shrinkage = { low = 0.05, high = 0.95 }\n"
     )
     document = tune(made_up, tmp_path / "out", text=text)
     assert len({trial["settings"]["training.shrinkage"] for trial in document["trials"]}) == 3
     n_train, n_valid = document["n_train"], document["n_valid"]
     assert heard == [copies * n_train, *[(1 + copies) * n_train + n_valid] * 2]
-    assert document["metric"] == "valid_wa"
     assert read_recipe(tmp_path / "out" / "best.toml").training.method == "discriminant"
 
 
@@ -327,7 +325,7 @@ def test_the_table_on_screen_ranks_the_trials(tuned: tuple[Path, dict[str, Any]]
 
 def first_epochs(made_up: Path, folder: Path, text: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return the first epoch of the one trial of a recipe, and of the training of its best.toml."""
-    table = '[tune]\ntrials = 1\npruner = "none"\n[tune.choices]\n"training.learning_rate" = [4e-3, 1e-3]\n'
+    table = '[tune]\ntrials = 1\n[tune.choices]\n"training.learning_rate" = [4e-3, 1e-3]\n'
     tune(made_up, folder / "tuned", trials=1, text=text + table)
     data = ("--data", f"made-up={made_up}", "--protocol", PROTOCOL)
     earnest_cli("train", folder / "tuned" / "best.toml", *data, "--output", folder / "run")

@@ -50,7 +50,7 @@ def command(
     """Try the settings of a recipe's [tune] table, or continue.
 
     The same command again continues. Each trial trains as `earnest train` does, augmentations included, on the fold's
-    training recordings and is judged on its validation recordings; its test recordings are never opened. The best
+    training recordings and is judged by UA on its validation recordings; its test recordings are never opened. The best
     recipe is written to best.toml. Other folds of the protocol test on recordings that this one trains on: for an
     honest result over all, tune each fold by itself.
 
@@ -58,10 +58,9 @@ def command(
     In the recipe:
       [tune]
       trials = 40
-      metric = "valid_ua"       # or "valid_wa"
-      pruner = "median"         # or "none"
       [tune.ranges]
       training.learning_rate = { low = 1e-4, high = 1e-2, log = true }
+      training.time_mask_frames = { low = 0, high = 20, step = 5 }
       [tune.choices]
       training.class_weights = ["none", "balanced"]
 

@@ -26,7 +26,7 @@ def written(folder: Path, table: str) -> Path:
     [
         ("[tune]\ntrails = 3", r"recipe\.toml: tune: unknown key 'trails'\. Did you mean 'trials'\?"),
         ("[tune]\ntrials = 0", "trials must be at least 1"),
-        ('[tune]\nmetric = "valid_uar"', r"metric is 'valid_uar'\. Did you mean 'valid_ua'\?"),
+        ('[tune]\nmetric = "valid_wa"', r"tune: 'metric' is gone; only 'valid_ua' is left\. Leave the key out"),
         ("[tune]\nranges = 3", "ranges must be a table"),
         ("[tune.ranges]\ntraining.learning_rate = {low = 1, hihg = 2}", r"unknown key 'hihg'\. Did you mean 'high'\?"),
         ("[tune.ranges]\ntraining.learning_rate = {low = 1}", "the key 'high' is missing"),
@@ -137,7 +137,7 @@ def test_a_study_lies_in_its_folder_whatever_that_is_called(tmp_path: Path) -> N
     for name in ("lr?1", "lr?2", "50 % & more#"):
         folder = tmp_path / name
         folder.mkdir()
-        with tuning._study(folder, Tune(trials=1)) as study:
+        with tuning._study(folder) as study:
             assert not study.trials
             study.add_trial(optuna_trial())
         assert [path.name for path in folder.iterdir()] == [tuning.STUDY]

@@ -1,5 +1,6 @@
 """Fine-tuning an encoder: what the heads see, how batches are made up, that it learns and resumes."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.settings.front_end import PRESETS
 from earnest.settings.limits import from_mapping
 from earnest.settings.recipe import FrameChanges, Recipe
+from earnest.training import finetune as module
 from earnest.training.examples import Example
 from earnest.training.finetune import (
     ChangedClips,
@@ -48,10 +50,16 @@ SETTINGS = FineTuning(
     speakers_a_batch=2,
     clips_a_speaker=4,
     learning_rate=1e-3,
-    head_learning_rate=1e-2,
     warm_up_steps=2,
-    average=0.5,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _learns_in_few_steps() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "HEAD_LEARNING_RATE", 1e-2)
+        patch.setattr(module, "AVERAGE", 0.5)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -159,6 +159,11 @@ def test_a_picture_of_another_front_end_is_refused(model: Predictor) -> None:
         model.predict(other.to_png())
 
 
+def test_a_picture_with_a_setting_that_is_gone_is_still_read(model: Predictor) -> None:
+    earlier = replace(PICTURE, front_end={**CUTTABLE_FRONT_END, "pad_mode": "reflect"})
+    assert model.predict(earlier.to_png()) == model.predict(PICTURE.to_png())
+
+
 @pytest.mark.parametrize("shape", [(7, 30), (8, 3_002)])
 def test_a_picture_of_another_size_is_refused(model: Predictor, shape: tuple[int, int]) -> None:
     with pytest.raises(AudioError, match=f"{shape[0]} rows and {shape[1]} columns"):

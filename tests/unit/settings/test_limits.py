@@ -96,7 +96,7 @@ OUTSIDE: list[tuple[Any, dict[str, Any]]] = [
     (Training, {"seed": 2**31}),
     (FrameChanges, {"narrow": 1.1}),
     (FrameChanges, {"stretch_range": (0.4, 1.0)}),
-    (Finetune, {"average": 1.0}),
+    (Finetune, {"learning_rate": 1.0}),
     (Tune, {"trials": 0}),
     (WhisperSettings, {"pooled_blocks": (0,)}),
     (WhisperSettings, {"key_width": -1}),

@@ -14,8 +14,9 @@ from earnest.errors import RecipeError
 from earnest.models.student import StudentSettings
 from earnest.models.whisper import WhisperAttentionSettings, WhisperSettings
 from earnest.settings import limits
+from earnest.settings.front_end import FrontEnd, Image
 from earnest.settings.limits import Validated, from_mapping, to_toml
-from earnest.settings.recipe import Finetune, FrameChanges, Training, read_recipe
+from earnest.settings.recipe import Finetune, FrameChanges, Training, Tune, read_recipe
 from research.distillation import Distillation
 from research.finetuning import FineTuning, Pruning
 
@@ -75,7 +76,7 @@ def test_the_command_line_says_it_in_one_line(tmp_path: Path) -> None:
     assert done.stderr.count("voice_prior") == 1
 
 
-@pytest.mark.parametrize("kind", [Training, Finetune, FrameChanges])
+@pytest.mark.parametrize("kind", [FrontEnd, Image, Training, Finetune, FrameChanges, Tune])
 def test_a_key_that_is_gone_is_read_where_it_did_nothing(kind: type[Validated]) -> None:
     assert from_mapping(kind, kind.removed, "run") == kind()
 
