@@ -174,10 +174,23 @@ class Training(Validated):
     @property
     def idle(self) -> tuple[str, ...]:
         """Names of settings that were given, and that others keep from changing anything."""
-        steps = self.schedule == "multistep" and any(epoch < self.epochs for epoch in self.milestones)
-        has_head = self.layer_decay != 1 or self.head_learning_rate is not None
-        idle = {"milestones": bool(self.milestones) and not steps, "head": bool(self.head) and not has_head}
-        return tuple(name for name, is_idle in idle.items() if is_idle and name not in self.unused)
+        is_plateau, has_affect = self.schedule == "plateau", "affect" in self.auxiliary
+        is_fixed = self.multitask == "fixed"
+        works = {
+            "milestones": self.schedule == "multistep" and any(epoch < self.epochs for epoch in self.milestones),
+            "step_factor": self.schedule == "multistep",
+            **{one.name: is_plateau for one in fields(self) if one.name.startswith("plateau_")},
+            "lowest_learning_rate": is_plateau or self.schedule == "cosine",
+            "momentum": self.optimiser == "sgd",
+            "head": self.layer_decay != 1 or self.head_learning_rate is not None,
+            "mixup": self.mixup_alpha > 0,
+            "affect_loss": has_affect,
+            "affect_range": has_affect,
+            "gender_weight": is_fixed and "gender" in self.auxiliary,
+            "affect_weight": is_fixed and has_affect,
+        }
+        given = {one.name for one in fields(self) if getattr(self, one.name) != one.default} - {*self.unused}
+        return tuple(name for name, does in works.items() if not does and name in given)
 
     def _of_schedule(self) -> Rules:
         warm = self.warmup_epochs
@@ -460,8 +473,9 @@ class Recipe(Validated):
     @property
     def idle(self) -> tuple[str, ...]:
         """Names of settings of ``training`` that were given, and that others keep from changing anything."""
-        in_vain = self.training.clean_share and not self.augment and self.training.method == "gradient"
-        return (*self.training.idle, *(["clean_share"] if in_vain else []))
+        given = {"clean_share": self.training.clean_share > 0, "changes": self.training.changes != "all"}
+        in_vain = [name for name, is_given in given.items() if is_given and not self.augment]
+        return (*self.training.idle, *(name for name in in_vain if name not in self.training.unused))
 
     def trains_as(self, other: "Recipe") -> bool:
         """Whether two recipes train the same weights, given the same utterances."""

@@ -365,6 +365,30 @@ def test_settings_that_others_keep_from_changing_anything_are_known(others: Any,
     assert Training(milestones=(9, 3), head=("classifier",), **others).idle == idle
 
 
+@pytest.mark.parametrize(
+    ("given", "with_which"),
+    [
+        ({"plateau_factor": 0.5}, {"schedule": "plateau"}),
+        ({"step_factor": 0.5}, {"schedule": "multistep", "milestones": (3,)}),
+        ({"lowest_learning_rate": 1e-5}, {"schedule": "cosine"}),
+        ({"momentum": 0.5}, {"optimiser": "sgd"}),
+        ({"mixup": "plain"}, {"mixup_alpha": 0.4}),
+        ({"affect_loss": "mse", "affect_range": (1.0, 5.0)}, {"auxiliary": ("affect",)}),
+        ({"gender_weight": 0.3}, {"auxiliary": ("gender",), "multitask": "fixed"}),
+        ({"affect_weight": 0.3}, {"auxiliary": ("affect",), "multitask": "fixed"}),
+    ],
+)
+def test_a_setting_changes_something_only_beside_another(given: Any, with_which: Any) -> None:
+    assert Training(schedule="none", **given).idle == tuple(given)
+    assert Training(**{"schedule": "none", **given, **with_which}).idle == ()
+
+
+def test_of_changes_only_one_is_drawn_where_there_are_some() -> None:
+    training = Training(clean_share=0.3, changes="one")
+    assert Recipe("emodb", "cabg", training=training).idle == ("clean_share", "changes")
+    assert Recipe("emodb", "cabg", training=training, augment=({"name": "gain"},)).idle == ()
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_that_ship_set_nothing_in_vain(path: Path) -> None:
     recipe = read_recipe(path)
