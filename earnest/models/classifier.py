@@ -345,6 +345,10 @@ def assembled(recipe: Recipe, front_end: FrontEndModule, n_classes: int) -> Netw
         length = segments.frames(recipe.front_end.sample_rate_hz, front_end.hop_length)
     if kind != "image" and recipe.image != Image():
         raise RecipeError(f"[image]: the model '{recipe.model}' doesn't see images. Leave the table out.")
+    masks = [name for name in ("time_mask_frames", "mel_mask_bands") if getattr(recipe.training, name)]
+    if kind == "waveform" and masks:
+        told = f"training: {masks[0]} hides parts of a spectrogram; the model '{recipe.model}' hears samples."
+        raise RecipeError(f"{told} Leave it out.")
     image = SpectrogramImage(recipe.image, front_end.n_rows, length) if kind == "image" else None
     n_inputs = front_end.n_rows if image is None else image.size
     network = build_network(recipe.model, n_inputs, n_classes, recipe.network)

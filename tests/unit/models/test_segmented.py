@@ -90,6 +90,16 @@ def test_an_image_table_for_a_network_on_frames_is_refused() -> None:
         build_classifier(Recipe("none", "cabg", image=Image(height=64)), CLASSES, 0)
 
 
+@pytest.mark.parametrize("mask", ["time_mask_frames", "mel_mask_bands"])
+def test_masks_are_refused_where_the_network_hears_samples(mask: str) -> None:
+    # A waveform is one "band": it was hidden whole.
+    recipe = Recipe("none", "ssl", training=Training(**{mask: 8}))  # type: ignore[arg-type]
+    with pytest.raises(
+        RecipeError, match=rf"training: {mask} hides parts of a spectrogram; the model 'ssl' hears samp"
+    ):
+        build_classifier(recipe, CLASSES, 0)
+
+
 def test_the_closed_form_head_takes_no_blocks() -> None:
     with pytest.raises(RecipeError, match="discriminant"):
         Recipe("none", "cabg", segments=Segments("blocks", 1.0), training=Training(method="discriminant"))
