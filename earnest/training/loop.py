@@ -209,6 +209,8 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
     """
     if len(train) < 2:
         raise CorpusError(f"{folder}: training needs at least two recordings, got {len(train)}.")
+    if len({example.target for example in train}) < 2:
+        raise CorpusError(f"{folder}: its training recordings are of one class. Choose another --fold or --protocol.")
     if min(settings.batch_size, len(train)) < 2 * ranks.size:
         raise RecipeError(
             f"batch_size {settings.batch_size}, {counted(len(train), 'recording')}: too few for {ranks.size} "

@@ -18,7 +18,7 @@ from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
 from earnest.corpora.load import affect_range, scheme_of_rows
 from earnest.corpora.manifest import Utterance
-from earnest.errors import EarnestError, RecipeError, counted, named
+from earnest.errors import CorpusError, EarnestError, RecipeError, counted, named
 from earnest.evaluation.answers import same_text
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.calibration import bound_warnings
@@ -322,6 +322,8 @@ def _doubts_about_ratings(
 
 def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassifier:
     """Build the model as training starts: random, or with the pre-trained weights that the recipe names."""
+    if len(classes) < 2:
+        raise CorpusError(f"All recordings are of one class ({', '.join(classes)}): learning needs two or more.")
     classifier = build_classifier(recipe, classes, recipe.training.seed)
     classifier.network.load_pretrained()
     return classifier

@@ -185,6 +185,11 @@ def test_one_clip_is_too_few(tmp_path: Path) -> None:
         fit(Mean(), examples(1), (), QUICK, tmp_path, N_CLASSES)
 
 
+def test_clips_of_one_class_teach_nothing(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="its training recordings are of one class"):
+        fit(Mean(), [replace(clip, target=1) for clip in examples(4)], (), QUICK, tmp_path, N_CLASSES)
+
+
 def test_half_a_checkpoint_is_never_seen(tmp_path: Path) -> None:
     fit(Mean(), examples(12), examples(6, seed=1), QUICK, tmp_path, N_CLASSES)
     assert {path.name for path in tmp_path.iterdir()} == {"history.csv", "last.ckpt", "tensorboard"}

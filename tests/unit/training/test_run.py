@@ -12,6 +12,7 @@ from made_up_corpus import MANNERS, spoken
 from earnest.audio.waveform import Waveform
 from earnest.corpora.load import affect_of
 from earnest.corpora.manifest import Utterance
+from earnest.errors import CorpusError
 from earnest.evaluation.splits import Split
 from earnest.frontends.log_mel import LogMel, compute_frames
 from earnest.models.classifier import NetworkOutput, SpeechClassifier
@@ -23,7 +24,7 @@ from earnest.training.batches import predict_outputs
 from earnest.training.examples import Example, kept
 from earnest.training.learn import Clips
 from earnest.training.record import read_record
-from earnest.training.run import noise_ledger, predictions_from, run_split
+from earnest.training.run import initial_classifier, noise_ledger, predictions_from, run_split
 
 pytestmark = pytest.mark.long
 
@@ -50,6 +51,11 @@ def test_what_was_taught_beside_the_emotion_is_predicted() -> None:
     assert predictions.predicted.tolist() == [1, 0]
     assert predictions.predicted_gender.tolist() == ["male", "female"]
     np.testing.assert_array_equal(predictions.predicted_affect, [[0.25, 0.5, 0.75], [0.0, 1.0, 0.5]])
+
+
+def test_one_class_is_nothing_to_learn() -> None:
+    with pytest.raises(CorpusError, match=r"All recordings are of one class \(sad\): learning needs two or more"):
+        initial_classifier(Recipe("made-up", "cabg"), ("sad",))
 
 
 def test_what_was_not_taught_is_no_column() -> None:
