@@ -162,11 +162,6 @@ class Leakage:
     recordings: int
     duplicates: int | None = None
 
-    def sentence(self) -> str:
-        """Return one line for logs and tables."""
-        counts = ", ".join(f"{_told(getattr(self, name))} {name}" for name in _SHARED)
-        return f"{self.first} and {self.second} share {counts}, {_told(self.duplicates)} identical clips"
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         values = asdict(self)
@@ -178,8 +173,12 @@ class Leakage:
         return cls(*values["sets"], **values["shared"])
 
 
-def _told(count: int | None) -> str:
-    return "unknown" if count is None else str(count)
+def _told(counts: Iterable[int | None]) -> str:
+    """Write fewest to most, and "unknown" where a fold doesn't say it."""
+    found = set(counts)
+    known = sorted(count for count in found if count is not None)
+    texts = [" to ".join(map(str, dict.fromkeys((known[0], known[-1]))))] if known else []
+    return " or ".join([*texts, *(["unknown"] if None in found else [])])
 
 
 def leakage(split: Split, digests: Digests | None = None) -> list[Leakage]:
@@ -220,8 +219,16 @@ def refuse_identical(split: Split, digests: Digests) -> None:
 
 
 def sentences_over(lines: Sequence[Leakage]) -> list[str]:
-    """Return the different sentences of several folds, in order."""
-    return list(dict.fromkeys(line.sentence() for line in lines))
+    """Return a sentence for each two sets, with the fewest and the most that they share in a fold."""
+    folds: dict[tuple[str, str], list[Leakage]] = {}
+    for line in lines:
+        folds.setdefault((line.first, line.second), []).append(line)
+    told = {**{name: name for name in _SHARED}, "duplicates": "identical clips"}
+    return [
+        f"{first} and {second} share "
+        + ", ".join(f"{_told(getattr(line, name) for line in found)} {word}" for name, word in told.items())
+        for (first, second), found in folds.items()
+    ]
 
 
 MARK = "#"

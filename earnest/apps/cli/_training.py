@@ -216,9 +216,6 @@ EPILOG = "\b\n" + fill(
 )
 
 
-MOST_LINES = 12
-
-
 def echo_results(
     outcome: "Evaluation",
     name: str,
@@ -297,13 +294,10 @@ def _means(outcome: "Evaluation") -> str:
 
 
 def echo_leakage(lines: Sequence[Leakage]) -> None:
-    """Write the leakage between sets, each different line once."""
+    """Write the leakage between sets, fewest to most over the folds."""
     say.line("Leakage, over all folds:")
-    sentences = sentences_over(lines)
-    for sentence in sentences[:MOST_LINES]:
+    for sentence in sentences_over(lines):
         say.line(f"  {sentence}")
-    if len(sentences) > MOST_LINES:
-        say.line(f"  and {len(sentences) - MOST_LINES} more such lines in metrics.json")
 
 
 def _echo_matrix(matrix: Matrix) -> None:

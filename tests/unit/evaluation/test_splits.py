@@ -89,7 +89,7 @@ def test_leakage_counts_shared_speakers_sentences_and_groups():
     test = [row("d", "ann", text_id="s1"), row("e", "ben", text_id="s2"), row("f", "cat")]
     train_test = leakage(Split(train, [], test, speaker_independent=False))[1]
     assert (train_test.speakers, train_test.sentences, train_test.groups) == (2, 2, 0)
-    assert train_test.sentence() == (
+    assert sentences_over([train_test])[0] == (
         "train and test share 2 speakers, 2 sentences, 0 groups, 0 sessions, 0 recordings, unknown identical clips"
     )
 
@@ -98,7 +98,7 @@ def test_where_no_row_names_a_sentence_it_is_unknown_whether_they_are_shared():
     unnamed = leakage(Split([row("a", "ann")], [], [row("b", "ben")]))[1]
     named = leakage(Split([row("a", "ann", text_id="s1")], [], [row("b", "ben")]))[1]
     assert (unnamed.sentences, named.sentences) == (None, 0)
-    assert "share 0 speakers, unknown sentences, 0 groups" in unnamed.sentence()
+    assert "share 0 speakers, unknown sentences, 0 groups" in sentences_over([unnamed])[0]
     assert Leakage.from_dict(unnamed.to_dict()) == unnamed
 
 
@@ -140,13 +140,18 @@ def test_what_json_says_can_be_read_again():
     assert line.to_dict()["shared"]["duplicates"] == 6
 
 
-def test_folds_with_the_same_line_say_it_once():
-    lines = [Leakage("train", "test", n, 0, 0, 0, 0) for n in (0, 1, 0)]
-    assert len(sentences_over(lines)) == 2
+def test_the_worst_of_many_folds_is_told():
+    lines = [Leakage("train", "test", int(n == 40), 3 + n % 2, 0, 0, 0, n % 2 or None) for n in range(50)]
+    told = "train and test share 0 to 1 speakers, 3 to 4 sentences, 0 groups, 0 sessions, 0 recordings, "
+    assert sentences_over([*lines, Leakage("valid", "test", 0, None, 0, 0, 0)]) == [
+        f"{told}1 or unknown identical clips",
+        "valid and test share 0 speakers, unknown sentences, 0 groups, 0 sessions, 0 recordings, unknown identical "
+        "clips",
+    ]
 
 
 def test_where_no_row_names_a_speaker_it_is_unknown_whether_they_are_shared():
     first, *_ = leakage(Split([row("a")], [row("b")], [row("c")], speaker_independent=False))
     assert first.speakers is None
-    assert first.sentence().startswith("train and valid share unknown speakers, unknown sentences")
+    assert sentences_over([first])[0].startswith("train and valid share unknown speakers, unknown sentences")
     assert Leakage.from_dict(first.to_dict()) == first
