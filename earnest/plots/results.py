@@ -118,12 +118,13 @@ def draw_history(history: Sequence[Mapping[str, Any]], chosen_epoch: int) -> "Fi
         for name, colour in (("train", MUTED), ("valid", BLUE)):
             epochs, values = _series(history, f"{name}_{quantity}")
             if len(epochs):
-                axes.plot(epochs, scale * values, color=colour, linewidth=1.6, label=name)
+                alone = "o" if len(epochs) == 1 else ""  # a line of one point is nothing to see
+                axes.plot(epochs, scale * values, color=colour, linewidth=1.6, marker=alone, label=name)
         axes.axvline(chosen_epoch, color=ORANGE, linewidth=1.2, linestyle="--", label=f"chosen: epoch {chosen_epoch}")
         axes.set_xlabel("epoch", color=MUTED)
         axes.set_title(label, loc="left", fontsize=10, color=INK)
         plain_axes(axes)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     figure.axes[0].legend(frameon=False, fontsize=9, labelcolor=INK)
     return figure
 

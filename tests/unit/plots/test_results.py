@@ -77,6 +77,14 @@ def test_the_training_history_marks_the_chosen_epoch_and_skips_what_was_not_meas
     assert ua.lines[0].get_ydata().tolist() == [10, 20]
 
 
+def test_a_history_of_one_epoch_is_a_point_over_a_whole_number(drawn, tmp_path):
+    history = [{"epoch": 1, "train_loss": 2.0, "valid_loss": 1.5, "valid_ua": 0.5}]
+    plots.plot_history(history, tmp_path / "curve.png", "f1", chosen_epoch=1)
+    for axes in drawn[0].axes:
+        assert all(line.get_marker() == "o" for line in axes.lines[:-1])
+        assert [tick for tick in axes.get_xticks() if 0.9 < tick < 1.1] == [1]
+
+
 def test_an_empty_history_is_refused(tmp_path):
     with pytest.raises(EarnestError, match="no history"):
         plots.plot_history([], tmp_path / "curve.png", "f1", 1)
