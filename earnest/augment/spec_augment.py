@@ -41,14 +41,19 @@ def mask_time(frames: Tensor, n_frames: Tensor, longest: int, generator: torch.G
     return torch.where(hidden[:, None], _clip_mean(frames, n_frames), frames)
 
 
-def mask_bands(frames: Tensor, n_frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Replace up to ``most`` neighbouring mel bands an utterance by the utterance's mean; shapes as in `mask_time`."""
-    n_mels = frames.shape[1]
+def mask_bands(frames: Tensor, n_frames: Tensor, most: int, generator: torch.Generator, n_versions: int = 1) -> Tensor:
+    """Replace up to ``most`` neighbouring mel bands an utterance by the utterance's mean; shapes as in `mask_time`.
+
+    Parameters
+    ----------
+    n_versions : of each utterance, whose bands lie below one another; the same ones are hidden in all of them
+    """
+    n_mels = frames.shape[1] // n_versions
     # Width ~ U[0, F], first band ~ U[0, ν − width), ν being the number of bands.
     width = (_uniform(frames, generator) * most).round()
     start = (_uniform(frames, generator) * (n_mels - width)).floor()
     bands = torch.arange(n_mels, device=frames.device)[None, :]
-    hidden = (bands >= start[:, None]) & (bands < (start + width)[:, None])
+    hidden = ((bands >= start[:, None]) & (bands < (start + width)[:, None])).repeat(1, n_versions)
     return torch.where(hidden[:, :, None], _clip_mean(frames, n_frames), frames)
 
 

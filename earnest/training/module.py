@@ -26,7 +26,7 @@ from torch.optim.lr_scheduler import (
 
 from earnest.augment.spec_augment import mask_bands, mask_time, mix_up
 from earnest.errors import RecipeError, named, needs_extra, suggestion
-from earnest.models.classifier import Network, NetworkOutput
+from earnest.models.classifier import Network, NetworkOutput, Segmented
 from earnest.settings.recipe import Training
 from earnest.training.batches import ALONE, Batch, Ranks, SharedBatches, joined_outputs, plain_batches
 from earnest.training.examples import Example
@@ -321,7 +321,9 @@ class EmotionTraining(pl.LightningModule):
         if settings.time_mask_frames:
             frames = mask_time(frames, n_frames, settings.time_mask_frames, self.generator)
         if settings.mel_mask_bands:
-            frames = mask_bands(frames, n_frames, settings.mel_mask_bands, self.generator)
+            image = self.network.image if isinstance(self.network, Segmented) else None
+            n_versions = 1 if image is None else frames.shape[1] // image.n_bands
+            frames = mask_bands(frames, n_frames, settings.mel_mask_bands, self.generator, n_versions)
         return frames, n_frames
 
     def _mixed(self, frames: Tensor, n_frames: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Targets]:

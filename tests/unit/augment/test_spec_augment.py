@@ -68,6 +68,14 @@ def test_band_masks_are_neighbouring_bands_and_no_more_than_asked_for(seed: int,
         assert hidden == list(range(hidden[0], hidden[0] + len(hidden))) if hidden else True
 
 
+def test_of_several_versions_of_an_utterance_the_same_bands_are_hidden() -> None:
+    frames, n_frames, _ = batch(size=40)
+    three = torch.cat([frames, frames + 1, frames - 1], dim=1)
+    changed = (mask_bands(three, n_frames, 8, seeded(0), 3) != three).any(dim=2)
+    plain = (mask_bands(frames, n_frames, 8, seeded(0)) != frames).any(dim=2)
+    assert torch.equal(changed, plain.repeat(1, 3))
+
+
 @each_mask
 def test_what_is_hidden_takes_the_mean_of_the_clips_own_frames(mask: Mask) -> None:
     frames, n_frames, _ = batch()

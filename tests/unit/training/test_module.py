@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from earnest.errors import RecipeError
-from earnest.models.classifier import Layer, Network, Segmented
-from earnest.settings.front_end import Segments
-from earnest.settings.recipe import Training, Unfreezing, read_recipe
+from earnest.models.classifier import Layer, Network, Segmented, build_classifier
+from earnest.settings.front_end import Image, Segments
+from earnest.settings.recipe import Recipe, Training, Unfreezing, read_recipe
 from earnest.training.module import (
+    EmotionTraining,
     Freezing,
     accuracies,
     advance,
@@ -253,3 +254,16 @@ def test_a_wrong_name_is_refused_with_the_nearest() -> None:
         Freezing(Deep(), Training(freeze=("block",)))
     with pytest.raises(RecipeError, match="no layer called classifier"):
         parameter_groups(Deep(), Training(head=("classifier",), layer_decay=0.9))
+
+
+def test_a_mask_hides_the_same_bands_of_the_plain_the_noisy_and_the_reverberant_utterance() -> None:
+    image = Image(3, "noise-reverb", height=64, width=64)
+    recipe = Recipe(
+        "none", "alexnet-gap", image=image, network={"width_factor": 0.0625}, training=Training(mel_mask_bands=9)
+    )
+    network = build_classifier(recipe, ("a", "b"), 0).network
+    training = EmotionTraining(network, recipe.training, 2, ())
+    frames = torch.randn(20, 3 * recipe.front_end.n_mels, 30)
+    hidden = (training._masked(frames, torch.full((20,), 30))[0] != frames).all(dim=2).reshape(20, 3, -1)
+    assert hidden.any()
+    assert torch.equal(hidden, hidden[:, :1].expand_as(hidden))
