@@ -140,6 +140,32 @@ def _known(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) 
     return predicted[known].astype(np.float64), true[known].astype(np.float64)
 
 
+STRONG_FROM = 3.5  # of an arousal from 1 to 5: the multitask network's authors (MohammadUmarAsif) on RAVDESS
+
+
+@dataclass(frozen=True)
+class IntensityScores:
+    """The share of the ``n`` utterances called normal or strong that the answered arousal tells right."""
+
+    wa: float
+    n: int
+
+    def sentence(self) -> str:
+        """Write the share as a sentence, in per cent."""
+        share = f"{100 * self.wa:.1f} % of {counted(self.n, 'clip')}"
+        return f"Intensity right: {share}, strong from an arousal of {STRONG_FROM} on (1 to 5)."
+
+
+def intensity_scores(predictions: Predictions) -> IntensityScores | None:
+    """Score "normal" or "strong" by the answered arousal; None where no utterance is called so, or none is answered."""
+    if predictions.predicted_affect is None or predictions.intensity is None:
+        return None
+    arousal = predictions.predicted_affect[:, AFFECT.index("arousal")]  # 0 to 1; NaN without an answer, which is wrong
+    called, answered = np.isin(predictions.intensity, ("normal", "strong")), ~np.isnan(arousal)
+    right = answered & ((1 + 4 * arousal >= STRONG_FROM) == (predictions.intensity == "strong"))
+    return IntensityScores(float(right[called].mean()), int(called.sum())) if (called & answered).any() else None
+
+
 GENDERS = ("female", "male")
 
 

@@ -19,7 +19,15 @@ from earnest.errors import RecipeError, SplitError, named
 from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_on_test, is_chosen_on_test, published_as
 from earnest.evaluation.calibration import known_rows, quality, undone
 from earnest.evaluation.intervals import Spread, manifest_columns
-from earnest.evaluation.metrics import BOOTSTRAP_SEED, Scores, affect_results, score, scores_of, seeds_apart
+from earnest.evaluation.metrics import (
+    BOOTSTRAP_SEED,
+    Scores,
+    affect_results,
+    intensity_scores,
+    score,
+    scores_of,
+    seeds_apart,
+)
 from earnest.evaluation.predictions import METRICS, PREDICTIONS, Predictions, joined, of_classes, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
 from earnest.evaluation.report import Amount, metrics_document, result_row
@@ -217,6 +225,7 @@ def scored(
         "leakage": [line.to_dict() for line in lines],
         "recipe": task.recipe.to_dict(),
         "affect": affect_results(predictions, task.recipe.training.affect_range),
+        **({"intensity": asdict(intensity)} if (intensity := intensity_scores(predictions)) else {}),
         **({"class_subsets": {name: one.to_dict() for name, one in subsets.items()}} if subsets else {}),
         **more_facts,
     }

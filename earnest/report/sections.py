@@ -20,7 +20,7 @@ from earnest.evaluation.intervals import (
     recall_gaps,
     slices,
 )
-from earnest.evaluation.metrics import BOOTSTRAP_SEED
+from earnest.evaluation.metrics import BOOTSTRAP_SEED, intensity_scores
 from earnest.evaluation.report import published_rows
 from earnest.evaluation.texts import (
     NONE,
@@ -259,6 +259,9 @@ def _range(counts: Sequence[int]) -> ShownNumber:
 FINETUNING = "finetuning"  # the folder of a run where a fine-tuning is told, see earnest/training/finetune.py
 
 
+LAST_EPOCHS = 10  # whose mean EmoCatcher tells, beside the best one
+
+
 def history_section(result: Result) -> Section:
     """Draw each fold's training."""
     title = "Training history"
@@ -278,11 +281,13 @@ def history_section(result: Result) -> Section:
         drawing = draw_history(run.history, chosen)
         pictures.append(picture(drawing, f"history-{run.name}", f"Fold {run.name}: epoch {chosen} of {epochs}", alt))
         at = next((row for row in run.history if row["epoch"] == chosen), {})
+        last = [row["valid_ua"] for row in run.history[-LAST_EPOCHS:] if "valid_ua" in row]
         tested = result.scores.folds.get(run.name)
         kept = ShownNumber(f"{chosen} of {epochs}", {"chosen": chosen, "of": epochs})
-        rows.append([run.name, kept, percent(at.get("valid_ua")), percent(tested["ua"] if tested else None)])
-    columns = ("fold", "epoch chosen", "UA on validation, %", "UA on test, %")
-    names = ("fold", "epoch", "valid_ua_percent", "test_ua_percent")
+        mean = percent(sum(last) / len(last) if last else None)
+        rows.append([run.name, kept, percent(at.get("valid_ua")), mean, percent(tested["ua"] if tested else None)])
+    columns = ("fold", "epoch chosen", "UA on validation, %", f"mean of the last {LAST_EPOCHS} epochs", "UA on test, %")
+    names = ("fold", "epoch", "valid_ua_percent", "last_epochs_valid_ua_percent", "test_ua_percent")
     chosen_on = result.facts.stamp or (
         "chosen on validation clips; test clips were scored once, after that"
         if any("valid_ua" in row for run in learned for row in run.history)
@@ -366,6 +371,8 @@ def gender_and_affect_section(result: Result) -> Section:
             rows.append([name, shown_number(one.n), percent(one.recall), range_text(one.interval)])
         names = ("gender", "n_clips", "right_percent", "interval_percent")
         tables["Gender"] = Table(("gender", "clips", "right, %", "95 % interval"), rows, names=names)
+    if intensity := intensity_scores(result.predictions):
+        lead.append(intensity.sentence())
     if ratings:
         lead.append(
             "The root mean square error (RMSE) is in the unit of the corpus' ratings; the concordance correlation "
@@ -373,7 +380,7 @@ def gender_and_affect_section(result: Result) -> Section:
         )
         of_affect = ("affect", "ratings", "n_clips", "ccc", "rmse")
         tables["Affect"] = Table(("affect", "ratings", "clips", "CCC", "RMSE"), ratings, 2, of_affect)
-    if not tables:
+    if not lead:
         return Section(
             "gender-and-affect", title, missing="The predictions answer neither gender nor affect of rated clips."
         )

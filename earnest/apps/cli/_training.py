@@ -268,15 +268,19 @@ def echo_results(
 
 
 def echo_other_heads(outcome: "Evaluation") -> None:
-    """Write how right gender and affect are, where the model answers them."""
+    """Write how right gender, affect and intensity are, where the model answers them."""
     if outcome.scores.gender:
         say.line(outcome.scores.gender.sentence())
-    echo_affect(outcome.document.get("affect") or {})
+    echo_affect(outcome.document)
 
 
-def echo_affect(scores: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write concordance and error of each dimension, in the unit of the ratings."""
-    if scores:
+def echo_affect(document: Mapping[str, Any]) -> None:
+    """Write concordance and error of each dimension, in the unit of the ratings, and what arousal says of intensity."""
+    if intensity := document.get("intensity"):
+        from earnest.evaluation.metrics import IntensityScores
+
+        say.line(f"{IntensityScores(**intensity).sentence()}\n")
+    if scores := document.get("affect"):
         low, high = next(iter(scores.values()))["scale"]
         columns = (f"affect, {low:g} to {high:g}", "n", "CCC", "RMSE")
         rows = [[name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in scores.items()]

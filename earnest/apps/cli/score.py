@@ -1,7 +1,7 @@
 """``earnest score``: the metrics of any predictions file, ours or anybody's; what it reads, and its tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from earnest.evaluation.calibration import known_rows
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.intervals import Slice, manifest_columns
-from earnest.evaluation.metrics import Scores, affect_results, score, seeds_apart
+from earnest.evaluation.metrics import Scores, affect_results, intensity_scores, score, seeds_apart
 from earnest.evaluation.predictions import (
     METRICS,
     PREDICTIONS,
@@ -189,8 +189,8 @@ def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
 
 
 def _affect_scores(predictions: Predictions) -> dict[str, Any]:
-    found = affect_results(predictions)
-    return {"affect": found} if found else {}
+    found, intensity = affect_results(predictions), intensity_scores(predictions)
+    return {**({"affect": found} if found else {}), **({"intensity": asdict(intensity)} if intensity else {})}
 
 
 NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro-F1", "weighted_f1": "weighted F1"}
@@ -202,7 +202,7 @@ def echo_scores(scores: Scores, more: Mapping[str, Any], title: str) -> None:
     _echo_headlines(scores, title)
     if scores.gender:
         say.line(f"{scores.gender.sentence()}\n")
-    echo_affect(more.get("affect", {}))
+    echo_affect(more)
     _echo_classes(scores)
     _echo_confusion(scores)
     _echo_slices(scores.slices)

@@ -90,11 +90,22 @@ def test_the_chosen_epoch_stands_beside_validation_and_test(tmp_path) -> None:
     read = read_result(folder)
     section = history_section(read)
     assert section.tables is not None
-    ((fold, epoch, valid, test),) = section.tables["Epochs"].rows
+    ((fold, epoch, valid, last, test),) = section.tables["Epochs"].rows
     assert (fold, epoch, valid) == ("f2", "2 of 3", "62.5")
+    assert last == "50.8"  # of all three
     assert test == f"{100 * read.scores.folds['f2']['ua']:.1f}"
     assert "epoch 2 was chosen" in section.pictures[0].alt
     assert "chosen on validation clips" in section.lead[0]
+
+
+def test_the_last_ten_epochs_have_a_mean(tmp_path) -> None:
+    folder = write_result(tmp_path / "mine")
+    later = "".join(f"{epoch},0.5,1.0,{0.5 + epoch / 100}\n" for epoch in range(4, 14))
+    for fold in ("f1", "f2"):
+        write_run(folder / fold, fold, HISTORY + later)
+    section = history_section(read_result(folder))
+    assert section.tables is not None
+    assert [row[3] for row in section.tables["Epochs"].rows] == ["58.5"] * 2
 
 
 def test_what_was_wrong_with_a_training_stands_beside_its_curve(tmp_path) -> None:
