@@ -9,6 +9,7 @@ import math
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -228,6 +229,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
         callbacks = [keeper, *([EpochProgressBar(leave=False)] if progress.visible else [])]
         trainer = _trainer(network, epochs, folder, callbacks, ranks, enable_progress_bar=progress.visible)
         _run(trainer, module, train, checkpoint)
+    health.end(keeper.history, list(Counter(example.target for example in valid).values()))
     # Statistics of batch normalisation are part of them.
     network.load_state_dict(keeper.best_weights)
     network.eval()

@@ -112,10 +112,20 @@ class Health:
         )
 
     def _chance(self, history: Sequence[Mapping[str, float]], class_counts: Sequence[int]) -> str:
-        """Ask once, after a third of the epochs, whether the mean UA of the last half of them is that of guesses."""
+        """Ask once, after a third of the epochs, whether it is no better than chance."""
         n_done = len(history)
         if n_done != max(FEWEST_EPOCHS, math.ceil(self.epochs / 3)) or len(class_counts) < 2:
             return ""
+        return self._no_better(history, class_counts)
+
+    def end(self, history: Sequence[Mapping[str, float]], class_counts: Sequence[int]) -> None:
+        """Take back that a training was no better than chance, where the last half of all its epochs is."""
+        if "chance" in self.found and not self._no_better(history, class_counts):
+            del self.found["chance"]
+
+    def _no_better(self, history: Sequence[Mapping[str, float]], class_counts: Sequence[int]) -> str:
+        """Say where the mean UA of the last half of the epochs is that of guesses; "" where it is better."""
+        n_done = len(history)
         # Guesses among C classes: each recall has mean 1/C and variance (1/C)·(1 − 1/C)/n_c; UA is the recalls' mean.
         share = 1 / self.n_classes
         deviation = math.sqrt(sum(share * (1 - share) / n for n in class_counts)) / len(class_counts)

@@ -127,6 +127,15 @@ def test_chance_has_the_deviation_of_guesses(ua: float, is_told: bool) -> None:
     )
 
 
+@pytest.mark.parametrize(("ua", "is_told"), [(0.31, True), (0.6, False)])
+def test_a_slow_start_is_no_result_at_chance(ua: float, is_told: bool) -> None:
+    rows = [{"epoch": epoch, "train_loss": 1.4, "valid_ua": 0.25 if epoch < 8 else ua} for epoch in range(1, 16)]
+    health = Health(15, N_CLASSES, 1.4)
+    assert len(health.check(rows[:5], (), (), BALANCED)) == 1
+    health.end(rows, BALANCED)
+    assert ("chance" in health.found) == is_told
+
+
 def test_what_was_found_survives_a_kill() -> None:
     row = {"epoch": 1, "train_loss": 99.0, "valid_ua": 0.9}
     health = Health(15, N_CLASSES, 1.4)
