@@ -5,6 +5,7 @@ nothing else.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -229,8 +230,10 @@ class StratifiedFolds:
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         labels = _codes(classes)
-        if np.bincount(labels).min() < self.n:
-            raise SplitError(f"Every class needs at least {self.n} recordings for {self.n} stratified folds.")
+        rarest, count = Counter(classes).most_common()[-1]
+        if count < self.n:
+            needed = f"Every class needs at least {self.n} recordings for {self.n} stratified folds"
+            raise SplitError(f"{needed}, and '{rarest}' has {count}.")
         fold_of = np.empty(len(utterances), dtype=np.intp)
         splitter = _model_selection().StratifiedKFold(n_splits=self.n, shuffle=True, random_state=self.seed)
         for number, (_, test) in enumerate(splitter.split(np.zeros(len(labels)), labels)):

@@ -255,6 +255,12 @@ def test_too_few_speakers_are_refused(name, n):
         splits_of(name, made_up(n))
 
 
+def test_a_class_too_rare_for_stratified_folds_is_named():
+    rows = [*made_up(9), replace(made_up(1)[0], utterance_id="alone", emotion="angry")]
+    with pytest.raises(SplitError, match="needs at least 5 recordings for 5 stratified folds, and 'angry' has 1"):
+        splits_of("stratified-5fold", rows)
+
+
 def test_unnamed_speakers_are_refused():
     with pytest.raises(SplitError, match="have no speaker"):
         splits_of("speaker-5fold", [replace(row, speaker="") if row.speaker[-1] == "3" else row for row in made_up(9)])
