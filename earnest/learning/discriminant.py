@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
 SHRINKAGES = (0.2, 0.4, 0.6, 0.8, 0.95)
 USUAL = 0.6  # what own recordings are learnt with, unless another is better by more than chance
+SMALLEST_VARIANCE = 1e-8  # of the largest, along the directions of a covariance that is not shrunk
 ABSENT = -1e4  # the score of a class without training rows: it is never the answer
 N_INNER = 3  # folds that choose the shrinkage
 MOST_ROWS = 1_000  # that it is chosen on
@@ -73,9 +74,11 @@ class Shrinkage:
         within *= 1 - self.share
         within[np.diag_indices(width)] += self.share * scatter
         # slopes A = M·S'⁻¹ (classes, D), M the class means: solved as S'·Aᵀ = Mᵀ, without the inverse. Without
-        # shrinkage S may be singular: least squares gives the solution of smallest norm.
-        solved = np.linalg.lstsq(within, centres.T)[0] if self.share == 0 else np.linalg.solve(within, centres.T)
-        return np.asarray(solved.T, np.float64)
+        # shrinkage S may be singular: least squares gives the solution of smallest norm. What varies as little as
+        # float32 rounds counts as constant: inverted, it would be all of the answer.
+        if self.share == 0:
+            return np.asarray(np.linalg.lstsq(within, centres.T, SMALLEST_VARIANCE)[0].T, np.float64)
+        return np.asarray(np.linalg.solve(within, centres.T).T, np.float64)
 
 
 def _of_embeddings(slopes: Floats, centres: Floats, mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:

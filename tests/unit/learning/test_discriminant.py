@@ -54,6 +54,16 @@ def test_without_shrinkage_it_is_the_same_what_values_count() -> None:
     np.testing.assert_allclose(other_bias, bias, rtol=1e-6)
 
 
+def test_without_shrinkage_rounding_is_no_direction_to_tell_classes_by() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 3, 200)
+    exact = (rng.normal(size=(200, 10)) + 3 * np.eye(3, 10)[targets]) @ rng.normal(size=(10, 40))
+    heard, again = (exact * (1 + 3e-7 * rng.normal(size=exact.shape)) for _ in range(2))  # as float32 rounds
+    weights, bias = discriminant(heard, targets, Shrinkage(0.0), 3)
+    np.testing.assert_allclose(again @ weights.T + bias, heard @ weights.T + bias, atol=1e-4)
+    assert ((again @ weights.T + bias).argmax(axis=1) == targets).mean() > 0.9
+
+
 def test_a_class_that_nobody_showed_is_never_the_answer() -> None:
     values, targets = embeddings(40, 10)
     weights, bias = next(discriminants(values, np.where(targets == 1, 0, targets), 3, [0.6]))
