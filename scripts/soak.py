@@ -32,6 +32,8 @@ from soak_traffic import ACTORS, Actor, Sounds, Visitor
 from soak_watch import FLAT, Sample, Slope, averaged, grown, sampled, slope_of
 from trial_server import server_process
 
+from earnest.plots.style import save
+
 ROOT = Path(__file__).parents[1]
 BODY_BYTES = 8 * 2**20
 LIMITS = (f"body_bytes={BODY_BYTES}", "body_s=5", "header_s=5", "stream_s=1000000")
@@ -218,7 +220,7 @@ def plot(samples: Sequence[Sample], path: Path) -> None:
         axes[3].plot(minutes, [getattr(sample, column) for sample in samples], linewidth=1, label=column[:3])
     axes[3].set(ylabel="latency of clips, ms", xlabel="minutes", ylim=(0, None))
     axes[3].legend()
-    figure.savefig(path, dpi=100)
+    save(figure, path)
     pyplot.close(figure)
 
 
