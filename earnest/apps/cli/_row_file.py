@@ -448,10 +448,10 @@ def _csv_rows(path: Path) -> Iterator[Prediction]:
             for number, row in enumerate(rows, 1):
                 where = f"{path}, row {number}"
                 if len(row) != len(header):
-                    raise _not_ours(where, f"{counted(len(row), 'cell')}, but the header has {len(header)}")
+                    raise not_ours(where, f"{counted(len(row), 'cell')}, but the header has {len(header)}")
                 yield _understood(where, from_flat_values, dict(zip(header, row, strict=True)))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise _not_ours(str(path), str(error)) from error
+        raise not_ours(str(path), str(error)) from error
 
 
 def _parquet_rows(path: Path) -> Iterator[Prediction]:
@@ -465,19 +465,20 @@ def _parquet_rows(path: Path) -> Iterator[Prediction]:
                     number += 1
                     yield _understood(f"{path}, row {number}", from_flat_values, row)
     except (pyarrow.ArrowException, OSError, MemoryError, *_WRONG) as error:
-        raise _not_ours(str(path), str(error).partition("\n")[0]) from error
+        raise not_ours(str(path), str(error).partition("\n")[0]) from error
 
 
 def _understood(where: str, read: Callable[[Any], T], what: bytes | Sequence[str] | Mapping[str, Any]) -> T:
     try:
         return read(what)
     except _WRONG as error:
-        raise _not_ours(where, str(error)) from error
+        raise not_ours(where, str(error)) from error
 
 
-def _not_ours(where: str, why: str) -> EarnestError:
+def not_ours(where: str, why: str, command: str = "predict") -> EarnestError:
+    """Return the error for rows that a command has not written."""
     told_why = printable(why[:200]).rstrip(".")
-    return EarnestError(f"{where}: not written by `earnest predict`, or damaged ({told_why}). {NOT_OURS}")
+    return EarnestError(f"{where}: not written by `earnest {command}`, or damaged ({told_why}). {NOT_OURS}")
 
 
 def _write_parquet(path: Path, rows: Iterator[Prediction], classes: Sequence[str]) -> None:

@@ -1,14 +1,12 @@
 """``earnest compare``: results side by side, with paired tests against the first."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from earnest.apps.cli import say
-from earnest.apps.cli._typed import FILE, PATH, command_line, output_options, overwrite_option
+from earnest.apps.cli._typed import FILE, PATH, output_options, overwrite_option
 from earnest.apps.cli.report import SHOWN, check_page
-from earnest.errors import EarnestError
 from earnest.files.writing import new_file
 
 
@@ -35,7 +33,6 @@ def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool) -> Non
     from earnest.report.comparison import compare_results, write_comparison
     from earnest.report.result import read_results
 
-    _refuse_unscored(runs)
     if output:
         check_page(output, overwrite)
     compared = compare_results(read_results(runs))
@@ -59,16 +56,3 @@ def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool) -> Non
         say.line(note)
     if output and not say.is_quiet():
         say.line(f"\n{output}")
-
-
-def _refuse_unscored(runs: Sequence[Path]) -> None:
-    """Refuse answers that lack the truth, or have it elsewhere, and say how they are compared."""
-    from earnest.evaluation.importers import recognised
-
-    for run in runs:
-        if run.is_file() and recognised(run) != "earnest":
-            words = command_line("score", run, "-o", run.with_name(f"{run.stem}-scored"))
-            raise EarnestError(
-                f"{run}: no predictions file, but answers that need the truth beside them. Score each into a folder, "
-                f"with a column truth or --manifest FILE: {words}. Then compare the folders."
-            )

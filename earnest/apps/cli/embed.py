@@ -19,12 +19,12 @@ import numpy as np
 from earnest.apps.cli import say
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import Hearing, counter_of, sources_of
-from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, NOT_OURS, JournaledFile, MadeBy, Sample
+from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, JournaledFile, MadeBy, Sample, not_ours
 from earnest.apps.cli._typed import EXIT_SOME_FAILED, FILE, output_options
 from earnest.apps.cli.predict import DecodingOptions, Existing, ExistingOptions, is_done, where_failed
 from earnest.audio.source import Source
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, printable, printable_json
+from earnest.errors import EarnestError, printable_json
 from earnest.files.tables import load_pyarrow
 from earnest.files.writing import held_file, unfollowed
 from earnest.learning.domain import UNREADABLE
@@ -79,7 +79,7 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
             rows = _parquet_rows(self._output) if self._form == "parquet" else _npz_rows(self._output)
             yield from (self._own(_row(values)) for values in rows)
         except _WRONG_FILE as error:
-            raise _not_ours(str(self._output), error) from error
+            raise not_ours(str(self._output), str(error), "embed") from error
 
     def _checked(self, where: str, line: bytes) -> EmbeddedRecording:
         try:
@@ -88,7 +88,7 @@ class EmbeddingFile(JournaledFile[EmbeddedRecording]):
                 values["embedding"] = np.frombuffer(b64decode(values["embedding"], validate=True), "<f4")
             return self._own(_row(values))
         except _WRONG as error:
-            raise _not_ours(where, error) from error
+            raise not_ours(where, str(error), "embed") from error
 
     def _own(self, row: EmbeddedRecording) -> EmbeddedRecording:
         """Return a row, which must be of this model."""
@@ -148,11 +148,6 @@ def _row(values: Mapping[str, Any]) -> EmbeddedRecording:
     own: dict[str, Any] = {name: values[name] for name in TEXTS}
     own |= {name: None if values[name] is None else float(values[name]) for name in SECONDS}
     return EmbeddedRecording(**own, vector=None if vector is None else vector.astype(np.float32))
-
-
-def _not_ours(where: str, error: Exception) -> EarnestError:
-    why = printable(str(error)[:200]).rstrip(".")
-    return EarnestError(f"{where}: not written by `earnest embed`, or damaged ({why}). {NOT_OURS}")
 
 
 @click.command()

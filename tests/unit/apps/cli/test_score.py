@@ -302,7 +302,8 @@ def test_results_of_two_models_on_own_recordings_are_compared(tmp_path):
         (tmp_path / f"{name}.csv").write_text("\n".join([header, *rows]).format(answer))
     both = [str(tmp_path / "A.csv"), str(tmp_path / "B.csv")]
     said = str(CliRunner().invoke(cli, ["compare", *both]).exception)
-    assert f"earnest score {both[0]} -o {tmp_path / 'A-scored'}. Then compare the folders." in said
+    assert f"{both[0]}: answers of `earnest predict`, no predictions file." in said
+    assert f"earnest score {both[0]} -o {tmp_path / 'A-scored'}" in said
     for path in both:
         assert run(path, "-o", path.replace(".csv", "-scored"), "-q").exit_code == 0
         refuse_changed(Path(path.replace(".csv", "-scored")))
