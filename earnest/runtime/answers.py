@@ -314,17 +314,15 @@ class Tally:
 
     def _summary(self, whole: Prediction) -> Prediction:
         """Find the sound that held longest: "ok" where an emotion holds most of the answered speech, and enough."""
-        n_speech = self.n_speech
-        spoken = {label: both for label, both in self.held.items() if label.is_speech}
-        longest_first = sorted(spoken.items(), key=lambda item: -item[1][0])
-        shares = {label.name: n_samples / n_speech for label, (n_samples, _) in longest_first}
-        whole = replace(whole, shares=shares)
-        status, emotion = summary_of({label.name: n_samples for label, (n_samples, _) in longest_first})
+        spoken = {label.name: both for label, both in self.held.items() if label.is_speech}
+        held = {name: spoken[name][0] for name in sorted(spoken, key=lambda name: -spoken[name][0])}
+        whole = replace(whole, shares={name: n_samples / self.n_speech for name, n_samples in held.items()})
+        status, emotion = summary_of(held)
         if emotion is None:
             confidence = max(whole.probabilities.values()) if status == "unsure" else None
             return replace(whole, status=status, confidence=confidence)
         # Mean confidence over the time for which the label held: Σ n·c / Σ n.
-        n_samples, weighted = next(both for label, both in longest_first if label.name == emotion)
+        n_samples, weighted = spoken[emotion]
         return replace(whole, status=status, emotion=emotion, confidence=weighted / n_samples)
 
 

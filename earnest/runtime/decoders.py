@@ -39,6 +39,8 @@ from earnest.runtime.decoder_child import LENGTH, STOP, Kind, WireError, error_o
 from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of, read_picture
 from earnest.settings.limits import require_seconds
 
+_log = logging.getLogger(__name__)
+
 
 class Decoders(Protocol):
     """Opens recordings and pictures; see `InProcess` and `DecoderPool`."""
@@ -105,7 +107,6 @@ _MOST_WAIT_S = 1e9
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
 # Modules are looked for where we do, but Python's own at its start as ever: a script's folder may hold a types.py.
 _PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from earnest.runtime.decoder_child import main; main()"
-_log = logging.getLogger(__name__)
 
 
 def start_decoders(size: int, spares: int = 0) -> Decoders:

@@ -32,6 +32,8 @@ _LIMITS = {
     "polarity": (-1.0, 1.0),
 }
 _FLAG_VALUES = {"true": True, "false": False, True: True, False: False}
+Kind: TypeAlias = Literal["text", "number", "flag", "vector"]
+Vector: TypeAlias = npt.NDArray[np.float32]
 
 
 class _HasValues(Protocol):
@@ -191,9 +193,7 @@ def _check_number(what: str, value: Any, least: float, most: float) -> None:
         raise ValueError(f"'{what}' must be from {least:g} to {most:g}, got {value:g}")
 
 
-Kind: TypeAlias = Literal["text", "number", "flag", "vector"]
 _TEXTS = frozenset({"path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error"})
-Vector = npt.NDArray[np.float32]
 _KNOWN = ("path", "status", "duration_s", "speech_s", "model", "error")  # of a recording, beside its vector
 _HEARD = frozenset({"unsure", "mixed"})  # of the emotion, which is not asked here
 
@@ -320,10 +320,7 @@ class PredictionRows(Framed, Iterator[Prediction]):
             raise EarnestError(f"{counted(self._n_given, 'row')} read already, none is left for a frame. {again}.")
         classes = self._classes or tuple(dict.fromkeys(name for row in rows for name in row.probabilities))
         flat = [flat_values(row, classes) for row in rows]
-        return {
-            name: FrameColumn(_kind(name), [values[name] for values in flat])
-            for name in flat_values(Prediction("", "error"), classes)
-        }
+        return {name: FrameColumn(_kind(name), [values[name] for values in flat]) for name in _columns(classes)}
 
     @classmethod
     def from_frame(cls, frame: Any) -> "PredictionRows":
@@ -333,7 +330,7 @@ class PredictionRows(Framed, Iterator[Prediction]):
         """
         try:
             records = _records(frame)
-            check_columns(list(records[0]) if records else list(flat_values(Prediction("", "error"), ())))
+            check_columns(list(records[0]) if records else _columns(()))
             return cls([from_flat_values(record) for record in records])
         except (ValueError, TypeError, KeyError) as error:
             raise EarnestError(f"This frame holds no predictions of earnest: {error}.") from error
@@ -377,7 +374,7 @@ def prediction_schema(classes: Sequence[str]) -> Any:
     """Return the schema of a table of `earnest.runtime.formats.flat_values`."""
     pyarrow = load_pyarrow()
     kinds = _arrow_kinds(pyarrow)
-    return pyarrow.schema([(name, kinds[_kind(name)]) for name in flat_values(Prediction("", "error"), classes)])
+    return pyarrow.schema([(name, kinds[_kind(name)]) for name in _columns(classes)])
 
 
 def _arrow_kinds(pyarrow: Any) -> Mapping[str, Any]:
@@ -486,11 +483,5 @@ class Embeddings(Framed):
 
     def columns(self) -> Mapping[str, FrameColumn]:
         """Return the facts about each recording, with the vectors in the column ``embedding``."""
-        return embedding_columns(self.rows, self.width)
-
-
-def embedding_columns(rows: Iterable[EmbeddedRecording], width: int) -> Mapping[str, FrameColumn]:
-    """Return the columns of a table of embeddings, also where none has a vector."""
-    rows = list(rows)
-    columns = {name: FrameColumn(_kind(name), [getattr(row, name) for row in rows]) for name in _KNOWN}
-    return {**columns, "embedding": FrameColumn("vector", [row.vector for row in rows], width)}
+        columns = {name: FrameColumn(_kind(name), [getattr(row, name) for row in self.rows]) for name in _KNOWN}
+        return {**columns, "embedding": FrameColumn("vector", [row.vector for row in self.rows], self.width)}

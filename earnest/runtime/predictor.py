@@ -137,7 +137,8 @@ class Predictor:
         for number, bundle in enumerate(bundles):
             if folders[number] in folders[:number]:
                 raise BundleError(f"The model '{bundle.info.name}' is there twice. Name each model once.")
-            _tell_licence(bundle.info)
+            if told := bundle.info.forbidden_use:
+                _warn_once(f"{bundle.info.name}: {told}.")
         return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta, backend=backend, hint=hint)
 
     def __repr__(self) -> str:
@@ -553,11 +554,6 @@ def _loaded_again(
     predictor = Predictor(bundles, **settings)
     predictor.activity, predictor.file_s = activity, file_s
     return predictor
-
-
-def _tell_licence(info: BundleInfo) -> None:
-    if told := info.forbidden_use:
-        _warn_once(f"{info.name}: {told}.")
 
 
 @cache

@@ -330,8 +330,7 @@ def _vtt(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
 
 def _quality_line(timeline: Timeline) -> str:
     """Return the line below the first subtitle: "[noisy, not-adapted]"; nothing without such words."""
-    words = timeline.head_dict()["quality"]
-    return f"\n[{', '.join(words)}]" if words else ""
+    return f"\n[{', '.join(timeline.quality)}]" if timeline.quality else ""
 
 
 def _no_empty_lines(text: str) -> str:
