@@ -50,6 +50,8 @@ from earnest.training.run import load_run
 from earnest.training.runtime_statistics import domain_of, statistics_files
 
 _log = logging.getLogger(__name__)
+Probabilities: TypeAlias = npt.NDArray[np.float32]
+Model = TypeVar("Model")
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,6 @@ def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]
 
 def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str, str]:
     """Return the metadata of an ONNX file, so that it can be used without ``bundle.json``."""
-    limits = BundleInfo.shortest_s, BundleInfo.longest_s
     return {
         "name": identity.name,
         "version": identity.version,
@@ -177,8 +178,8 @@ def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str,
         "classes": classes_text(record.classes),
         "scheme": recipe.scheme,
         "sample_rate_hz": str(recipe.front_end.sample_rate_hz),
-        "shortest_s": str(limits[0]),
-        "longest_s": str(limits[1]),
+        "shortest_s": str(BundleInfo.shortest_s),
+        "longest_s": str(BundleInfo.longest_s),
     }
 
 
@@ -284,9 +285,6 @@ MOST_CHANGED = 0.015  # of labels; 0.03 may, on clips that nobody has heard: mor
 BY_CHANCE = 1.645  # standard errors; one time in twenty chance alone goes further
 
 RANKED = 4  # layers are ranked by every fourth utterance
-
-Probabilities: TypeAlias = npt.NDArray[np.float32]
-Model = TypeVar("Model")
 
 
 @dataclass(frozen=True)

@@ -45,13 +45,15 @@ def store_small(proto: ModelProto, rounding: bool = False) -> None:
         if tensor.data_type != TensorProto.FLOAT or values.size < SMALLEST:
             continue
         name = tensor.name
+        with np.errstate(over="ignore"):  # beyond 65,504 float16 is infinite, and float32 is kept
+            halves = values.astype(np.float16)
         if (scale := _scale_of(values)) is not None:
             numbers = np.rint(values / scale).astype(np.int8)
             tensor.CopyFrom(numpy_helper.from_array(numbers, name + BYTES))
             proto.graph.initializer.append(numpy_helper.from_array(scale, name + STEPS))
             restored.append(_cast(name + BYTES, name + "_unscaled"))
             restored.append(helper.make_node("Mul", [name + "_unscaled", name + STEPS], [name], f"{name}_scaled"))
-        elif _fits(halves := _halves(values), values) or (rounding and np.isfinite(halves).all()):
+        elif np.array_equal(halves, values) or (rounding and np.isfinite(halves).all()):
             tensor.CopyFrom(numpy_helper.from_array(halves, name + HALVES))
             restored.append(_cast(name + HALVES, name))
     nodes = list(proto.graph.node)
@@ -62,16 +64,6 @@ def store_small(proto: ModelProto, rounding: bool = False) -> None:
 
 def _cast(stored: str, name: str) -> NodeProto:
     return helper.make_node("Cast", [stored], [name], f"{name}_to_float32", to=TensorProto.FLOAT)
-
-
-def _halves(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    # Beyond 65,504 float16 is infinite: `store_small` sees it, and keeps float32.
-    with np.errstate(over="ignore"):
-        return values.astype(np.float16)
-
-
-def _fits(smaller: npt.NDArray[np.generic], values: npt.NDArray[np.float32]) -> bool:
-    return np.array_equal(smaller.astype(np.float32), values)
 
 
 def _scale_of(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:

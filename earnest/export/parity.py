@@ -137,8 +137,7 @@ COLD = """
 import sys
 from earnest.audio.io import load_waveform
 from earnest.bundle import load_bundle
-from earnest.runtime.graph import engine_for
-from earnest.runtime.graph import Graph
+from earnest.runtime.graph import Graph, engine_for
 bundle = load_bundle(sys.argv[1])
 graph = Graph(bundle, engine_for(bundle, backend=sys.argv[2]))
 graph.run([load_waveform(sys.argv[3], bundle.info.sample_rate_hz)])
