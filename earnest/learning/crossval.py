@@ -18,7 +18,7 @@ from earnest.learning.discriminant import (
     grouped_folds,
     size_of_scores,
 )
-from earnest.learning.domain import KNOWN_SHARE, Domain, fit_domain
+from earnest.learning.domain import Domain, fit_domain
 from earnest.onnx.surgery import last_layer_of
 
 MOST_LEFT_OUT_ALONE = 12  # groups that each make a fold of their own
@@ -220,11 +220,6 @@ def domain_of(data: LabelledEmbeddings) -> Domain | None:
     """Return where known sound lies; its threshold is still that of the rows themselves."""
     plain = data.embeddings[~data.is_copy]
     return fit_domain(plain, plain, np.inf)
-
-
-def threshold_of(distances: Floats) -> float:
-    """Return the distance that all but a hundredth of rows stay below whose group the domain wasn't fitted on."""
-    return float(np.quantile(distances, KNOWN_SHARE))
 
 
 def abstain_below(probabilities: Floats, targets: Numbers) -> float:

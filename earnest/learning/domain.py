@@ -100,7 +100,8 @@ def fit_domain(train: Floats, valid: Floats, longest_s: float) -> Domain | None:
 
     Parameters
     ----------
-    longest_s : what windows may have for a verdict; see `longest_known`
+    longest_s : what windows may have for a verdict, the `known_limit` of the training utterances' lengths: of longer
+        ones, which were hardly ever seen, a distance says more about length than about sound
     """
     # A direction needs ten utterances or so to be more than chance; there are no more than values.
     n_directions = min(N_DIRECTIONS, train.shape[1], len(train) // CLIPS_PER_DIRECTION)
@@ -111,7 +112,7 @@ def fit_domain(train: Floats, valid: Floats, longest_s: float) -> Domain | None:
     # into the directions too.
     chosen = _principal(scaled, n_directions)
     domain = Domain(mean.astype(np.float32), (chosen / deviation).astype(np.float32), 1.0, longest_s)
-    return replace(domain, threshold=float(np.quantile(domain.distances(valid), KNOWN_SHARE)))
+    return replace(domain, threshold=known_limit(domain.distances(valid)))
 
 
 def _principal(scaled: Floats, n_directions: int) -> Floats:
@@ -128,7 +129,6 @@ def _principal(scaled: Floats, n_directions: int) -> Floats:
     return np.asarray((directions[:, -n_directions:] / np.sqrt(np.maximum(variances[-n_directions:], 1e-6))).T)
 
 
-def longest_known(seconds: Floats) -> float:
-    """Return the 99th percentile of the training utterances' lengths ``seconds`` (utterances,)."""
-    # Longer windows were hardly ever seen: a distance there says more about length than about sound.
-    return float(np.quantile(seconds, KNOWN_SHARE))
+def known_limit(values: npt.NDArray[np.floating]) -> float:
+    """Return what all but a hundredth of values (utterances,) stay below: distances, or lengths in seconds."""
+    return float(np.quantile(values, KNOWN_SHARE))

@@ -33,10 +33,10 @@ from earnest.learning.crossval import (
     cross_validate,
     domain_of,
     folds_of,
-    threshold_of,
     with_shares,
 )
 from earnest.learning.discriminant import Floats, Numbers
+from earnest.learning.domain import known_limit
 from earnest.own.bundle import PAGE, Answers, ClassResult, FittedHead, Learned, bundle_of
 from earnest.own.recordings import (
     OWN,
@@ -160,7 +160,7 @@ def _fitted(
         bias = bias + offset
     domain = domain_of(labelled) if out.distances is not None else None
     if domain and out.distances is not None:
-        domain = replace(domain, threshold=threshold_of(out.distances))
+        domain = replace(domain, threshold=known_limit(out.distances))
     head = FittedHead(own.classes, weights, bias, domain, out, targets, own.sure_from_s, labelled)
     scores = score(predictions_of(own, head), np.random.default_rng(0))
     return head, scores, _summary(own, data, base, head, scores, shrinkage, options)

@@ -24,7 +24,7 @@ from earnest.evaluation.calibration import fit_temperature
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_atomically
 from earnest.learning.discriminant import Floats, Numbers, Shrinkage, discriminant
-from earnest.learning.domain import Domain, domain_entry, fit_domain, longest_known
+from earnest.learning.domain import Domain, domain_entry, fit_domain, known_limit
 from earnest.models.adaptation import SMALLEST, AdaptationNetwork, adaptation_graph
 from earnest.models.classifier import Network
 from earnest.settings.recipe import Training
@@ -454,7 +454,7 @@ def fit_runtime_statistics(
         return RuntimeStatistics(adaptation)
     unseen = speaker_embeddings(network, valid, cache)
     plain = speaker_embeddings(network, [example for example in train if not example.copy], cache)
-    domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
+    domain = fit_domain(plain.embeddings, unseen.embeddings, known_limit(plain.seconds))
     if before is not None:
         # After a refit no utterance is unseen any more: the threshold stays the one that unseen utterances have set.
         domain = domain and before.domain and replace(domain, threshold=before.domain.threshold)

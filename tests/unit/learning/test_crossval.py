@@ -14,10 +14,10 @@ from earnest.learning.crossval import (
     cross_validate,
     folds_of,
     temperature_of,
-    threshold_of,
     with_shares,
 )
 from earnest.learning.discriminant import ABSENT, discriminants
+from earnest.learning.domain import known_limit
 from earnest.own.learn import UaChange, advice_on_more, are_guesses, gain_of_the_second_half
 
 N_SPEAKERS, A_SPEAKER, WIDTH = 8, 18, 12
@@ -119,7 +119,7 @@ def test_a_hundredth_of_the_clips_lies_beyond_the_threshold() -> None:
     data = labelled(gap=1.0)
     out = cross_validate(data, folds_of(data.groups, data.targets, True, 0), 0)
     assert out.distances is not None
-    assert np.mean(out.distances > threshold_of(out.distances)) <= 0.02
+    assert np.mean(out.distances > known_limit(out.distances)) <= 0.02
 
 
 def test_shares_of_classes_make_frequent_ones_likelier() -> None:
