@@ -137,17 +137,12 @@ class Image(Validated):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks = (
-            (self.channels == 3 or self.channels_from == "copies", f'"{self.channels_from}" makes 3 channels'),
-            (self.channels == 3 or self.normalise != "imagenet", '"imagenet" is for 3 channels'),
-            (self.scaling != "fixed" or self.channels_from != "deltas", '"deltas" need scaling "per-bin" or "none"'),
-            (
-                self.lowest_db < self.highest_db,
-                f"lowest_db must be below highest_db, got {self.lowest_db:g} and {self.highest_db:g}",
-            ),
-        )
-        for right, message in checks:
-            require(right, message)
+        require(self.channels == 3 or self.channels_from == "copies", f'"{self.channels_from}" makes 3 channels')
+        require(self.channels == 3 or self.normalise != "imagenet", '"imagenet" is for 3 channels')
+        right = self.scaling != "fixed" or self.channels_from != "deltas"
+        require(right, '"deltas" need scaling "per-bin" or "none"')
+        told = f"lowest_db must be below highest_db, got {self.lowest_db:g} and {self.highest_db:g}"
+        require(self.lowest_db < self.highest_db, told)
 
     @property
     def sources(self) -> int:

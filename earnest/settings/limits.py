@@ -20,6 +20,9 @@ from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from earnest.errors import EarnestError, RecipeError, printable, shown, suggestion
 
+S = TypeVar("S")
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -181,8 +184,6 @@ def _number(value: float | None) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-S = TypeVar("S")
-_log = logging.getLogger(__name__)
 _TOLD: set[str] = set()  # old keys that this process has warned of
 _WORDS = {"str": "text", "int": "a whole number", "float": "a number"}
 HINT = "hint"  # metadata of a field that has no default: what is said where its key is missing

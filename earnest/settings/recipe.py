@@ -4,7 +4,7 @@ The tables of learning come first; those of what a network is given are in `earn
 that come with earnest lie in the installed package, or in the checkout it runs from.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -37,7 +37,6 @@ from earnest.settings.limits import (
 Task: TypeAlias = Literal["gender", "affect"]
 Multitask: TypeAlias = Literal["sum", "fixed", "uncertainty", "weighted"]
 Oversample: TypeAlias = Literal["none", "minority", "minority-twice", "balanced"]
-Rules: TypeAlias = Iterable[tuple[bool, str]]
 Rate: TypeAlias = Annotated[float, Bounds(gt=0, lt=10)]
 Weight: TypeAlias = Annotated[float, Bounds(ge=0, le=1_000)]
 
@@ -156,8 +155,8 @@ class Training(Validated):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for right, message in (*self._of_schedule(), *self._of_tasks()):
-            require(right, message)
+        self._check_schedule()
+        self._check_tasks()
         require(not self.unfreeze or bool(self.freeze), "unfreeze needs freeze")
         right = not (self.stability_weight and self.mixup_alpha)
         require(right, "stability_weight and mixup_alpha can't be used together")
@@ -192,28 +191,21 @@ class Training(Validated):
         given = {one.name for one in fields(self) if getattr(self, one.name) != one.default} - {*self.unused}
         return tuple(name for name, does in works.items() if not does and name in given)
 
-    def _of_schedule(self) -> Rules:
+    def _check_schedule(self) -> None:
         warm = self.warmup_epochs
-        return (
-            (self.schedule != "multistep" or bool(self.milestones), 'schedule = "multistep" needs milestones'),
-            (not warm or warm < self.epochs, f"warmup_epochs must be below epochs ({self.epochs}), got {warm}"),
-            (not (warm and self.schedule == "plateau"), 'warmup_epochs can\'t be used with "plateau"'),
-        )
+        require(self.schedule != "multistep" or bool(self.milestones), 'schedule = "multistep" needs milestones')
+        require(not warm or warm < self.epochs, f"warmup_epochs must be below epochs ({self.epochs}), got {warm}")
+        require(not (warm and self.schedule == "plateau"), 'warmup_epochs can\'t be used with "plateau"')
 
-    def _of_tasks(self) -> Rules:
+    def _check_tasks(self) -> None:
+        require(len(set(self.auxiliary)) == len(self.auxiliary), "auxiliary names a task twice")
+        right = self.method == "gradient" or "affect" not in self.auxiliary
+        require(right, 'method = "discriminant" learns classes: of auxiliary tasks, "gender" alone')
         limits = self.affect_range
-        return (
-            (len(set(self.auxiliary)) == len(self.auxiliary), "auxiliary names a task twice"),
-            (
-                self.method == "gradient" or "affect" not in self.auxiliary,
-                'method = "discriminant" learns classes: of auxiliary tasks, "gender" alone',
-            ),
-            (
-                not limits or (len(limits) == 2 and limits[0] < limits[1]),
-                f"affect_range must be [lowest, highest], got {list(limits)}",
-            ),
-            (self.multitask == "sum" or bool(self.auxiliary), f'multitask = "{self.multitask}" needs auxiliary tasks'),
-        )
+        right = not limits or (len(limits) == 2 and limits[0] < limits[1])
+        require(right, f"affect_range must be [lowest, highest], got {list(limits)}")
+        right = self.multitask == "sum" or bool(self.auxiliary)
+        require(right, f'multitask = "{self.multitask}" needs auxiliary tasks')
 
 
 @dataclass(frozen=True)
@@ -312,14 +304,10 @@ class Range(Validated):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks = (
-            (self.low < self.high, f"low must be below high, got {self.low} and {self.high}"),
-            (not self.log or self.low > 0, "with log, low must be above 0"),
-            (self.step is None or not self.log, "log and step can't be used together"),
-            (self.n_steps == round(self.n_steps), "step must lead from low to high"),
-        )
-        for right, message in checks:
-            require(right, message)
+        require(self.low < self.high, f"low must be below high, got {self.low} and {self.high}")
+        require(not self.log or self.low > 0, "with log, low must be above 0")
+        require(self.step is None or not self.log, "log and step can't be used together")
+        require(self.n_steps == round(self.n_steps), "step must lead from low to high")
 
     @property
     def n_steps(self) -> float:
@@ -354,12 +342,8 @@ class Tune(Validated):
         super().__post_init__()
         twice = sorted(self.ranges.keys() & self.choices.keys())
         single = sorted(key for key, values in self.choices.items() if len(values) < 2)
-        checks = (
-            (not twice, f"{', '.join(twice)}: in ranges and in choices; one is right"),
-            (not single, f"choices: {', '.join(single)} needs two or more"),
-        )
-        for right, message in checks:
-            require(right, message)
+        require(not twice, f"{', '.join(twice)}: in ranges and in choices; one is right")
+        require(not single, f"choices: {', '.join(single)} needs two or more")
 
 
 def read_tune(values: object, where: str) -> Tune:
@@ -434,36 +418,23 @@ class Recipe(Validated):
         require(bool(self.corpora), "corpus must name at least one corpus")
         scheme_called(self.scheme)
         is_closed, copies = self.training.method == "discriminant", self.training.augmented_copies
-        for right, message in (
-            (
-                not is_closed or self.segments.mode != "blocks",
-                'method = "discriminant" scores one embedding per recording: [segments] can\'t be "blocks"',
-            ),
-            (
-                not is_closed or (self.image.scaling != "per-bin" and self.image.normalise != "statistics"),
-                'method = "discriminant" embeds a recording once for all folds: [image] can\'t learn scaling = '
-                '"per-bin" or normalise = "statistics" from the training recordings of each',
-            ),
-            (
-                not (self.augment and is_closed) or copies > 0,
-                '[[augment]] with method = "discriminant", which has no epochs, needs augmented_copies',
-            ),
-            (
-                not copies or (bool(self.augment) and is_closed),
-                'augmented_copies needs method = "discriminant" and [[augment]] tables',
-            ),
-            (
-                not self.training.stability_weight or bool(self.augment),
-                "stability_weight compares recordings with their augmented copies: add [[augment]] tables",
-            ),
-            (not self.finetune or is_closed, '[finetune] needs method = "discriminant"'),
-            (
-                self.training.mel_mask_bands <= self.front_end.n_bands,
-                f"mel_mask_bands must be at most {self.front_end.n_bands}, the bands of [front_end], "
-                f"got {self.training.mel_mask_bands}",
-            ),
-        ):
-            require(right, message)
+        right = not is_closed or self.segments.mode != "blocks"
+        require(right, 'method = "discriminant" scores one embedding per recording: [segments] can\'t be "blocks"')
+        require(
+            not is_closed or (self.image.scaling != "per-bin" and self.image.normalise != "statistics"),
+            'method = "discriminant" embeds a recording once for all folds: [image] can\'t learn scaling = '
+            '"per-bin" or normalise = "statistics" from the training recordings of each',
+        )
+        right = not (self.augment and is_closed) or copies > 0
+        require(right, '[[augment]] with method = "discriminant", which has no epochs, needs augmented_copies')
+        right = not copies or (bool(self.augment) and is_closed)
+        require(right, 'augmented_copies needs method = "discriminant" and [[augment]] tables')
+        right = not self.training.stability_weight or bool(self.augment)
+        require(right, "stability_weight compares recordings with their augmented copies: add [[augment]] tables")
+        require(not self.finetune or is_closed, '[finetune] needs method = "discriminant"')
+        n_bands, masked = self.front_end.n_bands, self.training.mel_mask_bands
+        told = f"mel_mask_bands must be at most {n_bands}, the bands of [front_end], got {masked}"
+        require(masked <= n_bands, told)
 
     @property
     def corpora(self) -> tuple[str, ...]:
