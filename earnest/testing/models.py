@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from earnest.export.onnx import to_onnx
-from earnest.models.classifier import MODELS, Segmented, SpeechClassifier, build_classifier, input_kind, wrong_in
+from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier, input_kind, wrong_in
 from earnest.settings.front_end import FrontEnd, Image, Segments
 from earnest.settings.recipe import Recipe
 from earnest.testing import Promise, expect
@@ -132,7 +132,7 @@ def temperature_divides_the_logits(name: str) -> None:
 def gradient_reaches_every_parameter_but_those_declared(name: str) -> None:
     """``zero_gradient`` names the others, each with its reason."""
     model = model_called(name)
-    network, declared = _inner(model), MODELS.get(name).zero_gradient
+    network, declared = model.network.inner, MODELS.get(name).zero_gradient
     output = model.network(*frames_of(model, clips()))
     generator = torch.Generator().manual_seed(1)
     answers = [answer for answer in (output.logits, output.gender, output.affect) if answer is not None]
@@ -152,11 +152,6 @@ def gradient_reaches_every_parameter_but_those_declared(name: str) -> None:
         found <= known, f"{name}: no gradient reaches {sorted(found - known)}; mend it or declare it in zero_gradient"
     )
     expect(known <= found, f"{name}: zero_gradient names {sorted(known - found)}, which a gradient reaches")
-
-
-def _inner(model: SpeechClassifier) -> torch.nn.Module:
-    """Return the network itself, behind segments and image."""
-    return model.network.network if isinstance(model.network, Segmented) else model.network
 
 
 def padded_batch_equals_its_clips_one_by_one(name: str) -> None:
