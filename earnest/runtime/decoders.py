@@ -20,13 +20,13 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from earnest.runtime.decoder_child import LENGTH, STOP, Kind, WireError, error_o
 from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of, read_picture
 from earnest.settings.limits import require_seconds
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -374,7 +375,7 @@ class _Child:
         while True:
             kind, payload = self._message()
             if kind is Kind.DONE:
-                told = self._values(payload).get("notes")
+                told = self._understood(values_of, payload).get("notes")
                 self.notes = tuple(word for word in NOTES if isinstance(told, list) and word in told)
                 return
             if kind is not Kind.BLOCK or len(payload) % 4:
@@ -383,7 +384,7 @@ class _Child:
 
     def values(self, expected: Kind) -> dict[str, Any]:
         """Return the values of the next message."""
-        return self._values(self.payload(expected))
+        return self._understood(values_of, self.payload(expected))
 
     def payload(self, expected: Kind) -> bytes:
         """Return the next message, which must be of this kind."""
@@ -392,9 +393,9 @@ class _Child:
             raise self._died(WireError("it sent an unexpected message"))
         return payload
 
-    def _values(self, payload: bytes) -> dict[str, Any]:
+    def _understood(self, read: Callable[[bytes], T], payload: bytes) -> T:
         try:
-            return values_of(payload)
+            return read(payload)
         except WireError as error:
             raise self._died(error) from error
 
@@ -460,14 +461,9 @@ class _Child:
         if kind in (Kind.DONE, Kind.ERROR):
             self._works = False
         if kind is Kind.ERROR:
-            raise self._told(payload)  # in no variable: it would keep this frame, and with it the recording
+            # In no variable: it would keep this frame, and with it the recording.
+            raise self._understood(error_of, payload)
         return kind, payload
-
-    def _told(self, payload: bytes) -> EarnestError:
-        try:
-            return error_of(payload)
-        except WireError as error:
-            raise self._died(error) from error
 
     def _died(self, error: Exception) -> DecoderDiedError:
         """Make sure that it is dead, and return what to tell."""

@@ -16,6 +16,10 @@ from earnest.errors import EarnestError, shown, suggestion
 from earnest.labels import UNSURE, composed
 from earnest.settings.limits import Share, Validated
 
+Shares: TypeAlias = npt.NDArray[np.floating]
+Classes: TypeAlias = Sequence[str] | str | None
+"""Names of classes, or a text of them with commas; None for all."""
+Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
 ENVELOPE_STEPS = 4096
 
 
@@ -146,9 +150,6 @@ def event_from_dict(values: Mapping[str, Any]) -> Event:
     return _KINDS[values["event"]](**{name: value for name, value in values.items() if name != "event"})
 
 
-Shares: TypeAlias = npt.NDArray[np.floating]
-Classes: TypeAlias = Sequence[str] | str | None
-"""Names of classes, or a text of them with commas; None for all."""
 _LEAST = 1e-12  # probability of a class; where all that are asked for have less, they are equal
 _SAME_WITHOUT = {"calm": "neutral"}  # where the first is not asked for, it counts as the second
 
@@ -236,7 +237,6 @@ class ClassChoice:
         return np.asarray(taken / taken.sum(axis=-1, keepdims=True))
 
 
-Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
 # Words of `Prediction.quality`.
