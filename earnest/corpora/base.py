@@ -12,6 +12,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, printable
 from earnest.registry import Registry
 
+_log = logging.getLogger(__name__)
 SILENT = "silent"
 Parser = Callable[[Path], Utterance]
 
@@ -137,7 +138,6 @@ class LabelsInNames(Corpus):
         """Turn one recording into its row, or raise `CorpusError` for one that the corpus doesn't know."""
 
 
-_log = logging.getLogger(__name__)
 CORPORA: Registry[type[Corpus]] = Registry("CORPORA", "corpus", "earnest.corpora", contract=Corpus)
 
 

@@ -22,6 +22,8 @@ from earnest.corpora.manifest import Utterance, doubts_about
 from earnest.corpora.own.data import OwnData, Refused
 from earnest.errors import AudioError, CorpusError, MissingExtraError, counted, printable
 
+OnProgress = Callable[[int, int], object]
+"""Is called with the recordings decoded so far and their number."""
 MOST_NAMED = 5
 
 
@@ -93,10 +95,6 @@ def examine(path: Path) -> Sound:
         n_channels=recording.n_channels,
         ends_early=recording.encoding.startswith("OGG") and not _ogg_has_an_end(path),
     )
-
-
-OnProgress = Callable[[int, int], object]
-"""Is called with the recordings decoded so far and their number."""
 
 
 def examine_all(paths: Sequence[Path], on_progress: OnProgress = lambda *_: None) -> Iterator[Sound]:

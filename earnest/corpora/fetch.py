@@ -7,7 +7,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from http.client import HTTPException
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -176,16 +176,11 @@ def _check_places(names: Sequence[PurePosixPath], path: Path, folder: Path) -> N
 def _copy(source: Any, target: Any, n_bytes: int, path: Path) -> None:
     """Copy at most what the directory of the archive promised."""
     copied = 0
-    for chunk in _chunks(source):
+    while chunk := source.read(_CHUNK):
         copied += len(chunk)
         if copied > n_bytes:
             raise CorpusError(f"{path}: a member holds more than its header says. {_UNTRUSTED}")
         target.write(chunk)
-
-
-def _chunks(source: Any) -> Iterator[bytes]:
-    while chunk := source.read(_CHUNK):
-        yield chunk
 
 
 _TIMEOUT_S = 60.0

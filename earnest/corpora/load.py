@@ -18,6 +18,7 @@ from earnest.errors import N_NAMED, CorpusError, suggestion
 from earnest.files.reading import opened
 from earnest.labels import Scheme, in_canonical_order, scheme_called
 
+Affect: TypeAlias = tuple[float, float, float]
 ENVIRONMENT = "EARNEST_DATA"
 LONGEST_HEADER = 1 << 16  # bytes
 _log = logging.getLogger(__name__)
@@ -155,9 +156,6 @@ def load_utterances(names: Sequence[str], folders: Mapping[str, Path]) -> list[U
 def _counted(found: Usable) -> tuple[int, int, str]:
     lines = ", ".join(f"{key.partition('/')[2]} ({reason})" for key, reason in found.left_out.items())
     return len(found.left_out), len(found.left_out) + len(found.utterances), lines
-
-
-Affect: TypeAlias = tuple[float, float, float]
 
 
 def affect_range(corpus: str, limits: Sequence[float] = ()) -> tuple[float, ...]:

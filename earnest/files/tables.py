@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, first_line, printable, shown
-from earnest.files.reading import opened, parsed_json
+from earnest.files.reading import opened
 
 MOST_PAGE_BYTES, MOST_RATIO = 256 * 2**20, 16  # a page that is larger, and has shrunk more, was made to be so
 _HEADER_BYTES, _MOST_HEADER_BYTES = 2**12, 2**24  # read at first; Arrow's own bound
@@ -297,16 +297,6 @@ def numbered_rows(
 
 MAGIC = b"PAR1"  # how every such file begins
 _ROWS, _BATCH_BYTES = 1024, 2**30  # at a time, of a column's shared cells
-
-
-def json_rows(text: str, path: Path, example: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of JSON lines, each with the number of its line; ``example`` shows what is expected."""
-    for number, line in enumerate(text.split("\n"), 1):  # JSON text may hold other line separators
-        if line.strip():
-            row = parsed_json(line, f"{path}:{number}", CorpusError)
-            if not isinstance(row, dict):
-                raise CorpusError(f"{path}:{number}: expected one object a line, like {example}.")
-            yield number, row
 
 
 def lines_of(text: str) -> list[str]:

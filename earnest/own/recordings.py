@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from earnest.audio.io import load_waveform
 from earnest.audio.source import AudioInput, Source, file_and_channel
-from earnest.augment.base import Choice, build_choice, generator_for
+from earnest.augment.base import build_choice, generator_for
 from earnest.bundle import Bundle, BundleInfo, load_bundle
 from earnest.corpora.base import CORPORA
 from earnest.corpora.check import audio_digests
@@ -241,7 +241,7 @@ class _Failed:
 
 
 def _copies(rows: Sequence[Utterance], rate_hz: int, seed: int) -> Iterator[Source]:
-    change: Choice = build_choice(CHANGES, rate_hz)
+    change = build_choice(CHANGES, rate_hz)
     for row in rows:
         end_s = row.start_s + LONGEST_COPY_S if row.end_s is None else row.end_s
         waveform = load_waveform(row.path, rate_hz, row.start_s, end_s)

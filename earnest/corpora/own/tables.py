@@ -10,9 +10,8 @@ from typing import Any
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
-from earnest.files.reading import read_text
+from earnest.files.reading import parsed_json, read_text
 from earnest.files.tables import (
-    json_rows,
     largest_shared_page,
     lines_of,
     number_in,
@@ -338,8 +337,14 @@ def _without_header(path: Path, numbered: Sequence[tuple[int, Sequence[str]]]) -
 
 
 def _json_lines(path: Path) -> OwnTable:
-    text = read_text(path, CorpusError, what="table")
-    rows = [(f"{path}:{number}", row) for number, row in json_rows(text, path, '{"path": …, "label": …}')]
+    rows: list[tuple[str, Row]] = []
+    # JSON text may hold other line separators.
+    for number, line in enumerate(read_text(path, CorpusError, what="table").split("\n"), 1):
+        if line.strip():
+            row = parsed_json(line, where := f"{path}:{number}", CorpusError)
+            if not isinstance(row, dict):
+                raise CorpusError(f'{where}: expected one object a line, like {{"path": …, "label": …}}.')
+            rows.append((where, row))
     return OwnTable(tuple(dict.fromkeys(name for _, row in rows for name in row)), tuple(rows))
 
 
