@@ -17,6 +17,7 @@ from earnest.errors import EarnestError, RecipeError, suggestion
 from earnest.registry import Registry
 from earnest.settings.limits import Share, Validated, from_mapping
 
+Tables = Iterable[Mapping[str, Any]]
 Transform: TypeAlias = Callable[[Waveform, np.random.Generator], Waveform]
 Range: TypeAlias = tuple[float, float]  # lowest and highest, drawn from evenly
 
@@ -85,9 +86,6 @@ AUGMENTATIONS: Registry[type[Augmentation]] = Registry(
 def generator_for(words: str) -> np.random.Generator:
     """Return a generator that depends on ``words`` alone, such as the key of an utterance and what is done to it."""
     return np.random.default_rng(int.from_bytes(sha256(words.encode()).digest()[:8], "big"))
-
-
-Tables = Iterable[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

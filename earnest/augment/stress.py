@@ -23,6 +23,8 @@ from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.augment.reverb import Reverb
 from earnest.augment.telephone import over_telephone
 
+Change: TypeAlias = Callable[[Waveform, int, np.random.Generator], Waveform]
+"""A clip (samples,), its rate in Hz and a generator to a changed copy."""
 Kind = Literal["low-pass", "high-pass"]
 FEWEST, MOST = 4, 7  # voices, as in audEERING's ser-tests
 LEVEL_DBFS = -26.0  # of each voice, so that none stands out
@@ -133,9 +135,6 @@ NOISE, LOUDER, PHONE, ROOM, SMALL, TILT, STRONG = (
     "strong changes",
 )
 SHORT_S = (100 / 16_000, 500 / 16_000, 1000 / 16_000)  # ser-tests' 100, 500 and 1,000 samples at 16 kHz
-
-Change: TypeAlias = Callable[[Waveform, int, np.random.Generator], Waveform]
-"""A clip (samples,), its rate in Hz and a generator to a changed copy."""
 
 
 @dataclass(frozen=True)

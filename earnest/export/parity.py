@@ -26,6 +26,8 @@ from earnest.runtime.engine import Backend
 from earnest.runtime.graph import Graph, engine_for, padded
 from earnest.training.run import WEIGHTS, load_run
 
+Probabilities = npt.NDArray[np.float32]
+Answer = Callable[[Waveform], Probabilities]
 BATCH = 8
 COMPARED = ("logits", "probabilities", "gender")
 Answers: TypeAlias = dict[str, npt.NDArray[np.float32]]
@@ -157,9 +159,6 @@ status = Path('/proc/self/status')
 lines = status.read_text().splitlines() if status.exists() else []
 print(*(line.split()[1] for line in lines if line.startswith('VmHWM')))
 """
-
-Probabilities = npt.NDArray[np.float32]
-Answer = Callable[[Waveform], Probabilities]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from earnest.errors import BundleError
 from earnest.onnx.check import Field, decoded, fields_of, numbers_of, text_of, written_field, written_number
 
+Table = npt.NDArray[np.float32]
 # Fields of ModelProto, GraphProto, NodeProto, TensorProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _GRAPH, _METADATA = 7, 14
 _NODE, _NAME, _INITIALIZER, _INPUT, _OUTPUT, _VALUE = 1, 2, 5, 11, 12, 13
@@ -101,7 +102,6 @@ def _needed(graph: Sequence[Field], wanted: set[str], given: Collection[str] = (
     return nodes[::-1], constants
 
 
-Table = npt.NDArray[np.float32]
 REPLACED = ("logits", "probabilities", "distance")
 _OUTPUTS = (*REPLACED, "sound", "overlap", "intensity", "affect_derived")
 _PREFIX = "learned."

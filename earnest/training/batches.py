@@ -28,6 +28,8 @@ from earnest.models.classifier import NetworkOutput
 from earnest.settings.recipe import Oversample, Recipe, Training
 from earnest.training.examples import Example
 
+Indices: TypeAlias = npt.NDArray[np.int64]
+Strategy = Literal["minority", "minority-twice", "balanced"]
 T = TypeVar("T")
 # The others wait while the first decodes and validates. Whoever has died is noticed without it: torchrun ends them all.
 PATIENCE = timedelta(days=7)
@@ -125,8 +127,6 @@ def is_lost_rank(error: RuntimeError) -> bool:
     return isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in words)
 
 
-Indices: TypeAlias = npt.NDArray[np.int64]
-Strategy = Literal["minority", "minority-twice", "balanced"]
 TOGETHER = 64  # utterances of a batch that is not learnt from
 _ROUNDS = {"minority": 1, "minority-twice": 2}
 
@@ -184,11 +184,11 @@ class EpochShuffle(Sampler[int]):
 
     Parameters
     ----------
-    targets : the class of each utterance, or how many utterances there are
+    targets : the class of each utterance
     """
 
-    def __init__(self, targets: Sequence[int] | int, seed: int, oversample: Oversample = "none") -> None:
-        self.targets = [0] * targets if isinstance(targets, int) else list(targets)
+    def __init__(self, targets: Sequence[int], seed: int, oversample: Oversample = "none") -> None:
+        self.targets = list(targets)
         self.seed, self.oversample, self.epoch = seed, oversample, 0
         self.size = len(self._drawn(np.random.default_rng(seed)))
 

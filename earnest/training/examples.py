@@ -32,6 +32,7 @@ from earnest.labels import Scheme
 from earnest.models.classifier import Layer, Network
 from earnest.progress import SILENT, Progress
 
+KeptWaveform: TypeAlias = npt.NDArray[np.int16]
 MOST_REMEMBERED = 4096  # digests of files, of which a manifest may name many parts
 LIBRARIES = {"earnest", "torch", "transformers"}  # our networks' own; they change with an installation
 
@@ -153,8 +154,6 @@ MAX_NAMED = 5
 GENDERS = ("female", "male")
 UNKNOWN = -1
 FULL_SCALE = 32_767  # of a waveform kept as whole numbers
-
-KeptWaveform: TypeAlias = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)

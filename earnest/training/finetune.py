@@ -36,6 +36,8 @@ from earnest.training.examples import Example, classes_of_corpora, targets_of
 from earnest.training.loop import AtomicCheckpointIO, bfloat16_is_quick, csv_bytes
 from earnest.training.record import CHECKPOINT
 
+Batch_co = TypeVar("Batch_co", covariant=True)
+
 
 def moved_by(start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> str:
     """Describe how far each part's weights moved, in words for a model card."""
@@ -79,9 +81,6 @@ class Remembering(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the epochs so far."""
         self.history = checkpoint["history"]
-
-
-Batch_co = TypeVar("Batch_co", covariant=True)
 
 
 class EpochBatches(Sampler[Batch_co]):

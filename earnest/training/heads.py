@@ -20,6 +20,8 @@ from earnest.models.classifier import Layer, NetworkOutput
 from earnest.settings.recipe import Task, Training
 from earnest.training.examples import GENDERS, UNKNOWN, Example
 
+Losses = Mapping[str, Tensor]
+_log = logging.getLogger(__name__)
 SMALLEST_SPREAD = 1e-8  # keeps the concordance of constants finite
 
 
@@ -114,8 +116,6 @@ def one_hot(indices: Tensor, n_classes: int) -> Tensor:
 
 EMOTION, GENDER = "emotion", "gender"
 
-Losses = Mapping[str, Tensor]
-
 
 class Combination(nn.Module, ABC):
     """Several losses to one; what it learns are parameters of the training, not of the network."""
@@ -191,9 +191,6 @@ def combination_of(settings: Training, tasks: Sequence[str]) -> Combination:
 def sum_of(losses: Iterable[Tensor]) -> Tensor:
     """Add losses up."""
     return torch.stack(list(losses)).sum()
-
-
-_log = logging.getLogger(__name__)
 
 
 class Targets(NamedTuple):

@@ -173,10 +173,8 @@ def seal(folder: Path) -> None:
         refuse_changed(folder)
         return
     fixed = [name for name in FILES if (folder / name).exists()]
-    write_sums(
-        folder,
-        [*fixed, *(path.name for path in folder.glob("*.np[yz]")), *(path.name for path in folder.glob("*.onnx"))],
-    )
+    fitted = [path.name for pattern in ("*.np[yz]", "*.onnx") for path in folder.glob(pattern)]
+    write_sums(folder, [*fixed, *fitted])
 
 
 def leakage_of(folder: Path, split: Split) -> list[Leakage]:
