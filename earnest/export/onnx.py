@@ -105,19 +105,18 @@ class _Network(nn.Module):
         return tuple(outputs[name] for name in self.names)
 
 
-def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None) -> ModelProto:
+def to_onnx(classifier: SpeechClassifier) -> ModelProto:
     """Export with dynamic batch and length; weights that float16 holds exactly are stored so.
 
     Inputs ``waveform`` (batch, samples) float32 and ``lengths`` (batch,) int64; outputs ``logits``, ``probabilities``
     (batch, classes), ``embedding`` (batch, width) and what else the model has (``attention`` (batch, steps)). Between
     front end and network lie ``log_mel`` (batch, rows, frames) and ``n_frames`` (batch,), where the graph can be cut
-    (`earnest.onnx.surgery.part_of`); behind a front end on raw samples the first is called ``prepared``. ``facts``
-    become the model's metadata.
+    (`earnest.onnx.surgery.part_of`); behind a front end on raw samples the first is called ``prepared``.
     """
     proto = traced(classifier)
     store_small(proto)
     rate_hz = str(classifier.front_end.settings.sample_rate_hz)
-    return finished(proto, {"sample_rate_hz": rate_hz, "classes": classes_text(classifier.classes), **(facts or {})})
+    return finished(proto, {"sample_rate_hz": rate_hz, "classes": classes_text(classifier.classes)})
 
 
 def traced(classifier: SpeechClassifier) -> ModelProto:

@@ -121,9 +121,9 @@ def test_a_graph_is_a_checkpoint_of_its_network(stored: str, tmp_path: Path) -> 
             elif stored == "in 16 bits":
                 parameter.copy_(parameter.half().float())
     known = json.dumps(["crema-d/1001"])
-    (tmp_path / "model.onnx").write_bytes(
-        to_onnx(model, {"known_speakers": known, "origin": "here"}).SerializeToString()
-    )
+    proto = to_onnx(model)
+    onnx.helper.set_model_props(proto, {"known_speakers": known, "origin": "here"})
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
     wanted = dict(network.named_parameters())
     found = read_tensors(tmp_path, "", wanted)
     assert all(torch.equal(found[name], parameter) for name, parameter in wanted.items())
