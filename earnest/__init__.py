@@ -109,6 +109,9 @@ def load(
 ) -> "Predictor":
     """Load a model: the default one, a shipped one by name, or a bundle's folder; several are averaged.
 
+    Raises `BundleError` when it is missing, damaged or no bundle, or several don't go together; `EarnestError` for
+    another value of the others, or a backend that doesn't have the provider.
+
     Parameters
     ----------
     name_or_path : one, or a list of models with the same classes and sample rate
@@ -117,13 +120,6 @@ def load(
         "stretch", "pitch", "masks" or "multitask"; what they bring and cost: docs/results/tta.md
     provider : what the backend computes on: "cpu", "cuda" with onnxruntime-gpu, "gpu" or "auto" with OpenVINO
     backend : "onnxruntime", "openvino", or "auto": onnxruntime unless the bundle was exported for OpenVINO
-
-    Raises
-    ------
-    BundleError
-        When it is missing, damaged or no bundle, or several don't go together.
-    EarnestError
-        For another value of the others, or a backend that doesn't have the provider.
     """
     from earnest.bundle import DEFAULT_BUNDLE
     from earnest.runtime.predictor import Predictor
@@ -137,16 +133,13 @@ def predict(
 ) -> "Prediction":
     """Predict the emotion of one recording; for more of them `load` a model once, and use its methods.
 
+    Raises `AudioError` when the recording can't be read.
+
     Parameters
     ----------
     source : path, bytes, open binary file, (array, sample rate in Hz), or a dict of a datasets' ``Audio`` column
     model : as for `load`
     request : as for `earnest.runtime.predictor.Predictor.predict`
-
-    Raises
-    ------
-    AudioError
-        When the recording can't be read.
     """
     from earnest.bundle import DEFAULT_BUNDLE, shipped_bundles
 
@@ -191,6 +184,9 @@ def learn(  # noqa: PLR0913, each is a word of the command line
 
     The last layer of a shipped model is fitted anew; labels are whatever words stand there.
 
+    Raises `EarnestError` when there is nothing to learn from, or ``output`` holds something and ``overwrite`` is not
+    said. What is wrong with single recordings is in `Learned.refused`.
+
     Parameters
     ----------
     source : folder, table or list of files, see `earnest.corpora.own.read_own`, which takes the columns, patterns and
@@ -205,12 +201,6 @@ def learn(  # noqa: PLR0913, each is a word of the command line
     continued : folder of a model that kept them: its recordings are learnt from too
     jobs : threads that decode and hear
     report : write ``report.html`` where the extra "report" is installed
-
-    Raises
-    ------
-    EarnestError
-        When there is nothing to learn from, or ``output`` holds something and ``overwrite`` is not said. What is wrong
-        with single recordings is in `Learned.refused`.
     """
     from earnest.bundle import DEFAULT_BUNDLE
     from earnest.corpora.own import read_own

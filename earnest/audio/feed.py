@@ -239,16 +239,12 @@ def _exactly(file: BinaryIO, n_bytes: int) -> bytes:
 def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]:
     """Open a microphone; the feed fills while the block lasts.
 
+    Raises `MissingExtraError` where sounddevice is not installed; `AudioError` when PortAudio or the device is missing,
+    or refuses the rate.
+
     Parameters
     ----------
     device : number or part of a name, None for the system's default
-
-    Raises
-    ------
-    MissingExtraError
-        Where sounddevice is not installed.
-    AudioError
-        When PortAudio or the device is missing, or refuses the rate.
     """
     sounddevice = portaudio()
     feed = Feed(sample_rate_hz)

@@ -88,13 +88,9 @@ class AudioStream:
 def decode(source: Source, max_seconds: float = MAX_SECONDS) -> Recording:
     """Decode a recording at its own sample rate.
 
-    Raises
-    ------
-    AudioError
-        When it is missing, no sound, empty, cut off, damaged, longer than ``max_seconds``, has more channels or a
-        higher rate than may be decoded for so long, or holds NaN or infinity.
-    MissingExtraError
-        For the containers of `earnest.audio.media_file` without PyAV.
+    Raises `AudioError` when it is missing, no sound, empty, cut off, damaged, longer than ``max_seconds``, has more
+    channels or a higher rate than may be decoded for so long, or holds NaN or infinity; `MissingExtraError` for the
+    containers of `earnest.audio.media_file` without PyAV.
     """
     with open_audio(source, max_seconds) as stream:
         waveform = np.concatenate(list(stream.blocks))

@@ -148,15 +148,13 @@ class Choice:
 def build_chain(tables: Tables, sample_rate_hz: int) -> Chain:
     """Make the transforms that a recipe asks for.
 
+    Raises `RecipeError` for an unknown name or key (the nearest right one is named), a wrong value, or a folder that
+    isn't there.
+
     Parameters
     ----------
     tables : each with ``name`` and the settings of that augmentation
     sample_rate_hz : of the utterances
-
-    Raises
-    ------
-    RecipeError
-        For an unknown name or key (the nearest right one is named), a wrong value, or a folder that isn't there.
     """
     return Chain(tuple(_made(where, found, sample_rate_hz) for where, found in _read(tables)))
 

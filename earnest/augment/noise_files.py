@@ -114,10 +114,7 @@ class NoiseFiles(Augmentation):
     def recordings(self) -> tuple[tuple[Path, Range], ...]:
         """The recordings in use, each with its lowest and highest ratio in dB.
 
-        Raises
-        ------
-        RecipeError
-            When the folder is missing or holds none.
+        Raises `RecipeError` when the folder is missing or holds none.
         """
         root = folder_called(self.folder)
         levels_db = {**PRESETS[self.preset], **self.levels_db}

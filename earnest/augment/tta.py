@@ -105,6 +105,8 @@ def variants_called(name: str) -> tuple[Augmentation, ...]:
 def variants_of(waveform: Waveform, name: str, sample_rate_hz: int) -> list[Waveform]:
     """Return the variants of an utterance, the utterance itself first.
 
+    Raises `EarnestError` for another name, with the nearest right one.
+
     Parameters
     ----------
     waveform : shape (samples,)
@@ -113,11 +115,6 @@ def variants_of(waveform: Waveform, name: str, sample_rate_hz: int) -> list[Wave
     Returns
     -------
     each of shape (samples / rate,), float32; at another speed the length differs
-
-    Raises
-    ------
-    EarnestError
-        For another name, with the nearest right one.
     """
     return [apply_variant(waveform, variant, sample_rate_hz) for variant in variants_called(name)]
 

@@ -271,17 +271,12 @@ class Client:
     ) -> Prediction:
         """Predict the emotion of one recording.
 
+        Raises `AudioError` when the server can't read it; `ServerError` when it refuses, or can't be reached.
+
         Parameters
         ----------
         adapt : "auto" for adaptation to the speaker by what was heard before in the recording
         profile : of the speaker, see `Predictor.profile`, or its file; then ``adapt`` is of no meaning
-
-        Raises
-        ------
-        AudioError
-            When the server can't read it.
-        ServerError
-            When it refuses, or can't be reached.
         """
         call = calls.predict_call(source, model, adapt, Options.of(classes, abstain_below), profile)
         return calls.prediction_in(self._ask(call), call.recording)

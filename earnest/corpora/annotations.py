@@ -222,12 +222,8 @@ def agreement(first: Sequence[Utterance], second: Sequence[Utterance]) -> Annota
     A row without an end goes to the end of the recording. Where all stretches are whole recordings each counts once,
     else each second, and recordings are read where their end is not told.
 
-    Raises
-    ------
-    AudioError
-        When such a recording can't be read.
-    EarnestError
-        When stretches of one of them overlap, or a recording stands twice: that time would count twice.
+    Raises `AudioError` when such a recording can't be read; `EarnestError` when stretches of one of them overlap, or a
+    recording stands twice: that time would count twice.
     """
     theirs = _by_path(second)
     shared = [one for path, rows in _by_path(first).items() for one in _shared(path, rows, theirs.get(path, ()))]

@@ -240,12 +240,8 @@ class Layout:
 def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAnswers:
     """Read a CSV file with a header, or Parquet; `earnest.files.tables.delimiter_of` says how cells are parted.
 
-    Raises
-    ------
-    CorpusError
-        For what is wrong, with line (of Parquet row) and column.
-    MissingExtraError
-        For Parquet, where pyarrow is not installed.
+    Raises `CorpusError` for what is wrong, with line (of Parquet row) and column; `MissingExtraError` for Parquet,
+    where pyarrow is not installed.
     """
     if is_parquet(path):
         return _read_parquet(path, layout_of)

@@ -401,12 +401,8 @@ def protocol_called(name: str) -> Protocol:
 def splits_of(protocol: str | Protocol, utterances: Sequence[Utterance]) -> list[Split]:
     """Divide ``utterances`` by a protocol, one `Split` a fold; their order doesn't matter.
 
-    Raises
-    ------
-    CorpusError
-        When speakers that the protocol names are missing, or utterances belong to no corpus of the protocol.
-    SplitError
-        When the data can't be divided so, for example because it has too few speakers.
+    Raises `CorpusError` when speakers that the protocol names are missing, or utterances belong to no corpus of the
+    protocol; `SplitError` when the data can't be divided so, for example because it has too few speakers.
     """
     chosen = protocol_called(protocol) if isinstance(protocol, str) else protocol
     rows = rows_of(chosen, utterances)

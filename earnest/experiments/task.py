@@ -112,16 +112,12 @@ def chosen_folds(
 ) -> FoldChoice:
     """Divide ``utterances`` by a protocol and return the folds called ``names`` in the protocol's order; without, all.
 
+    Raises `RecipeError` for an unknown fold, with the nearest right one; `SplitError` when a fold's name reads as a
+    repeat of another fold.
+
     Parameters
     ----------
     repeats : how often each fold is trained
-
-    Raises
-    ------
-    RecipeError
-        For an unknown fold, with the nearest right one.
-    SplitError
-        When a fold's name reads as a repeat of another fold.
     """
     splits = {split.fold: split for split in splits_of(protocol, utterances)}
     if taken := [fold for fold in splits if fold_and_repeat(fold, splits)[1] > 1]:

@@ -82,14 +82,11 @@ def held_file(path: Path) -> Iterator[None]:
 def held_folder(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Be the only process that writes into a folder, which is made; a thread may hold it several times.
 
+    Raises `EarnestError` that says who writes there, since when and with which command.
+
     Parameters
     ----------
     wait_s : how long to wait for another process that is about to end
-
-    Raises
-    ------
-    EarnestError
-        Who writes there, since when and with which command.
     """
     is_new = not folder.exists()
     with told(folder):

@@ -186,16 +186,12 @@ def read_tensors(name: Path, prefix: str, wanted: Mapping[str, Tensor]) -> dict[
 def load_all_but(network: nn.Module, replaced: str, name: str, rename: Callable[[str], str]) -> None:
     """Load a network's published tensors, all but those of the layer ``replaced``; names and shapes must fit exactly.
 
+    Raises `WeightsNotFoundError` when there is no such file; `EarnestError` when a tensor is missing, has another
+    shape, or is not the network's.
+
     Parameters
     ----------
     rename : name in the file → name in the network
-
-    Raises
-    ------
-    WeightsNotFoundError
-        When there is no such file.
-    EarnestError
-        When a tensor is missing, has another shape, or is not the network's.
     """
     path = find_weights(Path(name))
     take_over(network, {rename(key): tensor for key, tensor in all_tensors(path).items()}, path, replaced)

@@ -102,12 +102,8 @@ def is_picture(source: Source) -> bool:
 def read_picture(source: Source) -> Picture:
     """Read a picture of `Picture.to_png`.
 
-    Raises
-    ------
-    AudioError
-        When it is another picture, damaged, or larger than a spectrogram can be.
-    MissingExtraError
-        Where Pillow is not installed.
+    Raises `AudioError` when it is another picture, damaged, or larger than a spectrogram can be; `MissingExtraError`
+    where Pillow is not installed.
     """
     name = source_name(source)
     assert not isinstance(source, tuple | Channel)

@@ -277,12 +277,8 @@ class Predictor:
 
         Of a recording that is heard in windows (longer than 4 s) these stand side by side.
 
-        Raises
-        ------
-        AudioError
-            When the recording can't be read, is silent, too short or longer than the bundle's ``longest_s``.
-        BundleError
-            When there are several models, or the model works on raw samples.
+        Raises `AudioError` when the recording can't be read, is silent, too short or longer than the bundle's
+        ``longest_s``; `BundleError` when there are several models, or the model works on raw samples.
         """
         graph = self._own_graph("spectrogram")
         with self._reading.open_audio(source_of(source)) as audio:

@@ -68,16 +68,12 @@ def answer_picture(
 ) -> Prediction:
     """Predict from a picture; it hears no level, bandwidth or noise, so there are no quality words.
 
+    Raises `AudioError` when it can't be read, or was made for another front end; `NoPicturesError` when several answers
+    are averaged, or the model works on raw samples.
+
     Parameters
     ----------
     read : what decodes it, see `earnest.runtime.decoders`
-
-    Raises
-    ------
-    AudioError
-        When it can't be read, or was made for another front end.
-    NoPicturesError
-        When several answers are averaged, or the model works on raw samples.
     """
     if not isinstance(network, PictureNetwork):
         raise NoPicturesError(f"'{info.name}' can't answer about pictures. Name one model, without variants.")

@@ -50,12 +50,7 @@ LONGEST_NAME = 80  # letters of a recording's name in the title
 def plot_timeline(timeline: "Timeline", path: Path | None, title: str | None) -> "Figure":
     """Draw a timeline, into a file where one is named; its suffix chooses the format.
 
-    Raises
-    ------
-    MissingExtraError
-        Where matplotlib is not installed.
-    EarnestError
-        When the file can't be written.
+    Raises `MissingExtraError` where matplotlib is not installed; `EarnestError` when the file can't be written.
     """
     from earnest.plots.style import drawn, new_figure, take_literally
 

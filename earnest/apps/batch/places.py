@@ -47,13 +47,8 @@ def machine_of(url: str) -> str:
 def filesystem_of(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of an address, and the path in it.
 
-    Raises
-    ------
-    EarnestError
-        For other protocols than `PROTOCOLS`, for several in one address, and for passwords in it, which would stand in
-        every table.
-    MissingExtraError
-        Where the package is not installed that knows the protocol.
+    Raises `EarnestError` for other protocols than `PROTOCOLS`, for several in one address, and for passwords in it,
+    which would stand in every table; `MissingExtraError` where the package is not installed that knows the protocol.
     """
     protocol, _, rest = url.partition("://")
     if protocol not in PROTOCOLS:

@@ -27,10 +27,7 @@ class Member(NamedTuple):
 def members(file: BinaryIO) -> Iterator[Member]:
     """Yield the regular files of a tar file; sparse ones, whose bytes lie in pieces, are left out.
 
-    Raises
-    ------
-    tarfile.TarError
-        When it is none, ends too early, or has headers that no program writes.
+    Raises `tarfile.TarError` when it is none, ends too early, or has headers that no program writes.
     """
     shared, own = dict[bytes, bytes](), dict[bytes, bytes]()  # what pax says of all members, and of the next one
     offset = 0

@@ -297,17 +297,15 @@ def sources_of(
 ) -> list[Source]:
     """Return the recordings that words mean: files, those in folders and in lists (.csv, .tsv), - for standard input.
 
+    Raises `click.UsageError` when standard input is to be read for each of several channels, or ``output`` is among
+    what is read.
+
     Parameters
     ----------
     channels : each of them is a recording by itself; none for the mean of all
     output : what will be written
     count : as in `in_channels`, for recordings that are found in folders; nobody named these
     waits : whether a folder may hold none, as more will come
-
-    Raises
-    ------
-    click.UsageError
-        When standard input is to be read for each of several channels, or ``output`` is among what is read.
     """
     if "-" in paths and len(channels) > 1:
         raise click.UsageError("Standard input is read once: name one --channel, or save it as a file.")

@@ -70,10 +70,7 @@ class Annotations(QObject):
     def recover(self) -> None:
         """Recover the annotations of earlier windows; of several windows, the first one alone writes there.
 
-        Raises
-        ------
-        EarnestError
-            When the journal is damaged.
+        Raises `EarnestError` when the journal is damaged.
         """
         self._hold()
         self._parts = self._journal.read()

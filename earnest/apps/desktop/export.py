@@ -46,10 +46,7 @@ def place_to_write(parent: QWidget, title: str, name: str, kinds: str) -> str:
 def export_rows(timelines: Sequence[Timeline], path: Path, info: BundleInfo) -> Exported:
     """Write one row a recording, as `earnest predict --output` does; what was there is replaced.
 
-    Raises
-    ------
-    EarnestError
-        When the name ends otherwise than in .csv, .jsonl or .parquet, or the file can't be written.
+    Raises `EarnestError` when the name ends otherwise than in .csv, .jsonl or .parquet, or the file can't be written.
     """
     if path.suffix.lower() not in TABLES:
         raise EarnestError(tr("{path}: the name must end in {endings}.").format(path=path, endings=", ".join(TABLES)))
@@ -81,10 +78,7 @@ class TimelineFiles:
     def write(self) -> Exported:
         """Write them; those that are there are replaced.
 
-        Raises
-        ------
-        EarnestError
-            When one can't be written, or is there by now.
+        Raises `EarnestError` when one can't be written, or is there by now.
         """
         there = set(self.there)
         for place, timeline in self._timelines.items():
@@ -112,10 +106,7 @@ def _places(paths: Sequence[str], folder: Path, suffix: str) -> list[Path]:
 def export_channels(recording: str, folder: Path) -> list[Path]:
     """Write each channel of a recording as a WAV file of its own, such as call-1.wav and call-2.wav; return these.
 
-    Raises
-    ------
-    EarnestError
-        When it can't be read, has one channel, or a file can't be written or is there already.
+    Raises `EarnestError` when it can't be read, has one channel, or a file can't be written or is there already.
     """
     with open_audio(recording, TIMELINE_MAX_SECONDS) as audio:
         n_channels = audio.n_channels
@@ -144,10 +135,7 @@ def _write_channel(channel: Channel, path: Path) -> None:
 def export_manifest(annotated: Mapping[str, Parts], path: Path) -> Exported:
     """Write the parts that were labelled by hand as one CSV; what was there is replaced.
 
-    Raises
-    ------
-    EarnestError
-        When there is nothing to write, or it can't be written.
+    Raises `EarnestError` when there is nothing to write, or it can't be written.
     """
     rows = labelled(annotated)
     write_manifest(rows, path)

@@ -77,10 +77,7 @@ class Learning(QObject):
 def learn_from(annotated: Mapping[str, Parts], folder: Path) -> "Learned":
     """Learn a bundle from the parts that were labelled by hand, all of them, also where the window is closed meanwhile.
 
-    Raises
-    ------
-    EarnestError
-        When there is too little to learn from, or it can't be written.
+    Raises `EarnestError` when there is too little to learn from, or it can't be written.
     """
     rows = utterances_of(annotated)
     emotions = {row.native_emotion for row in rows}

@@ -35,10 +35,7 @@ class ModelChoice:
     def load(self) -> tuple[Listening, str]:
         """Load the model; return what answers with it, and its card. Takes a second.
 
-        Raises
-        ------
-        EarnestError
-            When the bundle or the profile is missing, damaged or of another kind.
+        Raises `EarnestError` when the bundle or the profile is missing, damaged or of another kind.
         """
         predictor = Predictor.load(self.model, backend=self.backend)
         profile = Profile.read(Path(self.profile)) if self.profile else None

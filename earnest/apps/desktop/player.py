@@ -52,12 +52,7 @@ class Samples:
     def read(cls, path: str) -> "Samples":
         """Decode a recording of up to two days; ends early where the current deadline passes.
 
-        Raises
-        ------
-        AudioError
-            When it can't be read.
-        OSError
-            When the disk that holds temporary files is full.
+        Raises `AudioError` when it can't be read; `OSError` when the disk that holds temporary files is full.
         """
         with tempfile.TemporaryFile(prefix="earnest-") as file, open_audio(path, TIMELINE_MAX_SECONDS) as audio:
             lows, highs, rest = [], [], np.empty(0, np.int16)

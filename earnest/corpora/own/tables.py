@@ -193,12 +193,8 @@ def has_recordings(path: Path) -> bool:
 def read_table(path: Path) -> OwnTable:
     """Read a table by what its name ends in.
 
-    Raises
-    ------
-    CorpusError
-        When it can't be read, or holds no rows.
-    MissingExtraError
-        For Parquet, where pyarrow is not installed.
+    Raises `CorpusError` when it can't be read, or holds no rows; `MissingExtraError` for Parquet, where pyarrow is not
+    installed.
     """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
