@@ -34,18 +34,6 @@ def balanced_weights(targets: Sequence[int], n_classes: int) -> Tensor:
     )
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float, weights: Tensor | None = None) -> Tensor:
-    """Cross-entropy with label smoothing (Szegedy et al., 2016).
-
-    Parameters
-    ----------
-    logits : (batch, classes)
-    targets : (batch,) class indices or (batch, classes) shares that sum to one
-    """
-    # q = (1 − ε)·y + ε/C; L = −Σ_c q_c·log p_c, with weights w_c inside the sum (Szegedy et al., 2016, section 7).
-    return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=label_smoothing)
-
-
 def divergence(clean: Tensor, noisy: Tensor) -> Tensor:
     """KL(clean‖noisy) of two answers to the same utterances, as in stability training (Zheng et al., 2016).
 
@@ -310,7 +298,9 @@ class EmotionHead(ClassHead):
         self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
     ) -> dict[str, Tensor | None]:
         """Return the cross-entropy, smoothed and weighted as the settings say."""
-        return {EMOTION: cross_entropy(answer, targets.emotion, settings.label_smoothing, weights)}
+        # q = (1 − ε)·y + ε/C; L = −Σ_c q_c·log p_c, with weights w_c inside the sum (Szegedy et al., 2016, section 7).
+        smoothing = settings.label_smoothing
+        return {EMOTION: functional.cross_entropy(answer, targets.emotion, weights, label_smoothing=smoothing)}
 
 
 class GenderHead(ClassHead):
