@@ -191,15 +191,12 @@ class Moments:
 def pruned(encoder: Encoder, clips: Sequence[Tensor], pruning: Pruning) -> Encoder:
     """Return a narrower encoder; the one given stays as it is.
 
+    Raises `RecipeError` when layers are narrower already.
+
     Parameters
     ----------
     encoder : merges tokens as it will be used
     clips : log-mels in decibels, each (n_mels, frames), that show what the layers do
-
-    Raises
-    ------
-    RecipeError
-        When layers are narrower already.
     """
     _check(encoder, pruning)
     encoder = copy.deepcopy(encoder).eval()

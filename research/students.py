@@ -129,10 +129,7 @@ def make_targets(
 ) -> list[DistillationTarget]:
     """Decode every utterance; memory: 16 kB a second.
 
-    Raises
-    ------
-    CorpusError
-        When a recording can't be read.
+    Raises `CorpusError` when a recording can't be read.
     """
     targets = []
     for utterance in utterances:

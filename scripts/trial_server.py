@@ -47,15 +47,12 @@ class ServerProcess:
 def server_process(*words: str, tree: Path | None = None) -> Iterator[ServerProcess]:
     """Start a server on a free port, wait until it is ready, and end it with the block.
 
+    Raises `EarnestError` when it ends, or doesn't answer within `START_S`; what it said stands on standard error.
+
     Parameters
     ----------
     words : of the command line, behind ``earnest serve --port …``
     tree : a folder with another version of the package ``earnest``; None for this one
-
-    Raises
-    ------
-    EarnestError
-        When it ends, or doesn't answer within `START_S`; what it said stands on standard error.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = int(listener.getsockname()[1])
