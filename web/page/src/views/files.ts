@@ -11,6 +11,7 @@ import { Job } from "../job.js";
 import { amongChosen, filesDropped, hasFolders, leftOut, ofFolders, type Taken } from "../own/found.js";
 import { dot } from "../parts/bars.js";
 import { ClipDetail } from "../parts/clip-detail.js";
+import { Finder } from "../parts/finder.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { sampleRow } from "../parts/sample-row.js";
 import { sure } from "../parts/sure.js";
@@ -25,10 +26,12 @@ export function filesView(app: App): void {
 }
 
 class FilesView {
-  private readonly jobs: Job[] = [];
+  private readonly jobs: Job[] = []; // as they were added, each channel below its recording
   private readonly awake = new Awake();
   private untold: Job[] = []; // answered, or failed, since something was said
   private readonly rows = new Map<Job, HTMLElement>();
+  private readonly finder = new Finder(byId("file-list"), this.jobs, this.rows);
+  private isArranging = false;
   private readonly detail = new ClipDetail(byId("clip"), (clip, channel) => {
     const job = this.jobs.find(({ state }) => state.is === "done" && state.clip === clip);
     if (job) void this.hearChannel(job, channel);
@@ -88,7 +91,7 @@ class FilesView {
     try {
       const { file } = await sample(name);
       const job = new Job(this.app, new File([file], name, { type: file.type }));
-      this.add(job, this.append);
+      this.add(job);
       await this.working;
       if (job.state.is === "done") this.open(job.state.clip);
     } catch (error) {
@@ -110,12 +113,8 @@ class FilesView {
 
   private take(files: readonly File[]): void {
     this.begin();
-    for (const file of files) this.add(new Job(this.app, file), this.append);
+    for (const file of files) this.add(new Job(this.app, file));
   }
-
-  private readonly append = (row: HTMLElement): void => {
-    byId("file-list").append(row);
-  };
 
   /** What is said next is new, also in the same words. */
   private begin(): void {
@@ -123,11 +122,11 @@ class FilesView {
     for (const id of ["files-said", "files-left-out"]) say(byId(id), "");
   }
 
-  private add(job: Job, place: (row: HTMLElement) => void): void {
+  private add(job: Job, place = this.jobs.length): void {
     const row = h("li", { class: "file", tabindex: -1 });
-    this.jobs.push(job);
+    this.jobs.splice(place, 0, job);
     this.rows.set(job, row);
-    place(row);
+    byId("file-list").append(row);
     job.onChange = () => {
       this.draw(job);
       this.tell(job);
@@ -157,6 +156,17 @@ class FilesView {
     byId("files-all").hidden = !this.unanswered().length && this.jobs.length < 2;
     byId("files-go").textContent = this.isBusy ? "Cancel all" : this.unanswered().length ? "Try again" : "Answer again";
     byId("files-save").hidden = !done.length;
+    this.arrangeSoon();
+  }
+
+  /** Once, whatever else happens to hundreds of recordings in the same moment. */
+  private arrangeSoon(): void {
+    if (this.isArranging) return;
+    this.isArranging = true;
+    setTimeout(() => {
+      this.isArranging = false;
+      this.finder.arrange();
+    });
   }
 
   private answered(): Clip[] {
@@ -208,11 +218,8 @@ class FilesView {
     let job = this.jobs.find((one) => one.file === whole.file && one.channel === channel);
     if (!job) {
       job = new Job(this.app, whole.file, channel);
-      this.add(job, (row) => {
-        const before = this.jobs.filter((one) => one.file === whole.file && (one.channel ?? 0) < channel);
-        const [last] = before.sort((one, other) => (other.channel ?? 0) - (one.channel ?? 0));
-        this.rows.get(last)?.after(row);
-      });
+      const before = this.jobs.filter((one) => one.file === whole.file && (one.channel ?? 0) < channel);
+      this.add(job, this.jobs.indexOf(before[before.length - 1]) + 1);
     }
     await this.working;
     if (job.state.is !== "done") return;
@@ -289,7 +296,8 @@ class FilesView {
 
   private removal(job: Job): HTMLElement {
     return this.button("Remove", job.name, () => {
-      const next = this.rows.get(job)?.nextElementSibling;
+      const shown = [...byId("file-list").querySelectorAll<HTMLElement>(".file:not([hidden])")];
+      const next = shown.at(shown.indexOf(this.rows.get(job)!) + 1);
       this.remove(job);
       (next?.querySelector("button") ?? byId("files-input")).focus(); // rows are drawn anew meanwhile
     });
