@@ -37,12 +37,21 @@ def read_declared(
     corpus : name of the corpus; without it the name of the file
     audio_root : where relative paths start; without it the folder of the table
     """
-    name = corpus or path.stem
-    columns = _checked_columns(columns or {})
+    return _declared(read_table(path), path, columns or {}, emotions, corpus or path.stem, audio_root)
+
+
+def _declared(
+    table: OwnTable,
+    path: Path,
+    columns: Mapping[str, str],
+    emotions: Mapping[str, str] | None,
+    corpus: str,
+    audio_root: Path | None = None,
+) -> list[Utterance]:
+    columns = _checked_columns(columns)
     base = audio_root or path.parent
     words = {**{emotion: emotion for emotion in EMOTIONS}, **SYNONYMS, **_checked_emotions(emotions or {})}
-    table = read_table(path)
-    return _unique([_utterance(row, columns, words, name, base, where, table) for where, row in table.rows], path)
+    return _unique([_utterance(row, columns, words, corpus, base, where, table) for where, row in table.rows], path)
 
 
 def read_audiofolder(root: Path, emotions: Mapping[str, str] | None = None, corpus: str = "") -> list[Utterance]:
@@ -50,20 +59,21 @@ def read_audiofolder(root: Path, emotions: Mapping[str, str] | None = None, corp
 
     The layout of the Hugging Face "audiofolder". Recordings that the table doesn't name are an error.
     """
-    table = next((root / name for name in METADATA if (root / name).is_file()), None)
-    if table is None:
+    path = next((root / name for name in METADATA if (root / name).is_file()), None)
+    if path is None:
         raise CorpusError(f"{root}: no metadata.csv there. It must name recordings (file_name) and their emotion.")
-    columns = {"path": "file_name"} | ({} if "emotion" in read_table(table).columns else {"emotion": "label"})
-    rows = read_declared(table, columns, emotions, corpus or root.resolve().name)
+    table = read_table(path)
+    columns = {"path": "file_name"} | ({} if "emotion" in table.columns else {"emotion": "label"})
+    rows = _declared(table, path, columns, emotions, corpus or root.resolve().name)
     named = {os.path.realpath(row.path) for row in rows}  # unlike resolve(), takes a link that points to itself
-    for path in found_in(str(root)).recordings:
-        if os.path.realpath(path) not in named:
-            raise CorpusError(f"{path}: not named in {table.name}. Add its row or move the file elsewhere.")
+    for found in found_in(str(root)).recordings:
+        if os.path.realpath(found) not in named:
+            raise CorpusError(f"{found}: not named in {path.name}. Add its row or move the file elsewhere.")
     return rows
 
 
 def read_audformat(
-    table: Path,
+    path: Path,
     column: str = "emotion",
     emotions: Mapping[str, str] | None = None,
     corpus: str = "",
@@ -74,19 +84,20 @@ def read_audformat(
     ``start`` and ``end`` are times ("0 days 00:00:01.500000"); an absent end means to the end of the file. Columns
     ``speaker`` and ``gender`` are read when they are there.
     """
-    header = read_table(table).columns
+    table = read_table(path)
     columns = {"path": "file", "emotion": column}
-    columns |= {ours: theirs for ours, theirs in (("start_s", "start"), ("end_s", "end")) if theirs in header}
-    return read_declared(table, columns, emotions, corpus or table.resolve().parent.name, audio_root)
+    columns |= {ours: theirs for ours, theirs in (("start_s", "start"), ("end_s", "end")) if theirs in table.columns}
+    return _declared(table, path, columns, emotions, corpus or path.resolve().parent.name, audio_root)
 
 
 def read_emobox(
     path: Path, emotions: Mapping[str, str] | None = None, corpus: str = "", audio_root: Path | None = None
 ) -> list[Utterance]:
     """Read a JSONL list of EmoBox: ``key``, ``dataset``, ``wav``, ``emo`` (or ``emotion``), and what else is there."""
-    _, first = read_table(path).rows[0]
+    table = read_table(path)
+    _, first = table.rows[0]
     columns = {"utterance_id": "key", "path": "wav", "emotion": "emo" if "emo" in first else "emotion"}
-    return read_declared(path, columns, emotions, corpus or str(first.get("dataset", "")), audio_root)
+    return _declared(table, path, columns, emotions, corpus or str(first.get("dataset") or path.stem), audio_root)
 
 
 TABLE_READERS: Mapping[str, Callable[..., list[Utterance]]] = {

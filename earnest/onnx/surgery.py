@@ -182,7 +182,7 @@ def added_head_of(data: bytes, name: str, width: int) -> AddedHead | None:
         _, tables = _graph_and_tables(data)
         weight, bias = _table(tables[f"{name}_weight"], np.float16), _table(tables[f"{name}_bias"])
         reach = _table(tables[HEADS + "reach"]).ravel() if name == MISMATCH else None
-        start = tables.get(f"{_PREFIX}{name.removeprefix(HEADS)}_from")
+        start = tables.get(f"{_PREFIX}{name.removeprefix(HEADS)}_start")
         is_right = weight.shape == (width, len(bias)) and (reach is None or reach.shape == bias.shape)
         return AddedHead(weight, bias, reach, None if start is None else _table(start).item()) if is_right else None
     except (IndexError, ValueError, KeyError, StopIteration, TypeError):  # a bias without dimensions has no length
@@ -318,8 +318,8 @@ def _add_head(made: GraphParts, head: GraphHead, known: Collection[str]) -> None
     if head.known:
         sharpness = made.node("Mul", [_softened(made, head.known), sharpness], "softened")  # (batch, 1)
     if head.overlap_from is not None and f"{OVERLAP}_score" in known:
-        fewer = made.node("Sub", [made.constant("overlap_from", head.overlap_from), f"{OVERLAP}_score"], "fewer")
-        sharpness = made.node("Mul", [_at_most_one(made, fewer, "alone"), sharpness], "softened_alone")  # (batch, 1)
+        alone = add_sharper(made, f"{OVERLAP}_score", head.overlap_from, "overlap_")
+        sharpness = made.node("Mul", [alone, sharpness], "softened_alone")  # (batch, 1)
     if HEARD in known:
         heard = made.node("Mul", [HEARD, made.constant("enough", SURE_FROM_S / head.sure_from_s)], "heard")  # t/t₀
         sharpness = made.node("Mul", [add_length(made, heard), sharpness], "sureness")  # (batch, 1)
@@ -342,7 +342,7 @@ def _softened(made: GraphParts, known: KnownSound) -> str:
     mean = made.node("MatMul", [squares, made.constant("shares", np.full((n_directions, 1), 1 / n_directions))], "mean")
     distances = made.node("Sqrt", [made.node("Max", [mean, made.constant("least", 1e-12)], "positive")], "distances")
     if known.mismatch_from is not None:  # max(d, u − u₀ + d₀)
-        past = made.node("Sub", [MISMATCH, made.constant("mismatch_from", known.mismatch_from)], "past")
+        past = made.node("Sub", [MISMATCH, made.constant("mismatch_start", known.mismatch_from)], "past")
         off = made.node("Add", [past, made.constant("known_to", known.threshold)], "off")
         distances = made.node("Max", [distances, off], "farther")
     made.node("Reshape", [distances, made.constant("flat", [-1], np.int64)], "distance")
@@ -350,18 +350,12 @@ def _softened(made: GraphParts, known: KnownSound) -> str:
     return add_sharper(made, distances, known.threshold)
 
 
-def add_sharper(add: GraphParts, distances: str, start: float) -> str:
-    """Add 1/s of distances d (batch, 1), with d₀ the start; return its name, (batch, 1)."""
-    beyond = add.node("Sub", [add.constant("start", start), distances], "beyond")
-    limits = [add.constant("lowest", -LARGEST_LOG), add.constant("highest", 0.0)]
+def add_sharper(add: GraphParts, distances: str, start: float, of: str = "") -> str:
+    """Add 1/s of distances d (batch, 1), with d₀ the start, by names after ``of``; return its name, (batch, 1)."""
+    beyond = add.node("Sub", [add.constant(f"{of}start", start), distances], f"{of}beyond")
+    limits = [add.constant(f"{of}lowest", -LARGEST_LOG), add.constant(f"{of}highest", 0.0)]
     # 1/s = exp(clip(d₀ − d, −3, 0)): softer, the farther a sound lies behind the start.
-    return add.node("Exp", [add.node("Clip", [beyond, *limits], "minus_log")], "sharper")
-
-
-def _at_most_one(add: GraphParts, exponent: str, name: str) -> str:
-    """Add exp(clip(x, −3, 0)); return its name."""
-    limits = [add.constant(f"{name}_lowest", -LARGEST_LOG), add.constant(f"{name}_highest", 0.0)]
-    return add.node("Exp", [add.node("Clip", [exponent, *limits], f"{name}_log")], name)
+    return add.node("Exp", [add.node("Clip", [beyond, *limits], f"{of}minus_log")], f"{of}sharper")
 
 
 def add_length(add: GraphParts, heard: str) -> str:

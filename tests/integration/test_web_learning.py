@@ -93,7 +93,7 @@ def test_node_and_python_learn_the_same_model(base: Path, tmp_path: Path, knows_
             np.testing.assert_allclose(found[name] * sign, values, rtol=2e-4, atol=1e-6, err_msg=name)
     ours, theirs = load_bundle(tmp_path / "python").info, load_bundle(tmp_path / "node").info
     has_last_layer = "last_weights" in {one.name for one in onnx.load(base / "model.onnx").graph.initializer}
-    assert ({"learned.mismatch_from", "learned.overlap_from"} <= set(found)) == has_last_layer
+    assert ({"learned.mismatch_start", "learned.overlap_start"} <= set(found)) == has_last_layer
     assert [("what the base says" in one.notes) for one in (ours, theirs)] == [has_last_layer] * 2
     assert theirs.temperature == pytest.approx(ours.temperature, rel=1e-4)
     assert theirs.out_of_domain_from == pytest.approx(ours.out_of_domain_from, rel=1e-4)

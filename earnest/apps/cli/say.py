@@ -124,17 +124,17 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = ""
 
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(soft_wrap=False, highlight=False, width=None if has_width else _IN_A_PIPE)
-    names, *lines = [[*map(printable, columns)], *([*map(printable_lines, row)] for row in rows)]
-    widths = _widths([*zip(names, *lines, strict=True)], console.width)
-    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(names))
+    names, *cells = [[*map(printable, columns)], *([*map(printable_lines, row)] for row in rows)]
+    widths = _widths([*zip(names, *cells, strict=True)], console.width)
+    made = Table(box=None, pad_edge=False, header_style="bold", show_header=any(names))
     for column, name, width in zip(columns, names, widths, strict=True):
         side: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(Text(_broken(name, width)), justify=side, overflow="fold", width=width)
-    for line in lines:  # brackets in a cell are text, not markup
-        table.add_row(*(Text(_broken(cell, width)) for cell, width in zip(line, widths, strict=True)))
+        made.add_column(Text(_broken(name, width)), justify=side, overflow="fold", width=width)
+    for row in cells:  # brackets in a cell are text, not markup
+        made.add_row(*(Text(_broken(cell, width)) for cell, width in zip(row, widths, strict=True)))
     if title:
         console.print(printable_lines(title), style="italic", markup=False)
-    console.print(table)
+    console.print(made)
 
 
 _PARTS = re.compile(r"\s+|(?<=\w-)(?=\w)")  # what is between parts of a text that stay whole
@@ -147,7 +147,7 @@ def _widths(columns: Sequence[Sequence[str]], most: int) -> list[int]:
     from rich.cells import cell_len
 
     most = max(most - _BETWEEN * (len(columns) - 1), len(columns))
-    widths = [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    widths = [max(cell_len(part) for cell in column for part in cell.split("\n")) for column in columns]
     words = [max(cell_len(part) for cell in column for part in _PARTS.split(cell)) for column in columns]
     while sum(widths) > most:
         loose = [place for place, width in enumerate(widths) if width > min(words[place], _LONGEST_WORD)]

@@ -133,9 +133,7 @@ function addHead(made: Made, { weights, bias, temperature, sureFromS, known, ove
   let sharpness = made.constant("sharpness", [1 / temperature], []);
   if (known) sharpness = made.node("Mul", [softened(made, known), sharpness], "softened"); // (batch, 1)
   if (overlapFrom !== null && makes.has(`${HEADS}${OVERLAP}_score`)) {
-    const fewer = made.node("Sub", [made.constant("overlap_from", [overlapFrom], []), `${HEADS}${OVERLAP}_score`], "fewer");
-    const limits = [made.constant("alone_lowest", [-LARGEST_LOG], []), made.constant("alone_highest", [0], [])];
-    const alone = made.node("Exp", [made.node("Clip", [fewer, ...limits], "alone_log")], "alone"); // exp(clip(o₀ − o, −3, 0))
+    const alone = sharper(made, `${HEADS}${OVERLAP}_score`, overlapFrom, "overlap_");
     sharpness = made.node("Mul", [alone, sharpness], "softened_alone"); // (batch, 1)
   }
   if (makes.has(HEARD)) sharpness = made.node("Mul", [byLength(made, sureFromS), sharpness], "sureness"); // (batch, 1)
@@ -155,16 +153,21 @@ function softened(made: Made, { domain: { mean, directions }, threshold, mismatc
   const average = made.node("MatMul", [squares, made.constant("shares", new Float64Array(n).fill(1 / n), [n, 1])], "mean");
   let distances = made.node("Sqrt", [made.node("Max", [average, made.constant("least", [1e-12], [])], "positive")], "distances");
   if (mismatchFrom !== null) {
-    const past = made.node("Sub", [HEADS + MISMATCH, made.constant("mismatch_from", [mismatchFrom], [])], "past");
+    const past = made.node("Sub", [HEADS + MISMATCH, made.constant("mismatch_start", [mismatchFrom], [])], "past");
     const off = made.node("Add", [past, made.constant("known_to", [threshold], [])], "off");
     distances = made.node("Max", [distances, off], "farther"); // max(d, u − u₀ + d₀)
   }
   made.node("Reshape", [distances, made.integer("flat", -1n)], "distance");
   made.output("distance");
-  const beyond = made.node("Sub", [made.constant("start", [threshold], []), distances], "beyond");
-  const limits = [made.constant("lowest", [-LARGEST_LOG], []), made.constant("highest", [0], [])];
+  return sharper(made, distances, threshold);
+}
+
+/** Add 1/s of distances d (batch, 1), with d₀ the start, by names after `of`; return its name, (batch, 1). */
+function sharper(made: Made, distances: string, start: number, of = ""): string {
+  const beyond = made.node("Sub", [made.constant(`${of}start`, [start], []), distances], `${of}beyond`);
+  const limits = [made.constant(`${of}lowest`, [-LARGEST_LOG], []), made.constant(`${of}highest`, [0], [])];
   // 1/s = exp(clip(d₀ − d, −3, 0)): softer, the farther a sound lies behind the start.
-  return made.node("Exp", [made.node("Clip", [beyond, ...limits], "minus_log")], "sharper");
+  return made.node("Exp", [made.node("Clip", [beyond, ...limits], `${of}minus_log`)], `${of}sharper`);
 }
 
 /** Add min(t/t₀, 1); return its name, (batch, 1). */
@@ -201,7 +204,7 @@ interface AddedHead {
 /** What makes a model's `MISMATCH` or `OVERLAP` of embeddings of a width; null where it has none. */
 export function addedHeadOf(model: Uint8Array, name: typeof MISMATCH | typeof OVERLAP, width: number): AddedHead | null {
   const graph = fieldsOf(contentsOf(model, GRAPH)[0]);
-  const [weight, bias, start] = [`${HEADS}${name}_weight`, `${HEADS}${name}_bias`, `${PREFIX}${name}_from`].map((one) => tensorOf(graph, one));
+  const [weight, bias, start] = [`${HEADS}${name}_weight`, `${HEADS}${name}_bias`, `${PREFIX}${name}_start`].map((one) => tensorOf(graph, one));
   const reach = name === MISMATCH ? tensorOf(graph, `${HEADS}reach`) : null;
   if (!weight || !bias || (name === MISMATCH && !reach)) return null;
   const [halves, first, far] = [new Uint16Array(contentsOf(weight, 9)[0].slice().buffer), floatsOf(bias), reach && floatsOf(reach)];
