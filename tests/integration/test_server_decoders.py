@@ -133,7 +133,7 @@ def test_the_end_comes_when_it_was_promised_though_a_thread_hangs(bundle: Path) 
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(lambda: answers(address))
-        assert ask(address, CLIP).status_code == 503
+        assert ask(address, CLIP).status_code == 504
         assert not answers(address)  # its only turn is lost
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_S)  # promised: 1 + 1 + 5 s, and 5 for threads; a thousand before

@@ -47,6 +47,7 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
 
 INSIDE_A_LOCK = """
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background ignores it
 class Lock:
     def __del__(self):  # whose errors Python drops
         signal.raise_signal(signal.SIGINT)
