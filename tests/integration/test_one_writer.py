@@ -31,7 +31,7 @@ from earnest.training.run import load_run
 
 PROGRAM = (sys.executable, "-m", "earnest")
 ROOT = Path(__file__).parents[2]
-TABLE = '[tune]\ntrials = 2\n[tune.ranges]\ntraining.learning_rate = { low = 1e-3, high = 1e-2 }\n'
+TABLE = "[tune]\ntrials = 2\n[tune.ranges]\ntraining.learning_rate = { low = 1e-3, high = 1e-2 }\n"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 
