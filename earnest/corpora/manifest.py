@@ -1,6 +1,5 @@
 """The manifest: one row an utterance, the seam between corpora and everything else; and doubts about names in rows."""
 
-import math
 import re
 import shlex
 from collections import defaultdict
@@ -14,6 +13,7 @@ from earnest.errors import CorpusError, named, printable, shown, suggestion, tol
 from earnest.files.reading import read_text
 from earnest.files.tables import (
     RowWriter,
+    finite_number,
     is_parquet,
     numbered_rows,
     opened_parquet,
@@ -195,7 +195,8 @@ def _from_cells(row: Mapping[str, str], base: Path, where: str) -> Utterance:
 
     values: dict[str, Any] = dict(row)
     for name in _FLOATS & values.keys():
-        values[name] = _number(values[name], f"{where}: '{name}'") if values[name] else None
+        expected = f"{where}: '{name}' must be a number"
+        values[name] = finite_number(values[name], expected) if values[name] else None
     values["start_s"] = values.get("start_s") or 0.0
     if values.get("gender", "") not in ("", "female", "male"):
         raise CorpusError(f"{where}: 'gender' must be female, male or empty, got {shown(values['gender'])}.")
@@ -204,16 +205,6 @@ def _from_cells(row: Mapping[str, str], base: Path, where: str) -> Utterance:
     values |= {name: composed(values[name]) for name in _APART & values.keys()}
     values["native_emotion"] = composed(values.get("native_emotion", "").strip())
     return Utterance(**values)
-
-
-def _number(text: str, where: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise CorpusError(f"{where} must be a number, got {shown(text)}.")
-    return number
 
 
 def doubts_about(labels: Iterable[str], rows: Iterable[Utterance]) -> list[str]:

@@ -246,16 +246,22 @@ def number_in(text: str, where: str) -> float | None:
         return None
     # Days, then hours:minutes:seconds, either of which may be missing: as pandas writes times.
     match = re.fullmatch(r"(?:(\d+) days?(?: |$))?(?:(\d+):(\d+):(\d+(?:\.\d+)?))?", text)
+    if match and text:
+        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        number = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        if math.isfinite(number):
+            return number
+    return finite_number(text, f"{where}: expected a number")
+
+
+def finite_number(text: str, expected: str) -> float:
+    """Read a finite number. Raises `CorpusError` that says what was ``expected``, and the text."""
     try:
-        if match and text:
-            days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-            number = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-        else:
-            number = float(text)
+        number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise CorpusError(f"{where}: expected a number, got {shown(text)}.")
+        raise CorpusError(f"{expected}, got {shown(text)}.")
     return number
 
 

@@ -17,7 +17,7 @@ from earnest.export.card import MODEL, NOTICE
 from earnest.installation import __version__
 from earnest.learning.crossval import LabelledEmbeddings, OutOfFold, abstain_below
 from earnest.learning.discriminant import Floats, Numbers
-from earnest.learning.domain import KNOWN_SHARE, Domain
+from earnest.learning.domain import Domain, known_limit
 from earnest.onnx.surgery import MISMATCH, OVERLAP, GraphHead, KnownSound, added_head_of, with_head
 from earnest.runtime.timeline_plot import clock
 
@@ -104,7 +104,7 @@ class FittedHead:
         if head is None or base_from is None:
             return None
         start = base_from if head.start is None else head.start
-        return max(start, float(np.quantile(head.values(own), KNOWN_SHARE)))
+        return max(start, known_limit(head.values(own)))
 
 
 def bundle_of(
