@@ -438,7 +438,8 @@ def parameter_groups(network: Network, settings: Training) -> list[dict[str, Any
         (heads if is_head else bodies).append(list(layer.values()))
     if not heads:
         names = " or ".join(settings.head or ("output",))
-        raise RecipeError(f"training: the model has no layer called {names}. Set head.")
+        own = ", ".join(dict.fromkeys(name.partition(".")[0] for layer in layers_of(network.inner) for name in layer))
+        raise RecipeError(f"training: the model has no layer called {names}. Set head to one of: {own}.")
     # rate_d = rate·γ^d, d layers before the head (discriminative fine-tuning; Howard and Ruder, 2018): general features
     # in front change least.
     steps = enumerate(reversed(bodies), start=1)

@@ -214,6 +214,10 @@ TRAINING = MINIMAL + "[training]\n"
         ('schedule = "multistep"', 'schedule = "multistep" needs milestones.'),
         ("warmup_epochs = 3", 'warmup_epochs can\'t be used with "plateau".'),
         ('schedule = "cosine"\nwarmup_epochs = 120', "warmup_epochs must be below epochs (120), got 120."),
+        (
+            'schedule = "cosine"\nlearning_rate = 1e-7',
+            "lowest_learning_rate must not be above learning_rate (1e-07), got 1e-06.",
+        ),
         ("momentun = 0.5", "unknown key 'momentun'"),
         ("mel_mask_bands = 65", "mel_mask_bands must be at most 64, the bands of [front_end], got 65."),
         ("layer_decay = 0", "layer_decay must be above 0 and at most 1, got 0.0."),

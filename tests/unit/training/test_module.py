@@ -252,7 +252,7 @@ def test_weights_that_the_network_does_not_train_stay_so() -> None:
 def test_a_wrong_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(RecipeError, match=r"no weights are called 'block'\. Did you mean 'blocks'"):
         Freezing(Deep(), Training(freeze=("block",)))
-    with pytest.raises(RecipeError, match="no layer called classifier"):
+    with pytest.raises(RecipeError, match=r"no layer called classifier\. Set head to one of: \w+, "):
         parameter_groups(Deep(), Training(head=("classifier",), layer_decay=0.9))
 
 
