@@ -196,8 +196,8 @@ class Training(Validated):
         require(self.schedule != "multistep" or bool(self.milestones), 'schedule = "multistep" needs milestones')
         require(not warm or warm < self.epochs, f"warmup_epochs must be below epochs ({self.epochs}), got {warm}")
         require(not (warm and self.schedule == "plateau"), 'warmup_epochs can\'t be used with "plateau"')
-        falls = self.schedule != "cosine" or self.lowest_learning_rate <= self.learning_rate
         low, rate = self.lowest_learning_rate, self.learning_rate
+        falls = self.schedule != "cosine" or low <= rate
         require(falls, f"lowest_learning_rate must not be above learning_rate ({rate:g}), got {low:g}")
 
     def _check_tasks(self) -> None:

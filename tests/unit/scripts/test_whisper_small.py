@@ -4,11 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
-onnx = pytest.importorskip("onnx", reason="needs onnx")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-
-from scripts import whisper_small  # noqa: E402
+from scripts import whisper_small
 
 
 def test_whole_numbers_become_weights_with_torchs_axes() -> None:
