@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -18,11 +19,11 @@ from earnest.augment.spec_augment import noise_frames
 from earnest.corpora.base import audio_files
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.errors import MissingExtraError, RecipeError
+from earnest.errors import MissingExtraError
 from earnest.files.writing import holding, write_atomically, write_sums
 from earnest.frontends.log_mel import LogMel
 from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
-from earnest.models.whisper import WhisperSettings, mean_and_deviation
+from earnest.models.whisper import WhisperSettings
 from earnest.progress import SILENT, Progress
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.limits import Bounds, Count, NotEmpty, ShareBelowOne, Validated, require, to_toml
@@ -43,7 +44,12 @@ from research.finetuning import WHOLE
 from research.settings import claim, held_out_speakers, packed_state, read_settings
 from research.students import (
     UNCHANGED,
+    AtTheStart,
+    ClipChanges,
+    DistillationTarget,
+    Said,
     SimilarLengths,
+    Summary,
     TargetBatches,
     Taught,
     Teacher,
@@ -63,22 +69,26 @@ class Distillation(Validated):
     corpus : corpora whose sound is used; labels are not
     recordings : folders of more speech, below ``$EARNEST_DATA``
     front_end : of both networks
-    teacher : `WhisperSettings`; its ``pooled_blocks`` are imitated
+    teacher : `WhisperSettings`; its ``pooled_blocks`` are imitated, and its ``statistics`` of them over an utterance
     student : `StudentSettings`; what its ``weights`` name is where it starts
     changes : of the frames that both hear
     denoising : the teacher hears utterances before microphones, rooms and noise change them
     repeats : how often a changed batch is heard in an epoch; the teacher hears it once
     listeners : processes in which the teacher listens beside the training, 0 for none; 1 spares waiting
-    pooled_weight : weight of means and deviations over an utterance, against the one of single tokens
+    pooled_weight : weight of the teacher's statistics over an utterance, against the one of single tokens
+    staying_weight : weight of how far the student's own statistics over an utterance move from what they were
     matrix_rate : learning rate of the blocks' matrices, whose steps are orthogonal (Jordan et al., 2024: Muon);
         ``learning_rate`` is that of all else. 0: that of the matrices too, and their steps are Adam's
     encoder : `WhisperSettings` of an encoder that learns in place of a student: one that has become narrower, or whose
-        tokens become one, and gets back what that cost
-    teacher_speakers_only : only utterances of speakers are heard whose labels the teacher was fitted on; all others
-        stay unheard
+        tokens become one, and gets back what that cost; or one that learns from a larger one
+    known_speakers_only : only utterances of speakers are heard whose labels the teacher, or the weights that the
+        student starts from, were fitted on; all others stay unheard
     """
 
-    renamed: ClassVar[Mapping[str, str]] = {"known_voices": "teacher_speakers_only"}
+    renamed: ClassVar[Mapping[str, str]] = {
+        "known_voices": "known_speakers_only",
+        "teacher_speakers_only": "known_speakers_only",
+    }
     corpus: Annotated[tuple[str, ...], NotEmpty()]
     front_end: FrontEnd = field(default_factory=FrontEnd)
     teacher: Mapping[str, Any] = field(default_factory=dict)
@@ -87,6 +97,7 @@ class Distillation(Validated):
     repeats: Annotated[int, Bounds(ge=1, le=100)] = 1
     listeners: Annotated[int, Bounds(ge=0, le=1)] = 0
     pooled_weight: Annotated[float, Bounds(ge=0, le=100)] = 0.5
+    staying_weight: Annotated[float, Bounds(ge=0, le=100)] = 0.0
     epochs: Count = 10
     batch_size: Annotated[int, Bounds(ge=2)] = 64
     learning_rate: Annotated[float, Bounds(gt=0, lt=1)] = 1.5e-3
@@ -95,7 +106,7 @@ class Distillation(Validated):
     precision: Literal["32", "bf16"] = "32"
     recordings: tuple[str, ...] = ()
     denoising: bool = False
-    teacher_speakers_only: bool = False
+    known_speakers_only: bool = False
     encoder: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     description: str = ""
@@ -111,6 +122,8 @@ def read_distillation(path: Path) -> Distillation:
 
 
 SMALLEST_SPREAD = 0.02
+SHOWN = 1000  # utterances show how far statistics spread, and what makes tokens of one network those of another
+ERRORS = ("token_error", "pooled_error", "staying_error")
 
 
 class DistillationState(Remembering):
@@ -118,17 +131,13 @@ class DistillationState(Remembering):
 
     Parameters
     ----------
-    spread : (2·width,) how much means and deviations over an utterance differ between utterances: the unit of their
-        errors
+    comparison : what its errors are
     n_steps : optimiser steps of the whole training
     """
 
-    spread: Tensor
-
-    def __init__(self, student: TokenStudent, settings: Distillation, spread: Tensor, n_steps: int) -> None:
+    def __init__(self, student: TokenStudent, settings: Distillation, comparison: "Comparison", n_steps: int) -> None:
         super().__init__()
-        self.student, self.settings, self.n_steps = student, settings, n_steps
-        self.register_buffer("spread", spread, persistent=False)
+        self.student, self.settings, self.comparison, self.n_steps = student, settings, comparison, n_steps
         self._errors: dict[str, list[Tensor]] = {"train": [], "valid": []}
 
     def configure_optimizers(self) -> Any:
@@ -166,44 +175,61 @@ class DistillationState(Remembering):
     def training_step(self, batch: Taught, _: int) -> Tensor:
         """Return the loss of one batch."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            single, pooled = distillation_errors(self.student, *batch, self.spread)
-        self._errors["train"].append(torch.stack([single, pooled]).detach())
-        return single + self.settings.pooled_weight * pooled
+            said = self.student(batch.frames, batch.n_frames)
+        single, pooled, staying = errors = self.comparison(said, batch)
+        self._errors["train"].append(errors.detach())
+        loss: Tensor = single + self.settings.pooled_weight * pooled + self.settings.staying_weight * staying
+        return loss
 
     def validation_step(self, batch: Taught, _: int) -> None:
         """Measure voices that are not learnt from."""
-        self._errors["valid"].append(torch.stack(distillation_errors(self.student, *batch, self.spread)))
+        self._errors["valid"].append(self.comparison(self.student(batch.frames, batch.n_frames), batch))
 
     def on_train_epoch_end(self) -> None:
         """Note the epoch's errors."""
         row: dict[str, float] = {"epoch": self.current_epoch + 1}
         for name, errors in self._errors.items():
             if errors:
-                row[f"{name}_token_error"], row[f"{name}_pooled_error"] = torch.stack(errors).mean(dim=0).tolist()
+                means = torch.stack(errors).mean(dim=0).tolist()
+                row |= {f"{name}_{what}": mean for what, mean in zip(ERRORS, means, strict=True)}
             errors.clear()
         self.history.append(row)
 
 
-def distillation_errors(
-    student: nn.Module, frames: Tensor, n_frames: Tensor, tokens: Tensor, spread: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return how far a student is from its teacher: in single tokens, and in means and deviations over utterances.
+class Comparison(nn.Module):
+    """How far a student is from its teacher, and from what it was itself.
 
     Parameters
     ----------
-    frames : (batch, n_mels, frames)
-    tokens : (batch, steps, width) of the teacher, standardised
-    spread : (2·width,)
-
-    Returns
-    -------
-    two scalars, 0 for equal ones; about 1 for a student that says the same to everything
+    summary, spread : what pools the teacher's tokens, and how much that differs between utterances (values,): the unit
+        of its errors
+    own_summary, own_spread : the same of the student's own tokens, at its start
     """
-    found, heard = student(frames, n_frames)
-    found, mask = found.float(), heard[:, :, None].float()
-    single = ((found - tokens).square() * mask).sum() / (mask.sum() * tokens.shape[2])
-    own, wanted = (mean_and_deviation(values, heard) for values in (found, tokens))
-    return single, ((own - wanted) / spread).square().mean()
+
+    spread: Tensor
+    own_spread: Tensor
+
+    def __init__(self, summary: Summary, spread: Tensor, own_summary: Summary, own_spread: Tensor) -> None:
+        super().__init__()
+        self.summary, self.own_summary = summary, own_summary
+        self.register_buffer("spread", spread, persistent=False)
+        self.register_buffer("own_spread", own_spread, persistent=False)
+
+    def forward(self, said: Said, taught: Taught) -> Tensor:
+        """Return the errors (3,) of single tokens, of summaries, and of the student's own against those before.
+
+        They are 0 for equal ones; the first two about 1 for a student that says the same to everything. The last is 0
+        where it need not stay.
+        """
+        found, heard = said.as_teacher.float(), said.heard
+        mask = heard[:, :, None].float()
+        single = ((found - taught.tokens).square() * mask).sum() / (mask.sum() * taught.tokens.shape[2])
+        own, wanted = (self.summary(tokens, heard) for tokens in (found, taught.tokens))
+        pooled = ((own - wanted) / self.spread).square().mean()
+        if not taught.before.shape[1]:
+            return torch.stack([single, pooled, torch.zeros_like(pooled)])
+        moved = self.own_summary(said.own.float(), heard) - taught.before
+        return torch.stack([single, pooled, (moved / self.own_spread).square().mean()])
 
 
 def sound_of(settings: Distillation, folders: Mapping[str, Path]) -> list[Utterance]:
@@ -238,34 +264,28 @@ def distil(
         torch.manual_seed(settings.seed)
         student = student_of(n_mels, settings.student, settings.encoder)
     teacher = Teacher(n_mels, settings.teacher, student.tokens_per_step, settings.precision)
-    if teacher.width != student.token_width:
-        raise RecipeError(
-            f"The teacher's embeddings have {teacher.width} values, the student's {student.token_width}. Make these "
-            "equal."
-        )
-    if settings.teacher_speakers_only:
-        heard = teacher.network.known_speakers
-        utterances = [row for row in utterances if not row.speaker or f"{row.corpus}/{row.speaker}" in heard]
+    student.check(teacher)
+    known = teacher.network.known_speakers | student.known_speakers
+    if settings.known_speakers_only:
+        utterances = [row for row in utterances if not row.speaker or f"{row.corpus}/{row.speaker}" in known]
     claim(folder, to_toml(asdict(settings)), "distillation")
     with progress.bar("decoding", len(utterances)) as advance:
         targets = make_targets(utterances, LogMel(settings.front_end), advance)
     held_out = held_out_speakers(lesson.speaker for lesson in targets if lesson.speaker)
     train = [lesson for lesson in targets if lesson.speaker not in held_out]
     valid = [lesson for lesson in targets if lesson.speaker in held_out]
-    spread = teacher.standardise(train, settings.batch_size) + SMALLEST_SPREAD
-    student.standardise_like(teacher.mean, teacher.deviation)
-    start = {name: tensor.clone() for name, tensor in student.learner.state_dict().items()}
+    start, comparison = _begun(settings, student, teacher, train)
     keys = SimilarLengths(train, settings.batch_size, settings.repeats, settings.seed)
     keys.set_epoch(next_epoch(folder))
-    noises = noise_frames(settings.changes, settings.front_end)
     top_db = settings.front_end.top_db or math.inf
-    changes = settings.changes
+    changes = ClipChanges(settings.changes, noise_frames(settings.changes, settings.front_end), top_db)
+    stay = start if settings.staying_weight else None
     taught, checked = (
-        TargetBatches(part, teacher, changes, noises, top_db, settings.seed, settings.denoising)
+        TargetBatches(part, teacher, changes, settings.seed, settings.denoising, settings.repeats, stay)
         for part in (train, valid)
     )
     unchanged = [(UNCHANGED, 0, tuple(rows)) for rows in by_length(valid, settings.batch_size)]
-    module = DistillationState(student, settings, spread, settings.epochs * len(keys))
+    module = DistillationState(student, settings, comparison, settings.epochs * len(keys))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
         resuming_trainer(settings.epochs, folder, progress, gradient_clip_val=5.0).fit(
@@ -275,12 +295,24 @@ def distil(
             ckpt_path=last_checkpoint(folder),
             weights_only=True,
         )
-    told = _metadata(settings, teacher, start, student.learner.state_dict())
+    told = _metadata(settings, known, start.weights, student.learner.state_dict())
     write_atomically(folder / WEIGHTS, save(packed_state(student.learner.state_dict(), student.prefix), told))
     write_atomically(folder / HISTORY, csv_bytes(list(module.history[-1]), module.history))
     write_sums(folder, ("recipe.toml", WEIGHTS, HISTORY))
     drop_checkpoint(folder)
     return module.history
+
+
+def _begun(
+    settings: Distillation, student: TokenStudent, teacher: Teacher, train: Sequence[DistillationTarget]
+) -> tuple[AtTheStart, Comparison]:
+    """Standardise the teacher, let the student begin to imitate it, and return how it is then and what it aims at."""
+    shown = [train[row] for row in np.random.default_rng(settings.seed).permutation(len(train))[:SHOWN]]
+    spread = teacher.standardise(shown, settings.batch_size) + SMALLEST_SPREAD
+    student.imitate(teacher, shown, settings.batch_size)
+    start = AtTheStart(student, shown, settings.batch_size)
+    own_spread = start.spread.clamp(min=SMALLEST_SPREAD * float(start.spread.mean()))
+    return start, Comparison(teacher.summary, spread, student.summary, own_spread)
 
 
 def _loader(taught: TargetBatches, keys: SimilarLengths, listeners: int) -> DataLoader[Taught]:
@@ -306,10 +338,10 @@ def _begin_listener(_: int) -> None:
 
 
 def _metadata(
-    settings: Distillation, teacher: Teacher, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+    settings: Distillation, known: frozenset[str], before: Mapping[str, Tensor], after: Mapping[str, Tensor]
 ) -> dict[str, str]:
     told = {"origin": _origin(settings, before, after)}
-    if known := teacher.network.known_speakers:
+    if known:
         told[KNOWN_SPEAKERS] = json.dumps(sorted(known))
     return told
 

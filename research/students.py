@@ -1,11 +1,12 @@
 """Students, which imitate a teacher's tokens, and their training batches."""
 
+import copy
 import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -17,88 +18,211 @@ from earnest.augment.spec_augment import another_recording, another_speech
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, RecipeError
 from earnest.frontends.log_mel import LogMel, compute_frames
+from earnest.models.pretrained import read_known_speakers
 from earnest.models.student import StudentEncoder, StudentSettings
-from earnest.models.whisper import Encoder, WhisperSettings, WhisperStatistics, mean_and_deviation, merged, normalised
+from earnest.models.whisper import (
+    Encoder,
+    WhisperSettings,
+    WhisperStatistics,
+    mean_and_deviation,
+    mean_over,
+    merged,
+    normalised,
+)
 from earnest.settings.limits import from_mapping
 from earnest.settings.recipe import FrameChanges
 from earnest.training.batches import padded
 from earnest.training.finetune import EpochBatches
+from research.finetuning import Moments
+
+Summary: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Pools tokens (batch, steps, width) over the steps of a mask (batch, steps) to (batch, values)."""
 
 
-class NetworkStudent(nn.Module):
-    """A student, whose tokens are the teacher's standardised ones.
+def means_alone(tokens: Tensor, heard: Tensor) -> Tensor:
+    """Pool (batch, steps, width) over the steps of ``heard`` (batch, steps) to (batch, width)."""
+    return mean_over(tokens, heard)[0][:, 0]
+
+
+def summary_of(settings: WhisperSettings) -> Summary:
+    """Return what pools tokens as the network of these settings does."""
+    return means_alone if settings.statistics == ("mean",) else mean_and_deviation
+
+
+class Standardised(nn.Module):
+    """Tokens less ``mean``, by ``deviation``, both (width,)."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: Tensor, deviation: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("deviation", deviation, persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map (..., width) to the same shape."""
+        return (tokens - self.mean) / self.deviation
+
+
+class Said(NamedTuple):
+    """What a student says.
+
+    Attributes
+    ----------
+    own : tokens of its own (batch, steps, width)
+    as_teacher : what it makes the teacher's standardised ones of (batch, steps, width of the teacher)
+    heard : which steps are heard (batch, steps)
+    """
+
+    own: Tensor
+    as_teacher: Tensor
+    heard: Tensor
+
+
+class TokenStudent(nn.Module):
+    """A network, of whose own tokens a layer makes the teacher's standardised ones.
 
     Attributes
     ----------
     learner : what is kept of it, its tensors called ``prefix`` + a name
-    token_width, tokens_per_step : what it imitates: the values of a token, which lasts so many steps of 20 ms
+    width : values of its own tokens
+    tokens_per_step : so many steps of 20 ms one of its tokens lasts
+    known_speakers : as corpus/speaker, whose labels the weights that it starts from were fitted on
+    summary : pools its own tokens as a network on it does
+    as_teacher : the layer, see `imitate`
     """
+
+    prefix: str
+    learner: nn.Module
+    tokens_per_step: int
+
+    def __init__(self, width: int, known_speakers: frozenset[str], summary: Summary) -> None:
+        super().__init__()
+        self.width, self.known_speakers, self.summary = width, known_speakers, summary
+        self.as_teacher: nn.Module = nn.Identity()
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The blocks, most of whose tensors are matrices."""
+        raise NotImplementedError
+
+    def own(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Map log-mels in decibels (batch, n_mels, frames) to its own tokens (batch, tokens, width) and their mask."""
+        raise NotImplementedError
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> "Said":
+        """Map log-mels in decibels (batch, n_mels, frames) to tokens."""
+        own, heard = self.own(frames, n_frames)
+        return Said(own, self.as_teacher(own), heard)
+
+    def check(self, teacher: "Teacher") -> None:
+        """Raise `RecipeError` where it can't imitate this teacher."""
+
+    def imitate(self, teacher: "Teacher", targets: Sequence["DistillationTarget"], batch_size: int) -> None:
+        """Make the layer for this teacher, whose tokens are standardised; ``targets`` show what both say."""
+
+
+class NetworkStudent(TokenStudent):
+    """A small network: nothing is between its tokens and the teacher's standardised ones."""
 
     prefix = "student."
     tokens_per_step = 2
 
     def __init__(self, n_mels: int, settings: StudentSettings) -> None:
-        super().__init__()
-        self.learner = StudentEncoder(n_mels, settings)
-        self.token_width = settings.token_width
+        known = read_known_speakers(Path(settings.weights)) if settings.weights else frozenset[str]()
+        super().__init__(settings.token_width, known, mean_and_deviation)
+        self.learner: StudentEncoder = StudentEncoder(n_mels, settings)
         if settings.weights:
             self.learner.load(Path(settings.weights))
 
     @property
     def blocks(self) -> nn.ModuleList:
-        """The blocks, most of whose tensors are matrices."""
+        """See `TokenStudent.blocks`."""
         return self.learner.blocks
 
-    def standardise_like(self, mean: Tensor, deviation: Tensor) -> None:
-        """Do nothing: a student's tokens are standardised from the start."""
-
-    def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Map log-mels in decibels (batch, n_mels, frames) to tokens (batch, tokens, token_width) and their mask."""
+    def own(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """See `TokenStudent.own`."""
         found: tuple[Tensor, Tensor] = self.learner(frames, n_frames)
         return found
 
+    def check(self, teacher: "Teacher") -> None:
+        """See `TokenStudent.check`: both must say as many values."""
+        if teacher.width != self.width:
+            raise RecipeError(
+                f"The teacher's embeddings have {teacher.width} values, the student's {self.width}. Make these equal."
+            )
 
-class EncoderStudent(nn.Module):
-    """An encoder, whose pooled blocks side by side and standardised as the teacher's are what it imitates with.
 
-    Attributes
-    ----------
-    learner, token_width, tokens_per_step : as those of `NetworkStudent`
+class EncoderStudent(TokenStudent):
+    """An encoder, whose tokens are its pooled blocks side by side.
+
+    A teacher of the same width, one that it was made from, is imitated value by value; the token of another one is a
+    linear map of its own, which begins by least squares and goes on learning.
     """
 
     prefix = "encoder."
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(self, n_mels: int, settings: WhisperSettings) -> None:
-        super().__init__()
         if min(settings.pooled_blocks) < settings.merged_after:
             raise RecipeError("[encoder]: merged_after must not be above the first of pooled_blocks.")
         network = WhisperStatistics(n_mels, 2, settings)
         network.load_pretrained()
-        self.learner: Encoder = network.encoder
+        width = settings.width * len(settings.pooled_blocks)
+        super().__init__(width, network.known_speakers, summary_of(settings))
+        self.learner: Encoder = network.encoder.requires_grad_(True)
         self.pooled_blocks, self.tokens_per_step = settings.pooled_blocks, settings.tokens_per_step
-        self.token_width = settings.width * len(settings.pooled_blocks)
-        self.standardise_like(torch.zeros(self.token_width), torch.ones(self.token_width))
 
     @property
     def blocks(self) -> nn.ModuleList:
-        """The blocks, most of whose tensors are matrices."""
+        """See `TokenStudent.blocks`."""
         return self.learner.layers
 
-    def standardise_like(self, mean: Tensor, deviation: Tensor) -> None:
-        """Subtract ``mean`` and divide by ``deviation``, both (token_width,), as the teacher does."""
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("deviation", deviation, persistent=False)
-
-    def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Map log-mels in decibels (batch, n_mels, frames) to tokens (batch, tokens, token_width) and their mask."""
+    def own(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """See `TokenStudent.own`."""
         outputs = self.learner(normalised(frames), n_frames)
         tokens = torch.cat([outputs[block - 1][0].float() for block in self.pooled_blocks], dim=2)
-        return (tokens - self.mean) / self.deviation, outputs[self.pooled_blocks[0] - 1][1]
+        return tokens, outputs[self.pooled_blocks[0] - 1][1]
+
+    def imitate(self, teacher: "Teacher", targets: Sequence["DistillationTarget"], batch_size: int) -> None:
+        """See `TokenStudent.imitate`."""
+        if teacher.width == self.width:
+            self.as_teacher = Standardised(teacher.mean, teacher.deviation)
+            return
+        moments = Moments()
+        for rows in by_length(targets, batch_size):
+            batch = padded([targets[row].frames for row in rows])
+            wanted, heard = teacher.tokens(*batch)
+            with torch.no_grad():
+                moments.add(self.own(*batch)[0][heard], wanted[heard])
+        _, weights, bias = moments.fitted(self.width)
+        self.as_teacher = nn.Linear(self.width, teacher.width)
+        self.as_teacher.load_state_dict({"weight": weights.T.float().contiguous(), "bias": bias.float()})
 
 
-TokenStudent: TypeAlias = NetworkStudent | EncoderStudent
+class AtTheStart:
+    """A student as it was before it learnt.
+
+    Attributes
+    ----------
+    spread : how much the values of its summary differ between utterances, (values,)
+    """
+
+    def __init__(self, student: TokenStudent, targets: Sequence["DistillationTarget"], batch_size: int) -> None:
+        self._student = copy.deepcopy(student).eval().requires_grad_(False)
+        batches = by_length(targets, batch_size)
+        said = torch.cat([self.summaries(*padded([targets[row].frames for row in rows])) for rows in batches])
+        self.spread = said.std(dim=0)
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """The tensors of its learner."""
+        return self._student.learner.state_dict()
+
+    @torch.no_grad()
+    def summaries(self, frames: Tensor, n_frames: Tensor) -> Tensor:
+        """Map log-mels in decibels (batch, n_mels, frames) to pooled tokens of its own (batch, values)."""
+        return self._student.summary(*self._student.own(frames, n_frames))
 
 
 def student_of(n_mels: int, student: Mapping[str, Any], encoder: Mapping[str, Any]) -> TokenStudent:
@@ -110,10 +234,24 @@ def student_of(n_mels: int, student: Mapping[str, Any], encoder: Mapping[str, An
 
 HEARD_AGAIN_WITHIN = 30  # new batches
 UNCHANGED = -1  # in place of an epoch
-Taught: TypeAlias = tuple[Tensor, Tensor, Tensor]
-"""Frames (batch, n_mels, frames), their numbers (batch,) and standardised tokens (batch, steps, width)."""
 BatchKey: TypeAlias = tuple[int, int, tuple[int, ...]]
 """Epoch, number of the batch within it, positions of its clips."""
+
+
+class Taught(NamedTuple):
+    """A batch for a student.
+
+    Attributes
+    ----------
+    frames, n_frames : log-mels in decibels (batch, n_mels, frames), and how many of each (batch,)
+    tokens : what the teacher says, standardised (batch, steps, width)
+    before : summaries of what the student said at its start (batch, values); none where it need not stay near them
+    """
+
+    frames: Tensor
+    n_frames: Tensor
+    tokens: Tensor
+    before: Tensor
 
 
 @dataclass(frozen=True)
@@ -151,6 +289,10 @@ class Teacher:
     settings : of the encoder; its ``pooled_blocks`` are imitated, side by side
     tokens_per_step : how many of its steps, of 20 ms each, one token of the student lasts
     precision : "bf16" computes in 16 bits
+
+    Attributes
+    ----------
+    summary : pools its tokens as a network with its ``statistics`` does
     """
 
     def __init__(self, n_mels: int, settings: Mapping[str, Any], tokens_per_step: int, precision: str = "32") -> None:
@@ -164,6 +306,7 @@ class Teacher:
             self.network = WhisperStatistics(n_mels, 3, whisper).eval()
         self.network.load_pretrained()
         self.pooled, self.tokens_per_step, self.precision = whisper.pooled_blocks, tokens_per_step, precision
+        self.summary = summary_of(whisper)
         self.width = whisper.width * len(whisper.pooled_blocks)
         self.mean, self.deviation = torch.zeros(self.width), torch.ones(self.width)
 
@@ -181,19 +324,45 @@ class Teacher:
 
         Returns
         -------
-        (2·width,): how much means and deviations over an utterance then differ between utterances
+        (values,): how much the summaries of utterances then differ
         """
         count, total, squares = 0, torch.zeros(self.width), torch.zeros(self.width)
         pooled = []
         for rows in by_length(targets, batch_size):
             tokens, heard = self.tokens(*padded([targets[row].frames for row in rows]))
-            pooled.append(mean_and_deviation(tokens, heard))
+            pooled.append(self.summary(tokens, heard))
             spoken = tokens[heard]
             count, total, squares = count + len(spoken), total + spoken.sum(dim=0), squares + spoken.square().sum(dim=0)
         mean = total / count
         deviation = (squares / count - mean.square()).clamp(min=1e-12).sqrt()
         self.mean, self.deviation = self.mean + self.deviation * mean, self.deviation * deviation
-        return torch.cat(pooled).std(dim=0) / deviation.repeat(2)
+        summaries = torch.cat(pooled)
+        return summaries.std(dim=0) / deviation.repeat(summaries.shape[1] // self.width)
+
+
+@dataclass(frozen=True)
+class ClipChanges:
+    """What happens to clips before they are heard.
+
+    Attributes
+    ----------
+    noises : log-mels in decibels, each (n_mels, frames), of what may be mixed in
+    top_db : nothing is further below the loudest value, in dB
+    """
+
+    changes: FrameChanges
+    noises: Sequence[Tensor]
+    top_db: float
+
+    def applied(
+        self, clips: Sequence[Tensor], rngs: Sequence[np.random.Generator]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return clips (n_mels, frames) as others might have said them, and as others might have recorded those."""
+        said, recorded = [], []
+        for clip, rng in zip(clips, rngs, strict=True):
+            said.append(another_speech(clip, self.changes, self.top_db, rng, clips))
+            recorded.append(another_recording(said[-1], self.changes, self.noises, self.top_db, rng))
+        return said, recorded
 
 
 class TargetBatches(Dataset[Taught]):
@@ -204,26 +373,23 @@ class TargetBatches(Dataset[Taught]):
     Parameters
     ----------
     denoising : the teacher hears utterances before microphones, rooms and noise change them
+    repeats : how often a batch is asked for in an epoch; it is forgotten then
+    start : the student at its start, which hears what the teacher hears, where it is to stay near that
     """
 
     def __init__(
         self,
         targets: Sequence[DistillationTarget],
         teacher: Teacher,
-        changes: FrameChanges,
-        noises: Sequence[Tensor],
-        top_db: float,
+        changes: ClipChanges,
         seed: int,
         denoising: bool = False,
+        repeats: int = 1,
+        start: AtTheStart | None = None,
     ) -> None:
-        self.targets, self.teacher, self.changes, self.noises = (
-            targets,
-            teacher,
-            changes,
-            noises,
-        )
-        self.top_db, self.seed, self.denoising = top_db, seed, denoising
-        self._epoch, self._known = UNCHANGED, dict[int, Taught]()
+        self.targets, self.teacher, self.changes, self.seed = targets, teacher, changes, seed
+        self.denoising, self.repeats, self.start = denoising, repeats, start
+        self._known = dict[tuple[int, int], tuple[Taught, int]]()  # and how often it is yet to be asked for
 
     def __getstate__(self) -> dict[str, bytes]:
         # In one piece: torch would hand each tensor to the other process as a file of its own, and clips are many.
@@ -240,39 +406,28 @@ class TargetBatches(Dataset[Taught]):
         if epoch == UNCHANGED:
             clips = [self.targets[row].frames.float() for row in rows]
             return self._taught(clips, clips)
-        if epoch != self._epoch:
-            self._epoch, self._known = epoch, {}
-        if number not in self._known:
-            frames, n_frames, tokens = self._taught(*self._changed(rows, epoch))
-            self._known[number] = frames.half(), n_frames, tokens.half()
-        frames, n_frames, tokens = self._known[number]
-        return frames.float(), n_frames, tokens.float()
-
-    def _changed(self, rows: Sequence[int], epoch: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the sound for the student and for its teacher."""
-        clips = [self.targets[row].frames.float() for row in rows]
-        heard, clean = [], []
-        for row, clip in zip(rows, clips, strict=True):
-            rng = np.random.default_rng([self.seed, epoch, row])
-            clean.append(another_speech(clip, self.changes, self.top_db, rng, clips))
-            heard.append(another_recording(clean[-1], self.changes, self.noises, self.top_db, rng))
-        return heard, clean if self.denoising else heard
+        taught, left = self._known.pop((epoch, number), (None, self.repeats))
+        if taught is None:
+            clips = [self.targets[row].frames.float() for row in rows]
+            rngs = [np.random.default_rng([self.seed, epoch, row]) for row in rows]
+            said, recorded = self.changes.applied(clips, rngs)
+            new = self._taught(recorded, said if self.denoising else recorded)
+            taught = new._replace(frames=new.frames.half(), tokens=new.tokens.half())
+        if left > 1:
+            self._known[epoch, number] = taught, left - 1
+        return taught._replace(frames=taught.frames.float(), tokens=taught.tokens.float())
 
     def _taught(self, heard: Sequence[Tensor], by_teacher: Sequence[Tensor]) -> Taught:
-        frames, n_frames = padded(heard)
-        return frames, n_frames, self.teacher.tokens(*padded(by_teacher))[0]
+        clean = padded(by_teacher)
+        before = self.start.summaries(*clean) if self.start else torch.empty(len(heard), 0)
+        return Taught(*padded(heard), self.teacher.tokens(*clean)[0], before)
 
 
 class SimilarLengths(EpochBatches[BatchKey]):
     """Batches of utterances of similar length, each ``repeats`` times, ordered by seed and epoch alone."""
 
     def __init__(self, targets: Sequence[DistillationTarget], batch_size: int, repeats: int, seed: int) -> None:
-        self.targets, self.batch_size, self.repeats, self.seed = (
-            targets,
-            batch_size,
-            repeats,
-            seed,
-        )
+        self.targets, self.batch_size, self.repeats, self.seed = targets, batch_size, repeats, seed
 
     def __len__(self) -> int:
         return self.repeats * math.ceil(len(self.targets) / self.batch_size)

@@ -12,22 +12,22 @@ import pytest
 import torch
 from made_up_corpus import write_corpus
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.models.pretrained import KNOWN_SPEAKERS, SCALE, read_origin
 from earnest.models.student import StudentSettings
-from earnest.models.whisper import WhisperSettings, WhisperStatistics
+from earnest.models.whisper import WhisperSettings, WhisperStatistics, mean_and_deviation
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.limits import from_mapping
 from earnest.settings.recipe import FrameChanges, Recipe
 from earnest.testing.sounds import write_voice
 from earnest.training.run import initial_classifier
 from research import distillation
-from research.distillation import Distillation, distil, distillation_errors, read_distillation, sound_of
+from research.distillation import Comparison, Distillation, distil, read_distillation, sound_of
 from research.settings import packed_state
-from research.students import DistillationTarget, TargetBatches, Teacher
+from research.students import ClipChanges, DistillationTarget, Said, TargetBatches, Taught, Teacher, means_alone
 
 pytestmark = pytest.mark.long
 
@@ -42,35 +42,44 @@ SETTINGS = Distillation(
 )
 
 
-class Fixed(nn.Module):
-    """Says the same tokens whatever it hears."""
-
-    def __init__(self, tokens: Tensor) -> None:
-        super().__init__()
-        self.tokens = tokens
-
-    def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-        return self.tokens, torch.arange(self.tokens.shape[1])[None] < n_frames[:, None]
-
-
 @pytest.fixture(scope="module")
 def utterances(tmp_path_factory: pytest.TempPathFactory) -> list[Utterance]:
     return read_manifest(write_corpus(tmp_path_factory.mktemp("corpus"), n_speakers=4, n_takes=2))
+
+
+def said(tokens: Tensor, n_heard: list[int]) -> Said:
+    """Return what a student says whose own tokens are the teacher's."""
+    return Said(tokens, tokens, torch.arange(tokens.shape[1])[None] < torch.tensor(n_heard)[:, None])
+
+
+def taught(tokens: Tensor, before: Tensor | None = None) -> Taught:
+    """Return a batch whose frames nobody looks at."""
+    nothing = torch.empty(len(tokens), 0)
+    return Taught(nothing, nothing, tokens, nothing if before is None else before)
 
 
 def test_an_equal_student_has_no_error_and_padding_does_not_count() -> None:
     tokens = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
     disturbed = tokens.clone()
     disturbed[0, 5:] = 100.0
-    single, pooled = distillation_errors(Fixed(disturbed), tokens, torch.tensor([5, 9]), tokens, torch.ones(6))
-    assert float(single) == float(pooled) == 0.0
+    comparison = Comparison(mean_and_deviation, torch.ones(6), means_alone, torch.ones(3))
+    assert comparison(said(disturbed, [5, 9]), taught(tokens)).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_student_that_says_nothing_has_the_tokens_variance_as_error() -> None:
     tokens = torch.randn(4, 500, 8, generator=torch.Generator().manual_seed(0))
-    n_frames = torch.full((4,), 500)
-    single, _ = distillation_errors(Fixed(torch.zeros_like(tokens)), tokens, n_frames, tokens, torch.ones(16))
+    comparison = Comparison(mean_and_deviation, torch.ones(16), means_alone, torch.ones(8))
+    single, _, _ = comparison(said(torch.zeros_like(tokens), [500] * 4), taught(tokens))
     assert float(single) == pytest.approx(1.0, abs=0.03)
+
+
+def test_how_far_a_student_moved_counts_by_how_much_it_said_different_things_before() -> None:
+    tokens = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
+    before = tokens[:, :5].mean(dim=1) + torch.tensor([0.0, 1.0, 4.0])
+    comparison = Comparison(means_alone, torch.ones(3), means_alone, torch.tensor([1.0, 2.0, 4.0]))
+    single, pooled, moved = comparison(said(tokens, [5, 5]), taught(tokens, before))
+    assert float(single) == float(pooled) == 0.0
+    assert float(moved) == pytest.approx((0 + 0.25 + 1) / 3)
 
 
 def test_a_student_learns_and_a_recipe_starts_from_its_weights(utterances: list[Utterance], tmp_path: Path) -> None:
@@ -82,8 +91,8 @@ def test_a_student_learns_and_a_recipe_starts_from_its_weights(utterances: list[
     network = {**STUDENT, "weights": str(tmp_path / "student"), "frozen": True}
     recipe = Recipe("made-up", "student-statistics", front_end=FRONT_END, network=network)
     network_started = initial_classifier(recipe, ("a", "b", "c")).network
-    said = "distilled from block 1 of a random teacher on the sound of made-up, without labels"
-    assert network_started.origin == said
+    origin = "distilled from block 1 of a random teacher on the sound of made-up, without labels"
+    assert network_started.origin == origin
     started = network_started.state_dict()
     written = load_file(tmp_path / "student" / "model.safetensors")
     kernels = [name for name in written if name + SCALE in written]
@@ -115,7 +124,7 @@ def test_thousands_of_clips_reach_the_other_process_without_a_file_each() -> Non
         DistillationTarget(torch.full((2, 1 + row % 7), row, dtype=torch.float16), str(row)) for row in range(3000)
     ]
     teacher = Teacher(24, TEACHER, tokens_per_step=2)
-    taught = TargetBatches(targets, teacher, CHANGES, (torch.ones(2, 9),), 80.0, seed=1)
+    taught = TargetBatches(targets, teacher, ClipChanges(CHANGES, (torch.ones(2, 9),), 80.0), seed=1)
     before = len(list(Path("/proc/self/fd").iterdir()))
     sent = ForkingPickler.dumps(taught)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -245,6 +254,44 @@ def test_a_perfect_copy_of_the_teacher_has_nothing_to_learn(utterances: list[Utt
     assert distil(settings, utterances, tmp_path / "taught")[0]["train_token_error"] < 1e-6
 
 
+def larger(folder: Path) -> dict[str, object]:
+    """Write an encoder that is wider than those of `encoders`; return its settings."""
+    settings = {"width": 32, "n_heads": 2, "feed_forward_width": 48, "n_blocks": 2, "pooled_blocks": [1, 2]}
+    torch.manual_seed(7)
+    state = WhisperStatistics(24, 3, from_mapping(WhisperSettings, settings, "larger")).encoder.state_dict()
+    (folder / "larger").mkdir()
+    save_file(packed_state(state, "encoder."), folder / "larger" / "model.safetensors", {"origin": "the larger one"})
+    return {**settings, "weights": str(folder / "larger")}
+
+
+def test_an_encoder_learns_from_one_of_another_width_through_a_linear_map(
+    utterances: list[Utterance], tmp_path: Path
+) -> None:
+    _, narrow = encoders(tmp_path)
+    settings = replace(
+        SETTINGS, teacher=larger(tmp_path), student={}, encoder=narrow, matrix_rate=0.0, learning_rate=2e-3
+    )
+    still = distil(replace(settings, learning_rate=1e-9, epochs=1), utterances, tmp_path / "still")[0]
+    assert still["train_token_error"] < 0.95, "least squares say something of a teacher of any width"
+    learnt = distil(replace(settings, epochs=15), utterances, tmp_path / "taught")
+    assert learnt[-1]["train_token_error"] < 0.9 * still["train_token_error"], learnt
+    # What is kept is the encoder alone.
+    kept = {name.removesuffix(SCALE) for name in load_file(tmp_path / "taught" / "model.safetensors")}
+    assert kept == {name.removesuffix(SCALE) for name in load_file(tmp_path / "narrow" / "model.safetensors")}
+
+
+def test_a_student_that_is_to_stay_moves_less(utterances: list[Utterance], tmp_path: Path) -> None:
+    _, narrow = encoders(tmp_path)
+    settings = replace(
+        SETTINGS, teacher=larger(tmp_path), student={}, encoder=narrow, matrix_rate=0.0, learning_rate=3e-3
+    )
+    moved = {}
+    for weight in (1e-6, 1.0):
+        history = distil(replace(settings, staying_weight=weight), utterances, tmp_path / str(weight))
+        moved[weight] = history[-1]["train_staying_error"]
+    assert 0 < moved[1.0] < 0.5 * moved[1e-6]
+
+
 def test_only_known_voices_are_heard_where_that_is_wanted(
     utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +306,7 @@ def test_only_known_voices_are_heard_where_that_is_wanted(
         return make(rows, *rest)
 
     monkeypatch.setattr(distillation, "make_targets", listening)
-    settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, teacher_speakers_only=True, epochs=1)
+    settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, known_speakers_only=True, epochs=1)
     distil(settings, named, tmp_path / "taught")
     assert set(heard) == {"s0", "s1"}
 

@@ -18,6 +18,7 @@ from earnest.settings.recipe import FrameChanges
 from research.students import (
     HEARD_AGAIN_WITHIN,
     UNCHANGED,
+    ClipChanges,
     DistillationTarget,
     SimilarLengths,
     TargetBatches,
@@ -45,7 +46,8 @@ def teacher() -> Teacher:
 
 
 def batches(targets: list[DistillationTarget], teacher: Teacher) -> TargetBatches:
-    return TargetBatches(targets, teacher, FrameChanges(spliced=0.9, stretch=0.9), [], 80.0, seed=0)
+    changes = ClipChanges(FrameChanges(spliced=0.9, stretch=0.9), [], 80.0)
+    return TargetBatches(targets, teacher, changes, seed=0, repeats=2)
 
 
 def test_the_teacher_says_one_token_for_two_of_its_steps(teacher: Teacher) -> None:
@@ -111,12 +113,12 @@ def test_a_batch_changes_with_the_epoch_and_not_when_heard_again(
 
 
 def test_the_teacher_hears_what_the_student_hears(teacher: Teacher, targets: list[DistillationTarget]) -> None:
-    frames, n_frames, tokens = batches(targets, teacher)[(0, 0, (3, 4))]
+    frames, n_frames, tokens, _ = batches(targets, teacher)[(0, 0, (3, 4))]
     torch.testing.assert_close(teacher.tokens(frames, n_frames)[0], tokens, atol=2e-2, rtol=0)
 
 
 def test_without_an_epoch_nothing_is_changed(teacher: Teacher, targets: list[DistillationTarget]) -> None:
-    frames, n_frames, _ = batches(targets, teacher)[(UNCHANGED, 0, (5, 6))]
+    frames, n_frames, _, _ = batches(targets, teacher)[(UNCHANGED, 0, (5, 6))]
     assert n_frames.tolist() == [targets[row].frames.shape[1] for row in (5, 6)]
     assert torch.equal(frames[0, :, : n_frames[0]], targets[5].frames.float())
 
@@ -137,7 +139,7 @@ def test_a_teacher_of_denoising_hears_clips_as_they_were_before_the_noise(
     speech = FrameChanges(crop=0, stretch=0, noisy=0, narrow=0, masked=0, backward=1)
     noisy = replace(speech, noisy=1, snr_db=(0.0, 0.0))
     key = (0, 0, tuple(range(4)))
-    clean_frames, _, clean_tokens = TargetBatches(targets, teacher, speech, [], 80.0, seed=0)[key]
-    frames, _, tokens = TargetBatches(targets, teacher, noisy, [noise], 80.0, 0, denoising)[key]
+    clean_frames, _, clean_tokens, _ = TargetBatches(targets, teacher, ClipChanges(speech, [], 80.0), seed=0)[key]
+    frames, _, tokens, _ = TargetBatches(targets, teacher, ClipChanges(noisy, [noise], 80.0), 0, denoising)[key]
     assert (frames - clean_frames).abs().mean() > 1
     assert torch.equal(tokens, clean_tokens) is denoising

@@ -26,7 +26,7 @@ RENAMED: list[tuple[type[Validated], str, str]] = [
     (WhisperSettings, "by_voice", "speaker_dependent"),
     (WhisperAttentionSettings, "steps_a_token", "tokens_per_step"),
     (StudentSettings, "by_voice", "speaker_dependent"),
-    (Distillation, "known_voices", "teacher_speakers_only"),
+    (Distillation, "known_voices", "known_speakers_only"),
     (FineTuning, "narrowing", "pruning"),
     (Pruning, "steps_a_token", "tokens_per_step"),
 ]
