@@ -47,9 +47,9 @@ from research.students import (
     AtTheStart,
     ClipChanges,
     DistillationTarget,
+    Pooling,
     Said,
     SimilarLengths,
-    Summary,
     TargetBatches,
     Taught,
     Teacher,
@@ -131,13 +131,15 @@ class DistillationState(Remembering):
 
     Parameters
     ----------
-    comparison : what its errors are
+    compared : what its errors are
     n_steps : optimiser steps of the whole training
     """
 
-    def __init__(self, student: TokenStudent, settings: Distillation, comparison: "Comparison", n_steps: int) -> None:
+    def __init__(
+        self, student: TokenStudent, settings: Distillation, compared: "DistillationErrors", n_steps: int
+    ) -> None:
         super().__init__()
-        self.student, self.settings, self.comparison, self.n_steps = student, settings, comparison, n_steps
+        self.student, self.settings, self.compared, self.n_steps = student, settings, compared, n_steps
         self._errors: dict[str, list[Tensor]] = {"train": [], "valid": []}
 
     def configure_optimizers(self) -> Any:
@@ -176,14 +178,14 @@ class DistillationState(Remembering):
         """Return the loss of one batch."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
             said = self.student(batch.frames, batch.n_frames)
-        single, pooled, staying = errors = self.comparison(said, batch)
+        single, pooled, staying = errors = self.compared(said, batch)
         self._errors["train"].append(errors.detach())
         loss: Tensor = single + self.settings.pooled_weight * pooled + self.settings.staying_weight * staying
         return loss
 
     def validation_step(self, batch: Taught, _: int) -> None:
         """Measure voices that are not learnt from."""
-        self._errors["valid"].append(self.comparison(self.student(batch.frames, batch.n_frames), batch))
+        self._errors["valid"].append(self.compared(self.student(batch.frames, batch.n_frames), batch))
 
     def on_train_epoch_end(self) -> None:
         """Note the epoch's errors."""
@@ -196,7 +198,7 @@ class DistillationState(Remembering):
         self.history.append(row)
 
 
-class Comparison(nn.Module):
+class DistillationErrors(nn.Module):
     """How far a student is from its teacher, and from what it was itself.
 
     Parameters
@@ -209,7 +211,7 @@ class Comparison(nn.Module):
     spread: Tensor
     own_spread: Tensor
 
-    def __init__(self, summary: Summary, spread: Tensor, own_summary: Summary, own_spread: Tensor) -> None:
+    def __init__(self, summary: Pooling, spread: Tensor, own_summary: Pooling, own_spread: Tensor) -> None:
         super().__init__()
         self.summary, self.own_summary = summary, own_summary
         self.register_buffer("spread", spread, persistent=False)
@@ -274,7 +276,7 @@ def distil(
     held_out = held_out_speakers(lesson.speaker for lesson in targets if lesson.speaker)
     train = [lesson for lesson in targets if lesson.speaker not in held_out]
     valid = [lesson for lesson in targets if lesson.speaker in held_out]
-    start, comparison = _begun(settings, student, teacher, train)
+    start, compared = _begun(settings, student, teacher, train)
     keys = SimilarLengths(train, settings.batch_size, settings.repeats, settings.seed)
     keys.set_epoch(next_epoch(folder))
     top_db = settings.front_end.top_db or math.inf
@@ -285,7 +287,7 @@ def distil(
         for part in (train, valid)
     )
     unchanged = [(UNCHANGED, 0, tuple(rows)) for rows in by_length(valid, settings.batch_size)]
-    module = DistillationState(student, settings, comparison, settings.epochs * len(keys))
+    module = DistillationState(student, settings, compared, settings.epochs * len(keys))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
         resuming_trainer(settings.epochs, folder, progress, gradient_clip_val=5.0).fit(
@@ -305,14 +307,14 @@ def distil(
 
 def _begun(
     settings: Distillation, student: TokenStudent, teacher: Teacher, train: Sequence[DistillationTarget]
-) -> tuple[AtTheStart, Comparison]:
+) -> tuple[AtTheStart, DistillationErrors]:
     """Standardise the teacher, let the student begin to imitate it, and return how it is then and what it aims at."""
     shown = [train[row] for row in np.random.default_rng(settings.seed).permutation(len(train))[:SHOWN]]
     spread = teacher.standardise(shown, settings.batch_size) + SMALLEST_SPREAD
     student.imitate(teacher, shown, settings.batch_size)
     start = AtTheStart(student, shown, settings.batch_size)
     own_spread = start.spread.clamp(min=SMALLEST_SPREAD * float(start.spread.mean()))
-    return start, Comparison(teacher.summary, spread, student.summary, own_spread)
+    return start, DistillationErrors(teacher.summary, spread, student.summary, own_spread)
 
 
 def _loader(taught: TargetBatches, keys: SimilarLengths, listeners: int) -> DataLoader[Taught]:

@@ -35,7 +35,7 @@ from earnest.training.batches import padded
 from earnest.training.finetune import EpochBatches
 from research.finetuning import Moments
 
-Summary: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+Pooling: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """Pools tokens (batch, steps, width) over the steps of a mask (batch, steps) to (batch, values)."""
 
 
@@ -44,7 +44,7 @@ def means_alone(tokens: Tensor, heard: Tensor) -> Tensor:
     return mean_over(tokens, heard)[0][:, 0]
 
 
-def summary_of(settings: WhisperSettings) -> Summary:
+def summary_of(settings: WhisperSettings) -> Pooling:
     """Return what pools tokens as the network of these settings does."""
     return means_alone if settings.statistics == ("mean",) else mean_and_deviation
 
@@ -97,7 +97,7 @@ class TokenStudent(nn.Module):
     learner: nn.Module
     tokens_per_step: int
 
-    def __init__(self, width: int, known_speakers: frozenset[str], summary: Summary) -> None:
+    def __init__(self, width: int, known_speakers: frozenset[str], summary: Pooling) -> None:
         super().__init__()
         self.width, self.known_speakers, self.summary = width, known_speakers, summary
         self.as_teacher: nn.Module = nn.Identity()

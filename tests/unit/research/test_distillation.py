@@ -25,7 +25,7 @@ from earnest.settings.recipe import FrameChanges, Recipe
 from earnest.testing.sounds import write_voice
 from earnest.training.run import initial_classifier
 from research import distillation
-from research.distillation import Comparison, Distillation, distil, read_distillation, sound_of
+from research.distillation import Distillation, DistillationErrors, distil, read_distillation, sound_of
 from research.settings import packed_state
 from research.students import ClipChanges, DistillationTarget, Said, TargetBatches, Taught, Teacher, means_alone
 
@@ -62,22 +62,22 @@ def test_an_equal_student_has_no_error_and_padding_does_not_count() -> None:
     tokens = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
     disturbed = tokens.clone()
     disturbed[0, 5:] = 100.0
-    comparison = Comparison(mean_and_deviation, torch.ones(6), means_alone, torch.ones(3))
-    assert comparison(said(disturbed, [5, 9]), taught(tokens)).tolist() == [0.0, 0.0, 0.0]
+    compared = DistillationErrors(mean_and_deviation, torch.ones(6), means_alone, torch.ones(3))
+    assert compared(said(disturbed, [5, 9]), taught(tokens)).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_student_that_says_nothing_has_the_tokens_variance_as_error() -> None:
     tokens = torch.randn(4, 500, 8, generator=torch.Generator().manual_seed(0))
-    comparison = Comparison(mean_and_deviation, torch.ones(16), means_alone, torch.ones(8))
-    single, _, _ = comparison(said(torch.zeros_like(tokens), [500] * 4), taught(tokens))
+    compared = DistillationErrors(mean_and_deviation, torch.ones(16), means_alone, torch.ones(8))
+    single, _, _ = compared(said(torch.zeros_like(tokens), [500] * 4), taught(tokens))
     assert float(single) == pytest.approx(1.0, abs=0.03)
 
 
 def test_how_far_a_student_moved_counts_by_how_much_it_said_different_things_before() -> None:
     tokens = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
     before = tokens[:, :5].mean(dim=1) + torch.tensor([0.0, 1.0, 4.0])
-    comparison = Comparison(means_alone, torch.ones(3), means_alone, torch.tensor([1.0, 2.0, 4.0]))
-    single, pooled, moved = comparison(said(tokens, [5, 5]), taught(tokens, before))
+    compared = DistillationErrors(means_alone, torch.ones(3), means_alone, torch.tensor([1.0, 2.0, 4.0]))
+    single, pooled, moved = compared(said(tokens, [5, 5]), taught(tokens, before))
     assert float(single) == float(pooled) == 0.0
     assert float(moved) == pytest.approx((0 + 0.25 + 1) / 3)
 
