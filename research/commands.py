@@ -1,4 +1,4 @@
-"""``python -m research``: distillation of a large encoder, and its fine-tuning on labels."""
+"""``python -m research``: distillation of a large encoder, fine-tuning on labels, and means of weights."""
 
 from pathlib import Path
 
@@ -74,10 +74,30 @@ def finetune_command(recipe: Path, data: tuple[str, ...], output: Path, protocol
     say.hint(f'Next: weights = "{output}" in the [network] table of a recipe')
 
 
+@click.command("average")
+@click.argument("networks", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to make.")
+@output_options
+def average_command(networks: tuple[Path, ...], output: Path) -> None:
+    """Write the mean of the weights of networks that began alike, the one that learnt last named last.
+
+    \b
+    Example:
+      python -m research average runs/large-encoder runs/large-encoder-again --output runs/large-encoder-mean
+    """
+    require_training()
+    from research.averaging import average
+
+    average(networks, output)
+    if not say.answer({"output": output}):
+        say.hint(f'Next: weights = "{output}" in the [network] table of a recipe')
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Make the encoders that recipes start from. It runs in a checkout, with earnest[train] installed."""
 
 
+cli.add_command(average_command)
 cli.add_command(distil_command)
 cli.add_command(finetune_command)
