@@ -30,13 +30,18 @@ def average(networks: Sequence[Path], folder: Path) -> None:
     Between a network and what it became lies one that holds elsewhere too (Wortsman et al., 2022, "Robust fine-tuning
     of zero-shot models").
 
-    Raises `EarnestError` where their tensors have other names or shapes.
+    Raises `EarnestError` where it is one alone, where their tensors have other names or shapes, and where the folder
+    holds weights already.
 
     Parameters
     ----------
     networks : folders that `finetune` or `distil` wrote
     folder : gets model.safetensors
     """
+    if len(networks) < 2:
+        raise EarnestError("A mean is of two networks or more. Name their folders one after the other.")
+    if (folder / WEIGHTS).exists():
+        raise EarnestError(f"{folder}: holds {WEIGHTS} already. Choose another --output.")
     each = [tensors_of(network) for network in networks]
     for network, tensors in zip(networks[1:], each[1:], strict=True):
         if shapes_of(tensors) != shapes_of(each[0]):

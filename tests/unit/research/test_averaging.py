@@ -47,6 +47,16 @@ def test_networks_of_other_shapes_are_refused_and_nothing_is_written(tmp_path: P
     assert not (tmp_path / "mean" / "model.safetensors").exists()
 
 
+def test_one_network_alone_has_no_mean_and_weights_are_not_written_over(tmp_path: Path) -> None:
+    network(tmp_path / "one", 1)
+    with pytest.raises(EarnestError, match="two networks or more"):
+        average([tmp_path / "one"], tmp_path / "mean")
+    before = (tmp_path / "one" / "model.safetensors").read_bytes()
+    with pytest.raises(EarnestError, match="one: holds"):
+        average([tmp_path / "one", tmp_path / "one"], tmp_path / "one")
+    assert (tmp_path / "one" / "model.safetensors").read_bytes() == before
+
+
 def test_the_command_says_where_the_mean_lies(tmp_path: Path) -> None:
     network(tmp_path / "one", 1)
     network(tmp_path / "other", 2)
