@@ -1,6 +1,5 @@
 """The mean of several networks' weights."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from torch import Tensor
 from earnest.errors import EarnestError
 from earnest.files.writing import holding, write_atomically, write_sums
 from earnest.models.pretrained import (
-    KNOWN_SPEAKERS,
     SCALE,
     all_tensors,
     find_weights,
@@ -20,7 +18,7 @@ from earnest.models.pretrained import (
     unpacked,
 )
 from earnest.training.finetune import WEIGHTS
-from research.settings import packed_state
+from research.settings import metadata_of, packed_state
 
 
 @holding("folder")
@@ -49,8 +47,7 @@ def average(networks: Sequence[Path], folder: Path) -> None:
     means = {name: torch.stack([tensors[name] for tensors in each]).mean(dim=0) for name in each[0]}
     known = frozenset[str]().union(*(read_known_speakers(network) for network in networks))
     origin = f"{read_origin(networks[-1])}; averaged with what it was before"
-    told = {"origin": origin, **({KNOWN_SPEAKERS: json.dumps(sorted(known))} if known else {})}
-    write_atomically(folder / WEIGHTS, save(packed_state(means, ""), told))
+    write_atomically(folder / WEIGHTS, save(packed_state(means, ""), metadata_of(origin, known)))
     write_sums(folder, (WEIGHTS,))
 
 

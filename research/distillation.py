@@ -1,6 +1,5 @@
 """Settings of distillation, and the distillation."""
 
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,8 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError
 from earnest.files.writing import holding, write_atomically, write_sums
 from earnest.frontends.log_mel import LogMel
-from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
-from earnest.models.whisper import WhisperSettings
+from earnest.models.pretrained import read_origin
+from earnest.models.whisper import Pooling, WhisperSettings
 from earnest.progress import SILENT, Progress
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.limits import Bounds, Count, NotEmpty, ShareBelowOne, Validated, require, to_toml
@@ -41,13 +40,12 @@ from earnest.training.finetune import (
 from earnest.training.loop import csv_bytes
 from earnest.workers import end_with_parent
 from research.finetuning import WHOLE
-from research.settings import claim, held_out_speakers, packed_state, read_settings
+from research.settings import claim, held_out_speakers, metadata_of, packed_state, read_settings
 from research.students import (
     UNCHANGED,
     AtTheStart,
     ClipChanges,
     DistillationTarget,
-    Pooling,
     Said,
     SimilarLengths,
     TargetBatches,
@@ -297,8 +295,9 @@ def distil(
             ckpt_path=last_checkpoint(folder),
             weights_only=True,
         )
-    told = _metadata(settings, known, start.weights, student.learner.state_dict())
-    write_atomically(folder / WEIGHTS, save(packed_state(student.learner.state_dict(), student.prefix), told))
+    learnt = student.learner.state_dict()
+    told = metadata_of(_origin(settings, start.weights, learnt), known)
+    write_atomically(folder / WEIGHTS, save(packed_state(learnt, student.prefix), told))
     write_atomically(folder / HISTORY, csv_bytes(list(module.history[-1]), module.history))
     write_sums(folder, ("recipe.toml", WEIGHTS, HISTORY))
     drop_checkpoint(folder)
@@ -337,15 +336,6 @@ def _loader(taught: TargetBatches, keys: SimilarLengths, listeners: int) -> Data
 
 def _begin_listener(_: int) -> None:
     end_with_parent()
-
-
-def _metadata(
-    settings: Distillation, known: frozenset[str], before: Mapping[str, Tensor], after: Mapping[str, Tensor]
-) -> dict[str, str]:
-    told = {"origin": _origin(settings, before, after)}
-    if known:
-        told[KNOWN_SPEAKERS] = json.dumps(sorted(known))
-    return told
 
 
 def _origin(settings: Distillation, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> str:

@@ -1,7 +1,6 @@
 """Fine-tuning a pre-trained encoder so that its embedding tells emotions apart in speakers that it never heard."""
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,6 @@ from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import split_called
 from earnest.files.writing import holding, write_atomically, write_sums
 from earnest.frontends.log_mel import LogMel
-from earnest.models.pretrained import KNOWN_SPEAKERS
 from earnest.models.whisper import (
     Encoder,
     EncoderBlock,
@@ -39,7 +37,7 @@ from earnest.training.batches import padded
 from earnest.training.examples import Example, classes_of_corpora, clips_of_corpora
 from earnest.training.finetune import HISTORY, WEIGHTS, drop_checkpoint, moved_by, train_two_heads
 from earnest.training.loop import csv_bytes
-from research.settings import claim, held_out_speakers, packed_state, read_settings
+from research.settings import claim, held_out_speakers, metadata_of, packed_state, read_settings
 
 
 @dataclass(frozen=True)
@@ -361,15 +359,15 @@ def finetune(
     tuned, history = train_two_heads(
         network, train, unseen, corpora, settings, settings.front_end, settings.seed, folder, progress
     )
-    known = {KNOWN_SPEAKERS: json.dumps(sorted({example.speaker for example in train}))}
+    known = {example.speaker for example in train}
     origin = _origin(settings, start, tuned)
     weights = tuned
     if settings.pruning:
         (folder / WHOLE).mkdir(exist_ok=True)
-        write_atomically(folder / WHOLE / WEIGHTS, save(packed_state(tuned, "encoder."), {"origin": origin, **known}))
+        write_atomically(folder / WHOLE / WEIGHTS, save(packed_state(tuned, "encoder."), metadata_of(origin, known)))
         weights = with_pruned_layers(settings, whisper, tuned, [example.frames for example in train])
         origin += _narrower(settings, whisper)
-    write_atomically(folder / WEIGHTS, save(packed_state(weights, "encoder."), {"origin": origin, **known}))
+    write_atomically(folder / WEIGHTS, save(packed_state(weights, "encoder."), metadata_of(origin, known)))
     write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
     write_sums(folder, ("recipe.toml", WEIGHTS, HISTORY))
     drop_checkpoint(folder)

@@ -1,5 +1,6 @@
 """What distillation and fine-tuning of encoders share: settings, speakers who are only listened to, and files."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -9,7 +10,7 @@ from torch import Tensor
 from earnest.errors import RecipeError
 from earnest.files.reading import read_toml
 from earnest.files.writing import refuse_foreign, write_atomically
-from earnest.models.pretrained import SCALE, packed
+from earnest.models.pretrained import KNOWN_SPEAKERS, ORIGIN, SCALE, packed
 from earnest.settings.front_end import with_preset
 from earnest.settings.limits import from_mapping
 from earnest.training.finetune import HISTORY, WEIGHTS
@@ -40,6 +41,12 @@ def claim(folder: Path, settings: str, what: str) -> None:
     if path.exists() and path.read_text(encoding="utf-8") != settings:
         raise RecipeError(f"{folder}: holds another {what}. Choose another --output, or remove the folder.")
     write_atomically(path, settings.encode())
+
+
+def metadata_of(origin: str, known_speakers: Iterable[str]) -> dict[str, str]:
+    """Return what is written beside tensors: their origin, and the speakers (corpus/speaker) whose labels they know."""
+    known = sorted(known_speakers)
+    return {ORIGIN: origin, **({KNOWN_SPEAKERS: json.dumps(known)} if known else {})}
 
 
 def packed_state(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -22,10 +22,10 @@ from earnest.models.pretrained import read_known_speakers
 from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.models.whisper import (
     Encoder,
+    Pooling,
     WhisperSettings,
     WhisperStatistics,
     mean_and_deviation,
-    mean_over,
     merged,
     normalised,
 )
@@ -34,19 +34,6 @@ from earnest.settings.recipe import FrameChanges
 from earnest.training.batches import padded
 from earnest.training.finetune import EpochBatches
 from research.finetuning import Moments
-
-Pooling: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""Pools tokens (batch, steps, width) over the steps of a mask (batch, steps) to (batch, values)."""
-
-
-def means_alone(tokens: Tensor, heard: Tensor) -> Tensor:
-    """Pool (batch, steps, width) over the steps of ``heard`` (batch, steps) to (batch, width)."""
-    return mean_over(tokens, heard)[0][:, 0]
-
-
-def summary_of(settings: WhisperSettings) -> Pooling:
-    """Return what pools tokens as the network of these settings does."""
-    return means_alone if settings.statistics == ("mean",) else mean_and_deviation
 
 
 class Standardised(nn.Module):
@@ -111,7 +98,7 @@ class TokenStudent(nn.Module):
         """Map log-mels in decibels (batch, n_mels, frames) to its own tokens (batch, tokens, width) and their mask."""
         raise NotImplementedError
 
-    def forward(self, frames: Tensor, n_frames: Tensor) -> "Said":
+    def forward(self, frames: Tensor, n_frames: Tensor) -> Said:
         """Map log-mels in decibels (batch, n_mels, frames) to tokens."""
         own, heard = self.own(frames, n_frames)
         return Said(own, self.as_teacher(own), heard)
@@ -169,7 +156,7 @@ class EncoderStudent(TokenStudent):
         network = WhisperStatistics(n_mels, 2, settings)
         network.load_pretrained()
         width = settings.width * len(settings.pooled_blocks)
-        super().__init__(width, network.known_speakers, summary_of(settings))
+        super().__init__(width, network.known_speakers, settings.pooling)
         self.learner: Encoder = network.encoder.requires_grad_(True)
         self.pooled_blocks, self.tokens_per_step = settings.pooled_blocks, settings.tokens_per_step
 
@@ -306,7 +293,7 @@ class Teacher:
             self.network = WhisperStatistics(n_mels, 3, whisper).eval()
         self.network.load_pretrained()
         self.pooled, self.tokens_per_step, self.precision = whisper.pooled_blocks, tokens_per_step, precision
-        self.summary = summary_of(whisper)
+        self.summary = whisper.pooling
         self.width = whisper.width * len(whisper.pooled_blocks)
         self.mean, self.deviation = torch.zeros(self.width), torch.ones(self.width)
 

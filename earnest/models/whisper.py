@@ -1,11 +1,11 @@
 """The first blocks of Whisper's encoder (Radford et al., 2022), with token merging, and two networks on them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,10 @@ class EncoderSettings(Validated):
         require(self.width % step == 0, f"width must be a multiple of {step} (twice n_heads), got {self.width}")
 
 
+Pooling: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Pools tokens (batch, steps, width) over the steps of a mask (batch, steps) to (batch, values)."""
+
+
 @dataclass(frozen=True)
 class WhisperSettings(EncoderSettings):
     """The encoder, and which of its blocks are pooled.
@@ -109,6 +113,11 @@ class WhisperSettings(EncoderSettings):
         require(right, f"pooled_blocks must be from 1 to {self.n_blocks} (n_blocks), got {self.pooled_blocks}")
         known = self.statistics in (("mean",), ("mean", "deviation"))
         require(known, f'statistics must be ["mean"] or ["mean", "deviation"], got {list(self.statistics)}')
+
+    @property
+    def pooling(self) -> Pooling:
+        """What makes the statistics of a block's tokens."""
+        return mean_alone if self.statistics == ("mean",) else mean_and_deviation
 
     @property
     def value_weights(self) -> npt.NDArray[np.float64]:
@@ -257,6 +266,11 @@ def mean_over(steps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return torch.matmul(weights, steps), weights
 
 
+def mean_alone(steps: Tensor, mask: Tensor) -> Tensor:
+    """Pool (batch, steps, width) over the steps of ``mask`` (batch, steps) to (batch, width)."""
+    return mean_over(steps, mask)[0][:, 0]
+
+
 def mean_and_deviation(steps: Tensor, mask: Tensor) -> Tensor:
     """Pool (batch, steps, width) over the steps of ``mask`` (batch, steps) to (batch, 2·width)."""
     mean, weights = mean_over(steps, mask)
@@ -323,7 +337,6 @@ class WhisperStatistics(PretrainedEncoder):
     def __init__(self, n_mels: int, n_classes: int, settings: WhisperSettings) -> None:
         super().__init__(n_mels, settings)
         self.pooled_blocks = settings.pooled_blocks
-        self.mean_alone = settings.statistics == ("mean",)
         width = len(settings.statistics) * settings.width * len(settings.pooled_blocks)
         self.output = last_layer_for(width, n_classes, settings.speaker_dependent)
         self.gender = nn.Linear(width, 2) if "gender" in settings.tasks else None
@@ -345,9 +358,7 @@ class WhisperStatistics(PretrainedEncoder):
 
     def pooled(self, heard: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Return the embedding (batch, width) of tokens (batch, tokens, width) with their masks, of each block."""
-        if self.mean_alone:
-            return torch.cat([mean_over(*tokens)[0][:, 0] for tokens in heard], dim=1)
-        return torch.cat([mean_and_deviation(*tokens) for tokens in heard], dim=1)
+        return torch.cat([self.settings.pooling(*tokens) for tokens in heard], dim=1)
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to answers and embedding."""

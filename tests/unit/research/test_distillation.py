@@ -18,7 +18,7 @@ from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.models.pretrained import KNOWN_SPEAKERS, SCALE, read_origin
 from earnest.models.student import StudentSettings
-from earnest.models.whisper import WhisperSettings, WhisperStatistics, mean_and_deviation
+from earnest.models.whisper import WhisperSettings, WhisperStatistics, mean_alone, mean_and_deviation
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.limits import from_mapping
 from earnest.settings.recipe import FrameChanges, Recipe
@@ -27,7 +27,7 @@ from earnest.training.run import initial_classifier
 from research import distillation
 from research.distillation import Distillation, DistillationErrors, distil, read_distillation, sound_of
 from research.settings import packed_state
-from research.students import ClipChanges, DistillationTarget, Said, TargetBatches, Taught, Teacher, means_alone
+from research.students import ClipChanges, DistillationTarget, Said, TargetBatches, Taught, Teacher
 
 pytestmark = pytest.mark.long
 
@@ -62,13 +62,13 @@ def test_an_equal_student_has_no_error_and_padding_does_not_count() -> None:
     tokens = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
     disturbed = tokens.clone()
     disturbed[0, 5:] = 100.0
-    compared = DistillationErrors(mean_and_deviation, torch.ones(6), means_alone, torch.ones(3))
+    compared = DistillationErrors(mean_and_deviation, torch.ones(6), mean_alone, torch.ones(3))
     assert compared(said(disturbed, [5, 9]), taught(tokens)).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_student_that_says_nothing_has_the_tokens_variance_as_error() -> None:
     tokens = torch.randn(4, 500, 8, generator=torch.Generator().manual_seed(0))
-    compared = DistillationErrors(mean_and_deviation, torch.ones(16), means_alone, torch.ones(8))
+    compared = DistillationErrors(mean_and_deviation, torch.ones(16), mean_alone, torch.ones(8))
     single, _, _ = compared(said(torch.zeros_like(tokens), [500] * 4), taught(tokens))
     assert float(single) == pytest.approx(1.0, abs=0.03)
 
@@ -76,7 +76,7 @@ def test_a_student_that_says_nothing_has_the_tokens_variance_as_error() -> None:
 def test_how_far_a_student_moved_counts_by_how_much_it_said_different_things_before() -> None:
     tokens = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
     before = tokens[:, :5].mean(dim=1) + torch.tensor([0.0, 1.0, 4.0])
-    compared = DistillationErrors(means_alone, torch.ones(3), means_alone, torch.tensor([1.0, 2.0, 4.0]))
+    compared = DistillationErrors(mean_alone, torch.ones(3), mean_alone, torch.tensor([1.0, 2.0, 4.0]))
     single, pooled, moved = compared(said(tokens, [5, 5]), taught(tokens, before))
     assert float(single) == float(pooled) == 0.0
     assert float(moved) == pytest.approx((0 + 0.25 + 1) / 3)
