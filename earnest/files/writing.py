@@ -344,7 +344,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write one JSON value, indented, as `write_atomically` does; NaN is never written."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(path, f"{text}\n".encode())
 
 
