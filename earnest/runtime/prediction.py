@@ -151,6 +151,7 @@ def event_from_dict(values: Mapping[str, Any]) -> Event:
 
 
 _LEAST = 1e-12  # probability of a class; where all that are asked for have less, they are equal
+_LEAST_LEFT = 1e-6  # of 1, for classes without a share
 _SAME_WITHOUT = {"calm": "neutral"}  # where the first is not asked for, it counts as the second
 
 
@@ -167,7 +168,7 @@ class Options(Validated):
 
     Attributes
     ----------
-    classes : those asked for, two at least; empty for all of the model's
+    classes : those asked for, two at least, or with their shares, see `ClassChoice`; empty for all of the model's
     abstain_below : confidence, 0 to 1, below which an answer is "unsure"; 0 tells every answer, None is the bundle's
     """
 
@@ -208,25 +209,34 @@ class ClassChoice:
 
     Where "calm" is not asked for and "neutral" is, its probability is added to neutral's.
 
+    A model takes its classes for equally frequent. Who knows better asks for "neutral=0.6": q_k is the share of class k
+    among the recordings. The classes without one have equal parts of what is left of 1; where all have one, the model's
+    other classes have them. Then it is (p_k·q_k/n_k) / Σ_j (p_j·q_j/n_j), where n_k of the model's classes count as k
+    (Saerens, Latinne and Decaestecker, 2002, "Adjusting the outputs of a classifier to new a priori probabilities").
+
     Attributes
     ----------
     classes : in the order in which they were asked for
     """
 
     def __init__(self, info: BundleInfo, options: Options) -> None:
-        self.classes = options.classes or info.classes
-        unknown = next((name for name in self.classes if name not in info.classes), None)
+        asked = dict(_with_share(text, info.classes) for text in options.classes)
+        unknown = next((name for name in asked if name not in info.classes), None)
         if unknown is not None:
             hint = suggestion(unknown, info.classes)
             hint += ' A name with a comma stands in double quotes: "a, b",c.' if "," in "".join(info.classes) else ""
             raise EarnestError(f"'{info.name}' has no class '{unknown}', but {', '.join(info.classes)}.{hint}")
+        shares = _filled(asked, info.classes)
+        self.classes = tuple(shares or asked) or info.classes
         if len(self.classes) < 2:
             raise EarnestError(f"Ask for two classes or more, not for '{self.classes[0]}' alone.")
-        self._is_all = self.classes == info.classes
+        self._is_all = self.classes == info.classes and not shares
         # Where each of the model's classes counts.
         named = [_SAME_WITHOUT.get(name, name) if name not in self.classes else name for name in info.classes]
         # (model's classes, classes), 0 or 1.
-        self._taken = np.array([[name == asked for asked in self.classes] for name in named], np.float64)
+        self._taken = np.array([[name == wanted for wanted in self.classes] for name in named], np.float64)
+        if shares:
+            self._taken *= np.array([*shares.values()]) / self._taken.sum(axis=0)  # q_k / n_k
 
     def of(self, probabilities: Shares) -> Shares:
         """Map the model's probabilities (…, its classes) to those asked for, (…, classes)."""
@@ -235,6 +245,36 @@ class ClassChoice:
         # (…, model's classes) · (model's classes, classes); with _LEAST no sum is zero.
         taken = probabilities.astype(np.float64) @ self._taken + _LEAST
         return np.asarray(taken / taken.sum(axis=-1, keepdims=True))
+
+
+def _with_share(text: str, classes: Sequence[str]) -> tuple[str, float | None]:
+    """Split "neutral=0.6" into a class and its share of the recordings; a class alone has none."""
+    name, equals, number = text.rpartition("=")
+    if text in classes or not equals:
+        return text, None
+    try:
+        share = float(number)
+    except ValueError:
+        share = np.nan
+    if not 0 < share < 1:
+        raise EarnestError(f"classes: {shown(text)}: how frequent it is lies between 0 and 1: {name.strip()}=0.6.")
+    return name.strip(), share
+
+
+def _filled(asked: Mapping[str, float | None], classes: Sequence[str]) -> dict[str, float]:
+    """Give each class its share, so that all are 1 together; empty where no class has one."""
+    told = {name: share for name, share in asked.items() if share is not None}
+    if not told:
+        return {}
+    left = 1 - sum(told.values())
+    others = [name for name in asked if name not in told]
+    if not others and left > _LEAST_LEFT:
+        others = [name for name in classes if name not in told and _SAME_WITHOUT.get(name) not in told]
+    if (left > _LEAST_LEFT) != bool(others) or left < -_LEAST_LEFT:
+        rest = f"something less, for {', '.join(others)}" if others else "1"
+        together = f"{1 - left:g} together. It must be {rest}."
+        raise EarnestError(f"classes: what is given of how frequent they are is {together}")
+    return {name: told.get(name, left / max(len(others), 1)) for name in dict.fromkeys([*asked, *others])}
 
 
 POSITIVE = frozenset({"happy", "surprised"})

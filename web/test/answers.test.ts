@@ -53,6 +53,23 @@ test("classes asked for are renormalised, in their order; calm counts as neutral
   assert.deepEqual(Array.from(new ClassChoice(info(), { classes: ["happy", "sad"] }).of([1, 0, 0, 0])), [0.5, 0.5]);
 });
 
+test("how frequent classes are weighs them, and what is left of 1 belongs to the others", () => {
+  const of = (classes: string): number[] =>
+    Array.from(new ClassChoice(info(), { classes }).of([0.1, 0.2, 0.3, 0.4]), (share) => Math.round(1e6 * share) / 1e6);
+  assert.deepEqual(of("happy=0.5,sad,calm"), [0.5, 0.333333, 0.166667]);
+  assert.deepEqual(of("neutral = 0.6,happy,sad=.3"), [0.375, 0.125, 0.5]);
+  assert.deepEqual(of("neutral=0.25,calm=0.25,happy=0.25,sad=0.25"), [0.1, 0.2, 0.3, 0.4]);
+  assert.deepEqual(of("happy=0.1,sad=0.3"), [0.125, 0.5, 0.125, 0.25]);
+  assert.deepEqual(new ClassChoice(info(), { classes: "neutral=0.6" }).classes, ["neutral", "happy", "sad"]);
+  const refusals: [string, RegExp][] = [
+    ["neutral=most", /'neutral=most': how frequent it is lies between 0 and 1: neutral=0\.6/],
+    ["neutral=1", /between 0 and 1/],
+    ["neutral=0.6,happy=0.5", /is 1\.1 together\. It must be 1\./],
+    ["neutral=0.6,happy=0.4,sad", /is 1 together\. It must be something less, for sad\./],
+  ];
+  for (const [classes, why] of refusals) assert.throws(() => new ClassChoice(info(), { classes }), why);
+});
+
 test("wrong options say what is right", () => {
   const refused = (options: AnswerOptions, message: RegExp): void => {
     assert.throws(() => new Answers(info(), RATE, options), (error) => error instanceof EarnestError && message.test(error.message));

@@ -22,7 +22,7 @@ from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.formats import EmbeddedRecording, flat_values, prediction_schema
 from earnest.runtime.picture import Picture
-from earnest.runtime.prediction import Options, Prediction
+from earnest.runtime.prediction import ClassChoice, Options, Prediction
 from earnest.runtime.predictor import TIMELINE_MAX_SECONDS, Predictor
 from earnest.runtime.timeline import Timeline
 
@@ -34,7 +34,7 @@ class PredictionShard:
 
     def __init__(self, predictor: Predictor, request: Options) -> None:
         self._predictor, self._requested = predictor, request
-        self._classes = request.classes or predictor.info.classes
+        self._classes = ClassChoice(predictor.info, request).classes
 
     def schema(self) -> Any:
         """Return the columns, without ``read_s``; the first one is ``path``, the key of the input."""

@@ -5,7 +5,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -305,7 +305,8 @@ class AnswerOptions:
         "--classes",
         metavar="A,B,…",
         help="Answer among these classes alone, such as angry,happy,neutral,sad; probabilities are renormalised. A "
-        "name with a comma stands in double quotes.",
+        "name with a comma stands in double quotes. neutral=0.6 says how frequent a class is among your recordings, "
+        "as in conversations; without, all are taken to be equally frequent.",
     )
     no_abstain: bool = option("--no-abstain", is_flag=True, help="Tell the likeliest emotion of unsure answers too.")
     abstain_below: float | None = option(
@@ -316,11 +317,12 @@ class AnswerOptions:
     )
 
     def of(self, info: BundleInfo) -> Options:
-        """Return the options for a bundle; names of classes are checked."""
+        """Return the options; the classes are checked for a bundle."""
         if self.no_abstain and self.abstain_below is not None:
             raise click.UsageError("--no-abstain and --abstain-below can't be used together.")
         options = Options.of(self.classes, 0.0 if self.no_abstain else self.abstain_below)
-        return replace(options, classes=ClassChoice(info, options).classes) if options.classes else options
+        ClassChoice(info, options)
+        return options
 
 
 @dataclass(frozen=True)

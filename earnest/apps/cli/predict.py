@@ -42,7 +42,7 @@ from earnest.runtime.adaptation import Adapter
 from earnest.runtime.bulk import AnsweredRecording, BatchAnswers
 from earnest.runtime.decoders import Decoders
 from earnest.runtime.formats import csv_header, csv_line, json_line
-from earnest.runtime.prediction import Options, Prediction
+from earnest.runtime.prediction import ClassChoice, Options, Prediction
 from earnest.runtime.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -246,7 +246,8 @@ class PredictRun:
         self._speakers, self._heard = speakers, list[AnsweredRecording]()
         self._batch: BatchAnswers | None = predictor.batch(asked) if speakers else None
         below = predictor.info.abstain_below if asked.abstain_below is None else asked.abstain_below
-        self.info = replace(predictor.info, classes=asked.classes or predictor.info.classes, abstain_below=below)
+        classes = ClassChoice(predictor.info, asked).classes
+        self.info = replace(predictor.info, classes=classes, abstain_below=below)
 
     @property
     def adapts(self) -> bool | None:

@@ -55,7 +55,9 @@ class AnswerQuery(BaseModel):
 
     model: str | None = Field(None, description="Which model answers; default: the first one.")
     classes: str | None = Field(
-        None, max_length=500, description="Probabilities of these classes alone, with commas between them."
+        None,
+        max_length=500,
+        description="Probabilities of these classes alone, with commas between; neutral=0.6 says how frequent one is.",
     )
     abstain_below: float | None = Field(
         None, ge=0, le=1, description='Below this confidence the answer is "unsure"; default: the model\'s.'

@@ -79,6 +79,47 @@ def test_one_class_alone_is_refused() -> None:
         asked("sad", "sad")
 
 
+def test_a_class_with_how_frequent_it_is_weighs_its_probability_by_that() -> None:
+    # p·q / Σ p·q with q = 0.5, 0.25, 0.25 for happy, sad, calm
+    assert asked("happy=0.5", "sad", "calm") == pytest.approx(np.array([0.15, 0.1, 0.05]) / 0.3)
+    # Both of the two classes that count as neutral together have 0.6, so that each counts 0.3.
+    assert asked("neutral = 0.6", "happy", "sad=.3") == pytest.approx(np.array([0.09, 0.03, 0.12]) / 0.24)
+    equal = [f"{name}=0.25" for name in CLASSES]
+    assert asked(*equal) == pytest.approx(SHARES)  # as the model takes them to be
+    assert asked("happy=0.5", "sad=0.5") == pytest.approx(asked("happy", "sad"))
+
+
+def test_what_the_classes_asked_for_leave_belongs_to_the_others() -> None:
+    choice = ClassChoice(INFO, Options.of("happy=0.1,sad=0.3"))
+    assert choice.classes == ("happy", "sad", "neutral", "calm")
+    np.testing.assert_allclose(choice.of(SHARES), np.array([0.03, 0.12, 0.03, 0.06]) / 0.24)
+    assert ClassChoice(INFO, Options.of("neutral=0.6")).classes == ("neutral", "happy", "sad")  # calm is neutral then
+
+
+def test_a_class_may_have_an_equals_sign_in_its_name() -> None:
+    choice = ClassChoice(replace(INFO, classes=("a=0.2", "b")), Options.of("a=0.2=0.75,b"))
+    np.testing.assert_allclose(choice.of(np.array([0.5, 0.5])), [0.75, 0.25])
+    assert ClassChoice(replace(INFO, classes=("a=0.2", "b")), Options.of("b,a=0.2")).classes == ("b", "a=0.2")
+
+
+@pytest.mark.parametrize(
+    ("classes", "why"),
+    [
+        ("neutral=most", r"'neutral=most': how frequent it is lies between 0 and 1: neutral=0\.6"),
+        ("neutral=0,sad", "lies between 0 and 1"),
+        ("neutral=1", "lies between 0 and 1"),
+        ("neutral=nan", "lies between 0 and 1"),
+        ("hapy=0.6", "no class 'hapy'.*Did you mean 'happy'"),
+        ("neutral=0.6,happy=0.5", r"is 1\.1 together\. It must be 1\."),
+        ("neutral=0.6,happy=0.4,sad", r"is 1 together\. It must be something less, for sad\."),
+        ("neutral=0.2,calm=0.2,happy=0.2,sad=0.2", r"is 0\.8 together\. It must be 1\."),
+    ],
+)
+def test_how_frequent_classes_are_has_to_add_up(classes: str, why: str) -> None:
+    with pytest.raises(EarnestError, match=why):
+        ClassChoice(INFO, Options.of(classes))
+
+
 @pytest.mark.parametrize("below", [-0.1, 1.1, float("nan")])
 def test_a_threshold_is_a_probability(below: float) -> None:
     with pytest.raises(EarnestError, match="abstain_below must be from 0 to 1, got"):
