@@ -176,7 +176,7 @@ def test_fewer_classes_are_passed_on_and_two_stay(driver: Any, address: str) -> 
             left = driver.find_elements("css selector", "#classes input:checked")
             assert [box.get_attribute("value") for box in left] == classes[:2]
             assert not any(box.is_enabled() for box in left)
-            assert text_of(driver, "settings-title") == f"Settings (2 of {len(classes)} classes)"
+            assert text_of(driver, "settings-title") == f"Settings (among 2 of {len(classes)} classes)"
             choose_file(driver, DEMO / "plain.flac")
             told = '","'.join(classes[:2]) if place == "browser" else "%2C".join(classes[:2])
             assert told in asked_of(driver, wire.received, place)[-1]
@@ -196,6 +196,21 @@ def test_fewer_classes_are_passed_on_and_two_stay(driver: Any, address: str) -> 
             wait_live(driver, "idle")
             assert {len(row) for row in rows_of(driver, "live-windows")} == {3}
     driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+@pytest.mark.parametrize("place", ["browser", "server"])
+def test_speech_that_is_mostly_neutral_is_answered_as_such(driver: Any, address: str, folder: Path, place: str) -> None:
+    open_page(driver, address, "files", place=place)
+    press(driver, "settings-title")
+    driver.find_element("id", "mostly-neutral").click()
+    assert text_of(driver, "settings-title") == "Settings (expecting mostly neutral)"
+    choose_file(driver, DEMO / "plain.flac")
+    assert "small, expecting mostly neutral" in driver.find_element("css selector", "#file-list li:last-child").text
+    expected = Predictor.load("small").predict(DEMO / "plain.flac", classes="neutral=0.6").probabilities
+    assert saved(folder, driver, "plain.json")["probabilities"] == pytest.approx(expected, abs=2e-4)
+    for name in ("neutral", "happy"):  # without neutral there is nothing to ask
+        driver.find_element("css selector", f"#classes input[value={name}]").click()
+    assert not driver.find_element("id", "mostly-neutral").is_displayed()
 
 
 def asked_of(driver: Any, received: list[tuple[str, int]], place: str) -> list[str]:

@@ -86,12 +86,11 @@ export function likeliestOf(shares: Shares): [string, number] {
 /**
  * By whom, and what tells the answer from the model's plain one: "small, adapted to this speaker, among 3 of 8 classes".
  *
- * @param nClasses of the model; 0 where nobody knows any more
+ * @param asked what it was asked for, see `askedInWords`; "" where nobody knows any more
  */
-export function answererOf({ model, adapted, probabilities }: Prediction, nClasses = 0): string {
-  const nAsked = Object.keys(probabilities).length;
-  const among = nAsked && nAsked < nClasses ? `among ${nAsked} of ${nClasses} classes` : "";
-  return [model, adapted && "adapted to this speaker", among].filter(Boolean).join(", ");
+export function answererOf({ model, adapted, probabilities }: Prediction, asked = ""): string {
+  const isAnswered = Object.keys(probabilities).length > 0;
+  return [model, adapted && "adapted to this speaker", isAnswered && asked].filter(Boolean).join(", ");
 }
 
 function sorted(shares: Shares): [string, number][] {

@@ -33,8 +33,8 @@ export interface Clip {
   name: string;
   place: Place;
   timeline: Timeline;
-  /** of the model, also those that were not asked for */
-  nClasses: number;
+  /** what the model was asked for, see `askedInWords` */
+  asked: string;
   peaks: Peaks | null;
   /** how many channels can be heard each by itself; 0 where they don't take turns */
   nChannels: number;

@@ -14,7 +14,7 @@ import {
   type Timeline,
   UnreachableError,
 } from "../../src/index.js";
-import type { About, Adapt, Engine, Learner, Source, Work } from "./engine.js";
+import { type About, type Adapt, askedOf, type Engine, type Learner, type Source, type Work } from "./engine.js";
 import { isSpectrogram } from "./source.js";
 
 declare const BUILT: { worker: string }; // file names, by build.mjs
@@ -24,6 +24,7 @@ const AGAIN_MS = 500; // until what could not be fetched is asked for once more
 export class BrowserEngine implements Engine {
   readonly place = "browser";
   classes: string[] | null = null;
+  isMostlyNeutral = false;
   adapt: Adapt = "off";
   isClosed = false;
   private readonly streams = new Set<SoundStream>(); // that are open
@@ -81,7 +82,7 @@ export class BrowserEngine implements Engine {
   }
 
   async stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream> {
-    const stream: SoundStream = await this.adapted((adapting) => this.model.stream(sampleRateHz, { ...options, ...adapting, classes: this.classes }));
+    const stream: SoundStream = await this.adapted((adapting) => this.model.stream(sampleRateHz, { ...options, ...adapting, classes: askedOf(this) }));
     const close = stream.close.bind(stream);
     stream.close = async () => {
       await close();
@@ -95,14 +96,14 @@ export class BrowserEngine implements Engine {
   async timeline(source: Source, work: Work = {}): Promise<Timeline> {
     const { waveform, sampleRateHz, hasSeparateChannels = false } = soundOf(source);
     return this.adapted((adapting) =>
-      this.model.timeline(waveform, sampleRateHz, { ...work, hasSeparateChannels, ...adapting, classes: this.classes, path: source.name }),
+      this.model.timeline(waveform, sampleRateHz, { ...work, hasSeparateChannels, ...adapting, classes: askedOf(this), path: source.name }),
     );
   }
 
   async predict(source: Source): Promise<Prediction> {
     const { waveform, sampleRateHz, hasSeparateChannels = false } = soundOf(source);
     return this.adapted((adapting) =>
-      this.model.predict(waveform, sampleRateHz, { hasSeparateChannels, ...adapting, classes: this.classes, path: source.name }),
+      this.model.predict(waveform, sampleRateHz, { hasSeparateChannels, ...adapting, classes: askedOf(this), path: source.name }),
     );
   }
 

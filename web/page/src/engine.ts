@@ -2,6 +2,8 @@
 
 import type { Example, HeardRecording, LearnOptions, Learnt, Listener, Prediction, Profile, Recording, Timeline } from "../../src/index.js";
 
+export const NEUTRAL = "neutral";
+
 export type Place = "browser" | "server";
 
 /** A model's description, here and there. */
@@ -55,6 +57,8 @@ export interface Engine extends Listener {
   readonly about: About;
   /** Classes of the model that answer; null for all of them. */
   classes: string[] | null;
+  /** Whether most of what is said is neutral; a model takes its classes for equally frequent. */
+  isMostlyNeutral: boolean;
   readonly canAdapt: boolean;
   adapt: Adapt;
   /** The profile of the speaker of recordings, where it can be made. */
@@ -66,4 +70,15 @@ export interface Engine extends Listener {
   /** The emotion of the whole. */
   predict(source: Source): Promise<Prediction>;
   close(): void;
+}
+
+/** What a model is asked for; null for all of its classes. */
+export function askedOf({ about, classes, isMostlyNeutral }: Engine): string[] | null {
+  return isMostlyNeutral ? (classes ?? about.classes).map((name) => (name === NEUTRAL ? `${NEUTRAL}=0.6` : name)) : classes;
+}
+
+/** The same in words, "among 2 of 6 classes, expecting mostly neutral"; "" where it is asked as it is. */
+export function askedInWords({ about, classes, isMostlyNeutral }: Engine): string {
+  const among = classes ? `among ${classes.length} of ${about.classes.length} classes` : "";
+  return [among, isMostlyNeutral && "expecting mostly neutral"].filter(Boolean).join(", ");
 }

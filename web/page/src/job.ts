@@ -2,7 +2,7 @@
 
 import { ChannelError, type Recording } from "../../src/index.js";
 import type { App, Clip } from "./app.js";
-import type { Engine, Place, Source } from "./engine.js";
+import { askedInWords, type Engine, type Place, type Source } from "./engine.js";
 import { SEPARATE } from "./parts/bars.js";
 import { identity } from "./store.js";
 import { isAbort, type Problem, problemOf, ServerError } from "./problems.js";
@@ -51,7 +51,10 @@ export class Job {
       const [models, here] = [await serverModels(), this.app.engine];
       const same = models.find(({ name }) => name === here?.about.name);
       const engine = new ServerEngine(same ?? models[0]);
-      if (same && here) [engine.classes, engine.adapt] = [here.classes, here.adapt];
+      if (same && here) {
+        const { classes, isMostlyNeutral, adapt } = here;
+        Object.assign(engine, { classes, isMostlyNeutral, adapt });
+      }
       return engine;
     });
   }
@@ -91,6 +94,7 @@ export class Job {
       const server = place === "server" ? this.app.site.limits : null;
       if (this.opened?.place !== place) this.opened = { place, source: await sourceOf(this.file, this.name, this.channel, server) };
       const { source } = this.opened;
+      const asked = askedInWords(engine);
       isUndecodable = source.sound === null;
       const timeline = await engine.timeline(source, {
         signal: this.controller.signal,
@@ -103,7 +107,7 @@ export class Job {
         name: this.name,
         place,
         timeline,
-        nClasses: engine.about.classes.length,
+        asked,
         peaks: source.sound && peaksOf(source.sound.waveform, source.sound.sampleRateHz),
         nChannels: timeline.quality.includes(SEPARATE) ? (source.sound?.nChannels ?? 2) : 0,
         url: source.plays ? URL.createObjectURL(heard(source.sound, this)) : null,

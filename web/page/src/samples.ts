@@ -1,7 +1,7 @@
 /** The clips that come with the page: synthetic speech in different manners. */
 
 import type { App, Clip } from "./app.js";
-import type { Source } from "./engine.js";
+import { askedInWords, type Source } from "./engine.js";
 import { identity } from "./store.js";
 import { ServerError } from "./problems.js";
 import { peaksOf } from "./peaks.js";
@@ -20,9 +20,9 @@ export async function* samples(app: App): AsyncGenerator<Clip> {
   for (const name of app.site.clips) {
     if (app.clips.some((clip) => clip.name === name)) continue;
     const source = await sample(name);
+    const asked = askedInWords(engine);
     const timeline = await engine.timeline(source);
     const peaks = source.sound && peaksOf(source.sound.waveform, source.sound.sampleRateHz);
-    const nClasses = engine.about.classes.length;
-    yield { id: identity(), name, place: engine.place, timeline, nClasses, peaks, nChannels: 0, url: URL.createObjectURL(source.file) };
+    yield { id: identity(), name, place: engine.place, timeline, asked, peaks, nChannels: 0, url: URL.createObjectURL(source.file) };
   }
 }

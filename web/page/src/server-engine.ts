@@ -1,7 +1,7 @@
 /** Answers from the server that sent the page, by its documented addresses. */
 
 import { EarnestError, type Prediction, type Profile, type SoundStream, type StreamOptions, type Timeline } from "../../src/index.js";
-import type { About, Adapt, Engine, Source, Work } from "./engine.js";
+import { type About, type Adapt, askedOf, type Engine, type Source, type Work } from "./engine.js";
 import { ServerError } from "./problems.js";
 import { answered } from "./server.js";
 import { ServerStream } from "./server-stream.js";
@@ -10,6 +10,7 @@ import { isSpectrogram } from "./source.js";
 export class ServerEngine implements Engine {
   readonly place = "server";
   classes: string[] | null = null;
+  isMostlyNeutral = false;
   adapt: Adapt = "off";
   isClosed = false;
 
@@ -21,7 +22,7 @@ export class ServerEngine implements Engine {
 
   async stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream> {
     this.refuseClosed();
-    return ServerStream.open(this.about.name, sampleRateHz, { ...options, classes: this.classes }, this.adapt);
+    return ServerStream.open(this.about.name, sampleRateHz, { ...options, classes: askedOf(this) }, this.adapt);
   }
 
   async timeline(source: Source, { signal, onProgress }: Work = {}): Promise<Timeline> {
@@ -47,13 +48,14 @@ export class ServerEngine implements Engine {
   private async asked(query: string, { name, file, channel }: Source, signal?: AbortSignal): Promise<unknown> {
     this.refuseClosed();
     const type = file.type.startsWith("audio/") || file.type.startsWith("video/") ? file.type : "application/octet-stream";
-    const classes = this.classes ? `&classes=${encodeURIComponent(this.classes.join())}` : "";
+    const classes = askedOf(this);
+    const among = classes ? `&classes=${encodeURIComponent(classes.join())}` : "";
     const one = channel === null ? "" : `&channel=${channel}`;
     const adapt = this.adapt === "auto" ? "&adapt=auto" : "";
     const [sent, called] = typeof this.adapt === "object"
       ? [{ body: formOf(file, this.adapt) }, FILE]
       : [{ headers: { "Content-Type": type }, body: file }, THE_RECORDING];
-    const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}${classes}${one}${adapt}`, {
+    const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}${among}${one}${adapt}`, {
       method: "POST",
       ...sent,
       signal: signal ?? null,

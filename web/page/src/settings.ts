@@ -4,7 +4,7 @@ import type { App } from "./app.js";
 import { chooseGender, showsGender } from "./chosen.js";
 import { checkedProfile, OLD_PROFILE, type Profile } from "../../src/index.js";
 import { byId, download, h } from "./dom.js";
-import type { Engine, Source } from "./engine.js";
+import { askedInWords, type Engine, NEUTRAL, type Source } from "./engine.js";
 import { problemOf } from "./problems.js";
 import { sourceOf } from "./source.js";
 
@@ -26,18 +26,26 @@ export function followSettings(app: App): void {
 /** All of the model's classes, until some are taken away; another model begins with all of its own. */
 function offerClasses({ engine }: App): void {
   const boxes = (engine?.about.classes ?? []).map((value) => h("input", { type: "checkbox", value, checked: true, autocomplete: "off" }));
+  const mostlyNeutral = byId<HTMLInputElement>("mostly-neutral");
   const choose = (): void => {
     const chosen = boxes.filter((box) => box.checked);
     for (const box of chosen) box.disabled = chosen.length <= LEAST_CLASSES;
     const isAll = chosen.length === boxes.length;
-    if (engine) engine.classes = isAll ? null : chosen.map(({ value }) => value);
-    byId("settings-title").textContent = isAll ? "Settings" : `Settings (${chosen.length} of ${boxes.length} classes)`;
+    const hasNeutral = chosen.some(({ value }) => value === NEUTRAL);
+    byId("mostly-neutral-field").hidden = !hasNeutral;
+    if (engine) {
+      engine.classes = isAll ? null : chosen.map(({ value }) => value);
+      engine.isMostlyNeutral = hasNeutral && mostlyNeutral.checked;
+    }
+    const asked = engine && askedInWords(engine);
+    byId("settings-title").textContent = asked ? `Settings (${asked})` : "Settings";
   };
   byId("classes").replaceChildren(
     h("legend", {}, "Answer among"),
     ...boxes.map((box) => h("label", { class: "choice" }, box, box.value)),
   );
-  byId("classes").onchange = choose; // in place of another model's
+  byId("classes").onchange = mostlyNeutral.onchange = choose; // in place of another model's
+  mostlyNeutral.checked = false;
   choose();
 }
 

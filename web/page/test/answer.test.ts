@@ -3,9 +3,11 @@ import { test } from "node:test";
 import { type Prediction, type Timeline, unanswered } from "../../src/prediction.js";
 import { affectOf, answererOf, answerOf } from "../src/answer.js";
 import { colourOf } from "../src/emotions.js";
+import { askedInWords, type Engine } from "../src/engine.js";
 import { qualityOf } from "../src/parts/bars.js";
 import { confidence } from "../src/words.js";
 
+const EIGHT = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"];
 const NOTHING: Timeline = { ...unanswered("a", "no-speech", "small"), activity: "", segments: [], spans: [], windows: [] };
 const PROBABILITIES = { happy: 0.25, sad: 0.4, angry: 0.35 };
 const span = (start_s: number, end_s: number, emotion: string) => ({ start_s, end_s, emotion, confidence: 0.4 });
@@ -17,10 +19,14 @@ const told = (status: string, more: Partial<Timeline> = {}): Timeline => ({
 });
 
 test("an answer that is adapted, or among chosen classes, is told as such", () => {
-  assert.equal(answererOf(spoken(0.5), 3), "small");
-  assert.equal(answererOf({ ...spoken(0.5), adapted: true }, 3), "small, adapted to this speaker");
-  assert.equal(answererOf({ ...spoken(0.5), adapted: true }, 8), "small, adapted to this speaker, among 3 of 8 classes");
-  assert.equal(answererOf(NOTHING, 8), "small"); // nothing was answered
+  const asked = (classes: string[] | null, isMostlyNeutral: boolean): string =>
+    askedInWords({ about: { classes: EIGHT }, classes, isMostlyNeutral } as unknown as Engine);
+  assert.equal(answererOf(spoken(0.5), asked(null, false)), "small");
+  assert.equal(answererOf({ ...spoken(0.5), adapted: true }), "small, adapted to this speaker");
+  const among = asked(["happy", "sad", "angry"], false);
+  assert.equal(answererOf({ ...spoken(0.5), adapted: true }, among), "small, adapted to this speaker, among 3 of 8 classes");
+  assert.equal(answererOf(spoken(0.5), asked(["sad", "neutral"], true)), "small, among 2 of 8 classes, expecting mostly neutral");
+  assert.equal(answererOf(NOTHING, among), "small"); // nothing was answered
 });
 
 test("from one half on it is an emotion and how sure", () => {

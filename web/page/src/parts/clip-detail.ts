@@ -129,8 +129,8 @@ export class ClipDetail {
   }
 }
 
-function factsOf({ timeline, nClasses }: Clip): string {
+function factsOf({ timeline, asked }: Clip): string {
   const { duration_s, speech_s, segments } = timeline;
   const speech = speech_s === null ? "" : `, ${clock(speech_s)} of speech in ${counted(segments.length, "segment")}`;
-  return `${clock(duration_s ?? 0)}${speech}. Model: ${answererOf(timeline, nClasses)}.`;
+  return `${clock(duration_s ?? 0)}${speech}. Model: ${answererOf(timeline, asked)}.`;
 }

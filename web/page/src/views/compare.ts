@@ -19,7 +19,7 @@ interface Candidate {
   name: string;
   timeline: Timeline;
   /** of the model; 0 where that isn't known any more */
-  nClasses: number;
+  asked: string;
 }
 
 export function compareView(app: App): void {
@@ -68,7 +68,7 @@ class CompareView {
   private async offer(): Promise<void> {
     if (!this.isSeen) return;
     const kept = await allKept().catch(() => []);
-    const candidates: Candidate[] = [...this.app.clips, ...kept.map(({ id, name, timeline }) => ({ id, name: `${name} (kept)`, timeline, nClasses: 0 }))];
+    const candidates: Candidate[] = [...this.app.clips, ...kept.map(({ id, name, timeline }) => ({ id, name: `${name} (kept)`, timeline, asked: "" }))];
     for (const { id } of this.app.clips) {
       if (!this.known.has(id) && this.chosen.size < MOST) this.chosen.add(id);
       this.known.add(id);
@@ -115,11 +115,11 @@ class CompareView {
   }
 }
 
-function card({ name, timeline, nClasses }: Candidate): HTMLElement {
+function card({ name, timeline, asked }: Candidate): HTMLElement {
   const { text, detail, emotion } = answerOf(timeline);
   const bars = h("ul");
   showAnswer(bars, timeline);
-  const facts = [detail, `${clock(timeline.duration_s ?? 0)}, ${answererOf(timeline, nClasses)}`].filter(Boolean).map((line) => h("p", { class: "faint" }, line));
+  const facts = [detail, `${clock(timeline.duration_s ?? 0)}, ${answererOf(timeline, asked)}`].filter(Boolean).map((line) => h("p", { class: "faint" }, line));
   const quality = h("p", { class: "note" }, qualityOf(timeline));
   const answer = h("p", { class: "answer with-dot" }, emotion ? dot(emotion) : null, text);
   return h("article", { class: "card small-card" }, h("h3", {}, name), answer, ...facts, quality, bars);

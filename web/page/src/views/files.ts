@@ -285,7 +285,7 @@ class FilesView {
   private finished(job: Job, clip: Clip, name: HTMLElement): (Node | string)[] {
     const { line, emotion } = answerOf(clip.timeline);
     const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, line);
-    const length = h("span", { class: "faint" }, `${clock(clip.timeline.duration_s ?? 0)}, ${answererOf(clip.timeline, clip.nClasses)}`);
+    const length = h("span", { class: "faint" }, `${clock(clip.timeline.duration_s ?? 0)}, ${answererOf(clip.timeline, clip.asked)}`);
     const show = this.button("Show", clip.name, () => {
       this.open(clip);
       byId("clip-title").focus();
