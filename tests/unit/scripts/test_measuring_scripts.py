@@ -248,3 +248,16 @@ def test_a_whisper_has_the_spectrum_and_length_of_the_voice_but_not_its_pitch() 
         sound = whisper(speech, np.random.default_rng(0))
         assert sound.shape == speech.shape
         assert periodic(sound) < 0.7 * periodic(speech)
+
+
+def test_recordings_count_so_much_that_neutral_is_as_frequent_as_is_asked() -> None:
+    from conversations import ASKED, NEUTRAL, acted
+
+    rows = [Utterance(f"{at}", Path(f"{at}.wav"), emotion=name) for at, name in enumerate(("sad", "sad", "neutral"))]
+    sure = [replace(HAPPY, emotion="sad", probabilities={"sad": 0.9, "neutral": 0.1})] * 2
+    wrong = replace(HAPPY, emotion=None, probabilities={"sad": 0.55, "neutral": 0.45})
+    model = SimpleNamespace(info=SimpleNamespace(name="m"), predict_many=lambda paths, classes: [*sure, wrong])
+    lines = [*acted("c", model, rows)]
+    assert len(lines) == len(ASKED) * len(NEUTRAL)
+    # 40 % of the weight is sad, right and told; 60 % is neutral, taken for sad and not told.
+    assert lines[3] == "| c | m | 60 % | – | 40 | 40 | 100 | 10 | 40 | 100 |\n"
