@@ -14,12 +14,13 @@ from earnest.bundle import DEFAULT_BUNDLE, bundle_anywhere, find_bundle, shipped
 from earnest.errors import EarnestError, printable, printable_lines
 from earnest.files.reading import read_text
 from earnest.runtime.engine import Backend
-from earnest.runtime.prediction import Options
+from earnest.runtime.prediction import ClassChoice, Options
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
 
 BACKENDS: tuple[Backend, ...] = ("auto", "onnxruntime", "openvino")
 LARGEST_CARD = 1 << 22
+MOSTLY_NEUTRAL = "neutral=0.6"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class ModelChoice:
     profile: str = ""
     adapts: bool = False
     tells_unsure: bool = False
+    is_mostly_neutral: bool = False
 
     def load(self) -> tuple[Listening, str]:
         """Load the model; return what answers with it, and its card. Takes a second.
@@ -47,7 +49,10 @@ class ModelChoice:
                     model=predictor.info.name
                 )
             )
-        options = Options(abstain_below=0.0 if self.tells_unsure else None)
+        options = Options(
+            (MOSTLY_NEUTRAL,) if self.is_mostly_neutral else (), abstain_below=0.0 if self.tells_unsure else None
+        )
+        ClassChoice(predictor.info, options)  # is neutral a class of the model?
         return Listening(predictor, options, profile, self.adapts), _card(self.model)
 
 
@@ -83,6 +88,7 @@ class ModelPanel(QWidget):
         self._profile = ""
         self.adapts = QCheckBox(tr("Adapt to what was heard before in the recording"))
         self.tells = QCheckBox(tr("Tell unsure answers too"))
+        self.neutral = QCheckBox(tr("Most of it is neutral, as in conversations"))
         self.summary = PlainLabel(name=tr("What answers now"), wraps=True)
         self.card = CardBrowser()
         self.card.setAccessibleName(tr("Card of the model"))
@@ -92,6 +98,7 @@ class ModelPanel(QWidget):
         self.backends.activated.connect(self._choose)
         self.adapts.clicked.connect(self._choose)
         self.tells.clicked.connect(self._choose)
+        self.neutral.clicked.connect(self._choose)
 
     def _arrange(self) -> None:
         form = QFormLayout()
@@ -111,6 +118,7 @@ class ModelPanel(QWidget):
         form.addRow(tr("Profile"), profile)
         form.addRow(self.adapts)
         form.addRow(self.tells)
+        form.addRow(self.neutral)
         left = arranged(QVBoxLayout(), form, self.summary, 1)
         arranged(QHBoxLayout(self), (left, 2), (self.card, 3))
 
@@ -119,7 +127,12 @@ class ModelPanel(QWidget):
         """The current choice."""
         backend: Backend = self.backends.currentData()
         return ModelChoice(
-            str(self.bundles.currentData()), backend, self._profile, self.adapts.isChecked(), self.tells.isChecked()
+            str(self.bundles.currentData()),
+            backend,
+            self._profile,
+            self.adapts.isChecked(),
+            self.tells.isChecked(),
+            self.neutral.isChecked(),
         )
 
     def show_choice(self, choice: ModelChoice) -> None:
@@ -132,6 +145,7 @@ class ModelPanel(QWidget):
         self._set_profile(choice.profile)
         self.adapts.setChecked(choice.adapts)
         self.tells.setChecked(choice.tells_unsure)
+        self.neutral.setChecked(choice.is_mostly_neutral)
 
     def show_loaded(self, listening: Listening, card: str) -> None:
         """Show the loaded model, and keep the choice."""
@@ -154,6 +168,7 @@ class ModelPanel(QWidget):
             keep.set_text(name, value)
         keep.set_flag("adapts", choice.adapts)
         keep.set_flag("tells_unsure", choice.tells_unsure)
+        keep.set_flag("is_mostly_neutral", choice.is_mostly_neutral)
 
     def choose_bundle(self, path: str) -> None:
         """Choose a bundle's folder."""
@@ -200,4 +215,5 @@ class ModelPanel(QWidget):
             keep.text("profile"),
             keep.flag("adapts"),
             keep.flag("tells_unsure"),
+            keep.flag("is_mostly_neutral"),
         )

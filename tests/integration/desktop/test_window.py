@@ -49,6 +49,9 @@ def test_settings_and_recent_files_survive(opened: Any, voices: Path) -> None:
     first.answered()
     first.window.models.tells.click()
     first.until(lambda: first.window._listening.options.abstain_below == 0)
+    first.window.models.neutral.click()
+    first.until(lambda: first.window._listening.options.classes == ("neutral=0.6",))
+    first.answered()
     first.window.set_scheme("dark")
     first.window.close()
     from earnest.apps.desktop.start import open_window
@@ -56,7 +59,7 @@ def test_settings_and_recent_files_survive(opened: Any, voices: Path) -> None:
     again = open_window([], first.window.preferences.folder)
     try:
         assert again.models.choice == first.window.models.choice
-        assert again.models.choice.tells_unsure
+        assert again.models.choice.tells_unsure and again.models.choice.is_mostly_neutral
         assert again.preferences.recent == [str(voices)]
         assert again.palette().window().color().lightness() < 80
         again.fill_recent()

@@ -448,6 +448,10 @@
       <translation>Modell</translation>
     </message>
     <message>
+      <source>Most of it is neutral, as in conversations</source>
+      <translation>Das meiste ist neutral, wie in Gesprächen</translation>
+    </message>
+    <message>
       <source>Move the cursor by half a second, in the waveform</source>
       <translation>Den Zeiger um eine halbe Sekunde bewegen, in der Wellenform</translation>
     </message>
