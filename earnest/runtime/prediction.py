@@ -17,8 +17,8 @@ from earnest.labels import UNSURE, composed
 from earnest.settings.limits import Share, Validated
 
 Shares: TypeAlias = npt.NDArray[np.floating]
-Classes: TypeAlias = Sequence[str] | str | None
-"""Names of classes, or a text of them with commas; None for all."""
+Classes: TypeAlias = Sequence[str] | Mapping[str, float | None] | str | None
+"""Names of classes, a text of them with commas, or how frequent each is, see `ClassChoice`; None for all."""
 Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
 ENVELOPE_STEPS = 4096
 
@@ -177,13 +177,18 @@ class Options(Validated):
 
     @classmethod
     def of(cls, classes: Classes = None, abstain_below: float | None = None) -> "Options":
-        """Parse a caller's options: names in a list, or in one text with commas between them, as a row of CSV."""
+        """Parse a caller's options: names in a list, or in one text with commas between them, as a row of CSV.
+
+        "neutral=0.6" and {"neutral": 0.6} say how frequent a class is, see `ClassChoice`.
+        """
         given: Any = () if classes is None else classes
         if isinstance(given, str):
             try:
                 given = [*chain.from_iterable(csv.reader(StringIO(given, newline=""), skipinitialspace=True))]
             except csv.Error as error:
                 raise EarnestError(f"classes: the text can't be read ({error}). Give names in a list.") from None
+        if isinstance(given, Mapping):
+            given = [name if share is None else f"{name}={share}" for name, share in given.items()]
         names = list(given) if isinstance(given, Iterable) else [given]
         if strange := next((name for name in names if not isinstance(name, str)), None):
             raise EarnestError(f"classes: expected names such as 'angry', got {shown(strange)}.")

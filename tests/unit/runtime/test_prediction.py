@@ -96,6 +96,11 @@ def test_what_the_classes_asked_for_leave_belongs_to_the_others() -> None:
     assert ClassChoice(INFO, Options.of("neutral=0.6")).classes == ("neutral", "happy", "sad")  # calm is neutral then
 
 
+def test_how_frequent_classes_are_comes_in_a_mapping_too() -> None:
+    assert Options.of({"neutral": np.float64(0.6), "happy": None}).classes == ("neutral=0.6", "happy")
+    assert Options.of({"neutral": 0.6}) == Options.of("neutral=0.6")
+
+
 def test_a_class_may_have_an_equals_sign_in_its_name() -> None:
     choice = ClassChoice(replace(INFO, classes=("a=0.2", "b")), Options.of("a=0.2=0.75,b"))
     np.testing.assert_allclose(choice.of(np.array([0.5, 0.5])), [0.75, 0.25])
