@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from earnest.errors import CorpusError, RecipeError
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.labels import AFFECT
@@ -405,73 +404,3 @@ def learned_tasks(settings: Training, train: Sequence[Example], every_class: boo
 def tasks_of(heads: Sequence[Head]) -> tuple[str, ...]:
     """Return the names of all losses, the emotion's first."""
     return tuple(task for head in heads for task in head.tasks)
-
-
-class Objective(nn.Module):
-    """Answers and targets to one number; learned loss weights are its parameters.
-
-    Parameters
-    ----------
-    train : what is trained on, for class weights, and to leave out a task that nobody labelled
-    """
-
-    class_weights: Tensor | None
-
-    def __init__(self, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
-        super().__init__()
-        self.settings = settings
-        weights = None
-        if settings.class_weights == "balanced":
-            weights = balanced_weights([example.target for example in train], n_classes)
-        self.register_buffer("class_weights", weights, persistent=False)
-        learned = learned_tasks(settings, train)
-        self.heads = heads_of(n_classes, learned)
-        self.combination = combination_of(settings, tasks_of(self.heads))
-        _report_missing(settings, learned)
-
-    def forward(self, answer: NetworkOutput, targets: Targets, noisy: NetworkOutput | None = None) -> Tensor:
-        """Return the loss.
-
-        Parameters
-        ----------
-        noisy : answers to the same utterances augmented; each loss is then the mean of both sides, and their emotions'
-            divergence is added
-        """
-        losses = self.losses(answer, targets)
-        if noisy is not None:
-            # L = ½·(L(clean) + L(noisy)) + w·KL(clean‖noisy): stability training (Zheng et al., 2016), with the
-            # loss of both sides instead of the clean one alone.
-            others = self.losses(noisy, targets)
-            losses = {task: 0.5 * (loss + others[task]) for task, loss in losses.items()}
-            apart = divergence(answer.logits, noisy.logits)
-            losses[EMOTION] = losses[EMOTION] + self.settings.stability_weight * apart
-        combined: Tensor = self.combination(losses)
-        return combined
-
-    def chance_loss(self) -> float:
-        """Return about what the loss is where no answer depends on the utterance, before loss weights are learnt."""
-        losses = {task: loss for head in self.heads for task, loss in head.chance_losses(self.settings).items()}
-        with torch.no_grad():
-            return float(self.combination({task: torch.tensor(loss) for task, loss in losses.items()}))
-
-    def losses(self, output: NetworkOutput, targets: Targets) -> dict[str, Tensor]:
-        """Return the loss of each task that the batch has labels for."""
-        losses: dict[str, Tensor | None] = {}
-        for head in self.heads:
-            answer = head.answer(output)
-            if answer is None:
-                raise RecipeError(f"training: this model doesn't answer '{head.name}'. Take it out of auxiliary.")
-            losses |= head.losses(answer, targets, self.settings, self.class_weights)
-        return {task: loss for task, loss in losses.items() if loss is not None}
-
-
-def _report_missing(settings: Training, learned: Sequence[Task]) -> None:
-    """Warn of tasks that nobody labelled; refuse where none is left."""
-    missing = [task for task in settings.auxiliary if task not in learned]
-    hint = {"affect": " If there are ratings, set training.affect_range."}
-    if missing and not learned:
-        names, hints = "' or '".join(missing), "".join(hint.get(task, "") for task in missing)
-        raise CorpusError(f"No training recording has a label for '{names}'. Take it out of auxiliary.{hints}")
-    for task in missing:
-        text = "No training recording has a label for '%s': the model won't answer it.%s"
-        _log.warning(text, task, hint.get(task, ""))

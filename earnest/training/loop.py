@@ -1,4 +1,7 @@
-"""Gradient descent in Lightning's loop: its history, the best weights, exact resumption, one process or several."""
+"""Gradient descent in Lightning's loop: its history, the best weights, exact resumption, one process or several.
+
+Signs, seen after an epoch, that a network is not learning: `Health` tells each once, with what to do.
+"""
 
 import copy
 import csv
@@ -10,9 +13,9 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -26,19 +29,133 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from earnest.errors import CorpusError, RecipeError, counted
+from earnest.errors import CorpusError, RecipeError, counted, named
 from earnest.files.writing import write_atomically
 from earnest.models.classifier import Network
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Training
 from earnest.training.batches import ALONE, Augmented, Ranks, train_batches
 from earnest.training.examples import Example
-from earnest.training.module import EmotionTraining, Health
+from earnest.training.module import EmotionTraining
 from earnest.training.record import CHECKPOINT, History
 
 _log = logging.getLogger(__name__)
 HISTORY_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_wa", "valid_ua", "learning_rate", "seconds")
 """What every history has; behind them come the columns of the heads beside the emotion, see `Head.measures`."""
+EXPLODED = 10.0  # times the loss of constant answers
+FEWEST_EPOCHS = 5  # before it is asked whether answers are better than chance
+
+
+@dataclass
+class Health:
+    """Faults of one training, checked after each epoch.
+
+    Attributes
+    ----------
+    epochs : planned
+    n_classes : of the emotion
+    chance_loss : of answers that don't depend on the utterance
+    found : sign → sentence, in the order in which they were found
+    """
+
+    epochs: int
+    n_classes: int
+    chance_loss: float
+    found: dict[str, str] = field(default_factory=dict)
+    _constant_before: list[str] = field(default_factory=list)
+
+    def state_dict(self) -> dict[str, object]:
+        """Return the state for a resumed training."""
+        return {"found": self.found, "constant_before": self._constant_before}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Take over what was found before a kill."""
+        found, constant = state["found"], state["constant_before"]
+        assert isinstance(found, dict)
+        assert isinstance(constant, list)
+        self.found, self._constant_before = dict(found), list(constant)
+
+    def check(
+        self,
+        history: Sequence[Mapping[str, float]],
+        constant: Collection[str],
+        dead: Collection[str],
+        class_counts: Sequence[int],
+    ) -> list[str]:
+        """Return faults that an epoch shows for the first time.
+
+        Parameters
+        ----------
+        history : of all epochs so far
+        constant : answers that were the same for all validation utterances of this epoch, see `constant_answers`
+        dead : weights that no gradient reached in this epoch, see `SilentWeights`
+        class_counts : validation utterances of each class that has any
+        """
+        told = {
+            "exploding": self._exploding(history[-1]),
+            "constant": self._constant(history[-1], constant),
+            "dead": _dead(history[-1], dead),
+            "chance": self._chance(history, class_counts),
+        }
+        new = {sign: sentence for sign, sentence in told.items() if sentence and sign not in self.found}
+        self.found |= new
+        return list(new.values())
+
+    def _exploding(self, row: Mapping[str, float]) -> str:
+        if row["train_loss"] <= EXPLODED * self.chance_loss:
+            return ""
+        return (
+            f"The loss explodes: in epoch {row['epoch']:.0f} it was {row['train_loss']:.3g}, where constant answers "
+            f"have {self.chance_loss:.2g}. Try a smaller learning_rate, or gradient_clip = 1.0."
+        )
+
+    def _constant(self, row: Mapping[str, float], constant: Collection[str]) -> str:
+        # Two epochs in a row: the first steps of a slow start may leave answers as good as equal.
+        lasting = [name for name in constant if name in self._constant_before]
+        self._constant_before = list(constant)
+        if not lasting:
+            return ""
+        return (
+            f"The answers are constant: in epoch {row['epoch']:.0f} all validation clips got the same "
+            f"{' and '.join(lasting)}. Try a smaller learning_rate, and less dropout."
+        )
+
+    def _chance(self, history: Sequence[Mapping[str, float]], class_counts: Sequence[int]) -> str:
+        """Ask once, after a third of the epochs, whether it is no better than chance."""
+        n_done = len(history)
+        if n_done != max(FEWEST_EPOCHS, math.ceil(self.epochs / 3)) or len(class_counts) < 2:
+            return ""
+        return self._no_better(history, class_counts)
+
+    def end(self, history: Sequence[Mapping[str, float]], class_counts: Sequence[int]) -> None:
+        """Take back that a training was no better than chance, where the last half of all its epochs is."""
+        if "chance" in self.found and not self._no_better(history, class_counts):
+            del self.found["chance"]
+
+    def _no_better(self, history: Sequence[Mapping[str, float]], class_counts: Sequence[int]) -> str:
+        """Say where the mean UA of the last half of the epochs is that of guesses; "" where it is better."""
+        n_done = len(history)
+        # Guesses among C classes: each recall has mean 1/C and variance (1/C)·(1 − 1/C)/n_c; UA is the recalls' mean.
+        share = 1 / self.n_classes
+        deviation = math.sqrt(sum(share * (1 - share) / n for n in class_counts)) / len(class_counts)
+        last = [row["valid_ua"] for row in history[n_done // 2 :]]
+        mean = sum(last) / len(last)
+        if mean > share + deviation:
+            return ""
+        return (
+            f"No better than chance: after {n_done} of {self.epochs} epochs UA on validation clips is "
+            f"{100 * mean:.1f} %, guesses have {100 * share:.1f} ± {100 * deviation:.1f} %. "
+            "Check labels and learning_rate."
+        )
+
+
+def _dead(row: Mapping[str, float], dead: Collection[str]) -> str:
+    if not dead:
+        return ""
+    return (
+        f"Dead layers: no gradient reached {named(sorted(dead))} in epoch {row['epoch']:.0f}. "
+        "Try a smaller learning_rate, or another start."
+    )
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

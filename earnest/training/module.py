@@ -1,13 +1,12 @@
-"""One training as Lightning sees it: a step, a validation, what a step draws; optimisers, schedules and what is frozen.
+"""One training as Lightning sees it: its loss, a step, a validation, what a step draws; optimiser, schedule, freezing.
 
 Which weights are trained, from which epoch on, and how fast: `Freezing`, `parameter_groups`, `build_optimiser` and
-`build_schedule`. Signs, seen after an epoch, that a network is not learning: `Health` tells each once, with what to do.
+`build_schedule`.
 """
 
-import math
+import logging
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -25,128 +24,95 @@ from torch.optim.lr_scheduler import (
 )
 
 from earnest.augment.spec_augment import mask_bands, mask_time, mix_up
-from earnest.errors import RecipeError, named, needs_extra, suggestion
+from earnest.errors import CorpusError, RecipeError, needs_extra, suggestion
 from earnest.models.classifier import Network, NetworkOutput, Segmented
-from earnest.settings.recipe import Training
+from earnest.settings.recipe import Task, Training
 from earnest.training.batches import ALONE, Batch, Ranks, SharedBatches, joined_outputs, plain_batches
 from earnest.training.examples import Example
-from earnest.training.heads import Objective, Targets, one_hot
+from earnest.training.heads import (
+    EMOTION,
+    Targets,
+    balanced_weights,
+    combination_of,
+    divergence,
+    heads_of,
+    learned_tasks,
+    one_hot,
+    tasks_of,
+)
 
-EXPLODED = 10.0  # times the loss of constant answers
+_log = logging.getLogger(__name__)
 SAME = 1e-3  # answers that differ by less, over all utterances, are one answer
-FEWEST_EPOCHS = 5  # before it is asked whether answers are better than chance
 
 
-@dataclass
-class Health:
-    """Faults of one training, checked after each epoch.
+class Objective(nn.Module):
+    """Answers and targets to one number; learned loss weights are its parameters.
 
-    Attributes
+    Parameters
     ----------
-    epochs : planned
-    n_classes : of the emotion
-    chance_loss : of answers that don't depend on the utterance
-    found : sign → sentence, in the order in which they were found
+    train : what is trained on, for class weights, and to leave out a task that nobody labelled
     """
 
-    epochs: int
-    n_classes: int
-    chance_loss: float
-    found: dict[str, str] = field(default_factory=dict)
-    _constant_before: list[str] = field(default_factory=list)
+    class_weights: Tensor | None
 
-    def state_dict(self) -> dict[str, object]:
-        """Return the state for a resumed training."""
-        return {"found": self.found, "constant_before": self._constant_before}
+    def __init__(self, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
+        super().__init__()
+        self.settings = settings
+        weights = None
+        if settings.class_weights == "balanced":
+            weights = balanced_weights([example.target for example in train], n_classes)
+        self.register_buffer("class_weights", weights, persistent=False)
+        learned = learned_tasks(settings, train)
+        self.heads = heads_of(n_classes, learned)
+        self.combination = combination_of(settings, tasks_of(self.heads))
+        _report_missing(settings, learned)
 
-    def load_state_dict(self, state: Mapping[str, object]) -> None:
-        """Take over what was found before a kill."""
-        found, constant = state["found"], state["constant_before"]
-        assert isinstance(found, dict)
-        assert isinstance(constant, list)
-        self.found, self._constant_before = dict(found), list(constant)
-
-    def check(
-        self,
-        history: Sequence[Mapping[str, float]],
-        constant: Collection[str],
-        dead: Collection[str],
-        class_counts: Sequence[int],
-    ) -> list[str]:
-        """Return faults that an epoch shows for the first time.
+    def forward(self, answer: NetworkOutput, targets: Targets, noisy: NetworkOutput | None = None) -> Tensor:
+        """Return the loss.
 
         Parameters
         ----------
-        history : of all epochs so far
-        constant : answers that were the same for all validation utterances of this epoch, see `constant_answers`
-        dead : weights that no gradient reached in this epoch, see `SilentWeights`
-        class_counts : validation utterances of each class that has any
+        noisy : answers to the same utterances augmented; each loss is then the mean of both sides, and their emotions'
+            divergence is added
         """
-        told = {
-            "exploding": self._exploding(history[-1]),
-            "constant": self._constant(history[-1], constant),
-            "dead": _dead(history[-1], dead),
-            "chance": self._chance(history, class_counts),
-        }
-        new = {sign: sentence for sign, sentence in told.items() if sentence and sign not in self.found}
-        self.found |= new
-        return list(new.values())
+        losses = self.losses(answer, targets)
+        if noisy is not None:
+            # L = ½·(L(clean) + L(noisy)) + w·KL(clean‖noisy): stability training (Zheng et al., 2016), with the
+            # loss of both sides instead of the clean one alone.
+            others = self.losses(noisy, targets)
+            losses = {task: 0.5 * (loss + others[task]) for task, loss in losses.items()}
+            apart = divergence(answer.logits, noisy.logits)
+            losses[EMOTION] = losses[EMOTION] + self.settings.stability_weight * apart
+        combined: Tensor = self.combination(losses)
+        return combined
 
-    def _exploding(self, row: Mapping[str, float]) -> str:
-        if row["train_loss"] <= EXPLODED * self.chance_loss:
-            return ""
-        return (
-            f"The loss explodes: in epoch {row['epoch']:.0f} it was {row['train_loss']:.3g}, where constant answers "
-            f"have {self.chance_loss:.2g}. Try a smaller learning_rate, or gradient_clip = 1.0."
-        )
+    def chance_loss(self) -> float:
+        """Return about what the loss is where no answer depends on the utterance, before loss weights are learnt."""
+        losses = {task: loss for head in self.heads for task, loss in head.chance_losses(self.settings).items()}
+        with torch.no_grad():
+            return float(self.combination({task: torch.tensor(loss) for task, loss in losses.items()}))
 
-    def _constant(self, row: Mapping[str, float], constant: Collection[str]) -> str:
-        # Two epochs in a row: the first steps of a slow start may leave answers as good as equal.
-        lasting = [name for name in constant if name in self._constant_before]
-        self._constant_before = list(constant)
-        if not lasting:
-            return ""
-        return (
-            f"The answers are constant: in epoch {row['epoch']:.0f} all validation clips got the same "
-            f"{' and '.join(lasting)}. Try a smaller learning_rate, and less dropout."
-        )
-
-    def _chance(self, history: Sequence[Mapping[str, float]], class_counts: Sequence[int]) -> str:
-        """Ask once, after a third of the epochs, whether it is no better than chance."""
-        n_done = len(history)
-        if n_done != max(FEWEST_EPOCHS, math.ceil(self.epochs / 3)) or len(class_counts) < 2:
-            return ""
-        return self._no_better(history, class_counts)
-
-    def end(self, history: Sequence[Mapping[str, float]], class_counts: Sequence[int]) -> None:
-        """Take back that a training was no better than chance, where the last half of all its epochs is."""
-        if "chance" in self.found and not self._no_better(history, class_counts):
-            del self.found["chance"]
-
-    def _no_better(self, history: Sequence[Mapping[str, float]], class_counts: Sequence[int]) -> str:
-        """Say where the mean UA of the last half of the epochs is that of guesses; "" where it is better."""
-        n_done = len(history)
-        # Guesses among C classes: each recall has mean 1/C and variance (1/C)·(1 − 1/C)/n_c; UA is the recalls' mean.
-        share = 1 / self.n_classes
-        deviation = math.sqrt(sum(share * (1 - share) / n for n in class_counts)) / len(class_counts)
-        last = [row["valid_ua"] for row in history[n_done // 2 :]]
-        mean = sum(last) / len(last)
-        if mean > share + deviation:
-            return ""
-        return (
-            f"No better than chance: after {n_done} of {self.epochs} epochs UA on validation clips is "
-            f"{100 * mean:.1f} %, guesses have {100 * share:.1f} ± {100 * deviation:.1f} %. "
-            "Check labels and learning_rate."
-        )
+    def losses(self, output: NetworkOutput, targets: Targets) -> dict[str, Tensor]:
+        """Return the loss of each task that the batch has labels for."""
+        losses: dict[str, Tensor | None] = {}
+        for head in self.heads:
+            answer = head.answer(output)
+            if answer is None:
+                raise RecipeError(f"training: this model doesn't answer '{head.name}'. Take it out of auxiliary.")
+            losses |= head.losses(answer, targets, self.settings, self.class_weights)
+        return {task: loss for task, loss in losses.items() if loss is not None}
 
 
-def _dead(row: Mapping[str, float], dead: Collection[str]) -> str:
-    if not dead:
-        return ""
-    return (
-        f"Dead layers: no gradient reached {named(sorted(dead))} in epoch {row['epoch']:.0f}. "
-        "Try a smaller learning_rate, or another start."
-    )
+def _report_missing(settings: Training, learned: Sequence[Task]) -> None:
+    """Warn of tasks that nobody labelled; refuse where none is left."""
+    missing = [task for task in settings.auxiliary if task not in learned]
+    hint = {"affect": " If there are ratings, set training.affect_range."}
+    if missing and not learned:
+        names, hints = "' or '".join(missing), "".join(hint.get(task, "") for task in missing)
+        raise CorpusError(f"No training recording has a label for '{names}'. Take it out of auxiliary.{hints}")
+    for task in missing:
+        text = "No training recording has a label for '%s': the model won't answer it.%s"
+        _log.warning(text, task, hint.get(task, ""))
 
 
 def constant_answers(answers: Mapping[str, Tensor]) -> list[str]:

@@ -21,7 +21,7 @@ from earnest.experiments import tune as tuning
 from earnest.models.classifier import MODELS
 from earnest.settings.recipe import read_recipe
 from earnest.training import learn, loop
-from earnest.training.module import Health
+from earnest.training.loop import Health
 
 PROTOCOL = "speaker-5fold"
 TABLE = """

@@ -12,9 +12,8 @@ from earnest.corpora.manifest import Utterance
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.recipe import Training
 from earnest.training.examples import Example
-from earnest.training.heads import Objective
-from earnest.training.loop import EpochKeeper, fit
-from earnest.training.module import Health, SilentWeights, constant_answers
+from earnest.training.loop import EpochKeeper, Health, fit
+from earnest.training.module import Objective, SilentWeights, constant_answers
 
 N_CLASSES, WIDTH = 4, 6
 SETTINGS = Training(epochs=15, patience=15, batch_size=8, optimiser="sgd", momentum=0.0, learning_rate=0.3)

@@ -19,8 +19,7 @@ from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.recipe import Training
 from earnest.training.batches import predict_outputs
 from earnest.training.examples import Example
-from earnest.training.loop import EpochKeeper, History, fit, freed_memory_kept
-from earnest.training.module import Health
+from earnest.training.loop import EpochKeeper, Health, History, fit, freed_memory_kept
 
 pytestmark = pytest.mark.long
 
