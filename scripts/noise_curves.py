@@ -22,6 +22,7 @@ from recipe_table import has_flattened
 from earnest.evaluation.predictions import joined, read_predictions
 from earnest.evaluation.report import NoiseCurve, read_history
 from earnest.evaluation.texts import markdown_table, spread_text
+from earnest.files.writing import write_atomically
 from earnest.plots.results import plot_noise_curves
 from earnest.training.record import read_record
 
@@ -121,7 +122,7 @@ def main(folders: list[Path]) -> None:
     heard = any(result.document["noise"]["heard_in_training"] for result in results)
     tested = f"Noise {'partly' if heard else 'not'} heard in training: {', '.join(first['noise']['names'])}"
     curves = {result.name: result.curve for result in results}
-    plot_noise_curves(curves, DOCS / "noise.png", f"{first['title']}, {first['n']} clips", tested)
+    write_atomically(DOCS / "noise.png", plot_noise_curves(curves, f"{first['title']}, {first['n']} clips", tested))
     (DOCS / "noise.md").write_text(wrapped(page(results)), encoding="utf-8")
 
 

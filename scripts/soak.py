@@ -32,7 +32,8 @@ from soak_traffic import ACTORS, Actor, Sounds, Visitor
 from soak_watch import FLAT, Sample, Slope, averaged, grown, sampled, slope_of
 from trial_server import server_process
 
-from earnest.plots.style import save
+from earnest.files.writing import write_atomically
+from earnest.plots.style import picture
 
 ROOT = Path(__file__).parents[1]
 BODY_BYTES = 8 * 2**20
@@ -220,7 +221,7 @@ def plot(samples: Sequence[Sample], path: Path) -> None:
         axes[3].plot(minutes, [getattr(sample, column) for sample in samples], linewidth=1, label=column[:3])
     axes[3].set(ylabel="latency of clips, ms", xlabel="minutes", ylim=(0, None))
     axes[3].legend()
-    save(figure, path)
+    write_atomically(path, picture(figure, path.suffix))
     pyplot.close(figure)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from earnest.errors import EarnestError
 from earnest.evaluation.stress import CLEAN, StressCheck, StressRow, yes_or_no
 from earnest.evaluation.texts import markdown_row, points
+from earnest.files.writing import write_atomically
 from earnest.plots.results import plot_stress
 
 KEPT = Path(__file__).parent.parent / "docs" / "results" / "stress"
@@ -67,7 +68,7 @@ def main(folders: Sequence[Path]) -> None:
         shutil.copy(folder / "metrics-stress.json", KEPT / f"{table.name}.json")
     stem, title = f"{first.name}-and-{second.name}", f"{first.name} and {second.name} under stress"
     clips = sentence(first.document)
-    plot_stress({table.name: table.rows for table in tables}, KEPT / f"{stem}.png", title, clips)
+    write_atomically(KEPT / f"{stem}.png", plot_stress({table.name: table.rows for table in tables}, title, clips))
     text = TEXT.format(
         title=title,
         what=fill(f"{clips} {WHAT}", 120, break_on_hyphens=False),

@@ -5,7 +5,6 @@ on, levels of noise, amounts of data, conditions.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -35,8 +34,8 @@ from earnest.plots.style import (
     PAPER,
     headline,
     new_figure,
+    picture,
     plain_axes,
-    save,
 )
 
 if TYPE_CHECKING:
@@ -57,12 +56,12 @@ def titled(title: str, speaker_independent: bool | None) -> str:
     return title if words in title else f"{title} ({words})"
 
 
-def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: bool | None) -> None:
-    """Save the confusion matrix normalised by row, with a title that says whether speakers were apart."""
+def plot_confusion(scores: Scores, title: str, speaker_independent: bool | None) -> bytes:
+    """Return a PNG of the confusion matrix normalised by row, with a title that says whether speakers were apart."""
     figure = draw_confusion(scores, "true")
     subtitle = f"WA {100 * scores.wa:.1f} %   UA {100 * scores.ua:.1f} %   {scores.size('utterance')}"
     headline(figure, titled(title, speaker_independent), subtitle)
-    save(figure, path)
+    return picture(figure)
 
 
 def draw_confusion(scores: Scores, by: Literal["true", "predicted"]) -> "Figure":
@@ -94,13 +93,13 @@ def draw_confusion(scores: Scores, by: Literal["true", "predicted"]) -> "Figure"
     return figure
 
 
-def plot_history(history: Sequence[Mapping[str, Any]], path: Path, title: str, chosen_epoch: int) -> None:
-    """Save what `draw_history` draws, with a title."""
+def plot_history(history: Sequence[Mapping[str, Any]], title: str, chosen_epoch: int) -> bytes:
+    """Return a PNG of what `draw_history` draws, with a title."""
     if not history:
-        raise EarnestError(f"{path}: there is no history to draw.")
+        raise EarnestError("There is no history to draw.")
     figure = draw_history(history, chosen_epoch)
     headline(figure, title, "")
-    save(figure, path)
+    return picture(figure)
 
 
 def draw_history(history: Sequence[Mapping[str, Any]], chosen_epoch: int) -> "Figure":
@@ -341,8 +340,8 @@ CLEAN_AFTER_DB = 5.0  # where "clean" stands, right of the highest level
 LOOKS = ((MUTED, "o", "-"), (ORANGE, "s", "-"), (BLUE, "^", "-"), (GREEN, "D", "-"), (INK, "v", "--"))
 
 
-def plot_matrix(matrix: Matrix, path: Path, title: str) -> None:
-    """Draw UA of every pair; cells of one corpus with itself are framed."""
+def plot_matrix(matrix: Matrix, title: str) -> bytes:
+    """Return a PNG of UA of every pair; cells of one corpus with itself are framed."""
     from matplotlib.patches import Rectangle
 
     rows, columns = matrix.rows, list(matrix.corpora)
@@ -363,7 +362,7 @@ def plot_matrix(matrix: Matrix, path: Path, title: str) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     headline(figure, title, "UA in %; framed: unseen speakers of the same corpus")
-    save(figure, path)
+    return picture(figure)
 
 
 def _write(axes: Any, place: Sequence[int], value: float, scores: Scores | None) -> None:
@@ -374,11 +373,11 @@ def _write(axes: Any, place: Sequence[int], value: float, scores: Scores | None)
     axes.text(place[1], place[0] + 0.26, f"n {scores.n}", ha="center", va="center", color=colour, fontsize=7)
 
 
-def plot_noise_curves(curves: Mapping[str, NoiseCurve], path: Path, title: str, subtitle: str) -> None:
-    """Save what `draw_noise_curves` draws, with a title."""
+def plot_noise_curves(curves: Mapping[str, NoiseCurve], title: str, subtitle: str) -> bytes:
+    """Return a PNG of what `draw_noise_curves` draws, with a title."""
     figure = draw_noise_curves(curves)
     headline(figure, title, subtitle)
-    save(figure, path)
+    return picture(figure)
 
 
 def draw_noise_curves(curves: Mapping[str, NoiseCurve]) -> "Figure":
@@ -412,8 +411,8 @@ def draw_noise_curves(curves: Mapping[str, NoiseCurve]) -> "Figure":
     return figure
 
 
-def plot_learning_curve(amounts: Sequence[Amount], path: Path, title: str) -> None:
-    """Draw the learning curve: UA over the number of training utterances; bars are deviations over folds, if any."""
+def plot_learning_curve(amounts: Sequence[Amount], title: str) -> bytes:
+    """Return a PNG of UA over the number of training utterances; bars are deviations over folds, if any."""
     figure = new_figure(6.6, 4.3)
     axes = figure.subplots()
     ordered = sorted(amounts, key=lambda amount: amount.share)
@@ -431,11 +430,11 @@ def plot_learning_curve(amounts: Sequence[Amount], path: Path, title: str) -> No
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     headline(figure, title, "validation and test clips are the same throughout")
-    save(figure, path)
+    return picture(figure)
 
 
-def plot_stress(tables: Mapping[str, Sequence[StressRow]], path: Path, title: str, subtitle: str) -> None:
-    """Save ΔUA of every condition with its interval, one below the other.
+def plot_stress(tables: Mapping[str, Sequence[StressRow]], title: str, subtitle: str) -> bytes:
+    """Return a PNG of ΔUA of every condition with its interval, one below the other.
 
     Parameters
     ----------
@@ -466,4 +465,4 @@ def plot_stress(tables: Mapping[str, Sequence[StressRow]], path: Path, title: st
     if len(changed) > 1:
         axes.legend(frameon=False, fontsize=9, loc="lower left", labelcolor=INK)
     headline(figure, title, subtitle)
-    save(figure, path)
+    return picture(figure)

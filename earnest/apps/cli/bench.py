@@ -26,8 +26,8 @@ from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
 from earnest.audio.io import load_waveform, open_audio, resampled
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError, counted
-from earnest.files.writing import refuse_existing, write_json
-from earnest.plots.style import BLUE, INK, MUTED, new_figure, save
+from earnest.files.writing import refuse_existing, write_atomically, write_json
+from earnest.plots.style import BLUE, INK, MUTED, new_figure, picture
 from earnest.runtime.predictor import Predictor
 
 THEIRS = "#b4b4b4"
@@ -54,7 +54,7 @@ def plot_bench(result: Mapping[str, Any], path: Path) -> None:
         axes.set_xticks([])
         axes.tick_params(length=0, labelsize=8, colors=MUTED)
         axes.spines[:].set_visible(False)
-    save(figure, path)
+    write_atomically(path, picture(figure, path.suffix))
 
 
 def _name(what: str) -> str:

@@ -19,7 +19,7 @@ from earnest.errors import MissingExtraError
 from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.report import Matrix
 from earnest.evaluation.split_files import NAME, protocol_of_files
-from earnest.files.writing import held_folder, write_json
+from earnest.files.writing import held_folder, write_atomically, write_json
 from earnest.progress import Progress
 from earnest.settings.recipe import Recipe, recipe_word
 
@@ -335,13 +335,14 @@ def _draw(outcome: "Evaluation", folder: Path, name: str) -> Matrix | None:
     from earnest.plots.results import plot_confusion
 
     title = f"{name}, {outcome.document['title']}"
-    plot_confusion(outcome.scores, folder / "confusion.png", title, outcome.protocol.speaker_independent)
+    confusion = plot_confusion(outcome.scores, title, outcome.protocol.speaker_independent)
+    write_atomically(folder / "confusion.png", confusion)
     if not outcome.protocol.is_matrix:
         return None
     from earnest.plots.results import plot_matrix
 
     matrix = Matrix.of(outcome.predictions)
-    plot_matrix(matrix, folder / "matrix.png", title)
+    write_atomically(folder / "matrix.png", plot_matrix(matrix, title))
     write_json(folder / "matrix.json", matrix.to_dict())
     return matrix
 
@@ -352,7 +353,8 @@ def _draw_noise(again: "Sequence[ConditionResults]", folder: Path, name: str, ti
         if one.curve:
             from earnest.plots.results import plot_noise_curves
 
-            plot_noise_curves({name: one.curve}, folder / "noise.png", f"{name}, {title}", one.note)
+            curves = plot_noise_curves({name: one.curve}, f"{name}, {title}", one.note)
+            write_atomically(folder / "noise.png", curves)
 
 
 def _less(
@@ -370,7 +372,8 @@ def _less(
     from earnest.plots.results import plot_learning_curve
 
     amounts = evaluate_learning_curve(task, whole, less, folder, shlex.join(words), engine, on_fold, space)
-    plot_learning_curve(amounts, folder / "learning_curve.png", f"{Path(words[2]).stem}, {task.title}")
+    curve = plot_learning_curve(amounts, f"{Path(words[2]).stem}, {task.title}")
+    write_atomically(folder / "learning_curve.png", curve)
     return amounts
 
 

@@ -36,7 +36,7 @@ from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document
 from earnest.evaluation.splits import without_repeats
 from earnest.evaluation.texts import NONE, SCORES_IN_WORDS, percent, range_text, spread_text
-from earnest.files.writing import SUMS, holding, refuse_existing, summed_in, write_json, write_sums
+from earnest.files.writing import SUMS, holding, refuse_existing, summed_in, write_atomically, write_json, write_sums
 from earnest.labels import Scheme, composed, scheme_called
 
 N_NAMED = 8
@@ -427,7 +427,7 @@ def _write(
     write_json(folder / METRICS, document)
     names = [METRICS, PREDICTIONS]
     try:
-        plot_confusion(scores, folder / CONFUSION, title, document["speaker_independent"])
+        write_atomically(folder / CONFUSION, plot_confusion(scores, title, document["speaker_independent"]))
         names.append(CONFUSION)
     except MissingExtraError as error:
         say.hint(f"No {CONFUSION}: {error}", err=True)

@@ -127,7 +127,7 @@ def _write(found: "Stress", folder: Path, name: str) -> None:
     told = "\n\n".join([sentence_of(found), *found.document["notes"]])
     text = f"# {title}\n\n{told}\n\n{stress_markdown(found.rows)}\n{checks_markdown(found.checks)}"
     write_atomically(folder / MARKDOWN, text.encode())
-    plot_stress({name: found.rows}, folder / PICTURE, title, sentence_of(found))
+    write_atomically(folder / PICTURE, plot_stress({name: found.rows}, title, sentence_of(found)))
 
 
 def _echo(found: "Stress", name: str) -> None:

@@ -24,7 +24,7 @@ from earnest.apps.cli._typed import FOLDER, command_line, corpus_folders, data_o
 from earnest.errors import counted
 from earnest.evaluation.report import read_history
 from earnest.evaluation.texts import percent
-from earnest.files.writing import held_folder
+from earnest.files.writing import held_folder, write_atomically
 from earnest.settings.recipe import recipe_word
 
 if TYPE_CHECKING:
@@ -155,4 +155,4 @@ def _draw_history(run: Path, chosen_epoch: int) -> None:
         return
     from earnest.plots.results import plot_history
 
-    plot_history(history, run / "history.png", run.name, chosen_epoch)
+    write_atomically(run / "history.png", plot_history(history, run.name, chosen_epoch))

@@ -45,14 +45,14 @@ def drawn(monkeypatch) -> list[Any]:
     return figures
 
 
-def test_a_speaker_dependent_matrix_says_so_in_its_title(scores, drawn, tmp_path):
-    plots.plot_confusion(scores, tmp_path / "cm.png", "emocatcher-5fold", speaker_independent=False)
+def test_a_speaker_dependent_matrix_says_so_in_its_title(scores, drawn):
+    picture = plots.plot_confusion(scores, "emocatcher-5fold", speaker_independent=False)
     assert "emocatcher-5fold (speaker-dependent)" in drawn[0].get_suptitle()
-    assert (tmp_path / "cm.png").read_bytes().startswith(b"\x89PNG")
+    assert picture.startswith(b"\x89PNG")
 
 
-def test_rows_are_true_classes_normalised_by_row_with_counts(scores, drawn, tmp_path):
-    plots.plot_confusion(scores, tmp_path / "cm.png", "p", speaker_independent=True)
+def test_rows_are_true_classes_normalised_by_row_with_counts(scores, drawn):
+    plots.plot_confusion(scores, "p", speaker_independent=True)
     (axes,) = drawn[0].axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
     assert [label.get_text() for label in axes.get_yticklabels()] == ["happy (4)", "sad (1)"]
@@ -68,32 +68,32 @@ def test_the_words_are_not_repeated_in_a_title_that_has_them():
     assert plots.titled("p", True) == "p (speaker-independent)"
 
 
-def test_the_training_history_marks_the_chosen_epoch_and_skips_what_was_not_measured(drawn, tmp_path):
+def test_the_training_history_marks_the_chosen_epoch_and_skips_what_was_not_measured(drawn):
     history = [{"epoch": epoch, "train_loss": 2 / epoch, "valid_loss": "", "valid_ua": epoch / 10} for epoch in (1, 2)]
-    plots.plot_history(history, tmp_path / "curve.png", "f1", chosen_epoch=2)
+    plots.plot_history(history, "f1", chosen_epoch=2)
     loss, ua = drawn[0].axes
     assert [line.get_label() for line in loss.lines] == ["train", "chosen: epoch 2"]
     assert loss.lines[-1].get_xdata()[0] == 2
     assert ua.lines[0].get_ydata().tolist() == [10, 20]
 
 
-def test_a_history_of_one_epoch_is_a_point_over_a_whole_number(drawn, tmp_path):
+def test_a_history_of_one_epoch_is_a_point_over_a_whole_number(drawn):
     history = [{"epoch": 1, "train_loss": 2.0, "valid_loss": 1.5, "valid_ua": 0.5}]
-    plots.plot_history(history, tmp_path / "curve.png", "f1", chosen_epoch=1)
+    plots.plot_history(history, "f1", chosen_epoch=1)
     for axes in drawn[0].axes:
         assert all(line.get_marker() == "o" for line in axes.lines[:-1])
         assert [tick for tick in axes.get_xticks() if 0.9 < tick < 1.1] == [1]
 
 
-def test_an_empty_history_is_refused(tmp_path):
+def test_an_empty_history_is_refused():
     with pytest.raises(EarnestError, match="no history"):
-        plots.plot_history([], tmp_path / "curve.png", "f1", 1)
+        plots.plot_history([], "f1", 1)
 
 
-def test_without_matplotlib_the_error_names_the_extra(scores, monkeypatch, tmp_path):
+def test_without_matplotlib_the_error_names_the_extra(scores, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"earnest\[report\]"):
-        plots.plot_confusion(scores, tmp_path / "cm.png", "p", speaker_independent=True)
+        plots.plot_confusion(scores, "p", speaker_independent=True)
 
 
 def test_drawing_leaves_pyplot_alone():
@@ -156,11 +156,11 @@ def test_the_bars_of_a_noise_curve_say_what_they_are(sd, told):
     assert axes.get_ylabel() == told
 
 
-def test_a_name_in_another_script_is_drawn_by_a_font_that_is_installed(monkeypatch, tmp_path: Path) -> None:
+def test_a_name_in_another_script_is_drawn_by_a_font_that_is_installed(monkeypatch) -> None:
     monkeypatch.setattr(style, "OTHER_SCRIPTS", ("No Such Font", "STIXGeneral"))  # the second comes with matplotlib
     figure = style.new_figure(2, 1)
     plain, other = figure.text(0, 0.8, "talk $5.wav"), figure.text(0, 0.2, "面接.wav")
-    style.save(figure, tmp_path / "names.png")
+    style.picture(figure)
     assert other.get_fontfamily() == [*plain.get_fontfamily(), "STIXGeneral"]
 
 
@@ -179,6 +179,7 @@ def test_a_picture_is_not_written_through_a_link_that_others_put_there(
         path.symlink_to(victim)
 
     monkeypatch.setattr(writing, "_make_anew", planted)
+    data = style.picture(plots.draw_confusion(scores, "true"), suffix)
     with pytest.raises(EarnestError, match="not writable"):
-        plots.plot_confusion(scores, folder / f"cm{suffix}", "p", speaker_independent=True)
+        writing.write_atomically(folder / f"cm{suffix}", data)
     assert (victim.read_text(), [*folder.iterdir()]) == ("theirs", [])
