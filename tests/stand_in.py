@@ -215,7 +215,7 @@ def write_bundle(
     return folder
 
 
-def cuttable_model(classes: Sequence[str] = CLASSES) -> Any:
+def cuttable_model() -> Any:
     """Return a ModelProto with a spectrogram inside: eight filters, logarithm → mean over frames → linear → softmax."""
     from onnx import TensorProto, checker, helper, numpy_helper, shape_inference
 
@@ -229,7 +229,7 @@ def cuttable_model(classes: Sequence[str] = CLASSES) -> Any:
         "hop": np.array(160, np.int64),
         "one": np.array(1, np.int64),
         "last": np.array([-1], np.int64),
-        "weights": rng.normal(size=(8, len(classes))).astype(np.float32),
+        "weights": rng.normal(size=(8, len(CLASSES))).astype(np.float32),
     }
     node = helper.make_node
     nodes = [
@@ -249,7 +249,7 @@ def cuttable_model(classes: Sequence[str] = CLASSES) -> Any:
         node("MatMul", ["embedding", "weights"], ["logits"]),
         node("Softmax", ["logits"], ["probabilities"], axis=-1),
     ]
-    sizes = {"logits": len(classes), "probabilities": len(classes), "embedding": 8}
+    sizes = {"logits": len(CLASSES), "probabilities": len(CLASSES), "embedding": 8}
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
         nodes,
@@ -268,27 +268,23 @@ CUTTABLE_FRONT_END = {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mel
 
 
 def stand_in_adaptation(
-    n_classes: int = len(CLASSES),
-    weight: float = 0.5,
-    centring: float = 1.0,
-    names: Sequence[str] = ("adapted", "weight"),
+    n_classes: int = len(CLASSES), weight: float = 0.5, names: Sequence[str] = ("adapted", "weight")
 ) -> bytes:
-    """Return an adaptation network: logarithms less ``centring`` times their weighted mean over the set → softmax.
+    """Return an adaptation network: logarithms less their weighted mean over the set → softmax.
 
     It is mixed with the plain answer at a fixed weight.
     """
     from onnx import TensorProto, checker, helper, numpy_helper
 
     node = helper.make_node
-    constants = {"least": 1e-6, "centring": centring, "share": weight, "rest": 1 - weight, "nothing": 0.0}
+    constants = {"least": 1e-6, "share": weight, "rest": 1 - weight, "nothing": 0.0}
     nodes = [
         node("Max", ["probabilities", "least"], ["floored"]),
         node("Log", ["floored"], ["logits"]),
         node("ReduceSum", ["weights"], ["counted"], keepdims=1),  # (1,)
         node("Div", ["weights", "counted"], ["parts"]),
         node("MatMul", ["parts", "logits"], ["mean"]),  # (classes,)
-        node("Mul", ["mean", "centring"], ["offset"]),
-        node("Sub", ["logits", "offset"], ["centred"]),
+        node("Sub", ["logits", "mean"], ["centred"]),
         node("Softmax", ["centred"], ["centred_shares"], axis=-1),
         node("Mul", ["centred_shares", "share"], ["changed"]),
         node("Mul", ["probabilities", "rest"], ["kept"]),

@@ -215,14 +215,14 @@ def less_own_mean(points: Tensor, speakers: Tensor) -> Tensor:
     return points - means[speakers]
 
 
-def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+def smoothed_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Return cross-entropy with label smoothing over the finite logits of each row."""
     # L = −(1 − ε)·log p_y − ε·mean of log p over the possible classes; −∞ of the others is left out of the mean.
     chances = logits.log_softmax(dim=1)
     possible = logits.isfinite()
     even = -chances.masked_fill(~possible, 0.0).sum(dim=1) / possible.sum(dim=1)
     true = -chances.gather(1, targets[:, None])[:, 0]  # (batch,)
-    return ((1 - smoothing) * true + smoothing * even).mean()
+    return ((1 - LABEL_SMOOTHING) * true + LABEL_SMOOTHING * even).mean()
 
 
 def collated(clips: Sequence[tuple[Tensor, int, str]]) -> FinetuneBatch:
@@ -300,7 +300,7 @@ class TwoHeadLoop(Remembering):
         """Return the loss of one batch."""
         # What dropout hides depends on seed and step alone: resuming changes nothing.
         torch.manual_seed(int(np.random.SeedSequence([self.seed, self.global_step]).generate_state(1)[0]))
-        losses = [smoothed_loss(logits, clips.targets, LABEL_SMOOTHING) for logits in self.pair(clips, DROPOUT)]
+        losses = [smoothed_loss(logits, clips.targets) for logits in self.pair(clips, DROPOUT)]
         self._losses.append(torch.stack(losses).detach())
         # Both heads pull at one embedding: to tell emotions as they are, and apart from who speaks.
         return losses[0] + losses[1]

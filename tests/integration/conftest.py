@@ -52,6 +52,14 @@ def trained(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return made
 
 
+@pytest.fixture(scope="session")
+def built() -> None:
+    """Build the browser package as the lock file says."""
+    if missing := harness.missing_tools("node", "npm"):
+        pytest.skip(f"{' and '.join(missing)} not installed")
+    harness.build()
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Serve the page with "small" to the tests of one file."""

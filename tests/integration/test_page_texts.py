@@ -31,10 +31,7 @@ console.log(JSON.stringify(timelines.map(all)));
 
 
 @pytest.fixture(scope="module")
-def built() -> Path:
-    if missing := harness.missing_tools("node", "npm"):
-        pytest.skip(f"{' and '.join(missing)} not installed")
-    harness.build()
+def built_texts(built: None) -> Path:
     texts = harness.WEB / "node_modules" / ".cache" / "texts"  # where no other test builds
     with held_folder(harness.WEB, harness.LONGEST_BUILD_S):
         harness.npm("exec", "--", "node", "build.mjs", "--tests")
@@ -101,9 +98,9 @@ TIMELINES = [
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_timelines_file_is_the_same_from_the_page_and_from_python(form: str, built: Path) -> None:
+def test_a_timelines_file_is_the_same_from_the_page_and_from_python(form: str, built_texts: Path) -> None:
     told = json.dumps([item.to_dict() for item in TIMELINES])
-    found = by_node(SCRIPT, str(built / "exports.js"), told=told)
+    found = by_node(SCRIPT, str(built_texts / "exports.js"), told=told)
     for texts, item in zip(found, TIMELINES, strict=True):
         assert set(texts) == set(FORMATS)
         expected = Timeline.from_dict(item.to_dict()).to(form)
@@ -113,7 +110,7 @@ def test_a_timelines_file_is_the_same_from_the_page_and_from_python(form: str, b
             assert texts[form] == expected
 
 
-def test_the_table_of_all_recordings_reads_back_as_that_of_predict(built: Path) -> None:
+def test_the_table_of_all_recordings_reads_back_as_that_of_predict(built_texts: Path) -> None:
     script = """
         import { readFileSync } from "node:fs";
         const { rows } = await import(process.argv[1]);
@@ -124,7 +121,7 @@ def test_the_table_of_all_recordings_reads_back_as_that_of_predict(built: Path) 
     failed = Prediction("=bad, so.wav", "error", model="small", error='bad, so.wav: no "sound".')
     all_ = [heard, failed, *(item.prediction for item in TIMELINES[1:])]
     told = json.dumps([one.to_dict() for one in all_])
-    found = list(csv.DictReader(StringIO(by_node(script, str(built / "exports.js"), told=told), newline="")))
+    found = list(csv.DictReader(StringIO(by_node(script, str(built_texts / "exports.js"), told=told), newline="")))
     classes = tuple(TIMELINES[0].classes)
     python = "\n".join([csv_header(classes), *(csv_line(one, classes) for one in all_)])
     expected = list(csv.DictReader(StringIO(python, newline="")))
@@ -146,9 +143,9 @@ def without_point(text: str) -> str:
     return re.sub(r"(\d)\.0\b", r"\1", text)
 
 
-def test_an_emotion_has_the_same_colour_as_in_pythons_plots(built: Path) -> None:
+def test_an_emotion_has_the_same_colour_as_in_pythons_plots(built_texts: Path) -> None:
     script = "console.log(JSON.stringify((await import(process.argv[1])).COLOURS));"
-    assert by_node(script, str(built / "emotions.js")) == COLOURS
+    assert by_node(script, str(built_texts / "emotions.js")) == COLOURS
 
 
 def test_the_switch_and_the_system_give_the_same_dark_colours() -> None:

@@ -41,7 +41,6 @@ from earnest.apps.server.metrics import SELDOM_S
 from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
-N_CLIENTS = 4
 TALK = np.concatenate([voice(10.0, seed=seed) for seed in range(6)])
 
 

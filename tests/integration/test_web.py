@@ -35,12 +35,7 @@ RESAMPLED = 5e-3  # another resampler than soxr; 0.0033 was measured with `small
 DEMO = SHIPPED.parent / "demo"  # synthetic speech, five clips of 2.4 to 5.2 s
 
 
-@pytest.fixture(scope="module", autouse=True)
-def built() -> None:
-    """Build the package as the lock file says."""
-    if missing := harness.missing_tools("node", "npm"):
-        pytest.skip(f"{' and '.join(missing)} not installed")
-    harness.build()
+pytestmark = pytest.mark.usefixtures("built")
 
 
 @pytest.fixture

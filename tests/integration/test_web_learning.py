@@ -23,12 +23,7 @@ DEMO = SHIPPED.parent / "demo"
 SPEAKERS = ("anna", "bert", "cleo", "dora")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def built() -> None:
-    """Build the package as the lock file says."""
-    if missing := harness.missing_tools("node", "npm"):
-        pytest.skip(f"{' and '.join(missing)} not installed")
-    harness.build()
+pytestmark = pytest.mark.usefixtures("built")
 
 
 @pytest.fixture(scope="module", params=["scores are made otherwise", "scores and added heads as in what ships"])

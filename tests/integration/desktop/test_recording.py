@@ -22,8 +22,6 @@ from earnest.errors import EarnestError
 from earnest.files.writing import lock_descriptor
 from earnest.testing.sounds import voice, write_voice
 
-QT = "PySide6.QtCore"
-
 
 @pytest.fixture
 def long_voice(tmp_path: Path) -> Path:

@@ -24,10 +24,10 @@ TEN_MINUTES = 600.0
 CPU_S = 15.0  # of the whole test; before, the first one took 34
 
 
-def n_decoded(source: Source, max_seconds: float = TEN_MINUTES) -> int:
+def n_decoded(source: Source) -> int:
     """Return how many samples of all channels are decoded before a recording is over, or refused."""
     n_values = 0
-    with open_audio(source, max_seconds) as stream:
+    with open_audio(source, TEN_MINUTES) as stream:
         for block in stream.blocks:
             n_values += len(block) * stream.n_channels
     return n_values

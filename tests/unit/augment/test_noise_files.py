@@ -15,10 +15,10 @@ from earnest.testing.sounds import voice
 RATE_HZ = 16_000
 
 
-def write_noise(path: Path, seconds: float = 2.0, sample_rate_hz: int = RATE_HZ, seed: int = 0) -> Path:
+def write_noise(path: Path, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).normal(0, 0.1, round(seconds * sample_rate_hz))
-    soundfile.write(path, noise, sample_rate_hz, subtype="FLOAT")
+    noise = np.random.default_rng(seed).normal(0, 0.1, 2 * RATE_HZ)
+    soundfile.write(path, noise, RATE_HZ, subtype="FLOAT")
     return path
 
 

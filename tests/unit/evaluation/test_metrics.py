@@ -138,11 +138,11 @@ def test_many_matrices_are_scored_at_once_as_one_by_one():
             assert together[name][index] == pytest.approx(float(value))
 
 
-def with_probabilities(n: int = 360, known: int = 360) -> Predictions:
+def with_probabilities(known: int = 360) -> Predictions:
     """Two folds of twelve speakers, both genders; rows from ``known`` on have no probabilities and no answer."""
     rng = np.random.default_rng(0)
     rows = []
-    for index in range(n):
+    for index in range(360):
         values = rng.dirichlet(np.full(3, 0.5)).astype(np.float32)
         emotion = CLASSES[rng.choice(3, p=values / values.sum(dtype=np.float64))]
         probabilities = dict(zip(CLASSES, values.tolist(), strict=True)) if index < known else {}

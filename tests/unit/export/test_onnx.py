@@ -64,8 +64,8 @@ def graph_of(trim: Literal["peak", "gradient", "none"]) -> bytes:
     return to_onnx(model_of(trim)).SerializeToString()
 
 
-def between_silences(seconds: float, silence_s: float = 1.0) -> Waveform:
-    silence = np.zeros(round(silence_s * RATE_HZ), np.float32)
+def between_silences(seconds: float) -> Waveform:
+    silence = np.zeros(RATE_HZ, np.float32)
     return np.concatenate([silence, voice(seconds), silence])
 
 

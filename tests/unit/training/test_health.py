@@ -51,10 +51,6 @@ def trained(folder: Path, network: Network, settings: Training = SETTINGS, **how
     return fit(network, examples(0, **how), examples(1, **how), settings, folder, N_CLASSES)
 
 
-def signs(folder: Path, network: Network, settings: Training = SETTINGS, **how: float) -> set[str]:
-    return set(trained(folder, network, settings, **how).health.found)
-
-
 def test_a_training_that_learns_is_told_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         keeper = trained(tmp_path, Small(), replace(SETTINGS, auxiliary=("affect",), affect_loss="mse"))
@@ -101,7 +97,7 @@ def test_a_rectifier_that_died_is_told_by_its_answer(tmp_path: Path) -> None:
 def test_chance_level_after_a_third_of_the_epochs_is_told(
     is_learnable: bool, expected: set[str], tmp_path: Path
 ) -> None:
-    assert signs(tmp_path, Small(), is_learnable=is_learnable) == expected
+    assert set(trained(tmp_path, Small(), is_learnable=is_learnable).health.found) == expected
 
 
 def test_chance_is_asked_after_a_third_of_the_epochs_and_five_at_least() -> None:
