@@ -10,7 +10,7 @@ from pathlib import Path
 
 from earnest.corpora.load import scheme_of_rows, usable
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, counted, named, suggestion
+from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, counted, named, shown, suggestion
 from earnest.evaluation.splits import Split
 from earnest.evaluation.splitters import (
     ApartFromGroups,
@@ -480,6 +480,17 @@ def _check_corpora(protocol: Protocol, present: Mapping[str, int]) -> None:
     absent = [corpus for corpus in protocol.corpora if corpus not in present]
     if absent and not protocol.optional_corpora:
         raise CorpusError(f"{protocol.name} needs the corpus {', '.join(absent)}. Say where it is with --data.")
+
+
+def refuse_corpora_beside(protocol: Protocol, named: Iterable[str]) -> None:
+    """Raise `CorpusError` where somebody named a corpus that the protocol doesn't read: it would be left out."""
+    for corpus in named:
+        if protocol.corpora and corpus not in protocol.corpora:
+            raise CorpusError(
+                f"{protocol.name} is defined on {', '.join(protocol.corpora)}, so it can't divide {shown(corpus)}. Say "
+                "--protocol speaker-5fold, which divides any recordings whose speakers are named, or, for several "
+                "corpora, cross-corpus: each is tested, and the others are trained on."
+            )
 
 
 def _check_coverage(protocol: Protocol, rows: Sequence[Utterance]) -> None:

@@ -406,7 +406,8 @@ def _of_shared_classes(utterances: Sequence[Utterance], classes: Sequence[str]) 
     shared = set.intersection(*({name for row, name in pairs if row.corpus == corpus} for corpus in corpora))
     if len(shared) < 2:
         raise SplitError(
-            f"{', '.join(corpora)} have fewer than two classes in common. Choose other corpora or another scheme."
+            f"{', '.join(corpora)} have fewer than two classes in common. Choose other corpora or another scheme, or "
+            "say what your words mean: earnest corpus manifest PATH -o mine.csv --emotion YOURS=OURS"
         )
     return [row for row, name in pairs if name in shared]
 

@@ -16,7 +16,7 @@ from made_up_corpus import recipe_text, write_corpus
 
 from earnest.apps.cli.main import cli
 from earnest.corpora.manifest import Utterance, read_manifest, write_manifest
-from earnest.errors import SplitError
+from earnest.errors import CorpusError, SplitError
 
 QUICK = recipe_text(extra='method = "discriminant"')
 
@@ -73,6 +73,19 @@ def test_own_recordings_are_named_by_path_as_in_evaluate(
     recipe.write_text(QUICK, encoding="utf-8")
     words = ("--corpus", corpus.name, "--splits", splits, "--folds", "f1", "--output", tmp_path / "result", "--json")
     assert json.loads(earnest_cli("evaluate", recipe, *words))["n"] > 0
+
+
+@pytest.mark.parametrize("command", ["split", "evaluate", "train", "tune"])
+def test_own_recordings_beside_a_protocol_of_other_corpora_are_not_left_out(
+    command: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(corpus.parent, tmp_path / "emodb")  # where the protocol's own would be found
+    monkeypatch.setenv("EARNEST_DATA", str(tmp_path))
+    (tmp_path / "recipe.toml").write_text(QUICK + "\n[tune]\ntrials = 1\n", encoding="utf-8")
+    words = () if command == "split" else (tmp_path / "recipe.toml",)
+    with pytest.raises(CorpusError, match=r"can't divide .*speaker-5fold.* cross-corpus"):
+        words = (*words, "--corpus", corpus, "--protocol", "leave-one-corpus-out", "--output", tmp_path / "out")
+        earnest_cli(command, *words)
 
 
 def test_what_is_written_is_free_of_leaks_and_read_back_as_the_same_splits(corpus: Path, tmp_path: Path) -> None:

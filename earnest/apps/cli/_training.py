@@ -20,7 +20,13 @@ from earnest.apps.cli._typed import repeated
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, RecipeError, counted
-from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS, suitable_protocol
+from earnest.evaluation.protocols import (
+    PROTOCOL_TABLE,
+    PROTOCOLS,
+    protocol_called,
+    refuse_corpora_beside,
+    suitable_protocol,
+)
 from earnest.evaluation.report import NOTE, Matrix, results_table
 from earnest.evaluation.splits import Leakage, sentences_over
 from earnest.evaluation.texts import NONE, percent, spread_text
@@ -115,9 +121,12 @@ class RecipeOptions:
         return changes if self.scheme is None else {**changes, "scheme": self.scheme}
 
     def check_protocol(self, protocol: str | None) -> None:
-        """Refuse a protocol beside another one that --set names; the commands that results record say one twice."""
-        if protocol and self.changes.get("protocol", protocol) != protocol:
+        """Refuse a protocol beside another one of --set, as recorded commands say one twice, or beside its corpora."""
+        named = self.changes.get("protocol", protocol)
+        if protocol and named != protocol:
             raise click.UsageError("--protocol and --set protocol=… are one setting. Leave one of them out.")
+        if named:
+            refuse_corpora_beside(protocol_called(str(named)), (name for name, _ in map(named_corpus, self.corpora)))
 
     def protocol_of(
         self, recipe: Recipe, folders: Mapping[str, Path], named: str | None = None, one_split: bool = False

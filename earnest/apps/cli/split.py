@@ -24,7 +24,7 @@ from earnest.corpora.check import audio_digests
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import counted
-from earnest.evaluation.protocols import kind_words, protocol_called, splits_of
+from earnest.evaluation.protocols import kind_words, protocol_called, refuse_corpora_beside, splits_of
 from earnest.evaluation.split_files import Checked, Lookup, checked, read_plans, split_document
 from earnest.evaluation.splits import Digests, refuse_identical
 from earnest.files.writing import held_folder, refuse_existing, write_json
@@ -96,7 +96,9 @@ def command(
     folders, progress = corpus_folders(data), say.progress()
     if protocol:
         assert output is not None
-        rows = _utterances(protocol_called(protocol).corpora or corpora, folders)
+        chosen = protocol_called(protocol)
+        refuse_corpora_beside(chosen, named_corpora(corpora, folders))
+        rows = _utterances(chosen.corpora or corpora, folders)
         splits = splits_of(protocol, rows)
         paths = [output / f"{Path(split.fold).name}.json" for split in splits]
         for path in paths:
@@ -107,7 +109,7 @@ def command(
                 refuse_identical(split, digests or {})
                 write_json(path, split_document(split, digests))
         if not say.answer(paths):
-            say.line(f"{counted(len(paths), 'file')} in {output}: {protocol} ({protocol_called(protocol).kind}).")
+            say.line(f"{counted(len(paths), 'file')} in {output}: {protocol} ({chosen.kind}).")
         return
     rows = _utterances(corpora, folders)
     found = _searched(files, rows, speaker_dependent, no_audio, progress)
