@@ -235,17 +235,19 @@ def gender_scores(
 ) -> GenderScores | None:
     """Score the answers; None where the system gives none, or no utterance's gender is known.
 
+    Folds without any answer are not scored: their training recordings named no gender.
+
     Parameters
     ----------
     rng : draws the bootstrap
     """
     if predictions.predicted_gender is None:
         return None
-    true = numbered(predictions.gender, GENDERS)
-    rows = np.flatnonzero(true >= 0)
+    true, answered = (numbered(column, GENDERS) for column in (predictions.gender, predictions.predicted_gender))
+    folds = {*predictions.fold[answered >= 0]}
+    rows = np.flatnonzero((true >= 0) & np.isin(predictions.fold, [*folds]))
     if not len(rows):
         return None
-    answered = numbered(predictions.predicted_gender, GENDERS)
     asked = replace(predictions, classes=GENDERS, emotion=true, predicted=answered, probabilities=None).take(rows)
     counts = confusion_counts(asked.emotion, asked.predicted, len(GENDERS))
     whole, intervals = headline_scores(counts), bootstrap(asked, rng, n_resamples)

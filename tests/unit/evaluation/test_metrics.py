@@ -313,6 +313,14 @@ def test_a_clip_of_unknown_gender_is_left_out_and_one_without_an_answer_is_wrong
     assert (found.n, found.wa, found.recalls["male"].recall) == (3, pytest.approx(2 / 3), 0)
 
 
+def test_a_fold_that_learnt_no_gender_is_not_scored() -> None:
+    rows = predictions(["female", "male", "male", "male"], ["female", "", "", ""], ["a", "b", "c", "d"])
+    found = gender_scores(replace(rows, fold=text_column(["f1", "f1", "f2", "f2"])), np.random.default_rng(0))
+    assert found is not None
+    assert (found.n, found.wa) == (2, 0.5)
+    assert gender_scores(replace(rows, predicted_gender=same_text("", 4)), np.random.default_rng(0)) is None
+
+
 def test_a_gender_that_does_not_occur_has_no_recall() -> None:
     found = gender_scores(
         predictions(["male"] * 3, ["male", "male", "female"], ["a", "b", "c"]), np.random.default_rng(0)
