@@ -30,7 +30,7 @@ from earnest.corpora.own.tables import (
     read_list,
     read_table,
 )
-from earnest.errors import CorpusError, printable, shown
+from earnest.errors import CorpusError, named, printable, shown
 from earnest.labels import EMOTIONS, SYNONYMS, composed
 
 SET_NAMES = {
@@ -162,7 +162,10 @@ def _of_file(source: Path, hints: Hints) -> FoundLayout:
     if suffix in TABLE_SUFFIXES:
         return _of_table("a table", source, read_table(source), hints)
     known = ", ".join((*TABLE_SUFFIXES, *LIST_SUFFIXES))
-    raise CorpusError(f"{source}: expected a folder, or a file that ends in {known}.")
+    raise CorpusError(
+        f"{source}: expected a folder, or a file that ends in {known}. Programs such as Excel, ELAN and Praat save "
+        "tables as CSV or text with tabs: a row a recording, or part of one, with columns path, label, start_s, end_s."
+    )
 
 
 def _of_table(name: str, source: Path, table: OwnTable, hints: Hints) -> FoundLayout:
@@ -172,6 +175,10 @@ def _of_table(name: str, source: Path, table: OwnTable, hints: Hints) -> FoundLa
     base, notes = _base(source, found, hints.root)
     label_from = f"column '{columns.label}'"
     if columns.label is None:
+        used = {columns.path, columns.speaker, *columns.others.values()}
+        others = named([printable(name) for name in table.columns if name not in used])
+        if others and hints.label_pattern is None:
+            notes.append(f"Is the label in one of {others}? Then say --label-column NAME. {ELSEWHERE}")
         found = [replace(one, label=PurePosixPath(one.path.replace("\\", "/")).parent.name) for one in found]
         label_from = "the files' folders"
     speaker_from = f"column '{columns.speaker}'" if columns.speaker else ""

@@ -355,6 +355,17 @@ def test_a_list_of_paths_alone_has_the_labels_of_their_folders(tmp_path):
     assert labels(found) == {"a": "yes", "b": "no"} and found.label_from == "the files' folders"
 
 
+def test_a_list_with_a_header_is_a_table_whichever_column_names_the_files(tmp_path):
+    record(tmp_path / "in/a.wav", tmp_path / "in/b.wav")
+    rows = "Tier\tStart\tEnd\tStimmung\tFile Path\nemo\t0\t0.02\tfroh\tin/a.wav\nemo\t0\t0.03\tmüde\tin/b.wav\n"
+    found = read_own(path := write(tmp_path / "elan.txt", rows))
+    assert [row.end_s for row in found.utterances] == [0.02, 0.03]
+    assert found.label_from == "the files' folders"
+    assert "label in one of Tier, Stimmung? Then say --label-column" in " ".join(found.notes)
+    found = read_own(path, label_column="Stimmung")
+    assert labels(found) == {"a": "froh", "b": "müde"} and not any("--label-column" in note for note in found.notes)
+
+
 def test_one_wrong_row_is_refused_with_its_place_and_the_others_stay(tmp_path):
     record(tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "c.wav")
     table = write(
@@ -436,7 +447,7 @@ def test_labels_that_no_terminal_should_be_sent_are_refused(tmp_path):
     ("make", "words"),
     [
         (lambda root: root / "nothing", "no such file or folder"),
-        (lambda root: write(root / "a.xlsx", "x"), "expected a folder, or a file that ends in .csv"),
+        (lambda root: write(root / "a.xlsx", "x"), "or a file that ends in .csv.* Excel, ELAN and Praat save"),
         (lambda root: root, "no recordings there"),
         (lambda root: write(root / "a.csv", "label,x\nyes,1\n"), "which column names the recordings"),
         (lambda root: write(root / "a.csv", "path,label\nb.wav,yes\n"), "1 row refused, none is left. The first"),
