@@ -209,11 +209,18 @@ def _summary(
         out_of_domain_from=info.out_of_domain_from,
         known_corpora=known,
         refused=(),
-        warnings=(*warnings_on(own, data, base, known), *bound_warnings("emotion", info.temperature)),
+        warnings=(
+            *warnings_on(own, data, base, known),
+            *bound_warnings("emotion", info.temperature),
+            *([] if head.domain else [NO_DOMAIN]),
+        ),
         advice=tuple(advice_on(head.learnt_from, head.out, classes, own.n_speakers, options.seed)),
         report=None,
         seconds={},
     )
+
+
+NO_DOMAIN = 'Too few recordings to know which sound is unlike them: this model never says "out-of-domain".'
 
 
 def _command(data: OwnData, base: Bundle, options: LearnOptions) -> str:

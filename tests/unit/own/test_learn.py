@@ -212,6 +212,15 @@ def test_one_speaker_is_counted_and_others_are_asked_for(base: Path, tmp_path: P
     assert load_bundle(learned.path).info.training_corpora[-1].n_speakers == 1
 
 
+def test_too_few_recordings_for_the_limit_of_known_sound_are_told(clips: Path, base: Path, tmp_path: Path) -> None:
+    few = learn(write_clips(tmp_path / "few", range(1)), tmp_path / "few-model", base)
+    enough = learn(clips, tmp_path / "mine", base)
+    assert few.out_of_domain_from is None and enough.out_of_domain_from is not None
+    told = 'this model never says "out-of-domain"'
+    assert [any(told in one for one in learned.warnings) for learned in (few, enough)] == [True, False]
+    assert told in load_bundle(few.path).info.notes
+
+
 def test_a_class_of_one_speaker_needs_another_and_is_not_called_like_others(base: Path, tmp_path: Path) -> None:
     folder = write_clips(tmp_path / "clips")
     for path in (folder / "好的").glob("s[1-9]-*.wav"):

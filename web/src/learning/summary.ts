@@ -81,10 +81,12 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
     shrinkage,
     classes,
     refused,
-    warnings: [...warnings(own, nSpeakers, base)],
+    warnings: [...warnings(own, nSpeakers, base), ...(out.distances ? [] : [NO_DOMAIN])],
     advice: [...advice(classes, nSpeakers, areGuesses(own, answers))],
   };
 }
+
+const NO_DOMAIN = 'Too few recordings to know which sound is unlike them: this model never says "out-of-domain".';
 
 function inWords(nFolds: number, nSpeakers: number): string {
   if (!nSpeakers) return `${nFolds} folds of recordings`;
