@@ -6,7 +6,7 @@ Cut files are refused, and so are joined ones.
 import os
 import re
 import struct
-from codecs import getincrementaldecoder
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import wraps
@@ -30,7 +30,14 @@ OTHERS = {
     b"GIF8": "a GIF picture",
     b"%PDF": "a PDF document",
     b"PAR1": "a Parquet table",
+    b"MZ": "a Windows program",
+    b"\x1f\x8b": "a gzip archive",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"version https://git-lfs": "a pointer of Git LFS, in whose place `git lfs pull` puts the recording",
+    bytes(16): "a file that begins with zeros, as after a copy or download that was interrupted",
 }
+_WEB_PAGE = re.compile(r"\s*<(!doctype )?html\b", re.IGNORECASE)
 _LIST = "A list of recordings is a .csv with the column 'path'."
 _READ = "wav, flac, ogg, opus, mp3, aiff, m4a, mp4, webm and others are read"
 # Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
@@ -451,17 +458,20 @@ def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
         return f"{name}: a WAV file of a coding that can't be read, or damaged ({reason.strip(' .')}). {convert}"
     if head.startswith(ZIP):
         return f"{name}: a ZIP archive, or a document of Excel or Word. Unpack it. {_LIST}"
-    if other := next((what for begin, what in OTHERS.items() if head.startswith(begin)), ""):
+    text = _text(head)
+    other = "a web page, such as a login or an error" if _WEB_PAGE.match(text) else ""
+    if other := next((what for begin, what in OTHERS.items() if head.startswith(begin)), other):
         return f"{name}: not a recording but {other}. Name a recording: {_READ}."
-    if text := _text(head):
+    if text:
         return f"{name}: no sound but text, it begins with {text[:24]!r}. Check what the file is. {_LIST}"
     return f"{name}: not a recording that can be read ({reason.strip(' .')}). Convert it to WAV or FLAC; {_READ}."
 
 
 def _text(head: bytes) -> str:
     """Return the text that a file begins with, "" where it is none; its last letter may be cut off."""
+    encoding = "utf-16" if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        text = getincrementaldecoder("utf-8-sig")().decode(head)
+        text = getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
         return ""
     return text if all(letter in "\t\n\r" or letter.isprintable() for letter in text) else ""

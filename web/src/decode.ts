@@ -17,7 +17,15 @@ const OTHERS: Record<string, string> = {
   "25504446": "a PDF document",
   "50415231": "a Parquet table",
   "504b0304": "a ZIP archive, or a document of Excel or Word",
+  "4d5a": "a Windows program",
+  "1f8b": "a gzip archive",
+  "52617221": "a RAR archive",
+  "377abcaf": "a 7-Zip archive",
+  // "version https://git-lfs"
+  "76657273696f6e2068747470733a2f2f6769742d6c6673": "a pointer of Git LFS, in whose place “git lfs pull” puts the recording",
+  "00000000000000000000000000000000": "a file that begins with zeros, as after a copy or download that was interrupted",
 };
+const WEB_PAGE = /^\s*<(!doctype )?html\b/iu;
 
 /**
  * Decode a sound file of any kind that the browser plays.
@@ -118,19 +126,25 @@ export function notRecording(name: string, other: string): AudioError {
 export function otherKind(view: DataView): string | null {
   const head = Array.from(headOf(view), (byte) => byte.toString(16).padStart(2, "0")).join("");
   const known = Object.entries(OTHERS).find(([mark]) => head.startsWith(mark));
-  return known ? known[1] : isText(view) ? "text" : null;
+  if (known) return known[1];
+  const text = textOf(view);
+  return text === null ? null : WEB_PAGE.test(text) ? "a web page, such as a login or an error" : "text";
 }
 
 function headOf({ buffer, byteOffset, byteLength }: DataView): Uint8Array {
   return new Uint8Array(buffer, byteOffset, Math.min(byteLength, HEAD_BYTES));
 }
 
-/** Whether a file begins with text; the last letter of its head may be cut off. */
-function isText(view: DataView): boolean {
+/** The text that a file begins with, null where it is none; its last letter may be cut off. */
+function textOf(view: DataView): string | null {
+  const head = headOf(view);
+  const mark = head[0] * 256 + head[1];
+  const encoding = mark === 0xfffe ? "utf-16le" : mark === 0xfeff ? "utf-16be" : "utf-8";
   try {
-    return /^[\t\n\r\P{C}]*$/u.test(new TextDecoder("utf-8", { fatal: true }).decode(headOf(view), { stream: true }));
+    const text = new TextDecoder(encoding, { fatal: true }).decode(head, { stream: true });
+    return /^[\t\n\r\P{C}]*$/u.test(text) ? text : null;
   } catch {
-    return false;
+    return null;
   }
 }
 

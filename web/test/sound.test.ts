@@ -31,6 +31,12 @@ test("what is no recording is known by its first bytes, and sound is not mistake
   assert.equal(begins(0x89, "PNG"), "a PNG picture");
   assert.equal(begins("%PDF-1.7"), "a PDF document");
   assert.equal(begins("PK", 3, 4, 20, 0), "a ZIP archive, or a document of Excel or Word");
+  assert.equal(begins("MZ", 0x90, 0), "a Windows program");
+  assert.equal(begins(0x1f, 0x8b, 8), "a gzip archive");
+  assert.match(begins("version https://git-lfs.github.com/spec/v1\n") ?? "", /^a pointer of Git LFS/);
+  assert.match(begins(...Array<number>(64).fill(0)) ?? "", /^a file that begins with zeros/);
+  assert.match(begins("\n<!DOCTYPE html><html>") ?? "", /^a web page/);
+  assert.equal(begins(0xff, 0xfe, "d", 0, "u", 0), "text"); // UTF-16
   assert.equal(begins("Dear Anna,\n"), "text");
   assert.equal(begins("a".repeat(63), "é"), "text"); // whose letter is cut in two
   for (const sound of [begins(0xff, 0xfb, 0x90, 0), begins("ID3", 4, 0), begins("OggS", 0, 2), otherKind(wave(16_000))]) assert.equal(sound, null);
