@@ -37,7 +37,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     LABEL: (
         *("emotion", "label", "emotion_label", "labels", "class", "class_name", "category", "emo", "target"),
-        *("mood", "sentiment", "state", "tag", "emoclass", "gefühl", "gefuehl", "klasse"),
+        *("mood", "sentiment", "state", "tag", "emoclass", "gefühl", "gefuehl", "stimmung", "klasse"),
     ),
     SPEAKER: (
         *("speaker", "speaker_id", "speakerid", "spk_id", "spk", "spkid", "actor", "actor_id", "subject"),
@@ -49,9 +49,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "end_s": ("end_s", "end", "stop", "end_time", "tmax", "xmax"),
     "duration_s": ("duration_s", "duration"),
     "gender": ("gender", "sex"),
-    "valence": ("valence", "emoval"),
+    "valence": ("valence", "emoval", "valenz"),
     "arousal": ("arousal", "emoact"),
-    "dominance": ("dominance", "emodom"),
+    "dominance": ("dominance", "emodom", "dominanz"),
 }
 """What is looked for → names of columns that say it, the likeliest first; case, spaces and dashes don't count."""
 _KEPT = {"utterance_id", "corpus", "session", "text_id", "style", "channel", "group"}

@@ -182,6 +182,14 @@ def test_ratings_are_read_under_the_names_that_msp_podcast_gives_them(tmp_path):
     assert (row.valence, row.arousal, row.dominance) == (4, 3.5, 4.25)
 
 
+def test_a_table_with_german_names_of_columns_is_read(tmp_path):
+    record(tmp_path / "a.wav")
+    text = "Datei;Sprecher;Stimmung;Valenz;Arousal;Dominanz\na.wav;Anna;froh;5,5;3;4\n"
+    (row,) = read_own(write(tmp_path / "liste.csv", text)).utterances
+    assert (row.native_emotion, row.native_speaker) == ("froh", "Anna")
+    assert (row.valence, row.arousal, row.dominance) == (5.5, 3, 4)
+
+
 def test_ratings_in_words_are_none_and_one_wrong_number_is_refused(tmp_path):
     record(tmp_path / "a.wav", tmp_path / "b.wav")
     text = "path;label;Valence;Arousal\na.wav;yes;positive;3,5\nb.wav;no;negative;high\n"
@@ -357,12 +365,12 @@ def test_a_list_of_paths_alone_has_the_labels_of_their_folders(tmp_path):
 
 def test_a_list_with_a_header_is_a_table_whichever_column_names_the_files(tmp_path):
     record(tmp_path / "in/a.wav", tmp_path / "in/b.wav")
-    rows = "Tier\tStart\tEnd\tStimmung\tFile Path\nemo\t0\t0.02\tfroh\tin/a.wav\nemo\t0\t0.03\tmüde\tin/b.wav\n"
+    rows = "Tier\tStart\tEnd\tLaune\tFile Path\nemo\t0\t0.02\tfroh\tin/a.wav\nemo\t0\t0.03\tmüde\tin/b.wav\n"
     found = read_own(path := write(tmp_path / "elan.txt", rows))
     assert [row.end_s for row in found.utterances] == [0.02, 0.03]
     assert found.label_from == "the files' folders"
-    assert "label in one of Tier, Stimmung? Then say --label-column" in " ".join(found.notes)
-    found = read_own(path, label_column="Stimmung")
+    assert "label in one of Tier, Laune? Then say --label-column" in " ".join(found.notes)
+    found = read_own(path, label_column="Laune")
     assert labels(found) == {"a": "froh", "b": "müde"} and not any("--label-column" in note for note in found.notes)
 
 
