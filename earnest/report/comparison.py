@@ -41,12 +41,12 @@ RESEMBLING = (
     "too many different. Go by the other p-values and the intervals."
 )
 TRAINED_ONCE = (
-    "Intervals and p-values are about other speakers, with these very trainings. Training again, with another seed, "
-    "may move a result as much: train each several times (earnest evaluate --repeats 5) and compare these."
+    "Intervals and p-values are about these very trainings. Training again, with another seed, may move a result as "
+    "much: train each several times (earnest evaluate --repeats 5) and compare these."
 )
 REPEATED = (
     "Repeats are averaged, which makes the noise of training smaller. It is in no interval or p-value: these are about "
-    "other speakers, with these very trainings."
+    "these very trainings."
 )
 
 
@@ -208,7 +208,7 @@ def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: 
             "Answers of repeated trainings count one by one in McNemar's test, which takes them for independent: go by "
             "the intervals."
         )
-    elif any(pair.resemble for pair in pairs):
+    elif any(pair.resemble and pair.wa.interval.over == "speakers" for pair in pairs):  # else they are no better
         notes.append(RESEMBLING)
     notes.append(REPEATED if are_repeated else TRAINED_ONCE)
     notes += filter(None, map(_too_few, [other.name for other in results[1:]], pairs))

@@ -70,6 +70,14 @@ def test_clips_that_have_a_speaker_each_are_independent(tmp_path: Path) -> None:
     assert RESEMBLING not in compare_results(read_results(paths)).notes
 
 
+def test_without_speakers_no_note_speaks_of_other_speakers_or_calls_intervals_better(tmp_path: Path) -> None:
+    nameless = [replace(made_up(n), speaker=same_text("", 60)) for n in range(2)]
+    paths = [write_result(tmp_path / f"r{number}", one) for number, one in enumerate(nameless)]
+    notes = compare_results(read_results(paths)).notes
+    assert any("recordings are taken for independent" in note for note in notes)
+    assert RESEMBLING not in notes and not any("other speakers" in note for note in notes)
+
+
 def test_columns_that_are_not_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "ours.csv").write_text("utterance_id,emotion,predicted\na,sad,sad\nb,happy,sad\n")
     (tmp_path / "theirs.csv").write_text("utterance_id,emotion,predicted,subject\na,sad,sad,1\nb,happy,happy,2\n")
