@@ -220,7 +220,10 @@ def _summary(
     )
 
 
-NO_DOMAIN = 'Too few recordings to know which sound is unlike them: this model never says "out-of-domain".'
+NO_DOMAIN = (
+    "Without one fold (or speaker) fewer than ten recordings are left, too few to know which sound is unlike them: "
+    'this model never says "out-of-domain".'
+)
 
 
 def _command(data: OwnData, base: Bundle, options: LearnOptions) -> str:

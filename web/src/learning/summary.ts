@@ -86,7 +86,9 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
   };
 }
 
-const NO_DOMAIN = 'Too few recordings to know which sound is unlike them: this model never says "out-of-domain".';
+const NO_DOMAIN =
+  "Without one fold (or speaker) fewer than ten recordings are left, too few to know which sound is unlike them: " +
+  'this model never says "out-of-domain".';
 
 function inWords(nFolds: number, nSpeakers: number): string {
   if (!nSpeakers) return `${nFolds} folds of recordings`;
