@@ -213,6 +213,7 @@ def _summary(
             *warnings_on(own, data, base, known),
             *bound_warnings("emotion", info.temperature),
             *([] if head.domain else [NO_DOMAIN]),
+            *filter(None, [scores.without_errors]),
         ),
         advice=tuple(advice_on(head.learnt_from, head.out, classes, own.n_speakers, options.seed)),
         report=None,

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 from collections import Counter
 from multiprocessing import get_context
@@ -219,6 +220,16 @@ def test_too_few_recordings_for_the_limit_of_known_sound_are_told(clips: Path, b
     told = 'this model never says "out-of-domain"'
     assert [any(told in one for one in learned.warnings) for learned in (few, enough)] == [True, False]
     assert told in load_bundle(few.path).info.notes
+
+
+def test_where_every_answer_is_right_it_is_told_what_that_leaves_open(clips: Path, base: Path, tmp_path: Path) -> None:
+    shutil.copytree(clips, tmp_path / "clips")
+    for label in sorted(LEVELS, key=lambda label: LEVELS[label])[1:-1]:
+        shutil.rmtree(tmp_path / "clips" / label)
+    learned = learn(tmp_path / "clips", tmp_path / "mine", base)
+    assert learned.wa == 1
+    assert any("can be wrong (rule of three, 95 %)" in one for one in learned.warnings)
+    assert "rule of three" in load_bundle(learned.path).info.notes
 
 
 def test_a_class_of_one_speaker_needs_another_and_is_not_called_like_others(base: Path, tmp_path: Path) -> None:

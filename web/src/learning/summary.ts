@@ -81,7 +81,7 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
     shrinkage,
     classes,
     refused,
-    warnings: [...warnings(own, nSpeakers, base), ...(out.distances ? [] : [NO_DOMAIN])],
+    warnings: [...warnings(own, nSpeakers, base), ...(out.distances ? [] : [NO_DOMAIN]), ...(meanOfNumbers(wa) < 1 ? [] : [withoutErrors(kept.length)])],
     advice: [...advice(classes, nSpeakers, areGuesses(own, answers))],
   };
 }
@@ -89,6 +89,12 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
 const NO_DOMAIN =
   "Without one fold (or speaker) fewer than ten recordings are left, too few to know which sound is unlike them: " +
   'this model never says "out-of-domain".';
+
+/** What answers that are all right leave open: the exact bound of the rule of three, p with (1 − p)ⁿ = 0.05. */
+function withoutErrors(n: number): string {
+  const most = (100 * (1 - 0.05 ** (1 / n))).toFixed(1);
+  return `Every answer is right. Up to ${most} % of recordings can be wrong (rule of three, 95 %), were they independent; those of one speaker are not.`;
+}
 
 function inWords(nFolds: number, nSpeakers: number): string {
   if (!nSpeakers) return `${nFolds} folds of recordings`;
