@@ -482,7 +482,7 @@ def _check_corpora(protocol: Protocol, present: Mapping[str, int]) -> None:
         raise CorpusError(f"{protocol.name} needs the corpus {', '.join(absent)}. Say where it is with --data.")
 
 
-def refuse_corpora_beside(protocol: Protocol, named: Iterable[str]) -> None:
+def refuse_other_corpora(protocol: Protocol, named: Iterable[str]) -> None:
     """Raise `CorpusError` where somebody named a corpus that the protocol doesn't read: it would be left out."""
     for corpus in named:
         if protocol.corpora and corpus not in protocol.corpora:

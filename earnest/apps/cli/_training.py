@@ -24,7 +24,7 @@ from earnest.evaluation.protocols import (
     PROTOCOL_TABLE,
     PROTOCOLS,
     protocol_called,
-    refuse_corpora_beside,
+    refuse_other_corpora,
     suitable_protocol,
 )
 from earnest.evaluation.report import NOTE, Matrix, results_table
@@ -126,7 +126,7 @@ class RecipeOptions:
         if protocol and named != protocol:
             raise click.UsageError("--protocol and --set protocol=… are one setting. Leave one of them out.")
         if named:
-            refuse_corpora_beside(protocol_called(str(named)), (name for name, _ in map(named_corpus, self.corpora)))
+            refuse_other_corpora(protocol_called(str(named)), (name for name, _ in map(named_corpus, self.corpora)))
 
     def protocol_of(
         self, recipe: Recipe, folders: Mapping[str, Path], named: str | None = None, one_split: bool = False

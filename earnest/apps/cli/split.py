@@ -24,7 +24,7 @@ from earnest.corpora.check import audio_digests
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import counted
-from earnest.evaluation.protocols import kind_words, protocol_called, refuse_corpora_beside, splits_of
+from earnest.evaluation.protocols import kind_words, protocol_called, refuse_other_corpora, splits_of
 from earnest.evaluation.split_files import Checked, Lookup, checked, read_plans, split_document
 from earnest.evaluation.splits import Digests, refuse_identical
 from earnest.files.writing import held_folder, refuse_existing, write_json
@@ -97,7 +97,7 @@ def command(
     if protocol:
         assert output is not None
         chosen = protocol_called(protocol)
-        refuse_corpora_beside(chosen, named_corpora(corpora, folders))
+        refuse_other_corpora(chosen, named_corpora(corpora, folders))
         rows = _utterances(chosen.corpora or corpora, folders)
         splits = splits_of(protocol, rows)
         paths = [output / f"{Path(split.fold).name}.json" for split in splits]
