@@ -101,11 +101,13 @@ def figures() -> list[dict[str, Any]]:
     if "matplotlib.pyplot" not in sys.modules:
         return []
     from matplotlib import pyplot
+    from PIL import Image
 
     outputs = []
     for number in pyplot.get_fignums():
-        content = io.BytesIO()
-        pyplot.figure(number).savefig(content, format="png", dpi=DPI)
+        drawn, content = io.BytesIO(), io.BytesIO()
+        pyplot.figure(number).savefig(drawn, format="png", dpi=DPI)
+        Image.open(drawn).convert("RGB").save(content, "PNG", optimize=True, dpi=(DPI, DPI))  # nothing shines through
         data = {"image/png": base64.b64encode(content.getvalue()).decode(), "text/plain": ["<Figure>"]}
         outputs.append({"output_type": "display_data", "data": data, "metadata": {}})
     pyplot.close("all")
