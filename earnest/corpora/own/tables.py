@@ -224,7 +224,8 @@ def read_list(path: Path) -> OwnTable:
         lines = paths if _is_recording(paths[0][1]) else lines  # or another program's
     first = lines[0][1]
     mark = next((mark for mark in _DELIMITERS if mark in first), None)
-    if not _is_recording(first) and guessed_name(first.split(mark), PATH) is not None:
+    header = first.split(mark) if mark else _split(first)
+    if not _is_recording(first) and guessed_name(header, PATH) is not None:
         return _cells(path)
     names = (PATH, LABEL, SPEAKER)
     rows = tuple((f"{path}:{number}", dict(zip(names, _split(line), strict=False))) for number, line in lines)
