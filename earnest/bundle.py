@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from earnest.errors import BundleError, RecipeError, printable, shown, suggestion
+from earnest.errors import BundleError, RecipeError, is_printable, printable, shown, suggestion
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.installation import __version__
@@ -316,7 +316,7 @@ def _read_info(path: Path) -> BundleInfo:
         raise BundleError(
             f"{path}: schema {shown(found)}, this version of earnest reads {SCHEMA}. Export the bundle again."
         )
-    if strange := next((text for text in _texts(values) if not text.replace("\n", "").isprintable()), None):
+    if strange := next((text for text in _texts(values) if not is_printable(text.replace("\n", ""))), None):
         raise BundleError(f"{path}: holds {strange[:40]!a}, which can control a terminal. Don't trust this bundle.")
     adaptation = values.get("adaptation")
     if isinstance(adaptation, dict) and adaptation.get("file") == RULE:  # of earlier bundles, it can't be run

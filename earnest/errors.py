@@ -15,6 +15,11 @@ LONGEST_SHOWN = 120
 _BEYOND_ASCII = re.compile(r"[^\x20-\x7e]")
 
 
+def is_printable(text: str) -> bool:
+    """Whether text is printable; U+200C and U+200D, by which Persian and scripts of India are spelt, are."""
+    return text.isprintable() or text.replace("\u200c", "").replace("\u200d", "").isprintable()
+
+
 def printable(text: str) -> str:
     """Return text that can go to a terminal in one line, whatever a file or a class is called.
 
@@ -23,7 +28,7 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(letter if letter.isprintable() else REPLACEMENT for letter in text)
+    return "".join(letter if is_printable(letter) else REPLACEMENT for letter in text)
 
 
 def printable_lines(text: str) -> str:

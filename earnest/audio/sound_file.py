@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import AudioError
+from earnest.errors import AudioError, is_printable
 
 T = TypeVar("T")
 
@@ -474,4 +474,4 @@ def _text(head: bytes) -> str:
         text = getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
         return ""
-    return text if all(letter in "\t\n\r" or letter.isprintable() for letter in text) else ""
+    return text if all(letter in "\t\n\r" or is_printable(letter) for letter in text) else ""

@@ -10,7 +10,7 @@ import numpy as np
 
 from earnest.bundle import Bundle, BundleInfo, ProtocolResult, TrainingCorpus, classes_text, licence_in_words, sha256_of
 from earnest.corpora.own import Refused
-from earnest.errors import EarnestError, shown
+from earnest.errors import EarnestError, is_printable, shown
 from earnest.evaluation.calibration import FittedCalibration, quality, softmax
 from earnest.evaluation.texts import NONE, ShownNumber, percent, shown_number
 from earnest.export.card import MODEL, NOTICE
@@ -44,7 +44,7 @@ class Answers:
 
     def __post_init__(self) -> None:
         for name, text in vars(self).items():
-            if not isinstance(text, str) or not text.isprintable():
+            if not isinstance(text, str) or not is_printable(text):
                 raise EarnestError(f"{name}: {shown(text)} can't be printed. Say it in one line of plain text.")
 
 

@@ -20,7 +20,7 @@ from earnest.corpora.check import LATE_S
 from earnest.corpora.manifest import Utterance, doubts_about, doubts_about_shared_names, write_manifest
 from earnest.corpora.own import OwnData, Refused
 from earnest.corpora.own.data import typed
-from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, printable
+from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, is_printable, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
 from earnest.evaluation.metrics import Scores, score
@@ -352,7 +352,7 @@ def named(output: Path, name: str) -> str:
     Raises `EarnestError` when it is no name of a bundle.
     """
     found = (name or output.resolve().name).strip()
-    if not found.isprintable() or not 0 < len(found) <= LONGEST_NAME:
+    if not is_printable(found) or not 0 < len(found) <= LONGEST_NAME:
         raise EarnestError(
             f"A model's name has 1 to {LONGEST_NAME} letters that can be printed. Give it another --name."
         )

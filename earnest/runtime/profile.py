@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import LONGEST_NAME, MOST_CLASSES, BundleInfo
-from earnest.errors import EarnestError, RecipeError, printable, shown
+from earnest.errors import EarnestError, RecipeError, is_printable, printable, shown
 from earnest.files.reading import parsed_json, read_text
 from earnest.files.writing import write_atomically
 from earnest.installation import __version__
@@ -187,9 +187,9 @@ def _averaged(name: str, version: str) -> tuple[list[tuple[str, str]], str]:
 def _problem_with(written: _Written) -> str | None:
     n_rows, n_classes = len(written.probabilities), len(written.classes)
     names = (written.model, *written.classes)
-    if not all(name.isprintable() and 0 < len(name) <= LONGEST_NAME for name in written.classes):
+    if not all(is_printable(name) and 0 < len(name) <= LONGEST_NAME for name in written.classes):
         return f"'classes' must be names of 1 to {LONGEST_NAME} letters"
-    if not all(name.isprintable() for name in (*names, written.model_version, written.model_digest)):
+    if not all(is_printable(name) for name in (*names, written.model_version, written.model_digest)):
         return "'model', 'model_version' and 'model_digest' must be printable"
     if not 2 <= n_classes <= MOST_CLASSES or len(set(written.classes)) != n_classes:
         return f"'classes' must hold 2 to {MOST_CLASSES} different names"

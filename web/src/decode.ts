@@ -142,7 +142,7 @@ function textOf(view: DataView): string | null {
   const encoding = mark === 0xfffe ? "utf-16le" : mark === 0xfeff ? "utf-16be" : "utf-8";
   try {
     const text = new TextDecoder(encoding, { fatal: true }).decode(head, { stream: true });
-    return /^[\t\n\r\P{C}]*$/u.test(text) ? text : null;
+    return /^[\t\n\r\u200c\u200d\P{C}]*$/u.test(text) ? text : null;
   } catch {
     return null;
   }

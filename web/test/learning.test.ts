@@ -81,6 +81,7 @@ test("what chance gives is the mean deviation of a binomial", () => {
 
 test("labels are names that can be printed", () => {
   assert.equal(checkedLabel("  e\u0301veille\u0301 "), "éveillé");
+  assert.equal(checkedLabel("بی\u200cطرف"), "بی\u200cطرف"); // Persian: neutral
   for (const wrong of ["", "  ", "unsure", "a\nb", "\u202eevil", "x".repeat(65)]) assert.throws(() => checkedLabel(wrong), EarnestError);
 });
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from earnest.audio.source import file_and_channel, is_file, path_in
 from earnest.corpora.manifest import GENDERS, Utterance, unique_speaker
-from earnest.errors import CorpusError, counted, printable, shown
+from earnest.errors import CorpusError, counted, is_printable, printable, shown
 from earnest.files.tables import number_in
 from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme, composed, in_canonical_order
 
@@ -130,7 +130,7 @@ def problem_with_label(label: str) -> str | None:
         return f"'{UNSURE}' stands for no answer. Write the emotion, or another word for a class"
     if len(label) > LONGEST_LABEL:
         return f"a label of {len(label)} letters; at most {LONGEST_LABEL} are a name"
-    return None if label.isprintable() else "a label that can't be printed"
+    return None if is_printable(label) else "a label that can't be printed"
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,15 @@ export interface OwnExamples {
   labelled: Labelled;
 }
 
+/** Whether text stands in one line; the joiners by which Persian and scripts of India are spelt may be in it. */
+export function isPrintable(text: string): boolean {
+  return !/[\p{C}\p{Zl}\p{Zp}]/u.test(text.replace(/[\u200c\u200d]/gu, ""));
+}
+
 /** Labels and names in one form, without spaces around; one that is no name of a class is an `EarnestError`. */
 export function checkedLabel(label: string): string {
   const clean = label.normalize("NFC").trim();
-  if (!clean || Array.from(clean).length > LONGEST_LABEL || /[\p{C}\p{Zl}\p{Zp}]/u.test(clean)) {
+  if (!clean || Array.from(clean).length > LONGEST_LABEL || !isPrintable(clean)) {
     throw new EarnestError(`A class has a name of 1 to ${LONGEST_LABEL} letters that can be printed, not “${clean.slice(0, LONGEST_LABEL)}”.`);
   }
   if (clean === UNSURE) throw new EarnestError(`“${UNSURE}” stands for no answer. Give the class another name.`);

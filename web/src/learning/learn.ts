@@ -9,7 +9,7 @@ import { cardOf } from "./card.js";
 import { abstainBelow, crossValidate, type OutOfFold, thresholdOf } from "./crossval.js";
 import { fitHead, type FittedHead, type Head, scoresOf } from "./discriminant.js";
 import { fitDomain } from "./domain.js";
-import { type Example, type OwnExamples, usable } from "./examples.js";
+import { type Example, isPrintable, type OwnExamples, usable } from "./examples.js";
 import { foldsOf } from "./folds.js";
 import { addedHeadOf, type GraphHead, lastLayerOf, MISMATCH, OVERLAP, SURE_FROM_S, withHead } from "./heads.js";
 import { different, placesOf, quantile } from "./rows.js";
@@ -40,7 +40,7 @@ export async function learn(base: Bundle, examples: readonly Example[], options:
   checkAnswers(options);
   const answers = { name: options.name.trim(), licence: options.licence?.trim() || NOT_STATED };
   for (const [what, text] of Object.entries(answers)) {
-    if (/[\p{C}\p{Zl}\p{Zp}]/u.test(text)) throw new EarnestError(`The ${what} can't be printed. Say it in one line of plain text.`);
+    if (!isPrintable(text)) throw new EarnestError(`The ${what} can't be printed. Say it in one line of plain text.`);
   }
   if (!answers.name || answers.name.length > LONGEST_NAME) throw new EarnestError(`A model's name has 1 to ${LONGEST_NAME} letters.`);
   const heard = usable(examples);

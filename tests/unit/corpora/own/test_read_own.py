@@ -442,6 +442,13 @@ def test_unsure_stands_for_no_answer_and_is_no_class(tmp_path):
     assert ["'unsure' stands for no answer" in one.reason for one in found.refused] == [True]
 
 
+def test_labels_that_are_spelt_with_a_joiner_are_kept(tmp_path):
+    neutral = "بی\u200cطرف"  # Persian
+    record(tmp_path / neutral / "a.wav", tmp_path / "क्\u200dष" / "b.wav")
+    found = read_own(tmp_path)
+    assert found.labels == (neutral, "क्\u200dष") and not found.refused
+
+
 def test_labels_that_no_terminal_should_be_sent_are_refused(tmp_path):
     record(tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "c.wav")
     table = write(tmp_path / "mine.csv", f"path,label\na.wav,yes\nb.wav,\x1b[2J\nc.wav,{'x' * 65}\n")
