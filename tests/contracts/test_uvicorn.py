@@ -66,8 +66,10 @@ READ: Mapping[type, Mapping[str, str]] = {
     },
     PlainServer: {
         "startup": "b912bccc00bb",
+        "capture_signals": "90b741862efc",
     },
     Multiprocess: {
+        "handle_int": "4471c0859d4d",
         "handle_hup": "63ccb003c078",
         "keep_subprocess_alive": "e48b901f6a4e",
         "terminate_all": "0e478ff9f2a3",

@@ -11,7 +11,8 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -327,9 +328,16 @@ class GuardedStream(WebSocketsSansIOProtocol):
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's, alone in its process; it tells when it listens."""
+    """Uvicorn's, alone in its process; it tells when it listens, and an end by SIGTERM is no death by it."""
 
     on_listening: Callable[[], None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Wait for signals; SIGTERM, which uvicorn raises once more at the end, was obeyed by then: exit code 0."""
+        with super().capture_signals():
+            yield
+            self._captured_signals = [number for number in self._captured_signals if number != signal.SIGTERM]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take connections."""
@@ -350,6 +358,18 @@ class Supervisor(Multiprocess):
 
     on_listening: Callable[[], None] | None = None
     renewed_application: Callable[[], Callable[[], Any] | None] | None = None
+    _is_interrupted = False
+
+    def run(self) -> None:
+        """Run until a signal; Ctrl-C is then raised, as uvicorn's `Server` raises it."""
+        super().run()
+        if self._is_interrupted:
+            raise KeyboardInterrupt
+
+    def handle_int(self) -> None:
+        """Note that it was Ctrl-C."""
+        self._is_interrupted = True
+        super().handle_int()
 
     def keep_subprocess_alive(self) -> None:
         """Replace who died; workers hold their ends of the pipes alone, so that a death is seen, not waited for."""
