@@ -57,7 +57,7 @@ OTHER_LOOP = (
 FRAME_SAMPLES = 16_000  # of one WebSocket message: 64 kB
 FINISH = json.dumps({"type": "finish"})
 OPEN_S, PONG_S = 30.0, 60.0  # a pong may wait behind sound that the server reads no faster than it allows
-TOGETHER_FILES, TOGETHER_BYTES = 100, 48 * 2**20  # in one request; a server takes 100 and 64 MiB unless told otherwise
+TOGETHER_FILES, TOGETHER_BYTES = 100, 48 * 2**20  # in one request at first; a server takes 100 and 64 MiB unless told
 ONE_SPEAKER = (
     'With adapt="auto" all recordings go together. For more of them make a profile from some, with `earnest adapt` '
     "or Predictor.profile, and call predict_many(…, profile=…): recordings then go in parts."
@@ -241,8 +241,9 @@ def profile_message(profile: Profile) -> str:
 class BatchRows:
     """The rows of several recordings, in their order, while they come.
 
-    Recordings are read, and asked about, in parts that a server takes: one of several channels hears the same channel
-    of all recordings of a request. With ``adapt="auto"`` all are one request, as they are one speaker's.
+    Recordings are read, and asked about, in parts: one of several channels hears the same channel of all recordings of
+    a request. A part that a server or a proxy finds too large is asked about in halves, and those that follow are
+    smaller. With ``adapt="auto"`` all are one request, as they are one speaker's.
 
     Raises `EarnestError` when one recording is given in place of a list; later, when different channels are to be
     adapted to as one speaker.
@@ -259,6 +260,7 @@ class BatchRows:
         self._is_one_speaker = adapt == "auto" and not self._profile
         self._rows: dict[int, Prediction] = {}
         self._n_answered = 0  # by the server
+        self._most_files, self._is_refused = TOGETHER_FILES, False  # as too large, the part that was asked about last
 
     def calls(self) -> Iterator[tuple[Call, Sequence[int]]]:
         """Yield the questions, with the places of their recordings; what can't be read here has its row already."""
@@ -270,15 +272,32 @@ class BatchRows:
                 self._fail(place, str(error))
                 continue
             files = waiting.setdefault(channel, {})
-            if files and not self._is_one_speaker and _is_much(files, data):
-                yield self._call(channel, waiting.pop(channel))
+            if files and not self._is_one_speaker and self._is_much(files, data):
+                yield from self._asked(channel, waiting.pop(channel))
                 files = waiting.setdefault(channel, {})
             files[place] = data
         if self._is_one_speaker and len(waiting) > 1:
             told = "These are different channels, which are not one speaker's. Ask for each channel by itself."
             raise EarnestError(told)
         for channel, files in waiting.items():
-            yield self._call(channel, files)
+            yield from self._asked(channel, files)
+
+    def _asked(self, channel: int | None, files: Mapping[int, bytes]) -> Iterator[tuple[Call, Sequence[int]]]:
+        """Yield the question about a part, and where it was too large those about its halves."""
+        self._is_refused = False
+        yield self._call(channel, files)
+        if self._is_refused:
+            half, places = len(files) // 2, list(files)
+            self._most_files = half
+            for part in (places[:half], places[half:]):
+                yield from self._asked(channel, {place: files[place] for place in part})
+        else:
+            self._most_files = max(self._most_files, len(files))  # not smaller than one which is taken
+
+    def _is_much(self, files: Mapping[int, bytes], more: bytes = b"") -> bool:
+        """Whether files, with one more if there is one, are too much for one request."""
+        n_bytes = sum(map(len, files.values())) + len(more)
+        return len(files) + bool(more) > self._most_files or n_bytes > TOGETHER_BYTES
 
     def _read(self, place: int, given: AudioInput) -> tuple[bytes, int | None]:
         """Read the bytes of a recording to send; its row and its errors name it as those of a model do."""
@@ -290,7 +309,7 @@ class BatchRows:
     def _call(self, channel: int | None, files: Mapping[int, bytes]) -> tuple[Call, Sequence[int]]:
         parts = [("file", (str(place), data)) for place, data in files.items()]
         names = {channel_path(str(place), channel): self._names[place] for place in files}
-        advice = ONE_SPEAKER if self._is_one_speaker and _is_much(files) else ""
+        advice = ONE_SPEAKER if self._is_one_speaker and len(files) > 1 else ""
         params = {**self._params, **_channel(channel)}
         files_sent = [*parts, *self._profile]
         return Call("POST", "/v1/batch", params, files=files_sent, names=names, advice=advice), list(files)
@@ -304,6 +323,9 @@ class BatchRows:
         try:
             yield
         except EarnestError as error:
+            self._is_refused = isinstance(error, RecordingTooLongError) and len(places) > 1 and not self._is_one_speaker
+            if self._is_refused:
+                return
             if not self._n_answered and (len(places) > 1 or not isinstance(error, AudioError)):
                 raise
             for place in places:
@@ -323,12 +345,6 @@ class BatchRows:
         rows = [self._rows[place] for place in range(len(self._sources))]
         model = next((row.model for row in rows if row.model), self._model)
         return [replace(row, model=row.model or model) for row in rows]
-
-
-def _is_much(files: Mapping[int, bytes], more: bytes = b"") -> bool:
-    """Whether files, with one more if there is one, are too much for one request."""
-    n_bytes = sum(map(len, files.values())) + len(more)
-    return len(files) + bool(more) > TOGETHER_FILES or n_bytes > TOGETHER_BYTES
 
 
 def stream_address(
@@ -405,7 +421,7 @@ def values_in(response: "httpx2.Response", call: Call) -> Any:
         problem = {"type": "too-large", "detail": refused}
     kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
     detail = str(problem.get("detail") or f"an answer that earnest doesn't give: {told}")
-    if call.advice and (response.status_code == TOO_LARGE or kind == "not-valid"):
+    if call.advice and response.status_code == TOO_LARGE:
         detail = f"{detail} {call.advice}"
     raise error_of(kind, call.told(detail), response.status_code)
 

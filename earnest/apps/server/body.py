@@ -140,8 +140,10 @@ class Expected:
     def too_many(self, files: str) -> ProblemError:
         """Return the error for a form with more files."""
         most = f"the most is {self.most_files}{self.limit and f' (the limit {self.limit})'}"
-        advice = "Send the others in further requests." if self.limit else "Send several to POST /v1/batch."
-        return ProblemError("not-valid", f"The form holds {files} files, {most}. {advice}")
+        told = f"The form holds {files} files, {most}."
+        if self.limit:
+            return ProblemError("too-large", f"{told} Send the others in further requests.")
+        return ProblemError("not-valid", f"{told} Send several to POST /v1/batch.")
 
 
 ONE = Expected(RAW, f"audio/…, video/…, application/octet-stream or {FORM}", "-H 'Content-Type: audio/wav'", 1)

@@ -42,7 +42,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "wrong-method": (405, "This address does not allow this method"),
     "not-acceptable": (406, "None of the wanted formats is available"),
     "body-too-slow": (408, "The body took too long to arrive"),
-    "too-large": (413, "The recording is too large"),
+    "too-large": (413, "What was sent is too large"),
     "not-audio": (415, "This kind of content is not read"),
     "no-such-part": (416, "The file has no such part"),
     "foreign-host": (421, "This server has another name"),

@@ -6,7 +6,7 @@ import pickle
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -265,6 +265,14 @@ def test_a_profile_that_is_none_is_an_error_of_every_question(client: Client, cl
 def test_many_go_in_parts_that_a_server_takes(
     folder: Path, model: Predictor, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    n_files: list[int] = []
+    call_of = calls.BatchRows._call
+
+    def noted(self: calls.BatchRows, channel: int | None, files: Mapping[int, bytes]) -> Any:
+        n_files.append(len(files))
+        return call_of(self, channel, files)
+
+    monkeypatch.setattr(calls.BatchRows, "_call", noted)
     short = write_voice(folder / "short.wav", 1.0)
     sources = [clip, short, "none.wav", Channel(clip, 1), short, clip, short, bytes(400_000)]
     expected = [Prediction.from_dict(row.to_dict()) for row in model.predict_many(sources[:-1])]
@@ -275,13 +283,16 @@ def test_many_go_in_parts_that_a_server_takes(
 
     with listening(settings_for(folder, {"batch_files": 2, "body_bytes": 300_000})) as address:
         with Client(address) as client:
-            with pytest.raises(AudioError, match=r"bytes at most \(the limit body_bytes\)"):
-                client.predict_many(sources)  # a limit that is not the usual one
+            answers = client.predict_many(sources)  # limits that are not the usual ones: refused parts go in halves
+            n_files.clear()
+            monkeypatch.setattr(calls, "TOGETHER_FILES", 4)
+            assert [row.status for row in client.predict_many([short] * 8)] == ["ok"] * 8
+            assert n_files == [4, 2, 2, 2, 2]  # once is enough
             monkeypatch.setattr(calls, "TOGETHER_FILES", 2)
             monkeypatch.setattr(calls, "TOGETHER_BYTES", 250_000)
-            answers = client.predict_many(sources)
+            assert client.predict_many(sources) == answers
             with pytest.raises(
-                ServerError, match=r"limit batch_files\).*With adapt=\"auto\" all recordings go together"
+                AudioError, match=r"limit batch_files\).*With adapt=\"auto\" all recordings go together"
             ):
                 client.predict_many([short] * 3, adapt="auto")
         assert asyncio.run(ask(address)) == answers

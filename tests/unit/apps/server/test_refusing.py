@@ -276,10 +276,10 @@ def test_a_form_may_name_a_charset_of_the_web(client: TestClient, sound: bytes, 
     assert client.post("/v1/predict", content=named, headers={"Content-Type": kind}).json()["path"] == "a.wav"
 
 
-def test_too_many_files_are_not_valid(client: TestClient, sound: bytes) -> None:
+def test_too_many_files_are_too_large_for_a_batch_and_not_valid_for_one(client: TestClient, sound: bytes) -> None:
     files = [("file", ("a.wav", sound))]
     assert client.post("/v1/batch", files=files * 2).status_code == 200
-    refused(client.post("/v1/batch", files=files * 3), 422, "not-valid")
+    refused(client.post("/v1/batch", files=files * 3), 413, "too-large")
     refused(client.post("/v1/predict", files=files * 2), 422, "not-valid")
 
 
@@ -346,7 +346,7 @@ def test_a_hop_beyond_the_window_is_not_valid(client: TestClient, sound: bytes) 
 
 def test_more_files_than_are_read_are_counted_right(client: TestClient, sound: bytes) -> None:
     files = [("file", (str(number), sound[:100])) for number in range(9)]
-    told = refused(client.post("/v1/batch", files=files), 422, "not-valid")["detail"]
+    told = refused(client.post("/v1/batch", files=files), 413, "too-large")["detail"]
     assert told.startswith("The form holds too many files, the most is 2 (the limit batch_files). ")
 
 
