@@ -34,11 +34,21 @@ def _requirement(extra: str) -> str:
 
 def _installer() -> str:
     """Return the command that installs into this environment: pipx and uv keep the shell's pip out of theirs."""
-    if (Path(sys.prefix) / "pipx_metadata.json").is_file():
-        return "pipx runpip earnest install"
-    if (Path(sys.prefix) / "uv-receipt.toml").is_file():
+    environment = Path(sys.prefix)
+    if (environment / "pipx_metadata.json").is_file():
+        return "pipx install --force"  # `pipx runpip` works in another folder, and finds no file
+    if (environment / "uv-receipt.toml").is_file():
         return "uv tool install --force"
-    return "pip install"
+    return "uv pip install" if _is_of_uv(environment / "pyvenv.cfg") else "pip install"
+
+
+def _is_of_uv(settings: Path) -> bool:
+    """Whether uv made an environment: it puts no pip there, and the shell's would install elsewhere."""
+    try:
+        lines = settings.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    return any(line.partition("=")[0].strip() == "uv" for line in lines)
 
 
 def _is_checkout() -> bool:

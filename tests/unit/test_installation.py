@@ -21,6 +21,11 @@ class Installed:
         return json.dumps(self.told) if self.told else None
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+
+
 def command(monkeypatch: pytest.MonkeyPatch, **told: object) -> str:
     monkeypatch.setattr(installation, "_is_checkout", lambda: False)
     monkeypatch.setattr("importlib.metadata.distribution", lambda name: Installed(**told))
@@ -46,13 +51,17 @@ def test_a_wheel_is_named_without_its_folder(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(
     ("file", "begins"),
-    [("pipx_metadata.json", "pipx runpip earnest install"), ("uv-receipt.toml", "uv tool install --force")],
+    [
+        ("pipx_metadata.json", "pipx install --force"),
+        ("uv-receipt.toml", "uv tool install --force"),
+        ("pyvenv.cfg", "uv pip install"),
+        ("no.cfg", "pip install"),
+    ],
 )
 def test_an_environment_of_pipx_or_uv_is_installed_into_by_these(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, begins: str
 ) -> None:
-    (tmp_path / file).touch()
-    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    (tmp_path / file).write_text("home = /usr/bin\nuv = 0.13.9\n", encoding="utf-8")
     assert command(monkeypatch) == f"{begins} 'earnest[server]'"
 
 
