@@ -1,6 +1,7 @@
 """Speech emotion recognition that people can trust."""
 
 import os
+import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -96,8 +97,8 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of ours
 _LOADING = Lock()
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+def __dir__() -> list[str]:  # without what is imported here for its own use
+    return sorted({*__all__, *(name for name in globals() if name[0] == "_" or f"{__name__}.{name}" in sys.modules)})
 
 
 def load(

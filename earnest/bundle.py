@@ -165,6 +165,14 @@ class BundleInfo(Validated):
         right = self.shortest_s < self.longest_s
         require(right, f"shortest_s must be below longest_s ({self.longest_s:g}), got {self.shortest_s:g}")
 
+    def __repr__(self) -> str:
+        return f"<BundleInfo {self.headline}>"
+
+    @property
+    def headline(self) -> str:
+        """Name, version, classes and licence in a line; `to_dict` has all."""
+        return f"'{self.name}' {self.version}: {', '.join(self.classes)}; licence {self.licence}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return asdict(self)

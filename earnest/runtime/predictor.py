@@ -142,8 +142,7 @@ class Predictor:
         return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta, backend=backend, hint=hint)
 
     def __repr__(self) -> str:
-        info = self.info
-        return f"<Predictor '{info.name}' {info.version}: {', '.join(info.classes)}; licence {info.licence}>"
+        return f"<Predictor {self.info.headline}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what loads the same again."""

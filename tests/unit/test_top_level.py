@@ -42,6 +42,9 @@ def model(folder: Path) -> Predictor:
 
 
 def test_every_name_that_is_promised_is_there() -> None:
+    offered = [name for name in dir(earnest) if not name.startswith("_")]  # after a dot and the tabulator key
+    own = [name for name in offered if name in earnest.__all__ or f"earnest.{name}" in sys.modules]
+    assert offered == own
     assert set(earnest.__all__) <= set(dir(earnest))
     for name in earnest.__all__:
         assert getattr(earnest, name) is not None
@@ -71,7 +74,8 @@ def test_models_are_listed_whether_or_not_networks_were_imported() -> None:
 
 
 def test_a_model_shows_its_name_classes_and_licence(model: Predictor) -> None:
-    assert repr(model) == ("<Predictor 'stand-in' 1: neutral, happy, sad, angry, fearful, disgust; licence Apache-2.0>")
+    told = "'stand-in' 1: neutral, happy, sad, angry, fearful, disgust; licence Apache-2.0"
+    assert (repr(model), repr(model.info)) == (f"<Predictor {told}>", f"<BundleInfo {told}>")
 
 
 def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
