@@ -210,6 +210,7 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
             allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],
             expose_headers=_TOLD,
+            allow_private_network=True,  # asked by Chrome where a page of the web calls this machine or its network
         )
     app.add_middleware(FrontDoor, names=names, origins=origins)
     app.add_middleware(Outermost, metrics=metrics, origins=origins)

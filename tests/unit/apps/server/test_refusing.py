@@ -594,6 +594,8 @@ def test_a_browser_that_asks_for_a_page_elsewhere_is_told_what_the_server_needs(
         answer = client.options("/v1/predict", headers=asked)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == "https://page.example"
+        private = client.options("/v1/predict", headers=asked | {"Access-Control-Request-Private-Network": "true"})
+        assert (private.status_code, private.headers["access-control-allow-private-network"]) == (200, "true")
         head = client.options("/v1/models", headers=asked | {"Access-Control-Request-Method": "HEAD"})
         assert head.status_code == 200
         other = client.options("/v1/predict", headers=asked | {"Origin": "https://other.example"})
