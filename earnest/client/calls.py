@@ -166,7 +166,13 @@ def no_answer(url: str, error: Exception, timeout_s: float) -> ServerError:
     http, place = http_module(), without_password(url)
     if isinstance(error, http.ReadTimeout | http.WriteTimeout):
         return ServerError(f"{place}: no answer within {timeout_s:g} s. Send less, or give more time: timeout_s=…")
-    return ServerError(f"{place}: no answer ({error}). Is the server running there?{proxy_hint(url)}")
+    return ServerError(f"{place}: no answer ({error}). {_advice(error)}{proxy_hint(url)}")
+
+
+def _advice(error: Exception) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "Trust its certificate: SSL_CERT_FILE=… names a file with it, or with that of who signed it."
+    return "Is the server running there?"
 
 
 def proxy_hint(url: str) -> str:
@@ -575,7 +581,7 @@ def refused(error: Exception, address: str = "") -> EarnestError:
         return error_of(kind, str(problem.get("detail", error)), error.response.status_code)
     if address:
         place = without_password(address).partition(STREAM)[0]
-        return ServerError(f"{place}: no stream ({first_line(error)}). Is the server running there?")
+        return ServerError(f"{place}: no stream ({first_line(error)}). {_advice(error)}")
     return ServerError(f"The stream ended early ({error}). Open another one.")
 
 

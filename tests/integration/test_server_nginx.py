@@ -21,7 +21,7 @@ from stand_in import write_bundle
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from earnest.client import Client
+from earnest.client import Client, ServerError
 from earnest.testing.sounds import voice
 
 CONF = Path(__file__).parents[2] / "deploy/nginx.conf"
@@ -197,6 +197,17 @@ def test_our_own_client_opens_every_stream(site: Site, monkeypatch: pytest.Monke
                 stream.finish()
                 assert stream.prediction().duration_s == 0.5
             wait_for(lambda: all("streams_open 0.0" in metrics(address) for address, _ in site.replicas))
+
+
+def test_our_own_client_tells_how_a_certificate_is_trusted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with Client(site.url) as client:
+        for ask in (client.models, client.stream(16_000).__enter__):
+            with pytest.raises(ServerError, match=r"Trust its certificate: SSL_CERT_FILE=…"):
+                ask()
+    monkeypatch.setenv("SSL_CERT_FILE", str(site.certificate))
+    with Client(site.url) as client:
+        assert client.models()
 
 
 def test_streams_that_find_no_place_keep_no_recording_out(site: Site) -> None:
