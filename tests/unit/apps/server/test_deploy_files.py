@@ -71,6 +71,12 @@ def test_systemd_waits_for_the_last_answer() -> None:
     assert int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0]) > Limits().body_s + Limits().request_s
 
 
+def test_systemd_leaves_a_worker_that_died_of_memory_to_the_supervisor() -> None:
+    unit = (DEPLOY / "earnest.service").read_text(encoding="utf-8")
+    assert "MemoryMax=" in unit
+    assert "\nOOMPolicy=continue\n" in unit  # the default "stop" would end the service
+
+
 def test_the_image_runs_as_nobody_special_with_a_health_check() -> None:
     words = [
         line.split()[0] for line in (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines() if line.strip()
