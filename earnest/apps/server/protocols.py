@@ -334,10 +334,15 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Wait for signals; SIGTERM, which uvicorn raises once more at the end, was obeyed by then: exit code 0."""
+        """Wait for signals; after SIGTERM the process ends here with 0, not by the same signal, raised once more.
+
+        Python's own end would wait for threads that hang, or abort where one of them is in the network.
+        """
+        before = signal.getsignal(signal.SIGTERM)
         with super().capture_signals():
             yield
-            self._captured_signals = [number for number in self._captured_signals if number != signal.SIGTERM]
+            if signal.SIGTERM in self._captured_signals and before is signal.SIG_DFL:
+                os._exit(0)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take connections."""
