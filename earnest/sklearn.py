@@ -130,6 +130,8 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     temperature_ : that scores are divided by before softmax; fitted on scores out of fold, 1 where there are none
     """
 
+    classes_: npt.NDArray[Any]
+
     def __init__(
         self, *, base: str | Path | None = None, shrinkage: float | Literal["auto"] = "auto", random_state: int = 0
     ) -> None:
