@@ -1,6 +1,7 @@
 """The files: table, search, filter with counts, progress with time left, cancel."""
 
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from PySide6.QtCore import (
     QSortFilterProxyModel,
     Qt,
     QTimer,
+    QUrl,
     Signal,
 )
 from PySide6.QtGui import QColor, QResizeEvent
@@ -75,6 +77,14 @@ def found_files(paths: Iterable[str]) -> tuple[list[Entry], list[str]]:
         if left_out := [explained(told) for told in found.left_out_by_kind()]:
             problems.append(f"{printable(str(path))}: {' '.join(left_out)}")
     return entries, problems
+
+
+def pasted_path(line: str) -> str:
+    """Return the path that a line of text names: as it stands, in quotes as Windows copies it, or as an address."""
+    text = line.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1]
+    return QUrl(text).toLocalFile() if text.startswith("file:") else text
 
 
 def _size(path: Path) -> int:
@@ -234,7 +244,7 @@ class FileFilter(QSortFilterProxyModel):
 
     def look_for(self, label: str, sought: str) -> None:
         """Keep files of a label ("" for all) in whose path or note a text stands."""
-        self._label, self._sought = label, sought.casefold()
+        self._label, self._sought = label, _folded(sought)
         self.invalidate()
 
     def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:  # noqa: N802
@@ -242,7 +252,12 @@ class FileFilter(QSortFilterProxyModel):
         entry = self._table.entries[source_row]
         if self._label and entry.label != self._label:
             return False
-        return not self._sought or self._sought in f"{entry.path}\n{_note(entry)}".casefold()
+        return not self._sought or self._sought in _folded(f"{entry.path}\n{_note(entry)}")
+
+
+def _folded(text: str) -> str:
+    """Return a text as somebody may type it: a Mac writes "ü" of a file's name as two characters."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 class TimeLeft:
@@ -383,14 +398,20 @@ class FilesPanel(QWidget):
         self._work(paths)
 
     def remove_chosen(self) -> None:
-        """Take the chosen files out of the table."""
-        chosen = set(self.chosen())
+        """Take the chosen files out of the table; the one behind the first of them becomes current."""
+        chosen, first = (
+            set(self.chosen()),
+            min(map(QModelIndex.row, self.table.selectionModel().selectedRows()), default=0),
+        )
         if any(entry.state == "hearing" for path in self.analysis.forget(chosen) if (entry := self.model.of(path))):
             self._left.drop()
         self.model.remove(chosen)
         self._show_progress()
         self._count()
-        self.current_changed.emit(self.current)
+        if self.filter.rowCount():
+            self._go_to(self.filter.index(min(first, self.filter.rowCount() - 1), 0))
+        else:
+            self.current_changed.emit("")
 
     def close_analysis(self) -> None:
         """Stop the work for good."""

@@ -20,7 +20,7 @@ from earnest.apps.desktop.export import (
     place_to_write,
 )
 from earnest.apps.desktop.fields import Notice, arranged
-from earnest.apps.desktop.files import OPENED, Entry, FilesPanel, found_files
+from earnest.apps.desktop.files import OPENED, Entry, FilesPanel, found_files, pasted_path
 from earnest.apps.desktop.learning import Learning
 from earnest.apps.desktop.menus import Item, KeysDialog, fill, fill_menus, licences
 from earnest.apps.desktop.models import ModelChoice, ModelPanel
@@ -163,9 +163,8 @@ class DesktopWindow(QMainWindow):
     def paste(self) -> None:
         """Open the files or paths that were copied elsewhere."""
         data = QGuiApplication.clipboard().mimeData()
-        lines = [line.strip().removeprefix("file://") for line in lines_of(data.text())]
-        paths = [url.toLocalFile() for url in data.urls() if url.isLocalFile()] or [line for line in lines if line]
-        self.open_paths(paths)
+        lines = map(pasted_path, lines_of(data.text()))
+        self.open_paths([url.toLocalFile() for url in data.urls() if url.isLocalFile()] or filter(None, lines))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         """Take files."""
