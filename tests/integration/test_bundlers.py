@@ -115,6 +115,12 @@ def test_the_types_compile_under_strict_with_the_packages_own_checked(project: P
     run(project, "npx", "tsc", "-p", ".")
 
 
+def test_tools_that_look_for_no_exports_find_the_package(project: Path) -> None:
+    (project / "plain.ts").write_text('import { load } from "@earnest/browser";\nload("models/small/");\n', "utf-8")
+    compiler = ("npx", "tsc", "--noEmit", "--strict", "--target", "es2022", "--module", "es2022", "--skipLibCheck")
+    run(project, *compiler, "--moduleResolution", "node10", "plain.ts")
+
+
 def test_the_archive_holds_what_runs_its_types_and_the_licences_and_no_more(project: Path) -> None:
     folder = project / "node_modules/@earnest/browser"
     assert {path.name for path in folder.iterdir() if path.name != "node_modules"} == {

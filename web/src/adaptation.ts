@@ -7,7 +7,7 @@
 import type { Bundle, BundleInfo } from "./bundle.js";
 import { BundleError, EarnestError } from "./errors.js";
 import { described } from "./given.js";
-import { firstLine, type InferenceSession, openSession, type Ort, run, type Values } from "./graph.js";
+import { firstLine, type InferenceSession, openSession, type Ort, release, run, type Values } from "./graph.js";
 import { MOST_ROWS, networkDigest, type Profile } from "./profile.js";
 
 const LEAST_SET = 2; // rows: one alone says nothing about what its speaker does to others
@@ -71,6 +71,7 @@ export class Adaptation {
       weights: new Tensor("float32", Float32Array.from(weights), [weights.length]),
     };
     const values = await run(this.session, feeds, OUTPUTS).catch((error: unknown) => {
+      if (error instanceof EarnestError) throw error;
       throw this.broken(`failed to run (${firstLine(error)})`);
     });
     const [adapted, shares] = OUTPUTS.map((name) => values[name].data as Float32Array);
@@ -85,7 +86,7 @@ export class Adaptation {
   }
 
   async close(): Promise<void> {
-    await this.session.release();
+    await release(this.session);
   }
 
   private broken(why: string): BundleError {

@@ -2,7 +2,7 @@
 
 import type * as OrtModule from "onnxruntime-common"; // what onnxruntime-web is seen as, too
 import type { BundleInfo } from "./bundle.js";
-import { BundleError, counted, UnreachableError } from "./errors.js";
+import { BundleError, counted, EarnestError, UnreachableError } from "./errors.js";
 import { InOrder } from "./in-order.js";
 import { contentsOf, textOf } from "./learning/protobuf.js";
 
@@ -76,9 +76,19 @@ export async function openSession(ort: Ort, model: Uint8Array, where: string): P
   }
 }
 
+const released = new WeakSet<InferenceSession>();
+
 /** Ask a network for these outputs, when all others have answered. */
 export async function run(session: InferenceSession, feeds: OrtModule.InferenceSession.FeedsType, wanted: readonly string[]): Promise<OrtModule.InferenceSession.ReturnType> {
+  if (released.has(session)) throw new EarnestError("This model was closed. Open it again.");
   return runtime.next(() => session.run(feeds, [...wanted]));
+}
+
+/** Free a network's memory, when all that was asked before is answered. */
+export async function release(session: InferenceSession): Promise<void> {
+  if (released.has(session)) return;
+  released.add(session);
+  await runtime.next(() => session.release());
 }
 
 type Facts = Pick<BundleInfo, "classes" | "sample_rate_hz" | "sounds" | "out_of_domain_from">;
@@ -119,6 +129,7 @@ export class Graph {
       lengths: new Tensor("int64", BigInt64Array.of(BigInt(waveform.length)), [1]),
     };
     const values = await run(this.session, feeds, wanted).catch((error: unknown) => {
+      if (error instanceof EarnestError) throw error;
       throw new BundleError(`${this.where}: failed to run (${firstLine(error)}). Export it again.`);
     });
     const outputs: Record<string, Values> = {};
@@ -127,7 +138,7 @@ export class Graph {
   }
 
   async close(): Promise<void> {
-    await this.session.release();
+    await release(this.session);
   }
 
   private checked(name: string, values: Float32Array): Float32Array {

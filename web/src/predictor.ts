@@ -5,7 +5,7 @@ import { Adaptation, Adapter, type AnswerListener, ProfileListener } from "./ada
 import { type AnswerOptions, Answers } from "./answers.js";
 import { type Bundle, type BundleInfo, sha256Of } from "./bundle.js";
 import { EarnestError } from "./errors.js";
-import { Graph, type InferenceSession, type Ort } from "./graph.js";
+import { Graph, type InferenceSession, type Ort, release } from "./graph.js";
 import type { HeardRecording } from "./learning/examples.js";
 import type { Options } from "./options.js";
 import { type Prediction, type Status, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
@@ -133,7 +133,7 @@ export class Predictor {
   async close(): Promise<void> {
     await this.graph.close();
     await this.adaptation?.close();
-    await this.voiceActivity?.release();
+    if (this.voiceActivity) await release(this.voiceActivity);
   }
 
   private activity(): Activity {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { fetchBundle } from "../src/bundle.js";
 import { BundleError } from "../src/errors.js";
 import { Graph, type InferenceSession, openSession, type Ort, run, startRuntime } from "../src/graph.js";
 import { joinedBytes, writtenField } from "../src/learning/protobuf.js";
+import { Predictor } from "../src/predictor.js";
 
 const REFUSED = "no available backend found. ERR: [wasm] TypeError: Failed to fetch dynamically imported module";
 const create = (): Promise<never> => Promise.reject(new Error(REFUSED));
@@ -99,4 +101,16 @@ test("networks are asked one after the other, also where one fails", async () =>
   const answers = [false, true, false].map((fails) => run(session(fails), {}, []));
   assert.deepEqual((await Promise.allSettled(answers)).map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
   assert.equal(nMost, 1);
+});
+
+test("a predictor that was closed says so, after it has answered what was asked before", async () => {
+  const ort = (await import("onnxruntime-web")) as unknown as Ort;
+  const bundle = await fetchBundle("../earnest/bundles/small/", undefined, async (path) => new Response(readFileSync(path)));
+  const predictor = await Predictor.open(ort, bundle, readFileSync("../earnest/audio/silero_vad.onnx"));
+  const sound = Float32Array.from({ length: 16_000 }, (_, index) => Math.sin(index / 20));
+  const [stream, answer] = [predictor.stream(16_000), predictor.predict(sound, 16_000)];
+  await new Promise((resolve) => setImmediate(resolve)); // its network is asked by now
+  await Promise.all([predictor.close(), predictor.close()]);
+  assert.equal((await answer).error, null);
+  for (const late of [predictor.predict(sound, 16_000), stream.accept(sound)]) await assert.rejects(late, { name: "EarnestError", message: /closed/ });
 });
