@@ -147,17 +147,23 @@ def test_files_for_a_file_host_lie_there_compressed_as_well(site: Path) -> None:
         assert path.with_name(f"{path.name}.br").stat().st_size < path.stat().st_size
 
 
+def updated(site: Path) -> Path:
+    """Make a page's folder that of the next version; return the page's script there."""
+    (script,) = site.glob("page-*.js")
+    newer = script.rename(site / "page-NEWERONE.js")
+    for path in (site / "index.html", site / "sw.js"):
+        text = re.sub("earnest-[0-9a-f]{16}", "earnest-newer", path.read_text("utf-8"))
+        path.write_text(text.replace(script.name, newer.name), "utf-8")
+    return newer
+
+
 def test_a_new_version_takes_the_place_of_the_old_one(driver: Any, address: str, tmp_path: Path) -> None:
     site = harness.site(tmp_path)
     with harness.served(site=site) as root, wired(root) as wire:
         driver.get(f"{wire.address}/site/index.html")
         harness.wait_for(driver, "document.getElementById('offline').textContent")
         n_first = len(wire.received)
-        (script,) = site.glob("page-*.js")
-        newer = script.rename(site / "page-NEWERONE.js")
-        for path in (site / "index.html", site / "sw.js"):
-            text = re.sub("earnest-[0-9a-f]{16}", "earnest-newer", path.read_text("utf-8"))
-            path.write_text(text.replace(script.name, newer.name), "utf-8")
+        newer = updated(site)
         driver.get("about:blank")
         driver.get(f"{wire.address}/site/index.html")
         harness.wait_for(driver, "document.getElementById('offline').textContent")
@@ -170,3 +176,30 @@ def test_a_new_version_takes_the_place_of_the_old_one(driver: Any, address: str,
         driver.refresh()
         harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
         assert driver.execute_script("return document.scripts[0].src").endswith(newer.name)
+
+
+def test_a_page_that_stayed_open_through_an_update_says_what_to_do(driver: Any, address: str, tmp_path: Path) -> None:
+    site = harness.site(tmp_path)
+    with harness.served(site=site) as root:
+        driver.get(f"{root}/site/index.html")
+        harness.wait_for(driver, "document.getElementById('offline').textContent")
+        updated(site)
+        next(site.glob("earnest.worklet-*.js")).unlink()
+        harness.awaited(driver, "caches.keys().then((all) => all.forEach((one) => caches.delete(one)))")
+        driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+        press(driver, "live-start")
+        harness.wait_for(driver, "document.getElementById('live-problem').textContent.includes('reload this page')")
+
+
+def test_a_browser_whose_storage_is_damaged_still_opens_the_page(driver: Any, address: str, tmp_path: Path) -> None:
+    site = harness.site(tmp_path)
+    with (site / "sw.js").open("a", encoding="utf-8") as worker:
+        worker.write(
+            "\nonmessage = ({ data }) => data === 'damage' && (caches.open = () => Promise.reject(new Error()));\n"
+        )
+    with harness.served(site=site) as root:
+        driver.get(f"{root}/site/index.html")
+        harness.wait_for(driver, "document.getElementById('offline').textContent")
+        driver.execute_script("navigator.serviceWorker.controller.postMessage('damage')")
+        driver.refresh()
+        harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'", 30)

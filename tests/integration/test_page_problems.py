@@ -16,6 +16,7 @@ import soundfile
 import the_page
 from patience import wait_for
 from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 from serving import listening
 from stand_in import write_bundle
@@ -106,6 +107,17 @@ def test_where_the_browser_stores_nothing_no_reload_is_advised_that_would_lose_t
     assert "keeps nothing" in said
     assert "(QuotaExceededError: It is full)" in said
     assert "Reload" not in said
+
+
+def test_where_a_new_name_is_not_stored_no_reload_is_advised_either(driver: Any, address: str) -> None:
+    open_page(driver, address, "files")
+    choose_file(driver, DEMO / "plain.flac")
+    driver.find_element("css selector", "#clip-keep button").click()
+    go(driver, "recordings")
+    harness.wait_for(driver, "document.querySelector('#recordings-list button')").click()
+    driver.execute_script("IDBObjectStore.prototype.put = () => { throw new Error() }")
+    driver.find_element("id", "kept-name").send_keys("longer", Keys.TAB)
+    harness.wait_for(driver, "document.getElementById('recordings-problem').textContent.includes('keeps nothing')")
 
 
 def test_where_the_browser_stores_nothing_a_live_result_is_saved_as_a_file_as_the_page_advises(

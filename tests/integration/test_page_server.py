@@ -130,6 +130,10 @@ def test_where_the_server_answers_its_own_limits_hold(driver: Any, address: str,
         choose_file(driver, folder / "large.wav")
         assert "large.wav has 0.2 MB, and this server takes 0.1 MB." in text_of(driver, "file-list")
         assert the_page.posts_and_streams(other) == []
+        open_page(driver, other, "files")
+        choose_file(driver, folder / "recorded.webm")
+        assert "longer than 30 minutes" in text_of(driver, "file-list")
+        assert "Send it to the server" not in text_of(driver, "file-list")  # which takes less
     open_page(driver, address, "files")
     assert text_of(driver, "files-most") == "up to 30 minutes"
 

@@ -116,7 +116,8 @@ export class Job {
       this.app.add(clip);
     } catch (error) {
       const isForServers = isUndecodable || error instanceof TooLongHereError;
-      const canTryServer = isForServers && engine?.place === "browser" && this.app.site.server;
+      const seconds = error instanceof TooLongHereError ? error.seconds : 0;
+      const canTryServer = isForServers && engine?.place === "browser" && this.isTaken(seconds);
       const offer = error instanceof ChannelError ? "channel" : canTryServer ? "server" : null;
       if (isAbort(error)) this.become({ is: "cancelled" });
       else if (engine?.isClosed) this.become({ is: "waiting" }); // another model was chosen meanwhile
@@ -125,6 +126,12 @@ export class Job {
         this.become({ is: "failed", problem: problemOf(error), offer, isOfTheEngine });
       }
     }
+  }
+
+  /** Whether there is a server that takes so long a recording, and so large a file. */
+  private isTaken(seconds: number): boolean {
+    const { server, limits } = this.app.site;
+    return server && (!limits || (seconds <= limits.timeline_s && this.file.size <= limits.body_bytes));
   }
 
   private become(state: JobState): void {

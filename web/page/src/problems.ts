@@ -85,6 +85,18 @@ export function notStored(error: unknown): Problem {
   return { title: "This browser keeps nothing", advice: `Private windows and full disks may refuse to store (${told}). Under Live and Files, “Save” writes a result to a file.` };
 }
 
+/** What can't be had because the page that is open is older than the one that its server has by now. */
+export const OUTDATED: Problem = {
+  title: "This page was updated meanwhile",
+  advice: "What it needs now is only in the newer version. Save what you want to keep, then reload this page.",
+};
+
+/** Whether the page's own script, whose name holds a digest, is no longer where it came from. */
+export async function isOutdated(): Promise<boolean> {
+  const asked = fetch(import.meta.url, { method: "HEAD", cache: "no-store" });
+  return asked.then(({ status }) => status === 404, () => false);
+}
+
 export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === "AbortError";
 }

@@ -14,6 +14,13 @@ const OR_HERE = "or use “earnest timeline”, which takes hours.";
 /** A recording that is longer than this browser decodes. */
 export class TooLongHereError extends AudioError {
   override name = "TooLongHereError";
+
+  constructor(
+    message: string,
+    readonly seconds: number,
+  ) {
+    super(message);
+  }
 }
 
 /**
@@ -29,7 +36,7 @@ export async function sourceOf(file: Blob, name: string, channel: number | null 
   if (server && seconds > server.timeline_s) throw new AudioError(`${name} is longer than ${lengthOf(server.timeline_s)}, the most that this server takes. Cut it, ${OR_HERE}`);
   if (seconds > LONGEST_S) {
     if (server) return { ...undecoded, plays: channel === null };
-    throw new TooLongHereError(`${name} is longer than ${lengthOf(LONGEST_S)}. Cut it, ${OR_HERE}`);
+    throw new TooLongHereError(`${name} is longer than ${lengthOf(LONGEST_S)}. Cut it, ${OR_HERE}`, seconds);
   }
   try {
     return { name, file, channel, sound: await decode(file, name, channel), plays: true };

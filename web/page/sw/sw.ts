@@ -98,13 +98,13 @@ async function isKept(url: string): Promise<boolean> {
 }
 
 async function answer(event: FetchEvent, url: string): Promise<Response> {
-  const cache = await caches.open(CACHE);
-  const known = await cache.match(url);
+  const cache = await caches.open(CACHE).catch(() => null); // a browser whose storage is damaged, or full, refuses
+  const known = await cache?.match(url).catch(() => undefined);
   if (known && isFixed(url)) return known;
   try {
     // A host that says nothing of how long a file is good lets the browser guess, and an old page would stay.
     const response = await fetch(isFixed(url) ? event.request : new Request(event.request, { cache: "no-cache" }));
-    if (response.status === 200) keep(event, cache, url, response.clone());
+    if (cache && response.status === 200) keep(event, cache, url, response.clone());
     return response;
   } catch (error) {
     if (known) return known;

@@ -1,7 +1,7 @@
 /** The box for a view's error message and its remedy; read out at once. */
 
 import { h } from "../dom.js";
-import { type Problem, problemOf } from "../problems.js";
+import { isOutdated, OUTDATED, type Problem, problemOf } from "../problems.js";
 
 export class ProblemBox {
   constructor(private readonly place: HTMLElement) {
@@ -10,13 +10,17 @@ export class ProblemBox {
 
   /** @param again what a button does that tries again */
   show(error: unknown, again?: () => void): void {
-    this.tell(problemOf(error), again);
+    const box = this.tell(problemOf(error), again);
+    void isOutdated().then((is) => {
+      if (is && box.isConnected) this.tell(OUTDATED);
+    });
   }
 
-  tell({ title, advice }: Problem, again?: () => void): void {
+  tell({ title, advice }: Problem, again?: () => void): HTMLElement {
     const button = again ? h("button", { type: "button", class: "small", click: again }, "Try again") : null;
     const box = h("div", { class: "problem" }, h("strong", {}, title), h("p", {}, advice), button);
     this.place.replaceChildren(box);
+    return box;
   }
 
   clear(): void {

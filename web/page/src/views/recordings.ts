@@ -116,7 +116,7 @@ class RecordingsView {
   private async told(work: () => Promise<void>): Promise<void> {
     this.problem.clear();
     await work().catch((error: unknown) => {
-      this.problem.show(error);
+      this.problem.tell(notStored(error));
     });
   }
 
