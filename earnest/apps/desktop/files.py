@@ -399,10 +399,10 @@ class FilesPanel(QWidget):
 
     def remove_chosen(self) -> None:
         """Take the chosen files out of the table; the one behind the first of them becomes current."""
-        chosen, first = (
-            set(self.chosen()),
-            min(map(QModelIndex.row, self.table.selectionModel().selectedRows()), default=0),
-        )
+        rows = self.table.selectionModel().selectedRows()
+        if not rows:
+            return
+        chosen, first = set(self.chosen()), min(index.row() for index in rows)
         if any(entry.state == "hearing" for path in self.analysis.forget(chosen) if (entry := self.model.of(path))):
             self._left.drop()
         self.model.remove(chosen)
