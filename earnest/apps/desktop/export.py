@@ -39,7 +39,8 @@ def place_to_write(parent: QWidget, title: str, name: str, kinds: str) -> str:
     """Ask where a file goes, "" for nowhere; a name without an ending gets that of the kind that was chosen."""
     path, kind = QFileDialog.getSaveFileName(parent, title, name, kinds)
     ending = re.search(r"\*(\.\w+)", kind or kinds)
-    whole = path + ending[1] if path and ending and not Path(path).suffix else path
+    has_ending = re.search(r"[^\W\d]", Path(path).suffix)  # "30.11.2026" has none
+    whole = path + ending[1] if path and ending and not has_ending else path
     return path if Path(whole).exists() else whole  # nobody was asked whether to replace the longer one
 
 

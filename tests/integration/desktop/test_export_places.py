@@ -27,6 +27,7 @@ def test_a_name_without_an_ending_gets_that_of_its_kind(opened: object, tmp_path
         "mine.csv",
         "mine.csv",
     ]
+    assert asked("calls 30.11.2026", "CSV (*.csv)") == "calls 30.11.2026.csv"
     (tmp_path / "mine.csv").touch()
     assert asked("mine", "CSV (*.csv)") == "mine"  # nobody agreed to replace mine.csv
     assert not asked("", "")
