@@ -147,10 +147,11 @@ def exchange_p(shares: Floats, sizes: Counts, rng: np.random.Generator) -> Excha
     shares : shape (kinds,), of one cluster of each kind
     sizes : shape (kinds,), clusters of each kind
     """
-    shares = shares.round(12)
     observed = abs(float(shares @ sizes)) - SAME
-    # A sign that turns is the same for x and −x, so equal shares are one kind, whatever their signs.
-    values, kind = np.unique(np.abs(shares), return_inverse=True)
+    # A sign that turns is the same for x and −x, so equal shares are one kind, whatever their signs. Rounding says
+    # which are equal; their values stay as they are, for sums of rounded ones would miss ties.
+    values, first, kind = np.unique(np.abs(shares).round(12), return_index=True, return_inverse=True)
+    values = np.abs(shares)[first]
     counts = np.bincount(kind, weights=sizes, minlength=len(values)).astype(np.int64)
     values, counts = values[values > SAME], counts[values > SAME]
     n = int(counts.sum())

@@ -6,7 +6,7 @@ import pytest
 
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import same_text
-from earnest.evaluation.comparison import compare, holm, mcnemar
+from earnest.evaluation.comparison import compare, exchange_p, holm, mcnemar
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.predictions import Predictions, joined
 from tests.prediction_rows import PredictionRow, predictions_of
@@ -86,6 +86,14 @@ def test_p_is_the_share_of_all_exchanges_of_speakers_with_a_difference_as_large(
     sums = [abs(np.dot(signs, of_speakers)) for signs in product((1, -1), repeat=6)]
     assert found.wa.p == found.ua.p == np.mean(np.array(sums) >= abs(of_speakers.sum()))
     assert 0.03125 < found.wa.p < 0.5
+
+
+@pytest.mark.parametrize("n_speakers", [8, 24, 91])
+def test_ties_count_whatever_the_unit_of_the_shares_is(n_speakers):
+    """Shares were rounded: sums of some were then a little below a difference that they equal, and p too small."""
+    gains, sizes = np.random.default_rng(0).integers(-6, 8, n_speakers), np.ones(n_speakers, int)
+    of_recordings, *of_shares = (exchange_p(gains / n, sizes, np.random.default_rng(0)).p for n in (1, 1440, 7435))
+    assert of_shares == [of_recordings, of_recordings]
 
 
 def test_five_of_six_speakers_are_not_as_much_as_six():
