@@ -11,6 +11,7 @@ from earnest.errors import counted
 Floats = npt.NDArray[np.float64]
 N_BINS = 15
 N_DRAWS = 200
+FLOAT32_OFF = float(np.finfo(np.float32).eps) / 2  # how far a probability of float32 may be off
 
 
 @dataclass(frozen=True)
@@ -225,8 +226,9 @@ def _answers(
 
 
 def _bins(confidence: Floats, n_bins: int) -> npt.NDArray[np.int64]:
-    # ⌈c·B⌉ − 1, so that bin b is (b/B, (b + 1)/B]; a confidence of 0 would be in bin −1.
-    return np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
+    # ⌈c·B⌉ − 1, so that bin b is (b/B, (b + 1)/B]; a confidence of 0 would be in bin −1. As float32, 0.2, 0.4, 0.6 and
+    # 0.8 lie up to 3·10⁻⁸ above themselves, and their bins end there.
+    return np.clip(np.ceil((confidence - FLOAT32_OFF) * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
 
 
 # Discriminants of few rows have large logits. A temperature outside says that the logits are wrong, not their scale.

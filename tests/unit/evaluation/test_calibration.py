@@ -115,6 +115,8 @@ def test_a_bin_holds_its_upper_end_and_not_its_lower():
     halves = np.array([[0.5, 0.5], [0.51, 0.49]])
     assert reliability(halves, np.array([0, 0]), n_bins=2).counts.tolist() == [1, 1]
     assert reliability(np.array([[1.0, 0.0]]), np.array([0]), n_bins=2).counts.tolist() == [0, 1]
+    ends = np.array([[0.2], [0.4], [0.6], [0.8]], np.float32)  # a little above themselves
+    assert np.flatnonzero(reliability(ends, np.zeros(4, np.int64)).counts).tolist() == [2, 5, 8, 11]
 
 
 def test_ece_weighs_bins_by_their_rows():
