@@ -143,7 +143,7 @@ class SystemAnswers:
     def own_truth(self) -> TextColumn:
         """Return the true labels that the file itself holds, shape (rows,).
 
-        Raises `CorpusError` when it holds none, or answers and truth spell a label differently.
+        Raises `CorpusError` when it holds none, or a label is spelt in two ways.
         """
         if self.emotion is None:
             raise CorpusError(
@@ -151,12 +151,13 @@ class SystemAnswers:
                 "FOLDER -o FILE makes one of a folder for each class) or --data NAME=DIR, or add a column truth."
             )
         true = set(self.emotion) - {""}
-        pairs = twins(set(self.predicted) - true - {""}, true)
+        where, pairs = "answers say {} where the truth says {}", twins(set(self.predicted) - true - {""}, true)
+        if not pairs:
+            where, pairs = "the truth says {} and {}", twins(true - set(self.labels), true)
+        pairs = [(one, twin) for one, twin in pairs if one != twin]
         if pairs:
-            told = ", ".join(
-                f"'{excerpt(one)}' where the truth says '{excerpt(twin)}'" for one, twin in pairs[:MOST_TOLD]
-            )
-            raise CorpusError(f"{self.source}: answers say {told}. Say {map_words(pairs)}.")
+            told = ", ".join(where.format(f"'{excerpt(one)}'", f"'{excerpt(twin)}'") for one, twin in pairs[:MOST_TOLD])
+            raise CorpusError(f"{self.source}: {told}. Say {map_words(pairs)}.")
         return self.emotion
 
 
@@ -190,7 +191,7 @@ _ANSWER_COLUMNS = tuple(
 
 
 def check_unique(answers: SystemAnswers) -> None:
-    """Refuse an utterance that is there twice in the same fold."""
+    """Refuse an utterance that is there twice in the same fold, or is another one's namesake."""
     columns = [answers.texts[name] for name in ("corpus", "fold", "start") if name in answers.texts]
     seen: dict[tuple[str, ...], int] = {}
     for row, key in enumerate(zip(answers.name, *columns, strict=True)):
@@ -200,6 +201,25 @@ def check_unique(answers: SystemAnswers) -> None:
             raise CorpusError(
                 f"{answers.place(row)}: '{excerpt(key[0])}' is in {where} already, with the same fold. Keep one."
             )
+    _check_same(answers)
+
+
+def _check_same(answers: SystemAnswers) -> None:
+    """Refuse an utterance that another fold calls otherwise: two recordings of one name would count as one."""
+    columns = [answers.texts[name] for name in ("corpus", "start") if name in answers.texts]
+    keys = list(zip(answers.name, *columns, strict=True))
+    for what, texts in (("emotion", answers.emotion), ("speaker", answers.texts.get("speaker"))):
+        if texts is None:
+            continue
+        seen: dict[tuple[str, ...], int] = {}
+        for row, key in enumerate(keys):
+            first = seen.setdefault(key, row)
+            if texts[first] != texts[row]:
+                raise CorpusError(
+                    f"{answers.place(row)}: '{excerpt(key[0])}' has the {what} '{excerpt(texts[row])}', but "
+                    f"'{excerpt(texts[first])}' in {answers.unit} {answers.line[first]}. Give each recording a name of "
+                    "its own, such as its path, or write a column corpus."
+                )
 
 
 def excerpt(text: str) -> str:

@@ -74,6 +74,18 @@ def test_the_smallest_file_has_three_columns_and_classes_in_canonical_order(tmp_
         ([HEADER], "holds no predictions"),
         ([HEADER, "a,made"], ":2: 2 cells, but the header has 9"),
         ([HEADER, GOOD, GOOD], ":3: 'a' is in line 2 already"),
+        (
+            ["utterance_id,fold,emotion,predicted", "1.wav,ann,sad,sad", "1.wav,bob,happy,sad"],
+            ":3: '1.wav' has the emotion 'happy', but 'sad' in line 2. Give each recording a name of its own",
+        ),
+        (
+            ["utterance_id,fold,speaker,emotion,predicted", "1.wav,1,ann,sad,sad", "1.wav,2,bob,sad,sad"],
+            ":3: '1.wav' has the speaker 'bob', but 'ann' in line 2.",
+        ),
+        (
+            ["utterance_id,emotion,predicted", "a,sad,sad", "b,Sad,sad"],
+            "the truth says 'sad' and 'Sad'. Say --map sad=Sad",
+        ),
         ([HEADER, GOOD.replace("0.25", "x")], ":2, column 'p_happy': expected a number, got 'x'"),
         ([HEADER, GOOD.replace("0.25", "")], ":2, column 'p_happy': expected a number, got ''"),
         ([HEADER, GOOD.replace("0.25", "nan")], ":2, column 'p_happy': a probability is from 0 to 1, got nan"),
