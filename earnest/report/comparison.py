@@ -14,6 +14,8 @@ from earnest.evaluation.answers import text_column
 from earnest.evaluation.comparison import Comparison, Difference, clip_names, compare, holm
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.metrics import BOOTSTRAP_SEED, score
+from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.splits import fold_and_repeat
 from earnest.evaluation.texts import percent, points, range_text, shown_number
 from earnest.files.writing import write_atomically
 from earnest.plots.results import draw_differences
@@ -202,6 +204,12 @@ def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: 
     if len(set(kinds.values())) > 1:
         named = "; ".join(f"{name}: {kind}" for name, kind in kinds.items())
         notes.append(f"Different protocols: {named}. A difference may come from the protocol, not from the system.")
+    notes += [
+        f"Different folds: {first.name} and {other.name} divide the clips in common otherwise, so they learnt from "
+        "other recordings. A difference may come from that, not from the system."
+        for other in results[1:]
+        if kinds[other.name] == kinds[first.name] and _divide_otherwise(first, other)
+    ]
     are_repeated = any(pair.n_pairs > pair.n for pair in pairs)
     if are_repeated:
         notes.append(
@@ -240,6 +248,19 @@ def _folds(first: Result, other: Result) -> str:
     )
     names = [*filter(None, folds)]
     return f" (of {first.name}'s {named(names)})" if names else ""
+
+
+def _divide_otherwise(first: Result, other: Result) -> bool:
+    """Whether both have several folds of the recordings in common, and these are not the same sets."""
+    ours, theirs = (_fold_of_each(result.predictions) for result in (first, other))
+    pairs = {(ours[name], theirs[name]) for name in ours.keys() & theirs}
+    sizes = [len(set(side)) for side in zip(*pairs, strict=True)]
+    return min(sizes) > 1 and min(sizes) < len(pairs)
+
+
+def _fold_of_each(predictions: Predictions) -> dict[tuple[str, str], str]:
+    folds = {name: fold_and_repeat(name, predictions.folds)[0] for name in predictions.folds}
+    return {key: folds[fold] for key, fold in zip(clip_names(predictions), predictions.fold, strict=True)}
 
 
 def _protocol(result: Result) -> str:

@@ -126,6 +126,17 @@ def test_other_protocols_are_said(tmp_path: Path) -> None:
     assert "too good" in notes
 
 
+def test_other_folds_of_the_same_clips_are_said_unless_they_only_have_other_names(tmp_path: Path) -> None:
+    ours, theirs = made_up(0), made_up(1)
+    drawn = text_column(f"f{row % 2 + 1}" for row in range(60))
+    for folds, is_told in ((drawn, True), (text_column(f"fold {name}" for name in theirs.fold), False)):
+        paths = [tmp_path / f"{name}-{is_told}" for name in ("ours", "theirs")]
+        for path, one in zip(paths, (ours, replace(theirs, fold=folds)), strict=True):
+            write_result(path, one)
+        notes = compare_results(read_results(paths)).notes
+        assert any("Different folds: ours-True and theirs-True" in note for note in notes) is is_told
+
+
 def test_equal_protocols_and_clips_need_no_warning(tmp_path: Path) -> None:
     notes = compare_results(read_results(folders(tmp_path, 2))).notes
     assert not any("Different" in note for note in notes)
