@@ -61,9 +61,14 @@ class Clips:
         return [self.examples[utterance.key] for utterance in utterances if utterance.key in self.examples]
 
     def auxiliary_of(self, split: Split) -> list[Example]:
-        """Return the auxiliary utterances by speakers who are neither validated nor tested."""
-        others = {row.speaker for row in (*split.valid, *split.test)}
-        return [example for example in self.auxiliary if example.utterance.speaker not in others]
+        """Return the auxiliary utterances by speakers who are neither validated nor tested.
+
+        A copy of a corpus may name its speakers otherwise: who says the same samples there is the same speaker.
+        """
+        held = (*split.valid, *split.test)
+        digests, others = {example.digest for example in self.of(held)} - {""}, {row.speaker for row in held}
+        others |= {one.utterance.speaker for one in self.auxiliary if one.digest in digests} - {""}
+        return [one for one in self.auxiliary if one.digest not in digests and one.utterance.speaker not in others]
 
 
 @dataclass(frozen=True)
