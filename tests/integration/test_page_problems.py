@@ -351,7 +351,8 @@ NO_RECORDINGS = {
     "photo.webp": (b"RIFF....WEBP" + bytes(99), "Not a recording but a picture."),
     "empty.wav": (b"", "The file is empty."),
     "picture.png": (b"\x89PNG\r\n\x1a\n", "A picture. Of pictures, only those of “earnest spectrogram” are answered"),
-    "noise.wav": (bytes(999), "This browser can't decode it, or there is no sound in it."),
+    "zeros.wav": (bytes(999), "Not a recording but a file that begins with zeros"),
+    "noise.wav": (bytes([1]) * 999, "This browser can't decode it, or there is no sound in it."),
 }
 MAY_BE_FOR_SERVERS = ("picture.png", "noise.wav")
 

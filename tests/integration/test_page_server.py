@@ -150,7 +150,7 @@ def test_a_recording_that_takes_the_server_too_long_leaves_the_others_their_turn
 def test_the_page_says_whether_its_server_stores_recordings(driver: Any, address: str, folder: Path) -> None:
     open_page(driver, address, place="server")
     assert text_of(driver, "engine-status").endswith("which stores nothing.")
-    (folder / "unknown.wav").write_bytes(bytes(99))
+    (folder / "unknown.wav").write_bytes(bytes([1]) * 99)
     with listening(Settings(models=("small",), keep=folder)) as keeping:
         open_page(driver, keeping, place="server")
         assert text_of(driver, "engine-status").endswith("which stores files and their answers.")
