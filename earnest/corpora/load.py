@@ -14,7 +14,7 @@ from earnest.corpora.manifest import Utterance, doubts_about, doubts_about_share
 from earnest.corpora.own.data import CORPUS as OWN
 from earnest.corpora.own.data import OwnData, kinds_of
 from earnest.corpora.own.read import read_own
-from earnest.errors import N_NAMED, CorpusError, suggestion
+from earnest.errors import N_NAMED, CorpusError, EarnestError, suggestion
 from earnest.files.reading import opened
 from earnest.labels import Scheme, in_canonical_order, scheme_called
 
@@ -42,6 +42,16 @@ def corpus_called(name: str) -> Corpus:
     if name not in CORPORA:
         raise CorpusError(f"There is no corpus '{name}'.{suggestion(name, CORPORA.names())}")
     return CORPORA.get(name)()
+
+
+def row_by_name(corpus: str, path: Path) -> Utterance | None:
+    """Return the row that a corpus makes of a file's name; None where its recordings are not called so."""
+    if corpus not in CORPORA:
+        return None
+    try:
+        return corpus_called(corpus).parser(Path())(Path(path.name))
+    except (EarnestError, ValueError, LookupError, OSError):  # or its labels are in files beside
+        return None
 
 
 def corpus_root(name: str, folders: Mapping[str, Path], environ: Mapping[str, str] = os.environ) -> Path:

@@ -259,6 +259,15 @@ def test_a_speaker_independent_split_with_known_test_speakers_is_refused(folder:
     refuse_known_speakers(replace(split, speaker_independent=False), frozenset({tested}))
 
 
+def test_a_copy_of_a_known_corpus_is_known_by_the_names_of_its_files(folder: Path) -> None:
+    split = split_called(protocol_called("speaker-holdout"), None, read_manifest(folder))
+    copied = replace(split.test[0], path=Path("copy/1001_IEO_HAP_HI.wav"), corpus="own", speaker="anna")
+    split = replace(split, test=(copied,))
+    refuse_known_speakers(split, frozenset({"crema-d/crema-d-1002", "emodb/emodb-03"}))
+    with pytest.raises(RecipeError, match=r"of 1 of its test speakers .crema-d/crema-d-1001"):
+        refuse_known_speakers(split, frozenset({"crema-d/crema-d-1001"}))
+
+
 @pytest.mark.parametrize("told", ["no list", "{}", "[1]"])
 def test_weights_that_tell_nonsense_about_speakers_are_refused(told: str, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(save({"a": torch.zeros(1)}, {"known_speakers": told}))
