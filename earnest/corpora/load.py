@@ -3,7 +3,8 @@
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -44,14 +45,15 @@ def corpus_called(name: str) -> Corpus:
     return CORPORA.get(name)()
 
 
-def row_by_name(corpus: str, path: Path) -> Utterance | None:
-    """Return the row that a corpus makes of a file's name; None where its recordings are not called so."""
-    if corpus not in CORPORA:
-        return None
+def rows_by_name(corpus: str, paths: Iterable[Path]) -> Iterator[Utterance]:
+    """Yield the rows that a corpus makes of files' names; none for those that its recordings are not called like."""
     try:
-        return corpus_called(corpus).parser(Path())(Path(path.name))
-    except (EarnestError, ValueError, LookupError, OSError):  # or its labels are in files beside
-        return None
+        parse = corpus_called(corpus).parser(Path())
+    except (EarnestError, OSError):  # one whose labels are in files beside, or of somebody's own
+        return
+    for path in paths:
+        with suppress(EarnestError, ValueError, LookupError, OSError):
+            yield parse(Path(path.name))
 
 
 def corpus_root(name: str, folders: Mapping[str, Path], environ: Mapping[str, str] = os.environ) -> Path:

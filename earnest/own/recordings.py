@@ -23,7 +23,7 @@ from earnest.augment.base import build_choice, generator_for
 from earnest.bundle import Bundle, BundleInfo, load_bundle
 from earnest.corpora.base import CORPORA
 from earnest.corpora.check import audio_digests
-from earnest.corpora.load import row_by_name
+from earnest.corpora.load import rows_by_name
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own import OwnData, Refused
 from earnest.corpora.own.data import numbered
@@ -359,7 +359,7 @@ def last_layer(own: OwnEmbeddings, base: Bundle) -> LastLayer | None:
 def _is_of(name: str, rows: Sequence[Utterance]) -> bool:
     if any(row.corpus == name for row in rows):
         return True
-    return sum(row_by_name(name, row.path) is not None for row in rows) > len(rows) / 2
+    return sum(1 for _ in rows_by_name(name, (row.path for row in rows))) > len(rows) / 2
 
 
 def write_kept(folder: Path, own: OwnEmbeddings, base: Bundle) -> None:

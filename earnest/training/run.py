@@ -16,7 +16,7 @@ from earnest.augment.base import AUGMENTATIONS, ledger_of_tables
 from earnest.augment.noise_files import NoiseFiles
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
-from earnest.corpora.load import affect_range, row_by_name, scheme_of_rows
+from earnest.corpora.load import affect_range, rows_by_name, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, RecipeError, counted, named
 from earnest.evaluation.answers import same_text
@@ -70,10 +70,8 @@ def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
     Own recordings may be a copy of a corpus, with other names of speakers: there the files' names tell who speaks.
     """
     heard, corpora = persons(fitted_on), {name.partition("/")[0] for name in fitted_on}
-    rows = list(split.test)
-    for row in split.test:
-        if row.corpus not in CORPORA:
-            rows += filter(None, (row_by_name(corpus, row.path) for corpus in corpora))
+    own = [row.path for row in split.test if row.corpus not in CORPORA]
+    rows = chain(split.test, *(rows_by_name(corpus, own) for corpus in corpora))
     known = sorted({f"{row.corpus}/{row.speaker}" for row in rows if row.speaker in heard})
     if known and split.speaker_independent:
         raise RecipeError(
