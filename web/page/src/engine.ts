@@ -72,9 +72,9 @@ export interface Engine extends Listener {
   close(): void;
 }
 
-/** What a model is asked for; null for all of its classes. */
-export function askedOf({ about, classes, isMostlyNeutral }: Engine): string[] | null {
-  return isMostlyNeutral ? (classes ?? about.classes).map((name) => (name === NEUTRAL ? `${NEUTRAL}=0.6` : name)) : classes;
+/** What a model is asked for; null for all of its classes. Those that are not named share what neutral leaves. */
+export function askedOf({ classes, isMostlyNeutral }: Engine): string[] | null {
+  return isMostlyNeutral ? (classes ?? [NEUTRAL]).map((name) => (name === NEUTRAL ? `${NEUTRAL}=0.6` : name)) : classes;
 }
 
 /** The same in words, "among 2 of 6 classes, expecting mostly neutral"; "" where it is asked as it is. */

@@ -51,10 +51,7 @@ export class Job {
       const [models, here] = [await serverModels(), this.app.engine];
       const same = models.find(({ name }) => name === here?.about.name);
       const engine = new ServerEngine(same ?? models[0]);
-      if (same && here) {
-        const { classes, isMostlyNeutral, adapt } = here;
-        Object.assign(engine, { classes, isMostlyNeutral, adapt });
-      }
+      if (same && here) [engine.classes, engine.isMostlyNeutral, engine.adapt] = [here.classes, here.isMostlyNeutral, here.adapt];
       return engine;
     });
   }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { type Prediction, type Timeline, unanswered } from "../../src/prediction.js";
 import { affectOf, answererOf, answerOf } from "../src/answer.js";
 import { colourOf } from "../src/emotions.js";
-import { askedInWords, type Engine } from "../src/engine.js";
+import { askedInWords, askedOf, type Engine } from "../src/engine.js";
 import { qualityOf } from "../src/parts/bars.js";
 import { confidence } from "../src/words.js";
 
@@ -27,6 +27,9 @@ test("an answer that is adapted, or among chosen classes, is told as such", () =
   assert.equal(answererOf({ ...spoken(0.5), adapted: true }, among), "small, adapted to this speaker, among 3 of 8 classes");
   assert.equal(answererOf(spoken(0.5), asked(["sad", "neutral"], true)), "small, among 2 of 8 classes, expecting mostly neutral");
   assert.equal(answererOf(NOTHING, among), "small"); // nothing was answered
+  const engine = { about: { classes: EIGHT }, classes: null, isMostlyNeutral: true } as unknown as Engine;
+  assert.deepEqual(askedOf(engine), ["neutral=0.6"]); // as commands ask: calm is neutral then
+  assert.deepEqual(askedOf({ ...engine, classes: ["sad", "neutral"] }), ["sad", "neutral=0.6"]);
 });
 
 test("from one half on it is an emotion and how sure", () => {
