@@ -26,7 +26,7 @@ from earnest.runtime.predictor import Predictor
 OUTPUT = Path(__file__).parent.parent / "docs" / "results" / "conversations.md"
 CORPORA = ("ravdess", "nemo")
 ASKED = ("", "neutral=0.4", "neutral=0.6")
-NEUTRAL = {"as the others": 1 / len(SIX), "60 %": 0.6, "80 %": 0.8}
+NEUTRAL = {"as the others": None, "60 %": 0.6, "80 %": 0.8}
 HEAD = """# Conversations
 
 A model takes its emotions for equally frequent, and its percentages hold where they are. In conversations they are
@@ -84,7 +84,8 @@ def acted(corpus: str, model: Predictor, rows: Sequence[Utterance]) -> Iterator[
     """Yield a line of the table for each share of neutral recordings and each way to ask."""
     answers = {asked: [*model.predict_many([row.path for row in rows], classes=asked or None)] for asked in ASKED}
     n_of = Counter(row.emotion for row in rows)
-    for frequent, neutral in NEUTRAL.items():
+    for frequent, told in NEUTRAL.items():
+        neutral = 1 / len(n_of) if told is None else told
         share = {name: neutral if name == "neutral" else (1 - neutral) / (len(n_of) - 1) for name in n_of}
         for asked in ASKED:
             found = [
