@@ -120,7 +120,7 @@ NOTES = """## Notes
 * `small` starts from a student network that heard the sound of all of CREMA-D, test speakers included, without labels.
   In each fold it is then fine-tuned on the labels of the fold's training recordings and, where CREMA-D is not the
   protocol's own corpus, of CREMA-D. Its temperature comes from the validation speakers, whom it does not know.
-* `base-known-voices` and `small-known-voices` are the same networks for protocols whose test speakers are known in
+* `base-enrolled` and `small-enrolled` are the same networks for protocols whose test speakers are known in
   advance: the last layer has class means for each enrolled speaker.
 
 **What was chosen on what.**
@@ -150,9 +150,9 @@ differ, and after 120 epochs single folds of a network can differ by five points
 
 **Offsets.** Since 27 November 2026 the front end of what ships takes a recording's mean off (`level = "deviation"`).
 `base` was trained and scored anew for `leave-one-corpus-out`, `ravdess-6fold`, `emodb-loso` and `crema-d-5fold`,
-`small` for `leave-one-corpus-out` and `ravdess-6fold`, `base-known-voices` for both of its protocols. All other tables
+`small` for `leave-one-corpus-out` and `ravdess-6fold`, `base-enrolled` for both of its protocols. All other tables
 but those of EmoCatcher's recipe are of before, on recordings that have next to none: where both were run they differ by
-no more than training does (`base`, four classes: 68.9 UA before, 69.1 after; `small` 59.9 and 59.8; `base-known-voices`
+no more than training does (`base`, four classes: 68.9 UA before, 69.1 after; `small` 59.9 and 59.8; `base-enrolled`
 on `vino-random` 92.2 WA twice; `small-plain` on `emodb-loso` has 84.9 ± 7.1 WA now; [lab book](experiments.md), "a
 microphone's offset"). The runs of `research-base` began with the encoder of an earlier `base`.
 
@@ -168,7 +168,7 @@ them differ by a few tenths: `base` had WA 60.3 and UA 62.9 that day on RAVDESS 
 **EmoCatcher's recipe.** `emocatcher` was trained anew on 27 November 2026: on EmoCatcher's own folds, drawn in its
 published order of files, and with torch's own threshold of the plateau (1e-4), as its code leaves it.
 `emocatcher-refit` is older: its five folds were drawn with the same seed over sorted file names, its threshold was
-1e-3, and a new run has other numbers. The table of `small-known-voices` on `emocatcher-5fold` is of these older folds,
+1e-3, and a new run has other numbers. The table of `small-enrolled` on `emocatcher-5fold` is of these older folds,
 too.
 """
 

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(path for room in ("earnest", "research") for path in (ROOT / room).rglob("*.py"))
+RECIPES = sorted((ROOT / "recipes").rglob("*.toml"))
 # What is not said: the word to say instead. A word is a whole part of a name, such as "voice" in "known_voice".
 WORDS = {
     "asked": "request, options",
@@ -64,13 +65,14 @@ def public_names(tree: ast.Module) -> Iterator[str]:
 
 def words_of(name: str) -> list[str]:
     """Return the parts of a name, small: ``SpeakerDependentHead`` and ``by_voice`` have the same."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|-", "_", name).lower().split("_")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", [*MODULES, *RECIPES], ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_names_are_the_fields_words(path: Path) -> None:
     found = {}
-    for name in {path.stem, *public_names(ast.parse(path.read_text(encoding="utf-8")))}:
+    within = public_names(ast.parse(path.read_text(encoding="utf-8"))) if path in MODULES else ()
+    for name in {path.stem, *within}:
         words = words_of(name)
         whole = "_".join(words)
         known = WORDS.keys() - (DISTILLATION if path.parts[-2] == "research" else set())

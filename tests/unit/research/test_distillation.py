@@ -292,7 +292,7 @@ def test_a_student_that_is_to_stay_moves_less(utterances: list[Utterance], tmp_p
     assert 0 < moved[1.0] < 0.5 * moved[1e-6]
 
 
-def test_only_known_voices_are_heard_where_that_is_wanted(
+def test_only_known_speakers_are_heard_where_that_is_wanted(
     utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, narrow = encoders(tmp_path)

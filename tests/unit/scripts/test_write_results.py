@@ -23,7 +23,7 @@ def test_the_calibration_error_of_all_recordings_is_judged_by_their_own_limit() 
     assert told.startswith(f"; ECE 0.041, {chance}; by fold, where fewer recordings tell less, ")
     assert "6 of 6 no more than chance explains" in told
     assert calibration(result("large-leave-one-corpus-out")).startswith("; ECE 0.082, more than chance explains (")
-    within = calibration(result("base-known-voices-vino-random"))
+    within = calibration(result("base-enrolled-vino-random"))
     assert ", no more than chance explains (" in within
     assert "by fold" not in within  # it has one
 

@@ -1,4 +1,4 @@
-"""The closed-form head for known voices: its places, its scores, and what it is good for."""
+"""The closed-form head for enrolled speakers: its class means, its scores, and what it is good for."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +20,15 @@ from earnest.training.examples import Example
 from earnest.training.runtime_statistics import fit_runtime_statistics
 
 WIDTH, N_CLASSES = 5, 3
-VOICES = ("ann", "bob", "cem", "dee")
+SPEAKERS = ("ann", "bob", "cem", "dee")
 
 
 class Sums(Network):
     """Embeds a clip as the sum over its frames."""
 
-    def __init__(self, by_voice: bool = True) -> None:
+    def __init__(self, speaker_dependent: bool = True) -> None:
         super().__init__()
-        self.output = (SpeakerDependentHead if by_voice else nn.Linear)(WIDTH, N_CLASSES)
+        self.output = (SpeakerDependentHead if speaker_dependent else nn.Linear)(WIDTH, N_CLASSES)
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         embedding = frames.sum(dim=2)
@@ -36,39 +36,45 @@ class Sums(Network):
 
 
 def clips(per_pair: int, seed: int, noise: float = 0.4) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Draw points of voices that express the same classes in places of their own."""
-    places = np.random.default_rng(9).normal(0, 1.5, (len(VOICES), N_CLASSES, WIDTH))
+    """Draw points of speakers who express the same classes in places of their own."""
+    places = np.random.default_rng(9).normal(0, 1.5, (len(SPEAKERS), N_CLASSES, WIDTH))
     rng = np.random.default_rng(seed)
-    rows = [(voice, target) for voice in range(len(VOICES)) for target in range(N_CLASSES) for _ in range(per_pair)]
+    rows = [
+        (speaker, target) for speaker in range(len(SPEAKERS)) for target in range(N_CLASSES) for _ in range(per_pair)
+    ]
     points = np.stack([places[row] + rng.normal(0, noise, WIDTH) for row in rows])
-    return points, np.array([target for _, target in rows]), [VOICES[voice] for voice, _ in rows]
+    return points, np.array([target for _, target in rows]), [SPEAKERS[speaker] for speaker, _ in rows]
 
 
-def examples(points: np.ndarray, targets: np.ndarray, voices: list[str]) -> list[Example]:
+def examples(points: np.ndarray, targets: np.ndarray, speakers: list[str]) -> list[Example]:
     return [
         Example(
-            Utterance(f"{index}-{points[index, 0]}", Path("a.wav"), corpus="made-up", speaker=voice),
+            Utterance(f"{index}-{points[index, 0]}", Path("a.wav"), corpus="made-up", speaker=speaker),
             torch.from_numpy(points[index]).float()[:, None],
             int(targets[index]),
             1.0,
         )
-        for index, voice in enumerate(voices)
+        for index, speaker in enumerate(speakers)
     ]
 
 
 def scores(points: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Return scores (rows, voices, classes)."""
+    """Return scores (rows, speakers, classes)."""
     return (points @ weights.T + bias).reshape(len(points), -1, N_CLASSES)
 
 
 def test_scores_are_log_chances_of_normal_pairs_with_one_covariance() -> None:
-    points, targets, voices = clips(6, seed=0)
-    found = scores(clips(2, seed=1)[0], *speaker_discriminant(points, targets, voices, Shrinkage(0.3), 1e-9, N_CLASSES))
+    points, targets, speakers = clips(6, seed=0)
+    found = scores(
+        clips(2, seed=1)[0], *speaker_discriminant(points, targets, speakers, Shrinkage(0.3), 1e-9, N_CLASSES)
+    )
     mean, deviation = points.mean(axis=0), points.std(axis=0)
     scaled, asked = (points - mean) / deviation, (clips(2, seed=1)[0] - mean) / deviation
-    pairs = [[(np.array(voices) == voice) & (targets == target) for target in range(N_CLASSES)] for voice in VOICES]
+    pairs = [
+        [(np.array(speakers) == speaker) & (targets == target) for target in range(N_CLASSES)] for speaker in SPEAKERS
+    ]
     centres = np.array([[scaled[rows].mean(axis=0) for rows in line] for line in pairs])
-    within = sum(np.cov(scaled[rows].T, bias=True) for line in pairs for rows in line) / (len(VOICES) * N_CLASSES)
+    within = sum(np.cov(scaled[rows].T, bias=True) for line in pairs for rows in line) / (len(SPEAKERS) * N_CLASSES)
     within = 0.7 * within + 0.3 * np.trace(within) / WIDTH * np.eye(WIDTH)
     off = asked[:, None, None] - centres
     distances = -0.5 * np.einsum("rvci,ij,rvcj->rvc", off, np.linalg.inv(within), off)
@@ -77,18 +83,18 @@ def test_scores_are_log_chances_of_normal_pairs_with_one_covariance() -> None:
 
 
 def test_a_pair_without_clips_lies_where_class_and_voice_together_say() -> None:
-    points, targets, voices = clips(8, seed=0)
-    kept = ~((np.array(voices) == "bob") & (targets == 2))
-    points, targets, voices = points[kept], targets[kept], np.array(voices)[kept].tolist()
+    points, targets, speakers = clips(8, seed=0)
+    kept = ~((np.array(speakers) == "bob") & (targets == 2))
+    points, targets, speakers = points[kept], targets[kept], np.array(speakers)[kept].tolist()
     scaled = (points - points.mean(axis=0)) / points.std(axis=0)
     means = np.stack([scaled[targets == target].mean(axis=0) for target in range(N_CLASSES)])
-    bob = np.array(voices) == "bob"
+    bob = np.array(speakers) == "bob"
     usual = means + (scaled[bob] - means[targets[bob]]).mean(axis=0)
     heard = [scaled[bob & (targets == target)].mean(axis=0) for target in (0, 1)]
     for prior in (0.5, 50.0):
-        weights, _ = speaker_discriminant(points, targets, voices, Shrinkage(1.0), prior, N_CLASSES)
+        weights, _ = speaker_discriminant(points, targets, speakers, Shrinkage(1.0), prior, N_CLASSES)
         # With full shrinkage slopes are places by one number.
-        bobs = (weights * points.std(axis=0)).reshape(len(VOICES), N_CLASSES, WIDTH)[1]
+        bobs = (weights * points.std(axis=0)).reshape(len(SPEAKERS), N_CLASSES, WIDTH)[1]
         places = [(8 * own + prior * usual[target]) / (8 + prior) for target, own in enumerate(heard)] + [usual[2]]
         for other in (0, 1):
             found, wanted = bobs[2] - bobs[other], places[2] - places[other]
@@ -96,25 +102,25 @@ def test_a_pair_without_clips_lies_where_class_and_voice_together_say() -> None:
 
 
 def test_scores_stay_small_so_that_rounding_does_too() -> None:
-    points, targets, voices = clips(6, seed=0)
-    weights, bias = speaker_discriminant(points, targets, voices, Shrinkage(0.2), 2.0, N_CLASSES)
+    points, targets, speakers = clips(6, seed=0)
+    weights, bias = speaker_discriminant(points, targets, speakers, Shrinkage(0.2), 2.0, N_CLASSES)
     assert np.allclose(weights.mean(axis=0), 0)
     assert bias.mean() == pytest.approx(0)
 
 
 def test_a_large_prior_leaves_voices_an_offset_alone() -> None:
-    points, targets, voices = clips(4, seed=0)
-    weights, _ = speaker_discriminant(points, targets, voices, Shrinkage(0.5), 1e12, N_CLASSES)
-    per_pair = weights.reshape(len(VOICES), N_CLASSES, WIDTH)
+    points, targets, speakers = clips(4, seed=0)
+    weights, _ = speaker_discriminant(points, targets, speakers, Shrinkage(0.5), 1e12, N_CLASSES)
+    per_pair = weights.reshape(len(SPEAKERS), N_CLASSES, WIDTH)
     between = per_pair - per_pair[:, :1]
     assert np.allclose(between, between[:1], atol=1e-6)
 
 
-def test_known_voices_with_places_of_their_own_are_understood() -> None:
-    points, targets, voices = clips(6, seed=0)
+def test_enrolled_speakers_with_class_means_of_their_own_are_understood() -> None:
+    points, targets, speakers = clips(6, seed=0)
     asked, true, _ = clips(20, seed=1)
     found = (
-        scores(asked, *speaker_discriminant(points, targets, voices, Shrinkage(0.2), 2.0, N_CLASSES))
+        scores(asked, *speaker_discriminant(points, targets, speakers, Shrinkage(0.2), 2.0, N_CLASSES))
         .max(axis=1)
         .argmax(axis=1)
     )
@@ -123,18 +129,18 @@ def test_known_voices_with_places_of_their_own_are_understood() -> None:
     assert ((asked @ weights.T + bias).argmax(axis=1) == true).mean() < 0.9
 
 
-def test_values_that_hardly_count_tell_nothing_of_known_voices() -> None:
-    points, targets, voices = clips(6, seed=0)
+def test_values_that_hardly_count_tell_nothing_of_enrolled_speakers() -> None:
+    points, targets, speakers = clips(6, seed=0)
     noisy = np.hstack([points, np.random.default_rng(0).normal(size=points.shape)])
     counts = np.repeat([1.0, 1e-3], WIDTH)
-    weights, _ = speaker_discriminant(noisy, targets, voices, Shrinkage(0.2, counts), 2.0, N_CLASSES)
+    weights, _ = speaker_discriminant(noisy, targets, speakers, Shrinkage(0.2, counts), 2.0, N_CLASSES)
     assert np.abs(weights[:, WIDTH:]).max() < 1e-4 * np.abs(weights[:, :WIDTH]).max()
 
 
 def test_the_last_layer_takes_them_and_a_checkpoint_keeps_them() -> None:
     network, known = Sums(), EmbeddingCache()
-    points, targets, voices = clips(6, seed=0)
-    train, asked = examples(points, targets, voices), examples(*clips(3, seed=1))
+    points, targets, speakers = clips(6, seed=0)
+    train, asked = examples(points, targets, speakers), examples(*clips(3, seed=1))
     fit_discriminant(network, train, 0.2, N_CLASSES, known, speaker_prior=2.0)
     speakers = [example.speaker for example in train]
     found = scores(
@@ -144,7 +150,7 @@ def test_the_last_layer_takes_them_and_a_checkpoint_keeps_them() -> None:
     assert torch.allclose(logits, torch.from_numpy(found).logsumexp(dim=1).float(), atol=1e-3)
     again = Sums()
     again.load_state_dict(load(save(network.state_dict())))
-    assert again.output.out_features == len(VOICES) * N_CLASSES
+    assert again.output.out_features == len(SPEAKERS) * N_CLASSES
     assert torch.equal(discriminant_logits(again, asked, known), logits)
 
 
@@ -160,21 +166,21 @@ def test_copies_of_a_clip_are_of_its_voice() -> None:
     train = examples(*clips(3, seed=0))
     copies = [replace(example, copy=1) for example in train]
     fit_discriminant(network, [*train, *copies], 0.2, N_CLASSES, known)
-    assert network.output.out_features == len(VOICES) * N_CLASSES
+    assert network.output.out_features == len(SPEAKERS) * N_CLASSES
 
 
-def test_nothing_gets_used_to_known_voices() -> None:
+def test_nothing_adapts_to_enrolled_speakers() -> None:
     train, valid = examples(*clips(9, seed=0)), examples(*clips(4, seed=1))
     settings, classes = Training(method="discriminant"), ("sad", "happy", "angry")
-    for by_voice in (False, True):
-        companions = fit_runtime_statistics(Sums(by_voice), train, valid, settings, classes, EmbeddingCache())
-        assert (companions.adaptation is None) == by_voice
+    for speaker_dependent in (False, True):
+        statistics = fit_runtime_statistics(Sums(speaker_dependent), train, valid, settings, classes, EmbeddingCache())
+        assert (statistics.adaptation is None) == speaker_dependent
 
 
 def test_a_class_without_clips_is_refused() -> None:
-    points, targets, voices = clips(2, seed=0)
+    points, targets, speakers = clips(2, seed=0)
     with pytest.raises(RecipeError, match="hold 3 of 4 classes"):
-        speaker_discriminant(points, targets, voices, Shrinkage(0.2), 2.0, N_CLASSES + 1)
+        speaker_discriminant(points, targets, speakers, Shrinkage(0.2), 2.0, N_CLASSES + 1)
 
 
 @pytest.mark.parametrize("prior", [0.0, -1.0, float("inf"), float("nan")])

@@ -89,7 +89,7 @@ def test_the_head_tells_unseen_speakers_apart_and_leaves_the_emotions_alone() ->
     torch.testing.assert_close(network(frames, torch.ones(len(VALID))).gender, logits)
 
 
-def test_unknown_voices_move_nothing() -> None:
+def test_unknown_speakers_move_nothing() -> None:
     one, other = TwoHeads(), TwoHeads()
     fit_gender(one, TRAIN)
     fit_gender(other, [*NAMELESS, *TRAIN])
