@@ -31,18 +31,19 @@ KEPT = DOCS / "results" / "noise"
 TEXT = """# Noise
 
 What background noise costs EmoCatcher's network. It was trained in three ways: without noise, with noise mixing, and
-with noise mixing and stability training. The networks answered test clips as they are (clean) and with recorded noise:
-{title}, {n} test clips, seed {seed}. {spread} WA (weighted accuracy) is the share of clips that are right. UA
-(unweighted accuracy) is the mean recall over classes. Both are in per cent. The decibels are the signal-to-noise ratio.
+with noise mixing and stability training. The networks answered test recordings as they are (clean) and with recorded
+noise: {title}, {n} test recordings, seed {seed}. {spread} WA (weighted accuracy) is the share of recordings that are
+right. UA (unweighted accuracy) is the mean recall over classes. Both are in per cent. The decibels are the
+signal-to-noise ratio.
 
 ![UA over the signal-to-noise ratio]({picture})
 
 {table}
 
 Noise of the test: {tested} ({n_tested} recordings of ESC-10). Noise of the training: {trained}. No kind is in both, and
-{heard} of the test's recordings were heard in training. {drawn} The signal-to-noise ratio is taken over the whole clip.
-Which part of which recording a clip gets depends on the clip and the level alone, so all networks hear the
-same.{unchanged}
+{heard} of the test's recordings were heard in training. {drawn} The signal-to-noise ratio is taken over the whole
+recording. Which part of which noise a recording gets depends on the recording and the level alone, so all networks hear
+the same.{unchanged}
 
 {reading}
 
@@ -53,8 +54,8 @@ same.{unchanged}
 ```
 
 with the corpora and `noise-esc10` in the folder that `EARNEST_DATA` names, then `python scripts/noise_curves.py
-{folders}`. Epochs are chosen by UA on clean validation clips. Nothing was chosen with noise or on test clips. The
-weight of the divergence (how much stability training counts in the loss) is NTU's, not tuned.
+{folders}`. Epochs are chosen by UA on clean validation recordings. Nothing was chosen with noise or on test recordings.
+The weight of the divergence (how much stability training counts in the loss) is NTU's, not tuned.
 
 {training}
 
@@ -64,10 +65,10 @@ not more than 1 % below the lowest before.
 """
 
 
-CAUTION = """How far to trust it: the {n} test clips come from few speakers, and each network was trained once a fold.
-So differences of a few points may be due to chance. Stability training learns from each clip clean and noisy in the
-same step, while noise mixing learns from one of the two. What the divergence alone adds was not measured. The next
-table shows how many clips of the test became right / wrong, compared with `{plain}`:"""
+CAUTION = """How far to trust it: the {n} test recordings come from few speakers, and each network was trained once a
+fold. So differences of a few points may be due to chance. Stability training learns from each recording clean and noisy
+in the same step, while noise mixing learns from one of the two. What the divergence alone adds was not measured. The
+next table shows how many recordings of the test became right / wrong, compared with `{plain}`:"""
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def main(folders: list[Path]) -> None:
     heard = any(result.document["noise"]["heard_in_training"] for result in results)
     tested = f"Noise {'partly' if heard else 'not'} heard in training: {', '.join(first['noise']['names'])}"
     curves = {result.name: result.curve for result in results}
-    write_atomically(DOCS / "noise.png", plot_noise_curves(curves, f"{first['title']}, {first['n']} clips", tested))
+    title = f"{first['title']}, {first['n']} recordings"
+    write_atomically(DOCS / "noise.png", plot_noise_curves(curves, title, tested))
     (DOCS / "noise.md").write_text(wrapped(page(results)), encoding="utf-8")
 
 
@@ -155,8 +157,8 @@ def page(results: list[Result]) -> str:
         n_tested=first["noise"]["recordings"],
         trained=", ".join(_training_table(results)["names"]),
         heard=max(result.document["noise"]["heard_in_training"] for result in results) or "none",
-        drawn=f"In training three of ten clips stay clean, the others get {lowest:g} to {highest:g} dB.",
-        unchanged=f" {unchanged} noisy answers are to clean clips: only pauses were drawn." if unchanged else "",
+        drawn=f"In training three of ten recordings stay clean, the others get {lowest:g} to {highest:g} dB.",
+        unchanged=f" {unchanged} noisy answers are to clean recordings: only pauses were drawn." if unchanged else "",
         reading="\n\n".join([CAUTION.format(n=first["n"], plain=results[0].name), turned(results)]),
         commands="\n".join(result.document["command"] for result in results),
         folders=" ".join(f"runs/{result.folder.name}" for result in results),

@@ -40,7 +40,7 @@ ser-tests on all {n_checked} clips as they are:
 
 WHAT = (
     "UA (unweighted accuracy, the mean recall over classes) has its 95 % interval over speakers. ΔUA is its difference "
-    'to the same clips as they are, in points. Unchanged is the share of answers that stay the same. "Holds" says '
+    'to the same utterances as they are, in points. Unchanged is the share of answers that stay the same. "Holds" says '
     "whether the thresholds of ser-tests are reached, where it has some. All in per cent. "
     "[The conditions](../../stress.md)."
 )
@@ -62,7 +62,7 @@ def main(folders: Sequence[Path]) -> None:
     if [row.condition for row in first.rows] != [row.condition for row in second.rows]:
         raise EarnestError("The two have other conditions.")
     if first.document["n"] != second.document["n"]:
-        raise EarnestError("The two have other clips.")
+        raise EarnestError("The two have other utterances.")
     KEPT.mkdir(parents=True, exist_ok=True)
     for folder, table in zip(folders, tables, strict=True):
         shutil.copy(folder / "metrics-stress.json", KEPT / f"{table.name}.json")
@@ -98,7 +98,7 @@ def sentence(document: dict[str, Any]) -> str:
     """Describe the recordings in a sentence."""
     few = f", at most {document['n_clips_a_fold']} of each fold" if document["n_clips_a_fold"] else ""
     folds = f"{len(document['folds'])} of {document['of_folds']} folds"
-    return f"{document['title']}: {document['n']} {document['part']} clips of {folds}{few}."
+    return f"{document['title']}: {document['n']} {document['part']} utterances of {folds}{few}."
 
 
 def rows_beside(first: Table, second: Table) -> str:

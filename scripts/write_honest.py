@@ -22,17 +22,17 @@ from earnest.plots.style import DPI, GRID, INK, MUTED, ORANGE, headline, new_fig
 DOCS = Path(__file__).parent.parent / "docs"
 PICTURE = "why-honest-evaluation.png"
 COLUMNS = {
-    "epoch_on_test": "random clips, epoch chosen on test",
-    "same_split": "random clips, epoch chosen on validation",
+    "epoch_on_test": "random recordings, epoch chosen on test",
+    "same_split": "random recordings, epoch chosen on validation",
     "unseen_speakers": "unseen speakers, epoch chosen on validation",
 }
 PAGE = """# Why honest evaluation
 
 **{headline}** One recipe loses so much when the split and the choice of the epoch
-change, and with them a part of the training clips (960 here, 1,036 and 1,152 there).
+change, and with them a part of the training recordings (960 here, 1,036 and 1,152 there).
 
-WA (weighted accuracy) is the share of clips that are right, UA (unweighted accuracy) the mean recall over classes; both
-in per cent, ± the standard deviation over folds.
+WA (weighted accuracy) is the share of recordings that are right, UA (unweighted accuracy) the mean recall over classes;
+both in per cent, ± the standard deviation over folds.
 
 ![WA of the three ways with intervals](why-honest-evaluation.png)
 
@@ -40,17 +40,17 @@ in per cent, ± the standard deviation over folds.
 |---|---|---|---:|---:|---:|
 {rows}
 
-Recipe: EmoCatcher's CNN with attention and GRU on RAVDESS speech, eight classes, 1,440 clips, seed 0, {epochs} epochs.
-All three test every clip once, so they can be compared clip by clip:
+Recipe: EmoCatcher's CNN with attention and GRU on RAVDESS speech, eight classes, 1,440 recordings, seed 0, {epochs}
+epochs. All three test every recording once, so they can be compared recording by recording:
 
 {compared}
 
 1. **Epoch on test.** Some repositories score the test set after every epoch and report the best one. Then the test set
    has chosen the model, and the number is the largest of many. EmoCatcher's README says 84.17 ± 2.36 WA for this
    recipe; the last epochs of its own checkpoints have 81.88. As there, the first way here also trains on the tenth of
-   the clips that the second way keeps for validation, so more data explains a part of the first gap.
-2. **Same split, epoch on validation.** A tenth of the training clips chooses the epoch; the test clips are scored once.
-   But clips are split at random: every speaker and both sentences of the test set were trained on.
+   the recordings that the second way keeps for validation, so more data explains a part of the first gap.
+2. **Same split, epoch on validation.** A tenth of the training recordings chooses the epoch; the test recordings are
+   scored once. But recordings are split at random: every speaker and both sentences of the test set were trained on.
 3. **Unseen speakers.** The four actors of each fold are heard for the first time. This is what you get when you
    install the model. It is still an easy case: the same sentences, the same studio, the same acting school.
 
@@ -107,8 +107,8 @@ def sentence(first: str, second: str, comparison: Comparison) -> str:
     wa = comparison.wa
     text = (
         f"- {COLUMNS[first]} → {COLUMNS[second]}: WA {100 * wa.value:+.1f} points "
-        f"({100 * wa.interval.low:+.1f} to {100 * wa.interval.high:+.1f}); {comparison.only_a_right} clips only the "
-        f"first has right, {comparison.only_b_right} only the second"
+        f"({100 * wa.interval.low:+.1f} to {100 * wa.interval.high:+.1f}); {comparison.only_a_right} recordings only "
+        f"the first has right, {comparison.only_b_right} only the second"
     )
     return fill(text, 120, subsequent_indent="  ", break_on_hyphens=False)
 
@@ -126,7 +126,7 @@ def draw(found: dict[str, dict[str, Any]]) -> None:
     axes.set_yticks(range(len(found)), list(COLUMNS.values()))
     axes.invert_yaxis()
     axes.margins(y=0.25)
-    axes.set_xlabel("WA in per cent, all clips; 95 % interval over speakers", color=MUTED)
+    axes.set_xlabel("WA in per cent, all recordings; 95 % interval over speakers", color=MUTED)
     axes.grid(axis="x", color=GRID, linewidth=0.6)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0)

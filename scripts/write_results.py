@@ -36,7 +36,7 @@ from earnest.export.card import result_of, write_bundle
 from earnest.files.writing import write_json
 
 MORE = {  # protocols of split files
-    "split-files": "the test clips of `ravdess-6fold`, eight emotions; learnt from CREMA-D, EmoDB and "
+    "split-files": "the test utterances of `ravdess-6fold`, eight emotions; learnt from CREMA-D, EmoDB and "
     "RAVDESS' songs too, but from no speaker who is tested or validated (`scripts/research_splits.py`)",
 }
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -78,6 +78,7 @@ How to read this page:
 
 * The command under a table printed its numbers, with the corpora in the folder that `EARNEST_DATA` names and (for
   `base`) Whisper tiny.en's encoder below `EARNEST_MODELS`. Published numbers are quoted, not measured here.
+* An utterance is one labelled stretch of speech; in these corpora each recording is one.
 * WA (weighted accuracy) is the share of recordings that are right; UA (unweighted accuracy) is the mean recall over
   classes; macro-F1 is the mean F1 over classes. They are in per cent, mean ± standard deviation over folds.
 * Pooled WA is over all recordings together; behind it is its 95 % bootstrap interval over speakers (2,000 resamples,
@@ -156,14 +157,15 @@ no more than training does (`base`, four classes: 68.9 UA before, 69.1 after; `s
 on `vino-random` 92.2 WA twice; `small-plain` on `emodb-loso` has 84.9 ± 7.1 WA now; [lab book](experiments.md), "a
 microphone's offset"). The runs of `research-base` began with the encoder of an earlier `base`.
 
-**Copies of corpora.** Every second clip of nEMO was at hand (2,241 of 4,481; 1,906 of the classes that the models
+**Copies of corpora.** Every second recording of nEMO was at hand (2,241 of 4,481; 1,906 of the classes that the models
 know), and CREMA-D, nEMO and RAVDESS' songs as Opus of 24 to 32 kbit/s. On the published recordings the same commands
-count more clips, and numbers differ a little.
+count more recordings, and numbers differ a little.
 
 **A room around.** Since 28 November 2026 `predict` hears a short recording that begins or ends with a room's noise only
-around its speech. The left-out tables of `small`, `large` and of the research line are of before; clips as corpora have
-them differ by a few tenths: `base` had WA 60.3 and UA 62.9 that day on RAVDESS (1,056 clips; 60.0 and 62.7 without),
-72.6 and 70.3 on every twelfth clip of CREMA-D (73.2 and 70.6; [lab book](experiments.md), "a room before and after").
+around its speech. The left-out tables of `small`, `large` and of the research line are of before; recordings as corpora
+have them differ by a few tenths: `base` had WA 60.3 and UA 62.9 that day on RAVDESS (1,056 recordings; 60.0 and 62.7
+without), 72.6 and 70.3 on every twelfth recording of CREMA-D (73.2 and 70.6; [lab book](experiments.md), "a room before
+and after").
 
 **EmoCatcher's recipe.** `emocatcher` was trained anew on 27 November 2026: on EmoCatcher's own folds, drawn in its
 published order of files, and with torch's own threshold of the plateau (1e-4), as its code leaves it.
@@ -361,7 +363,7 @@ def by_fold(scores: dict[str, Any], name: str) -> str:
 
 def gender_line(metrics: dict[str, Any]) -> str:
     gender = metrics["gender"]
-    parts = [("of all clips", gender["wa"], gender["intervals"]["wa"])]
+    parts = [("of all utterances", gender["wa"], gender["intervals"]["wa"])]
     parts += [(f"of those of {name} voices", one["recall"], one["interval"]) for name, one in gender["recalls"].items()]
     shares = ", ".join(
         f"{100 * share:.1f} % {what} ({100 * limits['low']:.1f} to {100 * limits['high']:.1f})"

@@ -178,10 +178,10 @@ class CorpusReport:
         if self.as_published:
             return "As published."
         problems = f" {counted(len(self.problems), 'problem')}." if self.problems else ""
-        missing = f"{self.n_missing:,} of {self.expected_n_utterances:,} clips are missing"
+        missing = f"{self.n_missing:,} of {self.expected_n_utterances:,} utterances are missing"
         if self.has_list:
             return f"Not as published{f': {missing}' if self.n_missing else ''}.{problems}"
-        here = f"{self.n_utterances:,} of {self.expected_n_utterances:,} clips are here"
+        here = f"{self.n_utterances:,} of {self.expected_n_utterances:,} utterances are here"
         return f"No published list of names to compare with: {here}.{problems}"
 
     @property
@@ -264,7 +264,7 @@ def _names(
         by_id[row.utterance_id].append(row.path)
     missing = [utterance_id for utterance_id in published or () if utterance_id not in by_id]
     if len(missing) > MANY_MISSING:
-        yield Finding("missing", (), f"{len(missing)} published clips are not here: this is a part of the corpus")
+        yield Finding("missing", (), f"{len(missing)} published utterances are not here: this is a part of the corpus")
     else:
         yield from (Finding("missing", (utterance_id,), "published, but not here") for utterance_id in missing)
     for path, why in sorted(unexpected.items()):
@@ -338,7 +338,7 @@ def _numbers(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[str]
     """Findings from published numbers beyond the list of names, whose differences are reported already."""
     if published is not None:
         if unlisted := _n_unlisted(corpus, published):
-            detail = f"{unlisted} published clips are in no list that is here: this is a part of the corpus"
+            detail = f"{unlisted} published utterances are in no list that is here: this is a part of the corpus"
             yield Finding("counts", (), detail)
         return
     counts = _counts(rows)
@@ -347,7 +347,7 @@ def _numbers(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[str]
             yield Finding("counts", (), f"{counts.get(emotion, 0)} {emotion}, published are {expected}")
     n_here = sum(counts.values())
     if not corpus.class_counts and n_here != corpus.n_utterances:
-        yield Finding("counts", (), f"{counted(n_here, 'clip')}, published are {corpus.n_utterances}")
+        yield Finding("counts", (), f"{counted(n_here, 'utterance')}, published are {corpus.n_utterances}")
 
 
 def _n_missing(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[str] | None) -> int:

@@ -156,7 +156,7 @@ def load_utterances(names: Sequence[str], folders: Mapping[str, Path]) -> list[U
     for name in names:
         found = usable(load_corpus(name, corpus_root(name, folders)))
         if found.left_out:
-            _log.warning("%s: %d of %d clips left out as unusable: %s", name, *_counted(found))
+            _log.warning("%s: %d of %d utterances left out as unusable: %s", name, *_counted(found))
         rows += found.utterances
         if name not in CORPORA:
             own[name] = found.utterances

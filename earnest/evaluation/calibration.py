@@ -243,7 +243,7 @@ def bound_warnings(what: str, temperature: float) -> list[str]:
         return []
     return [
         f"the temperature of the {what} is {temperature:.3g}, the last that is tried: its scores say nothing of how "
-        "sure it may be. More clips and speakers help"
+        "sure it may be. More utterances and speakers help"
     ]
 
 

@@ -152,7 +152,7 @@ class IntensityScores:
 
     def sentence(self) -> str:
         """Write the share as a sentence, in per cent."""
-        share = f"{100 * self.wa:.1f} % of {counted(self.n, 'clip')}"
+        share = f"{100 * self.wa:.1f} % of {counted(self.n, 'utterance')}"
         return f"Intensity right: {share}, strong from an arousal of {STRONG_FROM} on (1 to 5)."
 
 
@@ -205,7 +205,9 @@ class GenderScores:
 
     def sentence(self) -> str:
         """Write the scores as a sentence, in per cent."""
-        whole = f"Gender right: {100 * self.wa:.1f} % of {counted(self.n, 'clip')} ({range_text(self.intervals['wa'])}"
+        whole = (
+            f"Gender right: {100 * self.wa:.1f} % of {counted(self.n, 'utterance')} ({range_text(self.intervals['wa'])}"
+        )
         parts = (f"{name} {100 * one.recall:.1f} ({range_text(one.interval)})" for name, one in self.recalls.items())
         over = self.intervals["wa"].over
         return f"{whole}), {', '.join(parts)}; 95 % intervals over {over}.{self._without_errors()}"
@@ -216,7 +218,7 @@ class GenderScores:
         lines |= {f"of {name}": (one.recall, one.n_speakers, one.n) for name, one in self.recalls.items()}
         most = [
             f"{100 * most_wrong(n_speakers or n):.1f} % {what} "
-            f"({counted(n_speakers, 'speaker') if n_speakers else counted(n, 'clip')})"
+            f"({counted(n_speakers, 'speaker') if n_speakers else counted(n, 'utterance')})"
             for what, (right, n_speakers, n) in lines.items()
             if right == 1
         ]

@@ -104,8 +104,8 @@ class Coverage:
 
     def sentence(self) -> str:
         """Return one line for logs and tables."""
-        here = counted(self.found, "clip")
-        of_all = f"{self.found} of {counted(self.expected, 'clip')}" if self.expected else here
+        here = counted(self.found, "utterance")
+        of_all = f"{self.found} of {counted(self.expected, 'utterance')}" if self.expected else here
         missing = f"; without {', '.join(self.missing_speakers)}" if self.missing_speakers else ""
         return f"{self.protocol}: {of_all}{missing}"
 
@@ -123,7 +123,8 @@ def _speaker_folds(k: int) -> Protocol:
 def _group_folds(k: int) -> Protocol:
     return Protocol(
         name=f"group-{k}fold",
-        description=f"any manifest whose clips name a group, the k-th group in fold k mod {k}; speakers may be shared",
+        description=f"any manifest whose utterances name a group, the k-th group in fold k mod {k}; speakers may be "
+        "shared",
         divide=KeyFolds(k, group_named, "groups"),
         speaker_independent=False,
     )
@@ -132,7 +133,7 @@ def _group_folds(k: int) -> Protocol:
 def _stratified_folds(k: int) -> Protocol:
     return Protocol(
         name=f"stratified-{k}fold",
-        description=f"any manifest, {k} stratified random folds over clips; speakers are shared",
+        description=f"any manifest, {k} stratified random folds over utterances; speakers are shared",
         divide=StratifiedFolds(k, seed=0),
         speaker_independent=False,
     )
@@ -246,7 +247,7 @@ PROTOCOL_TABLE = (
     ),
     Protocol(
         name="crema-d-5fold",
-        description="CREMA-D, intended labels, usable clips, the k-th speaker in fold k mod 5",
+        description="CREMA-D, intended labels, usable utterances, the k-th speaker in fold k mod 5",
         corpora=("crema-d",),
         scheme="six",
         divide=SpeakerFolds(5),
@@ -255,13 +256,13 @@ PROTOCOL_TABLE = (
     ),
     _RAVDESS_SPEECH(
         name="emocatcher-5fold",
-        description="RAVDESS speech, EmoCatcher's own five stratified random folds over clips",
+        description="RAVDESS speech, EmoCatcher's own five stratified random folds over utterances",
         divide=_in_emocatchers_order(StratifiedFolds(5, seed=999)),
         speaker_independent=False,
     ),
     _RAVDESS_SPEECH(
         name="emocatcher-holdout",
-        description="RAVDESS speech, EmoCatcher's own stratified random 80:20 over clips",
+        description="RAVDESS speech, EmoCatcher's own stratified random 80:20 over utterances",
         divide=_in_emocatchers_order(StratifiedHoldOut(0.2, seed=999)),
         speaker_independent=False,
     ),
@@ -320,7 +321,7 @@ PROTOCOL_TABLE = (
     ),
     Protocol(
         name="vino-random",
-        description="RAVDESS speech and song, stratified random 80:10:10 over clips",
+        description="RAVDESS speech and song, stratified random 80:10:10 over utterances",
         corpora=("ravdess", "ravdess-song"),
         scheme="ravdess8",
         divide=StratifiedHoldOut(0.1, seed=0, valid_share=1 / 9),
@@ -330,7 +331,7 @@ PROTOCOL_TABLE = (
     ),
     Protocol(
         name="vino-random5",
-        description="RAVDESS speech and song, five classes, stratified random over clips, 735 for test; where the "
+        description="RAVDESS speech and song, five classes, stratified random over utterances, 735 for test; where the "
         "published ones lay is not stated",
         corpora=("ravdess", "ravdess-song"),
         scheme="vino5",
@@ -341,7 +342,7 @@ PROTOCOL_TABLE = (
     ),
     Protocol(
         name="moody-random",
-        description="Moody's corpora as far as present, stratified random 70:30 over clips",
+        description="Moody's corpora as far as present, stratified random 70:30 over utterances",
         corpora=("ravdess", "emodb", "tess", "jl-corpus"),
         scheme="moody7",
         divide=StratifiedHoldOut(0.3, seed=0),
@@ -371,7 +372,7 @@ PROTOCOL_TABLE = (
     Protocol(name="loso", description="any manifest, leave one speaker out", divide=LeaveOneOut()),
     Protocol(
         name="session-loso",
-        description="any manifest whose clips name a session, leave one session out",
+        description="any manifest whose utterances name a session, leave one session out",
         divide=LeaveOneOut(session_of, n_valid=1),
     ),
     *(make(5) for make in FAMILIES.values()),
@@ -451,7 +452,7 @@ def rows_of(protocol: Protocol, utterances: Iterable[Utterance]) -> list[Utteran
     _check_corpora(protocol, Counter(row.corpus for row in rows))
     kept = [row for row in usable(rows).utterances if protocol.belongs is None or protocol.belongs(row)]
     if len(kept) < len(rows):
-        _log.warning("%s: %d of %d clips are not part of it", protocol.name, len(rows) - len(kept), len(rows))
+        _log.warning("%s: %d of %d utterances are not part of it", protocol.name, len(rows) - len(kept), len(rows))
     scheme = scheme_of_rows(protocol.scheme, kept)
     counts = count_labels(scheme, (row.labels for row in kept))
     if counts.dropped or counts.merged:

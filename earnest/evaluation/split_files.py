@@ -134,7 +134,7 @@ class FromFiles:
         parts = [Parts(plan.fold, *plan.found(lookup).values()) for plan in self.plans]
         used = {row.key for one in parts for row in (*one.train, *one.valid, *one.test)}
         if len(used) < len(utterances):
-            _log.warning("%s: %d of %d clips are in no set", NAME, len(utterances) - len(used), len(utterances))
+            _log.warning("%s: %d of %d utterances are in no set", NAME, len(utterances) - len(used), len(utterances))
         return parts
 
 

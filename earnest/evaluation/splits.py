@@ -223,7 +223,7 @@ def sentences_over(lines: Sequence[Leakage]) -> list[str]:
     folds: dict[tuple[str, str], list[Leakage]] = {}
     for line in lines:
         folds.setdefault((line.first, line.second), []).append(line)
-    told = {**{name: name for name in _SHARED}, "duplicates": "identical clips"}
+    told = {**{name: name for name in _SHARED}, "duplicates": "identical utterances"}
     return [
         f"{first} and {second} share "
         + ", ".join(f"{_told(getattr(line, name) for line in found)} {word}" for name, word in told.items())

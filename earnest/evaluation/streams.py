@@ -63,9 +63,12 @@ def adapted_in(way: Way, answer: SetAnswer, plain: Floats) -> tuple[Floats, Floa
 
 How: TypeAlias = Literal["causal", "ten", "all", "one-emotion"]
 HOWS: Mapping[How, tuple[Way, str]] = {
-    "causal": ("causal", "each test speaker's clips in a drawn order, each answered with what was heard before it"),
-    "ten": ("ten", "ten drawn clips of each test speaker heard, without labels, before any is answered"),
-    "all": ("batch", "each test speaker's clips all heard, without labels, before any is answered"),
+    "causal": (
+        "causal",
+        "each test speaker's utterances in a drawn order, each answered with what was heard before it",
+    ),
+    "ten": ("ten", "ten drawn utterances of each test speaker heard, without labels, before any is answered"),
+    "all": ("batch", "each test speaker's utterances all heard, without labels, before any is answered"),
     "one-emotion": (
         "causal",
         "as causal, but a stream of its own for each emotion of a speaker; the hardest case, not a result",

@@ -14,7 +14,7 @@ from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.texts import markdown_row, points, range_text
 
 CLEAN = "as they are"
-COLUMNS = ("clips", "UA", "ΔUA", "unchanged", "ser-tests", "holds")
+COLUMNS = ("utterances", "UA", "ΔUA", "unchanged", "ser-tests", "holds")
 N_RESAMPLES = 2000
 SEED = 0
 
@@ -157,7 +157,7 @@ def yes_or_no(holds: bool | None) -> str:
     return "" if holds is None else "yes" if holds else "no"
 
 
-CHECK_COLUMNS = ("clips as they are", "found", "where", "ser-tests", "holds")
+CHECK_COLUMNS = ("utterances as they are", "found", "where", "ser-tests", "holds")
 LEAST, MOST_SHIFTED = 0.5, 0.15
 What = Literal["precision", "recall"]
 SEX_UA, SEX_RECALL, SEX_PRECISION = 0.075, 0.175, 0.075

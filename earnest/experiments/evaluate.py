@@ -232,7 +232,7 @@ def scored(
     if choice.part:
         facts["part"] = choice.part
     if choice.some_folds:
-        facts["clips"] = f"{coverage.sentence()}, {choice.some_folds} tested: {scores.size('clip')}"
+        facts["clips"] = f"{coverage.sentence()}, {choice.some_folds} tested: {scores.size('utterance')}"
     if repeats:
         facts["repeats"] = {
             "seeds": list(task.seeds),
@@ -483,9 +483,9 @@ class AsPublished:
         """Describe the gaps in sentences."""
         gaps = self.gaps()
         if not gaps:
-            return ["Its authors chose the epoch on validation clips and tested unseen speakers, as we do."]
+            return ["Its authors chose the epoch on validation utterances and tested unseen speakers, as we do."]
         if ON_TEST not in self.columns:
-            chosen = "Its authors chose the epoch on validation clips, as we do."
+            chosen = "Its authors chose the epoch on validation utterances, as we do."
             return [chosen, f"Speakers that training heard: {gaps[UNSEEN]:+.1f} points of WA."]
         return [
             f"Choosing the epoch on test instead of validation: {gaps[SAME_SPLIT]:+.1f} points of WA.",

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 TABLES = ("front_end", "network", "training")
 _MISSING = object()
 REFUSED = {
-    "training.refit": "it changes nothing on validation clips",
+    "training.refit": "it changes nothing on validation utterances",
     "training.seed": "the best of several draws is luck",
 }
 
@@ -489,7 +489,7 @@ def _written(output: Path, space: SearchSpace, split: Split, trials: Sequence[Tr
     recipe = space.recipe_with(best.settings)
     comment = (
         f"# The best of {counted(len(trials), 'trial')} on {split.title}: {METRIC} {best.value:.4f} "
-        f"on {counted(len(split.valid), 'validation clip')}.\n# Test clips were not used.\n"
+        f"on {counted(len(split.valid), 'validation utterance')}.\n# Test utterances were not used.\n"
     )
     write_atomically(output / BEST, (comment + recipe_to_toml(recipe)).encode())
     n_clips = (len(split.train), len(split.valid))

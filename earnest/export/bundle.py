@@ -243,7 +243,7 @@ def split_clips(run: Path, folders: Mapping[str, Path]) -> dict[str, list[tuple[
     folders : corpus name → folder, see `earnest.corpora.load.corpus_root`
     """
     path = run / "split.json"
-    hint = "no such file, so the clips that INT8 is measured on are unknown. Train, or import with --protocol."
+    hint = "no such file, so the utterances that INT8 is measured on are unknown. Train, or import with --protocol."
     split = read_json(path, missing=hint)
     try:
         keys = {part: list(split[part]) for part in PARTS}

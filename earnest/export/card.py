@@ -254,7 +254,7 @@ def model_card(info: BundleInfo) -> str:
         )
         for one in info.training_corpora
     )
-    lines += markdown_table(("corpus", "licence", "clips", "speakers", "hours", "attribution"), "llrrrl", rows)
+    lines += markdown_table(("corpus", "licence", "utterances", "speakers", "hours", "attribution"), "llrrrl", rows)
     lines += _only_validated(info)
     lines += ["", f"Licence of the weights: {info.licence_in_words}."]
     lines += ["The licence notice of the initial weights is in NOTICE.txt."] if "NOTICE.txt" in info.files else []
@@ -271,7 +271,7 @@ def _only_validated(info: BundleInfo) -> list[str]:
     refitted = info.recipe.get("training", {}).get("refit", True)
     if refitted or info.calibration is None:
         return []
-    return ["", "The table counts validation clips too: they served for choosing, no weight was learnt from them."]
+    return ["", "The table counts validation utterances too: they served for choosing, no weight was learnt from them."]
 
 
 def _calibrated(what: str, temperature: float, fitted: FittedCalibration | None, apart: str = "speakers") -> str:
@@ -408,7 +408,7 @@ def streams_table(streams: Mapping[str, Mapping[str, Mapping[str, Mapping[str, f
 def _results(info: BundleInfo) -> list[str]:
     if not info.results:
         return ["None were exported with it."]
-    lines = markdown_table(("protocol", "speakers", "WA %", "UA %", "clips", "command"), "llrrrl", ())
+    lines = markdown_table(("protocol", "speakers", "WA %", "UA %", "utterances", "command"), "llrrrl", ())
     for result in info.results:
         speakers = "speaker-independent" if result.speaker_independent else "speaker-dependent"
         shares = (spread_text(Spread(result.wa, result.wa_sd)), spread_text(Spread(result.ua, result.ua_sd)))

@@ -367,7 +367,7 @@ def wrong_in(output: object, n_clips: int, n_classes: int) -> str:
             continue
         shape = tuple(getattr(values, "shape", ()))
         if len(shape) != 2 or shape[0] != n_clips or (width or shape[1]) != shape[1]:
-            return f"{part} of {n_clips} clips must be ({n_clips}, {width or 'width'}), got {shape}"
+            return f"{part} of {n_clips} utterances must be ({n_clips}, {width or 'width'}), got {shape}"
         if not values.isfinite().all():
             return f"{part} must be finite, got {int((~values.isfinite()).sum())} values that aren't"
     return ""

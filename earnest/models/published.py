@@ -202,14 +202,14 @@ PUBLISHED: Mapping[str, PublishedNetwork] = {
         "EmoCatcher (hwang9u, 2022), as published",
         (CorpusShare("ravdess", 1_152, 24, 1.18),),
         {
-            "best_model_": EpochChoice("test", "its authors chose the epoch on test clips"),
+            "best_model_": EpochChoice("test", "its authors chose the epoch on test utterances"),
             "last_epoch_": EpochChoice("nothing", "the last epoch of its training"),
             "": EpochChoice("test", "the file's name doesn't say how its epoch was chosen"),
         },
     ),
     "moody-alexnet": PublishedNetwork(
         _moody,
-        "Moody SER (COINS-SS21), as published; of the clips told here 70 % were for training, their hours are not "
+        "Moody SER (COINS-SS21), as published; of the utterances told here 70 % were for training, their hours are not "
         "known",
         (
             CorpusShare("ravdess", 1_440, 24),
@@ -217,7 +217,7 @@ PUBLISHED: Mapping[str, PublishedNetwork] = {
             CorpusShare("tess", 2_800, 2),
             CorpusShare("jl-corpus", 1_441, 4),
         ),
-        {"": EpochChoice("test", "its authors chose the epoch on the other clips")},
+        {"": EpochChoice("test", "its authors chose the epoch on the other utterances")},
     ),
 }
 

@@ -267,7 +267,7 @@ def draw_reliability(curve: Reliability) -> "Figure":
     above.set_ylim(0, 100)
     above.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left")
     below.bar(edges[:-1], curve.counts, np.diff(edges), align="edge", color=BLUE, alpha=0.6)
-    below.set_ylabel("clips", color=MUTED)
+    below.set_ylabel("utterances", color=MUTED)
     below.set_xlabel("confidence, per cent", color=MUTED)
     plain_axes(above, "both")
     plain_axes(below)
@@ -283,13 +283,13 @@ def draw_risk_coverage(curve: RiskCoverage) -> "Figure":
     axes.plot(100 * curve.coverage[steps], 100 * curve.accuracy[steps], color=BLUE, linewidth=1.8)
     told = f"the surest {100 * SELECTED:.0f} %: {selected:.1f} %"
     axes.plot([100 * SELECTED], [selected], "o", color=ORANGE, markersize=8, label=told)
-    axes.axhline(full, color=MUTED, linestyle="--", linewidth=1, label=f"all clips: {full:.1f} %")
+    axes.axhline(full, color=MUTED, linestyle="--", linewidth=1, label=f"all utterances: {full:.1f} %")
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower left")
     axes.set_xlim(0, 101)
     # The very first utterances alone say little: a curve of one wrong answer would begin at 0.
     lowest = 100 * float(curve.accuracy[curve.coverage >= FEWEST_SHOWN].min())
     axes.set_ylim(max(0.0, min(full, lowest) - 20), 101)
-    axes.set_xlabel("coverage: clips answered, per cent", color=MUTED)
+    axes.set_xlabel("coverage: utterances answered, per cent", color=MUTED)
     axes.set_ylabel("right of those, per cent", color=MUTED)
     plain_axes(axes, "both")
     return figure
@@ -402,7 +402,7 @@ def draw_noise_curves(curves: Mapping[str, NoiseCurve]) -> "Figure":
             np.array(places) + beside, means, bars, color=colour, marker=marker, linestyle=line, capsize=3, label=name
         )
     axes.set_xticks(places, [*(f"{level:g}" for level in levels), "clean"])
-    axes.set_xlabel("signal-to-noise ratio of the test clips in dB", color=MUTED)
+    axes.set_xlabel("signal-to-noise ratio of the test utterances in dB", color=MUTED)
     has_bars = any(ua.sd for curve in curves.values() for _, ua in (curve.clean, *curve.levels.values()))
     axes.set_ylabel(f"UA in %{BARS if has_bars else ''}", color=MUTED)
     axes.set_ylim(bottom=0)
@@ -424,12 +424,12 @@ def plot_learning_curve(amounts: Sequence[Amount], title: str) -> bytes:
     axes.minorticks_off()
     labels = [f"{amount.clips:.0f}\n{counted(round(amount.speakers), 'speaker')}" for amount in ordered]
     axes.set_xticks(clips, labels)
-    axes.set_xlabel("training clips (logarithmic)", color=MUTED)
+    axes.set_xlabel("training utterances (logarithmic)", color=MUTED)
     axes.set_ylabel(f"UA in %{BARS if any(deviations) else ''}", color=MUTED)
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    headline(figure, title, "validation and test clips are the same throughout")
+    headline(figure, title, "validation and test utterances are the same throughout")
     return picture(figure)
 
 

@@ -66,7 +66,7 @@ def _why_not(result: Result, recordings: Recordings) -> str:
     if not result.runs:
         return "There is no trained network beside the predictions, so nothing can be said about what happens inside."
     if not any(key in recordings.rows for key in result.predictions.identities):
-        return recordings.missing or "None of the clips is among the recordings."
+        return recordings.missing or "None of the utterances is among the recordings."
     if not find_spec("torch"):
         return f"PyTorch is not installed, so the network can't be run here: {install_command('train')}."
     return ""
@@ -75,22 +75,24 @@ def _why_not(result: Result, recordings: Recordings) -> str:
 def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]") -> Section:
     title = "Attention"
     if any(one.attention is None or not one.shows_frames for one in seen):
-        return Section("attention", title, missing="This network has no attention over the frames of a whole clip.")
+        return Section(
+            "attention", title, missing="This network has no attention over the frames of a whole utterance."
+        )
     clips, told = [], []
     for index in surest_of_each_class(predictions):
         inside, name = seen[index], predictions.classes[int(predictions.emotion[index])]
         assert inside.attention is not None
         clips.append((f"{name}: {predictions.utterance_id[index]}", inside.frames, inside.attention))
         told.append(f"{name} {_half_of_the_weight(inside.attention):.0f} %")
-    alt = f"Log-mels of {counted(len(clips), 'clip')}, one a class, with a bar of attention weight under each time step"
+    alt = f"Log-mels of {counted(len(clips), 'utterance')}, one a class, with a bar of attention weight under each step"
     lead = (
-        f"One test clip of each class that the network of fold {run.name} got right, the surest, as the network hears "
-        "it (silence may be cut off); below each, how much weight every moment gets.",
+        f"One test utterance of each class that the network of fold {run.name} got right, the surest, as the network "
+        "hears it (silence may be cut off); below each, how much weight every moment gets.",
         f"Share of the time that holds half of the weight: {', '.join(told)}. Even attention would give 50 %.",
     )
     if not clips:
-        return Section("attention", title, missing=f"The network of fold {run.name} got no clip right.")
-    drawing = picture(draw_attention_panels(clips), "attention", "Attention over log-mels, one clip a class", alt)
+        return Section("attention", title, missing=f"The network of fold {run.name} got no utterance right.")
+    drawing = picture(draw_attention_panels(clips), "attention", "Attention over log-mels, one utterance a class", alt)
     return Section("attention", title, lead, [drawing])
 
 
@@ -116,7 +118,7 @@ def _half_of_the_weight(weights: Floats) -> float:
 def _embeddings(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]", seed: int) -> Section:
     title = "Embedding map"
     if len(seen) < FEWEST_CLIPS:
-        return Section("embeddings", title, missing=f"{counted(len(seen), 'clip')} at hand: too few for a map.")
+        return Section("embeddings", title, missing=f"{counted(len(seen), 'utterance')} at hand: too few for a map.")
     if not find_spec("sklearn"):
         return Section("embeddings", title, missing=f"scikit-learn is not installed: {install_command('train')}.")
     embeddings = np.stack([one.embedding for one in seen]).astype(np.float64)
@@ -130,8 +132,8 @@ def _embeddings(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]"
     }
     told = " and ".join(f"{share:.0f} % {what}" for what, share in shares.items())
     lead = (
-        f"What the last layer sees of {n} test clips of fold {run.name}, laid out by t-SNE (seed {seed}): "
-        "clips that the network finds alike lie together; distances between groups mean little.",
+        f"What the last layer sees of {n} test utterances of fold {run.name}, laid out by t-SNE (seed {seed}): "
+        "utterances that the network finds alike lie together; distances between groups mean little.",
         f"The nearest neighbour (in the embedding itself) is alike {told}.",
     )
     alt = f"Map of {n} embeddings, coloured {' and '.join(in_order)}; nearest neighbours are alike {told}"

@@ -42,10 +42,10 @@ class PlayerBudget:
         known = CORPORA.find(row.corpus)
         if known is None or not known.licence.startswith(OPEN_LICENCES):
             licence = known.licence if known else "not known"
-            self.refused.add(f"no players for {row.corpus or 'these clips'}, whose licence is {licence}")
+            self.refused.add(f"no players for {row.corpus or 'these utterances'}, whose licence is {licence}")
             return ""
         if len(waveform) > LONGEST_S * RATE_HZ:
-            self.refused.add(f"no players for clips of more than {LONGEST_S:g} s")
+            self.refused.add(f"no players for utterances of more than {LONGEST_S:g} s")
             return ""
         address = data_address(flac(waveform), "audio/flac")
         if len(address) > self.left:
@@ -118,7 +118,7 @@ def licence_note(rows: Iterable[Utterance]) -> str:
 
 
 N_WORST = 8
-COLUMNS = ("clip", "speaker", "spoken", "answered", "probability of the answer")
+COLUMNS = ("utterance", "speaker", "spoken", "answered", "probability of the answer")
 NAMES = ("utterance_id", "speaker", "truth", "predicted", "confidence")  # in JSON
 
 
@@ -129,7 +129,7 @@ def examples_section(
     indices = drawn(predictions, n_examples, np.random.default_rng(seed))
     n_right = int((predictions.emotion[indices] == predictions.predicted[indices]).sum())
     lead = (
-        f"{counted(len(indices), 'clip')}, drawn with seed {seed} from all classes, hits and misses in turn: "
+        f"{counted(len(indices), 'utterance')}, drawn with seed {seed} from all classes, hits and misses in turn: "
         f"{n_right} right, {len(indices) - n_right} wrong. Their share says nothing about accuracy.",
     )
     return _section("examples", "Examples", lead, predictions, indices, recordings, budget)

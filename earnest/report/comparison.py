@@ -25,7 +25,7 @@ from earnest.report.sections import headline_notes, headline_table
 
 PAIRED = (
     "against the first",
-    "clips in common",
+    "utterances in common",
     "WA difference",
     "WA interval",
     "WA p",
@@ -39,8 +39,8 @@ PAIRED = (
 WORTH_TELLING = 0.001  # of the smallest p that can be reached: that of ten speakers is 0.002
 NAMELESS = frozenset({"", OWN})
 RESEMBLING = (
-    "McNemar's test takes clips for independent, which those of one speaker are not: of systems equally good it calls "
-    "too many different. Go by the other p-values and the intervals."
+    "McNemar's test takes utterances for independent, which those of one speaker are not: of systems equally good it "
+    "calls too many different. Go by the other p-values and the intervals."
 )
 TRAINED_ONCE = (
     "Intervals and p-values are about these very trainings. Training again, with another seed, may move a result as "
@@ -183,7 +183,7 @@ def _on_common_clips(results: Sequence[Result]) -> tuple[Table | None, int]:
         )
         cells = [cell for name in ("wa", "ua") for cell in (percent(getattr(scores, name)), range_text(limits[name]))]
         rows.append([result.name, shown_number(scores.n_recordings), *cells])
-    columns = ("on the clips in common", "clips", "WA", "WA interval", "UA", "UA interval")
+    columns = ("on the utterances in common", "utterances", "WA", "WA interval", "UA", "UA interval")
     names = ("result", "n_clips", "wa_percent", "wa_interval_percent", "ua_percent", "ua_interval_percent")
     return Table(columns, rows, names=names), len(common)
 
@@ -194,19 +194,19 @@ def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: 
     for other, pair in zip(results[1:], pairs, strict=True):
         if pair.only_in_a or pair.only_in_b:
             notes.append(
-                f"Different clips: {first.name} and {other.name} have {pair.n} in common{_folds(first, other)}; "
+                f"Different utterances: {first.name} and {other.name} have {pair.n} in common{_folds(first, other)}; "
                 f"{pair.only_in_a} only in {first.name}, {pair.only_in_b} only in {other.name}. "
                 "Differences are over the common ones."
             )
     if not n_common:
-        notes.append("No clip is in all results, so only pairs can be compared.")
+        notes.append("No utterance is in all results, so only pairs can be compared.")
     kinds = {result.name: _protocol(result) for result in results}
     if len(set(kinds.values())) > 1:
         named = "; ".join(f"{name}: {kind}" for name, kind in kinds.items())
         notes.append(f"Different protocols: {named}. A difference may come from the protocol, not from the system.")
     notes += [
-        f"Different folds: {first.name} and {other.name} divide the clips in common otherwise, so they learnt from "
-        "other recordings. A difference may come from that, not from the system."
+        f"Different folds: {first.name} and {other.name} divide the utterances in common otherwise, so they learnt "
+        "from other recordings. A difference may come from that, not from the system."
         for other in results[1:]
         if kinds[other.name] == kinds[first.name] and _divide_otherwise(first, other)
     ]

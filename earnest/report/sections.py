@@ -102,7 +102,7 @@ def headline_notes(results: Sequence[Result]) -> list[str]:
         SCORES_IN_WORDS,
         ("Mean ± standard deviation over folds" if max(n_folds) > 1 else "One fold")
         + f", in per cent. Pooled: all folds together, with 95 % intervals by bootstrap over {' or '.join(over)}. "
-        f"A clip without an answer counts as wrong{'; answered: ' if parts else ''}{', '.join(parts)}.",
+        f"An utterance without an answer counts as wrong{'; answered: ' if parts else ''}{', '.join(parts)}.",
     ]
     for result in results:
         notes += [f"{result.name}: {told}" for told in [*result.scores.notes, *filter(None, [result.not_read])]]
@@ -148,17 +148,17 @@ def calibration_section(result: Result) -> Section:
         ),
     ]
     lead = (
-        f"All clips: {scores.calibration.sentence}, Brier score {scores.calibration.brier:.3f}, area under the "
+        f"All utterances: {scores.calibration.sentence}, Brier score {scores.calibration.brier:.3f}, area under the "
         f"risk–coverage curve {kept.aurc:.3f}.",
         *scores.calibration.notes,
         f"{answer[0].upper()}{answer[1:]}: {100 * (selected - full):+.1f} points.",
-        "Even a perfectly calibrated model has an ECE above zero on few clips; the table puts each error beside what "
-        "chance alone gives such a model, if clips are independent. All clips together tell more than a fold does.",
+        "Even a perfectly calibrated model has an ECE above zero on few utterances; the table puts each error beside "
+        "what chance alone gives such a model, if utterances are independent. All together tell more than a fold does.",
     )
-    tables = {"Calibration error of all test clips and of each fold": _ece_table(result)}
+    tables = {"Calibration error of all test utterances and of each fold": _ece_table(result)}
     fitted = _fitted_table(result.runs)
     if fitted:
-        tables["Before and after calibration, on the clips that it was fitted on: not those of the test"] = fitted
+        tables["Before and after calibration, on the utterances that it was fitted on: not those of the test"] = fitted
     return Section("calibration", title, lead, pictures, tables)
 
 
@@ -172,7 +172,7 @@ def _bins(curve: Reliability) -> Table:
     bins = zip(curve.counts.tolist(), curve.confidence.tolist(), curve.accuracy.tolist(), strict=True)
     rows = [[shown_number(n), percent(sure), percent(right)] for n, sure, right in bins if n]
     names = ("n_clips", "mean_confidence_percent", "right_percent")
-    return Table(("clips", "mean confidence, %", "right, %"), rows, words=0, names=names)
+    return Table(("utterances", "mean confidence, %", "right, %"), rows, words=0, names=names)
 
 
 _ECE_OF_FOLD = ("n", "ece", "expected_ece", "expected_ece_q95")
@@ -187,7 +187,7 @@ def _ece_table(result: Result) -> Table:
         [fold, shown_number(n, "g"), *(shown_number(one, ".3f") for one in errors)]
         for fold, (n, *errors) in lines.items()
     ]
-    columns = ("fold", "clips", "ECE", "ECE by chance, mean", "95 % of chance below")
+    columns = ("fold", "utterances", "ECE", "ECE by chance, mean", "95 % of chance below")
     return Table(columns, rows, names=("fold", "n_clips", "ece", "ece_by_chance_mean", "ece_by_chance_q95"))
 
 
@@ -211,7 +211,7 @@ MOST_SPEAKERS = 100
 def leakage_section(facts: Facts) -> Section:
     """List what sets share; the largest over all folds counts."""
     if not facts.leakage:
-        missing = "Nothing says which clips were trained on, so nothing can be said about leakage."
+        missing = "Nothing says which utterances were trained on, so nothing can be said about leakage."
         return Section("leakage", "Leakage report", missing=missing)
     shared: dict[tuple[str, str], dict[str, list[int]]] = {}
     for line in facts.leakage:
@@ -234,7 +234,7 @@ def leakage_section(facts: Facts) -> Section:
         if any(kinds.get("speakers") for kinds in shared.values())
         else "The recordings name no speakers: some of a test set may be in another set, and very likely are.",
         *(
-            [f"Up to {counted(copied, 'clip')} of a test set stood in another set under another name."]
+            [f"Up to {counted(copied, 'utterance')} of a test set stood in another set under another name."]
             if copied
             else []
         ),
@@ -289,9 +289,9 @@ def history_section(result: Result) -> Section:
     columns = ("fold", "epoch chosen", "UA on validation, %", f"mean of the last {LAST_EPOCHS} epochs", "UA on test, %")
     names = ("fold", "epoch", "valid_ua_percent", "last_epochs_valid_ua_percent", "test_ua_percent")
     chosen_on = result.facts.stamp or (
-        "chosen on validation clips; test clips were scored once, after that"
+        "chosen on validation utterances; test utterances were scored once, after that"
         if any("valid_ua" in row for run in learned for row in run.history)
-        else "the last one, as there were no validation clips"
+        else "the last one, as there were no validation utterances"
     )
     lead = (f"The dashed line is the epoch that was kept: {chosen_on}.", *warnings)
     return Section("history", title, lead, pictures, {"Epochs": Table(columns, rows, names=names)})
@@ -312,14 +312,14 @@ def confusion_section(result: Result) -> Section:
         draw_confusion(scores, "true"),
         "confusion-by-true",
         "Of each true class (rows sum to 100 %)",
-        f"Confusion matrix of {scores.size('clip')} in shares of the true class; {often}",
+        f"Confusion matrix of {scores.size('utterance')} in shares of the true class; {often}",
         Table(columns, rows, names=["true", *columns[1:]]),
     )
     by_predicted = picture(
         draw_confusion(scores, "predicted"),
         "confusion-by-predicted",
         "Of each answer (columns sum to 100 %)",
-        f"Confusion matrix of {scores.size('clip')} in shares of the answers; {often}",
+        f"Confusion matrix of {scores.size('utterance')} in shares of the answers; {often}",
     )
     lead = (f"True class in rows, answers in columns; {often}.",)
     return Section("confusion", "Confusion", lead, [by_true, by_predicted])
@@ -365,12 +365,12 @@ def gender_and_affect_section(result: Result) -> Section:
     ratings = [row for row in map(_affect_row, result.facts.affect.items()) if row]
     lead, tables = [], {}
     if gender:
-        lead.append(f"Gender right: {percent(gender.wa)} % of {counted(gender.n, 'clip')}.")
+        lead.append(f"Gender right: {percent(gender.wa)} % of {counted(gender.n, 'utterance')}.")
         rows = [["all", shown_number(gender.n), percent(gender.wa), range_text(gender.intervals["wa"])]]
         for name, one in gender.recalls.items():
             rows.append([name, shown_number(one.n), percent(one.recall), range_text(one.interval)])
         names = ("gender", "n_clips", "right_percent", "interval_percent")
-        tables["Gender"] = Table(("gender", "clips", "right, %", "95 % interval"), rows, names=names)
+        tables["Gender"] = Table(("gender", "utterances", "right, %", "95 % interval"), rows, names=names)
     if intensity := intensity_scores(result.predictions):
         lead.append(intensity.sentence())
     if ratings:
@@ -379,10 +379,10 @@ def gender_and_affect_section(result: Result) -> Section:
             "coefficient (CCC, −1 to 1) is the same in any."
         )
         of_affect = ("affect", "ratings", "n_clips", "ccc", "rmse")
-        tables["Affect"] = Table(("affect", "ratings", "clips", "CCC", "RMSE"), ratings, 2, of_affect)
+        tables["Affect"] = Table(("affect", "ratings", "utterances", "CCC", "RMSE"), ratings, 2, of_affect)
     if not lead:
         return Section(
-            "gender-and-affect", title, missing="The predictions answer neither gender nor affect of rated clips."
+            "gender-and-affect", title, missing="The predictions answer neither gender nor affect of rated utterances."
         )
     return Section("gender-and-affect", title, lead, tables=tables)
 
@@ -438,7 +438,7 @@ def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) ->
             f"UA of the {len(speakers)} speakers goes {told}: {100 * (highest.ua - lowest.ua):.1f} points{gap}."
         )
         table = Table(
-            ("speaker", "clips", "WA", "UA"),
+            ("speaker", "utterances", "WA", "UA"),
             [[one.value, shown_number(one.n), percent(one.wa), percent(one.ua)] for one in speakers],
             names=("speaker", "n_clips", "wa_percent", "ua_percent"),
         )
@@ -465,7 +465,7 @@ def _slice_table(parts: Sequence[Slice]) -> Table:
         interval = ShownNumber(NONE, None) if one.interval is None else range_text(one.interval)
         rows.append([one.name, one.value, shown_number(one.n), percent(one.wa), percent(one.ua), interval])
     names = ("of", "value", "n_clips", "wa_percent", "ua_percent", "ua_interval_percent")
-    return Table(("of", "value", "clips", "WA", "UA", "95 % interval"), rows, words=2, names=names)
+    return Table(("of", "value", "utterances", "WA", "UA", "95 % interval"), rows, words=2, names=names)
 
 
 def noise_section(result: Result) -> Section:
@@ -489,4 +489,4 @@ def noise_section(result: Result) -> Section:
         alt,
         Table(("noise", "WA", "UA"), rows, names=("snr_db", "wa_percent", "ua_percent")),
     )
-    return Section("noise", "Noise", (f"Noise mixed into {curve.n} test clips.",), [drawing])
+    return Section("noise", "Noise", (f"Noise mixed into {curve.n} test utterances.",), [drawing])

@@ -90,7 +90,7 @@ def clip_is_changed_but_its_own_samples_are_not(name: str) -> None:
     expect(np.array_equal(waveform, before), f"{name}: modifies the samples that it is handed")
     expect(any(not np.array_equal(result, before) for result in results), f"{name}: changes nothing in five draws")
     shared = any(np.shares_memory(result, waveform) for result in results)
-    expect(not shared, f"{name}: returns a view of the clip; return a copy")
+    expect(not shared, f"{name}: returns a view of the utterance; return a copy")
 
 
 def result_is_finite_float32_at_every_rate(name: str) -> None:
@@ -133,7 +133,7 @@ def probability_zero_changes_nothing(name: str) -> None:
     waveform = voice(0.4)
     with _transform(name, probability=0.0) as transform:
         untouched = all(np.array_equal(transform(waveform, default_rng(seed)), waveform) for seed in range(20))
-    expect(untouched, f"{name}: changes a clip with probability 0")
+    expect(untouched, f"{name}: changes an utterance with probability 0")
 
 
 def probability_a_half_leaves_about_half_of_the_clips_alone(name: str) -> None:
@@ -141,7 +141,9 @@ def probability_a_half_leaves_about_half_of_the_clips_alone(name: str) -> None:
     waveform, rng = voice(0.1), default_rng(0)
     with _transform(name, probability=0.5) as transform:
         n_untouched = sum(transform(waveform, rng) is waveform for _ in range(200))
-    expect(70 <= n_untouched <= 130, f"{name}: {n_untouched} of 200 clips come back untouched with probability 0.5")
+    expect(
+        70 <= n_untouched <= 130, f"{name}: {n_untouched} of 200 utterances come back untouched with probability 0.5"
+    )
 
 
 def transform_can_be_sent_to_another_process(name: str) -> None:

@@ -168,7 +168,9 @@ def padded_batch_equals_its_clips_one_by_one(name: str) -> None:
 
 
 def _told(name: str, key: str, row: int) -> Any:
-    return lambda message: f"{name}: {key} of clip {row} is another one in a batch; mask what lies behind it. {message}"
+    return lambda message: (
+        f"{name}: {key} of utterance {row} is another one in a batch; mask what lies behind it. {message}"
+    )
 
 
 def frames_behind_a_clip_change_nothing(name: str) -> None:
@@ -193,7 +195,7 @@ def exported_graph_equals_torch_for_lengths_and_batches_it_was_not_traced_with(n
         expect(found.keys() == expected.keys(), f"{name}: the graph gives {sorted(found)}, torch {sorted(expected)}")
         for key in expected.keys() - {"attention"}:
             within = WITHIN * (_largest(expected[key]) if key == "embedding" else 1.0)
-            where = f"{name}: {key} for clips of {seconds} s"
+            where = f"{name}: {key} for utterances of {seconds} s"
             np.testing.assert_allclose(found[key], expected[key].numpy(), rtol=0, atol=within, err_msg=where)
 
 
@@ -269,7 +271,9 @@ def eight_made_up_clips_are_learnt_by_heart(name: str) -> None:
     model.eval()
     with torch.no_grad():
         answers = model(*padded(clips(seconds)))["logits"].argmax(dim=1).tolist()
-    expect(answers == targets.tolist(), f"{name}: trained on eight clips of {targets.tolist()} it answers {answers}")
+    expect(
+        answers == targets.tolist(), f"{name}: trained on eight utterances of {targets.tolist()} it answers {answers}"
+    )
 
 
 def paper_is_named(name: str) -> None:

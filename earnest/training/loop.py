@@ -116,7 +116,7 @@ class Health:
         if not lasting:
             return ""
         return (
-            f"The answers are constant: in epoch {row['epoch']:.0f} all validation clips got the same "
+            f"The answers are constant: in epoch {row['epoch']:.0f} all validation utterances got the same "
             f"{' and '.join(lasting)}. Try a smaller learning_rate, and less dropout."
         )
 
@@ -143,7 +143,7 @@ class Health:
         if mean > share + deviation:
             return ""
         return (
-            f"No better than chance: after {n_done} of {self.epochs} epochs UA on validation clips is "
+            f"No better than chance: after {n_done} of {self.epochs} epochs UA on validation utterances is "
             f"{100 * mean:.1f} %, guesses have {100 * share:.1f} ± {100 * deviation:.1f} %. "
             "Check labels and learning_rate."
         )

@@ -201,8 +201,8 @@ def claim(folder: Path, recipe: Recipe, split: Split) -> None:
     """
     if recipe.training.refit and is_chosen_on_test(split.protocol):
         raise RecipeError(
-            "[training]: refit = true would train on the clips that choose the epoch, which are the test clips here. "
-            "Leave it out: --set training.refit=false."
+            "[training]: refit = true would train on the utterances that choose the epoch, which are the test "
+            "utterances here. Leave it out: --set training.refit=false."
         )
     path, split_path, labels_path = folder / "recipe.toml", folder / "split.json", folder / LABELS
     labels = _json({"sha256": _digest_of_labels(split)})

@@ -1,4 +1,4 @@
-"""EmoCatcher's released weights in our network, on its own test clips."""
+"""EmoCatcher's released weights in our network, on its own test utterances."""
 
 import os
 from pathlib import Path
@@ -61,7 +61,8 @@ def test_the_imported_run_becomes_a_bundle_whose_card_says_whose_it_is(folder: P
     assert all(network[key].equal(tensor) for key, tensor in theirs.items())
     info = export_bundle(tmp_path / "run", tmp_path / "bundle", Identity("theirs", "1", "MIT"))
     assert [(line.name, line.licence) for line in info.training_corpora] == [("ravdess", "CC-BY-NC-SA-4.0")]
-    assert "its authors chose the epoch on test clips" in (tmp_path / "bundle" / "card.md").read_text(encoding="utf-8")
+    card = (tmp_path / "bundle" / "card.md").read_text(encoding="utf-8")
+    assert "its authors chose the epoch on test utterances" in card
 
 
 def test_a_result_of_the_best_epoch_on_test_says_so_and_no_bundle_states_it(folder: Path, tmp_path: Path) -> None:

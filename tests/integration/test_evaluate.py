@@ -167,7 +167,7 @@ def test_corpora_that_share_some_classes_are_scored_on_those(made_up: Path, tmp_
     } == truth
     assert document["classes"] == ["happy", "angry"]
     assert document["labels"] == "72 kept, 18 neutral dropped, 18 sad dropped"
-    assert document["clips"] == "cross-corpus: 72 clips"
+    assert document["clips"] == "cross-corpus: 72 utterances"
 
 
 def test_another_recipe_in_the_same_folder_is_refused(evaluated: tuple[Path, dict[str, Any]], made_up: Path) -> None:

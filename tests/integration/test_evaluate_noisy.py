@@ -1,4 +1,4 @@
-"""Noise in test clips and single folds, over the made-up corpus."""
+"""Noise in test utterances and single folds, over the made-up corpus."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_a_single_fold_is_trained_and_the_result_says_so(told: tuple[Path, dict[
     folder, document = told
     assert [path.name for path in (folder / "run").iterdir() if path.is_dir()] == ["f2"]
     assert document["title"] == "speaker-5fold, only f2 of 5 folds (speaker-independent)"
-    assert document["clips"].endswith(f"only f2 of 5 folds tested: {document['n']} clips")
+    assert document["clips"].endswith(f"only f2 of 5 folds tested: {document['n']} utterances")
     assert list(document["folds"]) == ["f2"]
     assert "--folds f2" in document["command"]
     assert document["noise"]["title"] == document["title"]

@@ -159,7 +159,7 @@ def test_the_sizes_of_the_network_from_outside_are_counted(outside: Outside) -> 
 
 def test_the_corpus_from_outside_is_checked_and_read(outside: Outside, kitchen: Path) -> None:
     said = outside.earnest("corpus", "check", "kitchen-talk", kitchen)
-    assert said.endswith("\nNo published list of names to compare with: 72 of 72 clips are here.\n")
+    assert said.endswith("\nNo published list of names to compare with: 72 of 72 utterances are here.\n")
     manifest = outside.folder / "kitchen-talk.csv"
     told = json.loads(outside.earnest("corpus", "manifest", "kitchen-talk", kitchen, "-o", manifest, "--json"))
     assert (told["n_rows"], told["n_speakers"], told["class_counts"]["sad"]) == (72, 6, 18)

@@ -51,7 +51,7 @@ def test_a_recipe_trains_on_them_as_it_is_and_the_model_answers_in_their_words(
 ) -> None:
     run = tmp_path / "a run"
     told = earnest_cli("train", recipe, "--corpus", manifest, "--output", run)
-    assert "speaker-independent test, 4 clips" in told
+    assert "speaker-independent test, 4 utterances" in told
     assert "Labels: 20 kept." in told
     assert f"Next: earnest export '{run}' --output 'bundles/a run'" in told
     record = read_record(run)
@@ -99,7 +99,7 @@ def test_a_search_takes_them_by_path_and_the_next_command_too(
     assert "speaker-holdout" in told
     typed = shlex.split(told.rpartition("Next: earnest ")[2])
     assert typed[1] == f"runs/found-{manifest.stem}-speaker-holdout-tune/best.toml"
-    assert "speaker-independent test, 4 clips" in earnest_cli(*typed)
+    assert "speaker-independent test, 4 utterances" in earnest_cli(*typed)
 
 
 def test_without_speakers_it_is_refused_or_called_speaker_dependent(

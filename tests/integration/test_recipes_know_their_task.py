@@ -135,7 +135,7 @@ def test_turns_at_random_as_published_stand_beside_unseen_speakers(data: Path, t
         "unseen_speakers": "speaker-5fold (speaker-independent)",
     }
     assert "epoch_on_test" not in document
-    assert "Its authors chose the epoch on validation clips" in told
+    assert "Its authors chose the epoch on validation utterances" in told
     assert f"Speakers that training heard: {document['gaps_in_points_of_wa']['unseen_speakers']:+.1f} points" in told
     shared = {tuple(line["sets"]): line["shared"] for line in document["same_split"]["leakage"]}
     assert shared["train", "test"]["speakers"] > 0
@@ -167,6 +167,6 @@ def test_an_evaluation_tells_which_folds_did_not_learn(tmp_path: Path) -> None:
     told = earnest_cli(*words)
     document = json.loads((tmp_path / "result" / "metrics.json").read_text(encoding="utf-8"))
     assert document["warnings"]["f1"][-1].startswith(
-        "No better than chance: after 5 of 5 epochs UA on validation clips"
+        "No better than chance: after 5 of 5 epochs UA on validation utterances"
     )
     assert f"f1: {document['warnings']['f1'][-1]}" in told

@@ -164,7 +164,7 @@ def test_where_speakers_are_shared_identical_audio_is_counted_in_the_result(corp
     words = ("--splits", path, "--speaker-dependent", "--output", tmp_path / "run", *data(manifest))
     shown = earnest_cli("evaluate", tmp_path / "recipe.toml", *words)
     assert "split-files (speaker-dependent)" in shown
-    assert "0 recordings, 1 identical clips" in shown
+    assert "0 recordings, 1 identical utterances" in shown
     document = json.loads((tmp_path / "run" / "metrics.json").read_text())
     counts = {tuple(line["sets"]): line["shared"]["duplicates"] for line in document["leakage"]}
     assert counts == {("train", "valid"): 0, ("train", "test"): 1, ("valid", "test"): 0}

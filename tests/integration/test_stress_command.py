@@ -58,7 +58,7 @@ def test_the_table_is_in_its_files_and_says_what_was_heard(told: dict[str, Any],
     assert told["noise"]["heard_in_training"] == 0
     assert len(told["rows"]) == 32
     text = (evaluated / "stress.md").read_text(encoding="utf-8")
-    assert "12 test clips, at most 6 a fold; recorded noise: rain, 1 recording, none of them heard" in text
+    assert "12 test utterances, at most 6 a fold; recorded noise: rain, 1 recording, none of them heard" in text
     assert all(row["condition"] in text for row in told["rows"])
     assert (evaluated / "stress.png").read_bytes().startswith(b"\x89PNG")
 

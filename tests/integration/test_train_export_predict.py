@@ -163,7 +163,7 @@ def test_with_all_data_no_clip_is_left_out(made_up: Path, tmp_path: Path) -> Non
     (tmp_path / "short.toml").write_text(recipe_text(epochs=1))
     words = ("--data", f"made-up={made_up}", "--output", tmp_path / "run", "--all-data", "-q")
     said = earnest_cli("train", tmp_path / "short.toml", *words)
-    assert "trained on 72 clips, validation clips among them" in said
+    assert "trained on 72 utterances, validation utterances among them" in said
     record = read_record(tmp_path / "run")
     assert (record.n_train, record.n_test, record.refitted) == (72, 0, True)
     assert record.training_corpora[0].n_utterances == 72
@@ -220,6 +220,6 @@ def test_a_training_on_one_fold_says_so_and_is_no_result_of_the_whole_protocol(m
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["part"] == "only f2 of 3 folds"
     assert metrics["title"] == "speaker-3fold, only f2 of 3 folds (speaker-independent)"
-    assert metrics["clips"].endswith("only f2 of 3 folds tested: 24 clips")
+    assert metrics["clips"].endswith("only f2 of 3 folds tested: 24 utterances")
     with pytest.raises(EarnestError, match="only f2 of 3 folds were scored"):
         earnest_cli("export", run, "--output", tmp_path / "bundle", "--results", run)

@@ -316,7 +316,7 @@ def test_a_training_worse_than_half_of_the_others_is_ended_early(
 def test_the_table_on_screen_ranks_the_trials(tuned: tuple[Path, dict[str, Any]], made_up: Path) -> None:
     data = ("--data", f"made-up={made_up}", "--protocol", PROTOCOL, "--output", tuned[0])
     shown = earnest_cli("tune", tuned[0].parent / "recipe.toml", *data, "-q").splitlines()
-    assert "per cent on 12 validation clips" in " ".join(shown[:2])
+    assert "per cent on 12 validation utterances" in " ".join(shown[:2])
     assert "speaker-5fold f1" in shown[0]
     values = [float(line.split()[1]) for line in shown if line.split()[0].isdigit()]
     assert values == sorted(values, reverse=True)

@@ -248,7 +248,7 @@ def echo_results(
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.pooled_wa] for row in results_table(scores, protocol)]
     say.table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
     pooled = f"Pooled: all folds together, with the 95 % interval over {outcome.scores.intervals['wa'].over}"
-    say.line(f"\n{outcome.scores.size('clip')}: {protocol.description}. {pooled}.")
+    say.line(f"\n{outcome.scores.size('utterance')}: {protocol.description}. {pooled}.")
     for note in outcome.scores.notes:
         say.line(note)
     echo_other_heads(outcome)
@@ -323,10 +323,10 @@ def _echo_matrix(matrix: Matrix) -> None:
 
 def _echo_amounts(amounts: Sequence["Amount"]) -> None:
     """Write a line for each amount of training data."""
-    columns = ("share of training data", "clips", "speakers", "WA", "UA")
+    columns = ("share of training data", "utterances", "speakers", "WA", "UA")
     rows = [
         [f"{one.share:g}", f"{one.clips:.0f}", f"{one.speakers:.0f}", spread_text(one.wa), spread_text(one.ua)]
         for one in amounts
     ]
     say.line()
-    say.table(columns, rows, "The same test clips, less training data", right=columns)
+    say.table(columns, rows, "The same test utterances, less training data", right=columns)

@@ -41,7 +41,7 @@ def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool) -> Non
             write_comparison(compared, place)
     if say.answer(compared.to_dict()):
         return
-    title = "Each result on all of its clips, per cent, mean over folds"
+    title = "Each result on all of its utterances, per cent, mean over folds"
     say.table(SHOWN, compared.headline.taken(SHOWN), title, right=SHOWN[2:])
     if compared.on_common:
         say.line()

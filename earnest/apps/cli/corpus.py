@@ -63,7 +63,7 @@ def facts(name: str) -> dict[str, Any]:
 
 def echo_corpora(corpora: list[dict[str, Any]]) -> None:
     """Write one row a corpus, narrow enough for a terminal of 80 columns."""
-    columns = ("corpus", "language", "clips", "speakers", "classes", "licence", "get it")
+    columns = ("corpus", "language", "utterances", "speakers", "classes", "licence", "get it")
     numbers = ("n_utterances", "n_speakers")
     rows = [
         (
@@ -76,7 +76,7 @@ def echo_corpora(corpora: list[dict[str, Any]]) -> None:
         )
         for fact in corpora
     ]
-    say.table(columns, rows, right=("clips", "speakers", "classes"))
+    say.table(columns, rows, right=("utterances", "speakers", "classes"))
 
 
 def echo_facts(name: str, with_description: bool) -> None:
@@ -88,7 +88,7 @@ def echo_facts(name: str, with_description: bool) -> None:
         ("language", fact["language"]),
         ("licence", fact["licence"]),
         ("commercial use", "yes" if fact["commercial_use"] else "no"),
-        ("clips", str(fact["n_utterances"])),
+        ("utterances", str(fact["n_utterances"])),
         ("speakers", str(fact["n_speakers"])),
         ("classes", classes),
         ("citation", fact["citation"]),
@@ -106,8 +106,8 @@ def echo_report(report: CorpusReport) -> None:
     """Write the numbers of a check and every finding; what is true of the published corpus is marked as known."""
     say.line(f"{report.title}, licence {report.licence}, in {report.root}")
     say.line(
-        f"{counted(report.n_recordings, 'recording')}, {report.n_utterances} of {report.expected_n_utterances} clips, "
-        f"{report.n_speakers} of {report.expected_n_speakers} speakers, {report.hours:.2f} h\n"
+        f"{counted(report.n_recordings, 'recording')}, {report.n_utterances} of {report.expected_n_utterances} "
+        f"utterances, {report.n_speakers} of {report.expected_n_speakers} speakers, {report.hours:.2f} h\n"
     )
     emotions = [*report.expected_class_counts, *(set(report.class_counts) - set(report.expected_class_counts))]
     published = {name: str(count) for name, count in report.expected_class_counts.items()}

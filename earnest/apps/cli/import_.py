@@ -104,7 +104,9 @@ def _headline(outcome: "Evaluation") -> dict[str, float | int | str | None]:
 
 def _echo_test(outcome: "Evaluation") -> None:
     wa, ua, stamp = percent(outcome.scores.wa), percent(outcome.scores.ua), stamp_of(outcome.document)
-    told = f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'clip')}, answered one by one: WA {wa}, UA {ua}"
+    told = (
+        f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'utterance')}, answered one by one: WA {wa}, UA {ua}"
+    )
     say.line(f"{told} [{stamp}]." if stamp else f"{told}.")
 
 

@@ -94,7 +94,7 @@ def _tell(parity: "Parity") -> None:
         ),
         _cells("torch, padded batches", parity.torch_batched_logits, None, None),
     ]
-    title = f"Largest difference to torch alone, {counted(parity.n_clips, 'clip')} of "
+    title = f"Largest difference to torch alone, {counted(parity.n_clips, 'recording')} of "
     title += f"{parity.shortest_s:.1f} to {parity.longest_s:.1f} s"
     columns = ("", "logits", "probabilities", "gender")
     say.table(columns, rows, title, right=columns[1:])
@@ -116,5 +116,5 @@ def _compare_all(run: Path, bundles: Sequence[Path], clips: Sequence[Path], outp
     if output:
         write_rows(output, run.name, len(clips), rows)
     if not say.answer({"run": run.name, "n_clips": len(clips), "rows": [asdict(row) for row in rows]}):
-        title = f"{counted(len(clips), 'clip')} of other lengths, rates and levels"
+        title = f"{counted(len(clips), 'recording')} of other lengths, rates and levels"
         say.table(COLUMNS, [row.cells() for row in rows], title, right=COLUMNS[2:])

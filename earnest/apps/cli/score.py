@@ -141,9 +141,9 @@ def _notes(found: Relabelled, joined: Joined | None, source: Source) -> list[str
     ]
     if joined is not None:
         counted += [
-            (joined.n_dropped, "Clips of the manifest left out, unusable or their label not in the scheme"),
-            (joined.n_unanswered, "Clips of the manifest without an answer, counted as wrong"),
-            (joined.n_unknown, "Left out, their clip not being in the manifest"),
+            (joined.n_dropped, "Utterances of the manifest left out, unusable or their label not in the scheme"),
+            (joined.n_unanswered, "Utterances of the manifest without an answer, counted as wrong"),
+            (joined.n_unknown, "Left out, their utterance is not in the manifest"),
             (joined.n_by_name, "Found by the name of the file alone, in another folder than the answers say"),
         ]
     return [f"{what}: {count}." for count, what in counted if count]

@@ -116,7 +116,7 @@ def sentence_of(found: "Stress") -> str:
         if noise
         else ""
     )
-    return f"{counted(facts['n'], facts['part'] + ' clip')}{which}{few}{heard}."
+    return f"{counted(facts['n'], facts['part'] + ' utterance')}{which}{few}{heard}."
 
 
 def _write(found: "Stress", folder: Path, name: str) -> None:
@@ -137,5 +137,5 @@ def _echo(found: "Stress", name: str) -> None:
     say.table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:4])
     say.line("\n" + "\n".join([sentence_of(found), *found.document["notes"]]) + "\n")
     checks = [check.cells() for check in found.checks]
-    title = f"ser-tests on the clips as they are ({found.document['n_checked']})"
+    title = f"ser-tests on the utterances as they are ({found.document['n_checked']})"
     say.table(CHECK_COLUMNS, checks, title, right=CHECK_COLUMNS[1:2])

@@ -121,15 +121,17 @@ def _echo_training(output: Path, record: "RunRecord") -> None:
     from earnest.training.record import NO_VALIDATION
 
     chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
-    trained = counted(record.n_train, "clip") + (", validation clips among them" if record.refitted else "")
+    trained = counted(record.n_train, "utterance") + (", validation utterances among them" if record.refitted else "")
     fitted_on = record.calibration.after.n if record.calibration else 0
     if not record.n_valid:
         say.line(f"{output}: trained on {trained}; {NO_VALIDATION}.")
     elif record.epochs or fitted_on <= record.n_valid:
-        say.line(f"{output}: trained on {trained}; {chosen_by} chosen on {counted(record.n_valid, 'validation clip')}.")
+        say.line(
+            f"{output}: trained on {trained}; {chosen_by} chosen on {counted(record.n_valid, 'validation utterance')}."
+        )
     else:
         say.line(
-            f"{output}: trained on {trained}; {chosen_by} chosen on {counted(fitted_on, 'clip')} of speakers "
+            f"{output}: trained on {trained}; {chosen_by} chosen on {counted(fitted_on, 'utterance')} of speakers "
             "that were left out."
         )
     for warning in record.warnings:
@@ -143,7 +145,7 @@ def _echo_test(outcome: "Evaluation") -> None:
     if not outcome.coverage.complete:
         say.line(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
     say.line(f"Labels: {outcome.labels.sentence()}.")
-    say.line(f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'clip')}: WA {wa}, UA {ua}.")
+    say.line(f"{outcome.protocol.kind} test, {counted(outcome.scores.n, 'utterance')}: WA {wa}, UA {ua}.")
     echo_other_heads(outcome)
     echo_leakage(outcome.leakage)
 

@@ -111,7 +111,7 @@ def _echo_trials(outcome: "Tuned") -> None:
     keys = list(outcome.best.settings)
     rows = [[str(trial.number), _words(trial), *map(_text, trial.settings.values())] for trial in ranked[:MOST_ROWS]]
     where = " ".join(word for word in (outcome.protocol, outcome.fold) if word)
-    title = f"{where}, per cent on {counted(outcome.n_valid, 'validation clip')}, "
+    title = f"{where}, per cent on {counted(outcome.n_valid, 'validation utterance')}, "
     title += f"the best of {counted(len(ranked), 'trial')}"
     say.table(("trial", outcome.metric, *keys), rows, title, right=("trial", outcome.metric))
     n_failed = sum(trial.state == "failed" for trial in ranked)

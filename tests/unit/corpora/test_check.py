@@ -177,7 +177,7 @@ def test_a_copy_that_lacks_thousands_of_clips_is_called_a_part(tmp_path: Path) -
     report = check_corpus("emogator", tmp_path)
     missing = [finding for finding in report.findings if finding.kind == "missing"]
     assert [(finding.files, finding.known) for finding in missing] == [((), False)]
-    assert missing[0].detail.startswith(f"{32_130 - len(written)} published clips are not here")
+    assert missing[0].detail.startswith(f"{32_130 - len(written)} published utterances are not here")
 
 
 def test_a_copy_that_lacks_some_clips_says_how_many(copy: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_copy_that_lacks_some_clips_says_how_many(copy: Path) -> None:
     (copy / "08a01Fd.flac").unlink()
     report = check_corpus("emodb", copy)
     assert (report.as_published, report.n_missing) == (False, 2)
-    assert report.verdict == "Not as published: 2 of 6 clips are missing. 2 problems."
+    assert report.verdict == "Not as published: 2 of 6 utterances are missing. 2 problems."
 
 
 def test_a_whole_copy_with_another_fault_says_nothing_of_missing_clips(copy: Path) -> None:
@@ -206,9 +206,9 @@ def test_a_small_part_of_a_corpus_without_a_published_list_is_not_as_published(
     monkeypatch.setattr(EmoDb, "class_counts", class_counts)
     report = check_corpus("emodb", copy)
     assert (report.as_published, report.has_list, report.n_missing) == (False, False, 1_729)
-    verdict = "No published list of names to compare with: 6 of 1,735 clips are here. 1 problem."
+    verdict = "No published list of names to compare with: 6 of 1,735 utterances are here. 1 problem."
     assert report.verdict == report.to_dict()["verdict"] == verdict
-    detail = "2 happy, published are 1735" if class_counts else "6 clips, published are 1735"
+    detail = "2 happy, published are 1735" if class_counts else "6 utterances, published are 1735"
     assert [(finding.kind, finding.detail) for finding in report.problems] == [("counts", detail)]
 
 
@@ -220,7 +220,7 @@ def test_where_nobody_published_a_list_even_a_full_copy_is_not_called_as_publish
     report = check_corpus("emodb", copy)
     assert report.to_dict()["as_published"] is None
     assert report.findings == []
-    assert report.verdict == "No published list of names to compare with: 6 of 6 clips are here."
+    assert report.verdict == "No published list of names to compare with: 6 of 6 utterances are here."
 
 
 @pytest.mark.parametrize("name", ["tess", "iemocap"])
@@ -228,7 +228,7 @@ def test_a_list_made_of_the_copy_itself_hides_no_missing_clips(name: str, tmp_pa
     n_here = len(build_example(name, tmp_path))
     report = check_corpus(name, tmp_path)
     assert report.n_missing == report.expected_n_utterances - n_here
-    missing = f"{report.n_missing:,} of {report.expected_n_utterances:,} clips are missing"
+    missing = f"{report.n_missing:,} of {report.expected_n_utterances:,} utterances are missing"
     assert report.verdict.startswith(f"Not as published: {missing}.")
     assert "counts" in {finding.kind for finding in report.problems}
 

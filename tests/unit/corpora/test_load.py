@@ -77,7 +77,7 @@ def test_unusable_clips_are_left_out_and_counted_with_their_reasons(tmp_path, ca
     with caplog.at_level(logging.WARNING, "earnest"):
         rows = load_utterances(["crema-d"], {"crema-d": tmp_path})
     assert [row.utterance_id for row in rows] == ["1001_IEO_HAP_HI", "1002_DFA_NEU_XX", "1013_WSI_HAP_XX"]
-    assert "3 of 6 clips left out" in caplog.text
+    assert "3 of 6 utterances left out" in caplog.text
     assert "1076_MTI_SAD_XX (silent)" in caplog.text
 
 

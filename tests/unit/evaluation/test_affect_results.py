@@ -46,7 +46,7 @@ def test_an_arousal_of_three_and_a_half_of_one_to_five_is_strong() -> None:
     asked = replace(predictions_of(rows, ["sad"]), intensity=words, predicted_affect=np.tile(arousal[:, None], 3))
     found = intensity_scores(asked)
     assert found == IntensityScores(pytest.approx(4 / 6), 6)  # type: ignore[arg-type]
-    assert found.sentence() == "Intensity right: 66.7 % of 6 clips, strong from an arousal of 3.5 on (1 to 5)."
+    assert found.sentence() == "Intensity right: 66.7 % of 6 utterances, strong from an arousal of 3.5 on (1 to 5)."
     assert intensity_scores(replace(asked, intensity=None)) is None
     assert intensity_scores(replace(asked, predicted_affect=None)) is None
     assert intensity_scores(asked.take(np.array([5, 6]))) is None

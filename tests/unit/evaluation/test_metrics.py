@@ -352,7 +352,9 @@ def test_the_sentence_has_all_of_it_in_per_cent() -> None:
     assert found is not None
     low, high = found.intervals["wa"].low, found.intervals["wa"].high
     text = found.sentence()
-    assert text.startswith(f"Gender right: 90.0 % of 60 clips ({100 * low:.1f} to {100 * high:.1f}), female 100.0 (")
+    assert text.startswith(
+        f"Gender right: 90.0 % of 60 utterances ({100 * low:.1f} to {100 * high:.1f}), female 100.0 ("
+    )
     assert ", male 80.0 (40.0 to 100.0); 95 % intervals over speakers." in text
 
 
@@ -371,7 +373,7 @@ def test_the_sentence_says_how_many_errors_there_may_be_where_none_was_found() -
     nameless = replace(voices({}), speaker=same_text("", 60))
     unknown = gender_scores(nameless, np.random.default_rng(0))
     assert unknown is not None
-    assert " up to 4.9 % of all (60 clips), 9.5 % of female (30 clips), " in unknown.sentence()
+    assert " up to 4.9 % of all (60 utterances), 9.5 % of female (30 utterances), " in unknown.sentence()
     assert "rule of three" not in replace(some, recalls={"male": some.recalls["male"]}).sentence()
 
 

@@ -176,7 +176,7 @@ def test_an_unknown_protocol_names_the_nearest():
 
 
 def test_a_missing_speaker_is_an_error_that_counts_the_clips(ravdess):
-    with pytest.raises(CorpusError, match=r"1380 of 1440 clips; without ravdess-07"):
+    with pytest.raises(CorpusError, match=r"1380 of 1440 utterances; without ravdess-07"):
         splits_of("ravdess-6fold", [row for row in ravdess if row.speaker != "ravdess-07"])
 
 
@@ -184,7 +184,7 @@ def test_missing_clips_are_a_warning_that_counts_them(emodb, caplog):
     some = [row for row in emodb if row.emotion != "disgust" or row.utterance_id.startswith("1")]
     with caplog.at_level(logging.WARNING):
         splits_of("emodb-loso", some)
-    assert f"emodb-loso: {len(some)} of 535 clips" in caplog.text
+    assert f"emodb-loso: {len(some)} of 535 utterances" in caplog.text
     assert not coverage_of(protocol_called("emodb-loso"), some).complete
     assert coverage_of(protocol_called("emodb-loso"), emodb).complete
 
@@ -294,7 +294,7 @@ def test_iemocap_sessions_are_left_out_one_by_one():
 
 
 def test_iemocap_5session_asserts_its_5531_utterances():
-    with pytest.raises(CorpusError, match="150 of 5531 clips; all are needed"):
+    with pytest.raises(CorpusError, match="150 of 5531 utterances; all are needed"):
         splits_of("iemocap-5session", iemocap())
 
 

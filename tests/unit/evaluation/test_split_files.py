@@ -131,7 +131,7 @@ def test_a_column_says_the_fold_and_every_fold_is_one_split(tmp_path):
 
 def test_clips_in_no_set_are_counted(tmp_path, caplog):
     splits_of(protocol_of_files([write(tmp_path / "all.csv", "utterance_id,set\na,train\nb,test\n")]), ROWS)
-    assert "split-files: 2 of 4 clips are in no set" in caplog.text
+    assert "split-files: 2 of 4 utterances are in no set" in caplog.text
 
 
 @pytest.mark.parametrize(

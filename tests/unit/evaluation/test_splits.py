@@ -90,7 +90,7 @@ def test_leakage_counts_shared_speakers_sentences_and_groups():
     train_test = leakage(Split(train, [], test, speaker_independent=False))[1]
     assert (train_test.speakers, train_test.sentences, train_test.groups) == (2, 2, 0)
     assert sentences_over([train_test])[0] == (
-        "train and test share 2 speakers, 2 sentences, 0 groups, 0 sessions, 0 recordings, unknown identical clips"
+        "train and test share 2 speakers, 2 sentences, 0 groups, 0 sessions, 0 recordings, unknown identical utterances"
     )
 
 
@@ -144,9 +144,9 @@ def test_the_worst_of_many_folds_is_told():
     lines = [Leakage("train", "test", int(n == 40), 3 + n % 2, 0, 0, 0, n % 2 or None) for n in range(50)]
     told = "train and test share 0 to 1 speakers, 3 to 4 sentences, 0 groups, 0 sessions, 0 recordings, "
     assert sentences_over([*lines, Leakage("valid", "test", 0, None, 0, 0, 0)]) == [
-        f"{told}1 or unknown identical clips",
+        f"{told}1 or unknown identical utterances",
         "valid and test share 0 speakers, unknown sentences, 0 groups, 0 sessions, 0 recordings, unknown identical "
-        "clips",
+        "utterances",
     ]
 
 

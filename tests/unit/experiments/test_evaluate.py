@@ -89,7 +89,8 @@ def space(monkeypatch: pytest.MonkeyPatch) -> SearchSpace:
 
 
 def test_wrong_answers_of_a_network_are_told_before_anything_is_decoded(space: SearchSpace, tmp_path: Path) -> None:
-    manifest, words = tmp_path / "manifest.csv", r"^The model 'trial': logits of 2 clips must be \(2, 2\), got \(2, 3\)"
+    manifest = tmp_path / "manifest.csv"
+    words = r"^The model 'trial': logits of 2 utterances must be \(2, 2\), got \(2, 3\)"
     write_manifest(rows(0, 10), manifest)  # of recordings that aren't there
     with pytest.raises(EarnestError, match=words):
         train(space.recipe, "speaker-5fold", None, {"made": manifest}, tmp_path / "run", "earnest train")

@@ -57,7 +57,7 @@ def test_a_wrong_table_is_an_error_when_the_recipe_is_read(tmp_path: Path, table
         ({"training.learning_rate": Range(0.1, 99)}, {}, r"learning_rate = 99: training: learning_rate must be .* 10"),
         ({"network.width": Range(1, 9)}, {}, r"network\.width = 1: network: width must be even"),
         ({}, {"training.schedule": ("plateau", "cosin")}, r"is 'cosin'\. Did you mean 'cosine'\?"),
-        ({}, {"training.refit": (True, False)}, "changes nothing on validation clips"),
+        ({}, {"training.refit": (True, False)}, "changes nothing on validation utterances"),
         ({"training.shrinkage": Range(0.1, 0.9)}, {}, r'method = "gradient" makes no use of it'),
     ],
 )

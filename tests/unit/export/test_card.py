@@ -147,7 +147,7 @@ def test_a_licence_that_hides_what_a_corpus_forbids_is_told_with_it(info: Bundle
 def test_clips_that_only_validated_are_not_told_as_learnt_from(info: BundleInfo) -> None:
     quality = Quality(ece=0.1, nll=1.0, n=120)
     fitted = replace(info, calibration=FittedCalibration("temperature", quality, quality))
-    told = "The table counts validation clips too"
+    told = "The table counts validation utterances too"
     assert told in model_card(replace(fitted, recipe={"training": {"refit": False}}))
     assert told not in model_card(replace(fitted, recipe={"training": {"refit": True}}))
     assert told not in model_card(replace(fitted, recipe={}))  # a head of own labels

@@ -102,14 +102,14 @@ def tried(network: Network) -> None:
     [
         (Faulty(given=(torch.zeros(2, 3), torch.zeros(2, 9))), "must return a NetworkOutput, got tuple"),
         (Faulty(given=torch.zeros(2, 3)), "must return a NetworkOutput, got Tensor"),
-        (Faulty(logits=torch.zeros(2, 4)), r"logits of 2 clips must be \(2, 3\), got \(2, 4\)"),
-        (Faulty(logits=torch.zeros(1, 3)), r"logits of 2 clips must be \(2, 3\), got \(1, 3\)"),
-        (Faulty(logits=torch.zeros(2)), r"logits of 2 clips must be \(2, 3\), got \(2,\)"),
+        (Faulty(logits=torch.zeros(2, 4)), r"logits of 2 utterances must be \(2, 3\), got \(2, 4\)"),
+        (Faulty(logits=torch.zeros(1, 3)), r"logits of 2 utterances must be \(2, 3\), got \(1, 3\)"),
+        (Faulty(logits=torch.zeros(2)), r"logits of 2 utterances must be \(2, 3\), got \(2,\)"),
         (Faulty(logits=torch.full((2, 3), torch.nan)), "logits must be finite, got 6 values that aren't"),
-        (Faulty(embedding=torch.zeros(2, 9, 1)), r"embedding of 2 clips must be \(2, width\), got \(2, 9, 1\)"),
+        (Faulty(embedding=torch.zeros(2, 9, 1)), r"embedding of 2 utterances must be \(2, width\), got \(2, 9, 1\)"),
         (Faulty(embedding=torch.full((2, 9), torch.inf)), "embedding must be finite, got 18 values that aren't"),
-        (Faulty(embedding=None), r"embedding of 2 clips must be \(2, width\), got \(\)"),
-        (Faulty(gender=torch.zeros(2, 1)), r"gender of 2 clips must be \(2, 2\), got \(2, 1\)"),
+        (Faulty(embedding=None), r"embedding of 2 utterances must be \(2, width\), got \(\)"),
+        (Faulty(gender=torch.zeros(2, 1)), r"gender of 2 utterances must be \(2, 2\), got \(2, 1\)"),
     ],
 )
 @pytest.mark.parametrize("segments", [False, True])

@@ -100,8 +100,8 @@ def test_clips_of_no_fold_are_of_none_and_what_was_not_answered_is_told(tmp_path
     for name, rows in {"all": "a,sad,sad\nb,happy,happy\n", "part": "a,sad,\n"}.items():
         (tmp_path / f"{name}.csv").write_text(f"utterance_id,emotion,predicted\n{rows}")
     told = earnest_cli("compare", tmp_path / "all.csv", tmp_path / "part.csv")
-    assert "Different clips: all and part have 1 in common; 1 only in all, 0 only in part." in told
-    assert "A clip without an answer counts as wrong; answered: part 0.0 %." in told
+    assert "Different utterances: all and part have 1 in common; 1 only in all, 0 only in part." in told
+    assert "An utterance without an answer counts as wrong; answered: part 0.0 %." in told
 
 
 def test_other_clips_are_said_and_scored_on_what_is_common(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_speakers_and_copies_in_a_test_set_come_first() -> None:
     elsewhere = {"sets": ["train", "valid"], "shared": {"speakers": 9, "duplicates": 9}}
     section = leakage_section(Facts(leakage=(shared, elsewhere)))
     assert section.lead[0].startswith("Up to 4 speakers of a test set stood in another set too")
-    assert section.lead[1].startswith("Up to 2 clips of a test set stood in another set")
+    assert section.lead[1].startswith("Up to 2 utterances of a test set stood in another set")
 
 
 def test_gender_and_affect_are_tables_in_the_unit_of_the_ratings(result: Result) -> None:
@@ -59,7 +59,7 @@ def test_gender_and_affect_are_tables_in_the_unit_of_the_ratings(result: Result)
     scores = score(answered, np.random.default_rng(0))
     section = gender_and_affect_section(Result("made", answered, scores, Facts(affect=affect)))
     assert section.tables is not None
-    assert section.lead[0] == "Gender right: 100.0 % of 60 clips."
+    assert section.lead[0] == "Gender right: 100.0 % of 60 utterances."
     assert [row[:3] for row in section.tables["Gender"].rows] == [
         ["all", "60", "100.0"],
         ["female", "30", "100.0"],
@@ -95,7 +95,7 @@ def test_the_chosen_epoch_stands_beside_validation_and_test(tmp_path) -> None:
     assert last == "50.8"  # of all three
     assert test == f"{100 * read.scores.folds['f2']['ua']:.1f}"
     assert "epoch 2 was chosen" in section.pictures[0].alt
-    assert "chosen on validation clips" in section.lead[0]
+    assert "chosen on validation utterances" in section.lead[0]
 
 
 def test_the_last_ten_epochs_have_a_mean(tmp_path) -> None:
@@ -144,7 +144,7 @@ def test_classes_are_listed_as_scored(result) -> None:
 def test_the_calibration_error_of_all_and_of_each_fold_stands_beside_what_chance_gives(result) -> None:
     section = calibration_section(result)
     assert section.tables is not None
-    rows = section.tables["Calibration error of all test clips and of each fold"].rows
+    rows = section.tables["Calibration error of all test utterances and of each fold"].rows
     whole = result.scores.calibration
     limits = whole.expected_ece.mean, whole.expected_ece.q95
     assert rows[0] == ["all", "60", f"{whole.ece:.3f}", *(f"{one:.3f}" for one in limits)]

@@ -144,7 +144,7 @@ def test_what_is_declared_with_its_reason_passes(network: str) -> None:
 @pytest.mark.parametrize(
     ("network", "promise", "words"),
     [
-        (OneTooMany, promises.outputs_have_their_shapes, r"logits of 4 clips must be \(4, 4\), got \(4, 5\)"),
+        (OneTooMany, promises.outputs_have_their_shapes, r"logits of 4 utterances must be \(4, 4\), got \(4, 5\)"),
         (Bare, promises.outputs_have_their_shapes, "must return a NetworkOutput, got Tensor"),
         (Unmasked, promises.frames_behind_a_clip_change_nothing, "not close"),
         (Unmasked, promises.padded_batch_equals_its_clips_one_by_one, "embedding|logits|probabilities"),
@@ -154,7 +154,7 @@ def test_what_is_declared_with_its_reason_passes(network: str) -> None:
         (DeclaredUnknown, promises.gradient_reaches_every_parameter_but_those_declared, "that don't exist"),
         (WithoutReason, promises.gradient_reaches_every_parameter_but_those_declared, "needs its reason"),
         (StartsAtZero, promises.random_start_depends_on_the_seed_alone, "two seeds give one random start"),
-        (Deaf, promises.eight_made_up_clips_are_learnt_by_heart, "trained on eight clips of"),
+        (Deaf, promises.eight_made_up_clips_are_learnt_by_heart, "trained on eight utterances of"),
         (Anonymous, promises.paper_is_named, "say in paper"),
     ],
     indirect=["network"],
@@ -179,7 +179,7 @@ def test_a_graph_that_answers_like_torch_passes(network: str, monkeypatch: pytes
         (
             {"added": 2e-4},
             promises.exported_graph_equals_torch_for_lengths_and_batches_it_was_not_traced_with,
-            r"trial: \w+ for clips of \(0\.1,\) s",
+            r"trial: \w+ for utterances of \(0\.1,\) s",
         ),
         ({"added": 2e-4}, promises.exported_graph_equals_torch_for_silence_and_a_single_sample, "trial"),
         (

@@ -80,7 +80,7 @@ def test_a_layer_that_no_gradient_reaches_is_told_by_name(tmp_path: Path) -> Non
 
 def test_answers_that_are_the_same_for_all_clips_are_told(tmp_path: Path) -> None:
     found = trained(tmp_path, Small(bias=-100.0)).health.found
-    assert "in epoch 2 all validation clips got the same emotion." in found["constant"]
+    assert "in epoch 2 all validation utterances got the same emotion." in found["constant"]
 
 
 def test_a_rectifier_that_died_is_told_by_its_answer(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_chance_has_the_deviation_of_guesses(ua: float, is_told: bool) -> None:
     found = Health(15, N_CLASSES, 1.4).check(history, (), (), BALANCED)
     assert bool(found) == is_told
     assert all(
-        "after 5 of 15 epochs UA on validation clips is 31.0 %, guesses have 25.0 ± 6.8 %." in one for one in found
+        "after 5 of 15 epochs UA on validation utterances is 31.0 %, guesses have 25.0 ± 6.8 %." in one for one in found
     )
 
 

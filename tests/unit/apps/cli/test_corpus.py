@@ -55,7 +55,7 @@ def test_check_of_a_whole_copy_exits_0_and_of_a_broken_one_3(emodb):
     done = run("check", "emodb", str(emodb))
     assert done.exit_code == 3
     assert "missing  08a02La" in done.stdout
-    assert "Not as published: 1 of 3 clips are missing. 1 problem." in done.stdout
+    assert "Not as published: 1 of 3 utterances are missing. 1 problem." in done.stdout
     report = json.loads(run("check", "emodb", str(emodb), "--json").stdout)
     assert [(finding["kind"], finding["files"]) for finding in report["findings"]] == [("missing", ["08a02La"])]
     assert report["as_published"] is False

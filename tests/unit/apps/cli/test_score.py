@@ -165,7 +165,7 @@ def test_a_pipelines_output_is_scored_against_a_manifest(tmp_path, manifest):
     document = json.loads(run(*words, "--json").stdout)
     assert (document["n"], document["wa"], document["coverage"]) == (4, 0.5, 0.5)
     assert document["notes"] == [
-        "Clips of the manifest without an answer, counted as wrong: 2.",
+        "Utterances of the manifest without an answer, counted as wrong: 2.",
         "Found by the name of the file alone, in another folder than the answers say: 1.",
     ]
     assert [(part["value"], part["n"], part["wa"]) for part in document["slices"]["style"]] == [
@@ -173,7 +173,7 @@ def test_a_pipelines_output_is_scored_against_a_manifest(tmp_path, manifest):
         ("speech", 3, pytest.approx(1 / 3)),
     ]
     table = run(*words)
-    assert "Clips of the manifest without an answer, counted as wrong: 2." in table.stdout
+    assert "Utterances of the manifest without an answer, counted as wrong: 2." in table.stdout
     assert "4 utterances, 50.0 % answered" in table.stdout
     assert [line.split() for line in table.stdout.splitlines() if line.startswith("style")][1][:4] == [
         "style",
@@ -212,7 +212,7 @@ def test_a_scheme_leaves_out_clips_and_says_so(tmp_path, manifest):
     words = [answers(tmp_path, *PIPELINE), "--manifest", manifest, "--map", "hap=happy", "--scheme", "iemocap4"]
     document = json.loads(run(*words, "--json").stdout)
     assert document["n"] == 3
-    assert document["notes"][0] == "Clips of the manifest left out, unusable or their label not in the scheme: 1."
+    assert document["notes"][0] == "Utterances of the manifest left out, unusable or their label not in the scheme: 1."
     assert isinstance(run(*words[:-1], "iemocap5").exception, RecipeError)
 
 
@@ -253,7 +253,7 @@ def test_unknown_clips_are_an_error_unless_ignored(tmp_path, manifest):
     error = run(*words).exception
     assert isinstance(error, CorpusError)
     assert "'z.wav'" in str(error)
-    assert "Left out, their clip not being in the manifest: 1." in run(*words, "--ignore-unknown").stdout
+    assert "Left out, their utterance is not in the manifest: 1." in run(*words, "--ignore-unknown").stdout
 
 
 def test_gender_and_affect_are_scored_where_they_are_answered(tmp_path, manifest):
@@ -273,7 +273,7 @@ def test_gender_and_affect_are_scored_where_they_are_answered(tmp_path, manifest
         "valence": {"ccc": pytest.approx(1), "rmse": pytest.approx(0), "n": 3, "scale": [1.0, 5.0]}
     }
     output = run(*words).stdout
-    assert "Gender right: 75.0 % of 4 clips (" in output
+    assert "Gender right: 75.0 % of 4 utterances (" in output
     assert "affect, 1 to 5" in output
     assert ["valence", "3", "1.000", "0.000"] in [line.split() for line in output.splitlines()]
 
