@@ -21,6 +21,7 @@ _HEIGHTS = "▁▁▂▃▄▅▆▇█"
 _LEAST_WORD, _MOST_WORD = 11, 24  # for an emotion or a status: "vocal-burst", and labels of one's own
 _LEAST_NAME = 16  # where the terminal is narrow, lines wrap: a name that is cut to its ending tells nothing
 _RIGHT_PART = 2 + _CONFIDENCE + 2 + 24  # two more classes in the last column
+_TALK_S = 10.0  # of speech; less is hardly a talk
 
 
 class PredictionTable:
@@ -136,21 +137,28 @@ def _quality(prediction: Prediction) -> str:
 
 @dataclass
 class NoteCounter:
-    """Counts recordings whose channels take turns, and those of several tracks (`earnest.audio.io.AudioStream`).
+    """Counts recordings of which more should be known than the answer.
+
+    Their channels take turns, there are several tracks (`earnest.audio.io.AudioStream`), or more of a talk is told as
+    emotional than as neutral: people who don't act are soon told as sad (docs/results/conversations.md).
 
     Attributes
     ----------
     ask : the options with which a command hears each channel by itself
+    classes : those asked for; None where a command takes none
     """
 
     ask: str
+    classes: Sequence[str] | None = None
     n_separate: int = 0
     n_of_tracks: int = 0
+    n_emotional: int = 0
 
     def count(self, prediction: Prediction) -> None:
         """Count one."""
         self.n_separate += SEPARATE in prediction.quality
         self.n_of_tracks += OTHER_TRACKS in prediction.quality
+        self.n_emotional += self.classes is not None and not self.classes and _is_emotional_talk(prediction)
 
     def tell(self, n_recordings: int) -> None:
         """Write a note on standard error, with the command that hears the rest; nothing where there is none."""
@@ -165,6 +173,19 @@ class NoteCounter:
             whose = "It has" if n_recordings == 1 else of_all
             told = f"{whose} more sound tracks, of which the first was heard."
             click.echo(f"{told} For the second: ffmpeg -i talk.mkv -map 0:a:1 second.wav", err=True)
+        if self.n_emotional:
+            whose = "More" if n_recordings == 1 else f"In {self.n_emotional} of {n_recordings} recordings more"
+            told = f"{whose} of the speech is told as emotional than as neutral."
+            natural = "When people talk and don't act, most of it is neutral; to say how much"
+            click.echo(f"{told} {natural}: --classes neutral=0.6", err=True)
+
+
+def _is_emotional_talk(prediction: Prediction) -> bool:
+    """Whether of a recording of several segments more is told as emotional than as neutral."""
+    told = prediction.answered_shares
+    neutral = told.get("neutral", 0.0) + told.get("calm", 0.0)
+    is_talk = (prediction.speech_s or 0.0) >= _TALK_S and "neutral" in prediction.probabilities
+    return is_talk and sum(told.values()) > 2 * neutral
 
 
 def _of_the_speech(prediction: Prediction, most: int | None = None) -> str:

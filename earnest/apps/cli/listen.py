@@ -184,7 +184,7 @@ def command(
                 heard = f"no speech in {stream.received_s:.1f} s of sound" if stream.received_s else "no sound came"
                 click.echo(heard, err=True)
         if not say.is_quiet():
-            notes = NoteCounter("--channel 1, then --channel 2")
+            notes = NoteCounter("--channel 1, then --channel 2", asked.classes)
             notes.count(stream.prediction())
             notes.tell(1)
 

@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
@@ -175,7 +175,7 @@ def command(
     who = speakers if is_batch else None
     run = PredictRun(predictor, asked, decoding.jobs, adapter, who, adaptation.profile_digest)
     batches = _batches(sources, _watched(paths) if watch else [], decoding.channels, count)
-    written = Written()
+    written = Written(NoteCounter("--channel 1 --channel 2", asked.classes))
     if output is None:
         known = [] if watch else [path_of(item) for item in sources]
         rows = _begun(run.rows(some, say.progress(with_json=True), sys.stdout.isatty()) for some in batches)
@@ -201,10 +201,10 @@ class Written:
     n_held_failed : rows with an error that a file held before
     """
 
+    notes: NoteCounter
     n_rows: int = 0
     n_failed: int = 0
     n_held_failed: int = 0
-    notes: NoteCounter = field(default_factory=lambda: NoteCounter("--channel 1 --channel 2"))
 
     def write(self, rows: Iterable[Row], writer: Callable[[Row], None]) -> None:
         """Write rows as they come."""

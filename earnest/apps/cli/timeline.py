@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -108,7 +108,9 @@ def command(
     predictor = models.load()
     adapter = _adapters(adaptation, predictor, channels)
     hearing = Hearing(predictor, say.progress())
-    run = TimelineRun(hearing, windows.windowing(activity), answer.of(predictor.info), adapter)
+    asked = answer.of(predictor.info)
+    notes = NoteCounter("--channel 1, then --channel 2", asked.classes)
+    run = TimelineRun(hearing, windows.windowing(activity), asked, adapter, notes)
     if is_table:
         with _place(output, overwrite) as place:
             found = run.timelines(sources, output is None and sys.stdout.isatty())
@@ -129,10 +131,10 @@ class TimelineRun:
     windowing: Windowing
     options: Options
     adapter: Callable[[], Adapter | None]
+    notes: NoteCounter
     n_failed: int = 0
     n_spans: int = 0
     n_bursts: int = 0
-    notes: NoteCounter = field(default_factory=lambda: NoteCounter("--channel 1, then --channel 2"))
 
     def timeline(self, source: Source) -> Timeline:
         """Hear one."""

@@ -1,14 +1,17 @@
 """Rows of `earnest predict`: what stands where an answer has no emotion, and what is never shown."""
 
 import ntpath
+from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import click
 import pytest
 from rich.cells import cell_len
 
 from earnest.apps.cli import _answers
-from earnest.apps.cli._answers import PredictionTable, answer_words, bar
+from earnest.apps.cli._answers import NoteCounter, PredictionTable, answer_words, bar
 from earnest.runtime.prediction import Prediction, VocalBurst
 
 SHARES = {"happy": 0.41, "sad": 0.32, "angry": 0.27}
@@ -156,3 +159,50 @@ def test_on_a_narrow_terminal_names_keep_what_tells_them_apart() -> None:
     table = PredictionTable(names, 40)
     rows = [click.unstyle(table.row(Prediction(name, "no-speech"))).rstrip() for name in names]
     assert rows == ["…day morning.wav  no-speech", "…day evening.wav  no-speech"]
+
+
+TALK = Prediction(
+    "talk.wav", "unsure", 60.0, 30.0, probabilities={"neutral": 0.4, "sad": 0.6}, shares={"unsure": 0.8, "sad": 0.2}
+)
+ONCE = (
+    "More of the speech is told as emotional than as neutral. When people talk and don't act, most of it is neutral; "
+    "to say how much: --classes neutral=0.6\n"
+)
+
+
+def noted(rows: Sequence[Prediction], capsys: pytest.CaptureFixture[str], classes: Sequence[str] | None = ()) -> str:
+    notes = NoteCounter("--channel 1", classes)
+    for one in rows:
+        notes.count(one)
+    notes.tell(len(rows))
+    return capsys.readouterr().err
+
+
+def test_a_talk_that_is_told_as_emotional_is_told_how_to_say_that_it_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert noted([TALK], capsys) == ONCE
+    some = [TALK, replace(TALK, shares={"neutral": 0.3, "sad": 0.4, "unsure": 0.3}), ROWS["ok"][0]]
+    assert noted(some, capsys).startswith(
+        "In 2 of 3 recordings more of the speech is told as emotional than as neutral."
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shares": {"neutral": 0.5, "sad": 0.5}},
+        {"shares": {"calm": 0.3, "neutral": 0.2, "sad": 0.4, "unsure": 0.1}},
+        {"shares": {"unsure": 1.0}},
+        {"shares": None},  # answered as a whole: no talk
+        {"speech_s": 9.9},
+        {"probabilities": {"bored": 0.4, "sad": 0.6}},  # a model of one's own that has no neutral
+    ],
+)
+def test_of_other_recordings_it_is_not_told(changes: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert noted([replace(TALK, **changes)], capsys) == ""
+
+
+@pytest.mark.parametrize("classes", [("neutral=0.6",), ("sad", "neutral"), None])
+def test_nor_where_classes_were_asked_for_or_cannot_be(
+    classes: Sequence[str] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert noted([TALK], capsys, classes) == ""
