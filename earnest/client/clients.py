@@ -1,6 +1,7 @@
 """The clients: for ordinary code, and for asyncio. What one of them does the other does too."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from earnest.audio.source import AudioInput
 from earnest.client import calls
-from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile
+from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, BusyWait, Call, GivenProfile
 from earnest.errors import EarnestError
 from earnest.runtime.prediction import Classes, Event, Options, Prediction
 from earnest.runtime.profile import Profile
@@ -132,6 +133,13 @@ class AsyncClient:
             raise EarnestError(calls.OTHER_LOOP)
 
     async def _answered(self, call: Call) -> Any:
+        """Ask, and again where the server is busy: see `Client`."""
+        waits = BusyWait(self._timeout_s)
+        while (wait_s := waits.next_s(response := await self._sent(call))) is not None:
+            await asyncio.sleep(wait_s)
+        return response
+
+    async def _sent(self, call: Call) -> Any:
         """Ask, and once more where the connection broke: servers close what was idle, or sent what they refused."""
         try:
             return await self._http.request(call.method, **call.arguments())
@@ -236,10 +244,12 @@ class AsyncRemoteStream:
 class Client:
     """Asks a server; methods and answers are those of `earnest.load`'s model.
 
+    A server that is busy says when to ask again (429 and 503, "Retry-After"), and is asked again then.
+
     Parameters
     ----------
     api_key : where the server wants one
-    timeout_s : for one answer
+    timeout_s : for one answer, and for all waits for a busy server before it
     """
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
@@ -347,6 +357,12 @@ class Client:
         return calls.values_in(response, call)
 
     def _answered(self, call: Call) -> Any:
+        waits = BusyWait(self._timeout_s)
+        while (wait_s := waits.next_s(response := self._sent(call))) is not None:
+            time.sleep(wait_s)
+        return response
+
+    def _sent(self, call: Call) -> Any:
         """Ask, and once more where the connection broke: servers close what was idle, or sent what they refused."""
         try:
             return self._http.request(call.method, **call.arguments())

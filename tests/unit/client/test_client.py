@@ -2,13 +2,15 @@
 
 import asyncio
 import copy
+import json
 import pickle
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -791,3 +793,65 @@ def test_the_clients_adapt_as_the_model_does(tmp_path: Path) -> None:
     for answer in answers:
         assert answer.adapted
         assert answer.probabilities == pytest.approx(expected, abs=2e-4)
+
+
+@contextmanager
+def busy(times: int, retry_after: str = "1", status: int = 503) -> Iterator[tuple[str, list[int]]]:
+    """Run a server that is busy so many times, and then tells its models; yield its address and what it told."""
+    told: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            code = status if len(told) < times else 200
+            told.append(code)
+            body = json.dumps({"models": []} if code == 200 else {"type": "urn:earnest:problem:overloaded"}).encode()
+            self.send_response(code)
+            if code != 200 and retry_after:
+                self.send_header("Retry-After", retry_after)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", told
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def models_of(kind: type[Client] | type[AsyncClient], address: str, timeout_s: float) -> list[dict[str, Any]]:
+    async def asked() -> list[dict[str, Any]]:
+        async with AsyncClient(address, timeout_s=timeout_s) as client:
+            return await client.models()
+
+    if kind is AsyncClient:
+        return asyncio.run(asked())
+    with Client(address, timeout_s=timeout_s) as client:
+        return client.models()
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again(kind: type[Client] | type[AsyncClient], status: int) -> None:
+    with busy(1, status=status) as (address, told):
+        assert models_of(kind, address, 5.0) == []
+        assert told == [status, 200]
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("retry_after", "status", "n_asked"),
+    [("1", 503, 2), ("3600", 503, 1), ("", 503, 1), ("Wed, 21 Oct 2026 07:28:00 GMT", 503, 1), ("1", 500, 1)],
+)
+def test_one_that_stays_busy_for_too_long_or_does_not_say_how_long_is_told(
+    kind: type[Client] | type[AsyncClient], retry_after: str, status: int, n_asked: int
+) -> None:
+    with busy(9, retry_after, status) as (address, told), pytest.raises(ServerError) as raised:
+        models_of(kind, address, 2.5)  # waits of 1 and 2 s are more
+    assert (raised.value.kind, raised.value.status, len(told)) == ("overloaded", status, n_asked)
