@@ -61,6 +61,7 @@ export async function listen(model: Listener, options: ListenOptions): Promise<L
     const clocks = new Clocks(context);
     context.addEventListener("statechange", () => { clocks.turn(); });
     worklet.port.onmessage = ({ data }: MessageEvent<Float32Array<ArrayBuffer>>) => {
+      if (queue.isFinished) return; // still on its way when the end was told: a clock that closes stands still, too
       const sleptS = clocks.apartS();
       if (sleptS > SLEPT_S) reporting(() => onSleep?.(sleptS));
       reporting(() => onLevel?.(peakOf(data), sound.isSpeaking));
@@ -227,7 +228,7 @@ export class Queue {
   onFailure: () => void = () => undefined;
   private nWaiting = 0;
   private nLost = 0;
-  private isFinished = false;
+  isFinished = false;
   private failure: Error | null = null;
   private last: Promise<void> = Promise.resolve();
 

@@ -225,7 +225,11 @@ test("a pause is no sleep, whichever of its last and first chunks and its state 
   testing.mock.timers.tick(20_000);
   hear();
   assert.deepEqual(slept, [20]);
-  await listening.stop();
+  const stopped = listening.stop();
+  testing.mock.timers.tick(20_000);
+  chunk(); // was on its way when listening ended, which is no sleep either
+  assert.deepEqual(slept, [20]);
+  await stopped;
 });
 
 test("after the end, pausing does nothing and what was said stays", async () => {
