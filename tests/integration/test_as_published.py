@@ -88,8 +88,9 @@ def test_it_never_becomes_a_bundle_nor_a_bundles_result(
     published: tuple[Path, dict[str, Any], str], tmp_path: Path
 ) -> None:
     folder = published[0] / "emocatcher-5fold-epoch-on-test"
-    with pytest.raises(EarnestError, match=r"epoch chosen on TEST\. Such a run is for comparison only"):
-        earnest_cli("export", folder / "f1-epoch-on-test", "--output", tmp_path / "bundle")
+    for profile in ("bundle", "moody"):
+        with pytest.raises(EarnestError, match=r"epoch chosen on TEST\. Such a run is for comparison only"):
+            earnest_cli("export", folder / "f1-epoch-on-test", "--output", tmp_path / "bundle", "--profile", profile)
     assert not (tmp_path / "bundle").exists()
     with pytest.raises(EarnestError, match="A bundle states honest results"):
         read_result(folder)

@@ -378,12 +378,14 @@ def test_an_export_says_what_its_licence_hides(
 ) -> None:
     monkeypatch.setattr(bundle, "traced", lambda _: None)  # minutes, for what is not looked at
     monkeypatch.setattr(bundle, "model_files", lambda *_: {})
+    monkeypatch.setattr(bundle, "to_moody", lambda *_: onnx.ModelProto())
     import_run("emocatcher", checkpoint(tmp_path / "theirs.pth", state(EMOCATCHER)), tmp_path / "run", EMOCATCHER)
     for licence in ("MIT", "CC BY-NC-SA 4.0"):
         bundle.export_bundle(tmp_path / "run", tmp_path / licence, bundle.Identity("theirs", "1", licence))
+    bundle.export_moody(tmp_path / "run", tmp_path / "moody", bundle.Identity("theirs", "1", "MIT"))
     heard = "non-commercial use only, as its weights have heard ravdess, CC-BY-NC-SA-4.0"
     told = [record.getMessage() for record in caplog.records if record.name == "earnest.export.bundle"]
-    assert told == [f"{tmp_path / 'MIT'}: for {heard}; its licence 'MIT' doesn't say so."]
+    assert told == [f"{tmp_path / name}: for {heard}; its licence 'MIT' doesn't say so." for name in ("MIT", "moody")]
 
 
 def test_without_its_recordings_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
