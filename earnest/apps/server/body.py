@@ -22,7 +22,7 @@ from earnest.runtime.profile import MOST_BYTES as MOST_PROFILE_BYTES
 
 NAME_LETTERS = 200
 FORM = "multipart/form-data"
-RAW = ("audio/", "video/", "application/octet-stream", "application/ogg")
+RAW = ("audio/", "video/", "image/png", "application/octet-stream", "application/ogg")
 MOST_FIELD_BYTES = 1024
 
 
@@ -146,7 +146,8 @@ class Expected:
         return ProblemError("not-valid", f"{told} Send several to POST /v1/batch.")
 
 
-ONE = Expected(RAW, f"audio/…, video/…, application/octet-stream or {FORM}", "-H 'Content-Type: audio/wav'", 1)
+KINDS = f"audio/…, video/…, application/octet-stream, image/png of a spectrogram, or {FORM}"
+ONE = Expected(RAW, KINDS, "-H 'Content-Type: audio/wav'", 1)
 
 
 def several(most_files: int) -> Expected:

@@ -288,7 +288,8 @@ def body(most_files: int) -> dict[str, Any]:
         "required": ["file"],
         "properties": {"file": binary if most_files == 1 else many, "profile": binary},
     }
-    raw = {name: {"schema": binary} for name in ("audio/wav", "application/octet-stream")} if most_files == 1 else {}
+    kinds = ("audio/wav", "image/png", "application/octet-stream") if most_files == 1 else ()
+    raw = {name: {"schema": binary} for name in kinds}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}, **raw}}}
 
 

@@ -303,8 +303,10 @@ def test_nothing_is_stored_unless_a_folder_is_given(tmp_path: Path, clip: Path) 
 
 def test_a_spectrograms_picture_is_answered_as_its_recording(client: TestClient, model: Predictor, clip: Path) -> None:
     short = write_voice(clip.parent / "short.wav", 3.0)
-    answer = client.post("/v1/predict", files={"file": ("talk.png", model.spectrogram(short).to_png())})
-    assert answer.status_code == 200, answer.text
-    expected = model.predict(short)
-    assert answer.json()["emotion"] == expected.emotion
-    assert answer.json()["probabilities"] == pytest.approx(expected.probabilities, abs=1e-3)
+    png, expected = model.spectrogram(short).to_png(), model.predict(short)
+    in_form = client.post("/v1/predict", files={"file": ("talk.png", png)})
+    raw = client.post("/v1/predict", content=png, headers={"Content-Type": "image/png"})
+    for answer in (in_form, raw):
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["emotion"] == expected.emotion
+        assert answer.json()["probabilities"] == pytest.approx(expected.probabilities, abs=1e-3)
