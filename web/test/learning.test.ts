@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { BundleInfo } from "../src/bundle.js";
 import { BundleError, EarnestError } from "../src/errors.js";
 import { eceByChance, softmax, temperatureOf } from "../src/learning/calibration.js";
 import { discriminants, fitHead, scoresOf } from "../src/learning/discriminant.js";
@@ -7,7 +8,7 @@ import { permutation } from "../src/learning/draws.js";
 import { checkedLabel, type Example, MOST_EXAMPLES, usable } from "../src/learning/examples.js";
 import { byCodePoint, foldsOf } from "../src/learning/folds.js";
 import { withHead } from "../src/learning/heads.js";
-import { areGuesses } from "../src/learning/summary.js";
+import { areGuesses, licenceOf } from "../src/learning/summary.js";
 import { fieldsOf, writtenField, writtenNumber } from "../src/learning/protobuf.js";
 import { indexOfLargest } from "../src/numbers.js";
 
@@ -77,6 +78,14 @@ test("answers that are right as often as by chance are guesses, also where those
 test("what chance gives is the mean deviation of a binomial", () => {
   const rows = Array.from({ length: 4 }, () => Float64Array.of(0.5, 0.5));
   assert.ok(Math.abs(eceByChance(rows) - 0.75 / 4) < 1e-12); // E|X − 2| of four coins
+});
+
+test("a licence says first what the corpora forbid that the weights heard, unless it says so itself", () => {
+  const told = (licence: string, ...corpora: string[]): string =>
+    licenceOf({ licence, training_corpora: corpora.map((one) => ({ name: "made-up", licence: one })) } as unknown as BundleInfo);
+  assert.equal(told("not stated", "CC0-1.0", "CC-BY-NC-SA-4.0"), "non-commercial use only: not stated");
+  assert.equal(told("CC BY-NC 4.0", "CC-BY-NC-SA-4.0"), "CC BY-NC 4.0");
+  assert.equal(told("not stated", "CC0-1.0"), "not stated");
 });
 
 test("labels are names that can be printed", () => {

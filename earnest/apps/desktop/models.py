@@ -158,7 +158,7 @@ class ModelPanel(QWidget):
                 version=printable(info.version),
                 words=words,
                 limit=localised(f"{info.abstain_below:.0%}"),
-                licence=explained(printable(info.licence)),
+                licence=explained(printable(info.licence_in_words)),
             )
         )
         self.card.setMarkdown(card)

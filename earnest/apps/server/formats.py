@@ -315,8 +315,8 @@ class Model:
     @classmethod
     def of(cls, info: BundleInfo) -> "Model":
         """Return it from a bundle."""
-        told = {name: getattr(info, name) for name in cls.__annotations__ if name != "adapts"}
-        return cls(**told, adapts=info.adaptation is not None)
+        told = {name: getattr(info, name) for name in cls.__annotations__ if name not in ("adapts", "licence")}
+        return cls(**told, licence=info.licence_in_words, adapts=info.adaptation is not None)
 
 
 MODEL = Model(

@@ -13,6 +13,9 @@ import earnest
 from earnest.runtime.prediction import Prediction, VocalBurst
 from earnest.runtime.profile import Profile
 
+CORPUS = {"name": "ravdess", "licence": "CC-BY-NC-SA-4.0", "n_utterances": 1, "n_speakers": 1, "hours": 0.1}
+RAVDESS: dict[str, Any] = {"licence": "unspecified", "training_corpora": [CORPUS]}
+
 
 @pytest.fixture(scope="module")
 def adapting(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -29,7 +32,7 @@ def test_another_bundle_is_chosen_with_its_card_and_classes(
     driver = opened(voices)
     driver.answered()
     other = write_bundle(
-        tmp_path / "other", cuttable_model(), {"card.md": b"# The other one\n\nMade up."}, name="other"
+        tmp_path / "other", cuttable_model(), {"card.md": b"# The other one\n\nMade up."}, name="other", **RAVDESS
     )
     window, panel = driver.window, driver.window.models
     window.tabs.setCurrentWidget(panel)
@@ -38,6 +41,7 @@ def test_another_bundle_is_chosen_with_its_card_and_classes(
     driver.until(lambda: window._listening.predictor.info.name == "other")
     assert panel.card.toPlainText().startswith("The other one")
     assert ", ".join(CLASSES) in panel.summary.text()
+    assert "non-commercial use only: unspecified" in panel.summary.text()
     driver.answered()
     assert {entry.prediction.model for entry in window.files.model.entries} == {"other"}
 

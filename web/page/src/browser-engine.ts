@@ -14,6 +14,7 @@ import {
   type Timeline,
   UnreachableError,
 } from "../../src/index.js";
+import { licenceOf } from "../../src/learning/summary.js";
 import { type About, type Adapt, askedOf, type Engine, type Learner, type Source, type Work } from "./engine.js";
 import { isSpectrogram } from "./source.js";
 
@@ -74,7 +75,7 @@ export class BrowserEngine implements Engine {
   }
 
   get about(): About {
-    return this.model.info as unknown as About;
+    return { ...this.model.info, licence: licenceOf(this.model.info) } as unknown as About;
   }
 
   get canAdapt(): boolean {

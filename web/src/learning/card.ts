@@ -1,6 +1,7 @@
 /** The card of a bundle that was learnt in the page: the parts of `earnest.export.card` that such a bundle has. */
 
 import type { BundleInfo } from "../bundle.js";
+import { licenceOf } from "./summary.js";
 
 const EXCLUDED =
   "Decisions about people: hiring, grading, credit, policing, diagnosis. In the European Union, inferring emotions at work and in schools is prohibited except for medical and safety reasons (AI Act, article 5).";
@@ -23,7 +24,7 @@ export function cardOf(info: BundleInfo, hasNotice: boolean): string {
     "|---|---|---:|---:|---:|---|",
     ...rows(info["training_corpora"]).map((line) => row(["name", "licence", "n_utterances", "n_speakers", "hours", "attribution"].map((key) => text(line[key])))),
     "",
-    `Licence of the weights: ${info.licence}.`,
+    `Licence of the weights: ${licenceOf(info)}.`,
     ...(hasNotice ? ["The licence notice of the initial weights is in NOTICE.txt."] : []),
     "",
     "## Results of this recipe",

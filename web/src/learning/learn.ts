@@ -13,7 +13,7 @@ import { type Example, isPrintable, type OwnExamples, usable } from "./examples.
 import { foldsOf } from "./folds.js";
 import { addedHeadOf, type GraphHead, lastLayerOf, MISMATCH, OVERLAP, SURE_FROM_S, withHead } from "./heads.js";
 import { different, placesOf, quantile } from "./rows.js";
-import { corporaOf, type Summary, summaryOf } from "./summary.js";
+import { corporaOf, licenceOf, type Summary, summaryOf } from "./summary.js";
 
 const OWN = "own recordings"; // what a bundle calls them among the corpora that it learnt from
 const LONGEST_NAME = 64;
@@ -107,7 +107,7 @@ function infoOf(old: BundleInfo, own: OwnExamples, out: OutOfFold, head: FittedH
   const notes = [
     `The last layer was learnt from own recordings${also} in earnest's page; the rest is that of '${old.name}' ${old.version}. Gender and what is no speech are answered as by that.`,
     "It does not adapt to a speaker: that network was made for other classes.",
-    `Licence of the base: ${old.licence}.`,
+    `Licence of the base: ${licenceOf(old)}.`,
     ...summary.warnings,
   ];
   return {
@@ -156,7 +156,7 @@ async function filesOf(base: Bundle, info: BundleInfo, head: GraphHead): Promise
   const facts = {
     name: info.name,
     version: info.version,
-    licence: info.licence,
+    licence: licenceOf(info),
     classes: info.classes.map((label) => label.replaceAll(",", " ")).join(","), // as others read them; ours are in bundle.json
     scheme: "native",
     sample_rate_hz: String(info.sample_rate_hz),

@@ -137,6 +137,12 @@ export function corporaOf({ training_corpora: corpora }: BundleInfo): Corpus[] {
   return Array.isArray(corpora) ? corpora.filter(isCorpus) : [];
 }
 
+/** Its licence; where it doesn't say what the corpora forbid that its weights heard, that first. */
+export function licenceOf(info: BundleInfo): string {
+  const isTold = NON_COMMERCIAL.test(info.licence) || !corporaOf(info).some(({ licence }) => NON_COMMERCIAL.test(licence));
+  return isTold ? info.licence : `non-commercial use only: ${info.licence}`;
+}
+
 /** Sentences, the most helpful first. Whether more speakers help is left to `earnest learn`: it fits ten halves of them for that. */
 function* advice(classes: readonly ClassResult[], nSpeakers: number, isGuessing: boolean): Generator<string> {
   if (!nSpeakers) {

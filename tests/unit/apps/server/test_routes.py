@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from serving import application, settings_for
-from stand_in import write_adapting, write_hearing
+from stand_in import write_adapting, write_bundle, write_hearing
 from starlette.testclient import TestClient
 
 import earnest
@@ -283,6 +283,14 @@ def test_a_model_is_chosen_by_name(tmp_path: Path, clip: Path) -> None:
         wrong = client.post("/v1/predict?model=smal", files=form(clip))
         assert wrong.status_code == 422
         assert "small" in wrong.json()["detail"]
+
+
+def test_what_corpora_forbid_is_told_of_a_model_whose_licence_does_not(tmp_path: Path) -> None:
+    corpus = {"name": "ravdess", "licence": "CC-BY-NC-SA-4.0", "n_utterances": 1, "n_speakers": 1, "hours": 0.1}
+    bundle = write_bundle(tmp_path / "theirs", licence="unspecified", training_corpora=[corpus])
+    with application(Settings(models=(str(bundle),))) as client:
+        (model,) = client.get("/v1/models").json()["models"]
+    assert model["licence"] == "non-commercial use only: unspecified"
 
 
 def test_nothing_is_stored_unless_a_folder_is_given(tmp_path: Path, clip: Path) -> None:
