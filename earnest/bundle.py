@@ -192,12 +192,13 @@ class BundleInfo(Validated):
     @property
     def non_commercial(self) -> tuple[TrainingCorpus, ...]:
         """The training corpora whose licences forbid commercial use, and so of the weights."""
-        return non_commercial(self.training_corpora)
+        return tuple(line for line in self.training_corpora if _NON_COMMERCIAL.search(line.licence))
 
     @property
     def forbidden_use(self) -> str:
         """The use that the corpora's licences forbid, in words; empty where there are none."""
-        return forbidden_use(self.training_corpora)
+        heard = " and ".join(f"{line.name}, {line.licence}" for line in self.non_commercial)
+        return f"for non-commercial use only, as its weights have heard {heard}" if heard else ""
 
     @property
     def licence_in_words(self) -> str:
@@ -205,20 +206,9 @@ class BundleInfo(Validated):
         return licence_in_words(self.licence, self.training_corpora)
 
 
-def non_commercial(heard: Iterable[TrainingCorpus]) -> tuple[TrainingCorpus, ...]:
-    """Return the corpora whose licences forbid commercial use."""
-    return tuple(line for line in heard if _NON_COMMERCIAL.search(line.licence))
-
-
-def forbidden_use(heard: Iterable[TrainingCorpus]) -> str:
-    """Return in words what the licences of corpora forbid of weights that heard them; empty where that is nothing."""
-    names = " and ".join(f"{line.name}, {line.licence}" for line in non_commercial(heard))
-    return f"for non-commercial use only, as its weights have heard {names}" if names else ""
-
-
 def licence_in_words(licence: str, heard: Iterable[TrainingCorpus]) -> str:
     """Return a licence of weights; where it doesn't say what the corpora forbid that they heard, that first."""
-    is_told = _NON_COMMERCIAL.search(licence) or not non_commercial(heard)
+    is_told = _NON_COMMERCIAL.search(licence) or not any(_NON_COMMERCIAL.search(line.licence) for line in heard)
     return licence if is_told else f"non-commercial use only: {licence}"
 
 

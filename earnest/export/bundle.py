@@ -27,16 +27,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
-from earnest.bundle import (
-    ADAPTATION,
-    AdaptationEntry,
-    BundleInfo,
-    Format,
-    classes_text,
-    forbidden_use,
-    licence_in_words,
-    sha256_of,
-)
+from earnest.bundle import ADAPTATION, AdaptationEntry, BundleInfo, Format, classes_text, licence_in_words, sha256_of
 from earnest.corpora.load import load_utterances, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, needs_extra
@@ -140,7 +131,8 @@ def export_bundle(
         notes=identity.notes,
     )
     write_bundle(output, files, info)
-    _tell_use(output, identity, record)
+    if info.licence_in_words != info.licence:
+        _log.warning("%s: %s; its licence '%s' doesn't say so.", output, info.forbidden_use, info.licence)
     return info
 
 
@@ -151,13 +143,6 @@ def _exportable(run: Path) -> tuple[RunRecord, Recipe]:
     if is_chosen_on_test(record.protocol):
         raise EarnestError(f"{run}: {STAMP}. Such a run is for comparison only and never becomes a bundle.")
     return record, recipe
-
-
-def _tell_use(output: Path, identity: Identity, record: RunRecord) -> None:
-    """Warn where the licence doesn't say what the training corpora forbid."""
-    if licence_in_words(identity.licence, record.training_corpora) != identity.licence:
-        forbidden = forbidden_use(record.training_corpora)
-        _log.warning("%s: %s; its licence '%s' doesn't say so.", output, forbidden, identity.licence)
 
 
 def _graph(classifier: SpeechClassifier, domain: Domain | None) -> ModelProto:
@@ -178,16 +163,18 @@ def adaptation_of(record: RunRecord) -> AdaptationEntry | None:
 def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]:
     """Write ``model.onnx`` for Moody's web application, and the notice of its weights; return the classes' order.
 
-    It is no bundle: its input and output are Moody's. But what makes no bundle makes no such file, either.
+    It is no bundle: its input and output are Moody's. What makes no bundle makes no such file, either.
     """
     (record, recipe), classifier = _exportable(run), load_run(run)
-    proto = to_moody(classifier, facts_of(identity, record, recipe))
+    facts = facts_of(identity, record, recipe)
+    proto = to_moody(classifier, facts)
     notice = classifier.network.notice
     with held_folder(output):
         if notice:
             write_atomically(output / NOTICE, notice.encode())
         write_atomically(output / "model.onnx", proto.SerializeToString())
-    _tell_use(output, identity, record)
+    if facts["licence"] != identity.licence:
+        _log.warning("%s: licence of the weights: %s.", output, facts["licence"])
     return moody_classes(record.classes)
 
 

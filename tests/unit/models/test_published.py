@@ -385,7 +385,8 @@ def test_an_export_says_what_its_licence_hides(
     bundle.export_moody(tmp_path / "run", tmp_path / "moody", bundle.Identity("theirs", "1", "MIT"))
     heard = "non-commercial use only, as its weights have heard ravdess, CC-BY-NC-SA-4.0"
     told = [record.getMessage() for record in caplog.records if record.name == "earnest.export.bundle"]
-    assert told == [f"{tmp_path / name}: for {heard}; its licence 'MIT' doesn't say so." for name in ("MIT", "moody")]
+    hidden = f"{tmp_path / 'MIT'}: for {heard}; its licence 'MIT' doesn't say so."
+    assert told == [hidden, f"{tmp_path / 'moody'}: licence of the weights: non-commercial use only: MIT."]
 
 
 def test_without_its_recordings_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
