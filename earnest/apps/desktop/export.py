@@ -18,6 +18,7 @@ from earnest.bundle import BundleInfo
 from earnest.corpora.manifest import write_manifest
 from earnest.errors import EarnestError, printable, told
 from earnest.files.writing import held_file, new_file, unfollowed
+from earnest.runtime.picture import is_picture
 from earnest.runtime.predictor import TIMELINE_MAX_SECONDS
 from earnest.runtime.timeline import SUFFIXES, Timeline, written
 
@@ -62,7 +63,7 @@ def export_rows(timelines: Sequence[Timeline], path: Path, info: BundleInfo) -> 
 
 
 class TimelineFiles:
-    """A file for each recording that has an answer, in a folder.
+    """A file for each recording that has an answer, in a folder; a picture's answer has no times.
 
     Attributes
     ----------
@@ -70,7 +71,9 @@ class TimelineFiles:
     """
 
     def __init__(self, timelines: Sequence[Timeline], folder: Path, form: str) -> None:
-        answered = [timeline for timeline in timelines if timeline.prediction.error is None]
+        answered = [
+            timeline for timeline in timelines if timeline.prediction.error is None and not is_picture(timeline.path)
+        ]
         places = _places([timeline.path for timeline in answered], folder, TIMELINES[form])
         self._timelines, self._folder, self._form = dict(zip(places, answered, strict=True)), folder, form
         self.there = [place for place in places if place.exists()]

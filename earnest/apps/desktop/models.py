@@ -14,13 +14,14 @@ from earnest.bundle import DEFAULT_BUNDLE, bundle_anywhere, find_bundle, shipped
 from earnest.errors import EarnestError, printable, printable_lines
 from earnest.files.reading import read_text
 from earnest.runtime.engine import Backend
-from earnest.runtime.prediction import ClassChoice, Options
+from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
 
 BACKENDS: tuple[Backend, ...] = ("auto", "onnxruntime", "openvino")
 LARGEST_CARD = 1 << 22
-MOSTLY_NEUTRAL = "neutral=0.6"
+NEUTRAL = "neutral"
+MOSTLY_NEUTRAL = f"{NEUTRAL}=0.6"
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,15 @@ class ModelChoice:
                     model=predictor.info.name
                 )
             )
+        if self.is_mostly_neutral and NEUTRAL not in predictor.info.classes:
+            raise EarnestError(
+                tr(
+                    "{model} does not tell “neutral”. Choose another model, or switch “Most of it is neutral” off."
+                ).format(model=predictor.info.name)
+            )
         options = Options(
             (MOSTLY_NEUTRAL,) if self.is_mostly_neutral else (), abstain_below=0.0 if self.tells_unsure else None
         )
-        ClassChoice(predictor.info, options)  # is neutral a class of the model?
         return Listening(predictor, options, profile, self.adapts), _card(self.model)
 
 

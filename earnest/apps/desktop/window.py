@@ -457,7 +457,9 @@ class DesktopWindow(QMainWindow):
             said = tr("{count} written: {place}").format(count=found.count, place=printable(str(found.place)))
             self.statusBar().showMessage(said, 10_000)
             if n_left_out := n_lacking + found.n_left_out:
-                self.tell(tr("Files that have no answer, and are left out: {count}").format(count=n_left_out))
+                self.tell(
+                    tr("Left out, as they have no answer, or, as pictures, no times: {count}").format(count=n_left_out)
+                )
 
         self.background.run(work, written, self.tell)
 

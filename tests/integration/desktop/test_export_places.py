@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from desktop_hands import click
 
+from earnest.runtime.predictor import Predictor
+
 
 def test_recordings_of_one_name_have_files_of_their_own(opened: object) -> None:
     from earnest.apps.desktop.export import _places
@@ -59,14 +61,18 @@ def test_files_that_are_there_are_replaced_only_where_that_is_wanted(
     driver.until(lambda: "written" in window.statusBar().currentMessage())
 
 
-def test_what_could_not_be_read_is_told_when_timelines_are_exported(opened: Any, voices: Path, tmp_path: Path) -> None:
+def test_what_could_not_be_read_is_told_when_timelines_are_exported(
+    opened: Any, voices: Path, bundle: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"no sound")
-    driver = opened(voices, broken)
+    picture = tmp_path / "voice.png"
+    picture.write_bytes(Predictor.load(bundle).spectrogram(voices / "voice-0.wav").to_png())
+    driver = opened(voices, broken, picture)
     driver.answered()
     driver.window.export_timelines(str(tmp_path / "out"), "srt")
     driver.until(driver.window.notice.isVisible)
-    assert driver.window.notice.text() == "Files that have no answer, and are left out: 1"
+    assert driver.window.notice.text() == "Left out, as they have no answer, or, as pictures, no times: 2"
     assert driver.window.statusBar().currentMessage().startswith("5 written")
 
 
@@ -79,5 +85,5 @@ def test_what_has_no_answer_is_told_when_a_table_is_exported(opened: Any, voices
     assert window.files.state.text() == "5 files, 2 cancelled"
     window.export_rows(str(tmp_path / "rows.csv"))
     driver.until(window.notice.isVisible)
-    assert window.notice.text() == "Files that have no answer, and are left out: 2"
+    assert window.notice.text() == "Left out, as they have no answer, or, as pictures, no times: 2"
     assert window.statusBar().currentMessage().startswith("3 written")

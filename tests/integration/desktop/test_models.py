@@ -10,6 +10,7 @@ from patience import PATIENCE_S
 from stand_in import CLASSES, cuttable_model, write_adapting, write_bundle, write_hearing
 
 import earnest
+from earnest.errors import EarnestError
 from earnest.runtime.prediction import Prediction, VocalBurst
 from earnest.runtime.profile import Profile
 
@@ -44,6 +45,14 @@ def test_another_bundle_is_chosen_with_its_card_and_classes(
     assert "non-commercial use only: unspecified" in panel.summary.text()
     driver.answered()
     assert {entry.prediction.model for entry in window.files.model.entries} == {"other"}
+
+
+def test_where_most_is_neutral_a_model_without_that_class_says_what_to_switch_off(opened: Any, tmp_path: Path) -> None:
+    from earnest.apps.desktop.models import ModelChoice
+
+    other = write_bundle(tmp_path / "other", cuttable_model(), classes=["asks", *CLASSES[1:]])
+    with pytest.raises(EarnestError, match="switch “Most of it is neutral” off"):
+        ModelChoice(str(other), is_mostly_neutral=True).load()
 
 
 def test_the_model_that_was_chosen_last_answers_though_the_one_before_loads_longer(

@@ -308,10 +308,6 @@
       <translation>Dateien, die schon da sind: {count}. Ersetzen?</translation>
     </message>
     <message>
-      <source>Files that have no answer, and are left out: {count}</source>
-      <translation>Ausgelassene Dateien, die keine Antwort haben: {count}</translation>
-    </message>
-    <message>
       <source>Files without a header can't be read.</source>
       <translation>Dateien ohne Kopf können nicht gelesen werden.</translation>
     </message>
@@ -390,6 +386,10 @@
     <message>
       <source>Left out of the profile:</source>
       <translation>Nicht im Profil:</translation>
+    </message>
+    <message>
+      <source>Left out, as they have no answer, or, as pictures, no times: {count}</source>
+      <translation>Ausgelassen, weil sie keine Antwort oder, als Bilder, keine Zeiten haben: {count}</translation>
     </message>
     <message>
       <source>Left out: {count} ({reasons}).</source>
@@ -1050,6 +1050,10 @@
     <message>
       <source>{model} can't adapt to a speaker. Choose another model, or switch it off.</source>
       <translation>{model} kann sich nicht anpassen. Wählen Sie ein anderes Modell, oder schalten Sie es aus.</translation>
+    </message>
+    <message>
+      <source>{model} does not tell “neutral”. Choose another model, or switch “Most of it is neutral” off.</source>
+      <translation>{model} kennt „neutral“ nicht. Wählen Sie ein anderes Modell, oder schalten Sie „Das meiste ist neutral“ aus.</translation>
     </message>
     <message>
       <source>{model} has learnt from {count} labels. Tested on labels that it had not learnt from, it named {share} of them right; its card, in the tab Model, tells more. It is in {path}.</source>
