@@ -357,6 +357,8 @@ def _model_selection() -> ModuleType:
 class CrossCorpus:
     """Each corpus is tested once with the others for training, every fifth of their speakers for validation.
 
+    Partners of a dialogue stay together and count as one.
+
     Attributes
     ----------
     shared_classes : only classes that every corpus has are used; otherwise each corpus has those of the scheme it has
@@ -367,16 +369,17 @@ class CrossCorpus:
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         usable = _of_shared_classes(utterances, classes) if self.shared_classes else utterances
         corpora = at_least(2, sorted({row.corpus for row in usable}), "corpora")
+        circles = partners_of(usable)
         held = {
-            speaker
+            circle
             for corpus in corpora
-            for speaker in sorted({row.speaker for row in usable if row.corpus == corpus})[::5]  # by name, so no seed
+            for circle in sorted({circles[row.speaker] for row in usable if row.corpus == corpus})[::5]  # no seed
         }
         parts = []
         for corpus in corpora:
             others = [row for row in usable if row.corpus != corpus]
-            train = [row for row in others if row.speaker not in held]
-            valid = [row for row in others if row.speaker in held]
+            train = [row for row in others if circles[row.speaker] not in held]
+            valid = [row for row in others if circles[row.speaker] in held]
             parts.append(Parts(f"to-{corpus}", train, valid, [row for row in usable if row.corpus == corpus]))
         return parts
 

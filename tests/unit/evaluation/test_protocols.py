@@ -335,6 +335,13 @@ def test_partners_of_dialogues_stay_together(name):
     assert keys(splits_of(name, rows)[0].test) == {row.key for row in rows if row.session == "1"}
 
 
+def test_partners_stay_together_where_their_corpus_teaches_another():
+    own, other = splits_of("cross-corpus", [*iemocap(), *made_up(6, "other")])
+    assert (own.fold, other.fold) == ("to-iemocap", "to-other")
+    assert [{row.session for row in rows} for rows in (other.train, other.valid)] == [set("2345"), {"1"}]
+    assert speakers(own.valid) == {"other-00", "other-05"}
+
+
 def test_speakers_that_are_tied_by_others_are_one_circle():
     def clip(speaker: str, group: str) -> Utterance:
         return Utterance(f"{speaker}{group}", Path("a.wav"), speaker=speaker, group=group)
