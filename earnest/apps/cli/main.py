@@ -148,6 +148,21 @@ class _Lines(logging.Formatter):
         return printable_lines(super().format(record))
 
 
+class _Once(logging.Filter):
+    """Lets each message through once: what is missing for one fold of an evaluation is missing for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether nothing has said this before."""
+        text = record.getMessage()
+        is_new = text not in self._told
+        self._told.add(text)
+        return is_new
+
+
 def _with_variable(error: click.ClickException) -> click.ClickException:
     """Return an error that names the environment variable of a wrong value: nobody typed the option."""
     if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
@@ -233,6 +248,7 @@ def main() -> None:
     _open_closed_streams()
     if logging.lastResort is not None:  # what writes warnings where nobody has set up logging
         logging.lastResort.setFormatter(_Lines())
+        logging.lastResort.addFilter(_Once())
     say.encode("table")  # on Windows a file or a pipe has another encoding than the terminal
     try:
         _run()

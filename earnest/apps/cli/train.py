@@ -20,8 +20,9 @@ from earnest.apps.cli._training import (
     recipe_argument,
     require_training,
 )
-from earnest.apps.cli._typed import FOLDER, command_line, corpus_folders, data_option, output_options
+from earnest.apps.cli._typed import FOLDER, command_line, corpus_folders, data_option, output_options, repeated
 from earnest.errors import counted
+from earnest.evaluation.author_protocols import AUTHOR_PROTOCOLS
 from earnest.evaluation.report import read_history
 from earnest.evaluation.texts import percent
 from earnest.files.writing import held_folder, write_atomically
@@ -93,8 +94,9 @@ def command(
     _echo_training(output, record)
     if outcome:
         _echo_test(outcome)
-        if resolved.authors_protocol not in ("", protocol):
-            theirs = command_line("evaluate", recipe_word(recipe), "--protocol", resolved.authors_protocol)
+        if resolved.authors_protocol and protocol not in {resolved.authors_protocol, *AUTHOR_PROTOCOLS}:
+            words = ["--protocol", resolved.authors_protocol, *repeated("--data", data)]
+            theirs = command_line("evaluate", recipe_word(recipe), *words)
             say.line(f"The published number is of another protocol, which is not comparable: {theirs}")
     say.hint(f"Next: {command_line('export', output, '--output', f'bundles/{output.name}')}")
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 import shlex
 import subprocess
@@ -184,6 +185,16 @@ def test_options_before_the_name_of_a_command_hold_for_it() -> None:
 def test_the_help_names_the_protocols(name: str) -> None:
     text = " ".join(earnest_cli(name, "--help").split())
     assert all(protocol in text for protocol in PROTOCOLS)
+
+
+def test_a_warning_is_told_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    last = logging._StderrHandler(logging.WARNING)
+    monkeypatch.setattr(logging, "lastResort", last)
+    monkeypatch.setattr("earnest.apps.cli.main._run", lambda: None)
+    main()
+    for fold in (1, 2, 2):
+        last.handle(logging.makeLogRecord({"msg": "fold %d", "args": (fold,)}))
+    assert capfd.readouterr().err == "fold 1\nfold 2\n"
 
 
 def test_a_place_that_cannot_be_written_is_one_line(
