@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from earnest.errors import RecipeError, SplitError, suggestion
+from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.splits import Split, fold_and_repeat, repeat_name
 
@@ -91,7 +91,10 @@ def published_as(name: str) -> PublishedNumber:
     Raises `RecipeError` for a protocol under which none of the five systems published.
     """
     if name not in AUTHOR_PROTOCOLS:
-        raise RecipeError(f"{name} is not the protocol of a published number.{suggestion(name, AUTHOR_PROTOCOLS)}")
+        raise RecipeError(
+            f"{name} is not the protocol of a published number. Take a recipe of the five systems on its own "
+            f"corpora, or name one of: {', '.join(AUTHOR_PROTOCOLS)}."
+        )
     return AUTHOR_PROTOCOLS[name]
 
 

@@ -82,7 +82,8 @@ def test_no_protocol_that_can_be_named_chooses_on_test():
 
 
 def test_only_of_known_authors_is_it_said_that_they_chose_on_test():
-    with pytest.raises(RecipeError, match="ravdess-6fold is not the protocol of a published number"):
+    told = r"ravdess-6fold is not the protocol of a published number\. Take a recipe of the five systems"
+    with pytest.raises(RecipeError, match=told):
         author_protocol(protocol_called("ravdess-6fold"))
     with pytest.raises(RecipeError, match="iemocap-10speaker: its authors chose on validation recordings"):
         author_protocol(protocol_called("iemocap-10speaker"))
