@@ -109,7 +109,11 @@ def _report_missing(settings: Training, learned: Sequence[Task]) -> None:
     hint = {"affect": " If there are ratings, set training.affect_range."}
     if missing and not learned:
         names, hints = "' or '".join(missing), "".join(hint.get(task, "") for task in missing)
-        raise CorpusError(f"No training recording has a label for '{names}'. Take it out of auxiliary.{hints}")
+        alone = "" if settings.multitask == "sum" else " --set training.multitask=sum"
+        raise CorpusError(
+            f"No training recording has a label for '{names}'. Learn the emotion alone: --set training.auxiliary=[]"
+            f"{alone}.{hints}"
+        )
     for task in missing:
         text = "No training recording has a label for '%s': the model won't answer it.%s"
         _log.warning(text, task, hint.get(task, ""))
