@@ -93,7 +93,7 @@ def table(spans: dict[str, list[Any]]) -> Iterator[str]:
     rows = [(name, theirs[place], ours[place]) for place, name in enumerate(("CPU s an epoch", "wall s an epoch"))]
     rows.append(("CPU s before the first epoch", theirs[2], ours[2]))
     whole = [side[2] + FULL_EPOCHS * side[0] for side in (theirs, ours)]
-    rows.append((f"CPU s, {FULL_EPOCHS} epochs, reckoned from these", *whole))
+    rows.append((f"CPU s, {FULL_EPOCHS} epochs, calculated from these", *whole))
     yield "| | baseline | earnest | baseline / earnest |"
     yield "|---|---|---|---|"
     for name, baseline, earnest in rows:

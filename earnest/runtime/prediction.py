@@ -282,8 +282,8 @@ def _filled(asked: Mapping[str, float | None], classes: Sequence[str]) -> dict[s
     return {name: told.get(name, left / max(len(others), 1)) for name in dict.fromkeys([*asked, *others])}
 
 
-POSITIVE = frozenset({"happy", "surprised"})
-NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
+POSITIVE = frozenset({"happy", "surprised", "excited", "positive"})
+NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful", "frustration", "contempt", "negative"})
 # Words of `Prediction.quality`.
 OVERLAPPED, OUT_OF_DOMAIN, NOT_ADAPTED = "overlapped-speech", "out-of-domain", "not-adapted"
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
@@ -305,7 +305,7 @@ class Prediction:
     confidence : probability of ``emotion``, or of the likeliest where it is "unsure"; of a recording of several
         segments its mean over the time for which the emotion held, None where that is "mixed"
     probabilities : class → probability, calibrated, in the bundle's order or as asked for; empty without an answer
-    polarity : happy + surprised − (sad + angry + disgust + fearful), -1 to 1
+    polarity : pleasant minus unpleasant probability, -1 to 1, see `polarity_of`
     gender : probabilities of "female" and "male", the words that the training corpora have for voices: what this one
         sounds like, not who somebody is; None where the model doesn't answer it
     affect : "valence" (unpleasant 0, pleasant 1), "arousal" (calm 0, excited 1) and "dominance", 0.5 being the middle;
@@ -382,7 +382,7 @@ class Prediction:
 
 
 def polarity_of(probabilities: Mapping[str, float]) -> float:
-    """Return pleasant minus unpleasant probability, -1 to 1; classes on neither side count as zero."""
+    """Return pleasant (`POSITIVE`) minus unpleasant (`NEGATIVE`) probability, -1 to 1; other classes count as zero."""
     # Σ_c p_c·v_c with v_c = 1, −1 or 0.
     return sum(share * ((name in POSITIVE) - (name in NEGATIVE)) for name, share in probabilities.items())
 

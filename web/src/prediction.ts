@@ -20,7 +20,7 @@ export interface Prediction {
   confidence: number | null;
   /** class → probability, calibrated, in the bundle's order or as asked for; empty without an answer */
   probabilities: Shares;
-  /** happy + surprised − (sad + angry + disgust + fearful), -1 to 1 */
+  /** Pleasant minus unpleasant probability, -1 to 1; see polarityOf. */
   polarity: number | null;
   gender: { female: number; male: number } | null;
   /** 0 to 1, 0.5 being the middle: unpleasant to pleasant, calm to excited; `dominance` is null where it is derived */
@@ -95,8 +95,8 @@ export function timelineOf(prediction: Prediction, activity: string, events: rea
   return timeline;
 }
 
-const POSITIVE = new Set(["happy", "surprised"]);
-const NEGATIVE = new Set(["sad", "angry", "disgust", "fearful"]);
+const POSITIVE = new Set(["happy", "surprised", "excited", "positive"]);
+const NEGATIVE = new Set(["sad", "angry", "disgust", "fearful", "frustration", "contempt", "negative"]);
 const HIGHEST_SHOWN = 0.95; // more than that is never shown as a number: too few recordings to measure it on
 
 /** A prediction without an answer. */

@@ -127,5 +127,6 @@ test("the active part is what is loud, in whole frames of 25 ms", () => {
 
 test("polarity weighs pleasant against unpleasant; the top is sorted", () => {
   assert.ok(Math.abs(polarityOf({ happy: 0.3, surprised: 0.1, sad: 0.2, calm: 0.4 }) - 0.2) < 1e-12);
+  assert.equal(polarityOf({ excited: 0.5, negative: 0.25, boredom: 0.25 }), 0.25);
   assert.deepEqual(top(SURE, 1), [["sad", 0.6]]);
 });

@@ -378,6 +378,8 @@ def test_polarity_is_pleasant_minus_unpleasant() -> None:
     assert polarity_of(shares) == pytest.approx(0.35 - 0.55)
     assert polarity_of({"happy": 1.0}) == 1.0
     assert polarity_of({"boredom": 1.0}) == 0.0
+    assert polarity_of({"excited": 0.5, "frustration": 0.3, "neutral": 0.2}) == pytest.approx(0.2)  # of IEMOCAP
+    assert polarity_of({"negative": 0.7, "happy": 0.3}) == pytest.approx(-0.4)  # of the scheme vino5
 
 
 def test_a_prediction_shows_itself_without_running_what_a_file_is_called() -> None:
