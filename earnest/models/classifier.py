@@ -64,7 +64,7 @@ class Network(nn.Module):
     settings_type : dataclass of the recipe's ``[network]`` table
     paper : where the architecture was published
     usage : what it was published with
-    zero_gradient : parameter names whose gradient is zero by construction → reason
+    zero_gradient : parameter names, or patterns of them, whose gradient is zero by construction → reason
     reduced : settings of a small one, for quick tests
     input : what it sees
     presets : settings by name, for a ``preset`` in ``[network]``

@@ -14,7 +14,8 @@ class LayerMix(nn.Module):
 
     def __init__(self, n_layers: int) -> None:
         super().__init__()
-        self.scores = nn.Parameter(torch.zeros(n_layers))  # equal shares at first
+        # Equal shares at first; one layer has the whole, whatever its score is.
+        self.scores = nn.Parameter(torch.zeros(n_layers), requires_grad=n_layers > 1)
 
     def forward(self, outputs: Sequence[Tensor]) -> Tensor:
         """Mix tensors of one shape."""

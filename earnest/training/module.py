@@ -7,6 +7,7 @@ Which weights are trained, from which epoch on, and how fast: `Freezing`, `param
 import logging
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -132,7 +133,12 @@ def constant_answers(answers: Mapping[str, Tensor]) -> list[str]:
 
 
 class SilentWeights:
-    """The weights that no gradient reached since the last epoch began, of those that are part of the loss."""
+    """The weights that no gradient reached since the last epoch began, of those that are part of the loss.
+
+    Parameters
+    ----------
+    declared : names, or patterns of names, of weights that may be silent
+    """
 
     def __init__(self, network: nn.Module, declared: Collection[str]) -> None:
         self.network, self.declared = network, declared
@@ -144,7 +150,7 @@ class SilentWeights:
         self._waiting = {
             name: weight
             for name, weight in self.network.named_parameters()
-            if weight.requires_grad and name not in self.declared
+            if weight.requires_grad and not any(fnmatchcase(name, pattern) for pattern in self.declared)
         }
         self.names = set()
 

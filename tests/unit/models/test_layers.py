@@ -41,3 +41,5 @@ def test_layers_are_mixed_by_a_softmax() -> None:
     with torch.no_grad():
         mix.scores.copy_(torch.tensor([3.0, 0.0]).log().clamp(min=-50))
     torch.testing.assert_close(mix([steps(0), steps(1)]), steps(0))
+    assert mix.scores.requires_grad
+    assert not LayerMix(1).scores.requires_grad  # nothing to learn

@@ -155,11 +155,11 @@ def test_answers_are_constant_where_all_numbers_of_all_clips_agree() -> None:
 
 def test_a_declared_weight_may_be_silent() -> None:
     network = Small(bias=-100.0)
-    silent = SilentWeights(network, ["first.weight"])
+    silent = SilentWeights(network, ["*.weight"])
     silent.begin()
     network(torch.ones(2, WIDTH, 1), torch.ones(2)).logits.sum().backward()
     silent.see()
-    assert silent.names == {"first.bias", "output.weight"}
+    assert silent.names == {"first.bias"}
 
 
 @pytest.mark.parametrize(
