@@ -84,12 +84,9 @@ def find_weights(name: Path, environ: Mapping[str, str] = os.environ) -> Path:
                 return path
     if name.as_posix() in GONE:
         raise WeightsNotFoundError(f"The pre-trained weights '{name}' don't come any more: {GONE[name.as_posix()]}")
-    is_file = name.suffix in {*TORCH_SUFFIXES, Path(FILE_NAME).suffix, Path(GRAPH_NAME).suffix}
-    action = "this file below a folder" if is_file else f"its {FILE_NAME} into a folder of that name"
-    above = "that folder" if is_file else "the folder above it"
     raise WeightsNotFoundError(
-        f"No pre-trained weights '{name}'. Put {action} and set {ENVIRONMENT} to {above} (Whisper's are public: "
-        "openai/whisper-tiny.en; ImageNet's: torchvision's .pth files)."
+        f"No pre-trained weights '{name}'. Set {ENVIRONMENT} to the folder that holds this file, or a folder of this "
+        f"name with {FILE_NAME} (Whisper's are public: openai/whisper-tiny.en; for ImageNet's: earnest import --help)."
     )
 
 

@@ -133,12 +133,7 @@ def constant_answers(answers: Mapping[str, Tensor]) -> list[str]:
 
 
 class SilentWeights:
-    """The weights that no gradient reached since the last epoch began, of those that are part of the loss.
-
-    Parameters
-    ----------
-    declared : names, or patterns of names, of weights that may be silent
-    """
+    """The weights that no gradient reached since the last epoch began, of those that are part of the loss."""
 
     def __init__(self, network: nn.Module, declared: Collection[str]) -> None:
         self.network, self.declared = network, declared

@@ -162,8 +162,7 @@ def test_the_protocol_of_the_published_number_is_told_where_it_is_another(tmp_pa
 
 
 def test_a_recipe_with_two_published_numbers_calls_neither_incomparable(data: Path, tmp_path: Path) -> None:
-    """EmoCatcher's authors published their folds and a hold-out; here IEMOCAP's two protocols stand for them."""
-    path = RECIPES / "multitask-cnn-pooled.toml"
+    path = RECIPES / "multitask-cnn-pooled.toml"  # two of IEMOCAP stand for EmoCatcher's folds and hold-out
     words = ["train", path, "--data", f"iemocap={data / 'iemocap'}", *smaller(path), "--protocol", "iemocap-10speaker"]
     assert "not comparable" not in earnest_cli(*words, "--output", tmp_path / "run")
 

@@ -149,7 +149,7 @@ class _Lines(logging.Formatter):
 
 
 class _Once(logging.Filter):
-    """Lets each message through once: what is missing for one fold of an evaluation is missing for all."""
+    """Lets each message through once: what one fold of an evaluation lacks, all lack."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -39,10 +39,8 @@ def test_a_file_a_folder_and_a_name_are_found(weights: Path) -> None:
 
 
 def test_absent_weights_are_an_error_that_says_where_to_put_them() -> None:
-    with pytest.raises(EarnestError, match=f"No pre-trained weights 'absent'.*{ENVIRONMENT}"):
+    with pytest.raises(EarnestError, match=f"No pre-trained weights 'absent'.*{ENVIRONMENT} to .* this file, or a"):
         find_weights(Path("absent"), {})
-    with pytest.raises(EarnestError, match=f"Put this file below a folder and set {ENVIRONMENT} to that folder"):
-        find_weights(Path("imagenet/alexnet.pth"), {})
 
 
 def test_weights_of_an_earlier_version_say_what_to_do_without_them() -> None:
