@@ -178,6 +178,7 @@ class Training(Validated):
         works = {
             "milestones": self.schedule == "multistep" and any(epoch < self.epochs for epoch in self.milestones),
             "step_factor": self.schedule == "multistep",
+            "unfreeze": any(step.epoch <= self.epochs for step in self.unfreeze),
             **{one.name: is_plateau for one in fields(self) if one.name.startswith("plateau_")},
             "lowest_learning_rate": is_plateau or self.schedule == "cosine",
             "momentum": self.optimiser == "sgd",

@@ -363,6 +363,8 @@ class Freezing:
                 parents = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, 4)}
                 raise RecipeError(f"training: no weights are called '{wanted}'.{suggestion(wanted, parents)}")
         self._trainable = [name for name, weight in self.network.named_parameters() if weight.requires_grad]
+        if self.frozen(1).issuperset(self._trainable):
+            raise RecipeError("training: freeze leaves nothing to learn in the first epoch. Freeze fewer layers.")
 
     def frozen(self, epoch: int) -> set[str]:
         """Return the names of the parameters that the recipe freezes in an epoch, the first being 1."""

@@ -12,6 +12,7 @@ from earnest.settings.front_end import PRESETS, FrontEnd
 from earnest.settings.recipe import (
     Recipe,
     Training,
+    Unfreezing,
     read_recipe,
     recipe_file,
     recipe_to_toml,
@@ -355,11 +356,15 @@ def test_settings_that_the_method_makes_no_use_of_are_known() -> None:
     assert Training(augmented_copies=2, epochs=7).unused == ("augmented_copies",)
 
 
+LATE = {"freeze": ("blocks",), "unfreeze": (Unfreezing(5, ("blocks",)),)}
+
+
 @pytest.mark.parametrize(
     ("others", "idle"),
     [
         ({"schedule": "multistep", "epochs": 3}, ("milestones", "head")),
         ({"schedule": "multistep", "epochs": 4}, ("head",)),
+        ({"schedule": "multistep", "epochs": 4, **LATE}, ("unfreeze", "head")),
         ({"schedule": "cosine", "layer_decay": 0.5}, ("milestones",)),
         ({"schedule": "multistep", "head_learning_rate": 0.1}, ()),
         ({"method": "discriminant"}, ()),  # which makes no use of either

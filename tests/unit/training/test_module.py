@@ -252,6 +252,8 @@ def test_weights_that_the_network_does_not_train_stay_so() -> None:
 def test_a_wrong_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(RecipeError, match=r"no weights are called 'block'\. Did you mean 'blocks'"):
         Freezing(Deep(), Training(freeze=("block",)))
+    with pytest.raises(RecipeError, match="freeze leaves nothing to learn in the first epoch"):
+        Freezing(Deep(), Training(freeze=tuple(name for name, _ in Deep().named_children())))
     with pytest.raises(RecipeError, match=r"no layer called classifier\. Set head to one of: \w+, "):
         parameter_groups(Deep(), Training(head=("classifier",), layer_decay=0.9))
 
