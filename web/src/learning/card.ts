@@ -20,7 +20,7 @@ export function cardOf(info: BundleInfo, hasNotice: boolean): string {
     "",
     "## Trained on",
     "",
-    "| corpus | licence | clips | speakers | hours | attribution |",
+    "| corpus | licence | utterances | speakers | hours | attribution |",
     "|---|---|---:|---:|---:|---|",
     ...rows(info["training_corpora"]).map((line) => row(["name", "licence", "n_utterances", "n_speakers", "hours", "attribution"].map((key) => text(line[key])))),
     "",
@@ -29,7 +29,7 @@ export function cardOf(info: BundleInfo, hasNotice: boolean): string {
     "",
     "## Results of this recipe",
     "",
-    "| protocol | speakers | WA % | UA % | clips | command |",
+    "| protocol | speakers | WA % | UA % | utterances | command |",
     "|---|---|---:|---:|---:|---|",
     ...rows(info["results"]).map((one) =>
       row([
