@@ -416,6 +416,14 @@ class SpeakerOptions(AdaptationOptions):
         is_told = bool(self.adapt or self.profile)
         return not is_told and predictor.adapts_folders and any(map(is_folder, paths))
 
+    def words(self, adapter: Adapter | None, is_batch: bool) -> list[str]:
+        """Return the options that say the same of ``adapter``, or of all recordings of a speaker."""
+        if is_batch:
+            return ["--adapt auto", *[f"--speaker-pattern {one}" for one in (self.speaker_pattern,) if one]]
+        if adapter is None:
+            return ["--adapt off"]
+        return ["--profile"] if self.profile else [f"--adapt {os.path.normpath(one)}" for one in self.adapt]
+
 
 OWN = "own"
 

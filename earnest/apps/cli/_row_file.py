@@ -81,6 +81,7 @@ class MadeBy:
     abstain_below : the threshold of the rows; None where they have none
     profile : SHA-256 of the profile that --profile names; "" for none, None where a file doesn't tell
     earnest : the version that wrote the file
+    asked : which classes, and whom it adapts to, as options; None where a file doesn't tell
     """
 
     model: str
@@ -89,11 +90,12 @@ class MadeBy:
     abstain_below: float | None = None
     profile: str | None = None
     earnest: str = __version__
+    asked: str | None = None
 
     @classmethod
-    def of(cls, info: BundleInfo, profile: str) -> "MadeBy":
+    def of(cls, info: BundleInfo, profile: str = "", asked: str | None = None) -> "MadeBy":
         """Describe the rows of predictions."""
-        return cls(info.name, info.version, info.digest, info.abstain_below, profile)
+        return cls(info.name, info.version, info.digest, info.abstain_below, profile, asked=asked)
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -120,6 +122,9 @@ class MadeBy:
         if there.profile and self.profile and there.profile != self.profile:
             told = "its answers are adapted to another profile than the one here"
             raise EarnestError(f"{output}: {told}. Give --profile as before. {NOT_OURS}")
+        if there.asked is not None and self.asked is not None and there.asked != self.asked:
+            told = f"was made with {printable(there.asked)}, and here it is {printable(self.asked)}"
+            raise EarnestError(f"{output}: {told}. Give the same options. {NOT_OURS}")
 
 
 def _made_by_in(note: str, where: str) -> MadeBy | None:
@@ -152,7 +157,7 @@ class JournaledFile(ABC, Generic[R]):
         made_by : whose rows are added
         retried : places of recordings whose rows with an error are forgotten, so that they are answered again
         """
-        self.n_failed, self.done, self._samples = 0, Counter[str](), list[Sample]()
+        self.n_failed, self.done, self._samples, self._is_copy = 0, Counter[str](), list[Sample](), False
         self._ours, self._noted = made_by, ""
         self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self._journal = self._output.with_name(f"{self._output.name}.partial")
@@ -163,12 +168,11 @@ class JournaledFile(ABC, Generic[R]):
             if existing == "overwrite":
                 self._journal.unlink(missing_ok=True)
             if existing == "resume":
-                is_new = not self._journal.exists()
+                self._is_copy = not self._journal.exists()
                 try:
                     self._go_on(retried)
                 except BaseException:
-                    if is_new:  # what was refused leaves nothing behind
-                        self._journal.unlink(missing_ok=True)
+                    self._leave_nothing()
                     raise
             self._file = Journal(self._journal, RESUMES)
         if self._file.is_empty:
@@ -197,10 +201,17 @@ class JournaledFile(ABC, Generic[R]):
             again = answered(path)
             least = SAME * max(1.0, *map(abs, numbers))
             if len(again) != len(numbers) or max(map(abs, map(sub, again, numbers))) > least:
+                self._file.close()
+                self._leave_nothing()
                 raise EarnestError(
                     f"{self._output}: {printable(path)} is answered otherwise now than this file tells. It was made by "
                     f"another model of this name, or the recording was replaced. {NOT_OURS}"
                 )
+
+    def _leave_nothing(self) -> None:
+        """Remove the journal that a refused run began from the finished file; one that was there before stays."""
+        if self._is_copy:
+            self._journal.unlink(missing_ok=True)
 
     def write(self, row: R) -> None:
         """Add a row; it is safe when this returns, and not there at all when this raises."""
@@ -307,7 +318,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         adapted: Adapted | None = None,
         adapts: bool | None = None,
         retried: Container[str] = (),
-        profile: str = "",
+        made_by: MadeBy | None = None,
     ) -> None:
         """Begin a file, or go on with one whose rows were made as these will be.
 
@@ -316,14 +327,14 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         info : whose name, classes and threshold the rows have
         adapts : whether every answer is adapted, or none; None where it depends
         retried : as in `JournaledFile`
-        profile : as in `MadeBy`
+        made_by : what is told of the rows; None for what ``info`` says
         """
         self._adapted, self._adapts, self._below = adapted, adapts, info.abstain_below
         self._is_told = False  # whether rows of the run before hold answers, and no more what was heard
         self._form, self._classes, self._model = form, info.classes, info.name
         if form == "parquet":
             load_pyarrow()
-        super().__init__(output, MadeBy.of(info, profile), existing, retried)
+        super().__init__(output, made_by or MadeBy.of(info), existing, retried)
 
     def _check(self, heard: "Prediction | AnsweredRecording") -> None:
         assert isinstance(heard, AnsweredRecording)
@@ -361,8 +372,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         if self._adapted and self._is_told:
             why = "its answers are adapted, and each depends on all recordings of its speaker"
             self._file.close()
-            if self._output.exists():
-                self._journal.unlink()
+            self._leave_nothing()
             instead = "Answer all of them again with --overwrite, or use --adapt off and another --output."
             raise EarnestError(f"{self._output}: {why}. {instead}")
 

@@ -46,7 +46,7 @@ from earnest.runtime.prediction import ClassChoice, Options, Prediction
 from earnest.runtime.predictor import Predictor
 
 if TYPE_CHECKING:
-    from earnest.apps.cli._row_file import Adapted
+    from earnest.apps.cli._row_file import Adapted, MadeBy
 
 Format: TypeAlias = Literal["table", "json", "csv", "parquet"]
 Existing: TypeAlias = Literal["refuse", "resume", "overwrite"]
@@ -173,7 +173,7 @@ def command(
         click.echo(ADAPTS.format(", each channel as another's" if decoding.channels else ""), err=True)
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     who = speakers if is_batch else None
-    run = PredictRun(predictor, asked, decoding.jobs, adapter, who, adaptation.profile_digest)
+    run = PredictRun(predictor, asked, decoding.jobs, adapter, who, adaptation)
     batches = _batches(sources, _watched(paths) if watch else [], decoding.channels, count)
     written = Written(NoteCounter("--channel 1 --channel 2", asked.classes))
     if output is None:
@@ -229,7 +229,6 @@ class PredictRun:
     Attributes
     ----------
     info : of the model, with the classes and the threshold of the answers
-    profile : SHA-256 of the profile that every answer is adapted to; "" for none
     """
 
     def __init__(
@@ -239,9 +238,9 @@ class PredictRun:
         jobs: int,
         adapter: Adapter | None,
         speakers: Speakers | None,
-        profile: str,
+        adaptation: SpeakerOptions,
     ) -> None:
-        self.profile = profile
+        self._adaptation = adaptation
         self._predictor, self._asked, self._jobs, self._adapter = predictor, asked, jobs, adapter
         self._speakers, self._heard = speakers, list[AnsweredRecording]()
         self._batch: BatchAnswers | None = predictor.batch(asked) if speakers else None
@@ -255,6 +254,16 @@ class PredictRun:
         if self._adapter is None and not self._batch:
             return False
         return True if self._adapter and self._adapter.is_active else None
+
+    @property
+    def made_by(self) -> "MadeBy":
+        """What decides the rows, as their file tells it."""
+        from earnest.apps.cli._row_file import MadeBy
+
+        classes = Options(tuple(sorted(self._asked.classes))).classes_text
+        whom = self._adaptation.words(self._adapter, is_batch=bool(self._batch))
+        asked = " ".join([f"--classes {classes}"] * bool(classes) + whom)
+        return MadeBy.of(self.info, self._adaptation.profile_digest, asked)
 
     @property
     def adapted(self) -> "Adapted | None":
@@ -349,7 +358,7 @@ def _write_file(
     with (
         say.resumable(f"{output}.partial", " with --resume"),
         held_file(output),
-        RowFile(output, form, run.info, existing, run.adapted, run.adapts, retried, run.profile) as rows,
+        RowFile(output, form, run.info, existing, run.adapted, run.adapts, retried, run.made_by) as rows,
     ):
         rows.check_samples(run.plain)
         n_held = rows.done.total()

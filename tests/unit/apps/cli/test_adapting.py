@@ -342,7 +342,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
     assert len(journal.read_text().splitlines()) == 1 + 4
     journal.write_bytes(journal.read_bytes()[:-30])  # the last line was just being written
     result = run(bundle, *words[:2], "--output", output, "--resume", code=1)
-    assert "was started with --adapt auto" in str(result.exception)
+    assert "was made with --adapt auto, and here it is --adapt off" in str(result.exception)
     heard: list[str] = []
     original = Predictor.hear_many
 
@@ -552,3 +552,31 @@ def test_the_command_for_each_night_answers_what_is_new_and_what_failed(tmp_path
     soundfile.write(calls / "c.wav", sides, 16_000)
     assert "2 answered, 0 failed, 1 were there already" in run(bundle, *command).stderr
     assert table.read_text().count("\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (("--adapt", "off"), ("--adapt", "auto")),
+        (("--adapt", "anna/0.wav"), ("--adapt", "bob/1.wav")),
+        (("--adapt", "anna/0.wav", "--classes", "angry=0.9"), ("--adapt", "anna/0.wav")),
+        (("--adapt", "auto"), ("--speaker-pattern", "([0-9])")),
+    ],
+)
+def test_rows_of_other_options_are_not_mixed(
+    first: tuple[str, ...],
+    then: tuple[str, ...],
+    folder: Path,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    file = tmp_path / "a.csv"
+    run(bundle, "predict", "anna/0.wav", "bob/1.wav", "-o", file, *first)
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    for paths in (("anna/0.wav", "bob/1.wav"), ("anna/0.wav", "bob/3.wav")):
+        refused = run(bundle, "predict", *paths, "-o", file, "--resume", *then, code=1).exception
+        assert re.search("was made with .*, and here it is .*Give the same options", str(refused))
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+    run(bundle, "predict", "anna/0.wav", "bob/1.wav", "-o", file, "--resume", *first)

@@ -307,10 +307,12 @@ def test_answers_of_a_model_that_was_learnt_anew_are_not_mixed(
         file.write(replace(ROWS[0], path="b.wav"))
         if is_finished:
             file.close()
+    before = sorted(tmp_path.iterdir())
     with RowFile(path, FORMS[suffix], INFO, "resume") as file:
         file.check_samples(lambda _: [0.255, 0.745])  # as in another batch
         with pytest.raises(EarnestError, match=r"b\.wav is answered otherwise now than this file tells"):
             file.check_samples(lambda _: [0.75, 0.25])
+    assert sorted(tmp_path.iterdir()) == before  # no journal is left beside a finished file
 
 
 def test_a_recording_is_the_same_however_its_path_is_spelled(tmp_path: Path) -> None:
