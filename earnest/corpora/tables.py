@@ -37,7 +37,11 @@ def read_declared(
     corpus : name of the corpus; without it the name of the file
     audio_root : where relative paths start; without it the folder of the table
     """
-    return _declared(read_table(path), path, columns or {}, emotions, corpus or path.stem, audio_root)
+    table, columns = read_table(path), columns or {}
+    _checked_columns(columns)
+    if absent := next((theirs for theirs in columns.values() if theirs not in table.columns), None):
+        raise CorpusError(f"{path}: no column {shown(absent)}.{suggestion(absent, table.columns)}")
+    return _declared(table, path, columns, emotions, corpus or path.stem, audio_root)
 
 
 def _declared(

@@ -136,6 +136,8 @@ class _OwnTable:
         """Read the table; an option that the reader can't use is wrong usage."""
         if (reader in ("audiofolder", "emobox") and self.columns) or (reader == "audiofolder" and self.audio):
             raise click.UsageError(f"{reader} has its own column names: leave out --column and --audio.")
+        if reader == "audformat" and self.columns.keys() - {"emotion"}:
+            raise click.UsageError("audformat has its own column names: leave out --column, but for emotion=….")
         options: dict[str, Any] = {"emotions": self.emotions, "corpus": self.corpus}
         if reader in ("csv", "jsonl"):
             options["columns"] = self.columns

@@ -82,6 +82,8 @@ def test_wrong_declarations_name_the_nearest_right_word(root):
     table = write(root / "t.csv", "path,emotion\nwav/a.wav,sad\n")
     with pytest.raises(CorpusError, match="Did you mean 'speaker'"):
         read_declared(table, {"speakr": "who"})
+    with pytest.raises(CorpusError, match=r"t\.csv: no column 'emotio'\. Did you mean 'emotion'"):
+        read_declared(table, {"speaker": "emotio"})
     with pytest.raises(CorpusError, match="Did you mean 'happy'"):
         read_declared(table, emotions={"sad": "hapy"})
 

@@ -118,6 +118,7 @@ def test_paths_of_a_table_may_start_elsewhere(emodb, tmp_path):
         ["csv", "x", "--column", "emotion", "-o", "y"],
         ["emodb", "x", "--emotion", "a=sad", "-o", "y"],
         ["audiofolder", "x", "--column", "emotion=b", "-o", "y"],
+        ["audformat", "x", "--column", "speaker=b", "-o", "y"],
         ["emodb", "x"],
     ],
 )
