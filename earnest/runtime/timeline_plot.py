@@ -43,7 +43,7 @@ COLUMNS = 600  # of the picture's width, where there are more
 LEAST = 1 / 750  # share of the width that a span has: two pixels
 NEEDED = 2 * LEAST  # that it needs for more than its white edges to be seen
 STEPS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 36000, 86400)
-NARROW = 0.045  # share of the width that a span's name needs
+LETTER = 0.007  # share of the width that a letter of a span's name needs
 LONGEST_NAME = 80  # letters of a recording's name in the title
 
 
@@ -128,9 +128,12 @@ def _draw_spans(axes: "Axes", timeline: "Timeline", colours: Mapping[str, str]) 
 
 
 def _name_span(axes: "Axes", span: Span, colour: str, share: float) -> None:
-    if share < NARROW:
+    name, sure, n_fitting = printable(span.emotion), percent(span.confidence), share / LETTER
+    beside = f"{name}  {sure}"
+    below = [name] * (len(name) <= n_fitting) + [sure] * (len("> 95%") <= n_fitting)  # the legend has all names
+    text = beside if len(beside) <= n_fitting else "\n".join(below)
+    if not text:
         return
-    text = f"{printable(span.emotion)}{'  ' if share > 3 * NARROW else chr(10)}{percent(span.confidence)}"
     ink = INK if _lightness(colour) > 0.45 else "white"
     middle_s = (span.start_s + span.end_s) / 2
     axes.text(middle_s, 0, text, ha="center", va="center", color=ink, fontsize=8, clip_on=True)

@@ -317,6 +317,16 @@ def test_a_picture_is_drawn_whatever_a_recording_or_a_class_is_called(tmp_path: 
     assert f"<!-- {name} -->" in drawn
 
 
+@pytest.mark.parametrize(
+    ("end_s", "told"), [(0.3, None), (4.0, "75%"), (6.0, "surprised\n75%"), (15.0, "surprised  75%")]
+)
+def test_a_span_is_named_as_far_as_its_name_fits(end_s: float, told: str | None) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    whole = replace(timeline(()).prediction, duration_s=80.0)
+    strip = replace(timeline((Span(0.0, end_s, "surprised", 0.75),)), prediction=whole).plot().axes[0]
+    assert [text.get_text() for text in strip.texts] == [told] * (told is not None)
+
+
 def test_a_long_name_is_shortened_in_the_middle_of_a_pictures_title() -> None:
     from earnest.runtime.timeline_plot import _headline
 
