@@ -101,9 +101,9 @@ def command(
     """
     chosen = chosen_format(form, output, SUFFIXES)
     is_table = len(paths) > 1 or is_list(paths[0]) or is_folder(paths[0])
+    sources = sources_of(paths, channels, output)
     if is_table:
         _check_table(paths, chosen, plot)
-    sources = sources_of(paths, channels, output)
     _check_picture(plot, paths)
     predictor = models.load()
     adapter = _adapters(adaptation, predictor, channels)

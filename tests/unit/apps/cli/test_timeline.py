@@ -248,6 +248,10 @@ def test_predict_that_ends_with_an_error_before_its_first_row_prints_no_head(fol
     assert ran.stdout == ""
 
 
+def test_a_list_that_is_not_there_is_told_before_the_format_that_it_needs(folder: Path) -> None:
+    assert "nope.csv: no such file" in str(run(folder, "timeline", "nope.csv").exception)
+
+
 @pytest.mark.parametrize("more", [[], ["--output", "x.srt"], ["--json"], ["--plot", "x.png", "--format", "csv"]])
 @pytest.mark.parametrize("words", [["talk.flac", "laughs.wav"], ["."]], ids=["two", "a folder"])
 def test_what_holds_one_recording_alone_is_refused_for_several(folder: Path, words: list[str], more: list[str]) -> None:
