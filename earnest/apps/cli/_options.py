@@ -281,7 +281,9 @@ class AveragingOptions(ComputingOptions):
     """Options of averaging: models (ensemble), variants of each recording (test-time augmentation), computation."""
 
     models: tuple[str, ...] = option(
-        "--model", **MODELS, help="The bundle that answers. Repeatable: the probabilities of several are averaged."
+        "--model",
+        **MODELS,
+        help="The bundle that answers. Repeatable: the probabilities of several are averaged; the first one adapts.",
     )
     tta: str = option(
         "--tta",
