@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earnest.errors import needs_extra, printable_lines
-from earnest.evaluation.texts import ShownNumber, markdown_row, spread_text
+from earnest.evaluation.texts import ShownNumber, markdown_row, percent, range_text, spread_text
 from earnest.files.writing import write_atomically
 from earnest.installation import __version__
 from earnest.plots.recordings import draw_counts
@@ -239,6 +239,8 @@ def render(template: str, **values: object) -> str:
             style_hash=f"sha256-{base64.b64encode(sha256(style.encode()).digest()).decode()}",
             version=__version__,
             spread=spread_text,
+            percent=percent,
+            limits=range_text,
         )
     )
 

@@ -18,7 +18,7 @@ from made_up_results import HISTORY, made_up, write_result, write_run
 from earnest.errors import CorpusError, MissingExtraError
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.predictions import joined
-from earnest.evaluation.texts import SCORES_IN_WORDS
+from earnest.evaluation.texts import SCORES_IN_WORDS, percent, range_text
 from earnest.report.clips import recordings_of
 from earnest.report.result import read_result
 from earnest.report.section import render
@@ -77,6 +77,14 @@ def test_a_page_tells_recordings_and_answers_of_repeated_trainings_apart(tmp_pat
     earnest_cli("report", tmp_path / "made", "--output", tmp_path / "page.html", "-q")
     page = (tmp_path / "page.html").read_text()
     assert "<dt>Recordings</dt><dd>60</dd><dd>120 answers of several trainings, 100.0 % answered, 2 folds</dd>" in page
+
+
+def test_the_interval_stands_beside_the_value_that_it_is_of(tmp_path: Path) -> None:
+    uneven = replace(made_up(), fold=text_column(["f1"] * 50 + ["f2"] * 10))
+    scores = read_result(write_result(tmp_path / "made", uneven)).scores
+    pooled = percent(scores.wa)
+    assert pooled != percent(scores.over_folds["wa"].mean)
+    assert f"<dd>pooled {pooled}, 95 %: {range_text(scores.intervals['wa'])}</dd>" in written(tmp_path / "made")
 
 
 def test_the_page_holds_every_part_and_says_what_is_left_out(text: str) -> None:
