@@ -10,7 +10,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from earnest.augment.noise_files import LICENCES
 from earnest.bundle import BundleInfo, ProtocolResult
+from earnest.corpora.base import CORPORA
 from earnest.errors import EarnestError, told
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test, stamp_of
 from earnest.evaluation.calibration import FittedCalibration
@@ -105,16 +107,23 @@ def _range(values: list[float]) -> tuple[float, ...]:
 
 INTENDED = """Research, teaching, prototypes, and analysing recordings whose speakers agreed to it."""
 EXCLUDED = (
-    "Decisions about people: hiring, grading, credit, policing, diagnosis. The corpora are acted: what the model calls "
-    "an emotion is how an actor was told to sound, not what a person feels. In the European Union, inferring emotions "
+    "Decisions about people: hiring, grading, credit, policing, diagnosis. {}In the European Union, inferring emotions "
     "at work and in schools is prohibited except for medical and safety reasons (AI Act, article 5)."
 )
-
+ACTED = (
+    "The corpora are acted: what the model calls an emotion is how an actor was told to sound, not what a person feels."
+)
 LIMITS = (
     "Acted speech in few languages, recorded close to the microphone in quiet rooms: on spontaneous speech, in other "
     "languages, over a telephone or in noise it is right less often, and its probabilities, fitted on such speech, can "
     "be too sure. Results differ much between speakers: see the range over speakers, not the mean alone. An emotion "
     "that is not among its classes gets the class that is nearest."
+)
+OWN_LIMITS = (
+    "Its labels are the words of whoever labelled the recordings, and its results are of such recordings: with other "
+    "microphones, in other rooms and languages or in noise it is right less often, and its probabilities can be too "
+    "sure. Results differ much between speakers: see the range over speakers, not the mean alone. Speech that none of "
+    "its labels fits gets the label that is nearest."
 )
 GENDER = (
     "Beside the emotion it answers which of two words, female and male, a voice sounds like. That is not who somebody "
@@ -228,12 +237,15 @@ def model_card(info: BundleInfo) -> str:
     apart = "speakers" if all(one.speaker_independent for one in info.results) else "recordings"
     fitted = _calibrated("Probabilities", info.temperature, info.calibration, apart)
     calibration = _outside(info) if info.left_out else fitted
+    what, excluded, limits = "The emotion that speech expresses", EXCLUDED.format(f"{ACTED} "), LIMITS
+    if _has_own_labels(info):
+        what, excluded, limits = "The label that fits speech best", EXCLUDED.format(""), OWN_LIMITS
     lines = [
         f"# {info.name} {info.version}",
         "",
-        f"The emotion that speech expresses, from a waveform ({info.sample_rate_hz:,} Hz): {classes}.",
+        f"{what}, from a waveform ({info.sample_rate_hz:,} Hz): {classes}.",
         calibration,
-        *("", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {EXCLUDED}", "", "## Limits", "", LIMITS),
+        *("", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {excluded}", "", "## Limits", "", limits),
         *("", "## How it was made", ""),
         f"Network `{info.network}`, {info.n_parameters:,} parameters.",
         "",
@@ -264,6 +276,12 @@ def model_card(info: BundleInfo) -> str:
     lines += _gender(info) if "gender" in info.learned else []
     lines += ["", "## How to cite", "", f"{CITATION.format(name=info.name, version=info.version)}", ""]
     return "\n".join(lines)
+
+
+def _has_own_labels(info: BundleInfo) -> bool:
+    """Labels of own recordings may be any words, about speech that was acted or not."""
+    names = [line.name for line in info.training_corpora]
+    return info.scheme == "native" and not all(name in CORPORA or name in LICENCES for name in names)
 
 
 def _only_validated(info: BundleInfo) -> list[str]:

@@ -328,7 +328,8 @@ def _write(
         round(learned.hours, 3),
         answers.attribution,
     )
-    files, info = bundle_of(base, head, answers, corpus, result, learned.warnings)
+    notes = (*learned.warnings, *filter(None, [scores.lacking]))  # the card tells the mean over folds alone
+    files, info = bundle_of(base, head, answers, corpus, result, notes)
     (output / SUMS).unlink(missing_ok=True)  # of what is about to change
     write_bundle(output, files, info)  # first: what was killed after it goes on, see `refuse_full`
     write_manifest(own.rows, output / MANIFEST)

@@ -159,6 +159,7 @@ def test_learn_a_report_and_the_card_tell_the_same_ua_where_folds_lack_classes(
     told = dict(learned.rows())["UA %"]
     assert headline_row(result)[COLUMNS.index("UA")] in told
     assert f"{100 * result.scores.ua:.1f} over all recordings" in told
+    assert result.scores.lacking in (learned.path / "card.md").read_text()
 
 
 def test_labels_that_say_nothing_score_like_chance(clips: Path, base: Path, tmp_path: Path) -> None:
@@ -448,6 +449,7 @@ def test_the_card_says_what_was_asked_and_what_the_base_has_heard(clips: Path, b
     assert info.training_corpora[-1] == TrainingCorpus("own recordings", "ours", 60, 5, 0.01, "We")
     card = (learned.path / "card.md").read_text()
     assert "does not adapt to a speaker" in card and "| own recordings | ours |" in card
+    assert "acted" not in card.lower() and "The label that fits speech best, from a waveform" in card
 
 
 def test_a_base_that_knows_the_recordings_is_named(base: Path, clips: Path, tmp_path: Path) -> None:

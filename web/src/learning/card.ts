@@ -14,7 +14,7 @@ export function cardOf(info: BundleInfo, hasNotice: boolean): string {
   const lines = [
     `# ${info.name} ${info.version}`,
     "",
-    `The emotion that speech expresses, from a waveform (${info.sample_rate_hz} Hz): ${info.classes.join(", ")}.`,
+    `The label that fits speech best, from a waveform (${info.sample_rate_hz} Hz): ${info.classes.join(", ")}.`,
     `Initial weights: ${text(info["origin"])}.`,
     text(info["notes"]),
     "",
