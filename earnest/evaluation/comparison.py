@@ -14,7 +14,15 @@ import numpy.typing as npt
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import TextColumn, text_column
 from earnest.evaluation.confusion import Counts, cells_of, confusion_counts, headline_scores
-from earnest.evaluation.intervals import N_RESAMPLES, Interval, Over, cluster_of, counts_by, limits_of
+from earnest.evaluation.intervals import (
+    N_RESAMPLES,
+    Interval,
+    Over,
+    cluster_of,
+    counts_by,
+    limits_of,
+    resampled_counts,
+)
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.splits import fold_and_repeat
 from earnest.labels import composed
@@ -266,11 +274,10 @@ def _differences(answers: _Answers, rng: np.random.Generator, n_resamples: int) 
     """Draw the same speakers for both systems and return the differences in WA and UA."""
     counts_a, counts_b, sizes, over = _clusters(answers)
     n_drawn = int(sizes.sum())
-    drawn = rng.multinomial(n_drawn, sizes / n_drawn, size=n_resamples)
-    drawn = drawn.astype(np.float64)  # exact: counts are far below 2^53
     shape = (n_resamples, answers.n_classes, answers.n_classes + 1)  # true class × answer, the last column: no answer
     # Paired: one draw of speakers serves both systems, so what makes a speaker hard cancels in the difference.
-    resampled = [headline_scores((drawn @ counts).astype(np.int64).reshape(shape)) for counts in (counts_a, counts_b)]
+    drawn = resampled_counts(np.hstack([counts_a, counts_b]), sizes, rng, n_resamples)
+    resampled = [headline_scores(cells.reshape(shape)) for cells in np.hsplit(drawn, 2)]
     whole = [headline_scores(answers.counts(predicted)) for predicted in (answers.a, answers.b)]
     more_right = np.diagonal((counts_b - counts_a).reshape(-1, *shape[1:]), axis1=1, axis2=2)  # (kinds, classes)
     found = []

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from shlex import join
 from typing import Any
@@ -102,7 +102,7 @@ class Predictions:
         """Corpus and utterance_id of each row."""
         return list(zip(self.corpus, self.utterance_id, strict=True))
 
-    @property
+    @cached_property
     def recording(self) -> npt.NDArray[np.int64]:
         """Number the recordings in the order in which they appear, shape (rows,); some may have several answers."""
         found = self.identities

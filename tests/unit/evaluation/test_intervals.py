@@ -8,7 +8,7 @@ import pytest
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import same_text, text_column
 from earnest.evaluation.comparison import compare, difference_in_ua
-from earnest.evaluation.intervals import bootstrap, limits_of
+from earnest.evaluation.intervals import MOST_DRAWN, bootstrap, limits_of, resampled_counts
 from earnest.evaluation.predictions import Predictions
 
 N_DATA_SETS = 300
@@ -129,3 +129,19 @@ def test_answers_of_several_trainings_to_one_recording_make_no_interval_narrower
         )]  # fmt: skip
         widths = [interval.high - interval.low for interval in paired]
         assert widths[1] == pytest.approx(widths[0], rel=0.1)
+
+
+def test_of_many_speakers_few_numbers_are_drawn_at_a_time_and_those_that_all_at_once_would_be() -> None:
+    asked = []
+
+    class Watched(np.random.Generator):
+        def multinomial(self, n, pvals, size=None, **more):  # type: ignore[no-untyped-def]
+            asked.append(size * len(pvals))
+            return super().multinomial(n, pvals, size, **more)
+
+    n_speakers, n_resamples = 30_000, 50
+    clusters, sizes = np.random.default_rng(0).integers(3, size=(n_speakers, 6)), np.ones(n_speakers, np.int64)
+    found = resampled_counts(clusters, sizes, Watched(np.random.PCG64(1)), n_resamples)
+    whole = np.random.default_rng(1).multinomial(n_speakers, sizes / n_speakers, size=n_resamples) @ clusters
+    assert (found == whole).all()
+    assert len(asked) > 1 and max(asked) <= MOST_DRAWN

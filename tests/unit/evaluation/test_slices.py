@@ -49,6 +49,23 @@ def test_each_value_is_scored_as_if_it_were_alone_and_unknown_ones_are_in_none()
         assert one.interval is None
 
 
+def test_of_many_speakers_each_row_is_not_compared_with_each_speaker() -> None:
+    compared = []
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            compared.append(self)
+            return str.__eq__(self, other)
+
+    predictions = table(2000)
+    names = text_column(Name(f"s{index % 500}") for index in range(2000))
+    assert len(slices(predictions, {"speaker": names})) == 500
+    assert len(compared) < 20_000  # not 500 · 2,000
+
+
 def test_intervals_are_those_of_ua_over_the_speakers_of_the_slice():
     predictions = table()
     female = slices(predictions, {"gender": predictions.gender}, np.random.default_rng(3))[0]
