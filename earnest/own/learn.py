@@ -96,7 +96,8 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
         raise EarnestError(f"'{base.info.name}' has the format {base.info.format}. Choose a model for onnxruntime.")
     with held_folder(output):
         with watch.step("hear"):
-            own, refused = _gathered(data, base, options)
+            own, refused, notes = _gathered(data, base, options)
+            data = replace(data, notes=(*data.notes, *notes))
         with watch.step("learn"):
             fitted, scores, learned = _fitted(own, data, base, options)
         learned = replace(learned, refused=refused, n_refused=len(refused), name=answers.name, path=output)
@@ -120,11 +121,17 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
     return learned
 
 
-def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEmbeddings, tuple[Refused, ...]]:
-    """Hear the recordings, add earlier ones, and leave out what can't be learnt from."""
+def _gathered(
+    data: OwnData, base: Bundle, options: LearnOptions
+) -> tuple[OwnEmbeddings, tuple[Refused, ...], list[str]]:
+    """Hear the recordings, add earlier ones, and leave out what can't be learnt from, with notes about the earlier."""
     earlier = read_kept(options.continued, base) if options.continued else None
-    predictor = Predictor(base)
-    own, unheard = hear_own(data, predictor, options.jobs, options.augment, options.seed, options.progress)
+    augment, notes = options.augment, list[str]()
+    if options.continued and earlier and augment != bool(len(earlier.copies)):
+        how = "without" if augment else "with"
+        notes.append(WITHOUT_COPIES.format(printable(options.continued.name), how))
+        augment, earlier = False, replace(earlier, copies=earlier.copies[:0])
+    own, unheard = hear_own(data, Predictor(base), options.jobs, augment, options.seed, options.progress)
     if earlier:
         own = own.after(earlier) if own.rows else earlier
     own, doubles = without_doubles(own, len(earlier.rows) if earlier else 0) if own.rows else (own, [])
@@ -138,7 +145,12 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
             f"{counted(len(refused), 'recording')} could not be used.{first}"
             + "".join(f" {note}" for note in (*data.notes, *doubts_about(own.classes, own.rows)))
         )
-    return own, refused
+    return own, refused, notes
+
+
+WITHOUT_COPIES = (
+    "No changed copies are learnt from, because '{}' was learnt {} --augment. Say it for both, or for neither."
+)
 
 
 def _fitted(

@@ -331,6 +331,18 @@ def test_more_recordings_added_later_give_the_model_of_all_at_once(clips: Path, 
     assert {one.reason for one in again.refused} == {"learnt from before"}
 
 
+def test_copies_that_one_of_two_parts_lacks_are_left_out_with_a_note(clips: Path, base: Path, tmp_path: Path) -> None:
+    more = write_clips(tmp_path / "more", range(6, 8))
+    for name, augment, how in (("plain", False, "without"), ("copied", True, "with")):
+        learn(clips, tmp_path / name, base, augment=augment)
+        other, alike = (
+            learn(more, tmp_path / f"{name}{one}", base, continued=tmp_path / name, augment=one)
+            for one in (not augment, augment)
+        )
+        assert any(f"because '{name}' was learnt {how} --augment" in warning for warning in other.warnings)
+        assert not any("--augment" in warning for warning in alike.warnings)
+
+
 def test_recordings_of_folders_with_the_same_names_keep_apart_when_added(base: Path, tmp_path: Path) -> None:
     learned = None
     for week in range(3):
