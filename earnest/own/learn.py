@@ -141,8 +141,8 @@ def _gathered(
         first = "".join(f" {one.where}: {one.reason.removesuffix('.')}." for one in refused[:1])
         found = ", ".join(printable(label) for label in own.classes) or "none"
         raise CorpusError(
-            f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found}. "
-            f"{counted(len(refused), 'recording')} could not be used.{first}"
+            f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found} "
+            f"(labels: {data.label_from}). {counted(len(refused), 'recording')} could not be used.{first}"
             + "".join(f" {note}" for note in (*data.notes, *doubts_about(own.classes, own.rows)))
         )
     return own, refused, notes
