@@ -120,10 +120,9 @@ LIMITS = (
     "that is not among its classes gets the class that is nearest."
 )
 OWN_LIMITS = (
-    "Its labels are the words of whoever labelled the recordings, and its results are of such recordings: with other "
-    "microphones, in other rooms and languages or in noise it is right less often, and its probabilities can be too "
-    "sure. Results differ much between speakers: see the range over speakers, not the mean alone. Speech that none of "
-    "its labels fits gets the label that is nearest."
+    "Its results are of recordings as it learnt from: with other microphones, rooms or languages or in noise it is "
+    "right less often, and can be too sure. Speakers differ: see the range over speakers, not the mean alone. Speech "
+    "that none of its labels fits gets the nearest one."
 )
 GENDER = (
     "Beside the emotion it answers which of two words, female and male, a voice sounds like. That is not who somebody "
