@@ -146,6 +146,10 @@ def protocol_of_files(paths: Sequence[Path], speaker_dependent: bool = False) ->
     speaker_dependent : whether files that don't say it themselves may share speakers between sets
     """
     plans = read_plans(paths)
+    if untested := next((plan for plan in plans if not plan.sets.get("test")), None):
+        raise SplitError(
+            f"{untested.source}: nothing is tested in the fold '{untested.fold}'. Name its test recordings."
+        )
     stated = {plan.speaker_independent for plan in plans} - {None}
     if len(stated) > 1:
         raise SplitError(
@@ -181,6 +185,8 @@ def read_plans(paths: Sequence[Path]) -> list[Plan]:
     folds = [plan.fold for plan in plans]
     if twice := sorted({fold for fold in folds if folds.count(fold) > 1}):
         raise SplitError(f"The fold {twice[0]} is in several of these files.")
+    if not plans:
+        raise SplitError(f"{', '.join(map(str, paths))}: names no recordings.")
     return plans
 
 

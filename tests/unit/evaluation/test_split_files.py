@@ -253,3 +253,15 @@ def test_files_without_a_word_about_it_are_speaker_independent_unless_said(tmp_p
     assert protocol_of_files([path], speaker_dependent=True).kind == "speaker-dependent"
     stated = write(tmp_path / "f1.json", SPLIT.to_json())
     assert protocol_of_files([stated], speaker_dependent=True).kind == "speaker-independent"
+
+
+def test_files_that_name_no_recording_are_refused(tmp_path):
+    with pytest.raises(SplitError, match="names no recordings"):
+        read_plans([write(tmp_path / "f1.csv", "path,set\n")])
+
+
+def test_a_fold_that_tests_nothing_is_checked_but_not_evaluated(tmp_path):
+    path = write(tmp_path / "f1.csv", "path,set\nx/a.wav,train\n")
+    assert sets_of(path)["test"] == []
+    with pytest.raises(SplitError, match="nothing is tested in the fold 'f1'"):
+        protocol_of_files([path])
