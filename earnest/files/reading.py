@@ -30,6 +30,11 @@ Kind = type[EarnestError]
 MISSING = "no such file. Check the path."
 
 
+def real_path(path: Path) -> Path:
+    """Follow links; those that lead back to themselves stay, for who opens the path to tell of."""
+    return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for these
+
+
 def read_bytes(path: Path, kind: Kind = EarnestError, missing: str = MISSING, most: int = MOST_BYTES) -> bytes:
     """Return all bytes of a regular file.
 

@@ -26,6 +26,7 @@ from earnest.evaluation.calibration import bound_warnings, expected_ece, reliabi
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import METRICS, PREDICTIONS, Predictions, identified, write_predictions
 from earnest.export.card import BEGUN, BUNDLE, MODEL, refuse_full, result_of, write_bundle
+from earnest.files.reading import real_path
 from earnest.files.writing import SUMS, held_folder, write_json, write_sums
 from earnest.learning.crossval import (
     LabelledEmbeddings,
@@ -364,7 +365,7 @@ def named(output: Path, name: str) -> str:
 
     Raises `EarnestError` when it is no name of a bundle.
     """
-    found = (name or output.resolve().name).strip()
+    found = (name or real_path(output).name).strip()
     if not is_printable(found) or not 0 < len(found) <= LONGEST_NAME:
         raise EarnestError(
             f"A model's name has 1 to {LONGEST_NAME} letters that can be printed. Give it another --name."

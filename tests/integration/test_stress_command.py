@@ -152,6 +152,9 @@ def test_what_is_no_evaluation_or_not_there_is_refused(evaluated: Path, made_up:
     with pytest.raises(EarnestError, match="there is no folder"):
         earnest_cli("stress", evaluated, *data, "--noise", "nowhere")
     earnest_cli("stress", evaluated, *data, "--noise-names", "rain", exit_code=click.UsageError.exit_code)
+    (tmp_path / "stress.md").write_text("mine")
+    with pytest.raises(EarnestError, match=r"stress\.md: already exists"):
+        earnest_cli("stress", evaluated, *data, "--output", tmp_path)
 
 
 def mean_recall(rows: list[dict[str, str]]) -> float:

@@ -66,7 +66,7 @@ def _name(what: str) -> str:
 
 DEMO = Path(earnest.__file__).parent / "demo"
 SHAPES = ("emocatcher", "librosa")
-RESULT = "bench.json"
+RESULT, PICTURE = "bench.json", "bench.png"
 PARTS = ("clip", "start", "folder", "long")
 
 
@@ -111,7 +111,8 @@ def command(
       earnest bench --folder recordings/ --baseline benchmarks/baseline.py --hours 1,10 --output docs/results/speed
     """
     if output:
-        refuse_existing(output / RESULT, overwrite)
+        for name in (RESULT, PICTURE):
+            refuse_existing(output / name, overwrite)
     wanted = _parts(parts)
     if not hasattr(os, "wait4") and (baseline or {"start", "long"} & set(wanted)):
         raise EarnestError("Windows doesn't tell what a child process took. Give --parts clip,folder, no --baseline.")
@@ -128,7 +129,7 @@ def command(
     result = {"machine": _machine(), "model": predictor.info.name, "recordings": len(recordings), "rows": rows}
     if output:
         write_json(output / RESULT, result)
-        plot_bench(result, output / "bench.png")
+        plot_bench(result, output / PICTURE)
     if not say.answer(result):
         columns = ("measure", "value", "unit", "ratio", "note")
         say.table(columns, [_cells(row) for row in rows], right=("value", "ratio"))

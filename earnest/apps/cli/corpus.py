@@ -38,6 +38,7 @@ from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.tables import TABLE_READERS
 from earnest.errors import CorpusError, EarnestError, counted, shown, suggestion
+from earnest.files.reading import real_path
 from earnest.files.writing import new_file, refuse_existing
 from earnest.labels import EMOTIONS
 
@@ -296,7 +297,7 @@ def manifest(
     refuse_input(output, [one for one in (name, root) if one])
     refuse_existing(output, overwrite)
     named, meant = word_pairs("--column", columns), _meanings(emotions)
-    own = _OwnTable(corpus, audio and audio.resolve(), named, meant)
+    own = _OwnTable(corpus, audio and real_path(audio), named, meant)
     path = None if name in TABLE_READERS else own_path(name, root)
     found = hints.read(path, own.audio) if path else None
     left_out = 0
@@ -355,7 +356,7 @@ def _named_rows(name: str, root: Path | None, own: _OwnTable, hints: OwnOptions)
     if name in TABLE_READERS:
         if root is None:
             raise click.UsageError(f"{name}: where is it? Say earnest corpus manifest {name} PATH, or PATH alone.")
-        return own.rows(name, root.resolve())
+        return own.rows(name, real_path(root))
     if own != _OwnTable():
         raise click.UsageError(
             f"--corpus, --audio, --column and --emotion need a PATH of your own and {' or '.join(TABLE_READERS)}."
@@ -363,7 +364,7 @@ def _named_rows(name: str, root: Path | None, own: _OwnTable, hints: OwnOptions)
     if name not in CORPORA:
         choices = [*CORPORA.names(), *TABLE_READERS]
         raise CorpusError(f"There is no corpus or table reader '{name}'.{suggestion(name, choices)}")
-    return load_corpus(name, (root or corpus_root(name, {})).resolve())
+    return load_corpus(name, real_path(root or corpus_root(name, {})))
 
 
 def _checked(data: OwnData) -> OwnReport:
@@ -425,11 +426,12 @@ def show(name: str, root: Path | None, data: Sequence[str], output: Path, overwr
       earnest corpus show ravdess ~/data/ravdess -o ravdess-shown
       earnest corpus show mine mine.csv -o mine-shown
     """
+    from earnest.export.card import refuse_full
     from earnest.plots.style import new_figure
     from earnest.report.corpus import build_page, write_page
 
     new_figure(1, 1)  # without matplotlib, this says so at once
-    refuse_existing(output / "index.html", overwrite)
+    refuse_full(output, overwrite)
     if own := own_path(name, root) if name not in corpus_folders(data) else None:
         name, root = named_corpus(name)[0], own
     rows = load_corpus(name, root or corpus_root(name, corpus_folders(data)))

@@ -17,6 +17,7 @@ from earnest.apps.cli._typed import (
     overwrite_option,
 )
 from earnest.bundle import COMPANIONS, FORMATS, Format, path_of_bundle
+from earnest.files.reading import real_path
 
 if TYPE_CHECKING:
     from earnest.export.bundle import Identity
@@ -92,7 +93,7 @@ def command(
 
     refuse_full(output, overwrite)
 
-    identity = Identity(name or output.resolve().name, bundle_version, licence, notes)
+    identity = Identity(name or real_path(output).name, bundle_version, licence, notes)
     if profile == "moody":
         if form != "onnx" or results or leave_out:
             raise click.UsageError("--profile moody can't be used with --format, --results or --leave-out.")

@@ -394,7 +394,8 @@ def _refuse_output(folder: Path, scored: Path, source: Source, overwrite: bool) 
         raise click.UsageError(f"--output {folder}: is a folder here, for metrics.json and predictions.csv. Name one.")
     if "recipe" in metrics_in(folder):
         raise EarnestError(f"{folder}: holds results of `earnest evaluate`. Choose another --output.")
-    refuse_existing(folder / METRICS, overwrite)
+    for name in (METRICS, CONFUSION):
+        refuse_existing(folder / name, overwrite)
     if _is_apart(folder, scored):
         refuse_existing(folder / PREDICTIONS, overwrite)
     elif source.changes:

@@ -85,7 +85,7 @@ def command(
     words += ["--on", part] if part != "test" else []
     folder = output or evaluation
     with held_folder(folder):
-        _refuse_other_result(folder / METRICS_STRESS, shlex.join(words), overwrite)
+        _refuse_other_result(folder, METRICS_STRESS, shlex.join(words), overwrite)
         found = stress(finished, asked, folder, shlex.join(words), say.progress())
         _write(found, folder, evaluation.resolve().name)
     if say.answer(found.document):
@@ -94,13 +94,14 @@ def command(
     say.hint(f"\nmetrics-stress.json, {MARKDOWN} and {PICTURE} are in {folder}")
 
 
-def _refuse_other_result(path: Path, command: str, overwrite: bool) -> None:
+def _refuse_other_result(folder: Path, metrics: str, command: str, overwrite: bool) -> None:
     """Refuse to replace what another command has found; the same one may go on where it was killed."""
     try:
-        same = read_json(path)["command"] == command
+        same = read_json(folder / metrics)["command"] == command
     except (EarnestError, KeyError, TypeError):
         same = False
-    refuse_existing(path, overwrite or same, "That is another stress test. Replace it with --overwrite")
+    for name in (metrics, MARKDOWN, PICTURE):
+        refuse_existing(folder / name, overwrite or same, "It is not of this stress test. Replace it with --overwrite")
 
 
 def sentence_of(found: "Stress") -> str:

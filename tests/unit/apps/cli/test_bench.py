@@ -77,6 +77,9 @@ def test_results_are_written_with_a_picture(folder: Path) -> None:
     assert done.exit_code == 0, done.output
     assert len(json.loads((folder / "out" / "bench.json").read_text("utf-8"))["rows"]) == 4
     assert (folder / "out" / "bench.png").stat().st_size > 5_000
+    (folder / "out" / "bench.json").unlink()
+    again = bench(folder, "--parts", "clip", "--output", str(folder / "out"))
+    assert "bench.png: already exists" in str(again.exception)
 
 
 def test_long_recordings_are_split_into_stages(folder: Path) -> None:

@@ -156,10 +156,18 @@ def test_show_writes_a_page_once_and_says_what_it_could_not_read(emodb, tmp_path
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["page"] == str(folder / "index.html")
     assert (folder / "spectrograms.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(EarnestError, match="--overwrite"):
+    (folder / "index.html").unlink()
+    with pytest.raises(EarnestError, match=r"holds .*--overwrite"):
         run("show", "emodb", str(emodb), "--output", str(folder), catch_exceptions=False)
     (emodb / "wav/08a02La.wav").write_bytes(b"no sound")
     again = run("show", "emodb", str(emodb), "--output", str(folder), "--overwrite", "--no-audio", "--json")
     assert again.exit_code == 3
     assert json.loads(again.stdout)["unreadable"] == ["08a02La.wav"]
     assert "<audio" not in (folder / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", ["csv", "emobox"])
+def test_links_that_lead_back_to_themselves_are_told(form, tmp_path):
+    (circle := tmp_path / "labels").symlink_to(tmp_path / "labels")
+    with pytest.raises(EarnestError, match="its links lead back to themselves"):
+        run("manifest", form, str(circle), "-o", str(tmp_path / "mine.csv"), catch_exceptions=False)

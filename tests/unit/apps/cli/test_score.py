@@ -332,10 +332,14 @@ def test_results_are_overwritten_when_asked_and_those_of_something_else_never(pr
     (evaluated / "metrics.json").write_text('{"protocol": "loso", "recipe": {}}')
     said = str(run(other, "-o", str(evaluated), "--overwrite").exception)
     assert "holds results of `earnest evaluate`. Choose another --output." in said
-    lone = tmp_path / "lone"
-    lone.mkdir()
-    (lone / "predictions.csv").write_text("mine")
-    assert "already exists" in str(run(other, "-o", str(lone)).exception)
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "confusion.png"])
+def test_no_file_of_another_is_overwritten_unasked(predictions, tmp_path, name):
+    (lone := tmp_path / "lone").mkdir()
+    (lone / name).write_text("mine")
+    assert f"{name}: already exists" in str(run(predictions, "-o", str(lone)).exception)
+    assert [(file.name, file.read_text()) for file in lone.iterdir() if file.suffix != ".lock"] == [(name, "mine")]
 
 
 @pytest.mark.parametrize("word", ["hap", "=happy", "hap="])
