@@ -225,7 +225,10 @@ class ClassChoice:
     """
 
     def __init__(self, info: BundleInfo, options: Options) -> None:
-        asked = dict(_with_share(text, info.classes) for text in options.classes)
+        pairs = [_with_share(text, info.classes) for text in options.classes]
+        asked = dict(pairs)
+        if twice := next((name for name, share in pairs if share != asked[name]), ""):
+            raise EarnestError(f"classes: {shown(twice)} is named with several shares. Give it one.")
         unknown = next((name for name in asked if name not in info.classes), None)
         if unknown is not None:
             hint = suggestion(unknown, info.classes)

@@ -92,7 +92,10 @@ export class ClassChoice {
       );
     }
     const names = (typeof classes === "string" ? classes.split(",") : (classes ?? [])).map((name) => name.trim());
-    const asked = new Map(names.filter(Boolean).map((name) => withShare(name, info.classes)));
+    const named = names.filter(Boolean).map((name) => withShare(name, info.classes));
+    const asked = new Map(named);
+    const twice = named.find(([name, share]) => asked.get(name) !== share);
+    if (twice) throw new EarnestError(`classes: '${twice[0]}' is named with several shares. Give it one.`);
     const unknown = [...asked.keys()].find((name) => !info.classes.includes(name));
     if (unknown !== undefined) {
       const hint = suggestion(unknown, info.classes);

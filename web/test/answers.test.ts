@@ -66,6 +66,7 @@ test("how frequent classes are weighs them, and what is left of 1 belongs to the
     ["neutral=1", /between 0 and 1/],
     ["neutral=0.6,happy=0.5", /is 1\.1 together\. It must be 1\./],
     ["neutral=0.6,happy=0.4,sad", /is 1 together\. It must be something less, for sad\./],
+    ["neutral=0.6,neutral=0.2", /'neutral' is named with several shares/],
   ];
   for (const [classes, why] of refusals) assert.throws(() => new ClassChoice(info(), { classes }), why);
 });

@@ -118,6 +118,8 @@ def test_a_class_may_have_an_equals_sign_in_its_name() -> None:
         ("neutral=0.6,happy=0.5", r"is 1\.1 together\. It must be 1\."),
         ("neutral=0.6,happy=0.4,sad", r"is 1 together\. It must be something less, for sad\."),
         ("neutral=0.2,calm=0.2,happy=0.2,sad=0.2", r"is 0\.8 together\. It must be 1\."),
+        ("neutral=0.6,neutral=0.2", "'neutral' is named with several shares"),
+        ("sad,happy,sad=0.5", "'sad' is named with several shares"),
     ],
 )
 def test_how_frequent_classes_are_has_to_add_up(classes: str, why: str) -> None:
