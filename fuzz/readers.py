@@ -609,6 +609,7 @@ _GROUPS: Mapping[str, Callable[[], list[Reader]]] = {
     "weights": _weights,
     "archive": _archives,
     "client": _client,
+    "batch": lambda: list(import_module("fuzz.batches").batch_readers()),
     "between": lambda: list(import_module("fuzz.between").readers_between()),
     "resumed": lambda: list(import_module("fuzz.resumed").resumed_readers()),
 }

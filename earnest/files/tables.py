@@ -61,7 +61,7 @@ def largest_shared_page(path: Path, metadata: Any, columns: Collection[str]) -> 
                 for page in _pages(file, metadata.row_group(group).column(number)):
                     _refuse_swelling(path, paths[number], page)
                     largest = max(largest, page.unpacked_bytes if page.is_shared else 0)
-    except (IndexError, ValueError, KeyError, TypeError, OverflowError, OSError) as error:
+    except damaged_table() as error:
         raise CorpusError(f"{path}: not a readable Parquet table (damaged pages). Write it again.") from error
     return largest
 
@@ -370,3 +370,9 @@ def text_of(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():  # a column of numbers with a gap, as pandas writes it
         return str(int(cell))
     return str(cell)
+
+
+def damaged_table() -> tuple[type[Exception], ...]:
+    """Return what pyarrow, and code that takes values from it, raises of a damaged table."""
+    wrong = (OSError, MemoryError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError)
+    return (load_pyarrow().ArrowException, *wrong)

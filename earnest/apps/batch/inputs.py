@@ -29,7 +29,7 @@ from earnest.audio.source import Channel, Source, channel_path, path_in, path_of
 from earnest.corpora.folders import found_in, is_recording
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.reading import decoded, opened
-from earnest.files.tables import largest_shared_page, lines_of, load_pyarrow
+from earnest.files.tables import damaged_table, largest_shared_page, lines_of, load_pyarrow
 
 Kind: TypeAlias = Literal["file", "member", "row"]
 _LISTS = (".csv", ".tsv", ".txt")
@@ -246,7 +246,7 @@ def _table_rows(location: str) -> Iterator[Input]:
             texts = [name for name in columns if _is_text(table.schema_arrow.field(name).type)]
             names_apart = pyarrow.parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=texts)
             yield from _rows(location, names_apart, columns, None if sound else path, key)
-    except (pyarrow.ArrowException, OSError, MemoryError) as error:
+    except damaged_table() as error:
         raise EarnestError(f"{location}: not a readable Parquet table ({first_line(error)}).") from error
 
 
@@ -412,7 +412,7 @@ class Fetcher:
             sounds = table_sounds(location, [one.start for one in inputs])
             for one, data in zip(inputs, sounds, strict=True):
                 yield _fetched_cell(one, data)
-        except (load_pyarrow().ArrowException, OSError, MemoryError) as error:
+        except damaged_table() as error:
             raise EarnestError(f"{location}: can't be read ({first_line(error)}). Is it still as it was?") from error
 
     def _fetch(self, one: Input) -> Fetched:

@@ -17,9 +17,10 @@ from typing import Any
 
 from earnest.apps.batch.inputs import Input
 from earnest.apps.batch.places import Place, is_sound, is_url, sum_name
-from earnest.errors import EarnestError, first_line
+from earnest.errors import EarnestError, RecipeError, first_line
 from earnest.files.reading import parsed_json
-from earnest.files.tables import load_pyarrow
+from earnest.files.tables import damaged_table, load_pyarrow
+from earnest.settings.limits import from_mapping
 
 INPUTS, REQUEST, SHARDS = "inputs.parquet", "batch.json", "shards"
 LARGE_BYTES = 64 * 2**20  # a larger file has a shard of its own, and such shards are begun first
@@ -124,7 +125,7 @@ class BatchPlan:
         try:
             with self.place.open(name) as file, pyarrow.parquet.ParquetFile(file) as table:
                 yield table
-        except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        except damaged_table() as error:
             raise EarnestError(
                 f"{self.place.name}/{name}: not written by `earnest batch` ({first_line(error)}). Delete that file and "
                 "give the same command again."
@@ -132,14 +133,12 @@ class BatchPlan:
 
     def keys(self) -> set[str]:
         """Return the keys of all inputs."""
-        pyarrow = load_pyarrow()
-        with self.place.open(INPUTS) as file, pyarrow.parquet.ParquetFile(file) as table:
+        with _opened_inputs(self.place) as table:
             return set(table.read(["key"], use_threads=False).column(0).to_pylist())
 
     def sizes(self) -> list[int]:
         """Return the number of inputs of each shard."""
-        pyarrow = load_pyarrow()
-        with self.place.open(INPUTS) as file, pyarrow.parquet.ParquetFile(file) as table:
+        with _opened_inputs(self.place) as table:
             return [table.metadata.row_group(number).num_rows for number in range(table.num_row_groups)]
 
 
@@ -220,12 +219,11 @@ def read_plan(place: Place) -> BatchPlan | None:
     where = f"{place.name}/{REQUEST}"
     values = parsed_json(place.read(REQUEST).decode("utf-8", "replace"), where)
     try:
-        lists = {name: tuple(values[name]) for name in ("models", "classes")}
-        request = Request(**{**values, **lists})
-        if not 0 < request.n_shards <= request.n_inputs:
-            raise ValueError("its numbers don't fit")
-    except (TypeError, KeyError, ValueError) as error:
-        raise EarnestError(f"{where}: not written by `earnest batch` ({first_line(error)}). {_OTHER}") from error
+        request = from_mapping(Request, values, where)
+    except RecipeError as error:
+        raise EarnestError(f"{error} It was not written by `earnest batch`. {_OTHER}") from error
+    if not 0 < request.n_shards <= request.n_inputs:
+        raise EarnestError(f"{where}: not written by `earnest batch` (its numbers don't fit). {_OTHER}")
     return BatchPlan(place, request)
 
 
@@ -259,13 +257,20 @@ def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:
 
     Raises `EarnestError` when ``inputs.parquet`` isn't what was written, or can't be read now.
     """
+    with _opened_inputs(place) as table:
+        if table.num_row_groups != request.n_shards or table.metadata.num_rows != request.n_inputs:
+            raise EarnestError(f"{place.name}/{INPUTS}: doesn't fit {REQUEST}. {_OTHER}")
+        rows = table.read_row_group(number, use_threads=False).to_pylist()
+        return [Input(**{"channel": request.channel, **row}) for row in rows]  # plans of before have no channels
+
+
+@contextmanager
+def _opened_inputs(place: Place) -> Iterator[Any]:
+    """Open ``inputs.parquet``; what can't be read inside the block is an `EarnestError`."""
     pyarrow = load_pyarrow()
     try:
         with place.open(INPUTS) as file, pyarrow.parquet.ParquetFile(file) as table:
-            if table.num_row_groups != request.n_shards or table.metadata.num_rows != request.n_inputs:
-                raise EarnestError(f"{place.name}/{INPUTS}: doesn't fit {REQUEST}. {_OTHER}")
-            rows = table.read_row_group(number, use_threads=False).to_pylist()
-            return [Input(**{"channel": request.channel, **row}) for row in rows]  # plans of before have no channels
-    except (pyarrow.ArrowException, OSError, TypeError) as error:
+            yield table
+    except damaged_table() as error:
         told = f"{place.name}/{INPUTS}: not readable ({first_line(error)})"
         raise EarnestError(f"{told}. Give the same command again; if that is no help: {_OTHER}") from error
