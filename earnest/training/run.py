@@ -210,7 +210,7 @@ def claim(folder: Path, recipe: Recipe, split: Split) -> None:
     if folder.is_dir() and any(one.name not in BEFORE_LEARNING for one in folder.glob("[!.]*")):
         if path.exists() and not read_recipe(path).trains_as(recipe):
             raise _holds("a run of another recipe", folder)
-        if split_path.exists() and split_path.read_text(encoding="utf-8") != split.to_json():
+        if split_path.exists() and split_path.read_bytes() != split.to_json().encode():
             raise _holds("a run on another split", folder)
         if labels_path.exists() and labels_path.read_bytes() != labels:  # runs of earlier versions have none
             raise _holds("a run on other labels of these recordings", folder)

@@ -38,6 +38,9 @@ def test_what_was_learned_is_kept(name: str, tmp_path: Path) -> None:
         claim(tmp_path, OTHER, split())
     with pytest.raises(RecipeError, match="holds a run on another split"):
         claim(tmp_path, RECIPE, split("d"))
+    (tmp_path / "split.json").write_bytes(b"\xff")  # damaged
+    with pytest.raises(RecipeError, match="holds a run on another split"):
+        claim(tmp_path, RECIPE, split())
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
