@@ -84,7 +84,8 @@ def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]")
         assert inside.attention is not None
         clips.append((f"{name}: {predictions.utterance_id[index]}", inside.frames, inside.attention))
         told.append(f"{name} {_half_of_the_weight(inside.attention):.0f} %")
-    alt = f"Log-mels of {counted(len(clips), 'utterance')}, one a class, with a bar of attention weight under each step"
+    shown = counted(len(clips), "utterance")
+    alt = f"Log-mels of {shown}, one a class, with a bar of attention weight under each time step"
     lead = (
         f"One test utterance of each class that the network of fold {run.name} got right, the surest, as the network "
         "hears it (silence may be cut off); below each, how much weight every moment gets.",

@@ -81,7 +81,7 @@ class MadeBy:
     abstain_below : the threshold of the rows; None where they have none
     profile : SHA-256 of the profile that --profile names; "" for none, None where a file doesn't tell
     earnest : the version that wrote the file
-    asked : which classes, and whom it adapts to, as options; None where a file doesn't tell
+    options : which classes, and whom it adapts to, as options; None where a file doesn't tell
     """
 
     model: str
@@ -90,12 +90,12 @@ class MadeBy:
     abstain_below: float | None = None
     profile: str | None = None
     earnest: str = __version__
-    asked: str | None = None
+    options: str | None = None
 
     @classmethod
-    def of(cls, info: BundleInfo, profile: str = "", asked: str | None = None) -> "MadeBy":
+    def of(cls, info: BundleInfo, profile: str = "", options: str | None = None) -> "MadeBy":
         """Describe the rows of predictions."""
-        return cls(info.name, info.version, info.digest, info.abstain_below, profile, asked=asked)
+        return cls(info.name, info.version, info.digest, info.abstain_below, profile, options=options)
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -122,8 +122,8 @@ class MadeBy:
         if there.profile and self.profile and there.profile != self.profile:
             told = "its answers are adapted to another profile than the one here"
             raise EarnestError(f"{output}: {told}. Give --profile as before. {NOT_OURS}")
-        if there.asked is not None and self.asked is not None and there.asked != self.asked:
-            told = f"was made with {printable(there.asked)}, and here it is {printable(self.asked)}"
+        if there.options is not None and self.options is not None and there.options != self.options:
+            told = f"was made with {printable(there.options)}, and here it is {printable(self.options)}"
             raise EarnestError(f"{output}: {told}. Give the same options. {NOT_OURS}")
 
 

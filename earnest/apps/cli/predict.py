@@ -262,8 +262,8 @@ class PredictRun:
 
         classes = Options(tuple(sorted(self._asked.classes))).classes_text
         whom = self._adaptation.words(self._adapter, is_batch=bool(self._batch))
-        asked = " ".join([f"--classes {classes}"] * bool(classes) + whom)
-        return MadeBy.of(self.info, self._adaptation.profile_digest, asked)
+        options = " ".join([f"--classes {classes}"] * bool(classes) + whom)
+        return MadeBy.of(self.info, self._adaptation.profile_digest, options)
 
     @property
     def adapted(self) -> "Adapted | None":

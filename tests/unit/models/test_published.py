@@ -89,7 +89,7 @@ def test_emocatchers_checkpoint_is_a_run_that_answers_with_its_tensors(tmp_path:
 @pytest.mark.parametrize(
     ("name", "selected_on", "words"),
     [
-        ("best_model_0.8715_0.8655.pth", "test", "; its authors chose the epoch on test clips: best_model_0.8715"),
+        ("best_model_0.8715_0.8655.pth", "test", "; its authors chose the epoch on test utterances: best_model_0.8715"),
         ("last_epoch_0.8229_0.9807.pth", "nothing", "; the last epoch of its training: last_epoch_0.8229"),
         ("theirs.pth", "test", "; the file's name doesn't say how its epoch was chosen: theirs.pth"),
     ],
