@@ -242,8 +242,8 @@ def bound_warnings(what: str, temperature: float) -> list[str]:
     if 1.001 * LOWEST < temperature < 0.999 * HIGHEST:
         return []
     return [
-        f"the temperature of the {what} is {temperature:.3g}, the last that is tried: its scores say nothing of how "
-        "sure it may be. More utterances and speakers help"
+        f"The temperature of the {what} is {temperature:.3g}, the last that is tried: its scores say nothing of how "
+        "sure it may be. More utterances and speakers help."
     ]
 
 

@@ -159,7 +159,7 @@ def _measured(
         yield _row("clip, bytes to answer, p50", p50_ms, "ms", note=f"3 s at 48 kHz, p95 {p95_ms:.2f}")
         yield _row("clip, floor", floor, "ms", p50_ms / floor, stages)
         for shape in shapes:
-            times = json.loads(_baseline(baseline, shape, "warm", str(clip), str(repeats)))
+            times = _baseline(baseline, shape, "warm", str(clip), str(repeats))
             value = sorted(times[WARM_UP:])[(len(times) - WARM_UP) // 2]
             yield _row(f"clip, {shape} with torch, p50", value, "ms", value / p50_ms)
     if "start" in wanted:
@@ -176,7 +176,7 @@ def _measured(
         )
         linked = _linked(paths, scratch / "folder")
         for shape, processes in product(shapes, sorted({1, jobs})):
-            found = json.loads(_baseline(baseline, shape, "folder", str(linked), str(processes)))
+            found = _baseline(baseline, shape, "folder", str(linked), str(processes))
             value = found["recordings"] / found["seconds"]
             label = f"folder, {shape} with torch" + (f", {processes} processes" if processes > 1 else "")
             yield _row(label, value, "recordings/s", rate / value)
@@ -210,8 +210,12 @@ def _linked(paths: Sequence[Path], folder: Path) -> Path:
     return folder
 
 
-def _baseline(program: Path | None, *words: str) -> str:
-    return run_child([sys.executable, str(program), *words]).output
+def _baseline(program: Path | None, *words: str) -> Any:
+    told = run_child([sys.executable, str(program), *words]).output
+    try:
+        return json.loads(told)
+    except ValueError:
+        raise EarnestError(f"{program}: wrote no JSON. A baseline answers as benchmarks/baseline.py does.") from None
 
 
 def _row(what: str, value: float, unit: str, ratio: float | None = None, note: str = "") -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_a_known_temperature_is_recovered(temperature):
 def test_a_fit_that_ends_where_nothing_more_is_tried_is_known_as_such(scale: float) -> None:
     logits, true = drawn_logits(1.0)
     (told,) = bound_warnings("emotion", fit_temperature(logits * scale, true))
-    assert told.startswith("the temperature of the emotion is ")
+    assert told.startswith("The temperature of the emotion is ")
     assert not bound_warnings("emotion", fit_temperature(logits, true))
 
 

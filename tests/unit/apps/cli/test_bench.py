@@ -106,6 +106,12 @@ def test_a_child_that_fails_is_an_error_with_its_last_words() -> None:
         run_child([sys.executable, "-c", "raise ValueError('no luck')"])
 
 
+def test_a_baseline_that_writes_no_json_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("print('8 ms')")
+    found = bench(folder, "--parts", "clip", "--baseline", str(tmp_path / "mine.py")).exception
+    assert isinstance(found, EarnestError) and str(found).startswith(f"{tmp_path / 'mine.py'}: wrote no JSON.")
+
+
 def test_where_children_cannot_be_measured_the_parts_that_can_are_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
