@@ -47,7 +47,6 @@ TIMEOUT_S = 120.0
 AT_ONCE = 16  # requests of one client that are sent: a server takes 32 unless told otherwise
 STREAM = "/v1/stream"
 TOO_LARGE = 413
-BUSY = (429, 503)
 ROUNDED_S = 0.01  # of the server's count of seconds
 THE_RECORDING = "the recording"  # what the server's messages call one that was sent without a name
 CLOSED = "This client is closed. Make another one: Client(url)."
@@ -160,27 +159,6 @@ def broken_connections() -> tuple[type[Exception], ...]:
     """Return httpx2's exceptions for a connection that ends before an answer."""
     http = http_module()
     return http.ReadError, http.WriteError, http.RemoteProtocolError
-
-
-@dataclass
-class BusyWait:
-    """The waits for a server that is busy, ``left_s`` seconds together at most."""
-
-    left_s: float
-    n_waits: int = 0
-
-    def next_s(self, response: "httpx2.Response") -> float | None:
-        """Return the seconds to wait before the same is asked again; None where this is the answer.
-
-        Each wait is twice the one before, and eight times what the server says at most.
-        """
-        told = response.headers.get("Retry-After", "")
-        if response.status_code not in BUSY or not (told.isascii() and told.isdecimal()):
-            return None
-        wait_s = max(float(told), 1.0) * 2 ** min(self.n_waits, 3)
-        self.left_s -= wait_s
-        self.n_waits += 1
-        return wait_s if self.left_s >= 0 else None
 
 
 def no_answer(url: str, error: Exception, timeout_s: float) -> ServerError:

@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from earnest.audio.source import AudioInput
 from earnest.client import calls
-from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, BusyWait, Call, GivenProfile
+from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, GivenProfile
 from earnest.errors import EarnestError
 from earnest.runtime.prediction import Classes, Event, Options, Prediction
 from earnest.runtime.profile import Profile
@@ -18,7 +19,31 @@ from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 
 if TYPE_CHECKING:
+    import httpx2
     from anyio.from_thread import BlockingPortal
+
+BUSY = (429, 503)
+
+
+@dataclass
+class BusyWait:
+    """The waits for a server that is busy, ``left_s`` seconds together at most."""
+
+    left_s: float
+    n_waits: int = 0
+
+    def next_s(self, response: "httpx2.Response") -> float | None:
+        """Return the seconds to wait before the same is asked again; None where this is the answer.
+
+        Each wait is twice the one before, and eight times what the server says at most.
+        """
+        told = response.headers.get("Retry-After", "")
+        if response.status_code not in BUSY or not (told.isascii() and told.isdecimal()):
+            return None
+        wait_s = max(float(told), 1.0) * 2 ** min(self.n_waits, 3)
+        self.left_s -= wait_s
+        self.n_waits += 1
+        return wait_s if self.left_s >= 0 else None
 
 
 class AsyncClient:

@@ -205,12 +205,10 @@ class GenderScores:
 
     def sentence(self) -> str:
         """Write the scores as a sentence, in per cent."""
-        whole = (
-            f"Gender right: {100 * self.wa:.1f} % of {counted(self.n, 'utterance')} ({range_text(self.intervals['wa'])}"
-        )
+        whole, interval = f"Gender right: {100 * self.wa:.1f} % of {counted(self.n, 'utterance')}", self.intervals["wa"]
         parts = (f"{name} {100 * one.recall:.1f} ({range_text(one.interval)})" for name, one in self.recalls.items())
-        over = self.intervals["wa"].over
-        return f"{whole}), {', '.join(parts)}; 95 % intervals over {over}.{self._without_errors()}"
+        told = f"{whole} ({range_text(interval)}), {', '.join(parts)}"
+        return f"{told}; 95 % intervals over {interval.over}.{self._without_errors()}"
 
     def _without_errors(self) -> str:
         """Explain intervals of 100 to 100: a voice that is misheard is misheard in all of its recordings."""
