@@ -65,7 +65,7 @@ demo: light
 	@echo '$$ earnest predict earnest/demo/*.flac'
 	@$(LIGHT)/bin/earnest predict earnest/demo/*.flac
 	@echo
-	@echo 'These clips are synthetic speech: they show that it works, not how well.'
+	@echo 'These recordings are synthetic speech: they show that it works, not how well.'
 	@echo 'Your own recording:   $(LIGHT)/bin/earnest predict talk.wav'
 	@echo 'A folder, as JSON:    $(LIGHT)/bin/earnest predict recordings/ --json'
 	@echo 'What the model knows: $(LIGHT)/bin/earnest models'
