@@ -152,12 +152,12 @@ differ, and after 120 epochs single folds of a network can differ by five points
 **Offsets.** Since 27 November 2026 the front end of what ships takes a recording's mean off (`level = "deviation"`).
 `base` was trained and scored anew for `leave-one-corpus-out`, `ravdess-6fold`, `emodb-loso` and `crema-d-5fold`,
 `small` for `leave-one-corpus-out` and `ravdess-6fold`, `base-enrolled` for both of its protocols, `base-plain` for
-`ravdess-6fold`, `emodb-loso` and `emocatcher-5fold`, `small-plain` for `emodb-loso`, `small-enrolled` for
-`vino-random`. All other tables but those of EmoCatcher's recipe are of before, on recordings that have next to none:
-where both were run they differ by no more than training does (WA of `base-plain` 75.5 before, 75.6 after, and 90.0 and
-90.5; `base-enrolled` 92.2 twice; `small-plain` 85.6 and 84.9; `small-enrolled` 92.2 and 91.8; [lab
-book](experiments.md), "a microphone's offset"). The runs of `research-base` began with the encoder of an earlier
-`base`.
+`ravdess-6fold`, `emodb-loso` and `emocatcher-5fold`, `base-frozen` for `ravdess-6fold` and `emodb-loso`, `small-plain`
+for `emodb-loso`, `small-enrolled` for `vino-random`. All other tables but those of EmoCatcher's recipe are of before,
+on recordings that have next to none: where both were run they differ by no more than training does (WA of `base-plain`
+75.5 before, 75.6 after, and 90.0 and 90.5, of `base-frozen` 75.1 and 75.3, 90.4 and 90.1; `base-enrolled` 92.2 twice;
+`small-plain` 85.6 and 84.9; `small-enrolled` 92.2 and 91.8; [lab book](experiments.md), "a microphone's offset"). The
+runs of `research-base` began with the encoder of an earlier `base`.
 
 **Copies of corpora.** Every second recording of nEMO was at hand (2,241 of 4,481; 1,906 of the classes that the models
 know), and CREMA-D, nEMO and RAVDESS' songs as Opus of 24 to 32 kbit/s. On the published recordings the same commands
