@@ -5,16 +5,17 @@ every text survives, and a file that is called ``=1+1.wav`` stays a name (CWE-12
 
 Sizes of a Parquet file's pages are read from their headers before anything is unpacked. The footer of a file tells
 sizes too, but nobody checks them against the pages. A page's header is a struct in Thrift's compact protocol; pyarrow
-takes as much memory as it says, up to 2 GiB, which may be 2 MB in the file.
+takes as much memory as it says, up to 2 GiB, which may be 2 MB in the file. Where the pages lie is read from the footer
+here too: asked for a chunk of a column that is told wrongly there, pyarrow 26.0.1 ends the process.
 """
 
 import csv
 import datetime
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import StringIO
+from io import SEEK_END, StringIO
 from itertools import chain, product
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
@@ -29,6 +30,10 @@ _MOST_DEPTH = 8
 _TYPE, _UNPACKED, _PACKED, _DATA, _DATA_V2 = 1, 2, 3, 5, 8
 _N_VALUES, _ENCODING, _ENCODING_V2 = 1, 2, 4
 _DICTIONARY, _DELTA_BYTE_ARRAY = 2, 7
+# Fields of the footer, which is a struct FileMetaData: its groups of rows, their columns, and what is told of a chunk.
+_GROUPS, _COLUMNS, _CHUNK = 4, 1, 3
+_CHUNK_VALUES, _DATA_FROM, _DICTIONARY_FROM = 5, 9, 11
+_END_BYTES, _SIZE_BYTES = 8, 4  # behind the footer: its size, and "PAR1"
 _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 12
 _WHOLE = (4, 5, 6)  # i16, i32, i64
 
@@ -57,8 +62,8 @@ def largest_shared_page(path: Path, metadata: Any, columns: Collection[str]) -> 
     largest = 0
     try:
         with opened(path, CorpusError) as file:
-            for group, number in product(range(metadata.num_row_groups), read):
-                for page in _pages(file, metadata.row_group(group).column(number)):
+            for group, number in product(_footer(file)[_GROUPS], read):
+                for page in _pages(file, group[_COLUMNS][number][_CHUNK]):
                     _refuse_swelling(path, paths[number], page)
                     largest = max(largest, page.unpacked_bytes if page.is_shared else 0)
     except damaged_table() as error:
@@ -75,12 +80,20 @@ def _refuse_swelling(path: Path, column: str, page: _Page) -> None:
         )
 
 
-def _pages(file: BinaryIO, chunk: Any) -> Iterator[_Page]:
+def _footer(file: BinaryIO) -> dict[int, Any]:
+    """Return what the end of a file tells of all that is before."""
+    end = file.seek(-_END_BYTES, SEEK_END)
+    n_bytes = int.from_bytes(file.read(_SIZE_BYTES), "little")
+    file.seek(end - n_bytes)
+    return _Compact(file.read(n_bytes)).struct()
+
+
+def _pages(file: BinaryIO, chunk: Mapping[int, Any]) -> Iterator[_Page]:
     """Yield the pages of a chunk of a column, until they hold as many values as it says: there a reader stops too."""
-    position = chunk.data_page_offset
-    if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < position:
-        position = chunk.dictionary_page_offset
-    n_left = chunk.num_values
+    position = chunk[_DATA_FROM]
+    if 0 < chunk.get(_DICTIONARY_FROM, 0) < position:
+        position = chunk[_DICTIONARY_FROM]
+    n_left = chunk[_CHUNK_VALUES]
     while n_left > 0:
         header, n_bytes = _header(file, position)
         data = header.get(_DATA) or header.get(_DATA_V2) or {}
@@ -132,15 +145,15 @@ class _Compact:
             return self.struct(depth + 1)
         if kind in (_LIST, _SET) and depth < _MOST_DEPTH:
             head = self._byte()
-            for _ in range(self._varint() if head >> 4 == 15 else head >> 4):
-                # In a list truth has a byte of its own, elsewhere it is in the type.
-                self._value(_BYTE if head & 15 in (_TRUE, _FALSE) else head & 15, depth + 1)
-        elif kind == _BINARY:
+            # In a list truth has a byte of its own, elsewhere it is in the type.
+            kind = _BYTE if head & 15 in (_TRUE, _FALSE) else head & 15
+            return [self._value(kind, depth + 1) for _ in range(self._varint() if head >> 4 == 15 else head >> 4)]
+        if kind == _BINARY:
             self._skip(self._varint())
         elif kind in (_BYTE, _DOUBLE):
             self._skip(1 if kind == _BYTE else 8)
         elif kind not in (_TRUE, _FALSE):
-            raise ValueError("no header of a page")
+            raise ValueError("no header")
         return None
 
     def _byte(self) -> int:

@@ -45,7 +45,8 @@ def test_headers_tell_all_pages(tmp_path: Path, version: str, compression: str, 
     with path.open("rb") as file:
         for number in range(2):
             chunk = metadata.row_group(number).column(0)
-            pages = list(tables._pages(file, chunk))
+            told = tables._footer(file)[tables._GROUPS][number][tables._COLUMNS][0][tables._CHUNK]
+            pages = list(tables._pages(file, told))
             assert sum(page.n_values for page in pages) == N_ROWS // 2
             # What is missing of the chunk's own count are the headers themselves.
             n_bytes = sum(page.unpacked_bytes for page in pages)
@@ -86,6 +87,32 @@ def test_damaged_headers_are_told(tmp_path: Path, damage: bytes) -> None:
     path.write_bytes(data)
     with opened_parquet(path) as file, pytest.raises(CorpusError, match="not a readable Parquet table"):
         list(parquet_texts(path, file, ["a"]))
+
+
+def test_no_byte_of_a_footer_ends_the_process(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    written(path, {"a": ["x", None, "y"], "b": [1.0, 2.0, None]})
+    script = f"""
+from pathlib import Path
+from earnest.errors import CorpusError
+from earnest.files.tables import opened_parquet, parquet_texts
+data, other = Path({str(path)!r}).read_bytes(), Path({str(other)!r})
+start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+told = 0
+for place in range(start, len(data)):
+    for value in (data[place] ^ 1, data[place] ^ 16, 255):
+        other.write_bytes(data[:place] + bytes([value]) + data[place + 1 :])
+        try:
+            with opened_parquet(other) as file:
+                for _ in parquet_texts(other, file, file.schema_arrow.names):
+                    pass
+        except CorpusError:
+            told += 1
+print(told)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-1000:]
+    assert int(done.stdout) > 100
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is counted otherwise")
