@@ -289,6 +289,7 @@ POSITIVE = frozenset({"happy", "surprised", "excited", "positive"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful", "frustration", "contempt", "negative"})
 # Words of `Prediction.quality`.
 OVERLAPPED, OUT_OF_DOMAIN, NOT_ADAPTED = "overlapped-speech", "out-of-domain", "not-adapted"
+_TALK_S = 10.0  # of speech; less is hardly a talk
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
 
 
@@ -357,6 +358,18 @@ class Prediction:
     def answered_shares(self) -> Mapping[str, float]:
         """Shares of the speech by emotion, "unsure" left out; empty where it was answered as a whole."""
         return {name: share for name, share in (self.shares or {}).items() if name != UNSURE}
+
+    @property
+    def is_emotional_talk(self) -> bool:
+        """Whether of 10 s of speech or more, in several segments, more is told as emotional than as neutral.
+
+        People who don't act are soon told as sad (docs/results/conversations.md): a model that is asked without classes
+        takes all emotions for equally frequent.
+        """
+        told = self.answered_shares
+        neutral = told.get("neutral", 0.0) + told.get("calm", 0.0)
+        is_talk = (self.speech_s or 0.0) >= _TALK_S and "neutral" in self.probabilities
+        return is_talk and sum(told.values()) > 2 * neutral
 
     def top(self, count: int = 3) -> list[tuple[str, float]]:
         """Return the most probable classes with their probabilities, the first one first."""

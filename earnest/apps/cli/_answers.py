@@ -21,7 +21,6 @@ _HEIGHTS = "▁▁▂▃▄▅▆▇█"
 _LEAST_WORD, _MOST_WORD = 11, 24  # for an emotion or a status: "vocal-burst", and labels of one's own
 _LEAST_NAME = 16  # where the terminal is narrow, lines wrap: a name that is cut to its ending tells nothing
 _RIGHT_PART = 2 + _CONFIDENCE + 2 + 24  # two more classes in the last column
-_TALK_S = 10.0  # of speech; less is hardly a talk
 
 
 class PredictionTable:
@@ -140,7 +139,7 @@ class NoteCounter:
     """Counts recordings of which more should be known than the answer.
 
     Their channels take turns, there are several tracks (`earnest.audio.io.AudioStream`), or more of a talk is told as
-    emotional than as neutral: people who don't act are soon told as sad (docs/results/conversations.md).
+    emotional than as neutral (`Prediction.is_emotional_talk`).
 
     Attributes
     ----------
@@ -158,7 +157,7 @@ class NoteCounter:
         """Count one."""
         self.n_separate += SEPARATE in prediction.quality
         self.n_of_tracks += OTHER_TRACKS in prediction.quality
-        self.n_emotional += self.classes is not None and not self.classes and _is_emotional_talk(prediction)
+        self.n_emotional += self.classes is not None and not self.classes and prediction.is_emotional_talk
 
     def tell(self, n_recordings: int) -> None:
         """Write a note on standard error, with the command that hears the rest; nothing where there is none."""
@@ -178,14 +177,6 @@ class NoteCounter:
             told = f"{whose} of the speech is told as emotional than as neutral."
             natural = "When people talk and don't act, most of it is neutral; to say how much"
             click.echo(f"{told} {natural}: --classes neutral=0.6", err=True)
-
-
-def _is_emotional_talk(prediction: Prediction) -> bool:
-    """Whether of a recording of several segments more is told as emotional than as neutral."""
-    told = prediction.answered_shares
-    neutral = told.get("neutral", 0.0) + told.get("calm", 0.0)
-    is_talk = (prediction.speech_s or 0.0) >= _TALK_S and "neutral" in prediction.probabilities
-    return is_talk and sum(told.values()) > 2 * neutral
 
 
 def _of_the_speech(prediction: Prediction, most: int | None = None) -> str:

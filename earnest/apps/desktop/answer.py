@@ -1,5 +1,6 @@
 """The answer about one recording: emotion, confidence and what it means, bars, quality, vocal bursts, adaptation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
@@ -57,12 +58,14 @@ class AnswerPanel(QScrollArea):
         self.meaning.setText("")
         self._empty()
 
-    def show_prediction(self, prediction: Prediction, info: BundleInfo, about: str = "") -> None:
-        """Show an answer, or an error."""
+    def show_prediction(
+        self, prediction: Prediction, info: BundleInfo, about: str = "", asked: Sequence[str] = ()
+    ) -> None:
+        """Show an answer to a question for the classes ``asked``, or an error."""
         self._empty()
         self.about.setText(about or printable(Path(prediction.path).name))
         self.emotion.setText(headline(prediction))
-        self.meaning.setText(" ".join(filter(None, (meaning(prediction, info), about_notes(prediction)))))
+        self.meaning.setText(" ".join(filter(None, (meaning(prediction, info), about_notes(prediction, asked)))))
         colours = colours_of(tuple(prediction.probabilities))
         for row, (name, share) in enumerate(prediction.probabilities.items()):
             self._add_bar(row, name, share, colours[name])
@@ -137,13 +140,22 @@ def meaning(prediction: Prediction, info: BundleInfo) -> str:
     return reasons.get(prediction.status, "")
 
 
-def about_notes(prediction: Prediction) -> str:
-    """Explain several channels or tracks, and what to do; "" where none need it."""
+def about_notes(prediction: Prediction, asked: Sequence[str]) -> str:
+    """Explain several channels or tracks, or an emotional talk, and what to do; "" where nothing needs it."""
     turns = tr("Its channels take turns, like two sides of a call: the answer is about their mean.")
     each = tr("“Save each channel as a file” in the menu File opens each by itself.")
     tracks = tr("It has more sound tracks; the first was heard.")
     has_turns, cancels = SEPARATE in prediction.quality, "channels cancel" in (prediction.error or "")
-    told = {turns: has_turns, each: has_turns or cancels, tracks: OTHER_TRACKS in prediction.quality}
+    emotional = tr(
+        "More of the speech is told as emotional than as neutral. When people talk and don't act, most of it is "
+        "neutral: then switch on “Most of it is neutral” in the tab Model."
+    )
+    told = {
+        turns: has_turns,
+        each: has_turns or cancels,
+        tracks: OTHER_TRACKS in prediction.quality,
+        emotional: prediction.is_emotional_talk and not asked,
+    }
     return " ".join(text for text, holds in told.items() if holds)
 
 

@@ -301,7 +301,10 @@ class DesktopWindow(QMainWindow):
         elif timeline is None:
             self.answer.say(printable(Path(path).name), word(entry.state))
         else:
-            self.answer.show_prediction(timeline.prediction, self._listening.predictor.info)
+            self._show_answered(self._listening, timeline.prediction)
+
+    def _show_answered(self, listening: Listening, prediction: Prediction, about: str = "") -> None:
+        self.answer.show_prediction(prediction, listening.predictor.info, about, listening.options.classes)
 
     def _show_stretch(self, prediction: Prediction | None, start_s: float, end_s: float) -> None:
         if prediction is None or self._listening is None:
@@ -309,7 +312,7 @@ class DesktopWindow(QMainWindow):
             return
         start, end = (moment(time_s, end_s) for time_s in (start_s, end_s))
         about = tr("Selection, {start} to {end}").format(start=start, end=end)
-        self.answer.show_prediction(prediction, self._listening.predictor.info, about)
+        self._show_answered(self._listening, prediction, about)
         if self.tabs.currentWidget() not in (self.answer, self.parts):
             self.tabs.setCurrentWidget(self.answer)
 

@@ -1,6 +1,7 @@
 """The model: its card, its classes, another bundle, the backend, a speaker's profile; and what is told of an answer."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,5 +251,11 @@ def test_an_answer_is_told_with_all_that_is_known_of_it(qapp: Any, qtbot: Any) -
     parts = {"unsure": 0.6, "sad": 0.4}
     panel.show_prediction(Prediction("a/b.wav", "unsure", 9.0, 9.0, None, 0.4, shares, shares=parts), info)
     assert panel.meaning.text() == "Less than half of the speech could be answered: sad 40%."
+    talk = Prediction("a/b.wav", "mixed", 30.0, 20.0, None, 0.4, shares, shares={"sad": 0.6, "neutral": 0.4})
+    panel.show_prediction(talk, info)
+    assert "“Most of it is neutral”" in panel.meaning.text()
+    for asked, answer in ((("neutral=0.6",), talk), ((), replace(talk, speech_s=5.0))):
+        panel.show_prediction(answer, info, "", asked)
+        assert panel.meaning.text() == "Several emotions over time; none holds most of the speech."
     panel.show_prediction(Prediction("a/b.wav", "error", error="a/b.wav: no sound."), info)
     assert panel.meaning.text() == "no sound."

@@ -71,6 +71,23 @@ export function burst(bursts: readonly VocalBurst[]): Answer {
   return { text, detail, line: kinds ? `${text}: ${kinds}` : text, emotion: null };
 }
 
+const TALK_S = 10; // of speech; less is hardly a talk
+
+/**
+ * Where of a talk more is told as emotional than as neutral, what may be wrong with that; "" elsewhere. As
+ * `Prediction.is_emotional_talk` in Python.
+ *
+ * @param asked what it was asked for, see `askedInWords`
+ */
+export function talkNote({ speech_s: speechS, shares, probabilities }: Prediction, asked: string): string {
+  const told = emotionsOf(shares ?? {});
+  const sum = (some: [string, number][]): number => some.reduce((all, [, share]) => all + share, 0);
+  const neutral = sum(told.filter(([name]) => ["neutral", "calm"].includes(name)));
+  const isTalk = (speechS ?? 0) >= TALK_S && "neutral" in probabilities;
+  if (asked !== "" || !isTalk || sum(told) <= 2 * neutral) return "";
+  return "More of the speech is told as emotional than as neutral. When people talk and don't act, most of it is neutral: then switch on \u201cMost of it is neutral\u201d in the settings.";
+}
+
 /** Valence, arousal and dominance as far as the model tells them, 0 to 1; what is derived says so. */
 export function affectOf({ affect, affect_derived: isDerived }: Pick<Prediction, "affect" | "affect_derived">): string | null {
   if (!affect) return null;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Prediction, type Timeline, unanswered } from "../../src/prediction.js";
-import { affectOf, answererOf, answerOf } from "../src/answer.js";
+import { affectOf, answererOf, answerOf, talkNote } from "../src/answer.js";
 import { colourOf } from "../src/emotions.js";
 import { askedInWords, askedOf, type Engine } from "../src/engine.js";
 import { qualityOf } from "../src/parts/bars.js";
@@ -51,6 +51,13 @@ test("unsure is told with the two likeliest, mixed with the shares", () => {
   const mixed = { text: "Mixed", detail: "several emotions: angry 75 %, sad 25 %", line: "Mixed: several emotions", emotion: "angry" };
   assert.deepEqual(answerOf({ ...told("mixed"), spans: [span(0, 1, "sad"), span(1, 4, "angry")] }), mixed);
   assert.deepEqual(answerOf(told("mixed", { shares: { sad: 0.25, angry: 0.75 } })), mixed);
+});
+
+test("a talk that is told as more emotional than neutral says what people do who don't act", () => {
+  const talk = told("mixed", { speech_s: 12, shares: { sad: 0.5, neutral: 0.4, unsure: 0.1 }, probabilities: { neutral: 0.4, sad: 0.6 } });
+  assert.match(talkNote(talk, ""), /Most of it is neutral.* in the settings/);
+  const silent = [talkNote(talk, "expecting mostly neutral"), talkNote({ ...talk, speech_s: 9 }, ""), talkNote({ ...talk, shares: { sad: 0.4, neutral: 0.4 } }, "")];
+  assert.deepEqual([...silent, talkNote({ ...talk, probabilities: PROBABILITIES }, "")], ["", "", "", ""]);
 });
 
 test("a mixed recording has the colour of an emotion, also where most of it is unsure", () => {

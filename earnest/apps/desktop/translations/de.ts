@@ -448,6 +448,10 @@
       <translation>Modell</translation>
     </message>
     <message>
+      <source>More of the speech is told as emotional than as neutral. When people talk and don't act, most of it is neutral: then switch on “Most of it is neutral” in the tab Model.</source>
+      <translation>Von der Sprache klingt mehr nach Gefühlen als neutral. Wenn Menschen reden und nicht spielen, ist das meiste neutral: Schalten Sie dann „Das meiste ist neutral“ unter „Modell“ ein.</translation>
+    </message>
+    <message>
       <source>Most of it is neutral, as in conversations</source>
       <translation>Das meiste ist neutral, wie in Gesprächen</translation>
     </message>

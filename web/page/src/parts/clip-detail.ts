@@ -1,7 +1,7 @@
 /** One recording: its answer, its picture to play from and zoom into, its spans, its files. */
 
 import type { Clip } from "../app.js";
-import { answererOf, answerOf } from "../answer.js";
+import { answererOf, answerOf, talkNote } from "../answer.js";
 import { genderOf } from "../chosen.js";
 import { byId, h, onClick } from "../dom.js";
 import { classesOf } from "../series.js";
@@ -67,7 +67,7 @@ export class ClipDetail {
     byId("clip-confidence").textContent = detail;
     byId("clip-facts").textContent = factsOf(clip);
     this.tellGender();
-    byId("clip-quality").textContent = qualityOf(timeline);
+    byId("clip-quality").textContent = [qualityOf(timeline), talkNote(timeline, clip.asked)].filter(Boolean).join(" ");
     this.offerChannels(clip);
     byId("clip-keep").replaceChildren(keepButton(() => clip)); // "kept" was said of the one before
     showAnswer(byId("clip-bars"), timeline);
