@@ -25,7 +25,7 @@ from earnest.models.pretrained import read_origin
 from earnest.models.whisper import Pooling, WhisperSettings
 from earnest.progress import SILENT, Progress
 from earnest.settings.front_end import FrontEnd
-from earnest.settings.limits import Bounds, Count, NotEmpty, ShareBelowOne, Validated, require, to_toml
+from earnest.settings.limits import Bounds, Count, NotEmpty, ShareBelowOne, Validated, from_mapping, require, to_toml
 from earnest.settings.recipe import FrameChanges
 from earnest.training.finetune import (
     HISTORY,
@@ -39,7 +39,7 @@ from earnest.training.finetune import (
 )
 from earnest.training.loop import csv_bytes
 from earnest.workers import end_with_parent
-from research.finetuning import WHOLE
+from research.finetuning import WHOLE, Pruning, narrower
 from research.settings import claim, held_out_speakers, metadata_of, packed_state, read_settings
 from research.students import (
     UNCHANGED,
@@ -67,7 +67,8 @@ class Distillation(Validated):
     corpus : corpora whose sound is used; labels are not
     recordings : folders of more speech, below ``$EARNEST_DATA``
     front_end : of both networks
-    teacher : `WhisperSettings`; its ``pooled_blocks`` are imitated, and its ``statistics`` of them over an utterance
+    teachers : `WhisperSettings` of each; their ``pooled_blocks`` are imitated, and the ``statistics`` of these over an
+        utterance
     student : `StudentSettings`; what its ``weights`` name is where it starts
     changes : of the frames that both hear
     denoising : the teacher hears utterances before microphones, rooms and noise change them
@@ -79,8 +80,9 @@ class Distillation(Validated):
         ``learning_rate`` is that of all else. 0: that of the matrices too, and their steps are Adam's
     encoder : `WhisperSettings` of an encoder that learns in place of a student: one that has become narrower, or whose
         tokens become one, and gets back what that cost; or one that learns from a larger one
-    known_speakers_only : only utterances of speakers are heard whose labels the teacher, or the weights that the
-        student starts from, were fitted on; all others stay unheard
+    pruning : what happens to that encoder before it learns
+    known_speakers_only : only utterances of speakers are heard whose labels a teacher, or the weights that the student
+        starts from, were fitted on; all others stay unheard
     """
 
     renamed: ClassVar[Mapping[str, str]] = {
@@ -89,7 +91,7 @@ class Distillation(Validated):
     }
     corpus: Annotated[tuple[str, ...], NotEmpty()]
     front_end: FrontEnd = field(default_factory=FrontEnd)
-    teacher: Mapping[str, Any] = field(default_factory=dict)
+    teachers: Annotated[tuple[Mapping[str, Any], ...], NotEmpty()] = ({},)
     student: Mapping[str, Any] = field(default_factory=dict)
     changes: FrameChanges = field(default_factory=FrameChanges)
     repeats: Annotated[int, Bounds(ge=1, le=100)] = 1
@@ -106,12 +108,14 @@ class Distillation(Validated):
     denoising: bool = False
     known_speakers_only: bool = False
     encoder: Mapping[str, Any] = field(default_factory=dict)
+    pruning: Pruning = field(default_factory=Pruning)
     seed: int = 0
     description: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(not (self.student and self.encoder), "either [student] or [encoder] learns, not both")
+        require(not self.pruning or bool(self.encoder), "[pruning] is of an [encoder]")
 
 
 def read_distillation(path: Path) -> Distillation:
@@ -263,9 +267,9 @@ def distil(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         student = student_of(n_mels, settings.student, settings.encoder)
-    teacher = Teacher(n_mels, settings.teacher, student.tokens_per_step, settings.precision)
+    teacher = Teacher(n_mels, settings.teachers, student.tokens_per_step, settings.precision)
     student.check(teacher)
-    known = teacher.network.known_speakers | student.known_speakers
+    known = teacher.known_speakers | student.known_speakers
     if settings.known_speakers_only:
         utterances = [row for row in utterances if not row.speaker or f"{row.corpus}/{row.speaker}" in known]
     claim(folder, to_toml(asdict(settings)), "distillation")
@@ -308,7 +312,10 @@ def _begun(
     settings: Distillation, student: TokenStudent, teacher: Teacher, train: Sequence[DistillationTarget]
 ) -> tuple[AtTheStart, DistillationErrors]:
     """Standardise the teacher, let the student begin to imitate it, and return how it is then and what it aims at."""
-    shown = [train[row] for row in np.random.default_rng(settings.seed).permutation(len(train))[:SHOWN]]
+    drawn = [train[row] for row in np.random.default_rng(settings.seed).permutation(len(train))]
+    shown = drawn[:SHOWN]
+    if settings.pruning:
+        student.prune(settings.pruning, drawn[: settings.pruning.n_clips])
     spread = teacher.standardise(shown, settings.batch_size) + SMALLEST_SPREAD
     student.imitate(teacher, shown, settings.batch_size)
     start = AtTheStart(student, shown, settings.batch_size)
@@ -340,10 +347,14 @@ def _begin_listener(_: int) -> None:
 
 def _origin(settings: Distillation, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> str:
     sound = f"on the sound of {', '.join([*settings.corpus, *settings.recordings])}, without labels"
-    start, teacher = settings.encoder.get("weights"), settings.teacher.get("weights") or "a random teacher"
+    start, teachers = settings.encoder.get("weights"), [one.get("weights", "") for one in settings.teachers]
     if start:
-        name = "the whole encoder" if Path(teacher).name == WHOLE else Path(teacher).name
-        said = f"then distilled from {name} {sound}; {moved_by(before, after)}"
-        return f"{read_origin(Path(start))}; {said}"
-    blocks = ", ".join(str(block) for block in settings.teacher.get("pooled_blocks", WhisperSettings().pooled_blocks))
-    return f"distilled from block {blocks} of {teacher} {sound}"
+        names = ["the whole encoder" if Path(name).name == WHOLE else Path(name).name for name in teachers]
+        less = narrower(settings.pruning, from_mapping(WhisperSettings, settings.encoder, "[encoder]"))
+        said = f"then distilled from {' and '.join(names)} {sound}; {moved_by(before, after)}"
+        return f"{read_origin(Path(start))}{less}; {said}"
+    parts = []
+    for one, name in zip(settings.teachers, teachers, strict=True):
+        blocks = ", ".join(str(block) for block in one.get("pooled_blocks", WhisperSettings().pooled_blocks))
+        parts.append(f"block {blocks} of {name or 'a random teacher'}")
+    return f"distilled from {' and '.join(parts)} {sound}"

@@ -33,7 +33,7 @@ from earnest.settings.limits import from_mapping
 from earnest.settings.recipe import FrameChanges
 from earnest.training.batches import padded
 from earnest.training.finetune import EpochBatches
-from research.finetuning import Moments
+from research.finetuning import Moments, Pruning, pruned
 
 
 class Standardised(nn.Module):
@@ -50,6 +50,14 @@ class Standardised(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Map (..., width) to the same shape."""
         return (tokens - self.mean) / self.deviation
+
+
+class SideBySide(nn.ModuleList):
+    """Layers that hear the same, and what they say side by side."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map (..., width) to (..., all widths of the layers)."""
+        return torch.cat([layer(tokens) for layer in self], dim=-1)
 
 
 class Said(NamedTuple):
@@ -109,6 +117,10 @@ class TokenStudent(nn.Module):
     def imitate(self, teacher: "Teacher", targets: Sequence["DistillationTarget"], batch_size: int) -> None:
         """Make the layer for this teacher, whose tokens are standardised; ``targets`` show what both say."""
 
+    def prune(self, pruning: Pruning, targets: Sequence["DistillationTarget"]) -> None:
+        """Become narrower; ``targets`` show what its layers do."""
+        raise NotImplementedError
+
 
 class NetworkStudent(TokenStudent):
     """A small network: nothing is between its tokens and the teacher's standardised ones."""
@@ -148,6 +160,8 @@ class EncoderStudent(TokenStudent):
     linear map of its own, which begins by least squares and goes on learning.
     """
 
+    learner: Encoder
+
     prefix = "encoder."
 
     def __init__(self, n_mels: int, settings: WhisperSettings) -> None:
@@ -157,7 +171,7 @@ class EncoderStudent(TokenStudent):
         network.load_pretrained()
         width = settings.width * len(settings.pooled_blocks)
         super().__init__(width, network.known_speakers, settings.pooling)
-        self.learner: Encoder = network.encoder.requires_grad_(True)
+        self.learner = network.encoder.requires_grad_(True)
         self.pooled_blocks, self.tokens_per_step = settings.pooled_blocks, settings.tokens_per_step
 
     @property
@@ -173,18 +187,27 @@ class EncoderStudent(TokenStudent):
 
     def imitate(self, teacher: "Teacher", targets: Sequence["DistillationTarget"], batch_size: int) -> None:
         """See `TokenStudent.imitate`."""
-        if teacher.width == self.width:
-            self.as_teacher = Standardised(teacher.mean, teacher.deviation)
-            return
-        moments = Moments()
-        for rows in by_length(targets, batch_size):
+        moments = [Moments() for _ in teacher.widths]
+        others = [number for number, width in enumerate(teacher.widths) if width != self.width]
+        for rows in by_length(targets, batch_size) if others else ():
             batch = padded([targets[row].frames for row in rows])
             wanted, heard = teacher.tokens(*batch)
             with torch.no_grad():
-                moments.add(self.own(*batch)[0][heard], wanted[heard])
-        _, weights, bias = moments.fitted(self.width)
-        self.as_teacher = nn.Linear(self.width, teacher.width)
-        self.as_teacher.load_state_dict({"weight": weights.T.float().contiguous(), "bias": bias.float()})
+                own, parts = self.own(*batch)[0][heard], torch.split(wanted[heard], teacher.widths, dim=1)
+            for number in others:
+                moments[number].add(own, parts[number])
+        units = zip(*(torch.split(unit, teacher.widths) for unit in (teacher.mean, teacher.deviation)), strict=True)
+        layers: list[nn.Module] = [Standardised(mean, deviation) for mean, deviation in units]
+        for number in others:
+            _, weights, bias = moments[number].fitted(self.width)
+            layers[number] = nn.Linear(*weights.shape)
+            layers[number].load_state_dict({"weight": weights.T.float().contiguous(), "bias": bias.float()})
+        self.as_teacher = SideBySide(layers)
+
+    def prune(self, pruning: Pruning, targets: Sequence["DistillationTarget"]) -> None:
+        """See `TokenStudent.prune`."""
+        self.learner = pruned(self.learner, [target.frames.float() for target in targets], pruning)
+        self.learner.requires_grad_(True).train()
 
 
 class AtTheStart:
@@ -269,42 +292,61 @@ def make_targets(
 
 
 class Teacher:
-    """The pre-trained encoder, which hears the very frames that the student hears.
+    """Pre-trained encoders, which hear the very frames that the student hears.
 
     Parameters
     ----------
-    settings : of the encoder; its ``pooled_blocks`` are imitated, side by side
-    tokens_per_step : how many of its steps, of 20 ms each, one token of the student lasts
+    settings : of each encoder; the ``pooled_blocks`` of all are imitated, side by side
+    tokens_per_step : how many steps, of 20 ms each, one token of the student lasts
     precision : "bf16" computes in 16 bits
 
     Attributes
     ----------
-    summary : pools its tokens as a network with its ``statistics`` does
+    widths : how many values each encoder gives to a token
+    known_speakers : as corpus/speaker, whose labels the encoders were fitted on
+    summary : pools tokens as a network with the encoders' ``statistics`` does
     """
 
-    def __init__(self, n_mels: int, settings: Mapping[str, Any], tokens_per_step: int, precision: str = "32") -> None:
-        whisper = from_mapping(WhisperSettings, settings, "[teacher]")
-        if whisper.tokens_per_step > 1:
-            raise RecipeError(
-                "[teacher]: tokens_per_step must be 1: the student learns the teacher's tokens step by step."
-            )
+    def __init__(
+        self, n_mels: int, settings: Sequence[Mapping[str, Any]], tokens_per_step: int, precision: str = "32"
+    ) -> None:
+        found = [from_mapping(WhisperSettings, one, "[[teachers]]") for one in settings]
+        for one in found:
+            if tokens_per_step % one.tokens_per_step or min(one.pooled_blocks) < one.merged_after:
+                raise RecipeError(
+                    f"[[teachers]]: tokens_per_step must be a divisor of the student's, {tokens_per_step}, and "
+                    "merged_after not above the first of pooled_blocks: the student learns the tokens one by one."
+                )
+        if len({one.statistics for one in found}) != 1:
+            raise RecipeError("[[teachers]] needs at least one table, and equal statistics in all.")
+        self.tokens_per_step, self.precision, self.summary = tokens_per_step, precision, found[0].pooling
+        self.settings = found
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # matters where no weights are named
-            self.network = WhisperStatistics(n_mels, 3, whisper).eval()
-        self.network.load_pretrained()
-        self.pooled, self.tokens_per_step, self.precision = whisper.pooled_blocks, tokens_per_step, precision
-        self.summary = whisper.pooling
-        self.width = whisper.width * len(whisper.pooled_blocks)
+            self.networks = [WhisperStatistics(n_mels, 3, one).eval() for one in found]
+        for network in self.networks:
+            network.load_pretrained()
+        self.known_speakers = frozenset[str]().union(*(network.known_speakers for network in self.networks))
+        self.widths = [one.width * len(one.pooled_blocks) for one in found]
         self.mean, self.deviation = torch.zeros(self.width), torch.ones(self.width)
+
+    @property
+    def width(self) -> int:
+        """Values of a token of all encoders together."""
+        return sum(self.widths)
 
     @torch.no_grad()
     def tokens(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
         """Map (batch, n_mels, frames) to standardised tokens (batch, steps, width) and their mask (batch, steps)."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-            outputs = self.network.encoder(normalised(frames), n_frames)
-        steps = torch.cat([outputs[block - 1][0].float() for block in self.pooled], dim=2)
-        tokens, heard = merged(steps, outputs[0][1], self.tokens_per_step)
-        return (tokens - self.mean) / self.deviation, heard
+        parts = []
+        for one, network in zip(self.settings, self.networks, strict=True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+                outputs = network.encoder(normalised(frames), n_frames)
+            steps = torch.cat([outputs[block - 1][0].float() for block in one.pooled_blocks], dim=2)
+            mask = outputs[one.pooled_blocks[0] - 1][1]
+            tokens, heard = merged(steps, mask, self.tokens_per_step // one.tokens_per_step)
+            parts.append(tokens)
+        return (torch.cat(parts, dim=2) - self.mean) / self.deviation, heard
 
     def standardise(self, targets: Sequence[DistillationTarget], batch_size: int) -> Tensor:
         """Give each value mean zero and deviation one over all tokens of the targets.

@@ -38,7 +38,7 @@ FRONT_END = FrontEnd(
 )
 CHANGES = FrameChanges(backward=0.3, spliced=0.5, warped=0.5, expanded=0.2, coloured=0.3, narrow=0.0)
 SETTINGS = Distillation(
-    ("made-up",), FRONT_END, TEACHER, STUDENT, CHANGES, repeats=2, epochs=6, batch_size=8, learning_rate=1e-2
+    ("made-up",), FRONT_END, (TEACHER,), STUDENT, CHANGES, repeats=2, epochs=6, batch_size=8, learning_rate=1e-2
 )
 
 
@@ -123,7 +123,7 @@ def test_thousands_of_clips_reach_the_other_process_without_a_file_each() -> Non
     targets = [
         DistillationTarget(torch.full((2, 1 + row % 7), row, dtype=torch.float16), str(row)) for row in range(3000)
     ]
-    teacher = Teacher(24, TEACHER, tokens_per_step=2)
+    teacher = Teacher(24, [TEACHER], tokens_per_step=2)
     taught = TargetBatches(targets, teacher, ClipChanges(CHANGES, (torch.ones(2, 9),), 80.0), seed=1)
     before = len(list(Path("/proc/self/fd").iterdir()))
     sent = ForkingPickler.dumps(taught)
@@ -132,7 +132,7 @@ def test_thousands_of_clips_reach_the_other_process_without_a_file_each() -> Non
     for one, other in zip(targets, arrived.targets, strict=True):
         assert one.speaker == other.speaker
         assert torch.equal(one.frames, other.frames)
-    of_teacher, of_other = teacher.network.state_dict(), arrived.teacher.network.state_dict()
+    of_teacher, of_other = teacher.networks[0].state_dict(), arrived.teacher.networks[0].state_dict()
     assert all(torch.equal(tensor, of_other[name]) for name, tensor in of_teacher.items())
 
 
@@ -234,7 +234,7 @@ def encoders(folder: Path) -> tuple[dict[str, object], dict[str, object]]:
 
 def test_a_narrower_encoder_learns_what_the_whole_one_says(utterances: list[Utterance], tmp_path: Path) -> None:
     whole, narrow = encoders(tmp_path)
-    settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, matrix_rate=0.0, learning_rate=5e-3)
+    settings = replace(SETTINGS, teachers=(whole,), student={}, encoder=narrow, matrix_rate=0.0, learning_rate=5e-3)
     history = distil(settings, utterances, tmp_path / "taught")
     assert history[-1]["train_pooled_error"] < 0.7 * history[0]["train_pooled_error"]
     network = {**narrow, "weights": str(tmp_path / "taught"), "frozen": True}
@@ -249,7 +249,7 @@ def test_a_narrower_encoder_learns_what_the_whole_one_says(utterances: list[Utte
 def test_a_perfect_copy_of_the_teacher_has_nothing_to_learn(utterances: list[Utterance], tmp_path: Path) -> None:
     whole, _ = encoders(tmp_path)
     settings = replace(
-        SETTINGS, teacher=whole, student={}, encoder=whole, learning_rate=1e-9, matrix_rate=0.0, epochs=1
+        SETTINGS, teachers=(whole,), student={}, encoder=whole, learning_rate=1e-9, matrix_rate=0.0, epochs=1
     )
     assert distil(settings, utterances, tmp_path / "taught")[0]["train_token_error"] < 1e-6
 
@@ -269,7 +269,7 @@ def test_an_encoder_learns_from_one_of_another_width_through_a_linear_map(
 ) -> None:
     _, narrow = encoders(tmp_path)
     settings = replace(
-        SETTINGS, teacher=larger(tmp_path), student={}, encoder=narrow, matrix_rate=0.0, learning_rate=2e-3
+        SETTINGS, teachers=(larger(tmp_path),), student={}, encoder=narrow, matrix_rate=0.0, learning_rate=2e-3
     )
     still = distil(replace(settings, learning_rate=1e-9, epochs=1), utterances, tmp_path / "still")[0]
     assert still["train_token_error"] < 0.95, "least squares say something of a teacher of any width"
@@ -283,7 +283,7 @@ def test_an_encoder_learns_from_one_of_another_width_through_a_linear_map(
 def test_a_student_that_is_to_stay_moves_less(utterances: list[Utterance], tmp_path: Path) -> None:
     _, narrow = encoders(tmp_path)
     settings = replace(
-        SETTINGS, teacher=larger(tmp_path), student={}, encoder=narrow, matrix_rate=0.0, learning_rate=3e-3
+        SETTINGS, teachers=(larger(tmp_path),), student={}, encoder=narrow, matrix_rate=0.0, learning_rate=3e-3
     )
     moved = {}
     for weight in (1e-6, 1.0):
@@ -306,7 +306,7 @@ def test_only_known_speakers_are_heard_where_that_is_wanted(
         return make(rows, *rest)
 
     monkeypatch.setattr(distillation, "make_targets", listening)
-    settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, known_speakers_only=True, epochs=1)
+    settings = replace(SETTINGS, teachers=(whole,), student={}, encoder=narrow, known_speakers_only=True, epochs=1)
     distil(settings, named, tmp_path / "taught")
     assert set(heard) == {"s0", "s1"}
 

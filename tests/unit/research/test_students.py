@@ -42,7 +42,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> list[DistillationTarget
 
 @pytest.fixture
 def teacher() -> Teacher:
-    return Teacher(24, TEACHER, 2)
+    return Teacher(24, [TEACHER], 2)
 
 
 def batches(targets: list[DistillationTarget], teacher: Teacher) -> TargetBatches:
@@ -54,8 +54,19 @@ def test_the_teacher_says_one_token_for_two_of_its_steps(teacher: Teacher) -> No
     frames = torch.randn(2, 24, 50) - 40
     tokens, heard = teacher.tokens(frames, torch.tensor([50, 30]))
     assert (tokens.shape, heard.sum(dim=1).tolist()) == ((2, 13, 24), [13, 8])
-    with pytest.raises(RecipeError, match="tokens_per_step must be 1"):
-        Teacher(24, {**TEACHER, "tokens_per_step": 2}, 2)
+    with pytest.raises(RecipeError, match="divisor of the student's, 2"):
+        Teacher(24, [{**TEACHER, "tokens_per_step": 4}], 2)
+
+
+def test_teachers_speak_side_by_side_in_step_with_the_student(teacher: Teacher) -> None:
+    other = {**TEACHER, "width": 16, "n_blocks": 2, "tokens_per_step": 2}
+    frames, n_frames = torch.randn(2, 24, 50) - 40, torch.tensor([50, 30])
+    together = Teacher(24, [TEACHER, other], 2)
+    tokens, heard = together.tokens(frames, n_frames)
+    assert (tokens.shape, heard.sum(dim=1).tolist(), together.widths) == ((2, 13, 40), [13, 8], [24, 16])
+    assert torch.equal(tokens[:, :, :24], teacher.tokens(frames, n_frames)[0])
+    with pytest.raises(RecipeError, match="equal statistics"):
+        Teacher(24, [TEACHER, {**other, "statistics": ["mean"]}], 2)
 
 
 def test_neighbours_in_a_batch_change_no_token(teacher: Teacher, targets: list[DistillationTarget]) -> None:
