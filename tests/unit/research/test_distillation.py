@@ -26,6 +26,7 @@ from earnest.testing.sounds import write_voice
 from earnest.training.run import initial_classifier
 from research import distillation
 from research.distillation import Distillation, DistillationErrors, distil, read_distillation, sound_of
+from research.finetuning import Pruning
 from research.settings import packed_state
 from research.students import ClipChanges, DistillationTarget, Said, TargetBatches, Taught, Teacher
 
@@ -278,6 +279,29 @@ def test_an_encoder_learns_from_one_of_another_width_through_a_linear_map(
     # What is kept is the encoder alone.
     kept = {name.removesuffix(SCALE) for name in load_file(tmp_path / "taught" / "model.safetensors")}
     assert kept == {name.removesuffix(SCALE) for name in load_file(tmp_path / "narrow" / "model.safetensors")}
+
+
+def test_an_encoder_becomes_narrower_and_learns_from_what_it_was_and_from_another_one(
+    utterances: list[Utterance], tmp_path: Path
+) -> None:
+    whole, _ = encoders(tmp_path)
+    pruning = Pruning(width=20, stem_width=16, key_width=6, n_clips=20)
+    settings = replace(
+        SETTINGS, teachers=(larger(tmp_path), whole), student={}, encoder=whole, pruning=pruning, matrix_rate=0.0,
+        learning_rate=3e-3,
+    )  # fmt: skip
+    history = distil(settings, utterances, tmp_path / "taught")
+    assert history[-1]["train_token_error"] < 0.95 * history[0]["train_token_error"]
+    narrow = {**whole, "feed_forward_width": 20, "stem_width": 16, "key_width": 6}
+    narrow["weights"] = str(tmp_path / "taught")
+    network = WhisperStatistics(24, 3, from_mapping(WhisperSettings, narrow, "narrow"))
+    network.load_pretrained()
+    pruned = (
+        "the whole one; then pruned to 20 of 32 neurons a block, 16 of 24 channels between the convolutions, 6 of 12 "
+    )
+    assert network.origin.startswith(f"{pruned}values a key; then distilled from larger and the whole encoder on")
+    with pytest.raises(RecipeError, match=r"\[pruning\] is of an \[encoder\]"):
+        replace(SETTINGS, pruning=pruning)
 
 
 def test_a_student_that_is_to_stay_moves_less(utterances: list[Utterance], tmp_path: Path) -> None:
