@@ -32,7 +32,7 @@ from earnest.corpora.load import load_utterances, scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, needs_extra
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
-from earnest.export.card import MODEL, NOTICE, read_result, write_bundle
+from earnest.export.card import BUNDLE, MODEL, NOTICE, read_result, write_bundle
 from earnest.export.onnx import NETWORK, add_distance, finished, moody_classes, store_small, to_moody, traced
 from earnest.files.reading import read_json
 from earnest.files.writing import held_folder, refuse_changed, write_atomically
@@ -164,7 +164,11 @@ def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]
     """Write ``model.onnx`` for Moody's web application, and the notice of its weights; return the classes' order.
 
     It is no bundle: its input and output are Moody's. What makes no bundle makes no such file, either.
+
+    Raises `EarnestError` for a folder that holds a bundle, which would be left with another file than it lists.
     """
+    if (output / BUNDLE).exists():
+        raise EarnestError(f"{output}: holds a bundle. Choose another folder for what Moody's application reads.")
     (record, recipe), classifier = _exportable(run), load_run(run)
     facts = facts_of(identity, record, recipe)
     proto = to_moody(classifier, facts)

@@ -387,6 +387,8 @@ def test_an_export_says_what_its_licence_hides(
     told = [record.getMessage() for record in caplog.records if record.name == "earnest.export.bundle"]
     hidden = f"{tmp_path / 'MIT'}: for {heard}; its licence 'MIT' doesn't say so."
     assert told == [hidden, f"{tmp_path / 'moody'}: licence of the weights: non-commercial use only: MIT."]
+    with pytest.raises(EarnestError, match="holds a bundle"):  # it would be left with a graph that it doesn't list
+        bundle.export_moody(tmp_path / "run", tmp_path / "MIT", bundle.Identity("theirs", "1", "MIT"))
 
 
 def test_without_its_recordings_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
