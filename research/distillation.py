@@ -39,7 +39,7 @@ from earnest.training.finetune import (
 )
 from earnest.training.loop import csv_bytes
 from earnest.workers import end_with_parent
-from research.finetuning import WHOLE, Pruning, narrower
+from research.finetuning import WHOLE, Pruning, pruned_sizes
 from research.settings import claim, held_out_speakers, metadata_of, packed_state, read_settings
 from research.students import (
     UNCHANGED,
@@ -350,7 +350,7 @@ def _origin(settings: Distillation, before: Mapping[str, Tensor], after: Mapping
     start, teachers = settings.encoder.get("weights"), [one.get("weights", "") for one in settings.teachers]
     if start:
         names = ["the whole encoder" if Path(name).name == WHOLE else Path(name).name for name in teachers]
-        less = narrower(settings.pruning, from_mapping(WhisperSettings, settings.encoder, "[encoder]"))
+        less = pruned_sizes(settings.pruning, from_mapping(WhisperSettings, settings.encoder, "[encoder]"))
         said = f"then distilled from {' and '.join(names)} {sound}; {moved_by(before, after)}"
         return f"{read_origin(Path(start))}{less}; {said}"
     parts = []

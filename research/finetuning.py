@@ -366,7 +366,7 @@ def finetune(
         (folder / WHOLE).mkdir(exist_ok=True)
         write_atomically(folder / WHOLE / WEIGHTS, save(packed_state(tuned, "encoder."), metadata_of(origin, known)))
         weights = with_pruned_layers(settings, whisper, tuned, [example.frames for example in train])
-        origin += narrower(settings.pruning, whisper)
+        origin += pruned_sizes(settings.pruning, whisper)
     write_atomically(folder / WEIGHTS, save(packed_state(weights, "encoder."), metadata_of(origin, known)))
     write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
     write_sums(folder, ("recipe.toml", WEIGHTS, HISTORY))
@@ -391,7 +391,7 @@ def _origin(settings: FineTuning, start: Mapping[str, Tensor], tuned: Mapping[st
     return f"{source}, fine-tuned on the labels of {', '.join(settings.corpus)}; {moved_by(start, tuned)}"
 
 
-def narrower(pruning: Pruning, whisper: WhisperSettings) -> str:
+def pruned_sizes(pruning: Pruning, whisper: WhisperSettings) -> str:
     """Say how narrow an encoder became, "" where it did not."""
     if not pruning:
         return ""

@@ -13,6 +13,7 @@ from pathlib import Path
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import counted, named, printable
 
+ANNOTATED = (".eaf", ".textgrid")  # what ELAN and Praat write about recordings
 _OF_MACOS = "._"  # before the name of a file with what macOS knows of another file
 _HEADERLESS = (".al", ".alaw", ".g722", ".g729", ".gsm", ".mulaw", ".pcm", ".sln", ".ul", ".ulaw", ".vox")
 _OF_PROGRAMS = {"node_modules", "site-packages", "$RECYCLE.BIN"}
@@ -28,6 +29,7 @@ class Found:
     ----------
     recordings : paths, as `os.path.join` writes them, sorted; also of a folder with such a name, to become an error
     tars : paths of tar files, sorted
+    annotations : paths of files of ELAN's and Praat's, sorted
     links : to folders, which are not followed
     headerless : names of files with samples alone, as telephone systems write them; nothing tells their rate and coding
     unmeant : hidden file, hidden folder or folder of a program → how many recordings are left out there
@@ -36,6 +38,7 @@ class Found:
     root: str
     recordings: list[str] = field(default_factory=list)
     tars: list[str] = field(default_factory=list)
+    annotations: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     headerless: list[str] = field(default_factory=list)
     unmeant: dict[str, int] = field(default_factory=dict)
@@ -98,10 +101,11 @@ def found_in(root: str) -> Found:
                 unmeant[path] = top
         if parent not in unmeant:
             found.headerless += [name for name in files if ending_of(name) in _HEADERLESS]
-            tars = (name for name in files if ending_of(name) == ".tar" and not name.startswith("."))
-            found.tars += [os.path.join(parent, name) for name in tars]  # noqa: PTH118
-    found.recordings.sort()
-    found.tars.sort()
+            for paths, endings in ((found.tars, (".tar",)), (found.annotations, ANNOTATED)):
+                names = (name for name in files if ending_of(name) in endings and not name.startswith("."))
+                paths += [os.path.join(parent, name) for name in names]  # noqa: PTH118
+    for paths in (found.recordings, found.tars, found.annotations):
+        paths.sort()
     return found
 
 

@@ -33,7 +33,8 @@ class OwnOptions:
     label_column: str | None = option(
         "--label-column",
         metavar="NAME",
-        help="Your own recordings: the column with labels; in folders 'folder 1', 'folder 2' … Default: guessed.",
+        help="Your own recordings: the column, or the tier of annotations, with labels; in folders 'folder 1', 'folder "
+        "2' … Default: guessed.",
     )
     speaker_column: str | None = option("--speaker-column", metavar="NAME", help="The same for the speaker.")
     label_pattern: str | None = option(

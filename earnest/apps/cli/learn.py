@@ -82,7 +82,8 @@ def command(
     """Learn a model of your own from labelled recordings; test it.
 
     SOURCE is a folder with a folder for each class (with or without train and test above), an audiofolder with
-    metadata, an audformat database, a table (CSV, JSON lines, Parquet; parts of recordings too) or a list of files.
+    metadata, an audformat database, a table (CSV, JSON lines, Parquet; parts of recordings too), a list of files, or
+    annotations beside recordings: ELAN (.eaf), Praat (.TextGrid), a label track of Audacity.
     Labels are your words. Nothing but the last layer is learnt: about a minute for 500 short recordings, no torch.
     Scores come from cross-validation. Where speakers are known, whole speakers are left out.
 
@@ -90,6 +91,7 @@ def command(
     Examples:
       earnest learn recordings/ --output mine
       earnest learn calls.csv --label-column state --speaker-column caller --output mine
+      earnest learn interviews/ --label-column emotion --output mine    # a tier of ELAN or Praat
       earnest learn clips/ --speaker-pattern '([A-Z]+)_[^/]*$' --output mine --licence CC0-1.0
       earnest learn more/ --continue mine --output mine2
       earnest predict talk.wav --model mine

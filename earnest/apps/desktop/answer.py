@@ -59,13 +59,13 @@ class AnswerPanel(QScrollArea):
         self._empty()
 
     def show_prediction(
-        self, prediction: Prediction, info: BundleInfo, about: str = "", asked: Sequence[str] = ()
+        self, prediction: Prediction, info: BundleInfo, about: str = "", classes: Sequence[str] = ()
     ) -> None:
-        """Show an answer to a question for the classes ``asked``, or an error."""
+        """Show an answer among ``classes``, empty for all, or an error."""
         self._empty()
         self.about.setText(about or printable(Path(prediction.path).name))
         self.emotion.setText(headline(prediction))
-        self.meaning.setText(" ".join(filter(None, (meaning(prediction, info), about_notes(prediction, asked)))))
+        self.meaning.setText(" ".join(filter(None, (meaning(prediction, info), about_notes(prediction, classes)))))
         colours = colours_of(tuple(prediction.probabilities))
         for row, (name, share) in enumerate(prediction.probabilities.items()):
             self._add_bar(row, name, share, colours[name])
@@ -140,7 +140,7 @@ def meaning(prediction: Prediction, info: BundleInfo) -> str:
     return reasons.get(prediction.status, "")
 
 
-def about_notes(prediction: Prediction, asked: Sequence[str]) -> str:
+def about_notes(prediction: Prediction, classes: Sequence[str]) -> str:
     """Explain several channels or tracks, or an emotional talk, and what to do; "" where nothing needs it."""
     turns = tr("Its channels take turns, like two sides of a call: the answer is about their mean.")
     each = tr("“Save each channel as a file” in the menu File opens each by itself.")
@@ -154,7 +154,7 @@ def about_notes(prediction: Prediction, asked: Sequence[str]) -> str:
         turns: has_turns,
         each: has_turns or cancels,
         tracks: OTHER_TRACKS in prediction.quality,
-        emotional: prediction.is_emotional_talk and not asked,
+        emotional: prediction.is_emotional_talk and not classes,
     }
     return " ".join(text for text, holds in told.items() if holds)
 

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 
 from earnest.audio.source import is_file, path_in
-from earnest.corpora.folders import found_in
+from earnest.corpora.folders import Found, found_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.corpora.own.data import FoundRecording, OwnData, Refused, none_usable, utterances_of
 from earnest.corpora.own.tables import (
@@ -30,6 +30,7 @@ from earnest.corpora.own.tables import (
     read_list,
     read_table,
 )
+from earnest.corpora.own.tiers import AnnotationFile, is_annotation, labels_of, read_annotation
 from earnest.errors import CorpusError, named, printable, shown
 from earnest.labels import EMOTIONS, SYNONYMS, composed
 
@@ -98,14 +99,17 @@ def read_own(
     * a folder with ``metadata.csv``, ``.jsonl`` or ``.parquet`` (Hugging Face audiofolder), or with one other table;
     * an audformat database (``db.*.csv`` or ``db.*.parquet``);
     * a table (CSV, TSV, JSON lines, Parquet), a manifest of earnest's among them: parts of recordings are read too;
-    * a list of files: a path a line, then perhaps label and speaker; without labels, the files' folders are these.
+    * a list of files: a path a line, then perhaps label and speaker; without labels, the files' folders are these;
+    * an annotation of ELAN's (``.eaf``) or Praat's (``.TextGrid``), or a label track of Audacity's (``.txt``), beside
+      its recording, or a folder with such annotations: their entries are parts of recordings.
 
     Raises `CorpusError` when there is nothing to be read, or it isn't clear what the label is. What is wrong with
     single recordings is in `OwnData.refused`.
 
     Parameters
     ----------
-    label_column, speaker_column : of the table, where their names don't tell; of folders "folder 1", "folder 2", …
+    label_column, speaker_column : of the table, where their names don't tell; of folders "folder 1", "folder 2", …; of
+        annotations names of tiers
     label_pattern, speaker_pattern : regular expressions on a recording's path below ``path``; the group "label" or
         "speaker", or else the first one, or the whole match
     root : where relative paths of a table start; None for its folder, or the current one where they are only there
@@ -157,14 +161,16 @@ def _of_file(source: Path, hints: Hints) -> FoundLayout:
     suffix = source.suffix.lower()
     if not source.exists():
         raise CorpusError(f"{source}: no such file or folder. Check the path.")
+    if is_annotation(source):
+        return _of_annotations([read_annotation(source)], source, source.parent, hints)
     if suffix in LIST_SUFFIXES:
         return _of_table(LIST, source, read_list(source), hints)
     if suffix in TABLE_SUFFIXES:
         return _of_table("a table", source, read_table(source), hints)
-    known = ", ".join((*TABLE_SUFFIXES, *LIST_SUFFIXES))
+    known = ", ".join((*TABLE_SUFFIXES, *LIST_SUFFIXES, ".eaf", ".TextGrid"))
     raise CorpusError(
-        f"{source}: expected a folder, or a file that ends in {known}. Programs such as Excel, ELAN and Praat save "
-        "tables as CSV or text with tabs: a row a recording, or part of one, with columns path, label, start_s, end_s."
+        f"{source}: expected a folder, or a file that ends in {known}. Programs such as Excel save tables as CSV or "
+        "text with tabs: a row a recording, or part of one, with columns path, label, start_s, end_s."
     )
 
 
@@ -210,11 +216,37 @@ def _of_folder(source: Path, hints: Hints) -> FoundLayout:
     if here:
         names = ", ".join(path.name for path in here[:5])
         raise CorpusError(f"{source}: holds several tables of recordings ({names}). Give the path of one of them.")
+    inside = found_in(str(source))
+    if inside.annotations and (annotated := _annotated(source, inside, hints)):
+        return annotated
     label = hints.label_column or ("folder 1" if hints.label_pattern else None)  # which a pattern replaces
-    found, label_from, notes = class_folders(source, label, hints.speaker_column)
+    found, label_from, notes = class_folders(source, inside, label, hints.speaker_column)
     speaker_from = hints.speaker_column or ""
     name = "a folder of recordings" if hints.label_pattern else "a folder for each class"
     return FoundLayout(name, found, source, label_from, speaker_from, notes)
+
+
+def _annotated(source: Path, inside: Found, hints: Hints) -> FoundLayout | None:
+    """Return what annotations say; None where their tiers say something else, such as words, and folders the class."""
+    files, notes = list[AnnotationFile](), list[str]()
+    for path in map(Path, inside.annotations):
+        try:
+            files.append(read_annotation(path))
+        except CorpusError as error:
+            notes.append(str(error))
+    try:
+        layout = _of_annotations(files, source, source, hints)
+    except CorpusError:
+        if hints.label_pattern or {Path(path).parent for path in inside.recordings} != {source}:
+            return None
+        raise
+    return replace(layout, notes=[*layout.notes, *notes])
+
+
+def _of_annotations(files: Sequence[AnnotationFile], source: Path, base: Path, hints: Hints) -> FoundLayout:
+    labels = labels_of(files, source, hints.label_column, hints.speaker_column, base)
+    name = "annotations beside recordings"
+    return FoundLayout(name, labels.found, base, labels.label_from, labels.speaker_from, labels.notes)
 
 
 def _metadata_of(source: Path) -> list[Path]:
@@ -295,15 +327,15 @@ def _compiled(pattern: str | None, what: str) -> re.Pattern[str] | None:
 
 
 def class_folders(
-    root: Path, label_column: str | None, speaker_column: str | None
+    root: Path, inside: Found, label_column: str | None, speaker_column: str | None
 ) -> tuple[list[FoundRecording], str, list[str]]:
     """Return recordings below a folder, which level of folders is the label ("folder 1"), and notes.
 
     Parameters
     ----------
+    inside : what is in ``root``
     label_column, speaker_column : "folder N", N counted from 1 below ``root`` (and below train, valid and test)
     """
-    inside = found_in(str(root))
     left_out, paths = inside.left_out(), sorted(map(Path, inside.recordings))
     if not paths:
         nothing = f"no recordings there ({' '.join(sorted(AUDIO_SUFFIXES))}), and no table that names some"

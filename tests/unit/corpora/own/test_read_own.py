@@ -462,7 +462,7 @@ def test_labels_that_no_terminal_should_be_sent_are_refused(tmp_path):
     ("make", "words"),
     [
         (lambda root: root / "nothing", "no such file or folder"),
-        (lambda root: write(root / "a.xlsx", "x"), "or a file that ends in .csv.* Excel, ELAN and Praat save"),
+        (lambda root: write(root / "a.xlsx", "x"), "or a file that ends in .csv.*, .eaf, .TextGrid. .* Excel"),
         (lambda root: root, "no recordings there"),
         (lambda root: write(root / "a.csv", "label,x\nyes,1\n"), "which column names the recordings"),
         (lambda root: write(root / "a.csv", "path,label\nb.wav,yes\n"), "1 row refused, none is left. The first"),

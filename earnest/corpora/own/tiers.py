@@ -1,0 +1,291 @@
+"""Labels of parts of recordings as annotation programs write them: ELAN (.eaf), Praat (.TextGrid), Audacity (.txt).
+
+Each holds tiers, and a tier entries with a start, an end and a text. A tier "emotion@Anna" is Anna's, as ELAN's users
+call them.
+"""
+
+import re
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from earnest.audio.source import is_file
+from earnest.corpora.folders import ANNOTATED, ending_of, is_recording
+from earnest.corpora.own.data import FoundRecording
+from earnest.corpora.own.tables import LABEL, SPEAKER, guessed_name
+from earnest.errors import CorpusError, counted, named, printable, shown, suggestion
+from earnest.files.reading import read_text
+from earnest.labels import UNSURE
+
+MOST_BYTES = 1 << 28
+_TIER = "tier "  # before its name, where a message says what the label is
+_TRACK_LINE = re.compile(r"(\d+(?:\.\d+)?)\t(\d+(?:\.\d+)?)\t?(.*)")
+_FREQUENCIES = "\\"  # at the start of a line of Audacity's: of the entry in the line before
+# Of Praat's text files its programs read strings, numbers and flags that stand alone, and nothing else.
+_PRAATS = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)|<(exists|absent)>|!.*')
+
+
+@dataclass(frozen=True)
+class TierEntry:
+    """A text about a part of a recording."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Entries of one kind, of one ``speaker`` where that is known, else ""."""
+
+    name: str
+    speaker: str
+    entries: tuple[TierEntry, ...]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any entry has a text."""
+        return any(entry.text for entry in self.entries)
+
+
+@dataclass(frozen=True)
+class AnnotationFile:
+    """What an annotation program wrote about one recording.
+
+    Attributes
+    ----------
+    media : names of the recording that the file tells, the likeliest first
+    """
+
+    path: Path
+    tiers: tuple[Tier, ...]
+    media: tuple[str, ...] = ()
+
+
+def is_annotation(path: Path) -> bool:
+    """Whether a file is one of ELAN's, Praat's or Audacity's, by the ending of its name, or its first line."""
+    if ending_of(path.name) in ANNOTATED:
+        return True
+    if ending_of(path.name) != ".txt":
+        return False
+    lines = read_text(path, CorpusError, most=MOST_BYTES, what="list of files").splitlines()
+    return bool(lines) and _TRACK_LINE.fullmatch(lines[0]) is not None
+
+
+def read_annotation(path: Path) -> AnnotationFile:
+    """Read a file's tiers. Raises `CorpusError` when it can't be read."""
+    text = read_text(path, CorpusError, most=MOST_BYTES, what="annotation")
+    reader = {".eaf": _elan, ".textgrid": _praat}.get(ending_of(path.name), _audacity)
+    try:
+        return reader(path, text)
+    except (ValueError, OverflowError, StopIteration) as error:
+        why = printable(str(error))[:100] or "it ends too early"
+        raise CorpusError(f"{path}: damaged, or no annotation that is known ({why}).") from None
+
+
+@dataclass
+class Labels:
+    """Which tier is the label, and what it says of which recordings.
+
+    Attributes
+    ----------
+    label_from, speaker_from : in words, "tier 'emotion'"; ``speaker_from`` is "" where nothing tells speakers
+    """
+
+    found: list[FoundRecording]
+    label_from: str
+    speaker_from: str
+    notes: list[str] = field(default_factory=list)
+
+
+def labels_of(
+    files: Sequence[AnnotationFile], source: Path, label_tier: str | None, speaker_tier: str | None, base: Path
+) -> Labels:
+    """Return the labelled parts of recordings.
+
+    Raises `CorpusError` when a tier that is named is not there, or none looks like the label.
+
+    Parameters
+    ----------
+    label_tier, speaker_tier : names of tiers; None for the one that is called like a label ("emotion"), or the only
+        one, and the one that is called like a speaker
+    base : where paths start
+    """
+    counts = Counter(tier.name for one in files for tier in one.tiers if tier.is_used)
+    speaker = _named(counts, speaker_tier, source) or guessed_name([*counts], SPEAKER)
+    others = [name for name in counts if name != speaker]
+    label = _named(counts, label_tier, source) or guessed_name(others, LABEL)
+    if label is None and len(others) == 1:
+        (label,) = others
+    if label is None:
+        tiers = named([printable(name) for name in counts]) or "none with a text"
+        raise CorpusError(f"{source}: which tier is the label? Say --label-column NAME. There are {tiers}.")
+    beside, found, n_without = _Beside(), list[FoundRecording](), 0
+    annotated = defaultdict[Path, list[str]](list)
+    for one in files:
+        path = beside.recording_of(one)
+        annotated[path].append(one.path.name)
+        speakers = [tier.entries for tier in one.tiers if tier.name == speaker]
+        for tier in (tier for tier in one.tiers if tier.name == label):
+            for entry in tier.entries:
+                if not entry.text or entry.text == UNSURE or entry.text.startswith("("):
+                    n_without += bool(entry.text)  # such as "(laughter)", as `earnest timeline` writes it
+                    continue
+                times = {"start_s": repr(entry.start_s), "end_s": repr(entry.end_s)}
+                who = _text_at(speakers[0], (entry.start_s + entry.end_s) / 2) if speakers else tier.speaker
+                where = f"{one.path}: {shown(label)} at {entry.start_s:g} s"
+                written = str(path.relative_to(base)) if path.is_relative_to(base) else str(path)
+                found.append(FoundRecording(written, entry.text, where, who, "", times))
+    notes = [f"{counted(n_without, 'part')} without an emotion left out (unsure, vocal bursts)."] if n_without else []
+    twice = {path: names for path, names in annotated.items() if len(names) > 1}
+    for path, names in [*twice.items()][:1]:
+        several = f"{counted(len(twice), 'recording')} annotated in several files, such as {printable(path.name)}"
+        notes.append(f"{several} in {named([printable(name) for name in names])}: the parts of all are taken.")
+    knows = speaker is not None or any(one.speaker for one in found)
+    return Labels(found, f"{_TIER}{shown(label)}", _speakers_from(speaker) if knows else "", notes)
+
+
+def _speakers_from(tier: str | None) -> str:
+    return f"{_TIER}{shown(tier)}" if tier else "whose tier it is"
+
+
+def _named(names: Iterable[str], declared: str | None, source: Path) -> str | None:
+    if declared is None or declared in names:
+        return declared
+    raise CorpusError(f"{source}: no tier {shown(declared)}.{suggestion(declared, names)}")
+
+
+def _text_at(entries: Sequence[TierEntry], moment_s: float) -> str:
+    place = bisect_right(entries, moment_s, key=lambda entry: entry.start_s) - 1
+    return entries[place].text if place >= 0 and moment_s <= entries[place].end_s else ""
+
+
+class _Beside:
+    """Finds recordings of annotations, and reads each folder once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, Mapping[str, Path]] = {}
+
+    def recording_of(self, annotation: AnnotationFile) -> Path:
+        """Return the recording that a file names, or the one of its own name; where there is none, what it would be."""
+        folder = annotation.path.parent
+        for name in annotation.media:
+            for path in (folder / name, folder / Path(name).name):
+                if is_file(path):
+                    return path
+        if folder not in self._folders:
+            names = sorted(path for path in folder.iterdir() if is_recording(path.name))
+            self._folders[folder] = {path.stem: path for path in reversed(names)}
+        missing = Path(annotation.media[0]).name if annotation.media else f"{annotation.path.stem}.wav"
+        return self._folders[folder].get(annotation.path.stem, folder / missing)
+
+
+def _tier(name: str, speaker: str, entries: Iterable[TierEntry]) -> Tier:
+    of_whom = name.partition("@")
+    ordered = tuple(sorted(entries, key=lambda entry: (entry.start_s, entry.end_s)))
+    return Tier(of_whom[0].strip(), speaker.strip() or of_whom[2].strip(), ordered)
+
+
+def _elan(path: Path, text: str) -> AnnotationFile:
+    """Read ELAN's XML; an entry that refers to another one has its times."""
+    from xml.etree import ElementTree  # not for those who only predict
+
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ValueError("a document of ELAN's declares no entities")
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ValueError(str(error)) from None
+    slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
+    times: dict[str, tuple[float, float]] = {}
+    parents: dict[str, str] = {}
+    texts: list[tuple[ElementTree.Element, list[tuple[str, str]]]] = []
+    for tier in root.iter("TIER"):
+        inside: list[tuple[str, str]] = []
+        for one in (*tier.iter("ALIGNABLE_ANNOTATION"), *tier.iter("REF_ANNOTATION")):
+            identity = one.get("ANNOTATION_ID", "")
+            start, end = (slots.get(one.get(f"TIME_SLOT_REF{number}", "")) for number in (1, 2))
+            if start is not None and end is not None:
+                times[identity] = int(start) / 1000, int(end) / 1000
+            parents[identity] = one.get("ANNOTATION_REF", "")
+            inside.append((identity, (one.findtext("ANNOTATION_VALUE") or "").strip()))
+        texts.append((tier, inside))
+    tiers = []
+    for tier, inside in texts:
+        spans = ((_times_of(identity, times, parents), said) for identity, said in inside)
+        entries = (TierEntry(*span, said) for span, said in spans if span is not None)
+        tiers.append(_tier(tier.get("TIER_ID", ""), tier.get("PARTICIPANT", ""), entries))
+    urls = [one.get(name, "") for one in root.iter("MEDIA_DESCRIPTOR") for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL")]
+    return AnnotationFile(path, tuple(tiers), tuple(name for url in urls if (name := _of_url(url))))
+
+
+def _times_of(
+    identity: str, times: dict[str, tuple[float, float]], parents: dict[str, str]
+) -> tuple[float, float] | None:
+    """Return when an entry is, or the one that it refers to, or that one …; None where nothing says it."""
+    referring = []
+    while identity not in times and identity in parents:
+        referring.append(identity)
+        identity = parents.pop(identity)  # gone: so circles end
+    found = times.get(identity)
+    times.update(dict.fromkeys(referring, found) if found else {})
+    return found
+
+
+def _of_url(url: str) -> str:
+    """Return the path of an address of a file; "./talk%20one.wav" is one, too."""
+    path = unquote(urlsplit(url).path if url.startswith("file:") else url)
+    return "" if "\0" in path else path
+
+
+def _praat(path: Path, text: str) -> AnnotationFile:
+    """Read Praat's long or short text format: strings and numbers in the same order in both."""
+    tokens = iter(_praats_tokens(text))
+    if (next(tokens, ""), next(tokens, "")) != ("ooTextFile", "TextGrid"):
+        raise ValueError("save it in Praat as a text file")
+    _ = [next(tokens) for _ in range(3)]  # start, end, <exists>
+    tiers = []
+    for _ in range(_whole(next(tokens))):
+        kind, name, _start, _end, count = [next(tokens) for _ in range(5)]
+        width = 3 if kind == "IntervalTier" else 2  # a point has one time
+        cells = [[next(tokens) for _ in range(width)] for _ in range(_whole(count))]
+        tiers.append(_tier(str(name), "", (_interval(cell) for cell in cells if width == 3)))
+    return AnnotationFile(path, tuple(tiers))
+
+
+def _praats_tokens(text: str) -> Iterator[str | float]:
+    for match in _PRAATS.finditer(text):
+        string, number, flag = match.groups()
+        if string is not None:
+            yield string.replace('""', '"').strip()
+        elif number or flag:
+            yield float(number) if number else flag
+
+
+def _whole(token: str | float) -> int:
+    if isinstance(token, str):
+        raise ValueError(f"{shown(token)} where a number should be")
+    return int(token)
+
+
+def _interval(cells: Sequence[str | float]) -> TierEntry:
+    start, end, text = cells
+    if isinstance(start, str) or isinstance(end, str) or not isinstance(text, str):
+        raise ValueError("an interval is two numbers and a text")
+    return TierEntry(start, end, text)
+
+
+def _audacity(path: Path, text: str) -> AnnotationFile:
+    """Read a label track: start, end and label between tabs."""
+    entries = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith(_FREQUENCIES):
+            continue
+        match = _TRACK_LINE.fullmatch(line)
+        if match is None:
+            raise ValueError(f"line {number} has no start, end and label between tabs")
+        entries.append(TierEntry(float(match[1]), float(match[2]), match[3].strip()))
+    return AnnotationFile(path, (_tier(LABEL, "", entries),))
