@@ -213,6 +213,24 @@ def _settings() -> list[Reader]:
     ]
 
 
+def _annotations() -> dict[str, tuple[str, ...]]:
+    """Return name of a file → what ELAN, Praat or Audacity might write there about a.wav."""
+    from earnest.runtime.prediction import Prediction, Span
+    from earnest.runtime.timeline import Timeline
+
+    spans = (Span(0.0, 0.1, "happy", 0.9), Span(0.1, 0.2, "sad", 0.8))
+    said = Timeline(Prediction("a.wav", "mixed", 0.2, 0.2), spans=spans, speakers=("anna", "bert"))
+    text = "<ANNOTATION_VALUE>sad</ANNOTATION_VALUE>"
+    refers = f'<REF_ANNOTATION ANNOTATION_ID="b" ANNOTATION_REF="a1">{text}</REF_ANNOTATION>'
+    tier = f'<TIER TIER_ID="label@anna"><ANNOTATION>{refers}</ANNOTATION></TIER>'
+    short = '"ooTextFile"\n"TextGrid"\n0\n1\n<exists>\n2\n"TextTier"\n"t"\n0\n1\n1\n0.5\n"x"\n'
+    return {
+        "a.eaf": (said.to_eaf(), said.to_eaf().replace("</ANNOTATION_DOCUMENT>", f"{tier}</ANNOTATION_DOCUMENT>")),
+        "a.TextGrid": (said.to_textgrid(), f'{short}"IntervalTier"\n"label"\n0\n1\n1\n0\n0.1\n"happy"\n'),
+        "a.txt": (said.to("audacity"),),
+    }
+
+
 def _tables() -> list[Reader]:
     from earnest.corpora.manifest import COLUMNS, read_manifest
     from earnest.corpora.own import read_own
@@ -279,6 +297,10 @@ def _tables() -> list[Reader]:
             read_list,
             sounds,
             "text",
+        ),
+        *(
+            Reader(f"own annotation {file}", file, _texts(*seeds), read_own, sounds, "text")
+            for file, seeds in _annotations().items()
         ),
         Reader(
             "RTTM",
