@@ -24,7 +24,7 @@ from earnest.installation import __version__
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from earnest.audio.source import AudioInput, Channel
+    from earnest.audio.source import AudioInput, Channel, Part
     from earnest.bundle import BundleInfo
     from earnest.own.bundle import Learned
     from earnest.progress import Progress
@@ -49,6 +49,7 @@ __all__ = [
     "Embeddings",
     "Gap",
     "MissingExtraError",
+    "Part",
     "Prediction",
     "PredictionRows",
     "Predictor",
@@ -72,6 +73,7 @@ _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
     "Channel": "earnest.audio.source",
     "Embeddings": "earnest.runtime.formats",
     "Gap": "earnest.runtime.prediction",
+    "Part": "earnest.audio.source",
     "Prediction": "earnest.runtime.prediction",
     "PredictionRows": "earnest.runtime.formats",
     "Predictor": "earnest.runtime.predictor",

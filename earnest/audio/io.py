@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -20,8 +20,8 @@ import numpy.typing as npt
 from earnest.audio.deadline import check_deadline
 from earnest.audio.media_file import HEAD_BYTES, MediaReader, media_format
 from earnest.audio.quality import Mixer
-from earnest.audio.sound_file import SoundFileReader, check_end
-from earnest.audio.source import MAX_CHANNELS, Source, opened, source_name, whole_and_channel
+from earnest.audio.sound_file import LONGEST_BLOCK_S, SoundFileReader, check_end
+from earnest.audio.source import MAX_CHANNELS, Part, Source, opened, source_name, source_of, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, RecordingTooLongError, counted, first_line
 
@@ -183,6 +183,10 @@ def open_audio(source: Source, max_seconds: float = MAX_SECONDS, *, is_part: boo
     ----------
     is_part : whether not all will be read, so that a header may promise more than ``max_seconds``
     """
+    if isinstance(source, Part):
+        with open_audio(source_of(source.source), most_before_end(source, max_seconds), is_part=True) as stream:
+            yield cut(stream, source, max_seconds)
+        return
     name, (whole, channel) = source_name(source), whole_and_channel(source)
     if isinstance(whole, tuple):
         yield _array_stream(*whole, max_seconds, name, channel)
@@ -212,6 +216,28 @@ def open_audio_file(
         yield AudioStream(*form, blocks, lambda: notes_of(mixer, has_other_tracks=reader.has_other_tracks))
     finally:
         reader.close()
+
+
+def most_before_end(part: Part, max_seconds: float) -> float:
+    """Return how many seconds of a recording may be read for a part of it: up to its end, and all of that block."""
+    return part.start_s + max_seconds + LONGEST_BLOCK_S
+
+
+def cut(stream: AudioStream, part: Part, max_seconds: float) -> AudioStream:
+    """Return a part of a recording that is being read, of which nothing was read yet; see `open_audio`."""
+    name, rate_hz = source_name(part), stream.sample_rate_hz
+
+    def blocks() -> Iterator[Waveform]:
+        n_samples = 0
+        for block in _part(stream, part.start_s, part.end_s):
+            n_samples += len(block)
+            if n_samples > tolerated_s(max_seconds) * rate_hz:
+                raise _too_long(name, max_seconds)
+            yield block
+        if n_samples == 0:
+            raise AudioError(f"{name}: the recording has ended before this part begins.")
+
+    return replace(stream, name=name, blocks=blocks())
 
 
 def notes_of(mixer: Mixer, has_other_tracks: bool = False) -> tuple[str, ...]:

@@ -356,7 +356,7 @@ def is_joined(file: BinaryIO, size: int) -> bool:
 # libsndfile also opens feature and matrix files (HTK, MAT4, MAT5 …) as if they were sound.
 _FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST"})
 _BLOCK_SAMPLES = 2**21  # of all channels together: 8 MB
-_BLOCK_S = 60  # at a low rate fewer would be an hour, which grows when it is resampled
+LONGEST_BLOCK_S = 60  # at a low rate fewer would be an hour, which grows when it is resampled
 _UNKNOWN_FRAMES = 2**62  # libsndfile says 2^63 − 1
 _FULL_SCALE_16 = np.float32(2**-15)
 _JOIN = (
@@ -424,7 +424,7 @@ class SoundFileReader:
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield decoded blocks of at most 8 MB and a minute."""
-        n_frames = max(min(_BLOCK_SAMPLES // self.n_channels, _BLOCK_S * self.sample_rate_hz), 1)
+        n_frames = max(min(_BLOCK_SAMPLES // self.n_channels, LONGEST_BLOCK_S * self.sample_rate_hz), 1)
         # libsndfile's own scaling gives the same numbers, in more than twice the time of all else that it does.
         scale = _FULL_SCALE_16 if self._file.subtype == "PCM_16" else None
         kind = "float32" if scale is None else "int16"

@@ -45,13 +45,43 @@ class Channel:
         if not is_whole or not 1 <= self.number <= MAX_CHANNELS:
             expected = f"expected a whole number from 1 to {MAX_CHANNELS}; 1 is the first one"
             raise AudioError(f"{source_name(self.source)}: channel {shown(self.number)}, {expected}.")
-        if isinstance(self.source, Channel):
-            raise AudioError(f"{source_name(self.source)}: is one channel already. Give the recording.")
+        if isinstance(self.source, Channel | Part):
+            what = "one channel" if isinstance(self.source, Channel) else "a part"
+            raise AudioError(f"{source_name(self.source)}: is {what} already. Give the recording.")
 
 
-Source: TypeAlias = WholeSource | Channel
+@dataclass(frozen=True)
+class Part:
+    """A part of a recording by itself, such as one turn of a talk; in tables it is called ``talk.wav@12.5-14.25``.
+
+    It is answered as a file that was cut out of the recording: nothing around it is heard.
+
+    Raises `AudioError` when its times are none.
+
+    Attributes
+    ----------
+    source : the recording, or a `Channel` of it
+    start_s, end_s : seconds from the recording's start; None is its end
+    """
+
+    source: "AudioInput"
+    start_s: float
+    end_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.source, Part):
+            raise AudioError(f"{source_name(self.source)}: is a part already. Give the recording.")
+        for moment in (self.start_s, self.start_s if self.end_s is None else self.end_s):
+            if not isinstance(moment, Real) or isinstance(moment, bool) or not 0 <= moment < math.inf:
+                expected = "expected seconds from the start of the recording"
+                raise AudioError(f"{source_name(self.source)}: a part at {shown(moment)}, {expected}.")
+        if self.end_s is not None and self.end_s <= self.start_s:
+            raise AudioError(f"{source_name(self)}: a part must end after it begins.")
+
+
+Source: TypeAlias = WholeSource | Channel | Part
 """A path, the bytes of a file, an open binary file, or (array, sample rate in Hz) with shape (samples,) or
-(samples, channels); integer arrays are scaled by their type's range. Or one `Channel` of these."""
+(samples, channels); integer arrays are scaled by their type's range. Or one `Channel` of these, or a `Part`."""
 
 MAX_CHANNELS = 256
 MAX_STREAM_BYTES, PIECE_BYTES = 4 * 2**30, 2**20  # of an open file
@@ -65,6 +95,7 @@ LONGEST_PATH, SHOWN_OF_LONG = 4_096, 100  # of Linux, in letters; what is shown 
 _WITH_RATE = "Give array and sample rate together: model.predict((array, 16000))."
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # such as https://; a drive has one letter
 _CHANNEL = re.compile(r"(.*\.[^./#]+|-|array|bytes|stream)#([1-9][0-9]{0,2})", re.DOTALL)
+_PART = re.compile(r"(.*\.[^./@]+|-|array|bytes|stream)@([0-9]+(?:\.[0-9]+)?)-[0-9.]*", re.DOTALL)
 NOT_FILES = frozenset(("-", "array", "bytes", "stream"))  # paths of what has none, see `path_of`
 _EXPECTED = "Give a path, bytes, an open binary file or (array, sample_rate_hz)."
 
@@ -83,6 +114,8 @@ class NamedSamples(tuple[Any, int]):
 
 def source_name(source: object) -> str:
     """Return the name of a source for messages and tables: printable, one line."""
+    if isinstance(source, Part):
+        return _part_path(source_name(source.source), source)
     if isinstance(source, Channel):
         told = source_name(source.source)
         return f"{told}, channel {source.number}" if _is_nameless(source.source) else channel_path(told, source.number)
@@ -103,6 +136,20 @@ def _is_nameless(source: object) -> TypeGuard[bytes]:
 def channel_path(path: str, channel: int | None) -> str:
     """Return the name of a recording's channel, such as ``call.wav#2``; the path itself for all of them."""
     return f"{path}#{channel}" if channel else path
+
+
+def _part_path(path: str, part: Part) -> str:
+    """Return the name of a part of a recording, such as ``talk.wav@12.5-14.25``, to the millisecond."""
+    start, end = (
+        "" if moment is None else f"{moment:.3f}".rstrip("0").rstrip(".") for moment in (part.start_s, part.end_s)
+    )
+    return f"{path}@{start}-{end}"
+
+
+def recording_and_start(path: str) -> tuple[str, float | None]:
+    """Return the name of a recording, or its channel, and the seconds at which the part starts that `path_of` named."""
+    found = _PART.fullmatch(path)
+    return (found[1], float(found[2])) if found else (path, None)
 
 
 def file_and_channel(path: str) -> tuple[str, int | None]:
@@ -145,6 +192,8 @@ def path_of(source: object) -> str:
     A byte that is not UTF-8 becomes ``\\xff``, and a backslash before what looks so ``\\x5c``: no two files are called
     the same.
     """
+    if isinstance(source, Part):
+        return _part_path(path_of(source.source), source)
     if isinstance(source, Channel):
         return channel_path(path_of(source.source), source.number)
     if isinstance(source, str | os.PathLike):
@@ -270,13 +319,17 @@ def source_of(given: object) -> Source:
     Beside `AudioInput` it takes decoders of torchcodec, which newer versions of datasets give. For what is no recording
     it raises `AudioError`, whose message says what to hand over.
     """
+    if isinstance(given, Part):
+        return Part(source_of(given.source), given.start_s, given.end_s)
     if isinstance(given, Channel):
         return Channel(_whole(given.source), given.number)
     return _whole(given)
 
 
 def whole_and_channel(source: Source) -> tuple[WholeSource, int | None]:
-    """Return a recording and the number of the channel that is asked for, from 1; None for all of them."""
+    """Return a recording, the whole of a part too, and the channel that is asked for, from 1; None for all of them."""
+    if isinstance(source, Part):
+        return whole_and_channel(source_of(source.source))
     if isinstance(source, Channel):
         return _whole(source.source), int(source.number)
     return found_channel(source) if isinstance(source, str | os.PathLike) else (source, None)
@@ -312,7 +365,7 @@ def _whole(given: object) -> WholeSource:
 def refuse_single(sources: object) -> None:
     """Raise `AudioError` for one recording where several are expected: a path would be read letter by letter."""
     is_pair = isinstance(sources, tuple) and len(sources) == 2 and any(isinstance(one, Real) for one in sources)
-    kinds = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Channel)
+    kinds = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Channel, Part)
     if is_pair or isinstance(sources, kinds) or hasattr(sources, "read") or hasattr(sources, "get_all_samples"):
         raise AudioError("Expected several recordings, got one. Give a list, such as [recording].")
     if hasattr(sources, "columns"):  # of pandas, polars, pyarrow: iterating gives the names of its columns, or columns

@@ -20,6 +20,7 @@ from earnest.audio.io import SEPARATE, array_frames, mono_chunk, notes_of, open_
 from earnest.audio.quality import Mixer
 from earnest.audio.source import (
     AudioInput,
+    Part,
     Source,
     channel_path,
     opened,
@@ -381,24 +382,26 @@ def _channel(number: int | None) -> dict[str, float]:
 
 
 def _sent(source: Source) -> tuple[bytes, int | None]:
-    """Return the bytes of a recording, and the channel to ask for; an array is sent as what is to be heard of it.
+    """Return the bytes of a recording, and the channel to ask for; of an array or a part what is to be heard is sent.
 
     Where its channels take turns, all are sent: the server tells that they do.
     """
     whole, channel = whole_and_channel(source)
+    if isinstance(source, Part):
+        return _wav(source), None
     if isinstance(whole, tuple):
         return _wav(source, whole[0]), None
     with opened(whole, source_name(source)) as file:
         return file.read(), channel
 
 
-def _wav(source: Source, array: npt.ArrayLike) -> bytes:
-    """Return samples as a WAV file of floats: nothing is lost."""
+def _wav(source: Source, array: npt.ArrayLike | None = None) -> bytes:
+    """Return samples as a WAV file of floats: nothing is lost. Of an array whose channels take turns these are sent."""
     import soundfile
 
     with open_audio(source, np.inf) as stream:
         sound = np.concatenate(list(stream.blocks))
-        if SEPARATE in stream.notes():
+        if array is not None and SEPARATE in stream.notes():
             sound = array_frames(array, stream.name)
     file = BytesIO()
     soundfile.write(file, sound, stream.sample_rate_hz, format="WAV", subtype="FLOAT")

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.source import recording_and_start
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
 from earnest.errors import CorpusError, named, suggestion
 from earnest.evaluation.answers import (
@@ -334,7 +335,9 @@ def _places(answers: SystemAnswers, utterances: Sequence[Utterance]) -> npt.NDAr
     rows = zip(answers.name, answers.text("corpus"), starts, strict=True)
     places = np.empty(len(answers), dtype=np.int64)
     for row, (name, corpus, start) in enumerate(rows):
-        found = index.find(name, corpus, seconds[start])
+        is_known = start or composed(name) in index.by_id
+        recording, start_s = (name, seconds[start]) if is_known else recording_and_start(name)
+        found = index.find(recording, corpus, start_s)
         if len(found) > 1 and all(_lies_elsewhere(name, utterances[place]) for place in found):
             found = []  # the name of a file alone tells nothing where several folders have it
         if len(found) > 1:

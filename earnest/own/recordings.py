@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.io import load_waveform
-from earnest.audio.source import AudioInput, Source, file_and_channel
+from earnest.audio.source import AudioInput, Part, Source, file_and_channel
 from earnest.augment.base import build_choice, generator_for
 from earnest.bundle import Bundle, BundleInfo, load_bundle
 from earnest.corpora.base import CORPORA
@@ -188,7 +188,7 @@ def hear_own(
     seed : of the changes
     """
     n_rows = len(data.utterances)
-    listening = hear(predictor, _sources(data.utterances, predictor), jobs)
+    listening = hear(predictor, map(_source, data.utterances), jobs)
     heard = list(progress.counted("Listening", listening, n_rows))
     kept = [place for place, one in enumerate(heard) if one.embedding is not None]
     pairs = zip(data.utterances, heard, strict=True)
@@ -216,28 +216,9 @@ def _stacked_copies(copies: Sequence[OwnRecording], found: Sequence[OwnRecording
     return _stacked([copy if copy.embedding is not None else own for copy, own in pairs])
 
 
-def _sources(rows: Iterable[Utterance], predictor: Predictor) -> Iterator[Source]:
-    """Yield the sources of rows; a part of a recording is decoded here, at the model's rate."""
-    rate_hz = predictor.info.sample_rate_hz
-    for row in rows:
-        if not row.start_s and row.end_s is None:
-            yield str(row.path)
-            continue
-        try:
-            yield load_waveform(row.path, rate_hz, row.start_s, row.end_s), rate_hz
-        except EarnestError as error:
-            yield cast("BinaryIO", _Failed(error))
-
-
-class _Failed:
-    """A recording that could not be decoded: reading it fails again, so that its row tells why."""
-
-    def __init__(self, error: EarnestError) -> None:
-        self._error = error
-
-    def read(self, _size: int = -1) -> bytes:
-        """Raise the error."""
-        raise self._error
+def _source(row: Utterance) -> Source:
+    is_whole = not row.start_s and row.end_s is None
+    return str(row.path) if is_whole else Part(str(row.path), row.start_s, row.end_s)
 
 
 def _copies(rows: Sequence[Utterance], rate_hz: int, seed: int) -> Iterator[Source]:

@@ -9,6 +9,7 @@ payload. The parent trusts neither: kinds, lengths, numbers and texts are checke
 import enum
 import io
 import json
+import math
 import socket
 import struct
 import sys
@@ -183,12 +184,14 @@ def _answer(mail: "_Mail", file: BinaryIO, job: dict[str, Any]) -> dict[str, Any
         mail.add(Kind.PICTURE, as_json({"text": text, "shape": greys.shape}))
         mail.add(Kind.GREYS, greys.astype("<u2", order="C").reshape(-1).view(np.uint8).data)
         return {}
-    with open_audio_file(file, name, job["max_seconds"], channel=job["channel"]) as stream:
+    with open_audio_file(file, name, job["max_seconds"], job["is_part"], job["channel"]) as stream:
         form = {"sample_rate_hz": stream.sample_rate_hz, "n_channels": stream.n_channels, "encoding": stream.encoding}
         mail.add(Kind.OPENED, as_json(form))
+        n_left = math.inf if job["until_s"] is None else job["until_s"] * stream.sample_rate_hz
         for block in stream.blocks:
+            n_left -= len(block)
             mail.add(Kind.BLOCK, block.astype("<f4", order="C", copy=False).view(np.uint8).data)
-            if mail.is_told_to_stop():
+            if n_left <= 0 or mail.is_told_to_stop():
                 break
         return {"notes": stream.notes()}
 

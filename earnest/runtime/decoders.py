@@ -31,8 +31,8 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 import numpy as np
 
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline, until
-from earnest.audio.io import MAX_SECONDS, NOTES, AudioStream, check_form, checked, open_audio
-from earnest.audio.source import Channel, Source, opened, source_name, whole_and_channel
+from earnest.audio.io import MAX_SECONDS, NOTES, AudioStream, check_form, checked, cut, most_before_end, open_audio
+from earnest.audio.source import Channel, Part, Source, opened, source_name, source_of, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, DecoderDiedError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.decoder_child import LENGTH, STOP, Kind, WireError, error_of, read_message, values_of
@@ -186,14 +186,27 @@ class DecoderPool:
 
         Raises `DecoderDiedError` when the recording ended the process that decoded it.
         """
+        if isinstance(source, Part):
+            most_s = most_before_end(source, max_seconds)
+            with self._opened(source_of(source.source), most_s, source.end_s, is_part=True) as stream:
+                yield cut(stream, source, max_seconds)
+            return
+        with self._opened(source, max_seconds) as stream:
+            yield stream
+
+    @contextmanager
+    def _opened(
+        self, source: Source, max_seconds: float, until_s: float | None = None, is_part: bool = False
+    ) -> Iterator[AudioStream]:
         name, (whole, channel) = source_name(source), whole_and_channel(source)
         # An array is nothing to decode, so it needs no child.
         if isinstance(whole, tuple):
-            with open_audio(source, max_seconds) as stream:
+            with open_audio(source, max_seconds, is_part=is_part) as stream:
                 yield stream
             return
         with opened(whole, name) as file, self._child() as child:
-            child.begin(file, name=name, picture=False, max_seconds=max_seconds, channel=channel)
+            limits = {"max_seconds": max_seconds, "until_s": until_s, "is_part": is_part}
+            child.begin(file, name=name, picture=False, channel=channel, **limits)
             values = child.values(Kind.OPENED)
             rate_hz, n_channels = _whole(values, "sample_rate_hz"), _whole(values, "n_channels")
             check_form(name, rate_hz, n_channels)
@@ -205,10 +218,10 @@ class DecoderPool:
 
     def read_picture(self, source: Source) -> Picture:
         """Read a spectrogram; see `earnest.runtime.picture.read_picture`."""
-        assert not isinstance(source, tuple | Channel)
+        assert not isinstance(source, tuple | Channel | Part)
         name = source_name(source)
         with opened(source, name) as file, self._child() as child:
-            child.begin(file, name=name, picture=True, max_seconds=0.0, channel=None)
+            child.begin(file, name=name, picture=True, max_seconds=0.0)
             values, greys = child.values(Kind.PICTURE), child.payload(Kind.GREYS)
             child.payload(Kind.DONE)  # heard to its end, so that the child is free again
         shape = values.get("shape")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from earnest.audio.source import Channel, Source, opened, source_name
+from earnest.audio.source import Channel, Part, Source, opened, source_name
 from earnest.errors import AudioError, needs_extra, printable
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def read_picture(source: Source) -> Picture:
     where Pillow is not installed.
     """
     name = source_name(source)
-    assert not isinstance(source, tuple | Channel)
+    assert not isinstance(source, tuple | Channel | Part)
     with opened(source, name) as file:
         return picture_of(*greys_of(file, name), name)
 

@@ -168,6 +168,8 @@ def _listed(source: str) -> Iterator[Input]:
     if is_list(source):
         rows = rows_of_list(text, source)
         warn_of_columns(rows[0][1], source)
+        for number, row in rows:
+            refuse_part(row, f"{source}, row {number}")
         channels = (channel_of(row, f"{source}, row {number}") for number, row in rows)
         found = map(_file, named_in(source, (row["path"] for _, row in rows)))
         yield from (one.of_channel(channel) for one, channel in zip(found, channels, strict=True))

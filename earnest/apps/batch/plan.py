@@ -57,7 +57,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Part:
+class ArrayPart:
     """The ``number``-th of ``count`` equal parts of the shards, from 1."""
 
     number: int = 1
@@ -77,11 +77,11 @@ class BatchPlan:
         numbers = (number for number in range(self.request.n_shards) if _last(shard_name(number)) in names)
         return {number for number in numbers if _last(sum_name(shard_name(number))) in names}
 
-    def of(self, part: Part) -> range:
+    def of(self, part: ArrayPart) -> range:
         """Return the numbers of the shards of a part."""
         return range(part.number - 1, self.request.n_shards, part.count)
 
-    def left(self, part: Part, verify: bool) -> list[int]:
+    def left(self, part: ArrayPart, verify: bool) -> list[int]:
         """Return the numbers of the shards of a part that are not done.
 
         Parameters
@@ -95,7 +95,7 @@ class BatchPlan:
             if number not in done or (verify and not is_sound(self.place, shard_name(number)))
         ]
 
-    def to_do(self, part: Part, verify: bool, retries: bool) -> tuple[list[int], int]:
+    def to_do(self, part: ArrayPart, verify: bool, retries: bool) -> tuple[list[int], int]:
         """Return the shards of a part that are to be done, and how many rows of the others have an error.
 
         Parameters

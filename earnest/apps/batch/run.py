@@ -21,8 +21,8 @@ from earnest.apps.batch.plan import (
     LEAST_SHARDS,
     REQUEST,
     SHARDS,
+    ArrayPart,
     BatchPlan,
-    Part,
     check_same,
     cut,
     read_plan,
@@ -53,7 +53,7 @@ _COLUMNS = ("path", "status", "emotion", "duration_s", "speech_s", "quality", "r
 
 
 def planned(
-    place: Place, words: dict[str, Any], shard_size: int | None, part: Part, tell: Callable[[str], None]
+    place: Place, words: dict[str, Any], shard_size: int | None, part: ArrayPart, tell: Callable[[str], None]
 ) -> BatchPlan:
     """Return the plan at a place, made anew where there is none.
 

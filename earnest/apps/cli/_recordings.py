@@ -28,10 +28,12 @@ from earnest.audio.io import load_waveform
 from earnest.audio.source import (
     MAX_CHANNELS,
     Channel,
+    Part,
     Source,
     file_and_channel,
     path_in,
     path_of,
+    recording_and_start,
     source_name,
     whole_and_channel,
 )
@@ -39,9 +41,9 @@ from earnest.corpora.folders import Found, found_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.corpora.own.read import matched
 from earnest.corpora.own.tables import PATH, SPEAKER, guessed_name
-from earnest.errors import AudioError, EarnestError, MissingExtraError, counted, printable, shown
+from earnest.errors import AudioError, CorpusError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.files.reading import read_text
-from earnest.files.tables import has_text, text_rows
+from earnest.files.tables import has_text, number_in, text_rows
 from earnest.labels import composed
 from earnest.progress import SILENT, Progress, ShowAmount
 from earnest.runtime.decoders import Reading
@@ -57,7 +59,7 @@ _log = logging.getLogger("earnest")
 
 @dataclass(frozen=True)
 class ListedRecordings:
-    """A list of recordings: CSV with the column ``path`` and, perhaps, ``speaker``, ``channel`` and others.
+    """A list of recordings: CSV with the column ``path`` and, perhaps, ``speaker``, ``channel``, times and others.
 
     Attributes
     ----------
@@ -83,7 +85,7 @@ def is_list(path: str) -> bool:
 def read_list(path: Path) -> ListedRecordings:
     """Read a list of recordings; relative paths start at its folder.
 
-    Raises `EarnestError` when it is no such list, names parts of recordings, no channel, or two speakers for one
+    Raises `EarnestError` when it is no such list, names what is no channel or no part, or two speakers for one
     recording.
     """
     listed = rows_of_list(read_text(path, most=MOST_LIST_BYTES, what="list of recordings"), str(path))
@@ -93,6 +95,11 @@ def read_list(path: Path) -> ListedRecordings:
         source: Source = str(path_in(path.parent, row["path"]))
         if channel := channel_of(row, f"{path}, row {number}"):
             source = Channel(source, channel)
+        if times := part_of(row, f"{path}, row {number}"):
+            try:
+                source = Part(source, *times)
+            except AudioError as error:
+                raise EarnestError(f"{path}, row {number}: {error}") from None
         speaker = row.get("speaker", "")
         if speakers.setdefault(path_of(source), speaker) != speaker:
             told = f"another row says that {printable(row['path'])} is spoken by someone else"
@@ -132,8 +139,7 @@ def rows_of_list(text: str, where: str) -> list[tuple[int, dict[str, str]]]:
         _check_columns(header, where)
         header = _with_path(header, where)
         filled = ((number, row) for number, row in enumerate(rows, 2) if has_text(row))
-        times = [guessed_name(header, what) for what in ("start_s", "end_s")]  # by which `earnest learn` reads parts
-        listed = [(number, _cells(header, times, row, f"{where}, row {number}")) for number, row in filled]
+        listed = [(number, _cells(header, row, f"{where}, row {number}")) for number, row in filled]
     except csv.Error as error:
         raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error
     if not listed:
@@ -162,27 +168,39 @@ def _with_path(header: Sequence[str], where: str) -> list[str]:
     return ["path" if name == theirs else name for name in header]
 
 
-def _cells(header: Sequence[str], times: Sequence[str | None], row: Sequence[str], where: str) -> dict[str, str]:
+def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, str]:
     if len(row) != len(header):
         raise EarnestError(f"{where}: {counted(len(row), 'cell')}, but the header has {len(header)}.")
     # Only a path may begin or end with a space, and that only where the file is called so.
     cells = {name: cell if name == "path" else cell.strip() for name, cell in zip(header, row, strict=True)}
-    refuse_part(cells, where, times)
     if not cells["path"]:
         raise EarnestError(f"{where}: the path is missing.")
     return cells
 
 
-def refuse_part(cells: Mapping[str, str], where: str, times: Sequence[str | None] = ()) -> None:
-    """Raise an `EarnestError` for a row that names a part of a recording."""
-    if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0") or _are_numbers(cells, times):
-        raise EarnestError(
-            f"{where}: names a part of a recording. Save that part as a file: only whole recordings are answered."
-        )
+def part_of(row: Mapping[str, str], where: str) -> tuple[float, float | None] | None:
+    """Return start and end, in seconds, of the part of its recording that a row of a list names; None for all of it.
+
+    Columns are found by their names, as `earnest learn` finds them.
+    """
+    start, end = (guessed_name([*row], what) for what in ("start_s", "end_s"))
+    texts = [row.get(name or "", "") for name in (start, end)]
+    if (start, end) != ("start_s", "end_s") and not all(text.replace(".", "", 1).isdecimal() for text in texts):
+        texts = [
+            row.get(name, "") for name in ("start_s", "end_s")
+        ]  # columns that are called otherwise may be anything
+    try:
+        start_s, end_s = (number_in(text, where) if text else None for text in texts)
+    except CorpusError as error:
+        raise EarnestError(str(error)) from None
+    return (start_s or 0.0, end_s) if start_s or end_s is not None else None
 
 
-def _are_numbers(cells: Mapping[str, str], columns: Sequence[str | None]) -> bool:
-    return bool(columns) and all(name is not None and cells[name].replace(".", "", 1).isdecimal() for name in columns)
+def refuse_part(row: Mapping[str, str], where: str) -> None:
+    """Raise an `EarnestError` for a row that names a part of a recording, where whole ones alone are answered."""
+    if part_of(row, where):
+        instead = "Save that part as a file, or answer it with earnest predict"
+        raise EarnestError(f"{where}: names a part of a recording. {instead}.")
 
 
 class Speakers:
@@ -207,11 +225,11 @@ class Speakers:
     def of(self, path: str) -> str:
         """Return the speaker of a recording, "" for none; with a pattern that doesn't match, it has one to itself.
 
-        The channels of a recording are different speakers, unless a list says otherwise.
+        The channels of a recording are different speakers, unless a list says otherwise; its parts are of one.
         """
         if speaker := self._listed.get(path):
             return f"speaker {speaker}"
-        whole, channel = file_and_channel(path)
+        whole, channel = file_and_channel(recording_and_start(path)[0])
         speaker = self._of_whole(whole)
         return f"{speaker} channel {channel}" if speaker and channel else speaker
 
@@ -280,7 +298,13 @@ def in_channels(
         raise click.UsageError(f"{told}. Leave out --channel, or name the recordings without their channels.")
     numbers = list(dict.fromkeys(channels))
     count = count if len(numbers) > 1 else None
-    return [Channel(recording, number) for recording in found for number in _there(recording, numbers, count)]
+    return [_of_channel(recording, number) for recording in found for number in _there(recording, numbers, count)]
+
+
+def _of_channel(recording: Source, number: int) -> Source:
+    if isinstance(recording, Part):
+        return Part(Channel(recording.source, number), recording.start_s, recording.end_s)
+    return Channel(recording, number)
 
 
 def _there(recording: Source, numbers: list[int], count: ChannelCount | None) -> list[int]:

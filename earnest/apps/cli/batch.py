@@ -27,7 +27,7 @@ from earnest.evaluation.texts import percent
 from earnest.runtime.timeline_plot import clock
 
 if TYPE_CHECKING:
-    from earnest.apps.batch.plan import BatchPlan, Part
+    from earnest.apps.batch.plan import ArrayPart, BatchPlan
     from earnest.apps.batch.run import Outcome, Processes, RayActors, Summary
     from earnest.apps.batch.shard import Work
 
@@ -55,12 +55,12 @@ def command() -> None:
     """
 
 
-def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "Part":
-    from earnest.apps.batch.plan import Part
+def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "ArrayPart":
+    from earnest.apps.batch.plan import ArrayPart
 
     number, _, count = text.partition("/")
     try:
-        part = Part(int(number), int(count))
+        part = ArrayPart(int(number), int(count))
     except ValueError:
         raise click.BadParameter(f"write the number of this part and of all, such as 3/64; got '{text}'.") from None
     if not 1 <= part.number <= part.count:
@@ -118,7 +118,7 @@ def run(
     output: str,
     table: str,
     workers: WorkerOptions,
-    part: "Part",
+    part: "ArrayPart",
     shard_size: int | None,
     retry_failed: bool,
     only_plan: bool,

@@ -141,8 +141,8 @@ def command(
 ) -> None:
     """Recognise the emotion of recordings.
 
-    PATHS are files, folders (searched for recordings), lists (.csv or .tsv with the column path, and perhaps speaker
-    and channel) or - for standard input. JSON is one object a line.
+    PATHS are files, folders (searched for recordings), lists (.csv or .tsv with the column path, and perhaps speaker,
+    channel, start_s and end_s: a part in seconds) or - for standard input. JSON is one object a line.
     An answer below the model's threshold is "unsure": it has probabilities, but no emotion. A recording with several
     segments of speech is "mixed" when no emotion holds most of them. One that can't be read, crashes its decoder
     (--isolate) or takes too long (--timeout) is a row with an error.

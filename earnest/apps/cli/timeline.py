@@ -31,7 +31,7 @@ from earnest.apps.cli._typed import (
     refuse_input,
 )
 from earnest.audio.activity import DETECTORS
-from earnest.audio.source import Source
+from earnest.audio.source import Part, Source, source_name
 from earnest.errors import AudioError, MissingExtraError, counted
 from earnest.files.writing import new_file, unfollowed
 from earnest.runtime.adaptation import Adapter
@@ -102,6 +102,9 @@ def command(
     chosen = chosen_format(form, output, SUFFIXES)
     is_table = len(paths) > 1 or is_list(paths[0]) or is_folder(paths[0])
     sources = sources_of(paths, channels, output)
+    if part := next((one for one in sources if isinstance(one, Part)), None):
+        told = "A timeline is of a whole recording; earnest predict answers parts"
+        raise click.UsageError(f"{source_name(part)}: a part. {told}.")
     if is_table:
         _check_table(paths, chosen, plot)
     _check_picture(plot, paths)

@@ -140,6 +140,8 @@ def test_the_start_tells_parts_of_a_file_apart():
     times = texts(start=["0 days 00:00:01.500000", "0 days"])
     joined = join(said(("long.wav", "sad"), ("long.wav", "sad"), texts=times), rows)
     assert joined.predictions.utterance_id.tolist() == ["p2", "p1"]
+    by_name = join(said(("/data/long.wav@1.5-", "sad"), ("long.wav@0-1.5", "sad")), rows)  # as `earnest predict` does
+    assert by_name.predictions.utterance_id.tolist() == ["p2", "p1"]
 
 
 def test_a_scheme_folds_the_truth_and_drops_clips():

@@ -12,7 +12,7 @@ from earnest.apps.batch.inputs import Input
 from earnest.apps.batch.places import LocalPlace, write_summed
 from earnest.apps.batch.plan import (
     LARGE_BYTES,
-    Part,
+    ArrayPart,
     check_same,
     cut,
     packed,
@@ -67,7 +67,7 @@ def test_no_inputs_are_told() -> None:
 @given(parts=st.integers(1, 20))
 def test_parts_share_the_shards(parts: int) -> None:
     plan = write_plan(Kept(), cut(some(50), 3)[0], WORDS)
-    mine = [plan.left(Part(number, parts), verify=True) for number in range(1, parts + 1)]
+    mine = [plan.left(ArrayPart(number, parts), verify=True) for number in range(1, parts + 1)]
     assert sorted(number for some in mine for number in some) == list(range(17))
 
 
@@ -144,7 +144,7 @@ def test_a_shard_without_a_checksum_is_not_done(tmp_path: Path) -> None:
     write_summed(place, shard_name(2), b"rows")
     place.write(shard_name(2), b"other rows")
     assert plan.done() == {1, 2}
-    assert plan.left(Part(), verify=True) == [0, 2]
+    assert plan.left(ArrayPart(), verify=True) == [0, 2]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"n_inputs": "many"}', "[" * 1000])
@@ -161,8 +161,10 @@ def test_a_plan_says_which_other_machines_its_list_names(tmp_path: Path) -> None
     for name, lines in (("some", addresses), ("own", ["here.wav"]), ("many", [f"http://{n}/x" for n in range(12)])):
         (tmp_path / f"{name}.txt").write_text("\n".join(lines))
         words = WORDS | {"source": str(tmp_path / f"{name}.txt"), "channel": None}
-        planned(LocalPlace(tmp_path / name), words, None, Part(), told.append)
-        planned(LocalPlace(tmp_path / name), words, None, Part(), told.append)  # it is there: nothing is told again
+        planned(LocalPlace(tmp_path / name), words, None, ArrayPart(), told.append)
+        planned(
+            LocalPlace(tmp_path / name), words, None, ArrayPart(), told.append
+        )  # it is there: nothing is told again
     some, many = told
     what = "names 3 recordings elsewhere, which a run fetches with what you may do there"
     assert some == f"{tmp_path}/some.txt {what}: s3://calls (2), https://a.example:8 (1). (--plan fetches none.)"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from earnest.apps.batch.inputs import inputs_of
-from earnest.apps.cli._recordings import Speakers, read_list, sources_of
+from earnest.apps.cli._recordings import Speakers, in_channels, read_list, sources_of
+from earnest.audio.source import Channel, Part, path_of
 from earnest.corpora.own.read import LONGEST_PATH
 from earnest.errors import EarnestError
 
@@ -48,9 +49,8 @@ def test_a_pattern_is_not_tried_on_endless_names() -> None:
         ("file,file\na.wav,b.wav\n", "needs the column 'path', named in its first line. There are 'file', 'file'"),
         ("path\n", "lists no recordings"),
         ("path,speaker\na.wav\n", "row 2: 1 cell, but the header has 2"),
-        ("path,start_s\na.wav,1.5\n", "names a part of a recording"),
-        ("path,end_s\na.wav,1.5\n", "names a part of a recording"),
-        ("path,Start,end\na.wav,0,1.5\n", "names a part of a recording"),
+        ("path,start_s\na.wav,soon\n", "row 2: expected a number, got 'soon'"),
+        ("path,start_s,end_s\na.wav,2,1\n", "a.wav@2-1: a part must end after it begins"),
         ("path,speaker\n,anna\n", "the path is missing"),
         ('path\n"a.wav\n', "not a readable list"),
         ("path,channel\na.wav,left\n", "row 2: channel 'left', expected 1 for the left one"),
@@ -66,6 +66,26 @@ def test_what_is_no_list_is_refused(tmp_path: Path, text: str, message: str) -> 
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(EarnestError, match=message):
         read_list(tmp_path / "list.csv")
+
+
+def test_rows_with_times_are_parts(tmp_path: Path) -> None:
+    rows = ("a.wav,1.5,,1", "a.wav,0,2.25,", "a.wav,00:00:03,4,", "a.wav,,,", "b.wav,0.0,,2")
+    (tmp_path / "list.csv").write_text("\n".join(("path,start_s,end_s,channel", *rows)))
+    a, b = (str(tmp_path / name) for name in ("a.wav", "b.wav"))
+    parts = (Part(Channel(a, 1), 1.5), Part(a, 0.0, 2.25), Part(a, 3.0, 4.0), a, Channel(b, 2))
+    assert read_list(tmp_path / "list.csv").sources == parts
+    (tmp_path / "other.csv").write_text("path,Start,end\na.wav,0,1.5\na.wav,soon,later\n")  # the last are no times
+    assert read_list(tmp_path / "other.csv").sources == (Part(a, 0.0, 1.5), a)
+    assert in_channels([Part(a, 1.0)], [2]) == [Part(Channel(a, 2), 1.0)]
+
+
+def test_a_part_has_the_speaker_of_its_recording(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,start_s,end_s,speaker\na.wav,0,1,anna\na.wav,1,2,bert\n")
+    listed = Speakers([str(tmp_path / "list.csv")])
+    names = [path_of(source) for source in read_list(tmp_path / "list.csv").sources]
+    assert [listed.of(name) for name in names] == ["speaker anna", "speaker bert"]
+    by_name = Speakers([str(tmp_path)], "spk([0-9])")
+    assert by_name.of(str(tmp_path / "spk1.wav@0-1")) == by_name.of(str(tmp_path / "spk1.wav@2-3"))
 
 
 @pytest.mark.parametrize("name", ["file", "File Name", "audio_path", "recording"])
