@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path, PurePath
 from threading import Lock
@@ -181,19 +182,24 @@ def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, s
 def part_of(row: Mapping[str, str], where: str) -> tuple[float, float | None] | None:
     """Return start and end, in seconds, of the part of its recording that a row of a list names; None for all of it.
 
-    Columns are found by their names, as `earnest learn` finds them.
+    Columns are found by their names, as `earnest learn` finds them; what ours are not called may hold anything.
     """
-    start, end = (guessed_name([*row], what) for what in ("start_s", "end_s"))
-    texts = [row.get(name or "", "") for name in (start, end)]
-    if (start, end) != ("start_s", "end_s") and not all(text.replace(".", "", 1).isdecimal() for text in texts):
-        texts = [
-            row.get(name, "") for name in ("start_s", "end_s")
-        ]  # columns that are called otherwise may be anything
+    names = _columns_of_times(tuple(row))
+    if names != _TIMES and not all(row.get(name, "").replace(".", "", 1).isdecimal() for name in names):
+        names = _TIMES
     try:
-        start_s, end_s = (number_in(text, where) if text else None for text in texts)
+        start_s, end_s = (number_in(row[name], where) if row.get(name) else None for name in names)
     except CorpusError as error:
         raise EarnestError(str(error)) from None
     return (start_s or 0.0, end_s) if start_s or end_s is not None else None
+
+
+_TIMES = ("start_s", "end_s")
+
+
+@lru_cache(maxsize=16)  # a list may have a million rows
+def _columns_of_times(columns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(guessed_name(columns, what) or what for what in _TIMES)
 
 
 def refuse_part(row: Mapping[str, str], where: str) -> None:
