@@ -23,6 +23,7 @@ BY_OTHERS = {
     "load_clips": "load_waveform",
     "load_utterances": "load_corpus",
     "read_adaptation": "read_record and Adaptation.read",
+    "read_annotation": "read_own",
     "read_audformat": "TABLE_READERS",
     "read_audiofolder": "TABLE_READERS",
     "read_declared": "TABLE_READERS",
