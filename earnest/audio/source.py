@@ -54,7 +54,8 @@ class Channel:
 class Part:
     """A part of a recording by itself, such as one turn of a talk; in tables it is called ``talk.wav@12.5-14.25``.
 
-    It is answered as a file that was cut out of the recording: nothing around it is heard.
+    It is answered as a file that was cut out of the recording: nothing around it is heard, and times in its answer
+    count from its start.
 
     Raises `AudioError` when its times are none.
 
