@@ -27,7 +27,7 @@ import earnest
 from earnest.apps.server.service import digest_of_key
 from earnest.apps.server.settings import Settings
 from earnest.audio.io import load_waveform
-from earnest.audio.source import AudioInput, Channel
+from earnest.audio.source import AudioInput, Channel, Part
 from earnest.client import AsyncClient, Client, ServerError, calls
 from earnest.client.calls import Call
 from earnest.errors import AudioError, EarnestError, RecordingTooLongError
@@ -144,6 +144,14 @@ def test_one_channel_equals_the_models(client: Client, model: Predictor, tmp_pat
         client.predict_many([Channel(call, 1), Channel(call, 2)], adapt="auto")
     with pytest.raises(AudioError, match="there is no channel 3"):
         client.predict(Channel(call, 3))
+
+
+def test_a_part_is_answered_as_it_is_here(client: Client, model: earnest.Predictor, clip: Path) -> None:
+    part = Part(Channel(clip, 1), 0.25, 1.25)
+    (found, late), expected = client.predict_many([part, Part(clip, 60)]), model.predict(part)
+    assert (found.path, found.duration_s, found.status) == (expected.path, 1.0, expected.status)
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
+    assert late.error == f"{clip}@60-: the recording has ended before this part begins."
 
 
 def test_a_timeline_equals_the_models(client: Client, model: Predictor, clip: Path) -> None:
