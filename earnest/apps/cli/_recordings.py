@@ -199,7 +199,10 @@ _TIMES = ("start_s", "end_s")
 
 @lru_cache(maxsize=16)  # a list may have a million rows
 def _columns_of_times(columns: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(guessed_name(columns, what) or what for what in _TIMES)
+    start, end = (guessed_name(columns, what) or what for what in _TIMES)
+    if start.lower() == "onset":
+        end = next((name for name in columns if name.lower() == "offset"), end)
+    return start, end
 
 
 def refuse_part(row: Mapping[str, str], where: str) -> None:

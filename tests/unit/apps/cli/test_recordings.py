@@ -76,6 +76,8 @@ def test_rows_with_times_are_parts(tmp_path: Path) -> None:
     assert read_list(tmp_path / "list.csv").sources == parts
     (tmp_path / "other.csv").write_text("path,Start,end\na.wav,0,1.5\na.wav,soon,later\n")  # the last are no times
     assert read_list(tmp_path / "other.csv").sources == (Part(a, 0.0, 1.5), a)
+    (tmp_path / "onsets.csv").write_text("path,onset,offset\na.wav,0.5,1.5\n")
+    assert read_list(tmp_path / "onsets.csv").sources == (Part(a, 0.5, 1.5),)
     assert in_channels([Part(a, 1.0)], [2]) == [Part(Channel(a, 2), 1.0)]
 
 
