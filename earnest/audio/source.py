@@ -149,7 +149,7 @@ def _part_path(path: str, part: Part) -> str:
 
 def recording_and_start(path: str) -> tuple[str, float | None]:
     """Return the name of a recording, or its channel, and the seconds at which the part starts that `path_of` named."""
-    found = _PART.fullmatch(path)
+    found = _PART.fullmatch(path) if "@" in path else None  # a million names are asked, and few are parts
     return (found[1], float(found[2])) if found else (path, None)
 
 

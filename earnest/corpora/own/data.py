@@ -153,6 +153,25 @@ class FoundRecording:
 
 
 @dataclass(frozen=True)
+class FoundLayout:
+    """The recordings that a layout found.
+
+    Attributes
+    ----------
+    base : where relative paths start
+    strangers : recordings that a table should name, and doesn't
+    """
+
+    name: str
+    found: Sequence[FoundRecording]
+    base: Path
+    label_from: str
+    speaker_from: str = ""
+    notes: Sequence[str] = ()
+    strangers: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
 class FoundRows:
     """Utterances, those that are none, and the sets of a split that the rows name."""
 

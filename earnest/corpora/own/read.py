@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from earnest.audio.source import is_file, path_in
 from earnest.corpora.folders import Found, found_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES
-from earnest.corpora.own.data import FoundRecording, OwnData, Refused, none_usable, utterances_of
+from earnest.corpora.own.data import FoundLayout, FoundRecording, OwnData, Refused, none_usable, utterances_of
 from earnest.corpora.own.tables import (
     ELSEWHERE,
     LABEL,
@@ -63,25 +63,6 @@ class Hints:
         patterns = {"label_pattern": self.label_pattern, "speaker_pattern": self.speaker_pattern}
         sources = {name: pattern.pattern for name, pattern in patterns.items() if pattern is not None}
         return {name: column for name, column in columns.items() if column is not None} | sources
-
-
-@dataclass(frozen=True)
-class FoundLayout:
-    """The recordings that a layout found.
-
-    Attributes
-    ----------
-    base : where relative paths start
-    strangers : recordings that a table should name, and doesn't
-    """
-
-    name: str
-    found: Sequence[FoundRecording]
-    base: Path
-    label_from: str
-    speaker_from: str = ""
-    notes: Sequence[str] = ()
-    strangers: Sequence[Path] = ()
 
 
 def read_own(
@@ -162,7 +143,8 @@ def _of_file(source: Path, hints: Hints) -> FoundLayout:
     if not source.exists():
         raise CorpusError(f"{source}: no such file or folder. Check the path.")
     if is_annotation(source):
-        return _of_annotations([read_annotation(source)], source, source.parent, hints)
+        one = [read_annotation(source)]
+        return labels_of(one, source, hints.label_column, hints.speaker_column, source.parent)
     if suffix in LIST_SUFFIXES:
         return _of_table(LIST, source, read_list(source), hints)
     if suffix in TABLE_SUFFIXES:
@@ -235,18 +217,12 @@ def _annotated(source: Path, inside: Found, hints: Hints) -> FoundLayout | None:
         except CorpusError as error:
             notes.append(str(error))
     try:
-        layout = _of_annotations(files, source, source, hints)
+        layout = labels_of(files, source, hints.label_column, hints.speaker_column, source)
     except CorpusError:
         if hints.label_pattern or {Path(path).parent for path in inside.recordings} != {source}:
             return None
         raise
     return replace(layout, notes=[*layout.notes, *notes])
-
-
-def _of_annotations(files: Sequence[AnnotationFile], source: Path, base: Path, hints: Hints) -> FoundLayout:
-    labels = labels_of(files, source, hints.label_column, hints.speaker_column, base)
-    name = "annotations beside recordings"
-    return FoundLayout(name, labels.found, base, labels.label_from, labels.speaker_from, labels.notes)
 
 
 def _metadata_of(source: Path) -> list[Path]:

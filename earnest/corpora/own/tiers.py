@@ -8,20 +8,20 @@ import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from earnest.audio.source import is_file
 from earnest.corpora.folders import ANNOTATED, ending_of, is_recording
-from earnest.corpora.own.data import FoundRecording
+from earnest.corpora.own.data import FoundLayout, FoundRecording
 from earnest.corpora.own.tables import LABEL, SPEAKER, guessed_name
 from earnest.errors import CorpusError, counted, named, printable, shown, suggestion
 from earnest.files.reading import read_text
 from earnest.labels import UNSURE
 
 MOST_BYTES = 1 << 28
-_TIER = "tier "  # before its name, where a message says what the label is
+LAYOUT = "annotations beside recordings"
 _TRACK_LINE = re.compile(r"(\d+(?:\.\d+)?)\t(\d+(?:\.\d+)?)\t?(.*)")
 _FREQUENCIES = "\\"  # at the start of a line of Audacity's: of the entry in the line before
 # Of Praat's text files its programs read strings, numbers and flags that stand alone, and nothing else.
@@ -71,8 +71,8 @@ def is_annotation(path: Path) -> bool:
         return True
     if ending_of(path.name) != ".txt":
         return False
-    lines = read_text(path, CorpusError, most=MOST_BYTES, what="list of files").splitlines()
-    return bool(lines) and _TRACK_LINE.fullmatch(lines[0]) is not None
+    first = read_text(path, CorpusError, most=MOST_BYTES, what="list of files").partition("\n")[0]
+    return _TRACK_LINE.fullmatch(first.rstrip("\r")) is not None
 
 
 def read_annotation(path: Path) -> AnnotationFile:
@@ -86,25 +86,10 @@ def read_annotation(path: Path) -> AnnotationFile:
         raise CorpusError(f"{path}: damaged, or no annotation that is known ({why}).") from None
 
 
-@dataclass
-class Labels:
-    """Which tier is the label, and what it says of which recordings.
-
-    Attributes
-    ----------
-    label_from, speaker_from : in words, "tier 'emotion'"; ``speaker_from`` is "" where nothing tells speakers
-    """
-
-    found: list[FoundRecording]
-    label_from: str
-    speaker_from: str
-    notes: list[str] = field(default_factory=list)
-
-
 def labels_of(
     files: Sequence[AnnotationFile], source: Path, label_tier: str | None, speaker_tier: str | None, base: Path
-) -> Labels:
-    """Return the labelled parts of recordings.
+) -> FoundLayout:
+    """Return the parts of recordings that annotations label.
 
     Raises `CorpusError` when a tier that is named is not there, or none looks like the label.
 
@@ -145,11 +130,8 @@ def labels_of(
         several = f"{counted(len(twice), 'recording')} annotated in several files, such as {printable(path.name)}"
         notes.append(f"{several} in {named([printable(name) for name in names])}: the parts of all are taken.")
     knows = speaker is not None or any(one.speaker for one in found)
-    return Labels(found, f"{_TIER}{shown(label)}", _speakers_from(speaker) if knows else "", notes)
-
-
-def _speakers_from(tier: str | None) -> str:
-    return f"{_TIER}{shown(tier)}" if tier else "whose tier it is"
+    speaker_from = f"tier {shown(speaker)}" if speaker else "whose tier it is"
+    return FoundLayout(LAYOUT, found, base, f"tier {shown(label)}", speaker_from if knows else "", notes)
 
 
 def _named(names: Iterable[str], declared: str | None, source: Path) -> str | None:
