@@ -165,6 +165,27 @@ def test_watching_answers_what_arrives_when_it_is_whole(root: Path) -> None:
     assert messages == "2 answered, 0 failed: inbox.jsonl\n"
 
 
+def test_a_copy_that_is_slow_and_begun_before_the_watching_has_one_row(root: Path) -> None:
+    folder = root / "slow"
+    folder.mkdir()
+    data = write_voice(root / "large.wav", 2.0).read_bytes()
+    (folder / "large.wav").write_bytes(data[:20_000])
+    command = [*PROGRAM, "slow", "--watch", "--output", "slow.jsonl", "--model", "bundle"]
+    run = started_interruptible(command, cwd=root, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for((root / "slow.jsonl").exists)
+        for part in (data[20_000:40_000], data[40_000:]):
+            time.sleep(3.0)  # longer than from one look to the next
+            with (folder / "large.wav").open("ab") as file:
+                file.write(part)
+        wait_for(lambda: len(held_in(root / "slow.jsonl")) > 0)
+    finally:
+        run.send_signal(signal.SIGINT)
+        _, messages = run.communicate(timeout=PATIENCE_S)
+    assert [row["status"] for row in held_in(root / "slow.jsonl")] == ["ok"]
+    assert messages == "1 answered, 0 failed: slow.jsonl\n"
+
+
 def test_an_empty_folder_is_watched_and_its_table_has_room_for_names(root: Path) -> None:
     (root / "empty").mkdir()
     command = [*PROGRAM, "empty", "--watch", "--model", "bundle"]

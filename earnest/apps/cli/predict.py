@@ -340,7 +340,7 @@ def _batches(
     yield sources
     if watched:
         known = {whole for whole, _ in map(whole_and_channel, sources) if isinstance(whole, str)}
-        yield from (in_channels(some, channels, count) for some in arriving(watched, known))
+        yield from (in_channels(some, channels, count) for some in arriving(watched, known, count))
 
 
 def _write_file(
