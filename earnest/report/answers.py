@@ -16,6 +16,7 @@ from earnest.corpora.own.tables import Row, read_table
 from earnest.errors import EarnestError, first_line, shown
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.texts import NONE, ShownNumber, percent, shown_number
+from earnest.export.card import begun_in
 from earnest.files.reading import parsed_json
 from earnest.files.tables import text_of
 from earnest.files.writing import write_atomically, write_json
@@ -176,9 +177,10 @@ def answers_page(path: Path) -> AnswersPage | None:
 def write_answers_page(page: AnswersPage, place: Path) -> Path:
     """Write the page and, in a folder of its name beside it, pictures and ``report.json``; return the folder."""
     folder = folder_of_page(place)
-    write_pictures(folder, page.sections)
-    write_json(folder / "report.json", page.to_dict())
-    write_atomically(place, render("answers.html", page=page, lead=LEAD).encode())
+    with begun_in(folder):
+        write_pictures(folder, page.sections)
+        write_json(folder / "report.json", page.to_dict())
+        write_atomically(place, render("answers.html", page=page, lead=LEAD).encode())
     return folder
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from earnest.errors import EarnestError, counted
 from earnest.evaluation.predictions import Predictions
+from earnest.export.card import begun_in
 from earnest.files.writing import write_atomically, write_json
 from earnest.installation import install_command
 from earnest.learning.discriminant import standardised
@@ -269,11 +270,12 @@ def write_report(report: Report, page: Path) -> Path:
     the folder
     """
     folder = folder_of_page(page)
-    for number, chapter in enumerate(report.chapters, 1):
-        write_pictures(folder, chapter.sections, f"{number}-" if len(report.chapters) > 1 else "")
-    write_json(folder / "report.json", report.to_dict())
-    write_atomically(folder / "report.md", report.markdown().encode())
-    write_atomically(page, render("report.html", report=report).encode())
+    with begun_in(folder):
+        for number, chapter in enumerate(report.chapters, 1):
+            write_pictures(folder, chapter.sections, f"{number}-" if len(report.chapters) > 1 else "")
+        write_json(folder / "report.json", report.to_dict())
+        write_atomically(folder / "report.md", report.markdown().encode())
+        write_atomically(page, render("report.html", report=report).encode())
     return folder
 
 

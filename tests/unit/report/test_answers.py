@@ -84,11 +84,32 @@ def test_pictures_go_into_no_folder_of_something_else_unasked(table: Path, tmp_p
     notes = tmp_path / "calls" / "report.json"
     notes.parent.mkdir()
     notes.write_text("mine")
-    with pytest.raises(EarnestError, match="calls: already exists, and is where the page's pictures go"):
+    with pytest.raises(EarnestError, match=r"calls: holds report\.json\. The page's pictures go there\. Replace"):
         earnest_cli("report", table, "--output", tmp_path / "calls.html")
     assert notes.read_text() == "mine"
     earnest_cli("report", table, "--output", tmp_path / "calls.html", "--overwrite")
     assert (tmp_path / "calls" / "emotions.png").exists()
+
+
+def test_a_page_that_failed_half_way_is_written_without_being_asked_to_replace(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+
+    def full(*_: object) -> None:
+        raise EarnestError("No space left on device.")
+
+    page = tmp_path / "calls.html"
+    with monkeypatch.context() as patched:
+        patched.setattr("earnest.report.answers.write_json", full)
+        with pytest.raises(EarnestError, match="No space left"):
+            earnest_cli("report", table, "--output", page)
+    assert (tmp_path / "calls" / "emotions.png").exists() and not page.exists()
+    earnest_cli("report", table, "--output", page)
+    page.unlink()
+    with pytest.raises(EarnestError, match="calls: holds emotions"):  # of a page that was finished
+        earnest_cli("report", table, "--output", page)
 
 
 @pytest.mark.parametrize("command", ["report", "compare"])
