@@ -52,6 +52,7 @@ from earnest.own.recordings import (
     write_kept,
 )
 from earnest.progress import SILENT, Progress
+from earnest.report.build import remove_report
 from earnest.runtime.predictor import Predictor
 from earnest.settings.limits import NumberFromZero, Validated, require_text
 
@@ -163,7 +164,7 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
         try:
             with watch.step("write"):
                 _write(output, own, base, fitted, scores, answers, learned)
-                (output / PAGE).unlink(missing_ok=True)  # of the model before
+                remove_report(output / PAGE)  # of the model before
                 if options.keep:
                     write_kept(output, own, base)
                 else:

@@ -4,6 +4,7 @@ Some sections need a trained network and recordings: attention over log-mels, an
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from earnest.errors import EarnestError, counted
 from earnest.evaluation.predictions import Predictions
-from earnest.export.card import begun_in
+from earnest.export.card import BEGUN, begun_in
 from earnest.files.writing import write_atomically, write_json
 from earnest.installation import install_command
 from earnest.learning.discriminant import standardised
@@ -277,6 +278,21 @@ def write_report(report: Report, page: Path) -> Path:
         write_atomically(folder / "report.md", report.markdown().encode())
         write_atomically(page, render("report.html", report=report).encode())
     return folder
+
+
+def remove_report(page: Path) -> None:
+    """Remove what `write_report` wrote; what else lies in the folder stays."""
+    page.unlink(missing_ok=True)
+    folder = folder_of_page(page)
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    for path in folder.iterdir():
+        if path.suffix in (".svg", ".png") or path.name in ("report.json", "report.md"):
+            path.unlink()
+    with suppress(OSError):  # it holds something else
+        if (folder / BEGUN).exists():  # writing it failed
+            (folder / BEGUN).rmdir()
+        folder.rmdir()
 
 
 def folder_of_page(page: Path) -> Path:
