@@ -21,7 +21,7 @@ from earnest.files.reading import parsed_json
 from earnest.files.tables import text_of
 from earnest.files.writing import write_atomically, write_json
 from earnest.report.build import folder_of_page
-from earnest.report.section import Section, Table, counts_picture, render, write_pictures
+from earnest.report.section import Places, Section, Table, counts_picture, render, write_pictures
 from earnest.runtime.answers import summary_of
 from earnest.runtime.timeline_plot import clock
 
@@ -157,6 +157,8 @@ def answers_page(path: Path) -> AnswersPage | None:
     rows = read_answers_alone(path)
     if rows is None:
         return None
+    places = Places(row.path for row in rows)
+    rows = [replace(row, path=places.shown(row.path), error=places.shown(row.error)) for row in rows]
     n_answered, speech_s = sum(bool(row.emotion) for row in rows), sum(row.speech_s for row in rows)
     keys: Mapping[str, Callable[[Answer], str]] = {
         "folder": lambda row: str(PurePath(row.path).parent),

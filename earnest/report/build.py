@@ -22,7 +22,7 @@ from earnest.learning.discriminant import standardised
 from earnest.plots.recordings import draw_attention_panels, draw_map
 from earnest.report.clips import PlayerBudget, Recordings, examples_section, recordings_of, worst_section
 from earnest.report.result import FoldRun, Result
-from earnest.report.section import Section, Table, picture, render, write_pictures
+from earnest.report.section import Places, Section, Table, picture, render, write_pictures
 from earnest.report.sections import (
     calibration_section,
     classes_section,
@@ -80,11 +80,12 @@ def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]")
         return Section(
             "attention", title, missing="This network has no attention over the frames of a whole utterance."
         )
-    clips, told = [], []
+    clips, told, places = [], [], Places(predictions.utterance_id)
     for index in surest_of_each_class(predictions):
         inside, name = seen[index], predictions.classes[int(predictions.emotion[index])]
         assert inside.attention is not None
-        clips.append((f"{name}: {predictions.utterance_id[index]}", inside.frames, inside.attention))
+        utterance = places.shown(predictions.utterance_id[index])
+        clips.append((f"{name}: {utterance}", inside.frames, inside.attention))
         told.append(f"{name} {_half_of_the_weight(inside.attention):.0f} %")
     shown = counted(len(clips), "utterance")
     alt = f"Log-mels of {shown}, one a class, with a bar of attention weight under each time step"

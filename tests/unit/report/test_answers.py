@@ -1,6 +1,7 @@
 """The page about answers without the truth."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,20 @@ def test_answers_without_the_truth_become_a_page_of_shares_sound_and_groups(tabl
     assert "<dd>2 (50.0 %)</dd>" in text and "<dd>8 s</dd>" in text and "% of all speech" in text
     assert "Nobody said what is true" in text and "old/=c.wav" in text
     assert (tmp_path / "page" / "emotions.png").exists()
+
+
+def test_absolute_paths_are_told_below_the_folder_that_they_have_in_common(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    home = Path("/home/anna.smith/voices")
+    rows = [replace(row, path=str(home / row.path), error=row.error and f"{home}/{row.error}") for row in ROWS]
+    table, page = tmp_path / "answers.csv", tmp_path / "page.html"
+    table.write_text("\n".join([csv_header(CLASSES), *(csv_line(row, CLASSES) for row in rows)]) + "\n")
+    told = earnest_cli("report", table, "--output", page, "--json")
+    found = {section["name"]: next(iter(section["tables"].values()), []) for section in json.loads(told)["sections"]}
+    assert [row["folder"] for row in found["folder"]] == ["calls", "old"]
+    assert found["error"][0]["error"] == "old/=c.wav: no audio."
+    assert "anna" not in page.read_text(encoding="utf-8") + told.replace(str(tmp_path), "")
 
 
 def test_no_page_is_replaced_unasked_also_where_no_output_was_named(
