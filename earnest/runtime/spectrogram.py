@@ -86,8 +86,8 @@ def answer_picture(
         raise NoPicturesError(f"'{info.name}' can't answer about pictures. Name one model, without variants.")
     name, (_, channel) = source_name(source), whole_and_channel(source)
     if channel or isinstance(source, Part):
-        told = f"a spectrogram's picture has no {'channels' if channel else 'parts'}"
-        raise AudioError(f"{name}: {told}. Answer it as a whole, or predict the recording itself.")
+        lacking = f"a spectrogram's picture has no {'channels' if channel else 'parts'}"
+        raise AudioError(f"{name}: {lacking}. Answer it as a whole, or predict the recording itself.")
     picture = read(source)
     _check(picture, info, name)
     rate_hz = info.sample_rate_hz

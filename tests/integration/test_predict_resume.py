@@ -122,6 +122,24 @@ def test_rows_about_other_classes_are_not_mixed(root: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_the_speakers_of_a_list_are_in_the_table(root: Path, suffix: str) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    output = f"speakers.{suffix}"
+    (root / "list.csv").write_text("path,speaker\n0.wav,anna\n1.wav,=bob\n2.wav,\n")
+    for words in (("3.wav",), ("3.wav", "list.csv", "--resume")):  # an earlier run named nobody
+        done = predict(root, *words, "--output", output, "--adapt", "off")
+        assert done.returncode == 0, done.stderr
+    named = [row.get("speaker") or None for row in held_in(root / output)]
+    assert named == [None, "anna", "=bob" if suffix != "csv" else "'=bob", None]
+    assert predict(root, "list.csv", "--output", output, "--resume", "--adapt", "off").returncode == 0
+    rows = [json.loads(line) for line in predict(root, "list.csv", "--adapt", "auto", "--json").stdout.splitlines()]
+    assert [row.get("speaker") for row in rows] == ["anna", "=bob", None]
+    lines = predict(root, "list.csv", "--format", "csv").stdout.splitlines()
+    assert [line.rpartition(",")[2] for line in lines] == ["speaker", "anna", "'=bob", ""]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_shares_and_vocal_bursts_are_kept_in_every_kind_of_file(root: Path, suffix: str) -> None:
     if suffix == "parquet":
         pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")

@@ -232,6 +232,15 @@ class Speakers:
             self._listed |= read_list(Path(path)).speakers
         self._unmatched = dict[str, str]()  # path → what the pattern was tried on
 
+    @property
+    def are_listed(self) -> bool:
+        """Whether a list names some."""
+        return any(self._listed.values())
+
+    def listed(self, path: str) -> str | None:
+        """Return the name that a list has for a recording's speaker, None where it has none."""
+        return self._listed.get(path) or self._listed.get(file_and_channel(recording_and_start(path)[0])[0]) or None
+
     def of(self, path: str) -> str:
         """Return the speaker of a recording, "" for none; with a pattern that doesn't match, it has one to itself.
 
@@ -350,7 +359,8 @@ def sources_of(
             sources += in_channels([standard_input()], channels)
         elif is_folder(path):
             found = told_recordings(found_in(path), waits)
-            sources += in_channels(filter(is_settled, found) if waits else found, channels, count)
+            there = [one for one in found if not waits or is_settled(one)]
+            sources += in_channels(there, channels, count)
         elif is_list(path):
             listed = read_list(Path(path))
             warn_of_columns(listed.columns, printable(path))
