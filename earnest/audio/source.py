@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
@@ -361,6 +361,16 @@ def _whole(given: object) -> WholeSource:
         raise AudioError(f"array: an array without its sample rate. {_WITH_RATE}")
     what = "None" if given is None else f"{type(given).__name__} {shown(given)}"
     raise AudioError(f"{what} is not a recording. {_EXPECTED}")
+
+
+def common_folder(paths: Iterable[str]) -> str:
+    """Return the folder that all paths lie in, as they spell it; "" for none, or where it is the root."""
+    names = list(paths)
+    try:
+        common = os.path.commonpath({os.path.dirname(name) for name in names})  # noqa: PTH120
+    except ValueError:  # there are none, or some begin at the root or at another drive, and others don't
+        return ""
+    return common if all(name.startswith(f"{common}{os.sep}") for name in names) else ""
 
 
 def refuse_single(sources: object) -> None:

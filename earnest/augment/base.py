@@ -1,6 +1,7 @@
 """The interface of waveform augmentations, their registry, a recipe's tables of them; noise at a level below speech."""
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -170,6 +171,11 @@ def build_choice(tables: Tables, sample_rate_hz: int) -> Choice:
         raise RecipeError("augment: no table has a probability above 0. Set one.")
     shares = tuple(found.probability / total for _, found in read)
     return Choice(tuple(_made(where, replace(found, probability=1.0), sample_rate_hz) for where, found in read), shares)
+
+
+def check_tables(tables: Tables) -> None:
+    """Raise `RecipeError` for a name, a key or a value that is wrong; folders are not looked for."""
+    deque(_read(tables), maxlen=0)
 
 
 def ledger_of_tables(tables: Tables) -> list[TrainingCorpus]:

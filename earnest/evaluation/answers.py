@@ -233,6 +233,7 @@ def excerpt(text: str) -> str:
 TEXT_CELLS = ("name", "corpus", "speaker", "gender", "fold", "start", "emotion", "predicted", "predicted_gender",
               "intensity")  # fmt: skip
 REPEATED_CELLS = frozenset(TEXT_CELLS) - {"name", "start"}
+GENDER_CELLS = ("gender_female", "gender_male")  # probabilities of the voice, where nobody made an answer of them
 FLAG_CELLS = ("adapted", "affect_derived")
 AFFECT_PREFIXES = ("predicted_", "")  # before names of answers, and of ratings
 _FLAGS = {"true": True, "false": False, "1": True, "0": False, "wahr": True, "falsch": False}  # German spreadsheets
@@ -324,6 +325,7 @@ class _Table:
             prefix: array("d") for prefix in AFFECT_PREFIXES if any(prefix + name in layout.columns for name in AFFECT)
         }
         self.probabilities = array("d")
+        self.voices: list[str] = []
 
     def add(self, row: Sequence[str], line: int) -> None:
         """Check and keep a row that ends in ``line``."""
@@ -350,6 +352,8 @@ class _Table:
             flags.append(flag)
         for prefix, numbers in self.affect.items():
             numbers.extend(self._affect(said, prefix, line))
+        if set(GENDER_CELLS) <= said.keys():
+            self.voices.append(self._voice([said[name] for name in GENDER_CELLS], line))
         if self.layout.probabilities:
             self.probabilities.extend(self._row_of_probabilities(cells, line))
 
@@ -374,7 +378,7 @@ class _Table:
             line=np.array(self.lines, dtype=np.int64),
             predicted=text_column("" if label.lower() in none else label for label in texts.pop("predicted")),
             emotion=texts.pop("emotion", None),
-            predicted_gender=texts.pop("predicted_gender", None),
+            predicted_gender=text_column(self.voices) if any(self.voices) else texts.pop("predicted_gender", None),
             texts=texts,
             labels=tuple(self.layout.probabilities),
             probabilities=probabilities,
@@ -406,6 +410,13 @@ class _Table:
                 if not math.isfinite(values[index]):
                     raise self._error(line, prefix + name, f"expected a number, got '{excerpt(text)}'")
         return values
+
+    def _voice(self, cells: Sequence[str], line: int) -> str:
+        """Return the likelier gender of a voice, "" where it has none."""
+        if not all(cells):
+            return ""
+        shares = {name: self._number(name, text, line) for name, text in zip(GENDER_CELLS, cells, strict=True)}
+        return max(shares, key=shares.__getitem__).removeprefix("gender_")
 
     def _row_of_probabilities(self, cells: Mapping[str, str], line: int) -> list[float]:
         """Return a probability a label, NaN where all cells are empty or, of other people's rows, don't sum to 1."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.answers import (
+    GENDER_CELLS,
     MOST_LABELS,
     SUM_TOLERANCE,
     Layout,
@@ -209,7 +210,8 @@ def read_predict(path: Path) -> SystemAnswers:
     """Read the output of `earnest predict`, table or JSON lines: a row without an emotion ("unsure", an error) is none.
 
     Of JSON lines emotion and probabilities alone are read. Tables have the truth in the column ``truth``, where
-    somebody added one, and valence, arousal and dominance are answers; ratings come from a corpus.
+    somebody added one, and valence, arousal, dominance and the likelier of ``gender_female`` and ``gender_male`` are
+    answers; ratings and genders come from a corpus.
     """
     if _start_of(path)[:1] in _JSON:
         return read_pipeline_output(path)
@@ -296,7 +298,7 @@ def _predict_layout(header: Sequence[str], path: Path) -> Layout:
         raise CorpusError(f"{path}:1: the column '{missing[0]}' is missing. Is it of earnest predict --output?")
     columns = {"name": "path", "predicted": "emotion"}
     more = {"emotion": "truth", "speaker": "speaker", "affect_derived": "affect_derived"}
-    more |= {f"predicted_{name}": name for name in AFFECT}
+    more |= {f"predicted_{name}": name for name in AFFECT} | {name: name for name in ("gender", *GENDER_CELLS)}
     columns |= {ours: name for ours, name in more.items() if name in header}
     probabilities = {composed(name.removeprefix("p_")): name for name in header if name.startswith("p_")}
     return Layout(columns, probabilities, is_marked=True)

@@ -5,7 +5,8 @@ And the writing of a bundle's files: all of them or none; here without torch.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -516,9 +517,18 @@ def write_bundle(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> 
 def refuse_full(
     output: Path, overwrite: bool, instead: str = "Replace it with --overwrite, or choose another --output."
 ) -> None:
-    """Raise `EarnestError` that ends with ``instead`` for a folder that holds more than an export that was killed."""
+    """Raise `EarnestError` that ends with ``instead`` for a folder that holds more than what was stopped half way."""
     with told(output):
         held = [path.name for path in output.iterdir() if not path.name.startswith(".")] if output.is_dir() else []
         killed = (output / BEGUN).exists() or (BUNDLE in held and has_lock(output))  # or goes on: its lock refuses
     if held and not overwrite and not killed:
         raise EarnestError(f"{output}: holds {min(held)}. {instead}")
+
+
+@contextmanager
+def begun_in(folder: Path) -> Iterator[None]:
+    """Mark a folder, which is made, while files are written into it: `refuse_full` lets who was stopped begin again."""
+    with told(folder):
+        (folder / BEGUN).mkdir(parents=True, exist_ok=True)
+    yield
+    (folder / BEGUN).rmdir()

@@ -311,11 +311,15 @@ class SpeechClassifier(nn.Module):
 
 def build_network(name: str, n_inputs: int | ImageSize, n_classes: int, settings: Mapping[str, Any]) -> Network:
     """Build the network called ``name`` with random weights (torch's global generator)."""
+    return MODELS.get(name)(n_inputs, n_classes, network_settings(name, settings))
+
+
+def network_settings(name: str, settings: Mapping[str, Any]) -> Any:
+    """Return the settings of the network called ``name``, defaults included, from a recipe's ``[network]``."""
     network_type = MODELS.get(name)
     if not is_dataclass(network_type.settings_type):
         raise EarnestError(f"The model '{name}': settings_type must be a dataclass, got {network_type.settings_type}.")
-    values = _with_preset(settings, network_type.presets)
-    return network_type(n_inputs, n_classes, from_mapping(network_type.settings_type, values, "[network]"))
+    return from_mapping(network_type.settings_type, _with_preset(settings, network_type.presets), "[network]")
 
 
 def input_kind(name: str) -> InputKind:

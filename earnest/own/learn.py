@@ -18,7 +18,7 @@ from earnest.bundle import DEFAULT_BUNDLE, LONGEST_NAME, Bundle, TrainingCorpus,
 from earnest.corpora.base import CORPORA
 from earnest.corpora.check import LATE_S
 from earnest.corpora.manifest import Utterance, doubts_about, doubts_about_shared_names, write_manifest
-from earnest.corpora.own import OwnData, Refused
+from earnest.corpora.own import OwnData, Refused, read_own
 from earnest.corpora.own.data import typed
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, is_printable, printable
 from earnest.evaluation.answers import text_column
@@ -52,8 +52,9 @@ from earnest.own.recordings import (
     write_kept,
 )
 from earnest.progress import SILENT, Progress
+from earnest.report.build import remove_report
 from earnest.runtime.predictor import Predictor
-from earnest.settings.limits import NumberFromZero, Validated
+from earnest.settings.limits import NumberFromZero, Validated, require_text
 
 LEARNED, MANIFEST = "learn.json", "manifest.csv"
 BESIDE = (BUNDLE, "card.md", PREDICTIONS, METRICS, LEARNED, MANIFEST)  # the files that a bundle lists
@@ -73,6 +74,64 @@ class LearnOptions(Validated):
     jobs: int = 1
     report: bool = True
     progress: Progress = SILENT
+
+
+def learn(  # noqa: PLR0913, each is a word of the command line
+    source: str | Path,
+    output: str | Path,
+    *,
+    model: str | Path | None = None,
+    label_column: str | None = None,
+    speaker_column: str | None = None,
+    label_pattern: str | None = None,
+    speaker_pattern: str | None = None,
+    root: str | Path | None = None,
+    name: str = "",
+    licence: str = "",
+    data_licence: str = "",
+    attribution: str = "",
+    seed: int = 0,
+    balance: bool = True,
+    augment: bool = False,
+    keep: bool = True,
+    continued: str | Path | None = None,
+    jobs: int = 1,
+    report: bool = True,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Learned:
+    """Learn a model of one's own from labelled recordings, and test it: without torch, in a minute for 500 recordings.
+
+    The last layer of a shipped model is fitted anew; labels are whatever words stand there.
+
+    Raises `EarnestError` when there is nothing to learn from, or ``output`` holds something and ``overwrite`` is not
+    said. What is wrong with single recordings is in `Learned.refused`.
+
+    Parameters
+    ----------
+    source : folder, table or list of files, see `earnest.corpora.own.read_own`, which takes the columns, patterns and
+        ``root`` too
+    output : folder to make: a bundle for `load`, with ``report.html``, ``predictions.csv`` and ``learn.json`` beside
+    model : whose embedding is learnt from; None for the default one
+    licence, data_licence, attribution : for the card: of the model, of the recordings, and whom to name
+    seed : of folds, changes and the map
+    balance : classes are taken to be equally frequent; otherwise as frequent as in the recordings
+    augment : learn from a changed copy of each recording too (noise, rooms, telephone)
+    keep : embeddings and labels beside the bundle, for ``continued``; they are personal data
+    continued : folder of a model that kept them: its recordings are learnt from too
+    jobs : threads that decode and hear
+    report : write ``report.html`` where the extra "report" is installed
+    """
+    columns = {"label_column": label_column, "speaker_column": speaker_column}
+    columns |= {"label_pattern": label_pattern, "speaker_pattern": speaker_pattern}
+    require_text(name=name, **columns)
+    folder, earlier = Path(output), Path(continued) if continued else None
+    answers = Answers(named(folder, name), licence=licence, data_licence=data_licence, attribution=attribution)
+    options = LearnOptions(
+        model or DEFAULT_BUNDLE, seed, balance, augment, keep, earlier, jobs, report, progress or SILENT
+    )
+    data = read_own(source, **columns, root=Path(root) if root else None)
+    return learn_own(data, folder, answers, options, overwrite)
 
 
 @dataclass
@@ -105,7 +164,7 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
         try:
             with watch.step("write"):
                 _write(output, own, base, fitted, scores, answers, learned)
-                (output / PAGE).unlink(missing_ok=True)  # of the model before
+                remove_report(output / PAGE)  # of the model before
                 if options.keep:
                     write_kept(output, own, base)
                 else:

@@ -16,7 +16,7 @@ from earnest.plots.recordings import draw_map
 from earnest.plots.style import new_figure
 from earnest.report.build import Chapter, Report, laid_out, write_report
 from earnest.report.result import read_result
-from earnest.report.section import Section, Table, picture
+from earnest.report.section import Places, Section, Table, picture
 from earnest.report.sections import (
     calibration_section,
     classes_section,
@@ -67,7 +67,8 @@ def _refused(learned: Learned) -> Section:
     counts = Counter(one.kind for one in learned.refused)
     lead = [f"{len(learned.refused)} could not be used; the reasons, most frequent first."]
     rows = [[reason, shown_number(n)] for reason, n in counts.most_common(20)]
-    some = [[one.where, one.reason] for one in learned.refused[:MOST_REFUSED]]
+    places = Places(one.where for one in learned.refused)
+    some = [[places.shown(one.where), places.shown(one.reason)] for one in learned.refused[:MOST_REFUSED]]
     which = "Each" if len(some) == len(learned.refused) else f"The first {MOST_REFUSED}"
     tables = {"Reasons": Table(("reason", "n"), rows), which: Table(("recording", "reason"), some, words=2)}
     return Section("refused", "Recordings left out", lead, tables=tables)

@@ -16,11 +16,12 @@ from earnest.corpora.own.tables import Row, read_table
 from earnest.errors import EarnestError, first_line, shown
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.texts import NONE, ShownNumber, percent, shown_number
+from earnest.export.card import begun_in
 from earnest.files.reading import parsed_json
 from earnest.files.tables import text_of
 from earnest.files.writing import write_atomically, write_json
 from earnest.report.build import folder_of_page
-from earnest.report.section import Section, Table, counts_picture, render, write_pictures
+from earnest.report.section import Places, Section, Table, counts_picture, render, write_pictures
 from earnest.runtime.answers import summary_of
 from earnest.runtime.timeline_plot import clock
 
@@ -156,6 +157,8 @@ def answers_page(path: Path) -> AnswersPage | None:
     rows = read_answers_alone(path)
     if rows is None:
         return None
+    places = Places(row.path for row in rows)
+    rows = [replace(row, path=places.shown(row.path), error=places.shown(row.error)) for row in rows]
     n_answered, speech_s = sum(bool(row.emotion) for row in rows), sum(row.speech_s for row in rows)
     keys: Mapping[str, Callable[[Answer], str]] = {
         "folder": lambda row: str(PurePath(row.path).parent),
@@ -176,9 +179,10 @@ def answers_page(path: Path) -> AnswersPage | None:
 def write_answers_page(page: AnswersPage, place: Path) -> Path:
     """Write the page and, in a folder of its name beside it, pictures and ``report.json``; return the folder."""
     folder = folder_of_page(place)
-    write_pictures(folder, page.sections)
-    write_json(folder / "report.json", page.to_dict())
-    write_atomically(place, render("answers.html", page=page, lead=LEAD).encode())
+    with begun_in(folder):
+        write_pictures(folder, page.sections)
+        write_json(folder / "report.json", page.to_dict())
+        write_atomically(place, render("answers.html", page=page, lead=LEAD).encode())
     return folder
 
 

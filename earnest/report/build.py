@@ -4,6 +4,7 @@ Some sections need a trained network and recordings: attention over log-mels, an
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,13 +15,14 @@ import numpy.typing as npt
 
 from earnest.errors import EarnestError, counted
 from earnest.evaluation.predictions import Predictions
+from earnest.export.card import BEGUN, begun_in
 from earnest.files.writing import write_atomically, write_json
 from earnest.installation import install_command
 from earnest.learning.discriminant import standardised
 from earnest.plots.recordings import draw_attention_panels, draw_map
 from earnest.report.clips import PlayerBudget, Recordings, examples_section, recordings_of, worst_section
 from earnest.report.result import FoldRun, Result
-from earnest.report.section import Section, Table, picture, render, write_pictures
+from earnest.report.section import Places, Section, Table, picture, render, write_pictures
 from earnest.report.sections import (
     calibration_section,
     classes_section,
@@ -78,11 +80,12 @@ def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]")
         return Section(
             "attention", title, missing="This network has no attention over the frames of a whole utterance."
         )
-    clips, told = [], []
+    clips, told, places = [], [], Places(predictions.utterance_id)
     for index in surest_of_each_class(predictions):
         inside, name = seen[index], predictions.classes[int(predictions.emotion[index])]
         assert inside.attention is not None
-        clips.append((f"{name}: {predictions.utterance_id[index]}", inside.frames, inside.attention))
+        utterance = places.shown(predictions.utterance_id[index])
+        clips.append((f"{name}: {utterance}", inside.frames, inside.attention))
         told.append(f"{name} {_half_of_the_weight(inside.attention):.0f} %")
     shown = counted(len(clips), "utterance")
     alt = f"Log-mels of {shown}, one a class, with a bar of attention weight under each time step"
@@ -269,12 +272,28 @@ def write_report(report: Report, page: Path) -> Path:
     the folder
     """
     folder = folder_of_page(page)
-    for number, chapter in enumerate(report.chapters, 1):
-        write_pictures(folder, chapter.sections, f"{number}-" if len(report.chapters) > 1 else "")
-    write_json(folder / "report.json", report.to_dict())
-    write_atomically(folder / "report.md", report.markdown().encode())
-    write_atomically(page, render("report.html", report=report).encode())
+    with begun_in(folder):
+        for number, chapter in enumerate(report.chapters, 1):
+            write_pictures(folder, chapter.sections, f"{number}-" if len(report.chapters) > 1 else "")
+        write_json(folder / "report.json", report.to_dict())
+        write_atomically(folder / "report.md", report.markdown().encode())
+        write_atomically(page, render("report.html", report=report).encode())
     return folder
+
+
+def remove_report(page: Path) -> None:
+    """Remove what `write_report` wrote; what else lies in the folder stays."""
+    page.unlink(missing_ok=True)
+    folder = folder_of_page(page)
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    for path in folder.iterdir():
+        if path.suffix in (".svg", ".png") or path.name in ("report.json", "report.md"):
+            path.unlink()
+    with suppress(OSError):  # it holds something else
+        if (folder / BEGUN).exists():  # writing it failed
+            (folder / BEGUN).rmdir()
+        folder.rmdir()
 
 
 def folder_of_page(page: Path) -> Path:

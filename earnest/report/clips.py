@@ -17,7 +17,7 @@ from earnest.errors import AudioError, CorpusError, counted
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.texts import NONE, ShownNumber
 from earnest.frontends.mel import FLOOR_DB, log_mel
-from earnest.report.section import Card, Section, Table, data_address
+from earnest.report.section import Card, Places, Section, Table, data_address
 
 RATE_HZ = 16_000
 LONGEST_S = 15.0
@@ -182,12 +182,13 @@ def _section(
 ) -> Section:
     keys = [(predictions.corpus[index], predictions.utterance_id[index]) for index in indices.tolist()]
     rows = [recordings.rows.get(key) for key in keys]
-    cards = []
+    cards, places = list[Card](), Places(predictions.utterance_id)
     for index, row in zip(indices.tolist(), rows, strict=True):
         waveform = waveform_of(row) if row else None
         image = spectrogram(waveform) if waveform is not None else ""
         audio = budget.player(row, waveform) if budget and row and waveform is not None else ""
-        cards.append(_card(predictions, index, image, audio))
+        name = places.shown(str(predictions.utterance_id[index]))
+        cards.append(_card(predictions, index, name, image, audio))
     if not any(card.image for card in cards):
         cells = [(card.utterance_id, card.speaker, card.truth, card.predicted, card.confidence) for card in cards]
         tables = {title: Table(COLUMNS, cells, words=4, names=NAMES)} if cells else {}
@@ -204,13 +205,13 @@ def _confidence(probability: float) -> ShownNumber:
     return ShownNumber(f"{100 * probability:.0f} %", round(probability, 6))
 
 
-def _card(predictions: Predictions, index: int, image: str, audio: str) -> Card:
+def _card(predictions: Predictions, index: int, name: str, image: str, audio: str) -> Card:
     true, answer = int(predictions.emotion[index]), int(predictions.predicted[index])
     probability = np.nan
     if predictions.probabilities is not None and answer >= 0:
         probability = float(predictions.probabilities[index, answer])
     return Card(
-        utterance_id=str(predictions.utterance_id[index]),
+        utterance_id=name,
         speaker=str(predictions.speaker[index]),
         truth=predictions.classes[true],
         predicted=predictions.classes[answer] if answer >= 0 else "no answer",

@@ -18,6 +18,7 @@ from earnest.corpora.load import scheme_of_rows
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.texts import percent, shown_number
+from earnest.export.card import begun_in
 from earnest.files.writing import write_atomically, write_json
 from earnest.frontends.mel import log_mel
 from earnest.labels import AFFECT
@@ -138,9 +139,10 @@ def build_page(name: str, rows: Sequence[Utterance], with_audio: bool, show: Sho
 
 def write_page(page: CorpusPage, folder: Path) -> Path:
     """Write ``index.html``, its pictures as SVG and PNG, and ``corpus.json`` into a folder; return the page's path."""
-    write_pictures(folder, [part.section for part in page.parts])
-    write_json(folder / "corpus.json", page.to_dict())
-    write_atomically(folder / "index.html", render("corpus.html", page=page).encode())
+    with begun_in(folder):
+        write_pictures(folder, [part.section for part in page.parts])
+        write_json(folder / "corpus.json", page.to_dict())
+        write_atomically(folder / "index.html", render("corpus.html", page=page).encode())
     return folder / "index.html"
 
 

@@ -2,13 +2,15 @@
 
 import base64
 import io
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from earnest.audio.source import common_folder
 from earnest.errors import needs_extra, printable_lines
 from earnest.evaluation.texts import ShownNumber, markdown_row, percent, range_text, spread_text
 from earnest.files.writing import write_atomically
@@ -243,6 +245,20 @@ def render(template: str, **values: object) -> str:
             limits=range_text,
         )
     )
+
+
+class Places:
+    """Absolute paths as a page shows them: below the folder that they have in common.
+
+    People publish pages, and that folder tells who they are and how they keep their recordings.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._folder = common_folder({path for path in paths if os.path.isabs(path)})  # noqa: PTH117
+
+    def shown(self, text: str) -> str:
+        """Return a path, or a text that names some, without that folder."""
+        return text.replace(f"{self._folder}{os.sep}", "") if self._folder else text
 
 
 def write_pictures(folder: Path, sections: Sequence[Section], start: str = "") -> None:

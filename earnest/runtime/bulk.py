@@ -140,7 +140,7 @@ class PendingRecording:
     is_whole: bool = False
     notes: tuple[str, ...] = ()
     error: str | None = None
-    answered: Prediction | None = None  # a picture is, as soon as it is read
+    answered: Prediction | None = None  # a picture is as soon as it is read, or, with an adapter, in its turn
 
 
 Pending: TypeAlias = list[tuple[PendingRecording, Job]]
@@ -210,7 +210,16 @@ class Bulk:
     def _answer_picture(self, source: Source) -> Prediction:
         if self._outputs is not None:
             raise AudioError(f"{source_name(source)}: a spectrogram. Only recordings have an embedding.")
-        return answer_picture(self._graph, self._info, source, self._options, self._reading.decoders.read_picture)
+        read = self._reading.decoders.read_picture
+        return answer_picture(self._graph, self._info, source, self._options, read, self._adapter)
+
+    def _answer_in_turn(self, clip: PendingRecording) -> None:
+        """Answer a picture now that its adapter has heard what comes before it."""
+        try:
+            with self._reading.deadline(clip.source):
+                clip.answered = self._answer_picture(clip.source)
+        except (AudioError, MissingExtraError) as error:
+            clip.error = str(error)
 
     def predict(self, sources: Iterable[AudioInput], jobs: int) -> Iterator[Prediction]:
         """Predict in order; what can't be read is a row with status "error"."""
@@ -297,7 +306,8 @@ class Bulk:
         try:
             with self._reading.deadline(source):
                 if is_picture(source):
-                    return PendingRecording(source, clip.path, jobs=[], answered=self._answer_picture(source))
+                    answered = None if self._adapter else self._answer_picture(source)
+                    return PendingRecording(source, clip.path, jobs=[], answered=answered)
                 for job in self._jobs(clip):
                     found.append(job)
                     seconds += self._seconds([(clip, job)])
@@ -378,6 +388,8 @@ class Bulk:
         clip.outputs = []
 
     def _prediction(self, clip: PendingRecording) -> Prediction:
+        if clip.answers is None and clip.error is None and clip.answered is None:
+            self._answer_in_turn(clip)
         if clip.answered:
             return clip.answered
         if clip.error is not None or clip.answers is None:

@@ -22,6 +22,7 @@ from earnest.runtime.prediction import Prediction, Status, VocalBurst
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
 _AFTER = ("polarity", "gender_female", "gender_male", *AFFECT, "affect_derived", "intensity")
 _LAST = ("quality", "adapted", "adaptation_weight", "shares", "vocal_bursts", "model", "error")
+_NAMED = "speaker"  # a column of tables of which some rows name one
 _PREFIX = "p_"
 _GENDERS = ("female", "male")
 FLAGS = ("affect_derived", "adapted")
@@ -45,23 +46,28 @@ def json_line(row: _HasValues) -> str:
     return printable_json(json.dumps(row.to_dict(), ensure_ascii=False, allow_nan=False))
 
 
-def csv_header(classes: Sequence[str]) -> str:
+def csv_header(classes: Sequence[str], has_speakers: bool = False) -> str:
     """Return the line of column names; probabilities are called ``p_<class>``."""
-    return csv_row(_columns(classes))
+    return csv_row(_columns(classes, has_speakers))
 
 
-def csv_line(prediction: Prediction, classes: Sequence[str]) -> str:
+def csv_line(prediction: Prediction, classes: Sequence[str], has_speakers: bool = False) -> str:
     """Return one row of CSV, see `earnest.files.tables`; what there is no value for is empty.
 
     Quality words are joined by spaces, ``shares`` and ``vocal_bursts`` are JSON.
     """
-    values = flat_values(prediction, classes)
+    values = flat_values(prediction, classes, has_speakers)
     values |= {name: "true" if values[name] else "false" for name in FLAGS}
     return csv_row(values.values())
 
 
-def flat_values(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
-    """Return column → value, in the order of `csv_header`."""
+def flat_values(prediction: Prediction, classes: Sequence[str], has_speakers: bool = False) -> dict[str, Any]:
+    """Return column → value, in the order of `csv_header`.
+
+    Parameters
+    ----------
+    has_speakers : whether there is a column ``speaker``, as where somebody named one
+    """
     values = prediction.to_dict()
     for name in _GENDERS:
         values[f"gender_{name}"] = (values["gender"] or {}).get(name)
@@ -70,7 +76,7 @@ def flat_values(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any
     values["shares"] = json.dumps(values["shares"]) if values["shares"] else None
     values["vocal_bursts"] = json.dumps(values["vocal_bursts"]) if values["vocal_bursts"] else None
     values |= {f"{_PREFIX}{name}": values["probabilities"].get(name) for name in classes}
-    return {name: values.get(name) for name in _columns(classes)}
+    return {name: values.get(name) for name in _columns(classes, has_speakers)}
 
 
 def check_columns(names: Sequence[str]) -> None:
@@ -81,7 +87,7 @@ def check_columns(names: Sequence[str]) -> None:
             raise ValueError(f"the column '{name}' is there twice")
     if missing := [name for name in _columns(classes) if name not in names]:
         raise ValueError(f"the column '{missing[0]}' is missing")
-    if unknown := set(names) - set(_columns(classes)):
+    if unknown := set(names) - set(_columns(classes, has_speakers=True)):
         raise ValueError(f"the column '{min(unknown)}' is not one of `earnest predict`")
 
 
@@ -117,6 +123,7 @@ def from_flat_values(values: Mapping[str, Any]) -> Prediction:
             vocal_bursts=tuple(VocalBurst(**burst) for burst in json.loads(known["vocal_bursts"] or "[]")),
             model=known["model"] or "",
             error=known["error"],
+            speaker=known.get("speaker"),
         )
     )
 
@@ -132,8 +139,9 @@ def from_json_line(line: str | bytes) -> Prediction:
     return _checked(Prediction.from_dict(values))
 
 
-def _columns(classes: Sequence[str]) -> tuple[str, ...]:
-    return (*_BEFORE, *(f"{_PREFIX}{name}" for name in classes), *_AFTER, *_LAST)
+def _columns(classes: Sequence[str], has_speakers: bool = False) -> tuple[str, ...]:
+    named = (_NAMED,) if has_speakers else ()
+    return (*_BEFORE, *(f"{_PREFIX}{name}" for name in classes), *_AFTER, *_LAST, *named)
 
 
 def _number(value: Any) -> float | None:
@@ -148,9 +156,9 @@ def _checked(row: Prediction) -> Prediction:
     """Raise `ValueError` for a row that no model answers: other types, other words, numbers out of their range."""
     if row.status not in get_args(Status):
         raise ValueError(f"there is no status '{row.status}'")
-    for name in ("path", "model", "emotion", "error"):
+    for name in ("path", "model", "emotion", "error", "speaker"):
         text = getattr(row, name)
-        if not (isinstance(text, str) or (text is None and name in ("emotion", "error"))):
+        if not (isinstance(text, str) or (text is None and name not in ("path", "model"))):
             raise ValueError(f"'{name}' must be text, got {text!r:.40}")
         (text or "").encode()
     if any(type(getattr(row, name)) is not bool for name in FLAGS):
@@ -193,7 +201,7 @@ def _check_number(what: str, value: Any, least: float, most: float) -> None:
         raise ValueError(f"'{what}' must be from {least:g} to {most:g}, got {value:g}")
 
 
-_TEXTS = frozenset({"path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error"})
+_TEXTS = frozenset({"path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error", _NAMED})
 _KNOWN = ("path", "status", "duration_s", "speech_s", "model", "error")  # of a recording, beside its vector
 _HEARD = frozenset({"unsure", "mixed"})  # of the emotion, which is not asked here
 
@@ -319,8 +327,10 @@ class PredictionRows(Framed, Iterator[Prediction]):
             again = "Keep them, rows = list(…), and make the frame with PredictionRows(rows).to_pandas()"
             raise EarnestError(f"{counted(self._n_given, 'row')} read already, none is left for a frame. {again}.")
         classes = self._classes or tuple(dict.fromkeys(name for row in rows for name in row.probabilities))
-        flat = [flat_values(row, classes) for row in rows]
-        return {name: FrameColumn(_kind(name), [values[name] for values in flat]) for name in _columns(classes)}
+        has_speakers = any(row.speaker is not None for row in rows)
+        flat = [flat_values(row, classes, has_speakers) for row in rows]
+        columns = _columns(classes, has_speakers)
+        return {name: FrameColumn(_kind(name), [values[name] for values in flat]) for name in columns}
 
     @classmethod
     def from_frame(cls, frame: Any) -> "PredictionRows":
@@ -370,11 +380,11 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def prediction_schema(classes: Sequence[str]) -> Any:
+def prediction_schema(classes: Sequence[str], has_speakers: bool = False) -> Any:
     """Return the schema of a table of `earnest.runtime.formats.flat_values`."""
     pyarrow = load_pyarrow()
     kinds = _arrow_kinds(pyarrow)
-    return pyarrow.schema([(name, kinds[_kind(name)]) for name in _columns(classes)])
+    return pyarrow.schema([(name, kinds[_kind(name)]) for name in _columns(classes, has_speakers)])
 
 
 def _arrow_kinds(pyarrow: Any) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from earnest.audio.source import Channel, Part, Source, opened, source_name
+from earnest.audio.source import Channel, Part, Source, opened, source_name, whole_and_channel
 from earnest.errors import AudioError, needs_extra, printable
 
 if TYPE_CHECKING:
@@ -93,10 +93,11 @@ class Picture:
 
 
 def is_picture(source: Source) -> bool:
-    """Whether a source is meant as a picture: a path that ends in .png, or the bytes of a PNG file."""
-    if isinstance(source, bytes):
-        return source.startswith(_SIGNATURE)
-    return isinstance(source, str | PathLike) and Path(source).suffix.lower() == ".png"
+    """Whether a source is meant as a picture or a part of one: a path that ends in .png, or the bytes of a PNG file."""
+    whole, _ = whole_and_channel(source)
+    if isinstance(whole, bytes):
+        return whole.startswith(_SIGNATURE)
+    return isinstance(whole, str | PathLike) and Path(whole).suffix.lower() == ".png"
 
 
 def read_picture(source: Source) -> Picture:

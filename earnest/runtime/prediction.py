@@ -332,6 +332,7 @@ class Prediction:
         the largest first, "unsure" among them; None for others, which are answered as a whole
     vocal_bursts : in order of time
     error : why there is no answer, in a sentence
+    speaker : who speaks, where a list of recordings named somebody; no answer of the model's
     """
 
     path: str
@@ -353,6 +354,7 @@ class Prediction:
     vocal_bursts: tuple[VocalBurst, ...] = ()
     model: str = ""
     error: str | None = None
+    speaker: str | None = None
 
     @property
     def answered_shares(self) -> Mapping[str, float]:
@@ -376,8 +378,9 @@ class Prediction:
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; numbers are rounded to six decimals."""
-        return _values(self)
+        """Return plain values for JSON, ``speaker`` where there is one; numbers are rounded to six decimals."""
+        values = _values(self)
+        return values if self.speaker is not None else {name: values[name] for name in values if name != "speaker"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Prediction":

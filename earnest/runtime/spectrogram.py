@@ -13,9 +13,10 @@ import numpy as np
 
 from earnest.audio.activity import Extent
 from earnest.audio.io import AudioStream, tolerated_s
-from earnest.audio.source import Source, path_of, source_name
+from earnest.audio.source import Part, Source, path_of, source_name, whole_and_channel
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, NoPicturesError, RecordingTooLongError, counted
+from earnest.runtime.adaptation import Listener
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.graph import Graph, LogMel, PictureNetwork, WindowNetwork
 from earnest.runtime.picture import Picture, SeenSegment, SeenWindow
@@ -64,23 +65,33 @@ def draw(graph: Graph, info: BundleInfo, audio: AudioStream, windowing: Windowin
 
 
 def answer_picture(
-    network: WindowNetwork, info: BundleInfo, source: Source, options: Options, read: Callable[[Source], Picture]
+    network: WindowNetwork,
+    info: BundleInfo,
+    source: Source,
+    options: Options,
+    read: Callable[[Source], Picture],
+    adapter: Listener | None = None,
 ) -> Prediction:
     """Predict from a picture; it hears no level, bandwidth or noise, so there are no quality words.
 
-    Raises `AudioError` when it can't be read, or was made for another front end; `NoPicturesError` when several answers
-    are averaged, or the model works on raw samples.
+    Raises `AudioError` when it can't be read, is a channel or a part of a picture, or was made for another front end;
+    `NoPicturesError` when several answers are averaged, or the model works on raw samples.
 
     Parameters
     ----------
     read : what decodes it, see `earnest.runtime.decoders`
+    adapter : of its speaker, None for the model as it is
     """
     if not isinstance(network, PictureNetwork):
         raise NoPicturesError(f"'{info.name}' can't answer about pictures. Name one model, without variants.")
-    name, picture = source_name(source), read(source)
+    name, (_, channel) = source_name(source), whole_and_channel(source)
+    if channel or isinstance(source, Part):
+        lacking = f"a spectrogram's picture has no {'channels' if channel else 'parts'}"
+        raise AudioError(f"{name}: {lacking}. Answer it as a whole, or predict the recording itself.")
+    picture = read(source)
     _check(picture, info, name)
     rate_hz = info.sample_rate_hz
-    answers = AnswerBuilder(info, rate_hz, Windowing(), options)
+    answers = AnswerBuilder(info, rate_hz, Windowing(), options, adapter)
     answers.tally.n_samples = round(picture.duration_s * rate_hz)
     first = 0
     for segment in _segments(picture, rate_hz):

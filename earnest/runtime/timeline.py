@@ -40,6 +40,8 @@ from earnest.runtime.prediction import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+else:  # where it is not installed, or not wanted yet, the annotation still says something
+    Figure = Any
 
 MOST_BYTES = 1 << 26
 Value = TypeVar("Value")
@@ -225,7 +227,7 @@ class Timeline(Framed):
         path = FrameColumn("text", [self.path] * len(self.windows))
         return Frame({"path": path, **{name: FrameColumn("number", values) for name, values in numbers.items()}})
 
-    def plot(self, path: str | Path | None = None, title: str | None = None) -> "Figure":
+    def plot(self, path: str | Path | None = None, title: str | None = None) -> Figure:
         """Draw waveform, probabilities over time and spans, and return matplotlib's figure, which a notebook shows.
 
         Raises `MissingExtraError` where matplotlib is not installed.

@@ -122,6 +122,24 @@ def test_rows_about_other_classes_are_not_mixed(root: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_the_speakers_of_a_list_are_in_the_table(root: Path, suffix: str) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    output = f"speakers.{suffix}"
+    (root / "list.csv").write_text("path,speaker\n0.wav,anna\n1.wav,=bob\n2.wav,\n")
+    for words in (("3.wav",), ("3.wav", "list.csv", "--resume")):  # an earlier run named nobody
+        done = predict(root, *words, "--output", output, "--adapt", "off")
+        assert done.returncode == 0, done.stderr
+    named = [row.get("speaker") or None for row in held_in(root / output)]
+    assert named == [None, "anna", "=bob" if suffix != "csv" else "'=bob", None]
+    assert predict(root, "list.csv", "--output", output, "--resume", "--adapt", "off").returncode == 0
+    rows = [json.loads(line) for line in predict(root, "list.csv", "--adapt", "auto", "--json").stdout.splitlines()]
+    assert [row.get("speaker") for row in rows] == ["anna", "=bob", None]
+    lines = predict(root, "list.csv", "--format", "csv").stdout.splitlines()
+    assert [line.rpartition(",")[2] for line in lines] == ["speaker", "anna", "'=bob", ""]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_shares_and_vocal_bursts_are_kept_in_every_kind_of_file(root: Path, suffix: str) -> None:
     if suffix == "parquet":
         pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
@@ -163,6 +181,27 @@ def test_watching_answers_what_arrives_when_it_is_whole(root: Path) -> None:
     assert [(row["path"], row["status"]) for row in rows] == [("inbox/first.wav", "ok"), ("inbox/second.wav", "ok")]
     assert run.returncode == 0
     assert messages == "2 answered, 0 failed: inbox.jsonl\n"
+
+
+def test_a_copy_that_is_slow_and_begun_before_the_watching_has_one_row(root: Path) -> None:
+    folder = root / "slow"
+    folder.mkdir()
+    data = write_voice(root / "large.wav", 2.0).read_bytes()
+    (folder / "large.wav").write_bytes(data[:20_000])
+    command = [*PROGRAM, "slow", "--watch", "--output", "slow.jsonl", "--model", "bundle"]
+    run = started_interruptible(command, cwd=root, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for((root / "slow.jsonl").exists)
+        for part in (data[20_000:40_000], data[40_000:]):
+            time.sleep(3.0)  # longer than from one look to the next
+            with (folder / "large.wav").open("ab") as file:
+                file.write(part)
+        wait_for(lambda: len(held_in(root / "slow.jsonl")) > 0)
+    finally:
+        run.send_signal(signal.SIGINT)
+        _, messages = run.communicate(timeout=PATIENCE_S)
+    assert [row["status"] for row in held_in(root / "slow.jsonl")] == ["ok"]
+    assert messages == "1 answered, 0 failed: slow.jsonl\n"
 
 
 def test_an_empty_folder_is_watched_and_its_table_has_room_for_names(root: Path) -> None:

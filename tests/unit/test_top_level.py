@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from stand_in import write_adapting, write_bundle
 import earnest
 from earnest.audio.deadline import check_deadline
 from earnest.errors import AudioError, BundleError, EarnestError
-from earnest.runtime import bulk, predictor
+from earnest.runtime import bulk, loading, predictor
 from earnest.runtime.formats import PredictionRows
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
@@ -56,6 +57,36 @@ def test_names_are_imported_when_they_are_used() -> None:
     code = "import sys, earnest; print('numpy' in sys.modules); earnest.Timeline; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+def public_callables() -> Iterator[tuple[str, Any]]:
+    for name in earnest.__all__:
+        thing = getattr(earnest, name)
+        if callable(thing):
+            yield name, thing
+        for word in dir(thing) if inspect.isclass(thing) else ():
+            member = inspect.getattr_static(thing, word)  # a function, or what a decorator made of one
+            wrapped = (getattr(member, kind, None) for kind in ("__func__", "fget", "func"))
+            function = next(filter(None, wrapped), member)
+            if inspect.isfunction(function) and (word[0] != "_" or word == "__init__"):
+                yield f"{name}.{word}", function
+
+
+def test_annotations_of_all_that_is_public_can_be_read() -> None:
+    read = {name: get_type_hints(thing) for name, thing in public_callables()}
+    assert read["load"]["return"] is earnest.Predictor
+    assert {"learn", "predict", "Predictor.timeline", "Timeline.plot", "PredictionRows.to_pandas"} <= read.keys()
+
+
+def test_reading_annotations_needs_nothing_that_is_optional() -> None:
+    code = (
+        "import sys, typing, earnest\n"
+        "things = earnest.load, earnest.predict, earnest.learn, earnest.Timeline.plot\n"
+        "[typing.get_type_hints(thing) for thing in things]\n"
+        "print(*{'torch', 'matplotlib', 'onnxruntime', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_one_call_predicts(folder: Path, model: Predictor) -> None:
@@ -297,7 +328,7 @@ def test_rows_that_are_cancelled_are_not_decoded_to_their_end(
 
 def test_threads_that_ask_at_once_load_a_shipped_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[object] = []
-    monkeypatch.setattr(earnest, "_shipped", cache(lambda name: loaded.append(name) or earnest.load(name)))
+    monkeypatch.setattr(loading, "_shipped", cache(lambda name: loaded.append(name) or earnest.load(name)))
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: earnest.predict(CLIP, "small"), range(8)))
     assert loaded == ["small"]

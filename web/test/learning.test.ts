@@ -8,7 +8,7 @@ import { permutation } from "../src/learning/draws.js";
 import { checkedLabel, type Example, MOST_EXAMPLES, usable } from "../src/learning/examples.js";
 import { byCodePoint, foldsOf } from "../src/learning/folds.js";
 import { withHead } from "../src/learning/heads.js";
-import { areGuesses, licenceOf } from "../src/learning/summary.js";
+import { areGuesses, lacking, licenceOf } from "../src/learning/summary.js";
 import { fieldsOf, writtenField, writtenNumber } from "../src/learning/protobuf.js";
 import { indexOfLargest } from "../src/numbers.js";
 
@@ -73,6 +73,13 @@ test("answers that are right as often as by chance are guesses, also where those
   assert.equal(areGuesses({ labelled }, right((place) => labelled.groups[place] !== "anna")), true); // two thirds, by speaker
   const alone = { ...labelled, groups: labelled.groups.map((group, place) => `${group} ${place}`) };
   assert.equal(areGuesses({ labelled: alone }, right((place) => place % 6 > 0)), false); // five sixths of 24
+});
+
+test("folds that lack a class are told on the card, which tells the mean over folds", () => {
+  assert.equal(lacking([3, 3], 3, 0.5), "");
+  const told = "UA: in 2 of 3 folds a class has no recording, and their UA is the mean recall over the others. Over all recordings UA is 61.4.";
+  assert.equal(lacking([2, 3, 2], 3, 0.6141), told);
+  assert.ok(lacking([2, 2], 3, 0.5).startsWith("UA: in 2 of 2 folds"));
 });
 
 test("what chance gives is the mean deviation of a binomial", () => {

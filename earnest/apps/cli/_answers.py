@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import click
 
 from earnest.audio.io import OTHER_TRACKS, SEPARATE
+from earnest.audio.source import common_folder
 from earnest.errors import counted, printable
 from earnest.labels import UNSURE
 from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, Span, VocalBurst, percent
@@ -87,15 +88,7 @@ class PredictionTable:
 
 def _common_folder(paths: Sequence[str]) -> str:
     """Return the folder that all files of a longer list lie in, as their paths spell it; "" for none."""
-    names = [_plain(path) for path in paths]
-    folders = {os.path.dirname(name) for name in names}  # noqa: PTH120
-    if len(names) < 2 or "" in folders:
-        return ""
-    try:
-        common = os.path.commonpath(folders)
-    except ValueError:  # some paths begin at the root or at another drive
-        return ""
-    return common if all(name.startswith(f"{common}{os.sep}") for name in names) else ""
+    return common_folder([_plain(path) for path in paths]) if len(paths) > 1 else ""
 
 
 def _plain(path: str) -> str:

@@ -55,6 +55,7 @@ CHANNEL_NUMBERS = "expected 1 for the left one, 2 for the right one, and so on"
 _COLUMNS = ("path", "speaker", "channel", "start_s", "end_s")  # of a list, that mean something
 _MEANT = ("speaker", "channel")
 POLL_S, LOOK_S = 1.0, 0.1
+STALLED_S = 60.0  # without a change, after which a recording that is not whole is answered as it is
 _log = logging.getLogger("earnest")
 
 
@@ -231,6 +232,15 @@ class Speakers:
             self._listed |= read_list(Path(path)).speakers
         self._unmatched = dict[str, str]()  # path → what the pattern was tried on
 
+    @property
+    def are_listed(self) -> bool:
+        """Whether a list names some."""
+        return any(self._listed.values())
+
+    def listed(self, path: str) -> str | None:
+        """Return the name that a list has for a recording's speaker, None where it has none."""
+        return self._listed.get(path) or self._listed.get(file_and_channel(recording_and_start(path)[0])[0]) or None
+
     def of(self, path: str) -> str:
         """Return the speaker of a recording, "" for none; with a pattern that doesn't match, it has one to itself.
 
@@ -272,6 +282,7 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
         raise click.UsageError(f"--speaker-pattern {pattern}: not a regular expression ({error}).") from None
 
 
+_State: TypeAlias = tuple[int, float]  # of a file: its bytes, and when it was written to
 ChannelCount: TypeAlias = Callable[[Source], int | None]
 """What tells how many channels a recording has, None where it can't be read."""
 
@@ -338,7 +349,7 @@ def sources_of(
     channels : each of them is a recording by itself; none for the mean of all
     output : what will be written
     count : as in `in_channels`, for recordings that are found in folders; nobody named these
-    waits : whether a folder may hold none, as more will come
+    waits : whether more will come to folders: then one may hold none, and what is perhaps still written is left out
     """
     if "-" in paths and len(channels) > 1:
         raise click.UsageError("Standard input is read once: name one --channel, or save it as a file.")
@@ -347,7 +358,9 @@ def sources_of(
         if path == "-":
             sources += in_channels([standard_input()], channels)
         elif is_folder(path):
-            sources += in_channels(told_recordings(found_in(path), waits), channels, count)
+            found = told_recordings(found_in(path), waits)
+            there = [one for one in found if not waits or is_settled(one)]
+            sources += in_channels(there, channels, count)
         elif is_list(path):
             listed = read_list(Path(path))
             warn_of_columns(listed.columns, printable(path))
@@ -421,36 +434,68 @@ class Interrupt:
         signal.signal(signal.SIGINT, self._before)
 
 
-def arriving(folders: Sequence[str], known: set[str]) -> Iterator[list[str]]:
-    """Yield, until Ctrl-C, the recordings that were added to folders; one that still grows is left for later.
+def arriving(folders: Sequence[str], known: set[str], count: ChannelCount) -> Iterator[list[str]]:
+    """Yield, until Ctrl-C, the recordings that were added to folders, each when it is whole.
 
-    One of another size than when it was yielded is yielded again: whoever copied it had paused. Ctrl-C while somebody
-    works on what was yielded is looked at when that is done.
+    It is when two looks found the same file, nobody has it open for writing, and it can be opened: a cut one can't.
+    Where that is still so after `STALLED_S`, it is yielded nevertheless, for its row to say why. One of another size
+    than when it was yielded is yielded again: whoever copied it had paused for longer. Ctrl-C while somebody works on
+    what was yielded is looked at when that is done.
 
     Parameters
     ----------
     known : paths that were there before
     """
-    growing: dict[str, tuple[int, float]] = {}
+    since: dict[str, tuple[_State, float]] = {}  # what the last look found, and when it was found first
     n_bytes = {path: state[0] for path in known if (state := _state(path))}  # when yielded
     with Interrupt() as interrupt:
         while not interrupt.is_asked:
+            now = time.monotonic()
             found = {path: _state(path) for folder in folders for path in found_in(folder).recordings}
             seen = {path: state for path, state in found.items() if state and n_bytes.get(path) != state[0]}
-            ready = [path for path, state in seen.items() if growing.get(path) == state]
-            growing = {path: state for path, state in seen.items() if path not in ready}
+            same = {path: since[path][1] for path, state in seen.items() if path in since and since[path][0] == state}
+            since = {path: (state, same.get(path, now)) for path, state in seen.items()}
+            ready = [path for path, at in same.items() if now - at >= STALLED_S or _is_whole(path, count)]
             n_bytes |= {path: seen[path][0] for path in ready}
             if ready:
                 yield ready
             interrupt.wait(POLL_S)
 
 
-def _state(path: str) -> tuple[int, float] | None:
+def _state(path: str) -> _State | None:
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError:  # it is gone again
         return None
     return status.st_size, status.st_mtime
+
+
+def is_settled(path: str) -> bool:
+    """Whether a recording has not been written to of late, by the clocks of this machine and of the folder's."""
+    state = _state(path)
+    return state is None or abs(time.time() - state[1]) > STALLED_S
+
+
+def _is_whole(path: str, count: ChannelCount) -> bool:
+    return not _is_being_written(path) and count(path) is not None
+
+
+def _is_being_written(path: str) -> bool:
+    """Whether a process has a file open for writing, as far as the system tells.
+
+    Linux does, of own files: it gives nobody a lease to read who would not be alone with readers.
+    """
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        with Path(path).open("rb") as file:
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # told to who has a lease, and by default ignored
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)  # until it is closed
+    except OSError as error:  # another user's file, or a file system without leases
+        return isinstance(error, BlockingIOError)
+    return False
 
 
 SLOW_S = 1.0  # after which somebody who waits is told how much was heard

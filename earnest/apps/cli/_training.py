@@ -6,6 +6,7 @@ Apart from the other options, so that `earnest predict` loads no protocols.
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import join
@@ -19,7 +20,7 @@ from earnest.apps.cli._options import CORPUS, named_corpus, names_from, option
 from earnest.apps.cli._typed import repeated
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.errors import MissingExtraError, RecipeError, counted
+from earnest.errors import EarnestError, MissingExtraError, RecipeError, counted
 from earnest.evaluation.protocols import (
     PROTOCOL_TABLE,
     PROTOCOLS,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def require_training() -> None:
@@ -163,13 +165,28 @@ class RecipeOptions:
             raise RecipeError(f"{path}: has no [tune] table. `earnest tune --help` shows one.")
         return recipe, table
 
+    def check(self, path: Path, protocol: str | None) -> None:
+        """Refuse a protocol, a network or augmentations of the recipe that are not there, or lack the settings.
+
+        Parameters
+        ----------
+        protocol : the one that is used, the recipe's or another
+        """
+        self._blamed(path, lambda changes: _check(read_recipe(path, changes), protocol))
+
     def _read(self, path: Path) -> tuple[Recipe, Tune | None]:
+        return self._blamed(path, partial(read_recipe_and_tune, path))
+
+    def _blamed(self, path: Path, read: Callable[[Mapping[str, Any]], T]) -> T:
+        """Read with the typed settings; an error names the recipe's file, and what was typed where that is wrong."""
         try:
-            return read_recipe_and_tune(path, self.changes)
-        except RecipeError as error:
-            if not self.words or str(error) == _fault_of(path):
+            return read(self.changes)
+        except EarnestError as error:
+            told, plain = str(error), _fault(partial(read, {}))
+            if told.startswith(str(path)) and (told == plain or not self.words):
                 raise
-            raise RecipeError(f"{path} with {join(self.words)}: {str(error).removeprefix(f'{path}: ')}") from None
+            where = str(path) if told == plain else join([str(path), "with", *self.words])
+            raise RecipeError(f"{where}: {told.removeprefix(f'{path}: ')}") from None
 
     @property
     def suffix(self) -> str:
@@ -184,11 +201,21 @@ class RecipeOptions:
         return words + repeated("--set", self.settings)
 
 
-def _fault_of(path: Path) -> str:
-    """Return what is wrong with a recipe as it stands; "" for nothing."""
+def _check(recipe: Recipe, protocol: str | None) -> None:
+    if protocol == recipe.protocol:
+        protocol_called(protocol)
+    from earnest.augment.base import check_tables
+    from earnest.models.classifier import network_settings  # torch, for which that needs not wait
+
+    check_tables(recipe.augment)
+    network_settings(recipe.model, recipe.network)
+
+
+def _fault(read: Callable[[], object]) -> str:
+    """Return what is wrong with what is read; "" for nothing."""
     try:
-        read_recipe(path)
-    except RecipeError as error:
+        read()
+    except EarnestError as error:
         return str(error)
     return ""
 

@@ -285,6 +285,7 @@ def command(
     from earnest.experiments.conditions import evaluate_conditions, refuse_untrained
     from earnest.experiments.evaluate import evaluate, with_shares
 
+    other.check(recipe, of.protocol)
     sets = conditions.checked()  # what is wrong is told now
     asked = EvaluationRequest(recipe, resolved, of, other, rows)
     _refuse_combinations(of, conditions, bool(shares), as_published)

@@ -172,14 +172,13 @@ def command(
     if is_batch and not adaptation.adapt and not say.is_quiet():
         click.echo(ADAPTS.format(", each channel as another's" if decoding.channels else ""), err=True)
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
-    who = speakers if is_batch else None
-    run = PredictRun(predictor, asked, decoding.jobs, adapter, who, adaptation)
+    run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers, is_batch, adaptation)
     batches = _batches(sources, _watched(paths) if watch else [], decoding.channels, count)
     written = Written(NoteCounter("--channel 1 --channel 2", asked.classes))
     if output is None:
         known = [] if watch else [path_of(item) for item in sources]
         rows = _begun(run.rows(some, say.progress(with_json=True), sys.stdout.isatty()) for some in batches)
-        written.write(rows, _printer(chosen, run.info.classes, known, top, vocal_bursts))
+        written.write(rows, _printer(chosen, run.info.classes, speakers.are_listed, known, top, vocal_bursts))
     else:
         _write_file(batches, run, output, chosen, found, existing.retried(sources), written)
     speakers.tell_unmatched()
@@ -224,7 +223,7 @@ class Written:
 
 
 class PredictRun:
-    """Answers recordings as they were asked for; with ``speakers``, each adapted to all recordings of its speaker.
+    """Answers recordings as they were asked for; with batch adaptation, each adapted to all of its speaker's.
 
     Attributes
     ----------
@@ -237,13 +236,14 @@ class PredictRun:
         asked: Options,
         jobs: int,
         adapter: Adapter | None,
-        speakers: Speakers | None,
+        speakers: Speakers,
+        is_batch: bool,
         adaptation: SpeakerOptions,
     ) -> None:
         self._adaptation = adaptation
         self._predictor, self._asked, self._jobs, self._adapter = predictor, asked, jobs, adapter
         self._speakers, self._heard = speakers, list[AnsweredRecording]()
-        self._batch: BatchAnswers | None = predictor.batch(asked) if speakers else None
+        self._batch: BatchAnswers | None = predictor.batch(asked) if is_batch else None
         below = predictor.info.abstain_below if asked.abstain_below is None else asked.abstain_below
         classes = ClassChoice(predictor.info, asked).classes
         self.info = replace(predictor.info, classes=classes, abstain_below=below)
@@ -280,7 +280,7 @@ class PredictRun:
     ) -> Iterable[Prediction | AnsweredRecording]:
         """Return the rows of a journal: the answers, or the windows that were heard."""
         hearing = Hearing(self._predictor, progress)
-        found = self._found(hearing.predictor, some)
+        found = map(self._named, self._found(hearing.predictor, some))
         if on_screen or len(some) == 1:
             return hearing.among(found)
         return hearing.counted("Hearing" if self._batch else "Predicting", found, len(some))
@@ -290,6 +290,15 @@ class PredictRun:
         if self._batch:
             return predictor.hear_many(some, jobs, self._asked)
         return predictor.predict_many(some, jobs, self._adapter, **self._asked.words())
+
+    def _named(self, row: Prediction | AnsweredRecording) -> Prediction | AnsweredRecording:
+        """Return a row with its speaker, where a list names one."""
+        plain = row.plain if isinstance(row, AnsweredRecording) else row
+        speaker = self._speakers.listed(plain.path)
+        if speaker is None:
+            return row
+        named = replace(plain, speaker=speaker)
+        return replace(row, plain=named) if isinstance(row, AnsweredRecording) else named
 
     def rows(self, some: Sequence[Source], progress: Progress, on_screen: bool) -> Iterable[Prediction]:
         """Yield the answers to some recordings; speakers are adapted to what came earlier too.
@@ -309,7 +318,6 @@ class PredictRun:
         yield from islice(self._adapted(lambda: iter([*told, *self._heard[n_before:]])), len(told), None)
 
     def _speaker(self, heard: AnsweredRecording) -> str:
-        assert self._speakers is not None
         return self._speakers.of(heard.plain.path)
 
     def _adapted(self, heard: Callable[[], Iterator[AnsweredRecording]]) -> Iterator[Prediction]:
@@ -340,7 +348,7 @@ def _batches(
     yield sources
     if watched:
         known = {whole for whole, _ in map(whole_and_channel, sources) if isinstance(whole, str)}
-        yield from (in_channels(some, channels, count) for some in arriving(watched, known))
+        yield from (in_channels(some, channels, count) for some in arriving(watched, known, count))
 
 
 def _write_file(
@@ -400,13 +408,15 @@ def is_done(done: dict[str, int], source: Source) -> bool:
     return True
 
 
-def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: int, with_bursts: bool) -> Writer:
+def _printer(
+    form: Format, classes: Sequence[str], has_speakers: bool, paths: Sequence[str], top: int, with_bursts: bool
+) -> Writer:
     say.encode(form)
     if form == "json":
         return lambda row: click.echo(json_line(row))
     if form == "csv":
-        say.whole(csv_header(classes))
-        return lambda row: say.whole(csv_line(row, classes))
+        say.whole(csv_header(classes, has_speakers))
+        return lambda row: say.whole(csv_line(row, classes, has_speakers))
     table = PredictionTable(paths, shutil.get_terminal_size().columns, top, classes)
     click.echo(table.header())
 

@@ -48,6 +48,7 @@ def command(
       earnest report emotions.csv --output report.html
       earnest report spans.jsonl --output report.html
     """
+    from earnest.export.card import refuse_full
     from earnest.plots.style import new_figure
     from earnest.report.answers import answers_page
     from earnest.report.build import ReportOptions, build_report, folder_of_page, write_report
@@ -60,11 +61,8 @@ def command(
         raise EarnestError(
             f"{folder}: the page's pictures would go among the run's files. Say --output {folder / PAGE}."
         )
-    if folder.exists() and not overwrite:
-        raise EarnestError(
-            f"{folder}: already exists, and is where the page's pictures go. Replace what has their names with "
-            "--overwrite, or choose another --output."
-        )
+    instead = "The page's pictures go there. Replace what has their names with --overwrite, or choose another --output."
+    refuse_full(folder, overwrite, instead)
     if len(runs) == 1 and (answers := answers_page(runs[0])):
         _tell_answers(answers, page)
         return

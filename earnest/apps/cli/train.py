@@ -79,6 +79,7 @@ def command(
     from earnest.training.record import read_record
 
     progress = say.progress()
+    other.check(recipe, protocol)
     words = ["earnest", "train", recipe_word(recipe), "--protocol", protocol, *other.words]
     typed = shlex.join([*words, *(["--fold", fold] if fold else []), *(["--all-data"] if all_data else [])])
     from earnest.training.batches import joined_ranks

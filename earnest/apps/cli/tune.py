@@ -76,6 +76,7 @@ def command(
     settings, table = other.read_with_tune(recipe)
     folders = corpus_folders(data) | other.own
     protocol, rows = other.protocol_of(settings, folders, protocol, one_split=True)
+    other.check(recipe, protocol)
     space = SearchSpace(settings, replace(table, trials=trials) if trials else table)
     folder = output or Path("runs") / f"{recipe.stem}{other.suffix}-{protocol}-tune"
     progress = say.progress()

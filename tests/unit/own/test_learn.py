@@ -376,11 +376,17 @@ def test_a_model_that_forgot_or_was_damaged_cannot_be_continued(
     with pytest.raises(EarnestError, match="kept its embeddings"):
         learn(clips, tmp_path / "x", base, continued=forgot)
     learn(clips, forgot, base, overwrite=True)
-    (forgot / "report.html").write_text("of the model before")
+    (forgot / "report").mkdir()
+    for name in ("report.html", "report/report.json", "report/map.png", "report/notes.txt"):
+        (forgot / name).write_text("of the model before")
     assert (forgot / "learned").is_dir()
     learn(clips, forgot, base, overwrite=True, keep=False)
     assert not (forgot / "learned").exists()
     assert not (forgot / "report.html").exists()
+    assert [path.name for path in (forgot / "report").iterdir()] == ["notes.txt"]  # which is nobody's page
+    (forgot / "report" / "notes.txt").unlink()
+    learn(clips, forgot, base, overwrite=True, keep=False)
+    assert not (forgot / "report").exists()
     other = write_hearing(tmp_path / "other")
     earlier = r"was learnt from an earlier 'stand-in' \(stand-in 1; here is 1\).* learn from all of them again, without"
     with pytest.raises(EarnestError, match=earlier):

@@ -1,6 +1,7 @@
 """The page about answers without the truth."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,20 @@ def test_answers_without_the_truth_become_a_page_of_shares_sound_and_groups(tabl
     assert (tmp_path / "page" / "emotions.png").exists()
 
 
+def test_absolute_paths_are_told_below_the_folder_that_they_have_in_common(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    home = Path("/home/anna.smith/voices")
+    rows = [replace(row, path=str(home / row.path), error=row.error and f"{home}/{row.error}") for row in ROWS]
+    table, page = tmp_path / "answers.csv", tmp_path / "page.html"
+    table.write_text("\n".join([csv_header(CLASSES), *(csv_line(row, CLASSES) for row in rows)]) + "\n")
+    told = earnest_cli("report", table, "--output", page, "--json")
+    found = {section["name"]: next(iter(section["tables"].values()), []) for section in json.loads(told)["sections"]}
+    assert [row["folder"] for row in found["folder"]] == ["calls", "old"]
+    assert found["error"][0]["error"] == "old/=c.wav: no audio."
+    assert "anna" not in page.read_text(encoding="utf-8") + told.replace(str(tmp_path), "")
+
+
 def test_no_page_is_replaced_unasked_also_where_no_output_was_named(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,11 +99,32 @@ def test_pictures_go_into_no_folder_of_something_else_unasked(table: Path, tmp_p
     notes = tmp_path / "calls" / "report.json"
     notes.parent.mkdir()
     notes.write_text("mine")
-    with pytest.raises(EarnestError, match="calls: already exists, and is where the page's pictures go"):
+    with pytest.raises(EarnestError, match=r"calls: holds report\.json\. The page's pictures go there\. Replace"):
         earnest_cli("report", table, "--output", tmp_path / "calls.html")
     assert notes.read_text() == "mine"
     earnest_cli("report", table, "--output", tmp_path / "calls.html", "--overwrite")
     assert (tmp_path / "calls" / "emotions.png").exists()
+
+
+def test_a_page_that_failed_half_way_is_written_without_being_asked_to_replace(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+
+    def full(*_: object) -> None:
+        raise EarnestError("No space left on device.")
+
+    page = tmp_path / "calls.html"
+    with monkeypatch.context() as patched:
+        patched.setattr("earnest.report.answers.write_json", full)
+        with pytest.raises(EarnestError, match="No space left"):
+            earnest_cli("report", table, "--output", page)
+    assert (tmp_path / "calls" / "emotions.png").exists() and not page.exists()
+    earnest_cli("report", table, "--output", page)
+    page.unlink()
+    with pytest.raises(EarnestError, match="calls: holds emotions"):  # of a page that was finished
+        earnest_cli("report", table, "--output", page)
 
 
 @pytest.mark.parametrize("command", ["report", "compare"])

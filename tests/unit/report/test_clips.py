@@ -67,6 +67,12 @@ def test_without_recordings_answers_are_a_table_with_the_reason() -> None:
     assert section.tables["Worst mistakes"].rows == [("u0", "ann", "happy", "sad", "60 %")]
 
 
+def test_names_that_are_absolute_paths_are_shown_below_their_folder() -> None:
+    rows = [PredictionRow(f"/home/anna/calls/{name}.wav", "", "", "", "f1", "sad", "sad", {}) for name in ("a", "b/c")]
+    (table,) = examples_section(predictions_of(rows, ("happy", "sad")), NOTHING, None, 5).tables.values()
+    assert sorted(row[0] for row in table.rows) == ["a.wav", "b/c.wav"]
+
+
 def test_no_mistakes_is_said() -> None:
     section = worst_section(answers(("happy", "happy", 0.6)), NOTHING, None)
     assert (list(section.lead), section.missing) == (["No mistakes."], "")

@@ -2,11 +2,21 @@
 
 import csv
 import json
+from dataclasses import replace
 from io import StringIO
 
 import pytest
 
-from earnest.runtime.formats import csv_header, csv_line, flat_values, from_flat_values, json_line
+from earnest.runtime.formats import (
+    PredictionRows,
+    check_columns,
+    csv_header,
+    csv_line,
+    flat_values,
+    from_flat_values,
+    from_json_line,
+    json_line,
+)
 from earnest.runtime.prediction import Prediction, VocalBurst
 
 FIELDS = (
@@ -44,6 +54,20 @@ def test_a_json_line_has_exactly_the_fields_of_the_surface() -> None:
     assert (values["intensity"], values["error"]) == (None, None)
     assert values["shares"] == {"sad": 0.666667, "unsure": 0.333333}
     assert values["vocal_bursts"] == [{"start_s": 0.5, "end_s": 1.25, "kind": "laughter", "confidence": 0.912346}]
+
+
+def test_a_speaker_is_told_where_one_was_named() -> None:
+    named = replace(ANSWER, speaker="anna")
+    assert json.loads(json_line(named)) == json.loads(json_line(ANSWER)) | {"speaker": "anna"}
+    assert from_json_line(json_line(named)).speaker == "anna"
+    assert PredictionRows([ANSWER, named]).columns()["speaker"].values == [None, "anna"]
+    assert "speaker" not in PredictionRows([ANSWER]).columns()
+    for row in (ANSWER, named):
+        values = flat_values(row, ("happy", "sad"), has_speakers=True)
+        check_columns(list(values))
+        assert from_flat_values(values).speaker == row.speaker
+    with pytest.raises(ValueError, match="'speaker' must be text, got 3"):
+        from_json_line(json_line(named).replace('"anna"', "3"))
 
 
 def test_csv_reads_back_with_a_column_a_class() -> None:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
-from stand_in import CUTTABLE_FRONT_END, cuttable_model, stand_in_model, write_bundle
+from stand_in import CUTTABLE_FRONT_END, cuttable_model, stand_in_model, write_adapting, write_bundle
 
+from earnest.audio.source import Channel, Part
 from earnest.errors import AudioError, BundleError, MissingExtraError
 from earnest.runtime import picture as module
 from earnest.runtime.picture import Picture, SeenSegment, SeenWindow, is_picture, read_picture
@@ -78,6 +79,28 @@ def test_a_picture_gets_the_recordings_answer(model: Predictor, clip: Path) -> N
         assert (found.status, found.emotion) == ("ok", expected.emotion)
         assert dict(found.probabilities) == pytest.approx(dict(expected.probabilities), abs=1e-3)
         assert (found.duration_s, found.quality) == (pytest.approx(expected.duration_s), ())
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_picture_is_adapted_in_its_turn_as_its_recording_is(tmp_path: Path, jobs: int) -> None:
+    folder = write_adapting(tmp_path / "model", model=cuttable_model(), front_end=CUTTABLE_FRONT_END)
+    model, clips = Predictor.load(folder), [(voice(2.0, seed=seed), 16_000) for seed in range(4)]
+    drawn = [model.spectrogram(clip).to_png() if number % 2 else clip for number, clip in enumerate(clips)]
+    told, seen = (list(model.predict_many(some, jobs, model.adapter())) for some in (clips, drawn))
+    assert [row.adapted for row in seen] == [row.adapted for row in told]
+    assert seen[3].adapted
+    for one, other in zip(seen, told, strict=True):
+        assert one.probabilities == pytest.approx(dict(other.probabilities), abs=1e-3)
+        assert one.adaptation_weight == pytest.approx(other.adaptation_weight, abs=1e-3)
+    assert model.predict(drawn[1], model.adapter(clips)).adapted
+
+
+def test_a_picture_has_no_channels_and_no_parts(model: Predictor, clip: Path) -> None:
+    path = clip.with_suffix(".png")
+    path.write_bytes(model.spectrogram(clip).to_png())
+    for source, what in ((Channel(path, 1), "channels"), (f"{path}#1", "channels"), (Part(path, 0.5), "parts")):
+        with pytest.raises(AudioError, match=f": a spectrogram's picture has no {what}. Answer it as a whole"):
+            model.predict(source)
 
 
 def test_a_picture_of_a_long_recording_gets_its_answer(model: Predictor) -> None:

@@ -109,6 +109,7 @@ function infoOf(old: BundleInfo, own: OwnExamples, out: OutOfFold, head: FittedH
     "It does not adapt to a speaker: that network was made for other classes.",
     `Licence of the base: ${licenceOf(old)}.`,
     ...summary.warnings,
+    ...(summary.lacking ? [summary.lacking] : []),
   ];
   return {
     ...old,

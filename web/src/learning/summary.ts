@@ -49,6 +49,8 @@ export interface Summary {
   refused: RefusedExample[];
   /** Warnings that make the numbers worth less. */
   warnings: string[];
+  /** A note for the card, which tells `uaOverFolds`, where folds lack classes; else "". */
+  lacking: string;
   /** Advice: the data that would help most. */
   advice: string[];
 }
@@ -59,9 +61,10 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
   const scores = different(out.folds).map((fold) => {
     const places = placesOf(out.folds, fold);
     const [told, right] = [answers, labelled.targets].map((values) => places.map((place) => values[place]));
-    return { wa: meanOfNumbers(told.map((answer, place) => Number(answer === right[place]))), ua: meanOfNumbers(recallsOf(told, right)) };
+    return { nClasses: new Set(right).size, wa: meanOfNumbers(told.map((answer, place) => Number(answer === right[place]))), ua: meanOfNumbers(recallsOf(told, right)) };
   });
   const [wa, ua] = [scores.map((one) => one.wa), scores.map((one) => one.ua)];
+  const uaOfAll = meanOfNumbers(recallsOf(answers, labelled.targets));
   const nSpeakers = kept.every(({ speaker }) => speaker) ? new Set(kept.map(({ speaker }) => speaker)).size : 0;
   const classes = own.classes.map((_, number) => classResult(own, answers, number));
   return {
@@ -73,7 +76,7 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
     folds: inWords(scores.length, knowsSpeakers ? nSpeakers : 0),
     wa: meanOfNumbers(wa),
     waSd: deviation(wa),
-    ua: meanOfNumbers(recallsOf(answers, labelled.targets)),
+    ua: uaOfAll,
     uaOverFolds: meanOfNumbers(ua),
     uaSd: deviation(ua),
     ece: quality(out.probabilities, labelled.targets).ece,
@@ -82,8 +85,17 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
     classes,
     refused,
     warnings: [...warnings(own, nSpeakers, base), ...(out.distances ? [] : [NO_DOMAIN]), ...(meanOfNumbers(wa) < 1 ? [] : [withoutErrors(kept.length)])],
+    lacking: lacking(scores.map((one) => one.nClasses), classes.length, uaOfAll),
     advice: [...advice(classes, nSpeakers, areGuesses(own, answers))],
   };
+}
+
+/** A note on folds that lack classes, of which UA is over fewer; as `earnest.evaluation.metrics.Scores.lacking` says it, without macro-F1. */
+export function lacking(nInFolds: readonly number[], nClasses: number, ua: number): string {
+  const nLacking = nInFolds.filter((one) => one < nClasses).length;
+  if (!nLacking) return "";
+  const told = `UA: in ${nLacking} of ${nInFolds.length} folds a class has no recording, and their UA is the mean recall over the others.`;
+  return `${told} Over all recordings UA is ${(100 * ua).toFixed(1)}.`;
 }
 
 const NO_DOMAIN =

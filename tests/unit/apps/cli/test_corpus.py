@@ -166,6 +166,16 @@ def test_show_writes_a_page_once_and_says_what_it_could_not_read(emodb, tmp_path
     assert "<audio" not in (folder / "index.html").read_text(encoding="utf-8")
 
 
+def test_show_that_failed_half_way_begins_again_unasked(emodb, tmp_path, monkeypatch):
+    words, full = ("show", "emodb", str(emodb), "--output", str(tmp_path / "shown")), OSError(28, "No space left")
+    with monkeypatch.context() as patched:
+        patched.setattr("earnest.report.corpus.write_json", lambda *_: (_ for _ in ()).throw(full))
+        assert run(*words).exit_code != 0
+    assert (tmp_path / "shown" / "spectrograms.png").exists()
+    assert run(*words).exit_code == 0
+    assert run(*words).exit_code == 1
+
+
 @pytest.mark.parametrize("form", ["csv", "emobox"])
 def test_links_that_lead_back_to_themselves_are_told(form, tmp_path):
     (circle := tmp_path / "labels").symlink_to(tmp_path / "labels")

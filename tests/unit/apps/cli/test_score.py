@@ -278,6 +278,17 @@ def test_gender_and_affect_are_scored_where_they_are_answered(tmp_path, manifest
     assert ["valence", "3", "1.000", "0.000"] in [line.split() for line in output.splitlines()]
 
 
+def test_gender_of_a_table_of_predict_is_scored_as_an_evaluations(tmp_path, manifest):
+    header = "path,status,emotion,gender_female,gender_male"
+    rows = ("a.wav,ok,happy,.9,.1", "b.wav,ok,sad,0.6,0.4", "c.wav,ok,sad,.7,.3", "d.wav,error,,,")
+    gender = json.loads(run(answers(tmp_path, header, *rows), "--manifest", manifest, "--json").stdout)["gender"]
+    assert (gender["wa"], gender["ua"], gender["n"]) == (0.5, 0.5, 4)  # without an answer it is wrong
+    nothing = answers(tmp_path, header, "a.wav,ok,happy,,", "b.wav,ok,sad,,")  # the model doesn't answer it
+    assert json.loads(run(nothing, "--manifest", manifest, "--json").stdout)["gender"] is None
+    wrong = run(answers(tmp_path, header, "a.wav,ok,happy,female,male"), "--manifest", manifest).exception
+    assert str(wrong).endswith(":2, column 'gender_female': expected a number, got 'female'.")
+
+
 def test_the_output_folder_holds_metrics_and_a_picture(predictions, tmp_path):
     pytest.importorskip("matplotlib", reason="draws the picture")
     result = run(predictions, "--json", "--output", str(tmp_path / "new" / "out"))

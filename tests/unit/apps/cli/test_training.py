@@ -1,5 +1,6 @@
 """A recipe with other settings than its own."""
 
+import re
 from pathlib import Path
 
 import click
@@ -88,3 +89,31 @@ def test_what_is_wrong_with_a_typed_setting_is_not_told_of_the_file(tmp_path: Pa
     path.write_text('corpus = "ravdess"\nmodel = "cabg"\n[training]\nepoch = 3\n')
     with pytest.raises(RecipeError, match=r"mine\.toml: training: unknown key 'epoch'"):
         typed.read(path)
+
+
+WRONG = {
+    'model = "cagb"': "There is no model called 'cagb'",
+    'model = "cabg"\nprotocol = "losso"': "There is no protocol 'losso'",
+    'model = "cabg"\n[network]\nwidht = 3': "[network]: unknown key 'widht'",
+    'model = "cabg"\n[[augment]]\nname = "gian"': "augment 1: there is no augmentation called 'gian'",
+}
+
+
+@pytest.mark.parametrize("words", [(), ("training.seed=3",)])
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_with_a_recipe_is_told_with_its_file(text: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="networks need the extra 'train'")
+    path = tmp_path / "mine.toml"
+    path.write_text(f'corpus = "emodb"\n{text}\n')
+    options = RecipeOptions(None, (), words)
+    with pytest.raises(RecipeError, match=f"^{re.escape(f'{path}: {WRONG[text]}')}"):
+        options.check(path, options.read(path).protocol)
+
+
+def test_a_network_that_was_typed_wrongly_is_told_with_what_was_typed(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="networks need the extra 'train'")
+    path = tmp_path / "mine.toml"
+    path.write_text('corpus = "emodb"\nmodel = "cabg"\nprotocol = "losso"\n')
+    told = f"{path} with --set network.widht=3: [network]: unknown key 'widht'"
+    with pytest.raises(RecipeError, match=f"^{re.escape(told)}"):
+        RecipeOptions(None, (), ("network.widht=3",)).check(path, "loso")  # a protocol that is not used may be wrong
