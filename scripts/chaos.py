@@ -163,6 +163,7 @@ class Place:
 
 FOLDS = ("--protocol", "speaker-4fold")
 LEARN = ("learn", "--from", "bundle", "--speaker-pattern", r"(\d+)\.wav", "--label-column", "emotion", "-q")
+OF_A_START = ("path", "report", "seconds", "refused", "n_refused")  # what --continue finds there already is refused
 MODEL = ("--model", "bundle", "-q")
 
 
@@ -197,7 +198,7 @@ def targets(place: Place) -> list[Target]:
         return Target(name, lambda out: [*named, f"{out}/{output}"], files_of, share, in_fork=False)
 
     def learn_on(out: Path) -> list[str]:
-        return [*LEARN, "talks", "--continue", f"{out}/mine", "--output", f"{out}/mine", "--overwrite"]
+        return [*LEARN, "talks", "--no-report", "--continue", f"{out}/mine", "--output", f"{out}/mine", "--overwrite"]
 
     def copied(out: Path) -> None:
         shutil.copytree(place.root / "mine", out / "mine")
@@ -332,7 +333,8 @@ def files_of(folder: Path) -> dict[str, Any]:
         elif path.suffix == ".parquet":
             found[name] = [str(row | {"read_s": None}) for row in parquet_rows(path)]
         elif path.name == "learn.json":
-            found[name] = json.loads(path.read_text(encoding="utf-8")) | {"seconds": None}
+            told = json.loads(path.read_text(encoding="utf-8"))
+            found[name] = {key: value for key, value in told.items() if key not in OF_A_START}
         elif path.name == "SHA256SUMS" or path.suffix == ".sha256":
             sums = (line.split("  ") for line in path.read_text().splitlines())
             found[name] = all(
