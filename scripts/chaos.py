@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -513,7 +514,8 @@ def main() -> None:
     n_kills = sum(one.kills for one in chaos.counts.values())
     if options.write:
         command = f"python scripts/chaos.py --kills {options.kills} --seed {options.seed}"
-        PAGE.write_text(f"{HEAD}\n{n_kills} kills in {minutes:.0f} minutes, `{command}`:\n\n{found}", encoding="utf-8")
+        measured = f"{date.today()}: {n_kills} kills in {minutes:.0f} minutes, `{command}`:"
+        PAGE.write_text(f"{HEAD}\n{measured}\n\n{found}", encoding="utf-8")
     sys.exit(any(one.lost or one.doubled or one.corrupt for one in chaos.counts.values()))
 
 
