@@ -25,6 +25,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ PAGE = ROOT / "docs" / "security" / "chaos.md"
 MOST_KILLS = 6  # in a round
 TOGETHER = 0.15  # share of rounds that begin with two at once
 N_CLIPS = 300
+N_TALKS = 4
 END_S = 300.0
 REFUSED = ("is being written by", "already exists", "That run did not end", ": holds ")
 TABLE = """
@@ -54,6 +57,7 @@ class Target:
     seen : what must be equal, given where it wrote: file → rows or digest
     share : of all kills
     in_fork : started from a process that has loaded PyTorch already
+    begun : makes what is there before the first start
     """
 
     name: str
@@ -61,6 +65,7 @@ class Target:
     seen: Callable[[Path], Mapping[str, Any]]
     share: int
     in_fork: bool = True
+    begun: Callable[[Path], object] = lambda _: None
 
 
 @dataclass
@@ -104,21 +109,45 @@ class Place:
 
     def prepare(self, names: Sequence[str]) -> None:
         """Make bundle and recordings, a finished training, a finished evaluation, as far as ``names`` need them."""
-        from stand_in import write_bundle
+        from stand_in import write_adapting
 
         from earnest.testing.sounds import write_voice
 
-        if any(name.startswith("predict") for name in names):
-            write_bundle(self.root / "bundle")
-            (self.root / "clips").mkdir()
-            for number in range(5):
-                write_voice(self.root / f"{number}.wav", 0.5 + number, seed=number)
-            for number in range(N_CLIPS):
-                os.link(self.root / f"{number % 5}.wav", self.root / "clips" / f"{number:04d}.wav")
+        write_adapting(self.root / "bundle")
+        (self.root / "clips").mkdir()
+        for number in range(5):
+            write_voice(self.root / f"{number}.wav", 0.5 + number, seed=number)
+        for number in range(N_CLIPS):
+            os.link(self.root / f"{number % 5}.wav", self.root / "clips" / f"{number:04d}.wav")
+        for number in range(2 * N_TALKS):
+            self._talk(self.root / ("talks", "more")[number // N_TALKS], number)
+        rows = [f"clips/{number:04d}.wav,0.1,{0.4 + number % 5 / 2},s{number % 7}" for number in range(N_CLIPS)]
+        (self.root / "parts.csv").write_text("\n".join(["path,start_s,end_s,speaker", *rows]), encoding="utf-8")
+        if "learn-continue" in names:
+            self.must([*LEARN, "more", "--output", "mine"])
         if "export" in names:
             self.must(["train", "short.toml", *self.data, "--output", "trained", "-q"])
         if "stress" in names:
             self.must(["evaluate", "short.toml", *self.data, *FOLDS, "--folds", "f1", "--output", "evaluated", "-q"])
+
+    def _talk(self, path: Path, number: int) -> None:
+        """Write a talk of three manners, and annotations of its parts: of ELAN, Praat or Audacity."""
+        import numpy as np
+        from made_up_corpus import MANNERS, RATE_HZ, spoken
+        from soundfile import write
+
+        from earnest.runtime.prediction import Prediction, Span
+        from earnest.runtime.timeline import Timeline
+
+        path.mkdir(exist_ok=True)
+        words, take = [*MANNERS][1:], 100 * number
+        pieces = [np.tile(spoken(words[at % 3], number, take + at), 2) for at in range(12)]
+        ends = (np.cumsum([len(piece) for piece in pieces]) / RATE_HZ).tolist()
+        write(path / f"{number}.wav", np.concatenate(pieces), RATE_HZ)
+        spans = [Span(start, end, words[at % 3], 0.9) for at, (start, end) in enumerate(pairwise([0.0, *ends]))]
+        said = Timeline(Prediction(f"{number}.wav", "mixed", ends[-1], ends[-1]), spans=tuple(spans))
+        form, suffix = [("eaf", "eaf"), ("textgrid", "TextGrid"), ("audacity", "txt")][number % 3]
+        (path / f"{number}.{suffix}").write_text(said.to(form), encoding="utf-8")
 
     @property
     def data(self) -> tuple[str, ...]:
@@ -134,17 +163,23 @@ class Place:
 
 
 FOLDS = ("--protocol", "speaker-4fold")
+LEARN = ("learn", "--from", "bundle", "--speaker-pattern", r"(\d+)\.wav", "--label-column", "emotion", "-q")
+OF_A_START = ("path", "report", "seconds", "refused", "n_refused")  # what --continue finds there already is refused
+MODEL = ("--model", "bundle", "-q")
 
 
 def targets(place: Place) -> list[Target]:
     """Return all commands."""
     data = place.data
 
-    def predict(suffix: str) -> Target:
+    def rows(name: str, suffix: str, first: Sequence[str], share: int) -> Target:
         def words(out: Path) -> list[str]:
-            return ["predict", "clips", "--model", "bundle", "-q", "--resume", "--output", f"{out}/rows.{suffix}"]
+            return [*first, *MODEL, "--resume", "--output", f"{out}/rows.{suffix}"]
 
-        return Target(f"predict-{suffix}", words, lambda out: rows_of(out / f"rows.{suffix}"), 60, in_fork=False)
+        return Target(name, words, lambda out: rows_of(out / f"rows.{suffix}"), share, in_fork=False)
+
+    def predict(suffix: str) -> Target:
+        return rows(f"predict-{suffix}", suffix, ["predict", "clips", "--adapt", "off"], 60)
 
     def evaluate(jobs: int) -> Target:
         def words(out: Path) -> list[str]:
@@ -158,6 +193,17 @@ def targets(place: Place) -> list[Target]:
     def simple(name: str, words: Callable[[Path], list[str]], share: int) -> Target:
         return Target(name, words, lambda out: files_of(out / "run"), share)
 
+    def quick(name: str, words: Sequence[str], output: str, share: int) -> Target:
+        """A command that loads no PyTorch."""
+        named = [*words, "-q", "--output"]
+        return Target(name, lambda out: [*named, f"{out}/{output}"], files_of, share, in_fork=False)
+
+    def learn_on(out: Path) -> list[str]:
+        return [*LEARN, "talks", "--no-report", "--continue", f"{out}/mine", "--output", f"{out}/mine", "--overwrite"]
+
+    def copied(out: Path) -> None:
+        shutil.copytree(place.root / "mine", out / "mine")
+
     return [
         *map(predict, ("csv", "jsonl", "parquet")),
         simple("train", lambda out: ["train", "train.toml", *data, "-q", "--output", f"{out}/run"], 60),
@@ -166,6 +212,14 @@ def targets(place: Place) -> list[Target]:
         simple("tune", lambda out: ["tune", "tune.toml", *data, "-q", "--output", f"{out}/run"], 30),
         simple("export", lambda out: ["export", "trained", "-q", "--output", f"{out}/run"], 30),
         simple("stress", stress, 20),
+        rows("predict-parts", "csv", ["predict", "parts.csv", "--adapt", "auto"], 40),
+        rows("embed", "npz", ["embed", "clips"], 40),
+        quick("timeline", ["timeline", "clips", *MODEL], "spans.csv", 20),
+        quick("adapt", ["adapt", "clips", *MODEL], "anna.json", 10),
+        quick("manifest", ["corpus", "manifest", "talks", "--label-column", "emotion", "--readable"], "mine.csv", 20),
+        quick("batch", ["batch", "clips", *MODEL, "--jobs", "2", "--shard-size", "20"], "answers", 60),
+        quick("learn", [*LEARN, "talks"], "mine", 40),
+        Target("learn-continue", learn_on, files_of, 40, in_fork=False, begun=copied),
     ]
 
 
@@ -235,14 +289,17 @@ class Child:
 
 
 def rows_of(path: Path) -> dict[str, Any]:
-    """Return the rows of a file of predictions as texts, and what else lies beside it."""
-    if path.suffix == ".csv":
+    """Return the rows of a file of predictions or embeddings as texts, and what else lies beside it."""
+    if path.suffix == ".npz":
+        import numpy as np
+
+        with np.load(path) as arrays:
+            rows = [str(row) for row in zip(*(arrays[name].tolist() for name in sorted(arrays.files)), strict=True)]
+    elif path.suffix == ".csv":
         with path.open(newline="", encoding="utf-8") as file:
             rows = [json.dumps(row) for row in csv.reader(file)]
     elif path.suffix == ".parquet":
-        from pyarrow import parquet
-
-        rows = [json.dumps(row) for row in parquet.read_table(path).to_pylist()]
+        rows = [str(row) for row in parquet_rows(path)]
     else:
         rows = path.read_text(encoding="utf-8").splitlines()
     told = path.with_name(f"{path.name}.sha256").read_text().split()[0]
@@ -250,20 +307,36 @@ def rows_of(path: Path) -> dict[str, Any]:
     return {path.name: rows, "checksum": whole, "files": ", ".join(sorted(one.name for one in path.parent.iterdir()))}
 
 
+def parquet_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table."""
+    from pyarrow import parquet
+
+    rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    return rows
+
+
 def files_of(folder: Path) -> dict[str, Any]:
-    """Return the parts of a run folder that must be equal: rows of tables, digests of the rest, names of files."""
+    """Return the parts of a run folder that must be equal: rows of tables, digests of the rest, names of files.
+
+    What workers of `earnest batch` began beside a shard stays for a day: another one may be writing it.
+    """
     found: dict[str, Any] = {}
     names = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_dir() or "tensorboard" in name or path.suffix == ".db":
+        if path.is_dir() or "tensorboard" in name or path.suffix == ".db" or "shards/.partial-" in name:
             continue
         names.append(name)
         if path.name == "history.csv":
             found[name] = [json.dumps(row[:-1]) for row in csv.reader(path.read_text().splitlines())]  # seconds differ
         elif path.suffix == ".csv":
             found[name] = path.read_text(encoding="utf-8").splitlines()
-        elif path.name == "SHA256SUMS":
+        elif path.suffix == ".parquet":
+            found[name] = [str(row | {"read_s": None}) for row in parquet_rows(path)]
+        elif path.name == "learn.json":
+            told = json.loads(path.read_text(encoding="utf-8"))
+            found[name] = {key: value for key, value in told.items() if key not in OF_A_START}
+        elif path.name == "SHA256SUMS" or path.suffix == ".sha256":
             sums = (line.split("  ") for line in path.read_text().splitlines())
             found[name] = all(
                 hashlib.sha256((path.parent / one).read_bytes()).hexdigest() == told for told, one in sums
@@ -285,7 +358,7 @@ class Chaos:
     def expected(self, target: Target) -> tuple[Mapping[str, Any], float]:
         """Return the outcome of the undisturbed command, and how long it takes."""
         if target.name not in self._expected:
-            out = self._folder()
+            out = self._folder(target)
             start = time.monotonic()
             child = self._start(target, out)
             if child.wait(END_S) not in (0, 3):
@@ -296,7 +369,7 @@ class Chaos:
     def round(self, target: Target, most_kills: int) -> int:
         """Kill a command up to so many times, let it end, compare; return the number of kills."""
         expected, seconds = self.expected(target)
-        count, out, n_kills = self.counts.setdefault(target.name, Count()), self._folder(), 0
+        count, out, n_kills = self.counts.setdefault(target.name, Count()), self._folder(target), 0
         if self.draw.random() < TOGETHER:
             self._together(target, out, count)
         else:
@@ -349,10 +422,11 @@ class Chaos:
     def _start(self, target: Target, out: Path) -> Child:
         return Child(target.words(out), self.place.root, target.in_fork)
 
-    def _folder(self) -> Path:
+    def _folder(self, target: Target) -> Path:
         self._n_rounds += 1
         out = self.place.root / f"round-{self._n_rounds}"
         out.mkdir()
+        target.begun(out)
         return out
 
     def run(self, chosen: Sequence[Target], n_kills: int) -> Iterator[str]:
@@ -440,7 +514,8 @@ def main() -> None:
     n_kills = sum(one.kills for one in chaos.counts.values())
     if options.write:
         command = f"python scripts/chaos.py --kills {options.kills} --seed {options.seed}"
-        PAGE.write_text(f"{HEAD}\n{n_kills} kills in {minutes:.0f} minutes, `{command}`:\n\n{found}", encoding="utf-8")
+        measured = f"{date.today()}: {n_kills} kills in {minutes:.0f} minutes, `{command}`:"
+        PAGE.write_text(f"{HEAD}\n{measured}\n\n{found}", encoding="utf-8")
     sys.exit(any(one.lost or one.doubled or one.corrupt for one in chaos.counts.values()))
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from earnest.audio.io import load_waveform
 from earnest.audio.source import AudioInput, Part, Source, file_and_channel
 from earnest.augment.base import build_choice, generator_for
-from earnest.bundle import Bundle, BundleInfo, load_bundle
+from earnest.bundle import Bundle, BundleInfo, load_bundle, sha256_of
 from earnest.corpora.base import CORPORA
 from earnest.corpora.check import audio_digests
 from earnest.corpora.load import rows_by_name
@@ -29,7 +29,7 @@ from earnest.corpora.own import OwnData, Refused
 from earnest.corpora.own.data import numbered
 from earnest.errors import CorpusError, EarnestError
 from earnest.files.reading import parsed_json, read_bytes, read_text
-from earnest.files.writing import SUMS, write_atomically, write_sums
+from earnest.files.writing import SUMS, put_in_place, write_atomically, write_sums
 from earnest.labels import in_canonical_order
 from earnest.learning.crossval import LabelledEmbeddings, LastLayer
 from earnest.learning.domain import UNREADABLE
@@ -52,6 +52,7 @@ N_NAMES = 20  # of recordings, looked at to tell a corpus
 BY_HEART = 0.95  # of recordings that a base's answers tell apart: of emotions of new voices it never did so many
 FOLDER = "learned"
 ARRAYS, ROWS, PRIVACY = "embeddings.npz", "recordings.jsonl", "README.txt"
+FRESH_ARRAYS = "embeddings-new.npz"  # of a model that is being written, or whose writer was killed
 KEPT = ("embeddings", "seconds", "speech_s", "copies")
 PRIVACY_TEXT = """These embeddings were made of people's voices, and recordings.jsonl names files and speakers.
 Who spoke and how may be told from them: treat them as personal data, as manifest.csv, predictions.csv,
@@ -347,18 +348,21 @@ def write_kept(folder: Path, own: OwnEmbeddings, base: Bundle) -> None:
     """Write embeddings and labels for `read_kept`."""
     stored = io.BytesIO()
     np.savez_compressed(stored, **{name: getattr(own, name) for name in KEPT})
-    lines = [{"base": base.info.files["model.onnx"]}, *(_plain(row) for row in own.rows)]
-    text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
-    (folder / FOLDER / SUMS).unlink(missing_ok=True)  # of what is about to change
-    write_atomically(folder / FOLDER / ARRAYS, stored.getvalue())
-    write_atomically(folder / FOLDER / ROWS, text.encode())
-    write_atomically(folder / FOLDER / PRIVACY, PRIVACY_TEXT.encode())
-    write_sums(folder / FOLDER, (ARRAYS, ROWS, PRIVACY))
+    first = {"base": base.info.files["model.onnx"], "arrays": sha256_of(stored.getvalue())}
+    text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in (first, *map(_plain, own.rows)))
+    where = folder / FOLDER
+    (where / SUMS).unlink(missing_ok=True)  # of what is about to change
+    # Rows say which arrays are theirs: with them both change in one step, whenever this is killed.
+    write_atomically(where / FRESH_ARRAYS, stored.getvalue())
+    write_atomically(where / ROWS, text.encode())
+    put_in_place(where / FRESH_ARRAYS, where / ARRAYS)
+    write_atomically(where / PRIVACY, PRIVACY_TEXT.encode())
+    write_sums(where, (ARRAYS, ROWS, PRIVACY))
 
 
 def forget_kept(folder: Path) -> None:
     """Delete what a model kept before of its recordings: it is personal data."""
-    for name in (SUMS, ARRAYS, ROWS, PRIVACY):
+    for name in (SUMS, ARRAYS, FRESH_ARRAYS, ROWS, PRIVACY):
         (folder / FOLDER / name).unlink(missing_ok=True)
     with suppress(OSError):  # there is none, or it holds something else
         (folder / FOLDER).rmdir()
@@ -382,13 +386,20 @@ def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
         if lines[0]["base"] != base.info.files["model.onnx"]:
             raise EarnestError(f"{folder}: {_other_base(folder, base.info)}")
         rows = [_row(line) for line in lines[1:]]
-        with np.load(io.BytesIO(read_bytes(where / ARRAYS)), allow_pickle=False) as arrays:
+        data = read_bytes(_arrays_of(where, lines[0].get("arrays")))
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             # What was kept before the seconds of speech were counts as speech from end to end.
             found = OwnEmbeddings(tuple(rows), **{name: arrays.get(name, arrays["seconds"]) for name in KEPT})
     except (*UNREADABLE, CorpusError, IndexError, AttributeError, BadZipFile, zlib.error) as error:
         raise EarnestError(f"{where}: damaged ({error}). Learn from all recordings again.") from error
     _check(found, where)
     return found
+
+
+def _arrays_of(where: Path, digest: object) -> Path:
+    """Return the file of arrays that goes with rows: the new one, where its writer was killed just behind the rows."""
+    fresh = where / FRESH_ARRAYS
+    return fresh if fresh.is_file() and sha256_of(read_bytes(fresh)) == digest else where / ARRAYS
 
 
 def _other_base(folder: Path, base: BundleInfo) -> str:

@@ -13,7 +13,17 @@ from stand_in import as_shipped, stand_in_model, write_bundle
 from earnest.bundle import Bundle, load_bundle
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
-from earnest.own.recordings import ARRAYS, FOLDER, OwnEmbeddings, last_layer, read_kept, write_kept
+from earnest.files.writing import refuse_changed
+from earnest.own.recordings import (
+    ARRAYS,
+    FOLDER,
+    FRESH_ARRAYS,
+    OwnEmbeddings,
+    forget_kept,
+    last_layer,
+    read_kept,
+    write_kept,
+)
 
 BASE: Any = SimpleNamespace(info=SimpleNamespace(files={"model.onnx": "0" * 64}, name="m"))
 ROWS = tuple(
@@ -47,6 +57,50 @@ def test_what_an_earlier_version_kept_counts_as_speech_from_end_to_end(tmp_path:
     with np.load(path) as arrays:
         np.savez(path, **{name: arrays[name] for name in arrays if name != "speech_s"})
     np.testing.assert_array_equal(read_kept(tmp_path, BASE).speech_s, [0.7, 2.0])
+
+
+class Killed(BaseException):
+    """A process that ends just then."""
+
+
+@pytest.mark.parametrize("n_moves", range(6))
+def test_who_is_killed_while_writing_anew_leaves_recordings_with_their_own_embeddings(
+    n_moves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = OwnEmbeddings(ROWS, **KEPT)
+    new = OwnEmbeddings(ROWS[::-1], **{**KEPT, "embeddings": np.ones((2, 3), np.float32)})
+    write_kept(tmp_path, old, BASE)
+    move, left = Path.replace, n_moves
+
+    def deadly(self: Path, target: Any) -> Path:
+        nonlocal left
+        if not left:
+            raise Killed
+        left -= 1
+        return move(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", deadly)
+        try:
+            write_kept(tmp_path, new, BASE)
+        except Killed:
+            assert n_moves < 5
+    found = read_kept(tmp_path, BASE)
+    names = [row.utterance_id for row in found.rows]
+    expected = old if names == ["a", "b"] else new
+    assert names == [row.utterance_id for row in expected.rows]
+    np.testing.assert_array_equal(found.embeddings, expected.embeddings)
+    write_kept(tmp_path, new, BASE)  # the same command again
+    assert [row.utterance_id for row in read_kept(tmp_path, BASE).rows] == ["b", "a"]
+    refuse_changed(tmp_path / FOLDER)
+    assert not (tmp_path / FOLDER / FRESH_ARRAYS).exists()
+
+
+def test_what_was_about_to_be_kept_is_forgotten_too(tmp_path: Path) -> None:
+    (kept(tmp_path) / FOLDER / ARRAYS).rename(tmp_path / FOLDER / FRESH_ARRAYS)
+    assert len(read_kept(tmp_path, BASE).rows) == 2
+    forget_kept(tmp_path)
+    assert not (tmp_path / FOLDER).exists()
 
 
 @pytest.mark.parametrize(("speech_s", "expected"), [([0.4, 0.9], 0.65), ([1.2, 3.0], 1.5)])
