@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
+from earnest.audio.source import Part
 from earnest.errors import CorpusError, named, printable, shown, suggestion, told
 from earnest.files.reading import read_text
 from earnest.files.tables import (
@@ -98,6 +99,12 @@ class Utterance:
     def key(self) -> str:
         """Unique over all corpora."""
         return f"{self.corpus}/{self.utterance_id}"
+
+    @property
+    def source(self) -> str | Part:
+        """What is decoded of it: the recording, or the part."""
+        is_whole = not self.start_s and self.end_s is None
+        return str(self.path) if is_whole else Part(str(self.path), self.start_s, self.end_s)
 
     @property
     def labels(self) -> tuple[str, str, str]:
