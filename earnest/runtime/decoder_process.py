@@ -44,7 +44,7 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH"
 _PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from earnest.runtime.decoder_child import main; main()"
 
 
-class Child:
+class DecoderProcess:
     """One process, and what it is about.
 
     Attributes

@@ -23,7 +23,7 @@ from earnest.audio.parts import PartReader
 from earnest.audio.source import Channel, Part, Source, opened, source_name, whole_and_channel
 from earnest.errors import AudioError, DecoderDiedError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.decoder_child import Kind
-from earnest.runtime.decoder_process import START_S, Child
+from earnest.runtime.decoder_process import START_S, DecoderProcess
 from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of, read_picture
 from earnest.settings.limits import require_seconds
 
@@ -120,12 +120,12 @@ class DecoderPool:
         self._size, self._lock, self._turns = size + spares, threading.Lock(), threading.Semaphore(size)
         # A child dies with the thread that started it, so that is one that lives as long as the pool.
         self._starter = ThreadPoolExecutor(1, "earnest-decoders")
-        self._idle: list[Child] = []
-        self._busy: set[Child] = set()
+        self._idle: list[DecoderProcess] = []
+        self._busy: set[DecoderProcess] = set()
         self._is_closed = False
         self._parts = PartReader(self._open_frames)
         try:
-            self._idle = self._starter.submit(lambda: [Child() for _ in range(self._size)]).result()
+            self._idle = self._starter.submit(lambda: [DecoderProcess() for _ in range(self._size)]).result()
         except BaseException:
             self._starter.shutdown()
             raise
@@ -199,7 +199,7 @@ class DecoderPool:
     @contextmanager
     def _begun(
         self, whole: str | os.PathLike[str] | bytes | BinaryIO, name: str, **job: Any
-    ) -> Iterator[tuple[Child, dict[str, Any]]]:
+    ) -> Iterator[tuple[DecoderProcess, dict[str, Any]]]:
         """Have a child open a recording; give it, and what it says of the recording."""
         with opened(whole, name) as file, self._child() as child:
             child.begin(file, name=name, picture=False, **job)
@@ -224,7 +224,7 @@ class DecoderPool:
         return picture_of(np.frombuffer(greys, "<u2").reshape(shape), str(values.get("text")), name)
 
     @contextmanager
-    def _child(self) -> Iterator[Child]:
+    def _child(self) -> Iterator[DecoderProcess]:
         """Lend a child; one that is not fit to work again is replaced."""
         left_s = current_deadline().left_s
         if not self._turns.acquire(blocking=False):
@@ -242,7 +242,7 @@ class DecoderPool:
         finally:
             self._turns.release()
 
-    def _taken(self) -> Child:
+    def _taken(self) -> DecoderProcess:
         """Return a child that waits, or a new one; the lock is not held while that starts."""
         with self._lock:
             dead = [child for child in self._idle if not child.is_running()]
@@ -255,7 +255,7 @@ class DecoderPool:
         if found is None:
             try:
                 # In the starter's thread: a child dies with the thread that started it.
-                found = self._starter.submit(Child).result()
+                found = self._starter.submit(DecoderProcess).result()
             except RuntimeError:  # it takes no more work
                 raise EarnestError("The decoders are closed.") from None
             with self._lock:
@@ -264,7 +264,7 @@ class DecoderPool:
             self._replace()
         return found
 
-    def _give_back(self, child: Child) -> None:
+    def _give_back(self, child: DecoderProcess) -> None:
         # Asked outside the lock: a job that goes on is stopped first, which may take `STOP_S`.
         is_fit = False
         try:
@@ -295,7 +295,7 @@ class DecoderPool:
         with self._lock:
             if not self._has_room():
                 return
-        fresh = Child()
+        fresh = DecoderProcess()
         with self._lock:
             is_kept = self._has_room()
             if is_kept:

@@ -278,7 +278,9 @@ def test_who_has_no_time_to_wait_for_the_start_of_a_process_leaves_it_to_the_nex
     with DecoderPool(1) as pool:
         before = pool.pids()
         with monkeypatch.context() as patched:
-            patched.setattr(decoder_process.Child, "_has_message", lambda child: False)  # it has not started yet
+            patched.setattr(
+                decoder_process.DecoderProcess, "_has_message", lambda child: False
+            )  # it has not started yet
             for _ in range(3):
                 with Deadline(0.001), pytest.raises(TooLateError):
                     heard(pool.open_audio, coded("WAV", "PCM_16"))
@@ -436,7 +438,7 @@ def test_what_a_process_says_is_fit_for_a_terminal() -> None:
 def test_samples_of_a_process_are_checked_once_more(
     pool: DecoderPool, samples: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoder_process.Child, "blocks", lambda _: iter([np.array(samples, np.float32)]))
+    monkeypatch.setattr(decoder_process.DecoderProcess, "blocks", lambda _: iter([np.array(samples, np.float32)]))
     with pytest.raises(AudioError):
         heard(pool.open_audio, coded("WAV", "PCM_16"))
 
