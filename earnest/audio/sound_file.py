@@ -405,10 +405,10 @@ class SoundFileReader:
 
         refuse_cut(file, name)
         refuse_joined(file, name)
-        self._name = name
+        self._name, self._source = name, file
         self._error: type[Exception] = soundfile.LibsndfileError
-        try:  # by descriptor where there is one: faster, and the name can't suggest a headerless format
-            self._file: Any = soundfile.SoundFile(file if isinstance(file, BytesIO) else file.fileno(), closefd=False)
+        try:
+            self._file = self._opened()
         except soundfile.LibsndfileError as error:
             raise AudioError(_why_not_sound(file, name, error.error_string)) from error
         if self._file.format not in _FORMATS:
@@ -427,6 +427,14 @@ class SoundFileReader:
         self._longest_s = LONGEST_BLOCK_S
         self.is_exact = known and self._file.seekable() and self._file.format not in _INEXACT
 
+    def _opened(self) -> Any:
+        import soundfile
+
+        self._source.seek(0)
+        # By descriptor where there is one: faster, and the name can't suggest a headerless format.
+        is_bytes = isinstance(self._source, BytesIO)
+        return soundfile.SoundFile(self._source if is_bytes else self._source.fileno(), closefd=False)
+
     def go_to(self, n_frames: int) -> int:
         """Have `blocks` begin at this frame, where that changes no sample of it; return at which one they do."""
         if not self.is_exact:
@@ -435,7 +443,9 @@ class SoundFileReader:
         try:
             return int(self._file.seek(min(n_frames, self._file.frames)))
         except self._error:  # damaged on the way there, perhaps; what is read from the start on is what is there
-            return int(self._file.seek(0))
+            self.close()
+            self._file = self._opened()
+            return 0
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield decoded blocks of at most 8 MB and a minute."""

@@ -165,3 +165,16 @@ def test_recordings_and_parts_are_loaded_in_turn(talk: str) -> None:
     sources: list[Source] = [Part(talk, 1, 2), talk, Part(talk, 2, 3), (SOUND, RATE_HZ), Part((SOUND, RATE_HZ), 1, 2)]
     for source, waveform in zip(sources, load_waveforms(sources, 16_000), strict=True):
         np.testing.assert_array_equal(waveform, load_waveform(source, 16_000))
+
+
+def test_where_seeking_fails_it_is_read_from_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "talk.flac"
+    soundfile.write(path, SOUND, RATE_HZ, subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = bytes(20_000)
+    path.write_bytes(data)
+    np.testing.assert_allclose(decode(Part(path, 2, 3)).waveform, SOUND[16_000:24_000].mean(axis=1), atol=1e-4)
+    path.write_bytes(data[:100])  # nothing but a header: seeking back fails, too
+    with pytest.raises(AudioError, match="cut off"):
+        decode(Part(path, 1, 2))
