@@ -284,7 +284,7 @@ def make_targets(
         on_progress()
         try:
             rate_hz = front_end.settings.sample_rate_hz
-            waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
+            waveform = load_waveform(utterance.source, rate_hz)
         except AudioError as error:
             raise CorpusError(f"{error} Remove it, or run `earnest corpus check`.") from error
         targets.append(DistillationTarget(compute_frames(front_end, waveform).half(), utterance.speaker))

@@ -202,7 +202,7 @@ def rows_of(model: Predictor, corpus: str) -> list[Utterance]:
 def drawn_clips(rows: Sequence[Utterance], rng: np.random.Generator) -> list[tuple[Utterance, Waveform]]:
     """Draw recordings, each with its samples, in the order of the corpus."""
     chosen = [rows[at] for at in sorted(rng.permutation(len(rows))[:N_CLIPS])]
-    return [(row, load_waveform(row.path, RATE_HZ, row.start_s, row.end_s)) for row in chosen]
+    return [(row, load_waveform(row.source, RATE_HZ)) for row in chosen]
 
 
 def crowd_cells(model: Predictor, rows: Sequence[Utterance]) -> Iterator[list[str]]:

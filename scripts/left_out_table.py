@@ -148,7 +148,7 @@ def heard(task: tuple[Path, str, str, Sequence[Utterance]]) -> list[Recording]:
     folder, where, speaker, rows = task
     predictor = Predictor([load_bundle(folder)])
     rate_hz = predictor.info.sample_rate_hz
-    clips = [load_waveform(row.path, rate_hz, row.start_s, row.end_s) for row in rows]
+    clips = [load_waveform(row.source, rate_hz) for row in rows]
     labels = [row.emotion if row.emotion in predictor.info.classes else row.native_emotion for row in rows]
     found = [
         _recording(predictor, folder, where, speaker, clip, ((0, len(clip), label),), False)

@@ -38,7 +38,7 @@ def main(name: str) -> None:
         rows = [row for row in usable(load_utterances([corpus], {})).utterances if row.emotion in model.info.classes]
         rng = np.random.default_rng(SEED)
         chosen = [rows[at] for at in sorted(rng.permutation(len(rows))[:N_CLIPS])]
-        clips = [load_waveform(row.path, rate_hz, row.start_s, row.end_s) for row in chosen]
+        clips = [load_waveform(row.source, rate_hz) for row in chosen]
         for length_s in LENGTHS_S:
             n_cut, told = int(length_s * rate_hz), []
             for row, clip in zip(chosen, clips, strict=True):

@@ -49,7 +49,7 @@ def calls(corpus: str) -> Iterator[list[tuple[Utterance, Waveform]]]:
             rows[row.speaker].append(row)
     for speaker in sorted(rows):
         drawn = [rows[speaker][at] for at in rng.permutation(len(rows[speaker]))[:MOST_OF_SPEAKER]]
-        yield [(row, load_waveform(row.path, RATE_HZ, row.start_s, row.end_s)) for row in drawn]
+        yield [(row, load_waveform(row.source, RATE_HZ)) for row in drawn]
 
 
 def joined(clips: Sequence[Waveform], rng: np.random.Generator) -> tuple[Waveform, list[tuple[float, float]]]:

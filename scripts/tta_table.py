@@ -65,9 +65,7 @@ def table(bundle: str, rows: Sequence[Utterance], names: Sequence[str]) -> list[
     info = load_bundle(bundle).info
     if heard := {row.corpus for row in rows} & {line.name for line in info.training_corpora}:
         raise EarnestError(f"{bundle} learnt from {', '.join(heard)}: take a corpus that it never heard.")
-    clips = [
-        (load_waveform(row.path, info.sample_rate_hz, row.start_s, row.end_s), info.sample_rate_hz) for row in rows
-    ]
+    clips = [(load_waveform(row.source, info.sample_rate_hz), info.sample_rate_hz) for row in rows]
     lines = [
         f"## `{bundle}`\n",
         "| variants | WA | UA | WA − plain | answers | time |",

@@ -72,6 +72,9 @@ class _Lent:
     def open_audio(self, source: Source, max_seconds: float) -> AbstractContextManager[AudioStream]:
         return self.lender.open_audio(source, max_seconds)
 
+    def kept_open(self) -> AbstractContextManager[None]:
+        return self.lender.kept_open()
+
     def read_picture(self, source: Source) -> Picture:
         return self.lender.read_picture(source)
 

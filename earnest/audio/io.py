@@ -8,11 +8,12 @@ that cancel each other are refused.
 
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -85,42 +86,64 @@ class AudioStream:
     notes: Callable[[], tuple[str, ...]]
 
 
-def decode(source: Source, max_seconds: float = MAX_SECONDS) -> Recording:
+@dataclass(frozen=True)
+class Frames:
+    """A recording that is being read, all of its channels.
+
+    Attributes
+    ----------
+    blocks : shape (frames, channels), float32; to be read once; at the end, what was cut off is refused
+    first : number of the first frame of the first block
+    is_exact : whether reading can begin at any frame, with the same samples as reading up to it
+    has_other_tracks : whether the file has more sound tracks than this first one
+    """
+
+    name: str
+    sample_rate_hz: int
+    n_channels: int
+    encoding: str
+    blocks: Iterator[npt.NDArray[np.float32]]
+    first: int = 0
+    is_exact: bool = True
+    has_other_tracks: bool = False
+
+
+OpenAudio: TypeAlias = Callable[[Source, float], AbstractContextManager[AudioStream]]
+"""`open_audio`, or what does the same in another way: it is told the recording and the most seconds."""
+
+
+def decode(source: Source, max_seconds: float = MAX_SECONDS, opener: OpenAudio | None = None) -> Recording:
     """Decode a recording at its own sample rate.
 
     Raises `AudioError` when it is missing, no sound, empty, cut off, damaged, longer than ``max_seconds``, has more
     channels or a higher rate than may be decoded for so long, or holds NaN or infinity; `MissingExtraError` for the
     containers of `earnest.audio.media_file` without PyAV.
+
+    Parameters
+    ----------
+    opener : as in `load_waveform`
     """
-    with open_audio(source, max_seconds) as stream:
+    with (opener or open_audio)(source, max_seconds) as stream:
         waveform = np.concatenate(list(stream.blocks))
         return Recording(waveform, stream.sample_rate_hz, stream.n_channels, stream.encoding)
 
 
 def load_waveform(
-    source: Source,
-    sample_rate_hz: int,
-    start_s: float = 0.0,
-    end_s: float | None = None,
-    max_seconds: float = MAX_SECONDS,
+    source: Source, sample_rate_hz: int, max_seconds: float = MAX_SECONDS, opener: OpenAudio | None = None
 ) -> Waveform:
-    """Decode a recording, or a part of it, and resample it.
+    """Decode a recording and resample it; a `Part` is cut out before.
 
     Parameters
     ----------
     sample_rate_hz : of the result
-    start_s, end_s : the part wanted, cut before resampling; None means to the end
+    opener : what opens it, such as a `earnest.audio.parts.PartReader`; None for `open_audio`
 
     Returns
     -------
     shape (samples,), float32, mono
     """
-    with open_audio(source, max_seconds, is_part=end_s is not None) as stream:
-        blocks = stream.blocks if start_s <= 0 and end_s is None else _part(stream, start_s, end_s)
-        parts = list(resampled(blocks, stream.sample_rate_hz, sample_rate_hz))
-        if not parts:
-            raise AudioError(f"{stream.name}: the part begins at {start_s:g} s, where the recording has ended already.")
-        return np.concatenate(parts)
+    with (opener or open_audio)(source, max_seconds) as stream:
+        return np.concatenate(list(resampled(stream.blocks, stream.sample_rate_hz, sample_rate_hz)))
 
 
 def digest_of_sound(waveform: Waveform, sample_rate_hz: int) -> str:
@@ -176,46 +199,77 @@ class Resampler:
 
 
 @contextmanager
-def open_audio(source: Source, max_seconds: float = MAX_SECONDS, *, is_part: bool = False) -> Iterator[AudioStream]:
+def open_audio(source: Source, max_seconds: float = MAX_SECONDS) -> Iterator[AudioStream]:
     """Open a recording for reading block by block; see `decode` for what is refused.
 
-    Parameters
-    ----------
-    is_part : whether not all will be read, so that a header may promise more than ``max_seconds``
+    Of several parts of one recording, see `earnest.audio.parts`.
     """
-    if isinstance(source, Part):
-        with open_audio(source_of(source.source), most_before_end(source, max_seconds), is_part=True) as stream:
-            yield cut(stream, source, max_seconds)
-        return
     name, (whole, channel) = source_name(source), whole_and_channel(source)
+    if isinstance(source, Part):
+        with open_frames(source_of(source.source), most_before_end(source, max_seconds), source.start_s) as frames:
+            yield part_of(frames, source, max_seconds)
+        return
     if isinstance(whole, tuple):
         yield _array_stream(*whole, max_seconds, name, channel)
         return
-    with opened(whole, name) as file, open_audio_file(file, name, max_seconds, is_part, channel) as stream:
+    with opened(whole, name) as file, open_audio_file(file, name, max_seconds, channel) as stream:
         yield stream
 
 
 @contextmanager
-def open_audio_file(
-    file: BinaryIO, name: str, max_seconds: float, is_part: bool = False, channel: int | None = None
-) -> Iterator[AudioStream]:
+def open_audio_file(file: BinaryIO, name: str, max_seconds: float, channel: int | None = None) -> Iterator[AudioStream]:
     """Open a recording whose file is open, or one channel of it, from 1; see `open_audio`."""
+    with open_file_frames(file, name, max_seconds) as frames:
+        yield mono(frames, frames.blocks, name, max_seconds, channel)
+
+
+@contextmanager
+def open_frames(source: Source, max_seconds: float, from_s: float) -> Iterator[Frames]:
+    """Open all channels of a recording, also where one is named, for parts that begin at ``from_s`` or later.
+
+    Parameters
+    ----------
+    max_seconds : may be read of it, from its start on; its header may promise more
+    """
+    name, (whole, _) = source_name(source), whole_and_channel(source)
+    if isinstance(whole, tuple):
+        yield _array_frames(*whole, name)
+        return
+    with opened(whole, name) as file, open_file_frames(file, name, max_seconds, from_s) as frames:
+        yield frames
+
+
+@contextmanager
+def open_file_frames(file: BinaryIO, name: str, max_seconds: float, from_s: float | None = None) -> Iterator[Frames]:
+    """Open all channels of a recording whose file is open; None as ``from_s`` to read the whole; see `open_frames`."""
     container = media_format(file.read(HEAD_BYTES))
     file.seek(0)
     reader = MediaReader(file, container, name) if container else SoundFileReader(file, name)
     try:
         check_form(name, reader.sample_rate_hz, reader.n_channels)
-        check_channel(name, reader.n_channels, channel)
-        if not is_part:
+        if from_s is None:
             _check_promise(name, reader, max_seconds)
-        counted = _counted(reader.blocks(), name, _most_values(reader, max_seconds))
-        mixer = Mixer(reader.sample_rate_hz)
-        mono = _mono(counted, mixer, name, channel)
-        blocks = checked(mono, name, reader.sample_rate_hz, max_seconds, reader.least_s)
+        first = 0 if from_s is None else reader.go_to(round(from_s * reader.sample_rate_hz))
+        blocks = _counted(reader.blocks(), name, reader, first, max_seconds)
         form = name, reader.sample_rate_hz, reader.n_channels, reader.encoding
-        yield AudioStream(*form, blocks, lambda: notes_of(mixer, has_other_tracks=reader.has_other_tracks))
+        yield Frames(*form, blocks, first, reader.is_exact, reader.has_other_tracks)
     finally:
         reader.close()
+
+
+def mono(
+    frames: Frames,
+    blocks: Iterator[npt.NDArray[np.float32]],
+    name: str,
+    max_seconds: float,
+    channel: int | None,
+) -> AudioStream:
+    """Return what is read of a recording as one channel, from 1, or the mean of all."""
+    check_channel(name, frames.n_channels, channel)
+    mixer = Mixer(frames.sample_rate_hz)
+    heard = checked(_mono(blocks, mixer, name, channel), name, frames.sample_rate_hz, max_seconds)
+    form = name, frames.sample_rate_hz, frames.n_channels, frames.encoding
+    return AudioStream(*form, heard, lambda: notes_of(mixer, frames.has_other_tracks))
 
 
 def most_before_end(part: Part, max_seconds: float) -> float:
@@ -223,21 +277,29 @@ def most_before_end(part: Part, max_seconds: float) -> float:
     return part.start_s + max_seconds + LONGEST_BLOCK_S
 
 
-def cut(stream: AudioStream, part: Part, max_seconds: float) -> AudioStream:
-    """Return a part of a recording that is being read, of which nothing was read yet; see `open_audio`."""
-    name, rate_hz = source_name(part), stream.sample_rate_hz
+def part_of(frames: Frames, part: Part, max_seconds: float) -> AudioStream:
+    """Return a part of a recording that is being read and has not passed the part's start."""
+    name, (first, last) = source_name(part), bounds_of(part, frames.sample_rate_hz)
 
-    def blocks() -> Iterator[Waveform]:
-        n_samples = 0
-        for block in _part(stream, part.start_s, part.end_s):
-            n_samples += len(block)
-            if n_samples > tolerated_s(max_seconds) * rate_hz:
-                raise _too_long(name, max_seconds)
-            yield block
-        if n_samples == 0:
+    def blocks() -> Iterator[npt.NDArray[np.float32]]:
+        position = frames.first
+        for block in frames.blocks:
+            wanted = block[max(first - position, 0) : max(last - position, 0)]
+            position += len(block)
+            if len(wanted):
+                yield wanted
+            if position >= last:
+                return
+        if position <= first:
             raise AudioError(f"{name}: the recording has ended before this part begins.")
 
-    return replace(stream, name=name, blocks=blocks())
+    return mono(frames, blocks(), name, max_seconds, whole_and_channel(part)[1])
+
+
+def bounds_of(part: Part, sample_rate_hz: int) -> tuple[int, int]:
+    """Return the numbers of a part's first sample and of the one behind its last; it has one at least."""
+    first = round(part.start_s * sample_rate_hz)
+    return first, sys.maxsize if part.end_s is None else max(round(part.end_s * sample_rate_hz), first + 1)
 
 
 def notes_of(mixer: Mixer, has_other_tracks: bool = False) -> tuple[str, ...]:
@@ -292,13 +354,24 @@ def _most_values(reader: SoundFileReader | MediaReader, max_seconds: float) -> f
     return min(max(promised, UNPROMISED * most), most)
 
 
-def _counted(blocks: Iterator[npt.NDArray[np.float32]], name: str, most: float) -> Iterator[npt.NDArray[np.float32]]:
-    n_values = 0
+def _counted(
+    blocks: Iterator[npt.NDArray[np.float32]],
+    name: str,
+    reader: SoundFileReader | MediaReader,
+    first: int,
+    max_seconds: float,
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Pass on blocks that begin at frame ``first``, neither too many nor fewer than promised."""
+    n_frames, most = first, _most_values(reader, max_seconds)
     for block in blocks:
-        n_values += block.size
-        if n_values > most:
+        n_frames += len(block)
+        if n_frames * reader.n_channels > most:
             raise RecordingTooLongError(f"{name}: holds more sound than its header promises, {_too_many(most)}")
         yield block
+    if n_frames == 0:
+        raise AudioError(f"{name}: has a header, but no sound. Record or copy it again.")
+    if reader.least_s is not None:
+        check_end(name, n_frames / reader.sample_rate_hz, reader.least_s)
 
 
 def _too_many(most: float) -> str:
@@ -321,10 +394,8 @@ def _mono(
     mixer.check(name)
 
 
-def checked(
-    blocks: Iterator[Waveform], name: str, sample_rate_hz: int, max_seconds: float, least_s: float | None
-) -> Iterator[Waveform]:
-    """Pass on mono blocks that are sound: finite, in bounds, neither too many nor fewer than promised."""
+def checked(blocks: Iterator[Waveform], name: str, sample_rate_hz: int, max_seconds: float) -> Iterator[Waveform]:
+    """Pass on mono blocks that are sound: finite, in bounds, not too many."""
     n_samples = 0
     for block in blocks:
         check_deadline()
@@ -341,42 +412,26 @@ def checked(
             if peak > LARGEST_SAMPLE:
                 raise AudioError(f"{name}: samples reach {peak:.1e}, sound lies in [-1, 1]. Scale it.")
         yield block
-    if n_samples == 0:
-        raise AudioError(f"{name}: has a header, but no sound. Record or copy it again.")
-    if least_s is not None:
-        check_end(name, n_samples / sample_rate_hz, least_s)
-
-
-def _part(stream: AudioStream, start_s: float, end_s: float | None) -> Iterator[Waveform]:
-    first = round(start_s * stream.sample_rate_hz)
-    last = None if end_s is None else round(end_s * stream.sample_rate_hz)
-    position = 0
-    for block in stream.blocks:
-        part = block[max(first - position, 0) : None if last is None else max(last - position, 0)]
-        position += len(block)
-        if len(part):
-            yield part
-        if last is not None and position >= last:
-            return
 
 
 def _array_stream(
     array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float, name: str, channel: int | None
 ) -> AudioStream:
+    frames = _array_frames(array, sample_rate_hz, name)
+    return mono(frames, frames.blocks, name, max_seconds, channel)
+
+
+def _array_frames(array: npt.ArrayLike, sample_rate_hz: int, name: str) -> Frames:
     frames = array_frames(array, name)
     if not frames.size:
         raise AudioError(f"{name}: an empty array, no samples. Record it again.")
     check_form(name, sample_rate_hz, frames.shape[1])
-    check_channel(name, frames.shape[1], channel)
     n_block = max(round(BLOCK_S * sample_rate_hz), 1)
-    parts = (frames[start : start + n_block] for start in range(0, len(frames), n_block))
-    mixer = Mixer(sample_rate_hz)
-    blocks = checked(_mono(parts, mixer, name, channel), name, sample_rate_hz, max_seconds, None)
+    blocks = (frames[start : start + n_block] for start in range(0, len(frames), n_block))
     dtype = np.asarray(array).dtype
     if dtype == np.int32 and 0 < max(frames.max(initial=0), -frames.min(initial=0)) <= FROM_16_BITS:
         raise AudioError(f"{name}: int32 that holds no more than 16 bits would be next to silence. {SCALED}")
-    form = name, sample_rate_hz, frames.shape[1], f"array {dtype}"
-    return AudioStream(*form, blocks, lambda: notes_of(mixer))
+    return Frames(name, sample_rate_hz, frames.shape[1], f"array {dtype}", blocks)
 
 
 def mono_chunk(array: npt.ArrayLike, mixer: Mixer, *, are_frames: bool = False) -> Waveform:
@@ -394,7 +449,7 @@ def mono_chunk(array: npt.ArrayLike, mixer: Mixer, *, are_frames: bool = False) 
     frames = array_frames(array, "stream", are_frames)
     if not frames.size:
         return np.zeros(0, np.float32)
-    return next(checked(iter([mixer.mean(frames)]), "stream", HIGHEST_HZ, np.inf, None))
+    return next(checked(iter([mixer.mean(frames)]), "stream", HIGHEST_HZ, np.inf))
 
 
 def array_frames(array: npt.ArrayLike, name: str, are_frames: bool = False) -> npt.NDArray[np.float32]:

@@ -124,6 +124,8 @@ class MediaReader:
     has_other_tracks : whether more sound tracks than the first could be heard
     """
 
+    is_exact = False  # codecs of these containers begin with what came before
+
     def __init__(self, file: BinaryIO, container_format: str, name: str) -> None:
         with needs_extra(f"{name}: sound in {_ENDINGS[container_format]} files", "media"):
             import av
@@ -177,6 +179,10 @@ class MediaReader:
 
     def _file_start_s(self) -> float:
         return (self._container.start_time or 0) / 1e6
+
+    def go_to(self, n_frames: int) -> int:
+        """Return 0: `blocks` begin at the first frame; see `earnest.audio.sound_file.SoundFileReader`."""
+        return 0
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield decoded blocks of some seconds."""

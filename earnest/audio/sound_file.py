@@ -356,7 +356,9 @@ def is_joined(file: BinaryIO, size: int) -> bool:
 # libsndfile also opens feature and matrix files (HTK, MAT4, MAT5 …) as if they were sound.
 _FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST"})
 _BLOCK_SAMPLES = 2**21  # of all channels together: 8 MB
+_PART_BLOCK_S = 10  # where a part may be all that is wanted; not of MP3: its last bits depend on it
 LONGEST_BLOCK_S = 60  # at a low rate fewer would be an hour, which grows when it is resampled
+_INEXACT = frozenset({"MP3", "OGG"})  # decoders that begin amid them give other samples; Vorbis, at the end, wrong ones
 _UNKNOWN_FRAMES = 2**62  # libsndfile says 2^63 − 1
 _FULL_SCALE_16 = np.float32(2**-15)
 _JOIN = (
@@ -393,6 +395,7 @@ class SoundFileReader:
     ----------
     promised_s : seconds, by the header; None where it doesn't tell
     least_s : what must be there of them
+    is_exact : whether reading can begin at any frame, see `go_to`
     """
 
     has_other_tracks = False
@@ -402,10 +405,10 @@ class SoundFileReader:
 
         refuse_cut(file, name)
         refuse_joined(file, name)
-        self._name = name
+        self._name, self._source = name, file
         self._error: type[Exception] = soundfile.LibsndfileError
-        try:  # by descriptor where there is one: faster, and the name can't suggest a headerless format
-            self._file: Any = soundfile.SoundFile(file if isinstance(file, BytesIO) else file.fileno(), closefd=False)
+        try:
+            self._file = self._opened()
         except soundfile.LibsndfileError as error:
             raise AudioError(_why_not_sound(file, name, error.error_string)) from error
         if self._file.format not in _FORMATS:
@@ -421,10 +424,32 @@ class SoundFileReader:
         known = 0 < self._file.frames < _UNKNOWN_FRAMES
         self.promised_s = self._file.frames / max(self.sample_rate_hz, 1) if known else None
         self.least_s = self.promised_s
+        self._longest_s = LONGEST_BLOCK_S
+        self.is_exact = known and self._file.seekable() and self._file.format not in _INEXACT
+
+    def _opened(self) -> Any:
+        import soundfile
+
+        self._source.seek(0)
+        # By descriptor where there is one: faster, and the name can't suggest a headerless format.
+        is_bytes = isinstance(self._source, BytesIO)
+        return soundfile.SoundFile(self._source if is_bytes else self._source.fileno(), closefd=False)
+
+    def go_to(self, n_frames: int) -> int:
+        """Have `blocks` begin at this frame, where that changes no sample of it; return at which one they do."""
+        if not self.is_exact:
+            return 0
+        self._longest_s = _PART_BLOCK_S
+        try:
+            return int(self._file.seek(min(n_frames, self._file.frames)))
+        except self._error:  # damaged on the way there, perhaps; what is read from the start on is what is there
+            self.close()
+            self._file = self._opened()
+            return 0
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield decoded blocks of at most 8 MB and a minute."""
-        n_frames = max(min(_BLOCK_SAMPLES // self.n_channels, LONGEST_BLOCK_S * self.sample_rate_hz), 1)
+        n_frames = max(min(_BLOCK_SAMPLES // self.n_channels, self._longest_s * self.sample_rate_hz), 1)
         # libsndfile's own scaling gives the same numbers, in more than twice the time of all else that it does.
         scale = _FULL_SCALE_16 if self._file.subtype == "PCM_16" else None
         kind = "float32" if scale is None else "int16"

@@ -12,6 +12,7 @@ import numpy as np
 
 from earnest.audio.io import load_waveform
 from earnest.audio.sound_file import length_by_header_s
+from earnest.audio.source import Part
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, mix_at_snr, power
 from earnest.bundle import TrainingCorpus
@@ -72,7 +73,7 @@ def stretch_of(noise: Waveform, start: int, n_samples: int) -> Waveform:
 @lru_cache(maxsize=128)
 def noise_recording(path: Path, sample_rate_hz: int) -> Waveform:
     """Decode the first minute of a recording; the last 128 of a process stay in memory, read-only."""
-    noise = load_waveform(path, sample_rate_hz, end_s=LONGEST_S)
+    noise = load_waveform(Part(path, 0.0, LONGEST_S), sample_rate_hz)
     noise.flags.writeable = False
     return noise
 

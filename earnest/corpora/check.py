@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from earnest.audio.io import SILENT_PEAK, decode, digest_of_sound, is_blank
+from earnest.audio.parts import PartReader
 from earnest.corpora.base import SILENT, Corpus, Parser
 from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance, doubts_about
@@ -38,21 +39,21 @@ def audio_digests(utterances: Sequence[Utterance], on_progress: Callable[[], obj
         on_progress()
         digests[row.key] = sound.digest if sound.peak >= SILENT_PEAK else ""
         failures += [f"{row.path}: {sound.error}"] if sound.error else []
+    parts = PartReader()
+    with parts.kept_open():
+        for row in utterances:
+            if row.key not in digests:
+                on_progress()
+                try:
+                    part = decode(row.source, opener=parts.open_audio)
+                except AudioError as error:
+                    failures.append(str(error))
+                    continue
+                is_silent = is_blank(part.waveform)
+                digests[row.key] = "" if is_silent else digest_of_sound(part.waveform, part.sample_rate_hz)
     if failures:
         raise CorpusError(f"{counted(len(failures), 'recording')} can't be read: " + " ".join(failures[:MOST_NAMED]))
-    for row in utterances:
-        if row.key not in digests:
-            on_progress()
-            digests[row.key] = _digest_of_part(row)
     return digests
-
-
-def _digest_of_part(row: Utterance) -> str:
-    recording = decode(row.path)
-    first = round(row.start_s * recording.sample_rate_hz)
-    last = None if row.end_s is None else round(row.end_s * recording.sample_rate_hz)
-    part = recording.waveform[first:last]
-    return "" if is_blank(part) else digest_of_sound(part, recording.sample_rate_hz)
 
 
 _LONGEST_OGG_PAGE = 27 + 255 + 255 * 255

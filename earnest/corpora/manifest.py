@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from earnest.errors import CorpusError, named, printable, shown, suggestion, told
 from earnest.files.reading import read_text
@@ -23,6 +23,9 @@ from earnest.files.tables import (
 )
 from earnest.files.writing import replacing, unfollowed
 from earnest.labels import AFFECT, EMOTIONS, composed
+
+if TYPE_CHECKING:
+    from earnest.audio.source import Part
 
 Gender = Literal["female", "male"]
 GENDERS: Mapping[str, Gender] = {
@@ -98,6 +101,14 @@ class Utterance:
     def key(self) -> str:
         """Unique over all corpora."""
         return f"{self.corpus}/{self.utterance_id}"
+
+    @property
+    def source(self) -> "str | Part":
+        """What is decoded of it: the recording, or the part."""
+        from earnest.audio.source import Part  # with numpy, which lists of corpora do without
+
+        is_whole = not self.start_s and self.end_s is None
+        return str(self.path) if is_whole else Part(str(self.path), self.start_s, self.end_s)
 
     @property
     def labels(self) -> tuple[str, str, str]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from earnest.audio.io import load_waveform
+from earnest.audio.parts import load_waveforms
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, generator_for, mix_at_snr
 from earnest.augment.noise_files import NoiseFiles, drawn_stretch
@@ -92,7 +92,7 @@ class FoldClips:
     @cached_property
     def waveforms(self) -> list[Waveform]:
         """The utterances as they are, decoded once, each (samples,)."""
-        return [load_waveform(row.path, self.rate_hz, row.start_s, row.end_s) for row in self.rows]
+        return list(load_waveforms((row.source for row in self.rows), self.rate_hz))
 
     def take(self, indices: npt.NDArray[np.intp]) -> "FoldClips":
         """Return some of the utterances."""

@@ -25,7 +25,7 @@ import onnxruntime
 from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from earnest.audio.io import load_waveform
+from earnest.audio.parts import load_waveforms
 from earnest.audio.waveform import Waveform
 from earnest.bundle import ADAPTATION, AdaptationEntry, BundleInfo, Format, classes_text, licence_in_words, sha256_of
 from earnest.corpora.load import load_utterances, scheme_of_rows
@@ -279,7 +279,7 @@ def split_clips(run: Path, folders: Mapping[str, Path]) -> dict[str, list[tuple[
 def load_clips(run: Path, rows: Sequence[tuple[Utterance, int]]) -> QuantisationClips:
     """Read utterances at the rate of a run's model."""
     rate_hz = read_recipe(run).front_end.sample_rate_hz
-    waveforms = [load_waveform(row.path, rate_hz, row.start_s, row.end_s) for row, _ in rows]
+    waveforms = list(load_waveforms((row.source for row, _ in rows), rate_hz))
     return QuantisationClips(waveforms, np.array([target for _, target in rows], np.int64))
 
 

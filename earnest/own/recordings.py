@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import load_waveform
+from earnest.audio.parts import load_waveforms
 from earnest.audio.source import AudioInput, Part, Source, file_and_channel
 from earnest.augment.base import build_choice, generator_for
 from earnest.bundle import Bundle, BundleInfo, load_bundle, sha256_of
@@ -189,7 +189,7 @@ def hear_own(
     seed : of the changes
     """
     n_rows = len(data.utterances)
-    listening = hear(predictor, map(_source, data.utterances), jobs)
+    listening = hear(predictor, (row.source for row in data.utterances), jobs)
     heard = list(progress.counted("Listening", listening, n_rows))
     kept = [place for place, one in enumerate(heard) if one.embedding is not None]
     pairs = zip(data.utterances, heard, strict=True)
@@ -217,16 +217,11 @@ def _stacked_copies(copies: Sequence[OwnRecording], found: Sequence[OwnRecording
     return _stacked([copy if copy.embedding is not None else own for copy, own in pairs])
 
 
-def _source(row: Utterance) -> Source:
-    is_whole = not row.start_s and row.end_s is None
-    return str(row.path) if is_whole else Part(str(row.path), row.start_s, row.end_s)
-
-
 def _copies(rows: Sequence[Utterance], rate_hz: int, seed: int) -> Iterator[Source]:
     change = build_choice(CHANGES, rate_hz)
-    for row in rows:
-        end_s = row.start_s + LONGEST_COPY_S if row.end_s is None else row.end_s
-        waveform = load_waveform(row.path, rate_hz, row.start_s, end_s)
+    ends_s = (row.start_s + LONGEST_COPY_S if row.end_s is None else row.end_s for row in rows)
+    parts = (Part(str(row.path), row.start_s, end_s) for row, end_s in zip(rows, ends_s, strict=True))
+    for row, waveform in zip(rows, load_waveforms(parts, rate_hz), strict=True):
         yield change(waveform, generator_for(f"{seed} {row.key}")), rate_hz
 
 

@@ -87,7 +87,7 @@ def recordings_of(corpora: Iterable[str], folders: Mapping[str, Path]) -> Record
 def waveform_of(row: Utterance) -> Waveform | None:
     """Decode one utterance at 16 kHz, shape (samples,); None where it can't be read."""
     try:
-        return load_waveform(row.path, RATE_HZ, row.start_s, row.end_s)
+        return load_waveform(row.source, RATE_HZ)
     except AudioError:
         return None
 

@@ -245,7 +245,7 @@ class Bulk:
         With several jobs, decoding and the network share as many threads; while one group of recordings is answered,
         the next one is decoded.
         """
-        with _workers(jobs) as pool:
+        with self._reading.decoders.kept_open(), _workers(jobs) as pool:
             running: deque[Group] = deque()
             for group in self._groups(self._decoded(sources, pool)):
                 group.batches = self._started(group.pending, pool)

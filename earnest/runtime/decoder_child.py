@@ -9,18 +9,19 @@ payload. The parent trusts neither: kinds, lengths, numbers and texts are checke
 import enum
 import io
 import json
-import math
 import socket
 import struct
 import sys
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from earnest.audio.confinement import allow_cpu, confine, die_with_parent
-from earnest.audio.io import open_audio_file
+from earnest.audio.io import AudioStream, Frames, open_audio_file, open_file_frames
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError, printable
 from earnest.runtime.picture import greys_of
 
@@ -43,7 +44,7 @@ class Kind(enum.Enum):
 
     READY = b"r"  # words of `earnest.audio.confinement.confine`, once, as soon as it can work
     OPENED = b"o"  # what a recording is: rate, channels, encoding
-    BLOCK = b"b"  # mono samples, float32
+    BLOCK = b"b"  # samples, float32: mono, or of a recording that is read for its parts all channels
     PICTURE = b"p"  # the text and the shape of a picture
     GREYS = b"g"  # its pixels, uint16
     ERROR = b"e"  # the job is over: it can't be read
@@ -184,16 +185,27 @@ def _answer(mail: "_Mail", file: BinaryIO, job: dict[str, Any]) -> dict[str, Any
         mail.add(Kind.PICTURE, as_json({"text": text, "shape": greys.shape}))
         mail.add(Kind.GREYS, greys.astype("<u2", order="C").reshape(-1).view(np.uint8).data)
         return {}
-    with open_audio_file(file, name, job["max_seconds"], job["is_part"], job["channel"]) as stream:
-        form = {"sample_rate_hz": stream.sample_rate_hz, "n_channels": stream.n_channels, "encoding": stream.encoding}
-        mail.add(Kind.OPENED, as_json(form))
-        n_left = math.inf if job["until_s"] is None else job["until_s"] * stream.sample_rate_hz
-        for block in stream.blocks:
-            n_left -= len(block)
-            mail.add(Kind.BLOCK, block.astype("<f4", order="C", copy=False).view(np.uint8).data)
-            if n_left <= 0 or mail.is_told_to_stop():
-                break
+    if job["from_s"] is not None:
+        with open_file_frames(file, name, job["max_seconds"], job["from_s"]) as frames:
+            places = ("first", "is_exact", "has_other_tracks")
+            mail.add(Kind.OPENED, as_json(_form(frames) | {place: getattr(frames, place) for place in places}))
+            _send_blocks(mail, frames.blocks)
+        return {}
+    with open_audio_file(file, name, job["max_seconds"], job["channel"]) as stream:
+        mail.add(Kind.OPENED, as_json(_form(stream)))
+        _send_blocks(mail, stream.blocks)
         return {"notes": stream.notes()}
+
+
+def _form(sound: AudioStream | Frames) -> dict[str, Any]:
+    return {"sample_rate_hz": sound.sample_rate_hz, "n_channels": sound.n_channels, "encoding": sound.encoding}
+
+
+def _send_blocks(mail: "_Mail", blocks: Iterable[npt.NDArray[np.float32]]) -> None:
+    for block in blocks:
+        mail.add(Kind.BLOCK, block.astype("<f4", order="C", copy=False).reshape(-1).view(np.uint8).data)
+        if mail.is_told_to_stop():
+            break
 
 
 class _Mail:

@@ -4,7 +4,7 @@ import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from dataclasses import replace
 from functools import cache, cached_property, partial
@@ -469,6 +469,10 @@ class _WatchedDecoders:
         """Open a recording whose blocks are counted."""
         with self._decoders.open_audio(source, max_seconds) as audio:
             yield replace(audio, blocks=self._blocks(path_of(source), audio))
+
+    def kept_open(self) -> AbstractContextManager[None]:
+        """See `Decoders`."""
+        return self._decoders.kept_open()
 
     def read_picture(self, source: Source) -> Picture:
         """See `Decoders`."""

@@ -21,6 +21,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from earnest.audio.io import digest_of_sound, is_blank, load_waveform
+from earnest.audio.parts import PartReader
 from earnest.audio.waveform import Waveform
 from earnest.corpora.load import Affect, affect_of, scheme_of_rows
 from earnest.corpora.manifest import Utterance
@@ -228,30 +229,31 @@ def compute_examples(
     -------
     utterance key → example
     """
-    kept_features = FeatureCache(disk, front_end, keep_waveforms) if disk else None
+    kept_features, parts = FeatureCache(disk, front_end, keep_waveforms) if disk else None, PartReader()
     examples, failures = {}, []
-    for utterance in utterances:
-        on_progress()
-        name = scheme.class_of(*utterance.labels)
-        if name is None:
-            continue
-        make = partial(features_of, front_end, utterance, keep_waveforms)
-        try:
-            found = kept_features.of(utterance, make) if kept_features else make()
-        except AudioError as error:
-            failures.append(str(error))
-            continue
-        examples[utterance.key] = Example(
-            utterance,
-            found.frames,
-            scheme.classes.index(name),
-            found.n_samples / front_end.settings.sample_rate_hz,
-            UNKNOWN if utterance.gender is None else GENDERS.index(utterance.gender),
-            affect_of(utterance, affect_range),
-            found.waveform.numpy() if keep_waveforms else None,
-            found.digest,
-            content=found.key,
-        )
+    with parts.kept_open():
+        for utterance in utterances:
+            on_progress()
+            name = scheme.class_of(*utterance.labels)
+            if name is None:
+                continue
+            make = partial(features_of, front_end, utterance, keep_waveforms, parts)
+            try:
+                found = kept_features.of(utterance, make) if kept_features else make()
+            except AudioError as error:
+                failures.append(str(error))
+                continue
+            examples[utterance.key] = Example(
+                utterance,
+                found.frames,
+                scheme.classes.index(name),
+                found.n_samples / front_end.settings.sample_rate_hz,
+                UNKNOWN if utterance.gender is None else GENDERS.index(utterance.gender),
+                affect_of(utterance, affect_range),
+                found.waveform.numpy() if keep_waveforms else None,
+                found.digest,
+                content=found.key,
+            )
     if failures:
         named = "\n  ".join(failures[:MAX_NAMED])
         raise CorpusError(
@@ -261,10 +263,10 @@ def compute_examples(
     return examples
 
 
-def features_of(front_end: FrontEndModule, utterance: Utterance, keep_waveforms: bool) -> Features:
+def features_of(front_end: FrontEndModule, utterance: Utterance, keep_waveforms: bool, parts: PartReader) -> Features:
     """Decode a recording and compute its frames; raise `AudioError` where that can't be done."""
     rate_hz = front_end.settings.sample_rate_hz
-    waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
+    waveform = load_waveform(utterance.source, rate_hz, opener=parts.open_audio)
     samples = torch.from_numpy(kept(waveform if keep_waveforms else waveform[:0]))
     digest = "" if is_blank(waveform) else digest_of_sound(waveform, rate_hz)
     return Features(compute_frames(front_end, waveform), len(waveform), digest, samples)

@@ -129,7 +129,7 @@ def look_inside(run: Path, utterances: Sequence[Utterance]) -> list[Inside]:
     rate_hz = classifier.front_end.settings.sample_rate_hz
     seen = []
     for utterance in utterances:
-        waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
+        waveform = load_waveform(utterance.source, rate_hz)
         frames = compute_frames(classifier.front_end, waveform)
         with torch.no_grad():
             output = classifier.network(frames[None], torch.tensor([frames.shape[1]]))

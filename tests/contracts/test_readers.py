@@ -22,6 +22,7 @@ BY_OTHERS = {
     "load_run": "read_record, read_recipe and safetensors",
     "load_clips": "load_waveform",
     "load_utterances": "load_corpus",
+    "load_waveforms": "load_waveform",
     "read_adaptation": "read_record and Adaptation.read",
     "read_annotation": "read_own",
     "read_audformat": "TABLE_READERS",

@@ -5,7 +5,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
@@ -180,6 +180,10 @@ class TimedDecoders:
         finally:
             name = _name(source)
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begin
+
+    def kept_open(self) -> AbstractContextManager[None]:
+        """See `earnest.runtime.decoders.Decoders`."""
+        return self._decoders.kept_open()
 
     def read_picture(self, source: Source) -> Picture:
         """See `earnest.runtime.decoders.Decoders`."""

@@ -44,7 +44,7 @@ from earnest.corpora.own.read import matched
 from earnest.corpora.own.tables import PATH, SPEAKER, guessed_name
 from earnest.errors import AudioError, CorpusError, EarnestError, MissingExtraError, counted, printable, shown
 from earnest.files.reading import read_text
-from earnest.files.tables import has_text, number_in, text_rows
+from earnest.files.tables import delimiter_of, has_text, number_in, text_rows, with_point
 from earnest.labels import composed
 from earnest.progress import SILENT, Progress, ShowAmount
 from earnest.runtime.decoders import Reading
@@ -142,6 +142,10 @@ def rows_of_list(text: str, where: str) -> list[tuple[int, dict[str, str]]]:
         header = _with_path(header, where)
         filled = ((number, row) for number, row in enumerate(rows, 2) if has_text(row))
         listed = [(number, _cells(header, row, f"{where}, row {number}")) for number, row in filled]
+        delimiter = delimiter_of(text, where)
+        for name in set(_columns_of_times(tuple(header))) & set(header):
+            for _, cells in listed:
+                cells[name] = with_point(cells[name], delimiter)
     except csv.Error as error:
         raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error
     if not listed:

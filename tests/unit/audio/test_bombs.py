@@ -14,7 +14,7 @@ import soundfile
 from attacks import decoding
 from earnest.audio.io import decode, open_audio
 from earnest.audio.sound_file import missing_bytes
-from earnest.audio.source import Source
+from earnest.audio.source import Part, Source
 from earnest.errors import AudioError, RecordingTooLongError
 from earnest.runtime.picture import read_picture
 
@@ -76,7 +76,7 @@ def test_ten_minutes_of_stereo_at_192_khz_are_read() -> None:
 def test_a_part_of_what_is_too_long_as_a_whole_is_read() -> None:
     from earnest.audio.io import load_waveform
 
-    assert len(load_waveform(decoding.flac(700, 8_000, 1), 8_000, 1.0, 2.0, max_seconds=TEN_MINUTES)) == 8_000
+    assert len(load_waveform(Part(decoding.flac(700, 8_000, 1), 1.0, 2.0), 8_000, TEN_MINUTES)) == 8_000
 
 
 def test_blocks_of_a_low_rate_are_no_longer_than_a_minute() -> None:

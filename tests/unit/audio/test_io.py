@@ -14,6 +14,7 @@ from earnest.audio import sound_file
 from earnest.audio.io import decode, load_waveform, open_audio
 from earnest.audio.media_file import HEAD_BYTES, media_format
 from earnest.audio.sound_file import is_joined
+from earnest.audio.source import Part
 from earnest.errors import AudioError, RecordingTooLongError
 
 ID3 = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
@@ -173,10 +174,12 @@ def test_an_array_of_more_than_two_rows_the_other_way_round_is_refused() -> None
 def test_a_part_is_cut_by_time() -> None:
     audio = np.linspace(0, 0.5, 16_000, dtype=np.float32)[:, None]
     data = encoded(audio, 16_000, "WAV", "FLOAT")
-    np.testing.assert_array_equal(load_waveform(data, 16_000, 0.25, 0.75), audio[4_000:12_000, 0])
-    assert len(load_waveform(data, 8_000, 0.5)) == 4_000
-    with pytest.raises(AudioError, match="begins at 2 s, where the recording has ended already"):
-        load_waveform(data, 16_000, 2.0)
+    np.testing.assert_array_equal(load_waveform(Part(data, 0.25, 0.75), 16_000), audio[4_000:12_000, 0])
+    assert len(load_waveform(Part(data, 0.5), 8_000)) == 4_000
+    assert len(load_waveform(Part(data, 0.5, 0.500_001), 16_000)) == 1
+    for start_s in (1.0, 2.0):
+        with pytest.raises(AudioError, match=rf"bytes@{start_s:g}-: the recording has ended before this part begins"):
+            load_waveform(Part(data, start_s), 16_000)
 
 
 def bad_sample(value: float) -> bytes:

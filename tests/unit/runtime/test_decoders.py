@@ -24,7 +24,7 @@ from earnest.audio.deadline import Deadline, check_deadline
 from earnest.audio.io import open_audio
 from earnest.audio.source import Source
 from earnest.errors import AudioError, DecoderDiedError, EarnestError, RecordingTooLongError, TooLateError
-from earnest.runtime import decoders
+from earnest.runtime import decoder_process
 from earnest.runtime.decoder_child import Kind, WireError, error_of, packed, read_message
 from earnest.runtime.decoders import DecoderPool, InProcess, start_decoders
 from earnest.runtime.picture import Picture, read_picture
@@ -156,7 +156,7 @@ def test_a_job_that_nobody_reads_to_its_end_is_stopped(pool: DecoderPool) -> Non
 def test_a_job_whose_client_has_left_is_stopped_and_costs_no_process(
     pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoders, "LATE_STOP_S", PATIENCE_S)  # on a busy machine too
+    monkeypatch.setattr(decoder_process, "LATE_STOP_S", PATIENCE_S)  # on a busy machine too
     expected = heard(pool.open_audio, coded("WAV", "PCM_16"))
     before = pool.pids()
     for _ in range(3):
@@ -174,7 +174,7 @@ def test_a_process_of_whose_message_a_part_was_read_is_not_used_again(
 ) -> None:
     expected = heard(pool.open_audio, coded("WAV", "PCM_16"))
     before = pool.pids()
-    read = decoders._Link.read
+    read = decoder_process._Link.read
     deadline = Deadline(PATIENCE_S)
 
     def ended_within(link: Any, n_bytes: int) -> bytes:
@@ -185,7 +185,7 @@ def test_a_process_of_whose_message_a_part_was_read_is_not_used_again(
 
     with pytest.raises(TooLateError), deadline, pool.open_audio(LONG, 600) as stream:
         next(stream.blocks)
-        monkeypatch.setattr(decoders._Link, "read", ended_within)
+        monkeypatch.setattr(decoder_process._Link, "read", ended_within)
         list(stream.blocks)
     monkeypatch.undo()
     assert heard(pool.open_audio, coded("WAV", "PCM_16")) == expected
@@ -198,7 +198,7 @@ def test_a_process_that_never_stops_talking_is_ended(pool: DecoderPool, monkeypa
     block = Kind.BLOCK, np.zeros(100, np.float32).tobytes()
     with pool.open_audio(LONG, 600) as stream:
         next(stream.blocks)
-        monkeypatch.setattr(decoders, "read_message", lambda _: block)
+        monkeypatch.setattr(decoder_process, "read_message", lambda _: block)
     monkeypatch.undo()
     assert heard(pool.open_audio, coded("WAV", "PCM_16"))
     assert pool.pids() != before
@@ -278,12 +278,14 @@ def test_who_has_no_time_to_wait_for_the_start_of_a_process_leaves_it_to_the_nex
     with DecoderPool(1) as pool:
         before = pool.pids()
         with monkeypatch.context() as patched:
-            patched.setattr(decoders._Child, "_has_message", lambda child: False)  # it has not started yet
+            patched.setattr(
+                decoder_process.DecoderProcess, "_has_message", lambda child: False
+            )  # it has not started yet
             for _ in range(3):
                 with Deadline(0.001), pytest.raises(TooLateError):
                     heard(pool.open_audio, coded("WAV", "PCM_16"))
         assert heard(pool.open_audio, coded("WAV", "PCM_16")) and pool.pids() == before
-    monkeypatch.setattr(decoders, "START_S", 0.0)  # one that hangs is given up
+    monkeypatch.setattr(decoder_process, "START_S", 0.0)  # one that hangs is given up
     with DecoderPool(1) as pool:
         before = pool.pids()
         with Deadline(0.001), pytest.raises(TooLateError):
@@ -304,7 +306,7 @@ def test_a_deadline_holds_for_who_waits_for_a_process(pool: DecoderPool) -> None
 
 
 def test_processes_are_renewed_after_many_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoders, "MOST_JOBS", 3)
+    monkeypatch.setattr(decoder_process, "MOST_JOBS", 3)
     with DecoderPool(1) as pool:
         seen = set()
         for _ in range(7):
@@ -387,7 +389,7 @@ def test_a_process_that_starts_is_ended_by_us_alone() -> None:
 def test_where_no_process_starts_this_one_decodes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(decoders, "_PROGRAM", "raise SystemExit(1)")
+    monkeypatch.setattr(decoder_process, "_PROGRAM", "raise SystemExit(1)")
     with caplog.at_level(logging.WARNING):
         assert isinstance(start_decoders(1), InProcess)
     assert "no decoder process starts (A decoder process ended as it started (" in caplog.text
@@ -408,7 +410,7 @@ def test_a_folder_of_scripts_may_hold_a_file_that_is_called_like_a_module_of_pyt
 
 def test_secrets_of_the_environment_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARNEST_API_KEYS", "secret")
-    assert "secret" not in decoders._environment().values()
+    assert "secret" not in decoder_process._environment().values()
 
 
 @pytest.mark.parametrize(
@@ -436,7 +438,7 @@ def test_what_a_process_says_is_fit_for_a_terminal() -> None:
 def test_samples_of_a_process_are_checked_once_more(
     pool: DecoderPool, samples: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoders._Child, "blocks", lambda _: iter([np.array(samples, np.float32)]))
+    monkeypatch.setattr(decoder_process.DecoderProcess, "blocks", lambda _: iter([np.array(samples, np.float32)]))
     with pytest.raises(AudioError):
         heard(pool.open_audio, coded("WAV", "PCM_16"))
 
@@ -445,7 +447,7 @@ def test_where_the_system_has_no_seccomp_limits_remain(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     without = "import earnest.audio.confinement as c; c._seccomp = c._landlock = lambda _: False; "
-    monkeypatch.setattr(decoders, "_PROGRAM", without + decoders._PROGRAM)
+    monkeypatch.setattr(decoder_process, "_PROGRAM", without + decoder_process._PROGRAM)
     with caplog.at_level(logging.INFO):
         pool = start_decoders(1)
     try:

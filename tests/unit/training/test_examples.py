@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,9 +88,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     calls: list[object] = []
     load = examples_module.load_waveform
 
-    def counted(*arguments: object) -> object:
+    def counted(*arguments: Any, **words: Any) -> object:
         calls.append(arguments)
-        return load(*arguments)  # type: ignore[arg-type]
+        return load(*arguments, **words)
 
     monkeypatch.setattr(examples_module, "load_waveform", counted)
     return calls

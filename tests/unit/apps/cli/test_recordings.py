@@ -81,6 +81,11 @@ def test_rows_with_times_are_parts(tmp_path: Path) -> None:
     assert in_channels([Part(a, 1.0)], [2]) == [Part(Channel(a, 2), 1.0)]
 
 
+def test_times_may_have_decimal_commas_where_commas_part_no_cells(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path;start_s;end_s\na.wav;0,5;2\n")
+    assert read_list(tmp_path / "list.csv").sources == (Part(str(tmp_path / "a.wav"), 0.5, 2.0),)
+
+
 def test_a_part_has_the_speaker_of_its_recording(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,start_s,end_s,speaker\na.wav,0,1,anna\na.wav,1,2,bert\n")
     listed = Speakers([str(tmp_path / "list.csv")])
