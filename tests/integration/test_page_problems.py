@@ -158,6 +158,7 @@ def test_a_refused_microphone_is_explained_and_works_when_it_is_allowed(driver: 
     press(driver, "live-start")
     assert "may not use the microphone" in problem(driver, "live-problem")
     assert "then try again" in text_of(driver, "live-problem")
+    assert text_of(driver, "live-said") == ""  # "Opening the microphone …" is over
     permit(driver, address, "granted")
     starts_and_stops_without_a_problem(driver)
 

@@ -118,7 +118,14 @@ async function download(
     loadedBytes += step.value.length;
     onProgress({ file, loadedBytes, totalBytes });
   }
-  return joined(parts, loadedBytes);
+  return noPage(url, joined(parts, loadedBytes));
+}
+
+/** The bytes of a file, unless they are a web page: many hosts, Vite's among them, send one where a file is missing, with status 200. */
+export function noPage<Bytes extends Uint8Array>(url: string, bytes: Bytes): Bytes {
+  const beginning = new TextDecoder().decode(bytes.subarray(0, 100));
+  if (!beginning.trimStart().startsWith("<")) return bytes; // neither JSON nor a network begins so
+  throw new BundleError(`${url}: the server answers with a web page, as there is no such file. Put the file there, or correct the address.`);
 }
 
 /** Await an answer from an address; errors that it can't be reached, or breaks off, name the address. */

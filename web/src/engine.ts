@@ -2,7 +2,7 @@
 
 import type { Adapter } from "./adaptation.js";
 import type { AnswerOptions } from "./answers.js";
-import { type Bundle, type BundleFiles, type BundleInfo, fetchBundle, fetchFrom, fetchListed, type Progress, reached } from "./bundle.js";
+import { type Bundle, type BundleFiles, type BundleInfo, fetchBundle, fetchFrom, fetchListed, noPage, type Progress, reached } from "./bundle.js";
 import { BundleError, EarnestError } from "./errors.js";
 import { type Ort, startRuntime } from "./graph.js";
 import type { Example, HeardRecording } from "./learning/examples.js";
@@ -143,5 +143,5 @@ export class Engine {
 async function fetchBytes(url: string): Promise<Uint8Array> {
   const response = await reached(url, fetch(url));
   if (!response.ok) throw new BundleError(`${url}: the server answers ${response.status}. Check the address.`);
-  return new Uint8Array(await reached(url, response.arrayBuffer()));
+  return noPage(url, new Uint8Array(await reached(url, response.arrayBuffer())));
 }

@@ -1,6 +1,11 @@
+/** Give a class of errors a name that stays when the script is minified: consoles show the class's, stacks the prototype's. */
+function named(kind: typeof EarnestError | typeof MicrophoneError, name: string): void {
+  for (const place of [kind, kind.prototype]) Object.defineProperty(place, "name", { value: name, configurable: true, writable: place !== kind });
+}
+
 /** All deliberate errors; messages say what is wrong, where and what to do. */
 export class EarnestError extends Error {
-  override name = "EarnestError";
+  static { named(this, "EarnestError"); }
 }
 
 /** Why there is no microphone: the page's address, the person, no device, another program that has it, or the browser's own clock stands still. */
@@ -8,7 +13,7 @@ export type MicrophoneReason = "insecure" | "refused" | "missing" | "busy" | "st
 
 /** A microphone that can't be used. */
 export class MicrophoneError extends EarnestError {
-  override name = "MicrophoneError";
+  static { named(this, "MicrophoneError"); }
 
   constructor(
     readonly reason: MicrophoneReason,
@@ -20,27 +25,27 @@ export class MicrophoneError extends EarnestError {
 
 /** Sound that can't be used. */
 export class AudioError extends EarnestError {
-  override name = "AudioError";
+  static { named(this, "AudioError"); }
 }
 
 /** A recording without the channel that is asked for, or whose channels cancel each other. */
 export class ChannelError extends AudioError {
-  override name = "ChannelError";
+  static { named(this, "ChannelError"); }
 }
 
 /** A recording of a kind that this browser can't decode; another program may. */
 export class UndecodableError extends AudioError {
-  override name = "UndecodableError";
+  static { named(this, "UndecodableError"); }
 }
 
 /** A bundle that is missing, damaged or no bundle, or the runtime that it needs. */
 export class BundleError extends EarnestError {
-  override name = "BundleError";
+  static { named(this, "BundleError"); }
 }
 
 /** A file of the model, or of the runtime, that can't be fetched now; a moment later it may. */
 export class UnreachableError extends BundleError {
-  override name = "UnreachableError";
+  static { named(this, "UnreachableError"); }
 }
 
 const KINDS: Partial<Record<string, typeof EarnestError>> = { EarnestError, AudioError, BundleError, UnreachableError };

@@ -9,7 +9,7 @@ import type { LearnOptions, Learnt } from "./learning/learn.js";
 import { Adapter, LiveStream, type StreamOptions } from "./live.js";
 import type { RuntimeFiles } from "./messages.js";
 import { listen, type Listening, type ListenOptions } from "./microphone.js";
-import { checkNames, type Names, type Options } from "./options.js";
+import { checkNames, type Names, type Options, PREDICTING, STREAMING } from "./options.js";
 import { type Prediction, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import type { Recording } from "./predictor.js";
 import type { Profile } from "./profile.js";
@@ -52,14 +52,6 @@ export interface TimelineOptions extends PredictOptions, Windowing {
 const RECORDINGS = "a list of what decode(…) returns, [{ waveform, sampleRateHz }, …]";
 
 const LOADING: Names<LoadOptions> = { onProgress: true, signal: true, voiceActivityUrl: true, threads: true, workerUrl: true, runtimeUrl: true };
-const PREDICTING: Names<PredictOptions> = {
-  adapter: true,
-  path: true,
-  classes: true,
-  abstainBelow: true,
-  hasSeparateChannels: true,
-};
-const STREAMING: Names<StreamOptions> = { adapter: true, classes: true, abstainBelow: true, windowS: true, hopS: true };
 const FOLLOWING: Names<TimelineOptions> = { ...PREDICTING, ...STREAMING, onProgress: true, signal: true };
 const LISTENING: Names<ListenOptions> = { ...STREAMING, onEvent: true, onLevel: true, onInterruption: true, onSleep: true, constraints: true, workletUrl: true };
 const LEARNING: Names<LearnOptions> = { name: true, licence: true };

@@ -20,6 +20,11 @@ export interface Options {
 /** The names of an interface's options, all of them. */
 export type Names<T> = Readonly<Record<keyof T, true>>;
 
+/** Of `predict`, with or without a worker. */
+export const PREDICTING = { adapter: true, path: true, classes: true, abstainBelow: true, hasSeparateChannels: true } as const;
+/** Of a stream. */
+export const STREAMING = { adapter: true, classes: true, abstainBelow: true, windowS: true, hopS: true } as const;
+
 /** Refuse a name that is none of the options: a slip would be taken for the default. */
 export function checkNames<T extends object>(given: T, names: Names<T>): void {
   if (!isObject(given)) {

@@ -7,7 +7,7 @@ import { type Bundle, type BundleInfo, sha256Of } from "./bundle.js";
 import { EarnestError } from "./errors.js";
 import { Graph, type InferenceSession, type Ort, release } from "./graph.js";
 import type { HeardRecording } from "./learning/examples.js";
-import type { Options } from "./options.js";
+import { checkNames, type Options, PREDICTING, STREAMING } from "./options.js";
 import { type Prediction, type Status, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import { checkedProfile, type Profile } from "./profile.js";
 import { pieces, Stream, told } from "./stream.js";
@@ -87,6 +87,7 @@ export class Predictor {
    */
   async predict(waveform: Float32Array, sampleRateHz: number, options: RecordingOptions = {}): Promise<Prediction> {
     checkRecording(waveform, sampleRateHz);
+    checkNames<RecordingOptions>(options, PREDICTING);
     const { path = "array", hasSeparateChannels = false, ...how } = options;
     const answers = new Answers(this.info, sampleRateHz, how);
     const windower = this.windower(sampleRateHz);
@@ -116,12 +117,14 @@ export class Predictor {
   /** Open a stream; hand it sound with `accept`, end it with `finish`. */
   stream(sampleRateHz: number, options: AnswerOptions = {}): Stream {
     checkRate(sampleRateHz);
+    checkNames<AnswerOptions>(options, STREAMING);
     return new Stream(this.graph, this.info, sampleRateHz, () => this.activity(), options);
   }
 
   /** Predict the emotion over time of a recording. */
   async timeline(waveform: Float32Array, sampleRateHz: number, options: AnswerOptions & RecordingOptions = {}): Promise<Timeline> {
     checkRecording(waveform, sampleRateHz);
+    checkNames<AnswerOptions & RecordingOptions>(options, { ...PREDICTING, ...STREAMING });
     const { path = "array", hasSeparateChannels = false, ...how } = options;
     const stream = this.stream(sampleRateHz, how);
     const events: StreamEvent[] = [];

@@ -6,9 +6,10 @@ import { type BundleInfo, checkedInfo } from "../src/bundle.js";
 import type { Client } from "../src/client.js";
 import { BundleError, EarnestError } from "../src/errors.js";
 import { SOUNDS, verdictOf } from "../src/gate.js";
-import { Model, type PredictOptions, type TimelineOptions } from "../src/model.js";
-import { checkNames, ClassChoice } from "../src/options.js";
+import { Model } from "../src/model.js";
+import { checkNames, ClassChoice, type Options } from "../src/options.js";
 import { type Prediction, type StreamEvent, unanswered } from "../src/prediction.js";
+import { Predictor } from "../src/predictor.js";
 import { suggestion } from "../src/suggestion.js";
 import { Tally } from "../src/tally.js";
 
@@ -186,15 +187,19 @@ test("affect that was learnt from ratings goes before what is derived, which has
   assert.deepEqual(told({ affect: [1, 0.5, 0.25], affect_derived: [0.25, 0.75] }), rated);
 });
 
-test("a slip in the name of an option is not taken for the default", async () => {
-  const model = new Model(null as unknown as Client, info());
-  const samples = new Float32Array(RATE);
-  const [slip, window] = [{ abstain_below: 0 } as PredictOptions, { windowSeconds: 1 } as TimelineOptions];
-  await assert.rejects(model.predict(samples, RATE, slip), /There is no option 'abstain_below'\. Did you mean 'abstainBelow'/);
-  await assert.rejects(model.timeline(samples, RATE, window), /no option 'windowSeconds'\. Did you mean 'windowS'/);
-  await assert.rejects(model.stream(RATE, window), EarnestError);
+test("a slip in the name of an option is not taken for the default, with or without a worker", async () => {
+  const predictor = Object.create(Predictor.prototype, { info: { value: info() } }) as Predictor;
+  for (const model of [new Model(null as unknown as Client, info()), predictor]) await slipsAreRefused(model);
   checkNames({}, { classes: true });
 });
+
+async function slipsAreRefused(model: Model | Predictor): Promise<void> {
+  const samples = new Float32Array(RATE);
+  const [slip, window] = [{ abstain_below: 0 } as Options, { windowSeconds: 1 } as Options];
+  await assert.rejects(model.predict(samples, RATE, slip), /There is no option 'abstain_below'\. Did you mean 'abstainBelow'/);
+  await assert.rejects(model.timeline(samples, RATE, window), /no option 'windowSeconds'\. Did you mean 'windowS'/);
+  await assert.rejects(async () => model.stream(RATE, window), EarnestError);
+}
 
 test("without a worker, too, an adapter is one, and of the same bundle", () => {
   const own = info();

@@ -19,6 +19,8 @@ const INFO = {
   longest_s: 30,
   adaptation: null,
 };
+const FILES = new Map([["bundle.json", new TextEncoder().encode(JSON.stringify(INFO))], ["model.onnx", MODEL]]);
+const RUNTIME = { env: { wasm: {} }, InferenceSession: { create: async () => ({ release: async () => undefined }) } } as unknown as Ort;
 const ENTRY = { file: "adaptation.onnx", least_speech_s: 6 };
 
 function host(files: Record<string, string | Uint8Array<ArrayBuffer>>): (url: string) => Promise<Response> {
@@ -56,6 +58,14 @@ test("an altered file is refused", async () => {
   });
 });
 
+test("a web page in a file's place is told, wherever it comes", async () => {
+  const page = "\n<!doctype html><html></html>";
+  const told = { name: "BundleError", message: /^\S+: the server answers with a web page, as there is no such file\. Put the file there/ };
+  await assert.rejects(fetchBundle("/m/", undefined, host({ "/m/bundle.json": page })), told);
+  await assert.rejects(fetchBundle("/m/", undefined, host({ "/m/bundle.json": JSON.stringify(INFO), "/m/model.onnx": page })), told);
+  await assert.rejects(new Engine(RUNTIME).open(FILES, "data:text/html,%20<html>", 1), told);
+});
+
 test("a file that 'files' doesn't list is not fetched", async () => {
   const files = { "/m/bundle.json": JSON.stringify({ ...INFO, adaptation: ENTRY }), "/m/model.onnx": MODEL, "/m/adaptation.onnx": MODEL };
   await assert.rejects(fetchBundle("/m/", undefined, host(files)), /doesn't list 'adaptation\.onnx'/);
@@ -76,10 +86,8 @@ test("a download that breaks off, and a voice activity network that can't be rea
   const cut = (url: string): Promise<Response> => (url.endsWith(".onnx") ? Promise.resolve(new Response(broken)) : hosted(url));
   await assert.rejects(fetchBundle("/m/", undefined, cut), { name: "UnreachableError", message: /^\/m\/model\.onnx: not reachable \(TypeError: network error\)/ });
 
-  const files = new Map([["bundle.json", new TextEncoder().encode(JSON.stringify(INFO))], ["model.onnx", MODEL]]);
-  const runtime = { env: { wasm: {} }, InferenceSession: { create: async () => ({ release: async () => undefined }) } } as unknown as Ort;
   const nowhere = "http://127.0.0.1:1/silero.onnx";
-  await assert.rejects(new Engine(runtime).open(files, nowhere, 1), { name: "UnreachableError", message: /^http:\/\/127\.0\.0\.1:1\/silero\.onnx: not reachable/ });
+  await assert.rejects(new Engine(RUNTIME).open(FILES, nowhere, 1), { name: "UnreachableError", message: /^http:\/\/127\.0\.0\.1:1\/silero\.onnx: not reachable/ });
 });
 
 test("of files at hand, one that was altered is named as it is", async () => {

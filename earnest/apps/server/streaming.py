@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fastapi import APIRouter, Query
 from prometheus_client import Counter
 from pydantic import Field
+from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from earnest.apps.server.body import THE_RECORDING
@@ -29,9 +30,11 @@ from earnest.audio.feed import are_floats, container_of
 from earnest.audio.sound_file import is_wav
 from earnest.errors import AudioError, EarnestError, TooLateError, counted, printable
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.prediction import Event, Prediction
+from earnest.runtime.prediction import Event, Options, Prediction
+from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import has_too_many_lists
 from earnest.runtime.stream import Stream
+from earnest.runtime.windows import Windowing
 
 _log = logging.getLogger("earnest.server")
 
@@ -234,6 +237,9 @@ class Conversation:
                 "bad-sound", f"{counted(len(message), 'byte')}: no whole number of frames of {n_frame} bytes."
             )
         frames = np.frombuffer(message, kind).reshape(-1, self.channels)
+        if self.encoding == "f32le" and not np.isfinite(frames).all():  # quiet integers look so
+            advice = "If these are integers of 16 bits, open the stream with encoding=s16le."
+            raise StreamEndedError("bad-sound", f"{THE_RECORDING}: holds NaN or infinite samples. {advice}")
         return frames if self.channel is None else frames[:, self.channel - 1 : self.channel]
 
     async def _wait_for_real_time(self) -> None:
@@ -294,16 +300,20 @@ def stream_router(service: Service) -> APIRouter:
     """Return the route of streams; FastAPI leaves it out of ``/openapi.json``, docs/server.md has its words."""
     router = APIRouter()
 
-    @router.websocket("/v1/stream")
-    async def stream(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
-        refuse_repeated(websocket)
+    def asked(connection: HTTPConnection, query: StreamQuery) -> tuple[Predictor, Options, Windowing]:
+        """Return the model and the options of a stream; what no stream can be opened for is refused."""
+        refuse_repeated(connection)
         if query.channel and query.channel > query.channels:
             raise ProblemError("not-valid", f"There is no channel {query.channel} where channels={query.channels}.")
-        options, windowing = query.options(), query.windowing()
+        predictor, options = service.engine.predictor(query.model), query.options()
+        classes_of(predictor, options)
+        return predictor, options, query.windowing()
+
+    @router.websocket("/v1/stream")
+    async def stream(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
+        predictor, options, windowing = asked(websocket, query)
         service.refuse_when_ending()
         with service.streams.inside(service.client(websocket, query.ticket)):
-            predictor = service.engine.predictor(query.model)
-            classes_of(predictor, options)
 
             def opened(adapter: Adapter | None) -> Stream:
                 return predictor.stream(query.sample_rate_hz, windowing, adapter, **options.words())
@@ -331,9 +341,12 @@ def stream_router(service: Service) -> APIRouter:
                 websocket.state.end = {"ended": how, "close": code}
 
     @router.api_route("/v1/stream", methods=["GET", "HEAD"], include_in_schema=False)
-    async def without_upgrade() -> None:
-        told = "A plain request came. A proxy on the way must pass the headers Upgrade and Connection on."
-        raise ProblemError("upgrade-needed", told)
+    async def without_upgrade(request: Request, query: Annotated[StreamQuery, Query()]) -> None:
+        """Refuse a plain request; what is wrong with its query comes first, as pages can't read why none was opened."""
+        asked(request, query)
+        told = "A plain request came, with a right query. Open it as a WebSocket: new WebSocket('ws://…')."
+        proxy = "If you did, a proxy on the way must pass the headers Upgrade and Connection on."
+        raise ProblemError("upgrade-needed", f"{told} {proxy}")
 
     @router.websocket("/{address:path}")
     async def elsewhere(address: str) -> None:

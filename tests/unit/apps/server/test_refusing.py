@@ -401,9 +401,24 @@ def test_wrong_addresses_and_methods_are_problems(client: TestClient) -> None:
     answer = client.get("/v1/predict")
     refused(answer, 405, "wrong-method")
     assert answer.headers["allow"] == "POST"
-    answer = client.get("/v1/stream")
-    assert "A proxy on the way" in refused(answer, 426, "upgrade-needed")["detail"]
+    answer = client.get("/v1/stream?sample_rate_hz=16000")
+    assert "a proxy on the way" in refused(answer, 426, "upgrade-needed")["detail"]
     assert answer.headers["upgrade"] == "websocket"
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("", "sample_rate_hz"),
+        ("sample_rate_hz=16000&encodng=f32le", "Did you mean 'encoding'?"),
+        ("sample_rate_hz=16000&model=big", "There is no model 'big' here"),
+        ("sample_rate_hz=16000&channel=2", "There is no channel 2 where channels=1."),
+        ("sample_rate_hz=16000&classes=happy,hapy", "hapy"),
+        ("sample_rate_hz=16000&window_s=2&hop_s=3", "hop"),
+    ],
+)
+def test_a_plain_request_learns_why_no_stream_opens(client: TestClient, query: str, why: str) -> None:
+    assert why in refused(client.get(f"/v1/stream?{query}"), 422, "not-valid")["detail"]
 
 
 def test_a_slash_too_many_is_no_address_and_leads_nowhere_else(client: TestClient, sound: bytes) -> None:

@@ -194,6 +194,14 @@ def test_infinite_samples_are_bad_sound_of_the_recording(client: TestClient) -> 
     assert error["detail"].startswith("the recording: holds NaN or infinite samples")
 
 
+def test_integers_sent_as_floats_are_told_how_to_be_sent(client: TestClient) -> None:
+    with client.websocket_connect(f"{ADDRESS}&encoding=f32le") as websocket:
+        websocket.send_bytes((voice(1.0) * 32767).astype("<i2").tobytes())
+        *_, error, closed = told(websocket)
+    assert (error["code"], closed) == ("bad-sound", {"closed": 1007})
+    assert error["detail"].endswith("If these are integers of 16 bits, open the stream with encoding=s16le.")
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_floats_are_not_heard_as_integers(client: TestClient, channels: int) -> None:
     samples = np.repeat(voice(1.0)[:, None], channels, axis=1)

@@ -56,7 +56,10 @@ export class LiveNow {
       this.nFirst = 10 * neededS + LATE_CHUNKS;
       say(byId("live-confidence"), `The first answer needs ${counted(neededS, "second")} of sound.`);
     }
-    if (state === "idle" && !this.hasEnded && !this.hasWindow) this.headline(NOTHING);
+    if (state === "idle" && !this.hasEnded && !this.hasWindow) {
+      this.headline(NOTHING);
+      say(byId("live-said"), ""); // where it was refused, "Opening …" would stay
+    }
     if (state !== "idle" && state !== "ending") say(byId("live-said"), TOLD[state] ?? "");
     if (state === "idle" && this.hasEnded) this.tell(this.title);
     else if (this.isListening) this.waiting();
