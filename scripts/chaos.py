@@ -468,12 +468,14 @@ def preload() -> None:
 def trace_once(run: Path) -> None:
     """Let forked children export with a graph that is traced here, so that kills meet what is written."""
     import onnx
+    from traced_once import each_front_end_once
 
     from earnest.export import bundle
     from earnest.export.onnx import traced
     from earnest.training.run import load_run
 
-    graph = traced(load_run(run))
+    with each_front_end_once():
+        graph = traced(load_run(run))
 
     def copied(_: object) -> onnx.ModelProto:
         copy = onnx.ModelProto()

@@ -13,6 +13,7 @@ import io
 import os
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,11 @@ class Traces:
 TRACES = Traces()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def front_ends_are_traced_once() -> Iterator[None]:
+@contextmanager
+def each_front_end_once() -> Iterator[None]:
     """Let `earnest.export.onnx` hand out copies of the graph that it made of an equal front end."""
-    onnx = pytest.importorskip("onnx")
+    import onnx
+
     from earnest.export import onnx as export
 
     trace = export._traced
@@ -71,6 +73,14 @@ def front_ends_are_traced_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "_traced", traced)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def front_ends_are_traced_once() -> Iterator[None]:
+    """Share the graphs of equal front ends, as `each_front_end_once` does."""
+    pytest.importorskip("onnx")
+    with each_front_end_once():
         yield
 
 

@@ -59,7 +59,7 @@ class Outside:
 
     def run(self, *words: object, exit_code: int = 0) -> str:
         """Run Python with the packages at hand; return standard output, or both where it was to fail."""
-        path = os.pathsep.join([str(self.site), str(ROOT)])
+        path = os.pathsep.join(map(str, (self.site, ROOT, ROOT / "tests")))
         environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
             [sys.executable, *map(str, words)],
@@ -187,7 +187,8 @@ def test_a_recipe_with_all_three_trains_exports_and_predicts(outside: Outside, k
 def test_the_tests_of_the_pages_pass(outside: Outside) -> None:
     tests = sorted(outside.sources.glob("*/test_*.py"))
     assert [path.name for path in tests] == ["test_peak_clipping.py", "test_kitchen_talk.py", "test_small_tdnn.py"]
-    said = outside.run("-m", "pytest", "-c", os.devnull, "-p", "no:cacheprovider", "--rootdir", outside.sources, *tests)
+    words = ("-c", os.devnull, "-p", "no:cacheprovider", "-p", "traced_once", "--rootdir", outside.sources)
+    said = outside.run("-m", "pytest", *words, *tests)
     n_checks = 12 + 6 + 13
     assert f" {n_checks} passed" in said
 
