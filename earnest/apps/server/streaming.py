@@ -300,7 +300,7 @@ def stream_router(service: Service) -> APIRouter:
     """Return the route of streams; FastAPI leaves it out of ``/openapi.json``, docs/server.md has its words."""
     router = APIRouter()
 
-    def asked(connection: HTTPConnection, query: StreamQuery) -> tuple[Predictor, Options, Windowing]:
+    def requested(connection: HTTPConnection, query: StreamQuery) -> tuple[Predictor, Options, Windowing]:
         """Return the model and the options of a stream; what no stream can be opened for is refused."""
         refuse_repeated(connection)
         if query.channel and query.channel > query.channels:
@@ -311,7 +311,7 @@ def stream_router(service: Service) -> APIRouter:
 
     @router.websocket("/v1/stream")
     async def stream(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
-        predictor, options, windowing = asked(websocket, query)
+        predictor, options, windowing = requested(websocket, query)
         service.refuse_when_ending()
         with service.streams.inside(service.client(websocket, query.ticket)):
 
@@ -343,7 +343,7 @@ def stream_router(service: Service) -> APIRouter:
     @router.api_route("/v1/stream", methods=["GET", "HEAD"], include_in_schema=False)
     async def without_upgrade(request: Request, query: Annotated[StreamQuery, Query()]) -> None:
         """Refuse a plain request; what is wrong with its query comes first, as pages can't read why none was opened."""
-        asked(request, query)
+        requested(request, query)
         told = "A plain request came, with a right query. Open it as a WebSocket: new WebSocket('ws://…')."
         proxy = "If you did, a proxy on the way must pass the headers Upgrade and Connection on."
         raise ProblemError("upgrade-needed", f"{told} {proxy}")
