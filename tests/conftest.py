@@ -6,9 +6,6 @@ import os
 # The tensors of tests are small: more threads than one only wait for each other. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that import onnxruntime before earnest
-# Where lengths vary, torch's memory of what its operators return costs the exporter an eighth of its time. Without it
-# the graphs are the same, byte for byte. Set before torch is imported.
-os.environ.setdefault("TORCH_FAKE_TENSOR_DISPATCH_CACHE", "0")
 os.environ["EARNEST_CACHE_GB"] = "0"  # nobody's home is filled, and what is decoded is decoded here
 
 from hypothesis import settings
