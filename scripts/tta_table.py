@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import load_waveform
+from earnest.audio.parts import load_waveforms
 from earnest.augment.tta import VARIANTS
 from earnest.bundle import load_bundle
 from earnest.corpora.load import load_utterances
@@ -65,7 +65,8 @@ def table(bundle: str, rows: Sequence[Utterance], names: Sequence[str]) -> list[
     info = load_bundle(bundle).info
     if heard := {row.corpus for row in rows} & {line.name for line in info.training_corpora}:
         raise EarnestError(f"{bundle} learnt from {', '.join(heard)}: take a corpus that it never heard.")
-    clips = [(load_waveform(row.source, info.sample_rate_hz), info.sample_rate_hz) for row in rows]
+    waveforms = load_waveforms((row.source for row in rows), info.sample_rate_hz)
+    clips = [(waveform, info.sample_rate_hz) for waveform in waveforms]
     lines = [
         f"## `{bundle}`\n",
         "| variants | WA | UA | WA − plain | answers | time |",

@@ -2,7 +2,8 @@
 
 What strangers sent is decoded in these: a recording that kills one costs its own answer and no other. A child has no
 files, no network and little memory (`earnest.audio.confinement`). It gets a recording as an open descriptor and gives
-mono samples back, block by block; while nobody takes them it waits. It is used again many times.
+samples back, block by block: mono, or all channels of one whose parts are read. While nobody takes them it waits. It is
+used again many times.
 """
 
 import logging

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from earnest.audio.io import load_waveform
+from earnest.audio.parts import load_waveforms
 from earnest.audio.source import Source
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
@@ -128,8 +129,7 @@ def look_inside(run: Path, utterances: Sequence[Utterance]) -> list[Inside]:
     shows_frames = input_kind(read_recipe(run).model) != "waveform"
     rate_hz = classifier.front_end.settings.sample_rate_hz
     seen = []
-    for utterance in utterances:
-        waveform = load_waveform(utterance.source, rate_hz)
+    for waveform in load_waveforms((utterance.source for utterance in utterances), rate_hz):
         frames = compute_frames(classifier.front_end, waveform)
         with torch.no_grad():
             output = classifier.network(frames[None], torch.tensor([frames.shape[1]]))
