@@ -208,6 +208,7 @@ class ClosedForm(Learner):
                 self.cache,
                 head.layer,
                 settings.speaker_prior,
+                settings.copy_weight,
             )
         return FitResult(heard, 0, 0, "closed form", tuned)
 
@@ -227,7 +228,8 @@ class ClosedForm(Learner):
         if self.recipe.finetune or is_speaker_dependent(network):
             return None
         settings = self.settings
-        return out_of_fold_logits(network, train, valid, settings.shrinkage, head.n_classes, self.cache, settings.refit)
+        fitted = settings.shrinkage, head.n_classes, self.cache, settings.refit, settings.copy_weight
+        return out_of_fold_logits(network, train, valid, *fitted)
 
     def runtime_statistics(
         self,
