@@ -45,13 +45,20 @@ def standardised(
     """
     # z = w·(x − μ)/σ, value by value: shrinkage towards a multiple of I then means the same for every value of x, but
     # for the weights w.
-    mean = np.average(embeddings, axis=0, weights=row_weights)
-    deviation = np.sqrt(np.average((embeddings - mean) ** 2, axis=0, weights=row_weights))
+    mean = mean_of_rows(embeddings, row_weights)
+    deviation = np.sqrt(mean_of_rows((embeddings - mean) ** 2, row_weights))
     # A value that is the same for all utterances tells nothing; divided by one it stays zero.
     deviation[deviation == 0] = 1.0
     if value_weights is not None:
         deviation = deviation / value_weights
     return (embeddings - mean) / deviation, mean, deviation
+
+
+def mean_of_rows(rows: Floats, row_weights: Floats | None) -> Floats:
+    """Return the mean (width,) of rows (rows, width), weighted where there are weights (rows,)."""
+    # μ = Σ u·x / Σ u, as one product: a weighted copy of all rows would be a second matrix.
+    mean = rows.mean(axis=0) if row_weights is None else row_weights @ rows / row_weights.sum()
+    return np.asarray(mean, np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,11 +184,11 @@ def pooled_discriminant(
     for target in range(n_classes):
         parts = rows_by_corpus(targets == target, corpora)
         # m_c = mean over corpora k of m_ck: a corpus counts once, however many utterances it has.
-        centres[target] = np.mean([np.average(scaled[own], axis=0, weights=counts[own]) for own in parts], axis=0)
+        centres[target] = np.mean([mean_of_rows(scaled[own], counts[own]) for own in parts], axis=0)
         for own in parts:
-            off = scaled[own] - centres[target]
+            off = (scaled[own] - centres[target]) * np.sqrt(counts[own, None])
             # S = (1/C)·Σ_c (1/K_c)·Σ_k (1/Σu)·Σ u·(z − m_c)(z − m_c)ᵀ: classes, and their corpora, count alike.
-            within += (off * counts[own, None]).T @ off / (counts[own].sum() * len(parts) * n_classes)
+            within += off.T @ off / (counts[own].sum() * len(parts) * n_classes)
     slopes = shrinkage.slopes(within, centres)  # M·S'⁻¹, (classes, width)
     return _of_embeddings(slopes, centres, mean, deviation)
 
@@ -224,12 +231,12 @@ def speaker_discriminant(
     n_speakers = int(speaker_of.max()) + 1
     # m_c (classes, width): the mean of a class over all speakers.
     by_class = [targets == target for target in range(n_classes)]
-    class_means = np.stack([np.average(scaled[own], axis=0, weights=counts[own]) for own in by_class])
+    class_means = np.stack([mean_of_rows(scaled[own], counts[own]) for own in by_class])
     means = np.empty((n_speakers, n_classes, width))
     for speaker in range(n_speakers):
         # o_v (width,): how far this speaker lies from the class means, on average over its utterances: its timbre.
         said = speaker_of == speaker
-        offset = np.average(scaled[said] - class_means[targets[said]], axis=0, weights=counts[said])
+        offset = mean_of_rows(scaled[said] - class_means[targets[said]], counts[said])
         for target in range(n_classes):
             own = said & by_class[target]
             # p_vc = (Σ x + n₀·(m_c + o_v)) / (n + n₀): the posterior mean of a normal whose prior mean is m_c + o_v and
@@ -237,10 +244,10 @@ def speaker_discriminant(
             total, prior_mean = counts[own] @ scaled[own], class_means[target] + offset
             means[speaker, target] = (total + prior * prior_mean) / (counts[own].sum() + prior)
     # One covariance within all pairs (MDA's M-step with fixed memberships): S = (1/Σu)·Σ u·(x − p_vc)(x − p_vc)ᵀ.
-    off = scaled - means[speaker_of, targets]
+    off = (scaled - means[speaker_of, targets]) * np.sqrt(counts[:, None])
     # (speakers · classes, width), the classes of a speaker side by side, as `SpeakerDependentHead` wants them
     centres = means.reshape(-1, width)
-    slopes = shrinkage.slopes((off * counts[:, None]).T @ off / counts.sum(), centres)
+    slopes = shrinkage.slopes(off.T @ off / counts.sum(), centres)
     weights, bias = _of_embeddings(slopes, centres, mean, deviation)
     # The same number less for all pairs: softmax does not see it, and float32 rounds small scores less.
     return weights - weights.mean(axis=0), bias - bias.mean()
