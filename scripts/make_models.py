@@ -68,7 +68,7 @@ ENCODER = (
 )
 LARGE_ENCODER = (
     "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, pruned and rounded to 8 bits; the linear "
-    "layer was fitted on all clips and four changed copies of each (noise, rooms), which count as one."
+    "layer was fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
 )
 STUDENT = (
     "The student learnt from the sound of CREMA-D without its labels, and from made-up words that espeak-ng and flite "
@@ -110,7 +110,7 @@ BUNDLES = {
         ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
     ),
     "large": Shipped(
-        "0.3.2",
+        "0.3.1",
         OPEN.format("encoder: multilingual Whisper base, MIT"),
         f"{LARGE_ENCODER} {OF_FOLDS.format('encoder')}",
         ("emodb-loso",),

@@ -211,10 +211,8 @@ class Adapted(Condition):
         """Refuse what can't learn to adapt, and utterances without a speaker."""
         if recipe.training.method != "discriminant" or recipe.network.get("speaker_dependent"):
             raise EarnestError(f"--adapt: {split.title} can't learn to adapt. {_TAKES}")
-        # The first changed copies count as other speakers.
-        n_voices = len({row.speaker for row in split.train if row.speaker}) * (
-            2 if recipe.training.augmented_copies else 1
-        )
+        # Changed copies count as other speakers.
+        n_voices = len({row.speaker for row in split.train if row.speaker}) * (1 + recipe.training.augmented_copies)
         if n_voices < FEWEST_SPEAKERS or any(not row.speaker for row in split.train):
             raise EarnestError(f"--adapt: {split.title} has too few training speakers, or not all named. {_TAKES}")
         self._refuse_silent(split)

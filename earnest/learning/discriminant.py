@@ -10,9 +10,6 @@ so that a matrix (n, n) is solved instead of one (D, D).
 
 Values can count less than others: w·z in place of z, with w (D,) up to 1. Without shrinkage it would change nothing;
 with it S' = (1 − s)·S + s·t·diag(1/w²) in terms of z, so that a value with a small w is taken for noise first.
-
-Rows can count less than others, too: with weights u (rows,) each sum over rows is one of u·x, and each number of rows
-is Σ u. So several changed copies of a recording say no more together than it does.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,32 +30,21 @@ N_INNER = 3  # folds that choose the shrinkage
 MOST_ROWS = 1_000  # that it is chosen on
 
 
-def standardised(
-    embeddings: Floats, value_weights: Floats | None = None, row_weights: Floats | None = None
-) -> tuple[Floats, Floats, Floats]:
+def standardised(embeddings: Floats, value_weights: Floats | None = None) -> tuple[Floats, Floats, Floats]:
     """Return embeddings (rows, width) less their mean by their deviation, and both (width,).
 
     Parameters
     ----------
     value_weights : see `Shrinkage`; the deviation returned is by it
-    row_weights : (rows,), what each row counts in mean and deviation; None where all count the same
     """
     # z = w·(x − μ)/σ, value by value: shrinkage towards a multiple of I then means the same for every value of x, but
     # for the weights w.
-    mean = mean_of_rows(embeddings, row_weights)
-    deviation = np.sqrt(mean_of_rows((embeddings - mean) ** 2, row_weights))
+    mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
     # A value that is the same for all utterances tells nothing; divided by one it stays zero.
     deviation[deviation == 0] = 1.0
     if value_weights is not None:
         deviation = deviation / value_weights
     return (embeddings - mean) / deviation, mean, deviation
-
-
-def mean_of_rows(rows: Floats, row_weights: Floats | None) -> Floats:
-    """Return the mean (width,) of rows (rows, width), weighted where there are weights (rows,)."""
-    # μ = Σ u·x / Σ u, as one product: a weighted copy of all rows would be a second matrix.
-    mean = rows.mean(axis=0) if row_weights is None else row_weights @ rows / row_weights.sum()
-    return np.asarray(mean, np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +97,6 @@ def discriminant(
     shrinkage: Shrinkage,
     n_classes: int,
     corpora: Sequence[str] | None = None,
-    row_weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return weights (classes, width) and bias (classes,) of the scores of embeddings (rows, width).
 
@@ -122,11 +107,9 @@ def discriminant(
     Parameters
     ----------
     corpora : of each row; None for one
-    row_weights : (rows,), above 0, what each row counts; None where all count the same
     """
     _refuse_absent(targets, n_classes)
-    counts = np.ones(len(targets)) if row_weights is None else row_weights
-    weights, bias = pooled_discriminant(embeddings, targets, shrinkage, n_classes, corpora, counts)
+    weights, bias = pooled_discriminant(embeddings, targets, shrinkage, n_classes, corpora)
     experts, parts = [], rows_by_corpus(np.ones(len(targets), bool), corpora)
     for own in parts:
         classes, numbers = np.unique(targets[own], return_inverse=True)
@@ -134,15 +117,14 @@ def discriminant(
             continue
         # A class that a corpus lacks has the mean score of its others: it says nothing of it.
         expert, beside = np.zeros_like(weights), np.zeros_like(bias)
-        slopes, constants = pooled_discriminant(embeddings[own], numbers, shrinkage, len(classes), None, counts[own])
-        size = size_of_scores(slopes, constants, embeddings[own], counts[own])
+        slopes, constants = pooled_discriminant(embeddings[own], numbers, shrinkage, len(classes))
+        size = size_of_scores(slopes, constants, embeddings[own])
         expert[classes], beside[classes] = (slopes - slopes.mean(axis=0)) / size, (constants - constants.mean()) / size
         experts.append((expert, beside))
     if not experts:
         return weights, bias
     # δ = ½·δ_all + ½·σ_all·(1/K)·Σ_k δ_k/σ_k, with σ the deviation of scores less their mean over classes.
-    sizes = [size_of_scores(weights, bias, embeddings[own], counts[own]) for own in parts]
-    half = np.sqrt(np.mean(np.square(sizes))) / (2 * len(experts))
+    half = np.sqrt(np.mean([size_of_scores(weights, bias, embeddings[own]) ** 2 for own in parts])) / (2 * len(experts))
     expert, beside = (np.sum(values, axis=0) for values in zip(*experts, strict=True))
     return weights / 2 + half * expert, bias / 2 + half * beside
 
@@ -156,12 +138,11 @@ def _refuse_absent(targets: npt.NDArray[np.integer], n_classes: int) -> None:
         )
 
 
-def size_of_scores(weights: Floats, bias: Floats, embeddings: Floats, row_weights: Floats | None = None) -> float:
+def size_of_scores(weights: Floats, bias: Floats, embeddings: Floats) -> float:
     """Return the deviation of the scores of rows and classes, less a row's mean over classes."""
     # (rows, classes), less the row's mean over classes: only differences of scores change an answer.
     scores = embeddings @ (weights - weights.mean(axis=0)).T + (bias - bias.mean())
-    # Their mean over rows and classes is 0 already over classes: σ² = Σ u·mean_c(z²) / Σ u.
-    return float(np.sqrt(np.average(np.mean(scores**2, axis=1), weights=row_weights))) or 1.0
+    return float(scores.std()) or 1.0
 
 
 def pooled_discriminant(
@@ -170,25 +151,23 @@ def pooled_discriminant(
     shrinkage: Shrinkage,
     n_classes: int,
     corpora: Sequence[str] | None = None,
-    row_weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return weights and bias of one discriminant, as `discriminant` does; every class has rows.
 
     Classes are weighted equally, and in each class the corpora that have it: a large corpus does not decide alone how
     an emotion sounds.
     """
-    counts = np.ones(len(targets)) if row_weights is None else row_weights
-    scaled, mean, deviation = standardised(embeddings, shrinkage.value_weights, counts)
+    scaled, mean, deviation = standardised(embeddings, shrinkage.value_weights)
     width = scaled.shape[1]
     centres, within = np.empty((n_classes, width)), np.zeros((width, width))
     for target in range(n_classes):
-        parts = rows_by_corpus(targets == target, corpora)
+        parts = [scaled[rows] for rows in rows_by_corpus(targets == target, corpora)]
         # m_c = mean over corpora k of m_ck: a corpus counts once, however many utterances it has.
-        centres[target] = np.mean([mean_of_rows(scaled[own], counts[own]) for own in parts], axis=0)
+        centres[target] = np.mean([own.mean(axis=0) for own in parts], axis=0)
         for own in parts:
-            off = (scaled[own] - centres[target]) * np.sqrt(counts[own, None])
-            # S = (1/C)·Σ_c (1/K_c)·Σ_k (1/Σu)·Σ u·(z − m_c)(z − m_c)ᵀ: classes, and their corpora, count alike.
-            within += off.T @ off / (counts[own].sum() * len(parts) * n_classes)
+            off = own - centres[target]
+            # S = (1/C)·Σ_c (1/K_c)·Σ_k (1/n_ck)·Σ (z − m_c)(z − m_c)ᵀ: classes, and their corpora, count alike.
+            within += off.T @ off / (len(off) * len(parts) * n_classes)
     slopes = shrinkage.slopes(within, centres)  # M·S'⁻¹, (classes, width)
     return _of_embeddings(slopes, centres, mean, deviation)
 
@@ -209,7 +188,6 @@ def speaker_discriminant(
     shrinkage: Shrinkage,
     prior: float,
     n_classes: int,
-    row_weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return weights (speakers · classes, width), bias (speakers · classes,) of the scores of embeddings (rows, width).
 
@@ -222,32 +200,27 @@ def speaker_discriminant(
     Parameters
     ----------
     speakers : of each row
-    row_weights : (rows,), above 0, how many utterances each row counts as; None for one
     """
     _refuse_absent(targets, n_classes)
-    counts = np.ones(len(targets)) if row_weights is None else row_weights
-    scaled, mean, deviation = standardised(embeddings, shrinkage.value_weights, counts)
+    scaled, mean, deviation = standardised(embeddings, shrinkage.value_weights)
     width, speaker_of = scaled.shape[1], np.unique(np.array(speakers), return_inverse=True)[1]
     n_speakers = int(speaker_of.max()) + 1
     # m_c (classes, width): the mean of a class over all speakers.
-    by_class = [targets == target for target in range(n_classes)]
-    class_means = np.stack([mean_of_rows(scaled[own], counts[own]) for own in by_class])
+    class_means = np.stack([scaled[targets == target].mean(axis=0) for target in range(n_classes)])
     means = np.empty((n_speakers, n_classes, width))
     for speaker in range(n_speakers):
         # o_v (width,): how far this speaker lies from the class means, on average over its utterances: its timbre.
-        said = speaker_of == speaker
-        offset = mean_of_rows(scaled[said] - class_means[targets[said]], counts[said])
+        offset = (scaled[speaker_of == speaker] - class_means[targets[speaker_of == speaker]]).mean(axis=0)
         for target in range(n_classes):
-            own = said & by_class[target]
+            own = scaled[(speaker_of == speaker) & (targets == target)]
             # p_vc = (Σ x + n₀·(m_c + o_v)) / (n + n₀): the posterior mean of a normal whose prior mean is m_c + o_v and
             # whose prior counts as n₀ utterances.
-            total, prior_mean = counts[own] @ scaled[own], class_means[target] + offset
-            means[speaker, target] = (total + prior * prior_mean) / (counts[own].sum() + prior)
-    # One covariance within all pairs (MDA's M-step with fixed memberships): S = (1/Σu)·Σ u·(x − p_vc)(x − p_vc)ᵀ.
-    off = (scaled - means[speaker_of, targets]) * np.sqrt(counts[:, None])
+            means[speaker, target] = (own.sum(axis=0) + prior * (class_means[target] + offset)) / (len(own) + prior)
+    # One covariance within all pairs (MDA's M-step with fixed memberships): S = (1/N)·Σ (x − p_vc)(x − p_vc)ᵀ.
+    off = scaled - means[speaker_of, targets]
     # (speakers · classes, width), the classes of a speaker side by side, as `SpeakerDependentHead` wants them
     centres = means.reshape(-1, width)
-    slopes = shrinkage.slopes(off.T @ off / counts.sum(), centres)
+    slopes = shrinkage.slopes(off.T @ off / len(off), centres)
     weights, bias = _of_embeddings(slopes, centres, mean, deviation)
     # The same number less for all pairs: softmax does not see it, and float32 rounds small scores less.
     return weights - weights.mean(axis=0), bias - bias.mean()

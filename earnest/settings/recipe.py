@@ -42,7 +42,7 @@ Weight: TypeAlias = Annotated[float, Bounds(ge=0, le=1_000)]
 
 
 _OF_BOTH = frozenset({"method", "refit", "changes", "auxiliary", "seed"})
-_OF_DISCRIMINANTS = frozenset({"shrinkage", "speaker_prior", "augmented_copies", "copy_weight"})
+_OF_DISCRIMINANTS = frozenset({"shrinkage", "speaker_prior", "augmented_copies"})
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,6 @@ class Training(Validated):
     speaker_prior : of a last layer ``speaker_dependent``, how many utterances the usual place of an emotion counts as
     augmented_copies : of each training utterance, changed by the ``[[augment]]`` tables, that the discriminant is
         fitted on beside the utterances as they are
-    copy_weight : what a changed copy counts in the discriminant, where an utterance as it is counts one; 0.25 with four
-        copies lets them say as much together as it
     epochs : the most; training ends earlier when ``patience`` epochs in a row brought no better validation ``monitor``
     monitor : what chooses the epoch, on validation data: UA (mean recall) or loss
     refit : train once more on training and validation data for the chosen number of epochs
@@ -112,7 +110,6 @@ class Training(Validated):
     shrinkage: Share = 0.6
     speaker_prior: Positive = 10.0
     augmented_copies: Annotated[int, Bounds(ge=0, le=100)] = 0
-    copy_weight: Annotated[float, Bounds(gt=0, le=100)] = 1.0
     epochs: Count = 120
     patience: Count = 120
     batch_size: Annotated[int, Bounds(ge=2)] = 32
@@ -436,7 +433,6 @@ class Recipe(Validated):
         require(right, '[[augment]] with method = "discriminant", which has no epochs, needs augmented_copies')
         right = not copies or (bool(self.augment) and is_closed)
         require(right, 'augmented_copies needs method = "discriminant" and [[augment]] tables')
-        require(copies > 0 or self.training.copy_weight == 1, "copy_weight needs augmented_copies")
         right = not self.training.stability_weight or bool(self.augment)
         require(right, "stability_weight compares recordings with their augmented copies: add [[augment]] tables")
         require(not self.finetune or is_closed, '[finetune] needs method = "discriminant"')

@@ -30,7 +30,7 @@ class EmbeddingCache:
     ----------
     keeps_frames : whether the frames of changed copies are kept too, for other networks that hear the same copies
         (`for_another_network`): each fold of a fine-tuning has an embedding of its own
-    disk : where embeddings of utterances as they are outlive the process, by what the utterances are and by the weights
+    disk : where embeddings outlive the process, by what the utterances or the frames of copies are and by the weights
     made_by : of the network, what its weights don't say: its settings
     """
 
@@ -100,7 +100,6 @@ def fit_discriminant(
     cache: EmbeddingCache,
     layer: Layer = "output",
     speaker_prior: float = 10.0,
-    copy_weight: float = 1.0,
 ) -> None:
     """Set a last layer so that its logits are the discriminant scores of the embedding.
 
@@ -113,26 +112,20 @@ def fit_discriminant(
     cache : of the network's embeddings
     shrinkage : s, from 0 to 1
     speaker_prior : where the layer has class means of each speaker, see `speaker_discriminant`
-    copy_weight : what a changed copy counts, where an utterance as it is counts one
     """
     head, shrunk = last_layer(network, layer), Shrinkage(shrinkage, network.value_weights)
     targets = targets_of(train)
-    embeddings, counts = cache.embed(network, train).double().numpy(), weights_of(train, copy_weight)
+    embeddings = cache.embed(network, train).double().numpy()
     if isinstance(head, SpeakerDependentHead):
         speakers = [example.speaker for example in train]
-        found = speaker_discriminant(embeddings, targets, speakers, shrunk, speaker_prior, n_classes, counts)
+        found = speaker_discriminant(embeddings, targets, speakers, shrunk, speaker_prior, n_classes)
         head.take(*map(torch.from_numpy, found))
         return
     corpora = [example.utterance.corpus for example in train]
-    weights, bias = discriminant(embeddings, targets, shrunk, n_classes, corpora, counts)
+    weights, bias = discriminant(embeddings, targets, shrunk, n_classes, corpora)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weights))
         head.bias.copy_(torch.from_numpy(bias))
-
-
-def weights_of(examples: Sequence[Example], copy_weight: float) -> npt.NDArray[np.float64]:
-    """Return what each example counts (examples,): one, or ``copy_weight`` for a changed copy."""
-    return np.array([copy_weight if example.copy else 1.0 for example in examples])
 
 
 def last_layer(network: Network, layer: Layer = "output") -> nn.Linear:
@@ -172,7 +165,6 @@ def out_of_fold_logits(
     n_classes: int,
     cache: EmbeddingCache,
     refit: bool = False,
-    copy_weight: float = 1.0,
 ) -> tuple[Tensor, npt.NDArray[np.int64]]:
     """Return out-of-fold logits (rows, classes) and classes (rows,): no discriminant has heard the speakers it answers.
 
@@ -186,19 +178,17 @@ def out_of_fold_logits(
     ----------
     refit : whether the last layer hears ``valid`` too, in the end; where groups hold many of a few speakers, each of
         these is then a group, and logits are scaled to the deviation of those of a discriminant of all
-    copy_weight : see `fit_discriminant`
     """
     examples, shrunk = [*valid, *train], Shrinkage(shrinkage, network.value_weights)
     embeddings = cache.embed(network, examples).double().numpy()
     targets = targets_of(examples)
-    copies, counts = np.array([example.copy > 0 for example in examples]), weights_of(examples, copy_weight)
+    copies = np.array([example.copy > 0 for example in examples])
     corpora = np.array([example.utterance.corpus for example in examples])
     speakers = [example.utterance.speaker for example in examples]
     turn, size = _turns(speakers[: len(valid)], speakers[len(valid) :]), 0.0
     if refit and turn.max() < FEWEST_GROUPS and turn.max() + 1 < len(set(speakers)):
         turn = np.unique(speakers, return_inverse=True)[1]
-        found = discriminant(embeddings, targets, shrunk, n_classes, corpora.tolist(), counts)
-        size = size_of_scores(*found, embeddings, counts)
+        size = size_of_scores(*discriminant(embeddings, targets, shrunk, n_classes, corpora.tolist()), embeddings)
     # In turn g, a discriminant is fitted on all groups but g, and answers group g: (asked, width)·(width, classes).
     # Copies are learnt from with their speaker's group, and never answered.
     logits, rows = [], []
@@ -206,11 +196,11 @@ def out_of_fold_logits(
         held = turn == number
         # A group without which a class has no utterances has no turn.
         if len(np.unique(targets[~held])) == n_classes:
-            rest, others, shares = embeddings[~held], corpora[~held].tolist(), counts[~held]
-            weights, bias = discriminant(rest, targets[~held], shrunk, n_classes, others, shares)
+            others = corpora[~held].tolist()
+            weights, bias = discriminant(embeddings[~held], targets[~held], shrunk, n_classes, others)
             asked = held & ~copies
             # z' = z·σ/σ_g: scores of fewer speakers are larger, and what ships is the discriminant of all.
-            scale = size / size_of_scores(weights, bias, rest, shares) if size else 1.0
+            scale = size / size_of_scores(weights, bias, embeddings[~held]) if size else 1.0
             logits.append(scale * (embeddings[asked] @ weights.T + bias))
             rows.append(np.flatnonzero(asked))
     counted = np.concatenate(rows)  # positions in ``examples``, in the order of the logits

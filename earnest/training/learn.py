@@ -208,7 +208,6 @@ class ClosedForm(Learner):
                 self.cache,
                 head.layer,
                 settings.speaker_prior,
-                settings.copy_weight,
             )
         return FitResult(heard, 0, 0, "closed form", tuned)
 
@@ -228,8 +227,7 @@ class ClosedForm(Learner):
         if self.recipe.finetune or is_speaker_dependent(network):
             return None
         settings = self.settings
-        fitted = settings.shrinkage, head.n_classes, self.cache, settings.refit, settings.copy_weight
-        return out_of_fold_logits(network, train, valid, *fitted)
+        return out_of_fold_logits(network, train, valid, settings.shrinkage, head.n_classes, self.cache, settings.refit)
 
     def runtime_statistics(
         self,

@@ -438,15 +438,14 @@ def fit_runtime_statistics(
 
     Parameters
     ----------
-    train : with their changed copies, the first of each for adaptation to learn from, too; sound that is known is that
-        of the utterances themselves
+    train : with their changed copies, which adaptation learns from; sound that is known is that of the utterances
+        themselves
     cache : of the network's embeddings
     before : of a network that was not trained on the validation utterances, where they are in ``train`` now; its
         adaptation stays, as it is about speakers that a classifier has not seen, and so does its threshold
     """
     if before is None:
-        # One changed copy of each is enough: more would be other draws of the same.
-        heard = speaker_embeddings(network, [example for example in train if example.copy <= 1], cache)
+        heard = speaker_embeddings(network, train, cache)
         shrinkage, skipped = Shrinkage(settings.shrinkage, network.value_weights), is_speaker_dependent(network)
         adaptation = None if skipped else learned_adaptation(heard, shrinkage, classes, settings.seed)
     else:

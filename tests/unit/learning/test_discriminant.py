@@ -46,20 +46,6 @@ def test_values_that_count_less_are_shrunk_towards_more_noise() -> None:
     np.testing.assert_allclose(values @ found.T + bias, expected, rtol=1e-8, atol=1e-8)
 
 
-def test_a_row_that_counts_twice_is_as_good_as_two() -> None:
-    values, targets = embeddings(60, 12)
-    corpora = ["one" if row % 4 else "other" for row in range(60)]
-    counts = np.random.default_rng(0).integers(1, 4, 60)
-    repeated = np.repeat(np.arange(60), counts)
-    found, bias = discriminant(values, targets, Shrinkage(0.4), 3, corpora, counts.astype(float))
-    many = [corpora[row] for row in repeated.tolist()]
-    expected, constants = discriminant(values[repeated], targets[repeated], Shrinkage(0.4), 3, many)
-    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(bias, constants, rtol=1e-8, atol=1e-10)
-    plain, _ = discriminant(values, targets, Shrinkage(0.4), 3, corpora)
-    assert np.abs(plain - found).max() > 1e-3
-
-
 def test_without_shrinkage_it_is_the_same_what_values_count() -> None:
     values, targets = embeddings(200, 12)
     plain, bias = discriminant(values, targets, Shrinkage(0.0), 3)

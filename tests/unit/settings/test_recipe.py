@@ -255,8 +255,6 @@ def test_a_closed_form_is_augmented_by_copies_and_only_it_is(tmp_path: Path) -> 
     assert "augmented_copies needs" in refusal_of(TRAINING + copies + table, tmp_path)
     assert "augmented_copies needs" in refusal_of(TRAINING + closed + copies, tmp_path)
     assert "from 0 to 100" in refusal_of(TRAINING + closed + "augmented_copies = -1\n" + table, tmp_path)
-    assert "copy_weight needs augmented_copies" in refusal_of(TRAINING + closed + "copy_weight = 0.5\n", tmp_path)
-    assert "copy_weight must be" in refusal_of(TRAINING + closed + copies + "copy_weight = 0\n" + table, tmp_path)
     path = tmp_path / "recipe.toml"
     path.write_text(TRAINING + closed + copies + table, encoding="utf-8")
     assert read_recipe(path).training.augmented_copies == 2

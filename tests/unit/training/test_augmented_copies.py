@@ -19,7 +19,7 @@ from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe, Training
 from earnest.training import learn as copies_module
-from earnest.training.closed_form import EmbeddingCache, fit_discriminant, last_layer, out_of_fold_logits
+from earnest.training.closed_form import EmbeddingCache, fit_discriminant, out_of_fold_logits
 from earnest.training.examples import Example, kept
 from earnest.training.learn import Clips, with_copies
 from earnest.training.record import read_record
@@ -133,21 +133,6 @@ def test_the_discriminant_learns_from_copies_too() -> None:
     clean = model.network.output.weight.clone()
     fit_discriminant(model.network, with_copies(train, recipe(), model, known), 0.6, len(CLASSES), known)
     assert not torch.allclose(clean, model.network.output.weight)
-
-
-def test_copies_can_count_less_than_their_recordings() -> None:
-    train, model, known = clips(), classifier(), EmbeddingCache()
-    heard = with_copies(train, recipe(), model, known)
-    heads = []
-    for share in (1.0, 0.5, 1e-9):
-        fit_discriminant(model.network, heard, 0.6, len(CLASSES), known, copy_weight=share)
-        heads.append(last_layer(model.network).weight.detach().clone())
-    fit_discriminant(model.network, train, 0.6, len(CLASSES), known)
-    torch.testing.assert_close(heads[2], last_layer(model.network).weight, rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(heads[0], heads[1])
-    settings = 0.6, len(CLASSES), known, False
-    whole, half = (out_of_fold_logits(model.network, heard[8:], train[:8], *settings, share)[0] for share in (1.0, 0.5))
-    assert not torch.allclose(whole, half)
 
 
 def test_embeddings_of_copies_outlive_the_process(tmp_path: Path) -> None:

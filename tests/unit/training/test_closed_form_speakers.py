@@ -101,16 +101,6 @@ def test_a_pair_without_clips_lies_where_class_and_voice_together_say() -> None:
             assert np.allclose(found / np.linalg.norm(found), wanted / np.linalg.norm(wanted))
 
 
-def test_a_row_that_counts_twice_is_as_good_as_two_utterances() -> None:
-    points, targets, speakers = clips(6, seed=0)
-    counts = np.random.default_rng(0).integers(1, 4, len(points))
-    repeated = np.repeat(np.arange(len(points)), counts)
-    many = points[repeated], targets[repeated], [speakers[row] for row in repeated.tolist()]
-    found = speaker_discriminant(points, targets, speakers, Shrinkage(0.2), 2.0, N_CLASSES, counts.astype(float))
-    for one, other in zip(found, speaker_discriminant(*many, Shrinkage(0.2), 2.0, N_CLASSES), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
-
-
 def test_scores_stay_small_so_that_rounding_does_too() -> None:
     points, targets, speakers = clips(6, seed=0)
     weights, bias = speaker_discriminant(points, targets, speakers, Shrinkage(0.2), 2.0, N_CLASSES)
