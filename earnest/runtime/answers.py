@@ -390,9 +390,8 @@ class AnswerBuilder:
     def window(self, heard: WindowSound, outputs: WindowOutputs) -> Iterator[Event]:
         """Take the network's outputs for one window, each without its batch axis."""
         verdict = verdict_of(outputs, self._info.sounds)
-        if verdict.is_speech and self._adapter:
-            self._adapt(self._adapter, heard.extent, outputs)
-        shares = outputs["probabilities"] = self._choice.of(outputs["probabilities"])
+        weight = self._adapt(self._adapter, heard.extent, outputs) if verdict.is_speech and self._adapter else 0.0
+        shares = outputs["probabilities"] = self._choice.of(outputs["probabilities"], weight)
         if verdict.is_speech:
             self.tally.add(outputs, len(heard.extent))
             yield Window(*self._seconds(heard.extent), dict(zip(self.classes, shares.tolist(), strict=True)))
@@ -430,8 +429,8 @@ class AnswerBuilder:
         is_summary = not is_whole and (self.tally.n_segments > 1 or duration_s > self._info.longest_s)
         return self.tally.answer(measured, is_summary)
 
-    def _adapt(self, adapter: Listener, extent: Extent, outputs: WindowOutputs) -> None:
-        """Put the adapted answer in the plain one's place, where the adapter knows enough."""
+    def _adapt(self, adapter: Listener, extent: Extent, outputs: WindowOutputs) -> float:
+        """Put the adapted answer in the plain one's place, where the adapter knows enough; return its weight."""
         # Windows overlap: only what is new counts, else a speaker would seem to have spoken for longer.
         new = extent.end - max(extent.start, self._answered_to)
         adapted = adapter.hear(outputs["probabilities"], len(extent) / self._rate, new / self._rate)
@@ -439,6 +438,7 @@ class AnswerBuilder:
             outputs["probabilities"], self.tally.is_adapted = adapted.probabilities, True
             self.tally.n_adapted += adapted.weight * len(extent)
         self._answered_to = extent.end
+        return 0.0 if adapted is None else adapted.weight
 
     def _told(self, run: Run) -> Iterator[Event]:
         start_s, end_s = self._seconds(run.extent)

@@ -219,6 +219,9 @@ class ClassChoice:
     other classes have them. Then it is (p_k·q_k/n_k) / Σ_j (p_j·q_j/n_j), where n_k of the model's classes count as k
     (Saerens, Latinne and Decaestecker, 2002, "Adjusting the outputs of a classifier to new a priori probabilities").
 
+    What adapts to a speaker has heard how frequent each emotion is, and answers accordingly: of an answer that is
+    adapted by the weight w, q_k/n_k counts with the power 1 − w, so that nothing counts twice.
+
     Attributes
     ----------
     classes : in the order in which they were asked for
@@ -243,15 +246,20 @@ class ClassChoice:
         named = [_SAME_WITHOUT.get(name, name) if name not in self.classes else name for name in info.classes]
         # (model's classes, classes), 0 or 1.
         self._taken = np.array([[name == wanted for wanted in self.classes] for name in named], np.float64)
-        if shares:
-            self._taken *= np.array([*shares.values()]) / self._taken.sum(axis=0)  # q_k / n_k
+        told = np.array([*shares.values()]) if shares else self._taken.sum(axis=0)
+        self._frequencies = told / self._taken.sum(axis=0)  # q_k / n_k, (classes,)
 
-    def of(self, probabilities: Shares) -> Shares:
-        """Map the model's probabilities (…, its classes) to those asked for, (…, classes)."""
+    def of(self, probabilities: Shares, adapted: float = 0.0) -> Shares:
+        """Map the model's probabilities (…, its classes) to those asked for, (…, classes).
+
+        Parameters
+        ----------
+        adapted : the share of the adapted answer in them, 0 to 1
+        """
         if self._is_all:
             return probabilities
         # (…, model's classes) · (model's classes, classes); with _LEAST no sum is zero.
-        taken = probabilities.astype(np.float64) @ self._taken + _LEAST
+        taken = probabilities.astype(np.float64) @ self._taken * self._frequencies ** (1 - adapted) + _LEAST
         return np.asarray(taken / taken.sum(axis=-1, keepdims=True))
 
 

@@ -56,8 +56,8 @@ export class Answers {
   /** Take what the network says about one window. */
   async window({ extent, segmentStart }: Heard, { ...outputs }: Outputs): Promise<StreamEvent[]> {
     const verdict = verdictOf(outputs, this.info.sounds);
-    if (isSpeech(verdict) && this.adapter) await this.adapt(this.adapter, extent, outputs);
-    const shares = (outputs.probabilities = this.choice.of(outputs.probabilities));
+    const weight = isSpeech(verdict) && this.adapter ? await this.adapt(this.adapter, extent, outputs) : 0;
+    const shares = (outputs.probabilities = this.choice.of(outputs.probabilities, weight));
     const events: StreamEvent[] = [];
     if (isSpeech(verdict)) {
       this.tally.add(outputs, lengthOf(extent));
@@ -96,8 +96,8 @@ export class Answers {
     return this.tally.answer(measured, isSummary);
   }
 
-  /** Put the adapted answer in the plain one's place, where the adapter knows enough. */
-  private async adapt(adapter: AnswerListener, extent: Extent, outputs: Outputs): Promise<void> {
+  /** Put the adapted answer in the plain one's place, where the adapter knows enough; return its weight. */
+  private async adapt(adapter: AnswerListener, extent: Extent, outputs: Outputs): Promise<number> {
     const nNew = extent.end - Math.max(extent.start, this.answeredTo);
     const adapted = await adapter.hear(outputs.probabilities, lengthOf(extent) / this.rate, nNew / this.rate);
     if (adapted) {
@@ -106,6 +106,7 @@ export class Answers {
       this.tally.nAdapted += adapted.weight * lengthOf(extent);
     }
     this.answeredTo = extent.end;
+    return adapted?.weight ?? 0;
   }
 
   private told({ extent, label, confidence }: Run): StreamEvent[] {

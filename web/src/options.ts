@@ -80,7 +80,8 @@ function filled(asked: ReadonlyMap<string, number | null>, classes: readonly str
 
 /**
  * Probabilities of the classes asked for alone: p_k / Σ_j p_j over those j; where it is told how frequent they are, q_k,
- * p_k·(q_k/n_k) / Σ_j p_j·(q_j/n_j), where n_k of the model's classes count as k (Saerens et al., 2002).
+ * p_k·(q_k/n_k) / Σ_j p_j·(q_j/n_j), where n_k of the model's classes count as k (Saerens et al., 2002). Of an answer that
+ * is adapted by the weight w, q_k/n_k counts with the power 1 − w: what adapts has heard how frequent they are.
  */
 export class ClassChoice {
   /** In the order in which they were asked for. */
@@ -115,12 +116,17 @@ export class ClassChoice {
     this.weights = this.classes.map((name, at) => (shares.size ? shares.get(name)! / counts[at] : 1));
   }
 
-  /** Map the model's probabilities to those asked for. */
-  of(probabilities: Values): Values {
+  /**
+   * Map the model's probabilities to those asked for.
+   *
+   * @param adapted the share of the adapted answer in them, 0 to 1
+   */
+  of(probabilities: Values, adapted = 0): Values {
     if (this.isAll) return probabilities;
+    const weights = this.weights.map((weight) => weight ** (1 - adapted));
     const taken = new Float64Array(this.classes.length).fill(LEAST);
     this.places.forEach((place, index) => {
-      if (place >= 0) taken[place] += this.weights[place] * probabilities[index];
+      if (place >= 0) taken[place] += weights[place] * probabilities[index];
     });
     const total = taken.reduce((sum, share) => sum + share, 0);
     return taken.map((share) => share / total);

@@ -72,6 +72,19 @@ test("how frequent classes are weighs them, and what is left of 1 belongs to the
   for (const [classes, why] of refusals) assert.throws(() => new ClassChoice(info(), { classes }), why);
 });
 
+test("of an adapted answer, how frequent classes are counts for the part that is not adapted", async () => {
+  const adapter: AnswerListener = { hear: (plain) => Promise.resolve({ probabilities: Float64Array.from(plain), weight: 0.5 }) };
+  const told = async (options: AnswerOptions): Promise<number[]> => {
+    const answers = new Answers(info(), RATE, { classes: "happy=0.64,sad=0.16,neutral=0.1,calm=0.1", ...options });
+    const extent = { start: 0, end: RATE };
+    await answers.window({ extent, segmentStart: 0, sound: new Float32Array(RATE) }, { probabilities: [0.1, 0.1, 0.4, 0.4] });
+    return Object.values(answers.prediction("x", true).probabilities).map((share) => Math.round(1e4 * share) / 1e4);
+  };
+  const normed = (rows: number[]): number[] => rows.map((row) => Math.round((1e4 * row) / rows.reduce((sum, one) => sum + one, 0)) / 1e4);
+  assert.deepEqual(await told({}), normed([0.4 * 0.64, 0.4 * 0.16, 0.1 * 0.1, 0.1 * 0.1]));
+  assert.deepEqual(await told({ adapter }), normed([0.4 * 0.8, 0.4 * 0.4, 0.1 * 0.1 ** 0.5, 0.1 * 0.1 ** 0.5]));
+});
+
 test("wrong options say what is right", () => {
   const refused = (options: AnswerOptions, message: RegExp): void => {
     assert.throws(() => new Answers(info(), RATE, options), (error) => error instanceof EarnestError && message.test(error.message));

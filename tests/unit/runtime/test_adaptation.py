@@ -276,6 +276,15 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [write_voice(folder / f"{number}.wav", 0.5 + number % 6, seed=number) for number in range(12)]
 
 
+def test_how_frequent_emotions_are_counts_for_the_part_that_is_not_adapted(model: Predictor, paths: list[Path]) -> None:
+    profile = model.profile(paths)
+    found, told = (model.predict(paths[3], model.adapter(profile), classes=ask) for ask in (None, "neutral=0.6"))
+    assert told.adaptation_weight == pytest.approx(0.5)
+    ratios = np.sqrt([0.6, *[0.08] * 5])  # (q·K)^(1 − w) but for a constant
+    expected = ratios * np.array([found.probabilities[name] for name in CLASSES])
+    assert [told.probabilities[name] for name in CLASSES] == pytest.approx(expected / expected.sum(), abs=1e-5)
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_rows_of_one_speaker_are_adapted_in_their_order(
     model: Predictor, paths: list[Path], jobs: int, monkeypatch: pytest.MonkeyPatch

@@ -96,6 +96,16 @@ def test_what_the_classes_asked_for_leave_belongs_to_the_others() -> None:
     assert ClassChoice(INFO, Options.of("neutral=0.6")).classes == ("neutral", "happy", "sad")  # calm is neutral then
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_how_frequent_classes_are_counts_for_the_part_that_is_not_adapted(weight: float) -> None:
+    choice = ClassChoice(INFO, Options.of("neutral=0.6,happy=0.1,sad=0.3"))
+    ratios = np.array([0.3, 0.1, 0.3]) ** (1 - weight)  # neutral and calm count as one
+    expected = ratios * [SHARES[0] + SHARES[1], SHARES[2], SHARES[3]]
+    np.testing.assert_allclose(choice.of(SHARES, weight), expected / expected.sum())
+    plain = ClassChoice(INFO, Options.of("happy,sad"))
+    np.testing.assert_allclose(plain.of(SHARES, weight), SHARES[2:] / SHARES[2:].sum())
+
+
 def test_how_frequent_classes_are_comes_in_a_mapping_too() -> None:
     assert Options.of({"neutral": np.float64(0.6), "happy": None}).classes == ("neutral=0.6", "happy")
     assert Options.of({"neutral": 0.6}) == Options.of("neutral=0.6")
