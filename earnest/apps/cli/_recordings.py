@@ -1,7 +1,8 @@
 """Recordings of a command line: which are meant, which come later, who speaks, and how much was heard.
 
-Who speaks, in this order: the column ``speaker`` of a list, ``--speaker-pattern``, the first folder below one that was
-given, the folder itself. A folder of several speakers is adapted to as what it is: a channel with several speakers.
+Who speaks, in this order: the column ``speaker`` of a list (or what `earnest learn` takes for it),
+``--speaker-pattern``, the first folder below one that was given, the folder itself. A folder of several speakers is
+adapted to as what it is: a channel with several speakers.
 """
 
 import csv
@@ -105,7 +106,7 @@ def read_list(path: Path) -> ListedRecordings:
         speaker = row.get("speaker", "")
         if speakers.setdefault(path_of(source), speaker) != speaker:
             told = f"another row says that {printable(row['path'])} is spoken by someone else"
-            instead = "Keep one of them, or name each one's channel in a column 'channel'."
+            instead = "Keep one of them, or name each one's channel in a column 'channel'; call who listened 'rater'."
             raise EarnestError(f"{path}, row {number}: {told}. {instead}")
         sources.append(source)
     return ListedRecordings(tuple(sources), speakers, tuple(listed[0][1]))
@@ -139,7 +140,7 @@ def rows_of_list(text: str, where: str) -> list[tuple[int, dict[str, str]]]:
         rows = text_rows(text, where)
         header = [name.strip() for name in next(rows, [])]
         _check_columns(header, where)
-        header = _with_path(header, where)
+        header = _with_speaker(_with_path(header, where))
         filled = ((number, row) for number, row in enumerate(rows, 2) if has_text(row))
         listed = [(number, _cells(header, row, f"{where}, row {number}")) for number, row in filled]
         delimiter = delimiter_of(text, where)
@@ -172,6 +173,14 @@ def _with_path(header: Sequence[str], where: str) -> list[str]:
     if theirs is None or header.count(theirs) > 1:
         raise EarnestError(f"{where}: a list of recordings needs the column 'path', named in its first line.{columns}")
     return ["path" if name == theirs else name for name in header]
+
+
+def _with_speaker(header: list[str]) -> list[str]:
+    """Return the header with a column 'speaker'; one that `earnest learn` takes for it, 'participant', is called so."""
+    theirs = guessed_name(header, SPEAKER)
+    if theirs is None or header.count(theirs) > 1:
+        return header
+    return ["speaker" if name == theirs else name for name in header]
 
 
 def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, str]:
