@@ -28,10 +28,10 @@ from earnest.apps.cli import say
 from earnest.apps.cli._typed import refuse_input
 from earnest.audio.io import load_waveform
 from earnest.audio.source import (
-    MAX_CHANNELS,
     Channel,
     Part,
     Source,
+    channel_number,
     file_and_channel,
     path_in,
     path_of,
@@ -40,7 +40,7 @@ from earnest.audio.source import (
     whole_and_channel,
 )
 from earnest.corpora.folders import Found, found_in
-from earnest.corpora.manifest import AUDIO_SUFFIXES
+from earnest.corpora.manifest import AUDIO_SUFFIXES, names_microphones
 from earnest.corpora.own.read import matched
 from earnest.corpora.own.tables import PATH, SPEAKER, guessed_name
 from earnest.errors import AudioError, CorpusError, EarnestError, MissingExtraError, counted, printable, shown
@@ -128,9 +128,8 @@ def channel_of(row: Mapping[str, str], where: str) -> int | None:
     text = row.get("channel", "")
     if not text:
         return None
-    number = text.removesuffix(".0")  # as tables with gaps are saved
-    if number.isascii() and number.isdecimal() and 1 <= int(number[:9]) <= MAX_CHANNELS:
-        return int(number)
+    if number := channel_number(text):
+        return number
     raise EarnestError(f"{where}: channel {shown(text)}, {CHANNEL_NUMBERS}.")
 
 
@@ -143,6 +142,9 @@ def rows_of_list(text: str, where: str) -> list[tuple[int, dict[str, str]]]:
         header = _with_speaker(_with_path(header, where))
         filled = ((number, row) for number, row in enumerate(rows, 2) if has_text(row))
         listed = [(number, _cells(header, row, f"{where}, row {number}")) for number, row in filled]
+        if names_microphones(header):
+            for _, cells in listed:
+                cells.pop("channel", None)
         delimiter = delimiter_of(text, where)
         for name in set(_columns_of_times(tuple(header))) & set(header):
             for _, cells in listed:
