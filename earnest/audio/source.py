@@ -134,6 +134,13 @@ def _is_nameless(source: object) -> TypeGuard[bytes]:
     return isinstance(source, bytes) and not getattr(source, "name", "")
 
 
+def channel_number(cell: str) -> int | None:
+    """Return the number of a channel in a cell of a table, from 1; None for what is none."""
+    number = cell.removesuffix(".0")  # as tables with gaps are saved
+    is_number = number.isascii() and number.isdecimal() and 1 <= int(number[:9]) <= MAX_CHANNELS
+    return int(number) if is_number else None
+
+
 def channel_path(path: str, channel: int | None) -> str:
     """Return the name of a recording's channel, such as ``call.wav#2``; the path itself for all of them."""
     return f"{path}#{channel}" if channel else path

@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
@@ -129,6 +129,11 @@ class Utterance:
 COLUMNS = tuple(field.name for field in fields(Utterance))
 _FLOATS = frozenset({"start_s", "end_s", *AFFECT})
 _APART = frozenset({"corpus", "speaker", "session", "group"})  # what splits keep in one set, however it is written
+
+
+def names_microphones(columns: Collection[str]) -> bool:
+    """Whether the column 'channel' of a table is that of `write_manifest`: a microphone, no number of a channel."""
+    return "native_emotion" in columns
 
 
 def unique_speaker(name: str, corpus: str) -> str:

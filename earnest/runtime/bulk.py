@@ -59,6 +59,10 @@ class AnsweredRecording:
     is_whole: bool = True
     steps: tuple[tuple[Job, WindowOutputs], ...] = ()
 
+    def spoken_by(self, speaker: str | None) -> "AnsweredRecording":
+        """Return the same, with the name of who speaks; None where it is unknown."""
+        return replace(self, plain=replace(self.plain, speaker=speaker))
+
     def answered(self, info: BundleInfo, windowing: Windowing, options: Options, adapter: Listener) -> Prediction:
         """Return the answer of an adapter that is told the windows in turn."""
         if not self.steps:

@@ -39,6 +39,7 @@ Answer = TypeVar("Answer")
 
 _log = logging.getLogger("earnest")
 _AGAIN = "Export the bundle again."
+_UNKNOWN = "\0"  # ends the name of a speaker whom nobody named; no text of a file or a command line has it
 _TOGETHER = "Give array and sample rate together: model.predict((array, 16000))."
 _TWO_SPEAKERS = (
     "its channels take turns, like two sides of a call, so more than one speaker is adapted to. Give one channel: "
@@ -304,8 +305,8 @@ class Predictor:
         jobs : threads that decode ahead; with 1 the recordings are decoded in turn
         adapter : for recordings of one speaker, heard in this order; None for the model as it is
         speakers : who speaks in each recording, or one name for all of them: then a speaker's recordings are all heard
-            before they are answered, adapted to all of them (batch adaptation). Where it is unknown (None, NaN or "" in
-            the list), a recording is a speaker of its own. None for the model as it is
+            before they are answered, adapted to all of them (batch adaptation), and rows tell the ``speaker``. Where it
+            is unknown (None, NaN or "" in the list), a recording is a speaker of its own. None for the model as it is
         """
         refuse_single(sources)
         self._check_adapter(adapter)
@@ -325,7 +326,8 @@ class Predictor:
         batch, heard = self.batch(options), list(self.hear_many(sources, jobs, options))
         names = [_speaker(speakers, number) for number in range(len(heard))] if isinstance(speakers, str) else told
         _check_count(names, len(heard))
-        return PredictionRows(batch.answered(lambda: zip(names, heard, strict=True)), chosen)
+        spoken = [one.spoken_by(_told_name(name)) for one, name in zip(heard, names, strict=True)]
+        return PredictionRows(batch.answered(lambda: zip(names, spoken, strict=True)), chosen)
 
     def embed(self, sources: Iterable[AudioInput], jobs: int = 1) -> Embeddings:
         """Return the embeddings of recordings, the vectors before the last layer: shape (recordings, width), float32.
@@ -524,12 +526,17 @@ def _check_count(speakers: Sequence[str], n_recordings: int) -> None:
 def _speaker(name: object, number: int) -> str:
     """Return the speaker of a recording; an unknown one is a speaker of its own."""
     if isinstance(name, str) and name:
-        return name
-    if isinstance(name, Real) and not math.isnan(name):  # an empty cell of a table is NaN
-        return str(name)
+        return str(name)  # NumPy's texts are of a type of their own
+    if isinstance(name, Real) and not math.isnan(name):  # an empty cell of a table is NaN, and 7 beside it is 7.0
+        return str(name).removesuffix(".0")
     if name is None or isinstance(name, str | Real) or type(name).__name__ == "NAType":  # pandas' own
-        return f"recording {number}\0"
+        return f"recording {number}{_UNKNOWN}"
     raise EarnestError(f"speakers: expected a name, or None where it is unknown, got {shown(name)}.")
+
+
+def _told_name(speaker: str) -> str | None:
+    """Return the name of a speaker of `_speaker`, None for one who is unknown."""
+    return None if speaker.endswith(_UNKNOWN) else speaker
 
 
 def _check_jobs(jobs: int) -> None:

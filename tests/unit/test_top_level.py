@@ -434,6 +434,9 @@ def test_a_wrong_word_of_learn_is_told_before_anything_is_heard(tmp_path: Path) 
         earnest.learn("nowhere", tmp_path / "own", seed=-1)
     with pytest.raises(EarnestError, match="source: an empty text names no folder"):  # Path("") is the working folder
         earnest.learn("", tmp_path / "own")
+    column: Any = np.array(["a.wav", "b.wav"])  # compared with a text, as a data frame is: an array of booleans
+    with pytest.raises(EarnestError, match=r"source: expected the path of a folder, .* got ndarray.*with to_csv"):
+        earnest.learn(column, tmp_path / "own")
 
 
 @pytest.mark.parametrize("threads", [-1, 100_000])

@@ -1,7 +1,8 @@
 """Recordings of a command line: which are meant, which come later, who speaks, and how much was heard.
 
-Who speaks, in this order: the column ``speaker`` of a list, ``--speaker-pattern``, the first folder below one that was
-given, the folder itself. A folder of several speakers is adapted to as what it is: a channel with several speakers.
+Who speaks, in this order: the column ``speaker`` of a list (or what `earnest learn` takes for it),
+``--speaker-pattern``, the first folder below one that was given, the folder itself. A folder of several speakers is
+adapted to as what it is: a channel with several speakers.
 """
 
 import csv
@@ -27,10 +28,10 @@ from earnest.apps.cli import say
 from earnest.apps.cli._typed import refuse_input
 from earnest.audio.io import load_waveform
 from earnest.audio.source import (
-    MAX_CHANNELS,
     Channel,
     Part,
     Source,
+    channel_number,
     file_and_channel,
     path_in,
     path_of,
@@ -39,7 +40,7 @@ from earnest.audio.source import (
     whole_and_channel,
 )
 from earnest.corpora.folders import Found, found_in
-from earnest.corpora.manifest import AUDIO_SUFFIXES
+from earnest.corpora.manifest import AUDIO_SUFFIXES, names_microphones
 from earnest.corpora.own.read import matched
 from earnest.corpora.own.tables import PATH, SPEAKER, guessed_name
 from earnest.errors import AudioError, CorpusError, EarnestError, MissingExtraError, counted, printable, shown
@@ -105,7 +106,7 @@ def read_list(path: Path) -> ListedRecordings:
         speaker = row.get("speaker", "")
         if speakers.setdefault(path_of(source), speaker) != speaker:
             told = f"another row says that {printable(row['path'])} is spoken by someone else"
-            instead = "Keep one of them, or name each one's channel in a column 'channel'."
+            instead = "Keep one of them, or name each one's channel in a column 'channel'; call who listened 'rater'."
             raise EarnestError(f"{path}, row {number}: {told}. {instead}")
         sources.append(source)
     return ListedRecordings(tuple(sources), speakers, tuple(listed[0][1]))
@@ -127,9 +128,8 @@ def channel_of(row: Mapping[str, str], where: str) -> int | None:
     text = row.get("channel", "")
     if not text:
         return None
-    number = text.removesuffix(".0")  # as tables with gaps are saved
-    if number.isascii() and number.isdecimal() and 1 <= int(number[:9]) <= MAX_CHANNELS:
-        return int(number)
+    if number := channel_number(text):
+        return number
     raise EarnestError(f"{where}: channel {shown(text)}, {CHANNEL_NUMBERS}.")
 
 
@@ -139,9 +139,12 @@ def rows_of_list(text: str, where: str) -> list[tuple[int, dict[str, str]]]:
         rows = text_rows(text, where)
         header = [name.strip() for name in next(rows, [])]
         _check_columns(header, where)
-        header = _with_path(header, where)
+        header = _with_speaker(_with_path(header, where))
         filled = ((number, row) for number, row in enumerate(rows, 2) if has_text(row))
         listed = [(number, _cells(header, row, f"{where}, row {number}")) for number, row in filled]
+        if names_microphones(header):
+            for _, cells in listed:
+                cells.pop("channel", None)
         delimiter = delimiter_of(text, where)
         for name in set(_columns_of_times(tuple(header))) & set(header):
             for _, cells in listed:
@@ -172,6 +175,14 @@ def _with_path(header: Sequence[str], where: str) -> list[str]:
     if theirs is None or header.count(theirs) > 1:
         raise EarnestError(f"{where}: a list of recordings needs the column 'path', named in its first line.{columns}")
     return ["path" if name == theirs else name for name in header]
+
+
+def _with_speaker(header: list[str]) -> list[str]:
+    """Return the header with a column 'speaker'; one that `earnest learn` takes for it, 'participant', is called so."""
+    theirs = guessed_name(header, SPEAKER)
+    if theirs is None or header.count(theirs) > 1:
+        return header
+    return ["speaker" if name == theirs else name for name in header]
 
 
 def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, str]:

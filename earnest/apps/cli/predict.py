@@ -297,8 +297,7 @@ class PredictRun:
         speaker = self._speakers.listed(plain.path)
         if speaker is None:
             return row
-        named = replace(plain, speaker=speaker)
-        return replace(row, plain=named) if isinstance(row, AnsweredRecording) else named
+        return row.spoken_by(speaker) if isinstance(row, AnsweredRecording) else replace(row, speaker=speaker)
 
     def rows(self, some: Sequence[Source], progress: Progress, on_screen: bool) -> Iterable[Prediction]:
         """Yield the answers to some recordings; speakers are adapted to what came earlier too.

@@ -413,4 +413,4 @@ def batch(predictor: Predictor, body: Body, adapt: Adapt, options: Options) -> l
         rows = predictor.predict_many(body.sounds, 1, _adapter(predictor, body, "off"), **options.words())
     told = (told_plain(predictor, adapt, row) for row in rows)
     named = zip(told, body.sounds, body.names, strict=True)
-    return [replace(row, path=name, error=renamed(row.error, sound, name)) for row, sound, name in named]
+    return [replace(row, path=name, error=renamed(row.error, sound, name), speaker=None) for row, sound, name in named]

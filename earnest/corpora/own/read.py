@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path, PurePosixPath
 
-from earnest.audio.source import is_file, path_in
+from earnest.audio.source import found_channel, is_file, path_in
 from earnest.corpora.folders import Found, found_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.corpora.own.data import FoundLayout, FoundRecording, OwnData, Refused, none_usable, utterances_of
@@ -128,7 +128,7 @@ def read_own(
 
 
 def _path_of(given: object) -> Path:
-    if given == "":
+    if isinstance(given, str) and not given:
         raise CorpusError("source: an empty text names no folder, table or list of files. The working folder is '.'.")
     if isinstance(given, str | PathLike):
         return Path(given)
@@ -245,7 +245,8 @@ def _audiofolder(source: Path, tables: Sequence[Path], hints: Hints) -> FoundLay
             replace(one, path=(below / one.path).as_posix(), split=one.split or split) for one in layouts[-1].found
         )
     # Unlike Path.resolve, realpath doesn't fail at a link that points to itself.
-    named = {os.path.realpath(path_in(source, one.path)) for one in found if one.path and "\0" not in one.path}
+    paths = (path_in(source, one.path) for one in found if one.path and "\0" not in one.path)
+    named = {os.path.realpath(found_channel(path)[0]) for path in paths}
     strangers = [path for path in map(Path, found_in(str(source)).recordings) if os.path.realpath(path) not in named]
     first = layouts[0]
     return replace(first, name="an audiofolder with metadata", found=found, base=source, strangers=strangers)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
+from earnest.audio.source import channel_number, channel_path, file_and_channel
+from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, names_microphones
 from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, counted, printable, shown, suggestion
 from earnest.files.reading import parsed_json, read_text
@@ -27,7 +28,7 @@ LIST_SUFFIXES = (".txt", ".lst", ".list", ".scp")
 MOST_ROWS = 5_000_000
 _NAME_FILES = "Write the recordings to files, and name these in a column 'path'."
 _DELIMITERS = ("\t", ";", "|", ",")
-PATH, LABEL, SPEAKER, SPLIT = "path", "label", "speaker", "split"
+PATH, LABEL, SPEAKER, SPLIT, CHANNEL = "path", "label", "speaker", "split", "channel"
 ELSEWHERE = "Commands without this option take the manifest that 'earnest corpus manifest' writes with it."
 NAMES: Mapping[str, tuple[str, ...]] = {
     PATH: (
@@ -48,14 +49,15 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "start_s": ("start_s", "start", "begin", "onset", "start_time", "begin_time", "tmin", "xmin", "offset"),
     "end_s": ("end_s", "end", "stop", "end_time", "tmax", "xmax"),
     "duration_s": ("duration_s", "duration"),
+    CHANNEL: ("channel", "kanal"),
     "gender": ("gender", "sex"),
     "valence": ("valence", "emoval", "valenz"),
     "arousal": ("arousal", "emoact"),
     "dominance": ("dominance", "emodom", "dominanz"),
 }
 """What is looked for → names of columns that say it, the likeliest first; case, spaces and dashes don't count."""
-_KEPT = {"utterance_id", "corpus", "session", "text_id", "style", "channel", "group"}
-"""ColumnNames of a manifest that keep their meaning in any table that has a column of that name."""
+_KEPT = {"utterance_id", "corpus", "session", "text_id", "style", "group"}
+"""Columns of a manifest that keep their meaning in any table that has a column of that name."""
 
 _NUMBERS = {"start_s", "end_s", "duration_s", *AFFECT}
 Row = Mapping[str, Any]
@@ -72,12 +74,18 @@ class OwnTable:
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """Names of a table's columns; None where there is no such column."""
+    """Names of a table's columns; None where there is no such column.
+
+    Attributes
+    ----------
+    has_sides : whether the column ``channel`` numbers the channel that is heard, as in lists of `earnest predict`
+    """
 
     path: str
     label: str | None
     speaker: str | None
     others: Mapping[str, str]
+    has_sides: bool = False
 
     def found(self, table: OwnTable) -> Iterator[FoundRecording]:
         """Yield the recordings that the rows name."""
@@ -89,7 +97,10 @@ class ColumnNames:
                 label = text_of(row.get("native_emotion")) or label
             speaker = text_of(row.get(self.speaker)) if self.speaker else ""
             split = more.pop(SPLIT, "")
-            yield FoundRecording(path_in_cell(row.get(self.path)), label, where, speaker, split, more)
+            path = path_in_cell(row.get(self.path))
+            if self.has_sides and path and file_and_channel(path)[1] is None:
+                path = channel_path(path, channel_number(more.pop(CHANNEL, "")))
+            yield FoundRecording(path, label, where, speaker, split, more)
 
 
 def columns_of(
@@ -125,7 +136,14 @@ def columns_of(
         )
     others = {ours: theirs for ours, theirs in guessed.items() if theirs}
     others |= {name: name for name in table.columns if name in _KEPT and name in COLUMNS}
-    return ColumnNames(path, label, speaker, {ours: theirs for ours, theirs in others.items() if theirs != label})
+    others = {ours: theirs for ours, theirs in others.items() if theirs != label}
+    return ColumnNames(path, label, speaker, others, _has_sides(table, others.get(CHANNEL)))
+
+
+def _has_sides(table: OwnTable, column: str | None) -> bool:
+    """Whether all cells of a column are numbers of channels; any other word may be a microphone."""
+    cells = {cell for _, row in table.rows if (cell := text_of(row.get(column)))} if column else set()
+    return not names_microphones(table.columns) and all(map(channel_number, cells))
 
 
 def doubts_about_raters(table: OwnTable, columns: ColumnNames) -> list[str]:
@@ -174,12 +192,12 @@ def _of_channels(found: Iterable[FoundRecording]) -> list[str]:
     """Warn that the channels of a recording are heard together where rows name several of one."""
     channels: dict[str, set[str]] = {}
     for one in found:
-        if one.path and "channel" in one.more:
-            channels.setdefault(one.path, set()).add(one.more["channel"])
+        if one.path and CHANNEL in one.more:
+            channels.setdefault(one.path, set()).add(one.more[CHANNEL])
     path = next((path for path, named in channels.items() if len(named) > 1), None)
     if path is None:
         return []
-    return [f"The channels of {shown(path)} are heard together. For one alone write it as {shown(f'{path}#2')}."]
+    return [f"The channels of {shown(path)} are heard together. For one alone number them from 1 (2: the right one)."]
 
 
 def has_recordings(path: Path) -> bool:

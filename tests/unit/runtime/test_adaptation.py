@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -344,7 +345,7 @@ def test_what_was_heard_is_kept_as_json(model: Predictor, paths: list[Path]) -> 
     import json
 
     options = Options()
-    heard = list(model.hear_many(paths, 1, options))
+    heard = [one.spoken_by("anna") for one in model.hear_many(paths, 1, options)]
     again = [AnsweredRecording.from_dict(json.loads(json.dumps(one.to_dict()))) for one in heard]
     direct = list(model.batch(options).answered(lambda: (("anna", one) for one in heard)))
     kept = list(model.batch(options).answered(lambda: (("anna", one) for one in again)))
@@ -387,13 +388,27 @@ def test_known_recordings_and_their_profile_are_one(model: Predictor, paths: lis
 
 def test_who_is_unknown_is_a_speaker_of_their_own(model: Predictor, paths: list[Path]) -> None:
     some = paths[:4]
-    alone = [row for path in some for row in model.predict_many([path], speakers="a")]
+    alone = [row for path in some for row in model.predict_many([path], speakers=[None])]
+    assert alone == [replace(row, speaker=None) for path in some for row in model.predict_many([path], speakers="a")]
     for unknown in (None, "", math.nan, np.float64("nan")):
         assert list(model.predict_many(some, speakers=[unknown] * 4)) == alone  # type: ignore[list-item]
     numbered = list(model.predict_many(some, speakers=[7, 8, 7, 8]))
-    assert numbered == list(model.predict_many(some, speakers=["a", "b", "a", "b"])) != alone
+    named = list(model.predict_many(some, speakers=["a", "b", "a", "b"]))
+    assert [row.speaker for row in numbered] == ["7", "8", "7", "8"]
+    assert [replace(row, speaker=None) for row in numbered] == [replace(row, speaker=None) for row in named] != alone
     with pytest.raises(EarnestError, match="expected a name, or None where it is unknown, got"):
         model.predict_many(some, speakers=[("a",)] * 4)  # type: ignore[list-item]
+
+
+def test_rows_tell_who_speaks_where_somebody_was_named(model: Predictor, paths: list[Path]) -> None:
+    several = [*paths[:2], "missing.wav"]
+    rows = model.predict_many(several, speakers=["anna", None, "bob"])
+    assert rows.columns()["speaker"].values == ["anna", None, "bob"]
+    assert [row.speaker for row in model.predict_many(several, speakers="anna")] == ["anna"] * 3
+    assert "speaker" not in model.predict_many(several, speakers=[None] * 3).columns()
+    of_table = model.predict_many(several, speakers=np.array([7, math.nan, 12]))  # a column of whole numbers with a gap
+    assert of_table.columns()["speaker"].values == ["7", None, "12"]
+    assert {type(row.speaker) for row in model.predict_many(several, speakers=np.array(["a", "b", "a"]))} == {str}
 
 
 def test_a_profile_is_read_from_its_file(model: Predictor, paths: list[Path], tmp_path: Path) -> None:

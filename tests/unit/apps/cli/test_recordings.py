@@ -60,6 +60,7 @@ def test_a_pattern_is_not_tried_on_endless_names() -> None:
         ("path,Speaker\na.wav,anna\n", "the column 'Speaker' is written 'speaker'"),
         ("path, Channel\na.wav,1\n", "the column 'Channel' is written 'channel'"),
         ("path,speaker\na.wav,anna\na.wav,bob\n", "row 3: another row says that a.wav is spoken by someone else"),
+        ("path,user\na.wav,r1\na.wav,r2\n", "spoken by someone else.* call who listened 'rater'"),
     ],
 )
 def test_what_is_no_list_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -102,6 +103,18 @@ def test_a_column_that_learn_takes_for_the_recordings_is_their_path(tmp_path: Pa
     assert listed.sources == (str(tmp_path / "a.wav"), str(tmp_path / "b.wav"))
     assert listed.speakers == {str(tmp_path / "a.wav"): "anna", str(tmp_path / "b.wav"): ""}
     assert [one.key for one in inputs_of(str(tmp_path / "list.csv"))] == list(listed.sources)
+
+
+@pytest.mark.parametrize("name", ["participant", "Speaker ID", "sprecherin"])
+def test_a_column_that_learn_takes_for_the_speaker_says_who_speaks(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"file,{name},session\na.wav,p01,1\nb.wav,p02,1\n")
+    listed, speakers = read_list(path), Speakers([str(path)])
+    assert list(listed.speakers.values()) == ["p01", "p02"]
+    assert speakers.are_listed
+    assert len({speakers.of(path_of(one)) for one in listed.sources}) == 2
+    path.write_text(f"file,speaker,{name}\na.wav,anna,p01\n")
+    assert list(read_list(path).speakers.values()) == ["anna"]
 
 
 def test_a_column_path_goes_before_others_that_may_name_recordings(tmp_path: Path) -> None:

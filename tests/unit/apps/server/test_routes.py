@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def test_a_batch_is_adapted_as_recordings_of_one_speaker(
 ) -> None:
     paths = [write_voice(tmp_path / f"{number}.wav", 1.0 + number, seed=number) for number in range(5)]
     told = adapting_client.post("/v1/batch?adapt=auto", files=form(*paths)).json()["predictions"]
-    expected = [row.to_dict() for row in adapting.predict_many(paths, speakers="anna")]
+    expected = [replace(row, speaker=None).to_dict() for row in adapting.predict_many(paths, speakers="anna")]
     assert told == [row | {"path": Path(row["path"]).name} for row in expected]
     assert all(row["adaptation_weight"] == 0.5 for row in told)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.apps.cli._recordings import Speakers
+from earnest.apps.cli._recordings import Speakers, read_list
+from earnest.audio.source import path_of
 from earnest.corpora.load import refused_sentences
 from earnest.corpora.manifest import doubts_about, read_manifest, write_manifest
 from earnest.corpora.own import OwnData, read_own
@@ -300,10 +301,37 @@ def test_channels_in_a_column_are_told_to_be_heard_together(tmp_path):
     rows = ("call.wav,{},yes,0.01,0.02", "{},1,no,0.03,0.05")
     table = write(tmp_path / "t.csv", "\n".join(["file,channel,label,start,end", *rows]).format(0, "call.wav"))
     assert read_own(table).notes == (
-        "The channels of 'call.wav' are heard together. For one alone write it as 'call.wav#2'.",
+        "The channels of 'call.wav' are heard together. For one alone number them from 1 (2: the right one).",
     )
     write(table, "\n".join(["file,channel,label,start,end", *rows]).format(0, "other.wav"))
     assert not read_own(table).notes
+
+
+@pytest.mark.parametrize("name", ["channel", "Channel"])
+def test_a_column_channel_says_which_channel_is_heard(tmp_path, name):
+    record(tmp_path / "call.wav", tmp_path / "other.wav")
+    rows = ("call.wav,1,yes,0.01,0.02", "call.wav,2.0,no,0.03,0.05", "other.wav,,no,0.03,0.05")
+    table = write(tmp_path / "metadata.csv", "\n".join([f"file,{name},label,start,end", *rows]))
+    for found in (read_own(table), read_own(tmp_path)):
+        assert [row.path.name for row in found.utterances] == ["call.wav#1", "call.wav#2", "other.wav"]
+        assert [row.channel for row in found.utterances] == [""] * 3  # that of a manifest is a microphone
+        assert not found.notes
+        assert not found.refused
+    write_manifest(found.utterances, tmp_path / "truth.csv")
+    assert [path_of(one) for one in read_list(tmp_path / "truth.csv").sources] == [
+        *(str(tmp_path / name) for name in ("call.wav#1@0.01-0.02", "call.wav#2@0.03-0.05", "other.wav@0.03-0.05"))
+    ]
+
+
+def test_a_channel_that_is_no_number_is_a_microphone_in_manifests_too(tmp_path):
+    record(tmp_path / "a.wav", tmp_path / "b.wav")
+    table = write(tmp_path / "t.csv", "file,channel,label\na.wav,telephone,yes\nb.wav,2,no\n")
+    found = read_own(table)
+    assert [(row.path.name, row.channel) for row in found.utterances] == [("a.wav", "telephone"), ("b.wav", "2")]
+    write_manifest(found.utterances, tmp_path / "truth.csv")
+    assert read_list(tmp_path / "truth.csv").sources == (str(tmp_path / "a.wav"), str(tmp_path / "b.wav"))
+    again = read_own(tmp_path / "truth.csv")
+    assert [(row.path.name, row.channel) for row in again.utterances] == [("a.wav", "telephone"), ("b.wav", "2")]
 
 
 def test_where_parts_end_without_where_they_begin_is_an_error(tmp_path):
