@@ -254,11 +254,12 @@ def with_point(number: str, delimiter: str) -> str:
 
 
 def number_in(text: str, where: str) -> float | None:
-    """Read a number, or a time such as "0 days 00:00:01.5" or "0 days"; "NaT" and "nan" are None."""
+    """Read a number, or a time such as "1:02.5", "0 days 00:00:01.5" or "0 days"; "NaT" and "nan" are None."""
     if text.lower() in ("nat", "nan", "none"):
         return None
-    # Days, then hours:minutes:seconds, either of which may be missing: as pandas writes times.
-    match = re.fullmatch(r"(?:(\d+) days?(?: |$))?(?:(\d+):(\d+):(\d+(?:\.\d+)?))?", text)
+    # Days, then hours:minutes:seconds, either of which may be missing, as pandas writes times; or minutes:seconds, as
+    # players and people do.
+    match = re.fullmatch(r"(?:(\d+) days?(?: |$))?(?:(?:(\d+):)?(\d+):(\d+(?:\.\d+)?))?", text)
     if match and text:
         days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
         number = ((days * 24 + hours) * 60 + minutes) * 60 + seconds

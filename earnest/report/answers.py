@@ -218,20 +218,40 @@ def _counted(name: str, counts: Counter[str], total: int) -> Section:
 
 
 def _groups(rows: Sequence[Answer], name: str, groups: Sequence[str]) -> Section:
-    """Compare folders, channels or speakers: shares of the emotions of each."""
+    """Compare folders, channels or speakers: shares of the emotions of each, among its recordings and in its speech.
+
+    A long recording that is mostly neutral counts as neutral, or as none: what else was in it is told by seconds alone.
+    """
     counts: dict[str, Counter[str]] = {group: Counter() for group in sorted(set(groups))}
+    seconds: dict[str, Counter[str]] = {group: Counter() for group in counts}
     for row, group in zip(rows, groups, strict=True):
         counts[group].update([row.emotion] if row.emotion else [])
-    emotions = [emotion for emotion, _ in sum(counts.values(), Counter[str]()).most_common()]
+        seconds[group].update(row.seconds)
+    shown_groups = list(counts)[:MOST_ROWS]
+    numbers = [[shown_number(groups.count(group)), shown_number(counts[group].total())] for group in shown_groups]
+    columns = ("recordings", "n_recordings"), ("with an emotion", "n_with_emotion")
+    tables = {"Shares of the emotions among recordings with one": _shares(name, counts, columns, numbers)}
+    if any(row.shares for row in rows):
+        speech = [[shown_number(round(seconds[group].total(), 1))] for group in shown_groups]
+        tables["Shares of the emotions in the speech"] = _shares(name, seconds, (("speech, s", "speech_s"),), speech)
+    return Section(name, f"Each {name}", tables={_caption(told, len(counts)): table for told, table in tables.items()})
+
+
+def _shares(
+    name: str,
+    groups: Mapping[str, Counter[str]],
+    columns: Sequence[tuple[str, str]],
+    numbers: Sequence[Sequence[ShownNumber]],
+) -> Table:
+    """Make a table of what is counted for each group: its name, its numbers under ``columns``, then the shares."""
+    emotions = [emotion for emotion, amount in sum(groups.values(), Counter[str]()).most_common() if amount]
     cells = []
-    for group, own in list(counts.items())[:MOST_ROWS]:
-        shares = [percent(own[emotion] / own.total() if own else None) for emotion in emotions]
-        cells.append([group, shown_number(groups.count(group)), shown_number(own.total()), *shares])
-    columns = (name, "recordings", "with an emotion", *(f"{emotion}, %" for emotion in emotions))
-    names = (name, "n_recordings", "n_with_emotion", *(f"{emotion}_percent" for emotion in emotions))
-    table = Table(columns, cells, names=names)
-    caption = _caption("Shares of the emotions among recordings with one", len(counts))
-    return Section(name, f"Each {name}", tables={caption: table})
+    for (group, own), told in zip(groups.items(), numbers, strict=False):  # of more groups than rows the first
+        shares = [percent(own[emotion] / own.total() if own.total() else None) for emotion in emotions]
+        cells.append([group, *told, *shares])
+    percentages = ((f"{emotion}, %", f"{emotion}_percent") for emotion in emotions)
+    shown_columns, names = zip(*columns, *percentages, strict=True)
+    return Table((name, *shown_columns), cells, names=(name, *names))
 
 
 def _caption(text: str, n_rows: int) -> str:

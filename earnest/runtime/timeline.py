@@ -45,7 +45,7 @@ else:  # where it is not installed, or not wanted yet, the annotation still says
 
 MOST_BYTES = 1 << 26
 Value = TypeVar("Value")
-_CSV_HEADER = csv_row(("path", "start_s", "end_s", "emotion", "confidence")) + "\n"
+_SPAN_COLUMNS = ("path", "start_s", "end_s", "emotion", "confidence")
 
 
 class _Whole(Generic[Value]):
@@ -99,6 +99,7 @@ class Timeline(Framed):
     vocal_bursts = _Whole[tuple[VocalBurst, ...]]()
     model = _Whole[str]()
     error = _Whole[str | None]()
+    speaker = _Whole[str | None]()
 
     @classmethod
     def of(
@@ -284,18 +285,24 @@ def _lines(values: Iterator[object]) -> Iterator[str]:
         between = ",\n  "
 
 
-def written_spans(timelines: Iterable[Timeline], form: str) -> Iterator[str]:
-    """Yield the spans of several recordings as one file, "csv" or "jsonl"; the first column is the path."""
+def written_spans(timelines: Iterable[Timeline], form: str, has_speakers: bool = False) -> Iterator[str]:
+    """Yield the spans of several recordings as one file, "csv" or "jsonl"; the first column is the path.
+
+    Parameters
+    ----------
+    has_speakers : whether CSV has a last column ``speaker``, as where somebody named one; JSON has those that are named
+    """
     if form == "csv":
-        yield _CSV_HEADER
+        yield _csv_header(has_speakers)
     for timeline in timelines:
-        yield from (_csv_rows if form == "csv" else _jsonl)(timeline)
+        yield from _csv_rows(timeline, has_speakers) if form == "csv" else _jsonl(timeline)
 
 
 def _jsonl(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """One span a line."""
+    named = {} if timeline.speaker is None else {"speaker": timeline.speaker}
     for span in timeline.spans:
-        yield _compact({"path": timeline.path} | span.values()) + "\n"
+        yield _compact({"path": timeline.path} | span.values() | named) + "\n"
 
 
 def _compact(value: object) -> str:
@@ -304,14 +311,19 @@ def _compact(value: object) -> str:
 
 def _csv(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """One span a row."""
-    yield _CSV_HEADER
+    yield _csv_header()
     yield from _csv_rows(timeline)
 
 
-def _csv_rows(timeline: Timeline) -> Iterator[str]:
+def _csv_header(has_speakers: bool = False) -> str:
+    return csv_row((*_SPAN_COLUMNS, *(["speaker"] if has_speakers else []))) + "\n"
+
+
+def _csv_rows(timeline: Timeline, has_speakers: bool = False) -> Iterator[str]:
+    named = (timeline.speaker,) if has_speakers else ()
     for span in timeline.spans:
         cells = (timeline.path, _s(span.start_s), _s(span.end_s), span.emotion, f"{span.confidence:.6f}")
-        yield csv_row(cells) + "\n"
+        yield csv_row((*cells, *named)) + "\n"
 
 
 def _srt(timeline: Timeline, _: Path | None = None) -> Iterator[str]:

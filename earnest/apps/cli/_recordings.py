@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -67,12 +67,12 @@ class ListedRecordings:
     Attributes
     ----------
     speakers : path, as `path_of` writes it → speaker, "" where the list names none
-    columns : all of the list's, also those that say nothing here
+    first : the cells of its first row by the names of their columns, also of those that say nothing here
     """
 
     sources: tuple[Source, ...]
     speakers: Mapping[str, str]
-    columns: tuple[str, ...]
+    first: Mapping[str, str]
 
 
 def is_folder(path: str) -> bool:
@@ -109,11 +109,20 @@ def read_list(path: Path) -> ListedRecordings:
             instead = "Keep one of them, or name each one's channel in a column 'channel'; call who listened 'rater'."
             raise EarnestError(f"{path}, row {number}: {told}. {instead}")
         sources.append(source)
-    return ListedRecordings(tuple(sources), speakers, tuple(listed[0][1]))
+    return ListedRecordings(tuple(sources), speakers, listed[0][1])
 
 
-def warn_of_columns(columns: Collection[str], where: str) -> None:
-    """Report columns of a list that look like one that means something, where that one isn't there."""
+def warn_of_columns(first: Mapping[str, str], where: str) -> None:
+    """Report columns of a list that look like one that means something, where that one isn't there.
+
+    Parameters
+    ----------
+    first : column → cell of the list's first row
+    """
+    if unread := _unread_times(first, where):
+        told = "are answered whole. For their parts, call the columns start_s and end_s"
+        _log.warning("%s: %s not read, and recordings %s.", where, unread, told)
+    columns = tuple(first)
     for name in columns:
         like = "channel" if "channel" in name.lower() else next(iter(get_close_matches(name.lower(), _MEANT)), None)
         if like and like not in columns:
@@ -211,6 +220,18 @@ def part_of(row: Mapping[str, str], where: str) -> tuple[float, float | None] | 
 
 
 _TIMES = ("start_s", "end_s")
+
+
+def _unread_times(row: Mapping[str, str], where: str) -> str:
+    """Return the cells of a row that are times, as "'start' (00:00:05) is", and that `part_of` leaves out; or ""."""
+    names = [name for name in _columns_of_times(tuple(row)) if row.get(name) and name not in _TIMES]
+    try:
+        times = [number_in(row[name], where) for name in names]
+    except CorpusError:
+        return ""
+    if not any(time is not None for time in times) or part_of(row, where):
+        return ""
+    return " and ".join(f"{shown(name)} ({printable(row[name])})" for name in names) + (" are" if names[1:] else " is")
 
 
 @lru_cache(maxsize=16)  # a list may have a million rows
@@ -378,7 +399,7 @@ def sources_of(
             sources += in_channels(there, channels, count)
         elif is_list(path):
             listed = read_list(Path(path))
-            warn_of_columns(listed.columns, printable(path))
+            warn_of_columns(listed.first, printable(path))
             sources += in_channels(listed.sources, channels)
         else:
             sources += in_channels([path], channels)

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from earnest.apps.cli._options import (
     channel_option,
     options,
 )
-from earnest.apps.cli._recordings import Hearing, is_folder, is_list, sources_of
+from earnest.apps.cli._recordings import Hearing, Speakers, is_folder, is_list, sources_of
 from earnest.apps.cli._typed import (
     EXIT_SOME_FAILED,
     FILE,
@@ -84,8 +84,8 @@ def command(
 ) -> None:
     """Recognise emotions over time in recordings of any length.
 
-    PATH is a file or - for standard input. Several files, folders and lists (.csv or .tsv with the column path) are
-    for --format csv and jsonl: their spans become the rows of one table.
+    PATH is a file or - for standard input. Several files, folders and lists (.csv or .tsv with the column path, and
+    perhaps channel and speaker) are for --format csv and jsonl: their spans become the rows of one table.
     Speech is found first. The network hears it in overlapping windows. A span is neighbouring windows with one emotion;
     below the model's threshold it is "unsure". Times are in seconds.
 
@@ -113,11 +113,12 @@ def command(
     hearing = Hearing(predictor, say.progress())
     asked = answer.of(predictor.info)
     notes = NoteCounter("--channel 1, then --channel 2", asked.classes)
-    run = TimelineRun(hearing, windows.windowing(activity), asked, adapter, notes)
+    speakers = Speakers(paths)
+    run = TimelineRun(hearing, windows.windowing(activity), asked, adapter, notes, speakers)
     if is_table:
         with _place(output, overwrite) as place:
             found = run.timelines(sources, output is None and sys.stdout.isatty())
-            _write(written_spans(found, chosen), chosen, place)
+            _write(written_spans(found, chosen, speakers.are_listed), chosen, place)
     else:
         _tell_one(run, sources[0], chosen, output, plot, overwrite)
     if not say.is_quiet():
@@ -135,6 +136,7 @@ class TimelineRun:
     options: Options
     adapter: Callable[[], Adapter | None]
     notes: NoteCounter
+    speakers: Speakers
     n_failed: int = 0
     n_spans: int = 0
     n_bursts: int = 0
@@ -145,7 +147,7 @@ class TimelineRun:
         self.n_spans += len(found.spans)
         self.n_bursts += len(found.prediction.vocal_bursts)
         self.notes.count(found.prediction)
-        return found
+        return replace(found, prediction=replace(found.prediction, speaker=self.speakers.listed(found.path)))
 
     def timelines(self, sources: Collection[Source], on_screen: bool) -> Iterable[Timeline]:
         """Hear several; ``on_screen`` is whether they appear on a terminal as they come."""

@@ -157,6 +157,23 @@ def test_a_table_that_a_spreadsheet_saved_with_speakers_is_counted_by_speaker(ta
     assert [row[:3] for row in found.rows] == [["Ann", "1", "1"], ["Ben", "1", "1"]]
 
 
+def test_emotions_of_a_part_of_long_recordings_are_told_of_each_channel_and_speaker(tmp_path: Path) -> None:
+    """No recording is answered as angry, and of the customers' speech a fifth is."""
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    path = tmp_path / "spans.csv"
+    header = "path,start_s,end_s,emotion,confidence,speaker"
+    rows = ["a.wav#1,0,9,neutral,0.9,Ann", "a.wav#2,0,8,unsure,0.4,Ben", "a.wav#2,8,10,angry,0.7,Ben"]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    page = answers_page(path)
+    assert page is not None
+    found = {one.name: one.to_dict()["tables"] for one in page.sections if one.name in ("channel", "speaker")}
+    for name, groups in {"channel": ("1", "2"), "speaker": ("Ann", "Ben")}.items():
+        told = found[name]["Shares of the emotions in the speech"]
+        assert [row[name] for row in told] == list(groups)
+        assert [row["angry_percent"] for row in told] == [0.0, 20.0]
+        assert [row["speech_s"] for row in told] == [9.0, 10.0]
+
+
 @pytest.mark.parametrize("name", ["answers.jsonl", "answers.json", "answers.parquet"])
 def test_every_form_that_predict_writes_says_the_same(table: Path, name: str) -> None:
     path = table.with_name(name)

@@ -82,6 +82,34 @@ def test_rows_with_times_are_parts(tmp_path: Path) -> None:
     assert in_channels([Part(a, 1.0)], [2]) == [Part(Channel(a, 2), 1.0)]
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0:00.5", 0.5), ("1:02", 62.0), ("75:00.25", 4500.25), ("1:00:02.5", 3602.5)]
+)
+def test_times_are_written_as_players_show_them_too(tmp_path: Path, text: str, seconds: float) -> None:
+    (tmp_path / "list.csv").write_text(f"path,start_s\na.wav,{text}\n")
+    assert read_list(tmp_path / "list.csv").sources == (Part(str(tmp_path / "a.wav"), seconds),)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("00:00:05,00:00:20", "'start' (00:00:05) and 'end' (00:00:20) are not read, and recordings are answered"),
+        ("12.5,", "'start' (12.5) is not read"),
+        ("5,20", ""),
+        ("soon,later", ""),
+        (",", ""),
+    ],
+)
+def test_times_of_other_columns_that_are_not_read_are_told(
+    tmp_path: Path, row: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They may be times of the day, such as when a call began."""
+    (tmp_path / "list.csv").write_text(f"path,start,end\na.wav,{row}\n")
+    sources_of([str(tmp_path / "list.csv")])
+    messages = [record.getMessage() for record in caplog.records]
+    assert (len(messages) == 1 and told in messages[0]) if told else not messages
+
+
 def test_times_may_have_decimal_commas_where_commas_part_no_cells(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path;start_s;end_s\na.wav;0,5;2\n")
     assert read_list(tmp_path / "list.csv").sources == (Part(str(tmp_path / "a.wav"), 0.5, 2.0),)

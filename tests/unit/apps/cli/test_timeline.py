@@ -109,6 +109,17 @@ def test_json_is_one_object_with_the_fields_of_a_prediction(folder: Path) -> Non
     assert value["spans"][-1]["end_s"] == value["segments"][-1]["end_s"]
 
 
+def test_the_speakers_of_a_list_are_a_column_of_its_spans(folder: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "calls.csv"
+    listed.write_text(f"path,speaker\n{folder / 'talk.flac'},Ann\n{folder / 'clip.wav'},\n")
+    rows = list(csv.DictReader(StringIO(run(folder, "timeline", str(listed), "--format", "csv").stdout)))
+    assert {(Path(row["path"]).name, row["speaker"]) for row in rows} == {("talk.flac", "Ann"), ("clip.wav", "")}
+    lines = map(json.loads, run(folder, "timeline", str(listed), "--format", "jsonl").stdout.splitlines())
+    assert {line.get("speaker") for line in lines} == {"Ann", None}
+    listed.write_text(f"path\n{folder / 'talk.flac'}\n")
+    assert "speaker" not in run(folder, "timeline", str(listed), "--format", "csv").stdout
+
+
 @pytest.mark.parametrize(
     "words",
     [
