@@ -36,12 +36,14 @@ from earnest.apps.cli._recordings import (
 )
 from earnest.apps.cli._typed import EXIT_SOME_FAILED, FILE, chosen_format, output_options
 from earnest.audio.source import Source, path_of, place_of, whole_and_channel
+from earnest.errors import counted
 from earnest.files.writing import held_file
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.bulk import AnsweredRecording, BatchAnswers
 from earnest.runtime.decoders import Decoders
 from earnest.runtime.formats import csv_header, csv_line, json_line
+from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import ClassChoice, Options, Prediction
 from earnest.runtime.predictor import Predictor
 
@@ -169,8 +171,8 @@ def command(
     count, speakers = counter_of(predictor), Speakers(paths, adaptation.speaker_pattern, not adaptation.adapt)
     sources = sources_of(paths, decoding.channels, output, count, watch)
     is_batch = adaptation.is_batch(predictor, paths)
-    if is_batch and not adaptation.adapt and not say.is_quiet():
-        click.echo(ADAPTS.format(", each channel as another's" if decoding.channels else ""), err=True)
+    if is_batch and not say.is_quiet():
+        _tell_adaptation(not adaptation.adapt, bool(decoding.channels), sum(map(is_picture, sources)))
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers, is_batch, adaptation)
     batches = _batches(sources, _watched(paths) if watch else [], decoding.channels, count)
@@ -189,6 +191,15 @@ ADAPTS = (
     "The recordings of a folder, or of each sub-folder, are all heard before they are answered, as one speaker's{} "
     "(--speaker-pattern: who speaks; --adapt off: each by itself)."
 )
+
+
+def _tell_adaptation(is_default: bool, has_channels: bool, n_pictures: int) -> None:
+    """Report, on standard error, what is adapted unasked, and what is not though it was asked for."""
+    if is_default:
+        click.echo(ADAPTS.format(", each channel as another's" if has_channels else ""), err=True)
+    if n_pictures:
+        told = "not adapted, as --adapt auto needs sound. To a profile they are: --profile"
+        click.echo(f"{counted(n_pictures, 'spectrogram')}: {told}.", err=True)
 
 
 @dataclass

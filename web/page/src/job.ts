@@ -12,7 +12,8 @@ import { sourceOf, TooLongHereError } from "./source.js";
 import { wave } from "./wave.js";
 
 type JobState =
-  | { is: "waiting" | "cancelled" }
+  | { is: "waiting" }
+  | { is: "cancelled"; told: "cancelled" | "not answered" }
   | { is: "working"; share: number }
   | { is: "done"; clip: Clip }
   | { is: "failed"; problem: Problem; offer: "server" | "channel" | null; isOfTheEngine: boolean };
@@ -76,9 +77,10 @@ export class Job {
     return this.state.is === "waiting";
   }
 
-  cancel(): void {
+  /** @param told by a person, or as nobody is there to answer it */
+  cancel(told: "cancelled" | "not answered" = "cancelled"): void {
     this.controller.abort();
-    if (this.state.is === "waiting") this.become({ is: "cancelled" });
+    if (this.state.is === "waiting") this.become({ is: "cancelled", told });
   }
 
   private async answer(engineOf: () => Engine | Promise<Engine>): Promise<void> {
@@ -116,7 +118,7 @@ export class Job {
       const seconds = error instanceof TooLongHereError ? error.seconds : 0;
       const canTryServer = isForServers && engine?.place === "browser" && this.isTaken(seconds);
       const offer = error instanceof ChannelError ? "channel" : canTryServer ? "server" : null;
-      if (isAbort(error)) this.become({ is: "cancelled" });
+      if (isAbort(error)) this.become({ is: "cancelled", told: "cancelled" });
       else if (engine?.isClosed) this.become({ is: "waiting" }); // another model was chosen meanwhile
       else {
         const isOfTheEngine = !engine || (error instanceof ServerError && NOT_THE_FILES.includes(error.status));

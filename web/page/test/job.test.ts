@@ -107,7 +107,7 @@ test("a recording that waits for a model can be cancelled, and one without a mod
   cancelled.cancel();
   app.fail(new EarnestError("There is no such model."));
   await done;
-  assert.equal(cancelled.state.is, "cancelled");
+  assert.deepEqual(cancelled.state, { is: "cancelled", told: "cancelled" });
   assert.equal(failed.state.is === "failed" && failed.state.problem.advice, "There is no such model.");
 });
 

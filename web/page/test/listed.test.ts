@@ -27,7 +27,7 @@ const JOBS = [
   failed("broken", false),
   answered("Call 1", "ok", "angry", 0.9),
   answered("quiet", "no-speech", null, null),
-  job("stopped", { is: "cancelled" }),
+  job("stopped", { is: "cancelled", told: "cancelled" }),
   failed("unheard", true),
   job("a"),
   answered("call 3", "ok", "angry", 0.5),

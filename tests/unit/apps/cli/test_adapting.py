@@ -284,6 +284,16 @@ def test_standard_input_has_one_channel_at_most(bundle: Path) -> None:
     assert "Standard input is read once" in told
 
 
+def test_a_spectrogram_that_is_not_adapted_though_it_was_asked_for_is_told(bundle: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"  # this model answers none; whether it is adapted is told before
+    picture.write_bytes(b"")
+    write_voice(tmp_path / "a.wav")
+    told = run(bundle, "predict", picture, "--adapt", "auto", code=3).stderr
+    assert "1 spectrogram: not adapted, as --adapt auto needs sound" in told
+    assert "not adapted" not in run(bundle, "predict", picture, code=3).stderr
+    assert "not adapted" not in run(bundle, "predict", tmp_path / "a.wav", "--adapt", "auto").stderr
+
+
 def test_a_bundle_whose_streams_lose_nothing_adapts_to_folders_unless_told_otherwise(
     model: Predictor, folder: Path, tmp_path: Path
 ) -> None:

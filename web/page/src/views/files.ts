@@ -133,7 +133,7 @@ class FilesView {
       this.showAll();
       this.awake.keep(this.isBusy);
       const isEngineGone = job.state.is === "failed" && job.state.isOfTheEngine && this.app.engine?.place !== "browser";
-      if (isEngineGone) this.cancelAll(); // none of them would fare better
+      if (isEngineGone) this.cancelAll("not answered"); // none of them would fare better
     };
     this.draw(job);
     this.queue(job);
@@ -200,8 +200,8 @@ class FilesView {
     if (!left.length) this.open(null);
   }
 
-  private cancelAll(): void {
-    for (const job of this.jobs) if (job.isOpen) job.cancel();
+  private cancelAll(told: Parameters<Job["cancel"]>[0] = "cancelled"): void {
+    for (const job of this.jobs) if (job.isOpen) job.cancel(told);
   }
 
   private async removeAll(): Promise<void> {
@@ -278,7 +278,7 @@ class FilesView {
       const button = state.is === "waiting" ? this.button("Cancel", job.name, () => {
         job.cancel();
       }) : this.removal(job);
-      row.replaceChildren(name, h("span", {}, state.is === "waiting" ? "waits" : "cancelled"), button);
+      row.replaceChildren(name, h("span", {}, state.is === "waiting" ? "waits" : state.told), button);
     }
   }
 
