@@ -187,9 +187,14 @@ def as_recorded_by_a_browser(seconds: int) -> bytes:
 
 
 def arrived(path: Path) -> Path:
-    """Wait for a file that the browser saves."""
-    wait_for(lambda: path.exists() and path.stat().st_size)
-    return path
+    """Wait for a file that the browser saves, and return it; its name may be a pattern for one file."""
+
+    def whole() -> list[Path]:  # the browser makes an empty one first
+        return [one for one in path.parent.glob(path.name) if one.stat().st_size]
+
+    wait_for(whole)
+    (found,) = whole()
+    return found
 
 
 def serious(driver: Any) -> list[str]:

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
-from patience import wait_for
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
@@ -135,8 +134,7 @@ def test_where_the_browser_stores_nothing_a_live_result_is_saved_as_a_file_as_th
     assert "Under Live and Files, “Save” writes a result to a file" in text_of(driver, "live-keep")
     assert text_of(driver, "live-format") == text_of(driver, "clip-format")
     press(driver, "live-export")
-    wait_for(lambda: any(folder.glob("Microphone*.json")))
-    (path,) = folder.glob("Microphone*.json")
+    path = arrived(folder / "Microphone*.json")
     saved = json.loads(path.read_text("utf-8"))
     path.unlink()
     assert saved["path"].startswith("Microphone, ")
@@ -287,8 +285,7 @@ def test_what_was_heard_until_a_server_was_gone_is_summed_up_kept_and_handed_on(
         go(driver, "recordings")
         harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
         driver.find_element("css selector", "#recordings-list button[aria-label^='Export Microphone']").click()
-        wait_for(lambda: any(folder.glob("Microphone*.json")))
-        (exported,) = folder.glob("Microphone*.json")
+        exported = arrived(folder / "Microphone*.json")
         assert len(json.loads(exported.read_text("utf-8"))["timeline"]["windows"]) == len(heard)
 
 
