@@ -133,13 +133,15 @@ def adapted(corpus: str, model: Predictor, rows: Sequence[Utterance]) -> Iterato
             continue
         shares = [told if name == "neutral" else (1 - told) / (len(emotions) - 1) for name in emotions]
         drawn = _drawn(places, emotions, shares, np.random.default_rng(SEED))
-        ways = []
-        for options in (Options(), Options.of(f"neutral={told}")):
-            plain = [*model.predict_many([row.path for row in rows], 2, **options.words())]
-            said = [(speaker, heard[place]) for speaker, place in drawn]
-            again = model.batch(options).answered(lambda said=said: iter(said))
-            ways.append(([plain[place] for _, place in drawn], [*again]))
-        found = [way for kinds in zip(*ways, strict=True) for way in kinds]  # plain, plain told, adapted, adapted told
+        said = [(speaker, heard[place]) for speaker, place in drawn]
+        asked = Options.of(f"neutral={told}")
+        told_so = [*model.predict_many([row.path for row in rows], 2, **asked.words())]
+        found = (
+            [one.plain for _, one in said],
+            [told_so[place] for _, place in drawn],
+            [*model.batch(Options()).answered(lambda said=said: iter(said))],
+            [*model.batch(asked).answered(lambda said=said: iter(said))],
+        )
         cells = " | ".join(_accuracy(answers, [rows[place].emotion for _, place in drawn]) for answers in found)
         yield f"| {corpus} | {model.info.name} | {frequent} | {cells} |\n"
 
@@ -201,12 +203,11 @@ def main(folder: Path, names: Sequence[str]) -> None:
         row for one in models for row in meetings(one, files)
     )
     text += CORPORA_HEAD
-    for corpus in CORPORA:
-        rows = six_of(corpus)
+    known = {corpus: six_of(corpus) for corpus in CORPORA}
+    for corpus, rows in known.items():
         text += "".join(line for one in models for line in acted(corpus, one, rows))
     text += FOOT + ADAPTED_HEAD.format(n=N_SAID, seed=SEED, draws=N_DRAWS)
-    for corpus in CORPORA:
-        rows = six_of(corpus)
+    for corpus, rows in known.items():
         text += "".join(line for one in models for line in adapted(corpus, one, rows))
     OUTPUT.write_text(text + ADAPTED_FOOT, encoding="utf-8")
 

@@ -246,8 +246,8 @@ class ClassChoice:
         named = [_SAME_WITHOUT.get(name, name) if name not in self.classes else name for name in info.classes]
         # (model's classes, classes), 0 or 1.
         self._taken = np.array([[name == wanted for wanted in self.classes] for name in named], np.float64)
-        told = np.array([*shares.values()]) if shares else self._taken.sum(axis=0)
-        self._frequencies = told / self._taken.sum(axis=0)  # q_k / n_k, (classes,)
+        # q_k / n_k of each of the classes asked for, 1 where nothing is told.
+        self._frequencies = np.array([*shares.values()]) / self._taken.sum(axis=0) if shares else np.array(1.0)
 
     def of(self, probabilities: Shares, adapted: float = 0.0) -> Shares:
         """Map the model's probabilities (…, its classes) to those asked for, (…, classes).

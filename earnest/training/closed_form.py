@@ -5,7 +5,6 @@ The discriminants (`earnest.learning.discriminant`) become last linear layers of
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from earnest.bundle import sha256_of
 from earnest.errors import RecipeError
 from earnest.files.cache import DiskCache
 from earnest.learning.discriminant import Shrinkage, discriminant, size_of_scores, speaker_discriminant
@@ -66,7 +66,7 @@ class EmbeddingCache:
             return _embedded(network, example)
         self._network = self._network or network_digest(network)  # as it begins: training sets its last layers
         # What a copy is made of (noise of some folder, a codec's library) has no name: its frames say it.
-        content = sha256(example.frames.numpy().tobytes()).hexdigest() if example.copy else example.content
+        content = sha256_of(example.frames.numpy().tobytes()) if example.copy else example.content
         key = digest_of_words(content, self._made_by, self._network)
         return load(self._disk.found(key, lambda: save({"embedding": _embedded(network, example)})))["embedding"]
 
