@@ -13,7 +13,8 @@ from typing import Any
 from earnest.apps.batch.inputs import Fetcher, Input, inputs_of
 from earnest.apps.batch.places import LocalPlace
 from earnest.apps.batch.plan import INPUTS, REQUEST, check_same, read_plan, shard_inputs, write_plan
-from earnest.apps.cli._recordings import Speakers, read_list
+from earnest.apps.cli._lists import read_list
+from earnest.apps.cli._recordings import NamedRecordings
 from earnest.audio.source import path_of
 from fuzz.readers import Reader, Seeds
 
@@ -49,7 +50,7 @@ def _tar() -> tuple[bytes, ...]:
 
 
 def _listed(path: Path) -> None:
-    speakers = Speakers([str(path)])
+    speakers = NamedRecordings([str(path)]).speakers()
     for source in read_list(path).sources:
         speakers.of(path_of(source))
     list(inputs_of(str(path)))

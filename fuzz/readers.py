@@ -246,13 +246,26 @@ def _annotations() -> dict[str, tuple[str, ...]]:
     }
 
 
+def _turns() -> tuple[tuple[str, Literal["text", "json"], tuple[str, ...]], ...]:
+    cues = (
+        "00:00:00{0}500 --> 00:00:01{0}250\n<v Anna>Hello &amp; you\n\n01:02{0}5 --> 1:01:03{0}000\n[B]: <i>Bye</i>\n"
+    )
+    said = {"segments": [{"start": 0.5, "end": 1, "text": "a"}, {"start": 2, "end": 3, "text": "b", "speaker": "x"}]}
+    return (
+        (".srt", "text", (f"1\n{cues.format(',')}",)),
+        (".vtt", "text", (f"WEBVTT\n\n{cues.format('.')}",)),
+        (".json", "json", (json.dumps(said),)),
+        (".rttm", "text", ("SPEAKER a 1 0.5 1.25 <NA> <NA> anna <NA> <NA>\nSPEAKER a 1 2 1 x x b x x\n",)),
+    )
+
+
 def _tables() -> list[Reader]:
     from earnest.corpora.manifest import COLUMNS, read_manifest
     from earnest.corpora.own import read_own
     from earnest.corpora.own.tables import read_list
     from earnest.corpora.tables import TABLE_READERS
+    from earnest.corpora.turns import read_turns
     from earnest.evaluation.split_files import read_plans
-    from earnest.runtime.timeline import read_rttm
 
     def sounds(folder: Path) -> None:
         for name in ("a.wav", "b.wav"):
@@ -317,12 +330,9 @@ def _tables() -> list[Reader]:
             Reader(f"own annotation {file}", file, _texts(*seeds), read_own, sounds, "text")
             for file, seeds in _annotations().items()
         ),
-        Reader(
-            "RTTM",
-            "a.rttm",
-            _texts("SPEAKER a 1 0.5 1.25 <NA> <NA> anna <NA> <NA>\nSPEAKER a 1 2 1 x x b x x\n"),
-            read_rttm,
-            kind="text",
+        *(
+            Reader(f"speaker turns{ending}", f"a{ending}", _texts(*seeds), read_turns, kind=kind)
+            for ending, kind, seeds in _turns()
         ),
         Reader("split.json", "split.json", _texts(json.dumps(split)), lambda path: read_plans([path]), kind="json"),
         Reader(

@@ -1,14 +1,13 @@
-"""Emotion over time: what `Predictor.timeline` returns, and timelines as files; who speaks when, by a diarisation file.
+"""Emotion over time: what `Predictor.timeline` returns, timelines as files, and who speaks in their spans.
 
 Of files there are nine formats, each read back by an independent reader in the tests. Times are whole milliseconds.
 Labels may hold anything; what a format has no way to write is documented at its writer. A span that is unsure has the
 label "unsure". Formats that people look at (subtitles, Praat, ELAN, Audacity) hold vocal bursts too, as "(laughter)";
 rows of spans (jsonl, csv, rttm) are speech alone, and json has ``vocal_bursts``. Words of ``quality`` are in json and,
-in brackets, below the first subtitle. Diarisation comes as NIST's RTTM.
+in brackets, below the first subtitle.
 """
 
 import json
-import math
 import os
 import re
 from bisect import bisect_left, bisect_right
@@ -21,9 +20,9 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from earnest.audio.source import NOT_FILES, file_and_channel
+from earnest.corpora.turns import SpeakerTurn, name_in_rttm
 from earnest.errors import REPLACEMENT, EarnestError, printable, shown, suggestion
-from earnest.files.reading import read_text
-from earnest.files.tables import csv_row, lines_of
+from earnest.files.tables import csv_row
 from earnest.runtime.formats import Frame, FrameColumn, Framed
 from earnest.runtime.prediction import (
     Envelope,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 else:  # where it is not installed, or not wanted yet, the annotation still says something
     Figure = Any
 
-MOST_BYTES = 1 << 26
 Value = TypeVar("Value")
 _SPAN_COLUMNS = ("path", "start_s", "end_s", "emotion", "confidence")
 
@@ -448,17 +446,13 @@ _MEDIA_TYPES = {
 def _rttm(timeline: Timeline, _: Path | None = None) -> Iterator[str]:
     """NIST's Rich Transcription Time Marked, the emotion in the speaker's place; "_" for the spaces of a field."""
     path, channel = file_and_channel(timeline.path)
-    name = _rttm_name(path)
+    name = name_in_rttm(path)
     for span in timeline.spans:
         # The difference of rounded times, so that start and duration add up to the end that other formats write.
         lasting = _s(_ms(span.end_s) / 1000 - _ms(span.start_s) / 1000)
         label = _one_word(span.emotion)
         times = f"{_s(span.start_s)} {lasting}"
         yield f"SPEAKER {name} {channel or 1} {times} <NA> <NA> {label} {span.confidence:.3f} <NA>\n"
-
-
-def _rttm_name(path: str) -> str:
-    return _one_word(PurePath(path).stem) or "recording"
 
 
 def _one_word(text: str) -> str:
@@ -491,54 +485,6 @@ FORMATS: Mapping[str, Callable[[Timeline, Path | None], Iterator[str]]] = {
     "audacity": _audacity,
 }
 SUFFIXES: Mapping[str, str] = {".txt" if form == "audacity" else f".{form}": form for form in FORMATS}
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakerTurn:
-    """A stretch of one speaker; turns of several speakers may overlap."""
-
-    start_s: float
-    end_s: float
-    speaker: str
-
-
-def read_rttm(path: Path, recording: str = "") -> list[SpeakerTurn]:
-    """Read the lines SPEAKER of an RTTM file, in order of time.
-
-    Raises `EarnestError` when a line has too few fields or impossible times, no line names a speaker, or several
-    recordings but not this.
-
-    Parameters
-    ----------
-    recording : path of whose turns are read, where the file is about several; one alone may be called anything there
-    """
-    turns = defaultdict[str, list[SpeakerTurn]](list)
-    for number, line in enumerate(lines_of(read_text(path, most=MOST_BYTES, what="RTTM file")), 1):
-        fields = line.split()
-        if not fields or fields[0] != "SPEAKER":
-            continue
-        try:
-            start_s, lasting_s, speaker = float(fields[3]), float(fields[4]), printable(fields[7])
-        except (ValueError, IndexError):
-            speaker = ""
-        if speaker in ("", "<NA>"):  # a space in the file's name moves all fields
-            raise EarnestError(
-                f"{path}, line {number}: expected SPEAKER file 1 start duration <NA> <NA> speaker …, without spaces in "
-                "the names."
-            )
-        if not (0 <= start_s < math.inf and 0 <= lasting_s < math.inf):
-            raise EarnestError(f"{path}, line {number}: start and duration must be seconds, at least 0.")
-        turns[fields[1]].append(SpeakerTurn(start_s, start_s + lasting_s, speaker))
-    if not turns:
-        raise EarnestError(f"{path}: no line begins with SPEAKER. Is it an RTTM file?")
-    name = _rttm_name(file_and_channel(recording)[0])
-    found = next(iter(turns.values())) if len(turns) == 1 else turns.get(name)
-    if found is None:
-        such = printable(min(turns))
-        raise EarnestError(
-            f"{path}: is about {len(turns)} recordings, such as '{such}', none called '{printable(name)}'."
-        )
-    return sorted(found, key=lambda turn: turn.start_s)
 
 
 def speakers_of(spans: Sequence[Span], turns: Sequence[SpeakerTurn]) -> list[str]:

@@ -16,15 +16,15 @@ from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently, url_of
 from earnest.apps.batch.tar import members
-from earnest.apps.cli._recordings import (
+from earnest.apps.cli._lists import (
     MOST_LIST_BYTES,
     channel_of,
-    is_list,
+    is_table,
     refuse_part,
     rows_of_list,
-    told_recordings,
     warn_of_columns,
 )
+from earnest.apps.cli._recordings import told_recordings
 from earnest.audio.source import Channel, Source, channel_path, path_in, path_of
 from earnest.corpora.folders import found_in, is_recording
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
@@ -165,7 +165,7 @@ def _listed(source: str) -> Iterator[Input]:
     if len(data) > MOST_LIST_BYTES:
         raise EarnestError(f"{source}: larger than {MOST_LIST_BYTES >> 20} MiB. Save the list as a table (.parquet).")
     text = decoded(data, source, what="list")
-    if is_list(source):
+    if is_table(source):
         rows = rows_of_list(text, source)
         warn_of_columns(rows[0][1], source)
         for number, row in rows:

@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeVar, cast
 import click
 from click.shell_completion import CompletionItem
 
-from earnest.apps.cli._recordings import CHANNEL_NUMBERS, is_folder, sources_of
+from earnest.apps.cli._lists import CHANNEL_NUMBERS, is_folder
+from earnest.apps.cli._recordings import NamedRecordings
 from earnest.apps.cli._typed import FILE
 from earnest.audio.source import MAX_CHANNELS
 from earnest.augment.tta import VARIANTS
@@ -379,7 +380,7 @@ class AdaptationOptions:
                 return predictor.adapter()
             _log.warning("'%s' can't adapt to a speaker: its answers are plain.", predictor.info.name)
             return None
-        return predictor.adapter(sources_of(self.adapt, channels))
+        return predictor.adapter(NamedRecordings(self.adapt).sources(channels))
 
 
 def _is_adaptation(word: str) -> bool:

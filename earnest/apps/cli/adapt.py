@@ -7,7 +7,7 @@ import click
 
 from earnest.apps.cli import say
 from earnest.apps.cli._options import AveragingOptions, channel_option, options
-from earnest.apps.cli._recordings import Hearing, Speakers, sources_of
+from earnest.apps.cli._recordings import Hearing, NamedRecordings
 from earnest.apps.cli._typed import EXIT_SOME_FAILED, FILE, output_options, overwrite_option
 from earnest.audio.source import Source, path_of
 from earnest.errors import EarnestError, counted, printable
@@ -41,8 +41,8 @@ def command(
     Exit codes: 0 all heard, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read (they
     are named, and the profile is of the others), 130 stopped by Ctrl-C.
     """
-    sources = sources_of(paths, channels, output)
-    speakers, heard = Speakers(paths), list[str]()
+    recordings, heard = NamedRecordings(paths), list[str]()
+    sources, speakers = recordings.sources(channels, output), recordings.speakers()
     failed: list[EarnestError] = []
 
     def told(hearing: Hearing) -> Iterator[Source]:

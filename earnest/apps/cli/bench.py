@@ -20,7 +20,7 @@ import numpy.typing as npt
 import earnest
 from earnest.apps.cli import say
 from earnest.apps.cli._options import JOBS, ModelOptions, listed, numbers, options
-from earnest.apps.cli._recordings import readable, sources_of
+from earnest.apps.cli._recordings import NamedRecordings, readable
 from earnest.apps.cli._typed import EXIT_SOME_FAILED, FOLDER, output_options, overwrite_option
 from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
 from earnest.audio.io import load_waveform, open_audio, resampled
@@ -116,7 +116,7 @@ def command(
     wanted = _parts(parts)
     if not hasattr(os, "wait4") and (baseline or {"start", "long"} & set(wanted)):
         raise EarnestError("Windows doesn't tell what a child process took. Give --parts clip,folder, no --baseline.")
-    found, unread = readable(sources_of([str(folder or DEMO)]))
+    found, unread = readable(NamedRecordings([str(folder or DEMO)]).sources())
     recordings = [str(source) for source in found]
     predictor = model.load()
     rows: list[dict[str, Any]] = []

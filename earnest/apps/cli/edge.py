@@ -7,7 +7,7 @@ import click
 from earnest.apps.cli import say
 from earnest.apps.cli._answers import NoteCounter, answer_words
 from earnest.apps.cli._options import CHANNELS, MODEL, THREADS, AnswerOptions, options
-from earnest.apps.cli._recordings import counter_of, sources_of
+from earnest.apps.cli._recordings import NamedRecordings, counter_of
 from earnest.apps.cli._typed import EXIT_SOME_FAILED, output_options
 from earnest.apps.cli.listen import events_of, tell
 from earnest.audio.feed import microphone
@@ -79,7 +79,7 @@ def command(
         _listen(predictor, asked, microphone_name)
         return
     n_failed, notes = 0, NoteCounter("--channel 1 --channel 2")
-    sources = sources_of(paths, channels, count=counter_of(predictor))
+    sources = NamedRecordings(paths).sources(channels, count=counter_of(predictor))
     for row in predictor.predict_many(sources, **asked.words()):
         n_failed += row.status == "error"
         notes.count(row)

@@ -18,7 +18,7 @@ import numpy as np
 
 from earnest.apps.cli import say
 from earnest.apps.cli._options import ModelOptions, options
-from earnest.apps.cli._recordings import Hearing, counter_of, sources_of
+from earnest.apps.cli._recordings import Hearing, NamedRecordings, counter_of
 from earnest.apps.cli._row_file import LONGEST_SAMPLE_S, JournaledFile, MadeBy, Sample, not_ours
 from earnest.apps.cli._typed import EXIT_SOME_FAILED, FILE, output_options
 from earnest.apps.cli.predict import DecodingOptions, Existing, ExistingOptions, is_done, where_failed
@@ -189,7 +189,7 @@ def command(
     if output is not None and form is None:
         raise click.UsageError(f"--output {output}: the name must end in {' or '.join(_FORMS)}.")
     predictor = decoding.load(models)
-    sources = sources_of(paths, decoding.channels, output, counter_of(predictor))
+    sources = NamedRecordings(paths).sources(decoding.channels, output, counter_of(predictor))
     retried = existing.retried(sources)
     if output is None or form is None:
         n_failed = 0

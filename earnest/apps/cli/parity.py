@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli import say
-from earnest.apps.cli._recordings import readable, sources_of
+from earnest.apps.cli._recordings import NamedRecordings, readable
 from earnest.apps.cli._training import require_training
 from earnest.apps.cli._typed import EXIT_ERROR, EXIT_SOME_FAILED, FOLDER, PATH, output_options, overwrite_option
 from earnest.errors import counted
@@ -78,7 +78,7 @@ def command(
 
 def readable_files(paths: Sequence[str], limit: int | None) -> tuple[list[Path], bool]:
     """Return the recordings that words mean, at most ``limit``, spread evenly over all; see `readable`."""
-    found = sources_of(paths)
+    found = NamedRecordings(paths).sources()
     if not all(isinstance(source, str) for source in found):
         raise click.UsageError("parity compares whole files: no standard input, and no channels of a list.")
     n = min(limit or len(found), len(found))

@@ -13,6 +13,7 @@ import click
 
 from earnest.apps.cli import say
 from earnest.apps.cli._answers import NoteCounter, PredictionTable
+from earnest.apps.cli._lists import is_folder
 from earnest.apps.cli._options import (
     CHANNELS,
     JOBS,
@@ -27,12 +28,11 @@ from earnest.apps.cli._options import (
 from earnest.apps.cli._recordings import (
     ChannelCount,
     Hearing,
+    NamedRecordings,
     Speakers,
     arriving,
     counter_of,
     in_channels,
-    is_folder,
-    sources_of,
 )
 from earnest.apps.cli._typed import EXIT_SOME_FAILED, FILE, chosen_format, output_options
 from earnest.audio.source import Source, path_of, place_of, whole_and_channel
@@ -168,8 +168,9 @@ def command(
     chosen = _format(form, output)
     found, predictor = existing.choice(output), decoding.load(models)
     asked = answer.of(predictor.info)
-    count, speakers = counter_of(predictor), Speakers(paths, adaptation.speaker_pattern, not adaptation.adapt)
-    sources = sources_of(paths, decoding.channels, output, count, watch)
+    count, recordings = counter_of(predictor), NamedRecordings(paths)
+    speakers = recordings.speakers(adaptation.speaker_pattern, not adaptation.adapt)
+    sources = recordings.sources(decoding.channels, output, count, watch)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not say.is_quiet():
         _tell_adaptation(not adaptation.adapt, bool(decoding.channels), sum(map(is_picture, sources)))

@@ -13,6 +13,7 @@ import click
 
 from earnest.apps.cli import say
 from earnest.apps.cli._answers import NoteCounter, chart
+from earnest.apps.cli._lists import is_folder, is_list
 from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
@@ -21,7 +22,7 @@ from earnest.apps.cli._options import (
     channel_option,
     options,
 )
-from earnest.apps.cli._recordings import Hearing, Speakers, is_folder, is_list, sources_of
+from earnest.apps.cli._recordings import Hearing, NamedRecordings, Speakers
 from earnest.apps.cli._typed import (
     EXIT_SOME_FAILED,
     FILE,
@@ -101,7 +102,8 @@ def command(
     """
     chosen = chosen_format(form, output, SUFFIXES)
     is_table = len(paths) > 1 or is_list(paths[0]) or is_folder(paths[0])
-    sources = sources_of(paths, channels, output)
+    recordings = NamedRecordings(paths)
+    sources = recordings.sources(channels, output)
     if part := next((one for one in sources if isinstance(one, Part)), None):
         told = "A timeline is of a whole recording; earnest predict answers parts"
         raise click.UsageError(f"{source_name(part)}: a part. {told}.")
@@ -113,7 +115,7 @@ def command(
     hearing = Hearing(predictor, say.progress())
     asked = answer.of(predictor.info)
     notes = NoteCounter("--channel 1, then --channel 2", asked.classes)
-    speakers = Speakers(paths)
+    speakers = recordings.speakers()
     run = TimelineRun(hearing, windows.windowing(activity), asked, adapter, notes, speakers)
     if is_table:
         with _place(output, overwrite) as place:

@@ -35,11 +35,12 @@ from earnest.apps.desktop.fields import EmotionField, RowsTable, TypingField, ar
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, moment, tr, word
 from earnest.corpora.annotations import Annotation, AnnotationJournal, AnnotatorAgreement, utterances_of
 from earnest.corpora.manifest import Utterance
+from earnest.corpora.turns import SpeakerTurn
 from earnest.errors import EarnestError, printable
 from earnest.files.writing import OTHERWISE, held_file
 from earnest.labels import EMOTIONS
 from earnest.runtime.prediction import Span
-from earnest.runtime.timeline import SpeakerTurn, Timeline, speakers_of
+from earnest.runtime.timeline import Timeline, speakers_of
 from earnest.runtime.timeline_plot import label_colour
 
 Parts = tuple[Annotation, ...]

@@ -12,10 +12,11 @@ from earnest.apps.desktop.player import RATE_HZ, Player, Samples
 from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, localised, moment, tr
 from earnest.apps.desktop.views import RecordingViews
 from earnest.audio.deadline import Deadline, until
+from earnest.corpora.turns import SpeakerTurn
 from earnest.errors import EarnestError, printable
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline import SpeakerTurn, Timeline, speakers_of
+from earnest.runtime.timeline import Timeline, speakers_of
 from earnest.runtime.timeline_plot import clock
 
 ASKED_MS = 150

@@ -31,11 +31,11 @@ from earnest.apps.desktop.texts import explained, moment, tr, word
 from earnest.apps.desktop.views import PicturePanel, save_picture
 from earnest.corpora.annotations import AnnotatorAgreement, agreement
 from earnest.corpora.manifest import read_manifest
+from earnest.corpora.turns import SpeakerTurn, read_turns
 from earnest.errors import EarnestError, printable
 from earnest.files.tables import lines_of
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline import SpeakerTurn, read_rttm
 
 
 class DesktopWindow(QMainWindow):
@@ -189,7 +189,7 @@ class DesktopWindow(QMainWindow):
                 self.annotations.change(current, parts, with_speakers(parts, turns), tr("another speaker"))
             self._show_answer(self.files.current)
 
-        self.background.run(lambda: read_rttm(Path(path), current), show, self.tell)
+        self.background.run(lambda: read_turns(Path(path), current), show, self.tell)
 
     def ask_rttm(self) -> None:
         """Ask for a diarisation file."""

@@ -7,13 +7,13 @@ call them.
 import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from earnest.audio.source import is_file
-from earnest.corpora.folders import ANNOTATED, ending_of, is_recording
+from earnest.corpora.folders import ANNOTATED, RecordingFinder, ending_of
 from earnest.corpora.own.data import FoundLayout, FoundRecording
 from earnest.corpora.own.tables import LABEL, SPEAKER, guessed_name
 from earnest.errors import CorpusError, counted, named, printable, shown, suggestion
@@ -108,10 +108,10 @@ def labels_of(
     if label is None:
         tiers = named([printable(name) for name in counts]) or "none with a text"
         raise CorpusError(f"{source}: which tier is the label? Say --label-column NAME. There are {tiers}.")
-    beside, found, n_without = _Beside(), list[FoundRecording](), 0
+    finder, found, n_without = RecordingFinder(), list[FoundRecording](), 0
     annotated = defaultdict[Path, list[str]](list)
     for one in files:
-        path = beside.recording_of(one)
+        path = _recording_of(one, finder)
         annotated[path].append(one.path.name)
         speakers = [tier.entries for tier in one.tiers if tier.name == speaker]
         for tier in (tier for tier in one.tiers if tier.name == label):
@@ -145,24 +145,15 @@ def _text_at(entries: Sequence[TierEntry], moment_s: float) -> str:
     return entries[place].text if place >= 0 and moment_s <= entries[place].end_s else ""
 
 
-class _Beside:
-    """Finds recordings of annotations, and reads each folder once."""
-
-    def __init__(self) -> None:
-        self._folders: dict[Path, Mapping[str, Path]] = {}
-
-    def recording_of(self, annotation: AnnotationFile) -> Path:
-        """Return the recording that a file names, or the one of its own name; where there is none, what it would be."""
-        folder = annotation.path.parent
-        for name in annotation.media:
-            for path in (folder / name, folder / Path(name).name):
-                if is_file(path):
-                    return path
-        if folder not in self._folders:
-            names = sorted(path for path in folder.iterdir() if is_recording(path.name))
-            self._folders[folder] = {path.stem: path for path in reversed(names)}
-        missing = Path(annotation.media[0]).name if annotation.media else f"{annotation.path.stem}.wav"
-        return self._folders[folder].get(annotation.path.stem, folder / missing)
+def _recording_of(annotation: AnnotationFile, finder: RecordingFinder) -> Path:
+    """Return the recording that a file names, or the one of its own name; where there is none, what it would be."""
+    folder, stem = annotation.path.parent, annotation.path.stem
+    for name in annotation.media:
+        for path in (folder / name, folder / Path(name).name):
+            if is_file(path):
+                return path
+    missing = Path(annotation.media[0]).name if annotation.media else f"{stem}.wav"
+    return finder.called(folder, stem) or folder / missing
 
 
 def _tier(name: str, speaker: str, entries: Iterable[TierEntry]) -> Tier:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from earnest.apps.batch.inputs import inputs_of
-from earnest.apps.cli._recordings import sources_of
+from earnest.apps.cli._recordings import NamedRecordings
 from earnest.corpora.folders import found_in
 from earnest.corpora.own.read import read_own
 from earnest.errors import EarnestError
@@ -27,7 +27,7 @@ def test_what_nobody_means_is_left_out_counted_and_named(tmp_path: Path, caplog:
     unmeant += ("tools/node_modules/tone/a.wav", "conda/conda-meta/history", "conda/lib/a.wav", "conda/lib/a.tar")
     touched(tmp_path, "calls/b.wav", "calls/env.wav", "talks/a.wav", *unmeant)
     expected = [str(tmp_path / name) for name in ("calls/b.wav", "calls/env.wav", "talks/a.wav")]
-    assert sources_of([str(tmp_path)]) == expected
+    assert NamedRecordings([str(tmp_path)]).sources() == expected
     told = "6 recordings left out, hidden or in folders of programs: .hidden.wav, .venv, conda and 2 more."
     assert caplog.messages == [f"{tmp_path}: {told} To hear what is there, name it."]
     assert [one.key for one in inputs_of(str(tmp_path))] == expected  # no run of tar files
@@ -36,9 +36,9 @@ def test_what_nobody_means_is_left_out_counted_and_named(tmp_path: Path, caplog:
 
 def test_a_folder_that_is_named_is_meant(tmp_path: Path) -> None:
     touched(tmp_path, ".venv/pyvenv.cfg", ".venv/lib/a.wav", ".venv/.b/c.wav")
-    assert sources_of([str(tmp_path / ".venv")]) == [str(tmp_path / ".venv/lib/a.wav")]
+    assert NamedRecordings([str(tmp_path / ".venv")]).sources() == [str(tmp_path / ".venv/lib/a.wav")]
     with pytest.raises(EarnestError, match=r"no recordings in this folder .* 2 recordings left out.*: \.venv\."):
-        sources_of([str(tmp_path)])
+        NamedRecordings([str(tmp_path)]).sources()
 
 
 def test_paths_are_written_as_the_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_links_to_files_are_recordings_as_any(elsewhere: Path, tmp_path: Path, c
         for number in range(3):
             (tmp_path / "here" / label / f"{number}.wav").symlink_to(elsewhere / label / f"{number}.wav")
     own = read_own(tmp_path / "here")
-    assert len(own.utterances) == len(sources_of([str(tmp_path / "here")])) == 6
+    assert len(own.utterances) == len(NamedRecordings([str(tmp_path / "here")]).sources()) == 6
     assert not any("followed" in note for note in own.notes)
     assert not caplog.text
 
@@ -72,7 +72,7 @@ def test_links_to_files_are_recordings_as_any(elsewhere: Path, tmp_path: Path, c
 def test_a_folder_of_links_to_folders_says_so_to_learn_and_to_predict(elsewhere: Path, tmp_path: Path) -> None:
     for label in ("asks", "tells"):
         (tmp_path / "here" / label).symlink_to(elsewhere / label)
-    for read in (read_own, lambda path: sources_of([str(path)])):
+    for read in (read_own, lambda path: NamedRecordings([str(path)]).sources()):
         with pytest.raises(EarnestError, match="2 folders are links, which are not followed: asks, tells"):
             read(tmp_path / "here")
     assert len(read_own(elsewhere).utterances) == 6
@@ -84,7 +84,7 @@ def test_recordings_beside_a_link_are_read_and_the_link_is_told(elsewhere: Path,
     own = read_own(elsewhere)
     assert len(own.utterances) == 6
     assert any("not followed: more" in note for note in own.notes)
-    assert len(sources_of([str(elsewhere)])) == 6
+    assert len(NamedRecordings([str(elsewhere)]).sources()) == 6
     assert "not followed: more" in caplog.text
 
 
@@ -96,7 +96,7 @@ def test_a_junction_of_windows_is_a_link(elsewhere: Path, tmp_path: Path, monkey
     lstat, junction = Path.lstat, SimpleNamespace(st_mode=stat.S_IFDIR, st_reparse_tag=0xA0000003)
     monkeypatch.setattr(Path, "lstat", lambda path: junction if path in junctions else lstat(path))
     monkeypatch.setattr(os.path, "islink", lambda _: False)  # so os.walk follows them
-    assert len(sources_of([str(elsewhere)])) == 6
+    assert len(NamedRecordings([str(elsewhere)]).sources()) == 6
     own = read_own(elsewhere)
     assert len(own.utterances) == 6
     assert any("2 folders are links, which are not followed: more, asks/more" in note for note in own.notes)
@@ -108,7 +108,7 @@ def test_hidden_folders_and_what_lies_in_them_are_not_told(elsewhere: Path, tmp_
         (hidden / "link").symlink_to(tmp_path / "here")
     (elsewhere / ".link").symlink_to(tmp_path / "here")
     assert not any("followed" in note for note in read_own(elsewhere).notes)
-    assert len(sources_of([str(elsewhere)])) == 6
+    assert len(NamedRecordings([str(elsewhere)]).sources()) == 6
     assert not caplog.text
 
 
@@ -121,6 +121,6 @@ def test_a_folder_is_walked_once(elsewhere: Path, monkeypatch: pytest.MonkeyPatc
 
     os_walk = os.walk
     monkeypatch.setattr(os, "walk", walk)
-    sources_of([str(elsewhere)])
+    NamedRecordings([str(elsewhere)]).sources()
     read_own(elsewhere)
     assert walked == [elsewhere, elsewhere]

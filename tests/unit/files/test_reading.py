@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from earnest.apps.cli._recordings import sources_of
+from earnest.apps.cli._recordings import NamedRecordings
 from earnest.corpora.manifest import read_manifest
 from earnest.corpora.own.read import read_own
 from earnest.errors import CorpusError, EarnestError
@@ -70,7 +70,7 @@ def test_tables_that_another_system_wrote_name_the_recordings_here(written: str,
         ("own.csv", "path,label", f"{written},tells"),
     ):
         (tmp_path / name).write_text(f"{header}\n{row}\n", encoding="utf-8")
-    assert sources_of([str(tmp_path / "list.csv")]) == [str(there)]
+    assert NamedRecordings([str(tmp_path / "list.csv")]).sources() == [str(there)]
     assert read_manifest(tmp_path / "manifest.csv")[0].path == there
     (tmp_path / "list.txt").write_text(f"{written}\n", encoding="utf-8")
     assert [row.native_emotion for row in read_own(tmp_path / "list.txt").utterances] == ["Märchen"]

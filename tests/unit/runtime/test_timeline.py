@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, replace
 from io import StringIO
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from csv_tables import rows_of
 
+from earnest.corpora.turns import SpeakerTurn
 from earnest.errors import EarnestError
 from earnest.runtime.prediction import (
     Envelope,
@@ -24,7 +25,7 @@ from earnest.runtime.prediction import (
     Window,
     event_from_dict,
 )
-from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
+from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, speakers_of, written
 from earnest.runtime.timeline_plot import COLOURS
 
 SPANS = (
@@ -366,3 +367,28 @@ def test_a_picture_makes_its_folder_and_a_wrong_name_is_told_as_it_was_given(tmp
     (tmp_path / "file").touch()
     with pytest.raises(EarnestError, match=r"a\.png: not writable \(File exists\)\. Choose another place"):
         found.plot(tmp_path / "file" / "a.png")
+
+
+def test_each_span_belongs_to_who_speaks_longest_in_it() -> None:
+    turns = [SpeakerTurn(0.5, 4.0, "anna"), SpeakerTurn(4.0, 6.0, "ben")]
+    spans = [Span(start_s, end_s, "sad", 0.5) for start_s, end_s in ((0, 3), (3.5, 5.5), (7, 8), (0, 0.4))]
+    assert speakers_of(spans, turns) == ["anna", "ben", "", ""]
+
+
+def test_each_span_looks_at_the_turns_around_it_alone_however_long_the_recording() -> None:
+    looked_at: list[float] = []
+
+    class Turn:
+        def __init__(self, start_s: float) -> None:
+            self.start_s, self.end_s = start_s, start_s + 1.5
+
+        @property
+        def speaker(self) -> str:
+            looked_at.append(self.start_s)
+            return "anna" if self.start_s % 2 else "ben"
+
+    turns: list[Any] = [Turn(start_s) for start_s in range(1000)]
+    spans = [Span(start_s + 0.75, start_s + 1, "sad", 0.5) for start_s in range(1000)]
+    spans += [Span(0, 1, "sad", 0.5), Span(2000, 2001, "sad", 0.5)]
+    assert speakers_of(spans, turns) == ["ben", "anna"] * 500 + ["ben", ""]
+    assert len(looked_at) <= 2 * len(spans)

@@ -412,7 +412,7 @@ def test_what_arrives_later_is_adapted_with_what_was_there(
     paths = sorted(str(path) for path in (folder / "bob").iterdir())
     from earnest.apps.cli import predict
 
-    monkeypatch.setattr(predict, "sources_of", lambda *_: paths[:3])
+    monkeypatch.setattr(predict.NamedRecordings, "sources", lambda *_: paths[:3])
     monkeypatch.setattr(predict, "arriving", lambda *_: iter([paths[3:]]))
     told = rows_of(run(bundle, "predict", folder / "bob", "--watch", "--adapt", "auto", "--json").stdout)
     early, late = (list(model.predict_many(some, speakers="bob")) for some in (paths[:3], paths))

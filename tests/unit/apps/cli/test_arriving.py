@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from earnest.apps.cli import _recordings
-from earnest.apps.cli._recordings import arriving, sources_of
+from earnest.apps.cli._recordings import NamedRecordings, arriving
 from earnest.audio.source import Source
 
 
@@ -109,6 +109,6 @@ def test_what_was_written_just_now_is_left_to_the_watching(tmp_path: Path) -> No
     for path in (old, new):
         path.write_bytes(b"sound")
     os.utime(old, (0, time.time() - 3600))
-    assert sources_of([str(tmp_path)], waits=True) == [str(old)]
-    assert sources_of([str(tmp_path)]) == [str(new), str(old)]
-    assert sources_of([str(new)], waits=True) == [str(new)]  # named: nobody watches it
+    assert NamedRecordings([str(tmp_path)]).sources(waits=True) == [str(old)]
+    assert NamedRecordings([str(tmp_path)]).sources() == [str(new), str(old)]
+    assert NamedRecordings([str(new)]).sources(waits=True) == [str(new)]  # named: nobody watches it

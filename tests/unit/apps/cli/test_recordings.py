@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from earnest.apps.batch.inputs import inputs_of
-from earnest.apps.cli._recordings import Speakers, in_channels, read_list, sources_of
+from earnest.apps.cli._lists import read_list
+from earnest.apps.cli._recordings import NamedRecordings, in_channels
 from earnest.audio.source import Channel, Part, path_of
 from earnest.corpora.own.read import LONGEST_PATH
 from earnest.errors import EarnestError
@@ -19,7 +20,7 @@ def test_a_speaker_is_named_by_list_pattern_sub_folder_and_folder_in_this_order(
 
     def groups(*words: str, pattern: str | None = None) -> list[set[str]]:
         names = ("talks/anna/monday/1", "talks/anna/2", "talks/bob/3", "talks/4", "alone/5")
-        speakers = Speakers([str(tmp_path / word) for word in words], pattern)
+        speakers = NamedRecordings([str(tmp_path / word) for word in words]).speakers(pattern)
         found: dict[str, set[str]] = {}
         for name in names:
             found.setdefault(speakers.of(str(tmp_path / f"{name}.wav")), set()).add(name[-1])
@@ -35,7 +36,7 @@ def test_a_speaker_is_named_by_list_pattern_sub_folder_and_folder_in_this_order(
 
 
 def test_a_pattern_is_not_tried_on_endless_names() -> None:
-    speakers = Speakers([], "a")
+    speakers = NamedRecordings([]).speakers("a")
     assert speakers.of("a" * LONGEST_PATH) == speakers.of("ba")
     assert speakers.of("a" * (LONGEST_PATH + 1)) != speakers.of("ba")
 
@@ -105,7 +106,7 @@ def test_times_of_other_columns_that_are_not_read_are_told(
 ) -> None:
     """They may be times of the day, such as when a call began."""
     (tmp_path / "list.csv").write_text(f"path,start,end\na.wav,{row}\n")
-    sources_of([str(tmp_path / "list.csv")])
+    NamedRecordings([str(tmp_path / "list.csv")]).sources()
     messages = [record.getMessage() for record in caplog.records]
     assert (len(messages) == 1 and told in messages[0]) if told else not messages
 
@@ -117,10 +118,10 @@ def test_times_may_have_decimal_commas_where_commas_part_no_cells(tmp_path: Path
 
 def test_a_part_has_the_speaker_of_its_recording(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,start_s,end_s,speaker\na.wav,0,1,anna\na.wav,1,2,bert\n")
-    listed = Speakers([str(tmp_path / "list.csv")])
+    listed = NamedRecordings([str(tmp_path / "list.csv")]).speakers()
     names = [path_of(source) for source in read_list(tmp_path / "list.csv").sources]
     assert [listed.of(name) for name in names] == ["speaker anna", "speaker bert"]
-    by_name = Speakers([str(tmp_path)], "spk([0-9])")
+    by_name = NamedRecordings([str(tmp_path)]).speakers("spk([0-9])")
     assert by_name.of(str(tmp_path / "spk1.wav@0-1")) == by_name.of(str(tmp_path / "spk1.wav@2-3"))
 
 
@@ -129,7 +130,10 @@ def test_a_column_that_learn_takes_for_the_recordings_is_their_path(tmp_path: Pa
     (tmp_path / "list.csv").write_text(f"label;{name};speaker\nsad;a.wav;anna\nsad;b.wav;\n")
     listed = read_list(tmp_path / "list.csv")
     assert listed.sources == (str(tmp_path / "a.wav"), str(tmp_path / "b.wav"))
-    assert listed.speakers == {str(tmp_path / "a.wav"): "anna", str(tmp_path / "b.wav"): ""}
+    assert {path: one.speaker for path, one in listed.told.items()} == {
+        str(tmp_path / "a.wav"): "anna",
+        str(tmp_path / "b.wav"): "",
+    }
     assert [one.key for one in inputs_of(str(tmp_path / "list.csv"))] == list(listed.sources)
 
 
@@ -137,12 +141,12 @@ def test_a_column_that_learn_takes_for_the_recordings_is_their_path(tmp_path: Pa
 def test_a_column_that_learn_takes_for_the_speaker_says_who_speaks(tmp_path: Path, name: str) -> None:
     path = tmp_path / "list.csv"
     path.write_text(f"file,{name},session\na.wav,p01,1\nb.wav,p02,1\n")
-    listed, speakers = read_list(path), Speakers([str(path)])
-    assert list(listed.speakers.values()) == ["p01", "p02"]
+    listed, speakers = read_list(path), NamedRecordings([str(path)]).speakers()
+    assert [one.speaker for one in listed.told.values()] == ["p01", "p02"]
     assert speakers.are_listed
     assert len({speakers.of(path_of(one)) for one in listed.sources}) == 2
     path.write_text(f"file,speaker,{name}\na.wav,anna,p01\n")
-    assert list(read_list(path).speakers.values()) == ["anna"]
+    assert [one.speaker for one in read_list(path).told.values()] == ["anna"]
 
 
 def test_a_column_path_goes_before_others_that_may_name_recordings(tmp_path: Path) -> None:
@@ -153,15 +157,15 @@ def test_a_column_path_goes_before_others_that_may_name_recordings(tmp_path: Pat
 def test_spaces_around_the_cells_of_a_list_mean_nothing_but_in_paths(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path, speaker,channel \n a.wav, anna ,2\nb.wav,anna, 1\n")
     listed = read_list(tmp_path / "list.csv")
-    assert [str(one) for one in listed.speakers] == [str(tmp_path / " a.wav#2"), str(tmp_path / "b.wav#1")]
-    assert set(listed.speakers.values()) == {"anna"}
+    assert [str(one) for one in listed.told] == [str(tmp_path / " a.wav#2"), str(tmp_path / "b.wav#1")]
+    assert {one.speaker for one in listed.told.values()} == {"anna"}
 
 
 def test_what_macos_keeps_of_a_recording_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("a.wav", "._a.wav", "__MACOSX/._a.wav", "b/._c.flac"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    assert sources_of([str(tmp_path)]) == [str(tmp_path / "a.wav")]
+    assert NamedRecordings([str(tmp_path)]).sources() == [str(tmp_path / "a.wav")]
     assert not caplog.text
 
 
@@ -179,8 +183,8 @@ def test_a_column_that_is_nearly_ours_is_told_once(
 ) -> None:
     calls = tmp_path / "calls.csv"
     calls.write_text(f"{header}\na.wav{',1' * header.count(',')}\nb.wav{',2' * header.count(',')}\n")
-    Speakers([str(calls)])
-    for named in (lambda: sources_of([str(calls)]), lambda: [one.key for one in inputs_of(str(calls))]):
+    NamedRecordings([str(calls)]).speakers()
+    for named in (lambda: NamedRecordings([str(calls)]).sources(), lambda: [one.key for one in inputs_of(str(calls))]):
         assert named() == [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
         said = [record.getMessage() for record in caplog.records]
         assert len(said) == len(told) and all(word in one for word, one in zip(told, said, strict=True))

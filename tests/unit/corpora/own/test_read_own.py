@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.apps.cli._recordings import Speakers, read_list
+from earnest.apps.cli._lists import read_list
+from earnest.apps.cli._recordings import NamedRecordings
 from earnest.audio.source import path_of
 from earnest.corpora.load import refused_sentences
 from earnest.corpora.manifest import doubts_about, read_manifest, write_manifest
@@ -109,7 +110,7 @@ def test_patterns_find_what_macos_wrote(tmp_path, form):
     pattern = unicodedata.normalize({"NFC": "NFD", "NFD": "NFC"}[form], "wütend|Jürgen")
     found = read_own(tmp_path, label_pattern=pattern.split("|")[0], speaker_pattern=f"({pattern})")
     assert (found.labels, found.speakers) == (("wütend",), ("own-Jürgen",))
-    speakers = Speakers([str(tmp_path)], f"({pattern})")
+    speakers = NamedRecordings([str(tmp_path)]).speakers(f"({pattern})")
     assert speakers.of(str(tmp_path / folder / "a.wav")) == f"pattern {tmp_path} Jürgen"
 
 

@@ -1,0 +1,204 @@
+"""Who says what when, as programs of transcription and diarisation write it beside a recording.
+
+Subtitles (SubRip's .srt, WebVTT's .vtt), the .json of Whisper and WhisperX, and NIST's RTTM (.rttm).
+"""
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path, PurePath
+from typing import Any
+
+from earnest.audio.source import file_and_channel
+from earnest.corpora.folders import RecordingFinder, ending_of
+from earnest.errors import EarnestError, printable, shown
+from earnest.files.reading import parsed_json, read_text
+from earnest.files.tables import lines_of
+
+MOST_BYTES = 1 << 26
+MOST_S = 1e9
+_CLOCK = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2}(?:[.,]\d{1,6})?)"  # 01:02:03,456 or 02:03.456
+_CUE = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
+_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>", re.IGNORECASE)  # WebVTT's: <v Anna>
+_MARKUP = re.compile(r"<[^>]*>|\{\\[^}]*\}")  # <i>, <00:01.500>, and {\an8} of SubRip's
+_NAMED = re.compile(r"\s*\[([^][]{1,80})\]:\s+(.*)", re.DOTALL)  # WhisperX' subtitles: [SPEAKER_00]: …
+_log = logging.getLogger("earnest")
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerTurn:
+    """A stretch of one speaker; turns of several speakers may overlap.
+
+    Attributes
+    ----------
+    speaker : "" where the file names nobody
+    text : what is said, in one line; "" where the file doesn't tell
+    """
+
+    start_s: float
+    end_s: float
+    speaker: str = ""
+    text: str = ""
+
+
+def are_turns(path: str) -> bool:
+    """Whether a file is one of speaker turns, by the ending of its name."""
+    return ending_of(path) in _READERS
+
+
+def read_turns(path: Path, recording: str = "") -> list[SpeakerTurn]:
+    """Return the turns of one recording, in order of time; see `turns_by_recording`.
+
+    Raises `EarnestError` also when the file is about several recordings, but not this.
+
+    Parameters
+    ----------
+    recording : path of whose turns are read, where the file is about several; one alone may be called anything there
+    """
+    found = turns_by_recording(path)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    name = name_in_rttm(file_and_channel(recording)[0])
+    if name in found:
+        return found[name]
+    such = printable(min(found))
+    raise EarnestError(f"{path}: is about {len(found)} recordings, such as '{such}', none called '{printable(name)}'.")
+
+
+def turns_by_recording(path: Path) -> dict[str, list[SpeakerTurn]]:
+    """Read a file of speaker turns: the recording's name in it, "" where it tells none → turns in order of time.
+
+    Turns that end where they start, or before, are left out, which is reported.
+
+    Raises `EarnestError` when the file can't be read, or tells no turn.
+    """
+    what = "file of speaker turns"
+    if not are_turns(str(path)):
+        raise EarnestError(f"{path}: no {what}; these end in {', '.join(_READERS)}.")
+    found, n_empty = defaultdict[str, list[SpeakerTurn]](list), 0
+    for name, turn in _READERS[ending_of(path.name)](read_text(path, most=MOST_BYTES, what=what), str(path)):
+        lasts = turn.end_s > turn.start_s
+        found[name] += [turn] if lasts else []
+        n_empty += not lasts
+    if not any(found.values()):
+        raise EarnestError(f"{path}: tells no turn of a speaker that lasts. Is it a {what}?")
+    if n_empty:
+        told = "turn that ends where it starts" if n_empty == 1 else "turns that end where they start"
+        _log.warning("%s: %d %s left out.", printable(str(path)), n_empty, told)
+    return {name: sorted(turns, key=lambda turn: turn.start_s) for name, turns in found.items() if turns}
+
+
+def recording_of(path: Path, name: str, finder: RecordingFinder, is_one: bool) -> Path:
+    """Return the recording that turns are about: it lies beside their file.
+
+    Talk.mp3 has its subtitles in talk.srt, talk.mp3.srt or, of a language, talk.en.srt.
+
+    Raises `EarnestError` where none is called so.
+
+    Parameters
+    ----------
+    name : of the recording, in the file; "" where it tells none
+    is_one : whether the file is about no other; then it may be called as the file is
+    """
+    stem = path.stem
+    names = [name, name.replace("_", " ")] * bool(name) + [stem, PurePath(stem).stem] * is_one
+    for one in names:
+        if found := finder.called(path.parent, one):
+            return found
+    told = f"there is no recording called {printable(name if name and not is_one else stem)} beside it"
+    raise EarnestError(f"{path}: {told} (.wav, .mp3 …). Put it into that folder, or rename one of them.")
+
+
+def name_in_rttm(path: str) -> str:
+    """Return what RTTM calls a recording: its file's name without the ending, in one word."""
+    return "_".join(PurePath(path).stem.split()) or "recording"
+
+
+_Found = Iterator[tuple[str, SpeakerTurn]]
+
+
+def _cues(text: str, where: str) -> _Found:
+    """Yield the cues of subtitles; numbers, names, notes and styles of WebVTT stand outside them."""
+    lines = iter(lines_of(text))
+    for line in lines:
+        if times := _CUE.fullmatch(line):
+            said = " ".join(_until_empty(lines))
+            voice = _VOICE.search(said)
+            said = unescape(_MARKUP.sub("", said))
+            named = _NAMED.fullmatch(said)
+            speaker = voice[1] if voice else named[1] if named else ""
+            start_s, end_s = (_seconds(times.groups()[first : first + 3]) for first in (0, 3))
+            yield "", SpeakerTurn(start_s, end_s, _line(unescape(speaker)), _line(named[2] if named else said))
+        elif "-->" in line:
+            raise EarnestError(f"{where}: {shown(line.strip())} are no times; expected 00:01:02,345 --> 00:01:04,000.")
+
+
+def _until_empty(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        if not line.strip():
+            return
+        yield line
+
+
+def _seconds(clock: Sequence[str | None]) -> float:
+    hours, minutes, seconds = (float((text or "0").replace(",", ".")) for text in clock)
+    return round(3600 * hours + 60 * minutes + seconds, 6)
+
+
+def _line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+def _whispers(text: str, where: str) -> _Found:
+    """Yield the segments of Whisper's JSON; those of WhisperX may name a speaker."""
+    values = parsed_json(text, where)
+    segments = values.get("segments") if isinstance(values, dict) else None
+    if not isinstance(segments, list):
+        told = "no 'segments' in it. Of JSON, that of Whisper and WhisperX is read (with start, end and text)"
+        raise EarnestError(f"{where}: {told}.")
+    for number, segment in enumerate(segments, 1):
+        if not isinstance(segment, dict):
+            raise EarnestError(f"{where}: segment {number} is {shown(segment)}, expected start, end and text.")
+        start_s, end_s = (_time(segment, name, f"{where}: segment {number}") for name in ("start", "end"))
+        speaker, said = (str(segment.get(name) or "") for name in ("speaker", "text"))
+        yield "", SpeakerTurn(start_s, end_s, _line(speaker), _line(said))
+
+
+def _time(segment: Mapping[str, Any], name: str, where: str) -> float:
+    value = segment.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_S:
+        raise EarnestError(f"{where}: {name} is {shown(value)}, expected seconds, at least 0.")
+    return float(value)
+
+
+def _rttm(text: str, where: str) -> _Found:
+    """Yield the lines SPEAKER of NIST's Rich Transcription Time Marked."""
+    is_one = False
+    for number, line in enumerate(lines_of(text), 1):
+        fields = line.split()
+        if not fields or fields[0] != "SPEAKER":
+            continue
+        is_one = True
+        try:
+            start_s, lasting_s, speaker = float(fields[3]), float(fields[4]), printable(fields[7])
+        except (ValueError, IndexError):
+            speaker = ""
+        if speaker in ("", "<NA>"):  # a space in the file's name moves all fields
+            expected = "SPEAKER file 1 start duration <NA> <NA> speaker …, without spaces in the names"
+            raise EarnestError(f"{where}, line {number}: expected {expected}.")
+        if not (0 <= start_s <= MOST_S and 0 <= lasting_s <= MOST_S):
+            raise EarnestError(f"{where}, line {number}: start and duration must be seconds, at least 0.")
+        yield fields[1], SpeakerTurn(start_s, round(start_s + lasting_s, 6), speaker)
+    if not is_one:
+        raise EarnestError(f"{where}: no line begins with SPEAKER. Is it an RTTM file?")
+
+
+_READERS: Mapping[str, Callable[[str, str], _Found]] = {
+    ".srt": _cues,
+    ".vtt": _cues,
+    ".json": _whispers,
+    ".rttm": _rttm,
+}
