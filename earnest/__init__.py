@@ -22,6 +22,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from earnest.audio.source import AudioInput, Channel, Part
     from earnest.bundle import BundleInfo
+    from earnest.corpora.turns import SpeakerTurn, read_turns
     from earnest.own.learn import learn
     from earnest.runtime.formats import Embeddings, PredictionRows
     from earnest.runtime.loading import load, predict
@@ -52,6 +53,7 @@ __all__ = [
     "RecipeError",
     "Segment",
     "Span",
+    "SpeakerTurn",
     "SplitError",
     "Timeline",
     "VocalBurst",
@@ -61,6 +63,7 @@ __all__ = [
     "load",
     "models",
     "predict",
+    "read_turns",
 ]
 
 _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
@@ -75,12 +78,14 @@ _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
     "Profile": "earnest.runtime.profile",
     "Segment": "earnest.runtime.prediction",
     "Span": "earnest.runtime.prediction",
+    "SpeakerTurn": "earnest.corpora.turns",
     "Timeline": "earnest.runtime.timeline",
     "VocalBurst": "earnest.runtime.prediction",
     "Window": "earnest.runtime.prediction",
     "learn": "earnest.own.learn",
     "load": "earnest.runtime.loading",
     "predict": "earnest.runtime.loading",
+    "read_turns": "earnest.corpora.turns",
 }
 
 

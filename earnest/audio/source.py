@@ -96,7 +96,7 @@ LONGEST_PATH, SHOWN_OF_LONG = 4_096, 100  # of Linux, in letters; what is shown 
 _WITH_RATE = "Give array and sample rate together: model.predict((array, 16000))."
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # such as https://; a drive has one letter
 _CHANNEL = re.compile(r"(.*\.[^./#]+|-|array|bytes|stream)#([1-9][0-9]{0,2})", re.DOTALL)
-_PART = re.compile(r"(.*\.[^./@]+|-|array|bytes|stream)@([0-9]+(?:\.[0-9]+)?)-[0-9.]*", re.DOTALL)
+_PART = re.compile(r"(.*\.[^./@]+|-|array|bytes|stream)@([0-9]+(?:\.[0-9]+)?)-(?:[0-9]+(?:\.[0-9]+)?)?", re.DOTALL)
 NOT_FILES = frozenset(("-", "array", "bytes", "stream"))  # paths of what has none, see `path_of`
 _EXPECTED = "Give a path, bytes, an open binary file or (array, sample_rate_hz)."
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
+from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -49,23 +50,25 @@ def are_turns(path: str) -> bool:
     return ending_of(path) in _READERS
 
 
-def read_turns(path: Path, recording: str = "") -> list[SpeakerTurn]:
-    """Return the turns of one recording, in order of time; see `turns_by_recording`.
+def read_turns(path: str | PathLike[str], recording: str = "") -> list[SpeakerTurn]:
+    """Return who says what when in a recording, in order of time, as a file beside it tells.
 
-    Raises `EarnestError` also when the file is about several recordings, but not this.
+    It is one of subtitles (.srt, .vtt), the .json of Whisper or WhisperX, or RTTM (.rttm).
+
+    Raises `EarnestError` when the file can't be read, tells no turn, or is about several recordings but not this.
 
     Parameters
     ----------
     recording : path of whose turns are read, where the file is about several; one alone may be called anything there
     """
-    found = turns_by_recording(path)
+    found = turns_by_recording(Path(path))
     if len(found) == 1:
         return next(iter(found.values()))
     name = name_in_rttm(file_and_channel(recording)[0])
     if name in found:
         return found[name]
-    such = printable(min(found))
-    raise EarnestError(f"{path}: is about {len(found)} recordings, such as '{such}', none called '{printable(name)}'.")
+    told = f"is about {len(found)} recordings, such as '{printable(min(found))}', none called '{printable(name)}'"
+    raise EarnestError(f"{Path(path)}: {told}.")
 
 
 def turns_by_recording(path: Path) -> dict[str, list[SpeakerTurn]]:

@@ -7,7 +7,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
@@ -17,12 +17,11 @@ import numpy.typing as npt
 from earnest.errors import EarnestError, counted, needs_extra, printable_json
 from earnest.files.tables import csv_row, load_pyarrow
 from earnest.labels import AFFECT
-from earnest.runtime.prediction import Prediction, Status, VocalBurst
+from earnest.runtime.prediction import TOLD, Prediction, Status, VocalBurst
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
 _AFTER = ("polarity", "gender_female", "gender_male", *AFFECT, "affect_derived", "intensity")
 _LAST = ("quality", "adapted", "adaptation_weight", "shares", "vocal_bursts", "model", "error")
-_NAMED = "speaker"  # a column of tables of which some rows name one
 _PREFIX = "p_"
 _GENDERS = ("female", "male")
 FLAGS = ("affect_derived", "adapted")
@@ -46,27 +45,27 @@ def json_line(row: _HasValues) -> str:
     return printable_json(json.dumps(row.to_dict(), ensure_ascii=False, allow_nan=False))
 
 
-def csv_header(classes: Sequence[str], has_speakers: bool = False) -> str:
+def csv_header(classes: Sequence[str], told: Container[str] = ()) -> str:
     """Return the line of column names; probabilities are called ``p_<class>``."""
-    return csv_row(_columns(classes, has_speakers))
+    return csv_row(_columns(classes, told))
 
 
-def csv_line(prediction: Prediction, classes: Sequence[str], has_speakers: bool = False) -> str:
+def csv_line(prediction: Prediction, classes: Sequence[str], told: Container[str] = ()) -> str:
     """Return one row of CSV, see `earnest.files.tables`; what there is no value for is empty.
 
     Quality words are joined by spaces, ``shares`` and ``vocal_bursts`` are JSON.
     """
-    values = flat_values(prediction, classes, has_speakers)
+    values = flat_values(prediction, classes, told)
     values |= {name: "true" if values[name] else "false" for name in FLAGS}
     return csv_row(values.values())
 
 
-def flat_values(prediction: Prediction, classes: Sequence[str], has_speakers: bool = False) -> dict[str, Any]:
+def flat_values(prediction: Prediction, classes: Sequence[str], told: Container[str] = ()) -> dict[str, Any]:
     """Return column → value, in the order of `csv_header`.
 
     Parameters
     ----------
-    has_speakers : whether there is a column ``speaker``, as where somebody named one
+    told : those of `TOLD` that have a column, as where a list told one
     """
     values = prediction.to_dict()
     for name in _GENDERS:
@@ -76,7 +75,7 @@ def flat_values(prediction: Prediction, classes: Sequence[str], has_speakers: bo
     values["shares"] = json.dumps(values["shares"]) if values["shares"] else None
     values["vocal_bursts"] = json.dumps(values["vocal_bursts"]) if values["vocal_bursts"] else None
     values |= {f"{_PREFIX}{name}": values["probabilities"].get(name) for name in classes}
-    return {name: values.get(name) for name in _columns(classes, has_speakers)}
+    return {name: values.get(name) for name in _columns(classes, told)}
 
 
 def check_columns(names: Sequence[str]) -> None:
@@ -87,7 +86,7 @@ def check_columns(names: Sequence[str]) -> None:
             raise ValueError(f"the column '{name}' is there twice")
     if missing := [name for name in _columns(classes) if name not in names]:
         raise ValueError(f"the column '{missing[0]}' is missing")
-    if unknown := set(names) - set(_columns(classes, has_speakers=True)):
+    if unknown := set(names) - set(_columns(classes, TOLD)):
         raise ValueError(f"the column '{min(unknown)}' is not one of `earnest predict`")
 
 
@@ -124,6 +123,7 @@ def from_flat_values(values: Mapping[str, Any]) -> Prediction:
             model=known["model"] or "",
             error=known["error"],
             speaker=known.get("speaker"),
+            text=known.get("text"),
         )
     )
 
@@ -139,8 +139,8 @@ def from_json_line(line: str | bytes) -> Prediction:
     return _checked(Prediction.from_dict(values))
 
 
-def _columns(classes: Sequence[str], has_speakers: bool = False) -> tuple[str, ...]:
-    named = (_NAMED,) if has_speakers else ()
+def _columns(classes: Sequence[str], told: Container[str] = ()) -> tuple[str, ...]:
+    named = (name for name in TOLD if name in told)
     return (*_BEFORE, *(f"{_PREFIX}{name}" for name in classes), *_AFTER, *_LAST, *named)
 
 
@@ -156,7 +156,7 @@ def _checked(row: Prediction) -> Prediction:
     """Raise `ValueError` for a row that no model answers: other types, other words, numbers out of their range."""
     if row.status not in get_args(Status):
         raise ValueError(f"there is no status '{row.status}'")
-    for name in ("path", "model", "emotion", "error", "speaker"):
+    for name in ("path", "model", "emotion", "error", *TOLD):
         text = getattr(row, name)
         if not (isinstance(text, str) or (text is None and name not in ("path", "model"))):
             raise ValueError(f"'{name}' must be text, got {text!r:.40}")
@@ -201,7 +201,7 @@ def _check_number(what: str, value: Any, least: float, most: float) -> None:
         raise ValueError(f"'{what}' must be from {least:g} to {most:g}, got {value:g}")
 
 
-_TEXTS = frozenset({"path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error", _NAMED})
+_TEXTS = frozenset({"path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error", *TOLD})
 _KNOWN = ("path", "status", "duration_s", "speech_s", "model", "error")  # of a recording, beside its vector
 _HEARD = frozenset({"unsure", "mixed"})  # of the emotion, which is not asked here
 
@@ -327,9 +327,9 @@ class PredictionRows(Framed, Iterator[Prediction]):
             again = "Keep them, rows = list(…), and make the frame with PredictionRows(rows).to_pandas()"
             raise EarnestError(f"{counted(self._n_given, 'row')} read already, none is left for a frame. {again}.")
         classes = self._classes or tuple(dict.fromkeys(name for row in rows for name in row.probabilities))
-        has_speakers = any(row.speaker is not None for row in rows)
-        flat = [flat_values(row, classes, has_speakers) for row in rows]
-        columns = _columns(classes, has_speakers)
+        told = {name for row in rows for name in row.told}
+        flat = [flat_values(row, classes, told) for row in rows]
+        columns = _columns(classes, told)
         return {name: FrameColumn(_kind(name), [values[name] for values in flat]) for name in columns}
 
     @classmethod
@@ -380,11 +380,11 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def prediction_schema(classes: Sequence[str], has_speakers: bool = False) -> Any:
+def prediction_schema(classes: Sequence[str], told: Container[str] = ()) -> Any:
     """Return the schema of a table of `earnest.runtime.formats.flat_values`."""
     pyarrow = load_pyarrow()
     kinds = _arrow_kinds(pyarrow)
-    return pyarrow.schema([(name, kinds[_kind(name)]) for name in _columns(classes, has_speakers)])
+    return pyarrow.schema([(name, kinds[_kind(name)]) for name in _columns(classes, told)])
 
 
 def _arrow_kinds(pyarrow: Any) -> Mapping[str, Any]:

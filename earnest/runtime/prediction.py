@@ -298,6 +298,7 @@ NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful", "frustration", "cont
 # Words of `Prediction.quality`.
 OVERLAPPED, OUT_OF_DOMAIN, NOT_ADAPTED = "overlapped-speech", "out-of-domain", "not-adapted"
 _TALK_S = 10.0  # of speech; less is hardly a talk
+TOLD = ("speaker", "text")  # fields of an answer that a list of recordings tells, and no model
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
 
 
@@ -340,7 +341,7 @@ class Prediction:
         the largest first, "unsure" among them; None for others, which are answered as a whole
     vocal_bursts : in order of time
     error : why there is no answer, in a sentence
-    speaker : who speaks, where a list of recordings named somebody; no answer of the model's
+    speaker, text : who speaks and what is said, where a list of recordings told it; no answers of the model's
     """
 
     path: str
@@ -363,6 +364,12 @@ class Prediction:
     model: str = ""
     error: str | None = None
     speaker: str | None = None
+    text: str | None = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Those of the fields `TOLD` that a list told."""
+        return tuple(name for name in TOLD if getattr(self, name) is not None)
 
     @property
     def answered_shares(self) -> Mapping[str, float]:
@@ -386,9 +393,9 @@ class Prediction:
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON, ``speaker`` where there is one; numbers are rounded to six decimals."""
-        values = _values(self)
-        return values if self.speaker is not None else {name: values[name] for name in values if name != "speaker"}
+        """Return plain values for JSON, ``speaker`` and ``text`` where they are told; numbers have six decimals."""
+        told = self.told
+        return {name: value for name, value in _values(self).items() if name not in TOLD or name in told}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Prediction":

@@ -98,6 +98,7 @@ class Timeline(Framed):
     model = _Whole[str]()
     error = _Whole[str | None]()
     speaker = _Whole[str | None]()
+    text = _Whole[str | None]()
 
     @classmethod
     def of(

@@ -140,6 +140,27 @@ def test_the_speakers_of_a_list_are_in_the_table(root: Path, suffix: str) -> Non
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_subtitles_are_answered_turn_by_turn_and_stand_beside_the_answers(root: Path, suffix: str) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    soundfile.write(root / "said.wav", voice(4.0), 16_000)
+    cues = ((0.0, 1.5, "[Anna]: Hello, you"), (1.5, 3.0, "=1+1"), (3.5, 9.0, "Late"), (7.0, 9.0, "Never"))
+    lines = (f"{n}\n00:00:{a:06.3f} --> 00:00:{b:06.3f}\n{said}\n" for n, (a, b, said) in enumerate(cues, 1))
+    (root / "said.srt").write_text("\n".join(lines).replace(".", ","))
+    for adapt in ("off", "auto"):
+        output = f"said-{adapt}.{suffix}"
+        done = predict(root, "said.srt", "--output", output, "--adapt", adapt)
+        assert done.returncode == 3, done.stderr
+        rows = list(held_in(root / output))
+        assert [row["path"] for row in rows] == [f"said.wav@{times}" for times in ("0-1.5", "1.5-3", "3.5-9", "7-9")]
+        assert [row["status"] == "error" for row in rows] == [False, False, False, True]
+        assert [row.get("speaker") or None for row in rows] == ["Anna", None, None, None]
+        assert [row["text"] for row in rows] == ["Hello, you", "'=1+1" if suffix == "csv" else "=1+1", "Late", "Never"]
+        done = predict(root, "said.srt", "--output", output, "--adapt", adapt, "--resume")
+        assert "4 were there already" in done.stderr
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_shares_and_vocal_bursts_are_kept_in_every_kind_of_file(root: Path, suffix: str) -> None:
     if suffix == "parquet":
         pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 
 from earnest.audio.io import OTHER_TRACKS, SEPARATE
-from earnest.audio.source import common_folder
+from earnest.audio.source import common_folder, recording_and_start
 from earnest.errors import counted, printable
 from earnest.labels import UNSURE
 from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, Span, VocalBurst, percent
@@ -25,19 +25,35 @@ _RIGHT_PART = 2 + _CONFIDENCE + 2 + 24  # two more classes in the last column
 
 
 class PredictionTable:
-    """Formats rows for a terminal of a given width; ``classes`` are those of the model, no ``paths`` unknown ones."""
+    """Formats rows for a terminal of a given width."""
 
-    def __init__(self, paths: Sequence[str], width: int, top: int = 3, classes: Sequence[str] = ()) -> None:
-        self._width, self._n_next = width, top - 1
+    def __init__(
+        self, paths: Sequence[str], width: int, top: int = 3, classes: Sequence[str] = (), has_texts: bool = False
+    ) -> None:
+        """Lay out the columns.
+
+        Parameters
+        ----------
+        paths : of the rows; none where they are not known yet
+        top : classes in a row
+        classes : those of the model
+        has_texts : whether a row's last column is what is said, in place of more classes
+        """
+        self._width, self._n_next, self._has_texts = width, top - 1, has_texts
         self._word_width = min(max([_LEAST_WORD, *map(_cells, classes)]), _MOST_WORD)
-        self._folder = _common_folder(paths)
+        self._recording = _common_recording(paths)
+        self._folder = "" if self._recording else _common_folder(paths)
         longest = max((_cells(self._name(path)) for path in paths), default=width)
         self._name_width = max(4, min(longest, _LEAST_NAME), min(longest, width - self._word_width - _RIGHT_PART - 2))
 
     def header(self) -> str:
         """Return the line above the rows."""
-        line = f"{'File':<{self._name_width}}  {'Emotion':<{self._word_width}}  {'Confidence':<{_CONFIDENCE}}  Next"
+        last = "Said" if self._has_texts else "Next"
+        first = "Time" if self._recording else "File"
+        line = f"{first:<{self._name_width}}  {'Emotion':<{self._word_width}}  {'Confidence':<{_CONFIDENCE}}  {last}"
         title = f"{printable(self._folder)}{os.sep}\n" if self._folder else ""
+        if self._recording:
+            title = f"{printable(_plain(self._recording))}\n"
         return title + click.style(line, bold=True)
 
     def row(self, prediction: Prediction) -> str:
@@ -47,7 +63,8 @@ class PredictionTable:
             return click.style(f"{name}  {'error':<{self._word_width}}  {self._message(prediction)}", fg="red")
         if prediction.emotion is None or prediction.confidence is None:
             status = click.style(f"{prediction.status:<{self._word_width}}", fg="yellow")
-            return f"{name}  {status}  {details(prediction, self._n_next + 1)}".rstrip()
+            more = f"{'':<{_CONFIDENCE}}  {self._said(prediction)}" if self._has_texts else ""
+            return f"{name}  {status}  {more or details(prediction, self._n_next + 1)}".rstrip()
         emotion = click.style(_padded(prediction.emotion, self._word_width), bold=True)
         return f"{name}  {emotion}  {_confidence(prediction.confidence)}  {self._more(prediction)}".rstrip()
 
@@ -58,6 +75,9 @@ class PredictionTable:
         return f"{times:>{self._name_width}}  {kind}  {_confidence(burst.confidence)}"
 
     def _name(self, path: str) -> str:
+        if self._recording:
+            start, _, end = path.removeprefix(f"{self._recording}@").partition("-")
+            return "–".join(exact_clock(float(time)) if time else "" for time in (start, end))
         plain = _plain(path)
         return printable(plain.removeprefix(self._folder).lstrip(os.sep) if self._folder else plain)
 
@@ -66,12 +86,20 @@ class PredictionTable:
 
         Where a line would wrap for the sake of the latter, it has fewer classes.
         """
+        if self._has_texts:
+            return self._said(prediction)
         words, shares = _quality(prediction), _of_the_speech(prediction, self._n_next + 1)
         told = [shares] if shares else _next_classes(prediction, self._n_next)
         if not shares and self._fits(told):
             while told and not self._fits([*told, words]):
                 told.pop()
         return "  ".join(filter(None, [*told, words]))
+
+    def _said(self, prediction: Prediction) -> str:
+        """Return who says what, in what is left of the line or half a line more."""
+        left = self._width - self._name_width - self._word_width - _CONFIDENCE - 6
+        told = filter(None, (prediction.speaker, prediction.text))
+        return _begun(": ".join(map(printable, told)), max(left, self._width // 2))
 
     def _fits(self, told: Sequence[str]) -> bool:
         """Whether this has a place at the end of a line."""
@@ -84,6 +112,13 @@ class PredictionTable:
         indent = self._name_width + self._word_width + 4
         lines = textwrap.wrap(text, max(self._width - indent, 20)) or [""]
         return ("\n" + " " * indent).join(lines)
+
+
+def _common_recording(paths: Sequence[str]) -> str:
+    """Return the recording that all of several rows are parts of; "" for none."""
+    first, *others = map(recording_and_start, paths) if len(paths) > 1 else [("", None)]
+    are_alike = all(one[0] == first[0] and one[1] is not None for one in (first, *others))
+    return first[0] if are_alike else ""
 
 
 def _common_folder(paths: Sequence[str]) -> str:
@@ -210,6 +245,15 @@ def _fitted(name: str, width: int) -> str:
             name = name[1:]
         name = f"…{name}"
     return _padded(name, width)
+
+
+def _begun(text: str, width: int) -> str:
+    """Return the text in at most ``width`` cells; of a longer one the beginning is kept."""
+    if _cells(text) > width:
+        while _cells(text) > width - 1:
+            text = text[:-1]
+        text = f"{text.rstrip()}…"
+    return text
 
 
 def _padded(text: str, width: int) -> str:

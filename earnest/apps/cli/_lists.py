@@ -107,7 +107,7 @@ def _read_table(path: Path) -> ListedRecordings:
             except AudioError as error:
                 raise EarnestError(f"{path}, row {number}: {error}") from None
         speaker = row.get("speaker", "")
-        if told.setdefault(path_of(source), Listed(speaker)).speaker != speaker:
+        if told.setdefault(path_of(source), Listed(speaker, row.get("text", ""))).speaker != speaker:
             twice = f"another row says that {printable(row['path'])} is spoken by someone else"
             instead = "Keep one of them, or name each one's channel in a column 'channel'; call who listened 'rater'."
             raise EarnestError(f"{path}, row {number}: {twice}. {instead}")

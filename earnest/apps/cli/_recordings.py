@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path, PurePath
 from threading import Lock
 from typing import BinaryIO, TypeAlias, TypeVar
@@ -43,6 +44,7 @@ from earnest.errors import AudioError, EarnestError, MissingExtraError, printabl
 from earnest.labels import composed
 from earnest.progress import SILENT, Progress, ShowAmount
 from earnest.runtime.decoders import Reading
+from earnest.runtime.prediction import TOLD
 from earnest.runtime.predictor import Predictor
 
 POLL_S, LOOK_S = 1.0, 0.1
@@ -74,14 +76,18 @@ class Speakers:
         self._unmatched = dict[str, str]()  # path → what the pattern was tried on
 
     @property
-    def are_listed(self) -> bool:
-        """Whether a list names some."""
-        return any(one.speaker for one in self._listed.values())
+    def told(self) -> frozenset[str]:
+        """What lists tell of any recording, by its name in `TOLD`."""
+        return frozenset(name for name in TOLD if any(getattr(one, name) for one in self._listed.values()))
 
-    def listed(self, path: str) -> str | None:
-        """Return the name that a list has for a recording's speaker, None where it has none."""
-        whole = file_and_channel(recording_and_start(path)[0])[0]
-        return next((one.speaker for one in map(self._listed.get, (path, whole)) if one and one.speaker), None)
+    def told_of(self, path: str) -> Listed:
+        """Return what lists tell of a recording; of a channel and a part also what is told of the whole."""
+        recording, start_s = recording_and_start(path)
+        whole, channel = file_and_channel(recording)
+        part = path.removeprefix(recording) if start_s is not None else ""
+        found = [self._listed.get(one, Listed()) for one in (path, f"{whole}{part}" if channel else path, whole)]
+        speaker, text = (next(filter(None, map(attrgetter(name), found)), "") for name in TOLD)
+        return Listed(speaker, text)
 
     def of(self, path: str) -> str:
         """Return the speaker of a recording, "" for none; with a pattern that doesn't match, it has one to itself.

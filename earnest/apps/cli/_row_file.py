@@ -330,7 +330,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         made_by : what is told of the rows; None for what ``info`` says
         """
         self._adapted, self._adapts, self._below = adapted, adapts, info.abstain_below
-        self._has_speakers = False  # whether a row names one
+        self._told = set[str]()  # columns that a list tells
         self._is_told = False  # whether rows of the run before hold answers, and no more what was heard
         self._form, self._classes, self._model = form, info.classes, info.name
         if form == "parquet":
@@ -340,7 +340,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
     def _check(self, heard: "Prediction | AnsweredRecording") -> None:
         assert isinstance(heard, AnsweredRecording)
         row = heard.plain
-        self._has_speakers |= row.speaker is not None
+        self._told.update(row.told)
         # Speech that was answered has steps, but for a spectrogram's picture, of which no seconds are known.
         self._is_told |= row.speech_s is not None and bool(row.probabilities) and not heard.steps
         if row.model != self._model:
@@ -380,7 +380,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
 
     def _line(self, row: "Prediction | AnsweredRecording") -> str:
         plain = row.plain if isinstance(row, AnsweredRecording) else row
-        self._has_speakers |= plain.speaker is not None
+        self._told.update(plain.told)
         return json_line(row if self._adapted else plain)
 
     def _path_and_failed(self, row: "Prediction | AnsweredRecording") -> tuple[str, bool]:
@@ -395,7 +395,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
 
     def _write_whole(self, path: Path) -> None:
         if self._form == "parquet":
-            _write_parquet(path, self._rows(), self._classes, self._has_speakers)
+            _write_parquet(path, self._rows(), self._classes, self._told)
         elif self._form == "json" and not self._adapted:
             with open(path, "wb", opener=unfollowed) as file:
                 file.writelines(line for _, line in self._lines_of_rows())
@@ -407,8 +407,8 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         if self._form == "json":
             yield from map(json_line, self._rows())
         else:
-            yield csv_header(self._classes, self._has_speakers)
-            yield from (csv_line(row, self._classes, self._has_speakers) for row in self._rows())
+            yield csv_header(self._classes, self._told)
+            yield from (csv_line(row, self._classes, self._told) for row in self._rows())
 
     def _rows(self) -> Iterator[Prediction]:
         if self._adapted:
@@ -493,9 +493,9 @@ def not_ours(where: str, why: str, command: str = "predict") -> EarnestError:
     return EarnestError(f"{where}: not written by `earnest {command}`, or damaged ({told_why}). {NOT_OURS}")
 
 
-def _write_parquet(path: Path, rows: Iterator[Prediction], classes: Sequence[str], has_speakers: bool) -> None:
+def _write_parquet(path: Path, rows: Iterator[Prediction], classes: Sequence[str], told: Container[str]) -> None:
     pyarrow = load_pyarrow()
-    schema = prediction_schema(classes, has_speakers)
+    schema = prediction_schema(classes, told)
     with open(path, "wb", opener=unfollowed) as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
-        while group := [flat_values(row, classes, has_speakers) for row in islice(rows, PARQUET_ROWS)]:
+        while group := [flat_values(row, classes, told) for row in islice(rows, PARQUET_ROWS)]:
             writer.write_table(pyarrow.Table.from_pylist(group, schema))

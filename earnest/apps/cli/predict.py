@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -144,7 +144,8 @@ def command(
     """Recognise the emotion of recordings.
 
     PATHS are files, folders (searched for recordings), lists (.csv or .tsv with the column path, and perhaps speaker,
-    channel, start_s and end_s: a part in seconds) or - for standard input. JSON is one object a line.
+    channel, text, start_s and end_s: a part in seconds), who says what when in the recording beside it (.srt, .vtt,
+    .rttm, .json of Whisper: a row a turn) or - for standard input. JSON is one object a line.
     An answer below the model's threshold is "unsure": it has probabilities, but no emotion. A recording with several
     segments of speech is "mixed" when no emotion holds most of them. One that can't be read, crashes its decoder
     (--isolate) or takes too long (--timeout) is a row with an error.
@@ -157,6 +158,7 @@ def command(
       earnest predict recordings/ --output emotions.csv --resume
       earnest predict anna/ --adapt off
       earnest predict ravdess/ --adapt auto --speaker-pattern 'Actor_([0-9]+)' --output emotions.csv
+      earnest predict interview.srt --output emotions.csv
       earnest predict calls/ --channel 1 --channel 2 --output emotions.csv
       earnest predict talk.wav --classes angry,happy,neutral,sad --no-abstain
       cat talk.ogg | earnest predict - --json
@@ -181,7 +183,7 @@ def command(
     if output is None:
         known = [] if watch else [path_of(item) for item in sources]
         rows = _begun(run.rows(some, say.progress(with_json=True), sys.stdout.isatty()) for some in batches)
-        written.write(rows, _printer(chosen, run.info.classes, speakers.are_listed, known, top, vocal_bursts))
+        written.write(rows, _printer(chosen, run.info.classes, speakers.told, known, top, vocal_bursts))
     else:
         _write_file(batches, run, output, chosen, found, existing.retried(sources), written)
     speakers.tell_unmatched()
@@ -304,12 +306,11 @@ class PredictRun:
         return predictor.predict_many(some, jobs, self._adapter, **self._asked.words())
 
     def _named(self, row: Prediction | AnsweredRecording) -> Prediction | AnsweredRecording:
-        """Return a row with its speaker, where a list names one."""
+        """Return a row with what a list tells of it."""
         plain = row.plain if isinstance(row, AnsweredRecording) else row
-        speaker = self._speakers.listed(plain.path)
-        if speaker is None:
-            return row
-        return row.spoken_by(speaker) if isinstance(row, AnsweredRecording) else replace(row, speaker=speaker)
+        told = self._speakers.told_of(plain.path)
+        named = replace(plain, speaker=told.speaker or None, text=told.text or None)
+        return replace(row, plain=named) if isinstance(row, AnsweredRecording) else named
 
     def rows(self, some: Sequence[Source], progress: Progress, on_screen: bool) -> Iterable[Prediction]:
         """Yield the answers to some recordings; speakers are adapted to what came earlier too.
@@ -420,15 +421,15 @@ def is_done(done: dict[str, int], source: Source) -> bool:
 
 
 def _printer(
-    form: Format, classes: Sequence[str], has_speakers: bool, paths: Sequence[str], top: int, with_bursts: bool
+    form: Format, classes: Sequence[str], told: Container[str], paths: Sequence[str], top: int, with_bursts: bool
 ) -> Writer:
     say.encode(form)
     if form == "json":
         return lambda row: click.echo(json_line(row))
     if form == "csv":
-        say.whole(csv_header(classes, has_speakers))
-        return lambda row: say.whole(csv_line(row, classes, has_speakers))
-    table = PredictionTable(paths, shutil.get_terminal_size().columns, top, classes)
+        say.whole(csv_header(classes, told))
+        return lambda row: say.whole(csv_line(row, classes, told))
+    table = PredictionTable(paths, shutil.get_terminal_size().columns, top, classes, "text" in told)
     click.echo(table.header())
 
     def write(row: Prediction) -> None:

@@ -120,7 +120,7 @@ def command(
     if is_table:
         with _place(output, overwrite) as place:
             found = run.timelines(sources, output is None and sys.stdout.isatty())
-            _write(written_spans(found, chosen, speakers.are_listed), chosen, place)
+            _write(written_spans(found, chosen, "speaker" in speakers.told), chosen, place)
     else:
         _tell_one(run, sources[0], chosen, output, plot, overwrite)
     if not say.is_quiet():
@@ -149,7 +149,9 @@ class TimelineRun:
         self.n_spans += len(found.spans)
         self.n_bursts += len(found.prediction.vocal_bursts)
         self.notes.count(found.prediction)
-        return replace(found, prediction=replace(found.prediction, speaker=self.speakers.listed(found.path)))
+        return replace(
+            found, prediction=replace(found.prediction, speaker=self.speakers.told_of(found.path).speaker or None)
+        )
 
     def timelines(self, sources: Collection[Source], on_screen: bool) -> Iterable[Timeline]:
         """Hear several; ``on_screen`` is whether they appear on a terminal as they come."""

@@ -17,7 +17,7 @@ from earnest.runtime.formats import (
     from_json_line,
     json_line,
 )
-from earnest.runtime.prediction import Prediction, VocalBurst
+from earnest.runtime.prediction import TOLD, Prediction, VocalBurst
 
 FIELDS = (
     "path status duration_s speech_s emotion confidence probabilities polarity gender affect affect_derived intensity "
@@ -63,7 +63,7 @@ def test_a_speaker_is_told_where_one_was_named() -> None:
     assert PredictionRows([ANSWER, named]).columns()["speaker"].values == [None, "anna"]
     assert "speaker" not in PredictionRows([ANSWER]).columns()
     for row in (ANSWER, named):
-        values = flat_values(row, ("happy", "sad"), has_speakers=True)
+        values = flat_values(row, ("happy", "sad"), TOLD)
         check_columns(list(values))
         assert from_flat_values(values).speaker == row.speaker
     with pytest.raises(ValueError, match="'speaker' must be text, got 3"):

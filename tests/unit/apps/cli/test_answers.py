@@ -161,6 +161,26 @@ def test_on_a_narrow_terminal_names_keep_what_tells_them_apart() -> None:
     assert rows == ["…day morning.wav  no-speech", "…day evening.wav  no-speech"]
 
 
+def test_turns_of_one_recording_have_their_times_and_what_is_said() -> None:
+    rows = [
+        replace(ROWS["ok"][0], path="talks/a.wav@0-2.44", speaker="Anna", text="Hello, how are you all this morning?"),
+        replace(ROWS["unsure"][0], path="talks/a.wav@3725.5-", text="Well."),
+        Prediction("talks/a.wav@9-9.5", "error", error="talks/a.wav@9-9.5: ends earlier.", text="No."),
+    ]
+    table = PredictionTable([one.path for one in rows], 66, has_texts=True)
+    assert click.unstyle(table.header()).split("\n") == [
+        "talks/a.wav",
+        "Time           Emotion      Confidence        Said",
+    ]
+    assert [click.unstyle(table.row(one)) for one in rows] == [
+        "0:00.0–0:02.4  happy        ████▏        41%  Anna: Hello, how are you all thi…",
+        "1:02:05.5–     unsure                         Well.",
+        "0:09.0–0:09.5  error        ends earlier.",
+    ]
+    assert click.unstyle(PredictionTable(["a.wav@0-1", "b.wav@0-1"], 66).header()).startswith("File")
+    assert click.unstyle(PredictionTable(["a.wav@0-1"], 66).row(Prediction("a.wav@0-1", "no-speech"))).startswith("a.")
+
+
 TALK = Prediction(
     "talk.wav", "unsure", 60.0, 30.0, probabilities={"neutral": 0.4, "sad": 0.6}, shares={"unsure": 0.8, "sad": 0.2}
 )

@@ -1,11 +1,13 @@
 """Recordings of a command line: lists, their columns and their speakers."""
 
+import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from earnest.apps.batch.inputs import inputs_of
-from earnest.apps.cli._lists import read_list
+from earnest.apps.cli._lists import Listed, read_list
 from earnest.apps.cli._recordings import NamedRecordings, in_channels
 from earnest.audio.source import Channel, Part, path_of
 from earnest.corpora.own.read import LONGEST_PATH
@@ -143,7 +145,7 @@ def test_a_column_that_learn_takes_for_the_speaker_says_who_speaks(tmp_path: Pat
     path.write_text(f"file,{name},session\na.wav,p01,1\nb.wav,p02,1\n")
     listed, speakers = read_list(path), NamedRecordings([str(path)]).speakers()
     assert [one.speaker for one in listed.told.values()] == ["p01", "p02"]
-    assert speakers.are_listed
+    assert "speaker" in speakers.told
     assert len({speakers.of(path_of(one)) for one in listed.sources}) == 2
     path.write_text(f"file,speaker,{name}\na.wav,anna,p01\n")
     assert [one.speaker for one in read_list(path).told.values()] == ["anna"]
@@ -189,3 +191,46 @@ def test_a_column_that_is_nearly_ours_is_told_once(
         said = [record.getMessage() for record in caplog.records]
         assert len(said) == len(told) and all(word in one for word, one in zip(told, said, strict=True))
         caplog.clear()
+
+
+SAID = {"segments": [{"start": 0.5, "end": 1.5, "text": " Hello.", "speaker": "A"}, {"start": 2, "end": 3}]}
+
+
+def test_turns_are_parts_of_the_recording_beside_them_and_names_hold_in_their_file_alone(tmp_path: Path) -> None:
+    for name in ("talk", "other.en"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(SAID))
+    for name in ("talk.mp3", "talk.wav", "other.mp4", "other.txt"):
+        (tmp_path / name).touch()
+    files = [str(tmp_path / name) for name in ("talk.json", "other.en.json")]
+    talk, other = str(tmp_path / "talk.mp3"), str(tmp_path / "other.mp4")
+    recordings = NamedRecordings(files)
+    assert recordings.sources() == [Part(one, *times) for one in (talk, other) for times in ((0.5, 1.5), (2, 3))]
+    speakers = recordings.speakers()
+    assert speakers.told == {"speaker", "text"}
+    assert speakers.told_of(f"{talk}@0.5-1.5") == speakers.told_of(f"{talk}#2@0.5-1.5") == Listed("A", "Hello.")
+    assert speakers.told_of(f"{talk}@2-3") == Listed()
+    first, second = (speakers.of(f"{one}@0.5-1.5") for one in (talk, other))
+    assert first != second and first.startswith("speaker A of ")
+
+
+def test_rttm_may_be_about_several_recordings_and_one_that_is_not_there_is_told(tmp_path: Path) -> None:
+    lines = (f"SPEAKER {name} 1 0.5 1.0 <NA> <NA> anna <NA> <NA>" for name in ("my_talk", "other"))
+    (tmp_path / "all.rttm").write_text("\n".join(lines))
+    (tmp_path / "my talk.wav").touch()
+    with pytest.raises(EarnestError, match=r"all\.rttm: there is no recording called other beside it"):
+        NamedRecordings([str(tmp_path / "all.rttm")]).sources()
+    (tmp_path / "other.flac").touch()
+    names = [str(tmp_path / name) for name in ("my talk.wav", "other.flac")]
+    assert NamedRecordings([str(tmp_path / "all.rttm")]).sources() == [Part(name, 0.5, 1.5) for name in names]
+
+
+def test_each_list_is_read_once_for_its_recordings_and_its_speakers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "list.csv").write_text("path,speaker,text\na.wav,anna,Hello\n")
+    read = Mock(side_effect=read_list)
+    monkeypatch.setattr("earnest.apps.cli._recordings.read_list", read)
+    recordings = NamedRecordings([str(tmp_path / "list.csv")])
+    (source,) = recordings.sources()
+    assert recordings.speakers().told_of(path_of(source)) == Listed("anna", "Hello")
+    read.assert_called_once()
