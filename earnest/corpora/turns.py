@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
+from itertools import dropwhile, pairwise, takewhile
 from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
@@ -23,6 +24,7 @@ MOST_BYTES = 1 << 26
 MOST_S = 1e9
 _CLOCK = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2}(?:[.,]\d{1,6})?)"  # 01:02:03,456 or 02:03.456
 _CUE = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
+_ARROW = re.compile(r"\s*[\d:.,]+\s*-->")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>", re.IGNORECASE)  # WebVTT's: <v Anna>
 _MARKUP = re.compile(r"<[^>]*>|\{\\[^}]*\}")  # <i>, <00:01.500>, and {\an8} of SubRip's
 _NAMED = re.compile(r"\s*\[([^][]{1,80})\]:\s+(.*)", re.DOTALL)  # WhisperX' subtitles: [SPEAKER_00]: …
@@ -125,25 +127,32 @@ _Found = Iterator[tuple[str, SpeakerTurn]]
 
 def _cues(text: str, where: str) -> _Found:
     """Yield the cues of subtitles; numbers, names, notes and styles of WebVTT stand outside them."""
-    lines = iter(lines_of(text))
-    for line in lines:
-        if times := _CUE.fullmatch(line):
-            said = " ".join(_until_empty(lines))
-            voice = _VOICE.search(said)
-            said = unescape(_MARKUP.sub("", said))
-            named = _NAMED.fullmatch(said)
-            speaker = voice[1] if voice else named[1] if named else ""
-            start_s, end_s = (_seconds(times.groups()[first : first + 3]) for first in (0, 3))
-            yield "", SpeakerTurn(start_s, end_s, _line(unescape(speaker)), _line(named[2] if named else said))
-        elif "-->" in line:
-            raise EarnestError(f"{where}: {shown(line.strip())} are no times; expected 00:01:02,345 --> 00:01:04,000.")
+    lines = lines_of(text)
+    starts = [place for place, line in enumerate(lines) if _is_cue(line, f"{where}, line {place + 1}")]
+    for start, end in pairwise([*starts, len(lines)]):
+        times = _CUE.fullmatch(lines[start])
+        assert times is not None
+        said = " ".join(_said(lines[start + 1 : end]))
+        voice = _VOICE.search(said)
+        said = unescape(_MARKUP.sub("", said))
+        named = _NAMED.fullmatch(said)
+        speaker = unescape(voice[1]) if voice else named[1] if named else ""
+        start_s, end_s = (_seconds(times.groups()[first : first + 3]) for first in (0, 3))
+        yield "", SpeakerTurn(start_s, end_s, _line(speaker), _line(named[2] if named else said))
 
 
-def _until_empty(lines: Iterator[str]) -> Iterator[str]:
-    for line in lines:
-        if not line.strip():
-            return
-        yield line
+def _is_cue(line: str, where: str) -> bool:
+    if _CUE.fullmatch(line):
+        return True
+    if _ARROW.match(line):
+        raise EarnestError(f"{where}: {shown(line.strip())} are no times; expected 00:01:02,345 --> 00:01:04,000.")
+    return False
+
+
+def _said(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of a cue's text: it ends at an empty line, and may begin with one of spaces."""
+    own = takewhile(lambda line: line != "", lines)
+    return takewhile(str.strip, dropwhile(lambda line: not line.strip(), own))
 
 
 def _seconds(clock: Sequence[str | None]) -> float:

@@ -62,6 +62,13 @@ def test_voices_of_webvtt_are_speakers_and_notes_and_styles_are_none(tmp_path: P
     ]
 
 
+def test_lines_of_spaces_begin_cues_of_youtubes_and_end_those_of_others(tmp_path: Path) -> None:
+    youtubes = "WEBVTT\n\n00:00:00.160 --> 00:00:02.310 align:start\n \nhello<00:00:00.480><c> you</c>\n\n"
+    others = "00:00:03.000 --> 00:00:04.000\nA --> B\n \n2\n00:00:05.000 --> 00:00:06.000\n\nNOTE no text\n"
+    turns = read_turns(written(tmp_path, "talk.vtt", youtubes + others))
+    assert [turn.text for turn in turns] == ["hello you", "A --> B", ""]
+
+
 def test_segments_of_whisper_and_of_whisperx_are_turns(tmp_path: Path) -> None:
     segments = [
         {"id": 0, "start": 2.5, "end": 4, "text": " Fine.", "speaker": "SPEAKER_01", "words": []},
@@ -106,7 +113,7 @@ def test_files_are_known_by_their_ending_alone() -> None:
         ("a.rttm", "SPEAKER talk 1 nan 2 <NA> <NA> anna", "line 1: start and duration"),
         ("a.rttm", "SPEAKER talk 1 1 inf <NA> <NA> anna", "line 1: start and duration"),
         ("a.srt", "", "tells no turn"),
-        ("a.srt", "1\n0,5 --> 1,0\nHello", "'0,5 --> 1,0' are no times"),
+        ("a.srt", "1\n0,5 --> 1,0\nHello", "a.srt, line 2: '0,5 --> 1,0' are no times"),
         ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:01.000\n", "tells no turn of a speaker that lasts"),
         ("a.json", "[1, 2]", "no 'segments' in it"),
         ("a.json", '{"segments": [3]}', "segment 1 is 3"),
