@@ -37,6 +37,7 @@ from earnest.runtime.prediction import (
 from earnest.runtime.windows import Job, Over, Windowing, WindowSound
 
 SPEECH_FROM = 0.5  # probability of speech
+BURST_FROM = 0.9  # of a burst among all sound that is no speech: chainsaws, dogs and music are less like one
 KIND_FROM = 0.5  # of a burst's kind among all kinds; below it the kind is "other"
 SWITCH_MARGIN = 0.1  # probability by which a new emotion must lead
 HELD_FROM = 0.6  # of the speech that was answered: what one emotion must hold to be the recording's
@@ -79,7 +80,7 @@ def verdict_of(outputs: Mapping[str, npt.NDArray[np.floating]], sounds: Sequence
         return Verdict(SPEECH, shares[SPEECH])
     bursts = {name: shares[name] for name in BURSTS}
     total = sum(bursts.values())
-    if total < shares[NO_SPEECH]:  # kinds of bursts compete together, then among themselves
+    if total < BURST_FROM * (total + shares[NO_SPEECH]):  # kinds of bursts count together, then compete
         return Verdict(NO_SPEECH, shares[NO_SPEECH])
     # P(kind | burst) = P(kind) / Σ P(kinds)
     kind = max(bursts, key=bursts.__getitem__)

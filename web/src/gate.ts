@@ -9,6 +9,7 @@ const NO_SPEECH = "no-speech";
 const BURSTS = ["laughter", "crying", "scream", "sigh", "other"];
 export const SOUNDS: readonly string[] = [SPEECH, ...BURSTS, NO_SPEECH];
 const SPEECH_FROM = 0.5; // probability of speech
+const BURST_FROM = 0.9; // of a burst among all sound that is no speech
 const KIND_FROM = 0.5; // of a burst's kind among all kinds; below it the kind is "other"
 
 /** The kind of sound: "speech", "no-speech" or a vocal burst's kind, with its probability. */
@@ -33,7 +34,7 @@ export function verdictOf({ sound }: Outputs, sounds: readonly string[]): Verdic
   const shares = namedShares(sounds, sound);
   if (shares[SPEECH] >= SPEECH_FROM) return { sound: SPEECH, confidence: shares[SPEECH] };
   const total = BURSTS.reduce((sum, name) => sum + shares[name], 0);
-  if (total < shares[NO_SPEECH]) return { sound: NO_SPEECH, confidence: shares[NO_SPEECH] };
+  if (total < BURST_FROM * (total + shares[NO_SPEECH])) return { sound: NO_SPEECH, confidence: shares[NO_SPEECH] };
   const kind = BURSTS.reduce((best, name) => (shares[name] > shares[best] ? name : best));
   return shares[kind] >= KIND_FROM * total ? { sound: kind, confidence: shares[kind] } : { sound: "other", confidence: total };
 }

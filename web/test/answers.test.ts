@@ -32,10 +32,10 @@ const verdict = (shares: Record<string, number>): [string, number] => {
 
 test("the gate names speech, a kind, another kind, or no speech", () => {
   assert.deepEqual(verdict({ speech: 0.5, laughter: 0.5 }), ["speech", 0.5]);
-  assert.deepEqual(verdict({ speech: 0.4, laughter: 0.5, "no-speech": 0.1 }), ["laughter", 0.5]);
-  assert.deepEqual(verdict({ crying: 0.25, sigh: 0.125, scream: 0.125, "no-speech": 0.5 }), ["crying", 0.25]);
-  assert.deepEqual(verdict({ laughter: 0.25, crying: 0.25, scream: 0.25, "no-speech": 0.25 }), ["other", 0.75]);
-  assert.deepEqual(verdict({ speech: 0.45, laughter: 0.25, "no-speech": 0.3 }), ["no-speech", 0.3]);
+  assert.deepEqual(verdict({ speech: 0.4, laughter: 0.5625, "no-speech": 0.0375 }), ["laughter", 0.5625]);
+  assert.deepEqual(verdict({ speech: 0.4, laughter: 0.5, "no-speech": 0.1 }), ["no-speech", 0.1]);
+  assert.deepEqual(verdict({ speech: 0.25, crying: 0.375, sigh: 0.125, scream: 0.25 }), ["crying", 0.375]);
+  assert.deepEqual(verdict({ laughter: 0.3125, crying: 0.3125, scream: 0.3125, "no-speech": 0.0625 }), ["other", 0.9375]);
 });
 
 test("without an output or names for it all is speech; a wrong number of names is refused", () => {
@@ -154,7 +154,7 @@ test("the threshold is the caller's, or the bundle's", async () => {
 });
 
 test("a vocal burst is an event without windows, and a recording of bursts alone says so", async () => {
-  const laughter = { laughter: 0.75, "no-speech": 0.25 };
+  const laughter = { laughter: 0.75, speech: 0.25 };
   const { events, prediction } = await answered([[[SAD, laughter], [SAD, laughter]]]);
   const burst = { start_s: 0, end_s: 2, kind: "laughter", confidence: 0.75 };
   assert.deepEqual(events, [{ event: "vocal-burst", ...burst }]);

@@ -237,14 +237,15 @@ def test_speech_is_at_least_half() -> None:
     assert not verdict(speech=0.49, laughter=0.51).is_speech
 
 
-def test_vocal_bursts_are_weighed_together_against_other_sound() -> None:
-    assert verdict(laughter=0.4, sigh=0.05, no_speech=0.42, speech=0.13) == Verdict("laughter", 0.4)
+def test_vocal_bursts_are_weighed_together_and_told_where_other_sound_is_unlikely() -> None:
+    assert verdict(laughter=0.4, sigh=0.05, no_speech=0.05, speech=0.5 - 1e-9) == Verdict("laughter", 0.4)
+    assert verdict(laughter=0.4, sigh=0.05, no_speech=0.06, speech=0.49) == Verdict("no-speech", 0.06)
     assert verdict(laughter=0.2, sigh=0.1, no_speech=0.4, speech=0.3) == Verdict("no-speech", 0.4)
     assert not verdict(no_speech=1.0).is_burst
 
 
 def test_a_burst_of_no_clear_kind_is_other() -> None:
-    assert verdict(laughter=0.25, crying=0.2, sigh=0.15, no_speech=0.4) == Verdict("other", pytest.approx(0.6))
+    assert verdict(laughter=0.25, crying=0.2, sigh=0.15, speech=0.4) == Verdict("other", pytest.approx(0.6))
     assert verdict(other=0.9, no_speech=0.1) == Verdict("other", 0.9)
     assert verdict(other=0.9, no_speech=0.1).is_burst
 
