@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from earnest.augment.noise_files import LICENCES
-from earnest.bundle import BundleInfo, ProtocolResult
+from earnest.bundle import BEGUN, BundleInfo, ProtocolResult
 from earnest.corpora.base import CORPORA
 from earnest.errors import EarnestError, told
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test, stamp_of
@@ -489,7 +489,7 @@ def _gender(info: BundleInfo) -> list[str]:
 
 
 NOTICE, MODEL = "NOTICE.txt", "model.onnx"
-BUNDLE, BEGUN = "bundle.json", ".begun"
+BUNDLE = "bundle.json"
 MODEL_FILES = {MODEL, "model.xml", "model.bin"}
 
 

@@ -561,7 +561,7 @@ def test_learning_anew_that_was_killed_leaves_the_old_model_or_none(
     child.join()
     assert child.exitcode == -signal.SIGKILL
     if step == "put_in_place":  # the very first of them
-        with pytest.raises(BundleError, match="no such file"):
+        with pytest.raises(BundleError, match="was stopped: then give the command that makes it again"):
             earnest.load(tmp_path / "mine")
         with pytest.raises(EarnestError, match="can be continued"):
             learn(clips, tmp_path / "x", base, continued=tmp_path / "mine")
