@@ -24,6 +24,7 @@ COMPANIONS = ("adaptation", "distance")
 FORMATS: tuple[Format, ...] = get_args(Format)
 SCHEMA = 1  # higher with every key or value of bundle.json that earlier versions refuse; web/src/bundle.ts has it too
 DEFAULT_BUNDLE = "base"
+BEGUN = ".begun"  # in a folder that a bundle is being written into
 SPEECH, NO_SPEECH = "speech", "no-speech"
 BURSTS = ("laughter", "crying", "scream", "sigh", "other")  # kinds of vocal bursts
 SOUNDS = (SPEECH, *BURSTS, NO_SPEECH)
@@ -340,6 +341,8 @@ def _read_info(path: Path) -> BundleInfo:
 
 def _missing_in(folder: Path) -> str:
     """Explain a folder without ``bundle.json``, and how a trained run becomes a bundle."""
+    if (folder / BEGUN).exists():
+        return "no such file. Its writing has not ended, or was stopped: then give the command that makes it again."
     if not (folder / "run.json").is_file():
         return "no such file. A bundle is a folder with bundle.json and model.onnx."
     words = ["earnest", "export", str(folder), "--output", f"bundles/{folder.resolve().name}"]

@@ -17,6 +17,7 @@ from earnest.errors import AudioError, BundleError, counted, needs_extra
 from earnest.evaluation.calibration import softmax
 from earnest.learning.crossval import LabelledEmbeddings, LastLayer, temperature_of
 from earnest.learning.discriminant import ABSENT, grouped_folds
+from earnest.runtime.formats import Embeddings
 from earnest.runtime.predictor import Predictor
 
 with needs_extra("earnest.sklearn", "sklearn"):
@@ -69,10 +70,12 @@ class EmotionEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             raise ValueError(f"errors must be 'raise' or 'nan'; got {self.errors!r}.")
         if getattr(self, "_loaded", None) != (self.model, self.threads):  # stateless: without a fit, or set anew
             self.fit(X)
-        found = self._predictor.embed(_recordings(X), self.jobs)
-        if self.errors == "raise" and (told := next(filter(None, found.errors), None)):
-            raise AudioError(f'{told} Or take errors="nan".')
-        return found.vectors
+        rows = []
+        for row in self._predictor.embed_many(_recordings(X), self.jobs):
+            if self.errors == "raise" and row.error:  # the rest needn't be heard
+                raise AudioError(f'{row.error} Or take errors="nan".')
+            rows.append(row)
+        return Embeddings.of(rows, self._predictor.embedding_width).vectors
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
         """Return "embedding0", "embedding1" …"""

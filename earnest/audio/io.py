@@ -22,7 +22,7 @@ from earnest.audio.deadline import check_deadline
 from earnest.audio.media_file import HEAD_BYTES, MediaReader, media_format
 from earnest.audio.quality import Mixer
 from earnest.audio.sound_file import LONGEST_BLOCK_S, SoundFileReader, check_end
-from earnest.audio.source import MAX_CHANNELS, Part, Source, opened, source_name, source_of, whole_and_channel
+from earnest.audio.source import MAX_CHANNELS, RAW, Part, Source, opened, source_name, source_of, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, RecordingTooLongError, counted, first_line
 
@@ -488,7 +488,7 @@ def _numbers(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
         why = first_line(error)[:200].rstrip(".")
         raise AudioError(f"{name}: not an array of numbers ({why}). Give samples, such as a numpy array.") from None
     if values.dtype.kind == "S" or (values.dtype in (np.uint8, np.int8) and _is_raw(array)):
-        raise AudioError(f"{name}: expected numbers, got bytes. Read them with np.frombuffer(data, np.int16).")
+        raise AudioError(f"{name}: {RAW}")
     if np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating):
         return values
     raise AudioError(f"{name}: expected numbers, got {values.dtype}.")

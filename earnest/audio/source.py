@@ -94,6 +94,7 @@ AudioInput: TypeAlias = Source | bytearray | memoryview | _Samples | Mapping[str
 
 LONGEST_PATH, SHOWN_OF_LONG = 4_096, 100  # of Linux, in letters; what is shown of what is longer
 _WITH_RATE = "Give array and sample rate together: model.predict((array, 16000))."
+RAW = "expected numbers, got bytes. Read them with np.frombuffer(data, np.int16)."
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # such as https://; a drive has one letter
 _CHANNEL = re.compile(r"(.*\.[^./#]+|-|array|bytes|stream)#([1-9][0-9]{0,2})", re.DOTALL)
 _PART = re.compile(r"(.*\.[^./@]+|-|array|bytes|stream)@([0-9]+(?:\.[0-9]+)?)-(?:[0-9]+(?:\.[0-9]+)?)?", re.DOTALL)
@@ -416,8 +417,8 @@ def rate_of(value: object, name: str = "array") -> int:
     """
     if isinstance(value, Integral | Real) and not isinstance(value, bool) and float(value).is_integer():
         return int(float(value))
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        return rate_of(value.item(), name)
+    if not isinstance(value, Real) and getattr(value, "ndim", None) == 0:  # an array of one number, or such a tensor
+        return rate_of(value.item(), name)  # type: ignore[attr-defined]
     hint = f" Write {value}, without quotes." if isinstance(value, str) and value.isdecimal() else ""
     raise AudioError(f"{name}: the sample rate must be a whole number in Hz, got {shown(value)}.{hint}")
 
@@ -429,6 +430,8 @@ def _samples(pair: tuple[Any, ...], name: str = "") -> WholeSource:
     array, rate_hz = pair
     if isinstance(array, Real) and _is_array(rate_hz):  # (rate, array): scipy.io.wavfile
         array, rate_hz = rate_hz, array
+    if isinstance(array, bytes | bytearray | memoryview):  # as a microphone or a socket gives them
+        raise AudioError(f"{called}: {RAW}")
     if not _is_array(array):
         raise AudioError(f"{called}: expected (array, sample_rate_hz), got {shown(array)} as array. {_EXPECTED}")
     samples = NamedSamples((array, rate_of(rate_hz, called)))

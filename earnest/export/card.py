@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from earnest.augment.noise_files import LICENCES
-from earnest.bundle import BundleInfo, ProtocolResult
+from earnest.bundle import BEGUN, BundleInfo, ProtocolResult
 from earnest.corpora.base import CORPORA
 from earnest.errors import EarnestError, told
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test, stamp_of
@@ -489,28 +489,53 @@ def _gender(info: BundleInfo) -> list[str]:
 
 
 NOTICE, MODEL = "NOTICE.txt", "model.onnx"
-BUNDLE, BEGUN = "bundle.json", ".begun"
+BUNDLE = "bundle.json"
 MODEL_FILES = {MODEL, "model.xml", "model.bin"}
 
 
 def write_bundle(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> None:
-    """Write a bundle with its card: all files beside their places first, then moved, ``bundle.json`` last.
+    """Write a bundle with its card, all of it or nothing, see `staged`.
 
     Parameters
     ----------
     files : all that ``info`` lists, by name; graphs that it does not list are removed
     """
+    with staged(output) as fresh:
+        write_bundle_files(fresh, files, info)
+
+
+def write_bundle_files(fresh: Path, files: Mapping[str, bytes], info: BundleInfo) -> None:
+    """Write a bundle with its card into a folder that is `staged`."""
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-    files = {**files, "card.md": model_card(info).encode(), BUNDLE: f"{text}\n".encode()}
+    for name, content in {**files, "card.md": model_card(info).encode(), BUNDLE: f"{text}\n".encode()}.items():
+        write_atomically(fresh / name, content)
+
+
+@contextmanager
+def staged(output: Path) -> Iterator[Path]:
+    """Give an empty folder for a bundle and what goes with it, which moves to ``output`` when the block ends well.
+
+    What was there before stays until then, whatever happens. ``bundle.json`` goes first and comes last: who is killed
+    while files move leaves no model, rather than one with files of another.
+    """
+    begun = output / BEGUN
     with held_folder(output), told(output):
-        begun = output / BEGUN
-        begun.mkdir(exist_ok=True)
-        for name, content in files.items():
-            write_atomically(begun / name, content)
-        for name in {*MODEL_FILES, BUNDLE} - (files.keys() - {BUNDLE}):
+        if begun.exists():  # of who was killed
+            shutil.rmtree(begun)
+        begun.mkdir()
+        try:
+            yield begun
+        except BaseException:
+            shutil.rmtree(begun, ignore_errors=True)
+            raise
+        for name in {BUNDLE, *(name for name in MODEL_FILES if not (begun / name).exists())}:
             (output / name).unlink(missing_ok=True)
-        for name in files:
-            put_in_place(begun / name, output / name)
+        for path in sorted(begun.rglob("*"), key=lambda path: (path.name == BUNDLE, path)):
+            place = output / path.relative_to(begun)
+            if path.is_dir():
+                place.mkdir(exist_ok=True)
+            else:
+                put_in_place(path, place)
         shutil.rmtree(begun)
 
 

@@ -25,7 +25,7 @@ from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import METRICS, PREDICTIONS, Predictions, identified, write_predictions
-from earnest.export.card import BEGUN, BUNDLE, MODEL, refuse_full, result_of, write_bundle
+from earnest.export.card import BUNDLE, MODEL, refuse_full, result_of, staged, write_bundle_files
 from earnest.files.reading import real_path
 from earnest.files.writing import SUMS, held_folder, write_json, write_sums
 from earnest.learning.crossval import (
@@ -154,6 +154,7 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
     base = load_bundle(options.model)
     if MODEL not in base.info.files:
         raise EarnestError(f"'{base.info.name}' has the format {base.info.format}. Choose a model for onnxruntime.")
+    _refuse_among_recordings(output, data)
     with held_folder(output):
         with watch.step("hear"):
             own, refused, notes = _gathered(data, base, options)
@@ -161,24 +162,36 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
         with watch.step("learn"):
             fitted, scores, learned = _fitted(own, data, base, options)
         learned = replace(learned, refused=refused, n_refused=len(refused), name=answers.name, path=output)
-        try:
+        with staged(output) as fresh:
             with watch.step("write"):
-                _write(output, own, base, fitted, scores, answers, learned)
-                remove_report(output / PAGE)  # of the model before
+                _write(fresh, own, base, fitted, scores, answers, learned)
                 if options.keep:
-                    write_kept(output, own, base)
-                else:
-                    forget_kept(output)
+                    write_kept(fresh, own, base)
             with watch.step("report"):
-                page = _page(output, learned, own, options) if options.report else None
-            learned = replace(learned, report=page, seconds=watch.seconds)
-            write_json(output / LEARNED, learned.to_dict())
-            names = [*load_bundle(output.absolute()).info.files, *BESIDE, *([] if page is None else [page.name])]
-            write_sums(output, names)
-        except BaseException:  # such as Ctrl-C; then the same command begins again, as after a kill
-            (output / BEGUN).mkdir(exist_ok=True)
-            raise
+                page = _page(fresh, learned, own, options) if options.report else None
+            learned = replace(learned, report=page and output / page.name, seconds=watch.seconds)
+            write_json(fresh / LEARNED, learned.to_dict())
+            names = [*load_bundle(fresh.absolute()).info.files, *BESIDE, *([] if page is None else [page.name])]
+            write_sums(fresh, names)
+            _remove_earlier(output)
     return learned
+
+
+def _refuse_among_recordings(output: Path, data: OwnData) -> None:
+    """Raise `EarnestError` where the model's files would lie among recordings to learn from, and replace some there."""
+    folder = real_path(output)
+    if inside := [one for one in {row.path.parent for row in data.utterances} if real_path(one).is_relative_to(folder)]:
+        raise EarnestError(
+            f"{output}: holds recordings to learn from (in {printable(str(min(inside)))}). Name a new folder."
+        )
+
+
+def _remove_earlier(output: Path) -> None:
+    """Remove what a model before has that the new one may lack; its description first, so that none is left in part."""
+    for name in (BUNDLE, SUMS):
+        (output / name).unlink(missing_ok=True)
+    remove_report(output / PAGE)
+    forget_kept(output)
 
 
 def _gathered(
@@ -381,7 +394,7 @@ def predictions_of(own: OwnEmbeddings, head: FittedHead) -> Predictions:
 
 
 def _write(
-    output: Path, own: OwnEmbeddings, base: Bundle, head: FittedHead, scores: Scores, answers: Answers, learned: Learned
+    fresh: Path, own: OwnEmbeddings, base: Bundle, head: FittedHead, scores: Scores, answers: Answers, learned: Learned
 ) -> None:
     """Write the bundle, the answers of cross-validation, and their scores."""
     facts = {
@@ -402,18 +415,17 @@ def _write(
     )
     notes = (*learned.warnings, *filter(None, [scores.lacking]))  # the card tells the mean over folds alone
     files, info = bundle_of(base, head, answers, corpus, result, notes)
-    (output / SUMS).unlink(missing_ok=True)  # of what is about to change
-    write_bundle(output, files, info)  # first: what was killed after it goes on, see `refuse_full`
-    write_manifest(own.rows, output / MANIFEST)
-    write_predictions(predictions_of(own, head), output / PREDICTIONS)
-    write_json(output / METRICS, facts | scores.to_dict())
+    write_bundle_files(fresh, files, info)
+    write_manifest(own.rows, fresh / MANIFEST)
+    write_predictions(predictions_of(own, head), fresh / PREDICTIONS)
+    write_json(fresh / METRICS, facts | scores.to_dict())
 
 
-def _page(output: Path, learned: Learned, own: OwnEmbeddings, options: LearnOptions) -> Path | None:
+def _page(fresh: Path, learned: Learned, own: OwnEmbeddings, options: LearnOptions) -> Path | None:
     try:
         from earnest.own.page import write_page
 
-        return write_page(output, learned, own, options.seed)
+        return write_page(fresh, learned, own, options.seed)
     except MissingExtraError as error:
         _log.info("No report.html: %s", error)
         return None

@@ -1,6 +1,7 @@
 """The page about a model of one's own: what every report holds, the checks, and a map of the embeddings."""
 
 from collections import Counter
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from earnest.errors import counted
 from earnest.evaluation.texts import shown_number
+from earnest.files.reading import real_path
 from earnest.learning.discriminant import standardised
 from earnest.own.bundle import CLASS_COLUMNS, CLASS_NAMES, PAGE, Learned
 from earnest.own.recordings import OwnEmbeddings
@@ -31,13 +33,13 @@ MOST_POINTS = 400  # t-SNE's time grows with their square
 FEWEST_POINTS = 8
 
 
-def write_page(output: Path, learned: Learned, own: OwnEmbeddings, seed: int) -> Path:
-    """Write ``report.html`` into a bundle's folder, with its pictures in a folder beside; return the page.
+def write_page(folder: Path, learned: Learned, own: OwnEmbeddings, seed: int) -> Path:
+    """Write ``report.html`` into a folder that is `staged`, with its pictures in a folder beside; return the page.
 
     Raises `MissingExtraError` where what draws is not installed.
     """
     new_figure(1, 1)
-    result = read_result(output)
+    result = replace(read_result(folder), name=real_path(learned.path).name)
     sections = [
         _summary(learned),
         _refused(learned),
@@ -47,7 +49,7 @@ def write_page(output: Path, learned: Learned, own: OwnEmbeddings, seed: int) ->
         calibration_section(result),
         groups_section(result, {(row.corpus, row.utterance_id): row for row in own.rows}),
     ]
-    page = output / PAGE
+    page = folder / PAGE
     write_report(Report(headline_table([result]), None, headline_notes([result]), [Chapter(result, sections)]), page)
     return page
 

@@ -29,7 +29,7 @@ from earnest.corpora.own import OwnData, Refused
 from earnest.corpora.own.data import numbered
 from earnest.errors import CorpusError, EarnestError
 from earnest.files.reading import parsed_json, read_bytes, read_text
-from earnest.files.writing import SUMS, put_in_place, write_atomically, write_sums
+from earnest.files.writing import SUMS, write_atomically, write_sums
 from earnest.labels import in_canonical_order
 from earnest.learning.crossval import LabelledEmbeddings, LastLayer
 from earnest.learning.domain import UNREADABLE
@@ -52,13 +52,13 @@ N_NAMES = 20  # of recordings, looked at to tell a corpus
 BY_HEART = 0.95  # of recordings that a base's answers tell apart: of emotions of new voices it never did so many
 FOLDER = "learned"
 ARRAYS, ROWS, PRIVACY = "embeddings.npz", "recordings.jsonl", "README.txt"
-FRESH_ARRAYS = "embeddings-new.npz"  # of a model that is being written, or whose writer was killed
 KEPT = ("embeddings", "seconds", "speech_s", "copies")
 PRIVACY_TEXT = """These embeddings were made of people's voices, and recordings.jsonl names files and speakers.
 Who spoke and how may be told from them: treat them as personal data, as manifest.csv, predictions.csv,
 learn.json and the page beside the model. The model needs model.onnx, bundle.json, card.md and NOTICE.txt
 alone; `--continue` needs this folder.
 """
+MIXED = "its files don't fit together. Learn from all recordings again."
 PROBLEMS = {
     "error": "not readable",
     "too-short": "too short",
@@ -346,18 +346,15 @@ def write_kept(folder: Path, own: OwnEmbeddings, base: Bundle) -> None:
     first = {"base": base.info.files["model.onnx"], "arrays": sha256_of(stored.getvalue())}
     text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in (first, *map(_plain, own.rows)))
     where = folder / FOLDER
-    (where / SUMS).unlink(missing_ok=True)  # of what is about to change
-    # Rows say which arrays are theirs: with them both change in one step, whenever this is killed.
-    write_atomically(where / FRESH_ARRAYS, stored.getvalue())
+    write_atomically(where / ARRAYS, stored.getvalue())
     write_atomically(where / ROWS, text.encode())
-    put_in_place(where / FRESH_ARRAYS, where / ARRAYS)
     write_atomically(where / PRIVACY, PRIVACY_TEXT.encode())
     write_sums(where, (ARRAYS, ROWS, PRIVACY))
 
 
 def forget_kept(folder: Path) -> None:
     """Delete what a model kept before of its recordings: it is personal data."""
-    for name in (SUMS, ARRAYS, FRESH_ARRAYS, ROWS, PRIVACY):
+    for name in (SUMS, ARRAYS, ROWS, PRIVACY):
         (folder / FOLDER / name).unlink(missing_ok=True)
     with suppress(OSError):  # there is none, or it holds something else
         (folder / FOLDER).rmdir()
@@ -381,7 +378,9 @@ def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
         if lines[0]["base"] != base.info.files["model.onnx"]:
             raise EarnestError(f"{folder}: {_other_base(folder, base.info)}")
         rows = [_row(line) for line in lines[1:]]
-        data = read_bytes(_arrays_of(where, lines[0].get("arrays")))
+        data = read_bytes(where / ARRAYS)
+        if lines[0].get("arrays", sha256_of(data)) != sha256_of(data):
+            raise EarnestError(f"{where}: {MIXED}")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             # What was kept before the seconds of speech were counts as speech from end to end.
             found = OwnEmbeddings(tuple(rows), **{name: arrays.get(name, arrays["seconds"]) for name in KEPT})
@@ -389,12 +388,6 @@ def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
         raise EarnestError(f"{where}: damaged ({error}). Learn from all recordings again.") from error
     _check(found, where)
     return found
-
-
-def _arrays_of(where: Path, digest: object) -> Path:
-    """Return the file of arrays that goes with rows: the new one, where its writer was killed just behind the rows."""
-    fresh = where / FRESH_ARRAYS
-    return fresh if fresh.is_file() and sha256_of(read_bytes(fresh)) == digest else where / ARRAYS
 
 
 def _other_base(folder: Path, base: BundleInfo) -> str:
@@ -422,7 +415,7 @@ def _check(found: OwnEmbeddings, where: Path) -> None:
     tables = (found.embeddings, found.seconds, found.speech_s)
     fits = n_rows > 0 and all(_is_table(one, n_rows) for one in tables) and has_copies
     if not fits or found.embeddings.ndim != 2 or not (found.speech_s > 0).all():
-        raise EarnestError(f"{where}: its files don't fit together. Learn from all recordings again.")
+        raise EarnestError(f"{where}: {MIXED}")
 
 
 def _is_table(one: Any, n_rows: int) -> bool:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from earnest.bundle import BEGUN
 from earnest.errors import EarnestError, counted
 from earnest.evaluation.predictions import Predictions
-from earnest.export.card import BEGUN, begun_in
+from earnest.export.card import begun_in
 from earnest.files.writing import write_atomically, write_json
 from earnest.installation import install_command
 from earnest.learning.discriminant import standardised

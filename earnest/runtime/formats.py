@@ -307,6 +307,13 @@ class PredictionRows(Framed, Iterator[Prediction]):
         self._n_given += 1
         return row
 
+    def __getstate__(self) -> dict[str, Any]:
+        if isinstance(self._rows, Generator):
+            raise EarnestError(
+                "Rows that are still to come can't be pickled or copied. Take list(rows), and pickle that."
+            )
+        return self.__dict__
+
     def close(self) -> None:
         """Leave the rows that are left; what has begun to decode them ends."""
         if isinstance(self._rows, Generator):

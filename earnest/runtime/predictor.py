@@ -302,7 +302,8 @@ class Predictor:
 
         Parameters
         ----------
-        jobs : threads that decode ahead; with 1 the recordings are decoded in turn
+        jobs : threads that decode ahead; with 1 the recordings are decoded in turn. With more, arrays that a generator
+            gives must not be filled anew: they are read later
         adapter : for recordings of one speaker, heard in this order; None for the model as it is
         speakers : who speaks in each recording, or one name for all of them: then a speaker's recordings are all heard
             before they are answered, adapted to all of them (batch adaptation), and rows tell the ``speaker``. Where it

@@ -1,6 +1,7 @@
 """earnest in scikit-learn: its own checks, pipelines, grids, folds by group, joblib with two processes."""
 
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,19 @@ def test_embeddings_are_the_models(folder: Path, tmp_path: Path) -> None:
     assert np.isfinite(rows).all(axis=1).tolist() == [True, False]
     with pytest.raises(BundleError, match="There is no bundle 'nothing'"):
         EmotionEmbedder("nothing").fit(paths)
+
+
+def test_behind_a_recording_that_is_raised_nothing_more_is_heard(folder: Path, tmp_path: Path) -> None:
+    path, n_asked = write_voice(tmp_path / "a.wav", 0.5), 0
+
+    def recordings() -> Iterator[Path | str]:
+        nonlocal n_asked
+        for n_asked in range(1, 1_001):
+            yield "none.wav" if n_asked == 1 else path
+
+    with pytest.raises(AudioError, match="no such file"):
+        EmotionEmbedder(folder).transform(recordings())
+    assert n_asked < 200  # the others of its group
 
 
 def test_parameters_that_are_set_behind_a_fit_hold(folder: Path, tmp_path: Path) -> None:

@@ -230,6 +230,14 @@ def test_a_model_with_decoder_processes_is_not_pickled(folder: Path) -> None:
             pickle.dumps(one)
 
 
+def test_rows_that_are_still_to_come_are_not_pickled(model: Predictor) -> None:
+    rows = model.predict_many([CLIP])
+    for copied in (pickle.dumps, copy.copy):
+        with pytest.raises(EarnestError, match=r"can't be pickled or copied\. Take list\(rows\)"):
+            copied(rows)
+    assert list(pickle.loads(pickle.dumps(earnest.PredictionRows(list(rows))))) == [model.predict(CLIP)]
+
+
 def test_rows_and_streams_say_what_they_are(model: Predictor) -> None:
     rows = model.predict_many([CLIP, CLIP])
     next(rows)

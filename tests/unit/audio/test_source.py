@@ -100,6 +100,8 @@ def test_integers_of_torch_are_scaled() -> None:
     torch = pytest.importorskip("torch", reason="needs torch, earnest[train]")
     samples = torch.from_numpy((VOICE * 32767).astype(np.int16))[None]
     np.testing.assert_allclose(heard((samples, RATE_HZ)), VOICE, atol=1e-4)
+    cell = {"array": samples, "sampling_rate": torch.tensor(RATE_HZ)}  # of datasets' with_format("torch")
+    np.testing.assert_allclose(heard(cell), VOICE, atol=1e-4)
     with pytest.raises(AudioError, match=r"not an array of numbers .*grad"):
         heard((torch.zeros(100, requires_grad=True), RATE_HZ))
 
@@ -128,6 +130,7 @@ class Upload:
         ((VOICE,), r"expected \(array, sample_rate_hz\), got a tuple of 1"),
         ((VOICE, RATE_HZ, 1), "got a tuple of 3"),
         (("a.wav", RATE_HZ), "got 'a.wav' as array"),
+        ((b"\0" * 32_000, RATE_HZ), r"got bytes\. Read them with np\.frombuffer\(data, np\.int16\)"),
         ((VOICE, 16), "the sample rate is 16 Hz, expected"),
         ((VOICE + np.nan, RATE_HZ), "holds NaN or infinite samples"),
         ((VOICE.astype(complex), RATE_HZ), "expected numbers, got complex128"),

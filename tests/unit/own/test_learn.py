@@ -1,6 +1,7 @@
 """Own recordings to one's own model, with a made-up base whose embedding is a clip's loudness."""
 
 import csv
+import errno
 import json
 import os
 import re
@@ -20,8 +21,9 @@ from stand_in import stand_in_model, with_mismatch, with_overlap, write_bundle, 
 import earnest
 from earnest.bundle import TrainingCorpus, load_bundle, path_of_bundle
 from earnest.corpora.own.data import Refused
-from earnest.errors import CorpusError, EarnestError
+from earnest.errors import BundleError, CorpusError, EarnestError
 from earnest.evaluation.predictions import read_predictions
+from earnest.export import card
 from earnest.files.writing import refuse_changed
 from earnest.onnx.surgery import MISMATCH, OVERLAP, added_head_of
 from earnest.own import learn as own
@@ -525,10 +527,65 @@ def test_what_is_there_is_not_overwritten_and_too_little_is_told(
         learn(clips, tmp_path / "y", base, attribution="We\nand you")
 
 
-def learn_until_killed(step: str, clips: Path, output: Path, base: Path) -> None:
+def test_a_model_is_not_written_among_the_recordings_it_is_learnt_from(base: Path, tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "clips")
+    (clips / "manifest.csv").write_text("mine")
+    (tmp_path / "link").symlink_to(clips, target_is_directory=True)
+    for output in (clips, clips / "laut", tmp_path, tmp_path / "link"):
+        with pytest.raises(EarnestError, match="holds recordings to learn from"):
+            learn(clips, output, base, overwrite=True)
+    assert sorted(path.name for path in clips.iterdir()) == ["laut", "leise", "manifest.csv", "好的"]
+    learn(clips, clips / "model", base)  # beside them it may be, and again
+    assert learn(clips, clips / "model", base, overwrite=True).n == 60
+
+
+def learn_until_killed(step: str, clips: Path, output: Path, base: Path, overwrite: bool = False) -> None:
     """Learn, and be killed where a step begins."""
-    setattr(own, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    learn(clips, output, base)
+    setattr(card if hasattr(card, step) else own, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    learn(clips, output, base, overwrite=overwrite)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: data for name, data in found.items() if not name.startswith((".begun", ".lock"))}
+
+
+@pytest.mark.parametrize("step", ["write_predictions", "write_kept", "write_json", "write_sums", "put_in_place"])
+def test_learning_anew_that_was_killed_leaves_the_old_model_or_none(
+    step: str, model: Path, clips: Path, base: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(model, tmp_path / "mine")
+    before, few = files_in(model), write_clips(tmp_path / "few", range(3))
+    child = get_context("spawn").Process(target=learn_until_killed, args=(step, few, tmp_path / "mine", base, True))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    if step == "put_in_place":  # the very first of them
+        with pytest.raises(BundleError, match="was stopped: then give the command that makes it again"):
+            earnest.load(tmp_path / "mine")
+        with pytest.raises(EarnestError, match="can be continued"):
+            learn(clips, tmp_path / "x", base, continued=tmp_path / "mine")
+    else:
+        assert files_in(tmp_path / "mine") == before
+    again = learn(few, tmp_path / "mine", base, overwrite=True)
+    assert again.n == 36
+    refuse_changed(again.path)
+    refuse_changed(again.path / "learned")
+    assert not (again.path / ".begun").exists()
+
+
+def test_learning_anew_that_was_stopped_leaves_the_old_model(
+    model: Path, clips: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    shutil.copytree(model, tmp_path / "mine")
+    monkeypatch.setattr(own, "write_kept", full)
+    with pytest.raises(EarnestError, match="the disk is full"):
+        learn(clips, tmp_path / "mine", base, overwrite=True)
+    assert files_in(tmp_path / "mine") == files_in(model)
+    assert not (tmp_path / "mine" / ".begun").exists()
 
 
 @pytest.mark.parametrize("step", ["write_predictions", "write_json", "write_sums"])
@@ -588,7 +645,7 @@ def test_a_base_for_non_commercial_use_is_said_and_no_local_path_is_in_the_bundl
 def test_an_archive_of_embeddings_that_was_cut_is_told(clips: Path, base: Path, tmp_path: Path) -> None:
     kept = learn(clips, tmp_path / "kept", base).path / "learned" / "embeddings.npz"
     kept.write_bytes(kept.read_bytes()[:200])
-    with pytest.raises(EarnestError, match="damaged"):
+    with pytest.raises(EarnestError, match="don't fit together"):
         learn(clips, tmp_path / "x", base, continued=tmp_path / "kept")
 
 
