@@ -418,7 +418,7 @@ def rate_of(value: object, name: str = "array") -> int:
     if isinstance(value, Integral | Real) and not isinstance(value, bool) and float(value).is_integer():
         return int(float(value))
     if not isinstance(value, Real) and getattr(value, "ndim", None) == 0:  # an array of one number, or such a tensor
-        return rate_of(value.item(), name)  # type: ignore[attr-defined]
+        return rate_of(cast(Any, value).item(), name)
     hint = f" Write {value}, without quotes." if isinstance(value, str) and value.isdecimal() else ""
     raise AudioError(f"{name}: the sample rate must be a whole number in Hz, got {shown(value)}.{hint}")
 
