@@ -306,7 +306,7 @@ class PredictRun:
         return predictor.predict_many(some, jobs, self._adapter, **self._asked.words())
 
     def _named(self, row: Prediction | AnsweredRecording) -> Prediction | AnsweredRecording:
-        """Return a row with what a list tells of it."""
+        """Return a row with what a list or a pattern tells of it."""
         plain = row.plain if isinstance(row, AnsweredRecording) else row
         told = self._speakers.told_of(plain.path)
         named = replace(plain, speaker=told.speaker or None, text=told.text or None)

@@ -437,7 +437,11 @@ def test_a_pattern_that_finds_nobody_is_told_and_left_alone(bundle: Path, folder
 
 def test_who_tells_speakers_apart_wants_adaptation(bundle: Path, folder: Path) -> None:
     words = ("predict", folder, "--json", "--speaker-pattern", "(anna)/")
-    assert run(bundle, *words, code=3).stdout == run(bundle, *words, "--adapt", "auto", code=3).stdout
+    told = run(bundle, *words, code=3).stdout
+    assert told == run(bundle, *words, "--adapt", "auto", code=3).stdout
+    names = {row["path"]: row.get("speaker") for row in rows_of(told)}
+    assert names == {path: "anna" if "anna/" in path else None for path in names}
+    assert "anna" in names.values()
 
 
 def test_a_profile_adapts_wherever_recordings_are_answered(
