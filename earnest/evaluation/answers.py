@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from earnest.corpora.own.tables import SPEAKER, guessed_name
 from earnest.errors import CorpusError, counted, named
 from earnest.files.reading import opened, why_no_text
 from earnest.files.tables import (
@@ -262,6 +263,12 @@ class Layout:
     unread: tuple[str, ...] = ()
 
 
+def who_speaks(header: Sequence[str]) -> dict[str, str]:
+    """Return "speaker" and "gender" → column that tells it: called so, or as `earnest learn` guesses it."""
+    found = {name: name if name in header else guessed_name(header, name) for name in (SPEAKER, "gender")}
+    return {ours: theirs for ours, theirs in found.items() if theirs}
+
+
 def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAnswers:
     """Read a CSV file with a header, or Parquet; `earnest.files.tables.delimiter_of` says how cells are parted.
 
@@ -295,6 +302,24 @@ def _read_parquet(path: Path, layout_of: Callable[[list[str]], Layout]) -> Syste
         table = _Table(path, wanted, layout, unit="row")
         for number, row in enumerate(parquet_texts(path, file, wanted), 1):
             table.add(row, number)
+    return table.answers()
+
+
+def of_objects(
+    path: Path, objects: Sequence[tuple[int, Mapping[str, str]]], layout_of: Callable[[list[str]], Layout], unit: str
+) -> SystemAnswers:
+    """Read a table of which each row is an object, such as a line of JSON, with its number: name → cell.
+
+    Raises `CorpusError` as `read_table` does.
+
+    Parameters
+    ----------
+    unit : what the numbers count
+    """
+    header = list(dict.fromkeys(chain.from_iterable(cells for _, cells in objects)))
+    table = _Table(path, header, replace(layout_of(header), is_marked=False), unit=unit)
+    for number, cells in objects:
+        table.add([cells.get(name, "") for name in header], number)
     return table.answers()
 
 

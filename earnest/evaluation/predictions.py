@@ -24,6 +24,7 @@ from earnest.evaluation.answers import (
     numbered,
     read_table,
     text_column,
+    who_speaks,
 )
 from earnest.evaluation.calibration import known_rows
 from earnest.files.reading import read_json
@@ -220,7 +221,7 @@ WITH_TRUTH = ("utterance_id", "emotion", "predicted")  # what a file that needs 
 TRUTH = "truth"  # another name of the column "emotion", as tables of `earnest predict` have it
 KNOWN = (*ALWAYS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
 PREFIX = "p_"
-SLIP_FROM = 0.82  # share of letters in common: "speaker_id" is near "speaker" (0.82), "folder" not near "fold" (0.80)
+SLIP_FROM = 0.82  # share of letters in common: "speaker_nr" is near "speaker" (0.82), "folder" not near "fold" (0.80)
 MOST_SHOWN = 8  # columns that a message names
 MOST_COMPARED = 1000  # columns that are not ours; a file of features may have thousands
 
@@ -345,8 +346,10 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
     for name, count in Counter(header).items():
         if count > 1 and name:
             raise CorpusError(f"{path}:1: the column '{name}' is there twice.")
-    unread = tuple(name for name in header if name not in KNOWN and not (name.startswith(PREFIX) and name != PREFIX))
-    lacking = sorted(set(KNOWN).difference(header))
+    speaks = who_speaks(header)
+    ours = {*KNOWN, *speaks.values()}
+    unread = tuple(name for name in header if name not in ours and not (name.startswith(PREFIX) and name != PREFIX))
+    lacking = sorted(set(KNOWN).difference(header, speaks))
     for name in dict.fromkeys(unread[:MOST_COMPARED]):
         lower = name.lower()[:LONGEST]
         near = [lower] if lower.startswith(PREFIX) else get_close_matches(lower, lacking, n=1, cutoff=SLIP_FROM)
@@ -364,6 +367,7 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
     if identity not in header:
         raise CorpusError(f"{path}:1: the column 'utterance_id' is missing, and so is 'path'.")
     columns = {name: name for name in header if name in KNOWN and name not in ("utterance_id", "path", TRUTH)}
+    columns |= speaks
     if TRUTH in header:
         columns["emotion"] = TRUTH
     probabilities = {composed(name.removeprefix(PREFIX)): name for name in header if name.startswith(PREFIX)}

@@ -318,8 +318,8 @@ def command(
     """Score a predictions file, ours or anybody's.
 
     PREDICTIONS is the file, or a folder of results with predictions.csv. Columns: utterance_id, emotion (or truth),
-    predicted and, where known, p_<class>, speaker, corpus, gender, fold; commas, semicolons or tabs between, or
-    Parquet. Other columns are not read.
+    predicted and, where known, p_<class>, speaker (or participant, speaker_id …), corpus, gender, fold; commas,
+    semicolons or tabs between, Parquet or JSON lines. Other columns are not read.
 
     With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every recording counts.
     Without an answer ("unsure" and the like are none) it counts as wrong. The table of `earnest predict -o`, output of

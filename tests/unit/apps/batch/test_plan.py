@@ -158,7 +158,7 @@ def test_what_is_no_plan_is_told(tmp_path: Path, text: str) -> None:
 def test_a_recording_of_two_speakers_is_refused_and_not_given_to_the_first() -> None:
     rows = [Input("a.wav", "file", b"/a.wav", speaker=name) for name in ("anna", "anna", "bob")]
     assert cut(rows[:2]) == ([[rows[0]]], 1)
-    with pytest.raises(EarnestError, match="a.wav: one row says that 'anna' speaks, another one 'bob'. Keep one"):
+    with pytest.raises(EarnestError, match=r"a\.wav: one row says that 'anna' speaks, another one 'bob'\. Keep one"):
         cut(rows)
 
 
