@@ -74,7 +74,7 @@ class SystemAnswers:
     line, unit : where each row stands in the file, shape (rows,), int64: its line, entry or row
     predicted : the label answered, "" for none
     emotion : the true label, where the file says it
-    texts : of corpus, speaker, gender, fold, start and intensity those that the file has
+    texts : of corpus, speaker, gender, fold, start, intensity and model those that the file has
     labels, probabilities : shape (rows, labels), float32, NaN in rows without; None when none has any
     adapted, predicted_gender, predicted_affect, affect : see `Predictions`
     affect_derived : whether the system derived its affect from emotions, shape (rows,); None when nothing says so
@@ -232,7 +232,7 @@ def excerpt(text: str) -> str:
 
 
 TEXT_CELLS = ("name", "corpus", "speaker", "gender", "fold", "start", "emotion", "predicted", "predicted_gender",
-              "intensity")  # fmt: skip
+              "intensity", "model")  # fmt: skip
 REPEATED_CELLS = frozenset(TEXT_CELLS) - {"name", "start"}
 GENDER_CELLS = ("gender_female", "gender_male")  # probabilities of the voice, where nobody made an answer of them
 FLAG_CELLS = ("adapted", "affect_derived")

@@ -319,7 +319,7 @@ def _predict_layout(header: Sequence[str], path: Path) -> Layout:
     if missing := sorted(_OF_PREDICT - set(header)):
         raise CorpusError(f"{path}:1: the column '{missing[0]}' is missing. Is it of earnest predict --output?")
     columns = {"name": "path", "predicted": "emotion"}
-    more = {"emotion": "truth", "affect_derived": "affect_derived"}
+    more = {"emotion": "truth", "affect_derived": "affect_derived", "model": "model"}
     more |= {f"predicted_{name}": name for name in AFFECT} | {name: name for name in GENDER_CELLS}
     columns |= {ours: name for ours, name in more.items() if name in header} | who_speaks(header)
     probabilities = {composed(name.removeprefix("p_")): name for name in header if name.startswith("p_")}

@@ -19,7 +19,7 @@ from earnest.corpora.base import CORPORA
 from earnest.corpora.check import LATE_S
 from earnest.corpora.manifest import Utterance, doubts_about, doubts_about_shared_names, write_manifest
 from earnest.corpora.own import OwnData, Refused, read_own
-from earnest.corpora.own.data import typed
+from earnest.corpora.own.data import PROTOCOL, typed
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, is_printable, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
@@ -385,7 +385,7 @@ def _write(
 ) -> None:
     """Write the bundle, the answers of cross-validation, and their scores."""
     facts = {
-        "protocol": "own-recordings",
+        "protocol": PROTOCOL,
         "title": f"own recordings ({learned.title})",
         "speaker_independent": learned.speaker_independent,
         "command": learned.command,

@@ -51,6 +51,24 @@ def test_without_a_protocol_the_open_question_is_said_on_standard_error(predicti
     assert run(predictions, "-q").stderr == ""
 
 
+def test_a_model_that_learnt_from_what_it_is_scored_on_is_told(tmp_path):
+    def told(corpus: str, model: str) -> tuple[list[str], str]:
+        write_manifest(
+            [Utterance("a", tmp_path / "a.wav", corpus=corpus, speaker="ann", emotion="sad")], tmp_path / "truth.csv"
+        )
+        (tmp_path / "p.csv").write_text(f"path,status,emotion,model\na.wav,ok,sad,{model}\n")
+        words = (str(tmp_path / "p.csv"), "--manifest", str(tmp_path / "truth.csv"))
+        document = json.loads(run(*words, "--json").stdout)
+        assert document["models"] == [model]
+        return document["notes"], run(*words).stderr
+
+    notes, _ = told("emodb", "base")
+    assert any("'base' learnt from emodb" in note for note in notes)
+    notes, _ = told("ravdess", "base")
+    assert not any("learnt from" in note for note in notes)
+    assert "If 'mine' learnt from these recordings" in told("ravdess", "mine")[1]
+
+
 def test_a_folder_means_the_predictions_in_it(predictions, tmp_path):
     assert run(str(tmp_path), "--json").stdout == run(predictions, "--json").stdout
     (tmp_path / "empty").mkdir()
