@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import TextIOWrapper
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +26,7 @@ from earnest.files.tables import (
     parquet_texts,
     unmarked,
     with_point,
+    without_points,
 )
 from earnest.labels import AFFECT, composed, in_canonical_order
 
@@ -386,6 +387,7 @@ class _Table:
         """Return all rows."""
         if not self.lines:
             raise CorpusError(f"{self.path}: it holds no predictions. Write one row a recording.")
+        self._write_whole_numbers()
         texts = {name: text_column(kept) for name, kept in self.texts.items()}
         probabilities = None
         if self.probabilities and not all(map(math.isnan, self.probabilities)):
@@ -413,6 +415,15 @@ class _Table:
         )
         check_unique(answers)
         return answers
+
+    def _write_whole_numbers(self) -> None:
+        """Write speakers and labels that are numbers without the ".0" of pandas; not labels with probabilities."""
+        labels = () if self.layout.probabilities else LABEL_CELLS
+        for names in (labels, ("speaker",)):
+            there = [name for name in names if name in self.texts]
+            cells = iter(without_points([cell for name in there for cell in self.texts[name]]))
+            for name in there:
+                self.texts[name] = [*islice(cells, len(self.lines))]
 
     def _wrong(self, name: str, text: str) -> str:
         """Explain a wrong text of a column; nothing where it is right."""

@@ -19,13 +19,14 @@ from earnest.apps.batch.tar import members
 from earnest.apps.cli._lists import (
     MOST_LIST_BYTES,
     channel_of,
+    file_in,
     is_table,
     refuse_part,
     rows_of_list,
     warn_of_columns,
 )
 from earnest.apps.cli._recordings import told_recordings
-from earnest.audio.source import Channel, Source, channel_path, path_in, path_of
+from earnest.audio.source import Channel, Source, channel_path, path_of
 from earnest.corpora.folders import found_in, is_recording
 from earnest.corpora.own.tables import SPEAKER, guessed_name
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
@@ -195,7 +196,7 @@ def named_in(source: str, paths: Iterable[str]) -> Iterator[str]:
         if is_url(path):
             yield path
         elif not is_url(source):
-            yield str(path_in(Path(folder), path))
+            yield str(file_in(Path(folder), path))
         elif path.startswith("/") or ".." in PurePosixPath(path).parts:
             raise EarnestError(
                 f"{source}: names '{path}', which is outside the folder of the list. Write whole addresses."

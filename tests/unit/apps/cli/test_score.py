@@ -69,6 +69,13 @@ def test_a_model_that_learnt_from_what_it_is_scored_on_is_told(tmp_path):
     assert "If 'mine' learnt from these recordings" in told("ravdess", "mine")[1]
 
 
+def test_labels_that_pandas_wrote_with_a_gap_are_the_same_numbers(tmp_path):
+    (tmp_path / "p.csv").write_text("utterance_id,truth,predicted,speaker\na,1,1.0,7.0\nb,2,,\nc,2,2.0,8.0\n")
+    document = json.loads(run(str(tmp_path / "p.csv"), "--json").stdout)
+    assert (document["classes"], document["wa"]) == (["1", "2"], pytest.approx(2 / 3))
+    assert {part["value"] for part in document["slices"]["speaker"]} == {"7", "8"}
+
+
 def test_a_folder_means_the_predictions_in_it(predictions, tmp_path):
     assert run(str(tmp_path), "--json").stdout == run(predictions, "--json").stdout
     (tmp_path / "empty").mkdir()

@@ -297,6 +297,13 @@ def test_times_in_columns_that_are_not_known_are_told(tmp_path, names, note):
     assert note in " ".join(read_own(table).notes)
 
 
+def test_labels_that_pandas_wrote_with_a_gap_are_the_same_numbers(tmp_path):
+    record(*(tmp_path / f"{name}.wav" for name in "abc"))
+    found = read_own(write(tmp_path / "t.csv", "file,label,participant\na.wav,1.0,7.0\nb.wav,,8.0\nc.wav,2.0,\n"))
+    assert labels(found) == {"a": "1", "c": "2"}
+    assert speakers(found)["a"] == "own-7"
+
+
 def test_channels_in_a_column_are_told_to_be_heard_together(tmp_path):
     record(tmp_path / "call.wav", tmp_path / "other.wav")
     rows = ("call.wav,{},yes,0.01,0.02", "{},1,no,0.03,0.05")
