@@ -32,6 +32,7 @@ NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance
 _JSON = ("[", "{")
 _BY_NAME = {"probabilities": "p_", "gender": "gender_", "affect": ""}  # of JSON rows → how columns of tables begin
 _OF_PREDICT = frozenset({"path", "status", "emotion"})
+_OF_NKULULEKO = frozenset({"start", "end", "uncertainty", "correct"})
 SPANS = "spans"  # what `recognised` says of a table of `earnest timeline`
 _OF_SPANS = frozenset({"path", "start_s", "end_s", "emotion", "confidence"})
 ANSWER_KEYS = ("predictions", "prediction", "results", "result", "outputs", "output", "scores", "probabilities")
@@ -279,15 +280,16 @@ def _refuse_spans(form: str, path: Path) -> None:
 def recognised(path: Path) -> str:
     """Recognise the form of a file.
 
-    A table with a column ``file`` is nkululeko's; with ``path`` and ``status`` it is that of `earnest predict`, with
-    spans that of `earnest timeline`, and so are JSON lines. Other JSON is a pipeline's output.
+    A table with a column ``file``, and others of nkululeko's or no ``predicted``, is nkululeko's; with ``path`` and
+    ``status`` it is that of `earnest predict`, with spans that of `earnest timeline`, and so are JSON lines. Other JSON
+    is a pipeline's output.
     """
     columns, is_json = _columns_of(path)
     return _form_of(columns, is_json)
 
 
 def _form_of(columns: Collection[str], is_json: bool = False) -> str:
-    if "file" in columns and not is_json:
+    if "file" in columns and not is_json and ("predicted" not in columns or not _OF_NKULULEKO.isdisjoint(columns)):
         return "nkululeko"
     if set(columns) >= _OF_PREDICT:
         return "predict"

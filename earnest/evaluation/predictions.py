@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
+from earnest.corpora.own.tables import PATH, guessed_name
 from earnest.errors import LONGEST, CorpusError, EarnestError, named, shown, told
 from earnest.evaluation.answers import (
     TEXTS,
@@ -219,6 +220,7 @@ ADAPTED, GENDER = "adapted", "predicted_gender"
 AFFECT_COLUMNS, INTENSITY = tuple(f"predicted_{name}" for name in AFFECT), "intensity"
 WITH_TRUTH = ("utterance_id", "emotion", "predicted")  # what a file that needs nothing beside it has
 TRUTH = "truth"  # another name of the column "emotion", as tables of `earnest predict` have it
+TRUTHS = (TRUTH, "emotion", "label", "class_label")  # the first that is there holds the true labels
 KNOWN = (*ALWAYS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
 PREFIX = "p_"
 SLIP_FROM = 0.82  # share of letters in common: "speaker_nr" is near "speaker" (0.82), "folder" not near "fold" (0.80)
@@ -347,7 +349,9 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
         if count > 1 and name:
             raise CorpusError(f"{path}:1: the column '{name}' is there twice.")
     speaks = who_speaks(header)
-    ours = {*KNOWN, *speaks.values()}
+    identity = "utterance_id" if "utterance_id" in header else guessed_name(header, PATH)
+    truth = next((name for name in TRUTHS if name in header), "emotion")
+    ours = {*KNOWN, *speaks.values(), identity, truth}
     unread = tuple(name for name in header if name not in ours and not (name.startswith(PREFIX) and name != PREFIX))
     lacking = sorted(set(KNOWN).difference(header, speaks))
     for name in dict.fromkeys(unread[:MOST_COMPARED]):
@@ -357,18 +361,17 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
             raise CorpusError(f"{path}:1: unknown column '{name}'. Did you mean '{near[0]}'? Rename or delete it.")
     if "emotion" in header and TRUTH in header:
         raise CorpusError(f"{path}:1: both 'emotion' and '{TRUTH}' name the true labels. Delete or rename one column.")
-    truth = TRUTH if TRUTH in header else "emotion"
+    called = {"emotion": truth, "utterance_id": identity}
     for name in needed:
-        if (truth if name == "emotion" else name) not in header:
+        if called.get(name, name) not in header:
             also = f" (the true labels; it may be called '{TRUTH}' too)" if name == "emotion" else ""
             there = f"There are {named([*map(shown, header)], MOST_SHOWN)}." if header else "There is none."
             raise CorpusError(f"{path}:1: the column '{name}' is missing{also}. {there} See earnest score --help.")
-    identity = "utterance_id" if "utterance_id" in header else "path"
-    if identity not in header:
+    if identity is None:
         raise CorpusError(f"{path}:1: the column 'utterance_id' is missing, and so is 'path'.")
     columns = {name: name for name in header if name in KNOWN and name not in ("utterance_id", "path", TRUTH)}
     columns |= speaks
-    if TRUTH in header:
-        columns["emotion"] = TRUTH
+    if truth in header:
+        columns["emotion"] = truth
     probabilities = {composed(name.removeprefix(PREFIX)): name for name in header if name.startswith(PREFIX)}
     return Layout({"name": identity, **columns}, probabilities, is_ours=True, is_marked=True, unread=unread)

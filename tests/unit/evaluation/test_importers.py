@@ -325,7 +325,7 @@ def test_white_space_around_labels_of_json_is_none(tmp_path):
     [
         "utterance_id,emotion,predicted,p_{0},p_sad\na,{1},{2},0.75,0.25\n",
         "path,status,emotion,truth,p_{0},p_sad\na,ok,{2},{1},0.75,0.25\n",
-        "file,{0},sad,predicted,truth\na,0.75,0.25,{2},{1}\n",
+        "file,{0},sad,predicted,truth,correct\na,0.75,0.25,{2},{1},True\n",
         '{{"file": "a", "predictions": [{{"label": "{2}", "score": 0.75}}, {{"label": "sad", "score": 0.25}}]}}',
         '{{"path": "a", "status": "ok", "emotion": "{2}", "probabilities": {{"{0}": 0.75, "sad": 0.25}}}}',
     ],

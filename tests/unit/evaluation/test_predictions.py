@@ -9,6 +9,7 @@ from earnest.errors import CorpusError
 from earnest.evaluation.answers import MOST_LABELS, check_unique, text_column
 from earnest.evaluation.importers import read_any
 from earnest.evaluation.predictions import (
+    WITH_TRUTH,
     Predictions,
     joined,
     of_classes,
@@ -119,6 +120,15 @@ def test_who_speaks_is_told_by_columns_that_learn_takes(header, name, tmp_path):
     assert found.text("gender").tolist() == ["female", "male"]
     assert found.own_truth().tolist() == ["sad", "happy"]
     assert found.unread == ()
+
+
+@pytest.mark.parametrize("name", ["file", "Recording", "path"])
+@pytest.mark.parametrize("truth", ["truth", "label", "emotion"])
+def test_a_table_made_by_hand_has_notes_beside_the_answers(name, truth, tmp_path):
+    (tmp_path / "p.csv").write_text(f"{name},Note,{truth},seconds,predicted\na,loud,sad,1.5,happy\nb,,happy,2,happy\n")
+    for found in (read_any(tmp_path / "p.csv"), read_answers(tmp_path / "p.csv", WITH_TRUTH)):
+        assert (found.name.tolist(), found.own_truth().tolist()) == (["a", "b"], ["sad", "happy"])
+        assert (found.classes(), found.unread) == (("happy", "sad"), ("Note", "seconds"))
 
 
 def test_probabilities_in_capital_letters_are_a_slip_and_no_column_of_others(tmp_path):
