@@ -5,6 +5,7 @@ And what would help most: measured on what is there, by learning from less of it
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -203,7 +204,7 @@ def _gathered(
         raise CorpusError(
             f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found} "
             f"(labels: {data.label_from}). {counted(len(refused), 'recording')} could not be used.{first}"
-            + "".join(f" {note}" for note in (*data.notes, *doubts_about(own.classes, own.rows)))
+            + "".join(f" {note}" for note in (*data.notes, *doubts_about(data.class_counts, own.rows)))
         )
     return own, refused, notes
 
@@ -344,7 +345,8 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
         told = " and ".join(f"{line.name} ({line.licence})" for line in lines)
         yield f"For non-commercial use only: the weights of '{base.info.name}' were trained on {told}."
     yield from data.notes
-    yield from doubts_about(own.classes, own.rows)
+    # Those of classes that were left out as too small, too: a slip of the pen makes such a class.
+    yield from doubts_about(Counter(row.native_emotion for row in own.rows) | Counter(data.class_counts), own.rows)
     yield from _late_ends(own)
     by_corpus: dict[str, list[Utterance]] = {}
     for row in own.rows:

@@ -193,7 +193,8 @@ def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
     elif predictions.probabilities is None and told - true:
         numbers = {predictions.classes[one]: int((predictions.predicted == one).sum()) for one in sorted(told - true)}
         names = named([f"'{name}' ({counted(number, 'answer')})" for name, number in numbers.items()], N_NAMED)
-        doubts.append(f"Counted as a class and never true: {names}. Leave the cell empty where it means no answer.")
+        meant = "Say --map ANSWER=TRUTH where it means a true label; leave the cell empty where it means no answer"
+        doubts.append(f"Counted as a class and never true: {names}. {meant}.")
     if predictions.probabilities is not None:
         known = answered & known_rows(predictions.probabilities)
         rows = predictions.probabilities[known]

@@ -445,7 +445,7 @@ def test_answers_without_a_true_label_are_doubted(tmp_path):
 
 def test_an_answer_that_is_never_true_is_told_to_count_as_a_class(tmp_path):
     lines = ["utterance_id,emotion,predicted", "a,happy,none", "b,sad,sad", "c,sad,none"]
-    told = "Counted as a class and never true: 'none' (2 answers). Leave the cell empty"
+    told = "Counted as a class and never true: 'none' (2 answers). Say --map ANSWER=TRUTH"
     assert told in run(answers(tmp_path, *lines)).output
     assert "never true" not in run(answers(tmp_path, *lines[:1], *lines[2:3])).output
     with_probabilities = [f"{line},0.5,0.5,0" for line in lines[1:]]

@@ -538,13 +538,19 @@ def test_labels_that_differ_by_case_alone_are_pointed_at(tmp_path):
     assert doubts_about(read_own(tmp_path).class_counts, ()) == [told]
 
 
+def test_a_rare_label_that_is_nearly_a_frequent_one_is_asked_about():
+    counts = {"ANGRY": 87, "angy": 5, "happy": 60, "unhappy": 2, "class_1": 50, "class_2": 1, "calm": 70, "sad": 9}
+    assert doubts_about(counts, ()) == ["Is the label 'angy' (5) a slip of the pen for 'ANGRY' (87)?"]
+    assert not doubts_about({**counts, "angy": 20}, ())
+
+
 def test_speakers_that_may_be_one_are_pointed_at(tmp_path):
     names = ("S1", "s1", "Anna", "7", "07", "speaker_3", "Speaker 03", "1-1", "11")
     record(*(tmp_path / name / f"sad-{number}.wav" for number, name in enumerate(names)))
     found = read_own(tmp_path, speaker_column="folder 1", label_pattern="([a-z]+)-")
     told = "Speakers that may be one are taken for several"
     pairs = ("07, 7", "S1, s1", "Speaker 03, speaker_3")
-    assert doubts_about((), found.utterances) == [f"{told}: {pair}. Write them alike." for pair in pairs]
+    assert doubts_about({}, found.utterances) == [f"{told}: {pair}. Write them alike." for pair in pairs]
 
 
 def test_the_scheme_has_the_labels_as_classes(tmp_path):
