@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from earnest.errors import CorpusError, named, printable, shown, suggestion, told
+from earnest.errors import N_NAMED, CorpusError, named, printable, shown, suggestion, told
 from earnest.files.reading import read_text
 from earnest.files.tables import (
     RowWriter,
@@ -247,6 +247,13 @@ def doubts_about_speakers(names: Iterable[str]) -> list[str]:
     """Return sentences about speakers of one corpus that may be one, spelled in several ways."""
     said = "Speakers that may be one are taken for several"
     return [f"{said}: {', '.join(alike)}. Write them alike." for alike in _alike(names, _spoken_name)]
+
+
+def some_doubts(doubts: Iterable[str]) -> list[str]:
+    """Return the first sentences about speakers, each once, and how many there are beside these."""
+    told = list(dict.fromkeys(doubts))
+    rest = len(told) - N_NAMED
+    return [*told[:N_NAMED], *([f"And so are the names of {rest} more."] if rest > 0 else [])]
 
 
 AS_TWO = "two people. If it is one, put both into one table, as one corpus"

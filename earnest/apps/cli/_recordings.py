@@ -37,7 +37,7 @@ from earnest.audio.source import (
     whole_and_channel,
 )
 from earnest.corpora.folders import Found, found_in
-from earnest.corpora.manifest import AUDIO_SUFFIXES
+from earnest.corpora.manifest import AUDIO_SUFFIXES, doubts_about_speakers, some_doubts
 from earnest.corpora.own.read import matched
 from earnest.corpora.own.tables import SPEAKER
 from earnest.errors import AudioError, EarnestError, MissingExtraError, printable
@@ -132,6 +132,12 @@ class Speakers:
         if (name := matched(self._pattern, below, SPEAKER)) is None:
             self._unmatched[path] = below
         return name
+
+    def tell_alike(self) -> None:
+        """Report, on standard error, names of lists that may be one speaker's, who is adapted to as several."""
+        names = {one.speaker for one in self._listed.values() if one.speaker and not one.within}
+        for doubt in some_doubts(doubts_about_speakers(names)):
+            click.echo(doubt, err=True)
 
     def tell_unmatched(self) -> None:
         """Report, on standard error, recordings that a pattern left without a speaker."""

@@ -175,6 +175,7 @@ def command(
     sources = recordings.sources(decoding.channels, output, count, watch)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not say.is_quiet():
+        speakers.tell_alike()
         _tell_adaptation(not adaptation.adapt, bool(decoding.channels), sum(map(is_picture, sources)))
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers, is_batch, adaptation)

@@ -482,6 +482,16 @@ def test_words_that_exclude_each_other_are_refused(bundle: Path, folder: Path) -
     assert "can't be used together" in run(bundle, "predict", clip, "--adapt", "auto", "--profile", clip, code=2).output
 
 
+def test_speakers_who_may_be_one_are_told_where_each_is_adapted_to(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    clips, listed = sorted((folder / "anna").glob("[0-9].wav"))[:2], tmp_path / "list.csv"
+    rows = [f"{clip},{name}" for clip, name in zip(clips, ("Anna 1", "anna_01"), strict=True)]
+    listed.write_text("\n".join(["path,speaker", *rows]), encoding="utf-8")
+    told = "Speakers that may be one are taken for several: Anna 1, anna_01. Write them alike."
+    assert told in run(bundle, "predict", listed, "--adapt", "auto", "--json").stderr
+    assert told not in run(bundle, "predict", listed, "--json").stderr
+    assert told not in run(bundle, "predict", listed, "--adapt", "auto", "--json", "-q").stderr
+
+
 def test_a_profile_among_recordings_and_an_output_that_is_read_are_refused(
     bundle: Path, folder: Path, tmp_path: Path
 ) -> None:
