@@ -350,7 +350,7 @@ class PredictionRows(Framed, Iterator[Prediction]):
 
 def _refuse_joined(names: Sequence[str]) -> None:
     """Raise `ValueError` for columns of predictions beside others, as after a merge with a table of recordings."""
-    ours = _columns([name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX)], has_speakers=True)
+    ours = _columns([name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX)], TOLD)
     theirs, ours_there = [name for name in names if name not in ours], set(names).intersection(ours)
     if not theirs or len(ours_there) < len(_columns(())) / 2:
         return

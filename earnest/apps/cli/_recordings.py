@@ -82,7 +82,7 @@ class Speakers:
         return frozenset(found.union(name for name in TOLD if any(getattr(one, name) for one in self._listed.values())))
 
     def told_of(self, path: str) -> Listed:
-        """Return what lists tell of a recording, or a pattern; of a channel and a part also what is told of the whole."""
+        """Return what lists or a pattern tell of a recording; of a channel and a part also that of the whole."""
         recording, start_s = recording_and_start(path)
         whole, channel = file_and_channel(recording)
         part = path.removeprefix(recording) if start_s is not None else ""

@@ -228,7 +228,7 @@ def test_rows_of_json_are_read_as_the_same_table_is(tmp_path):
         Prediction("a.wav", "ok", emotion="sad", affect=affect, speaker="=ann", **sure),
         Prediction("b.wav", "error", error="no sound"),
     ]
-    cells = [csv_header(classes, True), *(csv_line(row, classes, True) for row in rows)]
+    cells = [csv_header(classes, ("speaker",)), *(csv_line(row, classes, ("speaker",)) for row in rows)]
     told = [f"{line},{truth}" for line, truth in zip(cells, ("truth", "happy", "sad"), strict=True)]
     table = read_any(written(tmp_path, "\n".join(told), "p.csv"))
     lines = [{**row.to_dict(), "truth": truth} for row, truth in zip(rows, ("happy", "sad"), strict=True)]
