@@ -5,11 +5,12 @@ import shlex
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from earnest.errors import CorpusError, named, printable, shown, suggestion, told
+from earnest.errors import N_NAMED, CorpusError, named, printable, shown, suggestion, told
 from earnest.files.reading import read_text
 from earnest.files.tables import (
     RowWriter,
@@ -223,10 +224,19 @@ def _from_cells(row: Mapping[str, str], base: Path, where: str) -> Utterance:
     return Utterance(**values)
 
 
-def doubts_about(labels: Iterable[str], rows: Iterable[Utterance]) -> list[str]:
-    """Return sentences about labels, and about speakers of one corpus, that may be one, spelled in two ways."""
+def doubts_about(labels: Mapping[str, int], rows: Iterable[Utterance]) -> list[str]:
+    """Return sentences about labels, and about speakers of one corpus, that may be one, spelled in two ways.
+
+    Parameters
+    ----------
+    labels : label → recordings
+    """
     said = "Labels that differ in capitals alone are different classes"
-    found = [f"{said}: {', '.join(names)}. Write them alike." for names in _alike(set(labels), str.casefold)]
+    found = [f"{said}: {', '.join(names)}. Write them alike." for names in _alike(labels, str.casefold)]
+    found += [
+        f"Is the label {shown(slip)} ({labels[slip]}) a slip of the pen for {shown(meant)} ({labels[meant]})?"
+        for slip, meant in _slips(labels)
+    ]
     speakers = defaultdict[str, set[str]](set)
     for row in rows:
         speakers[row.corpus].add(row.native_speaker)
@@ -237,6 +247,13 @@ def doubts_about_speakers(names: Iterable[str]) -> list[str]:
     """Return sentences about speakers of one corpus that may be one, spelled in several ways."""
     said = "Speakers that may be one are taken for several"
     return [f"{said}: {', '.join(alike)}. Write them alike." for alike in _alike(names, _spoken_name)]
+
+
+def some_doubts(doubts: Iterable[str]) -> list[str]:
+    """Return the first sentences about speakers, each once, and how many there are beside these."""
+    told = list(dict.fromkeys(doubts))
+    rest = len(told) - N_NAMED
+    return [*told[:N_NAMED], *([f"And so are the names of {rest} more."] if rest > 0 else [])]
 
 
 AS_TWO = "two people. If it is one, put both into one table, as one corpus"
@@ -253,6 +270,19 @@ def doubts_about_shared_names(own: Mapping[str, Sequence[Utterance]]) -> Iterato
         for people, alike in shared.items():
             if alike:
                 yield f"{one} and {other} both have the speaker {named([*map(printable, alike)])}, taken for {people}."
+
+
+SLIP_FROM, TIMES = 0.85, 10  # letters in common ("angy", "angry": 0.89), and how much rarer a slip is
+
+
+def _slips(labels: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Yield labels that are nearly written as one that is far more frequent; "class_2", and "unhappy", are no slips."""
+    for slip, n in labels.items():
+        frequent = {label.casefold(): label for label in labels if labels[label] >= TIMES * max(n, 1)}
+        (near,) = get_close_matches(slip.casefold(), frequent, 1, SLIP_FROM) or (slip.casefold(),)
+        has_number = re.search(r"\d", near + slip)
+        if not (has_number or near.endswith(slip.casefold()) or slip.casefold().endswith(near)):
+            yield slip, frequent[near]
 
 
 def _alike(names: Iterable[str], key: Callable[[str], str]) -> list[list[str]]:

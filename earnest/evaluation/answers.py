@@ -7,13 +7,14 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import TextIOWrapper
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from earnest.corpora.own.tables import SPEAKER, guessed_name
 from earnest.errors import CorpusError, counted, named
 from earnest.files.reading import opened, why_no_text
 from earnest.files.tables import (
@@ -25,6 +26,7 @@ from earnest.files.tables import (
     parquet_texts,
     unmarked,
     with_point,
+    without_points,
 )
 from earnest.labels import AFFECT, composed, in_canonical_order
 
@@ -73,7 +75,7 @@ class SystemAnswers:
     line, unit : where each row stands in the file, shape (rows,), int64: its line, entry or row
     predicted : the label answered, "" for none
     emotion : the true label, where the file says it
-    texts : of corpus, speaker, gender, fold, start and intensity those that the file has
+    texts : of corpus, speaker, gender, fold, start, intensity and model those that the file has
     labels, probabilities : shape (rows, labels), float32, NaN in rows without; None when none has any
     adapted, predicted_gender, predicted_affect, affect : see `Predictions`
     affect_derived : whether the system derived its affect from emotions, shape (rows,); None when nothing says so
@@ -231,7 +233,7 @@ def excerpt(text: str) -> str:
 
 
 TEXT_CELLS = ("name", "corpus", "speaker", "gender", "fold", "start", "emotion", "predicted", "predicted_gender",
-              "intensity")  # fmt: skip
+              "intensity", "model")  # fmt: skip
 REPEATED_CELLS = frozenset(TEXT_CELLS) - {"name", "start"}
 GENDER_CELLS = ("gender_female", "gender_male")  # probabilities of the voice, where nobody made an answer of them
 FLAG_CELLS = ("adapted", "affect_derived")
@@ -260,6 +262,12 @@ class Layout:
     is_ours: bool = False
     is_marked: bool = False
     unread: tuple[str, ...] = ()
+
+
+def who_speaks(header: Sequence[str]) -> dict[str, str]:
+    """Return "speaker" and "gender" → column that tells it: called so, or as `earnest learn` guesses it."""
+    found = {name: name if name in header else guessed_name(header, name) for name in (SPEAKER, "gender")}
+    return {ours: theirs for ours, theirs in found.items() if theirs}
 
 
 def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAnswers:
@@ -295,6 +303,24 @@ def _read_parquet(path: Path, layout_of: Callable[[list[str]], Layout]) -> Syste
         table = _Table(path, wanted, layout, unit="row")
         for number, row in enumerate(parquet_texts(path, file, wanted), 1):
             table.add(row, number)
+    return table.answers()
+
+
+def of_objects(
+    path: Path, objects: Sequence[tuple[int, Mapping[str, str]]], layout_of: Callable[[list[str]], Layout], unit: str
+) -> SystemAnswers:
+    """Read a table of which each row is an object, such as a line of JSON, with its number: name → cell.
+
+    Raises `CorpusError` as `read_table` does.
+
+    Parameters
+    ----------
+    unit : what the numbers count
+    """
+    header = list(dict.fromkeys(chain.from_iterable(cells for _, cells in objects)))
+    table = _Table(path, header, replace(layout_of(header), is_marked=False), unit=unit)
+    for number, cells in objects:
+        table.add([cells.get(name, "") for name in header], number)
     return table.answers()
 
 
@@ -361,6 +387,7 @@ class _Table:
         """Return all rows."""
         if not self.lines:
             raise CorpusError(f"{self.path}: it holds no predictions. Write one row a recording.")
+        self._write_whole_numbers()
         texts = {name: text_column(kept) for name, kept in self.texts.items()}
         probabilities = None
         if self.probabilities and not all(map(math.isnan, self.probabilities)):
@@ -388,6 +415,15 @@ class _Table:
         )
         check_unique(answers)
         return answers
+
+    def _write_whole_numbers(self) -> None:
+        """Write speakers and labels that are numbers without the ".0" of pandas; not labels with probabilities."""
+        labels = () if self.layout.probabilities else LABEL_CELLS
+        for names in (labels, ("speaker",)):
+            there = [name for name in names if name in self.texts]
+            cells = iter(without_points([cell for name in there for cell in self.texts[name]]))
+            for name in there:
+                self.texts[name] = [*islice(cells, len(self.lines))]
 
     def _wrong(self, name: str, text: str) -> str:
         """Explain a wrong text of a column; nothing where it is right."""

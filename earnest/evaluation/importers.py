@@ -18,17 +18,21 @@ from earnest.evaluation.answers import (
     SystemAnswers,
     check_unique,
     excerpt,
+    of_objects,
     read_table,
     text_column,
+    who_speaks,
 )
 from earnest.evaluation.predictions import layout_of, read_answers
 from earnest.files.reading import opened, parsed_json, read_text
-from earnest.files.tables import delimiter_of, is_parquet, is_separator_line, parquet_columns
+from earnest.files.tables import delimiter_of, is_parquet, is_separator_line, parquet_columns, text_of
 from earnest.labels import AFFECT, composed
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
 _JSON = ("[", "{")
+_BY_NAME = {"probabilities": "p_", "gender": "gender_", "affect": ""}  # of JSON rows → how columns of tables begin
 _OF_PREDICT = frozenset({"path", "status", "emotion"})
+_OF_NKULULEKO = frozenset({"start", "end", "uncertainty", "correct"})
 SPANS = "spans"  # what `recognised` says of a table of `earnest timeline`
 _OF_SPANS = frozenset({"path", "start_s", "end_s", "emotion", "confidence"})
 ANSWER_KEYS = ("predictions", "prediction", "results", "result", "outputs", "output", "scores", "probabilities")
@@ -38,22 +42,27 @@ class _Entry(NamedTuple):
     name: str
     scores: Mapping[str, float]
     number: int
-    told: str | None = None  # the answer, "" for none, where it is more than the label of the highest score
 
     @property
     def answer(self) -> str:
-        return max(self.scores, key=self.scores.__getitem__, default="") if self.told is None else self.told
+        return max(self.scores, key=self.scores.__getitem__, default="")
 
 
 def read_pipeline_output(path: Path) -> SystemAnswers:
-    """Read names and answers; the answer is the label of the highest score.
+    """Read names and answers; the answer is the label of the highest score, where no other one is told.
+
+    Objects with an answer of their own, as those of `earnest predict`, are read as a table of such rows.
 
     Scores become probabilities where they sum to 1, labels that are left out being 0. Others (of ``top_k``, or
     logits) are left out, and the label alone counts.
 
     Raises `CorpusError` for what is wrong, with its line or the number of its entry.
     """
-    entries, unit = _entries(path)
+    values, unit = _values(path)
+    if values and all(isinstance(value, dict) and _is_row(value) for _, _, value in values):
+        objects = [(number, _cells(value, where)) for where, number, value in values]
+        return of_objects(path, objects, partial(_recognised_layout, path=path), unit)
+    entries = [entry for where, number, value in values for entry in _of_value(value, where, number)]
     if not entries:
         raise CorpusError(f"{path}: it holds no predictions.")
     labels = tuple(dict.fromkeys(label for entry in entries for label in entry.scores))
@@ -84,18 +93,39 @@ def _are_probabilities(scores: Mapping[str, float]) -> bool:
     return bool(scores) and min(values) >= 0 and abs(math.fsum(values) - 1) <= SUM_TOLERANCE
 
 
-def _entries(path: Path) -> tuple[list[_Entry], str]:
-    """Return the entries, and what their numbers count: lines or entries."""
+def _values(path: Path) -> tuple[list[tuple[str, int, Any]], str]:
+    """Return where each value stands, its number and itself; and what the numbers count: lines or entries."""
     text = read_text(path, CorpusError, what="answers")
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if len(lines) > 1 and _is_complete(lines[0][1]):
-        found = ((f"{path}:{number}", number, _parsed(line, f"{path}:{number}")) for number, line in lines)
-        return [entry for where, number, value in found for entry in _of_value(value, where, number)], "line"
+        return [(f"{path}:{number}", number, _parsed(line, f"{path}:{number}")) for number, line in lines], "line"
     value = _parsed(text, str(path))
     if isinstance(value, list) and not (value and all(map(_is_score, value))):
-        numbered = ((f"{path}, entry {number}", number, item) for number, item in enumerate(value, 1))
-        return [entry for where, number, item in numbered for entry in _of_value(item, where, number)], "entry"
-    return list(_of_value(value, str(path), 1)), "entry"
+        return [(f"{path}, entry {number}", number, item) for number, item in enumerate(value, 1)], "entry"
+    return [(str(path), 1, value)], "entry"
+
+
+def _is_row(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a row of a table, which tells the answer itself."""
+    return value.keys() >= _OF_PREDICT or isinstance(value.get("predicted"), str)
+
+
+def _cells(value: Mapping[str, Any], where: str) -> dict[str, str]:
+    """Return the cells of a row; what `earnest predict` tells by names becomes columns as in its tables."""
+    if not isinstance(value.get("emotion"), str | None):
+        raise CorpusError(f"{where}: 'emotion' is a text, or null for no answer, got {excerpt(str(value['emotion']))}.")
+    named = {key: value[key] for key in _BY_NAME if isinstance(value.get(key), dict | None) and key in value}
+    cells = {name: cell for name, cell in value.items() if name not in named}
+    if "path" in value:
+        cells["path"] = _name(value["path"], where)
+    for key, numbers in named.items():
+        cells |= {f"{_BY_NAME[key]}{name}": number for name, number in (numbers or {}).items()}
+    scalars = ((name, cell) for name, cell in cells.items() if isinstance(cell, str | int | float | None))
+    return {_sound(name, where): _sound(_cell_text(cell), where) for name, cell in scalars}
+
+
+def _cell_text(cell: str | float | None) -> str:
+    return str(cell).lower() if isinstance(cell, bool) else text_of(cell)
 
 
 def _is_complete(line: str) -> bool:
@@ -120,12 +150,6 @@ def _of_value(value: Any, where: str, number: int) -> Iterator[_Entry]:
         yield _Entry(_name(value[0], where), _scores(value[1], where), number)
     elif not isinstance(value, dict) or _is_score(value):
         raise CorpusError(f'{where}: which file is it? Expected {{"file": …, "predictions": [{{"label", "score"}}]}}.')
-    elif value.keys() >= _OF_PREDICT:
-        told = value["emotion"]
-        if not isinstance(told, str | None):
-            raise CorpusError(f"{where}: 'emotion' is a text, or null for no answer, got {excerpt(str(told))}.")
-        scores = _scores(value.get("probabilities"), where)
-        yield _Entry(_name(value["path"], where), scores, number, composed(_sound(told or "", where).strip()))
     elif key := next((key for key in NAME_KEYS if key in value), None):
         yield _Entry(_name(value[key], where), _scores(_answer_in(value, where), where), number)
     else:
@@ -192,7 +216,7 @@ def _finite(value: Any, where: str) -> float:
 
 
 TARGETS = ("emotion", "label", "class_label")
-NO_CLASSES = frozenset({"", "file", "start", "end", "speaker", "gender", "age", "duration", "database", *TARGETS})
+NO_CLASSES = frozenset({"", "file", "start", "end", "age", "duration", "database", "truth", *TARGETS})
 PEEK = 1 << 16
 
 
@@ -209,9 +233,8 @@ def read_nkululeko(path: Path) -> SystemAnswers:
 def read_predict(path: Path) -> SystemAnswers:
     """Read the output of `earnest predict`, table or JSON lines: a row without an emotion ("unsure", an error) is none.
 
-    Of JSON lines emotion and probabilities alone are read. Tables have the truth in the column ``truth``, where
-    somebody added one, and valence, arousal, dominance and the likelier of ``gender_female`` and ``gender_male`` are
-    answers; ratings and genders come from a corpus.
+    The truth is in the column ``truth``, where somebody added one. Valence, arousal, dominance and the likelier of
+    ``gender_female`` and ``gender_male`` are answers; ratings and genders come from a corpus.
     """
     if _start_of(path)[:1] in _JSON:
         return read_pipeline_output(path)
@@ -257,15 +280,16 @@ def _refuse_spans(form: str, path: Path) -> None:
 def recognised(path: Path) -> str:
     """Recognise the form of a file.
 
-    A table with a column ``file`` is nkululeko's; with ``path`` and ``status`` it is that of `earnest predict`, with
-    spans that of `earnest timeline`, and so are JSON lines. Other JSON is a pipeline's output.
+    A table with a column ``file``, and others of nkululeko's or no ``predicted``, is nkululeko's; with ``path`` and
+    ``status`` it is that of `earnest predict`, with spans that of `earnest timeline`, and so are JSON lines. Other JSON
+    is a pipeline's output.
     """
     columns, is_json = _columns_of(path)
     return _form_of(columns, is_json)
 
 
 def _form_of(columns: Collection[str], is_json: bool = False) -> str:
-    if "file" in columns and not is_json:
+    if "file" in columns and not is_json and ("predicted" not in columns or not _OF_NKULULEKO.isdisjoint(columns)):
         return "nkululeko"
     if set(columns) >= _OF_PREDICT:
         return "predict"
@@ -297,9 +321,9 @@ def _predict_layout(header: Sequence[str], path: Path) -> Layout:
     if missing := sorted(_OF_PREDICT - set(header)):
         raise CorpusError(f"{path}:1: the column '{missing[0]}' is missing. Is it of earnest predict --output?")
     columns = {"name": "path", "predicted": "emotion"}
-    more = {"emotion": "truth", "speaker": "speaker", "affect_derived": "affect_derived"}
-    more |= {f"predicted_{name}": name for name in AFFECT} | {name: name for name in ("gender", *GENDER_CELLS)}
-    columns |= {ours: name for ours, name in more.items() if name in header}
+    more = {"emotion": "truth", "affect_derived": "affect_derived", "model": "model"}
+    more |= {f"predicted_{name}": name for name in AFFECT} | {name: name for name in GENDER_CELLS}
+    columns |= {ours: name for ours, name in more.items() if name in header} | who_speaks(header)
     probabilities = {composed(name.removeprefix("p_")): name for name in header if name.startswith("p_")}
     return Layout(columns, probabilities, is_marked=True)
 
@@ -318,6 +342,8 @@ def _nkululeko_layout(header: Sequence[str], path: Path) -> Layout:
     columns = {"name": "file", "predicted": answer}
     if truth is not None and truth != answer:
         columns["emotion"] = truth
-    columns |= {name: name for name in ("speaker", "gender", "start") if name in header}
+    speaks = who_speaks(header)
+    columns |= speaks | {name: name for name in ("start",) if name in header}
+    others = NO_CLASSES.union(speaks.values())
     before = header[: header.index("predicted")] if answer == "predicted" else ()
-    return Layout(columns, {composed(name): name for name in before if name not in NO_CLASSES})
+    return Layout(columns, {composed(name): name for name in before if name not in others})

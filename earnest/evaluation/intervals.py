@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.corpora.manifest import Utterance, doubts_about_speakers
-from earnest.errors import N_NAMED, CorpusError, counted, named
+from earnest.corpora.manifest import Utterance, doubts_about_speakers, some_doubts
+from earnest.errors import CorpusError, counted, named
 from earnest.evaluation.answers import TextColumn, numbered, text_column
 from earnest.evaluation.confusion import Counts, cells_of, confusion_counts, headline_scores
 from earnest.evaluation.predictions import Predictions
@@ -293,9 +293,7 @@ class ScoredSpeakers:
         for name, found in self.corpora.items():
             for corpus in found:
                 of_corpus.setdefault(corpus, set()).add(name)
-        told = list(dict.fromkeys(one for members in of_corpus.values() for one in doubts_about_speakers(members)))
-        rest = len(told) - N_NAMED
-        return [*told[:N_NAMED], *([f"And so are the names of {rest} more."] if rest > 0 else [])]
+        return some_doubts(one for members in of_corpus.values() for one in doubts_about_speakers(members))
 
     @property
     def _shared(self) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
+from earnest.corpora.own.tables import PATH, guessed_name
 from earnest.errors import LONGEST, CorpusError, EarnestError, named, shown, told
 from earnest.evaluation.answers import (
     TEXTS,
@@ -24,6 +25,7 @@ from earnest.evaluation.answers import (
     numbered,
     read_table,
     text_column,
+    who_speaks,
 )
 from earnest.evaluation.calibration import known_rows
 from earnest.files.reading import read_json
@@ -218,9 +220,10 @@ ADAPTED, GENDER = "adapted", "predicted_gender"
 AFFECT_COLUMNS, INTENSITY = tuple(f"predicted_{name}" for name in AFFECT), "intensity"
 WITH_TRUTH = ("utterance_id", "emotion", "predicted")  # what a file that needs nothing beside it has
 TRUTH = "truth"  # another name of the column "emotion", as tables of `earnest predict` have it
+TRUTHS = (TRUTH, "emotion", "label", "class_label")  # the first that is there holds the true labels
 KNOWN = (*ALWAYS, "path", TRUTH, ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
 PREFIX = "p_"
-SLIP_FROM = 0.82  # share of letters in common: "speaker_id" is near "speaker" (0.82), "folder" not near "fold" (0.80)
+SLIP_FROM = 0.82  # share of letters in common: "speaker_nr" is near "speaker" (0.82), "folder" not near "fold" (0.80)
 MOST_SHOWN = 8  # columns that a message names
 MOST_COMPARED = 1000  # columns that are not ours; a file of features may have thousands
 
@@ -345,8 +348,12 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
     for name, count in Counter(header).items():
         if count > 1 and name:
             raise CorpusError(f"{path}:1: the column '{name}' is there twice.")
-    unread = tuple(name for name in header if name not in KNOWN and not (name.startswith(PREFIX) and name != PREFIX))
-    lacking = sorted(set(KNOWN).difference(header))
+    speaks = who_speaks(header)
+    identity = "utterance_id" if "utterance_id" in header else guessed_name(header, PATH)
+    truth = next((name for name in TRUTHS if name in header), "emotion")
+    ours = {*KNOWN, *speaks.values(), identity, truth}
+    unread = tuple(name for name in header if name not in ours and not (name.startswith(PREFIX) and name != PREFIX))
+    lacking = sorted(set(KNOWN).difference(header, speaks))
     for name in dict.fromkeys(unread[:MOST_COMPARED]):
         lower = name.lower()[:LONGEST]
         near = [lower] if lower.startswith(PREFIX) else get_close_matches(lower, lacking, n=1, cutoff=SLIP_FROM)
@@ -354,17 +361,17 @@ def layout_of(header: Sequence[str], path: Path, needed: Sequence[str] = ("predi
             raise CorpusError(f"{path}:1: unknown column '{name}'. Did you mean '{near[0]}'? Rename or delete it.")
     if "emotion" in header and TRUTH in header:
         raise CorpusError(f"{path}:1: both 'emotion' and '{TRUTH}' name the true labels. Delete or rename one column.")
-    truth = TRUTH if TRUTH in header else "emotion"
+    called = {"emotion": truth, "utterance_id": identity}
     for name in needed:
-        if (truth if name == "emotion" else name) not in header:
+        if called.get(name, name) not in header:
             also = f" (the true labels; it may be called '{TRUTH}' too)" if name == "emotion" else ""
             there = f"There are {named([*map(shown, header)], MOST_SHOWN)}." if header else "There is none."
             raise CorpusError(f"{path}:1: the column '{name}' is missing{also}. {there} See earnest score --help.")
-    identity = "utterance_id" if "utterance_id" in header else "path"
-    if identity not in header:
+    if identity is None:
         raise CorpusError(f"{path}:1: the column 'utterance_id' is missing, and so is 'path'.")
     columns = {name: name for name in header if name in KNOWN and name not in ("utterance_id", "path", TRUTH)}
-    if TRUTH in header:
-        columns["emotion"] = TRUTH
+    columns |= speaks
+    if truth in header:
+        columns["emotion"] = truth
     probabilities = {composed(name.removeprefix(PREFIX)): name for name in header if name.startswith(PREFIX)}
     return Layout({"name": identity, **columns}, probabilities, is_ours=True, is_marked=True, unread=unread)

@@ -375,6 +375,9 @@ def parquet_texts(path: Path, file: Any, columns: Sequence[str]) -> Iterator[lis
             yield [text_of(row[name]) for name in columns]
 
 
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+(?:\.0)?")
+
+
 def text_of(cell: Any) -> str:
     """Return a cell as text; what is missing is ""."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
@@ -384,6 +387,12 @@ def text_of(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():  # a column of numbers with a gap, as pandas writes it
         return str(int(cell))
     return str(cell)
+
+
+def without_points(cells: Sequence[str]) -> Sequence[str]:
+    """Return the cells of a column, "1" for "1.0" where all are whole numbers or empty: pandas writes gaps so."""
+    are_whole = all(map(_WHOLE_NUMBER.fullmatch, filter(None, cells)))
+    return [cell.removesuffix(".0") for cell in cells] if are_whole else cells
 
 
 def damaged_table() -> tuple[type[Exception], ...]:

@@ -5,6 +5,7 @@ And what would help most: measured on what is there, by learning from less of it
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from earnest.corpora.base import CORPORA
 from earnest.corpora.check import LATE_S
 from earnest.corpora.manifest import Utterance, doubts_about, doubts_about_shared_names, write_manifest
 from earnest.corpora.own import OwnData, Refused, read_own
-from earnest.corpora.own.data import typed
+from earnest.corpora.own.data import PROTOCOL, typed
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, is_printable, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
@@ -216,7 +217,7 @@ def _gathered(
         raise CorpusError(
             f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found} "
             f"(labels: {data.label_from}). {counted(len(refused), 'recording')} could not be used.{first}"
-            + "".join(f" {note}" for note in (*data.notes, *doubts_about(own.classes, own.rows)))
+            + "".join(f" {note}" for note in (*data.notes, *doubts_about(data.class_counts, own.rows)))
         )
     return own, refused, notes
 
@@ -357,7 +358,8 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
         told = " and ".join(f"{line.name} ({line.licence})" for line in lines)
         yield f"For non-commercial use only: the weights of '{base.info.name}' were trained on {told}."
     yield from data.notes
-    yield from doubts_about(own.classes, own.rows)
+    # Those of classes that were left out as too small, too: a slip of the pen makes such a class.
+    yield from doubts_about(Counter(row.native_emotion for row in own.rows) | Counter(data.class_counts), own.rows)
     yield from _late_ends(own)
     by_corpus: dict[str, list[Utterance]] = {}
     for row in own.rows:
@@ -398,7 +400,7 @@ def _write(
 ) -> None:
     """Write the bundle, the answers of cross-validation, and their scores."""
     facts = {
-        "protocol": "own-recordings",
+        "protocol": PROTOCOL,
         "title": f"own recordings ({learned.title})",
         "speaker_independent": learned.speaker_independent,
         "command": learned.command,

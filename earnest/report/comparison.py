@@ -112,7 +112,7 @@ def compare_results(results: Sequence[Result]) -> Compared:
         compare(first.predictions, other.predictions, np.random.default_rng(BOOTSTRAP_SEED)) for other in results[1:]
     ]
     on_common, n_common = _on_common_clips(results)
-    notes += [*headline_notes(results), *_warnings(results, pairs, n_common)]
+    notes += [*_by_heart(results), *headline_notes(results), *_warnings(results, pairs, n_common)]
     return Compared(results, headline_table(results), on_common, _corrected(pairs), notes)
 
 
@@ -186,6 +186,20 @@ def _on_common_clips(results: Sequence[Result]) -> tuple[Table | None, int]:
     columns = ("on the utterances in common", "utterances", "WA", "WA interval", "UA", "UA interval")
     names = ("result", "n_clips", "wa_percent", "wa_interval_percent", "ua_percent", "ua_interval_percent")
     return Table(columns, rows, names=names), len(common)
+
+
+def _by_heart(results: Sequence[Result]) -> list[str]:
+    """Warn of answers of a model to recordings that `earnest learn` made it of."""
+    notes = []
+    for learnt in results:
+        heard = {*clip_names(learnt.predictions)}
+        for other in results:
+            n = len(heard.intersection(clip_names(other.predictions)))
+            if n and learnt.facts.learnt in other.facts.models:
+                told = f"answered by '{learnt.facts.learnt}', which learnt from {counted(n, 'recording')} of these"
+                on_others = f"On others it does about as well as {learnt.name} says, whose models had not heard them"
+                notes.append(f"{other.name}: {told}, and knows them by heart. {on_others}.")
+    return notes
 
 
 def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: int) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from earnest.corpora.own.data import PROTOCOL
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import stamp_of
 from earnest.evaluation.importers import SPANS, recognised
@@ -46,6 +47,9 @@ class Facts:
     stamp : `STAMP` where it was, otherwise empty
     leakage : one entry for each two sets of each fold, as `earnest evaluate` counts what they share
     affect : scores of valence, arousal and dominance, as `earnest.evaluation.metrics.affect_results` returns them
+    models : names of those that answered, where `earnest score` found them
+    learnt : name of the model that `earnest learn` made of all these recordings; its answers here are those of others,
+        each without the recordings of its fold
     """
 
     protocol: str = ""
@@ -58,6 +62,8 @@ class Facts:
     stamp: str = ""
     leakage: tuple[Mapping[str, Any], ...] = ()
     affect: Mapping[str, Any] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+    learnt: str = ""
 
     @property
     def speakers(self) -> str:
@@ -120,6 +126,8 @@ def read_result(path: Path) -> Result:
         facts = replace(_facts(told_by_run(path)), affect=affect_results(predictions) or {})
         return Result(path.stem, predictions, scores, facts, not_read=answers.not_read)
     name, facts = path.resolve().name, _facts(_document(path / METRICS))
+    if facts.protocol == PROTOCOL:
+        facts = replace(facts, learnt=str(_document(path / "bundle.json").get("name") or ""))
     return Result(name, predictions, scores, facts, _runs(path, predictions.folds), _noise(path, predictions))
 
 
@@ -136,8 +144,9 @@ def _refuse_other_forms(file: Path) -> None:
 
 def _facts(document: Mapping[str, Any]) -> Facts:
     known = document.get("speaker_independent")
-    leakage, affect = document.get("leakage"), document.get("affect")
+    leakage, affect, models = (document.get(name) for name in ("leakage", "affect", "models"))
     return Facts(
+        models=tuple(map(str, models)) if isinstance(models, list) else (),
         affect=affect if isinstance(affect, dict) else {},
         speaker_independent=known if isinstance(known, bool) else None,
         leakage=tuple(line for line in leakage if isinstance(line, dict)) if isinstance(leakage, list) else (),

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import EarnestError, counted, needs_extra, printable_json
+from earnest.errors import EarnestError, counted, named, needs_extra, printable_json
 from earnest.files.tables import csv_row, load_pyarrow
 from earnest.labels import AFFECT
 from earnest.runtime.prediction import TOLD, Prediction, Status, VocalBurst
@@ -343,14 +343,28 @@ class PredictionRows(Framed, Iterator[Prediction]):
     def from_frame(cls, frame: Any) -> "PredictionRows":
         """Read a frame of pandas, polars or Arrow back, such as ``pandas.read_parquet("emotions.parquet")``.
 
-        Raises `EarnestError` when its columns or values are not those of predictions.
+        Raises `EarnestError` when its columns or values are not those of predictions, or others were joined to them.
         """
         try:
             records = _records(frame)
-            check_columns(list(records[0]) if records else _columns(()))
+            names = list(records[0]) if records else _columns(())
+            _refuse_joined(names)
+            check_columns(names)
             return cls([from_flat_values(record) for record in records])
         except (ValueError, TypeError, KeyError) as error:
             raise EarnestError(f"This frame holds no predictions of earnest: {error}.") from error
+
+
+def _refuse_joined(names: Sequence[str]) -> None:
+    """Raise `ValueError` for columns of predictions beside others, as after a merge with a table of recordings."""
+    ours = _columns([name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX)], TOLD)
+    theirs, ours_there = [name for name in names if name not in ours], set(names).intersection(ours)
+    if not theirs or len(ours_there) < len(_columns(())) / 2:
+        return
+    drop = f"Leave them out: frame.drop(columns={theirs!r})"
+    if renamed := [name for name in _columns(()) if name not in ours_there]:
+        drop += f". {named(renamed)} got another name in the merge: merge with suffixes=('', '_theirs')"
+    raise ValueError(f"{named(theirs)} were joined to it. {drop}")
 
 
 def _polars_vectors(name: str, column: FrameColumn) -> Any:

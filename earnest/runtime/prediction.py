@@ -341,7 +341,7 @@ class Prediction:
         the largest first, "unsure" among them; None for others, which are answered as a whole
     vocal_bursts : in order of time
     error : why there is no answer, in a sentence
-    speaker, text : who speaks and what is said, where a list of recordings told it; no answers of the model's
+    speaker, text : who speaks and what is said, where a list of recordings or a pattern told it; no answers of a model
     """
 
     path: str

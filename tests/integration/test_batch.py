@@ -81,6 +81,16 @@ def test_rows_are_those_of_predict(root: Path, same: Path) -> None:
     assert re.search(r"^5:00 of sound, 5:00 of speech; [\d.:]+( s)? of workers$", lines, re.MULTILINE), lines
 
 
+@pytest.mark.parametrize("table", ["predictions", "timelines", "embeddings"])
+def test_every_table_says_who_speaks_where_a_list_does(root: Path, tmp_path: Path, table: str) -> None:
+    clips = [*sorted((root / "clips").glob("*.wav"))[:2], tmp_path / "missing.wav"]
+    rows = [f"{clip},{name}" for clip, name in zip(clips, ("anna", "", "bob"), strict=True)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,participant", *rows]))
+    words = ("--model", root / "bundle", "--output", tmp_path / "out", "--table", table, "--jobs", 1)
+    finished("run", tmp_path / "list.csv", *words, exit_code=3)
+    assert [row["speaker"] for row in rows_in(tmp_path / "out")] == ["anna", None, "bob"]
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
 def test_a_killed_worker_costs_nothing(root: Path) -> None:
     run = started("run", *of(root, "worker", "--jobs", 2))

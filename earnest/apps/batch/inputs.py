@@ -5,7 +5,7 @@ import os
 import tarfile
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,17 +19,19 @@ from earnest.apps.batch.tar import members
 from earnest.apps.cli._lists import (
     MOST_LIST_BYTES,
     channel_of,
+    file_in,
     is_table,
     refuse_part,
     rows_of_list,
     warn_of_columns,
 )
 from earnest.apps.cli._recordings import told_recordings
-from earnest.audio.source import Channel, Source, channel_path, path_in, path_of
+from earnest.audio.source import Channel, Source, channel_path, path_of
 from earnest.corpora.folders import found_in, is_recording
+from earnest.corpora.own.tables import SPEAKER, guessed_name
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.reading import decoded, opened
-from earnest.files.tables import damaged_table, largest_shared_page, lines_of, load_pyarrow
+from earnest.files.tables import damaged_table, largest_shared_page, lines_of, load_pyarrow, text_of
 
 Kind: TypeAlias = Literal["file", "member", "row"]
 _LISTS = (".csv", ".tsv", ".txt")
@@ -54,6 +56,7 @@ class Input:
     start : of a member its first byte, of a row its number in the table
     n_bytes : -1 where they are not known
     channel : that is heard by itself, from 1; None for the mean of all
+    speaker : whom a list or a table names; "" where nobody is named
     """
 
     key: str
@@ -62,6 +65,7 @@ class Input:
     start: int = 0
     n_bytes: int = -1
     channel: int | None = None
+    speaker: str = ""
 
     @property
     def sound(self) -> tuple[bytes, int, int | None]:
@@ -170,11 +174,16 @@ def _listed(source: str) -> Iterator[Input]:
         warn_of_columns(rows[0][1], source)
         for number, row in rows:
             refuse_part(row, f"{source}, row {number}")
-        channels = (channel_of(row, f"{source}, row {number}") for number, row in rows)
         found = map(_file, named_in(source, (row["path"] for _, row in rows)))
-        yield from (one.of_channel(channel) for one, channel in zip(found, channels, strict=True))
+        for one, (number, row) in zip(found, rows, strict=True):
+            yield _told(one, row, f"{source}, row {number}")
     else:
         yield from map(_file, named_in(source, filter(None, (line.strip() for line in lines_of(text)))))
+
+
+def _told(whole: Input, row: Mapping[str, str], where: str) -> Input:
+    """Return what a row of a list or a table tells of a recording: a channel of it, and who speaks."""
+    return replace(whole.of_channel(channel_of(row, where)), speaker=row.get(SPEAKER, ""))
 
 
 def named_in(source: str, paths: Iterable[str]) -> Iterator[str]:
@@ -187,7 +196,7 @@ def named_in(source: str, paths: Iterable[str]) -> Iterator[str]:
         if is_url(path):
             yield path
         elif not is_url(source):
-            yield str(path_in(Path(folder), path))
+            yield str(file_in(Path(folder), path))
         elif path.startswith("/") or ".." in PurePosixPath(path).parts:
             raise EarnestError(
                 f"{source}: names '{path}', which is outside the folder of the list. Write whole addresses."
@@ -242,32 +251,35 @@ def _table_rows(location: str) -> Iterator[Input]:
                 raise EarnestError(f"{location}: needs a column {sounds} with bytes, or {paths} with paths.")
             columns = [*filter(None, (None if sound else path, key)), *_channels(table.schema_arrow, location)]
             columns += [name for name in _PART_COLUMNS if name in names and not sound]
+            speaker = guessed_name(names, SPEAKER)
+            columns += [speaker] if speaker and speaker not in columns else []
             if not is_url(location):  # of an address all pages would be fetched for that
                 largest_shared_page(Path(location), table.metadata, [*filter(None, (sound, *columns))])
             # As dictionaries: a cell of many MiB is held once, however many rows name it.
             texts = [name for name in columns if _is_text(table.schema_arrow.field(name).type)]
             names_apart = pyarrow.parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=texts)
-            yield from _rows(location, names_apart, columns, None if sound else path, key)
+            for number, row in enumerate(_rows(location, names_apart, columns)):
+                named = {**row, SPEAKER: row.get(speaker)} if speaker else row
+                yield _of_row(location, number, named, None if sound else path, key)
     except damaged_table() as error:
         raise EarnestError(f"{location}: not a readable Parquet table ({first_line(error)}).") from error
 
 
-def _rows(location: str, table: Any, columns: Sequence[str], path: str | None, key: str | None) -> Iterator[Input]:
+def _rows(location: str, table: Any, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     n_rows = table.metadata.num_rows
     if n_rows > MOST_ROWS:
         raise EarnestError(f"{location}: says that it has {n_rows} rows, more than {MOST_ROWS}. Split it.")
-    rows = _names_in(location, table, columns) if columns else ({} for _ in range(n_rows))
-    for number, row in enumerate(rows):
-        cells = {name: str(row[name]) for name in (CHANNEL, *_PART_COLUMNS) if row.get(name) is not None}
-        refuse_part(cells, where := f"{location}, row {number}")
-        channel = channel_of(cells, where)
-        if path:
-            (whole,) = named_in(location, [str(row[path])])
-            yield _file(whole).of_channel(channel)
-        else:
-            name = f"{number:08d}" if key is None or row[key] is None else str(row[key])
-            key_of_row = path_of(f"{location}/{name}")
-            yield Input(key_of_row, "row", _location(location), number).of_channel(channel)
+    return _names_in(location, table, columns) if columns else ({} for _ in range(n_rows))
+
+
+def _of_row(location: str, number: int, row: Mapping[str, Any], path: str | None, key: str | None) -> Input:
+    cells = {name: text_of(row.get(name)) for name in (CHANNEL, SPEAKER, *_PART_COLUMNS)}
+    refuse_part(cells, where := f"{location}, row {number}")
+    if path:
+        (whole,) = named_in(location, [str(row[path])])
+        return _told(_file(whole), cells, where)
+    name = f"{number:08d}" if key is None or row[key] is None else str(row[key])
+    return _told(Input(path_of(f"{location}/{name}"), "row", _location(location), number), cells, where)
 
 
 def _names_in(location: str, table: Any, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from earnest.apps.batch.inputs import Input
 from earnest.apps.batch.places import Place, is_sound, is_url, sum_name
-from earnest.errors import EarnestError, RecipeError, first_line
+from earnest.errors import EarnestError, RecipeError, first_line, printable, shown
 from earnest.files.reading import parsed_json
 from earnest.files.tables import damaged_table, load_pyarrow
 from earnest.settings.limits import from_mapping
@@ -38,6 +38,7 @@ class Request:
     models : name, version and digest of each bundle
     inputs_sha256 : of ``inputs.parquet``
     channel : of every input, from 1; None for the mean of all, or those that a list names
+    n_speakers : whom a list or a table names; with any, tables have a column ``speaker``
     """
 
     source: str
@@ -50,6 +51,7 @@ class Request:
     n_shards: int
     inputs_sha256: str
     channel: int | None = None
+    n_speakers: int = 0
 
     def words(self) -> dict[str, Any]:
         """Return the settings that a person gave, without those that were found."""
@@ -170,6 +172,9 @@ def cut(
         while (known := by_key.get(key)) and known.sound != one.sound:
             numbers[one.key] += 1
             key = f"{one.key} ({numbers[one.key] + 1})"
+        if known and known.speaker != one.speaker:
+            told = f"one row says that {shown(known.speaker)} speaks, another one {shown(one.speaker)}"
+            raise EarnestError(f"{printable(key)}: {told}. Keep one of them, or name each one's channel.")
         by_key.setdefault(key, one if key == one.key else replace(one, key=key))
         n_found += 1
     if not by_key:
@@ -198,7 +203,7 @@ def packed(shards: Sequence[Sequence[Input]]) -> bytes:
 def _schema() -> Any:
     pyarrow = load_pyarrow()
     text, number = pyarrow.string(), pyarrow.int64()
-    kinds = (text, text, pyarrow.binary(), number, number, number)
+    kinds = (text, text, pyarrow.binary(), number, number, number, text)
     return pyarrow.schema(list(zip((field.name for field in fields(Input)), kinds, strict=True)))
 
 
@@ -206,7 +211,9 @@ def write_plan(place: Place, shards: Sequence[Sequence[Input]], words: dict[str,
     """Write a plan; words are those of `Request.words`."""
     data = packed(shards)
     digest = hashlib.sha256(data).hexdigest()
-    request = Request(**words, n_inputs=sum(map(len, shards)), n_shards=len(shards), inputs_sha256=digest)
+    speakers = {one.speaker for shard in shards for one in shard} - {""}
+    words = {**words, "n_inputs": sum(map(len, shards)), "n_shards": len(shards), "n_speakers": len(speakers)}
+    request = Request(**words, inputs_sha256=digest)
     place.write(INPUTS, data)
     place.write(REQUEST, f"{json.dumps(asdict(request), indent=2)}\n".encode())
     return BatchPlan(place, request)
@@ -261,7 +268,7 @@ def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:
         if table.num_row_groups != request.n_shards or table.metadata.num_rows != request.n_inputs:
             raise EarnestError(f"{place.name}/{INPUTS}: doesn't fit {REQUEST}. {_OTHER}")
         rows = table.read_row_group(number, use_threads=False).to_pylist()
-        return [Input(**{"channel": request.channel, **row}) for row in rows]  # plans of before have no channels
+        return [Input(**{"channel": request.channel, **row}) for row in rows]  # plans of before lack columns
 
 
 @contextmanager

@@ -125,8 +125,11 @@ TABLES: Mapping[str, type[ShardTable]] = {
 
 
 def rows_of(table: ShardTable, timed: "TimedDecoders", fetched: Iterable[Fetched]) -> Iterator[Values]:
-    """Yield the row of each input, in order, called by its key."""
+    """Yield the row of each input, in order, called by its key, with its speaker (None where nobody is named)."""
     waiting: deque[Fetched] = deque()
+
+    def told(one: Fetched) -> Values:
+        return {"path": one.one.key, "speaker": one.one.speaker or None}
 
     def readable() -> Iterator[Source]:
         for one in fetched:
@@ -137,7 +140,7 @@ def rows_of(table: ShardTable, timed: "TimedDecoders", fetched: Iterable[Fetched
     def unreadable() -> Iterator[Values]:
         while waiting and waiting[0].source is None:
             one = waiting.popleft()
-            yield table.failed(one.error or "") | {"path": one.one.key, "read_s": None}
+            yield table.failed(one.error or "") | told(one) | {"read_s": None}
 
     try:
         for values in table.answers(readable()):
@@ -146,7 +149,7 @@ def rows_of(table: ShardTable, timed: "TimedDecoders", fetched: Iterable[Fetched
             one.forget()
             assert one.heard is not None  # `unreadable` has told of the others
             error = renamed(values["error"], one.heard, one.one.key)
-            yield values | {"path": one.one.key, "error": error, "read_s": timed.taken_s(one.heard)}
+            yield values | told(one) | {"error": error, "read_s": timed.taken_s(one.heard)}
         yield from unreadable()
     finally:
         for one in waiting:
@@ -290,7 +293,10 @@ class ShardWorker:
         rows, data = rows_of(self._table, self._timed, self._fetcher.fetched(inputs)), BytesIO()
         n_rows, n_failed, sound_s = 0, 0, 0.0
         pyarrow = load_pyarrow()
-        schema = self._table.schema().append(pyarrow.field("read_s", pyarrow.float32()))
+        schema = self._table.schema()
+        if self._work.request.n_speakers:
+            schema = schema.append(pyarrow.field("speaker", pyarrow.string()))
+        schema = schema.append(pyarrow.field("read_s", pyarrow.float32()))
         with pyarrow.parquet.ParquetWriter(data, schema, compression="zstd") as writer:
             while group := list(islice(rows, GROUP)):
                 writer.write_table(pyarrow.Table.from_pylist(group, schema))

@@ -9,14 +9,14 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
-from earnest.audio.source import Channel, Part, Source, channel_number, path_in, path_of
+from earnest.audio.source import Channel, Part, Source, channel_number, is_file, path_in, path_of
 from earnest.corpora.folders import RecordingFinder
 from earnest.corpora.manifest import names_microphones
 from earnest.corpora.own.tables import PATH, SPEAKER, guessed_name
 from earnest.corpora.turns import are_turns, recording_of, turns_by_recording
 from earnest.errors import AudioError, CorpusError, EarnestError, counted, printable, shown
 from earnest.files.reading import read_text
-from earnest.files.tables import delimiter_of, has_text, number_in, text_rows, with_point
+from earnest.files.tables import delimiter_of, has_text, number_in, text_rows, with_point, without_points
 
 MOST_LIST_BYTES = 1 << 26
 CHANNEL_NUMBERS = "expected 1 for the left one, 2 for the right one, and so on"
@@ -98,7 +98,7 @@ def _read_table(path: Path) -> ListedRecordings:
     sources: list[Source] = []
     told: dict[str, Listed] = {}
     for number, row in listed:
-        source: Source = str(path_in(path.parent, row["path"]))
+        source: Source = str(file_in(path.parent, row["path"]))
         if channel := channel_of(row, f"{path}, row {number}"):
             source = Channel(source, channel)
         if times := part_of(row, f"{path}, row {number}"):
@@ -113,6 +113,12 @@ def _read_table(path: Path) -> ListedRecordings:
             raise EarnestError(f"{path}, row {number}: {twice}. {instead}")
         sources.append(source)
     return ListedRecordings(tuple(sources), told, listed[0][1])
+
+
+def file_in(folder: Path, name: str) -> Path:
+    """Return where a recording is that a list names; spaces around it count only where a file is called so."""
+    written, plain = path_in(folder, name), path_in(folder, name.strip())
+    return plain if written != plain and not is_file(written) and is_file(plain) else written
 
 
 def warn_of_columns(first: Mapping[str, str], where: str) -> None:
@@ -157,6 +163,10 @@ def rows_of_list(text: str, where: str) -> list[tuple[int, dict[str, str]]]:
         if names_microphones(header):
             for _, cells in listed:
                 cells.pop("channel", None)
+        if "speaker" in header:
+            named = without_points([cells["speaker"] for _, cells in listed])
+            for (_, cells), speaker in zip(listed, named, strict=True):
+                cells["speaker"] = speaker
         delimiter = delimiter_of(text, where)
         for name in set(_columns_of_times(tuple(header))) & set(header):
             for _, cells in listed:

@@ -37,7 +37,7 @@ from earnest.audio.source import (
     whole_and_channel,
 )
 from earnest.corpora.folders import Found, found_in
-from earnest.corpora.manifest import AUDIO_SUFFIXES
+from earnest.corpora.manifest import AUDIO_SUFFIXES, doubts_about_speakers, some_doubts
 from earnest.corpora.own.read import matched
 from earnest.corpora.own.tables import SPEAKER
 from earnest.errors import AudioError, EarnestError, MissingExtraError, printable
@@ -77,17 +77,18 @@ class Speakers:
 
     @property
     def told(self) -> frozenset[str]:
-        """What lists tell of any recording, by its name in `TOLD`."""
-        return frozenset(name for name in TOLD if any(getattr(one, name) for one in self._listed.values()))
+        """What lists tell of any recording, or a pattern may, by its name in `TOLD`."""
+        found = {SPEAKER} if self._pattern else set()
+        return frozenset(found.union(name for name in TOLD if any(getattr(one, name) for one in self._listed.values())))
 
     def told_of(self, path: str) -> Listed:
-        """Return what lists tell of a recording; of a channel and a part also what is told of the whole."""
+        """Return what lists or a pattern tell of a recording; of a channel and a part also that of the whole."""
         recording, start_s = recording_and_start(path)
         whole, channel = file_and_channel(recording)
         part = path.removeprefix(recording) if start_s is not None else ""
         found = [self._listed.get(one, Listed()) for one in (path, f"{whole}{part}" if channel else path, whole)]
         speaker, text = (next(filter(None, map(attrgetter(name), found)), "") for name in TOLD)
-        return Listed(speaker, text)
+        return Listed(speaker or self._matched(whole) or "", text)
 
     def of(self, path: str) -> str:
         """Return the speaker of a recording, "" for none; with a pattern that doesn't match, it has one to itself.
@@ -110,17 +111,33 @@ class Speakers:
     def _of_whole(self, path: str) -> str:
         if speaker := self._named(path):
             return speaker
-        folder = next((one for one in self._folders if PurePath(path).is_relative_to(one)), None)
-        below = PurePath(path).relative_to(folder) if folder is not None else PurePath(path)
+        folder, below = self._below(path)
         if self._pattern:
-            name = matched(self._pattern, below.as_posix(), SPEAKER)
-            if name is None:
-                self._unmatched[path] = below.as_posix()
-                return f"recording {path}"
-            return f"pattern {folder} {name}"
+            name = self._matched(path)
+            return f"recording {path}" if name is None else f"pattern {folder} {name}"
         if folder is None:
             return "" if self._folders_alone else f"folder {PurePath(path).parent}"
         return f"folder {PurePath(folder) / below.parts[0]}" if len(below.parts) > 1 else f"folder {folder}"
+
+    def _below(self, path: str) -> tuple[str | None, PurePath]:
+        """Return the folder of the command line that a recording is in, None for none, and its path below that."""
+        folder = next((one for one in self._folders if PurePath(path).is_relative_to(one)), None)
+        return folder, PurePath(path) if folder is None else PurePath(path).relative_to(folder)
+
+    def _matched(self, path: str) -> str | None:
+        """Return what the pattern finds, None where there is none, or it finds nothing."""
+        if self._pattern is None:
+            return None
+        below = self._below(path)[1].as_posix()
+        if (name := matched(self._pattern, below, SPEAKER)) is None:
+            self._unmatched[path] = below
+        return name
+
+    def tell_alike(self) -> None:
+        """Report, on standard error, names of lists that may be one speaker's, who is adapted to as several."""
+        names = {one.speaker for one in self._listed.values() if one.speaker and not one.within}
+        for doubt in some_doubts(doubts_about_speakers(names)):
+            click.echo(doubt, err=True)
 
     def tell_unmatched(self) -> None:
         """Report, on standard error, recordings that a pattern left without a speaker."""

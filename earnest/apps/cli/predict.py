@@ -175,6 +175,7 @@ def command(
     sources = recordings.sources(decoding.channels, output, count, watch)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not say.is_quiet():
+        speakers.tell_alike()
         _tell_adaptation(not adaptation.adapt, bool(decoding.channels), sum(map(is_picture, sources)))
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers, is_batch, adaptation)
@@ -306,7 +307,7 @@ class PredictRun:
         return predictor.predict_many(some, jobs, self._adapter, **self._asked.words())
 
     def _named(self, row: Prediction | AnsweredRecording) -> Prediction | AnsweredRecording:
-        """Return a row with what a list tells of it."""
+        """Return a row with what a list or a pattern tells of it."""
         plain = row.plain if isinstance(row, AnsweredRecording) else row
         told = self._speakers.told_of(plain.path)
         named = replace(plain, speaker=told.speaker or None, text=told.text or None)

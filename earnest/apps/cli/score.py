@@ -12,6 +12,7 @@ from earnest.apps.cli import say
 from earnest.apps.cli._options import CORPUS
 from earnest.apps.cli._training import PROTOCOL, echo_affect, named_corpora
 from earnest.apps.cli._typed import PATH, corpus_folders, data_option, output_options, overwrite_option, word_pairs
+from earnest.bundle import load_bundle, shipped_bundles
 from earnest.corpora.load import corpus_root, load_corpus, scheme_of_rows, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, MissingExtraError, counted, named
@@ -87,17 +88,35 @@ class ToScore:
     notes : what was left out or counted as wrong, in sentences
     columns : what else the manifest says about each row, for slices
     more : scores of the answers beside the emotion
+    models : names of those that answered, where the file says so
     """
 
     predictions: Predictions
     notes: Sequence[str] = ()
     columns: Mapping[str, TextColumn] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
+    models: Sequence[str] = ()
 
 
 def to_score(path: Path, source: Source) -> ToScore:
     """Read a file and put truth beside it."""
     answers = read_any(path, source.form)
+    models = sorted({*answers.text("model")} - {""})
+    found = _with_truth(answers, source)
+    return replace(found, models=models, notes=[*found.notes, *_learnt_from(models, found.predictions)])
+
+
+def _learnt_from(models: Sequence[str], predictions: Predictions) -> list[str]:
+    """Warn of models whose training heard the recordings that they are scored on, as far as the corpus says so."""
+    scored, notes = {*predictions.corpus}, []
+    for name in sorted({*models}.intersection(shipped_bundles())):
+        if heard := scored.intersection(one.name for one in load_bundle(name).info.training_corpora):
+            told = f"'{name}' learnt from {named(sorted(heard))}: this is no measure of how well it does on others"
+            notes.append(f"{told}. Those that it never heard: earnest models {name}.")
+    return notes
+
+
+def _with_truth(answers: SystemAnswers, source: Source) -> ToScore:
     not_read = list(filter(None, [answers.not_read]))
     if not source.has_truth:
         if not source.changes:
@@ -174,7 +193,8 @@ def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
     elif predictions.probabilities is None and told - true:
         numbers = {predictions.classes[one]: int((predictions.predicted == one).sum()) for one in sorted(told - true)}
         names = named([f"'{name}' ({counted(number, 'answer')})" for name, number in numbers.items()], N_NAMED)
-        doubts.append(f"Counted as a class and never true: {names}. Leave the cell empty where it means no answer.")
+        meant = "Say --map ANSWER=TRUTH where it means a true label; leave the cell empty where it means no answer"
+        doubts.append(f"Counted as a class and never true: {names}. {meant}.")
     if predictions.probabilities is not None:
         known = answered & known_rows(predictions.probabilities)
         rows = predictions.probabilities[known]
@@ -264,6 +284,9 @@ def _short(classes: Sequence[str]) -> list[str]:
 
 
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
+OWN_MODEL = (
+    "If {} learnt from these recordings, this says nothing about others: go by the scores that `earnest learn` wrote."
+)
 CONFUSION = "confusion.png"
 FILE_SUFFIXES = (".html", ".json", ".jsonl", ".csv", ".png", ".md", ".txt")  # no folder is called so
 
@@ -318,8 +341,8 @@ def command(
     """Score a predictions file, ours or anybody's.
 
     PREDICTIONS is the file, or a folder of results with predictions.csv. Columns: utterance_id, emotion (or truth),
-    predicted and, where known, p_<class>, speaker, corpus, gender, fold; commas, semicolons or tabs between, or
-    Parquet. Other columns are not read.
+    predicted and, where known, p_<class>, speaker (or participant, speaker_id …), corpus, gender, fold; commas,
+    semicolons or tabs between, Parquet or JSON lines. Other columns are not read.
 
     With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every recording counts.
     Without an answer ("unsure" and the like are none) it counts as wrong. The table of `earnest predict -o`, output of
@@ -356,7 +379,8 @@ def command(
         say.line(note)
     say.line(f"\n{SCORES_IN_WORDS}")
     if protocol is None and not (told or say.is_quiet()):
-        say.line(UNKNOWN, err=True)
+        own = sorted({*found.models}.difference(shipped_bundles()))
+        say.line(OWN_MODEL.format(named([f"'{name}'" for name in own], N_NAMED)) if own else UNKNOWN, err=True)
 
 
 def _facts_of_run(predictions: Path) -> dict[str, Any]:
@@ -377,7 +401,7 @@ def _refuse_other_protocol(protocol: str, predictions: Path, told: Mapping[str, 
 
 
 def _document(protocol: str | None, told: dict[str, Any], scores: Scores, found: ToScore) -> dict[str, Any]:
-    facts = {"notes": list(found.notes), **found.more}
+    facts = {"notes": list(found.notes), **found.more, **({"models": list(found.models)} if found.models else {})}
     if protocol is None:
         return {"protocol": None, "speaker_independent": None, **told, **facts, **scores.to_dict()}
     return metrics_document(protocol, scores, told | facts)

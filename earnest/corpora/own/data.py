@@ -14,6 +14,7 @@ from earnest.files.tables import number_in
 from earnest.labels import AFFECT, EMOTIONS, UNSURE, Scheme, composed, in_canonical_order
 
 CORPUS = "own"  # of recordings whose table names no corpus
+PROTOCOL = "own-recordings"  # of the scores that `earnest learn` writes
 LONGEST_LABEL = 64  # letters
 _NO_LABEL = "no label"
 _NOTHING = frozenset({"NA", "N/A", "n/a", "NaN", "nan", "<NA>"})  # as R and pandas write a cell without a value

@@ -20,6 +20,7 @@ from earnest.files.tables import (
     opened_parquet,
     text_of,
     with_point,
+    without_points,
 )
 from earnest.labels import AFFECT
 
@@ -341,7 +342,12 @@ def _cells(path: Path) -> OwnTable:
     for number, row in numbered[1:]:
         if len(row) != len(header):
             raise CorpusError(f"{path}, row {number}: {counted(len(row), 'cell')}, but the header has {len(header)}.")
-    rows = ((f"{path}, row {number}", dict(zip(header, row, strict=True))) for number, row in numbered[1:])
+    columns = map(without_points, zip(*(row for _, row in numbered[1:]), strict=True))
+    cells = zip(*columns, strict=True) if len(numbered) > 1 else ()
+    rows = (
+        (f"{path}, row {number}", dict(zip(header, row, strict=True)))
+        for (number, _), row in zip(numbered[1:], cells, strict=True)
+    )
     return OwnTable(tuple(header), tuple(rows), delimiter)
 
 

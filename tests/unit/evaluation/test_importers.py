@@ -221,6 +221,29 @@ def test_json_lines_of_predict_say_what_its_table_says(tmp_path):
         read_any(tmp_path / "odd.jsonl")
 
 
+def test_rows_of_json_are_read_as_the_same_table_is(tmp_path):
+    classes, affect = ("happy", "sad"), {"valence": 0.25, "arousal": 0.5, "dominance": None}
+    sure = {"probabilities": {"happy": 0.0625, "sad": 0.9375}, "gender": {"female": 0.75, "male": 0.25}}
+    rows = [
+        Prediction("a.wav", "ok", emotion="sad", affect=affect, speaker="=ann", **sure),
+        Prediction("b.wav", "error", error="no sound"),
+    ]
+    cells = [csv_header(classes, ("speaker",)), *(csv_line(row, classes, ("speaker",)) for row in rows)]
+    told = [f"{line},{truth}" for line, truth in zip(cells, ("truth", "happy", "sad"), strict=True)]
+    table = read_any(written(tmp_path, "\n".join(told), "p.csv"))
+    lines = [{**row.to_dict(), "truth": truth} for row, truth in zip(rows, ("happy", "sad"), strict=True)]
+    for text in ("\n".join(map(json.dumps, lines)), json.dumps(lines, indent=1)):
+        found = read_any(written(tmp_path, text, "p.json"))
+        for name in ("name", "predicted", "emotion", "predicted_gender"):
+            assert getattr(found, name).tolist() == getattr(table, name).tolist(), name
+        for name in ("probabilities", "predicted_affect", "affect_derived"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(table, name))
+        assert found.text("speaker").tolist() == table.text("speaker").tolist() == ["=ann", ""]
+    own = [{"utterance_id": "a", "truth": "sad", "predicted": "happy", "speaker_id": 7, "gender": "female"}]
+    found = read_any(written(tmp_path, json.dumps(own), "own.json"))
+    assert (found.text("speaker"), found.text("gender"), found.own_truth()) == (["7"], ["female"], ["sad"])
+
+
 def test_parquet_is_read_as_the_same_table_in_csv_is(tmp_path):
     Table = pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]").Table  # noqa: N806
     from pyarrow import parquet
@@ -302,7 +325,7 @@ def test_white_space_around_labels_of_json_is_none(tmp_path):
     [
         "utterance_id,emotion,predicted,p_{0},p_sad\na,{1},{2},0.75,0.25\n",
         "path,status,emotion,truth,p_{0},p_sad\na,ok,{2},{1},0.75,0.25\n",
-        "file,{0},sad,predicted,truth\na,0.75,0.25,{2},{1}\n",
+        "file,{0},sad,predicted,truth,correct\na,0.75,0.25,{2},{1},True\n",
         '{{"file": "a", "predictions": [{{"label": "{2}", "score": 0.75}}, {{"label": "sad", "score": 0.25}}]}}',
         '{{"path": "a", "status": "ok", "emotion": "{2}", "probabilities": {{"{0}": 0.75, "sad": 0.25}}}}',
     ],

@@ -7,7 +7,9 @@ import pytest
 
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import MOST_LABELS, check_unique, text_column
+from earnest.evaluation.importers import read_any
 from earnest.evaluation.predictions import (
+    WITH_TRUTH,
     Predictions,
     joined,
     of_classes,
@@ -63,8 +65,7 @@ def test_the_smallest_file_has_three_columns_and_classes_in_canonical_order(tmp_
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["Speaker,utterance_id,emotion,predicted", "0,a,sad,sad"], "'Speaker'. Did you mean 'speaker'? Rename or"),
-        (["speaker_id,utterance_id,emotion,predicted", "0,a,sad,sad"], "'speaker_id'. Did you mean 'speaker'?"),
+        (["speaker_nr,utterance_id,emotion,predicted", "0,a,sad,sad"], "'speaker_nr'. Did you mean 'speaker'? Rename"),
         (["utterance_id,emotion,predictd", "a,sad,sad"], ":1: unknown column 'predictd'. Did you mean 'predicted'?"),
         (
             ["utterance_id,emotion", "a,sad"],
@@ -108,6 +109,26 @@ def test_columns_of_other_names_or_of_none_are_not_read(tmp_path):
     answers = read_answers(written(tmp_path, header, "0,a,sad,happy,ann,Ses01,x,2,"))
     assert answers.unread == ("", "session", "folder", "speakers", "")
     assert read_predictions(answers.source).speaker.tolist() == ["ann"]
+
+
+@pytest.mark.parametrize("name", ["Speaker", "speaker_id", "participant"])
+@pytest.mark.parametrize("header", ["utterance_id,emotion,{},sex,predicted", "file,truth,{},sex,predicted"])
+def test_who_speaks_is_told_by_columns_that_learn_takes(header, name, tmp_path):
+    (tmp_path / "p.csv").write_text(header.format(name) + "\na,sad,ann,female,happy\nb,happy,bob,male,happy\n")
+    found = read_any(tmp_path / "p.csv")
+    assert found.text("speaker").tolist() == ["ann", "bob"]
+    assert found.text("gender").tolist() == ["female", "male"]
+    assert found.own_truth().tolist() == ["sad", "happy"]
+    assert found.unread == ()
+
+
+@pytest.mark.parametrize("name", ["file", "Recording", "path"])
+@pytest.mark.parametrize("truth", ["truth", "label", "emotion"])
+def test_a_table_made_by_hand_has_notes_beside_the_answers(name, truth, tmp_path):
+    (tmp_path / "p.csv").write_text(f"{name},Note,{truth},seconds,predicted\na,loud,sad,1.5,happy\nb,,happy,2,happy\n")
+    for found in (read_any(tmp_path / "p.csv"), read_answers(tmp_path / "p.csv", WITH_TRUTH)):
+        assert (found.name.tolist(), found.own_truth().tolist()) == (["a", "b"], ["sad", "happy"])
+        assert (found.classes(), found.unread) == (("happy", "sad"), ("Note", "seconds"))
 
 
 def test_probabilities_in_capital_letters_are_a_slip_and_no_column_of_others(tmp_path):

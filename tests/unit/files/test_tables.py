@@ -24,6 +24,7 @@ from earnest.files.tables import (
     numbered_rows,
     text_rows,
     unmarked,
+    without_points,
 )
 
 TERMINAL_PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "terminal.md"
@@ -62,6 +63,20 @@ def test_the_expression_that_the_documentation_gives_takes_the_marks_away() -> N
 
 def test_a_long_cell_is_read() -> None:
     assert list(csv_rows(StringIO(csv_row(["a" * 200_000, "b"]) + "\n", newline=""))) == [["a" * 200_000, "b"]]
+
+
+@pytest.mark.parametrize(
+    ("cells", "wanted"),
+    [
+        (["1.0", "", "-2.0"], ["1", "", "-2"]),
+        (["1", "2.0"], ["1", "2"]),
+        (["1.0", "2.5"], ["1.0", "2.5"]),
+        (["1.0", "sad"], ["1.0", "sad"]),
+        (["", ""], ["", ""]),
+    ],
+)
+def test_a_column_of_whole_numbers_has_no_points(cells: list[str], wanted: list[str]) -> None:
+    assert list(without_points(cells)) == wanted
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,15 @@ def test_what_cannot_be_learnt_from_is_left_out_with_its_reason(clips: Path, bas
     assert learned.n == 3 * 3 * N_TAKES - 1
 
 
+def test_a_slip_of_the_pen_is_told_though_its_class_is_too_small(clips: Path, base: Path, tmp_path: Path) -> None:
+    rows = [f"{path},{path.parent.name}" for path in sorted(clips.rglob("*.wav"))]
+    rows[0] = rows[0].rpartition(",")[0] + ",LAUT"
+    (tmp_path / "mine.csv").write_text("\n".join(["file,label", *rows]), encoding="utf-8")
+    learned = learn(tmp_path / "mine.csv", tmp_path / "mine", base)
+    told = "Labels that differ in capitals alone are different classes: LAUT, laut. Write them alike."
+    assert told in learned.warnings
+
+
 def test_rows_of_several_people_about_one_recording_are_counted_by_what_they_say(
     clips: Path, base: Path, tmp_path: Path
 ) -> None:

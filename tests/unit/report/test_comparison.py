@@ -80,9 +80,9 @@ def test_without_speakers_no_note_speaks_of_other_speakers_or_calls_intervals_be
 
 def test_columns_that_are_not_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "ours.csv").write_text("utterance_id,emotion,predicted\na,sad,sad\nb,happy,sad\n")
-    (tmp_path / "theirs.csv").write_text("utterance_id,emotion,predicted,subject\na,sad,sad,1\nb,happy,happy,2\n")
+    (tmp_path / "theirs.csv").write_text("utterance_id,emotion,predicted,topic\na,sad,sad,1\nb,happy,happy,2\n")
     told = earnest_cli("compare", tmp_path / "ours.csv", tmp_path / "theirs.csv")
-    assert "theirs: Columns that are not read: subject." in told
+    assert "theirs: Columns that are not read: topic." in told
 
 
 def test_recordings_whose_names_macos_wrote_are_those_whose_names_were_typed(tmp_path: Path) -> None:
@@ -166,6 +166,19 @@ def test_a_file_that_names_no_corpus_is_matched_by_utterance_id(tmp_path: Path, 
     (note,) = [note for note in compared.notes if "utterance_id alone" in note]
     names = "emodb, nemo" if other == "both" else other
     assert note == f"theirs: recordings without a corpus name, matched with {names} by utterance_id alone."
+
+
+def test_answers_to_recordings_that_a_model_learnt_from_are_told(tmp_path: Path) -> None:
+    own, scored, base = folders(tmp_path)
+    metrics = json.loads((own / "metrics.json").read_text())
+    (own / "metrics.json").write_text(json.dumps({**metrics, "protocol": "own-recordings"}))
+    (own / "bundle.json").write_text(json.dumps({"name": "mine"}))
+    for folder, model in ((scored, "mine"), (base, "base")):
+        (folder / "metrics.json").write_text(json.dumps({**metrics, "models": [model]}))
+    for order in ([own, scored, base], [base, scored, own]):
+        told = [note for note in compare_results(read_results(order)).notes if "by heart" in note]
+        assert len(told) == 1 and told[0].startswith(f"{scored.name}: answered by 'mine', which learnt from ")
+    assert not any("by heart" in note for note in compare_results(read_results([own, base])).notes)
 
 
 def test_a_file_that_names_no_corpus_is_not_matched_where_two_corpora_have_such_a_recording(tmp_path: Path) -> None:

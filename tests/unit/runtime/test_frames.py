@@ -132,6 +132,20 @@ def test_a_frame_of_something_else_is_told(frame: Any) -> None:
         PredictionRows.from_frame(pandas.DataFrame({"a": [1]}))
 
 
+def test_of_a_merged_frame_it_is_told_what_to_drop() -> None:
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    rows = [Prediction("a.wav", "ok", emotion="sad", probabilities={"sad": 1.0})]
+    theirs = pandas.DataFrame({"path": ["a.wav"], "emotion": ["happy"], "call": [7]})
+    frame = PredictionRows(rows).to_pandas()
+    with pytest.raises(EarnestError, match=r"frame\.drop\(columns=\['call'\]\)\.") as caught:
+        PredictionRows.from_frame(frame.merge(theirs.drop(columns="emotion"), on="path"))
+    assert "suffixes" not in str(caught.value)
+    with pytest.raises(EarnestError, match=r"emotion got another name in the merge: .*suffixes=\('', '_theirs'\)"):
+        PredictionRows.from_frame(frame.merge(theirs, on="path"))
+    merged = frame.merge(theirs, on="path", suffixes=("", "_theirs")).drop(columns=["emotion_theirs", "call"])
+    assert list(PredictionRows.from_frame(merged)) == rows
+
+
 @packages
 def test_a_package_that_is_missing_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, PACKAGES[package], None)

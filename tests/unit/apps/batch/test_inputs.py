@@ -223,6 +223,21 @@ def test_rows_of_a_table_are_called_by_its_key_and_else_by_number(tmp_path: Path
     assert named(path=["x.wav", "y.wav"], id=[None, 7]) == ["00000000", "7"]
 
 
+def test_who_speaks_is_known_from_lists_and_tables(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    import pyarrow.parquet
+
+    def speakers(path: Path) -> list[str]:
+        return [one.speaker for one in inputs_of(str(path))]
+
+    (tmp_path / "t.csv").write_text("path,participant\na.wav,anna\nb.wav,\n")
+    assert speakers(tmp_path / "t.csv") == ["anna", ""]
+    for columns in ({"path": ["a.wav", "b.wav"]}, {"audio": [b"one", b"two"]}):
+        table = pyarrow.table({**columns, "speaker_id": [7.0, None]})  # as pandas writes numbers with a gap
+        pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+        assert speakers(tmp_path / "t.parquet") == ["7", ""]
+
+
 def test_a_channel_in_a_table_is_heard_as_one_in_a_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
     import pyarrow.parquet

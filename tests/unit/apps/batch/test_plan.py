@@ -155,6 +155,13 @@ def test_what_is_no_plan_is_told(tmp_path: Path, text: str) -> None:
         read_plan(place)
 
 
+def test_a_recording_of_two_speakers_is_refused_and_not_given_to_the_first() -> None:
+    rows = [Input("a.wav", "file", b"/a.wav", speaker=name) for name in ("anna", "anna", "bob")]
+    assert cut(rows[:2]) == ([[rows[0]]], 1)
+    with pytest.raises(EarnestError, match=r"a\.wav: one row says that 'anna' speaks, another one 'bob'\. Keep one"):
+        cut(rows)
+
+
 def test_a_plan_says_which_other_machines_its_list_names(tmp_path: Path) -> None:
     addresses = ["https://me@a.example:8/x.wav?key=1", "s3://calls/a.wav", "s3://calls/b.wav", "here.wav"]
     told = list[str]()

@@ -437,7 +437,11 @@ def test_a_pattern_that_finds_nobody_is_told_and_left_alone(bundle: Path, folder
 
 def test_who_tells_speakers_apart_wants_adaptation(bundle: Path, folder: Path) -> None:
     words = ("predict", folder, "--json", "--speaker-pattern", "(anna)/")
-    assert run(bundle, *words, code=3).stdout == run(bundle, *words, "--adapt", "auto", code=3).stdout
+    told = run(bundle, *words, code=3).stdout
+    assert told == run(bundle, *words, "--adapt", "auto", code=3).stdout
+    names = {row["path"]: row.get("speaker") for row in rows_of(told)}
+    assert names == {path: "anna" if "anna/" in path else None for path in names}
+    assert "anna" in names.values()
 
 
 def test_a_profile_adapts_wherever_recordings_are_answered(
@@ -476,6 +480,16 @@ def test_words_that_exclude_each_other_are_refused(bundle: Path, folder: Path) -
     for words in (("--adapt", "auto", "--adapt", clip), ("--adapt", "off", "--adapt", "auto")):
         assert "can't be used with other values" in run(bundle, "timeline", clip, *words, code=2).output
     assert "can't be used together" in run(bundle, "predict", clip, "--adapt", "auto", "--profile", clip, code=2).output
+
+
+def test_speakers_who_may_be_one_are_told_where_each_is_adapted_to(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    clips, listed = sorted((folder / "anna").glob("[0-9].wav"))[:2], tmp_path / "list.csv"
+    rows = [f"{clip},{name}" for clip, name in zip(clips, ("Anna 1", "anna_01"), strict=True)]
+    listed.write_text("\n".join(["path,speaker", *rows]), encoding="utf-8")
+    told = "Speakers that may be one are taken for several: Anna 1, anna_01. Write them alike."
+    assert told in run(bundle, "predict", listed, "--adapt", "auto", "--json").stderr
+    assert told not in run(bundle, "predict", listed, "--json").stderr
+    assert told not in run(bundle, "predict", listed, "--adapt", "auto", "--json", "-q").stderr
 
 
 def test_a_profile_among_recordings_and_an_output_that_is_read_are_refused(

@@ -163,6 +163,20 @@ def test_spaces_around_the_cells_of_a_list_mean_nothing_but_in_paths(tmp_path: P
     assert {one.speaker for one in listed.told.values()} == {"anna"}
 
 
+def test_spaces_around_a_path_count_only_where_a_file_is_called_so(tmp_path: Path) -> None:
+    for name in (" a.wav", "b.wav", "c.wav", " c.wav"):
+        (tmp_path / name).touch()
+    (tmp_path / "list.csv").write_text("path\n a.wav\n b.wav \n c.wav\n missing.wav\n")
+    found = [str(tmp_path / name) for name in (" a.wav", "b.wav", " c.wav", " missing.wav")]
+    assert list(read_list(tmp_path / "list.csv").sources) == found
+    assert [one.key for one in inputs_of(str(tmp_path / "list.csv"))] == found
+
+
+def test_numbers_of_speakers_that_pandas_wrote_with_a_gap_are_whole(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,speaker_id\na.wav,1.0\nb.wav,\nc.wav,12.0\n")
+    assert [one.speaker for one in read_list(tmp_path / "list.csv").told.values()] == ["1", "", "12"]
+
+
 def test_what_macos_keeps_of_a_recording_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("a.wav", "._a.wav", "__MACOSX/._a.wav", "b/._c.flac"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

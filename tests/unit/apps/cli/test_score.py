@@ -51,6 +51,31 @@ def test_without_a_protocol_the_open_question_is_said_on_standard_error(predicti
     assert run(predictions, "-q").stderr == ""
 
 
+def test_a_model_that_learnt_from_what_it_is_scored_on_is_told(tmp_path):
+    def told(corpus: str, model: str) -> tuple[list[str], str]:
+        write_manifest(
+            [Utterance("a", tmp_path / "a.wav", corpus=corpus, speaker="ann", emotion="sad")], tmp_path / "truth.csv"
+        )
+        (tmp_path / "p.csv").write_text(f"path,status,emotion,model\na.wav,ok,sad,{model}\n")
+        words = (str(tmp_path / "p.csv"), "--manifest", str(tmp_path / "truth.csv"))
+        document = json.loads(run(*words, "--json").stdout)
+        assert document["models"] == [model]
+        return document["notes"], run(*words).stderr
+
+    notes, _ = told("emodb", "base")
+    assert any("'base' learnt from emodb" in note for note in notes)
+    notes, _ = told("ravdess", "base")
+    assert not any("learnt from" in note for note in notes)
+    assert "If 'mine' learnt from these recordings" in told("ravdess", "mine")[1]
+
+
+def test_labels_that_pandas_wrote_with_a_gap_are_the_same_numbers(tmp_path):
+    (tmp_path / "p.csv").write_text("utterance_id,truth,predicted,speaker\na,1,1.0,7.0\nb,2,,\nc,2,2.0,8.0\n")
+    document = json.loads(run(str(tmp_path / "p.csv"), "--json").stdout)
+    assert (document["classes"], document["wa"]) == (["1", "2"], pytest.approx(2 / 3))
+    assert {part["value"] for part in document["slices"]["speaker"]} == {"7", "8"}
+
+
 def test_a_folder_means_the_predictions_in_it(predictions, tmp_path):
     assert run(str(tmp_path), "--json").stdout == run(predictions, "--json").stdout
     (tmp_path / "empty").mkdir()
@@ -420,7 +445,7 @@ def test_answers_without_a_true_label_are_doubted(tmp_path):
 
 def test_an_answer_that_is_never_true_is_told_to_count_as_a_class(tmp_path):
     lines = ["utterance_id,emotion,predicted", "a,happy,none", "b,sad,sad", "c,sad,none"]
-    told = "Counted as a class and never true: 'none' (2 answers). Leave the cell empty"
+    told = "Counted as a class and never true: 'none' (2 answers). Say --map ANSWER=TRUTH"
     assert told in run(answers(tmp_path, *lines)).output
     assert "never true" not in run(answers(tmp_path, *lines[:1], *lines[2:3])).output
     with_probabilities = [f"{line},0.5,0.5,0" for line in lines[1:]]

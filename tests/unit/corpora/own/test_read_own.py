@@ -297,6 +297,13 @@ def test_times_in_columns_that_are_not_known_are_told(tmp_path, names, note):
     assert note in " ".join(read_own(table).notes)
 
 
+def test_labels_that_pandas_wrote_with_a_gap_are_the_same_numbers(tmp_path):
+    record(*(tmp_path / f"{name}.wav" for name in "abc"))
+    found = read_own(write(tmp_path / "t.csv", "file,label,participant\na.wav,1.0,7.0\nb.wav,,8.0\nc.wav,2.0,\n"))
+    assert labels(found) == {"a": "1", "c": "2"}
+    assert speakers(found)["a"] == "own-7"
+
+
 def test_channels_in_a_column_are_told_to_be_heard_together(tmp_path):
     record(tmp_path / "call.wav", tmp_path / "other.wav")
     rows = ("call.wav,{},yes,0.01,0.02", "{},1,no,0.03,0.05")
@@ -531,13 +538,19 @@ def test_labels_that_differ_by_case_alone_are_pointed_at(tmp_path):
     assert doubts_about(read_own(tmp_path).class_counts, ()) == [told]
 
 
+def test_a_rare_label_that_is_nearly_a_frequent_one_is_asked_about():
+    counts = {"ANGRY": 87, "angy": 5, "happy": 60, "unhappy": 2, "class_1": 50, "class_2": 1, "calm": 70, "sad": 9}
+    assert doubts_about(counts, ()) == ["Is the label 'angy' (5) a slip of the pen for 'ANGRY' (87)?"]
+    assert not doubts_about({**counts, "angy": 20}, ())
+
+
 def test_speakers_that_may_be_one_are_pointed_at(tmp_path):
     names = ("S1", "s1", "Anna", "7", "07", "speaker_3", "Speaker 03", "1-1", "11")
     record(*(tmp_path / name / f"sad-{number}.wav" for number, name in enumerate(names)))
     found = read_own(tmp_path, speaker_column="folder 1", label_pattern="([a-z]+)-")
     told = "Speakers that may be one are taken for several"
     pairs = ("07, 7", "S1, s1", "Speaker 03, speaker_3")
-    assert doubts_about((), found.utterances) == [f"{told}: {pair}. Write them alike." for pair in pairs]
+    assert doubts_about({}, found.utterances) == [f"{told}: {pair}. Write them alike." for pair in pairs]
 
 
 def test_the_scheme_has_the_labels_as_classes(tmp_path):
