@@ -21,7 +21,9 @@ export interface Options {
 export type Names<T> = Readonly<Record<keyof T, true>>;
 
 /** Of `predict`, with or without a worker. */
-export const PREDICTING = { adapter: true, path: true, classes: true, abstainBelow: true, hasSeparateChannels: true } as const;
+export const PREDICTING = {
+  adapter: true, path: true, classes: true, abstainBelow: true, hasSeparateChannels: true, onProgress: true, signal: true,
+} as const;
 /** Of a stream. */
 export const STREAMING = { adapter: true, classes: true, abstainBelow: true, windowS: true, hopS: true } as const;
 
