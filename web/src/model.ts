@@ -9,7 +9,7 @@ import type { LearnOptions, Learnt } from "./learning/learn.js";
 import { Adapter, LiveStream, type StreamOptions } from "./live.js";
 import type { RuntimeFiles } from "./messages.js";
 import { listen, type Listening, type ListenOptions } from "./microphone.js";
-import { checkNames, type Names, type Options, PREDICTING, STREAMING } from "./options.js";
+import { checkNames, checkSignal, type Names, type Options, PREDICTING, STREAMING } from "./options.js";
 import { type Following, handedOver } from "./pieces.js";
 import { type Prediction, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import type { Recording } from "./predictor.js";
@@ -62,7 +62,7 @@ export async function load(source: string | URL | BundleFiles, options: LoadOpti
   checkSource(source);
   checkNames(options, LOADING);
   checkThreads(options.threads);
-  options.signal?.throwIfAborted();
+  checkSignal(options.signal);
   if (!("Worker" in globalThis)) throw new EarnestError("There are no workers here. In Node and in service workers use @earnest/browser/core.");
   const workerUrl = absolute(options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url), "workerUrl");
   const runtime = runtimeFiles(options);
@@ -180,7 +180,7 @@ export class Model {
 
   private async heard(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions): Promise<Answered> {
     checkRecording(waveform, sampleRateHz);
-    options.signal?.throwIfAborted();
+    checkSignal(options.signal);
     return unlessAborted(this.followed(waveform, sampleRateHz, options), options.signal);
   }
 

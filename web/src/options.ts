@@ -36,6 +36,15 @@ export function checkNames<T extends object>(given: T, names: Names<T>): void {
   if (unknown !== undefined) throw new EarnestError(`There is no option '${unknown}'.${suggestion(unknown, Object.keys(names))}`);
 }
 
+/** Refuse what is no signal, such as the controller in its place; throw the reason of one that is aborted already. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  if (typeof (signal as Partial<AbortSignal> | null)?.throwIfAborted !== "function") {
+    throw new EarnestError(`signal must be an AbortSignal, such as the 'signal' of an AbortController, got ${described(signal)}.`);
+  }
+  signal.throwIfAborted();
+}
+
 const SAME_WITHOUT: Partial<Record<string, string>> = { calm: "neutral" }; // where the first is not asked for, it counts as the second
 const LEAST_LEFT = 1e-6; // of 1, for classes without a share
 const LEAST = 1e-12; // probability of a class; where all that are asked for have less, they are equal

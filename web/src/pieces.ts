@@ -38,7 +38,6 @@ export async function handedOver(
     onProgress?.(nHeard / waveform.length);
     signal?.throwIfAborted();
   };
-  signal?.throwIfAborted();
   const parts = [...pieces(waveform, sampleRateHz)];
   for (const piece of parts.slice(0, -1)) await heard(piece);
   const [, [rest, prediction]] = await Promise.all([heard(parts[parts.length - 1]), taker.end()]);

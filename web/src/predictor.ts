@@ -7,7 +7,7 @@ import { type Bundle, type BundleInfo, sha256Of } from "./bundle.js";
 import { EarnestError } from "./errors.js";
 import { Graph, type InferenceSession, type Ort, release } from "./graph.js";
 import type { HeardRecording } from "./learning/examples.js";
-import { checkNames, type Options, PREDICTING, STREAMING } from "./options.js";
+import { checkNames, checkSignal, type Options, PREDICTING, STREAMING } from "./options.js";
 import { type Prediction, type Status, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import { checkedProfile, type Profile } from "./profile.js";
 import { type Following, handedOver, pieces } from "./pieces.js";
@@ -134,8 +134,13 @@ export class Predictor {
     sampleRateHz: number,
     { path = "array", hasSeparateChannels = false, onProgress, signal, ...how }: AnswerOptions & RecordingOptions,
   ): Promise<{ stream: Stream; events: StreamEvent[]; prediction: Prediction }> {
+    checkSignal(signal);
     const stream = this.stream(sampleRateHz, how, false);
-    const accept = (piece: Float32Array): Promise<StreamEvent[]> => stream.accept(piece);
+    const accept = async (piece: Float32Array): Promise<StreamEvent[]> => {
+      const events = await stream.accept(piece);
+      await othersTurn();
+      return events;
+    };
     const end = async (): Promise<[StreamEvent[], Prediction]> => [await stream.finish(), stream.prediction(path, hasSeparateChannels)];
     const [events, prediction] = await handedOver({ accept, end }, waveform, sampleRateHz, { onProgress, signal });
     return { stream, events, prediction };
@@ -156,6 +161,16 @@ export class Predictor {
     const needsActivity = !this.info.sounds.length;
     return new Windower(this.info.sample_rate_hz, sampleRateHz, () => this.activity(), { needsActivity, live: false });
   }
+}
+
+/** WebAssembly gives nobody else a turn: no timer, no signal, no request. A timer for this would be late in hidden pages. */
+async function othersTurn(): Promise<void> {
+  const { port1, port2 } = new MessageChannel();
+  await new Promise((resolve) => {
+    port1.onmessage = resolve;
+    port2.postMessage(null);
+  });
+  port1.close();
 }
 
 async function* jobsOf(windower: Windower, waveform: Float32Array, sampleRateHz: number): AsyncGenerator<Job, void, undefined> {

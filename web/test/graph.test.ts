@@ -128,6 +128,9 @@ test("without a worker, too, a recording tells how far it is, and is left early 
     const answer = predictor[asked](sound, rate, { signal: abort.signal, onProgress: (share) => { shares.push(share); abort.abort(); } });
     await assert.rejects(answer, { name: "AbortError" });
     assert.deepEqual(shares, [0.4, 0.8, 1, 0.4]);
+    const later = new AbortController();
+    setTimeout(() => { later.abort(); });
+    await assert.rejects(predictor[asked](new Float32Array(50_000), rate, { signal: later.signal }), { name: "AbortError" });
   }
   await predictor.close();
 });

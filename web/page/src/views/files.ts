@@ -298,7 +298,7 @@ class FilesView {
     return this.button("Remove", job.name, () => {
       const shown = [...byId("file-list").querySelectorAll<HTMLElement>(".file:not([hidden])")];
       const place = shown.indexOf(this.rows.get(job)!);
-      const neighbour = shown[place + 1] ?? shown[place - 1];
+      const neighbour = shown.at(place + 1) ?? shown.slice(0, place).at(-1);
       this.remove(job);
       (neighbour?.querySelector("button") ?? byId("files-input")).focus(); // rows are drawn anew meanwhile
     });
