@@ -375,7 +375,7 @@ def at_rest(driver: Any) -> float:
 
 
 @pytest.mark.parametrize(("width", "height"), [(844, 390), (667, 375), (390, 664)])
-def test_on_a_phone_that_is_held_either_way_start_is_in_view(driver: Any, address: str, width: int, height: int) -> None:
+def test_on_a_phone_held_either_way_start_is_in_view(driver: Any, address: str, width: int, height: int) -> None:
     the_page.resize(driver, width, height)
     open_page(driver, address)
     assert driver.execute_script("return document.getElementById('live-start').getBoundingClientRect().bottom") < height

@@ -34,6 +34,7 @@ export async function handedOver(
   let nHeard = 0;
   const heard = async (piece: Float32Array): Promise<void> => {
     events.push(...(await taker.accept(piece)));
+    signal?.throwIfAborted(); // who ended it is told no more
     nHeard += piece.length;
     onProgress?.(nHeard / waveform.length);
     signal?.throwIfAborted();

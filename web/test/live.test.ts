@@ -95,6 +95,29 @@ test("what is aborted is refused with the signal's reason at once, also where th
   assert.deepEqual(client.arrived, []);
 });
 
+test("who aborts is told no progress any more", async () => {
+  for (const asked of ASKED) {
+    const { client, model } = opened();
+    const call = client.call;
+    let answer: () => void = () => undefined;
+    const isAsked = new Promise<void>((asks) => {
+      client.call = async (method, args, transfer) => {
+        if (method === "accept") await new Promise<void>((resolve) => { answer = resolve; asks(); });
+        return call(method, args, transfer);
+      };
+    });
+    const abort = new AbortController();
+    const shares: number[] = [];
+    const work = model[asked](new Float32Array(25 * RATE), RATE, { signal: abort.signal, onProgress: (share) => shares.push(share) });
+    await isAsked;
+    abort.abort();
+    await assert.rejects(work, { name: "AbortError" });
+    answer();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(shares, []);
+  }
+});
+
 test("what is aborted with its last piece is refused too", async () => {
   for (const asked of ASKED) {
     const abort = new AbortController();
