@@ -374,6 +374,13 @@ def at_rest(driver: Any) -> float:
             return float(now)
 
 
+@pytest.mark.parametrize(("width", "height"), [(844, 390), (667, 375), (390, 664)])
+def test_on_a_phone_held_either_way_start_is_in_view(driver: Any, address: str, width: int, height: int) -> None:
+    the_page.resize(driver, width, height)
+    open_page(driver, address)
+    assert driver.execute_script("return document.getElementById('live-start').getBoundingClientRect().bottom") < height
+
+
 def test_the_colours_follow_the_system_until_the_switch_says_otherwise(driver: Any, address: str) -> None:
     the_page.resize(driver, 1280, 900, "dark")
     open_page(driver, address)

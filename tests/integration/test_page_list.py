@@ -102,6 +102,10 @@ def test_the_keyboard_stays_in_the_rows_that_are_shown(files: Any) -> None:
     assert files.switch_to.active_element.get_attribute("aria-label") == "Show berta.flac"  # not that of "Call 2"
     harness.wait_for(files, "document.getElementById('files-find').hidden")  # few again, all are shown
     assert shown(files) == [name for name in ADDED if name != "call 9"]
+    last = files.find_elements("css selector", "#file-list button[aria-label^='Remove ']")[-1]
+    last.send_keys(Keys.ENTER)
+    before_it = [name for name in ADDED if name != "call 9"][-2]
+    assert files.switch_to.active_element.get_attribute("aria-label").endswith(f" {before_it}.flac")  # not the top
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

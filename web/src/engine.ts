@@ -8,12 +8,9 @@ import { type Ort, startRuntime } from "./graph.js";
 import type { Example, HeardRecording } from "./learning/examples.js";
 import { learn, type LearnOptions, type Learnt, NOTICE } from "./learning/learn.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
-import { Predictor, type Recording, type RecordingOptions } from "./predictor.js";
+import { Predictor, type Recording } from "./predictor.js";
 import type { Profile } from "./profile.js";
 import type { Stream } from "./stream.js";
-
-/** Options as they cross to the worker: its adapters have numbers there. */
-type Sent<Given> = Omit<Given, "adapter">;
 
 /** News for a stream's caller after each piece. */
 export interface Told {
@@ -66,15 +63,6 @@ export class Engine {
     return learn({ info, files: new Map([...files, ...notice]) }, examples, options);
   }
 
-  async predict(
-    waveform: Float32Array,
-    sampleRateHz: number,
-    options: Sent<RecordingOptions>,
-    adapter: number | null,
-  ): Promise<Prediction> {
-    return this.model.predict(waveform, sampleRateHz, { ...options, adapter: this.adapterOf(adapter) });
-  }
-
   async adapter(known: Recording[] | Profile): Promise<number> {
     const adapter = await this.model.adapter(known);
     this.adapters.set(++this.nGiven, adapter);
@@ -89,8 +77,8 @@ export class Engine {
     this.adapters.delete(number);
   }
 
-  async stream(sampleRateHz: number, options: Sent<AnswerOptions>, adapter: number | null): Promise<Opened> {
-    const stream = this.model.stream(sampleRateHz, { ...options, adapter: this.adapterOf(adapter) });
+  async stream(sampleRateHz: number, options: Omit<AnswerOptions, "adapter">, adapter: number | null, live: boolean): Promise<Opened> {
+    const stream = this.model.stream(sampleRateHz, { ...options, adapter: this.adapterOf(adapter) }, live);
     this.streams.set(++this.nGiven, stream);
     return { number: this.nGiven, activity: stream.activity };
   }

@@ -9,14 +9,13 @@ import type { LearnOptions, Learnt } from "./learning/learn.js";
 import { Adapter, LiveStream, type StreamOptions } from "./live.js";
 import type { RuntimeFiles } from "./messages.js";
 import { listen, type Listening, type ListenOptions } from "./microphone.js";
-import { checkNames, type Names, type Options, PREDICTING, STREAMING } from "./options.js";
+import { checkNames, checkSignal, type Names, type Options, PREDICTING, STREAMING } from "./options.js";
+import { type Following, handedOver } from "./pieces.js";
 import { type Prediction, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import type { Recording } from "./predictor.js";
 import type { Profile } from "./profile.js";
 import { checkRecording, copied } from "./waveform.js";
 import type { Windowing } from "./windows.js";
-
-const PIECE_S = 10; // of a recording that is handed to the worker at a time
 
 export interface LoadOptions {
   /** Called while files arrive. */
@@ -33,7 +32,7 @@ export interface LoadOptions {
   runtimeUrl?: string | URL;
 }
 
-export interface PredictOptions extends Options {
+export interface PredictOptions extends Options, Following {
   /** Of this speaker; without it the model as it is. */
   adapter?: Adapter;
   /** Name of the recording in the result. */
@@ -42,17 +41,19 @@ export interface PredictOptions extends Options {
   hasSeparateChannels?: boolean;
 }
 
-export interface TimelineOptions extends PredictOptions, Windowing {
-  /** Called with the share of the recording that was heard, 0 to 1. */
-  onProgress?: (share: number) => void;
-  /** Ends the work early; the promise is then rejected with the signal's reason. */
-  signal?: AbortSignal;
+export interface TimelineOptions extends PredictOptions, Windowing {}
+
+/** A recording that was heard; its stream is closed. */
+interface Answered {
+  stream: LiveStream;
+  events: StreamEvent[];
+  prediction: Prediction;
 }
 
 const RECORDINGS = "a list of what decode(…) returns, [{ waveform, sampleRateHz }, …]";
 
 const LOADING: Names<LoadOptions> = { onProgress: true, signal: true, voiceActivityUrl: true, threads: true, workerUrl: true, runtimeUrl: true };
-const FOLLOWING: Names<TimelineOptions> = { ...PREDICTING, ...STREAMING, onProgress: true, signal: true };
+const FOLLOWING: Names<TimelineOptions> = { ...PREDICTING, ...STREAMING };
 const LISTENING: Names<ListenOptions> = { ...STREAMING, onEvent: true, onLevel: true, onInterruption: true, onSleep: true, constraints: true, workletUrl: true };
 const LEARNING: Names<LearnOptions> = { name: true, licence: true };
 
@@ -61,7 +62,7 @@ export async function load(source: string | URL | BundleFiles, options: LoadOpti
   checkSource(source);
   checkNames(options, LOADING);
   checkThreads(options.threads);
-  options.signal?.throwIfAborted();
+  checkSignal(options.signal);
   if (!("Worker" in globalThis)) throw new EarnestError("There are no workers here. In Node and in service workers use @earnest/browser/core.");
   const workerUrl = absolute(options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url), "workerUrl");
   const runtime = runtimeFiles(options);
@@ -166,35 +167,31 @@ export class Model {
    * @param waveform one channel in [-1, 1], at any level; it is copied
    */
   async predict(waveform: Float32Array, sampleRateHz: number, options: PredictOptions = {}): Promise<Prediction> {
-    checkNames(options, PREDICTING);
-    const { adapter, path = "array", classes = null, abstainBelow = null, hasSeparateChannels = false } = options;
-    const asked = { path, classes, abstainBelow, hasSeparateChannels };
-    const number = Adapter.numberOf(adapter, this.client);
-    const own = copied(waveform);
-    return this.client.call("predict", [own, sampleRateHz, asked, number], [own.buffer]);
+    checkNames<PredictOptions>(options, PREDICTING);
+    return (await this.heard(waveform, sampleRateHz, options)).prediction;
   }
 
   /** Predict the emotion over time of one recording. */
   async timeline(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions = {}): Promise<Timeline> {
     checkNames(options, FOLLOWING);
+    const { stream, events, prediction } = await this.heard(waveform, sampleRateHz, options);
+    return timelineOf(prediction, stream.activity, events);
+  }
+
+  private async heard(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions): Promise<Answered> {
     checkRecording(waveform, sampleRateHz);
-    options.signal?.throwIfAborted();
+    checkSignal(options.signal);
     return unlessAborted(this.followed(waveform, sampleRateHz, options), options.signal);
   }
 
-  private async followed(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions): Promise<Timeline> {
+  private async followed(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions): Promise<Answered> {
     const { path = "array", hasSeparateChannels, onProgress, signal, ...how } = options;
-    const stream = await this.stream(sampleRateHz, how);
+    const stream = await this.opened(sampleRateHz, how, false);
+    const accept = (piece: Float32Array): Promise<StreamEvent[]> => stream.accept(piece);
+    const end = (): Promise<[StreamEvent[], Prediction]> => Promise.all([stream.finish(), stream.prediction(path, hasSeparateChannels)]);
     try {
-      const events: StreamEvent[] = [];
-      const nPiece = Math.max(Math.round(PIECE_S * sampleRateHz), 1);
-      for (let start = 0; start < waveform.length; start += nPiece) {
-        events.push(...(await stream.accept(waveform.subarray(start, start + nPiece))));
-        signal?.throwIfAborted();
-        onProgress?.(Math.min((start + nPiece) / waveform.length, 1));
-      }
-      events.push(...(await stream.finish()));
-      return timelineOf(await stream.prediction(path, hasSeparateChannels), stream.activity, events);
+      const [events, prediction] = await handedOver({ accept, end }, waveform, sampleRateHz, { onProgress, signal });
+      return { stream, events, prediction };
     } finally {
       await stream.close().catch(() => undefined); // where the model was closed, the stream is gone with it
     }
@@ -234,8 +231,12 @@ export class Model {
   /** Open a stream of sound from anywhere. */
   async stream(sampleRateHz: number, options: StreamOptions = {}): Promise<LiveStream> {
     checkNames(options, STREAMING);
-    const { adapter, ...asked } = options;
-    return new LiveStream(this.client, await this.client.call("stream", [sampleRateHz, asked, Adapter.numberOf(adapter, this.client)]));
+    return this.opened(sampleRateHz, options, true);
+  }
+
+  private async opened(sampleRateHz: number, { adapter, ...asked }: StreamOptions, live: boolean): Promise<LiveStream> {
+    const number = Adapter.numberOf(adapter, this.client);
+    return new LiveStream(this.client, await this.client.call("stream", [sampleRateHz, asked, number, live]));
   }
 
   /** Listen to the microphone until it is told to stop. */

@@ -21,7 +21,9 @@ export interface Options {
 export type Names<T> = Readonly<Record<keyof T, true>>;
 
 /** Of `predict`, with or without a worker. */
-export const PREDICTING = { adapter: true, path: true, classes: true, abstainBelow: true, hasSeparateChannels: true } as const;
+export const PREDICTING = {
+  adapter: true, path: true, classes: true, abstainBelow: true, hasSeparateChannels: true, onProgress: true, signal: true,
+} as const;
 /** Of a stream. */
 export const STREAMING = { adapter: true, classes: true, abstainBelow: true, windowS: true, hopS: true } as const;
 
@@ -32,6 +34,15 @@ export function checkNames<T extends object>(given: T, names: Names<T>): void {
   }
   const unknown = Object.keys(given).find((name) => !(name in names));
   if (unknown !== undefined) throw new EarnestError(`There is no option '${unknown}'.${suggestion(unknown, Object.keys(names))}`);
+}
+
+/** Refuse what is no signal, such as the controller in its place; throw the reason of one that is aborted already. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  if (typeof (signal as Partial<AbortSignal> | null)?.throwIfAborted !== "function") {
+    throw new EarnestError(`signal must be an AbortSignal, such as the 'signal' of an AbortController, got ${described(signal)}.`);
+  }
+  signal.throwIfAborted();
 }
 
 const SAME_WITHOUT: Partial<Record<string, string>> = { calm: "neutral" }; // where the first is not asked for, it counts as the second

@@ -7,10 +7,11 @@ import { type Bundle, type BundleInfo, sha256Of } from "./bundle.js";
 import { EarnestError } from "./errors.js";
 import { Graph, type InferenceSession, type Ort, release } from "./graph.js";
 import type { HeardRecording } from "./learning/examples.js";
-import { checkNames, type Options, PREDICTING, STREAMING } from "./options.js";
+import { checkNames, checkSignal, type Options, PREDICTING, STREAMING } from "./options.js";
 import { type Prediction, type Status, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import { checkedProfile, type Profile } from "./profile.js";
-import { pieces, Stream, told } from "./stream.js";
+import { type Following, handedOver, pieces } from "./pieces.js";
+import { Stream, told } from "./stream.js";
 import { checkRate, checkRecording } from "./waveform.js";
 import { type Job, Windower } from "./windows.js";
 
@@ -30,7 +31,7 @@ export interface Recording {
   nChannels?: number;
 }
 
-export interface RecordingOptions extends Options {
+export interface RecordingOptions extends Options, Following {
   /** Follows one speaker; without it the model as it is. */
   adapter?: AnswerListener | null;
   /** Name of the recording in the result. */
@@ -88,12 +89,7 @@ export class Predictor {
   async predict(waveform: Float32Array, sampleRateHz: number, options: RecordingOptions = {}): Promise<Prediction> {
     checkRecording(waveform, sampleRateHz);
     checkNames<RecordingOptions>(options, PREDICTING);
-    const { path = "array", hasSeparateChannels = false, ...how } = options;
-    const answers = new Answers(this.info, sampleRateHz, how);
-    const windower = this.windower(sampleRateHz);
-    answers.tally.hear(waveform);
-    await told(this.graph, answers, jobsOf(windower, waveform, sampleRateHz));
-    return answers.prediction(path, windower.isWhole, hasSeparateChannels);
+    return (await this.heard(waveform, sampleRateHz, options)).prediction;
   }
 
   /** The embedding of a recording that can be learnt from, the mean over its windows of speech; or why there is none. */
@@ -114,23 +110,40 @@ export class Predictor {
     };
   }
 
-  /** Open a stream; hand it sound with `accept`, end it with `finish`. */
-  stream(sampleRateHz: number, options: AnswerOptions = {}): Stream {
+  /**
+   * Open a stream; hand it sound with `accept`, end it with `finish`.
+   *
+   * @param live whether `isSpeaking` is asked meanwhile; else speech is looked for in a short recording only if it must be
+   */
+  stream(sampleRateHz: number, options: AnswerOptions = {}, live = true): Stream {
     checkRate(sampleRateHz);
     checkNames<AnswerOptions>(options, STREAMING);
-    return new Stream(this.graph, this.info, sampleRateHz, () => this.activity(), options);
+    return new Stream(this.graph, this.info, sampleRateHz, () => this.activity(), options, live);
   }
 
   /** Predict the emotion over time of a recording. */
   async timeline(waveform: Float32Array, sampleRateHz: number, options: AnswerOptions & RecordingOptions = {}): Promise<Timeline> {
     checkRecording(waveform, sampleRateHz);
     checkNames<AnswerOptions & RecordingOptions>(options, { ...PREDICTING, ...STREAMING });
-    const { path = "array", hasSeparateChannels = false, ...how } = options;
-    const stream = this.stream(sampleRateHz, how);
-    const events: StreamEvent[] = [];
-    for (const piece of pieces(waveform, sampleRateHz)) events.push(...(await stream.accept(piece)));
-    events.push(...(await stream.finish()));
-    return timelineOf(stream.prediction(path, hasSeparateChannels), stream.activity, events);
+    const { stream, events, prediction } = await this.heard(waveform, sampleRateHz, options);
+    return timelineOf(prediction, stream.activity, events);
+  }
+
+  private async heard(
+    waveform: Float32Array,
+    sampleRateHz: number,
+    { path = "array", hasSeparateChannels = false, onProgress, signal, ...how }: AnswerOptions & RecordingOptions,
+  ): Promise<{ stream: Stream; events: StreamEvent[]; prediction: Prediction }> {
+    checkSignal(signal);
+    const stream = this.stream(sampleRateHz, how, false);
+    const accept = async (piece: Float32Array): Promise<StreamEvent[]> => {
+      const events = await stream.accept(piece);
+      await othersTurn();
+      return events;
+    };
+    const end = async (): Promise<[StreamEvent[], Prediction]> => [await stream.finish(), stream.prediction(path, hasSeparateChannels)];
+    const [events, prediction] = await handedOver({ accept, end }, waveform, sampleRateHz, { onProgress, signal });
+    return { stream, events, prediction };
   }
 
   async close(): Promise<void> {
@@ -148,6 +161,16 @@ export class Predictor {
     const needsActivity = !this.info.sounds.length;
     return new Windower(this.info.sample_rate_hz, sampleRateHz, () => this.activity(), { needsActivity, live: false });
   }
+}
+
+/** WebAssembly gives nobody else a turn: no timer, no signal, no request. A timer for this would be late in hidden pages. */
+async function othersTurn(): Promise<void> {
+  const { port1, port2 } = new MessageChannel();
+  await new Promise((resolve) => {
+    port1.onmessage = resolve;
+    port2.postMessage(null);
+  });
+  port1.close();
 }
 
 async function* jobsOf(windower: Windower, waveform: Float32Array, sampleRateHz: number): AsyncGenerator<Job, void, undefined> {

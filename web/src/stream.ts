@@ -13,11 +13,10 @@ import { described } from "./given.js";
 import type { Graph } from "./graph.js";
 import { InOrder } from "./in-order.js";
 import { milliseconds, roundHalfEven } from "./numbers.js";
+import { pieceLength, pieces } from "./pieces.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 import { checkSamples } from "./waveform.js";
 import { type Job, Windower } from "./windows.js";
-
-const PIECE_S = 10; // what is worked on at a time, however much is handed over
 
 /** A stream of sound: a recording of at most a window and a hop is answered at its end; of longer ones, windows are told as soon as they are whole. */
 export class Stream {
@@ -36,10 +35,11 @@ export class Stream {
     private readonly sampleRateHz: number,
     newDetector: () => Activity,
     options: AnswerOptions = {},
+    live = true,
   ) {
     this.answers = new Answers(info, sampleRateHz, options);
     const needsActivity = !info.sounds.length;
-    this.windower = new Windower(info.sample_rate_hz, sampleRateHz, newDetector, { ...options, needsActivity });
+    this.windower = new Windower(info.sample_rate_hz, sampleRateHz, newDetector, { ...options, needsActivity, live });
     this.activity = this.windower.activity;
     this.classes = this.answers.classes;
   }
@@ -125,14 +125,4 @@ export async function told(
     else events.push(...(await answers.window(job, await graph.run(job.sound, wanted))));
   }
   return events;
-}
-
-/** A recording in parts of ten seconds, so that what is worked on stays small. */
-export function* pieces(waveform: Float32Array, sampleRateHz: number): Generator<Float32Array, void, undefined> {
-  const nPiece = pieceLength(sampleRateHz);
-  for (let start = 0; start < waveform.length; start += nPiece) yield waveform.subarray(start, start + nPiece);
-}
-
-function pieceLength(sampleRateHz: number): number {
-  return Math.max(roundHalfEven(PIECE_S * sampleRateHz), 1);
 }

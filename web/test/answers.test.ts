@@ -212,6 +212,10 @@ async function slipsAreRefused(model: Model | Predictor): Promise<void> {
   await assert.rejects(model.predict(samples, RATE, slip), /There is no option 'abstain_below'\. Did you mean 'abstainBelow'/);
   await assert.rejects(model.timeline(samples, RATE, window), /no option 'windowSeconds'\. Did you mean 'windowS'/);
   await assert.rejects(async () => model.stream(RATE, window), EarnestError);
+  const controller = new AbortController() as unknown as AbortSignal;
+  for (const asked of ["predict", "timeline"] as const) {
+    await assert.rejects(model[asked](samples, RATE, { signal: controller }), /an AbortSignal, such as the 'signal' of an AbortController, got an AbortController\.$/);
+  }
 }
 
 test("without a worker, too, an adapter is one, and of the same bundle", () => {

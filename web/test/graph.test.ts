@@ -114,3 +114,23 @@ test("a predictor that was closed says so, after it has answered what was asked 
   assert.equal((await answer).error, null);
   for (const late of [predictor.predict(sound, 16_000), stream.accept(sound)]) await assert.rejects(late, { name: "EarnestError", message: /closed/ });
 });
+
+test("without a worker, too, a recording tells how far it is, and is left early where that is asked", async () => {
+  const ort = (await import("onnxruntime-web")) as unknown as Ort;
+  const bundle = await fetchBundle("../earnest/bundles/small/", undefined, async (path) => new Response(readFileSync(path)));
+  const predictor = await Predictor.open(ort, bundle);
+  const [sound, rate] = [new Float32Array(25_000), 1_000];
+  for (const asked of ["predict", "timeline"] as const) {
+    const shares: number[] = [];
+    assert.equal((await predictor[asked](sound, rate, { onProgress: (share) => shares.push(share) })).status, "no-speech");
+    assert.deepEqual(shares, [0.4, 0.8, 1]);
+    const abort = new AbortController();
+    const answer = predictor[asked](sound, rate, { signal: abort.signal, onProgress: (share) => { shares.push(share); abort.abort(); } });
+    await assert.rejects(answer, { name: "AbortError" });
+    assert.deepEqual(shares, [0.4, 0.8, 1, 0.4]);
+    const later = new AbortController();
+    setTimeout(() => { later.abort(); });
+    await assert.rejects(predictor[asked](new Float32Array(50_000), rate, { signal: later.signal }), { name: "AbortError" });
+  }
+  await predictor.close();
+});

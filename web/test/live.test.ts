@@ -48,45 +48,83 @@ test("predict and hear hand over a part of a recording alone, and the recording 
   const waveform = Float32Array.from({ length: 10 }, (_, index) => index / 10);
   await model.predict(waveform.subarray(2, 5), RATE);
   await model.hear(waveform.subarray(5, 7), RATE);
-  const handed = client.arrived.map(({ args }) => args[0] as Float32Array);
+  const handed = [client.pieces[0], client.arrived.find(({ method }) => method === "hear")?.args[0] as Float32Array];
   assert.deepEqual(handed.map((part) => [...part]), [[...waveform.subarray(2, 5)], [...waveform.subarray(5, 7)]]);
   assert.deepEqual(handed.map((part) => part.buffer.byteLength), [12, 8]);
   assert.equal(waveform.length, 10);
 });
 
-test("a timeline hands over all of a recording, which stays the caller's", async () => {
-  const { client, model } = opened();
-  const waveform = new Float32Array(25 * RATE).fill(0.5);
-  await model.timeline(waveform, RATE);
-  assert.equal(waveform.length, 25 * RATE);
-  assert.deepEqual(client.pieces.map((piece) => piece.length), [10 * RATE, 10 * RATE, 5 * RATE]);
+const ASKED = ["predict", "timeline"] as const;
+
+test("all of a recording is handed over, in parts that leave others their turn, and it stays the caller's", async () => {
+  for (const asked of ASKED) {
+    const { client, model } = opened();
+    const waveform = new Float32Array(25 * RATE).fill(0.5);
+    const shares: number[] = [];
+    await model[asked](waveform, RATE, { onProgress: (share) => shares.push(share) });
+    assert.equal(waveform.length, 25 * RATE);
+    assert.deepEqual(client.pieces.map((piece) => piece.length), [10 * RATE, 10 * RATE, 5 * RATE]);
+    assert.deepEqual(shares, [0.4, 0.8, 1]);
+  }
 });
 
-test("a timeline that is aborted is refused with the signal's reason at once, also where the model is closed then", async () => {
-  for (const isClosed of [false, true]) {
+test("of short recordings that are asked at once, each is answered before the next one is heard", async () => {
+  const { client, model } = opened();
+  await Promise.all([1, 2].map(() => model.predict(new Float32Array(RATE), RATE)));
+  const order = client.arrived.map(({ method }) => method).filter((method) => !["stream", "forgetStream"].includes(method));
+  assert.deepEqual(order, ["accept", "finish", "streamPrediction", "accept", "finish", "streamPrediction"]);
+});
+
+test("what is aborted is refused with the signal's reason at once, also where the model is closed then", async () => {
+  for (const [asked, isClosed] of ASKED.flatMap((one) => [[one, false], [one, true]] as const)) {
     const { client, model } = opened();
     const call = client.call;
     let closed: (() => void) | null = null;
     client.call = (method, args, transfer) =>
       method === "accept" ? new Promise((_, reject) => (closed = () => { reject(new EarnestError("This model was closed.")); })) : call(method, args, transfer);
     const abort = new AbortController();
-    const answer = model.timeline(new Float32Array(RATE), RATE, { signal: abort.signal });
+    const answer = model[asked](new Float32Array(RATE), RATE, { signal: abort.signal });
     await new Promise((resolve) => setImmediate(resolve));
     abort.abort();
     if (isClosed) (closed as (() => void) | null)?.();
     await assert.rejects(answer, { name: "AbortError" });
   }
-  const aborted = AbortSignal.abort();
+  const signal = AbortSignal.abort();
   const { client, model } = opened();
-  await assert.rejects(model.timeline(new Float32Array(RATE), RATE, { signal: aborted }), { name: "AbortError" });
+  for (const asked of ASKED) await assert.rejects(model[asked](new Float32Array(RATE), RATE, { signal }), { name: "AbortError" });
   assert.deepEqual(client.arrived, []);
 });
 
-test("a timeline that is aborted with its last piece is refused too", async () => {
-  const abort = new AbortController();
-  const onProgress = (share: number): void => { if (share === 1) abort.abort(); };
-  const answer = opened().model.timeline(new Float32Array(25 * RATE), RATE, { signal: abort.signal, onProgress });
-  await assert.rejects(answer, { name: "AbortError" });
+test("who aborts is told no progress any more", async () => {
+  for (const asked of ASKED) {
+    const { client, model } = opened();
+    const call = client.call;
+    let answer: () => void = () => undefined;
+    const isAsked = new Promise<void>((asks) => {
+      client.call = async (method, args, transfer) => {
+        if (method === "accept") await new Promise<void>((resolve) => { answer = resolve; asks(); });
+        return call(method, args, transfer);
+      };
+    });
+    const abort = new AbortController();
+    const shares: number[] = [];
+    const work = model[asked](new Float32Array(25 * RATE), RATE, { signal: abort.signal, onProgress: (share) => shares.push(share) });
+    await isAsked;
+    abort.abort();
+    await assert.rejects(work, { name: "AbortError" });
+    answer();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(shares, []);
+  }
+});
+
+test("what is aborted with its last piece is refused too", async () => {
+  for (const asked of ASKED) {
+    const abort = new AbortController();
+    const onProgress = (share: number): void => { if (share === 1) abort.abort(); };
+    const answer = opened().model[asked](new Float32Array(25 * RATE), RATE, { signal: abort.signal, onProgress });
+    await assert.rejects(answer, { name: "AbortError" });
+  }
 });
 
 test("samples of another window, such as an iframe's, are samples", async () => {
@@ -111,7 +149,7 @@ test("an adapter is this model's own", async () => {
   const adapter = await model.adapter();
   await model.predict(waveform, RATE, { adapter });
   await model.timeline(waveform, RATE, { adapter });
-  const numbers = client.arrived.filter(({ method }) => ["predict", "stream"].includes(method)).map(({ args }) => args.at(-1));
+  const numbers = client.arrived.filter(({ method }) => method === "stream").map(({ args }) => args[2]);
   assert.deepEqual(numbers, [1, 1]);
 });
 

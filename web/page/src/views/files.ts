@@ -297,9 +297,10 @@ class FilesView {
   private removal(job: Job): HTMLElement {
     return this.button("Remove", job.name, () => {
       const shown = [...byId("file-list").querySelectorAll<HTMLElement>(".file:not([hidden])")];
-      const next = shown.at(shown.indexOf(this.rows.get(job)!) + 1);
+      const place = shown.indexOf(this.rows.get(job)!);
+      const neighbour = shown.at(place + 1) ?? shown.slice(0, place).at(-1);
       this.remove(job);
-      (next?.querySelector("button") ?? byId("files-input")).focus(); // rows are drawn anew meanwhile
+      (neighbour?.querySelector("button") ?? byId("files-input")).focus(); // rows are drawn anew meanwhile
     });
   }
 
