@@ -379,8 +379,10 @@ def command(
         say.line(note)
     say.line(f"\n{SCORES_IN_WORDS}")
     if protocol is None and not (told or say.is_quiet()):
-        own = sorted({*found.models}.difference(shipped_bundles()))
-        say.line(OWN_MODEL.format(named([f"'{name}'" for name in own], N_NAMED)) if own else UNKNOWN, err=True)
+        if own := sorted({*found.models}.difference(shipped_bundles())):
+            say.line(OWN_MODEL.format(named([f"'{name}'" for name in own], N_NAMED)), err=True)
+        elif not _learnt_from(found.models, found.predictions):
+            say.line(UNKNOWN, err=True)
 
 
 def _facts_of_run(predictions: Path) -> dict[str, Any]:
