@@ -167,8 +167,7 @@ def command(
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read
     (their rows say why), 130 stopped by Ctrl-C.
     """
-    chosen = _format(form, output)
-    found, predictor = existing.choice(output), decoding.load(models)
+    chosen, found, predictor = _format(form, output), existing.choice(output), decoding.load(models)
     asked = answer.of(predictor.info)
     count, recordings = counter_of(predictor), NamedRecordings(paths)
     speakers = recordings.speakers(adaptation.speaker_pattern, not adaptation.adapt)
