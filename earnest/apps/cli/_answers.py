@@ -267,7 +267,7 @@ _BAR = 12
 
 
 def chart(timeline: Timeline, columns: int) -> Iterator[str]:
-    """Yield the lines: what it is, the chart, seconds of each emotion, the first spans."""
+    """Yield the lines: what it is, the chart, its spans, and where these are too many seconds of each emotion."""
     prediction, longest_s = timeline.prediction, timeline.duration_s
     speech = f"{exact_clock(prediction.speech_s or 0)} of speech in {exact_clock(longest_s)}"
     title = f"{printable(timeline.path)}  {speech}"
@@ -317,12 +317,22 @@ def _axis(longest_s: float, n_columns: int) -> str:
 def _span_rows(timeline: Timeline, width: int) -> Iterator[str]:
     yield click.style(f"{'Start':>10}  {'End':>10}  {'Emotion':<{width}}  Confidence", bold=True)
     entries = timeline.entries()
-    for span in entries[:MAX_SPANS]:
+    for span in _telling(entries):
         yield _span_row(span, timeline, width)
     if len(entries) > MAX_SPANS:
-        yield f"… {counted(len(entries) - MAX_SPANS, 'more span')} (all of them: --format csv). Seconds of each:"
+        left = counted(len(entries) - MAX_SPANS, "more span")
+        yield f"… {left}, unsure, neutral or shorter (all of them: --format csv). Seconds of each:"
         for name, seconds in timeline.seconds_by_emotion().items():
             yield f"  {printable(name):<{width}}  {seconds:9.1f}"
+
+
+def _telling(entries: Sequence[Span]) -> Sequence[Span]:
+    """Return as many spans as a terminal shows, in order of time: of more those that tell something, the longest."""
+
+    def rank(span: Span) -> tuple[bool, bool, float]:
+        return span.emotion == UNSURE, span.emotion in ("neutral", "calm"), span.start_s - span.end_s
+
+    return sorted(sorted(entries, key=rank)[:MAX_SPANS], key=lambda span: span.start_s)
 
 
 def _span_row(span: Span, timeline: Timeline, width: int) -> str:

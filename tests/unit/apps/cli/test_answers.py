@@ -11,8 +11,9 @@ import pytest
 from rich.cells import cell_len
 
 from earnest.apps.cli import _answers
-from earnest.apps.cli._answers import NoteCounter, PredictionTable, answer_words, bar
-from earnest.runtime.prediction import Prediction, VocalBurst
+from earnest.apps.cli._answers import NoteCounter, PredictionTable, answer_words, bar, chart
+from earnest.runtime.prediction import Prediction, Span, VocalBurst
+from earnest.runtime.timeline import Timeline
 
 SHARES = {"happy": 0.41, "sad": 0.32, "angry": 0.27}
 BURSTS = (VocalBurst(0.0, 1.0, "laughter", 0.97), VocalBurst(3.0, 3.5, "sigh", 0.6), VocalBurst(4, 5, "laughter", 0.9))
@@ -179,6 +180,22 @@ def test_turns_of_one_recording_have_their_times_and_what_is_said() -> None:
     ]
     assert click.unstyle(PredictionTable(["a.wav@0-1", "b.wav@0-1"], 66).header()).startswith("File")
     assert click.unstyle(PredictionTable(["a.wav@0-1"], 66).row(Prediction("a.wav@0-1", "no-speech"))).startswith("a.")
+
+
+def test_of_a_long_talk_the_spans_that_tell_something_are_shown_in_order_of_time() -> None:
+    said = ["neutral", "unsure", "angry", "neutral", "sad"] * 60
+    lengths_s = [2.0, 2.0, 1.0, 2.0, 0.5]
+    spans = [Span(3.0 * at, 3.0 * at + lengths_s[at % 5], name, 0.5) for at, name in enumerate(said)]
+    spans[202] = replace(spans[202], end_s=spans[202].end_s + 0.5)  # the longest angry one
+    whole = Prediction("talk.wav", "mixed", 900.0, 450.0)
+    timeline = Timeline(whole, tuple(spans), classes=("neutral", "angry", "sad"))
+    lines = [click.unstyle(line) for line in chart(timeline, 80)]
+    first = next(at for at, line in enumerate(lines) if line.split()[:1] == ["Start"])
+    shown = [line.split() for line in lines[first + 1 : first + 41]]
+    assert {emotion for _, _, emotion, *_ in shown} == {"angry"}
+    assert [start for start, *_ in shown] == sorted((start for start, *_ in shown), key=lambda text: text.zfill(9))
+    assert ["10:06.0", "10:07.5"] in [words[:2] for words in shown]
+    assert lines[first + 41].startswith("… 260 more spans, unsure, neutral or shorter")
 
 
 TALK = Prediction(
