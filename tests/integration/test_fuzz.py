@@ -29,7 +29,7 @@ def test_one_target_that_crashes_and_one_that_does_not_end_lose_no_counts(
     counts.write_text('{"table: renamed since": {"executions": 5}, "table: manifest": {"executions": 5}}')
     turns = {
         "table: manifest": [campaign.Turn(10, ["KeyError at a.py:1"])],
-        "table: RTTM": [campaign.Turn(3, ["ValueError at b.py:1"], late=True), campaign.Turn(20, [])],
+        "table: speaker turns.rttm": [campaign.Turn(3, ["ValueError at b.py:1"], late=True), campaign.Turn(20, [])],
         "table: own list": [campaign.Turn(0, [], late=True), campaign.Turn(1, [], late=True)],
         "table: split.csv": [campaign.Turn(30, [])],
     }
@@ -42,13 +42,13 @@ def test_one_target_that_crashes_and_one_that_does_not_end_lose_no_counts(
     monkeypatch.setattr(campaign, "CORPORA", tmp_path)
     monkeypatch.setattr(campaign, "fuzz_once", turn)
     assert campaign.run(60.0, list(turns)) == ["table: own list"]
-    assert asked == [*turns, "table: RTTM", "table: own list"]  # who was late comes again at the end
+    assert asked == [*turns, "table: speaker turns.rttm", "table: own list"]  # who was late comes again at the end
     found = campaign.read_counts()
     assert {name: count.executions for name, count in found.items()} == {
-        "table: RTTM": 23, "table: manifest": 15, "table: own list": 1, "table: split.csv": 30,
+        "table: speaker turns.rttm": 23, "table: manifest": 15, "table: own list": 1, "table: split.csv": 30,
     }  # fmt: skip
     assert found["table: manifest"].open == ["KeyError at a.py:1"]
-    assert found["table: RTTM"].found == ["ValueError at b.py:1"]
+    assert found["table: speaker turns.rttm"].found == ["ValueError at b.py:1"]
 
 
 def test_a_target_that_does_not_end_is_stopped_and_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
