@@ -64,6 +64,12 @@ def test_the_wheel_holds_recipes_types_models_and_the_command(installed: Path) -
     assert not (installed / "research").exists()
 
 
+def test_the_time_of_the_build_is_not_in_the_wheel(built: tuple[Path, str]) -> None:
+    (wheel,) = built[0].glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
+
+
 def test_without_the_page_the_build_says_so(built: tuple[Path, str]) -> None:
     assert "earnest: this wheel has no page for `earnest serve`" in built[1]
     assert "`make wheel` builds the page first" in built[1]
