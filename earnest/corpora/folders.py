@@ -6,6 +6,7 @@ Links to folders are not followed: they may lead in circles, or out of what was 
 
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,18 +114,20 @@ class RecordingFinder:
     """Finds the recordings that files beside them are about, and looks into each folder once."""
 
     def __init__(self) -> None:
-        self._folders: dict[Path, Mapping[str, Path]] = {}
+        self._folders: dict[Path, Mapping[str, Sequence[Path]]] = {}
 
-    def called(self, folder: Path, name: str) -> Path | None:
-        """Return the recording of a folder with this name, or else with this name but for its ending; None for none."""
+    def called(self, folder: Path, name: str) -> Sequence[Path]:
+        """Return the recording of a folder with this name, or else those with this name but for their endings."""
         if folder not in self._folders:
             try:
                 paths = sorted(path for path in folder.iterdir() if is_recording(path.name))
             except OSError:  # nobody may look into it
                 paths = []
-            stems = {path.stem: path for path in reversed(paths)}
-            self._folders[folder] = stems | {path.name: path for path in paths}
-        return self._folders[folder].get(name)
+            stems = defaultdict[str, list[Path]](list)
+            for path in paths:
+                stems[path.stem].append(path)
+            self._folders[folder] = {**stems, **{path.name: [path] for path in paths}}
+        return self._folders[folder].get(name, ())
 
 
 def _is_of_program(folder: str, inside: set[str]) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from earnest.audio.source import file_and_channel
 from earnest.corpora.folders import RecordingFinder, ending_of
-from earnest.errors import EarnestError, printable, shown
+from earnest.errors import EarnestError, named, printable, shown
 from earnest.files.reading import parsed_json, read_text
 from earnest.files.tables import lines_of
 
@@ -99,7 +99,8 @@ def turns_by_recording(path: Path) -> dict[str, list[SpeakerTurn]]:
 def recording_of(path: Path, name: str, finder: RecordingFinder, is_one: bool) -> Path:
     """Return the recording that turns are about: it lies beside their file.
 
-    Talk.mp3 has its subtitles in talk.srt, talk.mp3.srt or, of a language, talk.en.srt.
+    Talk.mp3 has its subtitles in talk.srt, talk.mp3.srt or, of a language, talk.en.srt. Of talk.mp3 and talk.wav the
+    first one is taken for talk.srt, which is reported.
 
     Raises `EarnestError` where none is called so.
 
@@ -109,10 +110,15 @@ def recording_of(path: Path, name: str, finder: RecordingFinder, is_one: bool) -
     is_one : whether the file is about no other; then it may be called as the file is
     """
     stem = path.stem
-    names = [name, name.replace("_", " ")] * bool(name) + [stem, PurePath(stem).stem] * is_one
-    for one in names:
+    candidates = [name, name.replace("_", " ")] * bool(name) + [stem, PurePath(stem).stem] * is_one
+    for one in candidates:
         if found := finder.called(path.parent, one):
-            return found
+            if found[1:]:
+                names = named([printable(recording.name) for recording in found])
+                other = printable(f"{found[1].name}{path.suffix}")
+                told = f"{names} lie beside it, and it is read as that of {printable(found[0].name)}"
+                _log.warning("%s: %s. Call it %s for the other one.", printable(str(path)), told, other)
+            return found[0]
     told = f"there is no recording called {printable(name if name and not is_one else stem)} beside it"
     raise EarnestError(f"{path}: {told} (.wav, .mp3 …). Put it into that folder, or rename one of them.")
 

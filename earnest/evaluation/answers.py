@@ -61,6 +61,7 @@ ROUNDING = 1e-9  # of a sum of float64
 LONGEST_SHOWN = 80
 MOST_LABELS = 1000  # a confusion matrix has their square
 MOST_TOLD = 12  # pairs of labels in a message
+TO_SCORE = " to earnest score (its --output can be compared and reported)"
 NO_ANSWER = frozenset({"unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"})
 """What `earnest predict` says in place of an emotion, in any letters: no answer, unless it is a class of the file."""
 
@@ -149,8 +150,8 @@ class SystemAnswers:
         """
         if self.emotion is None:
             raise CorpusError(
-                f"{self.source}: it has no true labels. Say --manifest FILE (earnest corpus manifest "
-                "FOLDER -o FILE makes one of a folder for each class) or --data NAME=DIR, or add a column truth."
+                f"{self.source}: it has no true labels. Say --manifest FILE (earnest corpus manifest FOLDER -o FILE "
+                f"makes one of a folder for each class) or --data NAME=DIR{TO_SCORE}, or add a column truth."
             )
         true = set(self.emotion) - {""}
         where, pairs = "answers say {} where the truth says {}", twins(set(self.predicted) - true - {""}, true)
@@ -159,7 +160,7 @@ class SystemAnswers:
         pairs = [(one, twin) for one, twin in pairs if one != twin]
         if pairs:
             told = ", ".join(where.format(f"'{excerpt(one)}'", f"'{excerpt(twin)}'") for one, twin in pairs[:MOST_TOLD])
-            raise CorpusError(f"{self.source}: {told}. Say {map_words(pairs)}.")
+            raise CorpusError(f"{self.source}: {told}. Say {map_words(pairs)}{TO_SCORE}.")
         return self.emotion
 
 

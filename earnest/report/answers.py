@@ -4,6 +4,7 @@ So nothing is scored.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from pathlib import Path, PurePath
 from statistics import median
 from typing import Any
 
-from earnest.audio.source import file_and_channel
+from earnest.audio.source import file_and_channel, recording_and_start
 from earnest.corpora.own.tables import Row, read_table
 from earnest.errors import EarnestError, first_line, shown
 from earnest.evaluation.importers import SPANS, recognised
@@ -26,6 +27,7 @@ from earnest.runtime.answers import summary_of
 from earnest.runtime.timeline_plot import clock
 
 MOST_ROWS = 100  # of a table
+_NUMBERED = re.compile(r"(SPEAKER|spk)_\d+")  # a program's name for a speaker of one recording: pyannote's, Amazon's
 LEAD = (
     "These are answers. Nobody said what is true, so the page can't tell how many are right: 'earnest models NAME' "
     "tells how many were on the recordings that the model was tested on."
@@ -163,7 +165,7 @@ def answers_page(path: Path) -> AnswersPage | None:
     keys: Mapping[str, Callable[[Answer], str]] = {
         "folder": lambda row: str(PurePath(row.path).parent),
         "channel": lambda row: str(file_and_channel(row.path)[1] or NONE),
-        "speaker": lambda row: row.speaker or NONE,
+        "speaker": lambda row: _who_speaks(row) or NONE,
     }
     groups = {name: [key(row) for row in rows] for name, key in keys.items()}
     sections = [
@@ -174,6 +176,13 @@ def answers_page(path: Path) -> AnswersPage | None:
         _counted("error", Counter(row.error for row in rows if row.error), len(rows)),
     ]
     return AnswersPage(path.stem, len(rows), n_answered, speech_s, sections)
+
+
+def _who_speaks(row: Answer) -> str:
+    """Return the speaker; of a turn one with a program's number behind the recording, as it means nobody elsewhere."""
+    recording, start_s = recording_and_start(row.path)
+    is_of_recording = start_s is not None and _NUMBERED.fullmatch(row.speaker)
+    return f"{file_and_channel(recording)[0]} {row.speaker}" if is_of_recording else row.speaker
 
 
 def write_answers_page(page: AnswersPage, place: Path) -> Path:

@@ -153,7 +153,7 @@ def _recording_of(annotation: AnnotationFile, finder: RecordingFinder) -> Path:
             if is_file(path):
                 return path
     missing = Path(annotation.media[0]).name if annotation.media else f"{stem}.wav"
-    return finder.called(folder, stem) or folder / missing
+    return next(iter(finder.called(folder, stem)), folder / missing)
 
 
 def _tier(name: str, speaker: str, entries: Iterable[TierEntry]) -> Tier:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from earnest.corpora.turns import SpeakerTurn, are_turns, read_turns, turns_by_recording
+from earnest.corpora.folders import RecordingFinder
+from earnest.corpora.turns import SpeakerTurn, are_turns, read_turns, recording_of, turns_by_recording
 from earnest.errors import EarnestError
 
 RTTM = """;; a comment
@@ -96,6 +97,20 @@ def test_turns_that_do_not_last_are_left_out_and_told(tmp_path: Path, caplog: py
     path = written(tmp_path, "talk.srt", f"{SRT}\n3\n00:00:09,000 --> 00:00:09,000\nOh\n")
     assert [turn.text for turn in read_turns(path)] == ["Good morning, how are you?", "Fine & well."]
     assert "1 turn that ends where it starts left out" in caplog.text
+
+
+def test_of_two_recordings_beside_subtitles_the_one_that_is_taken_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("talk.wav", "talk.mp3", "other.wav"):
+        (tmp_path / name).touch()
+    assert recording_of(tmp_path / "talk.wav.srt", "", RecordingFinder(), is_one=True).name == "talk.wav"
+    assert not caplog.text
+    assert recording_of(tmp_path / "talk.srt", "", RecordingFinder(), is_one=True).name == "talk.mp3"
+    told = (
+        "talk.mp3, talk.wav lie beside it, and it is read as that of talk.mp3. Call it talk.wav.srt for the other one."
+    )
+    assert told in caplog.text
 
 
 def test_files_are_known_by_their_ending_alone() -> None:

@@ -157,6 +157,21 @@ def test_a_table_that_a_spreadsheet_saved_with_speakers_is_counted_by_speaker(ta
     assert [row[:3] for row in found.rows] == [["Ann", "1", "1"], ["Ben", "1", "1"]]
 
 
+def test_speakers_that_a_program_numbered_are_those_of_their_recording(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    path = tmp_path / "turns.csv"
+    rows = ["a.wav@0-2,SPEAKER_00", "b.wav@1-3,SPEAKER_00", "b.wav@5-6,SPEAKER_00", "a.wav@2-4,Ann", "b.wav@3-5,Ann"]
+    rows = [f"{row},ok,sad,0.8,1.5" for row in [*rows, "c.wav,SPEAKER_00"]]
+    path.write_text("\n".join(["path,speaker,status,emotion,confidence,speech_s", *rows]) + "\n")
+    page = answers_page(path)
+    assert page is not None
+    (section,) = [one for one in page.sections if one.name == "speaker"]
+    assert section.tables is not None
+    (found,) = section.tables.values()
+    expected = [["Ann", "2"], ["SPEAKER_00", "1"], ["a.wav SPEAKER_00", "1"], ["b.wav SPEAKER_00", "2"]]
+    assert [row[:2] for row in found.rows] == expected
+
+
 def test_emotions_of_a_part_of_long_recordings_are_told_of_each_channel_and_speaker(tmp_path: Path) -> None:
     """No recording is answered as angry, and of the customers' speech a fifth is."""
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
