@@ -251,10 +251,14 @@ def _turns() -> tuple[tuple[str, Literal["text", "json"], tuple[str, ...]], ...]
         "00:00:00{0}500 --> 00:00:01{0}250\n<v Anna>Hello &amp; you\n\n01:02{0}5 --> 1:01:03{0}000\n[B]: <i>Bye</i>\n"
     )
     said = {"segments": [{"start": 0.5, "end": 1, "text": "a"}, {"start": 2, "end": 3, "text": "b", "speaker": "x"}]}
+    offset = {"transcription": [{"offsets": {"from": 500, "to": 1000}, "text": "a"}]}
+    lettered = {"utterances": [{"start": 500, "end": 1000, "text": "a", "speaker": "A"}]}
+    numbered = {"results": {"utterances": [{"start": 0.5, "end": 1, "transcript": "a", "speaker": 0}]}}
+    amazons = {"results": {"audio_segments": [{"start_time": "0.5", "end_time": "1", "speaker_label": "spk_0"}]}}
     return (
         (".srt", "text", (f"1\n{cues.format(',')}",)),
         (".vtt", "text", (f"WEBVTT\n\n{cues.format('.')}",)),
-        (".json", "json", (json.dumps(said),)),
+        (".json", "json", tuple(map(json.dumps, (said, offset, lettered, numbered, amazons)))),
         (".rttm", "text", ("SPEAKER a 1 0.5 1.25 <NA> <NA> anna <NA> <NA>\nSPEAKER a 1 2 1 x x b x x\n",)),
     )
 

@@ -1,13 +1,15 @@
 """Who says what when, as programs of transcription and diarisation write it beside a recording.
 
-Subtitles (SubRip's .srt, WebVTT's .vtt), the .json of Whisper and WhisperX, and NIST's RTTM (.rttm).
+Subtitles (SubRip's .srt, WebVTT's .vtt), transcripts in JSON (.json, of the programs in `_LAYOUTS`), and NIST's RTTM
+(.rttm).
 """
 
 import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from html import unescape
 from itertools import dropwhile, pairwise, takewhile
 from os import PathLike
@@ -55,7 +57,8 @@ def are_turns(path: str) -> bool:
 def read_turns(path: str | PathLike[str], recording: str = "") -> list[SpeakerTurn]:
     """Return who says what when in a recording, in order of time, as a file beside it tells.
 
-    It is one of subtitles (.srt, .vtt), the .json of Whisper or WhisperX, or RTTM (.rttm).
+    It is one of subtitles (.srt, .vtt), the .json of Whisper, WhisperX, whisper.cpp, AssemblyAI, Deepgram or Amazon
+    Transcribe, or RTTM (.rttm).
 
     Raises `EarnestError` when the file can't be read, tells no turn, or is about several recordings but not this.
 
@@ -170,26 +173,65 @@ def _line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def _whispers(text: str, where: str) -> _Found:
-    """Yield the segments of Whisper's JSON; those of WhisperX may name a speaker."""
+@dataclass(frozen=True)
+class _Layout:
+    """Where a program's JSON holds the turns, and how it calls what they tell; a tuple is a way through objects.
+
+    Attributes
+    ----------
+    per_s : units of its times in a second
+    named : how a speaker is called here, whom it gives a number or a letter
+    """
+
+    turns: tuple[str, ...]
+    start: tuple[str, ...] = ("start",)
+    end: tuple[str, ...] = ("end",)
+    per_s: int = 1
+    speaker: str = "speaker"
+    text: str = "text"
+    named: str = "{}"
+
+
+_AMAZONS = _Layout(("results", "audio_segments"), ("start_time",), ("end_time",), 1, "speaker_label", "transcript")
+_LAYOUTS = (
+    _Layout(("segments",)),  # Whisper, faster-whisper, WhisperX, OpenAI's verbose_json
+    _Layout(("transcription",), ("offsets", "from"), ("offsets", "to"), per_s=1000),  # whisper.cpp
+    _Layout(("utterances",), per_s=1000, named="speaker {}"),  # AssemblyAI
+    _Layout(("results", "utterances"), text="transcript", named="speaker {}"),  # Deepgram
+    _AMAZONS,
+    replace(_AMAZONS, turns=("results", "speaker_labels", "segments")),  # of the times before it told what is said
+)
+
+
+def _transcript(text: str, where: str) -> _Found:
+    """Yield the turns of a transcript in JSON."""
     values = parsed_json(text, where)
-    segments = values.get("segments") if isinstance(values, dict) else None
-    if not isinstance(segments, list):
-        told = "no 'segments' in it. Of JSON, that of Whisper and WhisperX is read (with start, end and text)"
-        raise EarnestError(f"{where}: {told}.")
-    for number, segment in enumerate(segments, 1):
-        if not isinstance(segment, dict):
-            raise EarnestError(f"{where}: segment {number} is {shown(segment)}, expected start, end and text.")
-        start_s, end_s = (_time(segment, name, f"{where}: segment {number}") for name in ("start", "end"))
-        speaker, said = (str(segment.get(name) or "") for name in ("speaker", "text"))
-        yield "", SpeakerTurn(start_s, end_s, _line(speaker), _line(said))
+    layout = next((one for one in _LAYOUTS if isinstance(_at(values, one.turns), list)), None)
+    if layout is None:
+        known = "Whisper, WhisperX, whisper.cpp, AssemblyAI, Deepgram or Amazon Transcribe"
+        raise EarnestError(f"{where}: no turns in it as {known} write them ('segments', 'utterances' …).")
+    for number, turn in enumerate(_at(values, layout.turns), 1):
+        place = f"{where}: turn {number}"
+        if not isinstance(turn, dict):
+            raise EarnestError(f"{place} is {shown(turn)}, expected start, end and text.")
+        start_s, end_s = (_time(turn, way, place) / layout.per_s for way in (layout.start, layout.end))
+        name, said = turn.get(layout.speaker), turn.get(layout.text)
+        speaker = "" if name in (None, "") else layout.named.format(name)
+        yield "", SpeakerTurn(start_s, end_s, _line(speaker), _line(str(said or "")))
 
 
-def _time(segment: Mapping[str, Any], name: str, where: str) -> float:
-    value = segment.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_S:
-        raise EarnestError(f"{where}: {name} is {shown(value)}, expected seconds, at least 0.")
-    return float(value)
+def _at(values: Any, way: Sequence[str]) -> Any:
+    for name in way:
+        values = values.get(name) if isinstance(values, dict) else None
+    return values
+
+
+def _time(turn: Mapping[str, Any], way: Sequence[str], where: str) -> float:
+    value = _at(turn, way)
+    with suppress(ValueError):
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and 0 <= float(value) <= MOST_S:
+            return float(value)
+    raise EarnestError(f"{where}: {'.'.join(way)} is {shown(value)}, expected a time, at least 0.")
 
 
 def _rttm(text: str, where: str) -> _Found:
@@ -217,6 +259,7 @@ def _rttm(text: str, where: str) -> _Found:
 _READERS: Mapping[str, Callable[[str, str], _Found]] = {
     ".srt": _cues,
     ".vtt": _cues,
-    ".json": _whispers,
+    ".json": _transcript,
     ".rttm": _rttm,
 }
+ENDINGS = tuple(_READERS)

@@ -27,7 +27,7 @@ from earnest.runtime.answers import summary_of
 from earnest.runtime.timeline_plot import clock
 
 MOST_ROWS = 100  # of a table
-_NUMBERED = re.compile(r"(SPEAKER|spk)_\d+")  # a program's name for a speaker of one recording: pyannote's, Amazon's
+_NUMBERED = re.compile(r"(SPEAKER_|spk_|speaker )(\d+|[A-Z])")  # what a program calls a speaker of one recording
 LEAD = (
     "These are answers. Nobody said what is true, so the page can't tell how many are right: 'earnest models NAME' "
     "tells how many were on the recordings that the model was tested on."

@@ -120,7 +120,7 @@ def _fill_file(file: QMenu, window: "DesktopWindow") -> None:
         Item(tr("&Open recordings …"), window.ask_files, "Ctrl+O"),
         Item(tr("Open &folder …"), window.ask_folder, "Ctrl+Shift+O"),
         Item(tr("&Paste"), window.paste, "Ctrl+V"),
-        Item(tr("Speakers from a diarisation file …"), window.ask_rttm),
+        Item(tr("Speakers from a transcript …"), window.ask_turns),
         Item(tr("Profile of the chosen files' speaker …"), window.ask_profile),
     )
     file.addMenu(window.recent)

@@ -31,7 +31,7 @@ from earnest.apps.desktop.texts import explained, moment, tr, word
 from earnest.apps.desktop.views import PicturePanel, save_picture
 from earnest.corpora.annotations import AnnotatorAgreement, agreement
 from earnest.corpora.manifest import read_manifest
-from earnest.corpora.turns import SpeakerTurn, read_turns
+from earnest.corpora.turns import ENDINGS, SpeakerTurn, read_turns
 from earnest.errors import EarnestError, printable
 from earnest.files.tables import lines_of
 from earnest.runtime.picture import is_picture
@@ -176,14 +176,17 @@ class DesktopWindow(QMainWindow):
         event.acceptProposedAction()
         self.open_paths([url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()])
 
-    def open_rttm(self, path: str) -> None:
-        """Take the speakers of the current recording from a diarisation file."""
+    def open_turns(self, path: str) -> None:
+        """Take the speakers of the current recording from a file of speaker turns."""
         current = self.files.current
         if not current:
             self.tell(tr("Choose a recording in the table first."))
             return
 
         def show(turns: list[SpeakerTurn]) -> None:
+            if not any(turn.speaker for turn in turns):
+                self.tell(tr("The file names no speakers."))
+                return
             self.recording.turns[current] = turns
             if (parts := self.annotations.by_recording.get(current)) is not None:  # else they are the model's
                 self.annotations.change(current, parts, with_speakers(parts, turns), tr("another speaker"))
@@ -191,11 +194,13 @@ class DesktopWindow(QMainWindow):
 
         self.background.run(lambda: read_turns(Path(path), current), show, self.tell)
 
-    def ask_rttm(self) -> None:
-        """Ask for a diarisation file."""
-        path, _ = QFileDialog.getOpenFileName(self, tr("Diarisation file"), self._folder(), "RTTM (*.rttm)")
+    def ask_turns(self) -> None:
+        """Ask for a file of speaker turns."""
+        endings = " ".join(f"*{ending}" for ending in ENDINGS)
+        known = f"{tr('Speakers and transcripts')} ({endings})"
+        path, _ = QFileDialog.getOpenFileName(self, tr("Who speaks when"), self._folder(), known)
         if path:
-            self.open_rttm(path)
+            self.open_turns(path)
 
     def ask_profile(self) -> None:
         """Ask where the profile of the chosen files' speaker goes."""

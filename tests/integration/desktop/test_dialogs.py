@@ -117,7 +117,7 @@ def test_speakers_come_from_a_diarisation_file(driver: Any, qtbot: Any, tmp_path
 
 def test_a_diarisation_file_without_a_recording_is_told(opened: Any, tmp_path: Path) -> None:
     driver = opened()
-    driver.window.open_rttm(str(tmp_path / "a.rttm"))
+    driver.window.open_turns(str(tmp_path / "a.rttm"))
     assert driver.window.notice.text() == "Choose a recording in the table first."
 
 

@@ -225,9 +225,24 @@ def test_speakers_of_a_diarisation_file_have_lanes(opened: Any, long_voice: Path
     (tmp_path / "long.rttm").write_text(lines)
     driver = opened(long_voice)
     driver.answered()
-    driver.window.open_rttm(str(tmp_path / "long.rttm"))
+    driver.window.open_turns(str(tmp_path / "long.rttm"))
     driver.until(lambda: {part.speaker for part in driver.window.parts.model.parts} == {"anna", "ben"})
     assert len(set(driver.window.recording.views._bars.opts["y0"])) == 2
+
+
+def test_speakers_of_a_transcript_have_lanes_and_words_without_speakers_change_nothing(
+    opened: Any, long_voice: Path, tmp_path: Path
+) -> None:
+    cues = "1\n00:00:00,000 --> 00:00:06,500\n[anna]: Hello\n\n2\n00:00:06,500 --> 00:00:13,000\n[ben]: Hello\n"
+    (tmp_path / "long.srt").write_text(cues)
+    (tmp_path / "words.srt").write_text(cues.replace("[anna]: ", "").replace("[ben]: ", ""))
+    driver = opened(long_voice)
+    driver.answered()
+    driver.window.open_turns(str(tmp_path / "long.srt"))
+    driver.until(lambda: {part.speaker for part in driver.window.parts.model.parts} == {"anna", "ben"})
+    driver.window.open_turns(str(tmp_path / "words.srt"))
+    driver.until(lambda: driver.window.notice.text() == "The file names no speakers.")
+    assert {part.speaker for part in driver.window.parts.model.parts} == {"anna", "ben"}
 
 
 def test_a_diarisation_file_names_the_speakers_of_a_corrected_recording_and_that_is_undone(
@@ -240,7 +255,7 @@ def test_a_diarisation_file_names_the_speakers_of_a_corrected_recording_and_that
     driver.window.parts.choose(0)
     driver.window.parts.relabel("angry")
     corrected = driver.window.parts.model.parts
-    driver.window.open_rttm(str(tmp_path / "long.rttm"))
+    driver.window.open_turns(str(tmp_path / "long.rttm"))
     driver.until(lambda: "anna" in {part.speaker for part in driver.window.parts.model.parts})
     assert [part.emotion for part in driver.window.parts.model.parts] == [part.emotion for part in corrected]
     driver.window.annotations.undo_stack.undo()

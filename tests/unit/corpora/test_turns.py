@@ -1,7 +1,9 @@
 """Files of speaker turns: subtitles, Whisper's JSON, RTTM; what is none is an error with its place."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +101,33 @@ def test_turns_that_do_not_last_are_left_out_and_told(tmp_path: Path, caplog: py
     assert "1 turn that ends where it starts left out" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("transcript", "speaker"),
+    [
+        ({"segments": [{"start": 0.5, "end": 2, "text": " Hello. ", "speaker": "SPEAKER_00"}]}, "SPEAKER_00"),
+        ({"transcription": [{"offsets": {"from": 500, "to": 2000}, "text": " Hello."}]}, ""),
+        ({"utterances": [{"start": 500, "end": 2000, "text": "Hello.", "speaker": "A"}]}, "speaker A"),
+        ({"results": {"utterances": [{"start": 0.5, "end": 2.0, "transcript": "Hello.", "speaker": 0}]}}, "speaker 0"),
+        (
+            {"results": {"audio_segments": [
+                {"start_time": "0.5", "end_time": "2.0", "transcript": "Hello.", "speaker_label": "spk_0"}
+            ]}},
+            "spk_0",
+        ),
+    ],
+    ids=["Whisper", "whisper.cpp", "AssemblyAI", "Deepgram", "Amazon Transcribe"],
+)  # fmt: skip
+def test_transcripts_of_many_programs_say_the_same(transcript: Mapping[str, Any], speaker: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "talk.json", json.dumps(transcript))
+    assert read_turns(path) == [SpeakerTurn(0.5, 2.0, speaker, "Hello.")]
+
+
+def test_amazons_segments_without_words_are_turns(tmp_path: Path) -> None:
+    segment = {"start_time": "4.87", "speaker_label": "spk_0", "end_time": "6.88", "items": []}
+    path = written(tmp_path, "talk.json", json.dumps({"results": {"speaker_labels": {"segments": [segment]}}}))
+    assert read_turns(path) == [SpeakerTurn(4.87, 6.88, "spk_0")]
+
+
 def test_of_two_recordings_beside_subtitles_the_one_that_is_taken_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -130,12 +159,15 @@ def test_files_are_known_by_their_ending_alone() -> None:
         ("a.srt", "", "tells no turn"),
         ("a.srt", "1\n0,5 --> 1,0\nHello", "a.srt, line 2: '0,5 --> 1,0' are no times"),
         ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:01.000\n", "tells no turn of a speaker that lasts"),
-        ("a.json", "[1, 2]", "no 'segments' in it"),
-        ("a.json", '{"segments": [3]}', "segment 1 is 3"),
-        ("a.json", '{"segments": [{"start": 0, "text": "a"}]}', "segment 1: end is None, expected seconds"),
+        ("a.json", "[1, 2]", "no turns in it as Whisper, WhisperX, whisper.cpp"),
+        ("a.json", '{"segments": [3]}', "turn 1 is 3"),
+        ("a.json", '{"segments": [{"start": 0, "text": "a"}]}', "turn 1: end is None, expected a time"),
         ("a.json", '{"segments": [{"start": true, "end": 2}]}', "start is True"),
         ("a.json", '{"segments": [{"start": 0, "end": 1e400}]}', "end is inf"),
         ("a.json", '{"segments": [', "not valid JSON"),
+        ("a.json", '{"utterances": null, "words": []}', "no turns in it"),
+        ("a.json", '{"transcription": [{"offsets": 3}]}', "turn 1: offsets.from is None"),
+        ("a.json", '{"results": {"audio_segments": [{"start_time": "x"}]}}', "turn 1: start_time is 'x'"),
         ("a.wav", "", "these end in .srt, .vtt, .json, .rttm"),
     ],
 )

@@ -256,10 +256,6 @@
       <translation>Abschnitt &amp;löschen</translation>
     </message>
     <message>
-      <source>Diarisation file</source>
-      <translation>Diarisierungsdatei</translation>
-    </message>
-    <message>
       <source>Drawing …</source>
       <translation>Wird gezeichnet …</translation>
     </message>
@@ -700,8 +696,12 @@
       <translation>Wer in den gewählten Abschnitten spricht</translation>
     </message>
     <message>
-      <source>Speakers from a diarisation file …</source>
-      <translation>Wer spricht: aus einer Diarisierungsdatei …</translation>
+      <source>Speakers and transcripts</source>
+      <translation>Sprecher und Mitschriften</translation>
+    </message>
+    <message>
+      <source>Speakers from a transcript …</source>
+      <translation>Wer spricht: aus einer Mitschrift …</translation>
     </message>
     <message>
       <source>Spectrogram</source>
@@ -750,6 +750,10 @@
     <message>
       <source>The file is empty.</source>
       <translation>Die Datei ist leer.</translation>
+    </message>
+    <message>
+      <source>The file names no speakers.</source>
+      <translation>Die Datei nennt niemanden, der spricht.</translation>
     </message>
     <message>
       <source>The language changes when you start the application again.</source>
@@ -910,6 +914,10 @@
     <message>
       <source>What the network sees</source>
       <translation>Was das Netz sieht</translation>
+    </message>
+    <message>
+      <source>Who speaks when</source>
+      <translation>Wer wann spricht</translation>
     </message>
     <message>
       <source>Zoom &amp;in</source>
