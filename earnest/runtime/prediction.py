@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, shown, suggestion
+from earnest.errors import EarnestError, in_percent, shown, suggestion
 from earnest.labels import UNSURE, composed
 from earnest.settings.limits import Share, Validated
 
@@ -428,8 +428,8 @@ def with_notes(quality: tuple[str, ...], notes: tuple[str, ...]) -> tuple[str, .
 
 
 def percent(confidence: float) -> str:
-    """Return a probability as people are shown it: "73%", at most "> 95%"."""
-    return f"> {HIGHEST_SHOWN:.0%}" if confidence > HIGHEST_SHOWN else f"{confidence:.0%}"
+    """Write a probability as people are shown it: "73%", at most "> 95%"; "< 1%" where it is small, but not zero."""
+    return f"> {HIGHEST_SHOWN:.0%}" if confidence > HIGHEST_SHOWN else f"{in_percent(confidence)}%"
 
 
 def _plain(value: Any) -> Any:

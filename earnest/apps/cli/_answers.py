@@ -9,7 +9,7 @@ import click
 
 from earnest.audio.io import OTHER_TRACKS, SEPARATE
 from earnest.audio.source import common_folder, recording_and_start
-from earnest.errors import counted, printable
+from earnest.errors import counted, in_percent, printable
 from earnest.labels import UNSURE
 from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, Span, VocalBurst, percent
 from earnest.runtime.timeline import Timeline
@@ -213,7 +213,7 @@ def _of_the_speech(prediction: Prediction, most: int | None = None) -> str:
     if len(shares) == 1 and prediction.emotion in shares:
         return ""
     largest = sorted(shares.items(), key=lambda one: -one[1])[:most]
-    return ", ".join(f"{name} {share:.0%}" for name, share in largest) + (" of the speech" if shares else "")
+    return ", ".join(f"{name} {in_percent(share)}%" for name, share in largest) + (" of the speech" if shares else "")
 
 
 def bar(share: float, width: int, most: float = HIGHEST_SHOWN) -> str:
@@ -229,7 +229,7 @@ def _confidence(share: float) -> str:
 
 def _next_classes(prediction: Prediction, count: int) -> list[str]:
     others = prediction.top(count + 1)[1:]
-    return [f"{_HEIGHTS[round(8 * share)]} {name} {100 * share:.0f}" for name, share in others]
+    return [f"{_HEIGHTS[round(8 * share)]} {name} {in_percent(share)}" for name, share in others]
 
 
 def _cells(text: str) -> int:

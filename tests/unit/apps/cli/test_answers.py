@@ -99,7 +99,7 @@ def test_a_row_tells_as_many_shares_as_classes() -> None:
     mixed = Prediction("a.wav", "mixed", probabilities=SHARES, shares=shares)
     assert row(mixed).endswith("  sad 40%, happy 30%, unsure 20% of the speech")
     assert PredictionTable(["a.wav"], 80, top=2).row(mixed).endswith("  sad 40%, happy 30% of the speech")
-    assert answer_words(mixed) == "mixed (sad 40%, happy 30%, unsure 20%, angry 10%, fearful 0% of the speech)"
+    assert answer_words(mixed) == "mixed (sad 40%, happy 30%, unsure 20%, angry 10%, fearful < 1% of the speech)"
 
 
 def test_the_bar_and_the_number_end_at_95_per_cent() -> None:
