@@ -195,7 +195,8 @@ def test_of_a_long_talk_the_spans_that_tell_something_are_shown_in_order_of_time
     assert {emotion for _, _, emotion, *_ in shown} == {"angry"}
     assert [start for start, *_ in shown] == sorted((start for start, *_ in shown), key=lambda text: text.zfill(9))
     assert ["10:06.0", "10:07.5"] in [words[:2] for words in shown]
-    assert lines[first + 41].startswith("… 260 more spans, unsure, neutral or shorter")
+    left = "120 neutral, 60 sad, 60 unsure, 20 angry"
+    assert lines[first + 41] == f"… and 260 spans not shown: {left}. To see all: --format csv"
 
 
 TALK = Prediction(
