@@ -55,7 +55,7 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 
 def test_the_change_log_names_every_command() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    lines = " ".join(re.findall(r"`(earnest [^`]+|[a-z]+)`", text)).split()
+    lines = " ".join(re.findall(r"`(earnest\s+[^`]+|[a-z]+)`", text)).split()
     commands = cli.list_commands(click.Context(cli))
     assert not set(commands) - set(lines)
 
