@@ -81,6 +81,12 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what if count == 1 else plural}"
 
 
+def in_percent(share: float, decimals: int = 0) -> str:
+    """Write a share in per cent, without the sign: "73". What is above zero is never "0", but "< 1" or "< 0.1"."""
+    text = f"{100 * share:.{decimals}f}"
+    return f"< {10**-decimals:.{decimals}f}" if share > 0 and float(text) == 0 else text
+
+
 def named(names: Sequence[str], most: int = N_NAMED) -> str:
     """Return the first few names, and how many more there are."""
     rest = len(names) - most

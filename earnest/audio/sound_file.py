@@ -38,7 +38,7 @@ OTHERS = {
     bytes(16): "a file that begins with zeros, as after a copy or download that was interrupted",
 }
 _WEB_PAGE = re.compile(r"\s*<(!doctype )?html\b", re.IGNORECASE)
-_LIST = "Lists of recordings are for commands: a .csv with the column 'path'."
+_LIST = "If it is a list of recordings, save it as .csv, with a column 'path'."
 _READ = "wav, flac, ogg, opus, mp3, aiff, m4a, mp4, webm and others are read"
 # Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
 UNKNOWN = 0x7FFF_0000

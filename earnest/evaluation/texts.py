@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from earnest.errors import in_percent
 from earnest.evaluation.calibration import N_BINS
 from earnest.evaluation.intervals import Interval, Spread
 
@@ -40,10 +41,10 @@ def shown_number(value: float | None, form: str = "") -> ShownNumber:
 
 
 def percent(share: float | None) -> ShownNumber:
-    """Write a share in per cent: "84.2"."""
+    """Write a share in per cent: "84.2"; one that is above zero is never "0.0"."""
     if share is None or math.isnan(share):
         return ShownNumber(NONE, None)
-    return ShownNumber(f"{100 * share:.1f}", _hundredfold(share))
+    return ShownNumber(in_percent(share, 1), _hundredfold(share))
 
 
 def points(difference: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from earnest.bundle import Bundle, BundleInfo, ProtocolResult, TrainingCorpus, classes_text, licence_in_words, sha256_of
 from earnest.corpora.own import Refused
-from earnest.errors import EarnestError, is_printable, shown
+from earnest.errors import EarnestError, in_percent, is_printable, shown
 from earnest.evaluation.calibration import FittedCalibration, quality, softmax
 from earnest.evaluation.texts import NONE, ShownNumber, percent, shown_number
 from earnest.export.card import MODEL, NOTICE
@@ -175,7 +175,7 @@ def _taken_for(one: ClassResult) -> ShownNumber:
     if not one.taken_share:
         return ShownNumber(NONE, None)
     numbers = {"class": one.taken_for, "percent": percent(one.taken_share).value}
-    return ShownNumber(f"{one.taken_for} {100 * one.taken_share:.0f} %", numbers)
+    return ShownNumber(f"{one.taken_for} {in_percent(one.taken_share)} %", numbers)
 
 
 @dataclass(frozen=True)

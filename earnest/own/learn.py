@@ -21,7 +21,7 @@ from earnest.corpora.check import LATE_S
 from earnest.corpora.manifest import Utterance, doubts_about, doubts_about_shared_names, write_manifest
 from earnest.corpora.own import OwnData, Refused, read_own
 from earnest.corpora.own.data import PROTOCOL, typed
-from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, is_printable, printable
+from earnest.errors import CorpusError, EarnestError, MissingExtraError, counted, in_percent, is_printable, printable
 from earnest.evaluation.answers import text_column
 from earnest.evaluation.calibration import bound_warnings, expected_ece, reliability
 from earnest.evaluation.metrics import Scores, score
@@ -504,7 +504,7 @@ def advice_on(
     if confused and confused.taken_share >= OFTEN:
         told.append(
             f"Clearer examples of '{confused.name}' against '{confused.taken_for}': "
-            f"{100 * confused.taken_share:.0f} % of the {confused.n} were taken for it. Perhaps their labels overlap."
+            f"{in_percent(confused.taken_share)} % of the {confused.n} were taken for it. Perhaps their labels overlap."
         )
     smallest = min(classes, key=lambda one: one.n)
     if smallest.n < FEW_A_CLASS:

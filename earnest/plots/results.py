@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
-from earnest.errors import EarnestError, counted
+from earnest.errors import EarnestError, counted, in_percent
 from earnest.evaluation.calibration import Reliability, RiskCoverage
 from earnest.evaluation.comparison import Difference
 from earnest.evaluation.confusion import normalised
@@ -165,7 +165,7 @@ def draw_top(axes: "Axes", probabilities: Mapping[str, float], k: int = 3, truth
     places = list(range(len(first)))[::-1]
     colours = [ORANGE if name == truth else BLUE for name, _ in first]
     bars = axes.barh(places, [100 * share for _, share in first], color=colours, height=0.7)
-    axes.bar_label(bars, [f"{100 * share:.0f} %" for _, share in first], padding=4, fontsize=9, color=INK)
+    axes.bar_label(bars, [f"{in_percent(share)} %" for _, share in first], padding=4, fontsize=9, color=INK)
     axes.set_yticks(places, [name for name, _ in first], parse_math=False)
     axes.set_xlim(0, 115)  # room for the label of 100 %
     axes.set_xticks([0, 50, 100])
@@ -207,7 +207,7 @@ def _write_cell(axes: "Axes", row: int, column: int, share: float, count: int) -
     if not count:
         return
     colour = ON_BLUE if share >= DARK_CELL else INK
-    axes.text(column, row - 0.1, f"{100 * share:.0f} %", ha="center", va="center", color=colour, fontsize=10)
+    axes.text(column, row - 0.1, f"{in_percent(share)} %", ha="center", va="center", color=colour, fontsize=10)
     axes.text(column, row + 0.24, f"{count}", ha="center", va="center", color=colour, fontsize=7, alpha=0.85)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import BEGUN
-from earnest.errors import EarnestError, counted
+from earnest.errors import EarnestError, counted, in_percent
 from earnest.evaluation.predictions import Predictions
 from earnest.export.card import begun_in
 from earnest.files.writing import write_atomically, write_json
@@ -87,7 +87,7 @@ def _attention(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]")
         assert inside.attention is not None
         utterance = places.shown(predictions.utterance_id[index])
         clips.append((f"{name}: {utterance}", inside.frames, inside.attention))
-        told.append(f"{name} {_half_of_the_weight(inside.attention):.0f} %")
+        told.append(f"{name} {in_percent(_half_of_the_weight(inside.attention))} %")
     shown = counted(len(clips), "utterance")
     alt = f"Log-mels of {shown}, one a class, with a bar of attention weight under each time step"
     lead = (
@@ -117,7 +117,7 @@ def surest_of_each_class(predictions: Predictions) -> list[int]:
 
 def _half_of_the_weight(weights: Floats) -> float:
     falling = np.cumsum(np.sort(weights)[::-1])
-    return 100 * float((np.searchsorted(falling, falling[-1] / 2) + 1) / len(weights))
+    return float((np.searchsorted(falling, falling[-1] / 2) + 1) / len(weights))
 
 
 def _embeddings(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]", seed: int) -> Section:
@@ -132,10 +132,10 @@ def _embeddings(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]"
     in_order = {"by emotion": classes} | ({"by speaker": speakers} if len(set(speakers)) > 1 else {})
     n, near = len(seen), nearest_neighbours(embeddings)
     shares = {
-        what: 100 * float(np.mean([names[index] == names[other] for index, other in enumerate(near.tolist())]))
+        what: float(np.mean([names[index] == names[other] for index, other in enumerate(near.tolist())]))
         for what, names in in_order.items()
     }
-    told = " and ".join(f"{share:.0f} % {what}" for what, share in shares.items())
+    told = " and ".join(f"{in_percent(share)} % {what}" for what, share in shares.items())
     lead = (
         f"What the last layer sees of {n} test utterances of fold {run.name}, laid out by t-SNE (seed {seed}): "
         "utterances that the network finds alike lie together; distances between groups mean little.",

@@ -13,7 +13,7 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_root, load_corpus
 from earnest.corpora.manifest import Utterance
-from earnest.errors import AudioError, CorpusError, counted
+from earnest.errors import AudioError, CorpusError, counted, in_percent
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.texts import NONE, ShownNumber
 from earnest.frontends.mel import FLOOR_DB, log_mel
@@ -202,7 +202,7 @@ def _section(
 def _confidence(probability: float) -> ShownNumber:
     if np.isnan(probability):
         return ShownNumber(NONE, None)
-    return ShownNumber(f"{100 * probability:.0f} %", round(probability, 6))
+    return ShownNumber(f"{in_percent(probability)} %", round(probability, 6))
 
 
 def _card(predictions: Predictions, index: int, name: str, image: str, audio: str) -> Card:

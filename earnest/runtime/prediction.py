@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, shown, suggestion
+from earnest.errors import EarnestError, in_percent, shown, suggestion
 from earnest.labels import UNSURE, composed
 from earnest.settings.limits import Share, Validated
 
@@ -214,7 +214,7 @@ class ClassChoice:
 
     Where "calm" is not asked for and "neutral" is, its probability is added to neutral's.
 
-    A model takes its classes for equally frequent. Who knows better asks for "neutral=0.6": q_k is the share of class k
+    A model takes its classes as equally frequent. Who knows better asks for "neutral=0.6": q_k is the share of class k
     among the recordings. The classes without one have equal parts of what is left of 1; where all have one, the model's
     other classes have them. Then it is (p_k·q_k/n_k) / Σ_j (p_j·q_j/n_j), where n_k of the model's classes count as k
     (Saerens, Latinne and Decaestecker, 2002, "Adjusting the outputs of a classifier to new a priori probabilities").
@@ -381,7 +381,7 @@ class Prediction:
         """Whether of 10 s of speech or more, in several segments, more is told as emotional than as neutral.
 
         People who don't act are soon told as sad (docs/results/conversations.md): a model that is asked without classes
-        takes all emotions for equally frequent.
+        takes all emotions as equally frequent.
         """
         told = self.answered_shares
         neutral = told.get("neutral", 0.0) + told.get("calm", 0.0)
@@ -428,8 +428,8 @@ def with_notes(quality: tuple[str, ...], notes: tuple[str, ...]) -> tuple[str, .
 
 
 def percent(confidence: float) -> str:
-    """Return a probability as people are shown it: "73%", at most "> 95%"."""
-    return f"> {HIGHEST_SHOWN:.0%}" if confidence > HIGHEST_SHOWN else f"{confidence:.0%}"
+    """Write a probability as people are shown it: "73%", at most "> 95%"; "< 1%" where it is small, but not zero."""
+    return f"> {HIGHEST_SHOWN:.0%}" if confidence > HIGHEST_SHOWN else f"{in_percent(confidence)}%"
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 import earnest
-from earnest.errors import EarnestError, MissingExtraError, counted, suggestion
+from earnest.errors import EarnestError, MissingExtraError, counted, in_percent, suggestion
 
 
 @pytest.mark.parametrize("name", [name for name in earnest.__all__ if name.endswith("Error")])
@@ -38,3 +38,15 @@ def test_a_name_is_suggested_where_it_is_near_and_else_all_are_listed(
 def test_a_count_of_one_has_no_plural() -> None:
     told = [counted(1, "recording"), counted(0, "recording"), counted(1, "process"), counted(2, "process")]
     assert told == ["1 recording", "0 recordings", "1 process", "2 processes"]
+
+
+def test_a_share_is_written_as_0_only_where_it_is_0() -> None:
+    assert [in_percent(share) for share in (0.0, 1e-9, 0.005, 0.0051, 0.734, 1.0)] == [
+        "0",
+        "< 1",
+        "< 1",
+        "1",
+        "73",
+        "100",
+    ]
+    assert [in_percent(share, 1) for share in (0.0, 0.0004, 0.0006, 0.7345)] == ["0.0", "< 0.1", "0.1", "73.5"]

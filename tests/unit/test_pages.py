@@ -7,8 +7,10 @@ from inspect import getdoc
 from pathlib import Path
 from typing import get_args
 
+import click
 import pytest
 
+from earnest.apps.cli.main import cli
 from earnest.apps.server.settings import Limits
 from earnest.runtime.formats import flat_values
 from earnest.runtime.prediction import Prediction, Status
@@ -49,6 +51,13 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
         place = page.parent / path if path else page
         assert place.exists(), target
         assert not heading or heading in headings(place), target
+
+
+def test_the_change_log_names_every_command() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    lines = " ".join(re.findall(r"`(earnest\s+[^`]+|[a-z]+)`", text)).split()
+    commands = cli.list_commands(click.Context(cli))
+    assert not set(commands) - set(lines)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

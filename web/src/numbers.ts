@@ -6,6 +6,20 @@ export function roundHalfEven(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
+/** A share in per cent, without the sign: "73". What is above zero is never "0", but "< 1" or "< 0.1". */
+export function inPercent(share: number, decimals = 0): string {
+  const text = fixed(100 * share, decimals);
+  return share > 0 && Number(text) === 0 ? `< ${(10 ** -decimals).toFixed(decimals)}` : text;
+}
+
+/** A number with so many decimals, as Python writes it: of two that are as near, the even one. */
+export function fixed(value: number, digits: number): string {
+  const [text, nearerZero] = [value, value - (Math.sign(value) * 10 ** -digits) / 4].map((one) => one.toFixed(digits));
+  // As near to both are the odd multiples of 2^-(digits + 1), of which `toFixed` gives the one that is farther from 0.
+  const isBetween = Math.abs(value * 2 ** (digits + 1)) % 2 === 1;
+  return isBetween && /[02468]$/.test(nearerZero) ? nearerZero : text;
+}
+
 /** Seconds to the millisecond, as all times in events; as Python's `round` does it. */
 export function milliseconds(seconds: number): number {
   // Only sixteenths lie exactly between two milliseconds; `toFixed` rounds all else as it is, and these up.

@@ -1,6 +1,6 @@
 /** The answer of a model to one recording: the same fields as the Python package's JSON. */
 
-import { roundHalfEven } from "./numbers.js";
+import { inPercent } from "./numbers.js";
 
 /**
  * "ok" has an emotion, all others have none. "unsure": the likeliest is less likely than the threshold. "mixed": several
@@ -97,7 +97,7 @@ export function timelineOf(prediction: Prediction, activity: string, events: rea
 
 const POSITIVE = new Set(["happy", "surprised", "excited", "positive"]);
 const NEGATIVE = new Set(["sad", "angry", "disgust", "fearful", "frustration", "contempt", "negative"]);
-const HIGHEST_SHOWN = 0.95; // more than that is never shown as a number: too few recordings to measure it on
+export const HIGHEST_SHOWN = 0.95; // more than that is never shown as a number: too few recordings to measure it on
 
 /** A prediction without an answer. */
 export function unanswered(path: string, status: Status, model: string): Prediction {
@@ -133,10 +133,10 @@ export function polarityOf(probabilities: Shares): number {
   return sum;
 }
 
-/** A probability as people are shown it: "73%", at most "> 95%"; "–" where there is none. */
+/** A probability as people are shown it: "73%", at most "> 95%"; "< 1%" where it is small, but not zero; "–" where there is none. */
 export function percent(confidence: number | null): string {
   if (confidence === null) return "–";
-  return confidence > HIGHEST_SHOWN ? `> ${Math.round(100 * HIGHEST_SHOWN)}%` : `${roundHalfEven(100 * confidence)}%`;
+  return confidence > HIGHEST_SHOWN ? `> ${Math.round(100 * HIGHEST_SHOWN)}%` : `${inPercent(confidence)}%`;
 }
 
 /** The most probable classes with their probabilities, the first one first. */

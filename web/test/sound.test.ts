@@ -112,8 +112,9 @@ test("times are rounded to the millisecond as Python rounds them", () => {
   assert.deepEqual([0.0045, 0.0005, 0.0015, 0.0025, 0.0625, 0.1875, 4.999375, 7.0005].map(milliseconds), expected);
 });
 
-test("a probability is shown in per cent, and never above 95", () => {
-  assert.deepEqual([0, 0.125, 0.735, 0.95, 0.951, 1].map(percent), ["0%", "12%", "74%", "95%", "> 95%", "> 95%"]);
+test("a probability is shown in per cent, never above 95, and as 0 only where it is 0", () => {
+  const told = ["0%", "< 1%", "< 1%", "1%", "12%", "74%", "95%", "> 95%", "> 95%"];
+  assert.deepEqual([0, 1e-9, 0.005, 0.0051, 0.125, 0.735, 0.95, 0.951, 1].map(percent), told);
   assert.equal(percent(null), "–"); // not 0%: there is no answer
 });
 

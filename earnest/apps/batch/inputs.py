@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import tarfile
 import tempfile
 from collections import deque
@@ -29,6 +30,7 @@ from earnest.apps.cli._recordings import told_recordings
 from earnest.audio.source import Channel, Source, channel_path, path_of
 from earnest.corpora.folders import found_in, is_recording
 from earnest.corpora.own.tables import SPEAKER, guessed_name
+from earnest.corpora.turns import are_turns
 from earnest.errors import AudioError, EarnestError, counted, first_line, printable
 from earnest.files.reading import decoded, opened
 from earnest.files.tables import damaged_table, largest_shared_page, lines_of, load_pyarrow, text_of
@@ -89,6 +91,9 @@ def inputs_of(source: str) -> Iterator[Input]:
     """
     if source == "-":
         raise EarnestError("Standard input is one recording. Answer it with: earnest predict -")
+    if are_turns(source) and not Path(source).is_dir():
+        told = "turns of speakers, and a batch run answers whole recordings"
+        raise EarnestError(f"{source}: {told}. Answer them with: {shlex.join(['earnest', 'predict', source])}")
     lowered = source.lower()
     if lowered.endswith(_PACKED):
         raise EarnestError(f"{source}: a compressed tar file can't be read in parts. Decompress it to .tar first.")

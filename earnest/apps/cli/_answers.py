@@ -2,6 +2,7 @@
 
 import os
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import click
 
 from earnest.audio.io import OTHER_TRACKS, SEPARATE
 from earnest.audio.source import common_folder, recording_and_start
-from earnest.errors import counted, printable
+from earnest.errors import counted, in_percent, printable
 from earnest.labels import UNSURE
 from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, Span, VocalBurst, percent
 from earnest.runtime.timeline import Timeline
@@ -213,7 +214,7 @@ def _of_the_speech(prediction: Prediction, most: int | None = None) -> str:
     if len(shares) == 1 and prediction.emotion in shares:
         return ""
     largest = sorted(shares.items(), key=lambda one: -one[1])[:most]
-    return ", ".join(f"{name} {share:.0%}" for name, share in largest) + (" of the speech" if shares else "")
+    return ", ".join(f"{name} {in_percent(share)}%" for name, share in largest) + (" of the speech" if shares else "")
 
 
 def bar(share: float, width: int, most: float = HIGHEST_SHOWN) -> str:
@@ -229,7 +230,7 @@ def _confidence(share: float) -> str:
 
 def _next_classes(prediction: Prediction, count: int) -> list[str]:
     others = prediction.top(count + 1)[1:]
-    return [f"{_HEIGHTS[round(8 * share)]} {name} {100 * share:.0f}" for name, share in others]
+    return [f"{_HEIGHTS[round(8 * share)]} {name} {in_percent(share)}" for name, share in others]
 
 
 def _cells(text: str) -> int:
@@ -316,23 +317,29 @@ def _axis(longest_s: float, n_columns: int) -> str:
 
 def _span_rows(timeline: Timeline, width: int) -> Iterator[str]:
     yield click.style(f"{'Start':>10}  {'End':>10}  {'Emotion':<{width}}  Confidence", bold=True)
-    entries = timeline.entries()
-    for span in _telling(entries):
+    shown, left = _telling(timeline.entries())
+    for span in shown:
         yield _span_row(span, timeline, width)
-    if len(entries) > MAX_SPANS:
-        left = counted(len(entries) - MAX_SPANS, "more span")
-        yield f"… {left}, unsure, neutral or shorter (all of them: --format csv). Seconds of each:"
+    if left:
+        kinds = Counter(printable(span.emotion) for span in left).most_common()
+        told = ", ".join(f"{count} {name}" for name, count in kinds)
+        yield f"… and {counted(len(left), 'span')} not shown: {told}. To see all: --format csv"
+        yield "Seconds of each in all spans:"
         for name, seconds in timeline.seconds_by_emotion().items():
             yield f"  {printable(name):<{width}}  {seconds:9.1f}"
 
 
-def _telling(entries: Sequence[Span]) -> Sequence[Span]:
-    """Return as many spans as a terminal shows, in order of time: of more those that tell something, the longest."""
+def _telling(entries: Sequence[Span]) -> tuple[Sequence[Span], Sequence[Span]]:
+    """Return as many spans as a terminal shows, in order of time, and the others: those that tell least, the shortest.
+
+    A span tells something where it has an emotion; one that is neutral or calm tells less, one that is unsure least.
+    """
 
     def rank(span: Span) -> tuple[bool, bool, float]:
         return span.emotion == UNSURE, span.emotion in ("neutral", "calm"), span.start_s - span.end_s
 
-    return sorted(sorted(entries, key=rank)[:MAX_SPANS], key=lambda span: span.start_s)
+    ranked = sorted(entries, key=rank)
+    return sorted(ranked[:MAX_SPANS], key=lambda span: span.start_s), ranked[MAX_SPANS:]
 
 
 def _span_row(span: Span, timeline: Timeline, width: int) -> str:

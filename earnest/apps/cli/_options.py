@@ -116,7 +116,7 @@ MODEL: Mapping[str, Any] = {
 MODELS: Mapping[str, Any] = {
     "multiple": True,
     "default": (DEFAULT_BUNDLE,),
-    "show_default": DEFAULT_BUNDLE,
+    "show_default": True,
     "envvar": "EARNEST_MODEL",
     "type": click.Path(),  # so that several in EARNEST_MODEL are split as in PATH
     "metavar": "NAME|PATH",
@@ -194,7 +194,11 @@ THREADS: Mapping[str, Any] = {
 }
 
 
-JOBS: Mapping[str, Any] = {"type": click.IntRange(1, 256), "default": os.cpu_count() or 1, "show_default": "cores"}
+JOBS: Mapping[str, Any] = {
+    "type": click.IntRange(1, 256),
+    "default": os.cpu_count() or 1,
+    "show_default": "the number of cores",
+}
 
 
 @dataclass(frozen=True)
@@ -237,9 +241,9 @@ class ReadingOptions:
         "--timeout",
         type=NumberRange(0, min_open=True),
         default=math.inf,
-        show_default="none",
+        show_default="no limit",
         metavar="SECONDS",
-        help="For reading one recording; a slower one is a row with an error.",
+        help="Time for reading one recording. A slower one becomes a row with an error.",
     )
 
 
@@ -307,9 +311,9 @@ class AnswerOptions:
     classes: str | None = option(
         "--classes",
         metavar="A,B,…",
-        help="Answer among these classes alone, such as angry,happy,neutral,sad; probabilities are renormalised. A "
-        "name with a comma stands in double quotes. neutral=0.6 says how frequent a class is among your recordings, "
-        "as in conversations; without, all are taken to be equally frequent.",
+        help="Answer among these classes alone, such as angry,happy,neutral,sad; their probabilities sum to 1. Write "
+        "a name with a comma in double quotes. neutral=0.6 says how frequent a class is in your recordings, as in "
+        "conversations; without it all classes are taken as equally frequent.",
     )
     no_abstain: bool = option("--no-abstain", is_flag=True, help="Tell the likeliest emotion of unsure answers too.")
     abstain_below: float | None = option(

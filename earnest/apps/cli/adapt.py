@@ -21,7 +21,7 @@ MOST_TOLD = 4  # names of speakers
 @click.argument("paths", nargs=-1, required=True)
 @options("models", AveragingOptions)
 @channel_option()
-@click.option("-o", "--output", required=True, type=FILE, help="JSON file.")
+@click.option("-o", "--output", required=True, type=FILE, help="File to write: .json.")
 @overwrite_option
 @output_options
 def command(

@@ -76,7 +76,7 @@ class WorkerOptions(EngineOptions):
         "--jobs",
         type=click.IntRange(1, 4096),
         default=os.cpu_count() or 1,
-        show_default="cores",
+        show_default="the number of cores",
         help="Workers, each with the model. With --engine ray as many as the cluster has cores at most.",
     )
 
@@ -89,8 +89,8 @@ class WorkerOptions(EngineOptions):
 
 @command.command()
 @click.argument("source")
-@click.option("-o", "--output", required=True, metavar="DIR|URL", help="Folder of the shards.")
-@click.option("--table", type=click.Choice(_TABLES), default="predictions", show_default=True, help="Content of a row.")
+@click.option("-o", "--output", required=True, metavar="DIR|URL", help="Folder to write: the shards.")
+@click.option("--table", type=click.Choice(_TABLES), default="predictions", show_default=True, help="What a row holds.")
 @options("workers", WorkerOptions)
 @click.option(
     "--shard",
@@ -127,15 +127,15 @@ def run(
     channels: tuple[int, ...],
     reading: ReadingOptions,
 ) -> None:
-    """Answer the recordings of SOURCE; the same command again does what is missing.
+    """Answer the recordings of SOURCE, or what is missing of them.
 
-    SOURCE is a folder of recordings or tar files, a list (.csv or .tsv with the column path, .txt with a path a line),
-    a table (.parquet with the column audio, bytes or path), a tar file (WebDataset), or the address of one of these:
-    s3://, gs://, hdfs://, https:// and others of fsspec. So may --output be.
+    SOURCE is a folder of recordings or tar files, a list (.csv or .tsv with the column path, .txt with one path per
+    line), a table (.parquet with the column audio, bytes or path), a tar file (WebDataset), or the address of one of
+    these: s3://, gs://, hdfs://, https:// and others of fsspec. So may --output be.
 
     The inputs are cut into shards; each becomes one Parquet file in DIR/shards, which appears whole, with its
-    checksum beside it. A recording that can't be read is a row with its error. Kill it, lose a machine: what is
-    written stays, and the rest is done by the same command.
+    checksum beside it. A recording that can't be read is a row with its error. After a kill or the loss of a
+    machine, what is written stays, and the same command does the rest.
 
     \b
     Examples:
@@ -242,15 +242,16 @@ def _tell(outcome: "Outcome", seconds: float, output: str) -> None:
 @click.argument("folder", metavar="DIR|URL")
 @output_options
 def summary(folder: str) -> None:
-    """Sum up the shards: rows, errors, shares, the slowest inputs; is there one row an input?
+    """Sum up the shards: rows, errors, shares, the slowest inputs.
 
-    Each shard is compared with its checksum, and its keys with the list of the inputs.
+    It says whether there is one row for each input: each shard is compared with its checksum, and its keys with the
+    list of the inputs.
 
     \b
     Example:
       earnest batch summary answers --json
 
-    Exit codes: 0 exactly one row an input, 1 not (yet), or an error that was explained, 2 wrong usage.
+    Exit codes: 0 exactly one row for each input, 1 not (yet), or an error that was explained, 2 wrong usage.
     """
     from earnest.apps.batch.places import place_at
     from earnest.apps.batch.plan import read_plan
@@ -266,7 +267,7 @@ def summary(folder: str) -> None:
 
 
 def _lines(told: "Summary") -> list[str]:
-    state = "complete: one row an input" if told.is_complete else "not complete"
+    state = "complete: one row for each input" if told.is_complete else "not complete"
     wrong: dict[str, Sequence[object]] = {"damaged shards": told.damaged, "doubled inputs": told.doubled}
     wrong |= {"missing inputs": told.missing, "strange inputs": told.strange}
     sound, speech, work = (clock(round(total_s, 1)) for total_s in (told.sound_s, told.speech_s, told.worker_s))

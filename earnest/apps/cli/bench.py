@@ -86,7 +86,7 @@ PARTS = ("clip", "start", "folder", "long")
     help="How often one recording is timed.",
 )
 @click.option("--jobs", **JOBS, help="Recordings of the folder to decode at a time.")
-@click.option("-o", "--output", type=FOLDER, help="Folder for bench.json and .png.")
+@click.option("-o", "--output", type=FOLDER, help="Folder to write: bench.json and bench.png.")
 @overwrite_option
 @output_options
 def command(

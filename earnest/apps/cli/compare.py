@@ -12,7 +12,7 @@ from earnest.files.writing import new_file
 
 @click.command()
 @click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=PATH)
-@click.option("-o", "--output", type=FILE, help="Also write an HTML page.")
+@click.option("-o", "--output", type=FILE, help="File to write: the comparison as an HTML page.")
 @overwrite_option
 @output_options
 def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool) -> None:

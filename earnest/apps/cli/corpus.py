@@ -22,6 +22,8 @@ from earnest.apps.cli._own_recordings import (
 from earnest.apps.cli._typed import (
     EXIT_OK,
     EXIT_SOME_FAILED,
+    FILE,
+    FOLDER,
     PATH,
     corpus_folders,
     data_option,
@@ -163,9 +165,10 @@ def command() -> None:
 @command.command("list")
 @output_options
 def list_() -> None:
-    """List the corpora that can be read, with licence, language, size and source.
+    """List the corpora that can be read.
 
-    Corpora of other installed packages are among them. The exit code is 3 when one of these can't be imported.
+    Each has its licence, language, size and source. Corpora of other installed packages are among them. The exit code
+    is 3 when one of these can't be imported.
 
     \b
     Example:
@@ -192,7 +195,9 @@ def list_() -> None:
 @click.argument("name", shell_complete=names_from(CORPORA.names))
 @output_options
 def info(name: str) -> None:
-    """Show the facts about one corpus, where to get it and how its folder looks.
+    """Show the facts about one corpus.
+
+    Where to get it, and how its folder looks, are among them.
 
     \b
     Example:
@@ -211,11 +216,12 @@ def info(name: str) -> None:
 @options("hints", OwnOptions)
 @output_options
 def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions) -> None:
-    """Compare a copy with the published corpus, and decode all of it; or check your own recordings.
+    """Check a copy of a corpus, or your own recordings.
 
-    It finds recordings that are missing, unexpected, unreadable, cut, silent or the same sound twice, and counts
-    labels. Without ROOT it looks in the folder that --data or $EARNEST_DATA names. The exit code is 3 when there are
-    problems. PATH is a folder or table of your own, in any layout.
+    A copy is compared with what was published, and decoded. This finds recordings that are missing, unexpected,
+    unreadable, cut, silent or the same sound twice, and counts labels. Without ROOT it looks in the folder that --data
+    or $EARNEST_DATA names. The exit code is 3 when there are problems. PATH is a folder or table of your own, in any
+    layout.
 
     \b
     Examples:
@@ -241,7 +247,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions) 
 @click.argument("name", metavar="NAME|PATH|FORMAT", shell_complete=names_from(CORPORA.names, files=True))
 @click.argument("root", type=PATH, required=False)
 @data_option
-@click.option("-o", "--output", type=PATH, required=True, help="The CSV file to write.")
+@click.option("-o", "--output", type=FILE, required=True, help="File to write: .csv.")
 @overwrite_option
 @click.option("--corpus", "corpus", default="", help="Name of your own corpus, where a table is read.")
 @click.option("--audio", type=PATH, help="Folder in which the paths of a table start. Without it: the table's folder.")
@@ -279,12 +285,13 @@ def manifest(
     hints: OwnOptions,
     readable: bool,
 ) -> None:
-    """Write the rows of a corpus, or of your own recordings, as a manifest.
+    """Write a manifest of a corpus, or of your own recordings.
 
-    A manifest is a table with one row an utterance. It can stand for its corpus in --data NAME=DIR, such as --data
-    mine=mine.csv, and for your recordings in --corpus mine.csv. NAME is a corpus, ROOT its folder (default: from --data
-    or $EARNEST_DATA). PATH alone is a folder or table of your own, in any layout. Where a label or a speaker can't be
-    guessed, name its column or folder. FORMAT (csv, jsonl, audiofolder, audformat or emobox) says how to read ROOT.
+    A manifest is a table with one row for each utterance. It can stand for its corpus in --data NAME=DIR, such as
+    --data mine=mine.csv, and for your recordings in --corpus mine.csv. NAME is a corpus, ROOT its folder (default: from
+    --data or $EARNEST_DATA). PATH alone is a folder or table of your own, in any layout. Where a label or a speaker
+    can't be guessed, name its column or folder. FORMAT (csv, jsonl, audiofolder, audformat or emobox) says how to read
+    ROOT.
 
     \b
     Examples:
@@ -409,17 +416,18 @@ def fetch(name: str, folder: Path) -> None:
 @click.argument("name", metavar="NAME|PATH", shell_complete=names_from(CORPORA.names, files=True))
 @click.argument("root", type=PATH, required=False)
 @data_option
-@click.option("-o", "--output", type=PATH, required=True, help="Folder to write: index.html, pictures, corpus.json.")
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder to write: index.html, pictures, corpus.json.")
 @overwrite_option
 @click.option("--no-audio", is_flag=True, help="Put no recordings into the page.")
 @output_options
 def show(name: str, root: Path | None, data: Sequence[str], output: Path, overwrite: bool, no_audio: bool) -> None:
-    """Draw a corpus: counts, durations, affect, waveforms, a spectrogram a class; one page to look at and listen to.
+    """Draw a corpus: one page to look at and listen to.
 
-    ROOT is the folder of the corpus, or a manifest of your own recordings. Without ROOT it looks in the folder that
-    --data or $EARNEST_DATA names. PATH is a folder or table of your own, in any layout. Recordings go into the page
-    only where the licence of their corpus allows passing them on. The exit code is 3 when some recordings can't be
-    read, by what their headers say; the page names them. `earnest corpus check` decodes each.
+    The page has counts, durations, affect, waveforms, and a spectrogram for each class. ROOT is the folder of the
+    corpus, or a manifest of your own recordings. Without ROOT it looks in the folder that --data or $EARNEST_DATA
+    names. PATH is a folder or table of your own, in any layout. Recordings go into the page only where the licence of
+    their corpus allows passing them on. The exit code is 3 when some recordings can't be read, by what their headers
+    say; the page names them. `earnest corpus check` decodes each.
 
     \b
     Examples:

@@ -32,7 +32,9 @@ from earnest.runtime.formats import json_line
     "--language", type=click.Choice(["system", "en", "de"]), help="Language of the window. Default: what was set."
 )
 @click.option(
-    "--until-answered", is_flag=True, help="Close the window when PATHS are answered, and write a JSON object a line."
+    "--until-answered",
+    is_flag=True,
+    help="Close the window when PATHS are answered, and write one JSON object per line.",
 )
 @output_options
 def command(

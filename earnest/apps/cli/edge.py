@@ -65,7 +65,7 @@ def command(
       earnest edge --microphone
 
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some inputs could not be read, 130
-    stopped by Ctrl-C (with --microphone that is how it ends, with 0).
+    stopped by Ctrl-C (0 with --microphone, which has no other end).
     """
     if bool(paths) == listens:
         raise click.UsageError("Give PATHS, or --microphone.")

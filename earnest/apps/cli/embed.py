@@ -153,7 +153,7 @@ def _row(values: Mapping[str, Any]) -> EmbeddedRecording:
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @options("models", ModelOptions)
-@click.option("-o", "--output", type=FILE, help="File: .npz or .parquet.")
+@click.option("-o", "--output", type=FILE, help="File to write: .npz or .parquet.")
 @options("existing", ExistingOptions)
 @options("decoding", DecodingOptions)
 @output_options
@@ -167,9 +167,9 @@ def command(
     """Write the embeddings of recordings.
 
     An embedding is the vector before the network's last layer, the mean over windows of speech, plain: not adapted to a
-    speaker. `earnest models` tells how many numbers it has. Where no speech is found, it is the mean over all
-    sound. PATHS are files, folders (searched for recordings), lists (.csv or .tsv with the columns path and speaker) or
-    - for standard input. Without --output, --json writes one object a line; with it, what was written. A recording that
+    speaker. `earnest models` tells how many numbers it has. Where no speech is found, it is the mean over all sound.
+    PATHS are files, folders (searched for recordings), lists (.csv or .tsv with the columns path and speaker) or - for
+    standard input. Without --output, --json writes one object per line; with it, what was written. A recording that
     can't be read is a row with an error, and without an embedding. An --output file appears when it is whole; until
     then its rows are in NAME.partial, where --resume finds them. NAME.sha256 is its checksum.
 

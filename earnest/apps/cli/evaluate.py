@@ -243,7 +243,7 @@ AS_PUBLISHED = "as_published.json"
 @options("of", TaskOptions)
 @data_option
 @options("other", RecipeOptions)
-@click.option("-o", "--output", type=FOLDER, help="Default: runs/RECIPE-PROTOCOL.")
+@click.option("-o", "--output", type=FOLDER, help="Folder to write. Default: runs/RECIPE-PROTOCOL.")
 @options("runner", FoldOptions)
 @options("conditions", ConditionOptions)
 @click.option("--train-share", metavar="SHARES", help="Also train on less data: shares with commas, such as 0.25,0.5.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.option("-o", "--output", required=True, type=FOLDER, help="Bundle folder to make.")
+@click.option("-o", "--output", required=True, type=FOLDER, help="Folder to write: the bundle.")
 @overwrite_option
 @click.option("--name", default=None, help="Name of the bundle. Default: the name of its folder.")
 @click.option("--bundle-version", default="0.1.0", show_default=True, help="Version of the bundle.")
@@ -49,17 +49,17 @@ if TYPE_CHECKING:
     type=click.Choice(FORMATS),
     default="onnx",
     show_default=True,
-    help="Of the model's file. onnx and web: exact, for onnxruntime everywhere. onnx-fp16, onnx-int8: smaller, unless "
-    "weights are stored in 8 bits already. onnx-int8 is a little faster, changes about one label in fifty, and needs "
-    "the run's corpora. openvino, openvino-fp16, openvino-int8: for OpenVINO.",
+    help="Format of the model's file. onnx and web: exact, for onnxruntime everywhere. onnx-fp16, onnx-int8: smaller, "
+    "unless weights are stored in 8 bits already. onnx-int8 is a little faster, changes about one label in fifty, and "
+    "needs the run's corpora. openvino, openvino-fp16, openvino-int8: for OpenVINO.",
 )
 @click.option(
     "--profile",
     type=click.Choice(["bundle", "moody"]),
     default="bundle",
     show_default=True,
-    help="For which application, not a speaker's profile. bundle: a bundle of earnest. moody: one ONNX file, whose "
-    "input and output have the names of Moody's web application.",
+    help="For which application (not the profile of a speaker). bundle: a bundle of earnest. moody: one ONNX file, "
+    "whose input and output have the names of Moody's web application.",
 )
 @data_option
 @output_options
@@ -82,7 +82,7 @@ def command(
     The graph goes from samples to probabilities.
 
     \b
-    Example:
+    Examples:
       earnest export runs/emocatcher --output bundles/emocatcher
       earnest predict talk.wav --model bundles/emocatcher
       earnest export runs/emocatcher --output bundles/emocatcher-int8 --format onnx-int8 --data ravdess=~/ravdess

@@ -30,7 +30,7 @@ TORCHVISIONS = "torchvision's weights of this network, trained on ImageNet (.pth
 @click.command("import")
 @click.argument("network", metavar="NETWORK", type=click.Choice((*NETWORKS, *STARTS)))
 @click.argument("file", type=PATH)
-@click.option("-o", "--output", type=PATH, help="Run folder to make; for ImageNet weights, the file.")
+@click.option("-o", "--output", type=PATH, help="Folder to write: the run. Of ImageNet weights: the file.")
 @overwrite_option
 @click.option(
     "--protocol",

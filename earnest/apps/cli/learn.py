@@ -49,21 +49,25 @@ class FitOptions:
         default=True,
         help="Take classes as equally frequent (default), or as frequent as in the recordings.",
     )
-    augment: bool = option("--augment", is_flag=True, help="Learn from a noisy, distant or telephone copy of each too.")
+    augment: bool = option(
+        "--augment", is_flag=True, help="Learn also from a noisy, distant or telephone copy of each recording."
+    )
     continued: Path | None = option(
-        "--continue", type=PATH, metavar="MODEL", help="Add to the recordings of this own model."
+        "--continue", type=PATH, metavar="MODEL", help="Learn from the recordings of this model of yours too."
     )
     keep: bool = option(
-        "--keep/--forget", default=True, help="Keep embeddings for --continue (personal data), or don't."
+        "--keep/--forget",
+        default=True,
+        help="Keep embeddings for --continue (default; they are personal data), or don't.",
     )
     seed: int = option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all draws.")
-    jobs: int = option("--jobs", **JOBS, help="Threads.")
-    report: bool = option("--report/--no-report", default=True, help="Write report.html too (default).")
+    jobs: int = option("--jobs", **JOBS, help="Recordings to decode at a time.")
+    report: bool = option("--report/--no-report", default=True, help="Write report.html too (default), or don't.")
 
 
 @click.command()
 @click.argument("source", type=PATH)
-@click.option("-o", "--output", required=True, type=FOLDER, help="The model to make.")
+@click.option("-o", "--output", required=True, type=FOLDER, help="Folder to write: the model.")
 @overwrite_option
 @options("layout", LayoutOptions)
 @options("fit", FitOptions)

@@ -56,7 +56,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "compare": "Compare results with the first one, recording by recording.",
         "report": "Write one self-contained HTML page about results.",
         "stress": "Answer test recordings again, changed in some thirty ways.",
-        "streams": "Adapt to streams of recordings with any shares of emotions.",
+        "streams": "Measure adaptation to streams with any shares of emotions.",
         "bench": "Measure latency, start, throughput, long sound and memory.",
     },
     "Applications": {
@@ -130,7 +130,7 @@ class LazyGroup(click.Group):
 @output_options
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Speech emotion recognition that people can trust.
+    """Tell which emotion a speaker expresses, and how sure that is.
 
     \b
     Example:

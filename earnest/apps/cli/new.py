@@ -22,7 +22,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 @click.command()
 @click.argument("kind", type=click.Choice([*EXAMPLES]))
 @click.argument("name")
-@click.option("-o", "--output", type=FOLDER, help="Folder to make. Default: NAME, here.")
+@click.option("-o", "--output", type=FOLDER, help="Folder to write. Default: NAME, in the working folder.")
 @output_options
 def command(kind: str, name: str, output: Path | None) -> None:
     """Write a package that adds a corpus, network or augmentation.

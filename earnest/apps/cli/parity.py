@@ -26,14 +26,15 @@ TOLERANCE = 1e-4
 @click.argument("bundle", type=PATH)
 @click.argument("paths", nargs=-1, required=True)
 @click.option(
-    "--limit", type=click.IntRange(1), default=None, help="How many recordings, spread evenly over PATHS; default: all."
+    "--limit", type=click.IntRange(1), default=None, help="How many recordings, spread evenly over PATHS. Default: all."
 )
 @click.option("--also", multiple=True, type=PATH, help="Another bundle of RUN; repeatable.")
 @click.option(
     "-o",
     "--output",
     type=FOLDER,
-    help="Compare all runtimes on these recordings at other lengths, rates and levels; write size, speed, memory here.",
+    help="Folder to write: size, speed and memory of all runtimes, on these recordings at other lengths, rates and "
+    "levels too.",
 )
 @overwrite_option
 @output_options

@@ -119,13 +119,13 @@ def _decoders(size: int) -> Iterator[Decoders]:
     "form",
     type=click.Choice(["table", "json", "jsonl", "csv", "parquet"]),
     callback=lambda _context, _option, form: "json" if form == "jsonl" else form,
-    help="Default: table. json and jsonl are the same: one object a line.",
+    help="Default: table. json and jsonl are the same: one object per line.",
 )
-@click.option("-o", "--output", type=FILE, help="File: .jsonl, .csv or .parquet.")
+@click.option("-o", "--output", type=FILE, help="File to write: .jsonl, .csv or .parquet.")
 @options("existing", ExistingOptions)
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
-@click.option("--vocal-bursts", is_flag=True, help="Add a line per laugh, cry, scream or sigh to the table.")
+@click.option("--vocal-bursts", is_flag=True, help="Add a line to the table for each laugh, cry, scream or sigh.")
 @options("decoding", DecodingOptions)
 @output_options
 def command(
@@ -143,12 +143,15 @@ def command(
 ) -> None:
     """Recognise the emotion of recordings.
 
-    PATHS are files, folders (searched for recordings), lists (.csv or .tsv with the column path, and perhaps speaker,
-    channel, text, start_s and end_s: a part in seconds), who says what when in the recording beside it (.srt, .vtt,
-    .rttm, .json of Whisper: a row a turn) or - for standard input. JSON is one object a line.
+    PATHS are recordings, folders (searched for recordings), lists, speaker turns, or - for standard input. A list is a
+    .csv or .tsv with the column path, and perhaps speaker, channel, text, start_s and end_s (a part, in seconds).
+    Speaker turns are subtitles (.srt, .vtt), .rttm or Whisper's .json, with their recording beside them: each turn
+    becomes a row. JSON has one object per line.
+
     An answer below the model's threshold is "unsure": it has probabilities, but no emotion. A recording with several
     segments of speech is "mixed" when no emotion holds most of them. One that can't be read, crashes its decoder
-    (--isolate) or takes too long (--timeout) is a row with an error.
+    (--isolate) or takes too long (--timeout) becomes a row with an error.
+
     An --output file appears when it is whole; until then its rows are in NAME.partial, where --resume finds them. Only
     one run at a time may write it. NAME.sha256 is its checksum, for sha256sum --check.
 

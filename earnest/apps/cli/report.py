@@ -24,7 +24,7 @@ SHOWN = ("result", "speakers", "WA", "pooled WA", "UA", "pooled UA")  # of the c
     "-o",
     "--output",
     type=FILE,
-    help=f"The page to write. Pictures go into a folder of its name. Default: {PAGE} in RUN, for files and "
+    help=f"File to write: the HTML page. Pictures go into a folder of its name. Default: {PAGE} in RUN, for files and "
     "several RUNs in the working folder.",
 )
 @overwrite_option

@@ -11,7 +11,15 @@ import numpy as np
 from earnest.apps.cli import say
 from earnest.apps.cli._options import CORPUS
 from earnest.apps.cli._training import PROTOCOL, echo_affect, named_corpora
-from earnest.apps.cli._typed import PATH, corpus_folders, data_option, output_options, overwrite_option, word_pairs
+from earnest.apps.cli._typed import (
+    FOLDER,
+    PATH,
+    corpus_folders,
+    data_option,
+    output_options,
+    overwrite_option,
+    word_pairs,
+)
 from earnest.bundle import load_bundle, shipped_bundles
 from earnest.corpora.load import corpus_root, load_corpus, scheme_of_rows, usable
 from earnest.corpora.manifest import Utterance, read_manifest
@@ -320,7 +328,7 @@ FILE_SUFFIXES = (".html", ".json", ".jsonl", ".csv", ".png", ".md", ".txt")  # n
 )
 @click.option("--scheme", metavar="NAME", help="Map labels to the classes of a scheme, such as iemocap4.")
 @click.option("--ignore-unknown", is_flag=True, help="Leave out answers to recordings that the manifest doesn't have.")
-@click.option("-o", "--output", type=PATH, help="A folder for metrics.json, predictions.csv and confusion.png.")
+@click.option("-o", "--output", type=FOLDER, help="Folder to write: metrics.json, predictions.csv and confusion.png.")
 @overwrite_option
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @output_options

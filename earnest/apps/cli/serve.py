@@ -43,9 +43,9 @@ EVERYWHERE = ("0.0.0.0", "::")  # where to listen means all addresses of this ma
     "--model",
     "models",
     **MODELS,
-    help="Bundle that answers; repeatable. The first one answers where a request names none.",
+    help="The bundle that answers. Repeatable: a request may name one; where it names none, the first one answers.",
 )
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for one prediction.")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for the network.")
 @click.option(
     "--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Processor or GPU."
 )
@@ -65,7 +65,7 @@ EVERYWHERE = ("0.0.0.0", "::")  # where to listen means all addresses of this ma
 @click.option(
     "--api-keys",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help=f"File with one key a line, of 16 letters or more; lines that start with # are left out. {KEYS} "
+    help=f"File with one key per line, of 16 letters or more; lines that start with # are left out. {KEYS} "
     "has keys too, with spaces between, which are not checked. Without keys, anybody on this machine may ask.",
 )
 @click.option(
@@ -120,7 +120,7 @@ def command(
 ) -> None:
     """Answer over HTTP and WebSocket, until SIGTERM or Ctrl-C.
 
-    Logs are JSON, one object a line, on standard error. With --quiet there are warnings only. docs/server.md has
+    Logs are JSON, one object per line, on standard error. With --quiet there are warnings only. docs/server.md has
     addresses, errors and limits. For TLS (https) put a reverse proxy before it. Beyond this machine (--host) the server
     asks for a key: one of --api-keys. Without --api-keys it makes a token, and prints it with its address. With --json
     it prints {"url": …, "token": …} once it listens; the token is null where none was made.

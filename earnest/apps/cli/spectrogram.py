@@ -13,16 +13,16 @@ from earnest.files.writing import new_file, unfollowed
 @click.command()
 @click.argument("path", type=PATH)
 @options("model", ModelOptions)
-@click.option("-o", "--output", required=True, type=FILE, help="PNG file.")
+@click.option("-o", "--output", required=True, type=FILE, help="File to write: .png.")
 @overwrite_option
 @output_options
 def command(path: Path, model: ModelOptions, output: Path, overwrite: bool) -> None:
     """Draw the log-mel spectrogram that the model's network hears.
 
-    It is computed by the model's own front end. The picture is a 16-bit grey PNG. Time goes from left to right, one
-    column a frame. Frequency goes from bottom to top, one row a band. Black and white are the lowest and highest
-    decibels; a text chunk of the file holds both, and the front end's settings. A recording longer than 4 s is heard
-    in windows: they stand side by side. `earnest predict` and `earnest edge` take the picture in place of the
+    It is computed by the model's own front end. The picture is a 16-bit grey PNG. Time goes from left to right, with a
+    column for each frame. Frequency goes from bottom to top, with a row for each band. Black and white are the lowest
+    and highest decibels; a text chunk of the file holds both, and the front end's settings. A recording longer than 4 s
+    is heard in windows: they stand side by side. `earnest predict` and `earnest edge` take the picture in place of the
     recording, with the same model.
 
     \b

@@ -45,7 +45,7 @@ def _refuse_words(_context: click.Context, _parameter: click.Parameter, words: t
 @click.command(epilog=EPILOG)
 @click.argument("words", nargs=-1, metavar="", expose_value=False, callback=_refuse_words)
 @click.option("--protocol", **PROTOCOL, help="Write the folds of this protocol.")
-@click.option("-o", "--output", type=FOLDER, help="Folder for the files, one a fold.")
+@click.option("-o", "--output", type=FOLDER, help="Folder to write: a file for each fold.")
 @overwrite_option
 @click.option("--hash", "with_hashes", is_flag=True, help="Also write a SHA-256 of every recording's samples.")
 @click.option(
@@ -85,7 +85,7 @@ def command(
     files.
 
     \b
-    Example:
+    Examples:
       earnest split --protocol ravdess-6fold --output splits --data ravdess=~/ravdess
       earnest split --check splits --check theirs.csv --data ravdess=~/ravdess
     """

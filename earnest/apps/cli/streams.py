@@ -19,7 +19,7 @@ MARKDOWN = "streams.md"
 @click.argument("evaluations", metavar="FOLDER...", nargs=-1, required=True, type=PATH)
 @output_options
 def command(evaluations: tuple[Path, ...]) -> None:
-    """Adapt to streams of recordings with any shares of emotions.
+    """Measure adaptation to streams with any shares of emotions.
 
     FOLDERs are results of `earnest evaluate`; the models of their folds answer. A stream is the test recordings of a
     speaker: as recorded, 80 % neutral, one emotion, two emotions, three speakers mixed. Each stream is answered without

@@ -30,7 +30,7 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
 @click.option(
     "--clips",
     type=click.IntRange(1),
-    help="How many recordings of each fold, drawn evenly over speakers and classes; default: all.",
+    help="How many recordings of each fold, drawn evenly over speakers and classes. Default: all.",
 )
 @click.option(
     "--on",
@@ -41,7 +41,7 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
     help="valid: validation recordings, for choosing what helps without the test recordings.",
 )
 @click.option("--predictions", is_flag=True, help="Also write the predictions of each condition.")
-@click.option("-o", "--output", type=FOLDER, help="Folder for the result. Default: FOLDER.")
+@click.option("-o", "--output", type=FOLDER, help="Folder to write: the result. Default: FOLDER.")
 @overwrite_option
 @output_options
 def command(

@@ -58,9 +58,9 @@ _ROWS = ("csv", "jsonl")  # formats that hold the spans of several recordings
     type=click.Choice(["table", *FORMATS]),
     help="Format. Default: table, or what the file's name says.",
 )
-@click.option("-o", "--output", type=FILE, help="File to write.")
+@click.option("-o", "--output", type=FILE, help="File to write: .srt, .csv or another ending of a format.")
 @overwrite_option
-@click.option("--plot", type=FILE, help="Picture to draw: .png, .svg or .pdf.")
+@click.option("--plot", type=FILE, help="Picture to write: .png, .svg or .pdf.")
 @options("windows", WindowOptions)
 @click.option(
     "--activity",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @recipe_argument
 @data_option
 @options("other", RecipeOptions)
-@click.option("-o", "--output", required=True, type=FOLDER, help="Run folder to make.")
+@click.option("-o", "--output", required=True, type=FOLDER, help="Folder to write: the run.")
 @protocol_option
 @fold_option
 @click.option(

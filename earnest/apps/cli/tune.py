@@ -35,8 +35,8 @@ MOST_ROWS = 10
 @options("other", RecipeOptions)
 @protocol_option
 @fold_option
-@click.option("--trials", type=click.IntRange(1), help="Settings to try; default: what the recipe says.")
-@click.option("-o", "--output", type=FOLDER, help="Default: runs/RECIPE-PROTOCOL-tune.")
+@click.option("--trials", type=click.IntRange(1), help="How many settings to try. Default: what the recipe says.")
+@click.option("-o", "--output", type=FOLDER, help="Folder to write. Default: runs/RECIPE-PROTOCOL-tune.")
 @output_options
 def command(
     recipe: Path,

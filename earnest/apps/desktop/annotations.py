@@ -36,7 +36,7 @@ from earnest.apps.desktop.texts import PlainLabel, explained, localised, moment,
 from earnest.corpora.annotations import Annotation, AnnotationJournal, AnnotatorAgreement, utterances_of
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.turns import SpeakerTurn
-from earnest.errors import EarnestError, printable
+from earnest.errors import EarnestError, in_percent, printable
 from earnest.files.writing import OTHERWISE, held_file
 from earnest.labels import EMOTIONS
 from earnest.runtime.prediction import Span
@@ -485,4 +485,4 @@ def _summary(found: AnnotatorAgreement) -> str:
         return tr("The two files label no common stretch of a recording.")
     kappa = tr("not defined") if found.kappa is None else localised(f"{found.kappa:.3f}")
     said = tr("Cohen's kappa {kappa}; they agree on {share} of what both labelled (stretches: {count}).")
-    return said.format(kappa=kappa, share=localised(f"{found.observed:.1%}"), count=len(found.shared))
+    return said.format(kappa=kappa, share=localised(f"{in_percent(found.observed, 1)}%"), count=len(found.shared))

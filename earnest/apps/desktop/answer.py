@@ -11,7 +11,7 @@ from earnest.apps.desktop.fields import arranged
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, tr, word
 from earnest.audio.io import OTHER_TRACKS, SEPARATE
 from earnest.bundle import BundleInfo
-from earnest.errors import printable
+from earnest.errors import in_percent, printable
 from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
 from earnest.runtime.timeline_plot import clock, colours_of
 
@@ -172,7 +172,9 @@ def facts(prediction: Prediction) -> list[tuple[str, str]]:
     if prediction.speech_s is not None:
         rows.append((tr("Speech"), localised(clock(round(prediction.speech_s, 2), prediction.speech_s))))
     if prediction.shares:
-        shares = ", ".join(f"{word(name)} {localised(f'{share:.0%}')}" for name, share in prediction.shares.items())
+        shares = ", ".join(
+            f"{word(name)} {localised(f'{in_percent(share)}%')}" for name, share in prediction.shares.items()
+        )
         rows.append((tr("Shares"), shares))
     if prediction.quality:
         rows.append((tr("Quality"), ", ".join(word(name) for name in prediction.quality)))

@@ -29,7 +29,7 @@ from earnest.apps.desktop.fields import ChoiceField, RowsTable, TypingField, arr
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, tip, tr, word
 from earnest.corpora.folders import found_in
 from earnest.corpora.manifest import AUDIO_SUFFIXES
-from earnest.errors import printable
+from earnest.errors import in_percent, printable
 from earnest.runtime.prediction import Prediction, percent
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour
@@ -220,7 +220,7 @@ def _note(entry: Entry) -> str:
     if found.status == "unsure":
         return ", ".join(f"{word(name)} {localised(percent(share))}" for name, share in found.top(2))
     if found.shares and found.status == "mixed":
-        return ", ".join(f"{word(name)} {localised(f'{share:.0%}')}" for name, share in found.shares.items())
+        return ", ".join(f"{word(name)} {localised(f'{in_percent(share)}%')}" for name, share in found.shares.items())
     return ", ".join(dict.fromkeys(word(f"({burst.kind})") for burst in found.vocal_bursts))
 
 

@@ -14,7 +14,7 @@ from earnest.apps.desktop.texts import localised, tr, word
 from earnest.audio.deadline import Deadline, until
 from earnest.corpora.annotations import utterances_of
 from earnest.corpora.manifest import write_manifest
-from earnest.errors import EarnestError, printable
+from earnest.errors import EarnestError, in_percent, printable
 
 if TYPE_CHECKING:
     from earnest.own.bundle import Learned
@@ -109,7 +109,7 @@ def about_learned(learned: "Learned", annotated: Mapping[str, Parts]) -> str:
         ).format(
             model=printable(learned.name),
             count=learned.n,
-            share=localised(f"{learned.wa:.0%}"),
+            share=localised(f"{in_percent(learned.wa)}%"),
             path=printable(str(learned.path)),
         )
     ]

@@ -102,9 +102,21 @@ def test_overlapped_speech_is_the_mean_over_windows_by_their_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("confidence", "text"), [(0.0, "0%"), (0.734, "73%"), (0.95, "95%"), (0.9501, "> 95%"), (1.0, "> 95%")]
+    ("confidence", "text"),
+    [
+        (0.734, "73%"),
+        (0.95, "95%"),
+        (0.9501, "> 95%"),
+        (1.0, "> 95%"),
+        (0.0, "0%"),
+        (1e-9, "< 1%"),
+        (0.005, "< 1%"),
+        (0.0051, "1%"),
+    ],
 )
-def test_more_than_95_per_cent_is_never_shown_as_a_number(confidence: float, text: str) -> None:
+def test_a_probability_is_shown_as_at_most_95_per_cent_and_as_0_only_where_it_is_0(
+    confidence: float, text: str
+) -> None:
     assert percent(confidence) == text
 
 

@@ -1,6 +1,7 @@
 /** A timeline as a file, in the nine formats of `earnest timeline --format`, with the same text. */
 
 import type { Prediction, Span, Timeline } from "../../src/index.js";
+import { fixed } from "../../src/numbers.js";
 
 interface Format {
   title: string;
@@ -255,11 +256,4 @@ function ms(seconds: number): number {
 
 function s(seconds: number): string {
   return fixed(seconds, 3);
-}
-
-function fixed(value: number, digits: number): string {
-  const [text, nearerZero] = [value, value - (Math.sign(value) * 10 ** -digits) / 4].map((one) => one.toFixed(digits));
-  // As near to both are the odd multiples of 2^-(digits + 1), of which `toFixed` gives the one that is farther from 0.
-  const isBetween = Math.abs(value * 2 ** (digits + 1)) % 2 === 1;
-  return isBetween && /[02468]$/.test(nearerZero) ? nearerZero : text;
 }

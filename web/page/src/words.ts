@@ -1,20 +1,27 @@
 /** Numbers as people read them. */
 
+import { inPercent } from "../../src/numbers.js";
+import { HIGHEST_SHOWN } from "../../src/prediction.js";
+
 export { counted } from "../../src/errors.js";
 
 const LABEL_PX = 64; // of a time on an axis, with the room beside it
 const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800];
 const NO_BREAK = "\u00a0"; // a sign alone in the next line looks lost
 
+/** A share in words; files have the number. */
 export function percent(share: number, decimals = 0): string {
-  return `${(100 * share).toFixed(decimals)}${NO_BREAK}%`;
+  return `${inPercent(share, decimals).replace(" ", NO_BREAK)}${NO_BREAK}%`;
 }
 
-export const MOST_TOLD = 0.95; // acted speech lets a model be surer than it is about speech of every day
+/** A mean share and its standard deviation, where there is one: "84.2 ± 2.4 %". */
+export function spread(mean: number, deviation: number | null): string {
+  return deviation === null ? percent(mean, 1) : `${inPercent(mean, 1)} ± ${percent(deviation, 1)}`;
+}
 
 /** A probability or confidence in words; files have the number. */
 export function confidence(share: number, decimals = 0): string {
-  return share > MOST_TOLD ? `>${NO_BREAK}${percent(MOST_TOLD)}` : percent(share, decimals);
+  return share > HIGHEST_SHOWN ? `>${NO_BREAK}${percent(HIGHEST_SHOWN)}` : percent(share, decimals);
 }
 
 /** 75.3 → "1:15.3"; below a minute "15.3 s". */

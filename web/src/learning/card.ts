@@ -1,6 +1,7 @@
 /** The card of a bundle that was learnt in the page: the parts of `earnest.export.card` that such a bundle has. */
 
 import type { BundleInfo } from "../bundle.js";
+import { inPercent } from "../numbers.js";
 import { licenceOf } from "./summary.js";
 
 const EXCLUDED =
@@ -67,6 +68,6 @@ function text(value: unknown): string {
 }
 
 function spread(mean: unknown, deviation: unknown): string {
-  const percent = (share: unknown): string => (100 * Number(share)).toFixed(1);
+  const percent = (share: unknown): string => inPercent(Number(share), 1);
   return deviation === null ? percent(mean) : `${percent(mean)} ± ${percent(deviation)}`;
 }

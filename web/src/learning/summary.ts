@@ -1,7 +1,7 @@
 /** Scores of a learnt model, in numbers and in words; as in `earnest.own.bundle` and `earnest.own.learn`. */
 
 import type { BundleInfo } from "../bundle.js";
-import { indexOfLargest, roundHalfEven } from "../numbers.js";
+import { indexOfLargest, inPercent } from "../numbers.js";
 import { eceByChance, quality } from "./calibration.js";
 import type { OutOfFold } from "./crossval.js";
 import { recallsOf } from "./discriminant.js";
@@ -95,7 +95,7 @@ export function lacking(nInFolds: readonly number[], nClasses: number, ua: numbe
   const nLacking = nInFolds.filter((one) => one < nClasses).length;
   if (!nLacking) return "";
   const told = `UA: in ${nLacking} of ${nInFolds.length} folds a class has no recording, and their UA is the mean recall over the others.`;
-  return `${told} Over all recordings UA is ${(100 * ua).toFixed(1)}.`;
+  return `${told} Over all recordings UA is ${inPercent(ua, 1)}.`;
 }
 
 const NO_DOMAIN =
@@ -168,7 +168,7 @@ function* advice(classes: readonly ClassResult[], nSpeakers: number, isGuessing:
   const tested = classes.filter((one) => !alone.includes(one)).sort((one, other) => confusion(other) - confusion(one));
   const confused = tested.at(0);
   if (confused && confused.takenShare >= OFTEN) {
-    yield `Clearer examples of “${confused.name}” against “${confused.takenFor}”: ${roundHalfEven(100 * confused.takenShare)} % of the ${confused.n} were taken for it. Perhaps their labels overlap.`;
+    yield `Clearer examples of “${confused.name}” against “${confused.takenFor}”: ${inPercent(confused.takenShare)} % of the ${confused.n} were taken for it. Perhaps their labels overlap.`;
   }
   const smallest = classes.reduce((least, one) => (one.n < least.n ? one : least));
   if (smallest.n < FEW_A_CLASS) yield `More of “${smallest.name}”: ${smallest.n} recordings are few.`;

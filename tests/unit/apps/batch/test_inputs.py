@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -25,6 +26,17 @@ def test_a_list_starts_at_its_folder(tmp_path: Path) -> None:
         "s3://x/y.wav",
     ]
     assert [one.key for one in inputs_of(str(tmp_path / "some.csv"))] == [str(tmp_path / "a.wav")]
+
+
+@pytest.mark.parametrize("name", ["talk.srt", "TALK.VTT", "a talk.json", "talk.rttm"])
+def test_turns_of_speakers_are_refused_with_the_command_that_answers_them(name: str, tmp_path: Path) -> None:
+    source = str(tmp_path / name)
+    with pytest.raises(EarnestError, match="turns of speakers") as refused:
+        list(inputs_of(source))
+    assert str(refused.value).endswith(f"earnest predict {shlex.quote(source)}")
+    (tmp_path / name).mkdir()  # a folder may be called anything
+    (tmp_path / name / "a.wav").write_bytes(b"sound")
+    assert [Path(one.key).name for one in inputs_of(source)] == ["a.wav"]
 
 
 def test_a_list_has_a_name_a_line_whatever_else_unicode_calls_an_end(tmp_path: Path) -> None:

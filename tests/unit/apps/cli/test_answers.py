@@ -99,7 +99,7 @@ def test_a_row_tells_as_many_shares_as_classes() -> None:
     mixed = Prediction("a.wav", "mixed", probabilities=SHARES, shares=shares)
     assert row(mixed).endswith("  sad 40%, happy 30%, unsure 20% of the speech")
     assert PredictionTable(["a.wav"], 80, top=2).row(mixed).endswith("  sad 40%, happy 30% of the speech")
-    assert answer_words(mixed) == "mixed (sad 40%, happy 30%, unsure 20%, angry 10%, fearful 0% of the speech)"
+    assert answer_words(mixed) == "mixed (sad 40%, happy 30%, unsure 20%, angry 10%, fearful < 1% of the speech)"
 
 
 def test_the_bar_and_the_number_end_at_95_per_cent() -> None:
@@ -195,7 +195,8 @@ def test_of_a_long_talk_the_spans_that_tell_something_are_shown_in_order_of_time
     assert {emotion for _, _, emotion, *_ in shown} == {"angry"}
     assert [start for start, *_ in shown] == sorted((start for start, *_ in shown), key=lambda text: text.zfill(9))
     assert ["10:06.0", "10:07.5"] in [words[:2] for words in shown]
-    assert lines[first + 41].startswith("… 260 more spans, unsure, neutral or shorter")
+    left = "120 neutral, 60 sad, 60 unsure, 20 angry"
+    assert lines[first + 41] == f"… and 260 spans not shown: {left}. To see all: --format csv"
 
 
 TALK = Prediction(

@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -125,6 +126,25 @@ def test_every_command_has_an_example_and_takes_json_and_quiet(path: tuple[str, 
 def test_an_output_has_the_same_short_name_everywhere(path: tuple[str, ...]) -> None:
     text = CliRunner().invoke(cli, [*path, "--help"]).stdout
     assert ("-o, --output" in text) == (" --output " in text.partition("Options:")[2])
+
+
+@pytest.mark.parametrize("path", list(commands(cli)), ids=" ".join)
+def test_an_output_says_first_whether_it_is_a_file_or_a_folder(path: tuple[str, ...]) -> None:
+    text = " ".join(CliRunner().invoke(cli, [*path, "--help"]).stdout.partition("Options:")[2].split())
+    said = re.search(r"--output \S+ (\S+ to write)[:;.]", text)
+    assert ("--output " in text) == bool(said), text
+    assert said is None or said[1] in ("File to write", "Folder to write")
+
+
+@pytest.mark.parametrize("path", list(commands(cli)), ids=" ".join)
+def test_no_line_of_help_is_cut_and_several_examples_are_called_so(path: tuple[str, ...]) -> None:
+    text = CliRunner().invoke(cli, [*path, "--help"]).stdout
+    assert not re.search(r"\.\.\.$", text.partition("Commands:")[2], re.MULTILINE), (
+        "Make the first sentence of the docstring shorter."
+    )
+    heading, lines = re.findall(r"^  (Examples?):\n((?:    .*\n)+)", text, re.MULTILINE)[-1]
+    starts = re.findall(r"^    (?!  )(?=.*\bearnest\b)", lines, re.MULTILINE)
+    assert heading == ("Example" if len(starts) == 1 else "Examples")
 
 
 def refused(words: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> str:

@@ -3,7 +3,8 @@
 import type { Prediction, Shares } from "../../../src/index.js";
 import { h } from "../dom.js";
 import { colourOf } from "../emotions.js";
-import { confidence, MOST_TOLD, percent } from "../words.js";
+import { HIGHEST_SHOWN } from "../../../src/prediction.js";
+import { confidence, percent } from "../words.js";
 
 /** Show what was told about a recording: the share of each emotion where there are several, else probabilities. */
 export function showAnswer(list: HTMLElement, { shares, probabilities }: Prediction): void {
@@ -13,7 +14,7 @@ export function showAnswer(list: HTMLElement, { shares, probabilities }: Predict
 
 /** Probabilities, up to what is told. */
 export function showBars(list: HTMLElement, probabilities: Shares): void {
-  show(list, "Probabilities", probabilities, (share) => Math.min(share, MOST_TOLD), confidence);
+  show(list, "Probabilities", probabilities, (share) => Math.min(share, HIGHEST_SHOWN), confidence);
 }
 
 /** Shares of the time in which somebody spoke. */

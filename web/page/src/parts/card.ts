@@ -2,6 +2,7 @@
 
 import { byId, h, scrolling, table } from "../dom.js";
 import type { About, Engine } from "../engine.js";
+import { spread } from "../words.js";
 
 export function showCard({ about, place }: Engine): void {
   const dialog = byId<HTMLDialogElement>("card");
@@ -52,5 +53,5 @@ function text(value: unknown): string {
 
 function score(mean: unknown, deviation: unknown): string {
   if (typeof mean !== "number") return "";
-  return typeof deviation === "number" ? `${(100 * mean).toFixed(1)} ± ${(100 * deviation).toFixed(1)} %` : `${(100 * mean).toFixed(1)} %`;
+  return spread(mean, typeof deviation === "number" ? deviation : null);
 }

@@ -3,7 +3,7 @@
 import type { ClassResult, Summary } from "../../../src/index.js";
 import { h, scrolling, table } from "../dom.js";
 import type { Unusable } from "../own/classes.js";
-import { counted, percent } from "../words.js";
+import { counted, percent, spread } from "../words.js";
 
 const MOST_NAMED = 200;
 const NOTHING_STANDS_OUT = "Nothing stands out. “earnest learn” also measures whether more of the same kind may help.";
@@ -35,10 +35,6 @@ function lines(summary: Summary, unusable: readonly Unusable[]): string[][] {
 
 function classRow({ name, n, nSpeakers, recall, takenFor, takenShare }: ClassResult): string[] {
   return [name, String(n), nSpeakers ? String(nSpeakers) : "?", percent(recall, 1), takenShare ? `${takenFor} ${percent(takenShare)}` : "–"];
-}
-
-function spread(mean: number, deviation: number | null): string {
-  return deviation === null ? percent(mean, 1) : `${(100 * mean).toFixed(1)} ± ${percent(deviation, 1)}`;
 }
 
 function refused(unusable: readonly Unusable[]): HTMLElement[] {
