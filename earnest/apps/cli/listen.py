@@ -29,6 +29,7 @@ from earnest.apps.cli._options import (
 from earnest.apps.cli._recordings import standard_input
 from earnest.apps.cli._typed import output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
+from earnest.corpora.turns import are_turns
 from earnest.errors import AudioError, printable
 from earnest.runtime.formats import json_line
 from earnest.runtime.prediction import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, percent
@@ -110,8 +111,9 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 
 def _pipe_or_microphone(_context: click.Context, _parameter: click.Parameter, word: str | None) -> str | None:
     if word not in (None, "-"):
+        command = "predict" if are_turns(word) else "timeline"
         raise click.BadParameter(
-            f"give - for a pipe, nothing for the microphone. A file: earnest timeline {quote(word)}"
+            f"give - for a pipe, nothing for the microphone. A file: earnest {command} {quote(word)}"
         )
     return word
 

@@ -323,6 +323,11 @@ def test_the_help_costs_at_most_150_ms_more_than_importing_click() -> None:
     assert help_s - click_s <= 0.15
 
 
+@pytest.mark.parametrize(("file", "command"), [("talk.wav", "timeline"), ("talk.srt", "predict")])
+def test_listen_names_the_command_for_a_file(file: str, command: str) -> None:
+    assert f"A file: earnest {command} {file}" in CliRunner().invoke(cli, ["listen", file]).output
+
+
 @pytest.mark.parametrize("command", [["predict", "-"], ["timeline", "-"], ["listen", "-"]])
 def test_a_closed_standard_input_is_said_to_be_so(command: list[str]) -> None:
     line = shlex.join([sys.executable, "-m", "earnest", *command]) + " <&-"
