@@ -372,21 +372,20 @@ class Prediction:
         return tuple(name for name in TOLD if getattr(self, name) is not None)
 
     @property
+    def seconds(self) -> Mapping[str, float]:
+        """Seconds of the speech by what was told of them: an emotion, or a status in place of one."""
+        shares = self.shares or {self.emotion or self.status: 1.0}
+        return {name: share * (self.speech_s or 0.0) for name, share in shares.items()}
+
+    @property
     def answered_shares(self) -> Mapping[str, float]:
         """Shares of the speech by emotion, "unsure" left out; empty where it was answered as a whole."""
         return {name: share for name, share in (self.shares or {}).items() if name != UNSURE}
 
     @property
     def is_emotional_talk(self) -> bool:
-        """Whether of 10 s of speech or more, in several segments, more is told as emotional than as neutral.
-
-        People who don't act are soon told as sad (docs/results/conversations.md): a model that is asked without classes
-        takes all emotions as equally frequent.
-        """
-        told = self.answered_shares
-        neutral = told.get("neutral", 0.0) + told.get("calm", 0.0)
-        is_talk = (self.speech_s or 0.0) >= _TALK_S and "neutral" in self.probabilities
-        return is_talk and sum(told.values()) > 2 * neutral
+        """Whether more is told as emotional than as neutral, of a talk in several segments: `tells_emotional_talk`."""
+        return "neutral" in self.probabilities and tells_emotional_talk(self.answered_shares, self.speech_s or 0.0)
 
     def top(self, count: int = 3) -> list[tuple[str, float]]:
         """Return the most probable classes with their probabilities, the first one first."""
@@ -413,6 +412,20 @@ class Prediction:
             for name, share in self.top(len(self.probabilities))
         )
         return f"<p><b>{title}</b></p><table>{rows}</table>"
+
+
+def tells_emotional_talk(shares: Mapping[str, float], speech_s: float) -> bool:
+    """Whether of 10 s of speech or more, more is told as emotional than as neutral.
+
+    People who don't act are soon told as sad (docs/results/conversations.md): a model that is asked without classes
+    takes all emotions as equally frequent.
+
+    Parameters
+    ----------
+    shares : of the speech, or seconds, by emotion; what is told as none left out
+    """
+    neutral = shares.get("neutral", 0.0) + shares.get("calm", 0.0)
+    return speech_s >= _TALK_S and sum(shares.values()) > 2 * neutral
 
 
 def polarity_of(probabilities: Mapping[str, float]) -> float:

@@ -4,7 +4,7 @@ import os
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import click
 
@@ -12,7 +12,7 @@ from earnest.audio.io import OTHER_TRACKS, SEPARATE
 from earnest.audio.source import common_folder, recording_and_start
 from earnest.errors import counted, in_percent, printable
 from earnest.labels import UNSURE
-from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, Span, VocalBurst, percent
+from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, Span, VocalBurst, percent, tells_emotional_talk
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock, label_colour, shares_over_time, tick_step_s
 
@@ -22,6 +22,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _HEIGHTS = "▁▁▂▃▄▅▆▇█"
 _LEAST_WORD, _MOST_WORD = 11, 24  # for an emotion or a status: "vocal-burst", and labels of one's own
 _LEAST_NAME = 16  # where the terminal is narrow, lines wrap: a name that is cut to its ending tells nothing
+MOST_SPEAKERS = 12
 _RIGHT_PART = 2 + _CONFIDENCE + 2 + 24  # two more classes in the last column
 
 
@@ -168,44 +169,95 @@ class NoteCounter:
     """Counts recordings of which more should be known than the answer.
 
     Their channels take turns, there are several tracks (`earnest.audio.io.AudioStream`), or more of a talk is told as
-    emotional than as neutral (`Prediction.is_emotional_talk`).
+    emotional than as neutral (`Prediction.is_emotional_talk`; of a talk that is answered turn by turn, of all turns).
 
     Attributes
     ----------
     ask : the options with which a command hears each channel by itself
     classes : those asked for; None where a command takes none
+    n_whole : recordings that were answered as a whole
+    turns : recording → seconds of its turns by emotion, and in all as ""
+    separate, of_tracks, emotional : recordings by what is to be known of them
     """
 
     ask: str
     classes: Sequence[str] | None = None
-    n_separate: int = 0
-    n_of_tracks: int = 0
-    n_emotional: int = 0
+    n_whole: int = 0
+    turns: dict[str, Counter[str]] = field(default_factory=dict)
+    separate: set[str] = field(default_factory=set)
+    of_tracks: set[str] = field(default_factory=set)
+    emotional: set[str] = field(default_factory=set)
 
     def count(self, prediction: Prediction) -> None:
-        """Count one."""
-        self.n_separate += SEPARATE in prediction.quality
-        self.n_of_tracks += OTHER_TRACKS in prediction.quality
-        self.n_emotional += self.classes is not None and not self.classes and prediction.is_emotional_talk
+        """Count one recording, or one turn of a recording."""
+        recording, start_s = recording_and_start(prediction.path)
+        if start_s is None:
+            self.n_whole += 1
+        else:
+            heard = {name: own_s for name, own_s in prediction.seconds.items() if name in prediction.probabilities}
+            self.turns.setdefault(recording, Counter()).update({**heard, "": prediction.speech_s or 0.0})
+        for note, of_which in ((SEPARATE, self.separate), (OTHER_TRACKS, self.of_tracks)):
+            if note in prediction.quality:
+                of_which.add(recording)
+        if prediction.is_emotional_talk:
+            self.emotional.add(recording)
 
-    def tell(self, n_recordings: int) -> None:
+    def tell(self) -> None:
         """Write a note on standard error, with the command that hears the rest; nothing where there is none."""
-        if self.n_separate:
-            of_all = f"In {self.n_separate} of {n_recordings} recordings channels"
+        n_recordings = self.n_whole + len(self.turns)
+        if self.separate:
+            of_all = f"In {len(self.separate)} of {n_recordings} recordings channels"
             whose = "Its channels" if n_recordings == 1 else of_all
-            answers = "the answer is" if self.n_separate == 1 else "the answers are"
+            answers = "the answer is" if len(self.separate) == 1 else "the answers are"
             told = f"{whose} take turns, like two sides of a call: {answers} about all channels together."
             click.echo(f"{told} For each by itself: {self.ask}.", err=True)
-        if self.n_of_tracks:
-            of_all = f"In {self.n_of_tracks} of {n_recordings} recordings there are"
+        if self.of_tracks:
+            of_all = f"In {len(self.of_tracks)} of {n_recordings} recordings there are"
             whose = "It has" if n_recordings == 1 else of_all
             told = f"{whose} more sound tracks, of which the first was heard."
             click.echo(f"{told} For the second: ffmpeg -i talk.mkv -map 0:a:1 second.wav", err=True)
-        if self.n_emotional:
-            whose = "More" if n_recordings == 1 else f"In {self.n_emotional} of {n_recordings} recordings more"
+        emotional = self.emotional.union(filter(self._is_emotional, self.turns))
+        if emotional and self.classes is not None and not self.classes:
+            of_all = f"In {len(emotional)} of {n_recordings} recordings more"
+            whose = "More" if n_recordings == 1 else of_all
             told = f"{whose} of the speech is told as emotional than as neutral."
             natural = "When people talk and don't act, most of it is neutral; to say how much"
             click.echo(f"{told} {natural}: --classes neutral=0.6", err=True)
+
+    def _is_emotional(self, recording: str) -> bool:
+        seconds = {**self.turns[recording]}
+        return tells_emotional_talk(seconds, seconds.pop(""))
+
+
+class SpeakerSums:
+    """Adds up what each speaker says how, for the end of a table."""
+
+    def __init__(self, width: int) -> None:
+        self._width, self._seconds = width, dict[str, Counter[str]]()
+
+    def add(self, prediction: Prediction) -> None:
+        """Add one answer; what has no speaker, or no speech, adds nothing."""
+        if prediction.speaker and prediction.speech_s:
+            self._seconds.setdefault(prediction.speaker, Counter()).update(prediction.seconds)
+
+    def lines(self) -> Iterator[str]:
+        """Return a line for each speaker, who speaks most first: their speech, and shares of what was told of it."""
+        totals = sorted(((own.total(), name) for name, own in self._seconds.items()), key=lambda one: (-one[0], one[1]))
+        shown = totals[:MOST_SPEAKERS]
+        if not shown:
+            return
+        name_width = min(max(_cells(printable(name)) for _, name in (*shown, (0.0, "Speaker"))), self._width // 3)
+        times = [clock(round(total_s), 60 + totals[0][0]) for total_s, _ in shown]
+        time_width = max(map(len, (*times, "Speech")))
+        yield ""
+        yield click.style(f"{'Speaker':<{name_width}}  {'Speech':>{time_width}}  Told of it", bold=True)
+        for (total_s, name), time in zip(shown, times, strict=True):
+            shares = ", ".join(
+                f"{label} {in_percent(own_s / total_s)}%" for label, own_s in self._seconds[name].most_common()
+            )
+            yield f"{_fitted(printable(name), name_width)}  {time:>{time_width}}  {shares}"
+        if len(totals) > MOST_SPEAKERS:
+            yield f"… and {counted(len(totals) - MOST_SPEAKERS, 'speaker')} more. All, as a page: earnest report"
 
 
 def _of_the_speech(prediction: Prediction, most: int | None = None) -> str:

@@ -85,7 +85,7 @@ def command(
         notes.count(row)
         click.echo(json_line(row) if say.is_json() else _line(row))
     if not say.is_quiet():
-        notes.tell(len(sources))
+        notes.tell()
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 

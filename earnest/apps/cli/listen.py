@@ -188,7 +188,7 @@ def command(
         if not say.is_quiet():
             notes = NoteCounter("--channel 1, then --channel 2", asked.classes)
             notes.count(stream.prediction())
-            notes.tell(1)
+            notes.tell()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 import click
 
 from earnest.apps.cli import say
-from earnest.apps.cli._answers import NoteCounter, PredictionTable
+from earnest.apps.cli._answers import NoteCounter, PredictionTable, SpeakerSums
 from earnest.apps.cli._lists import is_folder
 from earnest.apps.cli._options import (
     CHANNELS,
@@ -145,8 +145,8 @@ def command(
 
     PATHS are recordings, folders (searched for recordings), lists, speaker turns, or - for standard input. A list is a
     .csv or .tsv with the column path, and perhaps speaker, channel, text, start_s and end_s (a part, in seconds).
-    Speaker turns are subtitles (.srt, .vtt), .rttm or Whisper's .json, with their recording beside them: each turn
-    becomes a row. JSON has one object per line.
+    Speaker turns are subtitles (.srt, .vtt), .rttm or the .json of Whisper and others, with their recording beside
+    them: each turn becomes a row. JSON has one object per line.
 
     An answer below the model's threshold is "unsure": it has probabilities, but no emotion. A recording with several
     segments of speech is "mixed" when no emotion holds most of them. One that can't be read, crashes its decoder
@@ -171,22 +171,19 @@ def command(
     (their rows say why), 130 stopped by Ctrl-C.
     """
     chosen, found, predictor = _format(form, output), existing.choice(output), decoding.load(models)
-    asked = answer.of(predictor.info)
-    count, recordings = counter_of(predictor), NamedRecordings(paths)
+    asked, count, recordings = answer.of(predictor.info), counter_of(predictor), NamedRecordings(paths)
     speakers = recordings.speakers(adaptation.speaker_pattern, not adaptation.adapt)
     sources = recordings.sources(decoding.channels, output, count, watch)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not say.is_quiet():
-        speakers.tell_alike()
-        _tell_adaptation(not adaptation.adapt, bool(decoding.channels), sum(map(is_picture, sources)))
+        _tell_adaptation(speakers, not adaptation.adapt, bool(decoding.channels), sum(map(is_picture, sources)))
     adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers, is_batch, adaptation)
     batches = _batches(sources, _watched(paths) if watch else [], decoding.channels, count)
     written = Written(NoteCounter("--channel 1 --channel 2", asked.classes))
     if output is None:
         known = [] if watch else [path_of(item) for item in sources]
-        rows = _begun(run.rows(some, say.progress(with_json=True), sys.stdout.isatty()) for some in batches)
-        written.write(rows, _printer(chosen, run.info.classes, speakers.told, known, top, vocal_bursts))
+        _show(batches, run, _printing(chosen, run.info.classes, speakers.told, known, top, vocal_bursts), written)
     else:
         _write_file(batches, run, output, chosen, found, existing.retried(sources), written)
     speakers.tell_unmatched()
@@ -199,8 +196,9 @@ ADAPTS = (
 )
 
 
-def _tell_adaptation(is_default: bool, has_channels: bool, n_pictures: int) -> None:
+def _tell_adaptation(speakers: Speakers, is_default: bool, has_channels: bool, n_pictures: int) -> None:
     """Report, on standard error, what is adapted unasked, and what is not though it was asked for."""
+    speakers.tell_alike()
     if is_default:
         click.echo(ADAPTS.format(", each channel as another's" if has_channels else ""), err=True)
     if n_pictures:
@@ -234,7 +232,7 @@ class Written:
     def end(self) -> None:
         """Write the note about channels that were not heard, and end the command with its exit code."""
         if not say.is_quiet():
-            self.notes.tell(self.n_rows)
+            self.notes.tell()
         if self.n_failed or self.n_held_failed:
             click.get_current_context().exit(EXIT_SOME_FAILED)
 
@@ -407,6 +405,15 @@ def where_failed(output: Path, n_held: int, n_failed: int, n_held_failed: int, i
     return f"{held}: {output}" + (", whose column 'error' says why" if n_failed or n_held_failed else "")
 
 
+def _show(
+    batches: Iterable[Sequence[Source]], run: PredictRun, printing: AbstractContextManager[Writer], written: Written
+) -> None:
+    """Answer recordings on standard output."""
+    rows = _begun(run.rows(some, say.progress(with_json=True), sys.stdout.isatty()) for some in batches)
+    with printing as printer:
+        written.write(rows, printer)
+
+
 def _begun(answered: Iterator[Iterable[Prediction]]) -> Iterator[Prediction]:
     """Answer the first recording now, so that what ends the command is told without the head of a table."""
     begun = iter(next(answered))
@@ -423,21 +430,29 @@ def is_done(done: dict[str, int], source: Source) -> bool:
     return True
 
 
-def _printer(
+@contextmanager
+def _printing(
     form: Format, classes: Sequence[str], told: Container[str], paths: Sequence[str], top: int, with_bursts: bool
-) -> Writer:
+) -> Iterator[Writer]:
+    """Hand out what prints a row; behind the last one of a table stands what each speaker's rows add up to."""
     say.encode(form)
     if form == "json":
-        return lambda row: click.echo(json_line(row))
+        yield lambda row: click.echo(json_line(row))
+        return
     if form == "csv":
         say.whole(csv_header(classes, told))
-        return lambda row: say.whole(csv_line(row, classes, told))
-    table = PredictionTable(paths, shutil.get_terminal_size().columns, top, classes, "text" in told)
+        yield lambda row: say.whole(csv_line(row, classes, told))
+        return
+    width = shutil.get_terminal_size().columns
+    table, sums = PredictionTable(paths, width, top, classes, "text" in told), SpeakerSums(width)
     click.echo(table.header())
 
     def write(row: Prediction) -> None:
         click.echo(table.row(row))
+        sums.add(row)
         for burst in row.vocal_bursts if with_bursts else ():
             click.echo(table.burst_row(burst))
 
-    return write
+    yield write
+    for line in sums.lines():
+        click.echo(line)

@@ -166,6 +166,7 @@ class TimelineRun:
                 yield self.timeline(source)
             except (AudioError, MissingExtraError) as error:
                 self.n_failed += 1
+                self.notes.n_whole += 1
                 say.line(f"earnest: {error}", err=True)
 
     def tell(self, files: Mapping[Path | None, bool], n_recordings: int) -> None:
@@ -182,7 +183,7 @@ class TimelineRun:
         for path, has_bursts in files.items():
             if path:
                 click.echo(f"{spans}{bursts if has_bursts else ''}{of_several}{failed}: {path}", err=True)
-        self.notes.tell(n_recordings)
+        self.notes.tell()
 
 
 def _adapters(

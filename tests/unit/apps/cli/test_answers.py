@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 
 from earnest.apps.cli import _answers
-from earnest.apps.cli._answers import NoteCounter, PredictionTable, answer_words, bar, chart
+from earnest.apps.cli._answers import NoteCounter, PredictionTable, SpeakerSums, answer_words, bar, chart
 from earnest.runtime.prediction import Prediction, Span, VocalBurst
 from earnest.runtime.timeline import Timeline
 
@@ -212,16 +212,49 @@ def noted(rows: Sequence[Prediction], capsys: pytest.CaptureFixture[str], classe
     notes = NoteCounter("--channel 1", classes)
     for one in rows:
         notes.count(one)
-    notes.tell(len(rows))
+    notes.tell()
     return capsys.readouterr().err
 
 
 def test_a_talk_that_is_told_as_emotional_is_told_how_to_say_that_it_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     assert noted([TALK], capsys) == ONCE
-    some = [TALK, replace(TALK, shares={"neutral": 0.3, "sad": 0.4, "unsure": 0.3}), ROWS["ok"][0]]
+    other = replace(TALK, path="other.wav", shares={"neutral": 0.3, "sad": 0.4, "unsure": 0.3})
+    some = [TALK, other, ROWS["ok"][0]]
     assert noted(some, capsys).startswith(
         "In 2 of 3 recordings more of the speech is told as emotional than as neutral."
     )
+
+
+def turn(start_s: float, emotion: str | None, speaker: str, path: str = "talk.wav") -> Prediction:
+    status = "ok" if emotion else "unsure"
+    shares = {"neutral": 0.4, "sad": 0.6}
+    told = Prediction(f"{path}@{start_s:g}-{start_s + 4:g}", status, 4.0, 4.0, emotion, 0.6, probabilities=shares)
+    return replace(told, speaker=speaker)
+
+
+def test_of_a_talk_turn_by_turn_it_is_told_once_by_all_turns(capsys: pytest.CaptureFixture[str]) -> None:
+    turns = [turn(0, "neutral", "Ann"), turn(4, "sad", "Ben"), turn(8, "sad", "Ann"), turn(12, None, "Ben")]
+    assert noted(turns, capsys) == ONCE
+    assert noted(turns[:2], capsys) == ""  # as much neutral as sad, and too short for a talk
+    both = [*turns, *(turn(start_s, "neutral", "Ann", "calm.wav") for start_s in (0, 4, 8))]
+    assert noted(both, capsys).startswith("In 1 of 2 recordings more of the speech is told as emotional")
+
+
+def test_behind_a_table_stands_what_each_speaker_says_how() -> None:
+    sums = SpeakerSums(80)
+    for one in (turn(0, "neutral", "Ann"), turn(4, "sad", "Ben"), turn(8, "sad", "Ann"), turn(12, None, "Ann")):
+        sums.add(one)
+    sums.add(replace(turn(16, "sad", "Ann"), speaker=None))
+    assert [click.unstyle(line) for line in sums.lines()] == [
+        "",
+        "Speaker  Speech  Told of it",
+        "Ann        0:12  neutral 33%, sad 33%, unsure 33%",
+        "Ben        0:04  sad 100%",
+    ]
+    assert list(SpeakerSums(80).lines()) == []
+    for number in range(20):
+        sums.add(turn(4.0 * number, "sad", f"speaker {number}"))
+    assert [*sums.lines()][-1].startswith("… and 10 speakers more")
 
 
 @pytest.mark.parametrize(
