@@ -228,7 +228,7 @@ def _at(values: Any, way: Sequence[str]) -> Any:
 
 def _time(turn: Mapping[str, Any], way: Sequence[str], where: str) -> float:
     value = _at(turn, way)
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):  # no number, or a whole one of more than 308 digits
         if isinstance(value, str | int | float) and not isinstance(value, bool) and 0 <= float(value) <= MOST_S:
             return float(value)
     raise EarnestError(f"{where}: {'.'.join(way)} is {shown(value)}, expected a time, at least 0.")

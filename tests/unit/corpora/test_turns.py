@@ -164,6 +164,7 @@ def test_files_are_known_by_their_ending_alone() -> None:
         ("a.json", '{"segments": [{"start": 0, "text": "a"}]}', "turn 1: end is None, expected a time"),
         ("a.json", '{"segments": [{"start": true, "end": 2}]}', "start is True"),
         ("a.json", '{"segments": [{"start": 0, "end": 1e400}]}', "end is inf"),
+        ("a.json", f'{{"segments": [{{"start": 1{"0" * 400}}}]}}', "turn 1: start is 1"),
         ("a.json", '{"segments": [', "not valid JSON"),
         ("a.json", '{"utterances": null, "words": []}', "no turns in it"),
         ("a.json", '{"transcription": [{"offsets": 3}]}', "turn 1: offsets.from is None"),
