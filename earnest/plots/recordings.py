@@ -82,8 +82,13 @@ def draw_spectrogram(
     return axes
 
 
-def draw_counts(axes: "Axes", counts: Mapping[str, int]) -> "Axes":
-    """Draw a bar a class with its number, in the order given, the first one on top."""
+def draw_counts(axes: "Axes", counts: Mapping[str, int], unit: str = "recordings") -> "Axes":
+    """Draw a bar a class with its number, in the order given, the first one on top.
+
+    Parameters
+    ----------
+    unit : what is counted, in the plural
+    """
     from matplotlib.ticker import MaxNLocator
 
     names, places = list(counts), np.arange(len(counts))[::-1]
@@ -92,7 +97,7 @@ def draw_counts(axes: "Axes", counts: Mapping[str, int]) -> "Axes":
     axes.set_yticks(places, names, parse_math=False)
     axes.set_xlim(0, 1.12 * max(counts.values(), default=1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("recordings", color=MUTED)
+    axes.set_xlabel(unit, color=MUTED)
     plain_axes(axes, "x")
     return axes
 

@@ -57,10 +57,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnswersPage:
-    """All that is shown of one table."""
+    """All that is shown of one table.
+
+    Attributes
+    ----------
+    unit : what a row is about: "recordings", or "parts" where all are parts of recordings
+    """
 
     name: str
-    n_recordings: int
+    unit: str
+    n_rows: int
     n_with_emotion: int
     speech_s: float
     sections: Sequence[Section]
@@ -69,8 +75,8 @@ class AnswersPage:
     def facts(self) -> dict[str, str]:
         """Facts at the top of the page."""
         return {
-            "recordings": str(self.n_recordings),
-            "with an emotion": f"{self.n_with_emotion} ({percent(self.n_with_emotion / self.n_recordings)} %)",
+            self.unit: str(self.n_rows),
+            "with an emotion": f"{self.n_with_emotion} ({percent(self.n_with_emotion / self.n_rows)} %)",
             "speech": clock(round(self.speech_s, 1)),
         }
 
@@ -78,7 +84,7 @@ class AnswersPage:
         """Return plain values for ``report.json``."""
         return {
             "answers": self.name,
-            "n_recordings": self.n_recordings,
+            f"n_{self.unit}": self.n_rows,
             "n_with_emotion": self.n_with_emotion,
             "speech_s": round(self.speech_s, 3),
             "sections": [section.to_dict() for section in self.sections],
@@ -162,26 +168,34 @@ def answers_page(path: Path) -> AnswersPage | None:
     places = Places(row.path for row in rows)
     rows = [replace(row, path=places.shown(row.path), error=places.shown(row.error)) for row in rows]
     n_answered, speech_s = sum(bool(row.emotion) for row in rows), sum(row.speech_s for row in rows)
+    recordings = {recording_and_start(row.path)[0] for row in rows}
+    are_parts = all(recording_and_start(row.path)[1] is not None for row in rows)
+    unit = "parts" if are_parts else "recordings"
     keys: Mapping[str, Callable[[Answer], str]] = {
         "folder": lambda row: str(PurePath(row.path).parent),
         "channel": lambda row: str(file_and_channel(row.path)[1] or NONE),
-        "speaker": lambda row: _who_speaks(row) or NONE,
+        "speaker": lambda row: _who_speaks(row, are_several=len(recordings) > 1) or NONE,
     }
     groups = {name: [key(row) for row in rows] for name, key in keys.items()}
     sections = [
-        _emotions(rows),
-        _counted("status", Counter(row.status for row in rows), len(rows)),
-        _counted("quality", Counter(word for row in rows for word in row.quality), len(rows)),
-        *(_groups(rows, name, own) for name, own in groups.items() if len(set(own)) > 1),
-        _counted("error", Counter(row.error for row in rows if row.error), len(rows)),
+        _emotions(rows, unit),
+        _counted("status", Counter(row.status for row in rows), len(rows), unit),
+        _counted("quality", Counter(word for row in rows for word in row.quality), len(rows), unit),
+        *(_groups(rows, name, own, unit) for name, own in groups.items() if len(set(own)) > 1),
+        _counted("error", Counter(row.error for row in rows if row.error), len(rows), unit),
     ]
-    return AnswersPage(path.stem, len(rows), n_answered, speech_s, sections)
+    return AnswersPage(path.stem, unit, len(rows), n_answered, speech_s, sections)
 
 
-def _who_speaks(row: Answer) -> str:
-    """Return the speaker; of a turn one with a program's number behind the recording, as it means nobody elsewhere."""
+def _who_speaks(row: Answer, are_several: bool) -> str:
+    """Return the speaker; of a turn one with a program's number behind the recording, as it means nobody elsewhere.
+
+    Parameters
+    ----------
+    are_several : recordings
+    """
     recording, start_s = recording_and_start(row.path)
-    is_of_recording = start_s is not None and _NUMBERED.fullmatch(row.speaker)
+    is_of_recording = are_several and start_s is not None and _NUMBERED.fullmatch(row.speaker)
     return f"{file_and_channel(recording)[0]} {row.speaker}" if is_of_recording else row.speaker
 
 
@@ -195,10 +209,10 @@ def write_answers_page(page: AnswersPage, place: Path) -> Path:
     return folder
 
 
-def _emotions(rows: Sequence[Answer]) -> Section:
+def _emotions(rows: Sequence[Answer], unit: str) -> Section:
     counts = dict(Counter(row.emotion for row in rows if row.emotion).most_common())
     if not counts:
-        return Section("emotion", "Emotions", missing="No recording has an emotion.")
+        return Section("emotion", "Emotions", missing=f"None of the {unit} has an emotion.")
     seconds: Counter[str] = Counter()
     for row in rows:
         seconds.update(row.seconds)
@@ -211,22 +225,22 @@ def _emotions(rows: Sequence[Answer]) -> Section:
         share = counts[name] / total if name in counts else None
         share_s = seconds[name] / total_s if total_s else None
         cells.append([name, number, *map(percent, (share, share_s, median(sure) if sure else None))])
-    columns = ("", "recordings", "% of those with an emotion", "% of all speech", "median confidence, %")
+    columns = ("", unit, "% of those with an emotion", "% of all speech", "median confidence, %")
     percentages = ("percent_of_those_with_an_emotion", "percent_of_all_speech", "median_confidence_percent")
-    table = Table(columns, cells, names=("emotion", "n_recordings", *percentages))
-    drawing = counts_picture(counts, "emotions", "Recordings by emotion")
+    table = Table(columns, cells, names=("emotion", f"n_{unit}", *percentages))
+    drawing = counts_picture(counts, "emotions", f"{unit.capitalize()} by emotion", unit=unit)
     return Section("emotion", "Emotions", pictures=[drawing], tables={"Emotions, and speech without one": table})
 
 
-def _counted(name: str, counts: Counter[str], total: int) -> Section:
+def _counted(name: str, counts: Counter[str], total: int, unit: str) -> Section:
     if not counts:
         return Section(name, name.capitalize(), missing="None.")
     cells = [[what, shown_number(count), percent(count / total)] for what, count in counts.most_common(MOST_ROWS)]
-    table = Table((name, "recordings", "% of all"), cells, names=(name, "n_recordings", "percent_of_all"))
-    return Section(name, name.capitalize(), tables={_caption("Recordings", len(counts)): table})
+    table = Table((name, unit, "% of all"), cells, names=(name, f"n_{unit}", "percent_of_all"))
+    return Section(name, name.capitalize(), tables={_caption(unit.capitalize(), len(counts)): table})
 
 
-def _groups(rows: Sequence[Answer], name: str, groups: Sequence[str]) -> Section:
+def _groups(rows: Sequence[Answer], name: str, groups: Sequence[str], unit: str) -> Section:
     """Compare folders, channels or speakers: shares of the emotions of each, among its recordings and in its speech.
 
     A long recording that is mostly neutral counts as neutral, or as none: what else was in it is told by seconds alone.
@@ -238,9 +252,9 @@ def _groups(rows: Sequence[Answer], name: str, groups: Sequence[str]) -> Section
         seconds[group].update(row.seconds)
     shown_groups = list(counts)[:MOST_ROWS]
     numbers = [[shown_number(groups.count(group)), shown_number(counts[group].total())] for group in shown_groups]
-    columns = ("recordings", "n_recordings"), ("with an emotion", "n_with_emotion")
-    tables = {"Shares of the emotions among recordings with one": _shares(name, counts, columns, numbers)}
-    if any(row.shares for row in rows):
+    columns = (unit, f"n_{unit}"), ("with an emotion", "n_with_emotion")
+    tables = {f"Shares of the emotions among {unit} with one": _shares(name, counts, columns, numbers)}
+    if unit == "parts" or any(row.shares for row in rows):  # some are longer than others
         speech = [[shown_number(round(seconds[group].total(), 1))] for group in shown_groups]
         tables["Shares of the emotions in the speech"] = _shares(name, seconds, (("speech, s", "speech_s"),), speech)
     return Section(name, f"Each {name}", tables={_caption(told, len(counts)): table for told, table in tables.items()})

@@ -115,11 +115,13 @@ def picture(figure: "Figure", name: str, title: str, alt: str, table: Table | No
     return ReportPicture(name, title, alt, NOT_IN_XML.sub(b"", svg.getvalue()), png.getvalue(), table)
 
 
-def counts_picture(counts: Mapping[str, int], name: str, title: str, table: Table | None = None) -> ReportPicture:
-    """Draw how many recordings each class has, with the numbers in words beside it."""
+def counts_picture(
+    counts: Mapping[str, int], name: str, title: str, table: Table | None = None, unit: str = "recordings"
+) -> ReportPicture:
+    """Draw how many recordings, or other units, each class has, with the numbers in words beside it."""
     figure = new_figure(6.4, 0.9 + 0.36 * len(counts))
-    draw_counts(figure.subplots(), counts)
-    alt = "Bars of the number of recordings: " + ", ".join(f"{name} {count}" for name, count in counts.items())
+    draw_counts(figure.subplots(), counts, unit)
+    alt = f"Bars of the number of {unit}: " + ", ".join(f"{name} {count}" for name, count in counts.items())
     return picture(figure, name, title, alt, table)
 
 

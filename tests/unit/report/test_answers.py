@@ -172,6 +172,21 @@ def test_speakers_that_a_program_numbered_are_those_of_their_recording(tmp_path:
     assert [row[:2] for row in found.rows] == expected
 
 
+def test_turns_of_one_recording_are_parts_and_count_by_their_speech(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    path = tmp_path / "turns.csv"
+    rows = ["a.wav@0-2,SPEAKER_00,ok,sad,0.8,1.5", "a.wav@2-9,SPEAKER_00,ok,angry,0.8,6", "a.wav@9-11,Ann,ok,sad,0.8,2"]
+    path.write_text("\n".join(["path,speaker,status,emotion,confidence,speech_s", *rows]) + "\n")
+    page = answers_page(path)
+    assert page is not None
+    told = page.to_dict()
+    assert (page.facts["parts"], told["n_parts"]) == ("3", 3)
+    assert "recordings" not in json.dumps(told)
+    (section,) = [one for one in page.sections if one.name == "speaker"]
+    shares = section.to_dict()["tables"]["Shares of the emotions in the speech"]
+    assert [(row["speaker"], row["angry_percent"]) for row in shares] == [("Ann", 0.0), ("SPEAKER_00", 80.0)]
+
+
 def test_emotions_of_a_part_of_long_recordings_are_told_of_each_channel_and_speaker(tmp_path: Path) -> None:
     """No recording is answered as angry, and of the customers' speech a fifth is."""
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
