@@ -31,7 +31,7 @@ NEUTRAL = {"as the others": None, "60 %": 0.6, "80 %": 0.8}
 N_SAID, N_DRAWS, SEED = 30, 5, 0
 HEAD = """# Conversations
 
-A model takes its emotions as equally frequent, and its percentages hold where they are. In conversations they are
+A model treats its emotions as equally frequent, and its percentages hold where they are. In conversations they are
 not: most of what people say is neutral. Who knows that tells it with `--classes neutral=0.6` (in Python, to servers and
 to the browser package `classes="neutral=0.6"`): 60 % of the recordings are neutral, the other emotions share the rest.
 Each probability is then multiplied by how frequent its emotion is (Saerens, Latinne and Decaestecker, 2002).

@@ -214,7 +214,7 @@ class ClassChoice:
 
     Where "calm" is not asked for and "neutral" is, its probability is added to neutral's.
 
-    A model takes its classes as equally frequent. Who knows better asks for "neutral=0.6": q_k is the share of class k
+    A model treats its classes as equally frequent. Who knows better asks for "neutral=0.6": q_k is the share of class k
     among the recordings. The classes without one have equal parts of what is left of 1; where all have one, the model's
     other classes have them. Then it is (p_k·q_k/n_k) / Σ_j (p_j·q_j/n_j), where n_k of the model's classes count as k
     (Saerens, Latinne and Decaestecker, 2002, "Adjusting the outputs of a classifier to new a priori probabilities").
@@ -418,7 +418,7 @@ def tells_emotional_talk(shares: Mapping[str, float], speech_s: float) -> bool:
     """Whether of 10 s of speech or more, more is told as emotional than as neutral.
 
     People who don't act are soon told as sad (docs/results/conversations.md): a model that is asked without classes
-    takes all emotions as equally frequent.
+    treats all emotions as equally frequent.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ export interface Options {
   /**
    * Names of the classes asked for, two at least, or a text of them with commas; their probabilities are then
    * renormalised. Without, or empty: all of the model's. Where "calm" is not among them, it counts as "neutral".
-   * "neutral=0.6" says how frequent a class is among the recordings; a model takes its classes as equally frequent.
+   * "neutral=0.6" says how frequent a class is among the recordings; a model treats its classes as equally frequent.
    */
   classes?: readonly string[] | string | null;
   /** Confidence, 0 to 1, below which an answer is "unsure"; 0 tells every answer, null is the bundle's own. */

@@ -313,7 +313,7 @@ class AnswerOptions:
         metavar="A,B,…",
         help="Answer among these classes alone, such as angry,happy,neutral,sad; their probabilities sum to 1. Write "
         "a name with a comma in double quotes. neutral=0.6 says how frequent a class is in your recordings, as in "
-        "conversations; without it all classes are taken as equally frequent.",
+        "conversations; without it all classes are treated as equally frequent.",
     )
     no_abstain: bool = option("--no-abstain", is_flag=True, help="Tell the likeliest emotion of unsure answers too.")
     abstain_below: float | None = option(

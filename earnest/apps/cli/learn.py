@@ -47,7 +47,7 @@ class FitOptions:
     balance: bool = option(
         "--balance/--as-frequent",
         default=True,
-        help="Take classes as equally frequent (default), or as frequent as in the recordings.",
+        help="Treat classes as equally frequent (default), or as frequent as in the recordings.",
     )
     augment: bool = option(
         "--augment", is_flag=True, help="Learn also from a noisy, distant or telephone copy of each recording."

@@ -57,7 +57,7 @@ export interface Engine extends Listener {
   readonly about: About;
   /** Classes of the model that answer; null for all of them. */
   classes: string[] | null;
-  /** Whether most of what is said is neutral; a model takes its classes as equally frequent. */
+  /** Whether most of what is said is neutral; a model treats its classes as equally frequent. */
   isMostlyNeutral: boolean;
   readonly canAdapt: boolean;
   adapt: Adapt;
