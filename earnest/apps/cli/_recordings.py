@@ -106,7 +106,7 @@ class Speakers:
         told = self._listed.get(path)
         if told is None or not told.speaker:
             return ""
-        return f"speaker {told.speaker} of {told.within}" if told.within else f"speaker {told.speaker}"
+        return f"{told.speaker} of {told.within}" if told.within else f"speaker {told.speaker}"
 
     def _of_whole(self, path: str) -> str:
         if speaker := self._named(path):

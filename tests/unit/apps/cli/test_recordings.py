@@ -224,7 +224,7 @@ def test_turns_are_parts_of_the_recording_beside_them_and_names_hold_in_their_fi
     assert speakers.told_of(f"{talk}@0.5-1.5") == speakers.told_of(f"{talk}#2@0.5-1.5") == Listed("A", "Hello.")
     assert speakers.told_of(f"{talk}@2-3") == Listed()
     first, second = (speakers.of(f"{one}@0.5-1.5") for one in (talk, other))
-    assert first != second and first.startswith("speaker A of ")
+    assert first != second and first.startswith("A of ")
 
 
 def test_rttm_may_be_about_several_recordings_and_one_that_is_not_there_is_told(tmp_path: Path) -> None:
