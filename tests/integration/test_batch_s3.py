@@ -133,7 +133,7 @@ def test_a_server_that_throttles_loses_nothing(asked: int, bundle: Path, monkeyp
     assert Throttled.n_refused > 5
     assert keys_of(client, "slow", "answers") == [key.format("slow") for key in PLANNED]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{asked}")
-    assert "complete: one row an input" in said_by_summary("s3://slow/answers")
+    assert "complete: one row for each input" in said_by_summary("s3://slow/answers")
     client.delete_object(Bucket="slow", Key="answers/shards/000002.parquet")
     client.delete_object(Bucket="slow", Key="calls/000.flac")
     finished(*words, exit_code=0)
