@@ -61,6 +61,7 @@ ROUNDING = 1e-9  # of a sum of float64
 LONGEST_SHOWN = 80
 MOST_LABELS = 1000  # a confusion matrix has their square
 MOST_TOLD = 12  # pairs of labels in a message
+REPEATS = "Rows that say of a recording what a row before says, counted once"
 TO_SCORE = " to earnest score (its --output can be compared and reported)"
 NO_ANSWER = frozenset({"unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"})
 """What `earnest predict` says in place of an emotion, in any letters: no answer, unless it is a class of the file."""
@@ -81,6 +82,7 @@ class SystemAnswers:
     adapted, predicted_gender, predicted_affect, affect : see `Predictions`
     affect_derived : whether the system derived its affect from emotions, shape (rows,); None when nothing says so
     unread : columns of the file that say nothing here
+    n_repeats : rows of the file that say what another one says, and are left out
     """
 
     source: Path
@@ -98,6 +100,7 @@ class SystemAnswers:
     affect_derived: npt.NDArray[np.bool_] | None = None
     unit: str = "line"
     unread: tuple[str, ...] = ()
+    n_repeats: int = 0
 
     def __post_init__(self) -> None:
         columns = (self.labels, self.predicted, () if self.emotion is None else self.emotion)
@@ -109,10 +112,11 @@ class SystemAnswers:
         return len(self.name)
 
     @property
-    def not_read(self) -> str:
-        """Name the columns that are not read; "" where there are none."""
+    def notes(self) -> list[str]:
+        """What of the file is not read or not counted, in sentences."""
         names = [excerpt(name) or "one without a name" for name in dict.fromkeys(self.unread)]
-        return f"Columns that are not read: {named(names)}." if names else ""
+        unread = [f"Columns that are not read: {named(names)}."] if names else []
+        return unread + ([f"{REPEATS}: {self.n_repeats}."] if self.n_repeats else [])
 
     def text(self, name: str) -> TextColumn:
         """Return a column of ``texts``, empty texts where the file has none."""
@@ -188,26 +192,50 @@ def map_words(pairs: Sequence[tuple[str, str]]) -> str:
     return " ".join(words) + (f" and {len(pairs) - MOST_TOLD} more" if len(pairs) > MOST_TOLD else "")
 
 
-_ANSWER_COLUMNS = tuple(
-    name for name in SystemAnswers.__dataclass_fields__ if name not in ("source", "texts", "labels", "unit", "unread")
-)
+_OF_THE_FILE = ("source", "texts", "labels", "unit", "unread", "n_repeats")
+_ANSWER_COLUMNS = tuple(name for name in SystemAnswers.__dataclass_fields__ if name not in _OF_THE_FILE)
 
 
-def check_unique(answers: SystemAnswers) -> None:
-    """Refuse an utterance that is there twice in the same fold, or is another one's namesake."""
+def once_each(answers: SystemAnswers) -> SystemAnswers:
+    """Keep the first of rows that say the same of an utterance in the same fold.
+
+    Raises `CorpusError` for rows that contradict, and for an utterance that is another one's namesake.
+    """
     parts = [answers.texts[name] for name in ("corpus", "start") if name in answers.texts]
     if len(set(zip(answers.name, *parts, strict=True))) == len(answers):
-        return  # as in most files, in half of the memory
+        return answers  # as in most files, in half of the memory
     columns = [answers.texts[name] for name in ("corpus", "fold", "start") if name in answers.texts]
     seen: dict[tuple[str, ...], int] = {}
     for row, key in enumerate(zip(answers.name, *columns, strict=True)):
         first = seen.setdefault(key, row)
-        if first != row:
+        if first != row and (other := _contradiction(answers, first, row)):
             where = f"{answers.unit} {answers.line[first]}"
             raise CorpusError(
-                f"{answers.place(row)}: '{excerpt(key[0])}' is in {where} already, with the same fold. Keep one."
+                f"{answers.place(row)}: '{excerpt(key[0])}' is in {where} already, with another {other}. Keep one."
             )
-    _check_same(answers)
+    rows = np.array([*seen.values()], dtype=np.int64)
+    _check_same(found := replace(answers.take(rows), n_repeats=len(answers) - len(rows)))
+    return found
+
+
+def _contradiction(answers: SystemAnswers, first: int, row: int) -> str:
+    """Name what two rows say differently; "" where they agree."""
+    texts = {"answer": answers.predicted, "true label": answers.emotion, "predicted gender": answers.predicted_gender}
+    for name, column in {**texts, **answers.texts}.items():
+        if column is not None and column[first] != column[row]:
+            there, here = (f"'{excerpt(text)}'" if text else "none" for text in (column[first], column[row]))
+            return f"{name} ({there} there, {here} here)"
+    numbers = {
+        "probability": answers.probabilities,
+        "predicted affect": answers.predicted_affect,
+        "rating": answers.affect,
+        "adaptation": answers.adapted,
+        "origin of affect": answers.affect_derived,
+    }
+    for name, values in numbers.items():
+        if values is not None and not np.allclose(values[first], values[row], 0, SUM_TOLERANCE, equal_nan=True):
+            return name
+    return ""
 
 
 def _check_same(answers: SystemAnswers) -> None:
@@ -414,8 +442,7 @@ class _Table:
             unread=self.layout.unread,
             **columns,
         )
-        check_unique(answers)
-        return answers
+        return once_each(answers)
 
     def _write_whole_numbers(self) -> None:
         """Write speakers and labels that are numbers without the ".0" of pandas; not labels with probabilities."""

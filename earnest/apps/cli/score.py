@@ -125,15 +125,14 @@ def _learnt_from(models: Sequence[str], predictions: Predictions) -> list[str]:
 
 
 def _with_truth(answers: SystemAnswers, source: Source) -> ToScore:
-    not_read = list(filter(None, [answers.not_read]))
     if not source.has_truth:
         if not source.changes:
             predictions = Predictions.of(answers)
-            notes = [*not_read, *_doubts(predictions)]
+            notes = [*answers.notes, *_doubts(predictions)]
             return ToScore(predictions, notes, more=_affect_scores(predictions))
         found = relabelled(answers, _label_mapping(source, answers, ()))
         predictions = Predictions.of(found.answers)
-        notes = [*not_read, *_notes(found, None, source), *_doubts(predictions, found.outside)]
+        notes = [*answers.notes, *_notes(found, None, source), *_doubts(predictions, found.outside)]
         return ToScore(predictions, notes)
     rows = source.utterances()
     label_mapping = _label_mapping(source, answers, rows)
@@ -143,7 +142,7 @@ def _with_truth(answers: SystemAnswers, source: Source) -> ToScore:
     columns = manifest_columns(predictions, joined.utterances)
     more = _affect_scores(predictions)
     derived = [DERIVED] if more and answers.affect_derived is not None and answers.affect_derived.any() else []
-    notes = [*not_read, *_notes(found, joined, source), *_doubts(predictions, found.outside), *derived]
+    notes = [*answers.notes, *_notes(found, joined, source), *_doubts(predictions, found.outside), *derived]
     return ToScore(predictions, notes, columns, more)
 
 
@@ -169,6 +168,7 @@ def _notes(found: Relabelled, joined: Joined | None, source: Source) -> list[str
     if joined is not None:
         counted += [
             (joined.n_dropped, "Utterances of the manifest left out, unusable or their label not in the scheme"),
+            (joined.n_repeats, "Rows of the manifest that say of a recording what another row says, counted once"),
             (joined.n_unanswered, "Utterances of the manifest without an answer, counted as wrong"),
             (joined.n_unknown, "Left out, their utterance is not in the manifest"),
             (joined.n_by_name, "Found by the name of the file alone, in another folder than the answers say"),
