@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import shlex
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.source import file_and_channel, recording_and_start
 from earnest.corpora.own.tables import SPEAKER, guessed_name
 from earnest.errors import CorpusError, counted, named
 from earnest.files.reading import opened, why_no_text
@@ -256,6 +258,27 @@ def _check_same(answers: SystemAnswers) -> None:
                 )
 
 
+_NUMBERED = re.compile(r"(SPEAKER_|spk_|speaker )(\d+|[A-Z])")  # what a program calls a speaker of one recording
+
+
+def speakers_apart(names: Sequence[str], speakers: Sequence[str]) -> list[str]:
+    """Return the speaker of each row; one that a program numbered behind the recording, as it is nobody elsewhere.
+
+    Parameters
+    ----------
+    names : paths of recordings, or of turns in them: of one recording all speakers keep their names
+    """
+    places = {name: recording_and_start(name) for name in names} if any(map(_NUMBERED.fullmatch, speakers)) else {}
+    recordings = {name: file_and_channel(recording)[0] for name, (recording, _) in places.items()}
+    are_turns = {name for name, (_, start_s) in places.items() if start_s is not None}
+    if len({*recordings.values()}) < 2:
+        return list(speakers)
+    return [
+        f"{recordings[name]} {speaker}" if name in are_turns and _NUMBERED.fullmatch(speaker) else speaker
+        for name, speaker in zip(names, speakers, strict=True)
+    ]
+
+
 def excerpt(text: str) -> str:
     """Return a stranger's text fit for one line of a message."""
     return repr(text[:LONGEST_SHOWN])[1:-1] + ("…" if len(text) > LONGEST_SHOWN else "")
@@ -417,6 +440,8 @@ class _Table:
         if not self.lines:
             raise CorpusError(f"{self.path}: it holds no predictions. Write one row a recording.")
         self._write_whole_numbers()
+        if SPEAKER in self.texts:
+            self.texts[SPEAKER] = speakers_apart(self.texts["name"], self.texts[SPEAKER])
         texts = {name: text_column(kept) for name, kept in self.texts.items()}
         probabilities = None
         if self.probabilities and not all(map(math.isnan, self.probabilities)):

@@ -337,3 +337,15 @@ def test_a_label_that_macos_wrote_is_the_class_of_the_same_label_as_typed(conten
         answers = read_any(written(tmp_path, content.format(*forms), "p.json" if is_json else "p.csv"))
         assert (answers.labels, answers.predicted.tolist()) == ((typed, "sad"), [typed])
         assert is_json or answers.own_truth().tolist() == [typed]
+
+
+def test_speakers_that_a_program_numbered_are_those_of_their_recording(tmp_path):
+    turns = ["a.wav@0-2", "a.wav#2@3-4", "b.wav@1-3", "b.wav@5-6", "b.wav"]
+    speakers = ["SPEAKER_00", "SPEAKER_00", "SPEAKER_00", "Ann", "SPEAKER_00"]
+    rows = [f"{name},ok,sad,{speaker}" for name, speaker in zip(turns, speakers, strict=True)]
+    path = tmp_path / "answers.csv"
+    path.write_text("\n".join(["path,status,emotion,speaker", *rows]) + "\n")
+    expected = ["a.wav SPEAKER_00", "a.wav SPEAKER_00", "b.wav SPEAKER_00", "Ann", "SPEAKER_00"]
+    assert read_any(path).text("speaker").tolist() == expected
+    path.write_text("\n".join(["path,status,emotion,speaker", *rows[:2]]) + "\n")
+    assert read_any(path).text("speaker").tolist() == ["SPEAKER_00", "SPEAKER_00"]
