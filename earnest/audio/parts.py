@@ -2,16 +2,18 @@
 
 A talk of two hours with a thousand parts is opened and decoded once, not a thousand times. What was read last of it
 is kept for some time, so that parts may overlap, or be asked for by several threads in about their order. A part that
-begins before that is read by opening the recording anew.
+begins before that is read by opening the recording anew; `by_start` and `in_order` are for lists in another order.
 """
 
 import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
+from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +39,8 @@ OpenFrames = Callable[[Source, float, float], AbstractContextManager[Frames]]
 
 HELD_S, HELD_VALUES = 120.0, 2**23  # what is kept of what was read last: 32 MB
 MOST_OPEN = 2  # recordings that nobody reads just now
+ROOM = 2  # times as much as a part may last is read in a pass: a last part without an end needs no other one
+T = TypeVar("T")
 
 
 class PartReader:
@@ -127,7 +131,8 @@ class PartReader:
                     self._busy.append(able[-1])
                     return able[-1]
                 if not any(one.is_of(recording) for one in self._busy):
-                    fresh = _Pass(recording, self._opens, part.start_s, most_before_end(part, max_seconds))
+                    most_s = most_before_end(part, ROOM * max_seconds)
+                    fresh = _Pass(recording, self._opens, part.start_s, most_s)
                     self._busy.append(fresh)
                     return fresh
                 left_s = current_deadline().left_s
@@ -151,6 +156,38 @@ class PartReader:
             self._changed.notify_all()
         for old in dropped:
             old.close()
+
+
+def by_start(sources: Iterable[T]) -> Iterator[tuple[int, T]]:
+    """Number sources, and yield parts of one recording that follow each other by their starts, all else in order."""
+    for recording, run in groupby(enumerate(sources), lambda numbered: _recording_of(numbered[1])):
+        if recording is None:
+            yield from run
+        else:
+            yield from sorted(run, key=lambda numbered: _start_of(numbered[1]))
+
+
+def in_order(numbered: Iterable[tuple[int, T]]) -> Iterator[T]:
+    """Yield what was made of each source in the order of the numbers of `by_start`, each as soon as it can be."""
+    waiting, following = dict[int, T](), 0
+    for number, item in numbered:
+        waiting[number] = item
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+def _recording_of(source: object) -> Hashable:
+    """Return what two parts of the same recording have in common; None for what is no part of one."""
+    if isinstance(source, Part):
+        with suppress(AudioError):
+            whole = whole_and_channel(source)[0]
+            return os.fspath(whole) if isinstance(whole, str | os.PathLike) else id(whole)
+    return None
+
+
+def _start_of(source: object) -> float:
+    return source.start_s if isinstance(source, Part) else 0.0
 
 
 def load_waveforms(sources: Iterable[Source], sample_rate_hz: int) -> Iterator[Waveform]:

@@ -38,7 +38,6 @@ OTHERS = {
     bytes(16): "a file that begins with zeros, as after a copy or download that was interrupted",
 }
 _WEB_PAGE = re.compile(r"\s*<(!doctype )?html\b", re.IGNORECASE)
-_LIST = "If it is a list of recordings, save it as .csv, with a column 'path'."
 _READ = "wav, flac, ogg, opus, mp3, aiff, m4a, mp4, webm and others are read"
 # Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
 UNKNOWN = 0x7FFF_0000
@@ -482,17 +481,17 @@ def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
         convert = "Convert it, such as with: ffmpeg -i old.wav new.wav"
         return f"{name}: a WAV file of a coding that can't be read, or damaged ({reason.strip(' .')}). {convert}"
     if head.startswith(ZIP):
-        return f"{name}: a ZIP archive, or a document of Excel or Word. Unpack it. {_LIST}"
-    text = _text(head)
+        return f"{name}: a ZIP archive, or a document of Excel or Word. Unpack it."
+    text = text_in(head)
     other = "a web page, such as a login or an error" if _WEB_PAGE.match(text) else ""
     if other := next((what for begin, what in OTHERS.items() if head.startswith(begin)), other):
-        return f"{name}: not a recording but {other}. Name a recording: {_READ}."
+        return f"{name}: not a recording but {other}. Give a recording: {_READ}."
     if text:
-        return f"{name}: no sound but text, it begins with {text[:24]!r}. Check what the file is. {_LIST}"
+        return f"{name}: no sound but text, it begins with {text[:24]!r}. Check what the file is."
     return f"{name}: not a recording that can be read ({reason.strip(' .')}). Convert it to WAV or FLAC; {_READ}."
 
 
-def _text(head: bytes) -> str:
+def text_in(head: bytes) -> str:
     """Return the text that a file begins with, "" where it is none; its last letter may be cut off."""
     encoding = "utf-16" if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
     try:

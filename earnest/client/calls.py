@@ -115,7 +115,7 @@ class Call:
 
     def told(self, error: str) -> str:
         """Return an error of the server with the name, and the words, that the caller knows."""
-        error = error.replace("ask with kind=timeline", "call timeline(…), which has the same answer")
+        error = error.replace("ask /v1/predict with kind=timeline", "call timeline(…), which has the same answer")
         sent = next((name for name in self.names if error.startswith(f"{name}: ")), None)
         return error if sent is None else self.names[sent] + error.removeprefix(sent)
 

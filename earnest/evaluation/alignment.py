@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.source import recording_and_start
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
-from earnest.errors import CorpusError, named, suggestion
+from earnest.errors import CorpusError, named, printable, suggestion
 from earnest.evaluation.answers import (
     SUM_TOLERANCE,
     Probabilities,
@@ -179,6 +179,7 @@ class Joined:
     n_unknown : rows of the file that name no utterance of the manifest, left out
     n_dropped : utterances of the manifest that aren't scored: ``left_out``, or their label is not in the scheme
     n_by_name : rows of the file that were found by the name of the file alone, in another folder than they say
+    n_repeats : utterances of the manifest that aren't scored: another row says the same of the same recording
     """
 
     predictions: Predictions
@@ -188,6 +189,7 @@ class Joined:
     n_unknown: int
     n_dropped: int
     n_by_name: int = 0
+    n_repeats: int = 0
 
 
 def join(
@@ -200,7 +202,7 @@ def join(
     """Look up each answer's utterance, by corpus and utterance_id, or by the name of its file.
 
     Raises `CorpusError` for an utterance that is not in the manifest, in doubt which of several, or answered twice in a
-    fold; and for two utterances of the manifest with one name.
+    fold; and for two utterances of the manifest with one name, or with two labels for one recording.
 
     Parameters
     ----------
@@ -222,7 +224,8 @@ def join(
     kept = np.flatnonzero(is_kept[places])
     answered = np.zeros(len(utterances), dtype=np.bool_)
     answered[places[kept]] = True
-    missing = np.flatnonzero(is_kept[:-1] & ~answered)
+    unanswered = np.flatnonzero(is_kept[:-1] & ~answered)
+    missing = _without_repeats(unanswered, np.flatnonzero(answered), utterances, truth)
     if len(kept) + len(missing) == 0:
         raise CorpusError(
             f"{answers.source}: no recording of the manifest has a label of the scheme. Choose another --scheme."
@@ -231,7 +234,33 @@ def join(
     rows = [utterances[place] for place in order]
     predictions = _predictions(answers.take(kept), rows, [truth[place] for place in order], scheme)
     n_by_name = sum(map(_lies_elsewhere, answers.take(kept).name, rows))  # rows without an answer stand below
-    return Joined(predictions, rows, kept, len(missing), len(unknown), int((~is_kept[:-1]).sum()), n_by_name)
+    n_repeats, n_dropped = len(unanswered) - len(missing), int((~is_kept[:-1]).sum())
+    return Joined(predictions, rows, kept, len(missing), len(unknown), n_dropped, n_by_name, n_repeats)
+
+
+def _without_repeats(
+    missing: npt.NDArray[np.int64],
+    answered: npt.NDArray[np.int64],
+    utterances: Sequence[Utterance],
+    truth: Sequence[str],
+) -> npt.NDArray[np.int64]:
+    """Leave out the missing rows that say what another row says of the same recording or part: it counts once.
+
+    Raises `CorpusError` where they say another label of it: nobody knows which one is true.
+    """
+
+    def part(place: int) -> tuple[Path, float, float | None, str]:
+        row = utterances[place]
+        return row.path, row.start_s, row.end_s, row.speaker
+
+    first_of = {part(place): place for place in answered.tolist()}
+    for place in missing.tolist():
+        first = first_of.setdefault(part(place), place)
+        if truth[place] != truth[first]:
+            labels = " and ".join(f"{truth[one]} ('{excerpt(utterances[one].utterance_id)}')" for one in (first, place))
+            told = f"{printable(str(utterances[place].path))}: two rows of the manifest label it, {labels}"
+            raise CorpusError(f"{told}. Keep one row of each recording, such as with the label of most raters.")
+    return np.array([place for place in missing.tolist() if first_of[part(place)] == place], dtype=np.int64)
 
 
 def _are_namesakes(

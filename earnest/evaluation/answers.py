@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import shlex
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.source import file_and_channel, recording_and_start
 from earnest.corpora.own.tables import SPEAKER, guessed_name
 from earnest.errors import CorpusError, counted, named
 from earnest.files.reading import opened, why_no_text
@@ -61,6 +63,7 @@ ROUNDING = 1e-9  # of a sum of float64
 LONGEST_SHOWN = 80
 MOST_LABELS = 1000  # a confusion matrix has their square
 MOST_TOLD = 12  # pairs of labels in a message
+REPEATS = "Rows that say of a recording what a row before says, counted once"
 TO_SCORE = " to earnest score (its --output can be compared and reported)"
 NO_ANSWER = frozenset({"unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"})
 """What `earnest predict` says in place of an emotion, in any letters: no answer, unless it is a class of the file."""
@@ -81,6 +84,7 @@ class SystemAnswers:
     adapted, predicted_gender, predicted_affect, affect : see `Predictions`
     affect_derived : whether the system derived its affect from emotions, shape (rows,); None when nothing says so
     unread : columns of the file that say nothing here
+    n_repeats : rows of the file that say what another one says, and are left out
     """
 
     source: Path
@@ -98,6 +102,7 @@ class SystemAnswers:
     affect_derived: npt.NDArray[np.bool_] | None = None
     unit: str = "line"
     unread: tuple[str, ...] = ()
+    n_repeats: int = 0
 
     def __post_init__(self) -> None:
         columns = (self.labels, self.predicted, () if self.emotion is None else self.emotion)
@@ -109,10 +114,11 @@ class SystemAnswers:
         return len(self.name)
 
     @property
-    def not_read(self) -> str:
-        """Name the columns that are not read; "" where there are none."""
+    def notes(self) -> list[str]:
+        """What of the file is not read or not counted, in sentences."""
         names = [excerpt(name) or "one without a name" for name in dict.fromkeys(self.unread)]
-        return f"Columns that are not read: {named(names)}." if names else ""
+        unread = [f"Columns that are not read: {named(names)}."] if names else []
+        return unread + ([f"{REPEATS}: {self.n_repeats}."] if self.n_repeats else [])
 
     def text(self, name: str) -> TextColumn:
         """Return a column of ``texts``, empty texts where the file has none."""
@@ -188,26 +194,50 @@ def map_words(pairs: Sequence[tuple[str, str]]) -> str:
     return " ".join(words) + (f" and {len(pairs) - MOST_TOLD} more" if len(pairs) > MOST_TOLD else "")
 
 
-_ANSWER_COLUMNS = tuple(
-    name for name in SystemAnswers.__dataclass_fields__ if name not in ("source", "texts", "labels", "unit", "unread")
-)
+_OF_THE_FILE = ("source", "texts", "labels", "unit", "unread", "n_repeats")
+_ANSWER_COLUMNS = tuple(name for name in SystemAnswers.__dataclass_fields__ if name not in _OF_THE_FILE)
 
 
-def check_unique(answers: SystemAnswers) -> None:
-    """Refuse an utterance that is there twice in the same fold, or is another one's namesake."""
+def once_each(answers: SystemAnswers) -> SystemAnswers:
+    """Keep the first of rows that say the same of an utterance in the same fold.
+
+    Raises `CorpusError` for rows that contradict, and for an utterance that is another one's namesake.
+    """
     parts = [answers.texts[name] for name in ("corpus", "start") if name in answers.texts]
     if len(set(zip(answers.name, *parts, strict=True))) == len(answers):
-        return  # as in most files, in half of the memory
+        return answers  # as in most files, in half of the memory
     columns = [answers.texts[name] for name in ("corpus", "fold", "start") if name in answers.texts]
     seen: dict[tuple[str, ...], int] = {}
     for row, key in enumerate(zip(answers.name, *columns, strict=True)):
         first = seen.setdefault(key, row)
-        if first != row:
+        if first != row and (other := _contradiction(answers, first, row)):
             where = f"{answers.unit} {answers.line[first]}"
             raise CorpusError(
-                f"{answers.place(row)}: '{excerpt(key[0])}' is in {where} already, with the same fold. Keep one."
+                f"{answers.place(row)}: '{excerpt(key[0])}' is in {where} already, with another {other}. Keep one."
             )
-    _check_same(answers)
+    rows = np.array([*seen.values()], dtype=np.int64)
+    _check_same(found := replace(answers.take(rows), n_repeats=len(answers) - len(rows)))
+    return found
+
+
+def _contradiction(answers: SystemAnswers, first: int, row: int) -> str:
+    """Name what two rows say differently; "" where they agree."""
+    texts = {"answer": answers.predicted, "true label": answers.emotion, "predicted gender": answers.predicted_gender}
+    for name, column in {**texts, **answers.texts}.items():
+        if column is not None and column[first] != column[row]:
+            there, here = (f"'{excerpt(text)}'" if text else "none" for text in (column[first], column[row]))
+            return f"{name} ({there} there, {here} here)"
+    numbers = {
+        "probability": answers.probabilities,
+        "predicted affect": answers.predicted_affect,
+        "rating": answers.affect,
+        "adaptation": answers.adapted,
+        "origin of affect": answers.affect_derived,
+    }
+    for name, values in numbers.items():
+        if values is not None and not np.allclose(values[first], values[row], 0, SUM_TOLERANCE, equal_nan=True):
+            return name
+    return ""
 
 
 def _check_same(answers: SystemAnswers) -> None:
@@ -226,6 +256,27 @@ def _check_same(answers: SystemAnswers) -> None:
                     f"'{excerpt(texts[first])}' in {answers.unit} {answers.line[first]}. Give each recording a name of "
                     "its own, such as its path, or write a column corpus."
                 )
+
+
+_NUMBERED = re.compile(r"(SPEAKER_|spk_|speaker )(\d+|[A-Z])")  # what a program calls a speaker of one recording
+
+
+def speakers_apart(names: Sequence[str], speakers: Sequence[str]) -> list[str]:
+    """Return the speaker of each row; one that a program numbered behind the recording, as it is nobody elsewhere.
+
+    Parameters
+    ----------
+    names : paths of recordings, or of turns in them: of one recording all speakers keep their names
+    """
+    places = {name: recording_and_start(name) for name in names} if any(map(_NUMBERED.fullmatch, speakers)) else {}
+    recordings = {name: file_and_channel(recording)[0] for name, (recording, _) in places.items()}
+    are_turns = {name for name, (_, start_s) in places.items() if start_s is not None}
+    if len({*recordings.values()}) < 2:
+        return list(speakers)
+    return [
+        f"{recordings[name]} {speaker}" if name in are_turns and _NUMBERED.fullmatch(speaker) else speaker
+        for name, speaker in zip(names, speakers, strict=True)
+    ]
 
 
 def excerpt(text: str) -> str:
@@ -389,6 +440,8 @@ class _Table:
         if not self.lines:
             raise CorpusError(f"{self.path}: it holds no predictions. Write one row a recording.")
         self._write_whole_numbers()
+        if SPEAKER in self.texts:
+            self.texts[SPEAKER] = speakers_apart(self.texts["name"], self.texts[SPEAKER])
         texts = {name: text_column(kept) for name, kept in self.texts.items()}
         probabilities = None
         if self.probabilities and not all(map(math.isnan, self.probabilities)):
@@ -414,8 +467,7 @@ class _Table:
             unread=self.layout.unread,
             **columns,
         )
-        check_unique(answers)
-        return answers
+        return once_each(answers)
 
     def _write_whole_numbers(self) -> None:
         """Write speakers and labels that are numbers without the ".0" of pandas; not labels with probabilities."""

@@ -4,7 +4,7 @@ Also McNemar's exact test, and Holm's correction.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError
-from earnest.evaluation.answers import TextColumn, text_column
+from earnest.evaluation.answers import TO_SCORE, TextColumn, map_words, text_column
 from earnest.evaluation.confusion import Counts, cells_of, confusion_counts, headline_scores
 from earnest.evaluation.intervals import (
     N_RESAMPLES,
@@ -214,19 +214,34 @@ def _matched(a: Predictions, b: Predictions) -> tuple[Indices, Indices, int]:
             f"The two files have no recording in common: {first_a} is in the first, {first_b} in the second. They are "
             "matched by the columns corpus and utterance_id: write them alike in both."
         )
-    pairs = []
+    pairs, others = [], dict[tuple[str, str], tuple[str, str]]()
     for place in common:
         own, other = list(places_a[place].values()), list(places_b[place].values())
         true_a, true_b = a.classes[a.emotion[own[0]]], b.classes[b.emotion[other[0]]]
         if true_a != true_b:
-            raise CorpusError(
-                f"{_name(place)}: the first file says it is {true_a}, the second {true_b}. "
-                "Only answers to the same labels can be compared."
-            )
+            others.setdefault((true_b, true_a), place)
         n_pairs = math.lcm(len(own), len(other))  # so that each answer of a system counts alike
         pairs += [(own[pair % len(own)], other[pair % len(other)]) for pair in range(n_pairs)]
+    if others:
+        raise _other_labels(others, {a.classes[number] for number in a.emotion})
     rows_a, rows_b = np.array(pairs, dtype=np.intp).T
     return rows_a, rows_b, len(common)
+
+
+def _other_labels(others: Mapping[tuple[str, str], tuple[str, str]], known: Container[str]) -> CorpusError:
+    """Return the error for labels that differ; where the first file never has those of the second, how to map them.
+
+    Parameters
+    ----------
+    others : true label of the second file, and of the first → an utterance that has them
+    known : true labels of the first file
+    """
+    ((theirs, ours), place), *_ = others.items()
+    told = f"{_name(place)}: the first file says it is {ours}, the second {theirs}"
+    advice = "Only answers to the same labels can be compared"
+    if not any(label in known for label, _ in others):
+        advice += f". Where they mean the same, say {map_words([*others])}{TO_SCORE}"
+    return CorpusError(f"{told}. {advice}.")
 
 
 def _places(predictions: Predictions) -> dict[tuple[str, str], dict[int, int]]:

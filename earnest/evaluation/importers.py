@@ -16,9 +16,9 @@ from earnest.evaluation.answers import (
     SUM_TOLERANCE,
     Layout,
     SystemAnswers,
-    check_unique,
     excerpt,
     of_objects,
+    once_each,
     read_table,
     text_column,
     who_speaks,
@@ -84,8 +84,7 @@ def read_pipeline_output(path: Path) -> SystemAnswers:
         probabilities=probabilities if some else None,
         unit=unit,
     )
-    check_unique(answers)
-    return answers
+    return once_each(answers)
 
 
 def _are_probabilities(scores: Mapping[str, float]) -> bool:

@@ -4,9 +4,8 @@ So nothing is scored.
 """
 
 import math
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from statistics import median
@@ -15,6 +14,7 @@ from typing import Any
 from earnest.audio.source import file_and_channel, recording_and_start
 from earnest.corpora.own.tables import Row, read_table
 from earnest.errors import EarnestError, first_line, shown
+from earnest.evaluation.answers import speakers_apart
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.texts import NONE, ShownNumber, percent, shown_number
 from earnest.export.card import begun_in
@@ -27,7 +27,6 @@ from earnest.runtime.answers import summary_of
 from earnest.runtime.timeline_plot import clock
 
 MOST_ROWS = 100  # of a table
-_NUMBERED = re.compile(r"(SPEAKER_|spk_|speaker )(\d+|[A-Z])")  # what a program calls a speaker of one recording
 LEAD = (
     "These are answers. Nobody said what is true, so the page can't tell how many are right: 'earnest models NAME' "
     "tells how many were on the recordings that the model was tested on."
@@ -168,15 +167,13 @@ def answers_page(path: Path) -> AnswersPage | None:
     places = Places(row.path for row in rows)
     rows = [replace(row, path=places.shown(row.path), error=places.shown(row.error)) for row in rows]
     n_answered, speech_s = sum(bool(row.emotion) for row in rows), sum(row.speech_s for row in rows)
-    recordings = {recording_and_start(row.path)[0] for row in rows}
     are_parts = all(recording_and_start(row.path)[1] is not None for row in rows)
     unit = "parts" if are_parts else "recordings"
-    keys: Mapping[str, Callable[[Answer], str]] = {
-        "folder": lambda row: str(PurePath(row.path).parent),
-        "channel": lambda row: str(file_and_channel(row.path)[1] or NONE),
-        "speaker": lambda row: _who_speaks(row, are_several=len(recordings) > 1) or NONE,
+    groups = {
+        "folder": [str(PurePath(row.path).parent) for row in rows],
+        "channel": [str(file_and_channel(row.path)[1] or NONE) for row in rows],
+        "speaker": [one or NONE for one in speakers_apart([row.path for row in rows], [row.speaker for row in rows])],
     }
-    groups = {name: [key(row) for row in rows] for name, key in keys.items()}
     sections = [
         _emotions(rows, unit),
         _counted("status", Counter(row.status for row in rows), len(rows), unit),
@@ -185,18 +182,6 @@ def answers_page(path: Path) -> AnswersPage | None:
         _counted("error", Counter(row.error for row in rows if row.error), len(rows), unit),
     ]
     return AnswersPage(path.stem, unit, len(rows), n_answered, speech_s, sections)
-
-
-def _who_speaks(row: Answer, are_several: bool) -> str:
-    """Return the speaker; of a turn one with a program's number behind the recording, as it means nobody elsewhere.
-
-    Parameters
-    ----------
-    are_several : recordings
-    """
-    recording, start_s = recording_and_start(row.path)
-    is_of_recording = are_several and start_s is not None and _NUMBERED.fullmatch(row.speaker)
-    return f"{file_and_channel(recording)[0]} {row.speaker}" if is_of_recording else row.speaker
 
 
 def write_answers_page(page: AnswersPage, place: Path) -> Path:

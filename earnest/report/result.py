@@ -9,6 +9,7 @@ from typing import Any
 from earnest.corpora.own.data import PROTOCOL
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import stamp_of
+from earnest.evaluation.doubts import doubts
 from earnest.evaluation.importers import SPANS, recognised
 from earnest.evaluation.metrics import Scores, affect_results, scores_of
 from earnest.evaluation.predictions import METRICS, WITH_TRUTH, Predictions, predictions_file, read_answers, told_by_run
@@ -82,7 +83,7 @@ class Result:
     name : of its folder or file
     runs : the trainings behind it, none for a predictions file
     noise : UA over the noise level, where that was evaluated
-    not_read : which columns of the file say nothing here, "" for none
+    notes : what of the file is not read or not counted, and what it may mean otherwise
     """
 
     name: str
@@ -91,7 +92,7 @@ class Result:
     facts: Facts
     runs: tuple[FoldRun, ...] = ()
     noise: NoiseCurve | None = None
-    not_read: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def n_folds(self) -> int:
@@ -124,7 +125,7 @@ def read_result(path: Path) -> Result:
     scores = scores_of(predictions)
     if not path.is_dir():
         facts = replace(_facts(told_by_run(path)), affect=affect_results(predictions) or {})
-        return Result(path.stem, predictions, scores, facts, not_read=answers.not_read)
+        return Result(path.stem, predictions, scores, facts, notes=[*answers.notes, *doubts(predictions)])
     name, facts = path.resolve().name, _facts(_document(path / METRICS))
     if facts.protocol == PROTOCOL:
         facts = replace(facts, learnt=str(_document(path / "bundle.json").get("name") or ""))

@@ -105,7 +105,7 @@ def headline_notes(results: Sequence[Result]) -> list[str]:
         f"An utterance without an answer counts as wrong{'; answered: ' if parts else ''}{', '.join(parts)}.",
     ]
     for result in results:
-        notes += [f"{result.name}: {told}" for told in [*result.scores.notes, *filter(None, [result.not_read])]]
+        notes += [f"{result.name}: {told}" for told in [*result.scores.notes, *result.notes]]
     if any(result.facts.stamp for result in results):
         notes.append("A stamped result was chosen on test data: it is too good, and here for comparison only.")
     return notes

@@ -18,6 +18,7 @@ import numpy as np
 
 from earnest.audio.activity import Extent
 from earnest.audio.deadline import check_deadline
+from earnest.audio.parts import by_start, in_order
 from earnest.audio.source import AudioInput, Source, path_of, source_name, source_of, whole_and_channel
 from earnest.bundle import SOUNDS, BundleInfo
 from earnest.errors import AudioError, MissingExtraError
@@ -245,6 +246,23 @@ class Bulk:
 
     def _clips(self, sources: Iterable[AudioInput], jobs: int) -> Iterator[PendingRecording]:
         """Yield recordings, in order, whose windows have all been answered.
+
+        Parts of one recording are read by their starts, unless somebody adapts to one after the other.
+        """
+        if self._adapter is not None:
+            yield from self._clips_in_turn(sources, jobs)
+            return
+        numbers = deque[int]()
+
+        def noted() -> Iterator[AudioInput]:
+            for number, source in by_start(sources):
+                numbers.append(number)
+                yield source
+
+        yield from in_order((numbers.popleft(), clip) for clip in self._clips_in_turn(noted(), jobs))
+
+    def _clips_in_turn(self, sources: Iterable[AudioInput], jobs: int) -> Iterator[PendingRecording]:
+        """Yield answered recordings in the order in which they are read.
 
         With several jobs, decoding and the network share as many threads; while one group of recordings is answered,
         the next one is decoded.

@@ -22,7 +22,15 @@ from earnest.audio.deadline import Deadline, check_deadline, current_deadline
 from earnest.audio.io import MAX_SECONDS, AudioStream, Frames, check_form, checked
 from earnest.audio.parts import PartReader
 from earnest.audio.source import Channel, Part, Source, opened, source_name, whole_and_channel
-from earnest.errors import AudioError, DecoderDiedError, EarnestError, TooLateError, counted, printable
+from earnest.errors import (
+    AudioError,
+    DecoderDiedError,
+    EarnestError,
+    RecordingTooLongError,
+    TooLateError,
+    counted,
+    printable,
+)
 from earnest.runtime.decoder_child import Kind
 from earnest.runtime.decoder_process import START_S, DecoderProcess
 from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of, read_picture
@@ -77,18 +85,26 @@ class Reading:
     ----------
     max_seconds : longer ones are refused
     file_s : seconds in which one must be decoded and cut into windows, a long one answered; infinity for no bound
+    if_too_long : what else to do about longer ones, a sentence
     """
 
     max_seconds: float = MAX_SECONDS
     decoders: Decoders = field(default_factory=InProcess)
     file_s: float = math.inf
+    if_too_long: str = ""
 
     def __post_init__(self) -> None:
         require_seconds(max_seconds=self.max_seconds, file_s=self.file_s)
 
-    def open_audio(self, source: Source) -> AbstractContextManager[AudioStream]:
+    @contextmanager
+    def open_audio(self, source: Source) -> Iterator[AudioStream]:
         """Open a recording; see `Decoders`."""
-        return self.decoders.open_audio(source, self.max_seconds)
+        try:
+            with self.decoders.open_audio(source, self.max_seconds) as audio:
+                yield audio
+        except RecordingTooLongError as error:
+            error.args = (f"{error} {self.if_too_long}".rstrip(),)  # another one would keep both, and the sound
+            raise
 
     def deadline(self, source: Source) -> Deadline:
         """Start the clock for one recording; its error is one of the recording's own."""

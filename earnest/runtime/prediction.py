@@ -14,7 +14,7 @@ import numpy.typing as npt
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, in_percent, shown, suggestion
 from earnest.labels import UNSURE, composed
-from earnest.settings.limits import Share, Validated
+from earnest.settings.limits import SHARE
 
 Shares: TypeAlias = npt.NDArray[np.floating]
 Classes: TypeAlias = Sequence[str] | Mapping[str, float | None] | str | None
@@ -163,7 +163,7 @@ class OptionWords(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Options(Validated):
+class Options:
     """A caller's options: classes, abstention.
 
     Attributes
@@ -173,7 +173,14 @@ class Options(Validated):
     """
 
     classes: tuple[str, ...] = ()
-    abstain_below: Share | None = None
+    abstain_below: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.abstain_below is not None and not SHARE.holds(self.abstain_below):
+            told = "0 tells every answer, None goes by the model's own"
+            raise EarnestError(
+                f"abstain_below: expected a confidence {SHARE}, got {shown(self.abstain_below)}. {told}."
+            )
 
     @classmethod
     def of(cls, classes: Classes = None, abstain_below: float | None = None) -> "Options":

@@ -87,7 +87,8 @@ class Predictor:
     ----------
     activity : what finds speech, see `earnest.audio.activity`
     decoders : what decodes recordings; for those of strangers, child processes: `earnest.runtime.decoders`
-    file_s : seconds for reading one recording, see `earnest.runtime.decoders.Reading`
+    file_s, if_too_long : seconds for reading one recording, and what to do about one that is too long, see
+        `earnest.runtime.decoders.Reading`
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Predictor:
         require_seconds(batch_s=batch_s)
         self.max_seconds, self.batch_s, self.activity = max_seconds, batch_s, "auto"
         self.decoders: Decoders = InProcess()
-        self.file_s = math.inf
+        self.file_s, self.if_too_long = math.inf, ""
         self.graph, self.info = network_of(bundles, threads, provider, tta, backend, hint)
         self._bundles = bundles
         self._tta = tta
@@ -363,7 +364,7 @@ class Predictor:
 
     @property
     def _reading(self) -> Reading:
-        return Reading(self.max_seconds, self.decoders, self.file_s)
+        return Reading(self.max_seconds, self.decoders, self.file_s, self.if_too_long)
 
     @property
     def _windowing(self) -> Windowing:

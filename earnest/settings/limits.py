@@ -94,7 +94,8 @@ class NotEmpty:
 Positive: TypeAlias = Annotated[float, Bounds(gt=0)]
 Count: TypeAlias = Annotated[int, Bounds(ge=1)]
 NumberFromZero: TypeAlias = Annotated[int, Bounds(ge=0)]
-Share: TypeAlias = Annotated[float, Bounds(ge=0, le=1)]
+SHARE = Bounds(ge=0, le=1)
+Share: TypeAlias = Annotated[float, SHARE]
 ShareBelowOne: TypeAlias = Annotated[float, Bounds(ge=0, lt=1)]
 Seed: TypeAlias = Annotated[int, Bounds(ge=0, lt=2**31)]
 

@@ -4,13 +4,15 @@ import csv
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
+from earnest.audio.sound_file import ZIP, text_in
 from earnest.audio.source import Channel, Part, Source, channel_number, is_file, path_in, path_of
-from earnest.corpora.folders import RecordingFinder
+from earnest.corpora.folders import RecordingFinder, is_recording
 from earnest.corpora.manifest import names_microphones
 from earnest.corpora.own.tables import PATH, SPEAKER, guessed_name
 from earnest.corpora.turns import are_turns, recording_of, turns_by_recording
@@ -68,6 +70,17 @@ def is_table(path: str) -> bool:
 def is_list(path: str) -> bool:
     """Whether a word of the command line is a list of recordings: a table, or a file of speaker turns."""
     return is_table(path) or (are_turns(path) and not is_folder(path))
+
+
+def warn_of_text(path: str) -> None:
+    """Say how a list of recordings is saved where a file is none by its name, and text or a spreadsheet inside."""
+    if is_recording(path) or not is_file(Path(path)):
+        return
+    with suppress(OSError), Path(path).open("rb") as file:
+        head = file.read(64)
+        if head.startswith(ZIP) or text_in(head):
+            told = "no recording. If it is a list of recordings, save it as .csv, with a column 'path'"
+            _log.warning("%s: %s.", printable(path), told)
 
 
 def read_list(path: Path) -> ListedRecordings:

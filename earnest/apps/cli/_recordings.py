@@ -23,7 +23,15 @@ from typing import BinaryIO, TypeAlias, TypeVar
 import click
 
 from earnest.apps.cli import say
-from earnest.apps.cli._lists import Listed, ListedRecordings, is_folder, is_list, read_list, warn_of_columns
+from earnest.apps.cli._lists import (
+    Listed,
+    ListedRecordings,
+    is_folder,
+    is_list,
+    read_list,
+    warn_of_columns,
+    warn_of_text,
+)
 from earnest.apps.cli._typed import refuse_input
 from earnest.audio.io import load_waveform
 from earnest.audio.source import (
@@ -252,6 +260,7 @@ class NamedRecordings:
                 warn_of_columns(listed.first, printable(word))
                 found += in_channels(listed.sources, channels)
             else:
+                warn_of_text(word)
                 found += in_channels([word], channels)
         refuse_input(output, chain(self._words, (path_of(whole_and_channel(source)[0]) for source in found)))
         return found

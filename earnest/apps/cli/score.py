@@ -23,12 +23,12 @@ from earnest.apps.cli._typed import (
 from earnest.bundle import load_bundle, shipped_bundles
 from earnest.corpora.load import corpus_root, load_corpus, scheme_of_rows, usable
 from earnest.corpora.manifest import Utterance, read_manifest
-from earnest.errors import EarnestError, MissingExtraError, counted, named
+from earnest.errors import EarnestError, MissingExtraError, named
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
-from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, TextColumn
+from earnest.evaluation.answers import SystemAnswers, TextColumn
 from earnest.evaluation.author_protocols import stamp_of
-from earnest.evaluation.calibration import known_rows
 from earnest.evaluation.confusion import HEADLINES
+from earnest.evaluation.doubts import N_NAMED, doubts
 from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.intervals import Slice, manifest_columns
 from earnest.evaluation.metrics import Scores, affect_results, intensity_scores, score, seeds_apart
@@ -48,7 +48,6 @@ from earnest.evaluation.texts import NONE, SCORES_IN_WORDS, percent, range_text,
 from earnest.files.writing import SUMS, holding, refuse_existing, summed_in, write_atomically, write_json, write_sums
 from earnest.labels import Scheme, composed, scheme_called
 
-N_NAMED = 8
 DERIVED = "Affect is derived from emotions, not learnt from ratings; here it is scored by ratings."
 
 
@@ -125,15 +124,14 @@ def _learnt_from(models: Sequence[str], predictions: Predictions) -> list[str]:
 
 
 def _with_truth(answers: SystemAnswers, source: Source) -> ToScore:
-    not_read = list(filter(None, [answers.not_read]))
     if not source.has_truth:
         if not source.changes:
             predictions = Predictions.of(answers)
-            notes = [*not_read, *_doubts(predictions)]
+            notes = [*answers.notes, *doubts(predictions)]
             return ToScore(predictions, notes, more=_affect_scores(predictions))
         found = relabelled(answers, _label_mapping(source, answers, ()))
         predictions = Predictions.of(found.answers)
-        notes = [*not_read, *_notes(found, None, source), *_doubts(predictions, found.outside)]
+        notes = [*answers.notes, *_notes(found, None, source), *doubts(predictions, found.outside)]
         return ToScore(predictions, notes)
     rows = source.utterances()
     label_mapping = _label_mapping(source, answers, rows)
@@ -143,7 +141,7 @@ def _with_truth(answers: SystemAnswers, source: Source) -> ToScore:
     columns = manifest_columns(predictions, joined.utterances)
     more = _affect_scores(predictions)
     derived = [DERIVED] if more and answers.affect_derived is not None and answers.affect_derived.any() else []
-    notes = [*not_read, *_notes(found, joined, source), *_doubts(predictions, found.outside), *derived]
+    notes = [*answers.notes, *_notes(found, joined, source), *doubts(predictions, found.outside), *derived]
     return ToScore(predictions, notes, columns, more)
 
 
@@ -169,6 +167,7 @@ def _notes(found: Relabelled, joined: Joined | None, source: Source) -> list[str
     if joined is not None:
         counted += [
             (joined.n_dropped, "Utterances of the manifest left out, unusable or their label not in the scheme"),
+            (joined.n_repeats, "Rows of the manifest that say of a recording what another row says, counted once"),
             (joined.n_unanswered, "Utterances of the manifest without an answer, counted as wrong"),
             (joined.n_unknown, "Left out, their utterance is not in the manifest"),
             (joined.n_by_name, "Found by the name of the file alone, in another folder than the answers say"),
@@ -182,38 +181,6 @@ def _no_label(found: Relabelled, source: Source) -> str:
     if source.scheme is not None:
         return f"not in the scheme ({words})"
     return f"no label of the manifest ({words}; say --map ANSWER=TRUTH for what they mean)"
-
-
-def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
-    """List reasons to doubt that a file means what is scored.
-
-    Parameters
-    ----------
-    outside : labels answered that are no class, and count as none
-    """
-    answered = predictions.predicted >= 0
-    told, true = (set(np.unique(column).tolist()) for column in (predictions.predicted[answered], predictions.emotion))
-    doubts = []
-    if (told or outside) and not told & true:
-        answers, truth = ([predictions.classes[number] for number in sorted(some)] for some in (told, true))
-        names = f"{named([*answers, *outside], N_NAMED)} against {named(truth, N_NAMED)}"
-        doubts.append(f"No answer is a true label: {names}. Say --map ANSWER=TRUTH for each of them if they are.")
-    elif predictions.probabilities is None and told - true:
-        numbers = {predictions.classes[one]: int((predictions.predicted == one).sum()) for one in sorted(told - true)}
-        names = named([f"'{name}' ({counted(number, 'answer')})" for name, number in numbers.items()], N_NAMED)
-        meant = "Say --map ANSWER=TRUTH where it means a true label; leave the cell empty where it means no answer"
-        doubts.append(f"Counted as a class and never true: {names}. {meant}.")
-    if predictions.probabilities is not None:
-        known = answered & known_rows(predictions.probabilities)
-        rows = predictions.probabilities[known]
-        # p of the class answered against the largest: equal ones are no contradiction.
-        own = rows[np.arange(len(rows)), predictions.predicted[known]]
-        if n_others := int((own < rows.max(axis=1) - SUM_TOLERANCE).sum()):
-            doubts.append(
-                f"In {counted(n_others, 'row')} another class is likelier than the one answered, which is what "
-                "is scored."
-            )
-    return doubts
 
 
 def _affect_scores(predictions: Predictions) -> dict[str, Any]:

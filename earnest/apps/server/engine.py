@@ -205,7 +205,8 @@ class ModelThreads:
         predictors: dict[str, Predictor] = {}
         for name_or_path in settings.models:
             predictor = Predictor.load(name_or_path, settings.threads, settings.provider)
-            predictor.max_seconds = settings.limits.recording_s
+            predictor.max_seconds, longer_s = settings.limits.recording_s, settings.limits.timeline_s
+            predictor.if_too_long = f"Or ask /v1/predict with kind=timeline, for up to {longer_s:g} s."
             if predictor.can_adapt:
                 predictor.adaptation  # noqa: B018 -- a broken one is told at the start
             if settings.micro_batch > 1:

@@ -28,7 +28,7 @@ from earnest.apps.server.formats import (
 )
 from earnest.apps.server.service import Service
 from earnest.audio.source import MAX_CHANNELS
-from earnest.errors import EarnestError, RecordingTooLongError, shown, suggestion
+from earnest.errors import EarnestError, shown, suggestion
 from earnest.runtime.prediction import ClassChoice, Options, Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
@@ -148,11 +148,7 @@ def recordings_router(service: Service) -> APIRouter:
             asked = classes_of(predictor, options)
             body = replace(await read_body(request, limits, share, ONE), channel=query.channel)
             with service.requests.inside(client):
-                try:
-                    answer = await service.engine.run(predictor, lambda model: task(model, body), request.receive)
-                except RecordingTooLongError as error:
-                    more = f" Or ask with kind=timeline, for up to {limits.timeline_s:g} s."
-                    raise ProblemError("too-large", f"{error}{more if query.kind == 'utterance' else ''}") from None
+                answer = await service.engine.run(predictor, lambda model: task(model, body), request.receive)
                 text = _text(answer, chosen, asked)
                 await service.keeper.keep(body.uploads, text)
         service.count("/v1/predict", [answer.prediction if isinstance(answer, Timeline) else answer])

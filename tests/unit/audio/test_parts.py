@@ -13,7 +13,7 @@ import soundfile
 from earnest.audio import parts as parts_module
 from earnest.audio.deadline import Deadline
 from earnest.audio.io import Frames, decode, load_waveform, open_frames
-from earnest.audio.parts import PartReader, load_waveforms
+from earnest.audio.parts import PartReader, by_start, in_order, load_waveforms
 from earnest.audio.source import Channel, Part, Source
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError
@@ -58,12 +58,25 @@ def test_parts_in_a_row_are_one_pass_and_what_each_is_by_itself(talk: str) -> No
     reader = PartReader(opener)
     sides = [Part(Channel(talk, side), *span) for span in SPANS for side in (1, 2)]
     with reader.kept_open():
-        for part in (*(Part(talk, *span) for span in SPANS[:-1]), *sides[:-2]):
+        for part in (*(Part(talk, *span) for span in SPANS), *sides):
             np.testing.assert_array_equal(read(reader, part), decode(part).waveform)
         assert (opener.n_opened, opener.n_closed) == (1, 0)
     assert opener.n_closed == 1
     read(reader, Part(talk, 1, 2))
     assert (opener.n_opened, opener.n_closed) == (2, 2)  # outside of the block each by itself
+
+
+def test_parts_of_one_recording_are_read_by_their_starts_and_told_as_they_were_asked(talk: str) -> None:
+    def part(start_s: float, source: Source = talk) -> Part:
+        return Part(source, start_s, start_s + 0.5)
+
+    sources: list[object] = [part(9), part(2, Path(talk)), part(5, Channel(talk, 2)), talk, part(3, SOUND.tobytes())]
+    sources += [part(1, b"other"), None, part(4), part(0), part(2), Part("", 3), "x.wav"]
+    found = list(by_start(sources))
+    assert [number for number, _ in found] == [1, 2, 0, 3, 4, 5, 6, 8, 9, 7, 10, 11]
+    assert list(in_order(found)) == sources
+    endless = by_start(iter(lambda: talk, None))  # nothing but parts waits for what follows
+    assert [next(endless)[0] for _ in range(3)] == [0, 1, 2]
 
 
 def test_what_is_held_is_bounded_and_what_lies_before_is_read_anew(talk: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -426,10 +426,11 @@ def test_a_connection_that_breaks_is_replaced_once() -> None:
 def test_unreadable_recordings_are_the_librarys_errors(client: Client) -> None:
     with pytest.raises(AudioError, match="text"):
         client.predict(b"this is text")
-    with pytest.raises(
-        RecordingTooLongError, match=r"longer than 20 s.* Or call timeline\(…\), which has the same answer, for up to"
-    ):
-        client.predict((voice(21.0, 4_000), 4_000))
+    long, told = (voice(21.0, 4_000), 4_000), "Or call timeline(…), which has the same answer, for up to 3600 s."
+    with pytest.raises(RecordingTooLongError, match=rf"longer than 20 s.* {re.escape(told)}"):
+        client.predict(long)
+    (row,) = client.predict_many([long])
+    assert row.error is not None and row.error.endswith(told)
 
 
 def test_errors_name_what_the_caller_named(client: Client, tmp_path: Path, clip: Path) -> None:

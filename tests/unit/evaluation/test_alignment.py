@@ -78,6 +78,20 @@ def test_one_clip_under_two_names_is_refused():
         join(said(("a", "sad"), ("x/a.wav", "sad")), ROWS)
 
 
+def test_a_recording_that_two_raters_label_alike_counts_once_and_otherwise_is_told():
+    again = clip("a#2", path=ROWS[0].path)
+    for answers in (said(("a", "sad"), ("b", "sad")), said(("b", "sad"))):
+        joined = join(answers, [*ROWS[:2], again])
+        assert sorted(joined.predictions.utterance_id) == ["a", "b"]
+        assert joined.n_repeats == 1
+        with pytest.raises(CorpusError, match=r"a.wav: two rows of the manifest .*, happy \('a'\) and sad \('a#2'\)"):
+            join(answers, [*ROWS[:2], replace(again, emotion="sad")])
+    both = join(said(("a", "sad"), ("a#2", "happy")), [ROWS[0], again])
+    assert (len(both.predictions), both.n_repeats) == (2, 0)
+    part = replace(again, start_s=1.0)
+    assert join(said(("a", "sad")), [ROWS[0], part]).n_unanswered == 1
+
+
 def test_a_file_of_the_same_name_in_another_folder_is_another_recording():
     answers = said(("calls/ann/a.wav", "sad"), ("calls/data/a.wav", "happy"), ("calls/ben/a.wav", "angry"))
     with pytest.raises(

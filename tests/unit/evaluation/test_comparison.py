@@ -208,6 +208,11 @@ def test_other_labels_other_clips_and_repeated_clips_are_refused():
     emotion[7] = 0
     with pytest.raises(CorpusError, match=r"made/s00-7: the first file says it is sad, the second happy"):
         compare(a, replace(a, emotion=emotion), np.random.default_rng(0))
+    renamed = replace(a, classes=tuple(map(str.title, a.classes)))
+    with pytest.raises(
+        CorpusError, match=r"s00-0: the first file says it is happy, the second Happy\..*, say --map Happy=h"
+    ):
+        compare(a, renamed, np.random.default_rng(0))
     with pytest.raises(CorpusError, match="no recording in common"):
         compare(a, replace(a, corpus=same_text("other", len(a))), np.random.default_rng(0))
     twice = a.take(np.array([0, 1, 1]))

@@ -79,8 +79,8 @@ def test_scores_that_do_not_sum_to_one_are_no_probabilities(tmp_path):
         ('[{"file": 3, "label": "sad"}]', "p.json, entry 1: the name of the file must be a text"),
         ('[{"file": "\\ud800", "label": "sad"}]', "half a character"),
         ('[{"file": "a", "label": "\\ud800"}]', "half a character"),
-        ('{"a": [{"label": "sad"}]}\n{"a": [{"label": "sad"}]}', "p.json:2: 'a' is in line 1 already"),
-        ('[["a", []], ["a", []]]', "p.json, entry 2: 'a' is in entry 1 already"),
+        ('{"a": [{"label": "sad"}]}\n{"a": [{"label": "joy"}]}', "p.json:2: 'a' is in line 1 already"),
+        ('[["a", []], ["a", {"label": "x"}]]', "p.json, entry 2: 'a' is in entry 1 already"),
         ('{"file": "a", "label": "sad"}\n{"file": "b"', "p.json:2: not valid JSON"),
         (json.dumps({f"f{n}": [{"label": f"e{n}", "score": 1}] for n in range(1001)}), "1001 different labels"),
     ],
@@ -163,7 +163,7 @@ def test_tables_of_predictions_and_of_audformat(tmp_path):
         (["file,sad,predicted", "a,1e999,sad"], ":2, column 'sad': expected a number, got '1e999'"),
         (["file,predicted", "a,sad,"], ":2: 3 cells, but the header has 2"),
         (["file,predicted", ",sad"], ":2, column 'file': it is empty"),
-        (["file,start,predicted", "a,0,sad", "a,1,sad", "a,0,sad"], ":4: 'a' is in line 2 already"),
+        (["file,start,predicted", "a,0,sad", "a,1,sad", "a,0,happy"], ":4: 'a' is in line 2 already"),
     ],
 )
 def test_what_is_wrong_in_a_table_is_named(lines, message, tmp_path):
@@ -337,3 +337,15 @@ def test_a_label_that_macos_wrote_is_the_class_of_the_same_label_as_typed(conten
         answers = read_any(written(tmp_path, content.format(*forms), "p.json" if is_json else "p.csv"))
         assert (answers.labels, answers.predicted.tolist()) == ((typed, "sad"), [typed])
         assert is_json or answers.own_truth().tolist() == [typed]
+
+
+def test_speakers_that_a_program_numbered_are_those_of_their_recording(tmp_path):
+    turns = ["a.wav@0-2", "a.wav#2@3-4", "b.wav@1-3", "b.wav@5-6", "b.wav"]
+    speakers = ["SPEAKER_00", "SPEAKER_00", "SPEAKER_00", "Ann", "SPEAKER_00"]
+    rows = [f"{name},ok,sad,{speaker}" for name, speaker in zip(turns, speakers, strict=True)]
+    path = tmp_path / "answers.csv"
+    path.write_text("\n".join(["path,status,emotion,speaker", *rows]) + "\n")
+    expected = ["a.wav SPEAKER_00", "a.wav SPEAKER_00", "b.wav SPEAKER_00", "Ann", "SPEAKER_00"]
+    assert read_any(path).text("speaker").tolist() == expected
+    path.write_text("\n".join(["path,status,emotion,speaker", *rows[:2]]) + "\n")
+    assert read_any(path).text("speaker").tolist() == ["SPEAKER_00", "SPEAKER_00"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
-from earnest.evaluation.answers import MOST_LABELS, check_unique, text_column
+from earnest.evaluation.answers import MOST_LABELS, once_each
 from earnest.evaluation.importers import read_any
 from earnest.evaluation.predictions import (
     WITH_TRUTH,
@@ -74,7 +74,7 @@ def test_the_smallest_file_has_three_columns_and_classes_in_canonical_order(tmp_
         (["utterance_id,emotion,predicted,emotion", "a,sad,sad,sad"], ":1: the column 'emotion' is there twice"),
         ([HEADER], "holds no predictions"),
         ([HEADER, "a,made"], ":2: 2 cells, but the header has 9"),
-        ([HEADER, GOOD, GOOD], ":3: 'a' is in line 2 already"),
+        ([HEADER, GOOD, GOOD.replace(",sad", ",happy")], ":3: 'a' is in line 2 already"),
         (
             ["utterance_id,fold,emotion,predicted", "1.wav,ann,sad,sad", "1.wav,bob,happy,sad"],
             ":3: '1.wav' has the emotion 'happy', but 'sad' in line 2. Give each recording a name of its own",
@@ -243,8 +243,8 @@ def test_probabilities_that_were_rounded_are_made_to_sum_to_one(cells, tmp_path)
 
 def test_a_repeated_utterance_is_found_far_below(tmp_path):
     lines = many_lines(1200)
-    lines.append(lines[3])
-    with pytest.raises(CorpusError, match=f":{len(lines)}: 'clip-2' is in line 4 already"):
+    lines.append(lines[3].replace("0.25", "0.2").replace("0.75", "0.8"))
+    with pytest.raises(CorpusError, match=f":{len(lines)}: 'clip-2' is in line 4 already, with another probability"):
         read_predictions(written(tmp_path, *lines))
 
 
@@ -257,11 +257,34 @@ def test_equal_names_of_other_corpora_are_no_repeats(tmp_path):
     assert len(read_predictions(written(tmp_path, HEADER, GOOD, GOOD.replace("made", "other")))) == 2
 
 
-def test_answers_whose_names_are_equal_are_refused(tmp_path):
+def test_rows_that_say_the_same_count_once(tmp_path):
     answers = read_answers(written(tmp_path, *many_lines(3)))
-    check_unique(answers)
-    with pytest.raises(CorpusError, match=":3: 'clip-0' is in line 2 already"):
-        check_unique(replace(answers, name=text_column(["clip-0", "clip-0", "clip-2"])))
+    assert once_each(answers) is answers
+    again = read_answers(written(tmp_path, *many_lines(3), many_lines(3)[2]))
+    assert (again.name.tolist(), again.line.tolist()) == (["clip-0", "clip-1", "clip-2"], [2, 3, 4])
+    assert again.notes == [*answers.notes, "Rows that say of a recording what a row before says, counted once: 1."]
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"predicted": "sad"}, "answer ('happy' there, 'sad' here)"),
+        ({"predicted": ""}, "answer ('happy' there, none here)"),
+        ({"emotion": "sad"}, "true label ('happy' there, 'sad' here)"),
+        ({"speaker": "ben"}, "speaker ('ann' there, 'ben' here)"),
+        ({"p_happy": "0.25", "p_sad": "0.75"}, "probability"),
+        ({"adapted": "true"}, "adaptation"),
+        ({"predicted_valence": "0.5"}, "predicted affect"),
+        ({"valence": "2"}, "rating"),
+    ],
+)
+def test_rows_that_contradict_are_told_with_their_lines(tmp_path, other, told):
+    row = {"utterance_id": "a", "speaker": "ann", "emotion": "happy", "predicted": "happy", "p_happy": "0.75"}
+    row |= {"p_sad": "0.25", "adapted": "false"}
+    row |= {f"{prefix}{name}": "1" for prefix in ("", "predicted_") for name in ("valence", "arousal", "dominance")}
+    path = written(tmp_path, *(",".join(cells) for cells in (row, row.values(), {**row, **other}.values())))
+    with pytest.raises(CorpusError, match=re.escape(f":3: 'a' is in line 2 already, with another {told}. Keep one.")):
+        read_predictions(path)
 
 
 def test_the_first_wrong_line_is_named(tmp_path):

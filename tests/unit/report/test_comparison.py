@@ -85,6 +85,14 @@ def test_columns_that_are_not_read_are_told(tmp_path: Path) -> None:
     assert "theirs: Columns that are not read: topic." in told
 
 
+def test_answers_that_are_never_true_are_told(tmp_path: Path) -> None:
+    (tmp_path / "ours.csv").write_text("utterance_id,emotion,predicted\na,sad,sad\nb,happy,sad\n")
+    (tmp_path / "theirs.csv").write_text("utterance_id,emotion,predicted\na,sad,sad\nb,happy,hap\n")
+    told = earnest_cli("compare", tmp_path / "ours.csv", tmp_path / "theirs.csv")
+    assert "theirs: Counted as a class and never true: 'hap' (1 answer). Say --map ANSWER=TRUTH to earnest" in told
+    assert "ours: Counted" not in told
+
+
 def test_recordings_whose_names_macos_wrote_are_those_whose_names_were_typed(tmp_path: Path) -> None:
     for corpus in ("", "Schön"):
         paths = [tmp_path / f"{form}{corpus}.csv" for form in ("NFC", "NFD")]

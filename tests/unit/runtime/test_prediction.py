@@ -137,10 +137,13 @@ def test_how_frequent_classes_are_has_to_add_up(classes: str, why: str) -> None:
         ClassChoice(INFO, Options.of(classes))
 
 
-@pytest.mark.parametrize("below", [-0.1, 1.1, float("nan")])
-def test_a_threshold_is_a_probability(below: float) -> None:
-    with pytest.raises(EarnestError, match="abstain_below must be from 0 to 1, got"):
+@pytest.mark.parametrize("below", [-0.1, 1.1, float("nan"), "0.5", True])
+def test_a_threshold_is_a_probability(below: Any) -> None:
+    with pytest.raises(EarnestError) as caught:
         Options.of(abstain_below=below)
+    assert type(caught.value) is EarnestError  # no recipe is wrong
+    told = f"abstain_below: expected a confidence from 0 to 1, got {below!r}. 0 tells every answer"
+    assert str(caught.value).startswith(told)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import asdict
 from io import BytesIO
@@ -18,11 +19,15 @@ import soundfile
 from stand_in import CLASSES, stand_in_model, write_adapting, write_bundle, write_hearing
 
 import earnest
+from earnest.audio.io import Frames, open_frames
+from earnest.audio.parts import PartReader
+from earnest.audio.source import Part, Source, path_of
 from earnest.audio.waveform import Waveform
 from earnest.bundle import SHIPPED, TrainingCorpus, classes_text, load_bundle
 from earnest.errors import AudioError, BundleError, EarnestError
 from earnest.export.onnx import finished
 from earnest.runtime import bulk
+from earnest.runtime.decoders import InProcess
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction, polarity_of
 from earnest.runtime.predictor import Predictor
@@ -68,6 +73,33 @@ def test_path_bytes_file_and_array_agree(model: Predictor, tmp_path: Path) -> No
     results.append(model.predict(soundfile.read(path, dtype="float32")))
     assert len({tuple(result.probabilities.values()) for result in results}) == 1
     assert [result.path for result in results] == [str(path), "bytes", "stream", "array"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_parts_in_any_order_are_read_in_one_pass_and_answered_in_theirs(
+    model: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    soundfile.write(tmp_path / "talk.ogg", voice(6.0), 16_000)
+    opened: list[float] = []
+
+    @contextmanager
+    def counted(source: Source, max_seconds: float, from_s: float) -> Iterator[Frames]:
+        opened.append(from_s)
+        with open_frames(source, max_seconds, from_s) as frames:
+            yield frames
+
+    own = copy(model)
+    own.decoders = InProcess()
+    monkeypatch.setattr(own.decoders, "_parts", PartReader(counted))
+    monkeypatch.setattr("earnest.audio.parts.HELD_S", 1.0)
+    spans = [(4, None), (2, 3), (0, 1), (3, 4), (1, 2)]
+    parts = [Part(tmp_path / "talk.ogg", start_s, end_s) for start_s, end_s in spans]
+    rows = list(own.predict_many(parts, jobs))
+    assert opened == [0]
+    assert [row.path for row in rows] == [path_of(part) for part in parts]
+    for row, part in zip(rows, parts, strict=True):
+        expected = model.predict(part).probabilities
+        np.testing.assert_allclose(list(row.probabilities.values()), list(expected.values()), atol=1e-5)
 
 
 def test_neighbours_and_padding_change_nothing(model: Predictor) -> None:

@@ -113,6 +113,24 @@ def test_times_of_other_columns_that_are_not_read_are_told(
     assert (len(messages) == 1 and told in messages[0]) if told else not messages
 
 
+def test_a_named_file_that_may_be_a_list_is_told_how_lists_are_saved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = {
+        "list.txt": b"a.wav\nb.wav\n",
+        "list.xlsx": b"PK\x03\x04" + bytes(99),
+        "notes.wav": b"text",
+        "x.raw": bytes(99),
+    }
+    for name, data in names.items():
+        (tmp_path / name).write_bytes(data)
+    NamedRecordings([*(str(tmp_path / name) for name in names), str(tmp_path / "none.txt"), "x" * 300]).sources()
+    told = "no recording. If it is a list of recordings, save it as .csv, with a column 'path'."
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / name}: {told}" for name in ("list.txt", "list.xlsx")
+    ]
+
+
 def test_times_may_have_decimal_commas_where_commas_part_no_cells(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path;start_s;end_s\na.wav;0,5;2\n")
     assert read_list(tmp_path / "list.csv").sources == (Part(str(tmp_path / "a.wav"), 0.5, 2.0),)

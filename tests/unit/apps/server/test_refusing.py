@@ -126,7 +126,10 @@ def test_a_decompression_bomb_is_refused(client: TestClient) -> None:
     answer = client.post("/v1/predict", content=file.getvalue(), headers=WAV)
     assert "longer than 30 s" in refused(answer, 413, "too-large")["detail"]
     answer = client.post("/v1/predict?kind=timeline", content=file.getvalue(), headers=WAV)
-    assert "longer than 60 s" in refused(answer, 413, "too-large")["detail"]
+    told = refused(answer, 413, "too-large")["detail"]
+    assert "longer than 60 s" in told and "Or ask" not in told
+    (row,) = client.post("/v1/batch", files={"file": file.getvalue()}).json()["predictions"]
+    assert row["error"].endswith("Cut it into parts. Or ask /v1/predict with kind=timeline, for up to 60 s.")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,8 @@ def test_what_is_no_recording_is_not_readable(client: TestClient, body: bytes) -
     for query in ("", "?kind=timeline"):
         answer = client.post(f"/v1/predict{query}", files={"file": ("/home/anna/call.wav", body)})
         assert refused(answer, 422, "not-readable")["detail"].startswith("call.wav: ")
+    (row,) = client.post("/v1/batch", files={"file": ("call.wav", body)}).json()["predictions"]
+    assert row["error"].startswith("call.wav: ") and ".csv" not in row["error"]
 
 
 @pytest.mark.parametrize(
