@@ -210,14 +210,23 @@ def once_each(answers: SystemAnswers) -> SystemAnswers:
     seen: dict[tuple[str, ...], int] = {}
     for row, key in enumerate(zip(answers.name, *columns, strict=True)):
         first = seen.setdefault(key, row)
+        where = f"{answers.unit} {answers.line[first]}"
+        if first != row and not _is_known(answers, row):
+            told = f"{answers.place(row)}: '{excerpt(key[0])}' is in {where} already. Keep one"
+            raise CorpusError(f"{told}, or name each recording by a path of its own.")
         if first != row and (other := _contradiction(answers, first, row)):
-            where = f"{answers.unit} {answers.line[first]}"
             raise CorpusError(
                 f"{answers.place(row)}: '{excerpt(key[0])}' is in {where} already, with another {other}. Keep one."
             )
     rows = np.array([*seen.values()], dtype=np.int64)
     _check_same(found := replace(answers.take(rows), n_repeats=len(answers) - len(rows)))
     return found
+
+
+def _is_known(answers: SystemAnswers, row: int) -> bool:
+    """Whether a row's name is a path, or it has probabilities: two recordings called 1.wav may have the same label."""
+    has_numbers = answers.probabilities is not None and not np.isnan(answers.probabilities[row]).any()
+    return has_numbers or "/" in answers.name[row]
 
 
 def _contradiction(answers: SystemAnswers, first: int, row: int) -> str:

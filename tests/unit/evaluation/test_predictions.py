@@ -389,3 +389,12 @@ def test_answers_among_fewer_classes_are_those_of_their_clips_with_their_probabi
         of_classes(predictions_of(rows, classes), ("happy", "sad"))
     with pytest.raises(CorpusError, match="without probabilities"):
         of_classes(predictions_of(rows[3:], classes), ("happy", "neutral"))
+
+
+def test_equal_rows_that_may_be_of_two_recordings_are_refused(tmp_path):
+    header = "utterance_id,emotion,predicted"
+    with pytest.raises(
+        CorpusError, match=r":3: '1.wav' is in line 2 already. Keep one, or name each recording by a path"
+    ):
+        read_predictions(written(tmp_path, header, "1.wav,sad,sad", "1.wav,sad,sad"))
+    assert len(read_predictions(written(tmp_path, header, "ann/1.wav,sad,sad", "ann/1.wav,sad,sad"))) == 1
