@@ -27,8 +27,8 @@ MOST_S = 1e9
 _CLOCK = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2}(?:[.,]\d{1,6})?)"  # 01:02:03,456 or 02:03.456
 _CUE = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
 _ARROW = re.compile(r"\s*[\d:.,]+\s*-->")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>", re.IGNORECASE)  # WebVTT's: <v Anna>
-_MARKUP = re.compile(r"<[^>]*>|\{\\[^}]*\}")  # <i>, <00:01.500>, and {\an8} of SubRip's
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s([^<>]+)>", re.IGNORECASE)  # WebVTT's: <v Anna>
+_MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")  # <i>, <00:01.500>, and {\an8} of SubRip's
 _NAMED = re.compile(r"\s*\[([^][]{1,80})\]:\s+(.*)", re.DOTALL)  # WhisperX' subtitles: [SPEAKER_00]: …
 _log = logging.getLogger("earnest")
 

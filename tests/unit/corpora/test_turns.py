@@ -142,6 +142,13 @@ def test_of_two_recordings_beside_subtitles_the_one_that_is_taken_is_told(
     assert told in caplog.text
 
 
+@pytest.mark.parametrize("text", ["<", "{\\\\", "<v ", "<v.", "["])
+def test_marks_that_nobody_closes_are_read_at_once(text: str, tmp_path: Path) -> None:
+    """A line of them took a minute and a half where each looked for its end in all that follows."""
+    path = written(tmp_path, "a.srt", f"1\n00:00:00,000 --> 00:00:02,000\n{text * 200_000}\n")
+    assert read_turns(path)[0].end_s == 2
+
+
 def test_files_are_known_by_their_ending_alone() -> None:
     assert all(map(are_turns, ("a.srt", "talk.en.VTT", "x/a.json", "a.rttm")))
     assert not any(map(are_turns, ("a.wav", "srt", "a.csv", "a.srt.wav")))
