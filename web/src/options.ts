@@ -52,7 +52,8 @@ const LEAST = 1e-12; // probability of a class; where all that are asked for hav
 /** The confidence below which an answer is "unsure". */
 export function thresholdOf(info: BundleInfo, { abstainBelow = null }: Options): number {
   if (abstainBelow !== null && !(abstainBelow >= 0 && abstainBelow <= 1)) {
-    throw new EarnestError(`abstainBelow must be from 0 to 1, got ${abstainBelow}.`);
+    const told = "0 tells every answer, null goes by the model's own";
+    throw new EarnestError(`abstainBelow: expected a confidence from 0 to 1, got ${abstainBelow}. ${told}.`);
   }
   return abstainBelow ?? info.abstain_below;
 }

@@ -91,8 +91,8 @@ test("wrong options say what is right", () => {
   };
   refused({ classes: ["hapy", "sad"] }, /no class 'hapy', but neutral, calm, happy, sad\. Did you mean 'happy'\?/);
   refused({ classes: "sad" }, /two classes or more, not for 'sad' alone/);
-  refused({ abstainBelow: 1.5 }, /abstainBelow must be from 0 to 1, got 1\.5/);
-  refused({ abstainBelow: NaN }, /abstainBelow must be from 0 to 1/);
+  refused({ abstainBelow: 1.5 }, /abstainBelow: expected a confidence from 0 to 1, got 1\.5\. 0 tells every answer, null goes/);
+  refused({ abstainBelow: NaN }, /abstainBelow: expected a confidence from 0 to 1, got NaN/);
 });
 
 test("the nearest right name is Python's", () => {
