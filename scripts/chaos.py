@@ -361,8 +361,9 @@ class Chaos:
             out = self._folder(target)
             start = time.monotonic()
             child = self._start(target, out)
-            if child.wait(END_S) not in (0, 3):
-                raise SystemExit(f"{target.name} fails undisturbed:\n{child.said()}")
+            if (code := child.wait(END_S)) not in (0, 3):
+                how = f"does not end in {END_S:g} s" if code is None else "fails"
+                raise SystemExit(f"{target.name} {how} undisturbed:\n{child.said()}")
             self._expected[target.name] = target.seen(out), time.monotonic() - start
         return self._expected[target.name]
 
@@ -487,7 +488,7 @@ def trace_once(run: Path) -> None:
 
 def main() -> None:
     """Run the rounds and tell."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["OMP_NUM_THREADS"] = "1"  # a forked child would wait for ever for threads that its parent had
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
