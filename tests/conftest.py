@@ -4,7 +4,7 @@ import gc
 import os
 
 # The tensors of tests are small: more threads than one only wait for each other. Set before torch is imported.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that import onnxruntime before earnest
 os.environ["EARNEST_CACHE_GB"] = "0"  # nobody's home is filled, and what is decoded is decoded here
 
