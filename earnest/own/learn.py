@@ -525,7 +525,7 @@ def advice_on_more(gain: UaChange, what: str, n_speakers: int) -> str:
     if gain.value > GAIN and least > 0:
         return (
             f"More {what}: with half of the {what} UA was {100 * gain.value:.1f} points lower, and twice as many may "
-            "help as much again."
+            "help further."
         )
     if 1 < n_speakers < FEW_SPEAKERS:
         return f"More speakers: results of {n_speakers} say little about other people."

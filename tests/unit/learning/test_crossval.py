@@ -186,7 +186,7 @@ def test_heads_of_half_of_the_speakers_learn_from_copies_as_whole_ones_do() -> N
 
 
 def test_advice_on_more_says_no_more_than_two_standard_errors_allow() -> None:
-    assert "twice as many may help as much again" in advice_on_more(UaChange(0.05, 0.02), "speakers", 12)
+    assert "twice as many may help further" in advice_on_more(UaChange(0.05, 0.02), "speakers", 12)
     assert "may help little" in advice_on_more(UaChange(0.004, 0.006), "speakers", 12)
     told = advice_on_more(UaChange(0.034, 0.02), "recordings", 0)
     assert told == (
