@@ -90,6 +90,7 @@ test("bad sound makes an answer worth less, and may be why there is none", () =>
   assert.match(qualityOf(told("no-speech", { quality: ["separate-channels"] })), /^Its channels take turns/);
   const both = "This recording is noisy, of several people at once: that may be why there is no emotion.";
   assert.equal(qualityOf(told("unsure", { quality: ["noisy", "overlapped-speech"] })), both);
+  assert.match(qualityOf(told("ok", { quality: ["low-bandwidth"] })), /^This recording is of telephone bandwidth: /);
 });
 
 test("an unsure span is grey, and no emotion's grey", () => {

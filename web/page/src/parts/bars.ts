@@ -62,7 +62,7 @@ export function dot(emotion: string): HTMLElement {
 
 const QUALITY: Partial<Record<string, string>> = {
   clipped: "too loud, cut off at full scale",
-  "low-bandwidth": "telephone bandwidth",
+  "low-bandwidth": "of telephone bandwidth",
   noisy: "noisy",
   "too-quiet": "too quiet",
   "overlapped-speech": "of several people at once",
