@@ -3,6 +3,8 @@
 Not in the package itself, so that its annotations are there for whoever asks, and `import earnest` costs nothing.
 """
 
+from __future__ import annotations  # so that signatures show AudioInput, not all that it may be
+
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path

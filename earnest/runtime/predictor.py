@@ -1,5 +1,7 @@
 """A bundle or several, ready to answer about recordings, folders and streams, without torch."""
 
+from __future__ import annotations  # so that signatures show AudioInput, not all that it may be
+
 import logging
 import math
 import os
@@ -122,7 +124,7 @@ class Predictor:
         tta: str = "none",
         backend: Backend = "auto",
         hint: Hint = "latency",
-    ) -> "Predictor":
+    ) -> Predictor:
         """Load a bundle, or several, whose probabilities are averaged, as `earnest.load` does.
 
         Parameters
@@ -154,13 +156,13 @@ class Predictor:
         settings |= self._engine_of.keywords
         return _loaded_again, ([_origin(bundle) for bundle in self._bundles], settings, self.activity, self.file_s)
 
-    def __copy__(self) -> "Predictor":
+    def __copy__(self) -> Predictor:
         """Share the network with a copy, whose settings are its own; `copy.copy` would else load the bundle anew."""
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
         return made
 
-    def watched(self, heard: Callable[[str, float], object]) -> "Predictor":
+    def watched(self, heard: Callable[[str, float], object]) -> Predictor:
         """Return a copy that shares the network, and tells how far it is within recordings.
 
         Parameters
@@ -269,6 +271,7 @@ class Predictor:
         source : path, bytes, open binary file, (array, sample rate in Hz), or what else `AudioInput` says; or a picture
             that `spectrogram` made, as path or bytes
         adapter : of this speaker, None for the model as it is
+        classes, abstain_below : the classes asked for, and the confidence below which an answer is "unsure": `Predictor`
         """
         self._check_adapter(adapter)
         return self._bulk(adapter, Options.of(classes, abstain_below)).predict_one(source)
@@ -418,6 +421,8 @@ class Predictor:
         Parameters
         ----------
         source : path, bytes, open binary file, or (array, sample rate in Hz)
+        windowing : length and distance of its windows, None for the usual ones
+        adapter, classes, abstain_below : as for `predict`
         """
         recording = source_of(source)
         with Reading(max_seconds, self.decoders).open_audio(recording) as audio:

@@ -78,6 +78,12 @@ def test_annotations_of_all_that_is_public_can_be_read() -> None:
     assert {"learn", "predict", "Predictor.timeline", "Timeline.plot", "PredictionRows.to_pandas"} <= read.keys()
 
 
+def test_what_a_notebook_shows_of_a_signature_names_types_and_does_not_spell_them_out() -> None:
+    told = {name: str(inspect.signature(thing)) for name, thing in public_callables()}
+    assert {"load", "predict", "Predictor.predict", "Predictor.predict_many"} <= told.keys()
+    assert [name for name, text in told.items() if "Union[" in text] == []
+
+
 def test_reading_annotations_needs_nothing_that_is_optional() -> None:
     code = (
         "import sys, typing, earnest\n"
