@@ -362,9 +362,9 @@ def _whole(given: object) -> WholeSource:
     if hasattr(given, "read"):
         return given  # type: ignore[return-value]  # what it gives is checked when it is read
     if isinstance(given, list) and given and not isinstance(given[0], Real | list):
-        raise AudioError(f"Expected one recording, got a list of {len(given)}. Use model.predict_many(…).")
+        raise AudioError(f"Expected one recording, got a list of {len(given)}. model.predict_many(…) takes several.")
     if hasattr(given, "columns") or getattr(getattr(given, "dtype", None), "kind", "") in ("O", "U", "T"):
-        raise AudioError(f"Expected one recording, got a {type(given).__name__}. Use model.predict_many(…).")
+        raise AudioError(f"Expected one recording, got a {type(given).__name__}. model.predict_many(…) takes several.")
     if _is_array(given):
         raise AudioError(f"array: an array without its sample rate. {_WITH_RATE}")
     what = "None" if given is None else f"{type(given).__name__} {shown(given)}"
@@ -442,13 +442,13 @@ def _samples(pair: tuple[Any, ...], name: str = "") -> WholeSource:
 def _cell(cell: Mapping[str, Any]) -> WholeSource:
     """Return the sound in a cell of an ``Audio`` column: samples, else the bytes of a file, else its path."""
     name = str(cell.get("path") or "")
-    if cell.get("array") is not None:
-        return _samples((cell["array"], cell.get("sampling_rate")), name)
+    if cell.get("array") is not None and "sampling_rate" in cell:
+        return _samples((cell["array"], cell["sampling_rate"]), name)
     if cell.get("bytes"):
         data = NamedBytes(cell["bytes"])
         data.name = name
         return data
-    if name:
+    if name and cell.get("array") is None:
         return name
     keys = shown(list(cell))
     raise AudioError(f'A dict needs "array" and "sampling_rate", or "bytes", or "path"; this one has {keys}.')

@@ -271,7 +271,7 @@ class Predictor:
         source : path, bytes, open binary file, (array, sample rate in Hz), or what else `AudioInput` says; or a picture
             that `spectrogram` made, as path or bytes
         adapter : of this speaker, None for the model as it is
-        classes, abstain_below : the classes asked for, and the confidence below which an answer is "unsure": `Predictor`
+        classes, abstain_below : the classes asked for, and the confidence below which it is "unsure": see `Predictor`
         """
         self._check_adapter(adapter)
         return self._bulk(adapter, Options.of(classes, abstain_below)).predict_one(source)
