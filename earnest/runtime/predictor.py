@@ -44,7 +44,7 @@ _AGAIN = "Export the bundle again."
 _UNKNOWN = "\0"  # ends the name of a speaker whom nobody named; no text of a file or a command line has it
 _TOGETHER = "Give array and sample rate together: model.predict((array, 16000))."
 _TWO_SPEAKERS = (
-    "its channels take turns, like two sides of a call, so more than one speaker is adapted to. Give one channel: "
+    "channels take turns, like two sides of a call, so more than one speaker is adapted to. Give one channel: "
     "--channel 1, in Python earnest.Channel(path, 1)."
 )
 TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the answer
@@ -243,15 +243,18 @@ class Predictor:
         """
         refuse_single(sources)
         listener = BatchAdapter(self.adaptation)
-        bulk = self._bulk(listener)
+        bulk, separate = self._bulk(listener), list[str]()
         for source in sources:
             try:
                 if SEPARATE in (told := bulk.predict_one(source)).quality:
-                    _log.warning("%s: %s", printable(told.path), _TWO_SPEAKERS)
+                    separate.append(told.path)
             except (AudioError, MissingExtraError) as error:
                 if unreadable is None:
                     raise
                 unreadable(error)
+        if separate:
+            more = f" and {len(separate) - 1} more" if len(separate) > 1 else ""
+            _log.warning("%s%s: %s", printable(separate[0]), more, _TWO_SPEAKERS)
         return listener.profile(self.info)
 
     def predict(

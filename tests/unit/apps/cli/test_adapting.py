@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -550,7 +551,13 @@ def test_a_call_with_a_speaker_in_each_channel_becomes_a_profile_with_a_warning(
     run(bundle, "adapt", tmp_path / "call.wav", "--channel", 1, "--output", tmp_path / "one.json")
     assert "take turns" not in caplog.text
     run(bundle, "adapt", tmp_path / "call.wav", "--output", tmp_path / "both.json")
-    assert "call.wav: its channels take turns, like two sides of a call, so more than one speaker" in caplog.text
+    assert "call.wav: channels take turns, like two sides of a call, so more than one speaker" in caplog.text
+    for name in ("second.wav", "third.wav"):
+        shutil.copy(tmp_path / "call.wav", tmp_path / name)
+    caplog.clear()
+    run(bundle, "adapt", *sorted(tmp_path.glob("*.wav")), "--output", tmp_path / "three.json")
+    assert "call.wav and 2 more: channels take turns" in caplog.text
+    assert caplog.text.count("take turns") == 1
 
 
 @pytest.mark.parametrize(("name", "mark"), [("list.CSV", ","), ("list.csv", ";"), ("list.tsv", "\t")])
