@@ -188,6 +188,12 @@ class ClosedForm(Learner):
         ends_now: Callable[[History], bool] = lambda _history: False,
     ) -> FitResult:
         train = [example for part in parts for example in part]
+        found = {example.target for example in train}
+        if absent := [f"'{name}'" for number, name in enumerate(classifier.classes) if number not in found]:
+            raise RecipeError(
+                f"No training recording is {' or '.join(absent)}, and a discriminant needs some of every class. Add "
+                "recordings of more speakers, leave the class out, or name another --protocol or --scheme."
+            )
         network, settings, tuned = classifier.network, self.settings, ""
         network.prepare(example.frames for example in train)
         if self.recipe.finetune:

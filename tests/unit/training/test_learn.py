@@ -181,6 +181,13 @@ def test_a_closed_form_refuses_a_network_that_lacks_a_layer_before_clips_are_dec
     learner_for(DESCENT, Clips({})).check(Network())
 
 
+def test_a_closed_form_names_the_class_that_no_training_recording_has(tmp_path: Path) -> None:
+    classifier = SpeechClassifier(nn.Identity(), TwoHeads(), ("happy", "sad", "angry"))
+    without = [example for example in TRAIN if example.target != 1]
+    with pytest.raises(RecipeError, match="No training recording is 'sad', and a discriminant needs some of every"):
+        learner_for(BOTH, Clips({})).fit(classifier, [without], VALID, tmp_path)
+
+
 def test_training_speakers_are_answered_out_of_fold_where_nothing_learnt_from_them_but_the_last_layer() -> None:
     closed, asked = learner_for(BOTH, Clips({})), (EmotionHead(3), TRAIN, VALID)
     assert closed.out_of_fold_logits(TwoHeads(), *asked) is not None
