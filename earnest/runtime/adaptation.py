@@ -171,6 +171,10 @@ class Adapter:
             self._set.extend(profile.probabilities, profile.weights)
             self._heard_s = profile.speech_s
 
+    def __repr__(self) -> str:
+        source = "of a profile" if self._is_fixed else "heard"
+        return f"<Adapter, {self._heard_s:.1f} s of speech {source}>"
+
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled or copied: the network that adapts stays in its process."""
         raise EarnestError(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import LONGEST_NAME, MOST_CLASSES, BundleInfo
-from earnest.errors import EarnestError, RecipeError, is_printable, printable, shown
+from earnest.errors import EarnestError, RecipeError, counted, is_printable, printable, shown
 from earnest.files.reading import parsed_json, read_text
 from earnest.files.writing import write_atomically
 from earnest.installation import __version__
@@ -62,6 +62,10 @@ class Profile:
     probabilities: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
     model_digest: str = ""
+
+    def __repr__(self) -> str:
+        n_rows = counted(len(self.weights), "answer")
+        return f"<Profile of '{self.model}' {self.model_version}: {self.speech_s:.1f} s of speech, {n_rows}>"
 
     @classmethod
     def of(

@@ -114,6 +114,17 @@ def profile_of(plain: Vector, speech_s: float = 30.0) -> Profile:
     return Profile.of("stand-in", "1", CLASSES, speech_s, plain, np.ones(len(plain)))
 
 
+def test_an_adapter_says_how_much_speech_it_knows(adaptation: Adaptation) -> None:
+    plain = shares(12)
+    adapter = Adapter(adaptation)
+    adapter.hear(plain[0], 3.0, 3.0)
+    adapter.hear(plain[1], 3.0, 1.5)
+    assert repr(adapter) == "<Adapter, 4.5 s of speech heard>"
+    fixed = Adapter(adaptation, profile_of(plain, speech_s=3.0))
+    fixed.hear(plain[0], 3.0, 3.0)
+    assert repr(fixed) == "<Adapter, 3.0 s of speech of a profile>"
+
+
 def test_a_profile_stays_what_it_is(adaptation: Adaptation) -> None:
     plain = shares(12)
     adapter = Adapter(adaptation, profile_of(plain[:10]))

@@ -36,6 +36,10 @@ def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
     other.check(INFO)
 
 
+def test_a_profile_says_what_it_is_and_shows_none_of_its_answers() -> None:
+    assert repr(profile()) == "<Profile of 'base' 3: 12.5 s of speech, 3 answers>"
+
+
 def test_a_profiles_dictionary_is_what_is_written() -> None:
     one = profile()
     assert one.to_dict() == json.loads(one.to_json())
