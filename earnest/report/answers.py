@@ -169,6 +169,7 @@ def answers_page(path: Path) -> AnswersPage | None:
     n_answered, speech_s = sum(bool(row.emotion) for row in rows), sum(row.speech_s for row in rows)
     are_parts = all(recording_and_start(row.path)[1] is not None for row in rows)
     unit = "parts" if are_parts else "recordings"
+    without = "Spans don't tell: earnest predict does." if recognised(path) == SPANS else "None."
     groups = {
         "folder": [str(PurePath(row.path).parent) for row in rows],
         "channel": [str(file_and_channel(row.path)[1] or NONE) for row in rows],
@@ -177,9 +178,9 @@ def answers_page(path: Path) -> AnswersPage | None:
     sections = [
         _emotions(rows, unit),
         _counted("status", Counter(row.status for row in rows), len(rows), unit),
-        _counted("quality", Counter(word for row in rows for word in row.quality), len(rows), unit),
+        _counted("quality", Counter(word for row in rows for word in row.quality), len(rows), unit, without),
         *(_groups(rows, name, own, unit) for name, own in groups.items() if len(set(own)) > 1),
-        _counted("error", Counter(row.error for row in rows if row.error), len(rows), unit),
+        _counted("error", Counter(row.error for row in rows if row.error), len(rows), unit, without),
     ]
     return AnswersPage(path.stem, unit, len(rows), n_answered, speech_s, sections)
 
@@ -217,9 +218,9 @@ def _emotions(rows: Sequence[Answer], unit: str) -> Section:
     return Section("emotion", "Emotions", pictures=[drawing], tables={"Emotions, and speech without one": table})
 
 
-def _counted(name: str, counts: Counter[str], total: int, unit: str) -> Section:
+def _counted(name: str, counts: Counter[str], total: int, unit: str, without: str = "None.") -> Section:
     if not counts:
-        return Section(name, name.capitalize(), missing="None.")
+        return Section(name, name.capitalize(), missing=without)
     cells = [[what, shown_number(count), percent(count / total)] for what, count in counts.most_common(MOST_ROWS)]
     table = Table((name, unit, "% of all"), cells, names=(name, f"n_{unit}", "percent_of_all"))
     return Section(name, name.capitalize(), tables={_caption(unit.capitalize(), len(counts)): table})

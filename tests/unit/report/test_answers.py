@@ -202,6 +202,9 @@ def test_emotions_of_a_part_of_long_recordings_are_told_of_each_channel_and_spea
         assert [row[name] for row in told] == list(groups)
         assert [row["angry_percent"] for row in told] == [0.0, 20.0]
         assert [row["speech_s"] for row in told] == [9.0, 10.0]
+    # A table of spans has no column for either: "None." would say that nothing was wrong.
+    missing = [one.missing for one in page.sections if one.name in ("quality", "error")]
+    assert missing == ["Spans don't tell: earnest predict does."] * 2
 
 
 @pytest.mark.parametrize("name", ["answers.jsonl", "answers.json", "answers.parquet"])
