@@ -5,10 +5,11 @@ Of folders: those of a class in a folder of its name, with or without train, val
 
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from earnest.audio.source import found_channel, is_file, path_in
 from earnest.corpora.folders import Found, found_in
@@ -41,6 +42,7 @@ SET_NAMES = {
 }
 FOLDER = "folder "
 _WORDS = {*EMOTIONS, *SYNONYMS, "joy", "neutrality", "contentment"}
+_WORD = re.compile(r"[^\W\d_]+")
 LONGEST_PATH = 255  # letters that a pattern is tried on: its time may grow with a high power of them
 LIST = "a list of files"
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -321,6 +323,8 @@ def class_folders(
     split_of, folders = _without_sets([file.parent.parts for file in files])
     told = level_in(label_column)
     level, notes = (told, []) if told else _label_level(folders)
+    if not told:
+        notes += _labels_in_names(files, {_at(inner, level) for inner in folders})
     who = level_in(speaker_column)
     for asked in (told, who):
         _check_level(root, asked, folders)
@@ -377,6 +381,19 @@ def _label_level(folders: Sequence[tuple[str, ...]]) -> tuple[int, list[str]]:
     return best + 1, [
         f"There are folders inside folders: level {best + 1} of {deepest} ({some} …) is taken as the label. Another "
         f"level: --label-column 'folder N'. Speakers: --speaker-column 'folder N'. {ELSEWHERE}"
+    ]
+
+
+def _labels_in_names(files: Sequence[PurePath], labels: Collection[str]) -> list[str]:
+    """Return what to tell where no folder's name is an emotion, but a word in most files' names is one."""
+    words = [[word for word in _WORD.findall(file.stem.lower()) if word in _WORDS] for file in files]
+    found = Counter(of_file[0] for of_file in words if of_file)
+    if len(found) < 2 or 2 * found.total() < len(files) or any(label.lower() in _WORDS for label in labels):
+        return []
+    example = next(file for file, of_file in zip(files, words, strict=True) if of_file)
+    return [
+        f"The labels are the folders' names, and none of these is an emotion, but most files' names hold one "
+        f"({printable(example.name)}). If that is the label: --label-pattern '{'|'.join(sorted(found))}'."
     ]
 
 

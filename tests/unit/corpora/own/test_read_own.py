@@ -70,6 +70,24 @@ def test_folders_of_speakers_are_speakers_only_when_told(tmp_path):
     assert speakers(told) == {"a": "own-ann", "b": "own-bob", "c": "own-bob"} and not told.notes
 
 
+def test_emotions_in_names_of_files_below_folders_of_speakers_are_hinted_at(tmp_path):
+    record(
+        *(
+            tmp_path / f"{who}/{who}_{word}_{take}.wav"
+            for who in ("ann", "bob")
+            for word in ("happy", "sad")
+            for take in (0, 1)
+        )
+    )
+    found = read_own(tmp_path)
+    assert found.labels == ("ann", "bob") and "(ann_happy_0.wav)" in found.notes[0]
+    assert found.notes[0].endswith("--label-pattern 'happy|sad'.")
+    told = read_own(tmp_path, label_pattern="happy|sad", speaker_column="folder 1")
+    assert told.labels == ("happy", "sad") and told.speakers == ("own-ann", "own-bob") and not told.notes
+    record(tmp_path / "angry/x.wav")  # a folder with an emotion's name: these are the classes
+    assert not read_own(tmp_path).notes
+
+
 @pytest.mark.parametrize("asked", [{"label_column": "folder 3"}, {"speaker_column": "folder 3"}])
 def test_a_level_of_folders_that_is_not_there_is_told_with_those_that_are(tmp_path, asked):
     record(tmp_path / "ann/happy/a.wav", tmp_path / "bob/sad/b.wav")
