@@ -14,7 +14,7 @@ from earnest.files.reading import parsed_json
 
 MOST_S = 1e9
 PAUSE_S = 0.8  # between words of one turn: where Deepgram and IBM split by default
-_NO_WORDS = ("spacing", "audio_event")  # ElevenLabs' types of what is not said
+_SPACE, _SOUND = "spacing", "audio_event"  # ElevenLabs' types of what is not said
 _UNKNOWN = "UU"  # Speechmatics' speaker where it tells none
 Way = tuple[str | int, ...]
 
@@ -156,16 +156,17 @@ def _words_in(values: Any) -> Iterator[tuple[list[Any], _Words]]:
 
 
 def _joined(words: Sequence[Any], how: _Words, where: str) -> Iterator[SpeakerTurn]:
-    """Yield the turns that words make; punctuation, and words without times, are added to the word before."""
+    """Yield the turns that words make; punctuation, spaces, and words without times are added to the word before."""
     turn: SpeakerTurn | None = None
     said: list[str] = []
+    has_spaces = any(isinstance(word, dict) and word.get("type") == _SPACE for word in words)
     for number, word in enumerate(words, 1):
         place = f"{where}: word {number}"
         if not isinstance(word, dict):
             raise EarnestError(f"{place} is {shown(word)}, expected start, end and text.")
-        if word.get("type") in _NO_WORDS or _at(word, how.text) is None:
+        if word.get("type") == _SOUND or _at(word, how.text) is None:
             continue
-        is_sign = word.get("type") == "punctuation"
+        is_sign = word.get("type") in ("punctuation", _SPACE)
         text = str(_at(word, how.text))
         if not is_sign and any(_at(word, way) is not None for way in (how.start, how.end)):
             speaker = _speaker(_at(word, how.speaker), how.named)
@@ -174,7 +175,7 @@ def _joined(words: Sequence[Any], how: _Words, where: str) -> Iterator[SpeakerTu
                 yield replace(turn, text=_said("".join(said)))
                 turn, said = None, []
             turn = replace(turn, end_s=max(turn.end_s, end_s)) if turn else SpeakerTurn(start_s, end_s, speaker)
-        said.append(text if is_sign else f" {text}")
+        said.append(text if is_sign or has_spaces else f" {text}")
     if turn:
         yield replace(turn, text=_said("".join(said)))
 

@@ -30,7 +30,7 @@ _ARROW = re.compile(r"\s*[\d:.,]+\s*-->")
 _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s([^<>]+)>", re.IGNORECASE)  # WebVTT's: <v Anna>
 _MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")  # <i>, <00:01.500>, and {\an8} of SubRip's
 _NAMED = re.compile(r"\s*\[([^][]{1,80})\]:\s+(.*)", re.DOTALL)  # WhisperX' subtitles: [SPEAKER_00]: …
-# "Anna Lee: what she says", as Zoom writes it: a letter, and up to 39 more signs without a stop inside a sentence.
+# "Anna Lee: what she says": a letter, and up to 39 more signs without a stop inside a sentence.
 _SAYS = re.compile(r"([^\W\d_][^:：,;!?]{0,39})(?::\s+|：\s*)(\S.*)", re.DOTALL)
 _WHISPERS = "start\tend\ttext"  # the first line of its table; other tables are lists of recordings
 _log = logging.getLogger("earnest")

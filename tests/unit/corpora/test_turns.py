@@ -258,6 +258,13 @@ def test_words_without_times_belong_to_those_before_and_nobody_known_is_nobody(t
     assert read_turns(written(tmp_path, "a.json", json.dumps({"words": [timed, untimed]}))) == [
         SpeakerTurn(1.0, 2.0, "a", "So what?")
     ]
+    signs = [
+        {**timed, "text": "行"},
+        {**timed, "text": " ", "type": "spacing"},
+        {**timed, "text": "こ"},
+        {**timed, "text": "う"},
+    ]
+    assert read_turns(written(tmp_path, "a.json", json.dumps({"words": signs})))[0].text == "行 こう"
     word = {"type": "word", "start_time": 1, "end_time": 2, "alternatives": [{"content": "So", "speaker": "UU"}]}
     assert read_turns(written(tmp_path, "b.json", json.dumps({"results": [word]}))) == [SpeakerTurn(1.0, 2.0, "", "So")]
 
