@@ -22,7 +22,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from earnest.audio.source import AudioInput, Channel, Part
     from earnest.bundle import BundleInfo
-    from earnest.corpora.turns import SpeakerTurn, read_turns
+    from earnest.corpora.transcripts import SpeakerTurn
+    from earnest.corpora.turns import read_turns
     from earnest.own.learn import learn
     from earnest.runtime.formats import Embeddings, PredictionRows
     from earnest.runtime.loading import load, predict
@@ -78,7 +79,7 @@ _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
     "Profile": "earnest.runtime.profile",
     "Segment": "earnest.runtime.prediction",
     "Span": "earnest.runtime.prediction",
-    "SpeakerTurn": "earnest.corpora.turns",
+    "SpeakerTurn": "earnest.corpora.transcripts",
     "Timeline": "earnest.runtime.timeline",
     "VocalBurst": "earnest.runtime.prediction",
     "Window": "earnest.runtime.prediction",

@@ -254,12 +254,30 @@ def _turns() -> tuple[tuple[str, Literal["text", "json"], tuple[str, ...]], ...]
     offset = {"transcription": [{"offsets": {"from": 500, "to": 1000}, "text": "a"}]}
     lettered = {"utterances": [{"start": 500, "end": 1000, "text": "a", "speaker": "A"}]}
     numbered = {"results": {"utterances": [{"start": 0.5, "end": 1, "transcript": "a", "speaker": 0}]}}
+    azures = {"recognizedPhrases": [{"offsetInTicks": 5e6, "durationInTicks": 9e6, "nBest": [{"display": "a"}]}]}
+    word = {"word": "a", "startTime": "0s", "endTime": "0.5s", "speakerTag": 1}
+    googles = {"results": [{"alternatives": [{"words": [word, {**word, "startTime": "2s", "endTime": "3s"}]}]}]}
+    content = {"alternatives": [{"content": "a", "speaker": "S1"}]}
+    matics = {
+        "results": [{"type": "word", "start_time": 0, "end_time": 1, **content}, {"type": "punctuation", **content}]
+    }
+    labs = {
+        "words": [
+            {"text": "a", "type": "word", "start": 0, "end": 1, "speaker_id": "x"},
+            {"text": " ", "type": "spacing"},
+        ]
+    }
     amazons = {"results": {"audio_segments": [{"start_time": "0.5", "end_time": "1", "speaker_label": "spk_0"}]}}
+    transcripts = (said, offset, lettered, numbered, amazons, azures, googles, matics, labs)
+    annotations = _annotations()
     return (
         (".srt", "text", (f"1\n{cues.format(',')}",)),
         (".vtt", "text", (f"WEBVTT\n\n{cues.format('.')}",)),
-        (".json", "json", tuple(map(json.dumps, (said, offset, lettered, numbered, amazons)))),
+        (".json", "json", tuple(map(json.dumps, transcripts))),
         (".rttm", "text", ("SPEAKER a 1 0.5 1.25 <NA> <NA> anna <NA> <NA>\nSPEAKER a 1 2 1 x x b x x\n",)),
+        (".tsv", "text", ("start\tend\ttext\n500\t1000\thello\n1000\t2000\t\n",)),
+        (".TextGrid", "text", annotations["a.TextGrid"]),
+        (".eaf", "text", annotations["a.eaf"]),
     )
 
 

@@ -1,64 +1,58 @@
 """Who says what when, as programs of transcription and diarisation write it beside a recording.
 
-Subtitles (SubRip's .srt, WebVTT's .vtt), transcripts in JSON (.json, of the programs in `_LAYOUTS`), and NIST's RTTM
-(.rttm).
+Subtitles (SubRip's .srt, WebVTT's .vtt), transcripts in JSON (.json, of the programs in `earnest.corpora.transcripts`),
+Whisper's table (.tsv), NIST's RTTM (.rttm), and the tiers of Praat (.TextGrid) and ELAN (.eaf).
 """
 
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import unescape
 from itertools import dropwhile, pairwise, takewhile
 from os import PathLike
 from pathlib import Path, PurePath
-from typing import Any
 
 from earnest.audio.source import file_and_channel
 from earnest.corpora.folders import RecordingFinder, ending_of
+from earnest.corpora.tiers import annotation_in
+from earnest.corpora.transcripts import MOST_S, SpeakerTurn, one_line, seconds_in, turns_in_json
 from earnest.errors import EarnestError, named, printable, shown
-from earnest.files.reading import parsed_json, read_text
+from earnest.files.reading import opened, read_text
 from earnest.files.tables import lines_of
 
 MOST_BYTES = 1 << 26
-MOST_S = 1e9
 _CLOCK = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2}(?:[.,]\d{1,6})?)"  # 01:02:03,456 or 02:03.456
 _CUE = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
 _ARROW = re.compile(r"\s*[\d:.,]+\s*-->")
 _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s([^<>]+)>", re.IGNORECASE)  # WebVTT's: <v Anna>
 _MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")  # <i>, <00:01.500>, and {\an8} of SubRip's
 _NAMED = re.compile(r"\s*\[([^][]{1,80})\]:\s+(.*)", re.DOTALL)  # WhisperX' subtitles: [SPEAKER_00]: …
+# "Anna Lee: what she says": a letter, and up to 39 more signs without a stop inside a sentence.
+_SAYS = re.compile(r"([^\W\d_][^:：,;!?]{0,39})(?::\s+|：\s*)(\S.*)", re.DOTALL)
+_WHISPERS = "start\tend\ttext"  # the first line of its table; other tables are lists of recordings
 _log = logging.getLogger("earnest")
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerTurn:
-    """A stretch of one speaker; turns of several speakers may overlap.
-
-    Attributes
-    ----------
-    speaker : "" where the file names nobody
-    text : what is said, in one line; "" where the file doesn't tell
-    """
-
-    start_s: float
-    end_s: float
-    speaker: str = ""
-    text: str = ""
-
-
 def are_turns(path: str) -> bool:
-    """Whether a file is one of speaker turns, by the ending of its name."""
-    return ending_of(path) in _READERS
+    """Whether a file is one of speaker turns, by the ending of its name, and a table (.tsv) by its first line."""
+    ending = ending_of(path)
+    return ending in _READERS and (ending != ".tsv" or _is_whispers(Path(path)))
+
+
+def _is_whispers(path: Path) -> bool:
+    with suppress(EarnestError, OSError), opened(path) as file:
+        return file.read(len(_WHISPERS) + 2).decode("utf-8", "replace").splitlines()[:1] == [_WHISPERS]
+    return False
 
 
 def read_turns(path: str | PathLike[str], recording: str = "") -> list[SpeakerTurn]:
     """Return who says what when in a recording, in order of time, as a file beside it tells.
 
-    It is one of subtitles (.srt, .vtt), the .json of Whisper, WhisperX, whisper.cpp, AssemblyAI, Deepgram or Amazon
-    Transcribe, or RTTM (.rttm).
+    It is one of subtitles (.srt, .vtt), the .json of Whisper and other programs, Whisper's .tsv, RTTM (.rttm), or an
+    annotation of Praat's (.TextGrid) or ELAN's (.eaf).
 
     Raises `EarnestError` when the file can't be read, tells no turn, or is about several recordings but not this.
 
@@ -85,7 +79,7 @@ def turns_by_recording(path: Path) -> dict[str, list[SpeakerTurn]]:
     """
     what = "file of speaker turns"
     if not are_turns(str(path)):
-        raise EarnestError(f"{path}: no {what}; these end in {', '.join(_READERS)}.")
+        raise EarnestError(f"{path}: no {what}; these end in {', '.join(ENDINGS)} (of Whisper).")
     found, n_empty = defaultdict[str, list[SpeakerTurn]](list), 0
     for name, turn in _READERS[ending_of(path.name)](read_text(path, most=MOST_BYTES, what=what), str(path)):
         lasts = turn.end_s > turn.start_s
@@ -138,6 +132,7 @@ def _cues(text: str, where: str) -> _Found:
     """Yield the cues of subtitles; numbers, names, notes and styles of WebVTT stand outside them."""
     lines = lines_of(text)
     starts = [place for place, line in enumerate(lines) if _is_cue(line, f"{where}, line {place + 1}")]
+    turns = []
     for start, end in pairwise([*starts, len(lines)]):
         times = _CUE.fullmatch(lines[start])
         assert times is not None
@@ -147,7 +142,24 @@ def _cues(text: str, where: str) -> _Found:
         named = _NAMED.fullmatch(said)
         speaker = unescape(voice[1]) if voice else named[1] if named else ""
         start_s, end_s = (_seconds(times.groups()[first : first + 3]) for first in (0, 3))
-        yield "", SpeakerTurn(start_s, end_s, _line(speaker), _line(named[2] if named else said))
+        turns.append(SpeakerTurn(start_s, end_s, one_line(speaker), one_line(named[2] if named else said)))
+    yield from (("", turn) for turn in _with_names(turns))
+
+
+def _with_names(turns: Sequence[SpeakerTurn]) -> Iterator[SpeakerTurn]:
+    """Take the names out of cues such as "Anna: hello", where they surely are names.
+
+    That is where no cue names a speaker otherwise, and more than half of those with a text begin with a name that
+    begins several.
+    """
+    found = [_SAYS.fullmatch(turn.text) for turn in turns]
+    counts = Counter(one[1].strip() for one in found if one)
+    sure = [one if one and counts[one[1].strip()] > 1 else None for one in found]
+    if any(turn.speaker for turn in turns) or 2 * sum(map(bool, sure)) <= sum(bool(turn.text) for turn in turns):
+        yield from turns
+        return
+    for turn, one in zip(turns, sure, strict=True):
+        yield replace(turn, speaker=one[1].strip(), text=one[2]) if one else turn
 
 
 def _is_cue(line: str, where: str) -> bool:
@@ -169,69 +181,53 @@ def _seconds(clock: Sequence[str | None]) -> float:
     return round(3600 * hours + 60 * minutes + seconds, 6)
 
 
-def _line(text: str) -> str:
-    return printable(" ".join(text.split()))
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where a program's JSON holds the turns, and how it calls what they tell; a tuple is a way through objects.
-
-    Attributes
-    ----------
-    per_s : units of its times in a second
-    named : how a speaker is called here, whom it gives a number or a letter
-    """
-
-    turns: tuple[str, ...]
-    start: tuple[str, ...] = ("start",)
-    end: tuple[str, ...] = ("end",)
-    per_s: int = 1
-    speaker: str = "speaker"
-    text: str = "text"
-    named: str = "{}"
-
-
-_AMAZONS = _Layout(("results", "audio_segments"), ("start_time",), ("end_time",), 1, "speaker_label", "transcript")
-_LAYOUTS = (
-    _Layout(("segments",)),  # Whisper, faster-whisper, WhisperX, OpenAI's verbose_json
-    _Layout(("transcription",), ("offsets", "from"), ("offsets", "to"), per_s=1000),  # whisper.cpp
-    _Layout(("utterances",), per_s=1000, named="speaker {}"),  # AssemblyAI
-    _Layout(("results", "utterances"), text="transcript", named="speaker {}"),  # Deepgram
-    _AMAZONS,
-    replace(_AMAZONS, turns=("results", "speaker_labels", "segments")),  # of the times before it told what is said
-)
-
-
 def _transcript(text: str, where: str) -> _Found:
-    """Yield the turns of a transcript in JSON."""
-    values = parsed_json(text, where)
-    layout = next((one for one in _LAYOUTS if isinstance(_at(values, one.turns), list)), None)
-    if layout is None:
-        known = "Whisper, WhisperX, whisper.cpp, AssemblyAI, Deepgram or Amazon Transcribe"
-        raise EarnestError(f"{where}: no turns in it as {known} write them ('segments', 'utterances' …).")
-    for number, turn in enumerate(_at(values, layout.turns), 1):
-        place = f"{where}: turn {number}"
-        if not isinstance(turn, dict):
-            raise EarnestError(f"{place} is {shown(turn)}, expected start, end and text.")
-        start_s, end_s = (_time(turn, way, place) / layout.per_s for way in (layout.start, layout.end))
-        name, said = turn.get(layout.speaker), turn.get(layout.text)
-        speaker = "" if name in (None, "") else layout.named.format(name)
-        yield "", SpeakerTurn(start_s, end_s, _line(speaker), _line(str(said or "")))
+    yield from (("", turn) for turn in turns_in_json(text, where))
 
 
-def _at(values: Any, way: Sequence[str]) -> Any:
-    for name in way:
-        values = values.get(name) if isinstance(values, dict) else None
-    return values
+def _table(text: str, where: str) -> _Found:
+    """Yield the rows of Whisper's table: start and end in milliseconds, and the text."""
+    lines = lines_of(text)
+    if lines[:1] != [_WHISPERS]:
+        raise EarnestError(f"{where}: no table of Whisper's. Its first line is start, end, text with tabs between.")
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            continue
+        cells = line.split("\t", 2)
+        if len(cells) < 2:
+            raise EarnestError(f"{where}, line {number}: expected start, end and text with tabs between.")
+        times = zip(cells, ("start", "end"), strict=False)
+        start_s, end_s = (seconds_in(cell, name, f"{where}, line {number}", per_s=1000) for cell, name in times)
+        yield "", SpeakerTurn(start_s, end_s, "", one_line("".join(cells[2:])))
 
 
-def _time(turn: Mapping[str, Any], way: Sequence[str], where: str) -> float:
-    value = _at(turn, way)
-    with suppress(ValueError, OverflowError):  # no number, or a whole one of more than 308 digits
-        if isinstance(value, str | int | float) and not isinstance(value, bool) and 0 <= float(value) <= MOST_S:
-            return float(value)
-    raise EarnestError(f"{where}: {'.'.join(way)} is {shown(value)}, expected a time, at least 0.")
+def _tiers(text: str, where: str) -> _Found:
+    """Yield the intervals with a text of Praat's or ELAN's tiers; a tier is a speaker.
+
+    A tier that depends on another one in ELAN has no turns, as a translation or a gloss has none. Nor has an interval
+    that a tier above has, too: Praat knows no dependent tiers.
+    """
+    annotation = annotation_in(text, Path(where))
+    name = PurePath(annotation.media[0]).name if annotation.media else ""
+    tiers = [tier for tier in annotation.tiers if tier.is_used and not tier.depends]
+    if not tiers:
+        raise EarnestError(f"{where}: no tier of intervals with a text that depends on no other tier.")
+    seen, n_left_out = set[tuple[float, float]](), 0
+    for tier in tiers:
+        spans = set[tuple[float, float]]()
+        for entry in (entry for entry in tier.entries if entry.text):
+            if not (0 <= entry.start_s <= MOST_S and 0 <= entry.end_s <= MOST_S):
+                place = f"{where}: tier {shown(tier.name)}"
+                raise EarnestError(f"{place}: {entry.start_s:g} to {entry.end_s:g} are no times, at least 0.")
+            span = entry.start_s, entry.end_s
+            spans.add(span)
+            n_left_out += span in seen
+            if span not in seen:
+                yield name, SpeakerTurn(*span, one_line(tier.speaker or tier.name), one_line(entry.text))
+        seen |= spans
+    if n_left_out:
+        told = "interval that a tier above has, too," if n_left_out == 1 else "intervals that a tier above has, too,"
+        _log.warning("%s: %d %s left out.", printable(where), n_left_out, told)
 
 
 def _rttm(text: str, where: str) -> _Found:
@@ -261,5 +257,8 @@ _READERS: Mapping[str, Callable[[str, str], _Found]] = {
     ".vtt": _cues,
     ".json": _transcript,
     ".rttm": _rttm,
+    ".textgrid": _tiers,
+    ".eaf": _tiers,
+    ".tsv": _table,
 }
-ENDINGS = tuple(_READERS)
+ENDINGS = (".srt", ".vtt", ".json", ".rttm", ".TextGrid", ".eaf", ".tsv")  # as programs write them

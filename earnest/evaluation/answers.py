@@ -267,7 +267,7 @@ def _check_same(answers: SystemAnswers) -> None:
                 )
 
 
-_NUMBERED = re.compile(r"(SPEAKER_|spk_|speaker )(\d+|[A-Z])")  # what a program calls a speaker of one recording
+_NUMBERED = re.compile(r"(SPEAKER_|spk_|speaker[_ ])(S?\d+|[A-Z])")  # what a program calls a speaker of one recording
 
 
 def speakers_apart(names: Sequence[str], speakers: Sequence[str]) -> list[str]:

@@ -20,7 +20,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from earnest.audio.source import NOT_FILES, file_and_channel
-from earnest.corpora.turns import SpeakerTurn, name_in_rttm
+from earnest.corpora.transcripts import SpeakerTurn
+from earnest.corpora.turns import name_in_rttm
 from earnest.errors import REPLACEMENT, EarnestError, printable, shown, suggestion
 from earnest.files.tables import csv_row
 from earnest.runtime.formats import Frame, FrameColumn, Framed

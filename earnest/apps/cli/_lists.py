@@ -69,7 +69,12 @@ def is_table(path: str) -> bool:
 
 def is_list(path: str) -> bool:
     """Whether a word of the command line is a list of recordings: a table, or a file of speaker turns."""
-    return is_table(path) or (are_turns(path) and not is_folder(path))
+    return is_table(path) or names_turns(path)
+
+
+def names_turns(path: str) -> bool:
+    """Whether a word of the command line is a file of speaker turns."""
+    return are_turns(path) and not is_folder(path)
 
 
 def warn_of_text(path: str) -> None:

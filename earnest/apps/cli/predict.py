@@ -145,8 +145,8 @@ def command(
 
     PATHS are recordings, folders (searched for recordings), lists, speaker turns, or - for standard input. A list is a
     .csv or .tsv with the column path, and perhaps speaker, channel, text, start_s and end_s (a part, in seconds).
-    Speaker turns are subtitles (.srt, .vtt), .rttm or the .json of Whisper and others, with their recording beside
-    them: each turn becomes a row. JSON has one object per line.
+    Speaker turns are subtitles (.srt, .vtt), .rttm, the .json of Whisper and others, Praat's .TextGrid or ELAN's .eaf,
+    with their recording beside them: each turn becomes a row. JSON has one object per line.
 
     An answer below the model's threshold is "unsure": it has probabilities, but no emotion. A recording with several
     segments of speech is "mixed" when no emotion holds most of them. One that can't be read, crashes its decoder

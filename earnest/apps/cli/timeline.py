@@ -13,7 +13,7 @@ import click
 
 from earnest.apps.cli import say
 from earnest.apps.cli._answers import NoteCounter, chart
-from earnest.apps.cli._lists import is_folder, is_list
+from earnest.apps.cli._lists import is_folder, is_list, names_turns
 from earnest.apps.cli._options import (
     AdaptationOptions,
     AnswerOptions,
@@ -101,6 +101,10 @@ def command(
     read, 130 stopped by Ctrl-C.
     """
     chosen = chosen_format(form, output, SUFFIXES)
+    if turns := next(filter(names_turns, paths), None):
+        told = "turns of speakers, and a timeline is of a whole recording"
+        instead = "Name the recording itself, or answer its turns with"
+        raise click.UsageError(f"{turns}: {told}. {instead}: {shlex.join(['earnest', 'predict', turns])}")
     is_table = len(paths) > 1 or is_list(paths[0]) or is_folder(paths[0])
     recordings = NamedRecordings(paths)
     sources = recordings.sources(channels, output)

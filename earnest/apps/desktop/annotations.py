@@ -35,7 +35,7 @@ from earnest.apps.desktop.fields import EmotionField, RowsTable, TypingField, ar
 from earnest.apps.desktop.texts import PlainLabel, explained, localised, moment, tr, word
 from earnest.corpora.annotations import Annotation, AnnotationJournal, AnnotatorAgreement, utterances_of
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.turns import SpeakerTurn
+from earnest.corpora.transcripts import SpeakerTurn
 from earnest.errors import EarnestError, in_percent, printable
 from earnest.files.writing import OTHERWISE, held_file
 from earnest.labels import EMOTIONS

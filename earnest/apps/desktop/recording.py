@@ -12,7 +12,7 @@ from earnest.apps.desktop.player import RATE_HZ, Player, Samples
 from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, localised, moment, tr
 from earnest.apps.desktop.views import RecordingViews
 from earnest.audio.deadline import Deadline, until
-from earnest.corpora.turns import SpeakerTurn
+from earnest.corpora.transcripts import SpeakerTurn
 from earnest.errors import EarnestError, printable
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction

@@ -31,7 +31,8 @@ from earnest.apps.desktop.texts import explained, moment, tr, word
 from earnest.apps.desktop.views import PicturePanel, save_picture
 from earnest.corpora.annotations import AnnotatorAgreement, agreement
 from earnest.corpora.manifest import read_manifest
-from earnest.corpora.turns import ENDINGS, SpeakerTurn, read_turns
+from earnest.corpora.transcripts import SpeakerTurn
+from earnest.corpora.turns import ENDINGS, read_turns
 from earnest.errors import EarnestError, printable
 from earnest.files.tables import lines_of
 from earnest.runtime.picture import is_picture

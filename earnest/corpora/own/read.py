@@ -31,7 +31,8 @@ from earnest.corpora.own.tables import (
     read_list,
     read_table,
 )
-from earnest.corpora.own.tiers import AnnotationFile, is_annotation, labels_of, read_annotation
+from earnest.corpora.own.tiers import labels_of
+from earnest.corpora.tiers import AnnotationFile, is_annotation, read_annotation
 from earnest.errors import CorpusError, named, printable, shown
 from earnest.labels import EMOTIONS, SYNONYMS, composed
 

@@ -349,3 +349,9 @@ def test_speakers_that_a_program_numbered_are_those_of_their_recording(tmp_path)
     assert read_any(path).text("speaker").tolist() == expected
     path.write_text("\n".join(["path,status,emotion,speaker", *rows[:2]]) + "\n")
     assert read_any(path).text("speaker").tolist() == ["SPEAKER_00", "SPEAKER_00"]
+    theirs = ("speaker S1", "speaker_0", "S1")  # the last one may be anybody's name for a participant
+    numbered = enumerate(theirs)
+    rows = [f"{name}@{n}-9,ok,sad,{speaker}" for n, speaker in numbered for name in ("a.wav", "b.wav")]
+    path.write_text("\n".join(["path,status,emotion,speaker", *rows]) + "\n")
+    expected = [f"{name} {speaker}" for speaker in theirs[:2] for name in ("a.wav", "b.wav")]
+    assert read_any(path).text("speaker").tolist() == [*expected, "S1", "S1"]

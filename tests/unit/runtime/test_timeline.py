@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from csv_tables import rows_of
 
-from earnest.corpora.turns import SpeakerTurn
+from earnest.corpora.transcripts import SpeakerTurn
 from earnest.errors import EarnestError
 from earnest.runtime.prediction import (
     Envelope,

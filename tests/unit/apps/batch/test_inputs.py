@@ -28,7 +28,7 @@ def test_a_list_starts_at_its_folder(tmp_path: Path) -> None:
     assert [one.key for one in inputs_of(str(tmp_path / "some.csv"))] == [str(tmp_path / "a.wav")]
 
 
-@pytest.mark.parametrize("name", ["talk.srt", "TALK.VTT", "a talk.json", "talk.rttm"])
+@pytest.mark.parametrize("name", ["talk.srt", "TALK.VTT", "a talk.json", "talk.rttm", "talk.TextGrid"])
 def test_turns_of_speakers_are_refused_with_the_command_that_answers_them(name: str, tmp_path: Path) -> None:
     source = str(tmp_path / name)
     with pytest.raises(EarnestError, match="turns of speakers") as refused:

@@ -5,10 +5,12 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from click.testing import CliRunner
 
 from earnest.apps.batch.inputs import inputs_of
 from earnest.apps.cli._lists import Listed, read_list
 from earnest.apps.cli._recordings import NamedRecordings, in_channels
+from earnest.apps.cli.main import cli
 from earnest.audio.source import Channel, Part, path_of
 from earnest.corpora.own.read import LONGEST_PATH
 from earnest.errors import EarnestError
@@ -243,6 +245,26 @@ def test_turns_are_parts_of_the_recording_beside_them_and_names_hold_in_their_fi
     assert speakers.told_of(f"{talk}@2-3") == Listed()
     first, second = (speakers.of(f"{one}@0.5-1.5") for one in (talk, other))
     assert first != second and first.startswith("A of ")
+
+
+@pytest.mark.parametrize("name", ["talk.srt", "talk.TextGrid", "talk.tsv"])
+def test_a_timeline_of_turns_is_refused_with_the_command_that_answers_them(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("start\tend\ttext\n500\t900\tHello\n")
+    result = CliRunner().invoke(cli, ["timeline", str(tmp_path / name)])
+    assert result.exit_code == 2
+    told = " ".join(result.output.split())
+    assert (
+        "a timeline is of a whole recording. Name the recording itself, or answer its turns with: earnest predict"
+        in told
+    )
+
+
+def test_a_table_of_whispers_is_turns_and_another_one_a_list(tmp_path: Path) -> None:
+    (tmp_path / "talk.wav").touch()
+    (tmp_path / "talk.tsv").write_text("start\tend\ttext\n500\t900\tHello\n")
+    (tmp_path / "list.tsv").write_text("path\tspeaker\ntalk.wav\tanna\n")
+    sources = NamedRecordings([str(tmp_path / "talk.tsv"), str(tmp_path / "list.tsv")]).sources()
+    assert sources == [Part(str(tmp_path / "talk.wav"), 0.5, 0.9), str(tmp_path / "talk.wav")]
 
 
 def test_rttm_may_be_about_several_recordings_and_one_that_is_not_there_is_told(tmp_path: Path) -> None:
