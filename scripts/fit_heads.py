@@ -7,8 +7,8 @@ the sound head says of classes of sound that it was not fitted on (some classes 
 vocal bursts that it was not fitted on, and of the speech of corpora that it was not fitted on. The calibration comes
 from runs/left-out/NAME.json (scripts/left_out_table.py). The bundle is written anew, to OUTPUT or in place. One that
 has its heads keeps its distance and its calibration: its sound head alone is fitted again. ``BEFORE`` is the bundle as
-it was before its linear layers were fitted anew: as its embedding is the same, all that hears it stays. Where it is the
-bundle itself, its graph's probabilities alone are built again.
+it was before its linear layers were fitted anew, or another one with the same encoder: as the embedding is the same,
+all that hears it stays. Where it is the bundle itself, its graph's probabilities alone are built again.
 """
 
 import json
@@ -39,6 +39,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = tuple(
     f"network.classifier.{name}" for name in ("network.output.", "network.gender.", "temperature", "gender_")
 )
+ENCODER = ".encoder."  # in the names of its tensors; the exporter's own constants are numbered anew in each export
 STRENGTH = 3.0  # of the logistic regression, inverse
 SPEECH_CORPORA, UNHEARD = ("crema-d", "emodb"), ("ravdess", "nemo")
 MADE_UP = "made-up"  # words of nobody's voice (scripts/speak.py)
@@ -253,17 +254,22 @@ def take_over(bundle: Bundle, before: Bundle, output: Path) -> None:
     if before.folder != bundle.folder:
         facts = trusted(bundle.info.name, old.sounds, old.out_of_domain_from, old.left_out)
     facts["training_corpora"] = [*lines.values()]
-    new = {one.name: one for one in onnx.load_from_string(bundle.model_bytes()).graph.initializer}
+    own = onnx.load_from_string(bundle.model_bytes()).graph
+    new, shapes = ({one.name: one for one in many} for many in (own.initializer, own.output))
     layers = [name for name in new if name.startswith(LAYERS)]
+    encoder = {name for name in new if ENCODER in name}
 
     def answered(model: onnx.ModelProto) -> None:
         for one in model.graph.initializer:
             if one.name in layers:
                 one.CopyFrom(new[one.name])
-            elif one.name in new and one.SerializeToString() != new[one.name].SerializeToString():
+            elif one.name in encoder and one.SerializeToString() != new[one.name].SerializeToString():
                 raise SystemExit(
                     f"{one.name} is another: the encoder is not the same, so its heads must be fitted anew."
                 )
+        for one in model.graph.output:
+            if one.name in shapes:  # of as many classes as its own
+                one.CopyFrom(shapes[one.name])
         softened(model, bundle.info, facts["temperature"], old.out_of_domain_from)
 
     write(bundle, output, answered, facts, before.model_bytes())
@@ -298,8 +304,9 @@ def write(
     graph: bytes = b"",
 ) -> None:
     """Write the bundle with its graph (or ``graph``) changed in place, and facts for bundle.json."""
-    model = onnx.load_from_string(graph or bundle.model_bytes())
-    named = {item.key: item.value for item in model.metadata_props if item.key != "weights_sha256"}
+    own = onnx.load_from_string(bundle.model_bytes())
+    model = onnx.load_from_string(graph) if graph else own
+    named = {item.key: item.value for item in own.metadata_props if item.key != "weights_sha256"}
     named["version"] = bundle.info.version
     del model.graph.value_info[:]
     change(model)

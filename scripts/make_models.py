@@ -22,11 +22,12 @@ What is exported then gets its heads (speech, vocal bursts and other sound; dist
     earnest evaluate recipes/base.toml --protocol leave-one-corpus-out --output runs/left-out/base \\
       --set 'network.weights="runs/encoders/{fold}"'    # encoders that know no speaker of the corpus left out
     python scripts/left_out_table.py base    # then small, large, research-base, research-small
-    python scripts/fit_heads.py earnest/bundles/base runs/heard/base.npz    # research-base hears as base does
+    python scripts/fit_heads.py earnest/bundles/base runs/heard/base.npz
+    python scripts/fit_heads.py earnest/bundles/research-base earnest/bundles/base    # it hears as base does
     # or, where linear layers alone are new, BEFORE being the bundle as it was: fit_heads.py earnest/bundles/base BEFORE
     python scripts/fit_overlap.py earnest/bundles/NAME ...    # several people at once
     python scripts/fit_mismatch.py earnest/bundles/NAME ...    # whispered, in wind, slowed ...
-    python scripts/fit_adaptation.py runs/adaptation base large small
+    python scripts/fit_adaptation.py runs/adaptation base large small research-base research-small
     python scripts/fit_intensity.py runs/adaptation base large small
     python scripts/fit_affect.py runs/adaptation base large small    # again whenever embeddings change
 
@@ -84,7 +85,7 @@ OPEN = f"any use, with attribution ({HEARD}, {{}})"
 RESEARCH = f"CC BY-NC-SA 4.0, as RAVDESS' speech and song ask for ({HEARD}, {{}})"
 NEW_ACTORS = (
     "Results are of the same {} with a linear layer fitted on all four corpora but the actors of RAVDESS who are "
-    "{}, songs included."
+    "tested, songs included."
 )
 SHORT = f"Speech of less than {SURE_FROM_S:g} s is answered less surely, in proportion to its length."
 AND_MORE = "ravdess-6fold-and-more"  # its folds are written by scripts/research_splits.py
@@ -116,15 +117,15 @@ BUNDLES = {
         ("emodb-loso",),
     ),
     "research-base": Shipped(
-        "0.2.1",
+        "0.3.0",
         RESEARCH.format("encoder: MIT"),
-        f"{ENCODER} {NEW_ACTORS.format('encoder', 'tested or validated')}",
+        f"{ENCODER} {NEW_ACTORS.format('encoder')}",
         (AND_MORE,),
     ),
     "research-small": Shipped(
         "0.2.1",
         RESEARCH.format("distilled from Whisper tiny.en: MIT"),
-        f"{STUDENT} {NEW_ACTORS.format('student', 'tested')}",
+        f"{STUDENT} {NEW_ACTORS.format('student')}",
         (AND_MORE,),
     ),
 }

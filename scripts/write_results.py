@@ -37,7 +37,7 @@ from earnest.files.writing import write_json
 
 MORE = {  # protocols of split files
     "split-files": "the test utterances of `ravdess-6fold`, eight emotions; learnt from CREMA-D, EmoDB and "
-    "RAVDESS' songs too, but from no speaker who is tested or validated (`scripts/research_splits.py`)",
+    "RAVDESS' songs too, but from no songs of speakers who are tested or validated (`scripts/research_splits.py`)",
 }
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 ADAPTED, STREAMS = RESULTS / "adapted", RESULTS / "streams"

@@ -19,6 +19,7 @@ DIGESTS = {
     ("large", "0.3.1"): "2c23a2e842aa",
     ("research-base", "0.2.0"): "d5d57fe647a1",
     ("research-base", "0.2.1"): "7738457ef32b",
+    ("research-base", "0.3.0"): "956df4ca5af4",
     ("research-small", "0.2.0"): "007941db48ac",
     ("research-small", "0.2.1"): "9f5c5b19e7c5",
     ("small", "0.2.0"): "55580e7f980e",
