@@ -19,7 +19,7 @@ from earnest.audio.source import file_and_channel
 from earnest.corpora.folders import RecordingFinder, ending_of
 from earnest.corpora.tiers import annotation_in
 from earnest.corpora.transcripts import MOST_S, SpeakerTurn, one_line, seconds_in, turns_in_json
-from earnest.errors import EarnestError, named, printable, shown
+from earnest.errors import EarnestError, counted, named, printable, shown
 from earnest.files.reading import opened, read_text
 from earnest.files.tables import lines_of
 
@@ -226,8 +226,8 @@ def _tiers(text: str, where: str) -> _Found:
                 yield name, SpeakerTurn(*span, one_line(tier.speaker or tier.name), one_line(entry.text))
         seen |= spans
     if n_left_out:
-        told = "interval that a tier above has, too," if n_left_out == 1 else "intervals that a tier above has, too,"
-        _log.warning("%s: %d %s left out.", printable(where), n_left_out, told)
+        told = counted(n_left_out, "interval")
+        _log.warning("%s: %s that a tier above has, too, left out.", printable(where), told)
 
 
 def _rttm(text: str, where: str) -> _Found:

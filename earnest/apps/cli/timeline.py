@@ -101,10 +101,7 @@ def command(
     read, 130 stopped by Ctrl-C.
     """
     chosen = chosen_format(form, output, SUFFIXES)
-    if turns := next(filter(names_turns, paths), None):
-        told = "turns of speakers, and a timeline is of a whole recording"
-        instead = "Name the recording itself, or answer its turns with"
-        raise click.UsageError(f"{turns}: {told}. {instead}: {shlex.join(['earnest', 'predict', turns])}")
+    _refuse_turns(paths)
     is_table = len(paths) > 1 or is_list(paths[0]) or is_folder(paths[0])
     recordings = NamedRecordings(paths)
     sources = recordings.sources(channels, output)
@@ -196,6 +193,13 @@ def _adapters(
     """Return a maker of adapters: one for each recording, or one for a single speaker in all."""
     adapter = adaptation.adapter(predictor, channels)
     return predictor.adapter if adapter and adaptation.adapt == ("auto",) else lambda: adapter
+
+
+def _refuse_turns(paths: Sequence[str]) -> None:
+    if turns := next(filter(names_turns, paths), None):
+        told = "turns of speakers, and a timeline is of a whole recording"
+        instead = "Name the recording itself, or answer its turns with"
+        raise click.UsageError(f"{turns}: {told}. {instead}: {shlex.join(['earnest', 'predict', turns])}")
 
 
 def _check_table(paths: Sequence[str], form: str, plot: Path | None) -> None:

@@ -323,8 +323,9 @@ def class_folders(
     files = [path.relative_to(root) for path in paths]
     split_of, folders = _without_sets([file.parent.parts for file in files])
     told = level_in(label_column)
-    level, notes = (told, []) if told else _label_level(folders)
+    level, notes = told, list[str]()
     if not told:
+        level, notes = _label_level(folders)
         notes += _labels_in_names(files, {_at(inner, level) for inner in folders})
     who = level_in(speaker_column)
     for asked in (told, who):
@@ -387,11 +388,13 @@ def _label_level(folders: Sequence[tuple[str, ...]]) -> tuple[int, list[str]]:
 
 def _labels_in_names(files: Sequence[PurePath], labels: Collection[str]) -> list[str]:
     """Return what to tell where no folder's name is an emotion, but a word in most files' names is one."""
-    words = [[word for word in _WORD.findall(file.stem.lower()) if word in _WORDS] for file in files]
-    found = Counter(of_file[0] for of_file in words if of_file)
-    if len(found) < 2 or 2 * found.total() < len(files) or any(label.lower() in _WORDS for label in labels):
+    if any(label.lower() in _WORDS for label in labels):
         return []
-    example = next(file for file, of_file in zip(files, words, strict=True) if of_file)
+    words = [next((one for one in _WORD.findall(file.stem.lower()) if one in _WORDS), "") for file in files]
+    found = Counter(filter(None, words))
+    if len(found) < 2 or 2 * found.total() < len(files):
+        return []
+    example = next(file for file, word in zip(files, words, strict=True) if word)
     return [
         f"The labels are the folders' names, and none of these is an emotion, but most files' names hold one "
         f"({printable(example.name)}). If that is the label: --label-pattern '{'|'.join(sorted(found))}'."
